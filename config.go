@@ -1,0 +1,191 @@
+package aigateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+// Config is everything that a [Gateway] is built from: the settings, which
+// [ParseConfig] also reads from YAML or JSON, and after them the dependencies,
+// which only a Go program can give. The zero Config is valid: the built-in
+// providers, called with each client's own key.
+//
+// [New] and [Gateway.Reload] copy what they need; changing a Config afterwards
+// changes nothing.
+type Config struct {
+	// Providers are the services that requests may go to. A provider whose id
+	// or alias is a built-in one overlays it. If empty, every provider of the
+	// registry may be asked for and is called with the client's own key.
+	Providers []Provider `json:"providers,omitempty"`
+
+	// OnlyAllowConfiguredProviders keeps clients to the providers above.
+	OnlyAllowConfiguredProviders bool `json:"only_allow_configured_providers,omitempty"`
+	// OnlyAllowConfiguredModels keeps clients to the models listed above.
+	OnlyAllowConfiguredModels bool `json:"only_allow_configured_models,omitempty"`
+
+	// ModelSelection chooses and orders the models of a request. If empty,
+	// they are tried in the order of the client's names and of the config.
+	ModelSelection ModelSelection `json:"model_selection,omitzero"`
+	// APIKeySelection chooses and orders the keys of a provider. If empty,
+	// they are tried in listed order.
+	APIKeySelection APIKeySelection `json:"api_key_selection,omitzero"`
+
+	// PerRequestTimeout bounds one attempt until its answer is committed, and
+	// a whole answer that is no stream. In a committed stream it bounds each
+	// silence. If empty, 3m.
+	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
+	// TotalTimeout bounds all attempts of a request until one is committed.
+	// If empty, 6m.
+	TotalTimeout Duration `json:"total_timeout,omitempty"`
+	// FirstTokenTimeout bounds the wait for the first content of a stream, from
+	// the start of the attempt. If empty, PerRequestTimeout alone bounds it.
+	FirstTokenTimeout Duration `json:"first_token_timeout,omitempty"`
+
+	// MaxAttempts bounds the upstream requests that one client request can
+	// cause, 1 to 100. If zero, 10.
+	MaxAttempts int `json:"max_attempts,omitempty"`
+	// MaxRetries allows that many further attempts with the same model and key
+	// after a transient failure, 0 to 5.
+	MaxRetries int `json:"max_retries,omitempty"`
+	// StreamCommit says when a stream starts to reach the client. If empty,
+	// CommitFirstContent.
+	StreamCommit StreamCommit `json:"stream_commit,omitempty"`
+
+	// Headers, QueryParams and Body are added to every upstream request; Body
+	// overrides the client's top-level fields. Strings may hold ${…}.
+	Headers     map[string]Template `json:"headers,omitempty"`
+	QueryParams map[string]Template `json:"query_params,omitempty"`
+	Body        map[string]any      `json:"body,omitempty"`
+
+	// MaxInputTokens refuses larger prompts with 413, in tokens up to 500000.
+	// If zero, nothing is counted.
+	MaxInputTokens int `json:"max_input_tokens,omitempty"`
+	// MaxOutputTokens caps the request's own output limit, and sets it where
+	// there is none, in tokens up to 500000. If zero, nothing is changed.
+	MaxOutputTokens int `json:"max_output_tokens,omitempty"`
+
+	// OnError says what a failed request ends in. If empty, OnErrorHalt.
+	OnError OnError `json:"on_error,omitempty"`
+	// ForwardHeaders names further client headers that providers may see.
+	ForwardHeaders []string `json:"forward_headers,omitempty"`
+	// InternalEndpoints says where a .internal host really is: from
+	// "ollama.internal" or "ollama.internal:8080" to "http://127.0.0.1:11434"
+	// or "unix:///run/vllm.sock".
+	InternalEndpoints map[string]string `json:"internal_endpoints,omitempty"`
+
+	// Secrets answers ${secrets.get(vault, name)}. If nil, [EnvSecrets].
+	Secrets SecretResolver `json:"-"`
+	// Registry lists the providers that are known without configuration. If
+	// nil, [BuiltinRegistry].
+	Registry ProviderRegistry `json:"-"`
+	// URLPolicy decides which upstream addresses are allowed. If nil,
+	// [StrictURLPolicy].
+	URLPolicy URLPolicy `json:"-"`
+	// Transport sends the upstream requests. If nil, the gateway uses one of
+	// its own. A Transport given here is used as it is.
+	Transport http.RoundTripper `json:"-"`
+	// Logger gets one line a request, at level info or, where the request
+	// failed, warn. If nil, nothing is logged.
+	Logger *slog.Logger `json:"-"`
+	// Hooks observe requests and attempts. May be nil.
+	Hooks *Hooks `json:"-"`
+	// TokenCounter counts a prompt for MaxInputTokens. If nil, an estimate.
+	TokenCounter TokenCounter `json:"-"`
+	// FailoverPolicy decides what follows a failed attempt. If nil,
+	// [DefaultFailoverPolicy].
+	FailoverPolicy FailoverPolicy `json:"-"`
+	// MaxBodyBytes bounds a request's body, in bytes. If zero, 64 MiB.
+	MaxBodyBytes int64 `json:"-"`
+}
+
+// ModelSelection is the list of strategies that choose models, as CEL over
+// ai.models. The first that returns at least one model wins.
+type ModelSelection struct {
+	Strategy []string `json:"strategy,omitempty"`
+}
+
+// APIKeySelection is the list of strategies that choose keys, as CEL over
+// ai.keys. The first that returns at least one key wins.
+type APIKeySelection struct {
+	Strategy []string `json:"strategy,omitempty"`
+}
+
+// A Duration is a span of time as [time.ParseDuration] reads it, such as "90s"
+// or "3m". It keeps its text so that a wrong one can be named with its place.
+// Empty means the default of its field. From a time.Duration:
+// Duration(d.String()).
+type Duration string
+
+// StreamCommit says when a stream starts to reach the client; from then on no
+// other provider can be tried.
+type StreamCommit string
+
+const (
+	// CommitFirstContent passes a stream on from its first token.
+	CommitFirstContent StreamCommit = "first_content"
+	// CommitComplete holds a stream until it is whole, so that one that breaks
+	// half-way is replaced by the next candidate's.
+	CommitComplete StreamCommit = "complete"
+)
+
+// OnError says what a request ends in when nothing could serve it.
+type OnError string
+
+const (
+	// OnErrorHalt answers with the error.
+	OnErrorHalt OnError = "halt"
+	// OnErrorContinue calls the handler that [Gateway.Wrap] was given, with
+	// the request's body rewound and the [Result] in its context.
+	OnErrorContinue OnError = "continue"
+)
+
+// ConfigError is one thing that is wrong with a Config. [ParseConfig], [New]
+// and [Gateway.Reload] report all they find at once, joined: reach each with
+// [errors.As], or through Unwrap() []error.
+type ConfigError struct {
+	// Path is the place in the words of the YAML, such as
+	// "providers[1].models[0].id". Empty means the document itself.
+	Path string
+	// Line is the line of the document, from 1. Zero where it is not known.
+	Line int
+	// Value is what stands there. Empty where it could be a secret.
+	Value string
+	// Reason says what is wrong and what to do about it.
+	Reason string
+}
+
+// Error returns the place, the value and the reason in one line.
+func (e *ConfigError) Error() string {
+	var b strings.Builder
+	if e.Path != "" {
+		b.WriteString(e.Path)
+		b.WriteString(": ")
+	}
+	if e.Line > 0 {
+		fmt.Fprintf(&b, "line %d: ", e.Line)
+	}
+	if e.Value != "" {
+		fmt.Fprintf(&b, "%q: ", e.Value)
+	}
+	b.WriteString(e.Reason)
+	return b.String()
+}
+
+// problems collects what is wrong with a config.
+type problems []error
+
+// add notes a problem. The value is left empty where it could be a secret.
+func (p *problems) add(path, value, format string, args ...any) {
+	*p = append(*p, &ConfigError{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
+}
+
+// err joins the problems, nil if there are none.
+func (p problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return fmt.Errorf("aigateway: invalid config:\n%w", errors.Join(p...))
+}

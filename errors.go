@@ -1,0 +1,218 @@
+package aigateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// Code names the cause of a failed request, for programs. It is the "code" of
+// an error body in the OpenAI format, and error.details.error_code in the
+// Anthropic one.
+type Code string
+
+const (
+	// CodeInvalidRequestBody: the body is not JSON or no form, or its model
+	// fields are of the wrong type or repeated.
+	CodeInvalidRequestBody Code = "invalid_request_body"
+	// CodeRequestTooLarge: the body is over Config.MaxBodyBytes.
+	CodeRequestTooLarge Code = "request_too_large"
+	// CodeUnsupportedMediaType: the body has a Content-Encoding.
+	CodeUnsupportedMediaType Code = "unsupported_media_type"
+	// CodeNotFound: the path is no surface that the gateway knows.
+	CodeNotFound Code = "not_found"
+	// CodeMethodNotAllowed: the surface is called by another method.
+	CodeMethodNotAllowed Code = "method_not_allowed"
+	// CodeModelNotFound: GET models/{id} of a model that no client may send.
+	CodeModelNotFound Code = "model_not_found"
+
+	// CodeNoAPIKey: the provider needs a key and none is configured or selected.
+	CodeNoAPIKey Code = "no_api_key"
+	// CodeNoMatchingModels: none of the client's names is a model that can
+	// serve this request.
+	CodeNoMatchingModels Code = "no_matching_models"
+	// CodeProviderNotAllowed: only_allow_configured_providers left nothing.
+	CodeProviderNotAllowed Code = "provider_not_allowed"
+	// CodeModelNotAllowed: only_allow_configured_models left nothing.
+	CodeModelNotAllowed Code = "model_not_allowed"
+	// CodeModelSelectionFailed: a strategy of model_selection failed.
+	CodeModelSelectionFailed Code = "model_selection_failed"
+	// CodeModelSelectionEmpty: every strategy of model_selection came back empty.
+	CodeModelSelectionEmpty Code = "model_selection_empty"
+	// CodeAPIKeySelectionFailed: a strategy of api_key_selection failed.
+	CodeAPIKeySelectionFailed Code = "api_key_selection_failed"
+	// CodeInputTooLarge: every candidate refused the prompt for its tokens.
+	CodeInputTooLarge Code = "input_too_large"
+
+	// CodeUpstreamUnreachable: no attempt could connect.
+	CodeUpstreamUnreachable Code = "upstream_unreachable"
+	// CodeRequestTimeout: total_timeout, or every attempt timed out.
+	CodeRequestTimeout Code = "request_timeout"
+	// CodeAllProvidersFailed: every attempt failed, for causes that differ.
+	CodeAllProvidersFailed Code = "all_providers_failed"
+
+	// CodeUpstreamError: the answer of the only attempt, or of the first
+	// candidate, was an error and went to the client as it was.
+	CodeUpstreamError Code = "upstream_error"
+	// CodeStreamBroken: the upstream died after its answer had begun to reach
+	// the client. The client's connection was aborted.
+	CodeStreamBroken Code = "stream_broken"
+	// CodeClientGone: the client left before the answer was whole.
+	CodeClientGone Code = "client_gone"
+)
+
+// HTTPStatus is the status that a request with this cause is answered with;
+// for the two that no client ever reads, 499.
+func (c Code) HTTPStatus() int {
+	switch c {
+	case CodeInvalidRequestBody, CodeNoAPIKey:
+		return http.StatusBadRequest
+	case CodeRequestTooLarge, CodeInputTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case CodeUnsupportedMediaType:
+		return http.StatusUnsupportedMediaType
+	case CodeNotFound, CodeModelNotFound:
+		return http.StatusNotFound
+	case CodeMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case CodeNoMatchingModels, CodeProviderNotAllowed, CodeModelNotAllowed,
+		CodeModelSelectionFailed, CodeModelSelectionEmpty, CodeAPIKeySelectionFailed:
+		return http.StatusUnprocessableEntity
+	case CodeUpstreamUnreachable, CodeUpstreamError:
+		return http.StatusBadGateway
+	case CodeRequestTimeout:
+		return http.StatusGatewayTimeout
+	case CodeAllProvidersFailed:
+		return http.StatusServiceUnavailable
+	case CodeClientGone, CodeStreamBroken:
+		return 499
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// Error is a request that failed. [Gateway.Explain] returns it, and the
+// [Result] holds its code and message. Reach it with [errors.As].
+type Error struct {
+	// Code names the cause.
+	Code Code
+	// Status is what the client was answered with: Code.HTTPStatus, or the
+	// upstream's own where its answer was relayed.
+	Status int
+	// Message is written for the client. It holds no secret.
+	Message string
+	// Err is what caused it, for the operator. It never reaches a client, and
+	// may be nil.
+	Err error
+}
+
+// Error returns the code and the message.
+func (e *Error) Error() string { return "aigateway: " + string(e.Code) + ": " + e.Message }
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// errorf makes an Error with the status of its code.
+func errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Status: code.HTTPStatus(), Message: fmt.Sprintf(format, args...)}
+}
+
+// errorType is the "type" of an error body: what the SDKs sort errors by where
+// they do not go by the status.
+func errorType(status int) string {
+	switch {
+	case status == http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case status == http.StatusGatewayTimeout:
+		return "timeout_error"
+	case status >= 500:
+		return "api_error"
+	default:
+		return "invalid_request_error"
+	}
+}
+
+// openaiError is an error body in the OpenAI format. All four fields of error
+// are always there: openai-go cannot parse a body that lacks them.
+type openaiError struct {
+	Type  string            `json:"type,omitempty"` // "error", in a stream of the responses surface alone
+	Error openaiErrorDetail `json:"error"`
+}
+
+type openaiErrorDetail struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    Code    `json:"code"`
+}
+
+// anthropicError is an error body in the Anthropic format.
+type anthropicError struct {
+	Type      string               `json:"type"` // "error"
+	Error     anthropicErrorDetail `json:"error"`
+	RequestID string               `json:"request_id,omitempty"`
+}
+
+type anthropicErrorDetail struct {
+	Type    string `json:"type"`
+	Message string `json:"message"`
+	Details struct {
+		ErrorCode Code `json:"error_code"`
+	} `json:"details"`
+}
+
+// errorBody is the error in the client's format.
+func errorBody(f format, e *Error, requestID string) []byte {
+	var body any
+	if f == formatAnthropic {
+		b := anthropicError{Type: "error", RequestID: requestID}
+		b.Error.Type, b.Error.Message = errorType(e.Status), e.Message
+		b.Error.Details.ErrorCode = e.Code
+		body = b
+	} else {
+		body = openaiError{Error: openaiErrorDetail{Message: e.Message, Type: errorType(e.Status), Code: e.Code}}
+	}
+	return mustJSON(body)
+}
+
+// errorEvent is the error as a server-sent event, for a stream that broke after
+// it was committed. The Anthropic SDKs see an error only where the event is
+// named so, and those of the responses surface tell events by their type.
+func errorEvent(s *surface, e *Error, requestID string) []byte {
+	var data []byte
+	switch {
+	case s.format == formatAnthropic:
+		data = errorBody(formatAnthropic, e, requestID)
+	case s.name == surfaceResponses:
+		data = mustJSON(openaiError{Type: "error",
+			Error: openaiErrorDetail{Message: e.Message, Type: errorType(e.Status), Code: e.Code}})
+	default:
+		return append(append([]byte("data: "), errorBody(formatOpenAI, e, requestID)...), "\n\n"...)
+	}
+	return append(append([]byte("event: error\ndata: "), data...), "\n\n"...)
+}
+
+// mustJSON marshals one of the types above, which cannot fail.
+func mustJSON(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// writeError answers with the error in the client's format. A request that
+// exhausted every candidate must not be sent again by the SDK on its own.
+func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
+	body := errorBody(f, e, requestID)
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	switch e.Code {
+	case CodeAllProvidersFailed, CodeUpstreamUnreachable, CodeRequestTimeout:
+		h.Set("X-Should-Retry", "false")
+	}
+	w.WriteHeader(e.Status)
+	w.Write(body) //nolint:errcheck // the client is gone: nobody is left to tell
+}

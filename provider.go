@@ -1,0 +1,147 @@
+package aigateway
+
+import "context"
+
+// Provider is a service that speaks an OpenAI- or Anthropic-compatible API.
+type Provider struct {
+	// ID names the provider, in the config and as the prefix of "id:model".
+	// Ids compare case-insensitively. Required.
+	ID string `json:"id"`
+	// IDAliases are further names for it.
+	IDAliases []string `json:"id_aliases,omitempty"`
+	// BaseURL is the root that a surface's path is joined to, such as
+	// "https://api.example.com/v1". Without a path it gets /v1. Required unless
+	// the provider is built in.
+	BaseURL string `json:"base_url,omitempty"`
+	// APIKeys are tried in order, unless api_key_selection says otherwise. A
+	// provider of the config's own that has none is called without one.
+	APIKeys []APIKey `json:"api_keys,omitempty"`
+	// Models that the provider offers. If empty, what the catalog knows of it.
+	Models []Model `json:"models,omitempty"`
+	// Metadata is free-form, for selection strategies.
+	Metadata map[string]any `json:"metadata,omitempty"`
+	// Disabled takes the provider out of use.
+	Disabled bool `json:"disabled,omitempty"`
+
+	DisplayName string `json:"display_name,omitempty"`
+	Description string `json:"description,omitempty"`
+	Website     string `json:"website,omitempty"`
+
+	// SupportedAPISurfaces says which formats and surfaces the provider speaks.
+	// If empty, every surface of the openai format.
+	SupportedAPISurfaces []APISurface `json:"supported_api_surfaces,omitempty"`
+
+	// Headers, QueryParams and Body are added to the requests to this provider
+	// alone, over those of the Config. Strings may hold ${…}.
+	Headers     map[string]Template `json:"headers,omitempty"`
+	QueryParams map[string]Template `json:"query_params,omitempty"`
+	Body        map[string]any      `json:"body,omitempty"`
+
+	// Auth says how the key is sent. If zero, "Authorization: Bearer KEY", and
+	// in the anthropic format the way that the client sent its own key.
+	Auth Auth `json:"auth,omitzero"`
+	// PerRequestTimeout replaces the Config's for this provider.
+	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
+}
+
+// APIKey is one credential of a provider.
+type APIKey struct {
+	// Value is the key, as ${secrets.get('vault', 'name')} or literally.
+	Value Template `json:"value"`
+}
+
+// Auth says in which header a provider's key is sent, and behind which scheme.
+type Auth struct {
+	// Header is the header's name. If empty, Authorization.
+	Header string `json:"header,omitempty"`
+	// Scheme stands before the key. If empty, Bearer in Authorization, and
+	// nothing in any other header.
+	Scheme string `json:"scheme,omitempty"`
+}
+
+// APISurface is a part of an API that a provider speaks.
+type APISurface struct {
+	// Format is "openai" or "anthropic". Required.
+	Format string `json:"format"`
+	// Surface is "chat-completions", "messages" and so on. If empty, all
+	// surfaces of the format.
+	Surface string `json:"surface,omitempty"`
+	// SupportedParams are the top-level fields that may reach the provider on
+	// this surface. If empty, all may.
+	SupportedParams []Param `json:"supported_params,omitempty"`
+}
+
+// Param names a top-level field of a request's body.
+type Param struct {
+	Name string `json:"name"`
+}
+
+// Model is a model at one provider. The same id at two providers is two models.
+type Model struct {
+	// ID is what the provider calls the model. Required.
+	ID string `json:"id"`
+	// IDAliases are further names that clients may send for it.
+	IDAliases []string `json:"id_aliases,omitempty"`
+	// AuthorID names who made the model. If empty, its provider.
+	AuthorID    string `json:"author_id,omitempty"`
+	DisplayName string `json:"display_name,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Disabled takes the model out of use.
+	Disabled bool `json:"disabled,omitempty"`
+	// Metadata is free-form, for selection strategies; what it lacks is looked
+	// up in the provider's.
+	Metadata map[string]any `json:"metadata,omitempty"`
+
+	InputModalities  []string `json:"input_modalities,omitempty"`
+	OutputModalities []string `json:"output_modalities,omitempty"`
+	// MaxContextWindow and MaxOutputTokens are facts for strategies, in tokens;
+	// they limit no request. Zero means unknown.
+	MaxContextWindow  int64    `json:"max_context_window,omitempty"`
+	MaxOutputTokens   int64    `json:"max_output_tokens,omitempty"`
+	SupportedFeatures []string `json:"supported_features,omitempty"`
+	// UnsupportedParams are top-level fields that must not reach the model.
+	UnsupportedParams []Param `json:"unsupported_params,omitempty"`
+
+	// Pricing is nil where it is not known.
+	Pricing     *Pricing     `json:"pricing,omitempty"`
+	Datacenters []Datacenter `json:"datacenters,omitempty"`
+	// ParameterCount is the number of weights. Zero means unknown.
+	ParameterCount int64  `json:"parameter_count,omitempty"`
+	Quantization   string `json:"quantization,omitempty"`
+}
+
+// Pricing is what a model costs, in USD per million tokens. A nil price is not
+// known, which is not the same as free.
+type Pricing struct {
+	Input           *float64 `json:"input,omitempty"`
+	Output          *float64 `json:"output,omitempty"`
+	InputCacheRead  *float64 `json:"input_cache_read,omitempty"`
+	InputCacheWrite *float64 `json:"input_cache_write,omitempty"`
+	InputBatch      *float64 `json:"input_batch,omitempty"`
+	OutputBatch     *float64 `json:"output_batch,omitempty"`
+	// Tools holds the price of a call by the tool's name, in USD.
+	Tools map[string]float64 `json:"tools,omitempty"`
+}
+
+// Datacenter is a place where a model runs.
+type Datacenter struct {
+	// CountryCode is ISO 3166-1 alpha-2, such as "DE".
+	CountryCode string `json:"country_code,omitempty"`
+	Region      string `json:"region,omitempty"`
+}
+
+// ProviderRegistry lists the providers that are known without configuration.
+//
+// [New] and [Gateway.Reload] call Providers once each, before they return, and
+// nothing else does: to take up a changed registry, call Reload. An error makes
+// them fail. The providers are held to the same rules as those of the Config,
+// and to the URL policy. The slice is not kept.
+type ProviderRegistry interface {
+	Providers(ctx context.Context) ([]Provider, error)
+}
+
+// ProviderRegistryFunc is a function that is a [ProviderRegistry].
+type ProviderRegistryFunc func(ctx context.Context) ([]Provider, error)
+
+// Providers calls f.
+func (f ProviderRegistryFunc) Providers(ctx context.Context) ([]Provider, error) { return f(ctx) }

@@ -1,0 +1,220 @@
+package aigateway
+
+import (
+	"context"
+	"net/http"
+)
+
+// The values of Result.Status.
+const (
+	StatusSuccess = "success" // an answer was committed and is whole
+	StatusError   = "error"   // the request failed, see Result.Error
+	StatusDryRun  = "dry_run" // from Explain: nothing was sent
+)
+
+// Result says what became of a request: what the client asked for, what was
+// chosen and why, each attempt, and the outcome. No field ever holds a secret.
+//
+// A Result is made for its receiver and shared with nobody. Its JSON names are
+// a contract.
+type Result struct {
+	// Status is StatusSuccess, StatusError or StatusDryRun.
+	Status string `json:"status"`
+	// Error is nil unless Status is StatusError.
+	Error *ResultError `json:"error,omitempty"`
+	// RequestID identifies the request: its X-Request-Id, or one of the
+	// gateway's own.
+	RequestID string `json:"request_id"`
+	// Surface is the part of the API that was called, such as
+	// "chat-completions", and Format its format.
+	Surface string `json:"surface,omitempty"`
+	Format  string `json:"format,omitempty"`
+	// Client is the request as it came.
+	Client ClientRequest `json:"client"`
+	// ModelSelection holds one entry a strategy that ran, in order; where the
+	// client named several models, each of them runs the strategies anew.
+	ModelSelection []StrategyResult `json:"model_selection"`
+	// ModelsTried holds one entry a candidate, in the order of their turn. In a
+	// dry run they are those that would be tried.
+	ModelsTried []TriedModel `json:"models_tried"`
+	// Success says which attempt answered. Nil unless one did.
+	Success *Success `json:"success,omitempty"`
+	// InputTokens and OutputTokens are what the upstream that answered
+	// reported. Zero where it reported none.
+	InputTokens  int64 `json:"input_tokens"`
+	OutputTokens int64 `json:"output_tokens"`
+	// GatewayLatencyMS is the time, in milliseconds, that the request spent in
+	// the gateway and not in waiting for an upstream or the client.
+	GatewayLatencyMS float64 `json:"gateway_latency_ms"`
+	// Notes are remarks on what was left out on the way, such as a configured
+	// header whose expression had no value for this request.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// ResultError is why a request failed.
+type ResultError struct {
+	Code    Code   `json:"code"`
+	Status  int    `json:"status"`
+	Message string `json:"message"`
+}
+
+// ClientRequest is the client's request, less what is secret.
+type ClientRequest struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	// Headers are the request's, with credentials and cookies redacted.
+	Headers http.Header `json:"headers,omitempty"`
+	// Model and Models are the body's fields of that name.
+	Model  string   `json:"model,omitempty"`
+	Models []string `json:"models,omitempty"`
+	// Stream is set where the client asked for a stream.
+	Stream bool `json:"stream"`
+	// RejectedModels are the client's names that cannot serve the request.
+	RejectedModels []RejectedModel `json:"rejected_models,omitempty"`
+}
+
+// RejectedModel is a model that was not tried, and why.
+type RejectedModel struct {
+	// Model is the name as the client sent it, or the model's id.
+	Model string `json:"model"`
+	// Provider is empty where no provider knows the name.
+	Provider string `json:"provider,omitempty"`
+	// Reason is a word for programs: no_matching_models, provider_not_allowed,
+	// model_not_allowed, provider_disabled, model_disabled,
+	// format_not_supported, surface_not_supported or no_api_key.
+	Reason string `json:"reason"`
+	// Message says it in a sentence.
+	Message string `json:"message"`
+}
+
+// StrategyResult is one run of one strategy.
+type StrategyResult struct {
+	// Strategy is its text; empty where the config has none.
+	Strategy string `json:"strategy"`
+	// ClientModel is the client's name that it ran for; empty where it named none.
+	ClientModel string `json:"client_model,omitempty"`
+	Error       string `json:"error,omitempty"`
+	// CandidatesReturned counts the models that it returned, and the next two
+	// what was left of them after the restriction flags and after the client's
+	// names. A strategy sees only what both allow, so that the three agree.
+	CandidatesReturned           int `json:"candidates_returned"`
+	CandidatesAfterAllowedFilter int `json:"candidates_after_allowed_filter"`
+	CandidatesAfterClientFilter  int `json:"candidates_after_client_filter"`
+	// ModelsToTry are the models that it chose, as "provider:model".
+	ModelsToTry []string `json:"models_to_try,omitempty"`
+	// Notes are what it left out by itself, such as elements whose predicate
+	// failed.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// TriedModel is one candidate.
+type TriedModel struct {
+	Model    string `json:"model"`
+	Provider string `json:"provider"`
+	Author   string `json:"author"`
+	// Known is false for a model that the client named and nobody lists.
+	Known bool `json:"known"`
+	// Error says why the candidate failed without an attempt, such as a key
+	// selection that came back empty.
+	Error string `json:"error,omitempty"`
+	// APIKeySelection are the candidate's keys in the order of their turn,
+	// redacted or hashed. Empty where it has none.
+	APIKeySelection []SelectedKey `json:"api_key_selection,omitempty"`
+	// RequestsMade are the attempts, in order.
+	RequestsMade []Attempt `json:"requests_made,omitempty"`
+}
+
+// SelectedKey is a key of a candidate.
+type SelectedKey struct {
+	// ID is a hash of the key's place in the config, stable over restarts.
+	ID string `json:"id"`
+}
+
+// Attempt is one upstream request.
+type Attempt struct {
+	// Provider and Model are those of the candidate.
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	// Number counts the attempts of the request from 1.
+	Number int `json:"number"`
+	// Status is "success", "failed", or "relayed" for an upstream's error that
+	// went to the client as it was.
+	Status string `json:"status"`
+	// Error is a short reason; empty on success.
+	Error string `json:"error,omitempty"`
+	// UpstreamInputTokens and UpstreamOutputTokens are as the upstream
+	// reported them.
+	UpstreamInputTokens  int64            `json:"upstream_input_tokens"`
+	UpstreamOutputTokens int64            `json:"upstream_output_tokens"`
+	Request              AttemptRequest   `json:"request"`
+	Response             *AttemptResponse `json:"response,omitempty"`
+	UpstreamLatency      UpstreamLatency  `json:"upstream_latency"`
+}
+
+// AttemptRequest is what was sent.
+type AttemptRequest struct {
+	// URL is without the query, which may hold secrets.
+	URL string `json:"url"`
+	// APIKey is the key, redacted; empty where none was sent.
+	APIKey string `json:"api_key,omitempty"`
+}
+
+// AttemptResponse is what came back.
+type AttemptResponse struct {
+	StatusCode int         `json:"status_code"`
+	Headers    http.Header `json:"headers,omitempty"`
+	// BodyOnError is the first 1 KB of a failed answer.
+	BodyOnError string `json:"body_on_error,omitempty"`
+}
+
+// UpstreamLatency is how long an attempt took, in milliseconds.
+type UpstreamLatency struct {
+	// TimeToFirstByteMS is until the answer's header. Zero where none came.
+	TimeToFirstByteMS float64 `json:"time_to_first_byte_ms"`
+	// TimeToFirstTokenMS is until the first content of a stream. Zero where
+	// none came.
+	TimeToFirstTokenMS float64 `json:"time_to_first_token_ms,omitempty"`
+	TotalMS            float64 `json:"total_ms"`
+}
+
+// Success says which attempt answered.
+type Success struct {
+	// ModelIndex is the place in Result.ModelsTried, and RequestIndex the place
+	// in its RequestsMade.
+	ModelIndex   int    `json:"model_index"`
+	RequestIndex int    `json:"request_index"`
+	Model        string `json:"model"`
+	Provider     string `json:"provider"`
+	Author       string `json:"author"`
+}
+
+// Hooks observe the gateway. Each function may be nil. They are called on the
+// goroutine that serves the request, in the order RequestStart, then
+// AttemptStart and AttemptDone once an attempt, then RequestDone, and the
+// request waits for them. Hooks of different requests run at the same time.
+// What they are given belongs to them.
+type Hooks struct {
+	// RequestStart is called when a request on a known surface has come in,
+	// before its body is read. The context that it returns is used for the
+	// whole request; it must derive from ctx. Nil means ctx.
+	RequestStart func(ctx context.Context, r ClientRequest) context.Context
+	// AttemptStart is called before each upstream request. The context that it
+	// returns goes with that request; it must derive from ctx. Nil means ctx.
+	AttemptStart func(ctx context.Context, a Attempt) context.Context
+	// AttemptDone is called when an attempt has ended: it failed, or its whole
+	// answer was relayed, or broke on the way.
+	AttemptDone func(ctx context.Context, a Attempt)
+	// RequestDone is called last, when the answer is whole or broken off. For
+	// a request that [OnErrorContinue] hands on, it is called before that.
+	RequestDone func(ctx context.Context, res *Result)
+}
+
+type resultKey struct{}
+
+// ResultFromContext returns the Result of a request that the gateway gave up
+// and handed on, in the handler that [Gateway.Wrap] was given. It returns false
+// where the gateway was not asked, or the path was none of its surfaces.
+func ResultFromContext(ctx context.Context) (*Result, bool) {
+	res, ok := ctx.Value(resultKey{}).(*Result)
+	return res, ok
+}
