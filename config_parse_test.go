@@ -1,0 +1,450 @@
+package aigateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+)
+
+// configErrors lists the ConfigErrors in err, in order, and fails the test
+// where there is anything else in it.
+func configErrors(t testing.TB, err error) []*aigateway.ConfigError {
+	t.Helper()
+	for {
+		switch e := err.(type) {
+		case *aigateway.ConfigError:
+			return []*aigateway.ConfigError{e}
+		case interface{ Unwrap() []error }:
+			var list []*aigateway.ConfigError
+			for _, err := range e.Unwrap() {
+				list = append(list, configErrors(t, err)...)
+			}
+			return list
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		default:
+			require.Failf(t, "not a ConfigError", "%T: %v", err, err)
+		}
+	}
+}
+
+func glob(t testing.TB, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.FromSlash(pattern))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return files
+}
+
+// TestParseConfigFaults holds each testdata/config/*.bad.yaml to its first
+// lines: "# want: PATH: text" for each problem, in order.
+func TestParseConfigFaults(t *testing.T) {
+	for _, file := range glob(t, "testdata/config/*.bad.yaml") {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".bad.yaml"), func(t *testing.T) {
+			doc, err := os.ReadFile(file)
+			require.NoError(t, err)
+			var wants []string
+			for line := range strings.Lines(string(doc)) {
+				want, ok := strings.CutPrefix(line, "# want: ")
+				if !ok {
+					break
+				}
+				wants = append(wants, strings.TrimSpace(want))
+			}
+			require.NotEmpty(t, wants)
+
+			cfg, err := aigateway.LoadConfig(file)
+			require.ErrorContains(t, err, file)
+			assert.Equal(t, aigateway.Config{}, cfg)
+			got := configErrors(t, err)
+			for i := range max(len(got), len(wants)) {
+				switch {
+				case i >= len(got):
+					assert.Failf(t, "missing", "%s", wants[i])
+				case i >= len(wants):
+					assert.Failf(t, "unexpected", "%v", got[i])
+				default:
+					path, text, _ := strings.Cut(wants[i], ": ")
+					if rest, ok := strings.CutPrefix(wants[i], ": "); ok {
+						path, text = "", rest
+					}
+					assert.Equal(t, path, got[i].Path, "of %v", got[i])
+					assert.Contains(t, got[i].Reason, text)
+				}
+			}
+			assert.NotContains(t, err.Error(), "hunter2", "a secret")
+		})
+	}
+}
+
+func TestParseConfigGood(t *testing.T) {
+	for _, file := range glob(t, "testdata/config/*.good.yaml") {
+		_, err := aigateway.LoadConfig(file)
+		assert.NoError(t, err)
+	}
+}
+
+func TestParseConfigPage(t *testing.T) {
+	strict := aigateway.Provider{ID: "my-provider", BaseURL: "https://my-service.internal"}
+	with := func(models ...aigateway.Model) aigateway.Config {
+		p := strict
+		p.Models = models
+		return aigateway.Config{Providers: []aigateway.Provider{p}}
+	}
+	keyed := func(id, url, key string) aigateway.Provider {
+		return aigateway.Provider{ID: id, BaseURL: url, APIKeys: []aigateway.APIKey{{Value: aigateway.Template(key)}}}
+	}
+	llama := []aigateway.Model{{ID: "llama3"}}
+	want := map[string]aigateway.Config{
+		"external-https-urls": {Providers: []aigateway.Provider{
+			keyed("my-provider", "https://api.my-service.com/v1", "${secrets.get('my-provider', 'api-key')}"),
+		}},
+		"ngrok-internal-endpoints": {Providers: []aigateway.Provider{
+			{ID: "my-local-service", BaseURL: "https://my-service.internal"},
+		}},
+		"basic-configuration": {Providers: []aigateway.Provider{func() aigateway.Provider {
+			p := keyed("my-custom-provider", "https://my-ai-service.example.com/v1", "${secrets.get('custom', 'api-key')}")
+			p.Models = []aigateway.Model{{ID: "my-model"}}
+			return p
+		}()}},
+		"defining-models": with(aigateway.Model{ID: "llama3-70b"}, aigateway.Model{ID: "mistral-7b"}, aigateway.Model{ID: "codellama-34b"}),
+		"model-metadata": with(aigateway.Model{ID: "llama3-70b", Metadata: map[string]any{
+			"gpu": "A100", "quantization": "none", "max_context": int64(8192),
+		}}),
+		"with-provider-api-keys": {Providers: []aigateway.Provider{
+			keyed("my-provider", "https://my-service.example.com", "${secrets.get('my-provider', 'api-key')}"),
+		}},
+		"without-provider-api-keys": with(),
+		"custom-headers": {
+			Headers:   map[string]aigateway.Template{"X-Custom-Auth": "${secrets.get('my-provider', 'token')}"},
+			Providers: []aigateway.Provider{{ID: "my-provider", BaseURL: "https://my-service.example.com"}},
+		},
+		"timeouts": {PerRequestTimeout: "120s", TotalTimeout: "5m", Providers: []aigateway.Provider{strict}},
+		"restricting-access": func() aigateway.Config {
+			c := with(aigateway.Model{ID: "llama3"}, aigateway.Model{ID: "mistral"})
+			c.OnlyAllowConfiguredProviders, c.OnlyAllowConfiguredModels = true, true
+			return c
+		}(),
+		"custom-provider-with-cloud-fallback": {
+			Providers: []aigateway.Provider{
+				{ID: "my-provider", BaseURL: "https://my-service.internal", Models: llama},
+				keyed("openai", "", "${secrets.get('openai', 'api-key')}"),
+			},
+			ModelSelection: aigateway.ModelSelection{Strategy: []string{
+				"ai.models.filter(m, m.provider_id == 'my-provider')",
+				"ai.models.filter(m, m.provider_id == 'openai')",
+			}},
+		},
+		"multiple-custom-providers": {
+			OnlyAllowConfiguredProviders: true,
+			Providers: []aigateway.Provider{
+				{ID: "inference-1", BaseURL: "https://inference-1.internal", Models: llama},
+				{ID: "inference-2", BaseURL: "https://inference-2.internal", Models: llama},
+			},
+			ModelSelection: aigateway.ModelSelection{Strategy: []string{"ai.models.random()"}},
+		},
+	}
+	files := glob(t, "testdata/config/page/*.yaml")
+	assert.Len(t, files, len(want))
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		t.Run(name, func(t *testing.T) {
+			require.Contains(t, want, name)
+			got, err := aigateway.LoadConfig(file)
+			require.NoError(t, err)
+			assert.Equal(t, want[name], got)
+		})
+	}
+}
+
+// TestParseConfigEverything sees each field of Config arrive, so that one
+// which is added and cannot be read from a document is noticed.
+func TestParseConfigEverything(t *testing.T) {
+	cfg, err := aigateway.LoadConfig("testdata/config/everything.good.yaml")
+	require.NoError(t, err)
+	assertFilled(t, reflect.ValueOf(cfg), "")
+
+	m := cfg.Providers[0].Models[0]
+	assert.Equal(t, "Small and fast", m.Description)
+	assert.EqualValues(t, 128000, m.MaxContextWindow)
+	assert.EqualValues(t, 8192, m.MaxOutputTokens)
+	assert.Equal(t, map[string]any{
+		"gpu": "A100", "count": int64(8), "share": 0.5, "spare": nil, "since": "2026-01-02",
+		"tags": []any{"a", int64(1), true, map[string]any{"deep": []any{"x"}}},
+		"huge": uint64(18446744073709551615), "larger": 36893488147419103232.0,
+	}, m.Metadata)
+	require.NotNil(t, m.Pricing.InputCacheRead)
+	assert.Zero(t, *m.Pricing.InputCacheRead)
+	assert.Equal(t, map[string]aigateway.Template{
+		"X-Retries": "3", "X-Ratio": "1.50", "X-Debug": "true", "X-Date": "2026-01-02", "X-Octal": "0644", "X-Empty": "",
+	}, cfg.Headers, "as written")
+	assert.Equal(t, map[string]aigateway.Template{"beta": "yes", "n": "1"}, cfg.QueryParams)
+	assert.Equal(t, map[string]any{
+		"temperature": 0.2, "seed": int64(-7), "stop": []any{"\n", nil}, "response_format": map[string]any{"type": "json_object"},
+	}, cfg.Body)
+	assert.Equal(t, "unix:///run/vllm.sock", cfg.InternalEndpoints["sock.internal:8080"])
+}
+
+// assertFilled walks the first element of every list.
+func assertFilled(t *testing.T, v reflect.Value, path string) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		require.NotEmpty(t, name, "%s has no json tag", field.Name)
+		// A disabled model is the one thing that is shown as false.
+		f, at := v.Field(i), path+"."+name
+		if name == "-" || at == ".providers.models.disabled" {
+			continue
+		}
+		assert.False(t, f.IsZero(), "%s is not filled", at)
+		for f.Kind() == reflect.Pointer || f.Kind() == reflect.Slice && f.Len() > 0 {
+			if f.Kind() == reflect.Slice {
+				f = f.Index(0)
+			} else {
+				f = f.Elem()
+			}
+		}
+		if f.Kind() == reflect.Struct {
+			assertFilled(t, f, at)
+		}
+	}
+}
+
+func TestParseConfigSharing(t *testing.T) {
+	cfg, err := aigateway.LoadConfig("testdata/config/anchors.good.yaml")
+	require.NoError(t, err)
+	require.Len(t, cfg.Providers, 3)
+	for i, id := range []string{"one", "two", "three"} {
+		assert.Equal(t, id, cfg.Providers[i].ID)
+		assert.Equal(t, []aigateway.Model{{ID: "llama3"}}, cfg.Providers[i].Models)
+	}
+	assert.Equal(t, map[string]aigateway.Template{"X-A": "own", "X-B": "first"}, cfg.Providers[1].Headers)
+	assert.Equal(t, "https://one.internal", cfg.Providers[2].BaseURL)
+	assert.Equal(t, "merged", cfg.Providers[2].Description)
+
+	// What one provider does with its copy must not reach another.
+	cfg.Providers[0].Models[0].ID = "changed"
+	cfg.Providers[0].Headers["X-A"] = "changed"
+	assert.Equal(t, "llama3", cfg.Providers[1].Models[0].ID)
+	assert.EqualValues(t, "a", cfg.Providers[2].Headers["X-A"])
+
+	cfg, err = aigateway.LoadConfig("testdata/config/nulls.good.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, aigateway.Config{Providers: []aigateway.Provider{{ID: "a"}}}, cfg)
+
+	cfg, err = aigateway.LoadConfig("testdata/config/wrapped-in-rule.good.yaml")
+	require.NoError(t, err)
+	assert.Equal(t, aigateway.Config{MaxAttempts: 7}, cfg)
+}
+
+func TestParseConfigJSON(t *testing.T) {
+	type fault struct {
+		path   string
+		line   int
+		value  string
+		reason string
+	}
+	tests := []struct {
+		name, doc string
+		want      aigateway.Config
+		faults    []fault
+	}{
+		{name: "empty object", doc: `{}`},
+		{name: "byte order mark", doc: "\ufeff{\"max_attempts\": 2}", want: aigateway.Config{MaxAttempts: 2}},
+		{
+			name: "tabs and surrogates",
+			doc:  "{\n\t\"providers\": [\n\t\t{\"id\": \"\\ud83d\\ude00\", \"metadata\": {\"big\": 9007199254740993, \"e\": 1e2, \"s\": \"<<\"}}\n\t]\n}",
+			want: aigateway.Config{Providers: []aigateway.Provider{{ID: "😀", Metadata: map[string]any{
+				"big": int64(9007199254740993), "e": 100.0, "s": "<<",
+			}}}},
+		},
+		{
+			name: "wrapped",
+			doc:  `{"on_http_request":[{"type":"ai-gateway","config":{"headers":{"X-N":1.0,"X-B":true}}}]}`,
+			want: aigateway.Config{Headers: map[string]aigateway.Template{"X-N": "1.0", "X-B": "true"}},
+		},
+		{
+			name:   "duplicate key",
+			doc:    "{\n\"max_attempts\": 1,\n\"max_retries\": 1,\n\n\"max_attempts\": 2}",
+			faults: []fault{{"max_attempts", 5, "", "duplicate key: it is also on line 2"}},
+		},
+		{
+			name: "lines of values",
+			doc:  "{\n\"max_attempts\":\n\n1.5,\n\"body\": {\"<<\": {}}, \"nope\": [\n1, 2]}",
+			faults: []fault{
+				{"max_attempts", 4, "1.5", "must be an integer in plain digits, within 64 bits"},
+				{"nope", 5, "", "unknown field"},
+			},
+		},
+		{
+			name:   "number out of range",
+			doc:    `{"providers":[{"id":"a","metadata":{"n":1e999}}]}`,
+			faults: []fault{{"providers[0].metadata.n", 1, "1e999", "must be a finite number"}},
+		},
+		{name: "YAML flow", doc: "{max_attempts: 2, # not JSON\n}", want: aigateway.Config{MaxAttempts: 2}},
+		{
+			name:   "merge key is none",
+			doc:    `{"<<":{"max_attempts":1}}`,
+			faults: []fault{{`["<<"]`, 1, "", "unknown field"}},
+		},
+		{
+			name: "broken",
+			doc:  "{\n\t\"max_attempts\": 1\n\t\"max_retries\": 2\n}",
+			faults: []fault{{"", 3, "", "not valid YAML: did not find expected ',' or '}'; " +
+				"nor is it JSON: line 3: invalid character '\"' after object key:value pair"}},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := aigateway.ParseConfig([]byte(tt.doc))
+			var faults []fault
+			if err != nil {
+				for _, e := range configErrors(t, err) {
+					faults = append(faults, fault{e.Path, e.Line, e.Value, e.Reason})
+				}
+			}
+			assert.Equal(t, tt.faults, faults)
+			assert.Equal(t, tt.want, got)
+		})
+	}
+}
+
+// TestParseConfigErrorText shows the whole of what a user reads.
+func TestParseConfigErrorText(t *testing.T) {
+	doc := "providers:\n  - id: a\n    base_urls: https://a.example.com\nheaders:\n  X-A.b: [x]\nmax_attempts: ten\ntotal_timeout: 90\n"
+	_, err := aigateway.ParseConfig([]byte(doc))
+	require.EqualError(t, err, `aigateway: invalid config:
+providers[0].base_urls: line 3: unknown field; did you mean "base_url"?
+headers["X-A.b"]: line 5: must be a string, not a list
+max_attempts: line 6: "ten": must be an integer, not a string
+total_timeout: line 7: "90": must be a duration with its unit, such as "90s"`)
+
+	var fault *aigateway.ConfigError
+	require.ErrorAs(t, err, &fault)
+	assert.Equal(t, 3, fault.Line)
+}
+
+// TestParseConfigLineOfUse points to where an alias is used: its anchor may be
+// right where it stands.
+func TestParseConfigLineOfUse(t *testing.T) {
+	_, err := aigateway.ParseConfig([]byte("model_selection: &m\n  strategy: [ai.models]\napi_key_selection:\n  strategy: *m\n"))
+	faults := configErrors(t, err)
+	require.Len(t, faults, 1)
+	assert.Equal(t, "api_key_selection.strategy", faults[0].Path)
+	assert.Equal(t, 4, faults[0].Line)
+}
+
+func TestParseConfigBounds(t *testing.T) {
+	bomb := "body:\n  a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+	merges := "body:\n  a0: &a0 {k: v}\n"
+	manyFields := ""
+	for i := range 20_000 {
+		manyFields += ": 1\n" + fmt.Sprint("field_", i)
+	}
+	manyFields += ": 1\n"
+	for i := range 20 {
+		bomb += fmt.Sprintf("  a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), ", "))
+		merges += fmt.Sprintf("  a%d: &a%d {<<: [%s]}\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), ", "))
+	}
+	tests := []struct{ name, doc, reason string }{
+		{"aliases of aliases", bomb, "the document holds more than 200000 values"},
+		{"merges of merges", merges, "the document holds more than 200000 values"},
+		{"an alias to much text", "body:\n  a: &a " + strings.Repeat("x", 500_000) + "\n  b: [" + strings.Repeat("*a,", 1000) + "]\n", "bytes of text"},
+		{"a merge in itself", "body: &b\n  <<: *b\n", "nested more than 64 levels deep"},
+		{"aliases in itself", "body:\n  a: &a [*a, *a]\n", "nested more than 64 levels deep"},
+		{"deep flow", "body: {a: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}", "nested more than 64 levels deep"},
+		{"deeper than the parser goes", "body: " + strings.Repeat("[", 100_000), "exceeded max depth"},
+		{"deep JSON", `{"body":{"a":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + "}}", "nested more than 64 levels deep"},
+		{"deep blocks", "body:\n  a:\n  " + strings.Repeat("- ", 5000) + "x", "nested more than 64 levels deep"},
+		{"many values", "body: {a: [" + strings.Repeat("1,", 300_000) + "]}", "the document holds more than 200000 values"},
+		{"many tags", strings.Repeat("%TAG !a! b\n", 9) + "---\nbody: {}\n", "too many %TAG directives"},
+		{"many unknown fields", strings.Repeat("x", 50) + manyFields, "and more: only the first 100 are shown"},
+		{"size", "# " + strings.Repeat("x", 1<<20), "larger than 1048576 bytes"},
+		{"a long key over many faults", "body:\n  ? " + strings.Repeat("k", 400_000) + "\n  : [" + strings.Repeat(".nan,", 50_000) + "]\n", "and more: only the first 100 are shown"},
+		{"not UTF-8", "headers:\n  X-A: \xff\n", "must be text in UTF-8"},
+		{"UTF-16", "\xff\xfea\x00", "must be text in UTF-8"},
+		{"NUL", "headers:\n  X-A: \x00\n", "not valid YAML: control characters are not allowed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := aigateway.ParseConfig([]byte(tt.doc))
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), tt.reason)
+			assert.Less(t, len(err.Error()), 50_000)
+			assert.LessOrEqual(t, len(configErrors(t, err)), 101)
+		})
+	}
+}
+
+func TestLoadConfigFile(t *testing.T) {
+	dir := t.TempDir()
+	_, err := aigateway.LoadConfig(filepath.Join(dir, "none.yaml"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	assert.ErrorContains(t, err, "none.yaml")
+	_, err = aigateway.LoadConfig(dir)
+	assert.ErrorContains(t, err, dir)
+
+	large := filepath.Join(dir, "large.yaml")
+	require.NoError(t, os.WriteFile(large, make([]byte, 2<<20), 0o600))
+	_, err = aigateway.LoadConfig(large)
+	assert.ErrorContains(t, err, "large.yaml: invalid config:\nthe document is larger than")
+}
+
+// TestParseConfigIsolated has each result to itself.
+func TestParseConfigIsolated(t *testing.T) {
+	doc := []byte("body: {a: [1]}\nheaders: {X: y}\n")
+	one, err := aigateway.ParseConfig(doc)
+	require.NoError(t, err)
+	clear(doc)
+	assert.Equal(t, map[string]any{"a": []any{int64(1)}}, one.Body)
+	assert.EqualValues(t, "y", one.Headers["X"])
+}
+
+func FuzzParseConfig(f *testing.F) {
+	for _, pattern := range []string{"testdata/config/*.yaml", "testdata/config/page/*.yaml"} {
+		for _, file := range glob(f, pattern) {
+			doc, err := os.ReadFile(file)
+			require.NoError(f, err)
+			f.Add(doc)
+		}
+	}
+	f.Add([]byte(`{"providers":[{"id":"a","models":[{"id":"m","pricing":{"input":1.5}}]}],"max_attempts":3}`))
+	f.Add([]byte("? [a, b]\n: *c\n"))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		got, err := aigateway.ParseConfig(doc)
+		if err != nil {
+			for _, e := range configErrors(t, err) {
+				require.NotEmpty(t, e.Reason)
+			}
+			return
+		}
+		// Where encoding/json can read the document into the same fields, it
+		// must have found the same in it. Values of free form are not compared:
+		// there, an integer is a float64 to it.
+		var same aigateway.Config
+		dec := json.NewDecoder(strings.NewReader(string(doc)))
+		dec.DisallowUnknownFields()
+		if !json.Valid(doc) || dec.Decode(&same) != nil {
+			return
+		}
+		for _, c := range []*aigateway.Config{&got, &same} {
+			c.Body = nil
+			for i := range c.Providers {
+				c.Providers[i].Body, c.Providers[i].Metadata = nil, nil
+				for j := range c.Providers[i].Models {
+					c.Providers[i].Models[j].Metadata = nil
+				}
+			}
+		}
+		require.Equal(t, same, got)
+	})
+}

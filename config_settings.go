@@ -1,0 +1,366 @@
+package aigateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+)
+
+// The defaults of every setting that has one, and the bounds of those that are
+// bounded.
+const (
+	defaultPerRequestTimeout = 3 * time.Minute
+	defaultTotalTimeout      = 6 * time.Minute
+	defaultMaxAttempts       = 10
+	maxMaxAttempts           = 100
+	maxMaxRetries            = 5
+	maxTokenLimit            = 500_000
+	defaultMaxBodyBytes      = 64 << 20
+	secretTTL                = 5 * time.Minute
+)
+
+// settings is a Config in the form that requests are served from: checked,
+// compiled and never changed again. A request keeps the settings that it began
+// with.
+type settings struct {
+	*catalog
+	surfaces surfaces
+
+	onlyProviders bool // only_allow_configured_providers
+	onlyModels    bool // only_allow_configured_models
+	// passThrough is set where nothing is configured: the client's own key goes
+	// to the provider that it asks for.
+	passThrough bool
+	// sole is the one allowed provider, where there is just one and it lists no
+	// models: names that nobody knows go to it.
+	sole *provider
+
+	strategies    []strategy
+	keyStrategies []keyStrategy
+
+	perRequest   time.Duration
+	total        time.Duration
+	firstToken   time.Duration // 0: off
+	maxAttempts  int
+	maxRetries   int
+	holdWhole    bool // stream_commit: complete
+	onContinue   bool // on_error: continue
+	maxInput     int64
+	maxOutput    int64
+	maxBody      int64
+	forward      map[string]bool // canonical names
+	secrets      *SecretCache
+	secretRefs   []secretPlace // for Check
+	policy       FailoverPolicy
+	counter      TokenCounter
+	hooks        Hooks
+	logger       *slog.Logger
+	addrs        AddrPolicy // nil: any address
+	transport    http.RoundTripper
+	ownTransport bool // transport is the gateway's
+}
+
+// secretPlace is a secret that the config names, and where.
+type secretPlace struct{ path, vault, name string }
+
+// strategy is one entry of model_selection, and keyStrategy one of
+// api_key_selection.
+type strategy struct {
+	text string
+	eval *expr.Strategy
+}
+
+type keyStrategy struct {
+	text string
+	eval *expr.KeyStrategy
+}
+
+// newSettings checks and compiles a Config, and reports all that is wrong with
+// it. Only the registry is asked for anything.
+func newSettings(cfg Config) (*settings, error) {
+	var p problems
+	s := &settings{
+		surfaces:      newSurfaces(),
+		onlyProviders: cfg.OnlyAllowConfiguredProviders,
+		onlyModels:    cfg.OnlyAllowConfiguredModels,
+		passThrough:   len(cfg.Providers) == 0,
+		perRequest:    cfg.PerRequestTimeout.parse(&p, "per_request_timeout", defaultPerRequestTimeout),
+		total:         cfg.TotalTimeout.parse(&p, "total_timeout", defaultTotalTimeout),
+		firstToken:    cfg.FirstTokenTimeout.parse(&p, "first_token_timeout", 0),
+		maxAttempts:   bounded(&p, "max_attempts", cfg.MaxAttempts, defaultMaxAttempts, maxMaxAttempts),
+		maxRetries:    bounded(&p, "max_retries", cfg.MaxRetries, 0, maxMaxRetries),
+		maxInput:      int64(bounded(&p, "max_input_tokens", cfg.MaxInputTokens, 0, maxTokenLimit)),
+		maxOutput:     int64(bounded(&p, "max_output_tokens", cfg.MaxOutputTokens, 0, maxTokenLimit)),
+		maxBody:       given(cfg.MaxBodyBytes, defaultMaxBodyBytes),
+		holdWhole:     oneOf(&p, "stream_commit", cfg.StreamCommit, CommitFirstContent, CommitComplete) == CommitComplete,
+		onContinue:    oneOf(&p, "on_error", cfg.OnError, OnErrorHalt, OnErrorContinue) == OnErrorContinue,
+		forward:       forwardSet(&p, cfg.ForwardHeaders),
+		policy:        cfg.FailoverPolicy,
+		counter:       cfg.TokenCounter,
+		logger:        cfg.Logger,
+		transport:     cfg.Transport,
+	}
+	if cfg.MaxBodyBytes < 0 {
+		p.add("MaxBodyBytes", fmt.Sprint(cfg.MaxBodyBytes), "must not be negative; leave it zero for 64 MiB")
+	}
+	if s.policy == nil {
+		s.policy = DefaultFailoverPolicy()
+	}
+	if s.counter == nil {
+		s.counter = estimate{}
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Hooks != nil {
+		s.hooks = *cfg.Hooks
+	}
+	switch r := cfg.Secrets.(type) {
+	case *SecretCache:
+		s.secrets = r
+	case nil:
+		s.secrets = NewSecretCache(EnvSecrets{}, secretTTL)
+	default:
+		s.secrets = NewSecretCache(r, secretTTL)
+	}
+	for i, text := range cfg.ModelSelection.Strategy {
+		eval, faults := expr.CompileStrategy(text)
+		p.addFaults(fmt.Sprintf("model_selection.strategy[%d]", i), text, faults)
+		s.strategies = append(s.strategies, strategy{text, eval})
+	}
+	for i, text := range cfg.APIKeySelection.Strategy {
+		eval, faults := expr.CompileKeyStrategy(text)
+		p.addFaults(fmt.Sprintf("api_key_selection.strategy[%d]", i), text, faults)
+		s.keyStrategies = append(s.keyStrategies, keyStrategy{text, eval})
+	}
+	s.compileProviders(&p, cfg)
+	if cfg.Transport != nil {
+		s.refuseTransport(&p)
+	}
+	return s, p.err()
+}
+
+// refuseTransport reports what a Transport of the user's own cannot do.
+func (s *settings) refuseTransport(p *problems) {
+	if s.addrs != nil {
+		p.add("Transport", "", "the URLPolicy checks addresses when they are dialled, which only the gateway's own transport does: leave Transport nil")
+	}
+	for _, pr := range s.providers {
+		if isUnixHost(pr.target.Host) {
+			p.add("Transport", "", "provider %q is reached over a unix socket, which only the gateway's own transport does: leave Transport nil", pr.id)
+		}
+	}
+}
+
+// compileProviders merges the configured providers with the registry's, and
+// indexes them.
+func (s *settings) compileProviders(p *problems, cfg Config) {
+	registry := cfg.Registry
+	if registry == nil {
+		registry = BuiltinRegistry()
+	}
+	listed, err := registry.Providers(context.Background())
+	if err != nil {
+		p.add("Registry", "", "cannot list the providers: %v", err)
+		return
+	}
+	policy := cfg.URLPolicy
+	if policy == nil {
+		policy = StrictURLPolicy()
+	}
+	s.addrs, _ = policy.(AddrPolicy)
+	c := &compiler{
+		problems:  p,
+		policy:    policy,
+		surfaces:  s.surfaces,
+		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p),
+		total:     s.perRequest,
+	}
+	c.gateway.headers = c.headers("headers", cfg.Headers)
+	c.gateway.query = c.query("query_params", cfg.QueryParams)
+	c.gateway.body = c.body("body", cfg.Body)
+
+	for _, base := range listed {
+		c.known = append(append(c.known, base.ID), base.IDAliases...)
+	}
+	c.clashes(cfg.Providers)
+	overlaid := map[int]bool{}
+	var all []*provider
+	for i, over := range cfg.Providers {
+		path := fmt.Sprintf("providers[%d]", i)
+		at := slices.IndexFunc(listed, func(base Provider) bool { return hasName(base.ID, base.IDAliases, over.ID) })
+		if at < 0 || overlaid[at] || over.ID == "" {
+			all = append(all, c.provider(path, over, over.Models, nil, true, false))
+			continue
+		}
+		overlaid[at] = true
+		base := listed[at]
+		c.ownBase = over.BaseURL != ""
+		all = append(all, c.provider(path, overlay(base, over), over.Models, base.Models, true, true))
+	}
+	for i, base := range listed {
+		if !overlaid[i] {
+			c.ownBase = false
+			all = append(all, c.provider(fmt.Sprintf("registry[%q]", base.ID), base, base.Models, nil, false, true))
+		}
+	}
+	if len(cfg.Providers) == 0 && s.onlyProviders {
+		p.add("only_allow_configured_providers", "true", "no provider is configured, so that every request would be refused: list some under providers")
+	}
+	s.catalog, s.secretRefs = newCatalog(all), c.refs
+	if s.onlyModels && !slices.ContainsFunc(s.listed, func(m *model) bool { return m.configured }) {
+		p.add("only_allow_configured_models", "true", "no model is configured, so that every request would be refused: list some under providers[].models")
+	}
+	s.sole = s.soleProvider()
+}
+
+// soleProvider returns the only allowed provider, if it lists no models.
+func (s *settings) soleProvider() *provider {
+	var sole *provider
+	for _, p := range s.providers {
+		if p.disabled || s.onlyProviders && !p.configured {
+			continue
+		}
+		if sole != nil {
+			return nil
+		}
+		sole = p
+	}
+	if sole == nil || len(sole.models) > 0 {
+		return nil
+	}
+	return sole
+}
+
+// parse reads a duration. Empty and zero mean the default.
+func (d Duration) parse(p *problems, path string, def time.Duration) time.Duration {
+	if d == "" {
+		return def
+	}
+	v, err := time.ParseDuration(string(d))
+	switch {
+	case err != nil:
+		p.add(path, string(d), "is no duration: write it like \"90s\" or \"3m\"")
+	case v < 0:
+		p.add(path, string(d), "must not be negative")
+	case v > 0:
+		return v
+	}
+	return def
+}
+
+// bounded checks a number from 0 to limit, where 0 means the default.
+func bounded(p *problems, path string, v, def, limit int) int {
+	if v < 0 || v > limit {
+		p.add(path, fmt.Sprint(v), "must be from %d to %d", min(def, 1), limit)
+	}
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// oneOf checks a word; the first one is the default.
+func oneOf[T ~string](p *problems, path string, v T, words ...T) T {
+	if v == "" {
+		return words[0]
+	}
+	if !slices.Contains(words, v) {
+		p.add(path, string(v), "%s", notOneOf(string(v), words))
+	}
+	return v
+}
+
+// notOneOf says which words there are, and which was probably meant.
+func notOneOf[T ~string](v string, words []T) string {
+	known := make([]string, len(words))
+	for i, w := range words {
+		known[i] = string(w)
+	}
+	if near := expr.Nearest(v, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "must be one of " + strings.Join(known, ", ")
+}
+
+// addFaults notes what is wrong with an expression.
+func (p *problems) addFaults(path, text string, faults []expr.Problem) {
+	for _, f := range faults {
+		p.add(path, text, "%s", f.Error())
+	}
+}
+
+// forwardSet is the set of forward_headers, which may hold nothing that the
+// gateway promises to keep to itself.
+func forwardSet(p *problems, names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for i, name := range names {
+		path := fmt.Sprintf("forward_headers[%d]", i)
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		switch {
+		case !isToken(name):
+			p.add(path, name, "is no header name")
+		case isCredentialHeader(canonical):
+			p.add(path, name, "holds the client's credentials, which never reach a provider")
+		case isConnectionHeader(canonical):
+			p.add(path, name, "belongs to the client's connection and is not forwarded")
+		}
+		set[canonical] = true
+	}
+	return set
+}
+
+// isCredentialHeader reports whether a client's header authenticates it.
+func isCredentialHeader(canonical string) bool {
+	switch canonical {
+	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key":
+		return true
+	}
+	return false
+}
+
+// isConnectionHeader reports whether a header is about one connection or one
+// message and not about the request.
+func isConnectionHeader(canonical string) bool {
+	switch canonical {
+	case "Host", "Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Te", "Trailer", "Upgrade",
+		"Content-Length", "Content-Encoding", "Accept-Encoding", "Expect":
+		return true
+	}
+	return false
+}
+
+// isToken reports whether s may be the name of a header.
+func isToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isHeaderValue reports whether s may be the value of a header: a line break
+// in it would begin another one.
+func isHeaderValue(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// sortedKeys returns the keys of a map in order, so that what is built from it
+// does not change from run to run.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,515 @@
+package aigateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/relay"
+	"github.com/aigateway-go/aigateway/internal/usage"
+)
+
+const (
+	// maxHeldJSON bounds a JSON answer that is held until it is whole, in bytes.
+	maxHeldJSON = 1 << 20
+	// maxErrorBody bounds the body of a failed answer that is kept for relaying.
+	maxErrorBody = 1 << 20
+	// finishGrace is how long a stream may be silent after a finish reason
+	// before it counts as ended: some servers never send [DONE].
+	finishGrace = 2 * time.Second
+	// drainGrace is how long the end of the body is waited for after the last
+	// event, so that the connection can be used again.
+	drainGrace = 50 * time.Millisecond
+)
+
+// timeoutError says which limit ended an attempt.
+type timeoutError struct {
+	what  string
+	limit time.Duration
+}
+
+func (e *timeoutError) Error() string { return fmt.Sprintf("%s (%s)", e.what, e.limit) }
+
+// errFinished and errDrained end the reading of a stream that has said all.
+var (
+	errFinished = errors.New("silent after its finish reason")
+	errDrained  = errors.New("ended")
+)
+
+// watch cancels an attempt's context when its time is up, and says why: one
+// timer for whichever limit comes first.
+type watch struct {
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	cause  atomic.Pointer[error]
+}
+
+// arm replaces the limit that is watched.
+func (w *watch) arm(d time.Duration, cause error) {
+	w.cause.Store(&cause)
+	if w.timer == nil {
+		w.timer = time.AfterFunc(d, func() { w.cancel(*w.cause.Load()) })
+		return
+	}
+	w.timer.Reset(d)
+}
+
+// disarm stops watching, until arm.
+func (w *watch) disarm() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// failure is an attempt that failed, with what the next steps need to know.
+type failure struct {
+	Failure
+	reason string  // short, without a secret
+	answer *answer // an error answer that can be relayed as it was
+}
+
+// answer is an upstream's error answer, whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// attempt sends the request once to a candidate with one of its keys. It
+// returns committed once something of the answer has gone to the client; a
+// failure then means that the answer broke on the way.
+func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
+	a := x.beginAttempt(m)
+	parent := x.ctx
+	if hook := x.s.hooks.AttemptStart; hook != nil {
+		if ctx := hook(parent, x.publicAttempt(a)); ctx != nil {
+			parent = ctx
+		}
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	w := watch{cancel: cancel}
+	defer func() {
+		w.disarm()
+		cancel(nil)
+		x.endAttempt(a, f)
+		if hook := x.s.hooks.AttemptDone; hook != nil {
+			hook(parent, x.publicAttempt(a))
+		}
+	}()
+	w.arm(x.attemptLimit(m.provider, a.start))
+
+	req, err := x.newRequest(ctx, m, key, a)
+	if err != nil {
+		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
+			return false, &failure{Failure: Failure{Kind: kind}, reason: err.Error()}
+		}
+		return false, x.broke(ctx, FailureTimeout, err)
+	}
+	a.sent = true
+	resp, err := x.s.transport.RoundTrip(req)
+	if err != nil {
+		return false, x.broke(ctx, FailureNetwork, err)
+	}
+	defer resp.Body.Close()
+	a.firstByte = time.Since(a.start)
+	a.status, a.header = resp.StatusCode, resp.Header
+	if resp.StatusCode/100 != 2 {
+		return false, x.refused(ctx, a, resp)
+	}
+	return x.answer(ctx, &w, a, resp)
+}
+
+// attemptLimit returns how long an attempt may take until it is committed, and
+// which limit that is.
+func (x *exchange) attemptLimit(p *provider, start time.Time) (time.Duration, error) {
+	limit, what := p.timeout, "no answer within per_request_timeout"
+	if x.sel.Stream && x.s.firstToken > 0 && x.s.firstToken < limit {
+		limit, what = x.s.firstToken, "no first token within first_token_timeout"
+	}
+	return x.within(limit, start, what)
+}
+
+// within cuts a limit to what is left of total_timeout.
+func (x *exchange) within(limit time.Duration, start time.Time, what string) (time.Duration, error) {
+	if left := x.deadline.Sub(start); left < limit {
+		return left, errTotal(x.s.total)
+	}
+	return limit, &timeoutError{what, limit}
+}
+
+func errTotal(limit time.Duration) error { return &timeoutError{"total_timeout", limit} }
+
+// broke is the failure of an attempt that an error ended. A timeout of ours
+// and a connection that could not be made are told apart from the rest.
+func (x *exchange) broke(ctx context.Context, kind FailureKind, err error) *failure {
+	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}}
+	var timeout *timeoutError
+	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &timeout):
+		f.Kind, f.reason = FailureTimeout, timeout.Error()
+		return f
+	case cause != nil && x.ctx.Err() != nil:
+		f.reason = "the client is gone"
+		return f
+	}
+	if kind == FailureNetwork && isConnectError(err) {
+		f.Kind = FailureConnect
+	}
+	f.reason = string(x.scrub([]byte(networkReason(f.Kind, err))))
+	return f
+}
+
+// networkReason puts an error of the network into a few words.
+func networkReason(kind FailureKind, err error) string {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused: " + err.Error()
+	case kind == FailureConnect:
+		return "cannot connect: " + err.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the answer was complete"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the connection was reset"
+	default:
+		return err.Error()
+	}
+}
+
+// isConnectError reports whether an error says that there never was a
+// connection: DNS, dialling, or TLS.
+func isConnectError(err error) bool {
+	var (
+		op     *net.OpError
+		dns    *net.DNSError
+		record tls.RecordHeaderError
+		verify *tls.CertificateVerificationError
+		alert  tls.AlertError
+		host   x509.HostnameError
+		author x509.UnknownAuthorityError
+	)
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &record) ||
+		errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &host) || errors.As(err, &author)
+}
+
+// refused is the failure of an attempt that got an error status. Its answer is
+// kept, to be relayed should nothing else answer.
+func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Response) *failure {
+	f := &failure{Failure: Failure{Kind: FailureStatus, Status: resp.StatusCode, RetryAfter: -1}}
+	if after, ok := usage.RetryAfter(resp.Header, time.Now()); ok {
+		f.RetryAfter = after
+	}
+	f.reason = strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
+	if resp.StatusCode/100 == 3 {
+		// To follow it would take the credentials along, and to relay it would
+		// have the client do so.
+		f.reason += ": redirects are not followed; set base_url to where it points"
+		return f
+	}
+	data, complete, err := relay.HoldBody(resp.Body, resp.ContentLength, maxErrorBody)
+	if err != nil {
+		broken := x.broke(ctx, FailureNetwork, err)
+		f.reason += "; " + broken.reason
+		if broken.Kind == FailureTimeout {
+			f.Kind = FailureTimeout
+		}
+		return f
+	}
+	plain, ok := relay.Decode(data, resp.Header.Get("Content-Encoding"), maxErrorBody)
+	if !ok {
+		plain = nil
+	}
+	var message string
+	f.Code, message = upstreamError(plain)
+	if message != "" {
+		f.reason += ": " + string(x.scrub([]byte(oneLine(message, 200))))
+	}
+	a.body = x.scrub(plain)
+	if complete {
+		f.answer = &answer{resp.StatusCode, resp.Header, x.scrub(data)}
+		if !bytes.Equal(a.body, plain) {
+			// It echoes a key, and perhaps behind a compression.
+			f.answer.body = a.body
+			resp.Header.Del("Content-Encoding")
+		}
+	}
+	return f
+}
+
+// upstreamError reads the code and message out of an error body in the shapes
+// that providers use.
+func upstreamError(body []byte) (code, message string) {
+	var b struct {
+		Error   json.RawMessage `json:"error"`
+		Message string          `json:"message"`
+		Detail  any             `json:"detail"`
+	}
+	if json.Unmarshal(body, &b) != nil {
+		return "", ""
+	}
+	var e struct {
+		Code       any    `json:"code"`
+		Type       string `json:"type"`
+		Message    string `json:"message"`
+		InnerError struct {
+			Code string `json:"code"`
+		} `json:"innererror"`
+	}
+	if json.Unmarshal(b.Error, &e) != nil {
+		var text string
+		if json.Unmarshal(b.Error, &text) == nil {
+			return "", text
+		}
+		if detail, ok := b.Detail.(string); ok && b.Message == "" {
+			return "", detail
+		}
+		return "", b.Message
+	}
+	code, _ = e.Code.(string)
+	if isContentRefusal(http.StatusBadRequest, e.InnerError.Code) || code == "" {
+		code = given(e.InnerError.Code, code)
+	}
+	return given(code, e.Type), e.Message
+}
+
+// oneLine cuts a text of an upstream's to one line of at most n bytes.
+func oneLine(s string, n int) string {
+	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "")
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "") + "…"
+	}
+	return s
+}
+
+// answer holds a success answer until it may be committed, and then relays it.
+func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response) (committed bool, f *failure) {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	switch {
+	case kind == "text/event-stream" && x.surface.stream != nil:
+		return x.stream(ctx, w, a, resp)
+	case x.surface.answer == answerBinary && !isJSONType(kind) && kind != "text/html":
+		return x.copyAnswer(ctx, w, a, resp, nil, true)
+	}
+	data, complete, err := relay.HoldBody(resp.Body, resp.ContentLength, maxHeldJSON)
+	if err != nil {
+		return false, x.broke(ctx, FailureAnswer, err)
+	}
+	if !complete {
+		if kind == "text/html" {
+			return false, wrongAnswer("the answer is a web page")
+		}
+		return x.copyAnswer(ctx, w, a, resp, data, false)
+	}
+	if f := x.wrong(kind, data, resp.Header.Get("Content-Encoding")); f != nil {
+		return false, f
+	}
+	resp.Header.Set("Content-Length", strconv.Itoa(len(data)))
+	x.commit(a, resp)
+	if _, err := x.w.Write(data); err != nil {
+		return true, x.clientGone()
+	}
+	return true, nil
+}
+
+// wrong says why a whole answer under a success status is none.
+func (x *exchange) wrong(kind string, data []byte, encoding string) *failure {
+	plain, ok := relay.Decode(data, encoding, 16*maxHeldJSON)
+	if !ok {
+		return nil // an encoding that nobody asked for: the client may know it
+	}
+	if x.surface.answer == answerText && !isJSONType(kind) && kind != "text/html" {
+		if len(plain) == 0 {
+			return wrongAnswer("the answer is empty")
+		}
+		return nil
+	}
+	switch err := relay.CheckJSON(plain); {
+	case err == nil:
+		x.meter.Body(plain)
+		return nil
+	case kind == "text/html":
+		return wrongAnswer("the answer is a web page")
+	case errors.Is(err, relay.ErrBodyError):
+		code, message := upstreamError(plain)
+		f := wrongAnswer("status 200 with an error: " + string(x.scrub([]byte(oneLine(given(message, code), 200)))))
+		f.Code = code
+		return f
+	default:
+		return wrongAnswer(err.Error())
+	}
+}
+
+func wrongAnswer(reason string) *failure {
+	return &failure{Failure: Failure{Kind: FailureAnswer, RetryAfter: -1}, reason: reason}
+}
+
+func isJSONType(kind string) bool {
+	return kind == "application/json" || strings.HasSuffix(kind, "+json")
+}
+
+// commit sends the answer's header to the client. Nothing can be tried any
+// more after this.
+func (x *exchange) commit(a *attemptRecord, resp *http.Response) {
+	a.committed = true
+	x.committedAt = time.Now()
+	relay.CopyResponseHeader(x.w.Header(), resp.Header)
+	x.w.WriteHeader(resp.StatusCode)
+}
+
+// copyAnswer commits an answer that is not held to its end, and copies it.
+// Bytes that play as they come are bounded by each silence, others as a whole.
+func (x *exchange) copyAnswer(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response, held []byte, silence bool) (bool, *failure) {
+	body := &watchedBody{body: resp.Body, w: w, limit: a.model.provider.timeout, each: silence}
+	if !silence {
+		// total_timeout no longer counts, and per_request_timeout goes on.
+		w.arm(time.Until(a.start.Add(body.limit)), &timeoutError{"no whole answer within per_request_timeout", body.limit})
+	}
+	x.commit(a, resp)
+	if len(held) > 0 {
+		if _, err := x.w.Write(held); err != nil {
+			return true, x.clientGone()
+		}
+	}
+	err := relay.CopyRest(x.w, x.flush, body, nil)
+	return true, x.afterCommit(ctx, err, nil)
+}
+
+// stream holds an event stream until its first content, or until it is whole,
+// and relays it.
+func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response) (bool, *failure) {
+	body := &watchedBody{body: resp.Body, w: w, limit: a.model.provider.timeout}
+	s := relay.NewStream(body, relay.Options{
+		Dialect:  x.surface.stream,
+		Encoding: resp.Header.Get("Content-Encoding"),
+		Tap:      x.meter.Event,
+		Progress: func(p relay.Phase) { body.phase = p },
+	})
+	defer s.Release()
+	if err := s.Hold(); err != nil {
+		return false, x.heldBroke(ctx, err)
+	}
+	a.firstToken = time.Since(a.start)
+	w.disarm()
+	body.each = true
+	if x.s.holdWhole {
+		body.deadline, body.total = x.deadline, x.s.total
+		if err := s.HoldWhole(); err != nil && !(s.Finished() && errors.Is(context.Cause(ctx), errFinished)) {
+			return false, x.heldBroke(ctx, err)
+		}
+		body.deadline = time.Time{}
+	}
+	resp.Header.Del("Content-Length")
+	x.commit(a, resp)
+	err := s.Relay(x.w, x.flush)
+	return true, x.afterCommit(ctx, err, s)
+}
+
+// heldBroke is the failure of a stream that broke before it was committed.
+func (x *exchange) heldBroke(ctx context.Context, err error) *failure {
+	var event *relay.EventError
+	switch {
+	case errors.As(err, &event):
+		code, message := upstreamError(event.Data)
+		f := wrongAnswer("the stream began with an error: " + string(x.scrub([]byte(oneLine(given(message, code), 200)))))
+		f.Code = code
+		return f
+	case errors.Is(err, relay.ErrCut):
+		return wrongAnswer("the stream ended before it was complete")
+	}
+	return x.broke(ctx, FailureAnswer, err)
+}
+
+// afterCommit says whether a relayed answer reached its end. Where it did not,
+// the client is told by an event, if one may stand there, and must in any case
+// not be left to believe that it has the whole answer.
+func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) *failure {
+	var write *relay.WriteError
+	switch {
+	case err == nil, s != nil && errors.Is(context.Cause(ctx), errFinished):
+		return nil
+	case errors.As(err, &write):
+		return x.clientGone()
+	case x.ctx.Err() != nil:
+		if s != nil && s.Whole() {
+			return nil
+		}
+		return x.clientGone()
+	}
+	var f *failure
+	if errors.Is(err, relay.ErrCut) {
+		f = wrongAnswer("the stream ended before it was complete")
+	} else {
+		f = x.broke(ctx, FailureAnswer, err)
+	}
+	x.abort = true
+	if s != nil && s.AtBoundary() && !s.SawError() {
+		e := errorf(CodeStreamBroken, "the upstream's stream broke off: %s", f.reason)
+		e.Status = http.StatusBadGateway
+		x.w.Write(errorEvent(x.surface, e, x.id)) //nolint:errcheck // the connection is aborted either way
+		x.flush()                                 //nolint:errcheck // likewise
+	}
+	return f
+}
+
+// clientGone is the failure of an answer that nobody reads any more.
+func (x *exchange) clientGone() *failure {
+	x.abort = true
+	return &failure{Failure: Failure{Kind: FailureNetwork, RetryAfter: -1}, reason: "the client is gone"}
+}
+
+// watchedBody arms the watch for each read of a committed answer, so that the
+// time that a slow client takes to read does not count against the upstream.
+type watchedBody struct {
+	body  io.Reader
+	w     *watch
+	limit time.Duration // per_request_timeout
+	each  bool          // whether each read is bounded, or another limit is at work
+	phase relay.Phase
+	// drainBy bounds all reads after the stream's end.
+	drainBy time.Time
+	// deadline bounds the reads of a stream that is held until it is whole, by
+	// total_timeout. Zero once it is committed.
+	deadline time.Time
+	total    time.Duration
+}
+
+// Read reads under the limit that the phase of the stream sets.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	if !b.each {
+		return b.body.Read(p)
+	}
+	limit, cause := b.limit, error(nil)
+	switch {
+	case b.phase == relay.Ended:
+		if b.drainBy.IsZero() {
+			b.drainBy = time.Now().Add(drainGrace)
+		}
+		limit, cause = time.Until(b.drainBy), errDrained
+	case b.phase == relay.Finished && finishGrace < limit:
+		limit, cause = finishGrace, errFinished
+	}
+	if !b.deadline.IsZero() {
+		if left := time.Until(b.deadline); left < limit {
+			limit, cause = left, errTotal(b.total)
+		}
+	}
+	if cause == nil {
+		cause = &timeoutError{"silent for per_request_timeout", limit}
+	}
+	b.w.arm(limit, cause)
+	n, err := b.body.Read(p)
+	b.w.disarm()
+	return n, err
+}

@@ -1,0 +1,508 @@
+package aigateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/reqbody"
+)
+
+// clientBody is a client's body as it was scanned: JSON or a form.
+type clientBody interface {
+	Selection() (reqbody.Selection, error)
+	Names() iter.Seq[string]
+	Get(name string) (value []byte, ok bool)
+	Number(name string) (n float64, present, isNumber bool)
+	Splice(edits []reqbody.Edit) (*reqbody.Body, error)
+}
+
+// usedSecret is a secret that went into an attempt. It is kept to have it
+// resolved anew after a 401, and to cut it out of what comes back.
+type usedSecret struct {
+	vault, name string // empty for a literal key
+	value       string
+}
+
+// templates evaluates the ${…} of a request's attempts, and notes the secrets
+// that they used.
+type templates struct {
+	in    expr.TemplateInput
+	s     *settings
+	used  []usedSecret
+	since int   // where in used those of the current attempt begin
+	err   error // why a secret could not be resolved
+}
+
+// secret answers secrets.get.
+func (t *templates) secret(ctx context.Context, vault, name string) (string, error) {
+	value, err := t.s.secrets.ResolveSecret(ctx, vault, name)
+	if err != nil {
+		t.err = fmt.Errorf("secret %q of vault %q: %w", name, vault, err)
+		return "", t.err
+	}
+	t.used = append(t.used, usedSecret{vault, name, value})
+	return value, nil
+}
+
+// begin starts another attempt.
+func (t *templates) begin() { t.since, t.err = len(t.used), nil }
+
+// requestError is a configured value that an upstream request could not be
+// made of.
+type requestError struct {
+	kind FailureKind // FailureSecret or FailureRequest
+	err  error
+}
+
+func (e *requestError) Error() string { return e.err.Error() }
+func (e *requestError) Unwrap() error { return e.err }
+
+func badRequest(format string, args ...any) error {
+	return &requestError{FailureRequest, fmt.Errorf(format, args...)}
+}
+
+// text evaluates a template of a header or parameter. ok is false where it has
+// no value for this request, which leaves the header or parameter out.
+func (x *exchange) text(ctx context.Context, what string, f field) (value string, ok bool, err error) {
+	value, err = f.value.Text(ctx, &x.templates.in)
+	if err == nil {
+		return value, true, nil
+	}
+	if x.templates.err != nil {
+		return "", false, &requestError{FailureSecret, x.templates.err}
+	}
+	x.note("%s %q was left out: %v", what, f.name, err)
+	return "", false, nil
+}
+
+// newRequest makes the upstream request of one attempt. It notes in a what is
+// sent where.
+func (x *exchange) newRequest(ctx context.Context, m *model, key *apiKey, a *attemptRecord) (*http.Request, error) {
+	p := m.provider
+	x.templates.begin()
+	u, err := x.upstreamURL(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	a.url = p.base.Scheme + "://" + p.base.Host + u.Path
+	header, err := x.upstreamHeader(ctx, p, key, a)
+	if err != nil {
+		return nil, err
+	}
+	body, err := x.upstreamBody(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	req := &http.Request{
+		Method:        http.MethodPost,
+		URL:           u,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        header,
+		Body:          body.NewReader(),
+		GetBody:       func() (io.ReadCloser, error) { return body.NewReader(), nil },
+		ContentLength: body.Len(),
+		Host:          p.base.Host,
+	}
+	return req.WithContext(ctx), nil
+}
+
+// upstreamURL joins the surface's path to the base URL, and merges the queries:
+// the provider's config, the gateway's, the client's, the base URL's.
+func (x *exchange) upstreamURL(ctx context.Context, p *provider) (*url.URL, error) {
+	u := &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Path: p.base.Path + "/" + x.path}
+	if p.base.RawPath != "" {
+		u.RawPath = p.base.RawPath + "/" + x.path
+	}
+	client := x.r.URL.RawQuery
+	if len(p.query) == 0 && (client == "" || p.base.RawQuery == "") && !hasCredential(client) {
+		u.RawQuery = client + p.base.RawQuery // one of them is empty
+		return u, nil
+	}
+	var q rawQuery
+	for _, f := range p.query {
+		value, ok, err := x.text(ctx, "query parameter", f)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			q.set(f.name, url.QueryEscape(f.name)+"="+url.QueryEscape(value))
+		}
+	}
+	q.merge(client, isCredentialParam)
+	q.merge(p.base.RawQuery, func(string) bool { return false })
+	u.RawQuery = strings.Join(q.pairs, "&")
+	return u, nil
+}
+
+// rawQuery is a query made of the pairs of several, each as it was written. The
+// first source of a name keeps it.
+type rawQuery struct {
+	names []string
+	pairs []string
+}
+
+func (q *rawQuery) set(name, pair string) {
+	q.names, q.pairs = append(q.names, name), append(q.pairs, pair)
+}
+
+// merge adds the pairs of a query whose names no earlier source had.
+func (q *rawQuery) merge(raw string, skip func(name string) bool) {
+	earlier := len(q.names)
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name := paramName(pair)
+		if !skip(name) && !slices.Contains(q.names[:earlier], name) {
+			q.set(name, pair)
+		}
+	}
+}
+
+// paramName is the decoded name of a pair. One that cannot be decoded stands
+// for itself.
+func paramName(pair string) string {
+	raw, _, _ := strings.Cut(pair, "=")
+	if name, err := url.QueryUnescape(raw); err == nil {
+		return name
+	}
+	return raw
+}
+
+// hasCredential reports whether a client's query authenticates it.
+func hasCredential(raw string) bool {
+	if raw == "" {
+		return false
+	}
+	for pair := range strings.SplitSeq(raw, "&") {
+		if isCredentialParam(paramName(pair)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isCredentialParam reports whether a parameter is one that APIs take keys in.
+func isCredentialParam(name string) bool {
+	switch strings.ToLower(name) {
+	case "key", "api_key", "api-key", "apikey", "access_token", "token":
+		return true
+	}
+	return false
+}
+
+// upstreamHeader is what the provider gets to see: the client's headers that
+// concern the request, the configured ones, and exactly one credential.
+func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey, a *attemptRecord) (http.Header, error) {
+	h := make(http.Header, 12)
+	dropped := x.r.Header["Connection"]
+	for name, values := range x.r.Header {
+		if x.forwards(name) && !namedBy(dropped, name) {
+			h[name] = values
+		}
+	}
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil // nor does the transport add its own
+	}
+	h["Accept-Encoding"] = identityEncoding
+	for _, f := range p.headers {
+		value, ok, err := x.text(ctx, "header", f)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		if !isHeaderValue(value) {
+			return nil, badRequest("the value of header %q holds a line break or control character", f.name)
+		}
+		h[f.name] = []string{value}
+	}
+	return h, x.authenticate(ctx, h, p, key, a)
+}
+
+var identityEncoding = []string{"identity"}
+
+// forwards reports whether a provider may see a client's header.
+func (x *exchange) forwards(name string) bool {
+	switch name {
+	case "Content-Type", "Accept", "User-Agent", "Idempotency-Key", "X-Request-Id":
+		return true
+	case "Openai-Organization", "Openai-Project":
+		return x.s.passThrough // they go with the client's key
+	}
+	return strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") ||
+		strings.HasPrefix(name, "X-Stainless-") || x.s.forward[name]
+}
+
+// namedBy reports whether a Connection header takes a field for its own.
+func namedBy(connection []string, name string) bool {
+	for _, line := range connection {
+		for word := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(word), name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// authenticate puts the credential into the header. An operator's own comes
+// with the configured headers, and beats the key.
+func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider, key *apiKey, a *attemptRecord) error {
+	if p.operatorAuth {
+		return nil
+	}
+	var value string
+	switch {
+	case key != nil:
+		v, err := key.value.Text(ctx, &x.templates.in)
+		if err != nil {
+			if x.templates.err != nil {
+				return &requestError{FailureSecret, x.templates.err}
+			}
+			return badRequest("api key: %w", err)
+		}
+		if v == "" || !isHeaderValue(v) {
+			return badRequest("the api key is empty, or holds a line break or control character")
+		}
+		if !slices.ContainsFunc(x.templates.used, func(u usedSecret) bool { return u.value == v }) {
+			x.templates.used = append(x.templates.used, usedSecret{value: v})
+		}
+		value = v
+	case x.s.passThrough && x.credential.value != "":
+		value = x.credential.value
+		x.templates.used = append(x.templates.used, usedSecret{value: value})
+	default:
+		return nil
+	}
+	a.key = redact(value)
+	name, scheme := p.auth.Header, p.auth.Scheme
+	if name == "" {
+		name, scheme = "Authorization", given(scheme, "Bearer")
+		if x.surface.format == formatAnthropic && !x.credential.bearer {
+			name, scheme = "X-Api-Key", ""
+		}
+	}
+	if scheme != "" {
+		value = scheme + " " + value
+	}
+	h[name] = []string{value}
+	return nil
+}
+
+// credential is the key that a client brought.
+type credential struct {
+	value string
+	// bearer is set where it came as Authorization: Bearer.
+	bearer bool
+}
+
+// clientCredential reads it. Anthropic's own header counts before the other
+// one, as it does at Anthropic.
+func clientCredential(h http.Header) credential {
+	if v := h.Get("X-Api-Key"); v != "" {
+		return credential{value: v}
+	}
+	scheme, value, ok := strings.Cut(h.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return credential{}
+	}
+	return credential{value: strings.TrimSpace(value), bearer: true}
+}
+
+// upstreamBody is the client's body with the edits that the candidate needs.
+func (x *exchange) upstreamBody(ctx context.Context, m *model) (*reqbody.Body, error) {
+	p := m.provider
+	var room [4]reqbody.Edit
+	e := edits(room[:0])
+	if x.sel.Model != m.id {
+		e.set("model", reqbody.Quote(m.id))
+	}
+	if _, ok := x.body.Get("models"); ok {
+		e.set("models", nil)
+	}
+	for _, f := range p.body {
+		raw := f.raw
+		if raw == nil {
+			v, err := x.evalTree(ctx, f.tree)
+			if err != nil {
+				if x.templates.err != nil {
+					return nil, &requestError{FailureSecret, x.templates.err}
+				}
+				return nil, badRequest("body field %q: %w", f.name, err)
+			}
+			if raw, err = json.Marshal(v); err != nil {
+				return nil, badRequest("body field %q: %w", f.name, err)
+			}
+		}
+		e.set(f.name, raw)
+	}
+	x.capOutput(p, &e)
+	x.dropParams(m, &e)
+	body, err := x.body.Splice(e)
+	if err != nil {
+		return nil, badRequest("%w", err)
+	}
+	return body, nil
+}
+
+// edits is a list of edits, one a name.
+type edits []reqbody.Edit
+
+func (e *edits) set(name string, value []byte) {
+	if i := e.find(name); i >= 0 {
+		(*e)[i].Value = value
+		return
+	}
+	*e = append(*e, reqbody.Edit{Name: name, Value: value})
+}
+
+func (e *edits) find(name string) int {
+	return slices.IndexFunc(*e, func(x reqbody.Edit) bool { return x.Name == name })
+}
+
+// evalTree evaluates the templates in a value of the body.
+func (x *exchange) evalTree(ctx context.Context, v any) (any, error) {
+	switch v := v.(type) {
+	case *expr.Template:
+		return v.Eval(ctx, &x.templates.in)
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, child := range v {
+			c, err := x.evalTree(ctx, child)
+			if err != nil {
+				return nil, err
+			}
+			m[k] = c
+		}
+		return m, nil
+	case []any:
+		l := make([]any, len(v))
+		for i, child := range v {
+			c, err := x.evalTree(ctx, child)
+			if err != nil {
+				return nil, err
+			}
+			l[i] = c
+		}
+		return l, nil
+	default:
+		return v, nil
+	}
+}
+
+// capOutput lowers each of the surface's limits that is above
+// max_output_tokens, and sets one where there is none.
+func (x *exchange) capOutput(p *provider, e *edits) {
+	limits := x.surface.limits
+	if x.s.maxOutput == 0 || len(limits) == 0 {
+		return
+	}
+	limit := strconv.AppendInt(nil, x.s.maxOutput, 10)
+	found := false
+	for _, name := range limits {
+		n, present, isNumber := x.body.Number(name)
+		if i := e.find(name); i >= 0 {
+			v, err := strconv.ParseFloat(string((*e)[i].Value), 64)
+			n, present, isNumber = v, (*e)[i].Value != nil, err == nil
+		}
+		if !present || !isNumber && x.isNull(name, *e) {
+			continue
+		}
+		found = true
+		if isNumber && n > float64(x.s.maxOutput) {
+			e.set(name, limit)
+		}
+	}
+	if found {
+		return
+	}
+	name := limits[0]
+	if x.surface.name == surfaceChat && p.known && strings.EqualFold(p.id, "openai") {
+		name = "max_completion_tokens" // its newer models refuse max_tokens
+	}
+	e.set(name, limit)
+}
+
+// isNull reports whether a field that is there says null, which leaves the
+// limit to the model like a field that is not there.
+func (x *exchange) isNull(name string, e edits) bool {
+	if i := e.find(name); i >= 0 {
+		return string(e[i].Value) == "null"
+	}
+	v, _ := x.body.Get(name)
+	return string(v) == "null"
+}
+
+// dropParams removes the fields that the provider's surface does not list, and
+// those that the model refuses. What the config added is held to both too.
+func (x *exchange) dropParams(m *model, e *edits) {
+	a, _ := m.provider.speaks(x.surface)
+	if a != nil && a.params != nil {
+		for name := range x.body.Names() {
+			if !a.params[name] {
+				e.set(name, nil)
+			}
+		}
+		for i := range *e {
+			if !a.params[(*e)[i].Name] {
+				(*e)[i].Value = nil
+			}
+		}
+	}
+	for _, name := range m.denied {
+		if name != "model" {
+			e.set(name, nil)
+		}
+	}
+}
+
+// refreshed resolves anew the secrets that an attempt used, and reports whether
+// one of them has changed.
+func (x *exchange) refreshed(ctx context.Context) bool {
+	changed := false
+	for _, u := range x.templates.used[x.templates.since:] {
+		if u.name == "" {
+			continue
+		}
+		value, err := x.s.secrets.Refresh(ctx, u.vault, u.name)
+		if err == nil && value != u.value {
+			changed = true
+		}
+	}
+	return changed
+}
+
+// scrub cuts the secrets that the request has used out of an upstream's text.
+func (x *exchange) scrub(text []byte) []byte {
+	if len(x.templates.used) == 0 || len(text) == 0 {
+		return text
+	}
+	values := make([]string, len(x.templates.used))
+	for i, u := range x.templates.used {
+		values[i] = u.value
+	}
+	return newScrubber(values...).scrubBytes(text)
+}
+
+// isRequestError reports whether a request could not be made, and in what way.
+func isRequestError(err error) (FailureKind, bool) {
+	var e *requestError
+	if errors.As(err, &e) {
+		return e.kind, true
+	}
+	return "", false
+}

@@ -1,0 +1,124 @@
+package aigateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// openaiModels is the answer of GET models in the OpenAI format.
+type openaiModels struct {
+	Object string        `json:"object"` // "list"
+	Data   []openaiModel `json:"data"`
+}
+
+type openaiModel struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"` // "model"
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+}
+
+// anthropicModels is the answer of GET models in the Anthropic format: one page
+// that holds all.
+type anthropicModels struct {
+	Data    []anthropicModel `json:"data"`
+	HasMore bool             `json:"has_more"`
+	FirstID *string          `json:"first_id"`
+	LastID  *string          `json:"last_id"`
+}
+
+type anthropicModel struct {
+	Type        string `json:"type"` // "model"
+	ID          string `json:"id"`
+	DisplayName string `json:"display_name"`
+	CreatedAt   string `json:"created_at"`
+}
+
+// named is a name that a client may send, and the model that it first stands
+// for.
+type named struct {
+	name string
+	*model
+}
+
+// offered lists each name that a client may send without a prefix, once: those
+// of models that some request of the format can use.
+func (s *settings) offered(f format, credential bool) []named {
+	var out []named
+	seen := map[string]bool{}
+	for _, m := range s.listed {
+		if s.refuses(m) != reasonNone || !m.provider.speaksFormat(f) ||
+			m.provider.needsKey && len(m.provider.keys) == 0 && !(s.passThrough && credential) {
+			continue
+		}
+		for i, folded := range m.names {
+			if seen[folded] {
+				continue
+			}
+			seen[folded] = true
+			name := m.id
+			if i > 0 {
+				name = m.view.IDAliases[i-1]
+			}
+			out = append(out, named{name, m})
+		}
+	}
+	return out
+}
+
+// serveModels answers GET models, and GET models/{id}.
+func (s *settings) serveModels(w http.ResponseWriter, r *http.Request, id string) {
+	f := clientFormat(r.Header)
+	models := s.offered(f, clientCredential(r.Header).value != "")
+	if id == "" {
+		writeModels(w, f, models)
+		return
+	}
+	for _, m := range models {
+		if strings.EqualFold(m.name, id) {
+			if f == formatAnthropic {
+				writeJSON(w, m.anthropic())
+			} else {
+				writeJSON(w, m.openai())
+			}
+			return
+		}
+	}
+	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unknownModel(id)), requestID(r.Header))
+}
+
+func writeModels(w http.ResponseWriter, f format, models []named) {
+	if f == formatAnthropic {
+		page := anthropicModels{Data: []anthropicModel{}}
+		for _, m := range models {
+			page.Data = append(page.Data, m.anthropic())
+		}
+		if n := len(page.Data); n > 0 {
+			page.FirstID, page.LastID = &page.Data[0].ID, &page.Data[n-1].ID
+		}
+		writeJSON(w, page)
+		return
+	}
+	list := openaiModels{Object: "list", Data: []openaiModel{}}
+	for _, m := range models {
+		list.Data = append(list.Data, m.openai())
+	}
+	writeJSON(w, list)
+}
+
+func (n named) openai() openaiModel {
+	return openaiModel{ID: n.name, Object: "model", OwnedBy: n.view.AuthorID}
+}
+
+// anthropic has the date at which Unix time begins: the catalog has none.
+func (n named) anthropic() anthropicModel {
+	return anthropicModel{Type: "model", ID: n.name, DisplayName: given(n.view.DisplayName, n.name), CreatedAt: "1970-01-01T00:00:00Z"}
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	body := mustJSON(v)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Write(body) //nolint:errcheck // the client is gone: nobody is left to tell
+}

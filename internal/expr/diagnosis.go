@@ -1,0 +1,655 @@
+package expr
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/decls"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/overloads"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+)
+
+// diagnosis turns what is wrong with an expression into problems. CEL's own
+// messages name its internals and no alternatives, so they serve only to find
+// the node; what is said about it comes from the node and its types.
+type diagnosis struct {
+	lang    *language
+	text    []rune // what positions refer to
+	base    int    // where src begins in text
+	src     []rune
+	checked *ast.AST
+
+	problems []Problem
+}
+
+// report adds a problem at an offset of src, one for each place.
+func (d *diagnosis) report(offset int, suggestion, format string, args ...any) {
+	p := problemAt(d.text, d.base+offset, suggestion, format, args...)
+	same := func(q Problem) bool { return q.Line == p.Line && q.Column == p.Column }
+	if !slices.ContainsFunc(d.problems, same) {
+		d.problems = append(d.problems, p)
+	}
+}
+
+// syntax reports the first thing that the parser stumbled over. What it found
+// after that is most often a consequence.
+func (d *diagnosis) syntax(errs []*common.Error) {
+	first := errs[0]
+	offset := d.offsetOf(first.Location)
+	if !strings.HasPrefix(first.Message, "Syntax error:") {
+		d.report(offset, "", "%s", first.Message)
+		return
+	}
+	offset = d.skipSpace(offset)
+	switch rest := d.src[offset:]; {
+	case len(rest) == 0:
+		d.report(offset, "", "the expression ends too early")
+	case rest[0] == '\'' || rest[0] == '"':
+		if strings.Contains(first.Message, "token recognition error") {
+			d.report(offset, "", "the string has no end")
+		} else {
+			d.report(offset, "", "unexpected string")
+		}
+	case isNameChar(rest[0]):
+		end := slices.IndexFunc(rest, func(r rune) bool { return !isNameChar(r) })
+		if end < 0 {
+			end = len(rest)
+		}
+		d.report(offset, "", "unexpected '%s'", string(rest[:end]))
+	default:
+		d.report(offset, "", "unexpected '%c'", rest[0])
+	}
+}
+
+func (d *diagnosis) offsetOf(loc common.Location) int {
+	line, column := loc.Line(), loc.Column()
+	offset := 0
+	for ; line > 1 && offset < len(d.src); offset++ {
+		if d.src[offset] == '\n' {
+			line--
+		}
+	}
+	return min(max(offset+column, 0), len(d.src))
+}
+
+func (d *diagnosis) skipSpace(offset int) int {
+	for offset < len(d.src) && unicode.IsSpace(d.src[offset]) {
+		offset++
+	}
+	return offset
+}
+
+func isNameChar(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+// at returns where the name of a node begins: CEL records the dot of a
+// selection and the parenthesis of a call.
+func (d *diagnosis) at(e ast.Expr) int {
+	r, ok := d.checked.SourceInfo().GetOffsetRange(e.ID())
+	if !ok {
+		return 0
+	}
+	offset := min(max(int(r.Start), 0), len(d.src))
+	if offset == len(d.src) {
+		return offset
+	}
+	switch r := d.src[offset]; {
+	case r == '.' && e.Kind() == ast.SelectKind:
+		return d.skipSpace(offset + 1)
+	case r == '(' || e.Kind() == ast.StructKind:
+		for offset > 0 && unicode.IsSpace(d.src[offset-1]) {
+			offset--
+		}
+		for offset > 0 && (isNameChar(d.src[offset-1]) || e.Kind() == ast.StructKind && d.src[offset-1] == '.') {
+			offset--
+		}
+	}
+	return offset
+}
+
+// start returns where the leftmost part of a node begins.
+func (d *diagnosis) start(e ast.Expr) int {
+	offset := len(d.src)
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		if _, ok := d.checked.SourceInfo().GetOffsetRange(e.ID()); ok {
+			offset = min(offset, d.at(e))
+		}
+	}))
+	return offset
+}
+
+// types reports what the type checker found.
+func (d *diagnosis) types(errs []*common.Error) {
+	nodes, parents := map[int64]ast.Expr{}, map[int64]ast.Expr{}
+	index(d.checked.Expr(), nodes, parents)
+	muted := map[int64]bool{}
+	for _, err := range errs {
+		if e, ok := nodes[err.ExprID]; ok {
+			d.muteVariable(e, muted)
+		}
+	}
+	for _, err := range errs {
+		e, ok := nodes[err.ExprID]
+		if !ok {
+			d.report(d.offsetOf(err.Location), "", "%s", err.Message)
+			continue
+		}
+		if muted[err.ExprID] {
+			continue
+		}
+		d.typeError(e, parents[err.ExprID], err.Message)
+	}
+}
+
+// muteVariable finds a call that was meant to be a macro, "fliter(m, m.known)",
+// and silences the complaints that its variable is undeclared.
+func (d *diagnosis) muteVariable(e ast.Expr, muted map[int64]bool) {
+	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) == 0 {
+		return
+	}
+	name := e.AsCall().FunctionName()
+	if !slices.Contains(macroNames(), name) && !slices.Contains(macroNames(), Nearest(name, macroNames())) {
+		return
+	}
+	variable := e.AsCall().Args()[0]
+	for variable.Kind() == ast.SelectKind {
+		variable = variable.AsSelect().Operand()
+	}
+	if variable.Kind() != ast.IdentKind || d.lang.isVariable(variable.AsIdent()) {
+		return
+	}
+	for _, arg := range e.AsCall().Args() {
+		ast.PreOrderVisit(arg, ast.NewExprVisitor(func(e ast.Expr) {
+			if e.Kind() == ast.IdentKind && e.AsIdent() == variable.AsIdent() {
+				muted[e.ID()] = true
+			}
+		}))
+	}
+}
+
+func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		nodes[e.ID()] = e
+		for _, child := range children(e) {
+			parents[child.ID()] = e
+		}
+	}))
+}
+
+func children(e ast.Expr) []ast.Expr {
+	switch e.Kind() {
+	case ast.CallKind:
+		call := e.AsCall()
+		if call.IsMemberFunction() {
+			return append([]ast.Expr{call.Target()}, call.Args()...)
+		}
+		return call.Args()
+	case ast.ComprehensionKind:
+		c := e.AsComprehension()
+		return []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()}
+	case ast.SelectKind:
+		return []ast.Expr{e.AsSelect().Operand()}
+	}
+	return nil
+}
+
+func (d *diagnosis) typeError(e, parent ast.Expr, message string) {
+	// Two errors are recorded at a node whose own type is fine, but wrong for
+	// where it stands.
+	if t := d.checked.GetType(e.ID()); parent != nil && t != nil && t.Kind() != types.ErrorKind {
+		if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() == e.ID() {
+			d.report(d.at(parent), "", "'%s' needs a list, not %s", d.nameAt(parent), plainType(t))
+			return
+		}
+		if parent.Kind() == ast.CallKind {
+			if fn := parent.AsCall().FunctionName(); fn == operators.LogicalAnd || fn == operators.LogicalOr {
+				d.report(d.start(e), "", "must be bool, is %s", plainType(t))
+				return
+			}
+		}
+	}
+	switch e.Kind() {
+	case ast.IdentKind:
+		d.undeclared(e)
+	case ast.SelectKind:
+		d.undefinedField(e)
+	case ast.CallKind:
+		d.badCall(e)
+	case ast.StructKind:
+		d.report(d.start(e), "", "'%s' cannot be constructed", e.AsStruct().TypeName())
+	default:
+		d.report(d.start(e), "", "%s", message)
+	}
+}
+
+// nameAt reads the name of a macro back from the source.
+func (d *diagnosis) nameAt(e ast.Expr) string {
+	start := d.at(e)
+	end := start
+	for end < len(d.src) && isNameChar(d.src[end]) {
+		end++
+	}
+	return string(d.src[start:end])
+}
+
+func (d *diagnosis) undeclared(e ast.Expr) {
+	name := e.AsIdent()
+	if why, ok := d.lang.elsewhere[name]; ok {
+		d.report(d.at(e), "", "%s", why)
+		return
+	}
+	known := d.lang.variables()
+	// "models" alone is ai.models to somebody who has just read about it.
+	for _, v := range known {
+		if st := d.lang.vocab.structs["@"+v]; st != nil {
+			if _, ok := st.fields[name]; ok {
+				d.report(d.at(e), v+"."+name, "undeclared reference to '%s'", name)
+				return
+			}
+		}
+	}
+	d.report(d.at(e), Nearest(name, known), "undeclared reference to '%s'", name)
+}
+
+func (l *language) variables() []string {
+	var names []string
+	for _, v := range l.env.Variables() {
+		if name := v.Name(); l.isVariable(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// isVariable tells our variables from the names of types, which CEL holds to
+// be variables too, and from hidden ones.
+func (l *language) isVariable(name string) bool {
+	return slices.Contains([]string{"ai", "req", "conn", "secrets"}, name)
+}
+
+func (d *diagnosis) undefinedField(e ast.Expr) {
+	sel := e.AsSelect()
+	operand := d.checked.GetType(sel.Operand().ID())
+	path, rooted := d.path(e)
+	if why, ok := d.lang.elsewhere[path]; ok {
+		d.report(d.at(e), "", "%s", why)
+		return
+	}
+	st := d.lang.vocab.structs[operand.TypeName()]
+	if st == nil {
+		suggestion := ""
+		if slices.Contains(d.lang.memberFunctions(operand), sel.FieldName()) {
+			suggestion = sel.FieldName() + "()"
+		}
+		d.report(d.at(e), suggestion, "%s has no field '%s'", plainType(operand), sel.FieldName())
+		return
+	}
+	nearest := Nearest(sel.FieldName(), st.fieldNames())
+	if nearest == "" {
+		nearest = d.deeper(st, sel.FieldName())
+	}
+	if !rooted {
+		d.report(d.at(e), nearest, "%s has no field '%s'", plainType(operand), sel.FieldName())
+		return
+	}
+	if nearest != "" {
+		nearest = strings.TrimSuffix(path, sel.FieldName()) + nearest
+	}
+	d.report(d.at(e), nearest, "undeclared reference to '%s'", path)
+}
+
+// deeper finds a field of that name one step further down, if there is just
+// one: "url.path" for "path" of a request.
+func (d *diagnosis) deeper(st *structType, name string) string {
+	var found []string
+	for _, f := range st.fieldNames() {
+		if inner := d.lang.vocab.structs[st.fields[f].Type.TypeName()]; inner != nil && inner != st {
+			if _, ok := inner.fields[name]; ok {
+				found = append(found, f+"."+name)
+			}
+		}
+	}
+	if len(found) == 1 {
+		return found[0]
+	}
+	return ""
+}
+
+// path spells a chain of selections, and says whether it begins with one of
+// our variables rather than with a macro's.
+func (d *diagnosis) path(e ast.Expr) (string, bool) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		return e.AsIdent(), d.lang.isVariable(e.AsIdent())
+	case ast.SelectKind:
+		prefix, rooted := d.path(e.AsSelect().Operand())
+		return prefix + "." + e.AsSelect().FieldName(), rooted
+	}
+	return "", false
+}
+
+// usages shows how macros are written. A call that does not match one of them
+// in its number of arguments is an unknown function to CEL.
+func usages() map[string]string {
+	return map[string]string{
+		"filter":     "filter(variable, predicate)",
+		"random":     "random()",
+		"randomize":  "randomize()",
+		"all":        "all(variable, predicate)",
+		"exists":     "exists(variable, predicate)",
+		"exists_one": "exists_one(variable, predicate)",
+		"existsOne":  "existsOne(variable, predicate)",
+		"map":        "map(variable, expression)",
+		"has":        "has(value.field)",
+	}
+}
+
+func (d *diagnosis) badCall(e ast.Expr) {
+	call := e.AsCall()
+	name := call.FunctionName()
+	args := call.Args()
+	argTypes := make([]*types.Type, len(args))
+	for i, a := range args {
+		argTypes[i] = d.checked.GetType(a.ID())
+	}
+	var target *types.Type
+	if call.IsMemberFunction() {
+		target = d.checked.GetType(call.Target().ID())
+	}
+
+	switch name {
+	case fnAt:
+		d.report(d.at(e), "", "%s cannot be indexed with %s", plainType(argTypes[0]), plainType(argTypes[1]))
+		return
+	case fnRandom, fnRandomize:
+		d.report(d.at(e), "", "'%s' needs a list, not %s", strings.TrimPrefix(name, "@"), plainType(argTypes[1]))
+		return
+	case operators.Conditional:
+		if k := argTypes[0].Kind(); k != types.BoolKind && k != types.DynKind {
+			d.report(d.start(args[0]), "", "the condition must be bool, is %s", plainType(argTypes[0]))
+		} else {
+			hint := ""
+			if isListOf(argTypes[1], argTypes[2]) || isListOf(argTypes[2], argTypes[1]) {
+				hint = "; a list of one is written [x]"
+			}
+			d.report(d.at(e), "", "both results must have one type, they are %s and %s%s", plainType(argTypes[1]), plainType(argTypes[2]), hint)
+		}
+		return
+	}
+	if symbol, ok := operators.FindReverse(name); ok && symbol != "" {
+		hint := ""
+		if mixesNumbers(argTypes) {
+			hint = "; write numbers as 1.0, or convert them with double(…)"
+		}
+		d.report(d.at(e), "", "'%s' is not defined for %s%s", symbol, plainTypes(argTypes, " and "), hint)
+		return
+	}
+
+	fn, known := d.lang.env.Functions()[name]
+	usage, isMacro := usages()[name]
+	switch {
+	case isMacro && !known && target == nil && name != "has":
+		d.report(d.at(e), "", "'%s' is called on a list: ai.models.%s", name, usage)
+	case isMacro && !known:
+		d.report(d.at(e), "", "wrong number of arguments: it is %s", usage)
+	case !known:
+		candidates := d.lang.globalFunctions()
+		if target != nil {
+			candidates = d.lang.memberFunctions(target)
+		}
+		suggestion := Nearest(name, candidates)
+		if suggestion == "" && target != nil {
+			suggestion = Nearest(name, d.lang.memberFunctions(nil))
+		}
+		d.report(d.at(e), suggestion, "undeclared function '%s'", name)
+	default:
+		d.noOverload(e, fn, target, argTypes)
+	}
+}
+
+// noOverload reports a function that exists, but not for these types.
+func (d *diagnosis) noOverload(e ast.Expr, fn *decls.FunctionDecl, target *types.Type, args []*types.Type) {
+	var fitting, receivers []string
+	for _, o := range fn.OverloadDecls() {
+		params := o.ArgTypes()
+		if target == nil {
+			if !o.IsMemberFunction() {
+				fitting = append(fitting, fmt.Sprintf("%s(%s)", fn.Name(), plainTypes(params, ", ")))
+			}
+			continue
+		}
+		if !o.IsMemberFunction() {
+			continue
+		}
+		if r := plainType(params[0]); !slices.Contains(receivers, r) {
+			receivers = append(receivers, r)
+		}
+		if params[0].IsAssignableType(target) {
+			fitting = append(fitting, fmt.Sprintf("%s(%s)", fn.Name(), plainTypes(params[1:], ", ")))
+		}
+	}
+	if fn.Name() == "sortBy" && len(fitting) > 0 {
+		fitting = append(fitting, "sortBy(variable, expression)")
+	}
+	switch {
+	case len(fitting) > 0:
+		d.report(d.at(e), "", "%s(%s) does not exist: it is %s", fn.Name(), plainTypes(args, ", "), strings.Join(fitting, " or "))
+	case target == nil:
+		d.report(d.at(e), "", "'%s' is called on a value: it is for %s", fn.Name(), strings.Join(memberReceivers(fn), ", "))
+	case len(receivers) > 0:
+		d.report(d.at(e), "", "'%s' is for %s, not for %s", fn.Name(), strings.Join(receivers, ", "), plainType(target))
+	default:
+		d.report(d.at(e), "", "'%s' is not called on a value", fn.Name())
+	}
+}
+
+func memberReceivers(fn *decls.FunctionDecl) []string {
+	var receivers []string
+	for _, o := range fn.OverloadDecls() {
+		if r := plainType(o.ArgTypes()[0]); o.IsMemberFunction() && !slices.Contains(receivers, r) {
+			receivers = append(receivers, r)
+		}
+	}
+	return receivers
+}
+
+// memberFunctions lists what can be called on a type, on anything if nil.
+func (l *language) memberFunctions(t *types.Type) []string {
+	var names []string
+	if t == nil || t.Kind() == types.ListKind || t.Kind() == types.DynKind {
+		names = macroNames()
+	}
+	for name, fn := range l.env.Functions() {
+		callable := func(o *decls.OverloadDecl) bool {
+			return o.IsMemberFunction() && (t == nil || o.ArgTypes()[0].IsAssignableType(t))
+		}
+		if isWord(name) && slices.ContainsFunc(fn.OverloadDecls(), callable) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (l *language) globalFunctions() []string {
+	names := []string{"has"}
+	for name, fn := range l.env.Functions() {
+		if isWord(name) && slices.ContainsFunc(fn.OverloadDecls(), func(o *decls.OverloadDecl) bool { return !o.IsMemberFunction() }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// isWord tells names that source text can spell from operators and the
+// functions behind macros.
+func isWord(name string) bool {
+	return name != "" && unicode.IsLetter(rune(name[0]))
+}
+
+// meaning reports what is well typed and still wrong.
+func (d *diagnosis) meaning() {
+	ast.PreOrderVisit(d.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.StructKind:
+			d.report(d.start(e), "", "'%s' cannot be constructed", e.AsStruct().TypeName())
+		case ast.CallKind:
+			d.callMeaning(e.AsCall(), e)
+		}
+	}))
+}
+
+func (d *diagnosis) callMeaning(call ast.CallExpr, e ast.Expr) {
+	args := call.Args()
+	switch call.FunctionName() {
+	case fnKeep:
+		if t := d.checked.GetType(args[2].ID()); t.Kind() != types.BoolKind && t.Kind() != types.DynKind {
+			d.report(d.start(args[2]), "", "the predicate must be bool, is %s", plainType(t))
+		}
+	case fnRank:
+		if t := d.checked.GetType(args[2].ID()); !sortable(t) {
+			d.report(d.start(args[2]), "", "cannot sort by %s, only by a number, string or bool", plainType(t))
+		}
+	case "underCost":
+		if word, ok := constant(args[0]); ok {
+			d.word(args[0], word, "price type", sortedKeys(priceTypes()), toolPricePrefix)
+		}
+	case "sortBy":
+		if word, ok := constant(args[0]); ok {
+			d.word(args[0], word, "order", sortWords(), "")
+		}
+	case overloads.Matches:
+		if pattern, ok := constant(args[len(args)-1]); ok {
+			if _, err := regexp.Compile(pattern); err != nil {
+				d.report(d.at(args[len(args)-1]), "", "%v", err)
+			}
+		}
+	}
+}
+
+// word checks a constant against the words that a function knows.
+func (d *diagnosis) word(e ast.Expr, word, kind string, known []string, prefix string) {
+	if slices.Contains(known, word) || (prefix != "" && strings.HasPrefix(word, prefix) && len(word) > len(prefix)) {
+		return
+	}
+	nearest := Nearest(word, known)
+	if nearest == "" {
+		list := strings.Join(known, ", ")
+		if prefix != "" {
+			list += ", " + prefix + "*"
+		}
+		d.report(d.at(e), "", "unknown %s '%s', known: %s", kind, word, list)
+		return
+	}
+	d.report(d.at(e), nearest, "unknown %s '%s'", kind, word)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// constant returns the text of a string literal.
+func constant(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	s, ok := e.AsLiteral().(types.String)
+	return string(s), ok
+}
+
+func sortable(t *types.Type) bool {
+	switch t.Kind() {
+	case types.IntKind, types.UintKind, types.DoubleKind, types.StringKind, types.BoolKind, types.DynKind, types.NullTypeKind:
+		return true
+	}
+	return false
+}
+
+func isListOf(list, elem *types.Type) bool {
+	return list.Kind() == types.ListKind && list.Parameters()[0].IsExactType(elem)
+}
+
+func mixesNumbers(ts []*types.Type) bool {
+	var ints, doubles bool
+	for _, t := range ts {
+		ints = ints || t.Kind() == types.IntKind || t.Kind() == types.UintKind
+		doubles = doubles || t.Kind() == types.DoubleKind
+	}
+	return ints && doubles
+}
+
+// plainType names a type in a message: "list of models".
+func plainType(t *types.Type) string {
+	switch t.Kind() {
+	case types.ListKind:
+		if elem := t.Parameters()[0]; elem.Kind() != types.DynKind && elem.Kind() != types.TypeParamKind {
+			return "list of " + plural(plainType(elem))
+		}
+		return "list"
+	case types.MapKind:
+		return "map"
+	case types.TypeParamKind, types.DynKind:
+		return "any value"
+	case types.NullTypeKind:
+		return "null"
+	case types.ErrorKind:
+		return "an erroneous value"
+	}
+	return plainTypeName(t)
+}
+
+// plainError translates the one message of CEL's run time that shows its
+// internals, and that null quotas and prices make a common one.
+func plainError(err error) error {
+	function, ok := strings.CutPrefix(err.Error(), "no such overload: ")
+	if !ok {
+		return err
+	}
+	function, _, _ = strings.Cut(function, "(")
+	if symbol, isOperator := operators.FindReverse(function); isOperator {
+		function = symbol
+	}
+	return fmt.Errorf("'%s' is not defined for null or for values of these types", function)
+}
+
+// plainTypeName names the type of a value at run time.
+func plainTypeName(t ref.Type) string {
+	switch name := t.TypeName(); name {
+	case "null_type":
+		return "null"
+	case "wrapper(int)":
+		return "int"
+	case "wrapper(double)":
+		return "double"
+	default:
+		return strings.ReplaceAll(strings.TrimPrefix(name, "@"), "_", " ")
+	}
+}
+
+func plural(name string) string {
+	if first, rest, ok := strings.Cut(name, " of "); ok {
+		return first + "s of " + rest
+	}
+	return strings.TrimSuffix(name, "s") + "s"
+}
+
+func plainTypes(ts []*types.Type, separator string) string {
+	names := make([]string, len(ts))
+	for i, t := range ts {
+		names[i] = plainType(t)
+	}
+	return strings.Join(names, separator)
+}

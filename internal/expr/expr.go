@@ -1,0 +1,235 @@
+// Package expr is the expression language of the gateway: CEL with a
+// vocabulary of models, providers, authors, keys and requests.
+//
+// There are three kinds of expressions, and each sees its own variables:
+//
+//   - A [Strategy] chooses models. It sees ai.models, ai.providers,
+//     ai.authors, req and conn.
+//   - A [KeyStrategy] chooses API keys. It sees ai.keys, req and conn.
+//   - A [Template] is text with ${…} in it. It sees secrets, req and conn.
+//
+// All of them are compiled once, which checks every name and type, and are
+// then evaluated from any number of goroutines. An evaluation is bounded in
+// what it may cost.
+//
+// The package has types of its own for what expressions see, so that a
+// configuration does not break when a Go type elsewhere is changed.
+package expr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/common"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/containers"
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/ext"
+	"github.com/google/cel-go/interpreter"
+)
+
+const (
+	// maxSource is the longest expression in bytes. It bounds the work of the
+	// compiler, as costLimit bounds that of the evaluation.
+	maxSource = 8 << 10
+
+	// costLimit is in CEL's units, about one for each step. A filter over a
+	// thousand models with a few conditions takes some ten thousand.
+	costLimit = 2_000_000
+
+	// interruptEvery is how many iterations go by between two looks at the
+	// context.
+	interruptEvery = 128
+
+	// maxRegexProgram bounds what a pattern, which may come from a request,
+	// compiles to.
+	maxRegexProgram = 1 << 12
+)
+
+var (
+	// ErrTooCostly is in the error of an evaluation that was stopped because
+	// it took more steps than any sensible expression does.
+	ErrTooCostly = errors.New("expression takes too many steps")
+
+	errNotPlain = errors.New("not a plain value")
+)
+
+// EvalError is an evaluation that failed at run time.
+type EvalError struct {
+	Source string // the expression
+	Err    error  // why; never nil, and may wrap an error of a callback or context
+}
+
+func (e *EvalError) Error() string { return fmt.Sprintf("%s: %v", e.Source, e.Err) }
+func (e *EvalError) Unwrap() error { return e.Err }
+
+// language is the environment of one kind of expression. It is immutable.
+type language struct {
+	env     *cel.Env
+	checker *checker.Env
+	vocab   *vocabulary
+
+	// elsewhere explains names that exist, but not here.
+	elsewhere map[string]string
+}
+
+// Environments take milliseconds to build and never change, so each is built
+// once for the process, when first used.
+var (
+	strategyLanguage = sync.OnceValues(func() (*language, error) {
+		return newLanguage(strategyTypes(), strategyFunctions(), []string{"ai"}, map[string]string{
+			"secrets": "secrets are not visible to a strategy, only to ${…} in keys, headers, query_params and body",
+			"ai.keys": "'ai.keys' is visible in api_key_selection alone",
+		})
+	})
+	keyStrategyLanguage = sync.OnceValues(func() (*language, error) {
+		const modelsOnly = "is visible in model_selection alone; here is 'ai.keys'"
+		return newLanguage(keyStrategyTypes(), keyStrategyFunctions(), []string{"ai"}, map[string]string{
+			"secrets":      "secrets are not visible to a strategy, only to ${…} in keys, headers, query_params and body",
+			"ai.models":    "'ai.models' " + modelsOnly,
+			"ai.providers": "'ai.providers' " + modelsOnly,
+			"ai.authors":   "'ai.authors' " + modelsOnly,
+		})
+	})
+	templateLanguage = sync.OnceValues(func() (*language, error) {
+		return newLanguage(templateTypes(), templateFunctions(), []string{"secrets"}, map[string]string{
+			"ai": "'ai' is not visible in ${…}, only to strategies",
+		})
+	})
+)
+
+func newLanguage(structs []*structType, functions []cel.EnvOption, vars []string, elsewhere map[string]string) (*language, error) {
+	vocab, err := newVocabulary(structs)
+	if err != nil {
+		return nil, err
+	}
+	opts := []cel.EnvOption{
+		cel.CustomTypeAdapter(vocab),
+		cel.CustomTypeProvider(vocab),
+		cel.StdLib(),
+		ext.Strings(ext.StringsVersion(4)),
+		cel.ClearMacros(),
+		cel.Macros(macros()...),
+		cel.CrossTypeNumericComparisons(true),
+		cel.DefaultUTCTimeZone(true),
+		cel.ParserExpressionSizeLimit(maxSource),
+		cel.RegexProgramSizeLimit(maxRegexProgram),
+		cel.Variable("req", object("request")),
+		cel.Variable("conn", object("connection")),
+	}
+	for _, v := range vars {
+		opts = append(opts, cel.Variable(v, object(v)))
+	}
+	opts = append(append(opts, macroFunctions()...), functions...)
+	env, err := cel.NewCustomEnv(opts...)
+	if err != nil {
+		return nil, err
+	}
+
+	// The checker is run directly rather than through env.Check, which drops
+	// the types it inferred when there are errors. They say which names could
+	// have been meant.
+	chk, err := checker.NewEnv(containers.DefaultContainer, vocab, checker.CrossTypeNumericComparisons(true))
+	if err != nil {
+		return nil, err
+	}
+	if err := chk.AddIdents(env.Variables()...); err != nil {
+		return nil, err
+	}
+	for _, fn := range env.Functions() {
+		if err := chk.AddFunctions(fn); err != nil {
+			return nil, err
+		}
+	}
+	return &language{env: env, checker: chk, vocab: vocab, elsewhere: elsewhere}, nil
+}
+
+// program is a compiled expression.
+type program struct {
+	source  string
+	lang    *language
+	checked *ast.AST
+	prog    cel.Program
+}
+
+// compile checks and plans src, which is the part of text at the offset base.
+// Problems are placed in text. want examines the checked expression for what
+// CEL's own checker does not know.
+func (l *language) compile(src string, text []rune, base int, want func(*diagnosis)) (*program, []Problem) {
+	if len(src) > maxSource {
+		return nil, []Problem{problemAt(text, base, "", "the expression has %d bytes, at most %d are allowed", len(src), maxSource)}
+	}
+	d := &diagnosis{lang: l, text: text, base: base, src: []rune(src)}
+	if len(d.src) == 0 || d.skipSpace(0) == len(d.src) {
+		return nil, []Problem{problemAt(text, base, "", "the expression is empty")}
+	}
+	parsed, issues := l.env.Parse(src)
+	if issues.Err() != nil {
+		d.syntax(issues.Errors())
+		return nil, d.problems
+	}
+	rewriteIndexing(parsed.NativeRep().Expr())
+	checked, errs := checker.Check(parsed.NativeRep(), common.NewTextSource(src), l.checker)
+	d.checked = checked
+	if len(errs.GetErrors()) > 0 {
+		d.types(errs.GetErrors())
+		return nil, d.problems
+	}
+	d.meaning()
+	want(d)
+	if len(d.problems) > 0 {
+		return nil, d.problems
+	}
+	prog, err := l.env.PlanProgram(checked,
+		cel.EvalOptions(cel.OptOptimize),
+		cel.CostTracking(callCosts{}),
+		cel.CostLimit(costLimit),
+		cel.InterruptCheckFrequency(interruptEvery),
+	)
+	if err != nil {
+		d.report(0, "", "%v", err)
+		return nil, d.problems
+	}
+	return &program{source: src, lang: l, checked: checked, prog: prog}, nil
+}
+
+// rewriteIndexing turns operand[index] into a call of our own, see [at].
+func rewriteIndexing(root ast.Expr) {
+	factory := ast.NewExprFactory()
+	ast.PostOrderVisit(root, ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Index {
+			e.SetKindCase(factory.NewCall(e.ID(), fnAt, e.AsCall().Args()...))
+		}
+	}))
+}
+
+// eval evaluates the program. Its errors are unwrapped from CEL's own, and not
+// yet an [EvalError].
+func (p *program) eval(ctx context.Context, r *run) (ref.Val, error) {
+	r.ctx, r.vocab = ctx, p.lang.vocab
+	val, _, err := p.prog.ContextEval(ctx, r)
+	if err == nil {
+		return val, nil
+	}
+	var cancelled interpreter.EvalCancelledError
+	if errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded {
+		return nil, ErrTooCostly
+	}
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, interpreter.InterruptError{}) {
+		return nil, cause
+	}
+	// types.Err compares by text in errors.Is; what it wraps does not.
+	for {
+		celErr, ok := err.(*types.Err)
+		if !ok || celErr.Unwrap() == nil {
+			return nil, plainError(err)
+		}
+		err = celErr.Unwrap()
+	}
+}

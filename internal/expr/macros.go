@@ -1,0 +1,322 @@
+package expr
+
+import (
+	"cmp"
+	"errors"
+	"math"
+	"reflect"
+	"slices"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+	"github.com/google/cel-go/interpreter"
+	"github.com/google/cel-go/parser"
+)
+
+// Functions that macros expand to, and that no source text can call.
+const (
+	fnPick      = "@pick"      // (run) → picks(T): an empty accumulator
+	fnKeep      = "@keep"      // (picks(T), T, predicate) → picks(T)
+	fnPicked    = "@picked"    // (picks(T)) → list(T)
+	fnRank      = "@rank"      // (picks(T), T, key) → picks(T)
+	fnSorted    = "@sorted"    // (picks(T)) → list(T)
+	fnRandom    = "@random"    // (run, list(T)) → T
+	fnRandomize = "@randomize" // (run, list(T)) → list(T)
+	fnAt        = "@at"        // indexing, see rewriteIndexing
+)
+
+var (
+	runType   = types.NewOpaqueType("@run")
+	picksType = types.NewOpaqueType("@picks", types.NewTypeParamType("T"))
+)
+
+// macros are CEL's own, except for filter.
+//
+//   - list.filter(m, predicate) keeps what the predicate is true for. An
+//     element on which the predicate fails is left out, and noted: a metadata
+//     key that one of a hundred models lacks must not fail the request.
+//   - list.sortBy(m, key) orders by a number or string, ascending and stable.
+//     Elements without a key (null, or the key fails) come last.
+//   - list.random() is one element, list.randomize() all of them shuffled.
+func macros() []cel.Macro {
+	return []cel.Macro{
+		cel.HasMacro, cel.AllMacro, cel.ExistsMacro, cel.ExistsOneMacro, parser.ExistsOneMacroNew, cel.MapMacro, cel.MapFilterMacro,
+		cel.ReceiverMacro("filter", 2, expandFold("filter(variable, predicate)", fnKeep, fnPicked)),
+		cel.ReceiverMacro("sortBy", 2, expandFold("sortBy(variable, expression)", fnRank, fnSorted)),
+		cel.ReceiverMacro("random", 0, expandWithRun(fnRandom)),
+		cel.ReceiverMacro("randomize", 0, expandWithRun(fnRandomize)),
+	}
+}
+
+// macroNames are the receiver-style names for "did you mean".
+func macroNames() []string {
+	return []string{"filter", "sortBy", "random", "randomize", "all", "exists", "exists_one", "existsOne", "map"}
+}
+
+// expandFold expands list.f(x, e) to a comprehension that calls step once per
+// element. The accumulator is a value of our own rather than a CEL list, so
+// elements are neither wrapped nor copied, and the step sees errors.
+func expandFold(usage, step, result string) cel.MacroFactory {
+	return func(eh cel.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
+		if args[0].Kind() != ast.IdentKind {
+			return nil, eh.NewError(args[0].ID(), "the first argument of "+usage+" must be a plain name")
+		}
+		variable := args[0].AsIdent()
+		return eh.NewComprehension(target, variable, eh.AccuIdentName(),
+			eh.NewCall(fnPick, eh.NewIdent(runVar)),
+			eh.NewLiteral(types.True),
+			eh.NewCall(step, eh.NewAccuIdent(), eh.NewIdent(variable), args[1]),
+			eh.NewCall(result, eh.NewAccuIdent()),
+		), nil
+	}
+}
+
+func expandWithRun(function string) cel.MacroFactory {
+	return func(eh cel.MacroExprFactory, target ast.Expr, _ []ast.Expr) (ast.Expr, *cel.Error) {
+		return eh.NewCall(function, eh.NewIdent(runVar), target), nil
+	}
+}
+
+// macroFunctions declares what the macros expand to, and indexing.
+func macroFunctions() []cel.EnvOption {
+	elem := types.NewTypeParamType("T")
+	list := listOf(elem)
+	whatever, key, value := types.NewTypeParamType("P"), types.NewTypeParamType("K"), types.NewTypeParamType("V")
+	return []cel.EnvOption{
+		cel.Variable(runVar, runType),
+		cel.Function(fnPick, cel.Overload("@pick_run", []*cel.Type{runType}, picksType, cel.UnaryBinding(newPicks))),
+		cel.Function(fnKeep, cel.Overload("@keep_picks", []*cel.Type{picksType, elem, whatever}, picksType,
+			cel.OverloadIsNonStrict(), cel.FunctionBinding(keep))),
+		cel.Function(fnPicked, cel.Overload("@picked_picks", []*cel.Type{picksType}, list, cel.UnaryBinding(picked))),
+		cel.Function(fnRank, cel.Overload("@rank_picks", []*cel.Type{picksType, elem, whatever}, picksType,
+			cel.OverloadIsNonStrict(), cel.FunctionBinding(rank))),
+		cel.Function(fnSorted, cel.Overload("@sorted_picks", []*cel.Type{picksType}, list, cel.UnaryBinding(sorted))),
+		cel.Function(fnRandom, cel.Overload("@random_list", []*cel.Type{runType, list}, elem, cel.BinaryBinding(randomOf))),
+		cel.Function(fnRandomize, cel.Overload("@randomize_list", []*cel.Type{runType, list}, list, cel.BinaryBinding(randomize))),
+		cel.Function(fnAt,
+			cel.Overload("@at_list", []*cel.Type{list, cel.IntType}, elem, cel.BinaryBinding(at)),
+			cel.Overload("@at_map", []*cel.Type{cel.MapType(key, value), key}, value, cel.BinaryBinding(at)),
+		),
+	}
+}
+
+// picks accumulates the result of one comprehension of one run. It is only
+// ever held by that comprehension's hidden variable, so it may change.
+type picks struct {
+	run   *run
+	elems []ref.Val
+	keys  []ref.Val // for sortBy: the key of each element, null for none
+	err   *types.Err
+}
+
+func (p *picks) Type() ref.Type                 { return picksType }
+func (p *picks) Value() any                     { return p.elems }
+func (p *picks) Equal(other ref.Val) ref.Val    { return types.Bool(ref.Val(p) == other) }
+func (p *picks) ConvertToType(ref.Type) ref.Val { return types.NewErr("not a value of the language") }
+func (p *picks) ConvertToNative(reflect.Type) (any, error) {
+	return nil, errors.New("not a value of the language")
+}
+
+func newPicks(arg ref.Val) ref.Val {
+	r, ok := arg.(runVal)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(arg)
+	}
+	return &picks{run: r.run}
+}
+
+// stepArgs unpacks the arguments of a step. A step that returns early hands
+// back val: the accumulator after an interruption, or an error.
+func stepArgs(args []ref.Val) (p *picks, val ref.Val) {
+	p, ok := args[0].(*picks)
+	if !ok {
+		return nil, types.MaybeNoSuchOverloadErr(args[0])
+	}
+	if p.err != nil {
+		return nil, p
+	}
+	if err, ok := args[2].(*types.Err); ok && errors.Is(err, interpreter.InterruptError{}) {
+		// The evaluation was cancelled inside a nested comprehension. That
+		// is not the predicate's fault, and must not be swallowed.
+		p.err = err
+		return nil, p
+	}
+	return p, nil
+}
+
+func keep(args ...ref.Val) ref.Val {
+	p, early := stepArgs(args)
+	if early != nil {
+		return early
+	}
+	switch predicate := args[2].(type) {
+	case types.Bool:
+		if predicate == types.True {
+			p.elems = append(p.elems, args[1])
+		}
+	case *types.Err:
+		p.run.note("filter: %s left out: %v", labelOf(args[1]), plainError(predicate))
+	default:
+		p.run.note("filter: %s left out: the predicate is %s, not bool", labelOf(args[1]), plainTypeName(predicate.Type()))
+	}
+	return p
+}
+
+func picked(arg ref.Val) ref.Val {
+	p, ok := arg.(*picks)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(arg)
+	}
+	if p.err != nil {
+		return p.err
+	}
+	return &objectList{p.elems}
+}
+
+func rank(args ...ref.Val) ref.Val {
+	p, early := stepArgs(args)
+	if early != nil {
+		return early
+	}
+	key := args[2]
+	switch k := key.(type) {
+	case types.Null:
+	case types.Double:
+		if math.IsNaN(float64(k)) {
+			key = types.NullValue // it has no place in any order
+		}
+	case *types.Err:
+		p.run.note("sortBy: %s is last: %v", labelOf(args[1]), plainError(k))
+		key = types.NullValue
+	default:
+		if keyRank(key) == rankNone {
+			p.run.note("sortBy: %s is last: cannot order by %s", labelOf(args[1]), plainTypeName(key.Type()))
+			key = types.NullValue
+		}
+	}
+	p.elems = append(p.elems, args[1])
+	p.keys = append(p.keys, key)
+	return p
+}
+
+// Keys of different types have no natural order. They get one, since with
+// metadata they can meet: numbers, strings, booleans, none.
+const (
+	rankNumber = iota
+	rankString
+	rankBool
+	rankNone
+)
+
+func keyRank(key ref.Val) int {
+	switch key.(type) {
+	case types.Int, types.Uint, types.Double:
+		return rankNumber
+	case types.String:
+		return rankString
+	case types.Bool:
+		return rankBool
+	}
+	return rankNone
+}
+
+func sorted(arg ref.Val) ref.Val {
+	p, ok := arg.(*picks)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(arg)
+	}
+	if p.err != nil {
+		return p.err
+	}
+	order := make([]int, len(p.elems))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return compareKeys(p.keys[i], p.keys[j]) })
+	elems := make([]ref.Val, len(order))
+	for i, o := range order {
+		elems[i] = p.elems[o]
+	}
+	return &objectList{elems}
+}
+
+func compareKeys(a, b ref.Val) int {
+	ra, rb := keyRank(a), keyRank(b)
+	if ra != rb || ra == rankNone {
+		return cmp.Compare(ra, rb)
+	}
+	c, _ := a.(traits.Comparer).Compare(b).(types.Int)
+	return int(c)
+}
+
+func randomOf(runArg, list ref.Val) ref.Val {
+	r, elems, errVal := runAndElements(runArg, list)
+	if errVal != nil {
+		return errVal
+	}
+	if len(elems) == 0 {
+		return nothing("random() of an empty list")
+	}
+	return elems[r.intN(len(elems))]
+}
+
+func randomize(runArg, list ref.Val) ref.Val {
+	r, elems, errVal := runAndElements(runArg, list)
+	if errVal != nil {
+		return errVal
+	}
+	shuffled := slices.Clone(elems)
+	for i := len(shuffled) - 1; i > 0; i-- {
+		j := r.intN(i + 1)
+		shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
+	}
+	return &objectList{shuffled}
+}
+
+func runAndElements(runArg, list ref.Val) (*run, []ref.Val, ref.Val) {
+	r, ok := runArg.(runVal)
+	if !ok {
+		return nil, nil, types.MaybeNoSuchOverloadErr(runArg)
+	}
+	elems, ok := elements(list)
+	if !ok {
+		return nil, nil, types.MaybeNoSuchOverloadErr(list)
+	}
+	return r.run, elems, nil
+}
+
+// at is operand[index]. It stands in for CEL's own operator because an index
+// out of range must be told apart from other errors by type, which the
+// standard one does not allow.
+func at(operand, index ref.Val) ref.Val {
+	switch o := operand.(type) {
+	case traits.Mapper:
+		if v, ok := o.Find(index); ok || types.IsError(v) {
+			return v
+		}
+		return types.NewErr("no such key: %v", index)
+	case traits.Lister:
+		i, err := types.IndexOrError(index)
+		if err != nil {
+			return types.WrapErr(err)
+		}
+		if n := int(o.Size().(types.Int)); i < 0 || i >= n {
+			return nothing("index %d is out of range, the list has %d", i, n)
+		}
+		return o.Get(types.Int(i))
+	case traits.Indexer:
+		return o.Get(index)
+	}
+	return types.NewErr("%s cannot be indexed", plainTypeName(operand.Type()))
+}
+
+// labelOf names an element in a note.
+func labelOf(e ref.Val) string {
+	if l, ok := e.(interface{ label() string }); ok {
+		return l.label()
+	}
+	return plainTypeName(e.Type())
+}

@@ -1,0 +1,256 @@
+package expr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/interpreter"
+)
+
+// run is one evaluation: the variables, and what its functions need besides
+// their arguments. It belongs to one goroutine.
+type run struct {
+	vocab *vocabulary
+	ctx   context.Context
+
+	models    []*Model
+	providers []*Provider
+	authors   []*Author
+	keys      []*Key
+	source    func(*Model) *ModelMetrics
+	request   *Request
+	secret    func(ctx context.Context, vault, name string) (string, error)
+	rand      func(int) int
+
+	// The lists are built when first asked for, and then shared: `ai.models`
+	// inside a predicate is read once per element.
+	modelVals, providerVals, authorVals, keyVals *objectList
+
+	notes     []string
+	moreNotes int
+
+	// secretRead is set once the expression holds a secret, from when on its
+	// errors could quote it. See [Template.Eval].
+	secretRead bool
+	// secretErr is what the callback failed with last.
+	secretErr error
+}
+
+// runVar is the hidden variable through which macros hand the run to the
+// functions that they expand to. Source text cannot spell it.
+const runVar = "@run"
+
+var _ interpreter.Activation = (*run)(nil)
+
+func (r *run) Parent() interpreter.Activation { return nil }
+
+func (r *run) ResolveName(name string) (any, bool) {
+	switch name {
+	case "ai":
+		return r, true
+	case "req":
+		return r.requestOrEmpty(), true
+	case "conn":
+		return (*connectionView)(r.requestOrEmpty()), true
+	case "secrets":
+		return &secretsVal{structVal{r.vocab.structs["@secrets"], r}}, true
+	case runVar:
+		return runVal{r}, true
+	}
+	return nil, false
+}
+
+func (r *run) requestOrEmpty() *Request {
+	if r.request == nil {
+		r.request = new(Request)
+	}
+	return r.request
+}
+
+func (r *run) intN(n int) int {
+	if r.rand != nil {
+		return r.rand(n)
+	}
+	return rand.IntN(n)
+}
+
+// A selection over many models can fail in the same way for each of them;
+// the first few notes tell it all.
+const maxNotes = 16
+
+func (r *run) note(format string, args ...any) {
+	if len(r.notes) >= maxNotes {
+		r.moreNotes++
+		return
+	}
+	if n := fmt.Sprintf(format, args...); !slices.Contains(r.notes, n) {
+		r.notes = append(r.notes, n)
+	}
+}
+
+// allNotes ends with how many were left out.
+func (r *run) allNotes() []string {
+	if r.moreNotes > 0 {
+		return append(r.notes, fmt.Sprintf("and %d more", r.moreNotes))
+	}
+	return r.notes
+}
+
+// modelRef is a model in one run. All wrappers of a run are allocated in one
+// piece, and each stays the only one for its model.
+type modelRef struct {
+	structVal
+	model    *Model
+	run      *run
+	snapshot *ModelMetrics
+	chosen   bool // it is in the result already
+}
+
+func (m *modelRef) identity() any { return m.model }
+
+// Equal compares models by identity: two runs over the same *Model agree.
+func (m *modelRef) Equal(other ref.Val) ref.Val {
+	o, ok := other.(*modelRef)
+	return types.Bool(ok && o.model == m.model)
+}
+
+func (m *modelRef) provider() *Provider {
+	if m.model.Provider == nil {
+		return new(Provider)
+	}
+	return m.model.Provider
+}
+
+// metrics reads the source once, so that one evaluation sees one snapshot.
+func (m *modelRef) metrics() *ModelMetrics {
+	if m.snapshot == nil && m.run.source != nil {
+		m.snapshot = m.run.source(m.model)
+	}
+	if m.snapshot == nil {
+		m.snapshot = new(ModelMetrics)
+	}
+	return m.snapshot
+}
+
+// label names an element in a note.
+func (m *modelRef) label() string { return m.provider().ID + ":" + m.model.ID }
+
+func (r *run) modelList() *objectList {
+	if r.modelVals == nil {
+		st := r.vocab.structs["@model"]
+		refs, elems := make([]modelRef, len(r.models)), make([]ref.Val, len(r.models))
+		for i, m := range r.models {
+			refs[i] = modelRef{structVal: structVal{st: st}, model: m, run: r}
+			refs[i].self = &refs[i]
+			elems[i] = &refs[i]
+		}
+		r.modelVals = &objectList{elems}
+	}
+	return r.modelVals
+}
+
+// providerRef is a provider in one run; getModel needs the run's models.
+type providerRef struct {
+	structVal
+	provider *Provider
+	run      *run
+}
+
+func (p *providerRef) label() string { return p.provider.ID }
+
+func (r *run) providerList() *objectList {
+	if r.providerVals == nil {
+		st := r.vocab.structs["@provider"]
+		elems := make([]ref.Val, len(r.providers))
+		for i, p := range r.providers {
+			v := &providerRef{structVal: structVal{st: st}, provider: p, run: r}
+			v.self = v
+			elems[i] = v
+		}
+		r.providerVals = &objectList{elems}
+	}
+	return r.providerVals
+}
+
+func (r *run) authorList() *objectList {
+	if r.authorVals == nil {
+		elems := make([]ref.Val, len(r.authors))
+		for i, a := range r.authors {
+			elems[i] = r.vocab.wrap("@author", a)
+		}
+		r.authorVals = &objectList{elems}
+	}
+	return r.authorVals
+}
+
+// keyRef is a key in one run.
+type keyRef struct {
+	structVal
+	key *Key
+	run *run
+}
+
+func (k *keyRef) label() string { return "key " + k.key.ID }
+
+func (k *keyRef) metrics() *KeyMetrics {
+	if k.key.Metrics == nil {
+		return new(KeyMetrics)
+	}
+	return k.key.Metrics
+}
+
+func (r *run) keyList() *objectList {
+	if r.keyVals == nil {
+		st := r.vocab.structs["@key"]
+		elems := make([]ref.Val, len(r.keys))
+		for i, k := range r.keys {
+			v := &keyRef{structVal: structVal{st: st}, key: k, run: r}
+			v.self = v
+			elems[i] = v
+		}
+		r.keyVals = &objectList{elems}
+	}
+	return r.keyVals
+}
+
+// datacenterList is rare enough to be built anew on each reading.
+func datacenterList(dcs []Datacenter) []*Datacenter {
+	list := make([]*Datacenter, len(dcs))
+	for i := range dcs {
+		list[i] = &dcs[i]
+	}
+	return list
+}
+
+// runVal is the run as the value of [runVar].
+type runVal struct{ run *run }
+
+func (v runVal) Type() ref.Type { return runType }
+func (v runVal) Value() any     { return v.run }
+func (v runVal) Equal(other ref.Val) ref.Val {
+	o, ok := other.(runVal)
+	return types.Bool(ok && o.run == v.run)
+}
+func (v runVal) ConvertToType(ref.Type) ref.Val { return types.NewErr("not a value of the language") }
+func (v runVal) ConvertToNative(reflect.Type) (any, error) {
+	return nil, errors.New("not a value of the language")
+}
+
+// secretsVal is `secrets`. It has no fields and only serves as a receiver.
+type secretsVal struct{ structVal }
+
+// nothingError says that a look-up found nothing, which makes a selection
+// empty rather than failed.
+type nothingError struct{ what string }
+
+func (e *nothingError) Error() string { return e.what }
+
+func nothing(format string, args ...any) ref.Val {
+	return types.WrapErr(&nothingError{fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,204 @@
+package relay
+
+import "bytes"
+
+const (
+	// maxEvent bounds the data of one event that is kept for classification. It
+	// leaves room for a response.completed that repeats a long answer; of a longer
+	// event only this much of the front is seen.
+	maxEvent = 4 << 20
+	// keepCarry is how much of the memory for split events a stream keeps.
+	keepCarry = 8 << 10
+	// maxName is longer than any event name in use. Of a longer one the front is
+	// kept, which matches nothing.
+	maxName = 64
+)
+
+// splitter finds the events in a stream that arrives in pieces of any size,
+// with LF, CRLF or CR at the ends of lines. An event that lies within one piece
+// is not copied.
+type splitter struct {
+	line []byte // the front of a line that its piece left open
+	own  []byte // memory for data that outlives its piece
+	data []byte // the data so far: in the piece, in line, or in own
+
+	lines   int  // data lines so far
+	open    bool // line waits for its end
+	fields  bool // the open event has a line, be it of data or not
+	inOwn   bool // data is in own
+	inLine  bool // data is in line
+	cut     bool // data was longer than maxEvent
+	started bool // the first line is over: no byte order mark from here on
+	skipLF  bool // the last byte was a CR, and an LF after it belongs to it
+	ready   bool // data and name are those of an event that was handed out
+
+	nameLen uint8
+	nameBuf [maxName]byte
+}
+
+// next takes bytes from the front of p and returns how many it took. With ok,
+// an event is complete: name and data are valid until the next call, and p must
+// not change before it. Without, all of p was taken, and p is free.
+func (s *splitter) next(p []byte) (n int, ok bool) {
+	if s.ready {
+		s.clear()
+	}
+	pos, lf := 0, -1
+	for pos < len(p) {
+		if s.skipLF {
+			s.skipLF = false
+			if p[pos] == '\n' {
+				pos++
+				continue
+			}
+		}
+		// The place of the next LF is kept while lines end in CR before it, so that
+		// text without any LF is not searched again for each of its lines.
+		if lf < pos {
+			lf = len(p)
+			if i := bytes.IndexByte(p[pos:], '\n'); i >= 0 {
+				lf = pos + i
+			}
+		}
+		end := lf
+		if i := bytes.IndexByte(p[pos:lf], '\r'); i >= 0 {
+			end = pos + i
+			s.skipLF = true
+		}
+		if end == len(p) {
+			break
+		}
+		whole := p[pos:end]
+		carried := s.open
+		if carried {
+			s.carry(whole)
+			whole = s.line
+			s.open = false
+		}
+		pos = end + 1
+		if s.take(whole, carried) {
+			return pos, true
+		}
+	}
+	s.keep()
+	s.carry(p[pos:])
+	return len(p), false
+}
+
+// finish takes the end of the body for the end of the open event. Strictly such
+// an event does not count, but servers that leave out the last blank line exist.
+func (s *splitter) finish() bool {
+	if s.ready {
+		s.clear()
+	}
+	if s.open {
+		s.open = false
+		s.take(s.line, true)
+	}
+	s.ready = true
+	return s.lines > 0
+}
+
+// boundary reports whether another event could start at this point: no line
+// is open, and no field that would become part of it.
+func (s *splitter) boundary() bool {
+	return !s.open && !s.fields
+}
+
+// name is nil for an event without an event: line.
+func (s *splitter) name() []byte {
+	if s.nameLen == 0 {
+		return nil
+	}
+	return s.nameBuf[:s.nameLen]
+}
+
+// take reads one line, and reports whether it completed an event.
+func (s *splitter) take(line []byte, carried bool) bool {
+	if !s.started {
+		s.started = true
+		line = bytes.TrimPrefix(line, []byte("\ufeff"))
+	}
+	if len(line) == 0 {
+		if s.lines == 0 {
+			s.clear() // an event without data does not count
+			return false
+		}
+		s.ready = true
+		return true
+	}
+	field, value, _ := bytes.Cut(line, []byte(":"))
+	if len(field) == 0 {
+		return false // a comment
+	}
+	s.fields = true
+	if len(value) > 0 && value[0] == ' ' {
+		value = value[1:]
+	}
+	switch string(field) {
+	case "event":
+		s.nameLen = uint8(copy(s.nameBuf[:], value))
+	case "data":
+		s.lines++
+		if s.lines == 1 {
+			s.data, s.inLine = value, carried
+			return false
+		}
+		s.keep()
+		s.add([]byte("\n"))
+		s.add(value)
+	}
+	return false
+}
+
+// keep moves the data to memory of the splitter's own.
+func (s *splitter) keep() {
+	if s.lines == 0 || s.inOwn {
+		return
+	}
+	if s.inLine {
+		// The line was copied when it was carried: change places, do not copy again.
+		// The data of a line as long as maxEvent is kept without a second copy too.
+		s.own, s.line = s.data, s.own[:0]
+	} else {
+		s.own = append(s.own[:0], s.data...)
+	}
+	s.data, s.inOwn, s.inLine = s.own, true, false
+}
+
+func (s *splitter) add(b []byte) {
+	if room := maxEvent - len(s.own); len(b) > room {
+		b, s.cut = b[:max(room, 0)], true
+	}
+	s.own = append(s.own, b...)
+	s.data = s.own
+}
+
+// carry keeps the piece of a line whose end is still to come.
+func (s *splitter) carry(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if !s.open {
+		s.open = true
+		s.line = s.line[:0]
+	}
+	if len(s.line) > 0 && s.line[0] == ':' {
+		return // of a comment, the first piece is enough
+	}
+	if room := maxEvent - len(s.line); len(b) > room {
+		b, s.cut = b[:max(room, 0)], true
+	}
+	s.line = append(s.line, b...)
+}
+
+func (s *splitter) clear() {
+	if cap(s.own) > keepCarry {
+		s.own = nil
+	}
+	if !s.open && cap(s.line) > keepCarry {
+		s.line = nil
+	}
+	s.data, s.lines, s.nameLen = nil, 0, 0
+	s.fields, s.inOwn, s.inLine, s.cut, s.ready = false, false, false, false, false
+}

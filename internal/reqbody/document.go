@@ -1,0 +1,313 @@
+package reqbody
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strconv"
+	"unicode/utf8"
+)
+
+// Document is a JSON object as [Scan] found it: where its top-level members
+// are, and nothing about what is inside them. The zero Document is an object
+// without members that cannot be spliced. A scanned Document is safe for
+// concurrent use.
+//
+// Where a name is repeated, the last member counts, as it does in
+// encoding/json and in the JSON parsers of Python and JavaScript.
+type Document struct {
+	src  []byte
+	open int // offset of the object's '{'
+
+	n       int
+	inline  [16]member // the members, while there are no more of them
+	spilled []member   // all members, once there are more
+	decoded [][]byte   // names that were written with escapes
+}
+
+type span struct{ start, end int }
+
+type member struct {
+	key, value span // the key with its quotes
+	decoded    int  // 1 + index into Document.decoded; 0 for a key without escapes
+}
+
+func (d *Document) reset(src []byte) {
+	d.src, d.open, d.n, d.spilled, d.decoded = src, 0, 0, nil, nil
+}
+
+func (d *Document) add(m member) {
+	switch {
+	case d.n < len(d.inline):
+		d.inline[d.n] = m
+	case d.n == len(d.inline):
+		d.spilled = append(make([]member, 0, 4*len(d.inline)), d.inline[:]...)
+		fallthrough
+	default:
+		d.spilled = append(d.spilled, m)
+	}
+	d.n++
+}
+
+func (d *Document) members() []member {
+	if d.spilled != nil {
+		return d.spilled
+	}
+	return d.inline[:d.n]
+}
+
+// name returns the decoded name of m.
+func (d *Document) name(m *member) []byte {
+	if m.decoded > 0 {
+		return d.decoded[m.decoded-1]
+	}
+	return d.src[m.key.start+1 : m.key.end-1]
+}
+
+func (d *Document) value(m *member) []byte { return d.src[m.value.start:m.value.end] }
+
+// Names yields the name of each top-level member in order, a repeated name
+// each time. Names are decoded: "mod\u0065l" is model.
+func (d *Document) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range d.members() {
+			if !yield(string(d.name(&d.members()[i]))) {
+				return
+			}
+		}
+	}
+}
+
+// Get returns the value of the member called name as the client wrote it,
+// without the white space around it. It aliases the scanned bytes.
+func (d *Document) Get(name string) (value []byte, ok bool) {
+	members := d.members()
+	for i := len(members) - 1; i >= 0; i-- {
+		if string(d.name(&members[i])) == name {
+			return d.value(&members[i]), true
+		}
+	}
+	return nil, false
+}
+
+// String returns the text of the member called name. present says that there
+// is such a member, null included; isString, that it is a string.
+func (d *Document) String(name string) (text string, present, isString bool) {
+	value, ok := d.Get(name)
+	if !ok || value[0] != '"' {
+		return "", ok, false
+	}
+	return unquote(value), true, true
+}
+
+// Number returns the number that the member called name is. present says that
+// there is such a member, null included; isNumber, that it is a number. One
+// beyond the range of a float64 is an infinity, so that it is still above
+// every limit.
+func (d *Document) Number(name string) (n float64, present, isNumber bool) {
+	value, ok := d.Get(name)
+	if !ok || kindOf(value[0]) != "a number" {
+		return 0, ok, false
+	}
+	// The only error left is one of range, and it comes with the infinity.
+	n, _ = strconv.ParseFloat(string(value), 64)
+	return n, true, true
+}
+
+// Bool returns the boolean that the member called name is; ok is false where
+// it is something else or there is none.
+func (d *Document) Bool(name string) (b, ok bool) {
+	value, _ := d.Get(name)
+	switch string(value) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	return false, false
+}
+
+// Selection is what a body says about where it wants to go.
+type Selection struct {
+	Model    string   // empty where there is none, and where it is null
+	HasModel bool     // model is there, and is not null
+	Models   []string // nil where there are none, and where it is null
+	Stream   bool     // the answer is wanted as a stream
+}
+
+// The names of the fields that pick a route.
+const (
+	modelField  = "model"
+	modelsField = "models"
+	streamField = "stream"
+)
+
+// Selection returns the fields that pick a route. The error is an
+// [*InvalidError]: model is not a string or models is not a list of strings
+// (null counts as absent for both), one of them is repeated, or a name differs
+// from one of them in case alone, which Go upstreams would take for the same.
+// Anything but true as stream means false: the upstream will have its opinion.
+func (d *Document) Selection() (Selection, error) {
+	var model, models *member
+	members := d.members()
+	for i := range members {
+		name := d.name(&members[i])
+		field := selects(name)
+		if field == "" {
+			continue
+		}
+		if err := checkSpelling(name, field); err != nil {
+			return Selection{}, err
+		}
+		seen := &model
+		if field == modelsField {
+			seen = &models
+		}
+		if *seen != nil {
+			return Selection{}, errTwice(field)
+		}
+		*seen = &members[i]
+	}
+
+	var s Selection
+	if model != nil {
+		switch value := d.value(model); value[0] {
+		case '"':
+			s.Model, s.HasModel = unquote(value), true
+		case 'n':
+		default:
+			return Selection{}, &InvalidError{
+				Name: modelField,
+				Msg:  fmt.Sprintf("%q must be a string, not %s", modelField, kindOf(value[0])),
+			}
+		}
+	}
+	if models != nil {
+		var err error
+		if s.Models, err = stringList(modelsField, d.value(models)); err != nil {
+			return Selection{}, err
+		}
+	}
+	s.Stream, _ = d.Bool(streamField)
+	return s, nil
+}
+
+// selects returns which of model and models a name is once case is folded, as
+// encoding/json folds it: "modelſ" is models. It is empty for other names.
+func selects(name []byte) string {
+	switch {
+	case len(name) == 0 || name[0]|0x20 != 'm': // no other letter folds to an m
+		return ""
+	case bytes.EqualFold(name, []byte(modelField)):
+		return modelField
+	case bytes.EqualFold(name, []byte(modelsField)):
+		return modelsField
+	}
+	return ""
+}
+
+func checkSpelling(name []byte, field string) error {
+	if string(name) == field {
+		return nil
+	}
+	return &InvalidError{Name: string(name), Msg: fmt.Sprintf("%q differs from %q only in case", name, field)}
+}
+
+func errTwice(name string) error {
+	return &InvalidError{Name: name, Msg: fmt.Sprintf("%q appears twice", name)}
+}
+
+// stringList reads a JSON value that has been checked as a list of strings.
+func stringList(name string, value []byte) ([]string, error) {
+	switch value[0] {
+	case 'n':
+		return nil, nil
+	case '[':
+	default:
+		return nil, &InvalidError{
+			Name: name, Msg: fmt.Sprintf("%q must be a list of strings, not %s", name, kindOf(value[0])),
+		}
+	}
+	list := []string{}
+	for i := skipSpace(value, 1); value[i] != ']'; {
+		if value[i] != '"' {
+			return nil, &InvalidError{
+				Name: name,
+				Msg:  fmt.Sprintf("%q must be a list of strings, but element %d is %s", name, len(list), kindOf(value[i])),
+			}
+		}
+		if len(list) == maxMembers {
+			return nil, &InvalidError{Name: name, Msg: fmt.Sprintf("%q has more than %d elements", name, maxMembers)}
+		}
+		start := i
+		i, _ = skipString(value, i+1)
+		list = append(list, unquote(value[start:i]))
+		if i = skipSpace(value, i); value[i] == ',' {
+			i = skipSpace(value, i+1)
+		}
+	}
+	return list, nil
+}
+
+// kindOf names the kind of a value by its first byte; empty where no value
+// starts with it.
+func kindOf(first byte) string {
+	switch first {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	if first == '-' || first >= '0' && first <= '9' {
+		return "a number"
+	}
+	return ""
+}
+
+// unquote decodes a JSON string that has been checked.
+func unquote(quoted []byte) string {
+	text := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text) {
+		return string(text)
+	}
+	var s string
+	// It cannot fail: the string has been checked. Escapes and broken UTF-8
+	// are left to the one that has the last word on them.
+	_ = json.Unmarshal(quoted, &s)
+	return s
+}
+
+// Quote returns s as a JSON string. Unlike encoding/json it leaves <, > and &
+// as they are; invalid UTF-8 becomes U+FFFD.
+func Quote(s string) []byte {
+	return appendQuoted(make([]byte, 0, len(s)+2), s)
+}
+
+func appendQuoted(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\n':
+			dst = append(dst, `\n`...)
+		case r == '\t':
+			dst = append(dst, `\t`...)
+		case r == '\r':
+			dst = append(dst, `\r`...)
+		case r < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return append(dst, '"')
+}

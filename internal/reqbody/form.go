@@ -1,0 +1,201 @@
+package reqbody
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Form is a multipart/form-data body as [ScanForm] found it. It answers what a
+// [Document] answers. A field called name is a part with that name or, as SDKs
+// write the elements of an array, one with the name and "[]" behind it. Where
+// a name is repeated, the last part counts. The zero Form has no parts. A
+// scanned Form is safe for concurrent use.
+type Form struct {
+	src      []byte
+	boundary []byte // with the two dashes before it
+	newline  string // "\r\n", or "\n" where the form is written so throughout
+	final    int    // offset of the final boundary line
+
+	n       int
+	inline  [16]part // the parts, while there are no more of them
+	spilled []part   // all parts, once there are more
+}
+
+type part struct {
+	start int    // offset of the boundary line before it
+	name  []byte // decoded
+	body  span
+	file  bool // it has a file name, be it an empty one
+}
+
+func (f *Form) reset() { *f = Form{} }
+
+func (f *Form) add(p part) {
+	switch {
+	case f.n < len(f.inline):
+		f.inline[f.n] = p
+	case f.n == len(f.inline):
+		f.spilled = append(make([]part, 0, 4*len(f.inline)), f.inline[:]...)
+		fallthrough
+	default:
+		f.spilled = append(f.spilled, p)
+	}
+	f.n++
+}
+
+func (f *Form) parts() []part {
+	if f.spilled != nil {
+		return f.spilled
+	}
+	return f.inline[:f.n]
+}
+
+func (f *Form) value(p *part) []byte { return f.src[p.body.start:p.body.end] }
+
+// fieldName is the name of the field that a part with the name belongs to.
+func fieldName(name []byte) []byte { return bytes.TrimSuffix(name, []byte("[]")) }
+
+// Names yields the field name of each part in order, a repeated name each
+// time.
+func (f *Form) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, p := range f.parts() {
+			if !yield(string(fieldName(p.name))) {
+				return
+			}
+		}
+	}
+}
+
+// Get returns the content of the last part of the field called name, a file's
+// included. It aliases the scanned bytes.
+func (f *Form) Get(name string) (value []byte, ok bool) {
+	if p := f.last(name); p != nil {
+		return f.value(p), true
+	}
+	return nil, false
+}
+
+func (f *Form) last(name string) *part {
+	parts := f.parts()
+	for i := len(parts) - 1; i >= 0; i-- {
+		if string(fieldName(parts[i].name)) == name {
+			return &parts[i]
+		}
+	}
+	return nil
+}
+
+// String returns the text of the field called name. present says that there is
+// such a field; isString, that it is no file.
+func (f *Form) String(name string) (text string, present, isString bool) {
+	p := f.last(name)
+	if p == nil || p.file {
+		return "", p != nil, false
+	}
+	return string(f.value(p)), true, true
+}
+
+// Number returns the number that the text of the field called name is. present
+// says that there is such a field; isNumber, that its text is a number as JSON
+// writes it. One beyond the range of a float64 is an infinity.
+func (f *Form) Number(name string) (n float64, present, isNumber bool) {
+	text, present, isString := f.String(name)
+	if !isString || text == "" || kindOf(text[0]) != "a number" || !isValue([]byte(text)) {
+		return 0, present, false
+	}
+	n, _ = strconv.ParseFloat(strings.TrimRight(text, " \t\r\n"), 64)
+	return n, true, true
+}
+
+// Bool returns the boolean that the field called name is; ok is false where it
+// is something else or there is none. Case does not matter: Python's str
+// writes True.
+func (f *Form) Bool(name string) (b, ok bool) {
+	text, _, _ := f.String(name)
+	switch strings.ToLower(text) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	return false, false
+}
+
+// Selection returns the fields that pick a route; models is a repeated field.
+// The error is an [*InvalidError]: model is repeated, one of them is a file or
+// is not UTF-8, or a name could be taken for one of them by another reader: it
+// differs in case alone, becomes it when percent-decoded, or indexes it, as in
+// "models[0]".
+func (f *Form) Selection() (Selection, error) {
+	var s Selection
+	seen := false
+	for i := range f.parts() {
+		p := &f.parts()[i]
+		field, err := formSelects(p.name)
+		if err != nil {
+			return Selection{}, err
+		}
+		if field == "" {
+			continue
+		}
+		if p.file {
+			return Selection{}, &InvalidError{Name: field, Msg: fmt.Sprintf("%q must be a text field, not a file", field)}
+		}
+		value := f.value(p)
+		if !utf8.Valid(value) {
+			return Selection{}, &InvalidError{Name: field, Msg: fmt.Sprintf("%q is not valid UTF-8", field)}
+		}
+		switch {
+		case field == modelsField:
+			s.Models = append(s.Models, string(value))
+		case seen:
+			return Selection{}, errTwice(field)
+		default:
+			seen = true
+			s.Model, s.HasModel = string(value), true
+		}
+	}
+	s.Stream, _ = f.Bool(streamField)
+	return s, nil
+}
+
+// formSelects returns which of model and models a part's name is, and an error
+// where that depends on who reads it.
+func formSelects(name []byte) (string, error) {
+	base := bytes.TrimSpace(percentDecode(name))
+	if i := bytes.IndexByte(base, '['); i >= 0 {
+		base = base[:i]
+	}
+	field := selects(base)
+	switch {
+	case field == "" || string(name) == field || string(name) == modelsField+"[]":
+		return field, nil
+	case len(name) == len(field):
+		return "", checkSpelling(name, field)
+	}
+	return "", &InvalidError{Name: string(name), Msg: fmt.Sprintf("%q may be taken for %q", name, field)}
+}
+
+// percentDecode decodes %XX the way some form parsers do: browsers send a
+// quote in a name as %22.
+func percentDecode(name []byte) []byte {
+	if bytes.IndexByte(name, '%') < 0 {
+		return name
+	}
+	decoded := make([]byte, 0, len(name))
+	for i := 0; i < len(name); i++ {
+		if name[i] == '%' && i+2 < len(name) && isHex(name[i+1]) && isHex(name[i+2]) {
+			n, _ := strconv.ParseUint(string(name[i+1:i+3]), 16, 8)
+			decoded = append(decoded, byte(n))
+			i += 2
+			continue
+		}
+		decoded = append(decoded, name[i])
+	}
+	return decoded
+}

@@ -1,0 +1,265 @@
+package reqbody
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// Edit changes one top-level field of a body. The same edit does for JSON and
+// for a form.
+//
+// A field that is there gets the value in its place, and one that is not is
+// added at the end. Of a repeated field the last one gets the value, and the
+// others go. Where several edits have the same name, the last counts.
+type Edit struct {
+	Name  string
+	Value []byte // raw JSON, also for a form; nil or empty removes the field
+}
+
+// editSet finds the edit for a name.
+type editSet struct {
+	edits []Edit
+	index map[string]int // nil for few edits, which are faster to compare
+	last  []int          // per edit, the last field with its name; -1 for none
+}
+
+func newEditSet(edits []Edit) (*editSet, error) {
+	s := &editSet{edits: edits, last: make([]int, len(edits))}
+	for i, e := range edits {
+		s.last[i] = -1
+		if len(e.Value) > 0 && !isValue(e.Value) {
+			return nil, fmt.Errorf("the value for %q is not JSON", e.Name)
+		}
+	}
+	// An allowlist makes an edit for each field that is not on it, and a
+	// client may send thousands of those.
+	if len(edits) > 16 {
+		s.index = make(map[string]int, len(edits))
+		for i, e := range edits {
+			s.index[e.Name] = i
+		}
+	}
+	return s, nil
+}
+
+// find returns the index of the edit that counts for a name, or -1.
+func (s *editSet) find(name []byte) int {
+	if s.index != nil {
+		if i, ok := s.index[string(name)]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := len(s.edits) - 1; i >= 0; i-- {
+		if s.edits[i].Name == string(name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// added yields the edits that put a field where none was.
+func (s *editSet) added(yield func(Edit) bool) {
+	for i, e := range s.edits {
+		if s.last[i] < 0 && len(e.Value) > 0 && s.find([]byte(e.Name)) == i && !yield(e) {
+			return
+		}
+	}
+}
+
+// Splice returns the object with the edits made, and every other byte as the
+// client sent it. A member that goes takes one comma and the white space
+// before it along, or, at the start of the object, that behind it. The body
+// aliases the scanned bytes and the edits' values. The error says that a value
+// is not JSON; it is the caller's mistake, never the client's.
+func (d *Document) Splice(edits []Edit) (*Body, error) {
+	if len(edits) == 0 {
+		return Whole(d.src), nil
+	}
+	set, err := newEditSet(edits)
+	if err != nil {
+		return nil, err
+	}
+	members := d.members()
+	for i := range members {
+		if e := set.find(d.name(&members[i])); e >= 0 {
+			set.last[e] = i
+		}
+	}
+
+	out := splicer{src: d.src, body: newBody()}
+	end := d.open + 1 // of the member before, or of the opening brace
+	kept := 0
+	for i := range members {
+		m := &members[i]
+		e := set.find(d.name(m))
+		drop := e >= 0 && (set.last[e] != i || len(edits[e].Value) == 0)
+		switch {
+		case drop && kept > 0:
+			out.cut(end, m.value.end)
+		case !drop && kept == 0 && i > 0:
+			// Nothing is left before m, so what goes is the comma before
+			// it. The white space at the start of the object stays.
+			out.cut(members[0].key.start, m.key.start)
+		}
+		if !drop {
+			kept++
+			// An unchanged value is not cut out: a body in one piece is
+			// cheaper to send than one in three.
+			if e >= 0 && !bytes.Equal(edits[e].Value, d.value(m)) {
+				out.put(m.value.start, edits[e].Value)
+				out.cut(m.value.start, m.value.end)
+			}
+		}
+		end = m.value.end
+	}
+	if kept == 0 {
+		out.cut(d.open+1, end)
+	}
+
+	var added []byte
+	for e := range set.added {
+		if kept > 0 || added != nil {
+			added = append(added, ',')
+		}
+		added = appendQuoted(added, e.Name)
+		added = append(added, ':')
+		added = append(added, e.Value...)
+	}
+	if added != nil {
+		out.put(end, added)
+	}
+	return out.finish(), nil
+}
+
+// Splice returns the form with the edits made, and every other byte as the
+// client sent it. The JSON value of an edit becomes a part's text: a string is
+// its text, a number, boolean or object is its JSON. A list becomes one part
+// for each element, called name[], in place of those that were there. null
+// removes the field, for want of a null in forms. The headers of a part that
+// gets a value stay as they are. A new part goes before the final boundary.
+//
+// The error says that an edit cannot be written into this form: its value is
+// not JSON, it has the form's boundary in it, or a new name is empty or has a
+// control character in it.
+func (f *Form) Splice(edits []Edit) (*Body, error) {
+	if len(edits) == 0 {
+		return Whole(f.src), nil
+	}
+	set, err := newEditSet(edits)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([][][]byte, len(edits)) // one per part to be; none removes
+	for i, e := range edits {
+		texts[i] = formTexts(e.Value)
+		for _, text := range texts[i] {
+			if bytes.Contains(text, f.boundary) {
+				return nil, fmt.Errorf("the value for %q has the form's boundary in it", e.Name)
+			}
+		}
+	}
+	parts := f.parts()
+	for i := range parts {
+		// Only a part of the very name can hold a value that is no list.
+		e := set.find(fieldName(parts[i].name))
+		if e >= 0 && len(parts[i].name) == len(edits[e].Name) && !isList(edits[e].Value) {
+			set.last[e] = i
+		}
+	}
+
+	out := splicer{src: f.src, body: newBody()}
+	kept := 0
+	for i := range parts {
+		p := &parts[i]
+		e := set.find(fieldName(p.name))
+		if e >= 0 && (set.last[e] != i || texts[e] == nil) {
+			out.cut(p.start, f.partEnd(i))
+			continue
+		}
+		kept++
+		if e >= 0 && !bytes.Equal(texts[e][0], f.value(p)) {
+			out.put(p.body.start, texts[e][0])
+			out.cut(p.body.start, p.body.end)
+		}
+	}
+	var added []byte
+	for i, e := range edits {
+		if set.last[i] >= 0 || set.find([]byte(e.Name)) != i {
+			continue
+		}
+		name := e.Name
+		if isList(e.Value) {
+			name += "[]"
+		}
+		for _, text := range texts[i] {
+			if added, err = f.appendPart(added, name, text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if f.newline == "\n" && kept == 0 && added == nil {
+		// A reader learns from the first boundary line how lines end, and
+		// takes none for an end where the only line is the final one.
+		return nil, &InvalidError{Msg: "the form would have no part left"}
+	}
+	out.put(f.final, added)
+	return out.finish(), nil
+}
+
+// partEnd is where the boundary line after part i starts.
+func (f *Form) partEnd(i int) int {
+	if i+1 < f.n {
+		return f.parts()[i+1].start
+	}
+	return f.final
+}
+
+func (f *Form) appendPart(dst []byte, name string, text []byte) ([]byte, error) {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7F }) {
+		return nil, fmt.Errorf("the name %q cannot be written into a form", name)
+	}
+	dst = append(append(dst, f.boundary...), f.newline...)
+	dst = append(dst, `Content-Disposition: form-data; name="`...)
+	for i := range len(name) {
+		if name[i] == '"' || name[i] == '\\' {
+			dst = append(dst, '\\')
+		}
+		dst = append(dst, name[i])
+	}
+	dst = append(append(append(dst, '"'), f.newline...), f.newline...)
+	return append(append(dst, text...), f.newline...), nil
+}
+
+// formTexts returns a JSON value as the texts of form parts.
+func formTexts(value []byte) [][]byte {
+	value = bytes.Trim(value, " \t\r\n")
+	switch {
+	case len(value) == 0 || value[0] == 'n':
+		return nil
+	case value[0] == '"':
+		return [][]byte{[]byte(unquote(value))}
+	case value[0] != '[':
+		return [][]byte{value}
+	}
+	var texts [][]byte
+	for i := skipSpace(value, 1); value[i] != ']'; {
+		start := i
+		i, _ = skipValue(value, i)
+		if element := value[start:i]; element[0] == '"' {
+			texts = append(texts, []byte(unquote(element)))
+		} else {
+			texts = append(texts, element)
+		}
+		if i = skipSpace(value, i); value[i] == ',' {
+			i = skipSpace(value, i+1)
+		}
+	}
+	return texts
+}
+
+func isList(value []byte) bool {
+	value = bytes.TrimLeft(value, " \t\r\n")
+	return len(value) > 0 && value[0] == '['
+}

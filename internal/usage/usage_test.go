@@ -1,0 +1,97 @@
+package usage
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+var meterCases = []struct {
+	name   string
+	events []string
+	want   Tokens
+}{
+	{"chat stream", []string{
+		`{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}],"usage":null}`,
+		`{"choices":[],"usage":{"prompt_tokens":19,"completion_tokens":10,"total_tokens":29,"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":3,"audio_tokens":0}}}`,
+	}, Tokens{Input: 19, Output: 10, CacheRead: 4, Reasoning: 3, Known: true}},
+	{"null and object in one event", []string{`{"x":{"usage":null},"usage" : {"prompt_tokens":1,"completion_tokens":2}}`}, Tokens{Input: 1, Output: 2, Known: true}},
+	{"running totals", []string{
+		`{"usage":{"prompt_tokens":5,"completion_tokens":1}}`,
+		`{"usage":{"prompt_tokens":5,"completion_tokens":2}}`,
+	}, Tokens{Input: 5, Output: 2, Known: true}},
+	{"responses", []string{
+		`{"type":"response.created","response":{"usage":null}}`,
+		`{"type":"response.completed","response":{"output":[{"content":[{"text":"\"usage\":{\"input_tokens\":9}"}]}],"usage":{"input_tokens":37,"input_tokens_details":{"cached_tokens":7},"output_tokens":11,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":48}}}`,
+	}, Tokens{Input: 37, Output: 11, CacheRead: 7, Reasoning: 2, Known: true}},
+	{"messages", []string{
+		`{"type":"message_start","message":{"usage":{"input_tokens":25,"cache_creation_input_tokens":100,"cache_read_input_tokens":300,"cache_creation":{"ephemeral_5m_input_tokens":100},"output_tokens":1}}}`,
+		`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15}}`,
+	}, Tokens{Input: 425, Output: 15, CacheRead: 300, CacheWrite: 100, Known: true}},
+	{"messages, input at the end", []string{
+		`{"type":"message_start","message":{"usage":{"input_tokens":0,"output_tokens":0}}}`,
+		`{"type":"message_delta","usage":{"input_tokens":25,"cache_read_input_tokens":null,"output_tokens":15}}`,
+	}, Tokens{Input: 25, Output: 15, Known: true}},
+	{"messages, zero at the end", []string{
+		`{"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1}}}`,
+		`{"type":"message_delta","usage":{"input_tokens":0,"output_tokens":15}}`,
+	}, Tokens{Input: 25, Output: 15, Known: true}},
+	{"groq", []string{`{"choices":[],"x_groq":{"id":"r","usage":{"prompt_tokens":3,"completion_tokens":4}}}`}, Tokens{Input: 3, Output: 4, Known: true}},
+	{"deepseek", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":1,"prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":1}}`}, Tokens{Input: 9, Output: 1, CacheRead: 8, Known: true}},
+	{"embeddings", []string{`{"data":[{"embedding":[0.1,-2e-3]}],"usage":{"prompt_tokens":8,"total_tokens":8}}`}, Tokens{Input: 8, Known: true}},
+	{"rerank", []string{`{"usage":{"total_tokens":815}}`}, Tokens{Input: 815, Known: true}},
+	{"zero is known", []string{`{"usage":{"prompt_tokens":0,"completion_tokens":0}}`}, Tokens{Known: true}},
+	{"floats", []string{`{"usage":{"prompt_tokens":8.0,"completion_tokens":1e1}}`}, Tokens{Input: 8, Output: 10, Known: true}},
+	{"duration", []string{`{"usage":{"type":"duration","seconds":27}}`}, Tokens{}},
+	{"garbage", []string{`{"usage":{"prompt_tokens":-1,"completion_tokens":"7","total_tokens":99999999999999999999}}`, `{"usage":{`, `{"usage":{"a`, `"usage":{"prompt_tokens":1}`, `{"usage":[1]}`, `{"usage" {`, `usage`, ``}, Tokens{}},
+	{"elsewhere", []string{`{"metadata":{"usage":{"prompt_tokens":1}}}`, `{"x":"usage","y":"\"usage\":{\"prompt_tokens\":1}"}`}, Tokens{}},
+	{"escapes", []string{`{"a\\":"\\\"","b":["}",{"c":"]"}],"usage":{"prompt_tokens":1}}`}, Tokens{Input: 1, Known: true}},
+}
+
+func TestMeter(t *testing.T) {
+	for _, c := range meterCases {
+		t.Run(c.name, func(t *testing.T) {
+			var events, body Meter
+			for _, e := range c.events {
+				events.Event([]byte(e))
+				body.Body([]byte(e))
+			}
+			assert.Equal(t, c.want, events.Tokens())
+			assert.Equal(t, c.want, body.Tokens())
+		})
+	}
+}
+
+func FuzzMeter(f *testing.F) {
+	for _, c := range meterCases {
+		for _, e := range c.events {
+			f.Add(e)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data string) {
+		var m Meter
+		m.Event([]byte(data))
+		got := m.Tokens()
+		assert.True(t, got.Input >= 0 && got.Output >= 0 && got.CacheRead >= 0)
+		assert.True(t, got.Known || got == Tokens{CacheRead: got.CacheRead, CacheWrite: got.CacheWrite, Reasoning: got.Reasoning, Input: got.Input})
+	})
+}
+
+func BenchmarkMeter(b *testing.B) {
+	for name, data := range map[string]string{
+		"no-usage":    `{"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}]}`,
+		"null-usage":  meterCases[0].events[0],
+		"usage":       meterCases[0].events[1],
+		"vectors-1MB": `{"data":[{"embedding":[` + strings.Repeat("0.0123456789,", 80_000) + `1]}],"usage":{"prompt_tokens":8}}`,
+	} {
+		in := []byte(data)
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				var m Meter
+				m.Event(in)
+			}
+		})
+	}
+}

@@ -1,0 +1,511 @@
+package aigateway
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+)
+
+// compiler turns Providers into providers, and notes what is wrong with them.
+type compiler struct {
+	*problems
+	policy    URLPolicy
+	known     []string // ids and aliases of the registry
+	surfaces  surfaces
+	endpoints internalEndpoints
+	total     time.Duration // per_request_timeout of the gateway
+	refs      []secretPlace
+	ownBase   bool // the provider at hand has a base_url of the config's own
+	gateway   struct {
+		headers, query []field
+		body           []bodyField
+	}
+}
+
+// clashes notes names that two configured providers share.
+func (c *compiler) clashes(providers []Provider) {
+	seen := map[string]string{}
+	for i, p := range providers {
+		for j, name := range append([]string{p.ID}, p.IDAliases...) {
+			path := fmt.Sprintf("providers[%d].id", i)
+			if j > 0 {
+				path = fmt.Sprintf("providers[%d].id_aliases[%d]", i, j-1)
+			}
+			if name == "" {
+				continue
+			}
+			if first, ok := seen[fold(name)]; ok {
+				c.add(path, name, "is already the name at %s: ids and aliases of providers must differ (case does not count)", first)
+				continue
+			}
+			seen[fold(name)] = path
+		}
+	}
+}
+
+// provider compiles one provider. Its own models come first, then those that
+// only the catalog lists.
+func (c *compiler) provider(path string, p Provider, own, rest []Model, configured, known bool) *provider {
+	c.name(path+".id", p.ID, "a provider needs an id")
+	for i, alias := range p.IDAliases {
+		c.name(fmt.Sprintf("%s.id_aliases[%d]", path, i), alias, "an alias must not be empty")
+	}
+	out := &provider{
+		id:         p.ID,
+		names:      foldedNames(p.ID, p.IDAliases),
+		configured: configured,
+		known:      known,
+		disabled:   p.Disabled,
+		auth:       c.auth(path+".auth", p.Auth),
+		timeout:    p.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", c.total),
+		view: &expr.Provider{
+			ID: p.ID, IDAliases: slices.Clone(p.IDAliases), DisplayName: p.DisplayName, Description: p.Description,
+			Website: p.Website, Metadata: cloneMap(p.Metadata), Known: known, Custom: !known,
+		},
+	}
+	c.address(path+".base_url", p, out)
+	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
+	for i, k := range p.APIKeys {
+		if key := c.key(fmt.Sprintf("%s.api_keys[%d].value", path, i), p.ID, k); key != nil {
+			out.keys = append(out.keys, key)
+		}
+	}
+	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
+	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
+	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
+	credential := given(out.auth.Header, "Authorization")
+	out.operatorAuth = slices.ContainsFunc(out.headers, func(f field) bool {
+		return f.name == "Authorization" || f.name == credential
+	})
+	// The vendor's own endpoint always wants a key; one that the config points
+	// elsewhere may not.
+	out.needsKey = known && !(configured && c.ownBase) && !out.operatorAuth
+	c.models(path, out, own, rest, configured, known)
+	return out
+}
+
+// name checks an id or alias of a provider.
+func (c *compiler) name(path, name, empty string) {
+	switch {
+	case name == "":
+		c.add(path, "", "%s", empty)
+	case strings.ContainsRune(name, ':'):
+		c.add(path, name, "must not contain a colon: it ends the prefix of \"provider:model\"")
+	case !isPlain(name):
+		c.add(path, name, "must not contain spaces or control characters")
+	}
+}
+
+// address compiles the base URL, and where its host really is.
+func (c *compiler) address(path string, p Provider, out *provider) {
+	out.base, out.target = &url.URL{}, &url.URL{}
+	if p.BaseURL == "" {
+		if p.ID != "" {
+			c.add(path, "", "provider %q is not built in and needs a base_url%s", p.ID, c.nearProvider(p.ID))
+		}
+		return
+	}
+	u, err := parseBaseURL(p.BaseURL, c.policy)
+	if err != nil {
+		c.add(path, shownURL(p.BaseURL), "%v", err)
+		return
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path, u.RawPath = "/v1", ""
+	}
+	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
+	out.base, out.target = u, u
+	if target, ok := c.endpoints.resolve(u); ok {
+		out.target, out.hasTarget = target, true
+	}
+}
+
+// nearProvider suggests the built-in provider that was probably meant.
+func (c *compiler) nearProvider(id string) string {
+	if near := expr.Nearest(id, c.known); near != "" {
+		return fmt.Sprintf("; did you mean the built-in %q?", near)
+	}
+	return ""
+}
+
+func (c *compiler) auth(path string, a Auth) Auth {
+	if a.Header != "" && !isToken(a.Header) {
+		c.add(path+".header", a.Header, "is no header name")
+	}
+	a.Header = textproto.CanonicalMIMEHeaderKey(a.Header)
+	if a.Header != "" && isConnectionHeader(a.Header) {
+		c.add(path+".header", a.Header, "belongs to the connection and cannot carry a key")
+	}
+	if a.Scheme != "" && !isToken(a.Scheme) {
+		c.add(path+".scheme", a.Scheme, "is no authentication scheme: write it like Bearer")
+	}
+	if a.Scheme == "" && a.Header == "Authorization" {
+		a.Scheme = "Bearer"
+	}
+	return a
+}
+
+func (c *compiler) apiSurfaces(path string, given []APISurface, out *provider) {
+	if len(given) == 0 {
+		out.surfaces = []apiSurface{{format: formatOpenAI}}
+		return
+	}
+	for i, g := range given {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		a := apiSurface{format: format(g.Format), name: g.Surface}
+		if g.Format == "" {
+			c.add(at+".format", "", "is required: openai or anthropic")
+		} else if a.format != formatOpenAI && a.format != formatAnthropic {
+			c.add(at+".format", g.Format, "%s", notOneOf(g.Format, []format{formatOpenAI, formatAnthropic}))
+		} else if known := c.surfaces.names(a.format); g.Surface != "" && !slices.Contains(known, g.Surface) {
+			c.add(at+".surface", g.Surface, "%s", notOneOf(g.Surface, known))
+		}
+		for j, param := range g.SupportedParams {
+			if param.Name == "" {
+				c.add(fmt.Sprintf("%s.supported_params[%d].name", at, j), "", "is required")
+			}
+			if a.params == nil {
+				a.params = map[string]bool{"model": true}
+			}
+			a.params[param.Name] = true
+		}
+		out.surfaces = append(out.surfaces, a)
+	}
+}
+
+// names lists the names of a format's surfaces.
+func (m surfaces) names(f format) []string {
+	var names []string
+	for _, path := range sortedKeys(m) {
+		if s := m[path]; s.format == f {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+func (c *compiler) key(path, provider string, k APIKey) *apiKey {
+	if k.Value == "" {
+		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
+		return nil
+	}
+	t := c.template(path, k.Value, isHeaderValue, "must not contain line breaks or control characters")
+	if t == nil {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(provider + "\x00" + string(k.Value)))
+	return &apiKey{id: hex.EncodeToString(sum[:6]), value: t}
+}
+
+// template compiles text with ${…}, and checks what stands between them.
+func (c *compiler) template(path string, text Template, valid func(string) bool, rule string) *expr.Template {
+	t, faults := expr.CompileTemplate(string(text))
+	for _, f := range faults {
+		c.add(path, "", "%s", f.Error())
+	}
+	if len(faults) > 0 {
+		return nil
+	}
+	if literal, ok := t.Literal(); ok && !valid(literal) || !ok && !valid(string(text)) {
+		c.add(path, "", "%s", rule)
+		return nil
+	}
+	refs, _ := t.Secrets()
+	for _, r := range refs {
+		c.refs = append(c.refs, secretPlace{path, r.Vault, r.Name})
+	}
+	return t
+}
+
+func (c *compiler) headers(path string, values map[string]Template) []field {
+	var out []field
+	for _, name := range sortedKeys(values) {
+		at := fmt.Sprintf("%s[%q]", path, name)
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		switch {
+		case !isToken(name):
+			c.add(at, "", "is no header name")
+			continue
+		case isConnectionHeader(canonical):
+			c.add(at, "", "belongs to the connection and cannot be set")
+			continue
+		}
+		if slices.ContainsFunc(out, func(f field) bool { return f.name == canonical }) {
+			c.add(at, "", "is set twice: case does not count in header names")
+			continue
+		}
+		if t := c.template(at, values[name], isHeaderValue, "must not contain line breaks or control characters"); t != nil {
+			out = append(out, field{canonical, t})
+		}
+	}
+	return out
+}
+
+func (c *compiler) query(path string, values map[string]Template) []field {
+	var out []field
+	for _, name := range sortedKeys(values) {
+		at := fmt.Sprintf("%s[%q]", path, name)
+		if name == "" {
+			c.add(at, "", "a parameter needs a name")
+			continue
+		}
+		if t := c.template(at, values[name], func(string) bool { return true }, ""); t != nil {
+			out = append(out, field{name, t})
+		}
+	}
+	return out
+}
+
+func (c *compiler) body(path string, values map[string]any) []bodyField {
+	var out []bodyField
+	for _, name := range sortedKeys(values) {
+		at := fmt.Sprintf("%s[%q]", path, name)
+		if strings.EqualFold(name, "model") || strings.EqualFold(name, "models") {
+			c.add(at, "", "cannot be set: the gateway chooses the model; use model_selection")
+			continue
+		}
+		tree, constant := c.tree(at, values[name])
+		f := bodyField{name: name, tree: tree}
+		if constant {
+			raw, err := json.Marshal(tree)
+			if err != nil {
+				c.add(at, "", "is no JSON value: %v", err)
+				continue
+			}
+			f.raw = raw
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// tree copies a value of the body, with its templates compiled, and reports
+// whether it has none.
+func (c *compiler) tree(path string, v any) (out any, constant bool) {
+	switch v := v.(type) {
+	case string:
+		t := c.template(path, Template(v), func(string) bool { return true }, "")
+		if t == nil {
+			return nil, true
+		}
+		if literal, ok := t.Literal(); ok {
+			return literal, true
+		}
+		return t, false
+	case map[string]any:
+		m, constant := make(map[string]any, len(v)), true
+		for _, key := range sortedKeys(v) {
+			child, ok := c.tree(path+"."+key, v[key])
+			m[key], constant = child, constant && ok
+		}
+		return m, constant
+	case []any:
+		l, constant := make([]any, len(v)), true
+		for i := range v {
+			child, ok := c.tree(fmt.Sprintf("%s[%d]", path, i), v[i])
+			l[i], constant = child, constant && ok
+		}
+		return l, constant
+	default:
+		return v, true
+	}
+}
+
+// over returns the fields of both, the second's before the first's.
+func over(base, top []field) []field {
+	out := slices.Clone(top)
+	for _, f := range base {
+		if !slices.ContainsFunc(top, func(t field) bool { return t.name == f.name }) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func overBody(base, top []bodyField) []bodyField {
+	out := slices.Clone(top)
+	for _, f := range base {
+		if !slices.ContainsFunc(top, func(t bodyField) bool { return t.name == f.name }) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// models compiles a provider's models.
+func (c *compiler) models(path string, p *provider, own, rest []Model, configured, known bool) {
+	seen := map[string]string{}
+	taken := map[string]bool{} // names of the catalog's models that the config took over
+	for i, m := range own {
+		at := fmt.Sprintf("%s.models[%d]", path, i)
+		inCatalog := known && !configured
+		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
+			m, inCatalog = overlayModel(rest[j], m), true
+		}
+		c.model(at, p, m, configured, inCatalog, seen)
+		for _, name := range foldedNames(m.ID, m.IDAliases) {
+			taken[name] = true
+		}
+	}
+	for _, m := range rest {
+		if taken[fold(m.ID)] {
+			continue
+		}
+		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
+		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, false, true, seen)
+	}
+}
+
+func (c *compiler) model(path string, p *provider, m Model, configured, known bool, seen map[string]string) {
+	if m.ID == "" {
+		c.add(path+".id", "", "a model needs an id")
+		return
+	}
+	for i, name := range append([]string{m.ID}, m.IDAliases...) {
+		at := path + ".id"
+		if i > 0 {
+			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
+		}
+		if !isPlain(name) {
+			c.add(at, name, "must not be empty or contain spaces or control characters")
+		}
+		if first, ok := seen[fold(name)]; ok {
+			c.add(at, name, "is already the name at %s: ids and aliases of a provider's models must differ (case does not count)", first)
+		}
+		seen[fold(name)] = at
+	}
+	for i, param := range m.UnsupportedParams {
+		if param.Name == "" {
+			c.add(fmt.Sprintf("%s.unsupported_params[%d].name", path, i), "", "is required")
+		}
+	}
+	c.facts(path, m)
+	out := &model{
+		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
+		view: &expr.Model{
+			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
+			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,
+			Metadata: cloneMap(m.Metadata), InputModalities: slices.Clone(m.InputModalities),
+			OutputModalities: slices.Clone(m.OutputModalities), SupportedFeatures: slices.Clone(m.SupportedFeatures),
+			MaxContextWindow: m.MaxContextWindow, MaxOutputTokens: m.MaxOutputTokens,
+			ParameterCount: m.ParameterCount, Quantization: m.Quantization, Pricing: pricingView(m.Pricing),
+		},
+	}
+	for _, d := range m.Datacenters {
+		out.view.Datacenters = append(out.view.Datacenters, expr.Datacenter(d))
+	}
+	for _, param := range m.UnsupportedParams {
+		out.denied = append(out.denied, param.Name)
+	}
+	p.models = append(p.models, out)
+}
+
+// facts checks the numbers of a model.
+func (c *compiler) facts(path string, m Model) {
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"max_context_window", m.MaxContextWindow},
+		{"max_output_tokens", m.MaxOutputTokens},
+		{"parameter_count", m.ParameterCount},
+	} {
+		if n.value < 0 {
+			c.add(path+"."+n.name, fmt.Sprint(n.value), "must not be negative")
+		}
+	}
+	if m.Pricing == nil {
+		return
+	}
+	for _, price := range []struct {
+		name  string
+		value *float64
+	}{
+		{"input", m.Pricing.Input}, {"output", m.Pricing.Output},
+		{"input_cache_read", m.Pricing.InputCacheRead}, {"input_cache_write", m.Pricing.InputCacheWrite},
+		{"input_batch", m.Pricing.InputBatch}, {"output_batch", m.Pricing.OutputBatch},
+	} {
+		if price.value != nil && !(*price.value >= 0) {
+			c.add(path+".pricing."+price.name, fmt.Sprint(*price.value), "a price must not be negative")
+		}
+	}
+}
+
+func pricingView(p *Pricing) *expr.Pricing {
+	if p == nil {
+		return nil
+	}
+	v := expr.Pricing{
+		Input: clonePrice(p.Input), Output: clonePrice(p.Output),
+		InputCacheRead: clonePrice(p.InputCacheRead), InputCacheWrite: clonePrice(p.InputCacheWrite),
+		InputBatch: clonePrice(p.InputBatch), OutputBatch: clonePrice(p.OutputBatch),
+	}
+	if len(p.Tools) > 0 {
+		v.Tools = maps.Clone(p.Tools)
+	}
+	return &v
+}
+
+func clonePrice(p *float64) *float64 {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}
+
+// cloneMap copies metadata to its depth, so that the Config can change.
+func cloneMap(m map[string]any) map[string]any {
+	if m == nil {
+		return nil
+	}
+	return cloneValue(m).(map[string]any)
+}
+
+func cloneValue(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, e := range v {
+			m[k] = cloneValue(e)
+		}
+		return m
+	case []any:
+		l := make([]any, len(v))
+		for i, e := range v {
+			l[i] = cloneValue(e)
+		}
+		return l
+	default:
+		return v
+	}
+}
+
+func foldedNames(id string, aliases []string) []string {
+	names := make([]string, 0, 1+len(aliases))
+	names = append(names, fold(id))
+	for _, a := range aliases {
+		names = append(names, fold(a))
+	}
+	return names
+}
+
+// isPlain reports whether a name can be sent in a header, a URL and a log line
+// without harm.
+func isPlain(s string) bool {
+	for _, r := range s {
+		if r <= ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == '\uFFFD' {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,115 @@
+package aigateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/aigateway-go/aigateway/internal/builtin"
+)
+
+// BuiltinRegistry returns the catalog that is compiled into the library: the
+// public providers with their base URLs, and what is known of their models. It
+// knows what was true when the library was released; a Config overlays it.
+func BuiltinRegistry() ProviderRegistry { return builtinRegistry{} }
+
+// StaticRegistry returns a registry that lists the given providers, in that
+// order. It copies them, and so does each call of Providers: changing either
+// side later changes nothing on the other. Values in Metadata and Body are
+// copied where they are what JSON decodes to; values of other types are shared.
+func StaticRegistry(providers ...Provider) ProviderRegistry {
+	return staticRegistry(cloneProviders(providers))
+}
+
+// NoRegistry returns a registry that lists nothing: only what the Config
+// describes in full can be reached.
+func NoRegistry() ProviderRegistry { return staticRegistry(nil) }
+
+type builtinRegistry struct{}
+
+func (builtinRegistry) Providers(context.Context) ([]Provider, error) {
+	providers, err := builtinProviders()
+	if err != nil {
+		return nil, fmt.Errorf("aigateway: built-in catalog: %w", err)
+	}
+	return cloneProviders(providers), nil
+}
+
+type staticRegistry []Provider
+
+func (r staticRegistry) Providers(context.Context) ([]Provider, error) {
+	return cloneProviders(r), nil
+}
+
+// builtinProviders decodes the embedded catalog, once. Its result is shared and
+// must not be changed or handed out.
+var builtinProviders = sync.OnceValues(func() ([]Provider, error) {
+	return decodeCatalog(builtin.Catalog())
+})
+
+// decodeCatalog reads a catalog document. A field that [Provider] or [Model]
+// does not have is an error: in a data file it can only be a slip.
+func decodeCatalog(doc []byte) ([]Provider, error) {
+	dec := json.NewDecoder(bytes.NewReader(doc))
+	dec.DisallowUnknownFields()
+	var providers []Provider
+	if err := dec.Decode(&providers); err != nil {
+		return nil, err
+	}
+	return providers, nil
+}
+
+// cloneProviders copies providers so that the copy shares nothing with the
+// original that either side could change.
+func cloneProviders(providers []Provider) []Provider {
+	out := slices.Clone(providers)
+	for i := range out {
+		p := &out[i]
+		p.IDAliases = slices.Clone(p.IDAliases)
+		p.APIKeys = slices.Clone(p.APIKeys)
+		p.Metadata = cloneMap(p.Metadata)
+		p.Headers = maps.Clone(p.Headers)
+		p.QueryParams = maps.Clone(p.QueryParams)
+		p.Body = cloneMap(p.Body)
+		p.SupportedAPISurfaces = slices.Clone(p.SupportedAPISurfaces)
+		for j := range p.SupportedAPISurfaces {
+			s := &p.SupportedAPISurfaces[j]
+			s.SupportedParams = slices.Clone(s.SupportedParams)
+		}
+		p.Models = slices.Clone(p.Models)
+		for j := range p.Models {
+			p.Models[j] = cloneModel(p.Models[j])
+		}
+	}
+	return out
+}
+
+func cloneModel(m Model) Model {
+	m.IDAliases = slices.Clone(m.IDAliases)
+	m.Metadata = cloneMap(m.Metadata)
+	m.InputModalities = slices.Clone(m.InputModalities)
+	m.OutputModalities = slices.Clone(m.OutputModalities)
+	m.SupportedFeatures = slices.Clone(m.SupportedFeatures)
+	m.UnsupportedParams = slices.Clone(m.UnsupportedParams)
+	m.Datacenters = slices.Clone(m.Datacenters)
+	m.Pricing = clonePricing(m.Pricing)
+	return m
+}
+
+func clonePricing(p *Pricing) *Pricing {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	for _, price := range []**float64{
+		&c.Input, &c.Output, &c.InputCacheRead, &c.InputCacheWrite, &c.InputBatch, &c.OutputBatch,
+	} {
+		*price = clonePrice(*price)
+	}
+	c.Tools = maps.Clone(c.Tools)
+	return &c
+}

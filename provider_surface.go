@@ -1,0 +1,157 @@
+package aigateway
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/relay"
+)
+
+// format is the family of APIs that a request, and its answer, belong to.
+type format string
+
+const (
+	formatOpenAI    format = "openai"
+	formatAnthropic format = "anthropic"
+)
+
+// answerKind is what a surface answers with where it does not stream.
+type answerKind uint8
+
+const (
+	answerJSON   answerKind = iota // JSON, held until it is whole
+	answerText                     // JSON or plain text, held likewise
+	answerBinary                   // bytes such as audio, committed as they come
+)
+
+// surface is one part of an API: what its path is, and all that differs
+// between it and the others.
+type surface struct {
+	// path is the end of the URL's path, below the mount and /v1. A last
+	// segment "*" stands for any one word. The name is the path with hyphens
+	// for slashes.
+	path   string
+	name   string
+	format format
+	answer answerKind
+	// form is set where the request may be multipart/form-data.
+	form bool
+	// stream tells the events of a streamed answer apart.
+	stream relay.Dialect
+	// limits are the fields that cap the output; the first is set where the
+	// client set none.
+	limits []string
+	// modality is what a model must be able to put out to be chosen here
+	// without being asked for. Empty where the catalog's words do not tell.
+	modality string
+}
+
+// The surfaces that more than the table knows by name.
+const (
+	surfaceChat      = "chat-completions"
+	surfaceResponses = "responses"
+	surfaceModels    = "models"
+)
+
+// surfaceTable is every surface that is sent to an upstream, in one place: a
+// new one is one row. The longest path that fits wins.
+func surfaceTable() []surface {
+	return []surface{
+		{path: "chat/completions", format: formatOpenAI, stream: relay.Chat,
+			limits: []string{"max_tokens", "max_completion_tokens"}, modality: "text"},
+		{path: "completions", format: formatOpenAI, stream: relay.Completions,
+			limits: []string{"max_tokens"}, modality: "text"},
+		{path: "responses", format: formatOpenAI, stream: relay.Responses,
+			limits: []string{"max_output_tokens"}, modality: "text"},
+		{path: "embeddings", format: formatOpenAI},
+		{path: "moderations", format: formatOpenAI},
+		{path: "rerank", format: formatOpenAI},
+		{path: "images/generations", format: formatOpenAI, answer: answerBinary, stream: relay.Events, modality: "image"},
+		{path: "images/edits", format: formatOpenAI, answer: answerBinary, form: true, stream: relay.Events, modality: "image"},
+		{path: "images/variations", format: formatOpenAI, answer: answerBinary, form: true, modality: "image"},
+		{path: "images/*", format: formatOpenAI, answer: answerBinary, form: true, stream: relay.Events},
+		{path: "audio/speech", format: formatOpenAI, answer: answerBinary, stream: relay.Events, modality: "audio"},
+		{path: "audio/transcriptions", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
+		{path: "audio/translations", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
+		{path: "audio/*", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
+		{path: "messages", format: formatAnthropic, stream: relay.Messages,
+			limits: []string{"max_tokens"}, modality: "text"},
+		{path: "messages/count_tokens", format: formatAnthropic, modality: "text"},
+	}
+}
+
+// surfaces finds the surface of a path.
+type surfaces map[string]*surface
+
+func newSurfaces() surfaces {
+	table := surfaceTable()
+	m := make(surfaces, len(table))
+	for i := range table {
+		s := &table[i]
+		s.name = surfaceName(s.path)
+		m[s.path] = s
+	}
+	return m
+}
+
+// surfaceName is the name of the surface at a path: what stands in
+// supported_api_surfaces and in the Result.
+func surfaceName(path string) string {
+	return strings.NewReplacer("/*", "", "/", "-", "_", "-").Replace(path)
+}
+
+// find returns the surface that a URL's path ends in, and the path to join to
+// the provider's base URL. It returns nil for any other path.
+func (m surfaces) find(path string) (s *surface, upstream string) {
+	path = strings.TrimSuffix(path, "/")
+	last := strings.LastIndexByte(path, '/')
+	word := path[last+1:]
+	if last >= 0 {
+		prev := path[strings.LastIndexByte(path[:last], '/')+1:]
+		if s := m[prev]; s != nil {
+			return s, s.path
+		}
+		if s := m[prev[:len(prev)-len(word)]+"*"]; s != nil && isWord(word) {
+			return s, prev
+		}
+	}
+	if s := m[word]; s != nil {
+		return s, s.path
+	}
+	return nil, ""
+}
+
+// isWord reports whether s may stand for "*" in a surface's path: it goes into
+// the upstream's URL as it is.
+func isWord(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// modelsPath reports whether the path is that of the model list, or of one
+// model, and then which. The id may hold slashes.
+func modelsPath(path string) (id string, ok bool) {
+	if strings.HasSuffix(path, "/models") || strings.HasSuffix(path, "/models/") || path == "models" {
+		return "", true
+	}
+	for _, mark := range []string{"/v1/models/", "/models/"} {
+		if _, id, ok := strings.Cut(path, mark); ok && id != "" {
+			return id, true
+		}
+	}
+	return "", false
+}
+
+// clientFormat is the format that a request on a path without a surface of its
+// own is answered in.
+func clientFormat(h http.Header) format {
+	if h.Get("Anthropic-Version") != "" {
+		return formatAnthropic
+	}
+	return formatOpenAI
+}

@@ -1,0 +1,463 @@
+package aigateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+)
+
+// query is what selection goes by: the part of a request that decides where it
+// may go. Selection reads nothing else, and does no I/O.
+type query struct {
+	surface *surface
+	// names are what the client asked for, model first, less the words that
+	// ask for nothing in particular.
+	names []string
+	// credential is set where the client brought a key of its own.
+	credential bool
+	// random is used by random() and randomize(). Nil means math/rand/v2.
+	random  func(n int) int
+	request *expr.Request
+}
+
+// plan is what selection came to.
+type plan struct {
+	candidates []*model
+	rejections []rejection
+	runs       []strategyRun
+}
+
+// rejection is a model that cannot serve the request, and why.
+type rejection struct {
+	name     string    // as the client sent it, or the model's id
+	provider *provider // nil where no provider knows the name
+	reason   reason
+}
+
+// strategyRun is one run of one strategy.
+type strategyRun struct {
+	strategy int    // index in settings.strategies, -1 where there are none
+	name     string // the client's name that it ran for
+	chosen   []*model
+	notes    []string
+	err      error
+}
+
+// reason is why a model cannot serve a request.
+type reason uint8
+
+const (
+	reasonNone reason = iota
+	reasonUnknown
+	reasonProviderNotAllowed
+	reasonModelNotAllowed
+	reasonProviderDisabled
+	reasonModelDisabled
+	reasonFormat
+	reasonSurface
+	reasonNoKey
+	reasonOtherProvider
+)
+
+// String is the word for programs.
+func (r reason) String() string {
+	switch r {
+	case reasonProviderNotAllowed:
+		return string(CodeProviderNotAllowed)
+	case reasonModelNotAllowed:
+		return string(CodeModelNotAllowed)
+	case reasonProviderDisabled:
+		return "provider_disabled"
+	case reasonModelDisabled:
+		return "model_disabled"
+	case reasonFormat:
+		return "format_not_supported"
+	case reasonSurface:
+		return "surface_not_supported"
+	case reasonNoKey, reasonOtherProvider:
+		return string(CodeNoAPIKey)
+	default:
+		return string(CodeNoMatchingModels)
+	}
+}
+
+// message is the sentence for people.
+func (r rejection) message(s *settings, q query) string {
+	var id string
+	if r.provider != nil {
+		id = r.provider.id
+	}
+	switch r.reason {
+	case reasonProviderNotAllowed:
+		return fmt.Sprintf("model %q: provider %q is not configured, and only_allow_configured_providers is set", r.name, id)
+	case reasonModelNotAllowed:
+		return fmt.Sprintf("model %q is not configured at provider %q, and only_allow_configured_models is set", r.name, id)
+	case reasonProviderDisabled:
+		return fmt.Sprintf("model %q: provider %q is disabled", r.name, id)
+	case reasonModelDisabled:
+		return fmt.Sprintf("model %q is disabled at provider %q", r.name, id)
+	case reasonFormat:
+		return fmt.Sprintf("model %q: provider %q does not speak the %s format of this request", r.name, id, q.surface.format)
+	case reasonSurface:
+		return fmt.Sprintf("model %q: provider %q does not offer %s", r.name, id, q.surface.name)
+	case reasonNoKey:
+		return fmt.Sprintf("model %q: provider %q needs an API key and has none: give it api_keys", r.name, id)
+	case reasonOtherProvider:
+		return fmt.Sprintf("model %q: the client's key went with its first model, and is not sent to provider %q as well", r.name, id)
+	default:
+		return s.unknownModel(r.name)
+	}
+}
+
+// unknownModel says that nobody has a model of that name, and what to do.
+func (s *settings) unknownModel(name string) string {
+	message := fmt.Sprintf("no provider has a model %q", name)
+	if near := expr.Nearest(name, s.modelNames()); near != "" {
+		message += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return message + "; to send a name on as it is, put a provider's id before it: \"provider:" + name + "\""
+}
+
+// modelNames lists the names that a client may send without a prefix, as they
+// are written in the config and the catalog, each once.
+func (s *settings) modelNames() []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, m := range s.listed {
+		if s.refuses(m) != reasonNone {
+			continue
+		}
+		for _, name := range append([]string{m.id}, m.view.IDAliases...) {
+			if !seen[fold(name)] {
+				seen[fold(name)] = true
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// choose decides which models a request is sent to, in order.
+func (s *settings) choose(ctx context.Context, q query) (plan, *Error) {
+	var p plan
+	if len(q.names) == 0 {
+		if err := s.run(ctx, q, &p, "", s.unasked(q)); err != nil {
+			return p, err
+		}
+		if len(p.candidates) == 0 {
+			return p, s.nothing(q, &p)
+		}
+		return p, nil
+	}
+	var sole *provider // in pass-through, the one that gets the client's key
+	resolved := false
+	for _, name := range q.names {
+		models, rejected := s.resolve(q, name)
+		if s.passThrough && len(models) > 0 {
+			if sole == nil {
+				sole = models[0].provider
+			}
+			for _, m := range models {
+				if m.provider != sole {
+					rejected = append(rejected, rejection{name, m.provider, reasonOtherProvider})
+				}
+			}
+			models = slices.DeleteFunc(models, func(m *model) bool { return m.provider != sole })
+		}
+		p.rejections = append(p.rejections, rejected...)
+		if len(models) == 0 {
+			continue
+		}
+		resolved = true
+		if err := s.run(ctx, q, &p, name, models); err != nil {
+			return p, err
+		}
+	}
+	if !resolved {
+		return p, s.unresolved(q, p.rejections)
+	}
+	if len(p.candidates) == 0 {
+		return p, s.nothing(q, &p)
+	}
+	return p, nil
+}
+
+// resolve finds the models that one of the client's names may mean. Where none
+// is left it says why, for each that there was.
+func (s *settings) resolve(q query, name string) (models []*model, rejected []rejection) {
+	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
+		if p := s.byName[fold(prefix)]; p != nil {
+			m := p.model(rest)
+			if r := s.rejects(q, m); r != reasonNone {
+				return nil, []rejection{{name, p, r}}
+			}
+			return []*model{m}, nil
+		}
+	}
+	known := s.models[fold(name)]
+	allowed := false // whether an allowed provider has the name
+	for _, m := range known {
+		if s.onlyProviders && !m.provider.configured {
+			continue
+		}
+		allowed = true
+		if s.rejects(q, m) == reasonNone {
+			models = append(models, m)
+		}
+	}
+	if len(models) > 0 {
+		return models, nil
+	}
+	if !allowed && s.sole != nil {
+		m := s.sole.model(name)
+		if r := s.rejects(q, m); r != reasonNone {
+			return nil, []rejection{{name, s.sole, r}}
+		}
+		return []*model{m}, nil
+	}
+	for _, m := range known {
+		rejected = append(rejected, rejection{name, m.provider, s.rejects(q, m)})
+	}
+	if len(known) == 0 {
+		rejected = append(rejected, rejection{name: name, reason: reasonUnknown})
+	}
+	// What an operator can change comes first: its own provider's reason says
+	// more than that of a built-in one that nobody configured.
+	slices.SortStableFunc(rejected, func(a, b rejection) int { return configuredFirst(a.provider, b.provider) })
+	return nil, rejected
+}
+
+func configuredFirst(a, b *provider) int {
+	switch {
+	case a == nil || b == nil || a.configured == b.configured:
+		return 0
+	case a.configured:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// model returns the provider's model of a name, or one that is made up for a
+// name that it does not list.
+func (p *provider) model(name string) *model {
+	folded := fold(name)
+	for _, m := range p.models {
+		if slices.Contains(m.names, folded) {
+			return m
+		}
+	}
+	return &model{id: name, provider: p, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}
+}
+
+// refuses says why no request at all may use a model.
+func (s *settings) refuses(m *model) reason {
+	switch {
+	case s.onlyProviders && !m.provider.configured:
+		return reasonProviderNotAllowed
+	case s.onlyModels && !m.configured:
+		return reasonModelNotAllowed
+	case m.provider.disabled:
+		return reasonProviderDisabled
+	case m.disabled:
+		return reasonModelDisabled
+	}
+	return reasonNone
+}
+
+// rejects says why this request may not use a model.
+func (s *settings) rejects(q query, m *model) reason {
+	if r := s.refuses(m); r != reasonNone {
+		return r
+	}
+	if _, ok := m.provider.speaks(q.surface); !ok {
+		if m.provider.speaksFormat(q.surface.format) {
+			return reasonSurface
+		}
+		return reasonFormat
+	}
+	if m.provider.needsKey && len(m.provider.keys) == 0 && !(s.passThrough && q.credential) {
+		return reasonNoKey
+	}
+	return reasonNone
+}
+
+// unasked returns the models that a request which names none may use: what the
+// strategies choose from. Without a strategy the configured models come alone,
+// where there are any.
+func (s *settings) unasked(q query) []*model {
+	if s.passThrough {
+		return nil // the client's key is for the provider that it names
+	}
+	var all, configured []*model
+	for _, m := range s.listed {
+		if s.rejects(q, m) != reasonNone || !m.puts(q.surface.modality) {
+			continue
+		}
+		all = append(all, m)
+		if m.configured {
+			configured = append(configured, m)
+		}
+	}
+	if len(s.strategies) == 0 && len(configured) > 0 {
+		return configured
+	}
+	return all
+}
+
+// puts reports whether a model can put out a modality, as far as is known: a
+// chat must not be routed to a model that only draws.
+func (m *model) puts(modality string) bool {
+	return modality == "" || len(m.view.OutputModalities) == 0 || slices.Contains(m.view.OutputModalities, modality)
+}
+
+// run has the strategies choose from the models that one of the client's names
+// means, and adds what they chose to the plan.
+func (s *settings) run(ctx context.Context, q query, p *plan, name string, models []*model) *Error {
+	if len(s.strategies) == 0 {
+		p.runs = append(p.runs, strategyRun{strategy: -1, name: name, chosen: models})
+		p.add(models)
+		return nil
+	}
+	in := expr.Input{
+		Models:    make([]*expr.Model, len(models)),
+		Providers: s.views,
+		Authors:   s.authors,
+		Request:   q.request,
+		Rand:      q.random,
+	}
+	for i, m := range models {
+		in.Models[i] = m.view
+	}
+	for i, st := range s.strategies {
+		r := strategyRun{strategy: i, name: name}
+		sel, err := st.eval.Eval(ctx, &in)
+		r.notes, r.err = sel.Notes, err
+		r.chosen = s.modelsOf(sel.Models, models)
+		p.runs = append(p.runs, r)
+		if err != nil {
+			e := errorf(CodeModelSelectionFailed, "model_selection.strategy[%d] failed: %v", i, err)
+			e.Err = err
+			return e
+		}
+		if len(r.chosen) > 0 {
+			p.add(r.chosen)
+			return nil
+		}
+	}
+	return nil
+}
+
+// modelsOf finds the models again that a strategy chose from among some.
+func (s *settings) modelsOf(views []*expr.Model, among []*model) []*model {
+	if len(views) == 0 {
+		return nil
+	}
+	out := make([]*model, 0, len(views))
+	if len(among) <= 8 {
+		for _, v := range views {
+			if i := slices.IndexFunc(among, func(m *model) bool { return m.view == v }); i >= 0 {
+				out = append(out, among[i])
+			}
+		}
+		return out
+	}
+	byView := make(map[*expr.Model]*model, len(among))
+	for _, m := range among {
+		byView[m.view] = m
+	}
+	for _, v := range views {
+		if m := byView[v]; m != nil {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// add appends models that the plan does not hold yet: the same one is not tried
+// twice, however often it was asked for.
+func (p *plan) add(models []*model) {
+	for _, m := range models {
+		if !slices.ContainsFunc(p.candidates, func(c *model) bool {
+			return c == m || c.provider == m.provider && c.id == m.id
+		}) {
+			p.candidates = append(p.candidates, m)
+		}
+	}
+}
+
+// unresolved is the error for a request none of whose names can be served. The
+// first name's first reason gives the code.
+func (s *settings) unresolved(q query, rejections []rejection) *Error {
+	first := rejections[0]
+	code := CodeNoMatchingModels
+	switch first.reason {
+	case reasonProviderNotAllowed:
+		code = CodeProviderNotAllowed
+	case reasonModelNotAllowed:
+		code = CodeModelNotAllowed
+	case reasonNoKey, reasonOtherProvider:
+		code = CodeNoAPIKey
+	}
+	var b strings.Builder
+	said := ""
+	for _, r := range rejections {
+		if r.name == said {
+			continue // the first reason of a name stands for it
+		}
+		said = r.name
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(r.message(s, q))
+	}
+	return errorf(code, "%s", b.String())
+}
+
+// nothing is the error for a request that may be served, but that nothing was
+// chosen for.
+func (s *settings) nothing(q query, p *plan) *Error {
+	switch {
+	case s.passThrough && len(q.names) == 0:
+		return errorf(CodeNoMatchingModels, "the request names no model, and no provider is configured to choose one from")
+	case len(s.strategies) > 0 && len(p.runs) > 0:
+		return errorf(CodeModelSelectionEmpty, "no strategy of model_selection chose a model for this request")
+	default:
+		return errorf(CodeNoMatchingModels, "no configured provider can serve %s requests", q.surface.name)
+	}
+}
+
+// keysFor returns a candidate's keys in the order of their turn. No keys and no
+// error means that the provider is called without one.
+func (s *settings) keysFor(ctx context.Context, m *model, req *expr.Request) ([]*apiKey, *Error) {
+	keys := m.provider.keys
+	if len(keys) == 0 || len(s.keyStrategies) == 0 {
+		return keys, nil
+	}
+	in := expr.KeyInput{Keys: make([]*expr.Key, len(keys)), Request: req}
+	for i, k := range keys {
+		in.Keys[i] = &expr.Key{ID: k.id}
+	}
+	for i, st := range s.keyStrategies {
+		sel, err := st.eval.Eval(ctx, &in)
+		if err != nil {
+			e := errorf(CodeAPIKeySelectionFailed, "api_key_selection.strategy[%d] failed for provider %q: %v", i, m.provider.id, err)
+			e.Err = err
+			return nil, e
+		}
+		if len(sel.Keys) == 0 {
+			continue
+		}
+		chosen := make([]*apiKey, 0, len(sel.Keys))
+		for _, v := range sel.Keys {
+			if j := slices.Index(in.Keys, v); j >= 0 && !slices.Contains(chosen, keys[j]) {
+				chosen = append(chosen, keys[j])
+			}
+		}
+		return chosen, nil
+	}
+	return nil, errorf(CodeNoAPIKey, "no strategy of api_key_selection chose a key of provider %q", m.provider.id)
+}
