@@ -389,7 +389,10 @@ func (x *exchange) copyAnswer(ctx context.Context, w *watch, a *attemptRecord, r
 // stream holds an event stream until its first content, or until it is whole,
 // and relays it.
 func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response) (bool, *failure) {
-	body := &watchedBody{body: resp.Body, w: w, limit: a.model.provider.timeout}
+	body := &watchedBody{body: resp.Body, w: w, limit: a.model.provider.timeout, grace: finishGrace}
+	if n, _, ok := x.body.Number("n"); ok && n > 1 {
+		body.grace = body.limit // one choice's finish reason says nothing of the others
+	}
 	s := relay.NewStream(body, relay.Options{
 		Dialect:  x.surface.stream,
 		Encoding: resp.Header.Get("Content-Encoding"),
@@ -477,6 +480,7 @@ type watchedBody struct {
 	limit time.Duration // per_request_timeout
 	each  bool          // whether each read is bounded, or another limit is at work
 	phase relay.Phase
+	grace time.Duration // how long a stream may be silent after a finish reason
 	// drainBy bounds all reads after the stream's end.
 	drainBy time.Time
 	// deadline bounds the reads of a stream that is held until it is whole, by
@@ -497,8 +501,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 			b.drainBy = time.Now().Add(drainGrace)
 		}
 		limit, cause = time.Until(b.drainBy), errDrained
-	case b.phase == relay.Finished && finishGrace < limit:
-		limit, cause = finishGrace, errFinished
+	case b.phase == relay.Finished && b.grace < limit:
+		limit, cause = b.grace, errFinished
 	}
 	if !b.deadline.IsZero() {
 		if left := time.Until(b.deadline); left < limit {

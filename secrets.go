@@ -654,7 +654,7 @@ func (t Template) MarshalText() ([]byte, error) { return []byte(t.String()), nil
 
 // formatShown prints, in place of a value, what may be shown of it.
 func formatShown(f fmt.State, verb rune, shown any) {
-	fmt.Fprintf(f, fmt.FormatString(f, verb), shown)
+	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), shown)
 }
 
 // secret is a resolved secret. It shows itself redacted; reveal is the only way

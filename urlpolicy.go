@@ -313,12 +313,17 @@ func isPort(rest string) bool {
 // malformed says what url.Parse refused. Its own text quotes the part at
 // fault, which may be a password.
 func malformed(err error) string {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err
+	}
 	switch text := err.Error(); {
 	case strings.Contains(text, "invalid port"):
 		return "the port is malformed: it must be a number from 1 to 65535 (a user and password cannot be part of the URL)"
 	case strings.Contains(text, "']' in host"):
 		return "the IPv6 address lacks its closing bracket"
-	case strings.Contains(text, "URL escape"):
+	case strings.Contains(text, "IP"), strings.Contains(text, "invalid host"):
+		return "what stands in brackets is not an IPv6 address"
+	case errors.As(err, new(url.EscapeError)):
 		return "a % must be followed by two hexadecimal digits"
 	default:
 		return "not a well-formed URL"

@@ -168,6 +168,16 @@ func TestSplice(t *testing.T) {
 	}
 }
 
+func TestSpliceNothing(t *testing.T) {
+	var d reqbody.Document
+	require.Error(t, reqbody.Scan([]byte(`{"a":`), &d))
+	_, err := d.Splice([]reqbody.Edit{{Name: "a", Value: []byte("1")}})
+	require.EqualError(t, err, "there is no body to splice")
+	var f reqbody.Form
+	_, err = f.Splice(nil)
+	require.EqualError(t, err, "there is no body to splice")
+}
+
 // Thousands of members against an allowlist that has none of them.
 func TestSpliceManyEdits(t *testing.T) {
 	var src strings.Builder

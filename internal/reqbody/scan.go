@@ -278,11 +278,11 @@ func skipString(src []byte, i int) (int, fault) {
 		for i <= len(src)-16 {
 			words := src[i : i+16]
 			if m := stringEnds(binary.LittleEndian.Uint64(words)); m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
+				i += bits.TrailingZeros64(m) / 8
 				goto end
 			}
 			if m := stringEnds(binary.LittleEndian.Uint64(words[8:])); m != 0 {
-				i += 8 + bits.TrailingZeros64(m)>>3
+				i += 8 + bits.TrailingZeros64(m)/8
 				goto end
 			}
 			i += 16

@@ -2,6 +2,7 @@ package reqbody
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -16,6 +17,9 @@ type Edit struct {
 	Name  string
 	Value []byte // raw JSON, also for a form; nil or empty removes the field
 }
+
+// errNotScanned is what becomes of a caller who overlooks that a scan failed.
+var errNotScanned = errors.New("there is no body to splice")
 
 // editSet finds the edit for a name.
 type editSet struct {
@@ -72,8 +76,12 @@ func (s *editSet) added(yield func(Edit) bool) {
 // client sent it. A member that goes takes one comma and the white space
 // before it along, or, at the start of the object, that behind it. The body
 // aliases the scanned bytes and the edits' values. The error says that a value
-// is not JSON; it is the caller's mistake, never the client's.
+// is not JSON, or that d holds no object; it is the caller's mistake, never the
+// client's.
 func (d *Document) Splice(edits []Edit) (*Body, error) {
+	if len(d.src) == 0 {
+		return nil, errNotScanned
+	}
 	if len(edits) == 0 {
 		return Whole(d.src), nil
 	}
@@ -144,6 +152,9 @@ func (d *Document) Splice(edits []Edit) (*Body, error) {
 // not JSON, it has the form's boundary in it, or a new name is empty or has a
 // control character in it.
 func (f *Form) Splice(edits []Edit) (*Body, error) {
+	if len(f.src) == 0 {
+		return nil, errNotScanned
+	}
 	if len(edits) == 0 {
 		return Whole(f.src), nil
 	}
