@@ -30,7 +30,7 @@ type clientBody interface {
 // resolved anew after a 401, and to cut it out of what comes back.
 type usedSecret struct {
 	vault, name string // empty for a literal key
-	value       string
+	value       secret
 }
 
 // templates evaluates the ${…} of a request's attempts, and notes the secrets
@@ -50,7 +50,7 @@ func (t *templates) secret(ctx context.Context, vault, name string) (string, err
 		t.err = fmt.Errorf("secret %q of vault %q: %w", name, vault, err)
 		return "", t.err
 	}
-	t.used = append(t.used, usedSecret{vault, name, value})
+	t.used = append(t.used, usedSecret{vault, name, newSecret(value)})
 	return value, nil
 }
 
@@ -278,13 +278,13 @@ func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider,
 		if v == "" || !isHeaderValue(v) {
 			return badRequest("the api key is empty, or holds a line break or control character")
 		}
-		if !slices.ContainsFunc(x.templates.used, func(u usedSecret) bool { return u.value == v }) {
-			x.templates.used = append(x.templates.used, usedSecret{value: v})
+		if !slices.ContainsFunc(x.templates.used, func(u usedSecret) bool { return u.value.reveal() == v }) {
+			x.templates.used = append(x.templates.used, usedSecret{value: newSecret(v)})
 		}
 		value = v
-	case x.s.passThrough && x.credential.value != "":
-		value = x.credential.value
-		x.templates.used = append(x.templates.used, usedSecret{value: value})
+	case x.s.passThrough && x.credential.given():
+		value = x.credential.value.reveal()
+		x.templates.used = append(x.templates.used, usedSecret{value: x.credential.value})
 	default:
 		return nil
 	}
@@ -305,22 +305,25 @@ func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider,
 
 // credential is the key that a client brought.
 type credential struct {
-	value string
+	value secret
 	// bearer is set where it came as Authorization: Bearer.
 	bearer bool
 }
+
+// given reports whether there is one.
+func (c credential) given() bool { return c.value.reveal() != "" }
 
 // clientCredential reads it. Anthropic's own header counts before the other
 // one, as it does at Anthropic.
 func clientCredential(h http.Header) credential {
 	if v := h.Get("X-Api-Key"); v != "" {
-		return credential{value: v}
+		return credential{value: newSecret(v)}
 	}
 	scheme, value, ok := strings.Cut(h.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return credential{}
 	}
-	return credential{value: strings.TrimSpace(value), bearer: true}
+	return credential{value: newSecret(strings.TrimSpace(value)), bearer: true}
 }
 
 // upstreamBody is the client's body with the edits that the candidate needs.
@@ -423,7 +426,7 @@ func (x *exchange) capOutput(p *provider, e *edits) {
 			continue
 		}
 		found = true
-		if isNumber && n > float64(x.s.maxOutput) {
+		if !isNumber || n > float64(x.s.maxOutput) { // some upstreams read "9999" as a number
 			e.set(name, limit)
 		}
 	}
@@ -479,7 +482,7 @@ func (x *exchange) refreshed(ctx context.Context) bool {
 			continue
 		}
 		value, err := x.s.secrets.Refresh(ctx, u.vault, u.name)
-		if err == nil && value != u.value {
+		if err == nil && value != u.value.reveal() {
 			changed = true
 		}
 	}
@@ -493,7 +496,7 @@ func (x *exchange) scrub(text []byte) []byte {
 	}
 	values := make([]string, len(x.templates.used))
 	for i, u := range x.templates.used {
-		values[i] = u.value
+		values[i] = u.value.reveal()
 	}
 	return newScrubber(values...).scrubBytes(text)
 }

@@ -320,7 +320,7 @@ func (x *exchange) choose() *Error {
 }
 
 func (x *exchange) query() query {
-	q := query{surface: x.surface, credential: x.credential.value != "", request: &x.request}
+	q := query{surface: x.surface, credential: x.credential.given(), request: &x.request}
 	if len(x.sel.Models) == 0 && !isAuto(x.sel.Model) {
 		q.names = []string{x.sel.Model}
 		return q

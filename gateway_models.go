@@ -70,7 +70,7 @@ func (s *settings) offered(f format, credential bool) []named {
 // serveModels answers GET models, and GET models/{id}.
 func (s *settings) serveModels(w http.ResponseWriter, r *http.Request, id string) {
 	f := clientFormat(r.Header)
-	models := s.offered(f, clientCredential(r.Header).value != "")
+	models := s.offered(f, clientCredential(r.Header).given())
 	if id == "" {
 		writeModels(w, f, models)
 		return

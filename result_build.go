@@ -20,7 +20,7 @@ func requestID(h http.Header) string {
 		return id
 	}
 	var b [12]byte
-	rand.Read(b[:]) //nolint:errcheck // it never returns an error
+	rand.Read(b[:])
 	return "req_" + hex.EncodeToString(b[:])
 }
 

@@ -100,6 +100,14 @@ func (d *diagnosis) at(e ast.Expr) int {
 		return offset
 	}
 	switch r := d.src[offset]; {
+	case e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly():
+		// has(m.x) is recorded at its parenthesis.
+		field := []rune("." + e.AsSelect().FieldName())
+		for i := offset; i+len(field) <= len(d.src); i++ {
+			if slices.Equal(d.src[i:i+len(field)], field) {
+				return i + 1
+			}
+		}
 	case r == '.' && e.Kind() == ast.SelectKind:
 		return d.skipSpace(offset + 1)
 	case r == '(' || e.Kind() == ast.StructKind:
@@ -132,6 +140,22 @@ func (d *diagnosis) types(errs []*common.Error) {
 	for _, err := range errs {
 		if e, ok := nodes[err.ExprID]; ok {
 			d.muteVariable(e, muted)
+		}
+	}
+	// An erroneous operand makes errors of all that is done with it. What
+	// goes on inside of a macro does not change the type of its result, and
+	// an unknown function is unknown on its own account.
+	for _, err := range errs {
+		if muted[err.ExprID] {
+			continue
+		}
+		for id, parent := err.ExprID, parents[err.ExprID]; parent != nil; id, parent = parent.ID(), parents[parent.ID()] {
+			if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() != id {
+				break
+			}
+			if parent.Kind() != ast.CallKind || d.lang.env.HasFunction(parent.AsCall().FunctionName()) {
+				muted[parent.ID()] = true
+			}
 		}
 	}
 	for _, err := range errs {
@@ -605,8 +629,6 @@ func plainType(t *types.Type) string {
 		return "any value"
 	case types.NullTypeKind:
 		return "null"
-	case types.ErrorKind:
-		return "an erroneous value"
 	}
 	return plainTypeName(t)
 }
@@ -630,10 +652,6 @@ func plainTypeName(t ref.Type) string {
 	switch name := t.TypeName(); name {
 	case "null_type":
 		return "null"
-	case "wrapper(int)":
-		return "int"
-	case "wrapper(double)":
-		return "double"
 	default:
 		return strings.ReplaceAll(strings.TrimPrefix(name, "@"), "_", " ")
 	}
