@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"reflect"
 	"regexp"
@@ -22,8 +21,10 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// What a document may cost. Aliases are counted where they are used, so that a
-// few lines of them cannot grow into gigabytes.
+// What a document may cost. The limits are far above what a gateway's settings
+// need, and low enough that a document from elsewhere cannot hurt the process
+// that only wanted to know whether it is right. Aliases are counted where they
+// are used, so that a few lines of them cannot grow into gigabytes.
 const (
 	maxConfigBytes    = 1 << 20
 	maxConfigText     = 4 << 20
@@ -91,9 +92,13 @@ func isPhase(key string) bool {
 	return key == "on_http_request" || key == "on_http_response" || key == "on_tcp_connect"
 }
 
+// compose is the way out for what other gateways do in the same document: in Go
+// it is a handler in front of this one.
 const compose = "compose it with an ordinary http.Handler around the gateway instead"
 
-// root decodes either form of a document.
+// root decodes either form of a document. A phase at the top level tells that
+// it is the outer one; everything else is taken for the settings, so that a
+// misspelt field is reported as such.
 func (d *configDecoder) root(n *yaml.Node, cfg *Config) {
 	at := &place{index: -1}
 	n, ok := d.visit(n, at)
@@ -115,7 +120,7 @@ func (d *configDecoder) root(n *yaml.Node, cfg *Config) {
 		_, misplaced := own[e.name]
 		switch {
 		case e.name == "on_http_request":
-			actions += d.rules(e.value, at.field(e.name), cfg)
+			d.rules(e.value, at.field(e.name), cfg, true, &actions)
 		case isPhase(e.name):
 			d.fault(&yaml.Node{Line: e.key.Line}, at.field(e.name), "is not supported: %s", compose)
 		case misplaced:
@@ -124,29 +129,30 @@ func (d *configDecoder) root(n *yaml.Node, cfg *Config) {
 			d.unknown(e, at, []string{"on_http_request"})
 		}
 	}
+	// Where something else is wrong, that is probably why there is no action.
 	if actions == 0 && len(d.found) == 0 {
 		d.fault(&yaml.Node{Line: n.Line}, at.field("on_http_request"), `must hold an action "type: ai-gateway" with its config`)
 	}
 }
 
-// rules decodes the value of on_http_request: rules that have an action each,
-// either themselves or in a list under actions. It counts the actions.
-func (d *configDecoder) rules(n *yaml.Node, at *place, cfg *Config) (actions int) {
+// rules decodes the value of on_http_request (outer), or the list of actions
+// that one of its rules has. It adds to the number of actions found so far.
+func (d *configDecoder) rules(n *yaml.Node, at *place, cfg *Config, outer bool, actions *int) {
 	n, ok := d.visit(n, at)
-	if !ok {
-		return 0
-	}
-	if n.Kind != yaml.SequenceNode {
+	switch {
+	case !ok:
+	case n.Kind != yaml.SequenceNode:
 		d.fault(n, at, "must be a list, not %s", describe(n))
-		return 0
+	default:
+		for i, item := range n.Content {
+			d.rule(item, at.item(i), cfg, outer, actions)
+		}
 	}
-	for i, item := range n.Content {
-		d.rule(item, at.item(i), cfg, true, &actions)
-	}
-	return actions
 }
 
-// rule decodes one item of on_http_request (outer) or of an actions list.
+// rule decodes one item of such a list. What selects requests is refused and
+// not ignored: a gateway that serves more than its document says is worse than
+// one that does not start.
 func (d *configDecoder) rule(n *yaml.Node, at *place, cfg *Config, outer bool, actions *int) {
 	n, ok := d.visit(n, at)
 	if !ok {
@@ -182,25 +188,11 @@ func (d *configDecoder) rule(n *yaml.Node, at *place, cfg *Config, outer bool, a
 	case inner != nil && (kind != nil || settings != nil):
 		d.fault(n, at, "has an action of its own and a list of actions: give one of them")
 	case inner != nil:
-		d.innerActions(inner, at.field("actions"), cfg, actions)
+		d.rules(inner, at.field("actions"), cfg, false, actions)
 	case kind == nil:
 		d.fault(n, at, `must have "type: ai-gateway"`)
 	default:
 		d.action(kind, settings, at, cfg, actions)
-	}
-}
-
-func (d *configDecoder) innerActions(n *yaml.Node, at *place, cfg *Config, actions *int) {
-	n, ok := d.visit(n, at)
-	if !ok {
-		return
-	}
-	if n.Kind != yaml.SequenceNode {
-		d.fault(n, at, "must be a list, not %s", describe(n))
-		return
-	}
-	for i, item := range n.Content {
-		d.rule(item, at.item(i), cfg, false, actions)
 	}
 }
 
@@ -226,7 +218,8 @@ func (d *configDecoder) action(kind, settings *yaml.Node, at *place, cfg *Config
 		d.fault(&yaml.Node{Line: kind.Line}, at, "a second ai-gateway action: a Config is one gateway, so %s", compose)
 		return
 	}
-	// An action without settings is the zero Config, which is valid.
+	// An action without settings is the zero Config, which is valid. The paths
+	// start anew here, so that they are those of New.
 	if settings != nil && !isNull(settings) {
 		d.value(settings, reflect.ValueOf(cfg).Elem(), &place{index: -1})
 	}
@@ -275,6 +268,8 @@ func parseYAML(doc []byte) (root *yaml.Node, fault *ConfigError) {
 			root, fault = nil, &ConfigError{Reason: "not valid YAML"}
 		}
 	}()
+	// An empty file is more often a mount that failed than a wish for the
+	// defaults, which are written {}.
 	const want = "expected the settings, such as a list under providers"
 	dec := yaml.NewDecoder(bytes.NewReader(doc))
 	var tree, more yaml.Node
@@ -297,6 +292,7 @@ func parseYAML(doc []byte) (root *yaml.Node, fault *ConfigError) {
 	return root, nil
 }
 
+// yamlFault is the parser's error in the words of a ConfigError.
 func yamlFault(err error) *ConfigError {
 	m := yamlSyntaxError.FindStringSubmatch(err.Error())
 	if m == nil {
@@ -332,8 +328,9 @@ func lineOfInvalidUTF8(doc []byte) int {
 	return 0
 }
 
-// jsonReader builds the nodes that the same document would have in YAML.
-// Unlike encoding/json's own decoding it keeps keys that are given twice.
+// jsonReader builds the nodes that the same document would have in YAML, so
+// that one decoder with one set of messages serves both. Unlike encoding/json's
+// own decoding it keeps keys that are given twice, and the lines.
 type jsonReader struct {
 	doc     []byte
 	dec     *json.Decoder
@@ -353,6 +350,8 @@ func (r jsonReader) read() (*yaml.Node, *ConfigError) {
 	return root, nil
 }
 
+// value reads one value with all that it holds. Its depth is bounded by what
+// json.Valid accepts.
 func (r *jsonReader) value() (*yaml.Node, error) {
 	token, err := r.dec.Token()
 	if err != nil {
@@ -408,6 +407,8 @@ type place struct {
 	secret bool // what stands here or below may be a credential
 }
 
+// field is a step to a field of a struct. What may hold a credential is known by
+// the field's name, and stays so for all that is below it.
 func (at *place) field(name string) *place {
 	secret := at.secret
 	switch name {
@@ -422,10 +423,12 @@ func (at *place) key(name string) *place {
 	return &place{parent: at, name: name, index: -1, depth: at.depth + 1, secret: at.secret}
 }
 
+// item is a step to an item of a list, counted from 0.
 func (at *place) item(i int) *place {
 	return &place{parent: at, index: i, depth: at.depth + 1, secret: at.secret}
 }
 
+// String is the path from the root, which is empty itself.
 func (at *place) String() string {
 	var steps []*place
 	for p := at; p.parent != nil; p = p.parent {
@@ -459,7 +462,10 @@ func joinKey(path, key string) string {
 	}
 }
 
-// configDecoder fills a Config from nodes, by the json tags of its fields.
+// configDecoder fills a Config from nodes, by the json tags of its fields: a
+// field that is added to a struct can be read at once. It goes on after a fault
+// so that all of them are found, and gives up only at the limits. What it
+// stores next to a fault is of no interest, for the Config is dropped.
 type configDecoder struct {
 	found   problems
 	fields  map[reflect.Type]configFields
@@ -476,6 +482,8 @@ type configFields struct {
 	first string
 }
 
+// fieldsOf lists the fields of a struct type that a document may have. Those
+// tagged "-" are the dependencies, which do not exist in it.
 func (d *configDecoder) fieldsOf(t reflect.Type) configFields {
 	if known, ok := d.fields[t]; ok {
 		return known
@@ -544,7 +552,12 @@ func (d *configDecoder) visit(n *yaml.Node, at *place) (*yaml.Node, bool) {
 	case d.text > maxConfigText:
 		d.stop(n, at, "the document holds more than %d bytes of text, with aliases counted where they are used", maxConfigText)
 	case n.Style&yaml.TaggedStyle != 0 && !slices.Contains([]string{"!!str", "!!seq", "!!map"}, n.Tag):
-		d.fault(&yaml.Node{Line: n.Line}, at, "the tag %s is not supported: leave it out", shorten(n.Tag))
+		// To YAML, a password that starts with ! is a tag.
+		tag := shorten(n.Tag)
+		if at.secret || looksSecret(n.Tag) {
+			tag = "(!…)"
+		}
+		d.fault(&yaml.Node{Line: n.Line}, at, "the tag %s is not supported: leave it out, or put a text that starts with ! in quotes", tag)
 		return n, false
 	}
 	return n, !d.stopped
@@ -610,7 +623,7 @@ func (d *configDecoder) merged(n *yaml.Node, at *place) []entry {
 	}
 	var list []entry
 	for i, item := range n.Content {
-		// A list in the list is no mapping either.
+		// A list in the list is refused: merging is one level deep.
 		if item, ok := d.visit(item, at.item(i)); ok && item.Kind == yaml.MappingNode {
 			list = append(list, d.entries(item, at.item(i))...)
 		} else if ok {
@@ -652,6 +665,8 @@ func (d *configDecoder) value(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
+// structure decodes a mapping whose keys are known. A null leaves its field
+// alone, as templates that fill in nothing write one.
 func (d *configDecoder) structure(n *yaml.Node, v reflect.Value, at *place) {
 	fields := d.fieldsOf(v.Type())
 	if n.Kind != yaml.MappingNode {
@@ -698,6 +713,8 @@ func (d *configDecoder) unknown(e entry, at *place, known []string) {
 	d.fault(&yaml.Node{Line: e.key.Line}, at.key(e.name), "%s", reason)
 }
 
+// list decodes a list. A null in it is a fault of the item's own type: there is
+// no default that it could stand for.
 func (d *configDecoder) list(n *yaml.Node, v reflect.Value, at *place) {
 	if n.Kind != yaml.SequenceNode {
 		d.fault(n, at, "must be a list, not %s", describe(n))
@@ -715,6 +732,7 @@ func (d *configDecoder) list(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
+// mapping decodes a mapping whose keys are the user's.
 func (d *configDecoder) mapping(n *yaml.Node, v reflect.Value, at *place) {
 	if n.Kind != yaml.MappingNode {
 		d.fault(n, at, "must be a mapping, not %s", describe(n))
@@ -748,6 +766,9 @@ func (d *configDecoder) headerValue(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
+// scalar decodes a value that holds no others. Nothing is converted: an id
+// written 4.10 would become "4.1" in one reader and stay in another, so what is
+// meant as text must say so.
 func (d *configDecoder) scalar(n *yaml.Node, v reflect.Value, at *place) {
 	switch v.Kind() {
 	case reflect.String:
@@ -802,6 +823,8 @@ func (d *configDecoder) scalar(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
+// notNumber reports what stands where a number should: err if it is one that
+// number refused.
 func (d *configDecoder) notNumber(n *yaml.Node, at *place, want string, err error) {
 	switch {
 	case err != nil:
@@ -850,6 +873,7 @@ func (d *configDecoder) free(n *yaml.Node, at *place) any {
 	return f
 }
 
+// freeChild is free with the count of [configDecoder.visit].
 func (d *configDecoder) freeChild(n *yaml.Node, at *place) any {
 	n, ok := d.visit(n, at)
 	if !ok {
@@ -868,6 +892,8 @@ func isNumber(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float")
 }
 
+// isNull reports a null, or an alias to one. With a tag it is none: visit is to
+// refuse the tag.
 func isNull(n *yaml.Node) bool {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -875,6 +901,8 @@ func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0
 }
 
+// boolean reads true and false. The yes, no, on and off of older YAML are
+// strings to the parser, and refused where a boolean is needed.
 func boolean(n *yaml.Node) (value, ok bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
 		return false, false
@@ -885,7 +913,8 @@ func boolean(n *yaml.Node) (value, ok bool) {
 var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]`)
 
 // number reads an int64, a uint64 or float64 where that is too small, and nil
-// where n is no number.
+// where n is no number. What JSON cannot hold (.inf, .nan) is an error, as all
+// of this may go into a request's body.
 func number(n *yaml.Node) (any, error) {
 	if !isNumber(n) {
 		return nil, nil
@@ -903,7 +932,7 @@ func number(n *yaml.Node) (any, error) {
 		}
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+	if err != nil { // of range, or one of YAML's own: .inf, .nan
 		return nil, errors.New("must be a finite number")
 	}
 	return f, nil

@@ -191,24 +191,33 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	for _, base := range listed {
 		c.known = append(append(c.known, base.ID), base.IDAliases...)
 	}
-	c.clashes(cfg.Providers)
-	overlaid := map[int]bool{}
+	owner := c.clashes(cfg.Providers)
+	overlaid := map[int]int{}
 	var all []*provider
 	for i, over := range cfg.Providers {
 		path := fmt.Sprintf("providers[%d]", i)
 		at := slices.IndexFunc(listed, func(base Provider) bool { return hasName(base.ID, base.IDAliases, over.ID) })
-		if at < 0 || overlaid[at] || over.ID == "" {
+		if at < 0 || over.ID == "" {
+			c.ownBase = false
 			all = append(all, c.provider(path, over, over.Models, nil, true, false))
 			continue
 		}
-		overlaid[at] = true
 		base := listed[at]
+		if first, ok := overlaid[at]; ok {
+			if !strings.EqualFold(over.ID, cfg.Providers[first].ID) { // else clashes has said so
+				p.add(path+".id", over.ID, "is the built-in %q, which providers[%d] configures already: put both into one", base.ID, first)
+			}
+			continue
+		}
+		overlaid[at] = i
+		base.IDAliases = unowned(base.IDAliases, owner, i)
 		c.ownBase = over.BaseURL != ""
 		all = append(all, c.provider(path, overlay(base, over), over.Models, base.Models, true, true))
 	}
 	for i, base := range listed {
-		if !overlaid[i] {
+		if _, ok := overlaid[i]; !ok {
 			c.ownBase = false
+			base.IDAliases = unowned(base.IDAliases, owner, -1)
 			all = append(all, c.provider(fmt.Sprintf("registry[%q]", base.ID), base, base.Models, nil, false, true))
 		}
 	}
@@ -220,6 +229,15 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 		p.add("only_allow_configured_models", "true", "no model is configured, so that every request would be refused: list some under providers[].models")
 	}
 	s.sole = s.soleProvider()
+}
+
+// unowned returns the aliases of a registry's provider that the config has not
+// given to another of its own than the i-th.
+func unowned(aliases []string, owner map[string]int, i int) []string {
+	return slices.DeleteFunc(slices.Clone(aliases), func(a string) bool {
+		j, ok := owner[fold(a)]
+		return ok && j != i
+	})
 }
 
 // soleProvider returns the only allowed provider, if it lists no models.

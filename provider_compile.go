@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/textproto"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -31,9 +32,11 @@ type compiler struct {
 	}
 }
 
-// clashes notes names that two configured providers share.
-func (c *compiler) clashes(providers []Provider) {
+// clashes notes names that two configured providers share, and returns which
+// provider each name belongs to.
+func (c *compiler) clashes(providers []Provider) (owner map[string]int) {
 	seen := map[string]string{}
+	owner = map[string]int{}
 	for i, p := range providers {
 		for j, name := range append([]string{p.ID}, p.IDAliases...) {
 			path := fmt.Sprintf("providers[%d].id", i)
@@ -47,9 +50,10 @@ func (c *compiler) clashes(providers []Provider) {
 				c.add(path, name, "is already the name at %s: ids and aliases of providers must differ (case does not count)", first)
 				continue
 			}
-			seen[fold(name)] = path
+			seen[fold(name)], owner[fold(name)] = path, i
 		}
 	}
+	return owner
 }
 
 // provider compiles one provider. Its own models come first, then those that
@@ -229,7 +233,7 @@ func (c *compiler) template(path string, text Template, valid func(string) bool,
 func (c *compiler) headers(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
-		at := fmt.Sprintf("%s[%q]", path, name)
+		at := joinKey(path, name)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !isToken(name):
@@ -253,7 +257,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 func (c *compiler) query(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
-		at := fmt.Sprintf("%s[%q]", path, name)
+		at := joinKey(path, name)
 		if name == "" {
 			c.add(at, "", "a parameter needs a name")
 			continue
@@ -268,7 +272,7 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 func (c *compiler) body(path string, values map[string]any) []bodyField {
 	var out []bodyField
 	for _, name := range sortedKeys(values) {
-		at := fmt.Sprintf("%s[%q]", path, name)
+		at := joinKey(path, name)
 		if strings.EqualFold(name, "model") || strings.EqualFold(name, "models") {
 			c.add(at, "", "cannot be set: the gateway chooses the model; use model_selection")
 			continue
@@ -278,8 +282,7 @@ func (c *compiler) body(path string, values map[string]any) []bodyField {
 		if constant {
 			raw, err := json.Marshal(tree)
 			if err != nil {
-				c.add(at, "", "is no JSON value: %v", err)
-				continue
+				continue // tree has noted which part cannot be sent
 			}
 			f.raw = raw
 		}
@@ -304,7 +307,7 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	case map[string]any:
 		m, constant := make(map[string]any, len(v)), true
 		for _, key := range sortedKeys(v) {
-			child, ok := c.tree(path+"."+key, v[key])
+			child, ok := c.tree(joinKey(path, key), v[key])
 			m[key], constant = child, constant && ok
 		}
 		return m, constant
@@ -316,7 +319,14 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 		}
 		return l, constant
 	default:
-		return v, true
+		// Encoded now, a value is checked before any request needs it, and what
+		// the Config shares with its owner is left behind.
+		raw, err := json.Marshal(v)
+		if err != nil {
+			c.add(path, "", "is no JSON value: %v", err)
+			return nil, true
+		}
+		return json.RawMessage(raw), true
 	}
 }
 
@@ -345,11 +355,20 @@ func overBody(base, top []bodyField) []bodyField {
 func (c *compiler) models(path string, p *provider, own, rest []Model, configured, known bool) {
 	seen := map[string]string{}
 	taken := map[string]bool{} // names of the catalog's models that the config took over
+	listed := map[string]bool{}
+	for _, m := range own {
+		for _, name := range foldedNames(m.ID, m.IDAliases) {
+			listed[name] = true
+		}
+	}
 	for i, m := range own {
 		at := fmt.Sprintf("%s.models[%d]", path, i)
 		inCatalog := known && !configured
 		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
-			m, inCatalog = overlayModel(rest[j], m), true
+			base := rest[j]
+			// A name that the config lists as a model of its own is no alias.
+			base.IDAliases = slices.DeleteFunc(slices.Clone(base.IDAliases), func(a string) bool { return listed[fold(a)] })
+			m, inCatalog = overlayModel(base, m), true
 		}
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
@@ -471,6 +490,8 @@ func cloneMap(m map[string]any) map[string]any {
 	return cloneValue(m).(map[string]any)
 }
 
+// cloneValue copies what JSON decodes to, and lists and maps of other types
+// that a Go program may have put there.
 func cloneValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -485,9 +506,32 @@ func cloneValue(v any) any {
 			l[i] = cloneValue(e)
 		}
 		return l
+	}
+	switch from := reflect.ValueOf(v); {
+	case from.Kind() == reflect.Slice && !from.IsNil():
+		to := reflect.MakeSlice(from.Type(), from.Len(), from.Len())
+		for i := range from.Len() {
+			to.Index(i).Set(cloneOf(from.Index(i)))
+		}
+		return to.Interface()
+	case from.Kind() == reflect.Map && !from.IsNil():
+		to := reflect.MakeMapWithSize(from.Type(), from.Len())
+		for it := from.MapRange(); it.Next(); {
+			to.SetMapIndex(it.Key(), cloneOf(it.Value()))
+		}
+		return to.Interface()
 	default:
 		return v
 	}
+}
+
+// cloneOf copies an element. A nil in a list of interfaces has no type to make
+// a Value of, and stays.
+func cloneOf(v reflect.Value) reflect.Value {
+	if v.Kind() == reflect.Interface && v.IsNil() {
+		return v
+	}
+	return reflect.ValueOf(cloneValue(v.Interface()))
 }
 
 func foldedNames(id string, aliases []string) []string {

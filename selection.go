@@ -185,8 +185,9 @@ func (s *settings) choose(ctx context.Context, q query) (plan, *Error) {
 	return p, nil
 }
 
-// resolve finds the models that one of the client's names may mean. Where none
-// is left it says why, for each that there was.
+// resolve finds the models that one of the client's names may mean, and says of
+// those that cannot serve the request why. Where there are no models, there is
+// at least one rejection.
 func (s *settings) resolve(q query, name string) (models []*model, rejected []rejection) {
 	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
 		if p := s.byName[fold(prefix)]; p != nil {
@@ -208,10 +209,7 @@ func (s *settings) resolve(q query, name string) (models []*model, rejected []re
 			models = append(models, m)
 		}
 	}
-	if len(models) > 0 {
-		return models, nil
-	}
-	if !allowed && s.sole != nil {
+	if len(models) == 0 && !allowed && s.sole != nil {
 		m := s.sole.model(name)
 		if r := s.rejects(q, m); r != reasonNone {
 			return nil, []rejection{{name, s.sole, r}}
@@ -219,7 +217,9 @@ func (s *settings) resolve(q query, name string) (models []*model, rejected []re
 		return []*model{m}, nil
 	}
 	for _, m := range known {
-		rejected = append(rejected, rejection{name, m.provider, s.rejects(q, m)})
+		if r := s.rejects(q, m); r != reasonNone {
+			rejected = append(rejected, rejection{name, m.provider, r})
+		}
 	}
 	if len(known) == 0 {
 		rejected = append(rejected, rejection{name: name, reason: reasonUnknown})
@@ -227,7 +227,7 @@ func (s *settings) resolve(q query, name string) (models []*model, rejected []re
 	// What an operator can change comes first: its own provider's reason says
 	// more than that of a built-in one that nobody configured.
 	slices.SortStableFunc(rejected, func(a, b rejection) int { return configuredFirst(a.provider, b.provider) })
-	return nil, rejected
+	return models, rejected
 }
 
 func configuredFirst(a, b *provider) int {

@@ -111,7 +111,7 @@ func isInternalHost(host string) bool {
 
 func isLoopbackHost(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().IsLoopback()
+		return addr.IsLoopback()
 	}
 	return foldHost(host) == "localhost"
 }

@@ -39,10 +39,6 @@ const (
 	// compiler, as costLimit bounds that of the evaluation.
 	maxSource = 8 << 10
 
-	// costLimit is in CEL's units, about one for each step. A filter over a
-	// thousand models with a few conditions takes some ten thousand.
-	costLimit = 2_000_000
-
 	// interruptEvery is how many iterations go by between two looks at the
 	// context.
 	interruptEvery = 128
@@ -126,7 +122,7 @@ func newLanguage(structs []*structType, functions []cel.EnvOption, vars []string
 	for _, v := range vars {
 		opts = append(opts, cel.Variable(v, object(v)))
 	}
-	opts = append(append(opts, macroFunctions()...), functions...)
+	opts = append(append(opts, append(macroFunctions(), spendFunction())...), functions...)
 	env, err := cel.NewCustomEnv(opts...)
 	if err != nil {
 		return nil, err
@@ -175,6 +171,7 @@ func (l *language) compile(src string, text []rune, base int, want func(*diagnos
 		return nil, d.problems
 	}
 	rewriteIndexing(parsed.NativeRep().Expr())
+	chargeLoops(parsed.NativeRep())
 	checked, errs := checker.Check(parsed.NativeRep(), common.NewTextSource(src), l.checker)
 	d.checked = checked
 	if len(errs.GetErrors()) > 0 {
@@ -186,12 +183,11 @@ func (l *language) compile(src string, text []rune, base int, want func(*diagnos
 	if len(d.problems) > 0 {
 		return nil, d.problems
 	}
-	prog, err := l.env.PlanProgram(checked,
-		cel.EvalOptions(cel.OptOptimize),
-		cel.CostTracking(callCosts{}),
-		cel.CostLimit(costLimit),
-		cel.InterruptCheckFrequency(interruptEvery),
-	)
+	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(interruptEvery)}
+	if !boundedNodes(checked) {
+		opts = append(opts, cel.CostTracking(nil), cel.CostLimit(costLimit))
+	}
+	prog, err := l.env.PlanProgram(checked, opts...)
 	if err != nil {
 		d.report(0, "", "%v", err)
 		return nil, d.problems

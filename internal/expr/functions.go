@@ -7,7 +7,6 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
-	"github.com/google/cel-go/common/types/traits"
 )
 
 // priceTypes are the words of underCost, and the prices behind them. Besides
@@ -217,6 +216,7 @@ func byNames(function, receiver string, list *cel.Type, keep matcher) []cel.Func
 		if !ok {
 			return types.MaybeNoSuchOverloadErr(target)
 		}
+		spendOn(elems)
 		names, errVal := namesOf(arg)
 		if errVal != nil {
 			return errVal
@@ -260,6 +260,7 @@ func underCost(args ...ref.Val) ref.Val {
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(args[0])
 	}
+	spendOn(elems)
 	word, _ := args[1].(types.String)
 	price, ok := priceOf(priceTypes(), string(word))
 	if !ok {
@@ -299,6 +300,7 @@ func sortByPrice(target, arg ref.Val) ref.Val {
 	if word, _ := arg.(types.String); !slices.Contains(sortWords(), string(word)) {
 		return types.NewErr("unknown order '%v'", arg)
 	}
+	spendOn(elems)
 	sorted := slices.Clone(elems)
 	slices.SortStableFunc(sorted, func(a, b ref.Val) int {
 		pa, pb := pricingOf(a), pricingOf(b)
@@ -338,6 +340,7 @@ func getModelAt(args ...ref.Val) ref.Val {
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(args[0])
 	}
+	spendOn(elems)
 	provider, _ := args[1].(types.String)
 	model, _ := args[2].(types.String)
 	atProvider, named := newNameSet(string(provider)), newNameSet(string(model))
@@ -355,6 +358,7 @@ func getByName(kind string, match matcher) func(target, name ref.Val) ref.Val {
 		if !ok {
 			return types.MaybeNoSuchOverloadErr(target)
 		}
+		spendOn(elems)
 		name, _ := arg.(types.String)
 		names := newNameSet(string(name))
 		for _, e := range elems {
@@ -426,31 +430,4 @@ func getSecret(args ...ref.Val) ref.Val {
 		return types.WrapErr(err)
 	}
 	return types.String(value)
-}
-
-// callCosts charges functions over lists for what they walk over, so that the
-// limit of an evaluation holds for them as well.
-type callCosts struct{}
-
-func (callCosts) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
-	switch function {
-	case "only", "ignore", "onlyProviders", "ignoreProviders", "onlyAuthors", "ignoreAuthors",
-		"inRegion", "inCountryCode", "underCost", "sortBy", "get", "getModel",
-		fnRandomize, fnSorted:
-		cost := uint64(1)
-		for _, a := range args {
-			switch a := a.(type) {
-			case *providerRef:
-				cost += uint64(len(a.run.models))
-			case *picks:
-				cost += uint64(len(a.elems))
-			case traits.Sizer:
-				if n, ok := a.Size().(types.Int); ok {
-					cost += uint64(n)
-				}
-			}
-		}
-		return &cost
-	}
-	return nil
 }

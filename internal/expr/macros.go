@@ -231,6 +231,7 @@ func sorted(arg ref.Val) ref.Val {
 	if p.err != nil {
 		return p.err
 	}
+	p.run.spend(len(p.elems))
 	order := make([]int, len(p.elems))
 	for i := range order {
 		order[i] = i
@@ -268,6 +269,7 @@ func randomize(runArg, list ref.Val) ref.Val {
 	if errVal != nil {
 		return errVal
 	}
+	r.spend(len(elems))
 	shuffled := slices.Clone(elems)
 	for i := len(shuffled) - 1; i > 0; i-- {
 		j := r.intN(i + 1)

@@ -209,6 +209,8 @@ func (l *objectList) Add(other ref.Val) ref.Val {
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(other)
 	}
+	spendOn(l.elems)
+	spendOn(more)
 	elems := make([]ref.Val, 0, len(l.elems)+len(more))
 	return &objectList{append(append(elems, l.elems...), more...)}
 }
@@ -233,7 +235,19 @@ func (l *objectList) Get(index ref.Val) ref.Val {
 	return l.elems[i]
 }
 
-func (l *objectList) Equal(other ref.Val) ref.Val { return l.generic().Equal(other) }
+func (l *objectList) Equal(other ref.Val) ref.Val {
+	theirs, ok := elements(other)
+	if !ok || len(theirs) != len(l.elems) {
+		return types.False
+	}
+	spendOn(l.elems)
+	for i, e := range l.elems {
+		if e.Equal(theirs[i]) != types.True {
+			return types.False
+		}
+	}
+	return types.True
+}
 
 func (l *objectList) ConvertToType(t ref.Type) ref.Val { return l.generic().ConvertToType(t) }
 

@@ -32,6 +32,8 @@ type run struct {
 	// inside a predicate is read once per element.
 	modelVals, providerVals, authorVals, keyVals *objectList
 
+	spent int // steps, see spend
+
 	notes     []string
 	moreNotes int
 

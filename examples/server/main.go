@@ -1,0 +1,225 @@
+// Command server runs a gateway as a service of its own.
+//
+//	server -config FILE [-listen ADDR] [-secrets-dir DIR] [-drain TIMEOUT]
+//	server -config FILE [-secrets-dir DIR] -check
+//
+// It is meant to be copied: what a gateway needs around it in production is
+// here, and nothing else. It does not authenticate its clients, so it listens
+// on loopback unless told otherwise: whoever reaches it spends your keys.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/aigateway-go/aigateway"
+)
+
+const (
+	// readHeaderTimeout and idleTimeout free connections that send nothing. They
+	// are the only two timeouts of the server: ReadTimeout and WriteTimeout run
+	// from the start of a request to its end, and would cut every long stream.
+	// How long an answer may take is for the gateway's config to say.
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	// checkTimeout bounds -check, should a store of secrets not answer.
+	checkTimeout = 30 * time.Second
+)
+
+// The exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal drains. After it signals do again what they do by
+	// default, so that a second one ends a drain that takes too long.
+	context.AfterFunc(ctx, stop)
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	os.Exit(run(ctx, reload, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the command without the process around it. It serves until ctx ends,
+// reloads whenever reload delivers, and returns the exit code.
+func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, stderr io.Writer) int {
+	o, err := parseOptions(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	}
+	if o.check {
+		return check(ctx, o, stdout)
+	}
+	logger := slog.New(slog.NewJSONHandler(stderr, nil))
+	cfg, err := o.load(logger)
+	if err != nil {
+		return fail(logger, "config refused", err)
+	}
+	gateway, err := aigateway.New(cfg)
+	if err != nil {
+		return fail(logger, "config refused", err)
+	}
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fail(logger, "cannot listen", err)
+	}
+	server := &http.Server{
+		Handler:           gateway,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+	// Buffered, so that the goroutine ends also when nobody asks how.
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	// The kernel has been accepting connections since Listen.
+	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+
+	for {
+		select {
+		case <-reload:
+			o.reload(gateway, logger)
+		case err := <-served:
+			return fail(logger, "serving ended", err)
+		case <-ctx.Done():
+			return drain(server, o.drain, logger)
+		}
+	}
+}
+
+// options are the command's flags.
+type options struct {
+	config     string
+	listen     string
+	secretsDir string
+	drain      time.Duration
+	check      bool
+}
+
+// parseOptions reads the flags. It has told the user of the error it returns.
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.config, "config", "", "configuration `FILE`, YAML or JSON (required)")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDR` to listen on; port 0 takes a free one")
+	flags.StringVar(&o.secretsDir, "secrets-dir", "", "look for secrets in the files `DIR`/vault/name before the environment")
+	flags.DurationVar(&o.drain, "drain", 25*time.Second, "how long requests under way may take to end after SIGTERM")
+	flags.BoolVar(&o.check, "check", false, "check the configuration, resolve every secret, and exit")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	var err error
+	switch {
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.config == "":
+		err = errors.New("-config is missing")
+	case o.drain <= 0:
+		err = errors.New("-drain must be above zero")
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		flags.Usage()
+	}
+	return o, err
+}
+
+// load reads the file and adds what a file cannot hold.
+func (o options) load(logger *slog.Logger) (aigateway.Config, error) {
+	cfg, err := aigateway.LoadConfig(o.config)
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Secrets = aigateway.EnvSecrets{}
+	if o.secretsDir != "" {
+		cfg.Secrets = aigateway.ChainSecrets{aigateway.DirSecrets(o.secretsDir), aigateway.EnvSecrets{}}
+	}
+	cfg.Logger = logger
+	return cfg, nil
+}
+
+// reload takes up the file as it is now. A bad one changes nothing: a typo must
+// not stop a gateway that works.
+func (o options) reload(gateway *aigateway.Gateway, logger *slog.Logger) {
+	cfg, err := o.load(logger)
+	if err == nil {
+		err = gateway.Reload(cfg)
+	}
+	if err != nil {
+		logger.Error("config refused, the old one stays", "problems", problems(err))
+		return
+	}
+	logger.Info("config reloaded")
+}
+
+// check says whether the configuration can be served, one problem a line.
+func check(ctx context.Context, o options, stdout io.Writer) int {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	var gateway *aigateway.Gateway
+	cfg, err := o.load(nil)
+	if err == nil {
+		gateway, err = aigateway.New(cfg)
+	}
+	if err == nil {
+		err = gateway.Check(ctx)
+	}
+	if err != nil {
+		for _, problem := range problems(err) {
+			fmt.Fprintln(stdout, problem)
+		}
+		return exitFailed
+	}
+	fmt.Fprintln(stdout, "ok")
+	return exitOK
+}
+
+// drain stops accepting, and waits for the requests under way.
+func drain(server *http.Server, limit time.Duration, logger *slog.Logger) int {
+	logger.Info("draining", "limit", limit.String())
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		// What is still open now would have gone on for longer than whoever sent
+		// the signal is willing to wait.
+		return fail(logger, "requests cut off", errors.Join(err, server.Close()))
+	}
+	logger.Info("drained")
+	return exitOK
+}
+
+// fail logs an error, and returns the exit code of one that ends the command.
+func fail(logger *slog.Logger, message string, err error) int {
+	logger.Error(message, "problems", problems(err))
+	return exitFailed
+}
+
+// problems takes apart the errors that the gateway reports all at once.
+func problems(err error) []string {
+	var all interface{ Unwrap() []error }
+	if !errors.As(err, &all) {
+		return []string{err.Error()}
+	}
+	var texts []string
+	for _, e := range all.Unwrap() {
+		texts = append(texts, e.Error())
+	}
+	return texts
+}
