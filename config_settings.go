@@ -210,9 +210,10 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 			continue
 		}
 		overlaid[at] = i
-		base.IDAliases = unowned(base.IDAliases, owner, i)
 		c.ownBase = over.BaseURL != ""
-		all = append(all, c.provider(path, overlay(base, over), over.Models, base.Models, true, true))
+		merged := overlay(base, over)
+		merged.IDAliases = unowned(merged.IDAliases, owner, i)
+		all = append(all, c.provider(path, merged, over.Models, base.Models, true, true))
 	}
 	for i, base := range listed {
 		if _, ok := overlaid[i]; !ok {
@@ -231,8 +232,8 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	s.sole = s.soleProvider()
 }
 
-// unowned returns the aliases of a registry's provider that the config has not
-// given to another of its own than the i-th.
+// unowned returns those of a provider's aliases that the config does not give
+// to another provider than its i-th.
 func unowned(aliases []string, owner map[string]int, i int) []string {
 	return slices.DeleteFunc(slices.Clone(aliases), func(a string) bool {
 		j, ok := owner[fold(a)]

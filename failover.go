@@ -113,13 +113,19 @@ func (x *exchange) route(m *model, key *apiKey) (step Step, done bool, err *Erro
 		f.Provider, f.Model, f.Retries, f.MaxRetries = m.provider.id, m.id, retries, x.s.maxRetries
 		if f.Status == http.StatusUnauthorized && !refreshed {
 			refreshed = true
-			if x.refreshed(x.ctx) {
+			// A secret store that hangs is bounded like an upstream that does.
+			ctx, cancel := context.WithDeadline(x.ctx, x.deadline)
+			changed := x.refreshed(ctx)
+			cancel()
+			if changed {
 				continue // once more with the new secret
 			}
 		}
 		switch step := x.s.policy.NextStep(f.Failure); {
+		case step == StepStop && f.answer == nil:
+			return 0, true, x.exhausted()
 		case step == StepStop:
-			return 0, true, x.relayAnswer(len(x.attempts)-1, 0)
+			return 0, true, x.relayAnswer(len(x.attempts)-1, -1)
 		case step != StepRetry:
 			return step, false, nil
 		}
@@ -218,14 +224,14 @@ func (x *exchange) exhausted() *Error {
 	case n == 0:
 		return x.untried()
 	case n == 1 && answers == 1:
-		return x.relayAnswer(sent[0], 0)
+		return x.relayAnswer(sent[0], -1)
 	case limited == n:
 		if retryAfter == math.MaxInt64 {
-			retryAfter = 0
+			retryAfter = -1
 		}
 		return x.relayAnswer(lastOfFirst, retryAfter)
 	case client == n:
-		return x.relayAnswer(lastOfFirst, 0)
+		return x.relayAnswer(lastOfFirst, -1)
 	case timedOut == n, !time.Now().Before(x.deadline):
 		return errorf(CodeRequestTimeout, "%s", x.trail())
 	case unreachable == n:
@@ -290,7 +296,7 @@ func counted(n int, what string) string {
 func (m *model) name() string { return m.provider.id + ":" + m.id }
 
 // relayAnswer answers with an upstream's error as it was, less the gateway's
-// own keys. A retryAfter above zero replaces the upstream's.
+// own keys. A retryAfter that is not negative replaces the upstream's.
 func (x *exchange) relayAnswer(i int, retryAfter time.Duration) *Error {
 	a := &x.attempts[i]
 	ans := a.failure.answer
@@ -307,7 +313,7 @@ func (x *exchange) relayAnswer(i int, retryAfter time.Duration) *Error {
 	h := x.w.Header()
 	relay.CopyResponseHeader(h, ans.header)
 	h.Set("Content-Length", strconv.Itoa(len(ans.body)))
-	if retryAfter > 0 {
+	if retryAfter >= 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(retryAfter.Seconds())), 10))
 		h.Set("Retry-After-Ms", strconv.FormatInt(int64(math.Ceil(retryAfter.Seconds()))*1000, 10))
 	}

@@ -114,7 +114,7 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	req, err := x.newRequest(ctx, m, key, a)
 	if err != nil {
 		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
-			return false, &failure{Failure: Failure{Kind: kind}, reason: err.Error()}
+			return false, &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, reason: err.Error()}
 		}
 		return false, x.broke(ctx, FailureTimeout, err)
 	}

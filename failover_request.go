@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -138,6 +139,8 @@ func (x *exchange) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 		}
 		if ok {
 			q.set(f.name, url.QueryEscape(f.name)+"="+url.QueryEscape(value))
+		} else {
+			q.names = append(q.names, f.name) // nor may the client give it a value
 		}
 	}
 	q.merge(client, isCredentialParam)
@@ -159,13 +162,13 @@ func (q *rawQuery) set(name, pair string) {
 
 // merge adds the pairs of a query whose names no earlier source had.
 func (q *rawQuery) merge(raw string, skip func(name string) bool) {
-	earlier := len(q.names)
+	earlier := q.names
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
 			continue
 		}
 		name := paramName(pair)
-		if !skip(name) && !slices.Contains(q.names[:earlier], name) {
+		if !skip(name) && !slices.Contains(earlier, name) {
 			q.set(name, pair)
 		}
 	}
@@ -208,14 +211,13 @@ func isCredentialParam(name string) bool {
 func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey, a *attemptRecord) (http.Header, error) {
 	h := make(http.Header, 12)
 	dropped := x.r.Header["Connection"]
+	ownKey := key == nil && !p.operatorAuth && x.s.passThrough
 	for name, values := range x.r.Header {
-		if x.forwards(name) && !namedBy(dropped, name) {
+		if x.forwards(name, ownKey) && !namedBy(dropped, name) {
 			h[name] = values
 		}
 	}
-	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = nil // nor does the transport add its own
-	}
+	x.setContentType(h)
 	h["Accept-Encoding"] = identityEncoding
 	for _, f := range p.headers {
 		value, ok, err := x.text(ctx, "header", f)
@@ -223,6 +225,7 @@ func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey,
 			return nil, err
 		}
 		if !ok {
+			delete(h, f.name) // nor may the client give it a value
 			continue
 		}
 		if !isHeaderValue(value) {
@@ -230,18 +233,40 @@ func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey,
 		}
 		h[f.name] = []string{value}
 	}
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = nil // nor does the transport add its own
+	}
 	return h, x.authenticate(ctx, h, p, key, a)
 }
 
-var identityEncoding = []string{"identity"}
+var (
+	identityEncoding = []string{"identity"}
+	jsonContentType  = []string{"application/json"}
+)
 
-// forwards reports whether a provider may see a client's header.
-func (x *exchange) forwards(name string) bool {
+// setContentType has the type say what the body was read as. JSON may come
+// under another type, or none (curl -d calls it a form), and an upstream that
+// believed that could find another model in it. Of several types the first is
+// the one that a form was read by.
+func (x *exchange) setContentType(h http.Header) {
+	kind, _, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
+	_, isForm := x.body.(*reqbody.Form)
+	switch {
+	case !isForm && (err != nil || !isJSONType(kind)):
+		h["Content-Type"] = jsonContentType
+	case len(h["Content-Type"]) > 1:
+		h["Content-Type"] = h["Content-Type"][:1]
+	}
+}
+
+// forwards reports whether a provider may see a client's header. ownKey says
+// that it gets the client's key too.
+func (x *exchange) forwards(name string, ownKey bool) bool {
 	switch name {
 	case "Content-Type", "Accept", "User-Agent", "Idempotency-Key", "X-Request-Id":
 		return true
 	case "Openai-Organization", "Openai-Project":
-		return x.s.passThrough // they go with the client's key
+		return ownKey
 	}
 	return strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") ||
 		strings.HasPrefix(name, "X-Stainless-") || x.s.forward[name]
@@ -408,7 +433,9 @@ func (x *exchange) evalTree(ctx context.Context, v any) (any, error) {
 }
 
 // capOutput lowers each of the surface's limits that is above
-// max_output_tokens, and sets one where there is none.
+// max_output_tokens, and sets one where there is none. A limit that is negative
+// or no number is lowered too: some servers take -1 for no limit, and "1e9" for
+// a number.
 func (x *exchange) capOutput(p *provider, e *edits) {
 	limits := x.surface.limits
 	if x.s.maxOutput == 0 || len(limits) == 0 {

@@ -112,7 +112,10 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)
 	if surface == nil {
-		return nil, errorf(CodeNotFound, "%s is no path that the gateway serves", r.URL.Path)
+		return nil, errorf(CodeNotFound, "%s is no path that the gateway sends on to a provider", r.URL.Path)
+	}
+	if r.Method != http.MethodPost {
+		return nil, errorf(CodeMethodNotAllowed, "%s is called by POST, not %s", r.URL.Path, r.Method)
 	}
 	x := newExchange(s, nil, r, surface, path)
 	err := x.read()

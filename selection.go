@@ -115,7 +115,13 @@ func (r rejection) message(s *settings, q query) string {
 // unknownModel says that nobody has a model of that name, and what to do.
 func (s *settings) unknownModel(name string) string {
 	message := fmt.Sprintf("no provider has a model %q", name)
-	if near := expr.Nearest(name, s.modelNames()); near != "" {
+	near := expr.Nearest(name, s.modelNames())
+	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" && near == "" {
+		if near = expr.Nearest(prefix, s.providerNames()); near != "" {
+			near += ":" + rest
+		}
+	}
+	if near != "" {
 		message += fmt.Sprintf("; did you mean %q?", near)
 	}
 	return message + "; to send a name on as it is, put a provider's id before it: \"provider:" + name + "\""
@@ -135,6 +141,17 @@ func (s *settings) modelNames() []string {
 				seen[fold(name)] = true
 				names = append(names, name)
 			}
+		}
+	}
+	return names
+}
+
+// providerNames lists the prefixes that a client may put before a model.
+func (s *settings) providerNames() []string {
+	var names []string
+	for _, p := range s.providers {
+		if p.configured || !s.onlyProviders {
+			names = append(append(names, p.id), p.view.IDAliases...)
 		}
 	}
 	return names

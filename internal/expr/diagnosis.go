@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -11,9 +10,7 @@ import (
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/decls"
 	"github.com/google/cel-go/common/operators"
-	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
-	"github.com/google/cel-go/common/types/ref"
 )
 
 // diagnosis turns what is wrong with an expression into problems. CEL's own
@@ -519,89 +516,6 @@ func isWord(name string) bool {
 	return name != "" && unicode.IsLetter(rune(name[0]))
 }
 
-// meaning reports what is well typed and still wrong.
-func (d *diagnosis) meaning() {
-	ast.PreOrderVisit(d.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		switch e.Kind() {
-		case ast.StructKind:
-			d.report(d.start(e), "", "'%s' cannot be constructed", e.AsStruct().TypeName())
-		case ast.CallKind:
-			d.callMeaning(e.AsCall(), e)
-		}
-	}))
-}
-
-func (d *diagnosis) callMeaning(call ast.CallExpr, e ast.Expr) {
-	args := call.Args()
-	switch call.FunctionName() {
-	case fnKeep:
-		if t := d.checked.GetType(args[2].ID()); t.Kind() != types.BoolKind && t.Kind() != types.DynKind {
-			d.report(d.start(args[2]), "", "the predicate must be bool, is %s", plainType(t))
-		}
-	case fnRank:
-		if t := d.checked.GetType(args[2].ID()); !sortable(t) {
-			d.report(d.start(args[2]), "", "cannot sort by %s, only by a number, string or bool", plainType(t))
-		}
-	case "underCost":
-		if word, ok := constant(args[0]); ok {
-			d.word(args[0], word, "price type", sortedKeys(priceTypes()), toolPricePrefix)
-		}
-	case "sortBy":
-		if word, ok := constant(args[0]); ok {
-			d.word(args[0], word, "order", sortWords(), "")
-		}
-	case overloads.Matches:
-		if pattern, ok := constant(args[len(args)-1]); ok {
-			if _, err := regexp.Compile(pattern); err != nil {
-				d.report(d.at(args[len(args)-1]), "", "%v", err)
-			}
-		}
-	}
-}
-
-// word checks a constant against the words that a function knows.
-func (d *diagnosis) word(e ast.Expr, word, kind string, known []string, prefix string) {
-	if slices.Contains(known, word) || (prefix != "" && strings.HasPrefix(word, prefix) && len(word) > len(prefix)) {
-		return
-	}
-	nearest := Nearest(word, known)
-	if nearest == "" {
-		list := strings.Join(known, ", ")
-		if prefix != "" {
-			list += ", " + prefix + "*"
-		}
-		d.report(d.at(e), "", "unknown %s '%s', known: %s", kind, word, list)
-		return
-	}
-	d.report(d.at(e), nearest, "unknown %s '%s'", kind, word)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// constant returns the text of a string literal.
-func constant(e ast.Expr) (string, bool) {
-	if e.Kind() != ast.LiteralKind {
-		return "", false
-	}
-	s, ok := e.AsLiteral().(types.String)
-	return string(s), ok
-}
-
-func sortable(t *types.Type) bool {
-	switch t.Kind() {
-	case types.IntKind, types.UintKind, types.DoubleKind, types.StringKind, types.BoolKind, types.DynKind, types.NullTypeKind:
-		return true
-	}
-	return false
-}
-
 func isListOf(list, elem *types.Type) bool {
 	return list.Kind() == types.ListKind && list.Parameters()[0].IsExactType(elem)
 }
@@ -613,61 +527,4 @@ func mixesNumbers(ts []*types.Type) bool {
 		doubles = doubles || t.Kind() == types.DoubleKind
 	}
 	return ints && doubles
-}
-
-// plainType names a type in a message: "list of models".
-func plainType(t *types.Type) string {
-	switch t.Kind() {
-	case types.ListKind:
-		if elem := t.Parameters()[0]; elem.Kind() != types.DynKind && elem.Kind() != types.TypeParamKind {
-			return "list of " + plural(plainType(elem))
-		}
-		return "list"
-	case types.MapKind:
-		return "map"
-	case types.TypeParamKind, types.DynKind:
-		return "any value"
-	case types.NullTypeKind:
-		return "null"
-	}
-	return plainTypeName(t)
-}
-
-// plainError translates the one message of CEL's run time that shows its
-// internals, and that null quotas and prices make a common one.
-func plainError(err error) error {
-	function, ok := strings.CutPrefix(err.Error(), "no such overload: ")
-	if !ok {
-		return err
-	}
-	function, _, _ = strings.Cut(function, "(")
-	if symbol, isOperator := operators.FindReverse(function); isOperator {
-		function = symbol
-	}
-	return fmt.Errorf("'%s' is not defined for null or for values of these types", function)
-}
-
-// plainTypeName names the type of a value at run time.
-func plainTypeName(t ref.Type) string {
-	switch name := t.TypeName(); name {
-	case "null_type":
-		return "null"
-	default:
-		return strings.ReplaceAll(strings.TrimPrefix(name, "@"), "_", " ")
-	}
-}
-
-func plural(name string) string {
-	if first, rest, ok := strings.Cut(name, " of "); ok {
-		return first + "s of " + rest
-	}
-	return strings.TrimSuffix(name, "s") + "s"
-}
-
-func plainTypes(ts []*types.Type, separator string) string {
-	names := make([]string, len(ts))
-	for i, t := range ts {
-		names[i] = plainType(t)
-	}
-	return strings.Join(names, separator)
 }

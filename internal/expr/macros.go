@@ -109,7 +109,6 @@ type picks struct {
 	run   *run
 	elems []ref.Val
 	keys  []ref.Val // for sortBy: the key of each element, null for none
-	err   *types.Err
 }
 
 func (p *picks) Type() ref.Type                 { return picksType }
@@ -128,20 +127,16 @@ func newPicks(arg ref.Val) ref.Val {
 	return &picks{run: r.run}
 }
 
-// stepArgs unpacks the arguments of a step. A step that returns early hands
-// back val: the accumulator after an interruption, or an error.
+// stepArgs unpacks the arguments of a step. A step that has nothing to do hands
+// back val.
 func stepArgs(args []ref.Val) (p *picks, val ref.Val) {
 	p, ok := args[0].(*picks)
 	if !ok {
 		return nil, types.MaybeNoSuchOverloadErr(args[0])
 	}
-	if p.err != nil {
-		return nil, p
-	}
 	if err, ok := args[2].(*types.Err); ok && errors.Is(err, interpreter.InterruptError{}) {
-		// The evaluation was cancelled inside a nested comprehension. That
-		// is not the predicate's fault, and must not be swallowed.
-		p.err = err
+		// The evaluation was cancelled inside a nested loop. That is not the
+		// fault of this element, and CEL ends the outer loop next.
 		return nil, p
 	}
 	return p, nil
@@ -169,9 +164,6 @@ func picked(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(arg)
-	}
-	if p.err != nil {
-		return p.err
 	}
 	return &objectList{p.elems}
 }
@@ -227,9 +219,6 @@ func sorted(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(arg)
-	}
-	if p.err != nil {
-		return p.err
 	}
 	p.run.spend(len(p.elems))
 	order := make([]int, len(p.elems))

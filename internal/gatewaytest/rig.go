@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -59,8 +60,20 @@ func NewRig(t testing.TB) *Rig {
 	return r
 }
 
-// Host answers requests to name.internal.
+// Host answers requests to name.internal. The handler is called when the body
+// was read, as a server sees only then that its client has left.
 func (r *Rig) Host(name string, h http.Handler) {
+	r.serve(name, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return // the gateway left while sending
+		}
+		req.Body = io.NopCloser(bytes.NewReader(body))
+		h.ServeHTTP(w, req)
+	}))
+}
+
+func (r *Rig) serve(name string, h http.Handler) {
 	r.network.Serve(r.t, name+".internal", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.running.Add(1)
 		defer r.running.Add(-1)
@@ -74,7 +87,7 @@ func (r *Rig) Unreachable(name string, err error) { r.fails[name+".internal"] = 
 // Gateway serves the gateway itself. It comes after the hosts, so that it is
 // the first to be closed.
 func (r *Rig) Gateway(h http.Handler) {
-	r.Host("gateway", h)
+	r.serve("gateway", h)
 	r.t.Cleanup(func() {
 		synctest.Wait()
 		if n := r.running.Load(); n != 0 {

@@ -87,7 +87,7 @@ func CopyRest(w io.Writer, flush func() error, body io.Reader, progress func()) 
 		s.o.Progress = func(Phase) { progress() }
 	}
 	err := s.Relay(w, flush)
-	if err == ErrCut {
+	if errors.Is(err, ErrCut) {
 		return nil // nothing at all was left
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -102,9 +103,9 @@ func (d *decoder) next() []byte {
 func (d *decoder) stop(err error) {
 	d.over = true
 	switch {
-	case err == io.EOF && d.r != nil: // complete
-	case d.s.rerr != nil && d.s.rerr != io.EOF || d.s.werr != nil: // not its fault
-	case err == io.EOF:
+	case errors.Is(err, io.EOF) && d.r != nil: // complete
+	case d.s.rerr != nil && !errors.Is(d.s.rerr, io.EOF) || d.s.werr != nil: // not its fault
+	case errors.Is(err, io.EOF):
 		d.err = io.ErrUnexpectedEOF
 	default:
 		d.err = fmt.Errorf("answer does not decode: %w", err)

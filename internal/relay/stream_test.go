@@ -549,22 +549,22 @@ func FuzzStream(f *testing.F) {
 	dialects := []Dialect{Chat, Responses, Messages, Events}
 	f.Fuzz(func(t *testing.T, in string, dialect, step uint8) {
 		o := Options{Dialect: dialects[int(dialect)%len(dialects)]}
-		run := func(body io.Reader) (string, error, int) {
+		run := func(body io.Reader) (string, int, error) {
 			s := NewStream(body, o)
 			defer s.Release()
 			var out bytes.Buffer
 			err := s.Relay(&out, nil)
 			assert.Equal(t, err == nil, s.Whole())
-			return out.String(), err, s.Events()
+			return out.String(), s.Events(), err
 		}
-		out, err, events := run(strings.NewReader(in))
+		out, events, err := run(strings.NewReader(in))
 		assert.True(t, out == in)
 		var pieces []string
 		for rest, n := in, int(step)+1; rest != ""; {
 			n = min(n, len(rest))
 			pieces, rest = append(pieces, rest[:n]), rest[n:]
 		}
-		out2, err2, events2 := run(&script{pieces: pieces})
+		out2, events2, err2 := run(&script{pieces: pieces})
 		assert.True(t, out2 == in)
 		assert.Equal(t, err, err2)
 		assert.Equal(t, events, events2)

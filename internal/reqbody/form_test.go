@@ -247,7 +247,7 @@ func TestFormSplice(t *testing.T) {
 		body, err := scanForm(t, c.src).Splice(c.edits)
 		require.NoError(t, err)
 		assert.Equal(t, crlf(c.want), string(body.Bytes()), "%s with %q", c.src, c.edits)
-		assert.Equal(t, int64(body.Len()), int64(len(body.Bytes())))
+		assert.Equal(t, body.Len(), int64(len(body.Bytes())))
 	}
 
 	f := scanForm(t, field("a", "1")+end)

@@ -1,0 +1,628 @@
+package aigateway_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+)
+
+// The three ways to go on after a failure, as the routes that follow when
+// everything at provider "a" fails and "b" answers.
+var (
+	failoverByKey       = []string{"a1", "a2", "b1"}
+	failoverByCandidate = []string{"a1", "b1"}
+	failoverStops       = []string{"a1"}
+)
+
+// The whole table of failures: where each leads while another provider answers,
+// and what the client gets where none does.
+func TestFailoverTable(t *testing.T) {
+	const broken = `{"id":"chatcmpl-1","choices":[{"index":0,"message":{"role":"assist`
+	unreachable := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}
+	tests := []struct {
+		name   string
+		fail   http.HandlerFunc
+		err    error // of the transport, in place of a handler
+		next   []string
+		status int    // where all fail
+		code   string // of the gateway's own error; else the answer is an upstream's
+	}{
+		{name: "401", fail: failoverStatus(401, "invalid_api_key"), next: failoverByKey, status: 401},
+		{name: "402", fail: failoverStatus(402, "insufficient_balance"), next: failoverByKey, status: 402},
+		{name: "403", fail: failoverStatus(403, "forbidden"), next: failoverByKey, status: 403},
+		{name: "404", fail: failoverStatus(404, "model_not_found"), next: failoverByKey, status: 404},
+		{name: "408", fail: failoverStatus(408, "timeout"), next: failoverByKey, status: 408},
+		{name: "409", fail: failoverStatus(409, "conflict"), next: failoverByKey, status: 409},
+		{name: "429", fail: failoverStatus(429, "rate_limit_exceeded"), next: failoverByKey, status: 429},
+		{name: "400", fail: failoverStatus(400, "context_length_exceeded"), next: failoverByCandidate, status: 400},
+		{name: "413", fail: failoverStatus(413, "too_large"), next: failoverByCandidate, status: 413},
+		{name: "415", fail: failoverStatus(415, "media_type"), next: failoverByCandidate, status: 415},
+		{name: "422", fail: failoverStatus(422, "unprocessable"), next: failoverByCandidate, status: 422},
+		{name: "418, another 4xx", fail: failoverStatus(418, "teapot"), next: failoverByCandidate, status: 418},
+		{name: "451, another 4xx", fail: failoverStatus(451, "legal"), next: failoverByCandidate, status: 451},
+		{name: "400 content filter", fail: failoverStatus(400, "content_filter"), next: failoverStops, status: 400},
+		{name: "400 content policy", fail: failoverStatus(400, "content_policy_violation"), next: failoverStops, status: 400},
+		{name: "403 content filter", fail: failoverStatus(403, "content_filter"), next: failoverStops, status: 403},
+		{name: "400 content filter of Azure", next: failoverStops, status: 400, fail: gatewaytest.JSON(400,
+			`{"error":{"message":"filtered, asked by a1","code":null,"innererror":{"code":"ResponsibleAIPolicyViolation"}}}`)},
+		{name: "429 content filter is a 429", fail: failoverStatus(429, "content_filter"), next: failoverByKey, status: 429},
+		{name: "500", fail: failoverStatus(500, "internal"), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "502", fail: failoverStatus(502, ""), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "503", fail: failoverStatus(503, ""), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "529", fail: failoverStatus(529, "overloaded_error"), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "302", next: failoverByKey, status: 503, code: "all_providers_failed", fail: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://b.internal/v1/chat/completions", http.StatusFound)
+		}},
+		{name: "304", next: failoverByKey, status: 503, code: "all_providers_failed", fail: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotModified)
+		}},
+		{name: "reset", fail: gatewaytest.Abort, next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "no HTTP", next: failoverByKey, status: 503, code: "all_providers_failed", fail: failoverHijack("SSH-2.0-OpenSSH_9.9\r\n")},
+		{name: "refused", err: unreachable, next: failoverByKey, status: 502, code: "upstream_unreachable"},
+		{name: "unknown host", err: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "a.internal", IsNotFound: true}},
+			next: failoverByKey, status: 502, code: "upstream_unreachable"},
+		{name: "TLS", err: &tls.CertificateVerificationError{Err: errors.New("x509: unknown authority")},
+			next: failoverByKey, status: 502, code: "upstream_unreachable"},
+		{name: "silence", fail: failoverSilence, next: failoverByKey, status: 504, code: "request_timeout"},
+		{name: "silence after the header", fail: failoverPart(""), next: failoverByKey, status: 504, code: "request_timeout"},
+		{name: "silence half-way", fail: failoverPart(broken), next: failoverByKey, status: 504, code: "request_timeout"},
+		{name: "broken JSON", fail: gatewaytest.JSON(200, broken), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "empty", fail: gatewaytest.JSON(200, ""), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "204", next: failoverByKey, status: 503, code: "all_providers_failed", fail: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNoContent)
+		}},
+		{name: "sign-in page", next: failoverByKey, status: 503, code: "all_providers_failed",
+			fail: failoverTyped("text/html; charset=utf-8", "<!DOCTYPE html><title>Sign in</title>")},
+		{name: "error under 200", next: failoverByKey, status: 503, code: "all_providers_failed",
+			fail: gatewaytest.JSON(200, `{"error":{"message":"no capacity","code":503}}`)},
+		{name: "error as first event", next: failoverByKey, status: 503, code: "all_providers_failed",
+			fail: gatewaytest.Stream("data: {\"error\":{\"message\":\"no capacity\"}}\n\n")},
+		{name: "stream without events", next: failoverByKey, status: 503, code: "all_providers_failed", fail: gatewaytest.Stream()},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			start := func(t *testing.T, b http.HandlerFunc, err error) *gatewaytest.Rig {
+				cfg := failoverConfig(2, "a", "b")
+				cfg.PerRequestTimeout = "10s"
+				return failoverRig(t, cfg, failoverHosts{"a": tt.fail, "b": b}, failoverErrors{"a": tt.err, "b": err})
+			}
+			t.Run("then an answer", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					rig := start(t, gatewaytest.Chat("from b"), nil)
+					got := failoverAsk(rig)
+					require.NoError(t, got.Err)
+					assert.Equal(t, tt.next, rig.Routes())
+					if len(tt.next) == 1 {
+						assert.Equal(t, tt.status, got.Status)
+						assert.Contains(t, got.Body, "a1")
+						return
+					}
+					assert.Equal(t, http.StatusOK, got.Status)
+					assert.Contains(t, got.Body, "from b")
+				})
+			})
+			t.Run("and nothing else", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					rig := start(t, tt.fail, tt.err)
+					got := failoverAsk(rig)
+					require.NoError(t, got.Err)
+					assert.Equal(t, tt.status, got.Status, got.Body)
+					want := map[int][]string{1: {"a1"}, 2: {"a1", "b1"}, 3: {"a1", "a2", "b1", "b2"}}[len(tt.next)]
+					assert.Equal(t, want, rig.Routes())
+					if tt.code != "" {
+						assert.Equal(t, tt.code, failoverCode(t, got))
+						return
+					}
+					// The last answer of the first candidate, as it was.
+					last := map[int]string{1: "a1", 2: "a1", 3: "a2"}[len(tt.next)]
+					assert.Contains(t, got.Body, "asked by "+last)
+				})
+			})
+		})
+	}
+}
+
+// A 401 has the secret resolved anew, once, and only a changed one is sent.
+func TestFailoverRefreshesSecret(t *testing.T) {
+	tests := []struct {
+		name   string
+		values []string // of the secret, in the order in which it is asked for
+		good   string   // the key that the provider takes
+		routes []string
+		status int
+	}{
+		{"rotated", []string{"sk-old-1234567890", "sk-new-1234567890"}, "new", []string{"old", "new"}, 200},
+		{"unchanged", []string{"sk-old-1234567890", "sk-old-1234567890"}, "new", []string{"old", "b1"}, 200},
+		{"rotated to another bad one", []string{"sk-old-1234567890", "sk-mid-1234567890", "sk-new-1234567890"}, "new", []string{"old", "mid", "b1"}, 200},
+		{"gone", []string{"sk-old-1234567890", ""}, "new", []string{"old", "b1"}, 200},
+		{"not resolved at all", []string{""}, "new", []string{"b1"}, 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(1, "a", "b")
+				cfg.Providers[0].APIKeys[0].Value = "${secrets.get('vault', 'key')}"
+				asked := 0
+				cfg.Secrets = aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) {
+					value := tt.values[min(asked, len(tt.values)-1)]
+					asked++
+					if value == "" {
+						return "", errors.New("the vault is sealed")
+					}
+					return value, nil
+				})
+				rig := failoverRig(t, cfg, failoverHosts{
+					"a": func(w http.ResponseWriter, r *http.Request) {
+						if strings.Contains(r.Header.Get("Authorization"), "-"+tt.good+"-") {
+							gatewaytest.Chat("from a")(w, r)
+							return
+						}
+						gatewaytest.Error(401, "invalid_api_key", "wrong key")(w, r)
+					},
+					"b": gatewaytest.Chat("from b"),
+				}, nil)
+				got := failoverAsk(rig)
+				assert.Equal(t, tt.status, got.Status, got.Body)
+				assert.Equal(t, tt.routes, rig.Routes())
+			})
+		})
+	}
+}
+
+// A secret store that hangs counts against total_timeout like an upstream does.
+func TestFailoverSecretHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := failoverConfig(1, "a")
+		cfg.Providers[0].APIKeys[0].Value = "${secrets.get('vault', 'key')}"
+		cfg.TotalTimeout = "3s"
+		asked := 0
+		cfg.Secrets = aigateway.SecretResolverFunc(func(ctx context.Context, _, _ string) (string, error) {
+			if asked++; asked == 1 {
+				return "sk-old-1234567890", nil
+			}
+			<-ctx.Done()
+			return "", ctx.Err()
+		})
+		rig := failoverRig(t, cfg, failoverHosts{"a": failoverStatus(401, "invalid_api_key")}, nil)
+		got := failoverAsk(rig)
+		assert.Equal(t, 3*time.Second, got.Took)
+		assert.Equal(t, 401, got.Status, got.Body)
+		assert.Equal(t, []string{"old"}, rig.Routes())
+		time.Sleep(time.Minute) // of the bubble: the store's own timeout
+	})
+}
+
+func TestFailoverMaxAttempts(t *testing.T) {
+	for attempts, want := range map[int][]string{
+		1: {"a1"}, 2: {"a1", "a1"}, 3: {"a1", "a1", "a2"}, 5: {"a1", "a1", "a2", "a2", "b1"},
+		0: {"a1", "a1", "a2", "a2", "b1", "b1", "b2", "b2", "c1", "c1"},
+	} {
+		t.Run(strconv.Itoa(attempts), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(2, "a", "b", "c")
+				cfg.MaxAttempts, cfg.MaxRetries = attempts, 1
+				rig := failoverRig(t, cfg, failoverHosts{
+					"a": failoverStatus(500, ""), "b": failoverStatus(500, ""), "c": failoverStatus(500, ""),
+				}, nil)
+				got := failoverAsk(rig)
+				assert.Equal(t, want, rig.Routes())
+				if attempts == 1 {
+					assert.Equal(t, 500, got.Status, "one attempt alone is relayed")
+					return
+				}
+				assert.Equal(t, 503, got.Status)
+			})
+		})
+	}
+}
+
+// max_retries: when the same route is asked again, and after which wait.
+func TestFailoverRetries(t *testing.T) {
+	limited := func(header, value string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set(header, value)
+			failoverStatus(429, "rate_limit_exceeded")(w, r)
+		}
+	}
+	const random = -1
+	tests := []struct {
+		name  string
+		fail  http.HandlerFunc
+		err   error
+		total aigateway.Duration
+		gap   time.Duration // before each of the two retries; 0: there are none
+	}{
+		{name: "429 with Retry-After", fail: limited("Retry-After", "2"), gap: 2 * time.Second},
+		{name: "429 with retry-after-ms", fail: limited("retry-after-ms", "1500"), gap: 1500 * time.Millisecond},
+		{name: "429 with the longest wait", fail: limited("Retry-After", "30"), gap: 30 * time.Second},
+		{name: "429 with too long a wait", fail: limited("Retry-After", "31")},
+		{name: "429 that waits past total_timeout", fail: limited("Retry-After", "2"), total: "2s"},
+		{name: "429 without", fail: failoverStatus(429, "rate_limit_exceeded")},
+		{name: "500", fail: failoverStatus(500, ""), gap: random},
+		{name: "503 with Retry-After", gap: 3 * time.Second, fail: func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "3")
+			failoverStatus(503, "")(w, r)
+		}},
+		{name: "529", fail: failoverStatus(529, ""), gap: random},
+		{name: "reset", fail: gatewaytest.Abort, gap: random},
+		{name: "401", fail: failoverStatus(401, "")},
+		{name: "404", fail: failoverStatus(404, "")},
+		{name: "408", fail: failoverStatus(408, "")},
+		{name: "silence", fail: failoverSilence},
+		{name: "stream cut while held", fail: gatewaytest.Stream(gatewaytest.ChatRole)},
+		{name: "stream stalled while held", fail: func(w http.ResponseWriter, r *http.Request) {
+			gatewaytest.Stream(gatewaytest.ChatRole)(w, r)
+			<-r.Context().Done()
+		}},
+		{name: "refused", err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(1, "a", "b")
+				cfg.MaxRetries, cfg.TotalTimeout = 2, tt.total
+				rig := failoverRig(t, cfg, failoverHosts{"a": tt.fail, "b": gatewaytest.Chat("from b")}, failoverErrors{"a": tt.err})
+				got := failoverAsk(rig)
+				require.Equal(t, 200, got.Status, got.Body)
+				if tt.gap == 0 {
+					assert.Equal(t, []string{"a1", "b1"}, rig.Routes())
+					return
+				}
+				require.Equal(t, []string{"a1", "a1", "a1", "b1"}, rig.Routes())
+				at := rig.Times()
+				assert.Equal(t, at[2], at[3], "the next candidate does not wait")
+				if tt.gap != random {
+					assert.Equal(t, []time.Duration{0, tt.gap, 2 * tt.gap, 2 * tt.gap}, at)
+					return
+				}
+				assert.LessOrEqual(t, at[1], 500*time.Millisecond)
+				assert.LessOrEqual(t, at[2]-at[1], time.Second)
+			})
+		})
+	}
+}
+
+// Clients that failed together must not come back together.
+func TestFailoverBackoffIsRandom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := failoverConfig(1, "a")
+		cfg.MaxRetries = 1
+		var n atomic.Int64
+		rig := failoverRig(t, cfg, failoverHosts{"a": func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1)%2 == 1 {
+				failoverStatus(500, "")(w, r)
+				return
+			}
+			gatewaytest.Chat("again")(w, r)
+		}}, nil)
+		waits := map[time.Duration]bool{}
+		for range 20 {
+			require.Equal(t, 200, failoverAsk(rig).Status)
+			waits[rig.Times()[1]] = true
+		}
+		assert.Greater(t, len(waits), 10)
+	})
+}
+
+func TestFailoverTimeouts(t *testing.T) {
+	const stream = `{"model":"m","stream":true,"messages":[]}`
+	role := func(w http.ResponseWriter, r *http.Request) {
+		gatewaytest.Stream(gatewaytest.ChatRole)(w, r)
+		<-r.Context().Done()
+	}
+	later := func(d time.Duration) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-time.After(d):
+				gatewaytest.Chat("late")(w, r)
+			case <-r.Context().Done():
+			}
+		}
+	}
+	s := func(seconds ...int) (at []time.Duration) {
+		for _, n := range seconds {
+			at = append(at, time.Duration(n)*time.Second)
+		}
+		return at
+	}
+	tests := []struct {
+		name   string
+		set    func(cfg *aigateway.Config)
+		body   string
+		a, b   http.HandlerFunc
+		at     []time.Duration
+		took   time.Duration
+		status int
+	}{
+		{"defaults", nil, "", failoverSilence, failoverSilence, s(0, 180), 6 * time.Minute, 504},
+		{"per_request_timeout", func(c *aigateway.Config) { c.PerRequestTimeout = "10s" }, "",
+			failoverSilence, failoverSilence, s(0, 10, 20, 30), 40 * time.Second, 504},
+		{"per_request_timeout of a provider", func(c *aigateway.Config) { c.Providers[0].PerRequestTimeout = "3s" }, "",
+			failoverSilence, gatewaytest.Chat("b"), s(0, 3, 6), 6 * time.Second, 200},
+		{"per_request_timeout covers the whole answer", func(c *aigateway.Config) { c.PerRequestTimeout = "10s" }, "",
+			failoverDrip(4*time.Second, `{"a":1,`, `"b":2,`, `"c":3,`, `"d":4}`), gatewaytest.Chat("b"), s(0, 10, 20), 20 * time.Second, 200},
+		{"total_timeout cuts an attempt", func(c *aigateway.Config) { c.PerRequestTimeout, c.TotalTimeout = "10s", "25s" }, "",
+			failoverSilence, failoverSilence, s(0, 10, 20), 25 * time.Second, 504},
+		{"total_timeout alone", func(c *aigateway.Config) { c.TotalTimeout = "7s" }, "",
+			failoverSilence, failoverSilence, s(0), 7 * time.Second, 504},
+		{"total_timeout after other failures", func(c *aigateway.Config) { c.TotalTimeout = "7s" }, "",
+			failoverStatus(500, ""), failoverSilence, s(0, 0, 0), 7 * time.Second, 504},
+		{"a timeout and other failures", func(c *aigateway.Config) { c.PerRequestTimeout = "10s" }, "",
+			failoverSilence, failoverStatus(500, ""), s(0, 10, 20, 20), 20 * time.Second, 503},
+		{"total_timeout covers the hold", func(c *aigateway.Config) { c.TotalTimeout = "7s" }, stream,
+			role, gatewaytest.Chat("b"), s(0), 7 * time.Second, 504},
+		{"silent stream", func(c *aigateway.Config) { c.PerRequestTimeout = "10s" }, stream,
+			role, gatewaytest.Chat("b"), s(0, 10, 20), 20 * time.Second, 200},
+		{"first_token_timeout", func(c *aigateway.Config) { c.FirstTokenTimeout = "2s" }, stream,
+			role, gatewaytest.Chat("b"), s(0, 2, 4), 4 * time.Second, 200},
+		{"first_token_timeout before the header", func(c *aigateway.Config) { c.FirstTokenTimeout = "2s" }, stream,
+			failoverSilence, gatewaytest.Chat("b"), s(0, 2, 4), 4 * time.Second, 200},
+		{"pings are no token", func(c *aigateway.Config) { c.FirstTokenTimeout = "2s" }, stream,
+			failoverEvents(700*time.Millisecond, ": ping\n\n", ": ping\n\n", ": ping\n\n", ": ping\n\n"), gatewaytest.Chat("b"), s(0, 2, 4), 4 * time.Second, 200},
+		{"first_token_timeout is for streams only", func(c *aigateway.Config) { c.FirstTokenTimeout = "2s" }, "",
+			later(5 * time.Second), gatewaytest.Chat("b"), s(0), 5 * time.Second, 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(2, "a", "b")
+				if tt.set != nil {
+					tt.set(&cfg)
+				}
+				rig := failoverRig(t, cfg, failoverHosts{"a": tt.a, "b": tt.b}, nil)
+				body := tt.body
+				if body == "" {
+					body = failoverBody
+				}
+				got := rig.Post("/v1/chat/completions", body)
+				require.NoError(t, got.Err)
+				assert.Equal(t, tt.status, got.Status, got.Body)
+				assert.Equal(t, tt.at, rig.Times(), rig.Routes())
+				assert.Equal(t, tt.took, got.Took)
+			})
+		})
+	}
+}
+
+// A client that leaves ends what is under way at once, and nothing follows.
+func TestFailoverClientGone(t *testing.T) {
+	for name, a := range map[string]http.HandlerFunc{
+		"before the header":  failoverSilence,
+		"in a JSON answer":   failoverPart(`{"id":`),
+		"while held":         failoverEvents(0, gatewaytest.ChatRole),
+		"between retries":    failoverLimited("20"),
+		"after first tokens": failoverEvents(0, gatewaytest.ChatRole, gatewaytest.ChatDelta("Hel")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(2, "a", "b")
+				cfg.MaxRetries = 1
+				var res *aigateway.Result
+				cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+				ended := time.Duration(-1)
+				begin := time.Now()
+				rig := failoverRig(t, cfg, failoverHosts{"b": gatewaytest.Chat("b"), "a": func(w http.ResponseWriter, r *http.Request) {
+					a(w, r)
+					ended = time.Since(begin)
+				}}, nil)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				resp, err := rig.Open(ctx, "/v1/chat/completions", failoverBody)
+				if err == nil {
+					_, err = io.ReadAll(resp.Body)
+					resp.Body.Close()
+				}
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				synctest.Wait()
+				assert.Equal(t, []string{"a1"}, rig.Routes())
+				if name != "between retries" {
+					assert.Equal(t, 5*time.Second, ended, "the upstream's request ends with the client's")
+				}
+				require.NotNil(t, res)
+				require.NotNil(t, res.Error)
+				assert.Nil(t, res.Success)
+				time.Sleep(10 * time.Minute) // of the bubble
+				assert.Equal(t, []string{"a1"}, rig.Routes(), "nothing follows")
+			})
+		})
+	}
+}
+
+// A policy of the user's own sees each failure whole, and decides within the
+// limits of the config.
+func TestFailoverPolicy(t *testing.T) {
+	tests := []struct {
+		name   string
+		decide func(f aigateway.Failure) aigateway.Step
+		routes []string
+		status int
+	}{
+		{"stop", func(aigateway.Failure) aigateway.Step { return aigateway.StepStop }, []string{"a1"}, 429},
+		{"next candidate", func(aigateway.Failure) aigateway.Step { return aigateway.StepNextCandidate }, []string{"a1", "b1"}, 200},
+		{"next key", func(aigateway.Failure) aigateway.Step { return aigateway.StepNextKey }, []string{"a1", "a2", "b1"}, 200},
+		{"retry once", func(f aigateway.Failure) aigateway.Step {
+			if f.Retries == 0 {
+				return aigateway.StepRetry
+			}
+			return aigateway.StepNextKey
+		}, []string{"a1", "a1", "a2", "a2", "b1"}, 200},
+		{"retry for ever", func(aigateway.Failure) aigateway.Step { return aigateway.StepRetry },
+			[]string{"a1", "a1", "a1", "a1", "a1", "a1"}, 429},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(2, "a", "b")
+				cfg.MaxAttempts = 6
+				var first *aigateway.Failure
+				cfg.FailoverPolicy = aigateway.FailoverPolicyFunc(func(f aigateway.Failure) aigateway.Step {
+					if first == nil {
+						first = &f
+					}
+					return tt.decide(f)
+				})
+				rig := failoverRig(t, cfg, failoverHosts{"a": failoverLimited("7"), "b": gatewaytest.Chat("b")}, nil)
+				got := failoverAsk(rig)
+				assert.Equal(t, tt.status, got.Status)
+				assert.Equal(t, tt.routes, rig.Routes())
+				assert.Equal(t, &aigateway.Failure{
+					Provider: "a", Model: "m", Kind: aigateway.FailureStatus, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second,
+				}, first)
+			})
+		})
+	}
+}
+
+// Where the policy stops after a failure without an answer, the client gets the
+// error for what happened.
+func TestFailoverPolicyStopsWithoutAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := failoverConfig(1, "a", "b")
+		cfg.FailoverPolicy = aigateway.FailoverPolicyFunc(func(f aigateway.Failure) aigateway.Step {
+			assert.Equal(t, aigateway.FailureTimeout, f.Kind)
+			assert.Negative(t, f.RetryAfter)
+			return aigateway.StepStop
+		})
+		rig := failoverRig(t, cfg, failoverHosts{"a": failoverSilence, "b": gatewaytest.Chat("b")}, nil)
+		got := failoverAsk(rig)
+		assert.Equal(t, 504, got.Status)
+		assert.Equal(t, "request_timeout", failoverCode(t, got))
+		assert.Equal(t, []string{"a1"}, rig.Routes())
+	})
+}
+
+const failoverBody = `{"model":"m","messages":[{"role":"user","content":"hi"}]}`
+
+type (
+	failoverHosts  map[string]http.HandlerFunc
+	failoverErrors map[string]error
+)
+
+// failoverConfig has a model "m" at each provider; the keys of "a" are those of
+// the routes a1, a2 and so on.
+func failoverConfig(keys int, providers ...string) aigateway.Config {
+	cfg := aigateway.Config{Registry: aigateway.NoRegistry()}
+	for _, id := range providers {
+		p := aigateway.Provider{
+			ID: id, BaseURL: "http://" + id + ".internal", Models: []aigateway.Model{{ID: "m"}},
+			SupportedAPISurfaces: []aigateway.APISurface{{Format: "openai"}, {Format: "anthropic"}},
+		}
+		for i := range keys {
+			p.APIKeys = append(p.APIKeys, aigateway.APIKey{Value: aigateway.Template(fmt.Sprintf("sk-%s%d-0123456789abcdef", id, i+1))})
+		}
+		cfg.Providers = append(cfg.Providers, p)
+	}
+	return cfg
+}
+
+// failoverRig starts a gateway in a bubble.
+func failoverRig(t *testing.T, cfg aigateway.Config, hosts failoverHosts, errs failoverErrors) *gatewaytest.Rig {
+	t.Helper()
+	rig := gatewaytest.NewRig(t)
+	for name, h := range hosts {
+		if errs[name] != nil {
+			rig.Unreachable(name, errs[name])
+			continue
+		}
+		rig.Host(name, h)
+	}
+	cfg.Transport = rig
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	rig.Gateway(g)
+	return rig
+}
+
+func failoverAsk(rig *gatewaytest.Rig) gatewaytest.Answer {
+	return rig.Post("/v1/chat/completions", failoverBody)
+}
+
+// failoverStatus answers with an error that names the key that it was asked with.
+func failoverStatus(status int, code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, key, _ := strings.Cut(r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"), "-")
+		route, _, _ := strings.Cut(key, "-")
+		gatewaytest.Error(status, code, "asked by "+route)(w, r)
+	}
+}
+
+func failoverLimited(retryAfter string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", retryAfter)
+		failoverStatus(429, "rate_limit_exceeded")(w, r)
+	}
+}
+
+func failoverSilence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// failoverPart sends the front of a JSON answer, and then nothing.
+func failoverPart(body string) http.HandlerFunc { return failoverDrip(0, body) }
+
+// failoverDrip sends a JSON answer in parts, each after a pause. It ends only
+// after four of them.
+func failoverDrip(pause time.Duration, parts ...string) http.HandlerFunc {
+	return failoverSend("application/json", pause, len(parts) < 4, parts)
+}
+
+// failoverEvents sends events, each after a pause, and then nothing more.
+func failoverEvents(pause time.Duration, events ...string) http.HandlerFunc {
+	return failoverSend("text/event-stream", pause, true, events)
+}
+
+func failoverSend(kind string, pause time.Duration, stall bool, parts []string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		for _, part := range parts {
+			select {
+			case <-time.After(pause):
+				gatewaytest.Send(w, part)
+			case <-r.Context().Done():
+				return
+			}
+		}
+		if stall {
+			<-r.Context().Done()
+		}
+	}
+}
+
+func failoverTyped(kind, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		io.WriteString(w, body) //nolint:errcheck // a gateway that left is the test's own doing
+	}
+}
+
+// failoverHijack answers with bytes that are no HTTP.
+func failoverHijack(bytes string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		io.WriteString(conn, bytes) //nolint:errcheck // a gateway that left is the test's own doing
+		conn.Close()
+	}
+}
+
+// failoverCode is the code of an error in the OpenAI format.
+func failoverCode(t *testing.T, a gatewaytest.Answer) string {
+	t.Helper()
+	return failoverError(t, a.Body).Error.Code
+}

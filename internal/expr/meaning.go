@@ -1,0 +1,94 @@
+package expr
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/overloads"
+	"github.com/google/cel-go/common/types"
+)
+
+// meaning reports what is well typed and still wrong.
+func (d *diagnosis) meaning() {
+	ast.PreOrderVisit(d.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.StructKind:
+			d.report(d.start(e), "", "'%s' cannot be constructed", e.AsStruct().TypeName())
+		case ast.CallKind:
+			d.callMeaning(e.AsCall(), e)
+		}
+	}))
+}
+
+func (d *diagnosis) callMeaning(call ast.CallExpr, e ast.Expr) {
+	args := call.Args()
+	switch call.FunctionName() {
+	case fnKeep:
+		if t := d.checked.GetType(args[2].ID()); t.Kind() != types.BoolKind && t.Kind() != types.DynKind {
+			d.report(d.start(args[2]), "", "the predicate must be bool, is %s", plainType(t))
+		}
+	case fnRank:
+		if t := d.checked.GetType(args[2].ID()); !sortable(t) {
+			d.report(d.start(args[2]), "", "cannot sort by %s, only by a number, string or bool", plainType(t))
+		}
+	case "underCost":
+		if word, ok := constant(args[0]); ok {
+			d.word(args[0], word, "price type", sortedKeys(priceTypes()), toolPricePrefix)
+		}
+	case "sortBy":
+		if word, ok := constant(args[0]); ok {
+			d.word(args[0], word, "order", sortWords(), "")
+		}
+	case overloads.Matches:
+		if pattern, ok := constant(args[len(args)-1]); ok {
+			if _, err := regexp.Compile(pattern); err != nil {
+				d.report(d.at(args[len(args)-1]), "", "%v", err)
+			}
+		}
+	}
+}
+
+// word checks a constant against the words that a function knows.
+func (d *diagnosis) word(e ast.Expr, word, kind string, known []string, prefix string) {
+	if slices.Contains(known, word) || (prefix != "" && strings.HasPrefix(word, prefix) && len(word) > len(prefix)) {
+		return
+	}
+	nearest := Nearest(word, known)
+	if nearest == "" {
+		list := strings.Join(known, ", ")
+		if prefix != "" {
+			list += ", " + prefix + "*"
+		}
+		d.report(d.at(e), "", "unknown %s '%s', known: %s", kind, word, list)
+		return
+	}
+	d.report(d.at(e), nearest, "unknown %s '%s'", kind, word)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// constant returns the text of a string literal.
+func constant(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	s, ok := e.AsLiteral().(types.String)
+	return string(s), ok
+}
+
+func sortable(t *types.Type) bool {
+	switch t.Kind() {
+	case types.IntKind, types.UintKind, types.DoubleKind, types.StringKind, types.BoolKind, types.DynKind, types.NullTypeKind:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,67 @@
+package expr
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+)
+
+// plainType names a type in a message: "list of models".
+func plainType(t *types.Type) string {
+	switch t.Kind() {
+	case types.ListKind:
+		if elem := t.Parameters()[0]; elem.Kind() != types.DynKind && elem.Kind() != types.TypeParamKind {
+			return "list of " + plural(plainType(elem))
+		}
+		return "list"
+	case types.MapKind:
+		return "map"
+	case types.TypeParamKind, types.DynKind:
+		return "any value"
+	case types.NullTypeKind:
+		return "null"
+	}
+	return plainTypeName(t)
+}
+
+// plainError translates the one message of CEL's run time that shows its
+// internals, and that null quotas and prices make a common one.
+func plainError(err error) error {
+	function, ok := strings.CutPrefix(err.Error(), "no such overload: ")
+	if !ok {
+		return err
+	}
+	function, _, _ = strings.Cut(function, "(")
+	if symbol, isOperator := operators.FindReverse(function); isOperator {
+		function = symbol
+	}
+	return fmt.Errorf("'%s' is not defined for null or for values of these types", function)
+}
+
+// plainTypeName names the type of a value at run time.
+func plainTypeName(t ref.Type) string {
+	switch name := t.TypeName(); name {
+	case "null_type":
+		return "null"
+	default:
+		return strings.ReplaceAll(strings.TrimPrefix(name, "@"), "_", " ")
+	}
+}
+
+func plural(name string) string {
+	if first, rest, ok := strings.Cut(name, " of "); ok {
+		return first + "s of " + rest
+	}
+	return strings.TrimSuffix(name, "s") + "s"
+}
+
+func plainTypes(ts []*types.Type, separator string) string {
+	names := make([]string, len(ts))
+	for i, t := range ts {
+		names[i] = plainType(t)
+	}
+	return strings.Join(names, separator)
+}
