@@ -1,7 +1,6 @@
 package aigateway
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -142,9 +141,8 @@ const (
 	OnErrorContinue OnError = "continue"
 )
 
-// ConfigError is one thing that is wrong with a Config. [ParseConfig], [New]
-// and [Gateway.Reload] report all they find at once, joined: reach each with
-// [errors.As], or through Unwrap() []error.
+// ConfigError is one thing that is wrong with a Config. All that are found are
+// reported at once, as [ConfigErrors].
 type ConfigError struct {
 	// Path is the place in the words of the YAML, such as
 	// "providers[1].models[0].id". Empty means the document itself.
@@ -174,18 +172,42 @@ func (e *ConfigError) Error() string {
 	return b.String()
 }
 
+// ConfigErrors is everything that is wrong with a Config: the error of
+// [ParseConfig], [LoadConfig], [New], [Gateway.Reload] and [Gateway.Check] wraps one.
+type ConfigErrors []*ConfigError
+
+// Error returns the errors, one a line.
+func (e ConfigErrors) Error() string {
+	var b strings.Builder
+	b.WriteString("invalid config:")
+	for _, err := range e {
+		b.WriteString("\n")
+		b.WriteString(err.Error())
+	}
+	return b.String()
+}
+
+// Unwrap returns the errors, for [errors.Is] and [errors.As].
+func (e ConfigErrors) Unwrap() []error {
+	list := make([]error, len(e))
+	for i, err := range e {
+		list[i] = err
+	}
+	return list
+}
+
 // problems collects what is wrong with a config.
-type problems []error
+type problems []*ConfigError
 
 // add notes a problem. The value is left empty where it could be a secret.
 func (p *problems) add(path, value, format string, args ...any) {
 	*p = append(*p, &ConfigError{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
 }
 
-// err joins the problems, nil if there are none.
+// err returns the problems as an error, nil if there are none.
 func (p problems) err() error {
 	if len(p) == 0 {
 		return nil
 	}
-	return fmt.Errorf("aigateway: invalid config:\n%w", errors.Join(p...))
+	return fmt.Errorf("aigateway: %w", ConfigErrors(p))
 }

@@ -239,10 +239,7 @@ func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey,
 	return h, x.authenticate(ctx, h, p, key, a)
 }
 
-var (
-	identityEncoding = []string{"identity"}
-	jsonContentType  = []string{"application/json"}
-)
+var identityEncoding = []string{"identity"}
 
 // setContentType has the type say what the body was read as. JSON may come
 // under another type, or none (curl -d calls it a form), and an upstream that
@@ -253,7 +250,7 @@ func (x *exchange) setContentType(h http.Header) {
 	_, isForm := x.body.(*reqbody.Form)
 	switch {
 	case !isForm && (err != nil || !isJSONType(kind)):
-		h["Content-Type"] = jsonContentType
+		h["Content-Type"] = []string{"application/json"}
 	case len(h["Content-Type"]) > 1:
 		h["Content-Type"] = h["Content-Type"][:1]
 	}

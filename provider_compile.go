@@ -86,9 +86,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
 	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
 	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
-	credential := given(out.auth.Header, "Authorization")
 	out.operatorAuth = slices.ContainsFunc(out.headers, func(f field) bool {
-		return f.name == "Authorization" || f.name == credential
+		return f.name == "Authorization" || f.name == out.auth.Header ||
+			f.name == "X-Api-Key" && out.auth.Header == "" && out.speaksFormat(formatAnthropic)
 	})
 	// The vendor's own endpoint always wants a key; one that the config points
 	// elsewhere may not.
