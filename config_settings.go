@@ -2,6 +2,7 @@ package aigateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -230,6 +231,28 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 		p.add("only_allow_configured_models", "true", "no model is configured, so that every request would be refused: list some under providers[].models")
 	}
 	s.sole = s.soleProvider()
+	s.refuseCostly(p)
+}
+
+// refuseCostly reports strategies that take more steps over this catalog than
+// an evaluation may have: better now than at the first request. What a strategy
+// costs can depend on the request; that much is stopped then.
+func (s *settings) refuseCostly(p *problems) {
+	if len(*p) > 0 {
+		return // the catalog is not what it is meant to be
+	}
+	in := expr.Input{Providers: s.views, Authors: s.authors, Request: &expr.Request{}}
+	for _, m := range s.listed {
+		if s.refuses(m) == reasonNone {
+			in.Models = append(in.Models, m.view)
+		}
+	}
+	for i, st := range s.strategies {
+		if _, err := st.eval.Eval(context.Background(), &in); errors.Is(err, expr.ErrTooCostly) {
+			p.add(fmt.Sprintf("model_selection.strategy[%d]", i), st.text,
+				"takes too many steps over the %d models that requests may use: filter them first, or avoid loops within loops", len(in.Models))
+		}
+	}
 }
 
 // unowned returns those of a provider's aliases that the config does not give

@@ -217,7 +217,7 @@ func TestUpstreamURL(t *testing.T) {
 		{"repeated", "http://x.internal/v1?b=1&b=2", "/v1/responses?a=1&a=2&a", "/v1/responses?a=1&a=2&a&b=1&b=2"},
 		{"client's query alone", "http://x.internal", "/v1/messages?beta=true", "/v1/messages?beta=true"},
 		{"no path, a query", "http://x.internal?v=1", "/v1/messages", "/v1/messages?v=1"},
-		{"escaped base", "http://x.internal/a%2Fb/%C3%A9", "/v1/chat/completions", "/a%2Fb/%C3%A9/chat/completions"},
+		{"escaped base", "http://x.internal/a%3Bb/%C3%A9", "/v1/chat/completions", "/a%3Bb/%C3%A9/chat/completions"},
 		{"a port", "http://x.internal:8080/v1", "/ai/v1/images/generations", "/v1/images/generations"},
 		{"credentials in the client's query", "http://x.internal/v1",
 			"/v1/chat/completions?key=K&x=1&API_KEY=K&api-key=K&%6bey=K&access_token=K&key", "/v1/chat/completions?x=1"},

@@ -61,7 +61,8 @@ func run(ctx context.Context, out io.Writer) error {
 	// Where a secret comes from is no matter of the file. If nothing is said, it
 	// is the environment: this one would be CLOUD_API_KEY.
 	cfg.Secrets = aigateway.MapSecrets{"cloud": {"api-key": cloudKey}}
-	// The hook is told of each request when it is over.
+	// The hook is told of each request when it is over. The request waits for
+	// it, which is no matter here: there is one at a time.
 	results := make(chan *aigateway.Result, 1)
 	cfg.Hooks = &aigateway.Hooks{
 		RequestDone: func(_ context.Context, res *aigateway.Result) { results <- res },

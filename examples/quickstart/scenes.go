@@ -34,7 +34,7 @@ func scenes() []scene {
 		{"Two instances of one model share its requests.", balance},
 		{"A model that nobody may use is refused before anything is sent.", one(
 			request{Model: "gpt-4o"},
-			outline{http.StatusUnprocessableEntity, nil, `model "gpt-4o"`})},
+			outline{http.StatusUnprocessableEntity, nil, `provider "openai" is not configured`})},
 		{"A misspelt one as well, with the nearest name.", one(
 			request{Model: "lama3-70b"},
 			outline{http.StatusUnprocessableEntity, nil, `did you mean "llama3-70b"?`})},

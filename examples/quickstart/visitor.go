@@ -52,9 +52,12 @@ func (v *visitor) ask(ctx context.Context, ask request) (answer, error) {
 		return a, err
 	}
 	v.showResult(a.result)
-	if a.code != "" {
+	switch {
+	case a.code != "":
 		v.show("answered", "%d %s: %s", a.status, a.code, a.text)
-	} else {
+	case ask.Stream:
+		v.show("answered", "%d with the stream above", a.status)
+	default:
 		v.show("answered", "%d %s", a.status, a.text)
 	}
 	return a, nil
@@ -69,6 +72,7 @@ func (v *visitor) post(ctx context.Context, ask request) (answer, error) {
 		return answer{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	start := time.Now()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return answer{}, err
@@ -76,7 +80,7 @@ func (v *visitor) post(ctx context.Context, ask request) (answer, error) {
 	defer resp.Body.Close()
 	a := answer{status: resp.StatusCode}
 	if ask.Stream && resp.StatusCode == http.StatusOK {
-		a.text, err = v.readStream(resp.Body)
+		a.text, err = v.readStream(resp.Body, start)
 	} else {
 		err = a.read(resp.Body)
 	}
@@ -114,9 +118,8 @@ func (a *answer) read(body io.Reader) error {
 
 // readStream shows each token at the moment it arrives, and after them when
 // that was.
-func (v *visitor) readStream(body io.Reader) (text string, err error) {
+func (v *visitor) readStream(body io.Reader, start time.Time) (text string, err error) {
 	var arrivals []string
-	start := time.Now()
 	lines := bufio.NewScanner(body)
 	for lines.Scan() {
 		data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))

@@ -1,0 +1,438 @@
+package aigateway_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+)
+
+// Whole streams of the three dialects; the first event says nothing yet.
+var (
+	streamChat = []string{
+		gatewaytest.ChatRole, gatewaytest.ChatDelta("Hel"), ": still here\n\n", gatewaytest.ChatDelta("lo \u2713"),
+		gatewaytest.ChatStop, "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\n", gatewaytest.ChatDone,
+	}
+	streamResponses = []string{
+		streamEvent("response.created", `"response":{"id":"r"}`),
+		streamEvent("response.output_text.delta", `"delta":"Hel"`), streamEvent("response.output_text.delta", `"delta":"lo"`),
+		streamEvent("response.completed", `"response":{"id":"r","usage":{"input_tokens":9,"output_tokens":3}}`),
+	}
+	streamMessages = []string{
+		streamEvent("message_start", `"message":{"id":"m","usage":{"input_tokens":9,"output_tokens":1}}`),
+		streamEvent("content_block_delta", `"index":0,"delta":{"type":"text_delta","text":"Hel"}`),
+		streamEvent("ping", ""), streamEvent("content_block_delta", `"index":0,"delta":{"type":"text_delta","text":"lo"}`),
+		streamEvent("message_delta", `"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}`),
+		streamEvent("message_stop", ""),
+	}
+)
+
+const streamBody = `{"model":"m","stream":true,"messages":[]}`
+
+// Each event is on its way to the client before the next one exists: the
+// upstream waits until the client has seen it. A gateway that buffers hangs.
+func TestStreamTokenByToken(t *testing.T) {
+	for path, events := range map[string][]string{
+		"/v1/chat/completions": streamChat, "/v1/responses": streamResponses, "/v1/messages": streamMessages,
+	} {
+		t.Run(path, func(t *testing.T) {
+			seen := make(chan struct{})
+			up := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				gatewaytest.StartStream(w)
+				for i, e := range events {
+					gatewaytest.Send(w, e)
+					if i == 0 || i == len(events)-1 {
+						continue // held until the next; nothing comes after
+					}
+					select {
+					case <-seen:
+					case <-r.Context().Done():
+						return
+					}
+				}
+			})
+			gateway := streamGateway(t, up.URL, failoverConfig(1, "a"))
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			resp := streamOpen(t, ctx, gateway, path)
+			assert.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+			var got strings.Builder
+			for i := 1; i < len(events); i++ {
+				next := events[i]
+				if i == 1 {
+					next = events[0] + next
+				}
+				piece := make([]byte, len(next))
+				_, err := io.ReadFull(resp.Body, piece)
+				require.NoError(t, err, "after %q", got.String())
+				got.Write(piece)
+				if i < len(events)-1 {
+					seen <- struct{}{}
+				}
+			}
+			rest, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			assert.Empty(t, rest)
+			assert.Equal(t, strings.Join(events, ""), got.String(), "the bytes are the upstream's")
+		})
+	}
+}
+
+// A client that leaves ends the upstream's request, and its connection with it.
+func TestStreamClientLeaves(t *testing.T) {
+	gone, closed := make(chan struct{}), make(chan struct{})
+	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) //nolint:errcheck // the front of the test
+		gatewaytest.StartStream(w)
+		gatewaytest.Send(w, gatewaytest.ChatDelta("Hel"))
+		<-r.Context().Done()
+		close(gone)
+	}))
+	up.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateClosed {
+			close(closed)
+		}
+	}
+	up.Start()
+	defer up.Close()
+	gateway := streamGateway(t, up.URL, failoverConfig(1, "a"))
+	ctx, cancel := context.WithCancel(t.Context())
+	resp := streamOpen(t, ctx, gateway, "/v1/chat/completions")
+	_, err := io.ReadFull(resp.Body, make([]byte, len(gatewaytest.ChatDelta("Hel"))))
+	require.NoError(t, err)
+	left := time.Now()
+	cancel()
+	for _, ended := range []chan struct{}{gone, closed} {
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the upstream's request goes on")
+		}
+	}
+	// It takes well under a millisecond; the rest is for a busy machine.
+	assert.Less(t, time.Since(left), 500*time.Millisecond)
+}
+
+// A committed stream that breaks never looks complete: the connection is
+// aborted, after an error event where one may stand.
+func TestStreamBreaks(t *testing.T) {
+	const (
+		chatEvent      = "data: {\"error\":{\"message\":"
+		responsesEvent = "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":"
+		messagesEvent  = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":"
+	)
+	some := func(events []string, n int) string { return strings.Join(events[:n], "") }
+	crlf := strings.ReplaceAll(some(streamChat, 2), "\n", "\r\n")
+	tests := []struct {
+		name, path, sent string
+		clean            bool   // the upstream ends as if all were well
+		event            string // how the error event begins; empty: there is none
+	}{
+		{"chat, reset", "/v1/chat/completions", some(streamChat, 2), false, chatEvent},
+		{"chat, clean end", "/v1/chat/completions", some(streamChat, 2), true, chatEvent},
+		{"chat, CRLF", "/v1/chat/completions", crlf, false, chatEvent},
+		{"chat, within an event", "/v1/chat/completions", some(streamChat, 2) + `data: {"choi`, false, ""},
+		{"chat, between lines", "/v1/chat/completions", some(streamChat, 2) + "event: x\n", false, ""},
+		{"chat, clean end within an event", "/v1/chat/completions", some(streamChat, 2) + `data: {"choi`, true, ""},
+		{"chat, after a finish reason", "/v1/chat/completions", some(streamChat, 5), false, chatEvent},
+		{"chat, after the upstream's own error", "/v1/chat/completions",
+			some(streamChat, 2) + "data: {\"error\":{\"message\":\"died\"}}\n\n", true, ""},
+		{"responses, reset", "/v1/responses", some(streamResponses, 2), false, responsesEvent},
+		{"responses, clean end", "/v1/responses", some(streamResponses, 3), true, responsesEvent},
+		{"responses, [DONE] is no end", "/v1/responses", some(streamResponses, 3) + gatewaytest.ChatDone, true, responsesEvent},
+		{"messages, reset", "/v1/messages", some(streamMessages, 2), false, messagesEvent},
+		{"messages, clean end", "/v1/messages", some(streamMessages, 4), true, messagesEvent},
+		{"messages, clean end after the stop reason", "/v1/messages", some(streamMessages, 5), true, messagesEvent},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			up := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				gatewaytest.StartStream(w)
+				gatewaytest.Send(w, tt.sent)
+				if !tt.clean {
+					panic(http.ErrAbortHandler)
+				}
+			})
+			cfg := failoverConfig(2, "a")
+			done := make(chan *aigateway.Result, 1)
+			cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { done <- res }}
+			gateway := streamGateway(t, up.URL, cfg)
+			resp := streamOpen(t, t.Context(), gateway, tt.path)
+			got, err := io.ReadAll(resp.Body)
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF, "a clean end: %q", got)
+			event, ok := strings.CutPrefix(string(got), tt.sent)
+			require.True(t, ok, "%q", got)
+			if tt.event == "" {
+				assert.Empty(t, event)
+			} else {
+				require.True(t, strings.HasPrefix(event, tt.event), event)
+				require.True(t, strings.HasSuffix(event, "}\n\n"), event)
+				_, data, _ := strings.Cut(event, "data: ")
+				e := failoverError(t, data)
+				assert.Contains(t, []string{e.Error.Code, e.Error.Details.ErrorCode}, "stream_broken")
+				assert.Equal(t, "api_error", e.Error.Type)
+			}
+			assert.Equal(t, 1, up.Count(), "nothing is tried after the commit")
+			res := <-done
+			assert.Equal(t, aigateway.StatusError, res.Status)
+			assert.Equal(t, aigateway.CodeStreamBroken, res.Error.Code)
+			assert.Nil(t, res.Success)
+		})
+	}
+}
+
+// A whole stream ends cleanly, and at once, whatever the upstream does behind it.
+func TestStreamEnds(t *testing.T) {
+	then := func(after http.HandlerFunc, events ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			gatewaytest.Stream(events...)(w, r)
+			after(w, r)
+		}
+	}
+	nothing := func(http.ResponseWriter, *http.Request) {}
+	tests := []struct {
+		name, path string
+		events     []string
+		after      http.HandlerFunc
+		within     time.Duration
+		exact      bool
+	}{
+		{"[DONE]", "/v1/chat/completions", streamChat, nothing, 0, true},
+		{"[DONE], still open", "/v1/chat/completions", streamChat, failoverSilence, 100 * time.Millisecond, false},
+		{"[DONE], then pings for ever", "/v1/chat/completions", streamChat,
+			failoverEvents(10*time.Millisecond, strings.SplitAfter(strings.Repeat(": ping\n\n", 500), "\n\n")...), 100 * time.Millisecond, false},
+		{"[DONE], then reset", "/v1/chat/completions", streamChat, gatewaytest.Abort, 0, true},
+		{"no [DONE]", "/v1/chat/completions", streamChat[:6], nothing, 0, true},
+		{"no [DONE], still open", "/v1/chat/completions", streamChat[:6], failoverSilence, 2 * time.Second, true},
+		{"responses, still open", "/v1/responses", streamResponses, failoverSilence, 100 * time.Millisecond, false},
+		{"messages, still open", "/v1/messages", streamMessages, failoverSilence, 100 * time.Millisecond, false},
+		{"whole without content", "/v1/chat/completions", []string{gatewaytest.ChatRole, gatewaytest.ChatDone}, nothing, 0, true},
+	}
+	for _, tt := range tests {
+		for _, mode := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
+			t.Run(tt.name+", "+string(mode), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					cfg := failoverConfig(1, "a", "b")
+					cfg.StreamCommit = mode
+					var res *aigateway.Result
+					cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+					rig := failoverRig(t, cfg, failoverHosts{"a": then(tt.after, tt.events...), "b": gatewaytest.Chat("b")}, nil)
+					got := rig.Post(tt.path, streamBody)
+					require.NoError(t, got.Err)
+					front := strings.Join(tt.events, "")
+					require.True(t, strings.HasPrefix(got.Body, front), got.Body)
+					assert.Empty(t, strings.ReplaceAll(got.Body[len(front):], ": ping\n\n", ""))
+					assert.LessOrEqual(t, got.Took, tt.within)
+					if tt.exact {
+						assert.Equal(t, tt.within, got.Took)
+					}
+					assert.Equal(t, []string{"a1"}, rig.Routes())
+					assert.Equal(t, aigateway.StatusSuccess, res.Status)
+					require.NotNil(t, res.Success)
+					if len(tt.events) > 2 {
+						assert.Equal(t, []int64{9, 3}, []int64{res.InputTokens, res.OutputTokens})
+					}
+				})
+			})
+		}
+	}
+}
+
+// SDKs close the connection when they have read the end. That is a success.
+func TestStreamClientLeavesAfterTheEnd(t *testing.T) {
+	for path, events := range map[string][]string{
+		"/v1/chat/completions": streamChat, "/v1/responses": streamResponses, "/v1/messages": streamMessages,
+	} {
+		t.Run(path, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(1, "a")
+				var res *aigateway.Result
+				cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+				rig := failoverRig(t, cfg, failoverHosts{"a": failoverEvents(0, events...)}, nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				resp, err := rig.Open(ctx, path, streamBody)
+				require.NoError(t, err)
+				_, err = io.ReadFull(resp.Body, make([]byte, len(strings.Join(events, ""))))
+				require.NoError(t, err)
+				cancel()
+				resp.Body.Close()
+				synctest.Wait()
+				require.NotNil(t, res)
+				assert.Equal(t, aigateway.StatusSuccess, res.Status, res.Error)
+				assert.NotNil(t, res.Success)
+			})
+		})
+	}
+}
+
+// What fails before its first content is never seen by the client.
+func TestStreamHeld(t *testing.T) {
+	abort := func(events ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			gatewaytest.Stream(events...)(w, r)
+			panic(http.ErrAbortHandler)
+		}
+	}
+	const errorEvent = "data: {\"error\":{\"message\":\"overloaded\"}}\n\n"
+	roles := func(n int) []string { return strings.SplitAfter(strings.Repeat(gatewaytest.ChatRole, n), "\n\n")[:n] }
+	comment := ": " + strings.Repeat("x", 1021) + "\n" // 1 KiB
+	tests := []struct {
+		name, path string
+		a          http.HandlerFunc
+		b          []string
+		committed  string // how the answer begins where a's is too large to hold
+	}{
+		{"error after the role", "/v1/chat/completions", gatewaytest.Stream(gatewaytest.ChatRole, errorEvent), streamChat, ""},
+		{"clean end after the role", "/v1/chat/completions", gatewaytest.Stream(gatewaytest.ChatRole), streamChat, ""},
+		{"reset after the role", "/v1/chat/completions", abort(gatewaytest.ChatRole), streamChat, ""},
+		{"usage is no content", "/v1/chat/completions", abort(gatewaytest.ChatRole, streamChat[5]), streamChat, ""},
+		{"comments are no content", "/v1/chat/completions", abort(": OPENROUTER PROCESSING\n\n", gatewaytest.ChatRole, ": x\n\n"), streamChat, ""},
+		{"31 events", "/v1/chat/completions", abort(roles(31)...), streamChat, ""},
+		{"32 events", "/v1/chat/completions", abort(roles(32)...), streamChat, gatewaytest.ChatRole},
+		{"100 comments", "/v1/chat/completions", abort(strings.Repeat(": ping\n\n", 100)), streamChat, ""},
+		{"63 KiB", "/v1/chat/completions", abort(strings.Repeat(comment, 63)), streamChat, ""},
+		{"64 KiB", "/v1/chat/completions", abort(strings.Repeat(comment, 64)), streamChat, comment},
+		{"response.failed", "/v1/responses", gatewaytest.Stream(streamResponses[0], streamEvent("response.failed", `"response":{"error":{"message":"x"}}`)), streamResponses, ""},
+		{"response.created alone", "/v1/responses", abort(streamResponses[0]), streamResponses, ""},
+		{"error after message_start", "/v1/messages", gatewaytest.Stream(streamMessages[0], streamMessages[2],
+			streamEvent("error", `"error":{"type":"overloaded_error","message":"Overloaded"}`)), streamMessages, ""},
+		{"message_start and ping alone", "/v1/messages", abort(streamMessages[0], streamMessages[2]), streamMessages, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rig := failoverRig(t, failoverConfig(1, "a", "b"), failoverHosts{"a": tt.a, "b": gatewaytest.Stream(tt.b...)}, nil)
+				got := rig.Post(tt.path, streamBody)
+				require.Equal(t, http.StatusOK, got.Status, got.Body)
+				if tt.committed != "" {
+					assert.Equal(t, []string{"a1"}, rig.Routes())
+					require.ErrorIs(t, got.Err, io.ErrUnexpectedEOF)
+					assert.True(t, strings.HasPrefix(got.Body, tt.committed))
+					return
+				}
+				require.NoError(t, got.Err)
+				assert.Equal(t, []string{"a1", "b1"}, rig.Routes())
+				assert.Equal(t, strings.Join(tt.b, ""), got.Body)
+			})
+		})
+	}
+}
+
+// Under stream_commit: complete a stream that breaks half-way is rescued.
+func TestStreamCommitComplete(t *testing.T) {
+	front := streamChat[:4]
+	tests := []struct {
+		name   string
+		a      http.HandlerFunc
+		routes []string
+		status int
+		took   time.Duration
+	}{
+		{"reset", func(w http.ResponseWriter, r *http.Request) {
+			gatewaytest.Stream(front...)(w, r)
+			panic(http.ErrAbortHandler)
+		}, []string{"a1", "a2", "b1"}, 200, 0},
+		{"clean end", gatewaytest.Stream(front...), []string{"a1", "a2", "b1"}, 200, 0},
+		{"error event", gatewaytest.Stream(append(front[:4:4], "data: {\"error\":{\"message\":\"died\"}}\n\n")...), []string{"a1", "a2", "b1"}, 200, 0},
+		{"stalled", failoverEvents(time.Second, front...), []string{"a1", "a2", "b1"}, 200, 18 * time.Second},
+		{"slow, but never silent", failoverEvents(4*time.Second, streamChat...), []string{"a1"}, 200, 28*time.Second + 50*time.Millisecond},
+		{"past total_timeout", failoverEvents(4900*time.Millisecond, append(front[:4:4], front...)...), []string{"a1"}, 504, 30 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(2, "a", "b")
+				cfg.StreamCommit, cfg.PerRequestTimeout, cfg.TotalTimeout, cfg.MaxRetries = aigateway.CommitComplete, "5s", "30s", 2
+				rig := failoverRig(t, cfg, failoverHosts{"a": tt.a, "b": gatewaytest.Stream(streamChat...)}, nil)
+				begin := time.Now()
+				resp, err := rig.Open(t.Context(), "/v1/chat/completions", streamBody)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				held := time.Since(begin)
+				body, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				assert.Equal(t, tt.routes, rig.Routes())
+				assert.Equal(t, tt.status, resp.StatusCode)
+				assert.InDelta(t, tt.took, held, float64(50*time.Millisecond), "nothing is seen before it is whole")
+				if tt.status == 200 {
+					assert.Equal(t, strings.Join(streamChat, ""), string(body))
+				}
+			})
+		})
+	}
+}
+
+// After the commit per_request_timeout bounds each silence, and nothing the length.
+func TestStreamSilence(t *testing.T) {
+	pieces := strings.SplitAfter(strings.Repeat(gatewaytest.ChatDelta("x"), 20), "\n\n")[:20]
+	for _, tt := range []struct {
+		name  string
+		pause time.Duration
+		tail  []string
+		took  time.Duration
+		whole bool
+	}{
+		{"long", 4 * time.Second, streamChat[4:], 92*time.Second + 50*time.Millisecond, true},
+		{"stalled", time.Second, nil, 25 * time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(1, "a", "b")
+				cfg.PerRequestTimeout, cfg.TotalTimeout, cfg.FirstTokenTimeout = "5s", "20s", "4500ms"
+				rig := failoverRig(t, cfg, failoverHosts{
+					"a": failoverEvents(tt.pause, append(pieces[:20:20], tt.tail...)...), "b": gatewaytest.Stream(streamChat...),
+				}, nil)
+				got := rig.Post("/v1/chat/completions", streamBody)
+				assert.Equal(t, 200, got.Status)
+				assert.Equal(t, tt.took, got.Took)
+				assert.Equal(t, []string{"a1"}, rig.Routes())
+				if tt.whole {
+					assert.NoError(t, got.Err)
+					return
+				}
+				assert.ErrorIs(t, got.Err, io.ErrUnexpectedEOF)
+				assert.Contains(t, got.Body, `"code":"stream_broken"`)
+			})
+		})
+	}
+}
+
+func streamEvent(name, members string) string {
+	if members != "" {
+		members = "," + members
+	}
+	return "event: " + name + "\ndata: {\"type\":\"" + name + "\"" + members + "}\n\n"
+}
+
+// streamGateway serves a gateway on a socket, with its own transport, whose
+// provider "a" is at a URL.
+func streamGateway(t *testing.T, upstream string, cfg aigateway.Config) string {
+	t.Helper()
+	cfg.InternalEndpoints = map[string]string{"a.internal": upstream}
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func streamOpen(t *testing.T, ctx context.Context, gateway, path string) *http.Response { //nolint:revive // t comes first in tests
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+path, strings.NewReader(streamBody))
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
