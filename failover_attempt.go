@@ -300,15 +300,26 @@ func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp 
 	case kind == "text/event-stream" && x.surface.stream != nil:
 		return x.stream(ctx, w, a, resp)
 	case x.surface.answer == answerBinary && !isJSONType(kind) && kind != "text/html":
-		return x.copyAnswer(ctx, w, a, resp, nil, true)
+		// Its first byte commits, not the header before it.
+		first, _, err := relay.HoldBody(resp.Body, -1, 0)
+		switch {
+		case err != nil:
+			return false, x.broke(ctx, FailureAnswer, err)
+		case len(first) == 0:
+			return false, wrongAnswer(relay.ErrEmptyBody.Error())
+		}
+		return x.copyAnswer(ctx, w, a, resp, first, true)
 	}
 	data, complete, err := relay.HoldBody(resp.Body, resp.ContentLength, maxHeldJSON)
 	if err != nil {
 		return false, x.broke(ctx, FailureAnswer, err)
 	}
 	if !complete {
-		if kind == "text/html" {
+		switch {
+		case kind == "text/html":
 			return false, wrongAnswer("the answer is a web page")
+		case !x.mayBe(kind, data, resp.Header.Get("Content-Encoding")):
+			return false, wrongAnswer(relay.ErrNotJSON.Error())
 		}
 		return x.copyAnswer(ctx, w, a, resp, data, false)
 	}
@@ -323,10 +334,26 @@ func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp 
 	return true, nil
 }
 
+// mayBe reports whether an answer that is too large to be held may be one, as
+// far as its front tells.
+func (x *exchange) mayBe(kind string, front []byte, encoding string) bool {
+	if encoding != "" && !strings.EqualFold(encoding, "identity") || x.surface.answer == answerText && !isJSONType(kind) {
+		return true
+	}
+	front = bytes.TrimLeft(front, " \t\r\n")
+	return len(front) == 0 || front[0] == '{' || front[0] == '[' || front[0] == '"'
+}
+
 // wrong says why a whole answer under a success status is none.
 func (x *exchange) wrong(kind string, data []byte, encoding string) *failure {
 	plain, ok := relay.Decode(data, encoding, 16*maxHeldJSON)
-	if !ok {
+	switch {
+	case ok:
+	case len(data) == 0:
+		return wrongAnswer(relay.ErrEmptyBody.Error())
+	case kind == "text/html":
+		return wrongAnswer("the answer is a web page")
+	default:
 		return nil // an encoding that nobody asked for: the client may know it
 	}
 	if x.surface.answer == answerText && !isJSONType(kind) && kind != "text/html" {
@@ -375,10 +402,15 @@ func (x *exchange) copyAnswer(ctx context.Context, w *watch, a *attemptRecord, r
 	if !silence {
 		// total_timeout no longer counts, and per_request_timeout goes on.
 		w.arm(time.Until(a.start.Add(body.limit)), &timeoutError{"no whole answer within per_request_timeout", body.limit})
+	} else {
+		w.disarm() // until the next read: a slow client is not the upstream's fault
 	}
 	x.commit(a, resp)
 	if len(held) > 0 {
 		if _, err := x.w.Write(held); err != nil {
+			return true, x.clientGone()
+		}
+		if err := x.flush(); err != nil {
 			return true, x.clientGone()
 		}
 	}

@@ -314,7 +314,7 @@ func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider,
 	name, scheme := p.auth.Header, p.auth.Scheme
 	if name == "" {
 		name, scheme = "Authorization", given(scheme, "Bearer")
-		if x.surface.format == formatAnthropic && !x.credential.bearer {
+		if x.surface.format == formatAnthropic && p.auth.Scheme == "" && !x.credential.bearer {
 			name, scheme = "X-Api-Key", ""
 		}
 	}
@@ -431,8 +431,8 @@ func (x *exchange) evalTree(ctx context.Context, v any) (any, error) {
 
 // capOutput lowers each of the surface's limits that is above
 // max_output_tokens, and sets one where there is none. A limit that is negative
-// or no number is lowered too: some servers take -1 for no limit, and "1e9" for
-// a number.
+// or no number is replaced too: some upstreams take -1 for no limit, and "9999"
+// for a number.
 func (x *exchange) capOutput(p *provider, e *edits) {
 	limits := x.surface.limits
 	if x.s.maxOutput == 0 || len(limits) == 0 {
@@ -450,7 +450,7 @@ func (x *exchange) capOutput(p *provider, e *edits) {
 			continue
 		}
 		found = true
-		if !isNumber || n > float64(x.s.maxOutput) { // some upstreams read "9999" as a number
+		if !isNumber || n < 0 || n > float64(x.s.maxOutput) {
 			e.set(name, limit)
 		}
 	}

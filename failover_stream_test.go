@@ -331,7 +331,9 @@ func TestStreamHeld(t *testing.T) {
 
 // Under stream_commit: complete a stream that breaks half-way is rescued.
 func TestStreamCommitComplete(t *testing.T) {
-	front := streamChat[:4]
+	whole := streamChat[1:]
+	front := whole[:3:3]
+	last := strings.Join(whole[3:], "") // in one piece: a finish reason alone would end it
 	tests := []struct {
 		name   string
 		a      http.HandlerFunc
@@ -344,17 +346,17 @@ func TestStreamCommitComplete(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}, []string{"a1", "a2", "b1"}, 200, 0},
 		{"clean end", gatewaytest.Stream(front...), []string{"a1", "a2", "b1"}, 200, 0},
-		{"error event", gatewaytest.Stream(append(front[:4:4], "data: {\"error\":{\"message\":\"died\"}}\n\n")...), []string{"a1", "a2", "b1"}, 200, 0},
-		{"stalled", failoverEvents(time.Second, front...), []string{"a1", "a2", "b1"}, 200, 18 * time.Second},
-		{"slow, but never silent", failoverEvents(4*time.Second, streamChat...), []string{"a1"}, 200, 28*time.Second + 50*time.Millisecond},
-		{"past total_timeout", failoverEvents(4900*time.Millisecond, append(front[:4:4], front...)...), []string{"a1"}, 504, 30 * time.Second},
+		{"error event", gatewaytest.Stream(append(front, "data: {\"error\":{\"message\":\"died\"}}\n\n")...), []string{"a1", "a2", "b1"}, 200, 0},
+		{"stalled", failoverEvents(time.Second, front...), []string{"a1", "a2", "b1"}, 200, 16 * time.Second},
+		{"slow, but never silent", failoverEvents(4*time.Second, append(front, last)...), []string{"a1"}, 200, 16*time.Second + 50*time.Millisecond},
+		{"past total_timeout", failoverEvents(4900*time.Millisecond, append(front, append(front, front...)...)...), []string{"a1"}, 504, 30 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cfg := failoverConfig(2, "a", "b")
 				cfg.StreamCommit, cfg.PerRequestTimeout, cfg.TotalTimeout, cfg.MaxRetries = aigateway.CommitComplete, "5s", "30s", 2
-				rig := failoverRig(t, cfg, failoverHosts{"a": tt.a, "b": gatewaytest.Stream(streamChat...)}, nil)
+				rig := failoverRig(t, cfg, failoverHosts{"a": tt.a, "b": gatewaytest.Stream(whole...)}, nil)
 				begin := time.Now()
 				resp, err := rig.Open(t.Context(), "/v1/chat/completions", streamBody)
 				require.NoError(t, err)
@@ -366,7 +368,7 @@ func TestStreamCommitComplete(t *testing.T) {
 				assert.Equal(t, tt.status, resp.StatusCode)
 				assert.InDelta(t, tt.took, held, float64(50*time.Millisecond), "nothing is seen before it is whole")
 				if tt.status == 200 {
-					assert.Equal(t, strings.Join(streamChat, ""), string(body))
+					assert.Equal(t, strings.Join(whole, ""), string(body))
 				}
 			})
 		})
@@ -383,7 +385,7 @@ func TestStreamSilence(t *testing.T) {
 		took  time.Duration
 		whole bool
 	}{
-		{"long", 4 * time.Second, streamChat[4:], 92*time.Second + 50*time.Millisecond, true},
+		{"long", 4 * time.Second, []string{strings.Join(streamChat[4:], "")}, 84*time.Second + 50*time.Millisecond, true},
 		{"stalled", time.Second, nil, 25 * time.Second, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -204,6 +204,7 @@ type exchange struct {
 	readTime    time.Duration // spent on waiting for the client's body
 	waited      time.Duration // between retries
 	committedAt time.Time
+	lost        bool // the client's body was read in part, and cannot be handed on
 	answered    bool // an upstream's error was relayed
 	abort       bool // the client's connection must not end as if all were well
 }
@@ -239,8 +240,7 @@ func (x *exchange) serve() {
 	if err == nil {
 		err = x.failover()
 	}
-	handOn := err != nil && x.continues() && !x.answered && err.Code != CodeStreamBroken && err.Code != CodeClientGone &&
-		err.Code != CodeRequestTooLarge
+	handOn := err != nil && x.continues() && !x.answered && !x.lost && err.Code != CodeStreamBroken && err.Code != CodeClientGone
 	if err != nil && !handOn && !x.answered && !x.abort && err.Code != CodeClientGone {
 		writeError(x.w, x.surface.format, err, x.id)
 	}
@@ -250,7 +250,9 @@ func (x *exchange) serve() {
 		panic(http.ErrAbortHandler)
 	case handOn:
 		r := x.r.WithContext(context.WithValue(x.ctx, resultKey{}, res))
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.raw)), int64(len(x.raw))
+		if x.raw != nil {
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.raw)), int64(len(x.raw))
+		}
 		x.next.ServeHTTP(x.w, r)
 	}
 }
@@ -267,6 +269,7 @@ func (x *exchange) read() *Error {
 	raw, err := reqbody.Read(x.r.Body, x.r.ContentLength, x.s.maxBody)
 	x.readTime = time.Since(begin)
 	x.deadline = begin.Add(x.readTime + x.s.total)
+	x.lost = err != nil
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.Is(err, reqbody.ErrTooLarge):

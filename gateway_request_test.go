@@ -2,16 +2,16 @@ package aigateway_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -78,7 +78,7 @@ func TestUnknownPaths(t *testing.T) {
 		assert.False(t, given)
 		body, _ := io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusTeapot)
-		w.Write(body) //nolint:errcheck // the test reads it
+		w.Write(body)
 	})
 	for _, path := range []string{
 		"/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/chatcmpl-1", "/v1/chatcompletions", "/v1/Chat/Completions",
@@ -361,64 +361,37 @@ func TestMultipart(t *testing.T) {
 	assert.Equal(t, before, up.Count())
 }
 
-// TestMaxInputTokens: a prompt that is over fails each candidate with 413, and
-// where the byte length decides nobody is asked to count.
-func TestMaxInputTokens(t *testing.T) {
-	const limit = 100
-	long := func(n int) string { return `{"model":"m","x":"` + strings.Repeat("x", n-20) + `"}` }
-	require.Len(t, long(limit), limit)
-	for _, c := range []struct {
-		name    string
-		body    string
-		tokens  int64
-		err     error
-		counted int32
-		status  int
-	}{
-		{"as many bytes as tokens", long(limit), 1 << 40, nil, 0, http.StatusOK},
-		{"a byte more", long(limit + 1), limit, nil, 1, http.StatusOK},
-		{"a token over", long(limit + 1), limit + 1, nil, 1, http.StatusRequestEntityTooLarge},
-		{"cannot be counted", long(limit + 1), 0, errors.New("the tokenizer knows K3Y"), 1, http.StatusRequestEntityTooLarge},
+// TestInternalEndpoints: the request goes to where the host really is, under
+// its .internal name.
+func TestInternalEndpoints(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	socket := filepath.Join(requestSocketDir(t), "llm.sock")
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: up}}
+	server.Start()
+	t.Cleanup(server.Close)
+	for _, c := range []struct{ name, base, key, target, host string }{
+		{"TCP", "http://llm.internal", "llm.internal", up.URL, "llm.internal"},
+		{"TCP with a port", "http://llm.internal:8080/v1", "llm.internal", up.URL, "llm.internal:8080"},
+		{"the port named", "http://llm.internal:8080/v1", "llm.internal:8080", up.URL, "llm.internal:8080"},
+		{"https inside", "https://llm.internal", "llm.internal", up.URL, "llm.internal"},
+		{"case", "http://LLM.Internal", "llm.INTERNAL", up.URL, "llm.internal"},
+		{"unix socket", "http://llm.internal/v1", "llm.internal", "unix://" + socket, "llm.internal"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			up, cfg := requestProvider(t)
-			var counted atomic.Int32
-			cfg.MaxInputTokens = limit
-			cfg.TokenCounter = aigateway.TokenCounterFunc(func(_ context.Context, model string, body []byte) (int64, error) {
-				counted.Add(1)
-				assert.Equal(t, "m", model)
-				assert.Equal(t, c.body, string(body))
-				return c.tokens, c.err
-			})
-			url := requestServe(t, cfg)
-			resp, body := requestPost(t, url+"/v1/chat/completions", nil, c.body)
-			assert.Equal(t, c.status, resp.StatusCode)
-			assert.Equal(t, c.counted, counted.Load())
-			if c.status == http.StatusOK {
-				assert.Equal(t, 1, up.Count())
-				return
-			}
-			requestOpenAIError(t, resp.Header, body, "invalid_request_error", "input_too_large")
-			assert.NotContains(t, body, "K3Y")
-			assert.Zero(t, up.Count())
+			_, cfg := requestProvider(t)
+			cfg.Providers[0].BaseURL = c.base
+			cfg.InternalEndpoints = map[string]string{c.key: c.target}
+			results := requestResults(&cfg)
+			resp, body := requestPost(t, requestServe(t, cfg)+"/v1/chat/completions", nil, `{"model":"m"}`)
+			require.Equal(t, http.StatusOK, resp.StatusCode, body)
+			assert.True(t, strings.EqualFold(c.host, up.Last().Host), up.Last().Host)
+			assert.Equal(t, "/v1/chat/completions", up.Last().URL)
+			sent := (<-results).ModelsTried[0].RequestsMade[0].Request.URL
+			assert.Contains(t, strings.ToLower(sent), c.host+"/v1/chat/completions", "the Result shows the name, not the place")
 		})
 	}
-
-	t.Run("one candidate refuses, the next answers", func(t *testing.T) {
-		up, cfg := requestProvider(t)
-		cfg.MaxInputTokens = limit
-		cfg.TokenCounter = aigateway.TokenCounterFunc(func(_ context.Context, model string, _ []byte) (int64, error) {
-			if model == "m" {
-				return limit + 1, nil
-			}
-			return limit, nil
-		})
-		url := requestServe(t, cfg)
-		resp, _ := requestPost(t, url+"/v1/chat/completions", nil, strings.Replace(long(200), `"m"`, `"m","models":["p:other"]`, 1))
-		assert.Equal(t, http.StatusOK, resp.StatusCode)
-		require.Equal(t, 1, up.Count())
-		assert.Contains(t, string(up.Last().Body), `"model":"other"`)
-	})
 }
 
 // requestProvider returns an upstream, and a config with it as its one provider
@@ -518,4 +491,13 @@ func requestQuote(t testing.TB, s string) string {
 	b, err := json.Marshal(s)
 	require.NoError(t, err)
 	return string(b)
+}
+
+// requestSocketDir is a directory whose name is short enough for sockets.
+func requestSocketDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gw")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }

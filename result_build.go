@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +42,7 @@ func (x *exchange) result(err *Error) *Result {
 		Client:         x.client(),
 		ModelSelection: []StrategyResult{},
 		ModelsTried:    []TriedModel{},
-		Notes:          x.notes,
+		Notes:          slices.Clone(x.notes),
 	}
 	if err != nil {
 		res.Status = StatusError
@@ -103,7 +104,7 @@ func (s *settings) strategyResult(r strategyRun) StrategyResult {
 		CandidatesReturned:           n,
 		CandidatesAfterAllowedFilter: n,
 		CandidatesAfterClientFilter:  n,
-		Notes:                        r.notes,
+		Notes:                        slices.Clone(r.notes),
 	}
 	if r.strategy >= 0 {
 		out.Strategy = s.strategies[r.strategy].text
@@ -185,7 +186,7 @@ func (x *exchange) endAttempt(a *attemptRecord, f *failure) {
 func (x *exchange) client() ClientRequest {
 	c := ClientRequest{
 		Method: x.r.Method, Path: x.r.URL.Path, Headers: make(http.Header, len(x.r.Header)),
-		Model: x.sel.Model, Models: x.sel.Models, Stream: x.sel.Stream,
+		Model: x.sel.Model, Models: slices.Clone(x.sel.Models), Stream: x.sel.Stream,
 	}
 	for name, values := range x.r.Header {
 		for _, v := range values {

@@ -1,10 +1,370 @@
 package aigateway_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
+
+// selectionProviders are the providers of most tests here: llama3 is at three
+// of them, in an order that neither the ids nor the sizes of the lists give.
+const selectionProviders = `
+providers:
+  - id: beta
+    id_aliases: [b]
+    base_url: "https://beta.internal"
+    models: [{id: llama3, id_aliases: [llama], metadata: {size: 70}}, {id: mistral}]
+  - id: alpha
+    base_url: "https://alpha.internal"
+    models: [{id: llama3, metadata: {size: 8}}, {id: "qwen:7b"}, {id: off, disabled: true}]
+  - id: ollama
+    base_url: "https://ollama.internal"
+  - {id: down, disabled: true, base_url: "https://down.internal", models: [{id: llama3}, {id: downed}]}
+  - {id: claude-only, base_url: "https://c.internal", models: [{id: sonnet}], supported_api_surfaces: [{format: anthropic}]}
+  - {id: vectors, base_url: "https://v.internal", models: [{id: embed}], supported_api_surfaces: [{format: openai, surface: embeddings}]}
+`
+
+// TestSelectionOfNames goes from what the client asks for to what is tried,
+// without strategies.
+func TestSelectionOfNames(t *testing.T) {
+	tests := []struct {
+		name, body string
+		tried      []string
+		rejected   []string // "name at provider: reason"
+	}{
+		{"one", `{"model":"mistral"}`, []string{"beta:mistral"}, nil},
+		{"at several, in config order", `{"model":"llama3"}`, []string{"beta:llama3", "alpha:llama3"}, []string{"llama3 at down: provider_disabled"}},
+		{"case", `{"model":"MISTRAL"}`, []string{"beta:mistral"}, nil},
+		{"alias", `{"model":"Llama"}`, []string{"beta:llama3"}, nil},
+		{"prefix", `{"model":"alpha:llama3"}`, []string{"alpha:llama3"}, nil},
+		{"prefix and alias", `{"model":"beta:llama"}`, []string{"beta:llama3"}, nil},
+		{"provider's alias", `{"model":"B:llama3"}`, []string{"beta:llama3"}, nil},
+		{"prefix, unknown model", `{"model":"alpha:new-model"}`, []string{"alpha:new-model"}, nil},
+		{"unknown model keeps its case", `{"model":"alpha:New/Model"}`, []string{"alpha:New/Model"}, nil},
+		{"colons in the rest", `{"model":"ollama:llama3.2:1b"}`, []string{"ollama:llama3.2:1b"}, nil},
+		{"colon, no prefix", `{"model":"qwen:7b"}`, []string{"alpha:qwen:7b"}, nil},
+		{"prefix and colon", `{"model":"alpha:qwen:7b"}`, []string{"alpha:qwen:7b"}, nil},
+		{"built-in prefix without key", `{"models":["openai:gpt-4o","mistral"]}`, []string{"beta:mistral"}, []string{"openai:gpt-4o at openai: no_api_key"}},
+
+		{"model before models", `{"models":["alpha:llama3"],"model":"mistral"}`, []string{"beta:mistral", "alpha:llama3"}, nil},
+		{"models in order", `{"models":["mistral","alpha:llama3","beta:llama3"]}`, []string{"beta:mistral", "alpha:llama3", "beta:llama3"}, nil},
+		{"once each", `{"model":"alpha:llama3","models":["ALPHA:LLAMA3","llama3","alpha:x","alpha:x"]}`,
+			[]string{"alpha:llama3", "beta:llama3", "alpha:x"}, []string{"llama3 at down: provider_disabled"}},
+		{"auto among models", `{"model":"auto","models":["ngrok/AUTO","mistral",""]}`, []string{"beta:mistral"}, nil},
+		{"unknown among models", `{"models":["nope","mistral"]}`, []string{"beta:mistral"}, []string{"nope at : no_matching_models"}},
+		{"disabled model among models", `{"models":["off","mistral"]}`, []string{"beta:mistral"}, []string{"off at alpha: model_disabled"}},
+		{"disabled by prefix", `{"models":["down:llama3","down:other","mistral"]}`, []string{"beta:mistral"},
+			[]string{"down:llama3 at down: provider_disabled", "down:other at down: provider_disabled"}},
+		{"format", `{"models":["sonnet","mistral"]}`, []string{"beta:mistral"}, []string{"sonnet at claude-only: format_not_supported"}},
+		{"surface", `{"models":["embed","mistral"]}`, []string{"beta:mistral"}, []string{"embed at vectors: surface_not_supported"}},
+
+		{"none", `{}`, []string{"beta:llama3", "beta:mistral", "alpha:llama3", "alpha:qwen:7b"}, nil},
+		{"auto", `{"model":"auto"}`, []string{"beta:llama3", "beta:mistral", "alpha:llama3", "alpha:qwen:7b"}, nil},
+		{"ngrok/auto", `{"model":"ngrok/auto","models":[]}`, []string{"beta:llama3", "beta:mistral", "alpha:llama3", "alpha:qwen:7b"}, nil},
+		{"null", `{"model":null,"models":null}`, []string{"beta:llama3", "beta:mistral", "alpha:llama3", "alpha:qwen:7b"}, nil},
+		{"empty", `{"model":"","models":["auto"]}`, []string{"beta:llama3", "beta:mistral", "alpha:llama3", "alpha:qwen:7b"}, nil},
+	}
+	g := selectionGateway(t, selectionProviders)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			res, err := selectionExplain(g, "/v1/chat/completions", tt.body)
+			require.NoError(t, err)
+			var rejected []string
+			for _, r := range res.Client.RejectedModels {
+				rejected = append(rejected, r.Model+" at "+r.Provider+": "+r.Reason)
+				assert.Contains(t, r.Message, fmt.Sprintf("%q", r.Model))
+			}
+			assert.Equal(t, tt.tried, selectionTried(res))
+			assert.Equal(t, tt.rejected, rejected)
+		})
+	}
+}
+
+// TestSelectionRefused has the code, the status and the words for each way in
+// which nothing is left to try.
+func TestSelectionRefused(t *testing.T) {
+	only := selectionProviders + "only_allow_configured_providers: true\n"
+	both := only + "only_allow_configured_models: true\n"
+	tests := []struct {
+		name, doc, path, body string
+		code                  aigateway.Code
+		status                int
+		says                  []string
+	}{
+		{"unknown", selectionProviders, "", `{"model":"mistrl"}`, aigateway.CodeNoMatchingModels, 422, []string{`"mistrl"`, `did you mean "mistral"?`, `"provider:mistrl"`}},
+		{"prefix typo", selectionProviders, "", `{"model":"olama:llama3.2:1b"}`, aigateway.CodeNoMatchingModels, 422, []string{`did you mean "ollama:llama3.2:1b"?`}},
+		{"all unknown", selectionProviders, "", `{"models":["zzz","yyy"]}`, aigateway.CodeNoMatchingModels, 422, []string{`"zzz"`, `"yyy"`}},
+		{"disabled provider", selectionProviders, "", `{"model":"downed"}`, aigateway.CodeNoMatchingModels, 422, []string{`"downed"`, `"down" is disabled`}},
+		{"disabled model", selectionProviders, "", `{"model":"off"}`, aigateway.CodeNoMatchingModels, 422, []string{`"off" is disabled at provider "alpha"`}},
+		{"format", selectionProviders, "", `{"model":"sonnet"}`, aigateway.CodeNoMatchingModels, 422, []string{`"claude-only" does not speak the openai format`}},
+		{"other format", selectionProviders, "/v1/messages", `{"model":"mistral"}`, aigateway.CodeNoMatchingModels, 422, []string{`"beta" does not speak the anthropic format`}},
+		{"surface", selectionProviders, "", `{"model":"embed"}`, aigateway.CodeNoMatchingModels, 422, []string{`"vectors" does not offer chat-completions`}},
+		{"no key", selectionProviders, "", `{"model":"gpt-4o"}`, aigateway.CodeNoAPIKey, 400, []string{`"gpt-4o"`, `"openai" needs an API key`}},
+		{"provider not allowed", only, "", `{"model":"gpt-4o"}`, aigateway.CodeProviderNotAllowed, 422, []string{`"gpt-4o"`, `"openai"`, "only_allow_configured_providers"}},
+		{"prefix not allowed", only, "", `{"model":"openai:x"}`, aigateway.CodeProviderNotAllowed, 422, []string{`"openai:x"`}},
+		{"unknown is not refused by name", only, "", `{"model":"gpt-4oo"}`, aigateway.CodeNoMatchingModels, 422, []string{`"gpt-4oo"`}},
+		{"model not allowed", both, "", `{"model":"alpha:new"}`, aigateway.CodeModelNotAllowed, 422, []string{`"alpha:new"`, `"alpha"`, "only_allow_configured_models"}},
+		{"first names the code", both, "", `{"models":["alpha:new","gpt-4o","zzz"]}`, aigateway.CodeModelNotAllowed, 422, []string{`"alpha:new"`, `"gpt-4o"`, `"zzz"`}},
+		{"first is unknown", both, "", `{"models":["zzz","gpt-4o"]}`, aigateway.CodeNoMatchingModels, 422, []string{`"gpt-4o"`}},
+		{"nothing on the surface", "providers: [{id: v, base_url: 'https://v.internal', models: [{id: e}], supported_api_surfaces: [{format: openai, surface: embeddings}]}]\nonly_allow_configured_providers: true",
+			"", `{}`, aigateway.CodeNoMatchingModels, 422, []string{"chat-completions"}},
+		{"strategies empty", selectionProviders + "model_selection: {strategy: [\"ai.models.only('x')\", \"ai.models.filter(m, false)\"]}", "", `{"model":"mistral"}`,
+			aigateway.CodeModelSelectionEmpty, 422, []string{"model_selection"}},
+		{"strategies empty over everything", selectionProviders + "model_selection: {strategy: [\"ai.models.only('x')\"]}", "", `{}`,
+			aigateway.CodeModelSelectionEmpty, 422, []string{"model_selection"}},
+		{"strategy fails", selectionProviders + "model_selection: {strategy: [\"req.headers['x-tier'][0] == 'gold' ? ai.models : ai.models.only('x')\", ai.models]}", "", `{"model":"mistral"}`,
+			aigateway.CodeModelSelectionFailed, 422, []string{"model_selection.strategy[0]"}},
+		{"strategies do not save the refused", both + "model_selection: {strategy: [ai.models]}", "", `{"model":"gpt-4o"}`, aigateway.CodeProviderNotAllowed, 422, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := selectionGateway(t, tt.doc)
+			path := tt.path
+			if path == "" {
+				path = "/v1/chat/completions"
+			}
+			res, err := selectionExplain(g, path, tt.body)
+			var e *aigateway.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, tt.code, e.Code)
+			assert.Equal(t, tt.status, e.Status)
+			assert.Empty(t, res.ModelsTried)
+			for _, piece := range tt.says {
+				assert.Contains(t, e.Message, piece)
+			}
+
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(tt.body)))
+			assert.Equal(t, tt.status, w.Code)
+			message, err := json.Marshal(e.Message)
+			require.NoError(t, err)
+			assert.Contains(t, w.Body.String(), string(message), "the client reads the same")
+			assert.Contains(t, w.Body.String(), `code":"`+string(tt.code)+`"`)
+		})
+	}
+}
+
+// TestSelectionSoleProvider passes names that nobody knows to the only provider
+// there is, if it lists no models.
+func TestSelectionSoleProvider(t *testing.T) {
+	const local = "providers:\n  - id: local\n    base_url: https://local.internal\n"
+	for _, tt := range []struct {
+		name, doc, body string
+		tried           []string
+		code            aigateway.Code
+	}{
+		{"passed on", local + "only_allow_configured_providers: true", `{"model":"llama3:8b"}`, []string{"local:llama3:8b"}, ""},
+		{"a name that others know", local + "only_allow_configured_providers: true", `{"model":"gpt-4o"}`, []string{"local:gpt-4o"}, ""},
+		{"another's prefix", local + "only_allow_configured_providers: true", `{"model":"openai:gpt-4o"}`, nil, aigateway.CodeProviderNotAllowed},
+		{"no name", local + "only_allow_configured_providers: true", `{}`, nil, aigateway.CodeNoMatchingModels},
+		{"not the only one allowed", local, `{"model":"llama3:8b"}`, nil, aigateway.CodeNoMatchingModels},
+		{"two", local + "  - {id: other, base_url: 'https://o.internal'}\nonly_allow_configured_providers: true", `{"model":"x"}`, nil, aigateway.CodeNoMatchingModels},
+		{"the other disabled", local + "  - {id: other, disabled: true, base_url: 'https://o.internal'}\nonly_allow_configured_providers: true", `{"model":"x"}`, []string{"local:x"}, ""},
+		{"lists models", local + "    models: [{id: m}]\nonly_allow_configured_providers: true", `{"model":"x"}`, nil, aigateway.CodeNoMatchingModels},
+		{"strategies still choose", local + "only_allow_configured_providers: true\nmodel_selection: {strategy: [\"ai.models.filter(m, m.id != 'x')\"]}", `{"models":["x","y"]}`, []string{"local:y"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			res, err := selectionExplain(selectionGateway(t, tt.doc), "/v1/chat/completions", tt.body)
+			assert.Equal(t, tt.code, selectionCode(err))
+			assert.Equal(t, tt.tried, selectionTried(res))
+		})
+	}
+}
+
+// TestSelectionByStrategy crosses the client's order with the strategies'.
+func TestSelectionByStrategy(t *testing.T) {
+	bySize := `ai.models.sortBy(m, int(m.metadata.size))`
+	tests := []struct {
+		name       string
+		strategies []string
+		body       string
+		tried      []string
+		runs       []string // "client's name, index of the strategy: how many"
+	}{
+		{"first that returns", []string{"ai.models.only('x')", "ai.models.only('mistral')", "ai.models"}, `{}`,
+			[]string{"beta:mistral"}, []string{", 0: 0", ", 1: 1"}},
+		{"orders one entry", []string{"ai.models.filter(m, m.provider_id == 'alpha')", "ai.models"}, `{"model":"llama3"}`,
+			[]string{"alpha:llama3"}, []string{"llama3, 0: 1"}},
+		{"once a name", []string{"ai.models.filter(m, m.provider_id == 'alpha')", "ai.models"}, `{"models":["mistral","llama3"]}`,
+			[]string{"beta:mistral", "alpha:llama3"}, []string{"mistral, 0: 0", "mistral, 1: 1", "llama3, 0: 1"}},
+		{"client's order is primary", []string{"ai.models.filter(m, m.provider_id == 'alpha')", "ai.models"}, `{"model":"beta:mistral","models":["alpha:llama3"]}`,
+			[]string{"beta:mistral", "alpha:llama3"}, []string{"beta:mistral, 0: 0", "beta:mistral, 1: 1", "alpha:llama3, 0: 1"}},
+		{"within an entry the strategy's", []string{bySize}, `{"model":"llama3"}`, []string{"alpha:llama3", "beta:llama3"}, []string{"llama3, 0: 2"}},
+		{"an entry left empty", []string{"ai.models.only('llama3')"}, `{"models":["mistral","beta:llama3"]}`, []string{"beta:llama3"}, []string{"mistral, 0: 0", "beta:llama3, 0: 1"}},
+		{"sees only what was asked for", []string{"ai.models"}, `{"model":"mistral"}`, []string{"beta:mistral"}, []string{"mistral, 0: 1"}},
+		{"sees what is passed through", []string{"ai.models.filter(m, !m.known && !m.custom && m.provider_id == 'ollama')"}, `{"model":"ollama:x"}`, []string{"ollama:x"}, []string{"ollama:x, 0: 1"}},
+		{"one model", []string{"ai.models[1]"}, `{"model":"llama3"}`, []string{"alpha:llama3"}, []string{"llama3, 0: 1"}},
+		{"out of range goes on", []string{"ai.models[7]", "ai.models[0]"}, `{"model":"llama3"}`, []string{"beta:llama3"}, []string{"llama3, 0: 0", "llama3, 1: 1"}},
+		{"nothing found goes on", []string{"ai.models.get('beta', 'nope')", "ai.models.only('x').random()", "ai.models.get('beta', 'mistral')"}, `{}`,
+			[]string{"beta:mistral"}, []string{", 0: 0", ", 1: 0", ", 2: 1"}},
+		{"predicate that fails", []string{"ai.models.filter(m, m.metadata.size > 10)"}, `{}`, []string{"beta:llama3"}, []string{", 0: 1"}},
+		{"by the request", []string{"ai.models.filter(m, m.provider_id == req.headers['x-team'][0])"}, `{"model":"llama3"}`, []string{"alpha:llama3"}, []string{"llama3, 0: 1"}},
+		{"dedupe over names", []string{"ai.models"}, `{"models":["llama3","alpha:llama3"]}`, []string{"beta:llama3", "alpha:llama3"}, []string{"llama3, 0: 2", "alpha:llama3, 0: 1"}},
+		{"never another model", []string{"ai.models + ai.models"}, `{"model":"mistral"}`, []string{"beta:mistral"}, []string{"mistral, 0: 1"}},
+		{"no strategies", nil, `{"model":"mistral"}`, []string{"beta:mistral"}, []string{"mistral, -1: 1"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, err := aigateway.ParseConfig([]byte(selectionProviders))
+			require.NoError(t, err)
+			cfg.ModelSelection.Strategy = tt.strategies
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			res, err := selectionExplain(g, "/v1/chat/completions", tt.body)
+			require.NoError(t, err)
+			assert.Equal(t, tt.tried, selectionTried(res))
+			var runs []string
+			for _, r := range res.ModelSelection {
+				index := -1
+				for i, s := range tt.strategies {
+					if s == r.Strategy {
+						index = i
+					}
+				}
+				runs = append(runs, fmt.Sprintf("%s, %d: %d", r.ClientModel, index, r.CandidatesReturned))
+				assert.Len(t, r.ModelsToTry, r.CandidatesReturned)
+				assert.Equal(t, r.CandidatesReturned, r.CandidatesAfterClientFilter)
+			}
+			assert.Equal(t, tt.runs, runs)
+		})
+	}
+}
+
+// TestSelectionNotes says which elements a failing predicate left out.
+func TestSelectionNotes(t *testing.T) {
+	g := selectionGateway(t, selectionProviders+"model_selection: {strategy: ['ai.models.filter(m, m.metadata.size > 10)']}")
+	res, err := selectionExplain(g, "/v1/chat/completions", `{"models":["mistral","llama3"]}`)
+	require.NoError(t, err)
+	require.Len(t, res.ModelSelection, 2)
+	require.NotEmpty(t, res.ModelSelection[0].Notes)
+	assert.Contains(t, res.ModelSelection[0].Notes[0], "beta:mistral")
+	assert.Contains(t, res.ModelSelection[0].Notes[0], "size")
+	assert.Empty(t, res.ModelSelection[1].Notes)
+	assert.Equal(t, []string{"beta:llama3"}, res.ModelSelection[1].ModelsToTry)
+}
+
+// TestSelectionRandom spreads, and keeps to what the client asked for.
+func TestSelectionRandom(t *testing.T) {
+	for _, tt := range []struct {
+		strategy, body string
+		want           map[string]bool // the orders that come up in 100 draws, all likely
+	}{
+		{"ai.models.random()", `{"model":"llama3"}`, map[string]bool{"beta:llama3": true, "alpha:llama3": true}},
+		{"ai.models.random()", `{"model":"mistral"}`, map[string]bool{"beta:mistral": true}},
+		{"ai.models.randomize()", `{"model":"llama3"}`, map[string]bool{"beta:llama3 alpha:llama3": true, "alpha:llama3 beta:llama3": true}},
+		{"ai.models.only('llama3').random()", `{}`, map[string]bool{"beta:llama3": true, "alpha:llama3": true}},
+	} {
+		g := selectionGateway(t, selectionProviders+"model_selection: {strategy: [\""+tt.strategy+"\"]}")
+		got := map[string]bool{}
+		for range 100 {
+			res, err := selectionExplain(g, "/v1/chat/completions", tt.body)
+			require.NoError(t, err)
+			got[strings.Join(selectionTried(res), " ")] = true
+		}
+		assert.Equal(t, tt.want, got, "%s for %s", tt.strategy, tt.body)
+	}
+}
+
+// TestSelectionOfKeys tries keys in the order that the strategies give.
+func TestSelectionOfKeys(t *testing.T) {
+	const fail = "size(ai.keys) / (size(ai.keys) - 3) == 0 ? ai.keys : ai.keys.filter(k, false)"
+	for _, tt := range []struct {
+		name       string
+		strategies []string
+		keys       []string // as they were tried
+		status     int
+		code       string
+	}{
+		{"listed order", nil, []string{"sk-key-one", "sk-key-two", "sk-key-three"}, 429, ""},
+		{"one of them", []string{"ai.keys[1]"}, []string{"sk-key-two"}, 429, ""},
+		{"first that returns", []string{"ai.keys.filter(k, false)", "ai.keys[7]", "ai.keys[2]"}, []string{"sk-key-three"}, 429, ""},
+		{"a predicate that fails", []string{"ai.keys.filter(k, k.quota.remaining_requests > 5)", "ai.keys[0]"}, []string{"sk-key-one"}, 429, ""},
+		{"all empty", []string{"ai.keys.filter(k, false)"}, nil, 400, "no_api_key"},
+		{"fails", []string{fail, "ai.keys"}, nil, 422, "api_key_selection_failed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			up := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusTooManyRequests, "", "slow down"))
+			cfg := selectionKeys(up.URL)
+			cfg.APIKeySelection.Strategy = tt.strategies
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"a:m"}`)))
+			assert.Equal(t, tt.status, w.Code)
+			assert.Contains(t, w.Body.String(), tt.code)
+			var keys []string
+			for _, r := range up.Requests() {
+				keys = append(keys, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+			}
+			assert.Equal(t, tt.keys, keys)
+		})
+	}
+
+	t.Run("fails one candidate only", func(t *testing.T) {
+		up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+		cfg := selectionKeys(up.URL)
+		cfg.Providers = append(cfg.Providers, aigateway.Provider{ID: "b", BaseURL: "http://a.internal"})
+		cfg.APIKeySelection.Strategy = []string{"ai.keys.filter(k, false)"}
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"models":["a:m","b:n"]}`)))
+		assert.Equal(t, http.StatusOK, w.Code)
+		assert.JSONEq(t, `{"model":"n"}`, string(up.Last().Body))
+	})
+	t.Run("ids are hashes and stable", func(t *testing.T) {
+		ids := func() (ids []string) {
+			g, err := aigateway.New(selectionKeys("http://127.0.0.1:1"))
+			require.NoError(t, err)
+			res, err := selectionExplain(g, "/v1/chat/completions", `{"model":"a:m"}`)
+			require.NoError(t, err)
+			for _, k := range res.ModelsTried[0].APIKeySelection {
+				ids = append(ids, k.ID)
+			}
+			return ids
+		}
+		got := ids()
+		require.Len(t, got, 3)
+		assert.NotEqual(t, got[0], got[1])
+		assert.NotContains(t, strings.Join(got, " "), "sk-")
+		assert.Equal(t, got, ids())
+	})
+}
+
+func selectionKeys(upstream string) aigateway.Config {
+	return aigateway.Config{
+		Registry:          aigateway.NoRegistry(),
+		InternalEndpoints: map[string]string{"a.internal": upstream},
+		Providers: []aigateway.Provider{{ID: "a", BaseURL: "http://a.internal",
+			APIKeys: []aigateway.APIKey{{Value: "sk-key-one"}, {Value: "sk-key-two"}, {Value: "sk-key-three"}}}},
+	}
+}
+
+func selectionGateway(t testing.TB, doc string) *aigateway.Gateway {
+	t.Helper()
+	cfg, err := aigateway.ParseConfig([]byte(doc))
+	require.NoError(t, err)
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	return g
+}
+
+// selectionExplain asks what would be tried.
+func selectionExplain(g *aigateway.Gateway, path, body string) (*aigateway.Result, error) {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("X-Team", "alpha")
+	return g.Explain(r)
+}
 
 // selectionTried lists the models of a Result in the order of their turn.
 func selectionTried(res *aigateway.Result) []string {

@@ -211,15 +211,15 @@ func fail(logger *slog.Logger, message string, err error) int {
 	return exitFailed
 }
 
-// problems takes apart the errors that the gateway reports all at once.
+// problems takes apart the errors of a config, which come all at once.
 func problems(err error) []string {
-	var all interface{ Unwrap() []error }
+	var all aigateway.ConfigErrors
 	if !errors.As(err, &all) {
 		return []string{err.Error()}
 	}
-	var texts []string
-	for _, e := range all.Unwrap() {
-		texts = append(texts, e.Error())
+	texts := make([]string, len(all))
+	for i, e := range all {
+		texts[i] = e.Error()
 	}
 	return texts
 }

@@ -155,7 +155,8 @@ func (r *Rig) Open(ctx context.Context, path, body string, header ...string) (*h
 	return r.client.Do(req)
 }
 
-// Post sends a request like Open, and reads the whole answer.
+// Post sends a request like Open, and reads the whole answer. When it returns,
+// the gateway is done with the request.
 func (r *Rig) Post(path, body string, header ...string) Answer {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -166,5 +167,7 @@ func (r *Rig) Post(path, body string, header ...string) Answer {
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(data), Err: err, Took: time.Since(begin)}
+	took := time.Since(begin)
+	synctest.Wait() // for the gateway's last hooks
+	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(data), Err: err, Took: took}
 }

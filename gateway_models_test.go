@@ -1,0 +1,201 @@
+package aigateway_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+)
+
+const modelsProviders = selectionProviders + `
+  - id: both
+    base_url: "https://both.internal"
+    models: [{id: "Meta/Llama-4", id_aliases: ["llama4"], display_name: "Llama 4", author_id: meta}, {id: mistral}]
+    supported_api_surfaces: [{format: openai}, {format: anthropic}]
+`
+
+// TestModels lists what a client may send without a prefix, and no more.
+func TestModels(t *testing.T) {
+	openai := []string{"llama3", "llama", "mistral", "qwen:7b", "embed", "Meta/Llama-4", "llama4"}
+	for _, tt := range []struct {
+		name, doc string
+		anthropic bool
+		want      []string
+	}{
+		{"each name once", modelsProviders, false, openai},
+		{"anthropic", modelsProviders, true, []string{"sonnet", "Meta/Llama-4", "llama4", "mistral"}},
+		{"built in without a key", modelsProviders + "only_allow_configured_providers: true", false, openai},
+		{"providers alone", "providers: [{id: openai, api_keys: [{value: k}], models: [{id: ft}]}, {id: groq, api_keys: [{value: k}], disabled: true}]\nonly_allow_configured_providers: true",
+			false, append([]string{"ft"}, modelsOfBuiltin(t, "openai")...)},
+		{"configured models alone", "providers: [{id: openai, api_keys: [{value: k}], models: [{id: ft}, {id: gpt-5.1}]}]\nonly_allow_configured_models: true",
+			false, []string{"ft", "gpt-5.1", "gpt-5.1-2025-11-13"}},
+		{"no key", "providers: [{id: openai}]", false, nil},
+		{"none", "{}", false, nil},
+		{"none in the other format", "{}", true, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := selectionGateway(t, tt.doc)
+			w := modelsGet(g, "/v1/models", tt.anthropic)
+			require.Equal(t, http.StatusOK, w.Code)
+			assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
+			var list struct {
+				Object  string
+				HasMore *bool   `json:"has_more"`
+				FirstID *string `json:"first_id"`
+				LastID  *string `json:"last_id"`
+				Data    []struct{ ID, Object, Type string }
+			}
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &list))
+			require.NotNil(t, list.Data, "a list, also where it is empty")
+			var ids []string
+			for _, m := range list.Data {
+				ids = append(ids, m.ID)
+				assert.Equal(t, []string{"model", ""}, map[bool][]string{false: {m.Object, m.Type}, true: {m.Type, m.Object}}[tt.anthropic])
+			}
+			assert.Equal(t, tt.want, ids)
+			if tt.anthropic {
+				require.NotNil(t, list.HasMore)
+				assert.False(t, *list.HasMore)
+				if len(ids) > 0 {
+					assert.Equal(t, []string{ids[0], ids[len(ids)-1]}, []string{*list.FirstID, *list.LastID})
+				}
+			} else {
+				assert.Equal(t, "list", list.Object)
+			}
+
+			// Each of them can be sent as it stands there, on some surface.
+			for _, id := range ids {
+				paths := []string{"/v1/chat/completions", "/v1/embeddings"}
+				if tt.anthropic {
+					paths = []string{"/v1/messages"}
+				}
+				assert.True(t, slices.ContainsFunc(paths, func(path string) bool {
+					body, err := json.Marshal(map[string]string{"model": id})
+					require.NoError(t, err)
+					_, err = g.Explain(httptest.NewRequest(http.MethodPost, path, strings.NewReader(string(body))))
+					return err == nil
+				}), id)
+				assert.Equal(t, http.StatusOK, modelsGet(g, "/v1/models/"+id, tt.anthropic).Code, id)
+			}
+		})
+	}
+}
+
+// TestModelsPassThrough lists the catalog to a client that brings a key.
+func TestModelsPassThrough(t *testing.T) {
+	g, err := aigateway.New(aigateway.Config{})
+	require.NoError(t, err)
+	r := httptest.NewRequest(http.MethodGet, "/v1/models", nil)
+	r.Header.Set("Authorization", "Bearer sk-mine")
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, r)
+	for _, id := range []string{"gpt-4o", "claude-haiku-4-5", "claude-haiku-4-5-20251001", "groq/compound"} {
+		assert.Equal(t, 1, strings.Count(w.Body.String(), `"id":"`+id+`"`), id)
+	}
+}
+
+// TestModel asks for one model, by each of its names.
+func TestModel(t *testing.T) {
+	g := selectionGateway(t, modelsProviders)
+	const openaiLlama = `{"id":"Meta/Llama-4","object":"model","created":0,"owned_by":"meta"}`
+	for _, tt := range []struct {
+		name, path string
+		anthropic  bool
+		want       string // empty for 404
+	}{
+		{"own", "/v1/models/mistral", false, `{"id":"mistral","object":"model","created":0,"owned_by":"beta"}`},
+		{"slash", "/v1/models/Meta/Llama-4", false, openaiLlama},
+		{"escaped slash", "/v1/models/Meta%2FLlama-4", false, openaiLlama},
+		{"case", "/v1/models/meta/llama-4", false, openaiLlama},
+		{"mounted", "/ai/v1/models/Meta/Llama-4", false, openaiLlama},
+		{"without version", "/models/Meta/Llama-4", false, openaiLlama},
+		{"alias", "/v1/models/llama4", false, `{"id":"llama4","object":"model","created":0,"owned_by":"meta"}`},
+		{"colon", "/v1/models/qwen:7b", false, `{"id":"qwen:7b","object":"model","created":0,"owned_by":"alpha"}`},
+		{"anthropic", "/v1/models/llama4", true, `{"type":"model","id":"llama4","display_name":"Llama 4","created_at":"1970-01-01T00:00:00Z"}`},
+		{"without a display name", "/v1/models/sonnet", true, `{"type":"model","id":"sonnet","display_name":"sonnet","created_at":"1970-01-01T00:00:00Z"}`},
+		{"unknown", "/v1/models/mistrl", false, ""},
+		{"unknown in anthropic", "/v1/models/nope", true, ""},
+		{"disabled", "/v1/models/off", false, ""},
+		{"disabled provider", "/v1/models/downed", false, ""},
+		{"other format", "/v1/models/sonnet", false, ""},
+		{"no key", "/v1/models/gpt-4o", false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := modelsGet(g, tt.path, tt.anthropic)
+			if tt.want != "" {
+				assert.Equal(t, http.StatusOK, w.Code)
+				assert.JSONEq(t, tt.want, w.Body.String())
+				return
+			}
+			assert.Equal(t, http.StatusNotFound, w.Code)
+			var body struct {
+				Type  string
+				Error struct {
+					Code, Message string
+					Details       struct {
+						ErrorCode string `json:"error_code"`
+					}
+				}
+			}
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &body))
+			if tt.anthropic {
+				assert.Equal(t, "error", body.Type)
+				assert.Equal(t, "model_not_found", body.Error.Details.ErrorCode)
+			} else {
+				assert.Equal(t, "model_not_found", body.Error.Code)
+			}
+			if tt.name == "unknown" {
+				assert.Contains(t, body.Error.Message, `did you mean "mistral"?`)
+			}
+		})
+	}
+}
+
+// TestModelsMethods answers HEAD like GET, refuses others, and does so under
+// Wrap too.
+func TestModelsMethods(t *testing.T) {
+	h := selectionGateway(t, modelsProviders).Wrap(http.NotFoundHandler())
+	server := httptest.NewServer(h)
+	defer server.Close()
+	for _, path := range []string{"/v1/models", "/v1/models/", "/v1/models/mistral"} {
+		for method, want := range map[string]int{http.MethodGet: 200, http.MethodHead: 200, http.MethodPost: 405, http.MethodDelete: 405} {
+			r := gatewayRequest(t, server.URL+path, "")
+			r.Method = method
+			status, body := gatewayDo(t, r)
+			assert.Equal(t, want, status, "%s %s", method, path)
+			assert.Equal(t, method == http.MethodHead, body == "")
+		}
+	}
+}
+
+// modelsOfBuiltin lists the names of a built-in provider's models.
+func modelsOfBuiltin(t *testing.T, id string) []string {
+	t.Helper()
+	var names []string
+	for _, p := range providersOf(t, aigateway.BuiltinRegistry()) {
+		for _, m := range p.Models {
+			if p.ID == id {
+				names = append(append(names, m.ID), m.IDAliases...)
+			}
+		}
+	}
+	require.NotEmpty(t, names)
+	return names
+}
+
+func modelsGet(h http.Handler, path string, anthropic bool) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	if anthropic {
+		r.Header.Set("Anthropic-Version", "2023-06-01")
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}

@@ -1,0 +1,360 @@
+package gatewaytest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// Fault is one thing that can go wrong at a provider, and what must come of it.
+// A new one is one entry of a table below.
+type Fault struct {
+	Name string
+	// Play is what the primary does with a request.
+	Play Play
+	// Way is how the gateway gets to the primary.
+	Way Way
+	// Stream is set where the client asks for a stream.
+	Stream bool
+	// OpenAI is set where the fault is of that format alone.
+	OpenAI bool
+	// Settings are what the gateway is told besides.
+	Settings
+	// Reason is a word of what the Result says about an attempt that failed.
+	Reason string
+	// Saved is what comes of it with a fallback to turn to, and Alone without.
+	Saved, Alone Want
+}
+
+// Settings are the parts of a config that faults need. The zero value is a
+// gateway that is patient and does not retry.
+type Settings struct {
+	// Timeout has the primary's per_request_timeout be one pace, FirstToken the
+	// first_token_timeout three.
+	Timeout, FirstToken bool
+	// Retries is max_retries.
+	Retries int
+	// Complete is stream_commit: complete.
+	Complete bool
+	// TwoKeys gives the primary a second key.
+	TwoKeys bool
+	// Secret, if not nil, makes what resolves the primary's key.
+	Secret func() SecretFunc
+}
+
+// SecretFunc resolves the primary's key.
+type SecretFunc func(ctx context.Context) (string, error)
+
+// Way is how to get to the primary.
+type Way uint8
+
+// The ways. On all but the first, no request arrives.
+const (
+	WayPlain     Way = iota
+	WayRefused       // nothing listens
+	WayNoName        // DNS knows no such host
+	WayUntrusted     // TLS, with a certificate of nobody's
+	WayNoTLS         // plain HTTP where TLS is expected
+	WayCutTLS        // a handshake that is hung up on
+	WaySilentTLS     // a handshake without an answer
+)
+
+// Got says what the client has in the end.
+type Got uint8
+
+const (
+	// FromPrimary and FromFallback are a whole answer.
+	FromPrimary Got = iota
+	FromFallback
+	// Relayed is the primary's own error, as it was.
+	Relayed
+	// Failed is an error of the gateway's.
+	Failed
+	// Broken is a part of the primary's stream and then an error event, where
+	// one may stand; the connection is aborted.
+	Broken
+)
+
+// Want is what must come of a fault.
+type Want struct {
+	Got Got
+	// Primary and Fallback count the attempts.
+	Primary, Fallback int
+	// Status and Code are of the error, where Got is one.
+	Status int
+	Code   string
+	// Paces and Time are how long it takes at least, in two units. At most it
+	// takes slack more.
+	Paces float64
+	Time  time.Duration
+}
+
+// slack is how much longer than it has to anything may take.
+const slack = 3 * time.Second
+
+// The wants that many faults share.
+func failsOver(attempts int) Want { return Want{Got: FromFallback, Primary: attempts, Fallback: 1} }
+func recovers(attempts int) Want  { return Want{Got: FromPrimary, Primary: attempts} }
+func unavailable(attempts int) Want {
+	return Want{Got: Failed, Primary: attempts, Status: 503, Code: "all_providers_failed"}
+}
+func unreachable() Want {
+	return Want{Got: Failed, Primary: 1, Status: 502, Code: "upstream_unreachable"}
+}
+func timesOut() Want {
+	return Want{Got: Failed, Primary: 1, Status: 504, Code: "request_timeout", Paces: 1}
+}
+func relayed(attempts, status int, code string) Want {
+	return Want{Got: Relayed, Primary: attempts, Status: status, Code: code}
+}
+func broken() Want { return Want{Got: Broken, Primary: 1, Code: "stream_broken"} }
+
+// after adds to what a want takes at least.
+func (w Want) after(paces float64, d time.Duration) Want {
+	w.Paces, w.Time = paces, d
+	return w
+}
+
+// Faults are all faults, in the order of the printed table.
+func Faults() []Fault {
+	var all []Fault
+	for _, some := range [][]Fault{
+		limitFaults(), refusalFaults(), connectionFaults(), silentFaults(), streamFaults(), completeFaults(), answerFaults(), keyFaults(),
+	} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+func limitFaults() []Fault {
+	const limited = "rate_limit_exceeded"
+	retry := Settings{Retries: 1}
+	return []Fault{
+		{Name: "429 once, Retry-After in seconds", Play: once(status(429, limited, "Retry-After", "1")), Settings: retry, Reason: "429",
+			Saved: recovers(2).after(0, time.Second), Alone: recovers(2).after(0, time.Second)},
+		{Name: "429 once, Retry-After as a date", Play: once(limitedUntil), Settings: retry, Reason: "429",
+			Saved: recovers(2).after(0, 900*time.Millisecond), Alone: recovers(2).after(0, 900*time.Millisecond)},
+		{Name: "429 once, retry-after-ms", Play: once(status(429, limited, "Retry-After-Ms", "300")), Settings: retry, Reason: "429",
+			Saved: recovers(2).after(0, 300*time.Millisecond), Alone: recovers(2).after(0, 300*time.Millisecond)},
+		{Name: "429 once, no Retry-After", Play: once(status(429, limited)), Settings: retry, Reason: "429",
+			Saved: failsOver(1), Alone: relayed(1, 429, limited)},
+		{Name: "429 for ever, retry-after-ms", Play: status(429, limited, "Retry-After-Ms", "300"), Settings: retry, Reason: "429",
+			Saved: failsOver(2).after(0, 300*time.Millisecond), Alone: relayed(2, 429, limited).after(0, 300*time.Millisecond)},
+		{Name: "429 for ever, Retry-After of two minutes", Play: status(429, limited, "Retry-After", "120"), Settings: retry, Reason: "429",
+			Saved: failsOver(1), Alone: relayed(1, 429, limited)},
+		{Name: "429 for ever, no Retry-After, two keys", Play: status(429, limited), Settings: Settings{Retries: 1, TwoKeys: true}, Reason: "429",
+			Saved: failsOver(2), Alone: relayed(2, 429, limited)},
+		{Name: "429 on one key of two", Play: forKey("-1-", status(429, limited)), Settings: Settings{TwoKeys: true}, Reason: "429",
+			Saved: recovers(2), Alone: recovers(2)},
+		{Name: "500 once", Play: once(status(500, "server_error")), Settings: retry, Reason: "500",
+			Saved: recovers(2), Alone: recovers(2)},
+		{Name: "500 once, no retries", Play: once(status(500, "server_error")), Reason: "500",
+			Saved: failsOver(1), Alone: relayed(1, 500, "server_error")},
+		{Name: "503 for ever", Play: status(503, "overloaded"), Settings: retry, Reason: "503",
+			Saved: failsOver(2), Alone: unavailable(2)},
+		{Name: "529 for ever", Play: status(529, "overloaded_error"), Settings: retry, Reason: "529",
+			Saved: failsOver(2), Alone: unavailable(2)},
+	}
+}
+
+func refusalFaults() []Fault {
+	twoKeys := Settings{TwoKeys: true, Retries: 1}
+	refused := func(name string, code int, word string) Fault {
+		return Fault{Name: name, Play: status(code, word), Settings: Settings{Retries: 1}, Reason: name[:3],
+			Saved: failsOver(1), Alone: relayed(1, code, word)}
+	}
+	return []Fault{
+		{Name: "401 on one key of two", Play: forKey("-1-", status(401, "invalid_api_key")), Settings: twoKeys, Reason: "401",
+			Saved: recovers(2), Alone: recovers(2)},
+		{Name: "401 on every key", Play: status(401, "invalid_api_key"), Settings: twoKeys, Reason: "401",
+			Saved: failsOver(2), Alone: relayed(2, 401, "invalid_api_key")},
+		refused("402", 402, "insufficient_balance"),
+		refused("403", 403, "forbidden"),
+		refused("404", 404, "model_not_found"),
+		refused("408", 408, "timeout"),
+		refused("409", 409, "conflict"),
+		{Name: "529, no retries", Play: status(529, "overloaded_error"), Reason: "529",
+			Saved: failsOver(1), Alone: relayed(1, 529, "overloaded_error")},
+		{Name: "context length exceeded, two keys", Play: status(400, "context_length_exceeded"), Settings: twoKeys, Reason: "400",
+			Saved: failsOver(1), Alone: relayed(1, 400, "context_length_exceeded")},
+		{Name: "content filter", Play: status(400, "content_filter"), Settings: twoKeys, OpenAI: true, Reason: "400",
+			Saved: relayed(1, 400, "content_filter"), Alone: relayed(1, 400, "content_filter")},
+		{Name: "content policy", Play: status(403, "content_policy_violation"), Settings: twoKeys, OpenAI: true, Reason: "403",
+			Saved: relayed(1, 403, "content_policy_violation"), Alone: relayed(1, 403, "content_policy_violation")},
+		{Name: "redirect to another host", Play: redirect, Reason: "redirect", Saved: failsOver(1), Alone: unavailable(1)},
+	}
+}
+
+func connectionFaults() []Fault {
+	return []Fault{
+		{Name: "connection refused", Way: WayRefused, Reason: "refused", Saved: failsOver(1), Alone: unreachable()},
+		{Name: "DNS failure", Way: WayNoName, Reason: "no such host", Saved: failsOver(1), Alone: unreachable()},
+		{Name: "TLS: certificate of nobody's", Way: WayUntrusted, Reason: "certificate", Saved: failsOver(1), Alone: unreachable()},
+		{Name: "TLS: a plain port", Way: WayNoTLS, Reason: "tls", Saved: failsOver(1), Alone: unreachable()},
+		{Name: "TLS: handshake cut off", Way: WayCutTLS, Saved: failsOver(1), Alone: unreachable()},
+		{Name: "TLS: handshake without an answer", Way: WaySilentTLS, Settings: Settings{Timeout: true}, Reason: "per_request_timeout",
+			Saved: failsOver(1).after(1, 0), Alone: timesOut()},
+		{Name: "reset before the header", Play: reset, Reason: "reset", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "reset once", Play: once(reset), Settings: Settings{Retries: 1}, Reason: "reset", Saved: recovers(2), Alone: recovers(2)},
+		{Name: "closed before the header", Play: hangUp, Reason: "closed", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "garbage instead of HTTP", Play: raw("SSH-2.0-OpenSSH_9.9\r\n\r\n"), Reason: "malformed", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "conflicting Content-Length", Play: twoLengths, Reason: "Content-Length", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "endless header", Play: endlessHeader, Reason: "header", Saved: failsOver(1), Alone: unavailable(1)},
+	}
+}
+
+// silentFaults take a route that says nothing for a dead one: it is not tried
+// again, however many retries are allowed.
+func silentFaults() []Fault {
+	impatient := Settings{Timeout: true, Retries: 1}
+	silent := func(name string, play Play, stream bool) Fault {
+		return Fault{Name: name, Play: play, Stream: stream, Settings: impatient, Reason: "per_request_timeout",
+			Saved: failsOver(1).after(1, 0), Alone: timesOut()}
+	}
+	return []Fault{
+		silent("no answer at all", silence, false),
+		silent("a header that never ends, slowly", slowHeader, false),
+		silent("header and no body", onlyHeader, false),
+		silent("header and no event", onlyHeader, true),
+		silent("slow drip of a JSON answer", slowJSON, false),
+		{Name: "slow first token, a limit", Play: slowFirstToken(20), Stream: true, Settings: Settings{FirstToken: true, Retries: 1},
+			Reason: "first_token_timeout", Saved: failsOver(1).after(3, 0), Alone: timesOut().after(3, 0)},
+		{Name: "slow first token, no limit", Play: slowFirstToken(1), Stream: true, Saved: recovers(1).after(1, 0), Alone: recovers(1).after(1, 0)},
+		{Name: "slow drip of a stream", Play: slowDrip, Stream: true, Settings: impatient,
+			Saved: recovers(1).after(2, 0), Alone: recovers(1).after(2, 0)},
+	}
+}
+
+func streamFaults() []Fault {
+	impatient := Settings{Timeout: true}
+	row := func(name string, play Play, set Settings, reason string, saved, alone Want) Fault {
+		return Fault{Name: name, Play: play, Stream: true, Settings: set, Reason: reason, Saved: saved, Alone: alone}
+	}
+	unmarked := broken()
+	unmarked.Code = "" // no event may stand where another has begun
+	told := broken()
+	told.Code = "overloaded_error"
+	return []Fault{
+		row("first event an error", firstEventError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
+		row("role-only chunk, then an error", roleThenError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
+		row("content, then an error", contentThenError, Settings{}, "", told, told),
+		row("cut mid-stream by FIN", cut, Settings{}, "closed", broken(), broken()),
+		row("cut mid-stream by RST", cutByReset, Settings{}, "reset", broken().after(0.25, 0), broken().after(0.25, 0)),
+		row("cut within an event", cutInEvent, Settings{}, "closed", unmarked, unmarked),
+		row("clean end without the end marker", endsTooEarly, Settings{}, "before it was complete", broken(), broken()),
+		row("stall mid-stream", stall, impatient, "per_request_timeout", broken().after(1, 0), broken().after(1, 0)),
+		row("malformed event", malformedEvent, Settings{}, "", recovers(1), recovers(1)),
+		{Name: "no [DONE]", Play: noEndMarker(false), Stream: true, OpenAI: true, Saved: recovers(1), Alone: recovers(1)},
+		{Name: "no [DONE], connection left open", Play: noEndMarker(true), Stream: true, OpenAI: true, Saved: recovers(1), Alone: recovers(1)},
+		row("end marker, connection left open", staysOpen, Settings{}, "", recovers(1), recovers(1)),
+	}
+}
+
+// completeFaults are those of a stream that is held until it is whole.
+func completeFaults() []Fault {
+	complete := Settings{Complete: true, Retries: 1}
+	row := func(name string, play Play, reason string) Fault {
+		return Fault{Name: "held: " + name, Play: play, Stream: true, Settings: complete, Reason: reason,
+			Saved: failsOver(1), Alone: unavailable(1)}
+	}
+	stalled := row("stall mid-stream", stall, "per_request_timeout")
+	stalled.Timeout = true
+	stalled.Saved, stalled.Alone = failsOver(1).after(1, 0), timesOut()
+	drip := row("slow drip", slowDrip, "")
+	drip.Timeout = true
+	drip.Saved, drip.Alone = recovers(1).after(2, 0), recovers(1).after(2, 0)
+	malformed := row("malformed event", malformedEvent, "")
+	malformed.Saved, malformed.Alone = recovers(1), recovers(1)
+	noDone := row("no [DONE], connection left open", noEndMarker(true), "")
+	noDone.OpenAI = true
+	noDone.Saved, noDone.Alone = recovers(1), recovers(1)
+	return []Fault{
+		row("cut mid-stream by FIN", cut, "closed"),
+		row("cut mid-stream by RST", cutByReset, "reset"),
+		row("cut within an event", cutInEvent, "closed"),
+		row("clean end without the end marker", endsTooEarly, "before it was complete"),
+		row("content, then an error", contentThenError, "overloaded"),
+		stalled, drip, malformed, noDone,
+	}
+}
+
+func answerFaults() []Fault {
+	wrong := func(name string, play Play, reason string) Fault {
+		return Fault{Name: name, Play: play, Settings: Settings{Retries: 1}, Reason: reason, Saved: failsOver(1), Alone: unavailable(1)}
+	}
+	fine := func(name string, play Play, stream bool) Fault {
+		return Fault{Name: name, Play: play, Stream: stream, Saved: recovers(1), Alone: recovers(1)}
+	}
+	page := "<!DOCTYPE html><title>Sign in</title><p>Who are you?"
+	streamPage := wrong("200 with HTML, to a stream request", body("text/html; charset=utf-8", page), "web page")
+	streamPage.Stream = true
+	return []Fault{
+		wrong("200 with HTML", body("text/html; charset=utf-8", page), "web page"),
+		streamPage,
+		wrong("200 with HTML that calls itself JSON", body("application/json", page), "not JSON"),
+		wrong("200, empty", body("application/json", ""), "empty"),
+		wrong("200, truncated JSON", truncatedJSON, "not JSON"),
+		wrong("200, cut before its Content-Length", brokenJSON, "closed"),
+		wrong("200, JSON with a top-level error", jsonError, "overloaded"),
+		wrong("200, gzip cut short", zipped(12), ""),
+		fine("gzip that nobody asked for", zipped(0), false),
+		fine("gzip that nobody asked for, streamed", zipped(0), true),
+		fine("whole JSON to a stream request", jsonForStream, true),
+		fine("50 MB answer", bigAnswer(50<<20), false),
+	}
+}
+
+func keyFaults() []Fault {
+	down := func() SecretFunc {
+		return func(context.Context) (string, error) { return "", errors.New("the vault is sealed") }
+	}
+	hangs := func() SecretFunc {
+		return func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			return "", ctx.Err()
+		}
+	}
+	rotated := func() SecretFunc {
+		var asked atomic.Int64
+		return func(context.Context) (string, error) {
+			if asked.Add(1) == 1 {
+				return primaryKey("old"), nil
+			}
+			return primaryKey("new"), nil
+		}
+	}
+	return []Fault{
+		{Name: "key rotated while in use", Play: forKey("-old-", status(401, "invalid_api_key")), Settings: Settings{Secret: rotated}, Reason: "401",
+			Saved: recovers(2), Alone: recovers(2)},
+		{Name: "secret store down", Play: good, Settings: Settings{Secret: down}, Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "secret store silent", Play: good, Settings: Settings{Secret: hangs, Timeout: true},
+			Saved: failsOver(1).after(1, 0), Alone: unavailable(1).after(1, 0)},
+	}
+}
+
+// primaryKey is a key of the primary's that is told from others by a word.
+func primaryKey(word string) string { return "sk-primary-" + word + "-4242424242424242" }
+
+// greet is what the primary does with a connection that is to be of TLS.
+func (w Way) greet() func(net.Conn) {
+	switch w {
+	case WayNoTLS:
+		return func(c net.Conn) {
+			c.Read(make([]byte, 4<<10))
+			c.Write([]byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"))
+		}
+	case WayCutTLS:
+		return func(c net.Conn) { c.Read(make([]byte, 4<<10)) }
+	case WaySilentTLS:
+		return func(c net.Conn) {
+			for {
+				if _, err := c.Read(make([]byte, 4<<10)); err != nil {
+					return
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,314 @@
+package gatewaytest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// wholeText is what a model says when nothing goes wrong: eleven pieces, so
+// that half of it cannot be mistaken for all of it.
+func wholeText(model string) string {
+	return "This is the whole answer of " + model + ", to its last word."
+}
+
+// good answers properly, in the way that was asked for.
+func good(t *Turn) {
+	if !t.Body.Stream {
+		t.Whole(http.StatusOK, "application/json", t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
+		return
+	}
+	t.Start("text/event-stream")
+	t.Send(t.Format.Opening(t.Body.Model))
+	t.Send(t.pieces(0, 99)...)
+	t.Send(t.Format.Finish(t.Body.Model), t.Format.End())
+	t.End()
+}
+
+// pieces are the events that carry the words from one to another.
+func (t *Turn) pieces(from, to int) []string {
+	var events []string
+	for i, word := range strings.SplitAfter(wholeText(t.Body.Model), " ") {
+		if from <= i && i < to {
+			events = append(events, t.Format.Piece(t.Body.Model, word))
+		}
+	}
+	return events
+}
+
+// half sends the stream up to a third of its words.
+func half(t *Turn) {
+	t.Start("text/event-stream")
+	t.Send(t.Format.Opening(t.Body.Model))
+	t.Send(t.pieces(0, 4)...)
+}
+
+// once plays a fault for the first request, and answers the others.
+func once(fault Play) Play {
+	return func(t *Turn) {
+		if t.Number == 1 {
+			fault(t)
+			return
+		}
+		good(t)
+	}
+}
+
+// forKey plays a fault for requests with a key that contains the text.
+func forKey(key string, fault Play) Play {
+	return func(t *Turn) {
+		if strings.Contains(t.Key(), key) {
+			fault(t)
+			return
+		}
+		good(t)
+	}
+}
+
+// status answers with an error in the provider's own words.
+func status(status int, code string, header ...string) Play {
+	return func(t *Turn) {
+		word := errorCode(t.Format, status, code)
+		t.Whole(status, "application/json", t.Format.Error(status, word, saidBy(code)), header...)
+	}
+}
+
+// saidBy is a message that is known again when it reaches the client.
+func saidBy(code string) string { return code + ", says the primary" }
+
+// limitedUntil answers 429 with the time of day to come back at: the second
+// after next, as the header knows whole seconds only.
+func limitedUntil(t *Turn) {
+	at := time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat)
+	status(http.StatusTooManyRequests, "rate_limit_exceeded", "Retry-After", at)(t)
+}
+
+// body answers 200 with a body of that type.
+func body(kind, text string, header ...string) Play {
+	return func(t *Turn) { t.Whole(http.StatusOK, kind, text, header...) }
+}
+
+// raw writes bytes in place of HTTP, and hangs up.
+func raw(bytes string) Play { return func(t *Turn) { t.Raw(bytes) } }
+
+func reset(t *Turn)   { t.Reset() }
+func hangUp(*Turn)    {}
+func silence(t *Turn) { t.Silence() }
+
+// twoLengths has a Content-Length for each of two readers.
+func twoLengths(t *Turn) {
+	answer := t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))
+	t.Raw(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nContent-Length: %d\r\n\r\n%s",
+		len(answer), len(answer)/2, answer))
+}
+
+// endlessHeader writes lines of a header until the gateway has enough.
+func endlessHeader(t *Turn) {
+	t.Raw("HTTP/1.1 200 OK\r\n")
+	line := "X-Filler: " + strings.Repeat("x", 1<<10) + "\r\n"
+	for range 64 << 10 { // 64 MiB, should nobody ever have enough
+		select {
+		case <-t.gone:
+			return
+		default:
+			t.Raw(line)
+		}
+	}
+}
+
+// slowHeader writes a header that is never complete, a line a moment.
+func slowHeader(t *Turn) {
+	t.Raw("HTTP/1.1 200 OK\r\n")
+	for i := 0; t.Wait(t.Pace / 8); i++ {
+		t.Raw(fmt.Sprintf("X-Line-%d: more to come\r\n", i))
+	}
+}
+
+// onlyHeader sends the header of the answer that was asked for, and no more.
+func onlyHeader(t *Turn) {
+	if t.Body.Stream {
+		t.Start("text/event-stream")
+	} else {
+		t.Raw(head(http.StatusOK, "application/json", []string{"Content-Length", "1000"}))
+	}
+	t.Silence()
+}
+
+func firstEventError(t *Turn) {
+	t.Start("text/event-stream")
+	t.Send(t.Format.ErrorEvent("overloaded_error", saidBy("overloaded")))
+	t.End()
+}
+
+func roleThenError(t *Turn) {
+	t.Start("text/event-stream")
+	t.Send(t.Format.Opening(t.Body.Model))
+	t.Send(t.Format.ErrorEvent("overloaded_error", saidBy("overloaded")))
+	t.End()
+}
+
+// contentThenError fails when the client has read some of it.
+func contentThenError(t *Turn) {
+	half(t)
+	t.Send(t.Format.ErrorEvent("overloaded_error", saidBy("overloaded")))
+	t.End()
+}
+
+// slowFirstToken thinks for so many paces before the first word.
+func slowFirstToken(paces int) Play {
+	return func(t *Turn) {
+		t.Start("text/event-stream")
+		t.Send(t.Format.Opening(t.Body.Model))
+		for range paces {
+			if !t.Wait(t.Pace) {
+				return
+			}
+		}
+		t.Send(t.pieces(0, 99)...)
+		t.Send(t.Format.Finish(t.Body.Model), t.Format.End())
+		t.End()
+	}
+}
+
+func cut(t *Turn) { half(t) } // what is not ended is hung up on
+
+func cutByReset(t *Turn) {
+	half(t)
+	// A RST overtakes what is under way. The gateway is to see the words first.
+	t.Wait(t.Pace / 4)
+	t.Reset()
+}
+
+// cutInEvent breaks off between the two halves of an event.
+func cutInEvent(t *Turn) {
+	half(t)
+	next := t.pieces(4, 5)[0]
+	t.Send(next[:len(next)/2])
+}
+
+// endsTooEarly ends by all rules of HTTP, but the model has not ended: what a
+// server does when the process behind it has died.
+func endsTooEarly(t *Turn) {
+	half(t)
+	t.End()
+}
+
+func stall(t *Turn) {
+	half(t)
+	t.Silence()
+}
+
+// malformedEvent has an event in its midst that is no JSON.
+func malformedEvent(t *Turn) {
+	half(t)
+	if t.Format.Name() == "anthropic" {
+		t.Send("event: content_block_delta\n")
+	}
+	t.Send("data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"delta\":{\"content\": \n\n")
+	t.Send(t.pieces(4, 99)...)
+	t.Send(t.Format.Finish(t.Body.Model), t.Format.End())
+	t.End()
+}
+
+// noEndMarker is whole but for [DONE]; with hold, it also stays connected.
+func noEndMarker(hold bool) Play {
+	return func(t *Turn) {
+		half(t)
+		t.Send(t.pieces(4, 99)...)
+		t.Send(t.Format.Finish(t.Body.Model))
+		if hold {
+			t.Silence()
+			return
+		}
+		t.End()
+	}
+}
+
+// staysOpen is whole, and does not hang up.
+func staysOpen(t *Turn) {
+	half(t)
+	t.Send(t.pieces(4, 99)...)
+	t.Send(t.Format.Finish(t.Body.Model), t.Format.End())
+	t.Silence()
+}
+
+// slowDrip streams at a pace at which no silence is too long, though all of
+// them together are.
+func slowDrip(t *Turn) {
+	t.Start("text/event-stream")
+	t.Send(t.Format.Opening(t.Body.Model))
+	for _, p := range t.pieces(0, 99) {
+		if !t.Wait(t.Pace / 3) {
+			return
+		}
+		t.Send(p)
+	}
+	t.Send(t.Format.Finish(t.Body.Model), t.Format.End())
+	t.End()
+}
+
+// slowJSON answers in pieces that never come to an end.
+func slowJSON(t *Turn) {
+	t.Start("application/json")
+	for t.Wait(t.Pace / 8) {
+		t.Send(" ")
+	}
+}
+
+func truncatedJSON(t *Turn) {
+	answer := t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))
+	t.Whole(http.StatusOK, "application/json", answer[:len(answer)*2/3])
+}
+
+// brokenJSON announces more than it sends.
+func brokenJSON(t *Turn) {
+	answer := t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))
+	t.Raw(head(http.StatusOK, "application/json", []string{"Content-Length", fmt.Sprint(len(answer))}) + answer[:len(answer)*2/3])
+}
+
+func jsonError(t *Turn) {
+	t.Whole(http.StatusOK, "application/json", t.Format.Error(200, "overloaded_error", saidBy("overloaded")))
+}
+
+// jsonForStream gives a whole answer to a client that asked for a stream.
+func jsonForStream(t *Turn) {
+	t.Whole(http.StatusOK, "application/json", t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
+}
+
+// bigAnswer is an answer of many MiB: the rest of it is white space, so that
+// the client can count it without keeping it.
+func bigAnswer(size int) Play {
+	return func(t *Turn) {
+		t.Start("application/json")
+		t.Send(t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
+		filler := strings.Repeat(" ", 1<<20)
+		for range size >> 20 {
+			t.Send(filler)
+		}
+		t.End()
+	}
+}
+
+// redirect asks the gateway to go elsewhere, credentials and all.
+func redirect(t *Turn) {
+	t.Whole(http.StatusTemporaryRedirect, "text/plain", "over there", "Location", t.Elsewhere+t.Path)
+}
+
+// zipped compresses, though nobody asked for it; cut leaves some of it out.
+func zipped(cut int) Play {
+	return func(t *Turn) {
+		kind, text := "application/json", t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))
+		if t.Body.Stream {
+			kind = "text/event-stream"
+			text = t.Format.Opening(t.Body.Model) + strings.Join(t.pieces(0, 99), "") + t.Format.Finish(t.Body.Model) + t.Format.End()
+		}
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		z.Write([]byte(text))
+		z.Close()
+		t.Whole(http.StatusOK, kind, b.String()[:b.Len()-cut], "Content-Encoding", "gzip")
+	}
+}

@@ -1,0 +1,399 @@
+package gatewaytest
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Setup is what a gateway before the wall is made of. This package cannot make
+// one itself: it does not know the package that it tests.
+type Setup struct {
+	// Config is a document for ParseConfig.
+	Config []byte
+	// Secret, if not nil, resolves every secret of the config.
+	Secret SecretFunc
+	// Transport, if not nil, is the Config's.
+	Transport http.RoundTripper
+	// Done takes the Result of each request, as JSON.
+	Done func(result []byte)
+}
+
+// OpenFunc makes a gateway.
+type OpenFunc func(Setup) (http.Handler, error)
+
+// Case is a fault in one format, with a fallback or alone.
+type Case struct {
+	Fault
+	Format Format
+	Alone  bool
+}
+
+// Cases are all faults in all formats that they make sense in.
+func Cases() []Case {
+	var cases []Case
+	for _, f := range Faults() {
+		for _, format := range Formats() {
+			if f.OpenAI && format.Name() != "openai" {
+				continue
+			}
+			cases = append(cases, Case{f, format, false}, Case{f, format, true})
+		}
+	}
+	return cases
+}
+
+// Want is what must come of the case.
+func (c Case) Want() Want {
+	w := c.Saved
+	if c.Alone {
+		w = c.Fault.Alone
+	}
+	if w.Got == Relayed {
+		w.Code = errorCode(c.Format, w.Status, w.Code)
+	}
+	return w
+}
+
+// Outcome is what came of a case.
+type Outcome struct {
+	// Primary and Fallback are the attempts, as the Result tells, and the Seen
+	// ones those that arrived.
+	Primary, Fallback         int
+	SeenPrimary, SeenFallback int
+	// Reply is what the client got, and Alive what it got next.
+	Reply, Alive *Reply
+	// Told is the Result.
+	Told Told
+	// Held is not nil where the gateway kept a connection that it gave up.
+	Held error
+}
+
+// Told is the part of a Result that the wall looks at.
+type Told struct {
+	Status string
+	Error  *struct {
+		Code   string
+		Status int
+	}
+	Tried []struct {
+		Provider string
+		Made     []struct {
+			Status, Error string
+		} `json:"requests_made"`
+	} `json:"models_tried"`
+	Success *struct{ Provider string }
+	Input   int `json:"input_tokens"`
+	Output  int `json:"output_tokens"`
+
+	raw string
+}
+
+// attempts counts those at a provider.
+func (t *Told) attempts(provider string) (n int) {
+	for _, m := range t.Tried {
+		if m.Provider == provider {
+			n += len(m.Made)
+		}
+	}
+	return n
+}
+
+const (
+	primaryModel  = "model-p"
+	fallbackModel = "model-f"
+)
+
+// Run plays the case against a gateway of its own. An error means that the wall
+// could not be built; what the gateway did wrong is told by Outcome.Problems.
+func (c Case) Run(ctx context.Context, pace time.Duration, open OpenFunc) (*Outcome, error) {
+	ground := Loopback()
+	fallbackAt, fallbackURL, err := ground.listen("fallback")
+	if err != nil {
+		return nil, err
+	}
+	fallback := newRaw(fallbackAt, pace, good)
+	fallback.start()
+	defer fallback.Close()
+	primaryAt, primaryURL, err := ground.listen("primary")
+	if err != nil {
+		return nil, err
+	}
+	setup := Setup{}
+	switch c.Way {
+	case WayNoName:
+		tr := unknownHosts()
+		defer tr.CloseIdleConnections()
+		setup.Transport = tr
+		primaryURL = ""
+	case WayRefused:
+		// The near end of a connection is a port that is taken and that nobody
+		// listens at.
+		conn, err := net.Dial("tcp", fallbackAt.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		defer conn.Close()
+		primaryURL = "http://" + conn.LocalAddr().String()
+	case WayUntrusted:
+		cert, err := selfSigned()
+		if err != nil {
+			return nil, err
+		}
+		primaryAt = tls.NewListener(primaryAt, &tls.Config{Certificates: []tls.Certificate{cert}})
+	}
+	if c.Way >= WayUntrusted {
+		primaryURL = strings.Replace(primaryURL, "http:", "https:", 1)
+	}
+	primary := newRaw(primaryAt, pace, c.Play)
+	primary.elsewhere, primary.greet = fallbackURL, c.Way.greet()
+	primary.start()
+	defer primary.Close()
+
+	results := make(chan []byte, 8)
+	setup.Done = func(result []byte) { results <- result }
+	if c.Secret != nil {
+		setup.Secret = c.Secret()
+	}
+	if setup.Config, err = c.config(pace, primaryURL, fallbackURL); err != nil {
+		return nil, err
+	}
+	gateway, err := open(setup)
+	if err != nil {
+		return nil, err
+	}
+	url, client, closeServer, err := serve(ground, gateway)
+	if err != nil {
+		return nil, err
+	}
+	defer closeServer()
+
+	out := new(Outcome)
+	ask := call{client: client, url: url, format: c.Format, models: []string{primaryModel, fallbackModel}, stream: c.Stream}
+	if c.Alone {
+		ask.models = ask.models[:1]
+	}
+	out.Reply = ask.do(ctx)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := out.hear(ctx, results); err != nil {
+		return nil, err
+	}
+	out.Held = errors.Join(primary.Idle(ctx), fallback.Idle(ctx))
+	out.SeenPrimary, out.SeenFallback = len(primary.Seen()), len(fallback.Seen())
+
+	// A good request is answered next: by the primary itself, where it can heal.
+	primary.Heal()
+	ask.stream = false
+	if c.Way != WayPlain || c.Secret != nil {
+		ask.models = []string{fallbackModel}
+	}
+	out.Alive = ask.do(ctx)
+	return out, nil
+}
+
+// hear waits for the Result of the request that was answered.
+func (o *Outcome) hear(ctx context.Context, results <-chan []byte) error {
+	select {
+	case raw := <-results:
+		o.Told.raw = string(raw)
+		if err := json.Unmarshal(raw, &o.Told); err != nil {
+			return err
+		}
+		o.Primary, o.Fallback = o.Told.attempts("primary"), o.Told.attempts("fallback")
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("no Result of a request that ended as %s", o.Reply)
+	}
+}
+
+// config is the gateway's, as a document.
+func (c Case) config(pace time.Duration, primaryURL, fallbackURL string) ([]byte, error) {
+	keys := []map[string]string{{"value": primaryKey("1")}}
+	if c.Secret != nil {
+		keys[0]["value"] = "${secrets.get('primary', 'key')}"
+	}
+	if c.TwoKeys {
+		keys = append(keys, map[string]string{"value": primaryKey("2")})
+	}
+	provider := func(id, model string) map[string]any {
+		return map[string]any{
+			"id": id, "base_url": "http://" + id + ".internal", "models": []map[string]string{{"id": model}},
+			"supported_api_surfaces": []map[string]string{{"format": "openai"}, {"format": "anthropic"}},
+		}
+	}
+	primary, fallback := provider("primary", primaryModel), provider("fallback", fallbackModel)
+	primary["api_keys"] = keys
+	fallback["api_keys"] = []map[string]string{{"value": "sk-fallback-4242424242424242"}}
+	endpoints := map[string]string{"fallback.internal": fallbackURL}
+	if primaryURL != "" {
+		endpoints["primary.internal"] = primaryURL
+	}
+	cfg := map[string]any{
+		"providers": []any{primary, fallback}, "only_allow_configured_providers": true,
+		"internal_endpoints":  endpoints,
+		"per_request_timeout": "30s", "total_timeout": "60s", "max_retries": c.Retries,
+	}
+	if c.Timeout {
+		primary["per_request_timeout"] = pace.String()
+	}
+	if c.FirstToken {
+		cfg["first_token_timeout"] = (3 * pace).String()
+	}
+	if c.Complete {
+		cfg["stream_commit"] = "complete"
+	}
+	return json.Marshal(map[string]any{"on_http_request": []any{map[string]any{"type": "ai-gateway", "config": cfg}}})
+}
+
+// serve serves a gateway on a ground, with a client for it.
+func serve(ground Ground, gateway http.Handler) (url string, client *http.Client, closeServer func(), err error) {
+	l, url, err := ground.listen("gateway")
+	if err != nil {
+		return "", nil, nil, err
+	}
+	tr := ground.transport()
+	if tr == nil {
+		tr = &http.Transport{DisableCompression: true}
+	}
+	if url == "" {
+		url = "http://gateway.internal"
+	}
+	server := &http.Server{Handler: gateway}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		server.Serve(l)
+	}()
+	return url, &http.Client{Transport: tr}, func() {
+		tr.CloseIdleConnections()
+		server.Close()
+		<-served
+	}, nil
+}
+
+// Problems is everything that is not as the case wants it; empty if it passed.
+func (c Case) Problems(o *Outcome, pace time.Duration) []string {
+	var p problemList
+	w := c.Want()
+	p.check(o.Primary == w.Primary, "%d attempts at the primary, want %d", o.Primary, w.Primary)
+	p.check(o.Fallback == w.Fallback, "%d attempts at the fallback, want %d", o.Fallback, w.Fallback)
+	arrived := w.Primary
+	if c.Way != WayPlain || c.Secret != nil && w.Primary == 1 {
+		arrived = 0
+	}
+	p.check(o.SeenPrimary == arrived, "%d requests arrived at the primary, want %d", o.SeenPrimary, arrived)
+	p.check(o.SeenFallback == w.Fallback, "%d requests arrived at the fallback, want %d", o.SeenFallback, w.Fallback)
+
+	least := time.Duration(w.Paces*float64(pace)) + w.Time
+	p.check(o.Reply.Took >= least, "it took %v, less than %v", o.Reply.Took, least)
+	p.check(o.Reply.Took <= least+slack, "it took %v, more than %v over", o.Reply.Took, slack)
+	c.checkReply(&p, w, o.Reply)
+	c.checkResult(&p, w, o)
+
+	p.check(o.Alive.Whole(), "a good request ended next as %s", o.Alive)
+	p.check(o.Held == nil, "%v", o.Held)
+	for _, text := range []string{o.Told.raw, o.Reply.Message, o.Reply.Text} {
+		p.check(!strings.Contains(text, "4242424242424242"), "a key got out: %s", text)
+	}
+	return p
+}
+
+func (c Case) checkReply(p *problemList, w Want, r *Reply) {
+	switch w.Got {
+	case FromPrimary, FromFallback:
+		model := primaryModel
+		if w.Got == FromFallback {
+			model = fallbackModel
+		}
+		p.check(r.Whole(), "the client got: %s", r)
+		p.check(r.Text == wholeText(model), "the client read %q", r.Text)
+		p.check(r.Model == model, "the model reported is %q, want %q", r.Model, model)
+		p.check(r.Usage, "no usage was reported")
+	case Relayed:
+		p.check(r.Err == nil, "the client got: %v", r.Err)
+		p.check(r.Status == w.Status && r.Code == w.Code, "the client got %d %s, want %d %s", r.Status, r.Code, w.Status, w.Code)
+		p.check(strings.HasSuffix(r.Message, saidBy("")), "the message is not the provider's: %q", r.Message)
+	case Failed:
+		p.check(r.Err == nil, "the client got: %v", r.Err)
+		p.check(r.Status == w.Status && r.Code == w.Code, "the client got %d %s, want %d %s", r.Status, r.Code, w.Status, w.Code)
+		p.check(strings.Contains(r.Message, c.Reason), "the error hides the reason, %q: %s", c.Reason, r.Message)
+		p.check(r.Header.Get("X-Should-Retry") == "false", "an SDK would send it again")
+	case Broken:
+		p.check(!r.Whole(), "the client takes the half for all")
+		p.check(r.Err != nil, "the connection ended as if all were well")
+		p.check(r.Code == w.Code, "the client was told %q, want %q", r.Code, w.Code)
+		p.check(r.Text != "" && strings.HasPrefix(wholeText(primaryModel), r.Text), "the client read %q", r.Text)
+	}
+}
+
+func (c Case) checkResult(p *problemList, w Want, o *Outcome) {
+	t := &o.Told
+	status, code := "error", w.Code
+	switch w.Got {
+	case FromPrimary, FromFallback:
+		status, code = "success", ""
+	case Relayed:
+		code = "upstream_error"
+	case Broken:
+		code = "stream_broken"
+	}
+	p.check(t.Status == status, "the Result says %q, want %q", t.Status, status)
+	if code == "" {
+		from := map[Got]string{FromPrimary: "primary", FromFallback: "fallback"}[w.Got]
+		p.check(t.Error == nil && t.Success != nil && t.Success.Provider == from, "the Result does not say that the %s answered: %s", from, t.raw)
+		p.check(t.Input == inputTokens && t.Output == outputTokens || c.unmetered(), "the Result counts %d and %d tokens", t.Input, t.Output)
+	} else {
+		p.check(t.Error != nil && t.Error.Code == code && t.Success == nil, "the Result does not say %s: %s", code, t.raw)
+		p.check(w.Status == 0 || t.Error != nil && t.Error.Status == w.Status, "the Result has another status: %s", t.raw)
+	}
+	for _, m := range t.Tried {
+		for _, a := range m.Made {
+			p.check((a.Status == "success") == (a.Error == ""), "an attempt that is %q says %q", a.Status, a.Error)
+			if a.Status != "success" && w.Got != Broken {
+				p.check(strings.Contains(a.Error, c.Reason), "the attempt says %q, want %q in it", a.Error, c.Reason)
+			}
+		}
+	}
+}
+
+// unmetered reports whether the answer is too large to be read for its usage.
+func (c Case) unmetered() bool { return strings.HasPrefix(c.Name, "50 MB") }
+
+// problemList collects what is wrong.
+type problemList []string
+
+func (p *problemList) check(ok bool, format string, args ...any) {
+	if !ok {
+		*p = append(*p, fmt.Sprintf(format, args...))
+	}
+}
+
+// selfSigned makes a certificate that nobody has reason to trust.
+func selfSigned() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "primary.internal"}, DNSNames: []string{"primary.internal"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+}

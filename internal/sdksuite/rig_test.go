@@ -1,0 +1,273 @@
+package sdksuite
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"mime"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/sdksuite/standin"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestMain keeps the SDKs from finding keys and addresses in the environment.
+func TestMain(m *testing.M) {
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "OPENAI_") || strings.HasPrefix(name, "ANTHROPIC_") {
+			os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// clientKey is what clients of the gateway authenticate with. The upstream
+// would refuse it.
+const clientKey = "sk-client-of-the-gateway"
+
+// leg is one of the two ways that a request takes.
+type leg struct {
+	name string
+	url  string // without /v1
+	key  string
+	up   *standin.Server
+}
+
+// directly is the way without the gateway.
+func directly(t *testing.T) leg {
+	up := standin.New()
+	t.Cleanup(up.Close)
+	return leg{"direct", up.URL(), standin.Key, up}
+}
+
+// throughGateway is the way that the suite is about. The upstream's models are
+// the gateway's, under the same names.
+func throughGateway(t *testing.T) leg {
+	up := standin.New()
+	t.Cleanup(up.Close)
+	var b strings.Builder
+	fmt.Fprintf(&b, `
+on_http_request:
+  - type: ai-gateway
+    config:
+      only_allow_configured_providers: true
+      only_allow_configured_models: true
+      internal_endpoints:
+        upstream.internal: %s
+      providers:
+        - id: standin
+          base_url: http://upstream.internal
+          api_keys: [{value: %[2]s}]
+          models: [%[3]s]
+        - id: standin-impatient
+          base_url: http://upstream.internal
+          per_request_timeout: 100ms
+          api_keys: [{value: %[2]s}]
+          models: [{id: gpt-standin-silent, author_id: standin}]
+        - id: standin-impatient-anthropic
+          base_url: http://upstream.internal
+          per_request_timeout: 100ms
+          api_keys: [{value: %[2]s}]
+          supported_api_surfaces: [{format: anthropic}]
+          models: [{id: claude-standin-silent}]
+        - id: standin-anthropic
+          base_url: http://upstream.internal
+          api_keys: [{value: %[2]s}]
+          supported_api_surfaces: [{format: anthropic}]
+          models: [%[4]s]
+`, up.URL(), standin.Key, modelList(standin.OpenAIModels()), modelList(standin.AnthropicModels()))
+	cfg, err := aigateway.ParseConfig([]byte(b.String()))
+	require.NoError(t, err)
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	gateway, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	server := httptest.NewServer(gateway)
+	t.Cleanup(server.Close)
+	return leg{"gateway", server.URL, clientKey, up}
+}
+
+// modelList is the YAML of all models but those that another provider has.
+func modelList(ids []string) string {
+	var out []string
+	for _, id := range ids {
+		if !strings.HasSuffix(id, "-silent") {
+			out = append(out, "{id: "+id+", author_id: standin}")
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// outcome is what one case looked like to the program that used the SDK, in one
+// line.
+type outcome struct{ name, text string }
+
+// step is one case of a Go SDK.
+type step struct {
+	name string
+	run  func() string
+}
+
+// play runs the cases of a Go SDK.
+func play(up *standin.Server, steps []step) []outcome {
+	var out []outcome
+	for _, s := range steps {
+		up.Begin(s.name)
+		out = append(out, outcome{s.name, s.run()})
+	}
+	return out
+}
+
+// compare drives an SDK both ways and holds the two together: what the program
+// saw, against each other and against testdata, and what the upstream received,
+// byte for byte.
+func compare(t *testing.T, sdk string, drive func(*testing.T, leg) []outcome) {
+	direct, gateway := directly(t), throughGateway(t)
+	var outcomes [2][]outcome
+	t.Run("drive", func(t *testing.T) { // both at once: some SDKs wait between retries
+		for i, l := range []leg{direct, gateway} {
+			t.Run(l.name, func(t *testing.T) {
+				t.Parallel()
+				outcomes[i] = drive(t, l)
+			})
+		}
+	})
+	d, g := outcomes[0], outcomes[1]
+	require.NotEmpty(t, d)
+	require.Len(t, g, len(d), "the same cases must run both ways")
+
+	var golden strings.Builder
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\tdirect\tthrough the gateway\t\n", sdk)
+	for i := range d {
+		name := d[i].name
+		require.Equal(t, name, g[i].name)
+		allowed := allowedDifference(sdk, name)
+		fmt.Fprintf(&golden, "%s: %s\n", name, d[i].text)
+		verdict := "equal"
+		if d[i].text != g[i].text {
+			verdict = "DIFFERS"
+			fmt.Fprintf(&golden, "  gateway: %s\n", g[i].text)
+		}
+		if allowed != nil {
+			assert.NotEqual(t, d[i].text, g[i].text, "%s: is no difference any more: take it off the list", name)
+			verdict = "allowed: " + allowed.spec
+			fmt.Fprintf(&golden, "  SPEC: %s\n", allowed.spec)
+		} else {
+			assert.Equal(t, d[i].text, g[i].text, "%s: the program must see the same", name)
+		}
+		if allowed == nil || !allowed.requests {
+			compareRequests(t, name, direct.up.Requests(name), gateway.up.Requests(name))
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", name, short(d[i].text), short(g[i].text), verdict)
+	}
+	require.NoError(t, w.Flush())
+	t.Log("\n" + table.String())
+	checkGolden(t, sdk, golden.String())
+}
+
+func short(s string) string {
+	if utf8.RuneCountInString(s) > 64 {
+		return string([]rune(s)[:63]) + "…"
+	}
+	return s
+}
+
+//nolint:gochecknoglobals // a flag of the test binary
+var update = flag.Bool("update", false, "write testdata anew")
+
+// checkGolden keeps both ways from being equal and wrong.
+func checkGolden(t *testing.T, sdk, got string) {
+	path := filepath.Join("testdata", sdk+".golden")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got, "see -update")
+}
+
+// compareRequests holds what the upstream received through the gateway to what
+// it received directly.
+func compareRequests(t *testing.T, name string, direct, gateway []standin.Request) {
+	if !assert.Len(t, gateway, len(direct), "%s: the upstream must get as many requests", name) {
+		return
+	}
+	for i := range direct {
+		d, g := unbound(direct[i]), unbound(gateway[i])
+		assert.Equal(t, d.Method+" "+d.Path, g.Method+" "+g.Path, name)
+		if !bytes.Equal(d.Body, g.Body) {
+			assert.Fail(t, name+": the body must arrive byte for byte", "direct  %s\ngateway %s", short(string(d.Body)), short(string(g.Body)))
+		}
+		assert.Equal(t, relevant(d.Header), relevant(g.Header), "%s: headers", name)
+		for h, v := range g.Header {
+			assert.NotContains(t, strings.Join(v, ","), clientKey, "%s: the client's key must not leave, in %s", name, h)
+		}
+		assert.Equal(t, []string{"identity"}, g.Header.Values("Accept-Encoding"), "%s: SPEC 9: upstream is asked for identity encoding", name)
+	}
+}
+
+// unbound puts a fixed word in place of the random boundary of a form.
+func unbound(r standin.Request) standin.Request {
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/form-data" {
+		return r
+	}
+	r.Header = r.Header.Clone()
+	for _, name := range []string{"Content-Type"} {
+		r.Header.Set(name, strings.ReplaceAll(r.Header.Get(name), params["boundary"], "BOUNDARY"))
+	}
+	// The boundaries of undici differ in length.
+	r.Header.Del("Content-Length")
+	r.Body = bytes.ReplaceAll(r.Body, []byte(params["boundary"]), []byte("BOUNDARY"))
+	return r
+}
+
+// relevant leaves out the headers that the two ways may differ in.
+func relevant(h http.Header) http.Header {
+	out := maps.Clone(h)
+	for _, name := range []string{
+		"Accept-Encoding", // SPEC 9: "Upstream is asked for identity encoding"
+		// SPEC 9: "Headers forwarded from the client: … Nothing else"
+		"Accept-Language", "Sec-Fetch-Mode",
+		// One connection each; fetch says keep-alive.
+		"Connection",
+	} {
+		out.Del(name)
+	}
+	return out
+}
+
+// difference is a case in which the gateway is meant to be noticed.
+type difference struct {
+	sdks, cases string // regular expressions
+	spec        string // the sentence of the contract that wants it
+	requests    bool   // the upstream's side differs too
+}
+
+func allowedDifference(sdk, name string) *difference {
+	list := differences()
+	i := slices.IndexFunc(list, func(d difference) bool {
+		return regexp.MustCompile("^("+d.sdks+")$").MatchString(sdk) && regexp.MustCompile("^("+d.cases+")$").MatchString(name)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &list[i]
+}
