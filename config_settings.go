@@ -352,6 +352,8 @@ func forwardSet(p *problems, names []string) map[string]bool {
 			p.add(path, name, "is no header name")
 		case isCredentialHeader(canonical):
 			p.add(path, name, "holds the client's credentials, which never reach a provider")
+		case canonical == "Openai-Organization" || canonical == "Openai-Project":
+			p.add(path, name, "belongs to the client's own key, and goes with that alone")
 		case isConnectionHeader(canonical):
 			p.add(path, name, "belongs to the client's connection and is not forwarded")
 		}
@@ -363,7 +365,8 @@ func forwardSet(p *problems, names []string) map[string]bool {
 // isCredentialHeader reports whether a client's header authenticates it.
 func isCredentialHeader(canonical string) bool {
 	switch canonical {
-	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key":
+	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key",
+		"Openai-Api-Key", "Anthropic-Api-Key":
 		return true
 	}
 	return false

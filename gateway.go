@@ -145,32 +145,29 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)
-	if surface == nil {
-		id, ok := modelsPath(r.URL.Path)
-		switch {
-		case ok && r.Method == http.MethodGet || ok && r.Method == http.MethodHead:
-			s.serveModels(w, r, id)
-		case ok:
-			methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
-		case next != nil:
-			next.ServeHTTP(w, r)
-		default:
-			writeError(w, formatOpenAI, errorf(CodeNotFound, "%s is no path that the gateway serves", r.URL.Path), "")
-		}
-		return
-	}
-	if r.Method != http.MethodPost {
+	id, models := modelsPath(r.URL.Path)
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case models && reading: // first, as a model's id may end like a surface
+		s.serveModels(w, r, id)
+	case surface != nil && r.Method == http.MethodPost:
+		x := newExchange(s, w, r, surface, path)
+		x.next = next
+		x.serve()
+	case surface != nil:
 		methodNotAllowed(w, surface.format, r, http.MethodPost)
-		return
+	case models:
+		methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
+	case next != nil:
+		next.ServeHTTP(w, r)
+	default:
+		writeError(w, formatOpenAI, errorf(CodeNotFound, "%s is no path that the gateway serves", r.URL.Path), requestID(r.Header))
 	}
-	x := newExchange(s, w, r, surface, path)
-	x.next = next
-	x.serve()
 }
 
 func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
-	writeError(w, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method), "")
+	writeError(w, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method), requestID(r.Header))
 }
 
 // exchange is one client request on its way through the gateway. It belongs to

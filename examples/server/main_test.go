@@ -75,6 +75,13 @@ func TestCheckOfTheExample(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, exitOK, run(t.Context(), nil, []string{"-check", "-config", "gateway.yaml"}, &stdout, &stderr))
 	assert.Equal(t, "ok\n", stdout.String())
+
+	t.Setenv("OPENAI_API_KEY", "")
+	stdout.Reset()
+	assert.Equal(t, exitFailed, run(t.Context(), nil, []string{"-check", "-config", "gateway.yaml"}, &stdout, &stderr))
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), "\n"+stdout.String(), "the README shows something else")
 }
 
 func TestExitCodes(t *testing.T) {

@@ -90,7 +90,7 @@ func (p anthropicV1) message(ctx context.Context, model, prompt string) string {
 // unknownFields sends and receives what neither the SDK nor the gateway knows.
 func (p anthropicV1) unknownFields() string {
 	params := p.params("claude-standin-vendor", "Say hello.")
-	params.SetExtraFields(map[string]any{"vendor_switch": false, "vendor_number": json.RawMessage("0.70")})
+	params.SetExtraFields(map[string]any{"vendor": json.RawMessage(`{"enable_thinking":false,"number":0.70}`)})
 	m, err := p.client.Messages.New(p.ctx, params)
 	if err != nil {
 		return p.describe(err)

@@ -104,7 +104,7 @@ func (p openaiProgram) chat(ctx context.Context, model, prompt string) string {
 // unknownFields sends and receives what neither the SDK nor the gateway knows.
 func (p openaiProgram) unknownFields() string {
 	params := chatParams("gpt-standin-vendor", "Say hello.")
-	params.SetExtraFields(map[string]any{"enable_thinking": false, "vendor_number": json.RawMessage("0.70")})
+	params.SetExtraFields(map[string]any{"vendor": json.RawMessage(`{"enable_thinking":false,"number":0.70}`)})
 	c, err := p.client.Chat.Completions.New(p.ctx, params)
 	if err != nil {
 		return describeOpenAI(err)
