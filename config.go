@@ -178,13 +178,11 @@ type ConfigErrors []*ConfigError
 
 // Error returns the errors, one a line.
 func (e ConfigErrors) Error() string {
-	var b strings.Builder
-	b.WriteString("invalid config:")
-	for _, err := range e {
-		b.WriteString("\n")
-		b.WriteString(err.Error())
+	lines := make([]string, len(e))
+	for i, err := range e {
+		lines[i] = err.Error()
 	}
-	return b.String()
+	return strings.Join(lines, "\n")
 }
 
 // Unwrap returns the errors, for [errors.Is] and [errors.As].
@@ -209,5 +207,5 @@ func (p problems) err() error {
 	if len(p) == 0 {
 		return nil
 	}
-	return fmt.Errorf("aigateway: %w", ConfigErrors(p))
+	return fmt.Errorf("aigateway: invalid config:\n%w", ConfigErrors(p))
 }

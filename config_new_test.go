@@ -144,7 +144,7 @@ model_selection: {strategy: [ai.model, ai.modles]}
 func TestNewFaultsOfDependencies(t *testing.T) {
 	service := aigateway.Provider{ID: "a", BaseURL: "https://a.internal"}
 	transport := http.DefaultTransport
-	registry := func(p ...aigateway.Provider) aigateway.ProviderRegistry { return aigateway.StaticRegistry(p...) }
+	registry := aigateway.StaticRegistry
 	cause := errors.New("no such database")
 	negative := -1.0
 	tests := []struct {
@@ -434,6 +434,32 @@ providers:
 		require.NoError(t, err)
 		res, err := g.Explain(httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{}`)))
 		assert.NoError(t, err, strategy)
+		assert.Equal(t, want, selectionTried(res), strategy)
+	}
+}
+
+// TestOverlayTakesNames has a name that the config gives away mean nothing else
+// in strategies either.
+func TestOverlayTakesNames(t *testing.T) {
+	for strategy, want := range map[string][]string{
+		"ai.models.onlyProviders('taken')":                            {"mine:m"},
+		"ai.models.onlyProviders('left')":                             {"listed:m"},
+		"ai.models.filter(m, 'taken' in m.provider_id_aliases)":       {"mine:m"},
+		"ai.models.onlyProviders(ai.providers.get('taken').id)":       {"mine:m"},
+		"ai.models.filter(m, m.known && m.provider_id == 'listed')":   {"listed:m"},
+		"ai.models.filter(m, 'TAKEN' in ai.providers[1].id_aliases)":  nil,
+		"ai.models.filter(m, ['left'] == ai.providers[1].id_aliases)": {"mine:m", "listed:m"},
+	} {
+		models := []aigateway.Model{{ID: "m"}}
+		g, err := aigateway.New(aigateway.Config{
+			Registry: aigateway.StaticRegistry(aigateway.Provider{ID: "listed", IDAliases: []string{"TAKEN", "left"}, BaseURL: "https://listed.internal",
+				APIKeys: []aigateway.APIKey{{Value: "sk-1"}}, Models: models}),
+			Providers:      []aigateway.Provider{{ID: "mine", IDAliases: []string{"taken"}, BaseURL: "https://mine.internal", Models: models}},
+			ModelSelection: aigateway.ModelSelection{Strategy: []string{strategy}},
+		})
+		require.NoError(t, err)
+		res, err := g.Explain(httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{}`)))
+		assert.Equal(t, want == nil, err != nil, strategy)
 		assert.Equal(t, want, selectionTried(res), strategy)
 	}
 }

@@ -70,7 +70,7 @@ func LoadConfig(path string) (Config, error) {
 	}
 	cfg, found := parseConfig(doc)
 	if len(found) > 0 {
-		return Config{}, fmt.Errorf("aigateway: %s: %w", path, ConfigErrors(found))
+		return Config{}, fmt.Errorf("aigateway: %s: invalid config:\n%w", path, ConfigErrors(found))
 	}
 	return cfg, nil
 }

@@ -168,7 +168,7 @@ func ExampleSecretResolverFunc() {
 	// does.
 	fmt.Println(gateway.Check(context.Background()))
 	// Output:
-	// aigateway: invalid config:
+	// aigateway: secrets that do not resolve:
 	// providers[1].api_keys[0].value: secret "api-key" of vault "groq": secret not found: my store has no groq/api-key
 }
 

@@ -1,6 +1,7 @@
 package aigateway_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
@@ -237,4 +239,124 @@ func TestAnswerHeaders(t *testing.T) {
 			})
 		})
 	}
+}
+
+const failoverBody = `{"model":"m","messages":[{"role":"user","content":"hi"}]}`
+
+type (
+	failoverHosts  map[string]http.HandlerFunc
+	failoverErrors map[string]error
+)
+
+// failoverConfig has a model "m" at each provider; the keys of "a" are those of
+// the routes a1, a2 and so on.
+func failoverConfig(keys int, providers ...string) aigateway.Config {
+	cfg := aigateway.Config{Registry: aigateway.NoRegistry()}
+	for _, id := range providers {
+		p := aigateway.Provider{
+			ID: id, BaseURL: "http://" + id + ".internal", Models: []aigateway.Model{{ID: "m"}},
+			SupportedAPISurfaces: []aigateway.APISurface{{Format: "openai"}, {Format: "anthropic"}},
+		}
+		for i := range keys {
+			p.APIKeys = append(p.APIKeys, aigateway.APIKey{Value: aigateway.Template(fmt.Sprintf("sk-%s%d-0123456789abcdef", id, i+1))})
+		}
+		cfg.Providers = append(cfg.Providers, p)
+	}
+	return cfg
+}
+
+// failoverRig starts a gateway in a bubble.
+func failoverRig(t *testing.T, cfg aigateway.Config, hosts failoverHosts, errs failoverErrors) *gatewaytest.Rig {
+	t.Helper()
+	rig := gatewaytest.NewRig(t)
+	for name, h := range hosts {
+		if errs[name] != nil {
+			rig.Unreachable(name, errs[name])
+			continue
+		}
+		rig.Host(name, h)
+	}
+	cfg.Transport = rig
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	rig.Gateway(g)
+	return rig
+}
+
+func failoverAsk(rig *gatewaytest.Rig) gatewaytest.Answer {
+	return rig.Post("/v1/chat/completions", failoverBody)
+}
+
+// failoverStatus answers with an error that names the key that it was asked with.
+func failoverStatus(status int, code string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		_, key, _ := strings.Cut(r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"), "-")
+		route, _, _ := strings.Cut(key, "-")
+		gatewaytest.Error(status, code, "asked by "+route)(w, r)
+	}
+}
+
+func failoverLimited(retryAfter string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", retryAfter)
+		failoverStatus(429, "rate_limit_exceeded")(w, r)
+	}
+}
+
+func failoverSilence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// failoverPart sends the front of a JSON answer, and then nothing.
+func failoverPart(body string) http.HandlerFunc { return failoverDrip(0, body) }
+
+// failoverDrip sends a JSON answer in parts, each after a pause. It ends only
+// after four of them.
+func failoverDrip(pause time.Duration, parts ...string) http.HandlerFunc {
+	return failoverSend("application/json", pause, len(parts) < 4, parts)
+}
+
+// failoverEvents sends events, each after a pause, and then nothing more.
+func failoverEvents(pause time.Duration, events ...string) http.HandlerFunc {
+	return failoverSend("text/event-stream", pause, true, events)
+}
+
+func failoverSend(kind string, pause time.Duration, stall bool, parts []string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		for _, part := range parts {
+			select {
+			case <-time.After(pause):
+				gatewaytest.Send(w, part)
+			case <-r.Context().Done():
+				return
+			}
+		}
+		if stall {
+			<-r.Context().Done()
+		}
+	}
+}
+
+func failoverTyped(kind, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		io.WriteString(w, body) //nolint:errcheck // a gateway that left is the test's own doing
+	}
+}
+
+// failoverHijack answers with bytes that are no HTTP.
+func failoverHijack(bytes string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		io.WriteString(conn, bytes) //nolint:errcheck // a gateway that left is the test's own doing
+		conn.Close()
+	}
+}
+
+// failoverCode is the code of an error in the OpenAI format.
+func failoverCode(t *testing.T, a gatewaytest.Answer) string {
+	t.Helper()
+	return failoverError(t, a.Body).Error.Code
 }

@@ -227,9 +227,9 @@ func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Res
 		}
 		return f
 	}
-	plain, ok := relay.Decode(data, resp.Header.Get("Content-Encoding"), maxErrorBody)
-	if !ok {
-		plain = nil
+	plain, err := relay.Decode(data, resp.Header.Get("Content-Encoding"), maxErrorBody)
+	if err != nil {
+		plain = nil // it can be relayed, but not looked into
 	}
 	var message string
 	f.Code, message = upstreamError(plain)
@@ -346,15 +346,17 @@ func (x *exchange) mayBe(kind string, front []byte, encoding string) bool {
 
 // wrong says why a whole answer under a success status is none.
 func (x *exchange) wrong(kind string, data []byte, encoding string) *failure {
-	plain, ok := relay.Decode(data, encoding, 16*maxHeldJSON)
+	plain, err := relay.Decode(data, encoding, 16*maxHeldJSON)
 	switch {
-	case ok:
+	case err == nil:
 	case len(data) == 0:
 		return wrongAnswer(relay.ErrEmptyBody.Error())
 	case kind == "text/html":
 		return wrongAnswer("the answer is a web page")
+	case errors.Is(err, relay.ErrUnknownEncoding), errors.Is(err, relay.ErrDecodedTooLong):
+		return nil // nobody asked for it, but the client may know what to do with it
 	default:
-		return nil // an encoding that nobody asked for: the client may know it
+		return wrongAnswer(err.Error())
 	}
 	if x.surface.answer == answerText && !isJSONType(kind) && kind != "text/html" {
 		if len(plain) == 0 {

@@ -348,6 +348,23 @@ func TestErrorsContinue(t *testing.T) {
 	}
 }
 
+// A body that the gateway refuses to read reaches the next handler untouched.
+func TestErrorsContinueWithUnreadBody(t *testing.T) {
+	cfg := failoverConfig(1, "a")
+	cfg.OnError = aigateway.OnErrorContinue
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	sent := failoverGzip(failoverBody)
+	var got []byte
+	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got, _ = io.ReadAll(r.Body)
+	})
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", bytes.NewReader(sent))
+	r.Header.Set("Content-Encoding", "gzip")
+	g.Wrap(next).ServeHTTP(httptest.NewRecorder(), r)
+	assert.Equal(t, sent, got)
+}
+
 // Without a next handler, on_error: continue has nobody to go on to.
 func TestErrorsContinueHaltsAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/aigateway-go/aigateway"
@@ -26,7 +28,7 @@ func TestFaultWall(t *testing.T) {
 	}
 	cases := gatewaytest.Cases()
 	ends := make([]chan played, len(cases))
-	places := make(chan struct{}, 24)
+	places := make(chan struct{}, 48)
 	for i, c := range cases {
 		ends[i] = make(chan played, 1)
 		go func() {
@@ -91,6 +93,28 @@ func faultSettled(t *testing.T, before int) {
 		case <-timeout.C:
 			stacks := make([]byte, 1<<20)
 			t.Fatalf("%d goroutines, and %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
+
+// The sixteen scenarios of failoverbench at their real durations, in virtual
+// time: all pass where a whole answer matters more than an early first token,
+// and otherwise a stream that breaks after its first content ends in an error.
+func TestFaultBench(t *testing.T) {
+	for _, s := range gatewaytest.Scenarios() {
+		for name, holdWhole := range map[string]bool{"complete": true, "first content": false} {
+			t.Run(s.ID+" "+s.Title+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					score, err := s.Run(t.Context(), gatewaytest.InMemory(), holdWhole, faultGateway)
+					require.NoError(t, err)
+					want := gatewaytest.Pass
+					if !holdWhole && s.BreaksLate() {
+						want = gatewaytest.Safe
+					}
+					assert.Equal(t, want, score.Verdict, "%+v", score)
+					assert.Empty(t, score.Failed)
+				})
+			})
 		}
 	}
 }

@@ -158,6 +158,9 @@ func TestStreamBreaks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			up := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				if !tt.clean {
+					w.Header().Set("Content-Length", "100000") // no promise of the gateway's
+				}
 				gatewaytest.StartStream(w)
 				gatewaytest.Send(w, tt.sent)
 				if !tt.clean {
@@ -169,6 +172,7 @@ func TestStreamBreaks(t *testing.T) {
 			cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { done <- res }}
 			gateway := streamGateway(t, up.URL, cfg)
 			resp := streamOpen(t, t.Context(), gateway, tt.path)
+			assert.EqualValues(t, -1, resp.ContentLength)
 			got, err := io.ReadAll(resp.Body)
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF, "a clean end: %q", got)
 			event, ok := strings.CutPrefix(string(got), tt.sent)

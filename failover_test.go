@@ -4,10 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -507,122 +508,77 @@ func TestFailoverPolicyStopsWithoutAnswer(t *testing.T) {
 	})
 }
 
-const failoverBody = `{"model":"m","messages":[{"role":"user","content":"hi"}]}`
-
-type (
-	failoverHosts  map[string]http.HandlerFunc
-	failoverErrors map[string]error
-)
-
-// failoverConfig has a model "m" at each provider; the keys of "a" are those of
-// the routes a1, a2 and so on.
-func failoverConfig(keys int, providers ...string) aigateway.Config {
-	cfg := aigateway.Config{Registry: aigateway.NoRegistry()}
-	for _, id := range providers {
-		p := aigateway.Provider{
-			ID: id, BaseURL: "http://" + id + ".internal", Models: []aigateway.Model{{ID: "m"}},
-			SupportedAPISurfaces: []aigateway.APISurface{{Format: "openai"}, {Format: "anthropic"}},
-		}
-		for i := range keys {
-			p.APIKeys = append(p.APIKeys, aigateway.APIKey{Value: aigateway.Template(fmt.Sprintf("sk-%s%d-0123456789abcdef", id, i+1))})
-		}
-		cfg.Providers = append(cfg.Providers, p)
+// What a policy is told of failures of each kind.
+func TestFailoverPolicyIsTold(t *testing.T) {
+	tests := []struct {
+		name string
+		set  func(*aigateway.Config)
+		a    http.HandlerFunc
+		err  error
+		want aigateway.Failure
+	}{
+		{"status", nil, failoverLimited("7"), nil, aigateway.Failure{Kind: aigateway.FailureStatus, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second}},
+		{"type for a code", nil, gatewaytest.JSON(529, `{"type":"error","error":{"type":"overloaded_error"}}`), nil,
+			aigateway.Failure{Kind: aigateway.FailureStatus, Status: 529, Code: "overloaded_error", RetryAfter: -1}},
+		{"connect", nil, nil, &net.OpError{Op: "dial", Err: errors.New("refused")}, aigateway.Failure{Kind: aigateway.FailureConnect, RetryAfter: -1}},
+		{"network", nil, gatewaytest.Abort, nil, aigateway.Failure{Kind: aigateway.FailureNetwork, RetryAfter: -1}},
+		{"timeout", nil, failoverSilence, nil, aigateway.Failure{Kind: aigateway.FailureTimeout, RetryAfter: -1}},
+		{"answer", nil, gatewaytest.JSON(200, ""), nil, aigateway.Failure{Kind: aigateway.FailureAnswer, RetryAfter: -1}},
+		{"error under 200", nil, gatewaytest.JSON(200, `{"error":{"code":"busy"}}`), nil, aigateway.Failure{Kind: aigateway.FailureAnswer, Code: "busy", RetryAfter: -1}},
+		{"error event", nil, gatewaytest.Stream("data: {\"error\":{\"code\":\"busy\"}}\n\n"), nil,
+			aigateway.Failure{Kind: aigateway.FailureAnswer, Code: "busy", RetryAfter: -1}},
+		{"secret", func(c *aigateway.Config) {
+			c.Providers[0].APIKeys[0].Value, c.Secrets = "${secrets.get('vault', 'key')}", aigateway.MapSecrets{}
+		}, gatewaytest.Chat("unexpected"), nil, aigateway.Failure{Kind: aigateway.FailureSecret, RetryAfter: -1}},
+		{"request", func(c *aigateway.Config) { c.Body = map[string]any{"user": "${req.headers['x-none'][0]}"} },
+			gatewaytest.Chat("unexpected"), nil, aigateway.Failure{Kind: aigateway.FailureRequest, RetryAfter: -1}},
 	}
-	return cfg
-}
-
-// failoverRig starts a gateway in a bubble.
-func failoverRig(t *testing.T, cfg aigateway.Config, hosts failoverHosts, errs failoverErrors) *gatewaytest.Rig {
-	t.Helper()
-	rig := gatewaytest.NewRig(t)
-	for name, h := range hosts {
-		if errs[name] != nil {
-			rig.Unreachable(name, errs[name])
-			continue
-		}
-		rig.Host(name, h)
-	}
-	cfg.Transport = rig
-	g, err := aigateway.New(cfg)
-	require.NoError(t, err)
-	rig.Gateway(g)
-	return rig
-}
-
-func failoverAsk(rig *gatewaytest.Rig) gatewaytest.Answer {
-	return rig.Post("/v1/chat/completions", failoverBody)
-}
-
-// failoverStatus answers with an error that names the key that it was asked with.
-func failoverStatus(status int, code string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		_, key, _ := strings.Cut(r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"), "-")
-		route, _, _ := strings.Cut(key, "-")
-		gatewaytest.Error(status, code, "asked by "+route)(w, r)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := failoverConfig(1, "a")
+				cfg.MaxRetries = 3
+				if tt.set != nil {
+					tt.set(&cfg)
+				}
+				var told []aigateway.Failure
+				cfg.FailoverPolicy = aigateway.FailoverPolicyFunc(func(f aigateway.Failure) aigateway.Step {
+					told = append(told, f)
+					return aigateway.StepNextCandidate
+				})
+				failoverAsk(failoverRig(t, cfg, failoverHosts{"a": tt.a}, failoverErrors{"a": tt.err}))
+				tt.want.Provider, tt.want.Model, tt.want.MaxRetries = "a", "m", 3
+				assert.Equal(t, []aigateway.Failure{tt.want}, told)
+			})
+		})
 	}
 }
 
-func failoverLimited(retryAfter string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", retryAfter)
-		failoverStatus(429, "rate_limit_exceeded")(w, r)
+// A TLS handshake that fails is a connection that could not be made.
+func TestFailoverTLS(t *testing.T) {
+	quiet := log.New(io.Discard, "", 0)
+	for name, start := range map[string]func(*httptest.Server){
+		"certificate of nobody known": (*httptest.Server).StartTLS,
+		"no TLS at all":               (*httptest.Server).Start,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(gatewaytest.Chat("unexpected"))
+			server.Config.ErrorLog = quiet
+			start(server)
+			defer server.Close()
+			cfg := failoverConfig(1, "a")
+			cfg.Providers[0].BaseURL = "https://a.example.com"
+			transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+			}}
+			defer transport.CloseIdleConnections()
+			cfg.Transport = transport
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(failoverBody)))
+			assert.Equal(t, 502, w.Code)
+			assert.Equal(t, "upstream_unreachable", failoverError(t, w.Body.String()).Error.Code)
+		})
 	}
-}
-
-func failoverSilence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-
-// failoverPart sends the front of a JSON answer, and then nothing.
-func failoverPart(body string) http.HandlerFunc { return failoverDrip(0, body) }
-
-// failoverDrip sends a JSON answer in parts, each after a pause. It ends only
-// after four of them.
-func failoverDrip(pause time.Duration, parts ...string) http.HandlerFunc {
-	return failoverSend("application/json", pause, len(parts) < 4, parts)
-}
-
-// failoverEvents sends events, each after a pause, and then nothing more.
-func failoverEvents(pause time.Duration, events ...string) http.HandlerFunc {
-	return failoverSend("text/event-stream", pause, true, events)
-}
-
-func failoverSend(kind string, pause time.Duration, stall bool, parts []string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", kind)
-		for _, part := range parts {
-			select {
-			case <-time.After(pause):
-				gatewaytest.Send(w, part)
-			case <-r.Context().Done():
-				return
-			}
-		}
-		if stall {
-			<-r.Context().Done()
-		}
-	}
-}
-
-func failoverTyped(kind, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", kind)
-		io.WriteString(w, body) //nolint:errcheck // a gateway that left is the test's own doing
-	}
-}
-
-// failoverHijack answers with bytes that are no HTTP.
-func failoverHijack(bytes string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		io.WriteString(conn, bytes) //nolint:errcheck // a gateway that left is the test's own doing
-		conn.Close()
-	}
-}
-
-// failoverCode is the code of an error in the OpenAI format.
-func failoverCode(t *testing.T, a gatewaytest.Answer) string {
-	t.Helper()
-	return failoverError(t, a.Body).Error.Code
 }

@@ -86,7 +86,10 @@ func (g *Gateway) Check(ctx context.Context) error {
 			p.add(ref.path, "", "secret %q of vault %q: %v", ref.name, ref.vault, err)
 		}
 	}
-	return p.err()
+	if len(p) == 0 {
+		return nil
+	}
+	return fmt.Errorf("aigateway: secrets that do not resolve:\n%w", ConfigErrors(p))
 }
 
 // ServeHTTP answers a request. A path that is no surface of the gateway gets

@@ -49,7 +49,7 @@ func (s *settings) offered(f format, credential bool) []named {
 	seen := map[string]bool{}
 	for _, m := range s.listed {
 		if s.refuses(m) != reasonNone || !m.provider.speaksFormat(f) ||
-			m.provider.needsKey && len(m.provider.keys) == 0 && !(s.passThrough && credential) {
+			m.provider.needsKey && len(m.provider.keys) == 0 && (!s.passThrough || !credential) {
 			continue
 		}
 		for i, folded := range m.names {

@@ -115,16 +115,17 @@ func (r rejection) message(s *settings, q query) string {
 // unknownModel says that nobody has a model of that name, and what to do.
 func (s *settings) unknownModel(name string) string {
 	message := fmt.Sprintf("no provider has a model %q", name)
+	rest := " a name on as it is, put a provider's id before it: \"provider:" + name + "\""
 	near := expr.Nearest(name, s.modelNames())
-	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" && near == "" {
+	if prefix, model, ok := strings.Cut(name, ":"); ok && model != "" && near == "" {
 		if near = expr.Nearest(prefix, s.providerNames()); near != "" {
-			near += ":" + rest
+			near += ":" + model
 		}
 	}
 	if near != "" {
-		message += fmt.Sprintf("; did you mean %q?", near)
+		return message + fmt.Sprintf(", did you mean %q? To send", near) + rest
 	}
-	return message + "; to send a name on as it is, put a provider's id before it: \"provider:" + name + "\""
+	return message + ". To send" + rest
 }
 
 // modelNames lists the names that a client may send without a prefix, as they
@@ -241,21 +242,9 @@ func (s *settings) resolve(q query, name string) (models []*model, rejected []re
 	if len(known) == 0 {
 		rejected = append(rejected, rejection{name: name, reason: reasonUnknown})
 	}
-	// What an operator can change comes first: its own provider's reason says
-	// more than that of a built-in one that nobody configured.
-	slices.SortStableFunc(rejected, func(a, b rejection) int { return configuredFirst(a.provider, b.provider) })
+	// The configured providers come first in the catalog, and so do their
+	// reasons: they are what an operator can change.
 	return models, rejected
-}
-
-func configuredFirst(a, b *provider) int {
-	switch {
-	case a == nil || b == nil || a.configured == b.configured:
-		return 0
-	case a.configured:
-		return -1
-	default:
-		return 1
-	}
 }
 
 // model returns the provider's model of a name, or one that is made up for a

@@ -101,7 +101,7 @@ func TestSelectionRefused(t *testing.T) {
 		status                int
 		says                  []string
 	}{
-		{"unknown", selectionProviders, "", `{"model":"mistrl"}`, aigateway.CodeNoMatchingModels, 422, []string{`"mistrl"`, `did you mean "mistral"?`, `"provider:mistrl"`}},
+		{"unknown", selectionProviders, "", `{"model":"mistrl"}`, aigateway.CodeNoMatchingModels, 422, []string{`"mistrl"`, `did you mean "mistral"?`, `"provider:`}},
 		{"prefix typo", selectionProviders, "", `{"model":"olama:llama3.2:1b"}`, aigateway.CodeNoMatchingModels, 422, []string{`did you mean "ollama:llama3.2:1b"?`}},
 		{"all unknown", selectionProviders, "", `{"models":["zzz","yyy"]}`, aigateway.CodeNoMatchingModels, 422, []string{`"zzz"`, `"yyy"`}},
 		{"disabled provider", selectionProviders, "", `{"model":"downed"}`, aigateway.CodeNoMatchingModels, 422, []string{`"downed"`, `"down" is disabled`}},
@@ -110,6 +110,8 @@ func TestSelectionRefused(t *testing.T) {
 		{"other format", selectionProviders, "/v1/messages", `{"model":"mistral"}`, aigateway.CodeNoMatchingModels, 422, []string{`"beta" does not speak the anthropic format`}},
 		{"surface", selectionProviders, "", `{"model":"embed"}`, aigateway.CodeNoMatchingModels, 422, []string{`"vectors" does not offer chat-completions`}},
 		{"no key", selectionProviders, "", `{"model":"gpt-4o"}`, aigateway.CodeNoAPIKey, 400, []string{`"gpt-4o"`, `"openai" needs an API key`}},
+		{"the configured one's reason first", "providers: [{id: mine, base_url: 'https://m.internal', models: [{id: gpt-4o, disabled: true}]}]", "", `{"model":"gpt-4o"}`,
+			aigateway.CodeNoMatchingModels, 422, []string{`"gpt-4o" is disabled at provider "mine"`}},
 		{"provider not allowed", only, "", `{"model":"gpt-4o"}`, aigateway.CodeProviderNotAllowed, 422, []string{`"gpt-4o"`, `"openai"`, "only_allow_configured_providers"}},
 		{"prefix not allowed", only, "", `{"model":"openai:x"}`, aigateway.CodeProviderNotAllowed, 422, []string{`"openai:x"`}},
 		{"unknown is not refused by name", only, "", `{"model":"gpt-4oo"}`, aigateway.CodeNoMatchingModels, 422, []string{`"gpt-4oo"`}},
@@ -287,6 +289,7 @@ func TestSelectionOfKeys(t *testing.T) {
 	}{
 		{"listed order", nil, []string{"sk-key-one", "sk-key-two", "sk-key-three"}, 429, ""},
 		{"one of them", []string{"ai.keys[1]"}, []string{"sk-key-two"}, 429, ""},
+		{"once each", []string{"[ai.keys[1], ai.keys[0], ai.keys[1]]"}, []string{"sk-key-two", "sk-key-one"}, 429, ""},
 		{"first that returns", []string{"ai.keys.filter(k, false)", "ai.keys[7]", "ai.keys[2]"}, []string{"sk-key-three"}, 429, ""},
 		{"a predicate that fails", []string{"ai.keys.filter(k, k.quota.remaining_requests > 5)", "ai.keys[0]"}, []string{"sk-key-one"}, 429, ""},
 		{"all empty", []string{"ai.keys.filter(k, false)"}, nil, 400, "no_api_key"},

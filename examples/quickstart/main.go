@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"time"
 
 	"github.com/aigateway-go/aigateway"
@@ -30,9 +31,9 @@ const cloudKey = "sk-quickstart-5f0c6f3b2315"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Stdout); err != nil {
-		stop() // as os.Exit runs no deferred calls
+	err := run(ctx, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "quickstart: not as it should be:", err)
 		os.Exit(1)
 	}
@@ -81,7 +82,8 @@ func run(ctx context.Context, out io.Writer) error {
 	defer closeServer()
 
 	fmt.Fprintf(out, "A gateway listens on %s, before %d stand-ins for providers.\n", url, len(cfg.InternalEndpoints))
-	v := &visitor{url: url + "/v1/chat/completions", out: out, results: results, seen: stand.seen}
+	v := &visitor{url: url + "/v1/chat/completions", out: out, results: results}
+	v.seen = sync.OnceFunc(func() { close(stand.seen) })
 	for i, s := range scenes() {
 		fmt.Fprintf(out, "\n%d. %s\n", i+1, s.title)
 		if err := s.play(ctx, v); err != nil {

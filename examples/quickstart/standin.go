@@ -65,7 +65,7 @@ func (s *standIns) complete(w http.ResponseWriter, r *http.Request, name string)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{ //nolint:errcheck // a client that left needs no answer
+	json.NewEncoder(w).Encode(map[string]any{ // a client that left needs no answer
 		"id": "chatcmpl-1", "object": "chat.completion", "created": time.Now().Unix(), "model": ask.Model,
 		"choices": []any{map[string]any{
 			"index": 0, "finish_reason": "stop", "message": map[string]any{"role": "assistant", "content": text},
@@ -108,5 +108,5 @@ func send(w http.ResponseWriter, delta map[string]any, finishReason any) {
 		return // it is made of strings
 	}
 	fmt.Fprintf(w, "data: %s\n\n", chunk)
-	http.NewResponseController(w).Flush() //nolint:errcheck // a client that left needs no answer
+	http.NewResponseController(w).Flush() // a client that left needs no answer
 }

@@ -40,7 +40,7 @@ type visitor struct {
 	url     string
 	out     io.Writer
 	results <-chan *aigateway.Result
-	seen    chan<- struct{} // closed at the first token of a stream
+	seen    func() // called at the first token of a stream
 }
 
 // ask sends a request, and shows what was asked, what the gateway tried, and
@@ -138,7 +138,7 @@ func (v *visitor) readStream(body io.Reader, start time.Time) (text string, err 
 			continue
 		}
 		if text == "" {
-			close(v.seen)
+			v.seen()
 			v.label("streams")
 		}
 		text += chunk.Choices[0].Delta.Content

@@ -208,7 +208,7 @@ func start(t *testing.T, args ...string) *command {
 	}()
 	c.exited = sync.OnceFunc(func() {
 		<-logged     // all of stderr must be read before Wait closes it
-		c.cmd.Wait() //nolint:errcheck // the tests look at the exit code
+		c.cmd.Wait() // the tests look at the exit code
 		cancel()
 	})
 	t.Cleanup(func() {

@@ -40,8 +40,9 @@ type Settings struct {
 	Complete bool
 	// TwoKeys gives the primary a second key.
 	TwoKeys bool
-	// Secret, if not nil, makes what resolves the primary's key.
-	Secret func() SecretFunc
+	// Secret, if not nil, makes what resolves the primary's key, until the wall
+	// is closed.
+	Secret func(closed <-chan struct{}) SecretFunc
 }
 
 // SecretFunc resolves the primary's key.
@@ -307,16 +308,16 @@ func answerFaults() []Fault {
 }
 
 func keyFaults() []Fault {
-	down := func() SecretFunc {
+	down := func(<-chan struct{}) SecretFunc {
 		return func(context.Context) (string, error) { return "", errors.New("the vault is sealed") }
 	}
-	hangs := func() SecretFunc {
-		return func(ctx context.Context) (string, error) {
-			<-ctx.Done()
-			return "", ctx.Err()
+	hangs := func(closed <-chan struct{}) SecretFunc {
+		return func(context.Context) (string, error) {
+			<-closed // a question to a store may outlive the request that asked it
+			return "", errors.New("closed")
 		}
 	}
-	rotated := func() SecretFunc {
+	rotated := func(<-chan struct{}) SecretFunc {
 		var asked atomic.Int64
 		return func(context.Context) (string, error) {
 			if asked.Add(1) == 1 {

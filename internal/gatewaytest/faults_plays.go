@@ -47,13 +47,15 @@ func half(t *Turn) {
 }
 
 // once plays a fault for the first request, and answers the others.
-func once(fault Play) Play {
+func once(fault Play) Play { return onceThen(fault, good) }
+
+func onceThen(fault, then Play) Play {
 	return func(t *Turn) {
 		if t.Number == 1 {
 			fault(t)
 			return
 		}
-		good(t)
+		then(t)
 	}
 }
 

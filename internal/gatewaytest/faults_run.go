@@ -166,7 +166,9 @@ func (c Case) Run(ctx context.Context, pace time.Duration, open OpenFunc) (*Outc
 	results := make(chan []byte, 8)
 	setup.Done = func(result []byte) { results <- result }
 	if c.Secret != nil {
-		setup.Secret = c.Secret()
+		closed := make(chan struct{})
+		defer close(closed)
+		setup.Secret = c.Secret(closed)
 	}
 	if setup.Config, err = c.config(pace, primaryURL, fallbackURL); err != nil {
 		return nil, err

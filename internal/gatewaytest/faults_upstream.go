@@ -34,7 +34,7 @@ type RawUpstream struct {
 	mu    sync.Mutex
 	play  Play
 	conns map[net.Conn]bool
-	seen  []time.Time
+	seen  []Arrival
 	busy  int
 	idle  chan struct{} // closed while nothing is being answered
 }
@@ -52,11 +52,20 @@ func newRaw(l net.Listener, pace time.Duration, play Play) *RawUpstream {
 // start answers what comes in through the listener, until Close.
 func (u *RawUpstream) start() { u.running.Go(u.accept) }
 
-// Seen returns when each request so far was complete.
-func (u *RawUpstream) Seen() []time.Time {
+// Arrival is a request that came in.
+type Arrival struct {
+	At    time.Time
+	Model string
+	// Prefilled is set where the assistant has the last word, which the model
+	// is asked to go on with.
+	Prefilled bool
+}
+
+// Seen returns the requests so far.
+func (u *RawUpstream) Seen() []Arrival {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return append([]time.Time(nil), u.seen...)
+	return append([]Arrival(nil), u.seen...)
 }
 
 // Heal has all requests from now on answered properly.
@@ -156,7 +165,8 @@ func (u *RawUpstream) begin(t *Turn) Play {
 	if u.busy++; u.busy == 1 {
 		u.idle = make(chan struct{})
 	}
-	u.seen = append(u.seen, time.Now())
+	said := t.Body.Messages
+	u.seen = append(u.seen, Arrival{time.Now(), t.Body.Model, len(said) > 0 && said[len(said)-1].Role == "assistant"})
 	t.Number = len(u.seen)
 	return u.play
 }

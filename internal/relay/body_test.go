@@ -90,20 +90,25 @@ func TestDecode(t *testing.T) {
 	want := strings.Repeat("hello ", 1000)
 	for _, c := range []struct{ form, header string }{{"gzip", "gzip"}, {"deflate", "deflate"}, {"raw", " Deflate "}} {
 		in := []byte(strings.Join(compress(t, c.form, []string{want}, true), ""))
-		got, ok := Decode(in, c.header, 6000)
-		assert.True(t, ok, c.form)
+		got, err := Decode(in, c.header, 6000)
+		require.NoError(t, err, c.form)
 		assert.Equal(t, want, string(got))
-		_, ok = Decode(in, c.header, 5999)
-		assert.False(t, ok, "over the limit")
-		_, ok = Decode(in[:len(in)-9], c.header, 6000)
-		assert.False(t, ok, "incomplete")
+		_, err = Decode(in, c.header, 5999)
+		assert.ErrorIs(t, err, ErrDecodedTooLong)
+		_, err = Decode(in[:len(in)-9], c.header, 6000)
+		assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "incomplete")
 	}
-	got, ok := Decode([]byte("x"), "identity", 1)
-	assert.True(t, ok)
+	got, err := Decode([]byte("x"), "identity", 1)
+	require.NoError(t, err)
 	assert.Equal(t, "x", string(got))
-	for _, header := range []string{"br", "gzip, br", "gzip", "deflate"} {
-		_, ok = Decode(nil, header, 10)
-		assert.False(t, ok, header)
+	_, err = Decode([]byte("xy"), "", 1)
+	assert.ErrorIs(t, err, ErrDecodedTooLong)
+	for header, want := range map[string]string{
+		"br": ErrUnknownEncoding.Error(), "gzip, br": ErrUnknownEncoding.Error(),
+		"gzip": "answer does not decode", "deflate": "answer does not decode",
+	} {
+		_, err = Decode(nil, header, 10)
+		assert.ErrorContains(t, err, want, header)
 	}
 }
 
@@ -111,8 +116,8 @@ func FuzzBody(f *testing.F) {
 	f.Add([]byte(`{"error":{"a":[1,"\""]}}`), "")
 	f.Add([]byte(strings.Join(compress(f, "gzip", []string{"x"}, true), "")), "gzip")
 	f.Fuzz(func(t *testing.T, data []byte, encoding string) {
-		out, ok := Decode(data, encoding, 1<<16)
-		assert.True(t, !ok || len(out) <= 1<<16)
+		out, err := Decode(data, encoding, 1<<16)
+		assert.True(t, err != nil || len(out) <= 1<<16)
 		_ = CheckJSON(out)
 	})
 }

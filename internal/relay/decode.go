@@ -164,24 +164,37 @@ func (d *decoder) more() error {
 	}
 }
 
-// Decode returns a decoded copy of data, for inspection. It reports false when
-// the encoding is unknown, data is not of it or incomplete, or the copy would exceed
-// limit bytes. Without an encoding it returns data itself.
-func Decode(data []byte, contentEncoding string, limit int64) ([]byte, bool) {
+// Why [Decode] has no decoded copy to give, where the data may be sound all the same.
+var (
+	ErrUnknownEncoding = errors.New("the encoding is not known here")
+	ErrDecodedTooLong  = errors.New("the decoded answer is too long to inspect")
+)
+
+// Decode returns a decoded copy of data, for inspection. The error is
+// [ErrUnknownEncoding], [ErrDecodedTooLong] where the copy would exceed limit bytes,
+// or that of data that is not of its encoding, or incomplete. Without an encoding
+// it returns data itself.
+func Decode(data []byte, contentEncoding string, limit int64) ([]byte, error) {
 	enc := coding(contentEncoding)
 	switch enc {
 	case codingNone:
-		return data, int64(len(data)) <= limit
+		if int64(len(data)) > limit {
+			return nil, ErrDecodedTooLong
+		}
+		return data, nil
 	case codingUnknown:
-		return nil, false
+		return nil, ErrUnknownEncoding
 	}
 	r, err := enc.newReader(bytes.NewReader(data))
 	if err != nil {
-		return nil, false
+		return nil, fmt.Errorf("answer does not decode: %w", err)
 	}
 	out, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil || int64(len(out)) > limit {
-		return nil, false
+	switch {
+	case int64(len(out)) > limit:
+		return nil, ErrDecodedTooLong
+	case err != nil:
+		return nil, fmt.Errorf("answer does not decode: %w", err)
 	}
-	return out, true
+	return out, nil
 }

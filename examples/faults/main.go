@@ -1,0 +1,143 @@
+// Command faults plays everything that is known to go wrong at a provider
+// against a gateway, over real sockets, and shows what came of it: once with a
+// fallback and once without, in both formats. Then it plays the sixteen
+// scenarios of failoverbench, a public benchmark, at their real durations.
+//
+//	go run ./examples/faults         # everything, in about 80 seconds
+//	go run ./examples/faults -quick  # without the benchmark, in about ten
+//
+// It ends with 0 only if all came as it should. What should come of a fault
+// stands in internal/gatewaytest/faults.go, one entry each.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+)
+
+func main() {
+	quick := flag.Bool("quick", false, "leave out the benchmark, which takes over a minute")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	p := program{open: openGateway, pace: time.Second, cases: gatewaytest.Cases(), scenarios: gatewaytest.Scenarios()}
+	if *quick {
+		p.scenarios = nil
+	}
+	if err := p.run(ctx, os.Stdout); err != nil {
+		stop() // as os.Exit runs no deferred calls
+		fmt.Fprintln(os.Stderr, "faults: not as it should be:", err)
+		os.Exit(1)
+	}
+}
+
+// program is what is to be played, against which gateway.
+type program struct {
+	open      gatewaytest.OpenFunc
+	pace      time.Duration // of what waits, such as a timeout
+	cases     []gatewaytest.Case
+	scenarios []gatewaytest.Scenario
+}
+
+// run plays everything and prints the tables. The error says how much was not
+// as it should be.
+func (p program) run(ctx context.Context, out io.Writer) error {
+	begin, before := time.Now(), runtime.NumGoroutine()
+	// All wait much and work little: the benchmark runs behind the faults.
+	scores := start(len(p.scenarios)*2, len(p.scenarios)*2, func(i int) (*gatewaytest.Score, error) {
+		return p.scenarios[i/2].Run(ctx, gatewaytest.Loopback(), i%2 == 0, p.open)
+	})
+	outcomes := start(len(p.cases), 32, func(i int) (*gatewaytest.Outcome, error) {
+		return p.cases[i].Run(ctx, p.pace, p.open)
+	})
+	failed := p.faultTables(out, outcomes)
+	if len(p.scenarios) > 0 {
+		failed += p.benchTable(out, scores)
+	}
+	settle(before)
+	fmt.Fprintf(out, "\n%d cases and %d scenarios in %.0f s; %d goroutines before, %d after.\n",
+		len(p.cases), 2*len(p.scenarios), time.Since(begin).Seconds(), before, runtime.NumGoroutine())
+	switch n := runtime.NumGoroutine(); {
+	case failed > 0:
+		return fmt.Errorf("%d rows, marked above", failed)
+	case n > before:
+		return fmt.Errorf("%d goroutines are left over", n-before)
+	case ctx.Err() != nil:
+		return errors.New("interrupted")
+	}
+	fmt.Fprintln(out, "All as it should be.")
+	return nil
+}
+
+// openGateway makes a gateway as a program of yours would: a document, a
+// source of secrets, and a hook.
+func openGateway(setup gatewaytest.Setup) (http.Handler, error) {
+	cfg, err := aigateway.ParseConfig(setup.Config)
+	if err != nil {
+		return nil, err
+	}
+	if setup.Secret != nil {
+		cfg.Secrets = aigateway.SecretResolverFunc(func(ctx context.Context, _, _ string) (string, error) { return setup.Secret(ctx) })
+	}
+	if setup.Transport != nil {
+		cfg.Transport = setup.Transport
+	}
+	cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) {
+		data, err := json.Marshal(res)
+		if err != nil {
+			data = nil // the wall will miss it
+		}
+		setup.Done(data)
+	}}
+	return aigateway.New(cfg)
+}
+
+// played is the end of one of many that were started.
+type played[T any] struct {
+	value *T
+	err   error
+}
+
+// start plays n of something, at most limit at a time, and returns where each
+// of them ends.
+func start[T any](n, limit int, play func(i int) (*T, error)) []chan played[T] {
+	ends := make([]chan played[T], n)
+	places := make(chan struct{}, limit)
+	for i := range ends {
+		ends[i] = make(chan played[T], 1)
+		go func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			value, err := play(i)
+			ends[i] <- played[T]{value, err}
+		}()
+	}
+	return ends
+}
+
+// settle waits until the goroutines of closed connections have ended.
+func settle(before int) {
+	timeout := time.NewTimer(3 * time.Second)
+	defer timeout.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-look.C:
+		case <-timeout.C:
+			return
+		}
+	}
+}
