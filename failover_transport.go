@@ -1,11 +1,16 @@
 package aigateway
 
 import (
+	"context"
+	"crypto/tls"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 )
+
+const tlsHandshakeTimeout = 10 * time.Second
 
 // newTransport makes the transport of a gateway that was given none.
 //
@@ -16,15 +21,25 @@ import (
 //   - An answer's header may take 256 KiB, which no provider comes near, so that
 //     endless ones end.
 //   - There is no limit on the time to an answer: the attempt's own covers it.
+//   - TLS sessions are resumed, and a handshake that fails says so: to the
+//     failover a host that cannot be spoken to is one that cannot be reached.
 func newTransport(addrs AddrPolicy) *http.Transport {
+	dial := dialContext(addrs)
+	config := &tls.Config{
+		ClientSessionCache: tls.NewLRUClientSessionCache(0),
+		NextProtos:         []string{"h2", "http/1.1"},
+		MinVersion:         tls.VersionTLS12,
+	}
 	t := &http.Transport{
 		Proxy:                  proxyExternal,
-		DialContext:            dialContext(addrs),
+		DialContext:            dial,
+		DialTLSContext:         dialTLS(dial, config),
+		TLSClientConfig:        config, // behind a proxy
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           1024,
 		MaxIdleConnsPerHost:    256,
 		IdleConnTimeout:        90 * time.Second,
-		TLSHandshakeTimeout:    10 * time.Second,
+		TLSHandshakeTimeout:    tlsHandshakeTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true,
@@ -33,6 +48,28 @@ func newTransport(addrs AddrPolicy) *http.Transport {
 		t.Proxy = nil // the proxy would resolve the name, out of the policy's sight
 	}
 	return t
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// dialTLS dials and shakes hands, so that the errors of both are told alike.
+func dialTLS(dial dialFunc, config *tls.Config) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		c := config.Clone()
+		c.ServerName, _, _ = net.SplitHostPort(addr)
+		tlsConn := tls.Client(conn, c)
+		shaking, cancel := context.WithTimeout(ctx, tlsHandshakeTimeout)
+		defer cancel()
+		if err := tlsConn.HandshakeContext(shaking); err != nil {
+			conn.Close()
+			return nil, &net.OpError{Op: "dial", Net: "tls", Addr: conn.RemoteAddr(), Err: err}
+		}
+		return tlsConn, nil
+	}
 }
 
 // proxyExternal uses the environment's proxy for all but .internal hosts, which

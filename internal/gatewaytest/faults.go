@@ -18,8 +18,9 @@ type Fault struct {
 	Way Way
 	// Stream is set where the client asks for a stream.
 	Stream bool
-	// OpenAI is set where the fault is of that format alone.
-	OpenAI bool
+	// Only is what the names of its formats begin with; empty where it is one
+	// of all formats.
+	Only string
 	// Settings are what the gateway is told besides.
 	Settings
 	// Reason is a word of what the Result says about an attempt that failed.
@@ -83,9 +84,11 @@ type Want struct {
 	Got Got
 	// Primary and Fallback count the attempts.
 	Primary, Fallback int
-	// Status and Code are of the error, where Got is one.
-	Status int
-	Code   string
+	// Status and Code are of the error, where Got is one, and RetryAfter is what
+	// it says, in seconds.
+	Status     int
+	Code       string
+	RetryAfter string
 	// Paces and Time are how long it takes at least, in two units. At most it
 	// takes slack more.
 	Paces float64
@@ -118,6 +121,12 @@ func (w Want) after(paces float64, d time.Duration) Want {
 	return w
 }
 
+// later has a want say when to come back.
+func (w Want) later(seconds string) Want {
+	w.RetryAfter = seconds
+	return w
+}
+
 // Faults are all faults, in the order of the printed table.
 func Faults() []Fault {
 	var all []Fault
@@ -142,9 +151,9 @@ func limitFaults() []Fault {
 		{Name: "429 once, no Retry-After", Play: once(status(429, limited)), Settings: retry, Reason: "429",
 			Saved: failsOver(1), Alone: relayed(1, 429, limited)},
 		{Name: "429 for ever, retry-after-ms", Play: status(429, limited, "Retry-After-Ms", "300"), Settings: retry, Reason: "429",
-			Saved: failsOver(2).after(0, 300*time.Millisecond), Alone: relayed(2, 429, limited).after(0, 300*time.Millisecond)},
+			Saved: failsOver(2).after(0, 300*time.Millisecond), Alone: relayed(2, 429, limited).after(0, 300*time.Millisecond).later("1")},
 		{Name: "429 for ever, Retry-After of two minutes", Play: status(429, limited, "Retry-After", "120"), Settings: retry, Reason: "429",
-			Saved: failsOver(1), Alone: relayed(1, 429, limited)},
+			Saved: failsOver(1), Alone: relayed(1, 429, limited).later("120")},
 		{Name: "429 for ever, no Retry-After, two keys", Play: status(429, limited), Settings: Settings{Retries: 1, TwoKeys: true}, Reason: "429",
 			Saved: failsOver(2), Alone: relayed(2, 429, limited)},
 		{Name: "429 on one key of two", Play: forKey("-1-", status(429, limited)), Settings: Settings{TwoKeys: true}, Reason: "429",
@@ -180,9 +189,9 @@ func refusalFaults() []Fault {
 			Saved: failsOver(1), Alone: relayed(1, 529, "overloaded_error")},
 		{Name: "context length exceeded, two keys", Play: status(400, "context_length_exceeded"), Settings: twoKeys, Reason: "400",
 			Saved: failsOver(1), Alone: relayed(1, 400, "context_length_exceeded")},
-		{Name: "content filter", Play: status(400, "content_filter"), Settings: twoKeys, OpenAI: true, Reason: "400",
+		{Name: "content filter", Play: status(400, "content_filter"), Settings: twoKeys, Only: "openai", Reason: "400",
 			Saved: relayed(1, 400, "content_filter"), Alone: relayed(1, 400, "content_filter")},
-		{Name: "content policy", Play: status(403, "content_policy_violation"), Settings: twoKeys, OpenAI: true, Reason: "403",
+		{Name: "content policy", Play: status(403, "content_policy_violation"), Settings: twoKeys, Only: "openai", Reason: "403",
 			Saved: relayed(1, 403, "content_policy_violation"), Alone: relayed(1, 403, "content_policy_violation")},
 		{Name: "redirect to another host", Play: redirect, Reason: "redirect", Saved: failsOver(1), Alone: unavailable(1)},
 	}
@@ -194,7 +203,6 @@ func connectionFaults() []Fault {
 		{Name: "DNS failure", Way: WayNoName, Reason: "no such host", Saved: failsOver(1), Alone: unreachable()},
 		{Name: "TLS: certificate of nobody's", Way: WayUntrusted, Reason: "certificate", Saved: failsOver(1), Alone: unreachable()},
 		{Name: "TLS: a plain port", Way: WayNoTLS, Reason: "tls", Saved: failsOver(1), Alone: unreachable()},
-		{Name: "TLS: handshake cut off", Way: WayCutTLS, Saved: failsOver(1), Alone: unreachable()},
 		{Name: "TLS: handshake without an answer", Way: WaySilentTLS, Settings: Settings{Timeout: true}, Reason: "per_request_timeout",
 			Saved: failsOver(1).after(1, 0), Alone: timesOut()},
 		{Name: "reset before the header", Play: reset, Reason: "reset", Saved: failsOver(1), Alone: unavailable(1)},
@@ -202,6 +210,9 @@ func connectionFaults() []Fault {
 		{Name: "closed before the header", Play: hangUp, Reason: "closed", Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "garbage instead of HTTP", Play: raw("SSH-2.0-OpenSSH_9.9\r\n\r\n"), Reason: "malformed", Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "conflicting Content-Length", Play: twoLengths, Reason: "Content-Length", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "interim answers without end", Play: endlessHints, Reason: "headers exceeded", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "101 that nobody asked for", Play: raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), Reason: "101",
+			Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "endless header", Play: endlessHeader, Reason: "header", Saved: failsOver(1), Alone: unavailable(1)},
 	}
 }
@@ -245,10 +256,12 @@ func streamFaults() []Fault {
 		row("cut mid-stream by RST", cutByReset, Settings{}, "reset", broken().after(0.25, 0), broken().after(0.25, 0)),
 		row("cut within an event", cutInEvent, Settings{}, "closed", unmarked, unmarked),
 		row("clean end without the end marker", endsTooEarly, Settings{}, "before it was complete", broken(), broken()),
+		row("cut where the connection is the end", untilClosedCut, Settings{}, "before it was complete", broken(), broken()),
+		row("ends with its connection", untilClosed, Settings{}, "", recovers(1), recovers(1)),
 		row("stall mid-stream", stall, impatient, "per_request_timeout", broken().after(1, 0), broken().after(1, 0)),
 		row("malformed event", malformedEvent, Settings{}, "", recovers(1), recovers(1)),
-		{Name: "no [DONE]", Play: noEndMarker(false), Stream: true, OpenAI: true, Saved: recovers(1), Alone: recovers(1)},
-		{Name: "no [DONE], connection left open", Play: noEndMarker(true), Stream: true, OpenAI: true, Saved: recovers(1), Alone: recovers(1)},
+		{Name: "no [DONE]", Play: noEndMarker(false), Stream: true, Only: "openai chat", Saved: recovers(1), Alone: recovers(1)},
+		{Name: "no [DONE], connection left open", Play: noEndMarker(true), Stream: true, Only: "openai chat", Saved: recovers(1), Alone: recovers(1)},
 		row("end marker, connection left open", staysOpen, Settings{}, "", recovers(1), recovers(1)),
 	}
 }
@@ -269,7 +282,7 @@ func completeFaults() []Fault {
 	malformed := row("malformed event", malformedEvent, "")
 	malformed.Saved, malformed.Alone = recovers(1), recovers(1)
 	noDone := row("no [DONE], connection left open", noEndMarker(true), "")
-	noDone.OpenAI = true
+	noDone.Only = "openai chat"
 	noDone.Saved, noDone.Alone = recovers(1), recovers(1)
 	return []Fault{
 		row("cut mid-stream by FIN", cut, "closed"),
@@ -299,7 +312,9 @@ func answerFaults() []Fault {
 		wrong("200, truncated JSON", truncatedJSON, "not JSON"),
 		wrong("200, cut before its Content-Length", brokenJSON, "closed"),
 		wrong("200, JSON with a top-level error", jsonError, "overloaded"),
-		wrong("200, gzip cut short", zipped(12), ""),
+		wrong("200, cut where the connection is the end", untilClosedCut, "not JSON"),
+		wrong("204", func(t *Turn) { t.Raw("HTTP/1.1 204 No Content\r\n\r\n") }, "empty"),
+		fine("200, ends with its connection", untilClosed, false),
 		fine("gzip that nobody asked for", zipped(0), false),
 		fine("gzip that nobody asked for, streamed", zipped(0), true),
 		fine("whole JSON to a stream request", jsonForStream, true),

@@ -235,7 +235,7 @@ func (s Scenario) Run(ctx context.Context, ground Ground, holdWhole bool, open O
 	}
 	defer closeServer()
 
-	m := s.measure(ctx, call{client: client, url: url, format: openaiFormat{}, models: []string{benchPrimary, benchFallback}, stream: true}, start)
+	m := s.measure(ctx, call{client: client, url: url, format: chatFormat{}, models: []string{benchPrimary, benchFallback}, stream: true}, start)
 	for _, a := range wall.Seen() {
 		switch {
 		case a.Model == benchPrimary:
@@ -247,7 +247,7 @@ func (s Scenario) Run(ctx context.Context, ground Ground, holdWhole bool, open O
 			m.fallback++
 		}
 	}
-	probe := call{client: client, url: url, format: openaiFormat{}, models: []string{benchFallback}}.do(ctx)
+	probe := call{client: client, url: url, format: chatFormat{}, models: []string{benchFallback}}.do(ctx)
 	m.alive = succeeded(probe) && complete(probe) && probe.Took <= 10*time.Second
 	return s.score(m), nil
 }

@@ -72,7 +72,7 @@ func (c call) read(ctx context.Context, r *Reply) error {
 	}
 	if c.stream {
 		body["stream"] = true
-		if c.format.Name() == "openai" {
+		if c.format == Format(chatFormat{}) {
 			body["stream_options"] = map[string]bool{"include_usage": true}
 		}
 	}

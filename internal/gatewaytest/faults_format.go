@@ -10,7 +10,7 @@ import (
 // Format is an API as both ends of the wall speak it: what a provider sends,
 // and what a client reads out of it.
 type Format interface {
-	// Name is "openai" or "anthropic".
+	// Name is that of the format and of the surface: "openai chat".
 	Name() string
 	// Path is where requests go.
 	Path() string
@@ -34,7 +34,7 @@ type Format interface {
 }
 
 // Formats are the formats, in the order of the tables.
-func Formats() []Format { return []Format{openaiFormat{}, anthropicFormat{}} }
+func Formats() []Format { return []Format{chatFormat{}, responsesFormat{}, anthropicFormat{}} }
 
 // FormatOf is the format of requests to a path; nil if it is none of the wall's.
 func FormatOf(path string) Format {
@@ -52,50 +52,50 @@ const (
 	outputTokens = 7
 )
 
-type openaiFormat struct{}
+type chatFormat struct{}
 
-func (openaiFormat) Name() string { return "openai" }
-func (openaiFormat) Path() string { return "/v1/chat/completions" }
+func (chatFormat) Name() string { return "openai chat" }
+func (chatFormat) Path() string { return "/v1/chat/completions" }
 
-func (openaiFormat) Answer(model, text string) string {
+func (chatFormat) Answer(model, text string) string {
 	return fmt.Sprintf(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":%q,"choices":[{"index":0,`+
-		`"message":{"role":"assistant","content":%q},"finish_reason":"stop"}],"usage":%s}`, model, text, openaiUsage())
+		`"message":{"role":"assistant","content":%q},"finish_reason":"stop"}],"usage":%s}`, model, text, chatUsage())
 }
 
-func openaiUsage() string {
+func chatUsage() string {
 	return fmt.Sprintf(`{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d}`,
 		inputTokens, outputTokens, inputTokens+outputTokens)
 }
 
-func openaiChunk(model, choices, rest string) string {
+func chatChunk(model, choices, rest string) string {
 	return fmt.Sprintf(`data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":%q,"choices":[%s]%s}`+"\n\n",
 		model, choices, rest)
 }
 
-func (openaiFormat) Opening(model string) string {
-	return openaiChunk(model, `{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}`, "")
+func (chatFormat) Opening(model string) string {
+	return chatChunk(model, `{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}`, "")
 }
 
-func (openaiFormat) Piece(model, text string) string {
-	return openaiChunk(model, fmt.Sprintf(`{"index":0,"delta":{"content":%q},"finish_reason":null}`, text), "")
+func (chatFormat) Piece(model, text string) string {
+	return chatChunk(model, fmt.Sprintf(`{"index":0,"delta":{"content":%q},"finish_reason":null}`, text), "")
 }
 
-func (openaiFormat) Finish(model string) string {
-	return openaiChunk(model, `{"index":0,"delta":{},"finish_reason":"stop"}`, "") +
-		openaiChunk(model, "", `,"usage":`+openaiUsage())
+func (chatFormat) Finish(model string) string {
+	return chatChunk(model, `{"index":0,"delta":{},"finish_reason":"stop"}`, "") +
+		chatChunk(model, "", `,"usage":`+chatUsage())
 }
 
-func (openaiFormat) End() string { return "data: [DONE]\n\n" }
+func (chatFormat) End() string { return "data: [DONE]\n\n" }
 
-func (openaiFormat) Error(_ int, code, message string) string {
+func (chatFormat) Error(_ int, code, message string) string {
 	return fmt.Sprintf(`{"error":{"message":%q,"type":"some_error","param":null,"code":%q}}`, message, code)
 }
 
-func (f openaiFormat) ErrorEvent(code, message string) string {
+func (f chatFormat) ErrorEvent(code, message string) string {
 	return "data: " + f.Error(0, code, message) + "\n\n"
 }
 
-func (openaiFormat) answer(data []byte, r *Reply) error {
+func (chatFormat) answer(data []byte, r *Reply) error {
 	var b struct {
 		Model   string
 		Choices []struct {
@@ -119,7 +119,7 @@ func (openaiFormat) answer(data []byte, r *Reply) error {
 	return nil
 }
 
-func (f openaiFormat) event(_ string, data []byte, r *Reply) error {
+func (f chatFormat) event(_ string, data []byte, r *Reply) error {
 	if string(data) == "[DONE]" {
 		r.Ended = true
 		return nil
@@ -149,7 +149,7 @@ func (f openaiFormat) event(_ string, data []byte, r *Reply) error {
 	return nil
 }
 
-func (openaiFormat) failure(data []byte, r *Reply) error {
+func (chatFormat) failure(data []byte, r *Reply) error {
 	var b struct {
 		Error struct{ Message, Type, Code *string }
 	}
@@ -163,9 +163,88 @@ func (openaiFormat) failure(data []byte, r *Reply) error {
 	return nil
 }
 
+// responsesFormat has the errors of chatFormat, and events of its own.
+type responsesFormat struct{ chatFormat }
+
+func (responsesFormat) Name() string { return "openai responses" }
+func (responsesFormat) Path() string { return "/v1/responses" }
+
+func (responsesFormat) Answer(model, text string) string {
+	return fmt.Sprintf(`{"id":"resp_1","object":"response","status":"completed","model":%q,"error":null,"output":[{"type":"message",`+
+		`"role":"assistant","content":[{"type":"output_text","text":%q}]}],"usage":{"input_tokens":%d,"output_tokens":%d}}`,
+		model, text, inputTokens, outputTokens)
+}
+
+func (responsesFormat) Opening(model string) string {
+	return namedEvent("response.created", `{"type":"response.created","response":{"id":"resp_1","model":%q,"status":"in_progress"}}`, model) +
+		namedEvent("response.output_item.added", `{"type":"response.output_item.added","item":{"type":"message","content":[]}}`)
+}
+
+func (responsesFormat) Piece(_, text string) string {
+	return namedEvent("response.output_text.delta", `{"type":"response.output_text.delta","delta":%q}`, text)
+}
+
+func (responsesFormat) Finish(string) string { return "" }
+
+// End is without the text, which a client has by then.
+func (f responsesFormat) End() string {
+	return namedEvent("response.completed", `{"type":"response.completed","response":%s}`, f.Answer("", ""))
+}
+
+func (f responsesFormat) ErrorEvent(code, message string) string {
+	return namedEvent("error", `{"type":"error","error":{"message":%q,"type":"some_error","param":null,"code":%q}}`, message, code)
+}
+
+func (responsesFormat) answer(data []byte, r *Reply) error {
+	var b struct {
+		Model  string
+		Status string
+		Output []struct{ Content []struct{ Text string } }
+		Usage  struct {
+			Input  int `json:"input_tokens"`
+			Output int `json:"output_tokens"`
+		}
+	}
+	if err := json.Unmarshal(data, &b); err != nil {
+		return err
+	}
+	r.Model, r.Ended = b.Model, b.Status == "completed"
+	for _, item := range b.Output {
+		for _, part := range item.Content {
+			r.Text += part.Text
+		}
+	}
+	r.Usage = b.Usage.Input == inputTokens && b.Usage.Output == outputTokens
+	return nil
+}
+
+// event sorts events by the type in their data, as the OpenAI SDKs do.
+func (f responsesFormat) event(_ string, data []byte, r *Reply) error {
+	var b struct {
+		Type     string
+		Delta    string
+		Response struct{ Model string }
+	}
+	if err := json.Unmarshal(data, &b); err != nil {
+		return err
+	}
+	switch b.Type {
+	case "response.created":
+		r.Model = b.Response.Model
+	case "response.output_text.delta":
+		r.Text += b.Delta
+	case "response.completed":
+		r.Ended, r.Usage = true, true
+	case "error":
+		r.InBand = true
+		return f.failure(data, r)
+	}
+	return nil
+}
+
 type anthropicFormat struct{}
 
-func (anthropicFormat) Name() string { return "anthropic" }
+func (anthropicFormat) Name() string { return "anthropic messages" }
 func (anthropicFormat) Path() string { return "/v1/messages" }
 
 func (anthropicFormat) Answer(model, text string) string {
@@ -173,35 +252,35 @@ func (anthropicFormat) Answer(model, text string) string {
 		`"stop_reason":"end_turn","usage":{"input_tokens":%d,"output_tokens":%d}}`, model, text, inputTokens, outputTokens)
 }
 
-func anthropicEvent(name, format string, args ...any) string {
+func namedEvent(name, format string, args ...any) string {
 	return "event: " + name + "\ndata: " + fmt.Sprintf(format, args...) + "\n\n"
 }
 
 func (anthropicFormat) Opening(model string) string {
-	return anthropicEvent("message_start", `{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant",`+
+	return namedEvent("message_start", `{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant",`+
 		`"model":%q,"content":[],"usage":{"input_tokens":%d,"output_tokens":1}}}`, model, inputTokens) +
-		anthropicEvent("content_block_start", `{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`) +
-		anthropicEvent("ping", `{"type":"ping"}`)
+		namedEvent("content_block_start", `{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}`) +
+		namedEvent("ping", `{"type":"ping"}`)
 }
 
 func (anthropicFormat) Piece(_, text string) string {
-	return anthropicEvent("content_block_delta",
+	return namedEvent("content_block_delta",
 		`{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":%q}}`, text)
 }
 
 func (anthropicFormat) Finish(string) string {
-	return anthropicEvent("content_block_stop", `{"type":"content_block_stop","index":0}`) +
-		anthropicEvent("message_delta", `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":%d}}`, outputTokens)
+	return namedEvent("content_block_stop", `{"type":"content_block_stop","index":0}`) +
+		namedEvent("message_delta", `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":%d}}`, outputTokens)
 }
 
-func (anthropicFormat) End() string { return anthropicEvent("message_stop", `{"type":"message_stop"}`) }
+func (anthropicFormat) End() string { return namedEvent("message_stop", `{"type":"message_stop"}`) }
 
 func (anthropicFormat) Error(_ int, code, message string) string {
 	return fmt.Sprintf(`{"type":"error","error":{"type":%q,"message":%q}}`, code, message)
 }
 
 func (f anthropicFormat) ErrorEvent(code, message string) string {
-	return anthropicEvent("error", "%s", f.Error(0, code, message))
+	return namedEvent("error", "%s", f.Error(0, code, message))
 }
 
 func (anthropicFormat) answer(data []byte, r *Reply) error {
@@ -275,10 +354,12 @@ func (anthropicFormat) failure(data []byte, r *Reply) error {
 	return nil
 }
 
+func isOpenAI(f Format) bool { return strings.HasPrefix(f.Name(), "openai") }
+
 // errorCode is how a provider of the format names an error: the Anthropic
 // format has types and no codes.
 func errorCode(f Format, status int, code string) string {
-	if f.Name() == "openai" {
+	if isOpenAI(f) {
 		return code
 	}
 	switch status {

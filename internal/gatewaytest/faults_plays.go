@@ -121,6 +121,39 @@ func endlessHeader(t *Turn) {
 	}
 }
 
+// endlessHints sends interim answers until the gateway has enough of them.
+func endlessHints(t *Turn) {
+	for range 1 << 20 {
+		select {
+		case <-t.gone:
+			return
+		default:
+			t.Raw("HTTP/1.1 103 Early Hints\r\nLink: </" + strings.Repeat("x", 1<<10) + ">\r\n\r\n")
+		}
+	}
+}
+
+// untilClosed answers as before HTTP/1.1: the end of the connection is that of
+// the answer.
+func untilClosed(t *Turn) {
+	if !t.Body.Stream {
+		t.Raw("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
+		return
+	}
+	t.Raw("HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + t.Format.Opening(t.Body.Model) +
+		strings.Join(t.pieces(0, 99), "") + t.Format.Finish(t.Body.Model) + t.Format.End())
+}
+
+// untilClosedCut is the same, and nothing of HTTP tells that half is missing.
+func untilClosedCut(t *Turn) {
+	answer := t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))
+	kind, half := "application/json", answer[:len(answer)*2/3]
+	if t.Body.Stream {
+		kind, half = "text/event-stream", t.Format.Opening(t.Body.Model)+strings.Join(t.pieces(0, 4), "")
+	}
+	t.Raw("HTTP/1.0 200 OK\r\nContent-Type: " + kind + "\r\n\r\n" + half)
+}
+
 // slowHeader writes a header that is never complete, a line a moment.
 func slowHeader(t *Turn) {
 	t.Raw("HTTP/1.1 200 OK\r\n")
@@ -206,7 +239,7 @@ func stall(t *Turn) {
 // malformedEvent has an event in its midst that is no JSON.
 func malformedEvent(t *Turn) {
 	half(t)
-	if t.Format.Name() == "anthropic" {
+	if !isOpenAI(t.Format) {
 		t.Send("event: content_block_delta\n")
 	}
 	t.Send("data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"delta\":{\"content\": \n\n")

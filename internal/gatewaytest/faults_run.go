@@ -46,10 +46,9 @@ func Cases() []Case {
 	var cases []Case
 	for _, f := range Faults() {
 		for _, format := range Formats() {
-			if f.OpenAI && format.Name() != "openai" {
-				continue
+			if strings.HasPrefix(format.Name(), f.Only) {
+				cases = append(cases, Case{f, format, false}, Case{f, format, true})
 			}
-			cases = append(cases, Case{f, format, false}, Case{f, format, true})
 		}
 	}
 	return cases
@@ -329,6 +328,10 @@ func (c Case) checkReply(p *problemList, w Want, r *Reply) {
 		p.check(r.Err == nil, "the client got: %v", r.Err)
 		p.check(r.Status == w.Status && r.Code == w.Code, "the client got %d %s, want %d %s", r.Status, r.Code, w.Status, w.Code)
 		p.check(strings.HasSuffix(r.Message, saidBy("")), "the message is not the provider's: %q", r.Message)
+		p.check(r.Header.Get("Retry-After") == w.RetryAfter, "Retry-After is %q, want %q", r.Header.Get("Retry-After"), w.RetryAfter)
+		// An SDK reads the milliseconds first.
+		ms := r.Header.Get("Retry-After-Ms")
+		p.check(ms == "" || ms == w.RetryAfter+"000", "retry-after-ms is %q, and Retry-After is %q", ms, w.RetryAfter)
 	case Failed:
 		p.check(r.Err == nil, "the client got: %v", r.Err)
 		p.check(r.Status == w.Status && r.Code == w.Code, "the client got %d %s, want %d %s", r.Status, r.Code, w.Status, w.Code)

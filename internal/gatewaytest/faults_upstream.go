@@ -242,9 +242,12 @@ func (t *Turn) Start(kind string, header ...string) {
 	t.chunked = true
 }
 
-// Send writes a chunk each.
+// Send writes a chunk each. An empty one would be the end.
 func (t *Turn) Send(pieces ...string) {
 	for _, p := range pieces {
+		if p == "" {
+			continue
+		}
 		t.Raw(fmt.Sprintf("%x\r\n%s\r\n", len(p), p))
 	}
 }

@@ -21,7 +21,7 @@ const (
 //
 // The zero Rest is awake and ready for use. All methods may be called from many
 // goroutines at once. While all is well each is one or two atomic loads; the first
-// trouble allocates 150 bytes, and only in trouble is there a lock, held for a
+// trouble allocates 128 bytes, and only in trouble is there a lock, held for a
 // few instructions.
 type Rest struct{ trouble atomic.Pointer[trouble] }
 

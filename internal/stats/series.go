@@ -58,7 +58,7 @@ type Outcome struct {
 
 // Series is what one gateway measured of one model or one API key. The zero
 // Series is ready for use and takes two words; the first record adds 120 bytes, and
-// each slot with a record in it 2 KiB, of which the window holds ten at most. Its
+// each slot with a record in it 2 KB, of which there are ten at most. Its
 // methods may be called from many goroutines at once. It must not be copied.
 type Series struct {
 	inFlight atomic.Int64

@@ -1,0 +1,222 @@
+package stats
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTracksAreStable(t *testing.T) {
+	r := NewRecorder("", "")
+	m := r.Model("p", "m")
+	assert.Same(t, m, r.Model("p", "m"))
+	assert.Same(t, m, r.Passing("p", "m", began), "listed already")
+	assert.NotSame(t, m, r.Model("p", "M"))
+	assert.NotSame(t, m, r.Model("q", "m"))
+	assert.NotSame(t, m, r.Key("p", "m"), "a key is no model")
+	assert.Same(t, r.Key("p", "k"), r.Key("p", "k"))
+
+	passing := r.Passing("p", "new", began)
+	assert.Same(t, passing, r.Passing("p", "new", began))
+	assert.Same(t, passing, r.Model("p", "new"), "a reload lists it")
+	assert.Same(t, passing, r.Passing("p", "new", began))
+	assert.Empty(t, r.passing)
+
+	var wg sync.WaitGroup
+	got := make([]*Track, 16)
+	for i := range got {
+		wg.Go(func() { got[i] = r.Model("p", "raced") })
+	}
+	wg.Wait()
+	for _, g := range got {
+		assert.Same(t, got[0], g)
+	}
+}
+
+func TestScopes(t *testing.T) {
+	var g registry
+	gateways := []*Recorder{
+		g.newRecorder("eu", "a"), // 1 request
+		g.newRecorder("eu", "b"), // 10
+		g.newRecorder("us", "a"), // 100
+		g.newRecorder("", ""),    // 1000
+		g.newRecorder("", ""),    // has the model, and no request
+		g.newRecorder("eu", "a"), // never heard of the model
+	}
+	for i, n := range []int{1, 10, 100, 1000, 0} {
+		m := gateways[i].Model("p", "m")
+		for range n {
+			request(&m.Series, at(0), Outcome{Upstream: time.Duration(i+1) * time.Second})
+		}
+		m.Begin()
+	}
+	gateways[0].Key("p", "m").End(at(0), Outcome{})
+
+	read := func(i int) [4]int64 {
+		s := gateways[i].Read(gateways[i].Model("p", "m"), at(time.Minute))
+		return [4]int64{s.Endpoint.Requests, s.Region.Requests, s.Account.Requests, s.Global.Requests}
+	}
+	assert.Equal(t, [4]int64{1, 11, 101, 1111}, read(0))
+	assert.Equal(t, [4]int64{10, 11, 10, 1111}, read(1))
+	assert.Equal(t, [4]int64{100, 100, 101, 1111}, read(2))
+	assert.Equal(t, [4]int64{1000, 1000, 1000, 1111}, read(3), "no names, no company")
+	assert.Equal(t, [4]int64{0, 0, 0, 1111}, read(4))
+	assert.Equal(t, [4]int64{0, 11, 101, 1111}, read(5))
+
+	s := gateways[0].Read(gateways[0].Model("p", "m"), at(time.Minute))
+	assert.EqualValues(t, 5, s.Global.InFlight)
+	assert.Equal(t, Latency{1000, 1000}, s.Endpoint.Upstream)
+	assert.InDelta(t, 1000*21./11, s.Region.Upstream.Avg, 1e-9)
+	assert.Equal(t, 2000., s.Region.Upstream.P95)
+
+	gateways[3].Move("eu", "")
+	assert.Equal(t, [4]int64{1, 1011, 101, 1111}, read(0), "moved by a reload")
+
+	s = gateways[0].Read(gateways[0].Model("p", "m"), at(time.Hour))
+	assert.Equal(t, Window{InFlight: 1}, s.Endpoint)
+	runtime.KeepAlive(gateways)
+}
+
+func TestLoneGatewayIsEveryScope(t *testing.T) {
+	var g registry
+	r := g.newRecorder("eu", "a")
+	m := r.Model("p", "m")
+	request(&m.Series, at(0), Outcome{})
+	s := r.Read(m, at(0))
+	assert.EqualValues(t, 1, s.Endpoint.Requests)
+	assert.Equal(t, Scopes{s.Endpoint, s.Endpoint, s.Endpoint, s.Endpoint}, s)
+	assert.Zero(t, testing.AllocsPerRun(100, func() { r.Read(m, at(0)) }))
+}
+
+// collected runs the collector until ok, and fails where that does not happen.
+func collected(t *testing.T, ok func() bool) {
+	t.Helper()
+	for range 1000 {
+		if ok() {
+			return
+		}
+		runtime.GC()
+		runtime.Gosched() // cleanups have a goroutine of their own
+	}
+	require.FailNow(t, "never collected")
+}
+
+func TestDroppedRecorderLeavesTheScopes(t *testing.T) {
+	var g registry
+	kept := g.newRecorder("eu", "a")
+	m := kept.Model("p", "m")
+	request(&m.Series, at(0), Outcome{})
+	var inUse *Track
+	for range 3 {
+		dropped := g.newRecorder("eu", "a")
+		inUse = dropped.Model("p", "m")
+		request(&inUse.Series, at(0), Outcome{})
+	}
+	collected(t, func() bool { return len(g.all()) == 1 })
+	s := kept.Read(m, at(0))
+	assert.EqualValues(t, 1, s.Global.Requests)
+	assert.EqualValues(t, 1, s.Region.Requests)
+	inUse.End(at(0), Outcome{}) // a request that outlives its gateway
+	runtime.KeepAlive(kept)
+}
+
+func TestProcessKnowsItsRecorders(t *testing.T) {
+	a, b := NewRecorder("", ""), NewRecorder("", "")
+	m := a.Model("known to the process", "m")
+	request(&b.Model("known to the process", "m").Series, at(0), Outcome{})
+	s := a.Read(m, at(0))
+	assert.Zero(t, s.Endpoint.Requests)
+	assert.EqualValues(t, 1, s.Global.Requests)
+	runtime.KeepAlive(b)
+}
+
+func TestPassingTracksAreBounded(t *testing.T) {
+	r := NewRecorder("", "")
+	name := func(i int) string { return fmt.Sprint("made-up-", i) }
+	for i := range maxPassing {
+		request(&r.Passing("p", name(i), at(0)).Series, at(0), Outcome{})
+	}
+	busy := r.Passing("p", name(1), at(0))
+	busy.Begin()
+	resting := r.Passing("p", name(2), at(0))
+	resting.Rest.RestUntil(at(0), at(time.Hour))
+
+	over := r.Passing("p", "one too many", at(time.Minute))
+	request(&over.Series, at(time.Minute), Outcome{})
+	assert.Nil(t, r.find(over.id), "no room while the window holds all of them")
+	assert.Len(t, r.passing, maxPassing)
+	assert.NotNil(t, r.Model("p", "listed"), "listed models have their own room")
+
+	// The failed attempt to make room was more than a slot ago.
+	fresh := r.Passing("p", "fresh", at(6*time.Minute))
+	assert.Same(t, fresh, r.find(fresh.id))
+	assert.Same(t, busy, r.find(busy.id))
+	assert.Same(t, resting, r.find(resting.id))
+	assert.Len(t, r.passing, 3)
+}
+
+func TestManyUnusedModelsCostLittle(t *testing.T) {
+	const n = 10_000
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprint("model-", i)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	r := NewRecorder("", "")
+	for _, name := range names {
+		r.Model("p", name)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n
+	t.Logf("%d bytes for each unused model", each)
+	assert.Less(t, each, int64(400))
+	runtime.KeepAlive(r)
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, n := range []int{1, 4} {
+		b.Run(fmt.Sprintf("gateways=%d", n), func(b *testing.B) {
+			var g registry
+			gateways := make([]*Recorder, n)
+			for k := range gateways {
+				gateways[k] = g.newRecorder("eu", "a")
+				m := gateways[k].Model("p", "m")
+				for i := range 1000 {
+					d := time.Duration(i%500+1) * msec
+					request(&m.Series, at(time.Duration(i)*290*msec), Outcome{Upstream: 9 * d, Gateway: d / 100, FirstToken: d, PerOutputToken: d / 20})
+				}
+			}
+			m := gateways[0].Model("p", "m")
+			b.ReportAllocs()
+			for b.Loop() {
+				gateways[0].Read(m, at(290*time.Second))
+			}
+			runtime.KeepAlive(gateways)
+		})
+	}
+	b.Run("unused", func(b *testing.B) {
+		var g registry
+		r := g.newRecorder("", "")
+		m := r.Model("p", "m")
+		for b.Loop() {
+			r.Read(m, began)
+		}
+	})
+}
+
+func BenchmarkLookUp(b *testing.B) {
+	r := NewRecorder("", "")
+	r.Model("provider", "model")
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Model("provider", "model")
+	}
+}
