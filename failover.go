@@ -141,10 +141,22 @@ func (x *exchange) spent() (done bool, err *Error) {
 	switch {
 	case x.ctx.Err() != nil:
 		return true, x.gone()
-	case len(x.attempts) >= x.s.maxAttempts, !time.Now().Before(x.deadline):
+	case x.sent() >= x.s.maxAttempts, !time.Now().Before(x.deadline):
 		return true, x.exhausted()
 	}
 	return false, nil
+}
+
+// sent counts the attempts that made it to the transport. What fails before
+// that costs nothing.
+func (x *exchange) sent() int {
+	n := 0
+	for i := range x.attempts {
+		if x.attempts[i].sent {
+			n++
+		}
+	}
+	return n
 }
 
 // gone is the error of a request whose client has left.
@@ -264,8 +276,8 @@ func (x *exchange) untried() *Error {
 // trail says in one line what was tried, and why each failed.
 func (x *exchange) trail() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "no provider could answer, after %s", counted(len(x.attempts), "attempt"))
-	if len(x.attempts) >= x.s.maxAttempts && len(x.tried) < len(x.plan.candidates) {
+	fmt.Fprintf(&b, "no provider could answer, after %s", counted(x.sent(), "attempt"))
+	if x.sent() >= x.s.maxAttempts && len(x.tried) < len(x.plan.candidates) {
 		fmt.Fprintf(&b, " (max_attempts)")
 	}
 	sep := ": "

@@ -77,7 +77,8 @@ func (w *watch) disarm() {
 // failure is an attempt that failed, with what the next steps need to know.
 type failure struct {
 	Failure
-	reason string  // short, without a secret
+	reason string  // short, for the client too
+	detail string  // what more the operator may know; without a secret
 	answer *answer // an error answer that can be relayed as it was
 }
 
@@ -114,7 +115,7 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	req, err := x.newRequest(ctx, m, key, a)
 	if err != nil {
 		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
-			return false, &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, reason: err.Error()}
+			return false, unmade(kind, err)
 		}
 		return false, x.broke(ctx, FailureTimeout, err)
 	}
@@ -168,24 +169,62 @@ func (x *exchange) broke(ctx context.Context, kind FailureKind, err error) *fail
 	if kind == FailureNetwork && isConnectError(err) {
 		f.Kind = FailureConnect
 	}
-	f.reason = string(x.scrub([]byte(networkReason(f.Kind, err))))
+	f.reason = networkReason(f.Kind, err)
+	f.reason = string(x.scrub([]byte(oneLine(f.reason, 200))))
+	if detail := string(x.scrub([]byte(oneLine(err.Error(), 400)))); !strings.Contains(f.reason, detail) {
+		f.detail = detail
+	}
 	return f
 }
 
-// networkReason puts an error of the network into a few words.
+// networkReason puts an error of the network into a few words, without the
+// addresses that it names: they are the operator's own.
 func networkReason(kind FailureKind, err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused: " + err.Error()
+		return "connection refused"
 	case kind == FailureConnect:
-		return "cannot connect: " + err.Error()
+		return "cannot connect: " + withoutAddress(err).Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed before the answer was complete"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the connection was reset"
 	default:
-		return err.Error()
+		return withoutAddress(err).Error()
 	}
+}
+
+// withoutAddress is what the network's own errors wrap, if it is one of them.
+func withoutAddress(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return errors.New(dns.Err)
+	}
+	return err
+}
+
+// unmade is the failure of an attempt whose request could not be made. Why is a
+// matter of the config and the secret store, and not for the client.
+func unmade(kind FailureKind, err error) *failure {
+	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, detail: err.Error()}
+	if kind == FailureSecret {
+		f.reason = "a secret could not be resolved"
+	} else {
+		f.reason = "its request could not be made from the config"
+	}
+	return f
+}
+
+// full is the reason with the detail.
+func (f *failure) full() string {
+	if f.detail == "" {
+		return f.reason
+	}
+	return f.reason + ": " + f.detail
 }
 
 // isConnectError reports whether an error says that there never was a
@@ -212,10 +251,15 @@ func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Res
 		f.RetryAfter = after
 	}
 	f.reason = strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
-	if resp.StatusCode/100 == 3 {
+	switch resp.StatusCode / 100 {
+	case 3:
 		// To follow it would take the credentials along, and to relay it would
 		// have the client do so.
 		f.reason += ": redirects are not followed; set base_url to where it points"
+		return f
+	case 1:
+		// 101: what follows is not HTTP, and relayed it would have the client
+		// take the rest of its connection for something else too.
 		return f
 	}
 	data, complete, err := relay.HoldBody(resp.Body, resp.ContentLength, maxErrorBody)
@@ -476,11 +520,9 @@ func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) 
 	switch {
 	case err == nil, s != nil && errors.Is(context.Cause(ctx), errFinished):
 		return nil
-	case errors.As(err, &write):
-		return x.clientGone()
-	case x.ctx.Err() != nil:
-		if s != nil && s.Whole() {
-			return nil
+	case errors.As(err, &write), x.ctx.Err() != nil:
+		if s != nil && s.Finished() {
+			return nil // it stopped reading where the model stopped writing
 		}
 		return x.clientGone()
 	}
@@ -515,8 +557,9 @@ type watchedBody struct {
 	each  bool          // whether each read is bounded, or another limit is at work
 	phase relay.Phase
 	grace time.Duration // how long a stream may be silent after a finish reason
-	// drainBy bounds all reads after the stream's end.
-	drainBy time.Time
+	// finishBy and drainBy bound all reads after a finish reason, and after the
+	// stream's end.
+	finishBy, drainBy time.Time
 	// deadline bounds the reads of a stream that is held until it is whole, by
 	// total_timeout. Zero once it is committed.
 	deadline time.Time
@@ -535,8 +578,17 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 			b.drainBy = time.Now().Add(drainGrace)
 		}
 		limit, cause = time.Until(b.drainBy), errDrained
-	case b.phase == relay.Finished && b.grace < limit:
-		limit, cause = b.grace, errFinished
+	case b.phase == relay.Finished:
+		// From the finish reason on: a server that only keeps the connection
+		// alive has nothing more to say.
+		if b.finishBy.IsZero() {
+			b.finishBy = time.Now().Add(b.grace)
+		}
+		if left := time.Until(b.finishBy); left < limit {
+			limit, cause = left, errFinished
+		}
+	default:
+		b.finishBy = time.Time{}
 	}
 	if !b.deadline.IsZero() {
 		if left := time.Until(b.deadline); left < limit {

@@ -20,7 +20,7 @@ import (
 // must come of it is in the table of gatewaytest.Faults. They wait much and
 // work little, so that all of them are under way at once.
 func TestFaultWall(t *testing.T) {
-	const pace = 300 * time.Millisecond
+	const pace = 500 * time.Millisecond
 	before := runtime.NumGoroutine()
 	type played struct {
 		out *gatewaytest.Outcome

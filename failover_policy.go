@@ -138,7 +138,7 @@ func isContentRefusal(status int, code string) bool {
 		return false
 	}
 	switch code {
-	case "content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "content_policy":
+	case "content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "content_policy", "moderation_blocked":
 		return true
 	}
 	return false

@@ -20,7 +20,7 @@ const (
 type Result struct {
 	// Status is StatusSuccess, StatusError or StatusDryRun.
 	Status string `json:"status"`
-	// Error is nil unless Status is StatusError.
+	// Error is nil unless the request failed, or in a dry run would.
 	Error *ResultError `json:"error,omitempty"`
 	// RequestID identifies the request: its X-Request-Id, or one of the
 	// gateway's own.
@@ -112,7 +112,8 @@ type TriedModel struct {
 	Model    string `json:"model"`
 	Provider string `json:"provider"`
 	Author   string `json:"author"`
-	// Known is false for a model that the client named and nobody lists.
+	// Known is set for a model of the catalog; not for one that the config or
+	// the client alone names.
 	Known bool `json:"known"`
 	// Error says why the candidate failed without an attempt, such as a key
 	// selection that came back empty.

@@ -139,7 +139,7 @@ func (x *exchange) publicAttempt(a *attemptRecord) Attempt {
 		},
 	}
 	if a.failure != nil {
-		out.Status, out.Error = "failed", a.failure.reason
+		out.Status, out.Error = "failed", a.failure.full()
 		if a.relayed {
 			out.Status = "relayed"
 		}

@@ -24,7 +24,9 @@ type Fault struct {
 	// Settings are what the gateway is told besides.
 	Settings
 	// Reason is a word of what the Result says about an attempt that failed.
-	Reason string
+	// Shown is one of what the client is told, where that is less: no address,
+	// and no words of the operator's own network.
+	Reason, Shown string
 	// Saved is what comes of it with a fallback to turn to, and Alone without.
 	Saved, Alone Want
 }
@@ -198,22 +200,24 @@ func refusalFaults() []Fault {
 }
 
 func connectionFaults() []Fault {
+	const failedConn = "the connection failed"
 	return []Fault{
 		{Name: "connection refused", Way: WayRefused, Reason: "refused", Saved: failsOver(1), Alone: unreachable()},
-		{Name: "DNS failure", Way: WayNoName, Reason: "no such host", Saved: failsOver(1), Alone: unreachable()},
-		{Name: "TLS: certificate of nobody's", Way: WayUntrusted, Reason: "certificate", Saved: failsOver(1), Alone: unreachable()},
-		{Name: "TLS: a plain port", Way: WayNoTLS, Reason: "tls", Saved: failsOver(1), Alone: unreachable()},
+		{Name: "DNS failure", Way: WayNoName, Reason: "no such host", Shown: "name was not found", Saved: failsOver(1), Alone: unreachable()},
+		{Name: "TLS: certificate of nobody's", Way: WayUntrusted, Reason: "certificate", Shown: "could not be connected to", Saved: failsOver(1), Alone: unreachable()},
+		{Name: "TLS: a plain port", Way: WayNoTLS, Reason: "tls", Shown: "could not be connected to", Saved: failsOver(1), Alone: unreachable()},
+		{Name: "TLS: handshake cut off", Way: WayCutTLS, Saved: failsOver(1), Alone: unreachable()},
 		{Name: "TLS: handshake without an answer", Way: WaySilentTLS, Settings: Settings{Timeout: true}, Reason: "per_request_timeout",
 			Saved: failsOver(1).after(1, 0), Alone: timesOut()},
 		{Name: "reset before the header", Play: reset, Reason: "reset", Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "reset once", Play: once(reset), Settings: Settings{Retries: 1}, Reason: "reset", Saved: recovers(2), Alone: recovers(2)},
 		{Name: "closed before the header", Play: hangUp, Reason: "closed", Saved: failsOver(1), Alone: unavailable(1)},
-		{Name: "garbage instead of HTTP", Play: raw("SSH-2.0-OpenSSH_9.9\r\n\r\n"), Reason: "malformed", Saved: failsOver(1), Alone: unavailable(1)},
-		{Name: "conflicting Content-Length", Play: twoLengths, Reason: "Content-Length", Saved: failsOver(1), Alone: unavailable(1)},
-		{Name: "interim answers without end", Play: endlessHints, Reason: "headers exceeded", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "garbage instead of HTTP", Play: raw("SSH-2.0-OpenSSH_9.9\r\n\r\n"), Reason: "malformed", Shown: failedConn, Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "conflicting Content-Length", Play: twoLengths, Reason: "Content-Length", Shown: failedConn, Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "interim answers without end", Play: endlessHints, Reason: "headers exceeded", Shown: failedConn, Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "101 that nobody asked for", Play: raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), Reason: "101",
 			Saved: failsOver(1), Alone: unavailable(1)},
-		{Name: "endless header", Play: endlessHeader, Reason: "header", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "endless header", Play: endlessHeader, Reason: "headers exceeded", Shown: failedConn, Saved: failsOver(1), Alone: unavailable(1)},
 	}
 }
 
@@ -235,7 +239,7 @@ func silentFaults() []Fault {
 			Reason: "first_token_timeout", Saved: failsOver(1).after(3, 0), Alone: timesOut().after(3, 0)},
 		{Name: "slow first token, no limit", Play: slowFirstToken(1), Stream: true, Saved: recovers(1).after(1, 0), Alone: recovers(1).after(1, 0)},
 		{Name: "slow drip of a stream", Play: slowDrip, Stream: true, Settings: impatient,
-			Saved: recovers(1).after(2, 0), Alone: recovers(1).after(2, 0)},
+			Saved: recovers(1).after(1.5, 0), Alone: recovers(1).after(1.5, 0)},
 	}
 }
 
@@ -278,7 +282,7 @@ func completeFaults() []Fault {
 	stalled.Saved, stalled.Alone = failsOver(1).after(1, 0), timesOut()
 	drip := row("slow drip", slowDrip, "")
 	drip.Timeout = true
-	drip.Saved, drip.Alone = recovers(1).after(2, 0), recovers(1).after(2, 0)
+	drip.Saved, drip.Alone = recovers(1).after(1.5, 0), recovers(1).after(1.5, 0)
 	malformed := row("malformed event", malformedEvent, "")
 	malformed.Saved, malformed.Alone = recovers(1), recovers(1)
 	noDone := row("no [DONE], connection left open", noEndMarker(true), "")
@@ -313,6 +317,7 @@ func answerFaults() []Fault {
 		wrong("200, cut before its Content-Length", brokenJSON, "closed"),
 		wrong("200, JSON with a top-level error", jsonError, "overloaded"),
 		wrong("200, cut where the connection is the end", untilClosedCut, "not JSON"),
+		wrong("200, gzip cut short", zipped(12), ""),
 		wrong("204", func(t *Turn) { t.Raw("HTTP/1.1 204 No Content\r\n\r\n") }, "empty"),
 		fine("200, ends with its connection", untilClosed, false),
 		fine("gzip that nobody asked for", zipped(0), false),

@@ -276,7 +276,7 @@ func slowDrip(t *Turn) {
 	t.Start("text/event-stream")
 	t.Send(t.Format.Opening(t.Body.Model))
 	for _, p := range t.pieces(0, 99) {
-		if !t.Wait(t.Pace / 3) {
+		if !t.Wait(t.Pace / 6) {
 			return
 		}
 		t.Send(p)

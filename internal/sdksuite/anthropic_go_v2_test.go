@@ -240,5 +240,5 @@ func (anthropicV2) describe(err error) string {
 		return fmt.Sprintf("anthropic.Error %d with %q", api.StatusCode, api.RawJSON())
 	}
 	return fmt.Sprintf("anthropic.Error %d type=%s request=%s %q %s", api.StatusCode, api.Type(), api.RequestID,
-		oneSentence(body.Error.Message), describeHeader(api.Response.Header))
+		said(body.Error.Message), describeHeader(api.Response.Header))
 }

@@ -311,9 +311,15 @@ func describeOpenAI(err error) string {
 	var stream *ssestream.StreamError
 	switch {
 	case errors.As(err, &api):
-		return fmt.Sprintf("openai.Error %d type=%s code=%s %q %s", api.StatusCode, api.Type, api.Code, oneSentence(api.Message), describeHeader(api.Response.Header))
+		return fmt.Sprintf("openai.Error %d type=%s code=%s %q %s", api.StatusCode, api.Type, api.Code, said(api.Message), describeHeader(api.Response.Header))
 	case errors.As(err, &stream):
-		return fmt.Sprintf("ssestream.StreamError %s", stream.Message)
+		var body struct {
+			Error struct{ Type, Code, Message string }
+		}
+		if err := json.Unmarshal(stream.Event.Data, &body); err != nil {
+			return fmt.Sprintf("ssestream.StreamError with %q", stream.Event.Data)
+		}
+		return fmt.Sprintf("ssestream.StreamError type=%s code=%s %q", body.Error.Type, body.Error.Code, said(body.Error.Message))
 	}
 	return describePlain(err)
 }
@@ -347,10 +353,13 @@ func describeHeader(h http.Header) string {
 	return strings.Join(out, " ")
 }
 
-// oneSentence cuts what lists attempts, in which durations may occur.
-func oneSentence(s string) string {
-	s, _, _ = strings.Cut(s, ":")
-	return s
+// said is a message of the upstream. What the gateway says in its own words is
+// for its own tests.
+func said(message string) string {
+	if strings.HasPrefix(message, "the stand-in ") {
+		return message
+	}
+	return "…"
 }
 
 func digest(s string) string { return fmt.Sprintf("%.4x", sha256.Sum256([]byte(s))) }

@@ -216,7 +216,7 @@ func (r *Recorder) Read(t *Track, now time.Time) Scopes {
 		if here.region != "" && here.region == there.region {
 			region.add(&sample)
 		}
-		if here.account == there.account {
+		if here.account != "" && here.account == there.account {
 			account.add(&sample)
 		}
 		global.add(&sample)

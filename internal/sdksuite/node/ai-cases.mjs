@@ -1,6 +1,6 @@
 // The cases of the npm package "ai", for any of its providers.
 import { generateText, jsonSchema, streamText, stepCountIs, tool } from 'ai';
-import { arrived, attempt, describe, digest, largePrompt, left, raised, saw, statuses, weather } from './harness.mjs';
+import { arrived, attempt, describe, largePrompt, left, raised, saw, statuses, weather } from './harness.mjs';
 
 const quiet = () => {}; // streamText prints errors unless told what to do with them
 
@@ -8,7 +8,7 @@ export function textCases(model) {
   const generate = (id, prompt = 'Say hello.', extra = {}) =>
     attempt(async () => {
       const r = await generateText({ model: model(id), prompt, ...extra });
-      return `${JSON.stringify(r.text)} ${r.finishReason}, ${r.usage.inputTokens}+${r.usage.outputTokens} tokens, ${digest(r.response.body)}`;
+      return `${JSON.stringify(r.text)} ${r.finishReason}, ${r.usage.inputTokens}+${r.usage.outputTokens} tokens, ${r.response.id} of ${r.response.modelId}`;
     });
 
   async function read(id, extra = {}) {
@@ -20,7 +20,7 @@ export function textCases(model) {
       for await (const part of streamText({ model: model(id), prompt: 'Say hello.', onError: quiet, ...extra }).fullStream) {
         if (kinds.at(-1) !== part.type) kinds.push(part.type);
         if (part.type === 'error') failure = describe(part.error);
-        if (part.type === 'finish') finish = `${part.finishReason} ${part.totalUsage.inputTokens}+${part.totalUsage.outputTokens}`;
+        if (part.type === 'finish') finish = `${part.finishReason} ${part.totalUsage.inputTokens ?? 0}+${part.totalUsage.outputTokens ?? 0}`;
         if (part.type === 'tool-call') pieces.push(`${part.toolName}(${JSON.stringify(part.input)})`);
         if (part.type === 'text-delta') {
           pieces.push(part.text);

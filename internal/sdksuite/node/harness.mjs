@@ -40,8 +40,8 @@ export const digest = (value) =>
 const shown = ['x-request-id', 'request-id', 'retry-after', 'retry-after-ms', 'x-should-retry',
   'x-ratelimit-remaining-requests', 'anthropic-ratelimit-requests-remaining'];
 
-// describe is all that a program can tell an error by. Of what lists attempts,
-// only the beginning: there may be durations in the rest.
+// describe is all that a program can tell an error by. What the gateway says in
+// its own words is for its own tests.
 export function describe(err) {
   if (err === null || typeof err !== 'object') return `threw ${err}`;
   const get = (name) => (typeof err.headers?.get === 'function' ? err.headers.get(name) : (err.headers ?? err.responseHeaders)?.[name]);
@@ -50,7 +50,8 @@ export function describe(err) {
   for (const field of ['type', 'code', 'errorCode', 'requestID', 'isRetryable', 'reason']) {
     if (err[field] != null) parts.push(`${field}=${err[field]}`);
   }
-  parts.push(JSON.stringify(String(err.message).split(':')[0]));
+  const message = String(err.apiMessage ?? err.error?.message ?? err.message);
+  parts.push(message.startsWith('the stand-in ') ? JSON.stringify(message) : '"…"');
   for (const name of shown) if (get(name)) parts.push(`${name}=${get(name)}`);
   if (err.lastError) parts.push('last: ' + describe(err.lastError));
   return parts.join(' ');

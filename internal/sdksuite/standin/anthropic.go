@@ -34,7 +34,7 @@ func (c *call) messageEvents(tool bool) []event {
 	block, kind, field, parts, stop := `{"type":"text","text":""}`, "text_delta", "text", pieces(), "end_turn"
 	if tool {
 		block, kind, field = `{"type":"tool_use","id":"toolu_1","name":"weather","input":{}}`, "input_json_delta", "partial_json"
-		parts, stop = []string{`{\"city\":`, `\"Paris\"}`}, "tool_use"
+		parts, stop = arguments(), "tool_use"
 	}
 	add("message_start", `,"message":`+c.messageObject("", "null", 1), false)
 	add("content_block_start", `,"index":0,"content_block":`+block, false)

@@ -62,7 +62,8 @@ func (c *call) vendor() string {
 	return ""
 }
 
-// turn tells what a conversation with tools is waiting for.
+// wantsTool reports whether a conversation with tools waits for a call: there is
+// no answer to one in it yet.
 func (c *call) wantsTool(answered string) bool {
 	_, has := c.fields["tools"]
 	return has && !bytes.Contains(c.fields["messages"].raw, []byte(answered)) && !bytes.Contains(c.fields["input"].raw, []byte(answered))
@@ -117,13 +118,20 @@ func (c *call) chatEvents(tool bool) []event {
 // pieces are what the streams of all surfaces are made of.
 func pieces() []string { return []string{"Hello", ", ", "world."} }
 
+// arguments are the pieces of a tool call, as they stand inside a JSON string.
+func arguments() []string { return []string{`{\"city\":`, `\"Paris\"}`} }
+
 func response(c *call) {
 	tool := c.wantsTool(`"function_call_output"`)
 	if c.fields.isTrue("stream") {
 		c.stream(c.responseEvents(tool))
 		return
 	}
-	c.json(c.responseObject("completed", c.responseItem(tool, "completed", pieces())))
+	text := pieces()
+	if tool {
+		text = arguments()
+	}
+	c.json(c.responseObject("completed", c.responseItem(tool, "completed", text)))
 }
 
 func (c *call) responseObject(status, output string) string {
@@ -156,7 +164,7 @@ func (c *call) responseEvents(tool bool) []event {
 	add("response.in_progress", `"response":`+c.responseObject("in_progress", ""), false)
 	if tool {
 		at = `"item_id":"fc_1","output_index":0`
-		args := []string{`{\"city\":`, `\"Paris\"}`}
+		args := arguments()
 		add("response.output_item.added", `"output_index":0,"item":`+c.responseItem(true, "in_progress", nil), false)
 		for _, a := range args {
 			add("response.function_call_arguments.delta", at+`,"delta":"`+a+`"`, true)
