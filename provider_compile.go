@@ -90,9 +90,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		return f.name == "Authorization" || f.name == out.auth.Header ||
 			f.name == "X-Api-Key" && out.auth.Header == "" && out.speaksFormat(formatAnthropic)
 	})
-	// The vendor's own endpoint always wants a key; one that the config points
+	// A vendor's own endpoint wants a key; one of ours, or that the config points
 	// elsewhere may not.
-	out.needsKey = known && !(configured && c.ownBase) && !out.operatorAuth
+	out.needsKey = known && !(configured && c.ownBase) && !out.operatorAuth && !isInternalHost(out.base.Hostname())
 	c.models(path, out, own, rest, configured, known)
 	return out
 }

@@ -10,6 +10,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
+// slack is how much longer than it has to anything may take.
+const slack = 3 * time.Second
+
 // faultTables prints what came of the faults, with a fallback and without, and
 // returns how many rows are not as they should be. A row stands for both
 // formats, and shows the first.
@@ -23,7 +26,10 @@ func (p program) faultTables(out io.Writer, ends []chan played[gatewaytest.Outco
 		}
 		end := <-ends[i]
 		if end.err != nil {
-			t.add(c.Name).note(c.Format.Name() + ": " + end.err.Error())
+			if t.last() != c.Name {
+				t.add(c.Name)
+			}
+			t.note(c.Format.Name() + ": " + end.err.Error())
 			continue
 		}
 		o := end.value
@@ -34,7 +40,7 @@ func (p program) faultTables(out io.Writer, ends []chan played[gatewaytest.Outco
 			}
 			t.add(row...)
 		}
-		for _, problem := range c.Problems(o, p.pace) {
+		for _, problem := range c.Problems(o, p.pace, slack) {
 			t.note(c.Format.Name() + ": " + problem)
 		}
 	}

@@ -1,7 +1,6 @@
 package gatewaytest
 
 import (
-	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -288,7 +288,8 @@ func serve(ground Ground, gateway http.Handler) (url string, client *http.Client
 }
 
 // Problems is everything that is not as the case wants it; empty if it passed.
-func (c Case) Problems(o *Outcome, pace time.Duration) []string {
+// The slack is how much longer than it has to something may take.
+func (c Case) Problems(o *Outcome, pace, slack time.Duration) []string {
 	var p problemList
 	w := c.Want()
 	p.check(o.Primary == w.Primary, "%d attempts at the primary, want %d", o.Primary, w.Primary)
@@ -336,8 +337,11 @@ func (c Case) checkReply(p *problemList, w Want, r *Reply) {
 	case Failed:
 		p.check(r.Err == nil, "the client got: %v", r.Err)
 		p.check(r.Status == w.Status && r.Code == w.Code, "the client got %d %s, want %d %s", r.Status, r.Code, w.Status, w.Code)
-		shown := cmp.Or(c.Shown, c.Reason)
-		p.check(strings.Contains(r.Message, shown), "the error hides the reason, %q: %s", shown, r.Message)
+		_, reason, named := strings.Cut(r.Message, "primary:"+primaryModel+": ")
+		p.check(named && reason != "", "the error does not say what was tried, and why that failed: %s", r.Message)
+		if _, err := strconv.Atoi(c.Reason); err == nil {
+			p.check(strings.HasPrefix(reason, c.Reason), "the error hides the status %s: %s", c.Reason, r.Message)
+		}
 		p.check(r.Header.Get("X-Should-Retry") == "false", "an SDK would send it again")
 	case Broken:
 		p.check(!r.Whole(), "the client takes the half for all")

@@ -42,6 +42,7 @@ func (p anthropicV1) steps() []step {
 		{"messages", func() string { return p.message(p.ctx, "claude-standin", "Say hello.") }},
 		{"messages-4MB", func() string { return p.message(p.ctx, "claude-standin", largePrompt()) }},
 		{"messages-unknown-fields", p.unknownFields},
+		{"messages-beta", p.beta},
 		{"messages-stream", func() string { return p.stream("claude-standin") }},
 		{"messages-stream-one-by-one", func() string { return p.stream("claude-standin-step") }},
 		{"messages-stream-unknown-fields", func() string { return p.stream("claude-standin-vendor") }},
@@ -96,6 +97,20 @@ func (p anthropicV1) unknownFields() string {
 		return p.describe(err)
 	}
 	return m.JSON.ExtraFields["vendor_score"].Raw() + " " + m.JSON.ExtraFields["vendor_big"].Raw() + ", raw " + digest(m.RawJSON())
+}
+
+// beta sends an anthropic-beta header, and a query.
+func (p anthropicV1) beta() string {
+	m, err := p.client.Beta.Messages.New(p.ctx, anthropic.BetaMessageNewParams{
+		Model:     "claude-standin",
+		MaxTokens: 64,
+		Messages:  []anthropic.BetaMessageParam{anthropic.NewBetaUserMessage(anthropic.NewBetaTextBlock("Say hello."))},
+		Betas:     []anthropic.AnthropicBeta{"standin-2026-11-01"},
+	})
+	if err != nil {
+		return p.describe(err)
+	}
+	return m.Content[0].Text
 }
 
 func (p anthropicV1) stream(model string) string {

@@ -83,7 +83,7 @@ func (p openaiProgram) steps() []step {
 }
 
 // largePrompt is 4 MB, with text in it that a second encoding would change.
-func largePrompt() string { return strings.Repeat("<é&\u2028>0.70 ", 4<<20/15+1) }
+func largePrompt() string { return strings.Repeat("<é&\u2028>0.70 ", 4<<20/13+1) }
 
 func chatParams(model, prompt string) openai.ChatCompletionNewParams {
 	return openai.ChatCompletionNewParams{

@@ -65,6 +65,13 @@ func TestRestAfterFailuresInARow(t *testing.T) {
 		fail()
 	}
 	assert.Equal(t, Awake, r.State(at(0)).Phase)
+	turn, _ = r.Begin(at(0), lease)
+	turn.Success()
+	assert.Zero(t, r.State(at(0)), "and not the first time only")
+	for range 4 {
+		fail()
+	}
+	assert.Equal(t, State{Failures: 4}, r.State(at(0)))
 	fail()
 	assert.Equal(t, State{Resting, at(5 * time.Second), 5}, r.State(at(0)))
 	assert.Equal(t, Resting, r.State(at(5*time.Second-1)).Phase)
@@ -121,9 +128,13 @@ func TestLostProbe(t *testing.T) {
 	second := probe(t, r, at(65*time.Second))
 	lost.Failure(at(66 * time.Second))
 	assert.Equal(t, at(125*time.Second), r.State(at(66*time.Second)).Until, "the second is the probe now")
+	lost = second
+	second = probe(t, r, at(125*time.Second))
+	lost.Release()
+	assert.Equal(t, Resting, r.State(at(126*time.Second)).Phase, "what was lost cannot be given back")
 	second.Release()
 
-	late := probe(t, r, at(70*time.Second))
+	late := probe(t, r, at(130*time.Second))
 	late.Failure(at(10 * time.Minute))
 	assert.Equal(t, at(10*time.Minute+10*time.Second), r.State(at(10*time.Minute)).Until, "late, but nobody took its place")
 
@@ -158,7 +169,7 @@ func TestStragglers(t *testing.T) {
 func TestRestUntil(t *testing.T) {
 	var r Rest
 	r.RestUntil(at(0), at(0))
-	assert.Zero(t, r.State(at(0)), "over before it began")
+	assert.Nil(t, r.trouble.Load(), "over before it began")
 
 	r.RestUntil(at(0), at(time.Minute))
 	r.RestUntil(at(0), at(time.Second))

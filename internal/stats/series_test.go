@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,6 +164,32 @@ func TestSeriesConcurrently(t *testing.T) {
 	assert.InDelta(t, 32.5, w.Upstream.Avg, 1e-9)
 	assert.Equal(t, Latency{1, 1}, w.FirstToken)
 	assert.InDelta(t, 51./64, w.Errors.Total, 1e-9)
+}
+
+// Many find at once that the ring, or the slot of now, has yet to be made: all
+// must end up with the same one.
+func TestFirstRecordsTogether(t *testing.T) {
+	const goroutines, rounds = 8, 3000
+	var (
+		series [rounds / 5]Series // each has a ring to make, and four more slots
+		wg     sync.WaitGroup
+		ready  [rounds]atomic.Int32
+	)
+	for range goroutines {
+		wg.Go(func() {
+			for i := range rounds {
+				// All wait for the last, in a spin: a lock would line them up.
+				for ready[i].Add(1); ready[i].Load() < goroutines; {
+					runtime.Gosched()
+				}
+				request(&series[i/5], at(time.Duration(i%5)*slotLength), Outcome{})
+			}
+		})
+	}
+	wg.Wait()
+	for i := range series {
+		require.EqualValues(t, 5*goroutines, series[i].Window(at(4*slotLength)).Requests)
+	}
 }
 
 func TestRecordDoesNotAllocate(t *testing.T) {

@@ -51,6 +51,8 @@ await run([
       const r = await client.messages.create(params('claude-standin-vendor')).asResponse();
       return `${r.headers.get('anthropic-ratelimit-requests-remaining')} requests left, ${digest(await r.text())}`;
     })],
+  ['messages-beta', () =>
+    attempt(async () => (await client.beta.messages.create(params('claude-standin', { betas: ['standin-2026-11-01'] }))).content[0].text)],
   ['messages-stream', () => stream('claude-standin')],
   ['messages-stream-one-by-one', () => stream('claude-standin-step')],
   ['messages-stream-unknown-fields', () => stream('claude-standin-vendor')],

@@ -77,7 +77,7 @@ export async function raised(f) {
   }
 }
 
-export const largePrompt = '<é&\u2028>0.70 '.repeat(Math.ceil((4 << 20) / 15));
+export const largePrompt = '<é&\u2028>0.70 '.repeat(Math.ceil((4 << 20) / 13));
 
 // audio is what the upstream answers to speech.
 export const audio = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 7) & 255);

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+)
+
+// All faults and scenarios are played in the tests of the root package. Here a
+// few of them show that the tables tell what happened.
+func TestFaults(t *testing.T) {
+	var out strings.Builder
+	p := program{open: openGateway, pace: 300 * time.Millisecond, cases: some("503 for ever", "stall mid-stream"), scenarios: gatewaytest.Scenarios()[12:13]}
+	require.NoError(t, p.run(t.Context(), &out), out.String())
+	text := strings.Join(strings.Fields(out.String()), " ")
+	for _, row := range []string{
+		"| 503 for ever | 2 | 1 | 200, whole, of model-f |",
+		"| stall mid-stream | 1 | 0 | 200, 4 words, then the error stream_broken |",
+		"| 503 for ever | 2 | 503 all_providers_failed |",
+		"| S13 Content-filter rejection | 1 | 0 | 0.00 s | pass | pass |",
+		"12 cases and 2 scenarios",
+		"All as it should be.",
+	} {
+		assert.Contains(t, text, row)
+	}
+	assert.NotContains(t, text, "NOT OK")
+}
+
+// A wall that any gateway passes would show nothing.
+func TestFaultsFindsABadGateway(t *testing.T) {
+	var out strings.Builder
+	p := program{
+		pace: time.Millisecond, cases: some("content filter"), scenarios: gatewaytest.Scenarios()[12:13],
+		open: func(setup gatewaytest.Setup) (http.Handler, error) {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				setup.Done([]byte(`{"status":"success"}`))
+				fmt.Fprint(w, `{"choices":[]}`)
+			}), nil
+		},
+	}
+	err := p.run(t.Context(), &out)
+	assert.ErrorContains(t, err, "3 rows", out.String())
+	assert.Contains(t, out.String(), "content filter: openai chat: 0 attempts at the primary, want 1")
+	assert.Contains(t, out.String(), "NOT OK")
+	assert.NotContains(t, out.String(), "All as it should be.")
+}
+
+// A wall that cannot be built is no pass either.
+func TestFaultsNoGateway(t *testing.T) {
+	var out strings.Builder
+	p := program{
+		cases: some("content filter"), scenarios: gatewaytest.Scenarios()[12:13],
+		open: func(gatewaytest.Setup) (http.Handler, error) { return nil, fmt.Errorf("no gateway today") },
+	}
+	assert.ErrorContains(t, p.run(t.Context(), &out), "rows", out.String())
+	assert.Contains(t, out.String(), "no gateway today")
+}
+
+// some are the cases of the faults with these names.
+func some(names ...string) (cases []gatewaytest.Case) {
+	for _, c := range gatewaytest.Cases() {
+		for _, name := range names {
+			if c.Name == name {
+				cases = append(cases, c)
+			}
+		}
+	}
+	return cases
+}
