@@ -96,6 +96,11 @@ type Config struct {
 	// FailoverPolicy decides what follows a failed attempt. If nil,
 	// [DefaultFailoverPolicy].
 	FailoverPolicy FailoverPolicy `json:"-"`
+	// Region and Account name what m.metrics.region and m.metrics.account are
+	// about: the gateways of this process that have the same name there. An
+	// empty name stands for this gateway alone.
+	Region  string `json:"-"`
+	Account string `json:"-"`
 	// MaxBodyBytes bounds a request's body, in bytes. If zero, 64 MiB.
 	MaxBodyBytes int64 `json:"-"`
 }

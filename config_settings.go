@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // The defaults of every setting that has one, and the bounds of those that are
@@ -46,6 +47,10 @@ type settings struct {
 
 	strategies    []strategy
 	keyStrategies []keyStrategy
+	usesMetrics   bool // whether one of the strategies does
+	memo          memo
+	recorder      *stats.Recorder
+	metrics       *stats.Snapshot[*metrics]
 
 	perRequest   time.Duration
 	total        time.Duration
@@ -136,6 +141,7 @@ func newSettings(cfg Config) (*settings, error) {
 		eval, faults := expr.CompileStrategy(text)
 		p.addFaults(fmt.Sprintf("model_selection.strategy[%d]", i), text, faults)
 		s.strategies = append(s.strategies, strategy{text, eval})
+		s.usesMetrics = s.usesMetrics || eval != nil && eval.Uses().Metrics
 	}
 	for i, text := range cfg.APIKeySelection.Strategy {
 		eval, faults := expr.CompileKeyStrategy(text)
@@ -147,6 +153,12 @@ func newSettings(cfg Config) (*settings, error) {
 		s.refuseTransport(&p)
 	}
 	return s, p.err()
+}
+
+// attach has the settings measure into a gateway's recorder.
+func (s *settings) attach(r *stats.Recorder) {
+	s.recorder, s.metrics = r, newMetrics(r)
+	s.catalog.track(r)
 }
 
 // refuseTransport reports what a Transport of the user's own cannot do.

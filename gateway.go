@@ -18,6 +18,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
+	"github.com/aigateway-go/aigateway/internal/stats"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
@@ -30,6 +31,7 @@ const maxClientModels = 100
 // no goroutine of its own, and need not be closed.
 type Gateway struct {
 	current   atomic.Pointer[settings]
+	recorder  *stats.Recorder
 	reloading sync.Mutex
 }
 
@@ -41,7 +43,8 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{}
+	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account)}
+	s.attach(g.recorder)
 	if s.transport == nil {
 		s.transport, s.ownTransport = newTransport(s.addrs), true
 	}
@@ -68,6 +71,8 @@ func (g *Gateway) Reload(cfg Config) error {
 	default:
 		s.transport, s.ownTransport = newTransport(s.addrs), true
 	}
+	s.attach(g.recorder)
+	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	if t, ok := old.transport.(*http.Transport); ok && old.ownTransport && old.transport != s.transport {
 		t.CloseIdleConnections()

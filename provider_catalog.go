@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // provider is a Provider in the form that requests are served from: merged,
@@ -20,6 +21,7 @@ type provider struct {
 	known      bool // in the registry
 	disabled   bool
 	models     []*model
+	byName     map[string]*model // folded ids and aliases
 
 	base      *url.URL // with the path that surfaces are joined to
 	target    *url.URL // where base's host really is; its scheme and host are dialled
@@ -48,6 +50,7 @@ type apiSurface struct {
 type apiKey struct {
 	id    string
 	value *expr.Template
+	track *stats.Track
 }
 
 // field is a configured header or query parameter.
@@ -73,6 +76,7 @@ type model struct {
 	configured bool
 	disabled   bool
 	denied     []string // parameters that must not reach it
+	track      *stats.Track
 }
 
 // fold is the form in which ids and aliases are compared.
@@ -109,13 +113,17 @@ type catalog struct {
 	byName    map[string]*provider // folded ids and aliases
 	models    map[string][]*model  // folded ids and aliases, in the providers' order
 	listed    []*model             // all of them, in that order
+	byView    map[*expr.Model]*model
 	views     []*expr.Provider
 	authors   []*expr.Author
 }
 
 // newCatalog indexes the providers. Those that come first win a name.
 func newCatalog(providers []*provider) *catalog {
-	c := &catalog{providers: providers, byName: map[string]*provider{}, models: map[string][]*model{}}
+	c := &catalog{
+		providers: providers, byName: map[string]*provider{}, models: map[string][]*model{},
+		byView: map[*expr.Model]*model{},
+	}
 	authors := map[string]*expr.Author{}
 	for _, p := range providers {
 		c.views = append(c.views, p.view)
@@ -124,9 +132,12 @@ func newCatalog(providers []*provider) *catalog {
 				c.byName[name] = p
 			}
 		}
+		p.byName = make(map[string]*model, len(p.models))
 		for _, m := range p.models {
 			c.listed = append(c.listed, m)
+			c.byView[m.view] = m
 			for _, name := range m.names {
+				p.byName[name] = m
 				c.models[name] = append(c.models[name], m)
 			}
 			if id := m.view.AuthorID; authors[fold(id)] == nil {
@@ -146,6 +157,19 @@ func newCatalog(providers []*provider) *catalog {
 		m.view.AuthorIDAliases = authors[fold(m.view.AuthorID)].IDAliases
 	}
 	return c
+}
+
+// track gives each model and key what the gateway remembers of it. It outlives
+// the settings: a reload forgets nothing.
+func (c *catalog) track(r *stats.Recorder) {
+	for _, p := range c.providers {
+		for _, m := range p.models {
+			m.track = r.Model(fold(p.id), fold(m.id))
+		}
+		for _, k := range p.keys {
+			k.track = r.Key(fold(p.id), k.id)
+		}
+	}
 }
 
 // overlay lays a configured provider over the one of the registry that it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
@@ -162,7 +163,8 @@ func (s *settings) providerNames() []string {
 func (s *settings) choose(ctx context.Context, q query) (plan, *Error) {
 	var p plan
 	if len(q.names) == 0 {
-		if err := s.run(ctx, q, &p, "", s.unasked(q)); err != nil {
+		all := s.memo.get(memoKey{surface: q.surface}, func() *resolved { return &resolved{models: s.unasked(q)} })
+		if err := s.run(ctx, q, &p, "", all); err != nil {
 			return p, err
 		}
 		if len(p.candidates) == 0 {
@@ -171,30 +173,25 @@ func (s *settings) choose(ctx context.Context, q query) (plan, *Error) {
 		return p, nil
 	}
 	var sole *provider // in pass-through, the one that gets the client's key
-	resolved := false
+	found := false
 	for _, name := range q.names {
-		models, rejected := s.resolve(q, name)
-		if s.passThrough && len(models) > 0 {
+		r := s.memo.get(memoKey{q.surface, name, q.credential}, func() *resolved { return s.resolve(q, name) })
+		if s.passThrough && len(r.models) > 0 {
 			if sole == nil {
-				sole = models[0].provider
+				sole = r.models[0].provider
 			}
-			for _, m := range models {
-				if m.provider != sole {
-					rejected = append(rejected, rejection{name, m.provider, reasonOtherProvider})
-				}
-			}
-			models = slices.DeleteFunc(models, func(m *model) bool { return m.provider != sole })
+			r = r.at(sole, name)
 		}
-		p.rejections = append(p.rejections, rejected...)
-		if len(models) == 0 {
+		p.rejections = append(p.rejections, r.rejected...)
+		if len(r.models) == 0 {
 			continue
 		}
-		resolved = true
-		if err := s.run(ctx, q, &p, name, models); err != nil {
+		found = true
+		if err := s.run(ctx, q, &p, name, r); err != nil {
 			return p, err
 		}
 	}
-	if !resolved {
+	if !found {
 		return p, s.unresolved(q, p.rejections)
 	}
 	if len(p.candidates) == 0 {
@@ -206,14 +203,14 @@ func (s *settings) choose(ctx context.Context, q query) (plan, *Error) {
 // resolve finds the models that one of the client's names may mean, and says of
 // those that cannot serve the request why. Where there are no models, there is
 // at least one rejection.
-func (s *settings) resolve(q query, name string) (models []*model, rejected []rejection) {
+func (s *settings) resolve(q query, name string) *resolved {
+	var (
+		models   []*model
+		rejected []rejection
+	)
 	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
 		if p := s.byName[fold(prefix)]; p != nil {
-			m := p.model(rest)
-			if r := s.rejects(q, m); r != reasonNone {
-				return nil, []rejection{{name, p, r}}
-			}
-			return []*model{m}, nil
+			return s.resolveAt(q, name, p, rest)
 		}
 	}
 	known := s.models[fold(name)]
@@ -228,11 +225,7 @@ func (s *settings) resolve(q query, name string) (models []*model, rejected []re
 		}
 	}
 	if len(models) == 0 && !allowed && s.sole != nil {
-		m := s.sole.model(name)
-		if r := s.rejects(q, m); r != reasonNone {
-			return nil, []rejection{{name, s.sole, r}}
-		}
-		return []*model{m}, nil
+		return s.resolveAt(q, name, s.sole, name)
 	}
 	for _, m := range known {
 		if r := s.rejects(q, m); r != reasonNone {
@@ -244,19 +237,40 @@ func (s *settings) resolve(q query, name string) (models []*model, rejected []re
 	}
 	// The configured providers come first in the catalog, and so do their
 	// reasons: they are what an operator can change.
-	return models, rejected
+	return &resolved{models: models, rejected: rejected}
 }
 
-// model returns the provider's model of a name, or one that is made up for a
-// name that it does not list.
-func (p *provider) model(name string) *model {
-	folded := fold(name)
-	for _, m := range p.models {
-		if slices.Contains(m.names, folded) {
-			return m
+// resolveAt finds the model of a name at one provider. A name that the provider
+// does not list is passed on as it is.
+func (s *settings) resolveAt(q query, name string, p *provider, id string) *resolved {
+	m, listed := p.byName[fold(id)]
+	if !listed {
+		m = &model{id: id, provider: p, view: &expr.Model{ID: id, Provider: p.view, AuthorID: p.id}}
+	}
+	if r := s.rejects(q, m); r != reasonNone {
+		return &resolved{rejected: []rejection{{name, p, r}}, passing: !listed}
+	}
+	if !listed {
+		m.track = s.recorder.Passing(fold(p.id), fold(id), time.Now())
+	}
+	return &resolved{models: []*model{m}, passing: !listed}
+}
+
+// at keeps of a name's models those at one provider.
+func (r *resolved) at(sole *provider, name string) *resolved {
+	elsewhere := func(m *model) bool { return m.provider != sole }
+	if !slices.ContainsFunc(r.models, elsewhere) {
+		return r
+	}
+	out := &resolved{rejected: slices.Clone(r.rejected)}
+	for _, m := range r.models {
+		if elsewhere(m) {
+			out.rejected = append(out.rejected, rejection{name, m.provider, reasonOtherProvider})
+		} else {
+			out.models = append(out.models, m)
 		}
 	}
-	return &model{id: name, provider: p, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}
+	return out
 }
 
 // refuses says why no request at all may use a model.
@@ -320,72 +334,13 @@ func (m *model) puts(modality string) bool {
 	return modality == "" || len(m.view.OutputModalities) == 0 || slices.Contains(m.view.OutputModalities, modality)
 }
 
-// run has the strategies choose from the models that one of the client's names
-// means, and adds what they chose to the plan.
-func (s *settings) run(ctx context.Context, q query, p *plan, name string, models []*model) *Error {
-	if len(s.strategies) == 0 {
-		p.runs = append(p.runs, strategyRun{strategy: -1, name: name, chosen: models})
-		p.add(models)
-		return nil
-	}
-	in := expr.Input{
-		Models:    make([]*expr.Model, len(models)),
-		Providers: s.views,
-		Authors:   s.authors,
-		Request:   q.request,
-		Rand:      q.random,
-	}
-	for i, m := range models {
-		in.Models[i] = m.view
-	}
-	for i, st := range s.strategies {
-		r := strategyRun{strategy: i, name: name}
-		sel, err := st.eval.Eval(ctx, &in)
-		r.notes, r.err = sel.Notes, err
-		r.chosen = s.modelsOf(sel.Models, models)
-		p.runs = append(p.runs, r)
-		if err != nil {
-			e := errorf(CodeModelSelectionFailed, "model_selection.strategy[%d] failed: %v", i, err)
-			e.Err = err
-			return e
-		}
-		if len(r.chosen) > 0 {
-			p.add(r.chosen)
-			return nil
-		}
-	}
-	return nil
-}
-
-// modelsOf finds the models again that a strategy chose from among some.
-func (s *settings) modelsOf(views []*expr.Model, among []*model) []*model {
-	if len(views) == 0 {
-		return nil
-	}
-	out := make([]*model, 0, len(views))
-	if len(among) <= 8 {
-		for _, v := range views {
-			if i := slices.IndexFunc(among, func(m *model) bool { return m.view == v }); i >= 0 {
-				out = append(out, among[i])
-			}
-		}
-		return out
-	}
-	byView := make(map[*expr.Model]*model, len(among))
-	for _, m := range among {
-		byView[m.view] = m
-	}
-	for _, v := range views {
-		if m := byView[v]; m != nil {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
 // add appends models that the plan does not hold yet: the same one is not tried
-// twice, however often it was asked for.
+// twice, however often it was asked for. The models are not changed.
 func (p *plan) add(models []*model) {
+	if len(p.candidates) == 0 {
+		p.candidates = slices.Clip(models)
+		return
+	}
 	for _, m := range models {
 		if !slices.ContainsFunc(p.candidates, func(c *model) bool {
 			return c == m || c.provider == m.provider && c.id == m.id

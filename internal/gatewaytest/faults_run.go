@@ -47,7 +47,11 @@ func Cases() []Case {
 	var cases []Case
 	for _, f := range Faults() {
 		for _, format := range Formats() {
-			if strings.HasPrefix(format.Name(), f.Only) {
+			only := f.Only
+			if f.Way != WayPlain {
+				only = "openai chat" // no format is spoken on the other ways
+			}
+			if strings.HasPrefix(format.Name(), only) {
 				cases = append(cases, Case{f, format, false}, Case{f, format, true})
 			}
 		}

@@ -75,12 +75,13 @@ func (c *call) endpoint() endpoint {
 // path, credential, version, body, fields, model.
 func (c *call) check() *failure {
 	e := c.endpoint()
-	beta := c.api == anthropic && c.r.Method == http.MethodPost && c.r.URL.RawQuery == "beta=true"
+	query := ""
+	if c.r.Header.Get("Anthropic-Beta") != "" && c.r.Header.Get("Anthropic-Version") == "2023-06-01" {
+		query = "beta=true"
+	}
 	switch {
-	case beta != (c.r.Header.Get("Anthropic-Beta") != ""):
-		return badRequest("anthropic-beta and ?beta=true come together")
-	case c.r.URL.RawQuery != "" && !beta && c.r.Method == http.MethodPost:
-		return badRequest("unexpected query %q", c.r.URL.RawQuery)
+	case c.r.Method == http.MethodPost && c.r.URL.RawQuery != query:
+		return badRequest("want the query %q, not %q", query, c.r.URL.RawQuery)
 	case e.answer == nil:
 		return &failure{status: 404, kind: "not_found_error", message: "unknown URL " + c.r.URL.Path}
 	case e.method != c.r.Method:

@@ -1,0 +1,196 @@
+package gatewayotel
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/aigateway-go/aigateway"
+)
+
+// The conventions for generative AI left OpenTelemetry's own for a repository of
+// theirs, and with it the Go packages made from those: hence the names here.
+const (
+	operationNameKey    = attribute.Key("gen_ai.operation.name")
+	providerNameKey     = attribute.Key("gen_ai.provider.name")
+	requestModelKey     = attribute.Key("gen_ai.request.model")
+	requestStreamKey    = attribute.Key("gen_ai.request.stream")
+	timeToFirstChunkKey = attribute.Key("gen_ai.response.time_to_first_chunk")
+	inputTokensKey      = attribute.Key("gen_ai.usage.input_tokens")
+	outputTokensKey     = attribute.Key("gen_ai.usage.output_tokens")
+	tokenTypeKey        = attribute.Key("gen_ai.token.type")
+)
+
+// The gateway's own.
+const (
+	requestIDKey       = attribute.Key("aigateway.request.id")
+	clientModelKey     = attribute.Key("aigateway.request.model") // as the client named it
+	clientStreamKey    = attribute.Key("aigateway.request.stream")
+	surfaceKey         = attribute.Key("aigateway.surface")
+	formatKey          = attribute.Key("aigateway.format")
+	attemptsKey        = attribute.Key("aigateway.attempts")
+	attemptNumberKey   = attribute.Key("aigateway.attempt.number")
+	servedProviderKey  = attribute.Key("aigateway.provider") // that answered, by its id
+	servedModelKey     = attribute.Key("aigateway.model")
+	gatewayDurationKey = attribute.Key("aigateway.gateway.duration") // seconds
+	nextProviderKey    = attribute.Key("aigateway.failover.next_provider")
+)
+
+// other stands for every model whose name is not to be shown.
+const other = "_OTHER"
+
+// The values of error.type that are no status code and no code of the gateway.
+const (
+	timedOut   = "timeout"
+	canceled   = "canceled"    // the client left
+	noResponse = "no_response" // no header of an answer came
+	notSent    = "not_sent"    // a model failed without an attempt
+)
+
+// maxName bounds a name that a client chose, in bytes. No model's is longer.
+const maxName = 256
+
+// shortened makes a client's text fit for an attribute: bounded, and UTF-8, for
+// which the exporters drop a whole batch where it is none.
+func shortened(s string) string {
+	if len(s) > maxName {
+		s = s[:maxName]
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+// operationName is the conventions' word for what a surface does, or the
+// surface's own where they have none.
+func operationName(surface string) string {
+	switch surface {
+	case "chat-completions", "responses", "messages":
+		return "chat"
+	case "completions":
+		return "text_completion"
+	default:
+		return surface // embeddings is theirs, too
+	}
+}
+
+// providerName is the conventions' name of a provider, which must be used where
+// there is one; else the provider's id.
+func providerName(id string) attribute.KeyValue {
+	switch strings.ToLower(id) {
+	case "google", "gemini":
+		id = "gcp.gemini"
+	case "mistral":
+		id = "mistral_ai"
+	case "moonshotai":
+		id = "moonshot_ai"
+	case "xai":
+		id = "x_ai"
+	}
+	return providerNameKey.String(id)
+}
+
+// attemptError classes what an attempt ended in: the upstream's status, or a
+// word. It is empty for one that did not fail. The context's error tells a client
+// that left from an upstream that broke.
+func attemptError(a aigateway.Attempt, ctxErr error) string {
+	switch {
+	case a.Error == "":
+		return ""
+	case a.Response != nil && a.Response.StatusCode/100 != 2:
+		return strconv.Itoa(a.Response.StatusCode)
+	case errors.Is(ctxErr, context.DeadlineExceeded):
+		return timedOut
+	case ctxErr != nil:
+		return canceled
+	case a.Response != nil:
+		return string(aigateway.FailureAnswer)
+	default:
+		return noResponse
+	}
+}
+
+// call is an attempt with what is known of it from elsewhere.
+type call struct {
+	*aigateway.Attempt
+	operation string
+	model     string // as metrics may name it
+	errorType string // empty where it did not fail
+	stream    bool   // whether the client asked for a stream
+}
+
+// server returns the attributes of the address that was called. Of the URL
+// nothing else is told: paths name deployments and accounts.
+func (c call) server() []attribute.KeyValue {
+	u, err := url.Parse(c.Request.URL)
+	if err != nil || u.Hostname() == "" {
+		return nil
+	}
+	port, err := strconv.Atoi(u.Port())
+	switch {
+	case err == nil:
+	case u.Scheme == "http":
+		port = 80
+	default:
+		port = 443
+	}
+	return []attribute.KeyValue{semconv.ServerAddress(u.Hostname()), semconv.ServerPort(port)}
+}
+
+// metricAttributes are those that all metrics of an attempt have. Their number
+// is bounded by the config and the catalog.
+func (c call) metricAttributes() []attribute.KeyValue {
+	attrs := append(make([]attribute.KeyValue, 0, 8),
+		operationNameKey.String(c.operation), providerName(c.Provider), requestModelKey.String(c.model))
+	return append(attrs, c.server()...)
+}
+
+// spanAttributes are those that an attempt's span gets in the end.
+func (c call) spanAttributes() []attribute.KeyValue {
+	attrs := append(make([]attribute.KeyValue, 0, 12),
+		operationNameKey.String(c.operation), attemptNumberKey.Int(c.Number))
+	attrs = append(attrs, c.server()...)
+	if c.stream {
+		attrs = append(attrs, requestStreamKey.Bool(true))
+	}
+	if c.Response != nil {
+		attrs = append(attrs, semconv.HTTPResponseStatusCode(c.Response.StatusCode))
+	}
+	if t := c.UpstreamLatency.TimeToFirstTokenMS; t > 0 {
+		attrs = append(attrs, timeToFirstChunkKey.Float64(t/1000))
+	}
+	if n := c.UpstreamInputTokens; n > 0 {
+		attrs = append(attrs, inputTokensKey.Int64(n))
+	}
+	if n := c.UpstreamOutputTokens; n > 0 {
+		attrs = append(attrs, outputTokensKey.Int64(n))
+	}
+	if c.errorType != "" {
+		attrs = append(attrs, semconv.ErrorTypeKey.String(c.errorType))
+	}
+	return attrs
+}
+
+// requestAttributes are those of the request's span.
+func requestAttributes(res *aigateway.Result, attempts int) []attribute.KeyValue {
+	attrs := append(make([]attribute.KeyValue, 0, 12),
+		requestIDKey.String(res.RequestID),
+		surfaceKey.String(res.Surface),
+		formatKey.String(res.Format),
+		clientStreamKey.Bool(res.Client.Stream),
+		attemptsKey.Int(attempts),
+		gatewayDurationKey.Float64(res.GatewayLatencyMS/1000))
+	if res.Client.Model != "" {
+		attrs = append(attrs, clientModelKey.String(shortened(res.Client.Model)))
+	}
+	if s := res.Success; s != nil {
+		attrs = append(attrs, servedProviderKey.String(s.Provider), servedModelKey.String(shortened(s.Model)))
+	}
+	if res.Error != nil {
+		attrs = append(attrs, semconv.ErrorTypeKey.String(string(res.Error.Code)))
+	}
+	return attrs
+}

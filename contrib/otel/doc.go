@@ -1,0 +1,38 @@
+// Package gatewayotel makes OpenTelemetry traces and metrics of what a gateway
+// does, by the semantic conventions for generative AI.
+//
+// # Traces
+//
+// A request is an internal span, and each attempt at a provider is a client span
+// below it. Who wants the server's span above both wraps the gateway's handler,
+// as with any other. Attempts carry the conventions' attributes: operation,
+// provider, model, tokens, time to the first chunk, the server's address, and
+// error.type. The request's span carries aigateway.* attributes alone: a backend
+// that adds up the tokens of all gen_ai spans must not find the same call twice.
+//
+// # Metrics
+//
+//	gen_ai.client.operation.duration             histogram, s          one an attempt
+//	gen_ai.client.operation.time_to_first_chunk  histogram, s          one a stream that had content
+//	gen_ai.client.token.usage                    histogram, {token}    as the provider reported them
+//	aigateway.request.duration                   histogram, s          one a request
+//	aigateway.attempts                           counter, {attempt}
+//	aigateway.failovers                          counter, {failover}   moves from one model to the next
+//
+// The first three are the conventions', with their buckets. An attempt is the
+// conventions' operation, so that the time and the tokens that a failed provider
+// cost stay with that provider.
+//
+// # What is left out
+//
+// No prompt, answer, header, query, key or URL path becomes an attribute. The
+// status of a failed span holds the gateway's short reason, which may quote the
+// provider's error message, up to 200 bytes of it.
+//
+// Clients choose model names, and metrics must not grow with what they choose:
+// a name that neither the catalog nor the config lists is "_OTHER" in metrics,
+// and stands in spans alone; see [Options].Models.
+//
+// The conventions for generative AI are in development. Their names may change
+// here, in a minor version, when they do there.
+package gatewayotel

@@ -1,0 +1,217 @@
+package gatewayotel
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/aigateway-go/aigateway"
+)
+
+// scope names this package as the instrumentation's scope.
+const scope = "github.com/aigateway-go/aigateway/contrib/otel"
+
+// The spans' names until a request is over. What it asked for, and whether a
+// model's name may be shown, is known from the Result.
+const (
+	requestSpanName = "aigateway"
+	attemptSpanName = "aigateway attempt"
+)
+
+// Options says where traces and metrics go. The zero Options work: they use the
+// global providers, and tell no upstream of the trace.
+type Options struct {
+	// TracerProvider makes the spans. If nil, the global one, also where it is
+	// set later.
+	TracerProvider trace.TracerProvider
+	// MeterProvider makes the metrics. If nil, the global one, also where it is
+	// set later.
+	MeterProvider metric.MeterProvider
+	// Models are ids of models that metrics may name though nobody lists them,
+	// such as those that a provider is asked for by prefix alone. Case does not
+	// count. Every other unlisted name is "_OTHER".
+	Models []string
+	// Propagate are the ids of the providers that learn of the trace, once
+	// [Transport] is the gateway's: those that one runs oneself. Case does not
+	// count. If empty, none.
+	Propagate []string
+	// Propagator writes the headers that those providers get. If nil, the W3C
+	// trace context alone: baggage may hold what is not meant for a provider.
+	Propagator propagation.TextMapPropagator
+}
+
+// Hooks returns hooks for [aigateway.Config] that trace and measure all
+// requests of a gateway. They may be shared by several gateways, and by those
+// that [aigateway.Gateway.Reload] makes. Later changes of o's slices have no
+// effect.
+func Hooks(o Options) *aigateway.Hooks {
+	ob := newObserver(o)
+	return &aigateway.Hooks{
+		RequestStart: ob.requestStart,
+		AttemptStart: ob.attemptStart,
+		AttemptDone:  ob.attemptDone,
+		RequestDone:  ob.requestDone,
+	}
+}
+
+// observer is what all requests share. It does not change.
+type observer struct {
+	tracer     trace.Tracer
+	meters     instruments
+	models     map[string]bool // folded ids that metrics may name
+	propagate  map[string]bool // folded ids of providers
+	propagator propagation.TextMapPropagator
+}
+
+func newObserver(o Options) *observer {
+	if o.TracerProvider == nil {
+		o.TracerProvider = otel.GetTracerProvider()
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = otel.GetMeterProvider()
+	}
+	if o.Propagator == nil {
+		o.Propagator = propagation.TraceContext{}
+	}
+	return &observer{
+		tracer:     o.TracerProvider.Tracer(scope),
+		meters:     newInstruments(o.MeterProvider.Meter(scope)),
+		models:     foldedSet(o.Models),
+		propagate:  foldedSet(o.Propagate),
+		propagator: o.Propagator,
+	}
+}
+
+func foldedSet(words []string) map[string]bool {
+	set := make(map[string]bool, len(words))
+	for _, w := range words {
+		set[strings.ToLower(w)] = true
+	}
+	return set
+}
+
+// request is one request on its way. The hooks of a request are called on one
+// goroutine, so that it needs no lock.
+type request struct {
+	start    time.Time
+	span     trace.Span
+	attempts []*attempt // by their Number, less one
+}
+
+// attempt is one attempt of a request. Its span ends when the request does, at
+// the time that the attempt did: only the Result says what to call it.
+type attempt struct {
+	ctx       context.Context // with its span, for the metrics' exemplars
+	span      trace.Span
+	end       time.Time
+	errorType string
+}
+
+type (
+	requestKey struct{}
+	attemptKey struct{}
+)
+
+// requestStart starts the request's span.
+func (ob *observer) requestStart(ctx context.Context, _ aigateway.ClientRequest) context.Context {
+	r := &request{start: time.Now()}
+	ctx, r.span = ob.tracer.Start(ctx, requestSpanName, trace.WithTimestamp(r.start))
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// attemptStart starts an attempt's span. Provider and model are set at once,
+// for samplers.
+func (ob *observer) attemptStart(ctx context.Context, a aigateway.Attempt) context.Context {
+	r, ok := ctx.Value(requestKey{}).(*request)
+	if !ok {
+		return ctx // another's hooks replaced the context
+	}
+	at := &attempt{}
+	ctx, at.span = ob.tracer.Start(ctx, attemptSpanName,
+		trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(providerName(a.Provider), requestModelKey.String(shortened(a.Model))))
+	if ob.propagate[strings.ToLower(a.Provider)] {
+		ctx = context.WithValue(ctx, propagatorKey{}, ob.propagator)
+	}
+	at.ctx = context.WithValue(ctx, attemptKey{}, at)
+	r.attempts = append(r.attempts, at)
+	return at.ctx
+}
+
+// attemptDone notes when an attempt ended, and what its context said then.
+func (ob *observer) attemptDone(ctx context.Context, a aigateway.Attempt) {
+	if at, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+		at.end, at.errorType = time.Now(), attemptError(a, ctx.Err())
+	}
+}
+
+// requestDone completes the spans and records the metrics.
+func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
+	r, ok := ctx.Value(requestKey{}).(*request)
+	if !ok {
+		return
+	}
+	operation := operationName(res.Surface)
+	for i := range res.ModelsTried {
+		tried := &res.ModelsTried[i]
+		cause := notSent
+		for j := range tried.RequestsMade {
+			a := &tried.RequestsMade[j]
+			if a.Number < 1 || a.Number > len(r.attempts) {
+				continue
+			}
+			at := r.attempts[a.Number-1]
+			cause = at.errorType
+			c := call{operation: operation, stream: res.Client.Stream, model: ob.metricModel(tried), Attempt: a, errorType: at.errorType}
+			ob.meters.attempt(at.ctx, c)
+			at.finish(c)
+		}
+		if i+1 < len(res.ModelsTried) {
+			ob.meters.failover(ctx, operation, tried.Provider, res.ModelsTried[i+1].Provider, cause)
+		}
+	}
+	ob.meters.request(ctx, operation, res, time.Since(r.start))
+	r.finish(operation, res)
+}
+
+// metricModel is a model as metrics may name it.
+func (ob *observer) metricModel(m *aigateway.TriedModel) string {
+	if m.Known || ob.models[strings.ToLower(m.Model)] {
+		return m.Model
+	}
+	return other
+}
+
+// finish completes an attempt's span.
+func (at *attempt) finish(c call) {
+	if at.span.IsRecording() {
+		name := c.operation
+		if c.model != other {
+			name += " " + c.model // a span's name is to be of a bounded set, too
+		}
+		at.span.SetName(name)
+		at.span.SetAttributes(c.spanAttributes()...)
+		if c.errorType != "" {
+			at.span.SetStatus(codes.Error, c.Error)
+		}
+	}
+	at.span.End(trace.WithTimestamp(at.end))
+}
+
+// finish completes the request's span.
+func (r *request) finish(operation string, res *aigateway.Result) {
+	if r.span.IsRecording() {
+		r.span.SetName(requestSpanName + " " + operation)
+		r.span.SetAttributes(requestAttributes(res, len(r.attempts))...)
+		if res.Error != nil {
+			r.span.SetStatus(codes.Error, res.Error.Message)
+		}
+	}
+	r.span.End()
+}

@@ -1,0 +1,89 @@
+package aigateway
+
+import (
+	"sync"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/stats"
+)
+
+// metricsInterval is how old the metrics may be that a strategy sees. What a
+// strategy chose from them holds as long: short enough to follow requests in
+// flight, and long enough to cost nothing under load.
+const metricsInterval = 100 * time.Millisecond
+
+// metrics is a snapshot of what was measured of the models. It is read when a
+// strategy asks for a model, and then holds.
+type metrics struct {
+	recorder *stats.Recorder
+	at       time.Time
+	models   sync.Map // *stats.Track to *expr.ModelMetrics
+}
+
+// newMetrics returns a source of snapshots.
+func newMetrics(r *stats.Recorder) *stats.Snapshot[*metrics] {
+	return stats.NewSnapshot(metricsInterval, func(now time.Time) *metrics {
+		return &metrics{recorder: r, at: now}
+	})
+}
+
+// of returns the metrics of a model.
+func (s *metrics) of(m *model) *expr.ModelMetrics {
+	if v, ok := s.models.Load(m.track); ok {
+		return v.(*expr.ModelMetrics)
+	}
+	scopes := s.recorder.Read(m.track, s.at)
+	v := &expr.ModelMetrics{
+		Global:   metricsView(scopes.Global),
+		Region:   metricsView(scopes.Region),
+		Account:  metricsView(scopes.Account),
+		Endpoint: metricsView(scopes.Endpoint),
+		APIKeys:  make(map[string]*expr.KeyMetrics, len(m.provider.keys)),
+	}
+	for _, k := range m.provider.keys {
+		v.APIKeys[k.id] = keyMetrics(k, s.at)
+	}
+	s.models.Store(m.track, v)
+	return v
+}
+
+// keyMetrics is what this gateway measured with a key.
+func keyMetrics(k *apiKey, now time.Time) *expr.KeyMetrics {
+	requests, tokens := k.track.Quota.Requests(now), k.track.Quota.Tokens(now)
+	return &expr.KeyMetrics{
+		Metrics: metricsView(k.track.Window(now)),
+		Quota: expr.Quota{
+			RemainingRequests: countView(requests.Remaining), LimitRequests: countView(requests.Limit),
+			RemainingTokens: countView(tokens.Remaining), LimitTokens: countView(tokens.Limit),
+		},
+	}
+}
+
+func countView(c stats.Count) *int64 {
+	if !c.Known {
+		return nil
+	}
+	return &c.N
+}
+
+func metricsView(w stats.Window) expr.Metrics {
+	return expr.Metrics{
+		RequestCount: w.Requests,
+		InFlight:     w.InFlight,
+		Latency: expr.Latency{
+			UpstreamMsAvg: w.Upstream.Avg, UpstreamMsP95: w.Upstream.P95,
+			GatewayMsAvg: w.Gateway.Avg, GatewayMsP95: w.Gateway.P95,
+			TimeToFirstTokenMsAvg: w.FirstToken.Avg, TimeToFirstTokenMsP95: w.FirstToken.P95,
+			TimePerOutputTokenMsAvg: w.PerOutputToken.Avg, TimePerOutputTokenMsP95: w.PerOutputToken.P95,
+		},
+		ErrorRate: expr.ErrorRate{
+			Total: w.Errors.Total, Timeout: w.Errors.Timeout, RateLimit: w.Errors.RateLimit,
+			Client: w.Errors.Client, Server: w.Errors.Server,
+		},
+		Token: expr.Tokens{
+			ProviderInput: w.Tokens.ProviderInput, ProviderOutput: w.Tokens.ProviderOutput,
+			EstimatedInput: w.Tokens.EstimatedInput, EstimatedOutput: w.Tokens.EstimatedOutput,
+		},
+	}
+}

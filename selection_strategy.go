@@ -1,0 +1,159 @@
+package aigateway
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+)
+
+// maxMemo bounds the names that are remembered, as clients can write a name in
+// many ways. The others are resolved each time.
+const maxMemo = 4096
+
+// memo remembers what names resolve to, and what the strategies chose from
+// that, for as long as the same settings hold. A strategy that depends on
+// nothing but the catalog is so run once a name, and one that depends on
+// metrics once a snapshot of these.
+type memo struct {
+	known sync.Map // memoKey to *resolved
+	size  atomic.Int64
+}
+
+// memoKey is all that the models of a name depend on. The name is empty for
+// requests that name none.
+type memoKey struct {
+	surface    *surface
+	name       string
+	credential bool
+}
+
+// resolved is what a name can mean. It is shared by requests, and only its
+// verdict is ever changed.
+type resolved struct {
+	models   []*model
+	rejected []rejection
+	passing  bool // a name that nobody lists, of which there can be any number
+
+	verdict atomic.Pointer[verdict]
+}
+
+// verdict is what the strategies made of some models.
+type verdict struct {
+	runs   []strategyRun
+	chosen []*model
+	// metrics is the snapshot that it was made from. Nil where it depends on
+	// none, and holds for ever.
+	metrics *metrics
+}
+
+// get returns what is remembered, or finds and remembers it.
+func (m *memo) get(key memoKey, find func() *resolved) *resolved {
+	if r, ok := m.known.Load(key); ok {
+		return r.(*resolved)
+	}
+	r := find()
+	if r.passing || len(key.name) > 256 || m.size.Load() >= maxMemo {
+		return r
+	}
+	if first, loaded := m.known.LoadOrStore(key, r); loaded {
+		return first.(*resolved)
+	}
+	m.size.Add(1)
+	return r
+}
+
+// run has the strategies choose from the models that one of the client's names
+// means, and adds what they chose to the plan.
+func (s *settings) run(ctx context.Context, q query, p *plan, name string, r *resolved) *Error {
+	var now *metrics
+	if s.usesMetrics {
+		now = s.metrics.Get(time.Now())
+	}
+	if v := r.verdict.Load(); v != nil && (v.metrics == nil || v.metrics == now) {
+		p.runs = append(p.runs, v.runs...)
+		p.add(v.chosen)
+		return nil
+	}
+	v, uses, err := s.evaluate(ctx, q, now, name, r.models)
+	p.runs = append(p.runs, v.runs...)
+	if err != nil {
+		return err
+	}
+	p.add(v.chosen)
+	if !uses.Random && !uses.Request {
+		if uses.Metrics {
+			v.metrics = now
+		}
+		r.verdict.Store(&v)
+	}
+	return nil
+}
+
+// evaluate runs the strategies until one chooses something, and says what those
+// that ran depend on.
+func (s *settings) evaluate(ctx context.Context, q query, now *metrics, name string, models []*model) (v verdict, uses expr.Uses, _ *Error) {
+	if len(s.strategies) == 0 {
+		v.chosen = models
+		v.runs = []strategyRun{{strategy: -1, name: name, chosen: models}}
+		return v, uses, nil
+	}
+	in := expr.Input{
+		Models:    make([]*expr.Model, len(models)),
+		Providers: s.views,
+		Authors:   s.authors,
+		Request:   q.request,
+		Rand:      q.random,
+	}
+	for i, m := range models {
+		in.Models[i] = m.view
+	}
+	if now != nil {
+		in.Metrics = func(view *expr.Model) *expr.ModelMetrics {
+			if m := s.byView[view]; m != nil {
+				return now.of(m)
+			}
+			i := slices.IndexFunc(models, func(m *model) bool { return m.view == view })
+			return now.of(models[i])
+		}
+	}
+	for i, st := range s.strategies {
+		u := st.eval.Uses()
+		uses = expr.Uses{
+			Metrics: uses.Metrics || u.Metrics, Random: uses.Random || u.Random, Request: uses.Request || u.Request,
+		}
+		sel, err := st.eval.Eval(ctx, &in)
+		r := strategyRun{strategy: i, name: name, notes: sel.Notes, err: err, chosen: s.modelsOf(sel.Models, models)}
+		v.runs = append(v.runs, r)
+		if err != nil {
+			e := errorf(CodeModelSelectionFailed, "model_selection.strategy[%d] failed: %v", i, err)
+			e.Err = err
+			return v, uses, e
+		}
+		if len(r.chosen) > 0 {
+			v.chosen = r.chosen
+			break
+		}
+	}
+	return v, uses, nil
+}
+
+// modelsOf finds the models again that a strategy chose from among some.
+func (s *settings) modelsOf(views []*expr.Model, among []*model) []*model {
+	if len(views) == 0 {
+		return nil
+	}
+	out := make([]*model, 0, len(views))
+	for _, v := range views {
+		m := s.byView[v]
+		if m == nil { // passed through: it is in no catalog
+			i := slices.IndexFunc(among, func(m *model) bool { return m.view == v })
+			m = among[i]
+		}
+		out = append(out, m)
+	}
+	return out
+}
