@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/relay"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // Backoff between retries of the same route, where the upstream does not say
@@ -22,9 +23,11 @@ const (
 
 // triedRecord is a candidate that had its turn.
 type triedRecord struct {
-	model *model
-	keys  []*apiKey
-	err   *Error // why it failed without an attempt
+	model   *model
+	at      time.Time
+	resting time.Time // until when it rested then; zero if it did not
+	keys    []*apiKey
+	err     *Error // why it failed without an attempt
 }
 
 // attemptRecord is one attempt, as the Result tells it.
@@ -51,10 +54,22 @@ type attemptRecord struct {
 // keyless stands for the keys of a provider that is called without one.
 var keyless = []*apiKey{nil}
 
-// failover tries the candidates in order until one answers. A nil error means
-// that an answer was relayed, be it an upstream's error.
+// failover tries the candidates in order until one answers. Those that rest
+// come last, the one that wakes first before the others. A nil error means that
+// an answer was relayed, be it an upstream's error.
 func (x *exchange) failover() *Error {
+	var later []*model
 	for _, m := range x.plan.candidates {
+		if !x.begins(m) {
+			later = append(later, m)
+			continue
+		}
+		if done, err := x.try(m); done {
+			return err
+		}
+	}
+	now := time.Now()
+	for _, m := range stats.Order(later, func(m *model) stats.State { return m.rest(now) }) {
 		if done, err := x.try(m); done {
 			return err
 		}
@@ -62,22 +77,71 @@ func (x *exchange) failover() *Error {
 	return x.exhausted()
 }
 
+// begins reports whether a candidate may be tried now, and not after those that
+// do not rest. One that is due for a probe is then probed by this request.
+func (x *exchange) begins(m *model) bool {
+	now := time.Now()
+	if keys := m.provider.keys; len(keys) > 0 && keysRest(keys, now).Phase == stats.Resting {
+		return false
+	}
+	turn, ok := m.track.Rest.Begin(now, m.provider.timeout)
+	if ok {
+		x.turn, x.turnOf = turn, m
+	}
+	return ok
+}
+
+// rest is what a candidate and its keys rest for: it wakes when it has woken
+// itself, and one of its keys has.
+func (m *model) rest(now time.Time) stats.State {
+	own := m.track.Rest.State(now)
+	if keys := keysRest(m.provider.keys, now); keys.Phase == stats.Resting && keys.Until.After(own.Until) {
+		return keys
+	}
+	return own
+}
+
+// keysRest is the rest of the key that wakes first.
+func keysRest(keys []*apiKey, now time.Time) stats.State {
+	var first stats.State
+	for i, k := range keys {
+		s := k.track.Rest.State(now)
+		if s.Phase != stats.Resting {
+			return s
+		}
+		if i == 0 || s.Until.Before(first.Until) {
+			first = s
+		}
+	}
+	return first
+}
+
+// takeTurn returns the turn that an attempt at a candidate reports to.
+func (x *exchange) takeTurn(m *model, now time.Time) stats.Turn {
+	if x.turnOf == m {
+		x.turnOf = nil
+		return x.turn
+	}
+	turn, _ := m.track.Rest.Begin(now, m.provider.timeout)
+	return turn
+}
+
 // try sends the request to one candidate, key by key.
 func (x *exchange) try(m *model) (done bool, err *Error) {
+	defer func() {
+		if x.turnOf == m { // nothing was sent
+			x.turn.Release()
+			x.turnOf = nil
+		}
+	}()
 	if done, err := x.spent(); done {
 		return true, err
 	}
-	x.tried = append(x.tried, triedRecord{model: m})
-	t := &x.tried[len(x.tried)-1]
-	if t.err = x.inputTooLarge(m); t.err != nil {
+	t := x.consider(m)
+	if t.err != nil {
 		return false, nil
 	}
-	keys, err := x.s.keysFor(x.ctx, m, &x.request)
-	if err != nil {
-		t.err = err
-		return false, nil
-	}
-	t.keys = keys
+	keys := t.keys
 	if len(keys) == 0 {
 		keys = keyless
 	}
@@ -91,6 +155,21 @@ func (x *exchange) try(m *model) (done bool, err *Error) {
 		}
 	}
 	return false, nil
+}
+
+// consider gives a candidate its turn: it records it, with its keys in order
+// or with what refuses it beforehand. Keys that rest come last.
+func (x *exchange) consider(m *model) triedRecord {
+	now := time.Now()
+	t := triedRecord{model: m, at: now}
+	if t.err = x.inputTooLarge(m); t.err == nil {
+		if t.keys, t.err = x.s.keysFor(x.ctx, m, &x.request); t.err == nil {
+			t.keys = stats.Order(t.keys, func(k *apiKey) stats.State { return k.track.Rest.State(now) })
+		}
+	}
+	t.resting = m.track.Rest.State(now).Until
+	x.tried = append(x.tried, t)
+	return t
 }
 
 // route sends the request to one candidate with one key, again where that may
@@ -347,6 +426,7 @@ func (x *exchange) inputTooLarge(m *model) *Error {
 		e.Err = err
 		return e
 	}
+	x.estimated = n
 	if n > limit {
 		return errorf(CodeInputTooLarge, "the prompt has about %d tokens, and max_input_tokens is %d", n, limit)
 	}

@@ -74,6 +74,9 @@ func (w *watch) disarm() {
 	}
 }
 
+// reasonClientGone is the reason of an attempt that nobody waited for any more.
+const reasonClientGone = "the client is gone"
+
 // failure is an attempt that failed, with what the next steps need to know.
 type failure struct {
 	Failure
@@ -94,6 +97,7 @@ type answer struct {
 // failure then means that the answer broke on the way.
 func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	a := x.beginAttempt(m)
+	report := x.measure(m, key, a)
 	parent := x.ctx
 	if hook := x.s.hooks.AttemptStart; hook != nil {
 		if ctx := hook(parent, x.publicAttempt(a)); ctx != nil {
@@ -106,6 +110,7 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 		w.disarm()
 		cancel(nil)
 		x.endAttempt(a, f)
+		report(f)
 		if hook := x.s.hooks.AttemptDone; hook != nil {
 			hook(parent, x.publicAttempt(a))
 		}
@@ -120,6 +125,10 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 		return false, x.broke(ctx, FailureTimeout, err)
 	}
 	a.sent = true
+	m.track.Begin()
+	if key != nil {
+		key.track.Begin()
+	}
 	resp, err := x.s.transport.RoundTrip(req)
 	if err != nil {
 		return false, x.broke(ctx, FailureNetwork, err)
@@ -127,6 +136,9 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	defer resp.Body.Close()
 	a.firstByte = time.Since(a.start)
 	a.status, a.header = resp.StatusCode, resp.Header
+	if key != nil {
+		key.allows(resp.Header, time.Now())
+	}
 	if resp.StatusCode/100 != 2 {
 		return false, x.refused(ctx, a, resp)
 	}
@@ -163,7 +175,7 @@ func (x *exchange) broke(ctx context.Context, kind FailureKind, err error) *fail
 		f.Kind, f.reason = FailureTimeout, timeout.Error()
 		return f
 	case cause != nil && x.ctx.Err() != nil:
-		f.reason = "the client is gone"
+		f.reason = reasonClientGone
 		return f
 	}
 	if kind == FailureNetwork && isConnectError(err) {
@@ -545,7 +557,7 @@ func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) 
 // clientGone is the failure of an answer that nobody reads any more.
 func (x *exchange) clientGone() *failure {
 	x.abort = true
-	return &failure{Failure: Failure{Kind: FailureNetwork, RetryAfter: -1}, reason: "the client is gone"}
+	return &failure{Failure: Failure{Kind: FailureNetwork, RetryAfter: -1}, reason: reasonClientGone}
 }
 
 // watchedBody arms the watch for each read of a committed answer, so that the

@@ -134,12 +134,9 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 		err = x.choose()
 	}
 	if err == nil {
-		for _, m := range x.plan.candidates {
-			t := triedRecord{model: m}
-			if t.err = x.inputTooLarge(m); t.err == nil {
-				t.keys, t.err = s.keysFor(x.ctx, m, &x.request)
-			}
-			x.tried = append(x.tried, t)
+		now := time.Now()
+		for _, m := range stats.Order(x.plan.candidates, func(m *model) stats.State { return m.rest(now) }) {
+			x.consider(m)
 		}
 	}
 	res := x.result(err)
@@ -204,6 +201,9 @@ type exchange struct {
 	tried     []triedRecord
 	attempts  []attemptRecord
 	meter     usage.Meter
+	turn      stats.Turn // of turnOf, which is to be tried next
+	turnOf    *model
+	estimated int64 // tokens of the prompt, where they were counted
 	notes     []string
 
 	readTime    time.Duration // spent on waiting for the client's body

@@ -115,6 +115,9 @@ type TriedModel struct {
 	// Known is set for a model of the catalog; not for one that the config or
 	// the client alone names.
 	Known bool `json:"known"`
+	// RestingMS is for how long, in milliseconds, the candidate should still
+	// have been left alone when its turn came, after failures or a rate limit.
+	RestingMS float64 `json:"resting_ms,omitempty"`
 	// Error says why the candidate failed without an attempt, such as a key
 	// selection that came back empty.
 	Error string `json:"error,omitempty"`
@@ -127,8 +130,10 @@ type TriedModel struct {
 
 // SelectedKey is a key of a candidate.
 type SelectedKey struct {
-	// ID is a hash of the key's place in the config, stable over restarts.
+	// ID is a hash of the key's text in the config, stable over restarts.
 	ID string `json:"id"`
+	// RestingMS is for how long, in milliseconds, the key rests by now.
+	RestingMS float64 `json:"resting_ms,omitempty"`
 }
 
 // Attempt is one upstream request.

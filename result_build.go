@@ -51,17 +51,19 @@ func (x *exchange) result(err *Error) *Result {
 	for _, r := range x.plan.runs {
 		res.ModelSelection = append(res.ModelSelection, x.s.strategyResult(r))
 	}
+	now := time.Now()
 	var upstream time.Duration
 	for i := range x.tried {
 		t := &x.tried[i]
 		tried := TriedModel{
 			Model: t.model.id, Provider: t.model.provider.id, Author: t.model.view.AuthorID, Known: t.model.view.Known,
 		}
+		tried.RestingMS = restingMS(t.resting, t.at)
 		if t.err != nil {
 			tried.Error = t.err.Message
 		}
 		for _, k := range t.keys {
-			tried.APIKeySelection = append(tried.APIKeySelection, SelectedKey{ID: k.id})
+			tried.APIKeySelection = append(tried.APIKeySelection, SelectedKey{ID: k.id, RestingMS: restingMS(k.track.Rest.State(now).Until, now)})
 		}
 		for j := range x.attempts {
 			a := &x.attempts[j]
@@ -86,6 +88,14 @@ func (x *exchange) result(err *Error) *Result {
 	}
 	res.GatewayLatencyMS = ms(max(0, end.Sub(x.start)-x.readTime-x.waited-upstream))
 	return res
+}
+
+// restingMS is what is left of a rest at a time.
+func restingMS(until, at time.Time) float64 {
+	if until.IsZero() {
+		return 0
+	}
+	return ms(max(0, until.Sub(at)))
 }
 
 // untilCommit is how long an attempt was waited for before its answer, if any,

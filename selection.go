@@ -399,8 +399,9 @@ func (s *settings) keysFor(ctx context.Context, m *model, req *expr.Request) ([]
 		return keys, nil
 	}
 	in := expr.KeyInput{Keys: make([]*expr.Key, len(keys)), Request: req}
+	now := s.metrics.Get(time.Now())
 	for i, k := range keys {
-		in.Keys[i] = &expr.Key{ID: k.id}
+		in.Keys[i] = now.ofKey(k)
 	}
 	for i, st := range s.keyStrategies {
 		sel, err := st.eval.Eval(ctx, &in)

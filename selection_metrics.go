@@ -19,6 +19,7 @@ type metrics struct {
 	recorder *stats.Recorder
 	at       time.Time
 	models   sync.Map // *stats.Track to *expr.ModelMetrics
+	keys     sync.Map // *stats.Track to *expr.Key
 }
 
 // newMetrics returns a source of snapshots.
@@ -42,22 +43,26 @@ func (s *metrics) of(m *model) *expr.ModelMetrics {
 		APIKeys:  make(map[string]*expr.KeyMetrics, len(m.provider.keys)),
 	}
 	for _, k := range m.provider.keys {
-		v.APIKeys[k.id] = keyMetrics(k, s.at)
+		v.APIKeys[k.id] = s.ofKey(k).Metrics
 	}
 	s.models.Store(m.track, v)
 	return v
 }
 
-// keyMetrics is what this gateway measured with a key.
-func keyMetrics(k *apiKey, now time.Time) *expr.KeyMetrics {
-	requests, tokens := k.track.Quota.Requests(now), k.track.Quota.Tokens(now)
-	return &expr.KeyMetrics{
-		Metrics: metricsView(k.track.Window(now)),
+// ofKey returns a key as strategies see it, with what this gateway measured.
+func (s *metrics) ofKey(k *apiKey) *expr.Key {
+	if v, ok := s.keys.Load(k.track); ok {
+		return v.(*expr.Key)
+	}
+	requests, tokens := k.track.Quota.Requests(s.at), k.track.Quota.Tokens(s.at)
+	v, _ := s.keys.LoadOrStore(k.track, &expr.Key{ID: k.id, Metrics: &expr.KeyMetrics{
+		Metrics: metricsView(k.track.Window(s.at)),
 		Quota: expr.Quota{
 			RemainingRequests: countView(requests.Remaining), LimitRequests: countView(requests.Limit),
 			RemainingTokens: countView(tokens.Remaining), LimitTokens: countView(tokens.Limit),
 		},
-	}
+	}})
+	return v.(*expr.Key)
 }
 
 func countView(c stats.Count) *int64 {

@@ -159,6 +159,7 @@ func limitFaults() []Fault {
 			Saved: recovers(2), Alone: recovers(2)},
 		{Name: "500 once, no retries", Play: once(status(500, "server_error")), Reason: "500",
 			Saved: failsOver(1), Alone: relayed(1, 500, "server_error")},
+		{Name: "500 with a body without end", Play: endlessError, Reason: "500", Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "503 for ever", Play: status(503, "overloaded"), Settings: retry, Reason: "503",
 			Saved: failsOver(2), Alone: unavailable(2)},
 		{Name: "529 for ever", Play: status(529, "overloaded_error"), Settings: retry, Reason: "529",
@@ -248,6 +249,7 @@ func streamFaults() []Fault {
 	told.Code = "overloaded_error"
 	return []Fault{
 		row("first event an error", firstEventError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
+		row("first event an error, connection left open", errorAndOpen, Settings{}, "overloaded", failsOver(1), unavailable(1)),
 		row("role-only chunk, then an error", roleThenError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
 		row("content, then an error", contentThenError, Settings{}, "", told, told),
 		row("cut mid-stream by FIN", cut, Settings{}, "closed", broken(), broken()),

@@ -178,6 +178,27 @@ func firstEventError(t *Turn) {
 	t.End()
 }
 
+// errorAndOpen does not hang up after its error.
+func errorAndOpen(t *Turn) {
+	t.Start("text/event-stream")
+	t.Send(t.Format.ErrorEvent("overloaded_error", saidBy("overloaded")))
+	t.Silence()
+}
+
+// endlessError is an error whose body nobody wants to keep.
+func endlessError(t *Turn) {
+	t.Raw(head(http.StatusInternalServerError, "application/json", []string{"Transfer-Encoding", "chunked"}))
+	filler := strings.Repeat(" ", 64<<10)
+	for range 1 << 10 { // 64 MiB
+		select {
+		case <-t.gone:
+			return
+		default:
+			t.Send(filler)
+		}
+	}
+}
+
 func roleThenError(t *Turn) {
 	t.Start("text/event-stream")
 	t.Send(t.Format.Opening(t.Body.Model))

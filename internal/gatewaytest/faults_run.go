@@ -129,8 +129,17 @@ func (c Case) Run(ctx context.Context, pace time.Duration, open OpenFunc) (*Outc
 	if err != nil {
 		return nil, err
 	}
-	fallback := newRaw(fallbackAt, pace, good)
-	fallback.start()
+	out := new(Outcome)
+	var primary *RawUpstream
+	fallback := newRaw(fallbackAt, pace, func(t *Turn) {
+		if t.Number == 1 {
+			// By the time that another is asked, the first must have been let go.
+			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+			defer cancel()
+			out.Held = primary.Idle(ctx)
+		}
+		good(t)
+	})
 	defer fallback.Close()
 	primaryAt, primaryURL, err := ground.listen("primary")
 	if err != nil {
@@ -162,10 +171,11 @@ func (c Case) Run(ctx context.Context, pace time.Duration, open OpenFunc) (*Outc
 	if c.Way >= WayUntrusted {
 		primaryURL = strings.Replace(primaryURL, "http:", "https:", 1)
 	}
-	primary := newRaw(primaryAt, pace, c.Play)
+	primary = newRaw(primaryAt, pace, c.Play)
 	primary.elsewhere, primary.greet = fallbackURL, c.Way.greet()
 	primary.start()
 	defer primary.Close()
+	fallback.start()
 
 	results := make(chan []byte, 8)
 	setup.Done = func(result []byte) { results <- result }
@@ -187,7 +197,6 @@ func (c Case) Run(ctx context.Context, pace time.Duration, open OpenFunc) (*Outc
 	}
 	defer closeServer()
 
-	out := new(Outcome)
 	ask := call{client: client, url: url, format: c.Format, models: []string{primaryModel, fallbackModel}, stream: c.Stream}
 	if c.Alone {
 		ask.models = ask.models[:1]
@@ -198,7 +207,9 @@ func (c Case) Run(ctx context.Context, pace time.Duration, open OpenFunc) (*Outc
 	if err := out.hear(ctx, results); err != nil {
 		return nil, err
 	}
-	out.Held = errors.Join(primary.Idle(ctx), fallback.Idle(ctx))
+	if err := errors.Join(primary.Idle(ctx), fallback.Idle(ctx)); err != nil {
+		out.Held = err
+	}
 	out.SeenPrimary, out.SeenFallback = len(primary.Seen()), len(fallback.Seen())
 
 	// A good request is answered next: by the primary itself, where it can heal.

@@ -1,0 +1,478 @@
+package gatewayotel_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/aigateway-go/aigateway"
+	gatewayotel "github.com/aigateway-go/aigateway/contrib/otel"
+)
+
+// upstream stands for all providers: the answer depends on the host alone.
+type upstream map[string]func(*http.Request) (*http.Response, error)
+
+func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) { return u[r.URL.Host](r) }
+
+// after answers when the time has come, or the request has ended.
+func after(d time.Duration, status int, kind, body string) func(*http.Request) (*http.Response, error) {
+	return func(r *http.Request) (*http.Response, error) {
+		select {
+		case <-time.After(d):
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+		return &http.Response{
+			StatusCode: status, Header: http.Header{"Content-Type": {kind}}, ContentLength: -1,
+			Body: io.NopCloser(strings.NewReader(body)), Request: r,
+		}, nil
+	}
+}
+
+const (
+	jsonType   = "application/json"
+	completion = `{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":34,"total_tokens":46}}`
+	overloaded = `{"error":{"message":"overloaded","type":"server_error"}}`
+	stream     = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n" +
+		"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n" +
+		"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\ndata: [DONE]\n\n"
+)
+
+// rig is a gateway, and what it told of itself.
+type rig struct {
+	t       *testing.T
+	gateway *aigateway.Gateway
+	spans   *tracetest.SpanRecorder
+	reader  *metric.ManualReader
+}
+
+// newRig makes a gateway with two providers of the catalog and one of its own,
+// in this order: first.example and second.example both have gpt-4o.
+func newRig(t *testing.T, u upstream, o gatewayotel.Options, edit ...func(*aigateway.Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader()}
+	o.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans))
+	o.MeterProvider = metric.NewMeterProvider(metric.WithReader(r.reader))
+	cfg, err := aigateway.ParseConfig([]byte(`
+providers:
+  - id: openai
+    base_url: https://first.example/v1
+    api_keys: [{value: sk-first-secret-0123456789}]
+    query_params: {account: q-secret-0123456789}
+  - id: xai
+    base_url: https://second.example:8443/accounts/path-secret-0123456789
+    api_keys: [{value: sk-second-secret-0123456789}]
+    models: [{id: gpt-4o}, {id: grok-4}]
+  - id: mine
+    base_url: https://mine.example
+    models: [{id: house}]
+`))
+	require.NoError(t, err)
+	cfg.Hooks = gatewayotel.Hooks(o)
+	cfg.Transport = gatewayotel.Transport(u)
+	for _, f := range edit {
+		f(&cfg)
+	}
+	r.gateway, err = aigateway.New(cfg)
+	require.NoError(t, err)
+	return r
+}
+
+// do sends a request and returns the answer's status.
+func (r *rig) do(ctx context.Context, path, body string) int {
+	r.t.Helper()
+	req := httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(body))
+	req.Header.Set("Content-Type", jsonType)
+	req.Header.Set("Authorization", "Bearer client-secret-0123456789")
+	req.Header.Set("X-Request-Id", "id-1")
+	w := httptest.NewRecorder()
+	func() {
+		defer func() {
+			if v := recover(); v != nil && v != http.ErrAbortHandler {
+				panic(v)
+			}
+		}()
+		r.gateway.ServeHTTP(w, req)
+	}()
+	return w.Code
+}
+
+// ended returns the spans by their end, the request's last.
+func (r *rig) ended() []sdktrace.ReadOnlySpan {
+	r.t.Helper()
+	spans := r.spans.Ended()
+	require.Len(r.t, r.spans.Started(), len(spans), "spans that never end")
+	return spans
+}
+
+// metrics returns all points by metric and attributes: a histogram's sum and a
+// counter's value.
+func (r *rig) metrics() map[string]map[string]float64 {
+	r.t.Helper()
+	var data metricdata.ResourceMetrics
+	require.NoError(r.t, r.reader.Collect(context.Background(), &data))
+	out := map[string]map[string]float64{}
+	for _, scope := range data.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			points := map[string]float64{}
+			switch d := m.Data.(type) {
+			case metricdata.Sum[int64]:
+				for _, p := range d.DataPoints {
+					points[labels(p.Attributes)] = float64(p.Value)
+				}
+			case metricdata.Histogram[int64]:
+				for _, p := range d.DataPoints {
+					points[labels(p.Attributes)] = float64(p.Sum)
+				}
+			case metricdata.Histogram[float64]:
+				for _, p := range d.DataPoints {
+					points[labels(p.Attributes)] = p.Sum
+				}
+			default:
+				r.t.Fatalf("%s is of kind %T", m.Name, d)
+			}
+			out[m.Name] = points
+		}
+	}
+	return out
+}
+
+func labels(set attribute.Set) string { return set.Encoded(attribute.DefaultEncoder()) }
+
+func attrs(s sdktrace.ReadOnlySpan) map[string]any {
+	out := map[string]any{}
+	for _, kv := range s.Attributes() {
+		out[string(kv.Key)] = kv.Value.AsInterface()
+	}
+	return out
+}
+
+func TestFailoverIsTracedAndMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, upstream{
+			"first.example":       after(250*time.Millisecond, 503, jsonType, overloaded),
+			"second.example:8443": after(500*time.Millisecond, 200, jsonType, completion),
+		}, gatewayotel.Options{Models: []string{"gpt-4o"}})
+		require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"GPT-4o","messages":[]}`))
+
+		spans := r.ended()
+		require.Len(t, spans, 3)
+		failed, answered, request := spans[0], spans[1], spans[2]
+
+		assert.Equal(t, "aigateway chat", request.Name())
+		assert.Equal(t, trace.SpanKindInternal, request.SpanKind())
+		assert.Equal(t, codes.Unset, request.Status().Code)
+		assert.Equal(t, 750*time.Millisecond, request.EndTime().Sub(request.StartTime()))
+		got := attrs(request)
+		assert.GreaterOrEqual(t, got["aigateway.gateway.duration"], 0.0)
+		delete(got, "aigateway.gateway.duration")
+		assert.Equal(t, map[string]any{
+			"aigateway.request.id": "id-1", "aigateway.request.model": "GPT-4o", "aigateway.request.stream": false,
+			"aigateway.surface": "chat-completions", "aigateway.format": "openai", "aigateway.attempts": int64(2),
+			"aigateway.provider": "xai", "aigateway.model": "gpt-4o",
+		}, got)
+
+		for _, s := range []sdktrace.ReadOnlySpan{failed, answered} {
+			assert.Equal(t, "chat gpt-4o", s.Name())
+			assert.Equal(t, trace.SpanKindClient, s.SpanKind())
+			assert.Equal(t, request.SpanContext().SpanID(), s.Parent().SpanID())
+			assert.Equal(t, request.SpanContext().TraceID(), s.SpanContext().TraceID())
+		}
+		assert.Equal(t, 250*time.Millisecond, failed.EndTime().Sub(failed.StartTime()), "it ends when the attempt does")
+		assert.Equal(t, 500*time.Millisecond, answered.EndTime().Sub(answered.StartTime()))
+		assert.Equal(t, sdktrace.Status{Code: codes.Error, Description: "503 Service Unavailable: overloaded"}, failed.Status())
+		assert.Equal(t, map[string]any{
+			"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o",
+			"server.address": "first.example", "server.port": int64(443), "http.response.status_code": int64(503),
+			"error.type": "503", "aigateway.attempt.number": int64(1),
+		}, attrs(failed))
+		assert.Equal(t, codes.Unset, answered.Status().Code)
+		assert.Equal(t, map[string]any{
+			"gen_ai.operation.name": "chat", "gen_ai.provider.name": "x_ai", "gen_ai.request.model": "gpt-4o",
+			"gen_ai.usage.input_tokens": int64(12), "gen_ai.usage.output_tokens": int64(34),
+			"server.address": "second.example", "server.port": int64(8443), "http.response.status_code": int64(200),
+			"aigateway.attempt.number": int64(2),
+		}, attrs(answered))
+
+		const model = "gpt-4o"
+		const first = "error.type=503,gen_ai.operation.name=chat,gen_ai.provider.name=openai,gen_ai.request.model=gpt-4o,server.address=first.example,server.port=443"
+		const second = "gen_ai.operation.name=chat,gen_ai.provider.name=x_ai,gen_ai.request.model=" + model + ",server.address=second.example,server.port=8443"
+		const usage = "gen_ai.operation.name=chat,gen_ai.provider.name=x_ai,gen_ai.request.model=" + model + ",gen_ai.token.type=%,server.address=second.example,server.port=8443"
+		assert.Equal(t, map[string]map[string]float64{
+			"gen_ai.client.operation.duration": {first: 0.25, second: 0.5},
+			"gen_ai.client.token.usage": {
+				strings.Replace(usage, "%", "input", 1): 12, strings.Replace(usage, "%", "output", 1): 34,
+			},
+			"aigateway.attempts": {first: 1, second: 1},
+			"aigateway.failovers": {
+				"aigateway.failover.next_provider=x_ai,error.type=503,gen_ai.operation.name=chat,gen_ai.provider.name=openai": 1,
+			},
+			"aigateway.request.duration": {"gen_ai.operation.name=chat": 0.75},
+		}, r.metrics())
+	})
+}
+
+func TestStreamHasTimeToFirstChunk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, upstream{"first.example": after(2*time.Second, 200, "text/event-stream", stream)}, gatewayotel.Options{})
+		require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","stream":true,"messages":[]}`))
+		got := attrs(r.ended()[0])
+		assert.Equal(t, 2.0, got["gen_ai.response.time_to_first_chunk"])
+		assert.Equal(t, true, got["gen_ai.request.stream"])
+		assert.Equal(t, int64(7), got["gen_ai.usage.output_tokens"])
+		assert.Equal(t, []float64{2}, slices.Collect(maps.Values(r.metrics()["gen_ai.client.operation.time_to_first_chunk"])))
+	})
+}
+
+// A failed attempt is classed by what is known of it, and each class is a word
+// of a short list.
+func TestErrorType(t *testing.T) {
+	refused := func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }
+	never := after(time.Hour, 200, jsonType, completion)
+	gone := func(ctx context.Context) context.Context {
+		ctx, cancel := context.WithCancel(ctx)
+		time.AfterFunc(time.Second, cancel)
+		return ctx
+	}
+	late := func(ctx context.Context) context.Context {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		context.AfterFunc(ctx, cancel)
+		return ctx
+	}
+	for name, tt := range map[string]struct {
+		play             func(*http.Request) (*http.Response, error)
+		ctx              func(context.Context) context.Context
+		attempt, request string
+	}{
+		"status":             {play: after(0, 429, jsonType, overloaded), attempt: "429", request: "upstream_error"},
+		"no answer":          {play: refused, attempt: "no_response"},
+		"an answer in error": {play: after(0, 200, jsonType, overloaded), attempt: "answer"},
+		"client gone":        {play: never, ctx: gone, attempt: "canceled", request: "client_gone"},
+		"embedder's limit":   {play: never, ctx: late, attempt: "timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx := t.Context()
+				if tt.ctx != nil {
+					ctx = tt.ctx(ctx)
+				}
+				r := newRig(t, upstream{"mine.example": tt.play}, gatewayotel.Options{})
+				r.do(ctx, "/v1/chat/completions", `{"model":"house","messages":[]}`)
+				spans := r.ended()
+				require.Len(t, spans, 2)
+				assert.Equal(t, tt.attempt, attrs(spans[0])["error.type"])
+				assert.Equal(t, codes.Error, spans[0].Status().Code)
+				assert.Equal(t, codes.Error, spans[1].Status().Code)
+				assert.NotEmpty(t, attrs(spans[1])["error.type"])
+				if tt.request != "" {
+					assert.Equal(t, tt.request, attrs(spans[1])["error.type"])
+				}
+				for labels := range r.metrics()["aigateway.attempts"] {
+					assert.Contains(t, labels, "error.type="+tt.attempt+",")
+				}
+			})
+		})
+	}
+}
+
+// A request that nothing was sent for is a span and a duration all the same.
+func TestRequestWithoutAttempt(t *testing.T) {
+	r := newRig(t, upstream{}, gatewayotel.Options{})
+	require.Equal(t, 400, r.do(t.Context(), "/v1/embeddings", `{`))
+	spans := r.ended()
+	require.Len(t, spans, 1)
+	assert.Equal(t, "aigateway embeddings", spans[0].Name())
+	assert.Equal(t, "invalid_request_body", attrs(spans[0])["error.type"])
+	got := r.metrics()
+	assert.Contains(t, got["aigateway.request.duration"], "error.type=invalid_request_body,gen_ai.operation.name=embeddings")
+	assert.NotContains(t, got, "gen_ai.client.operation.duration")
+	assert.NotContains(t, got, "aigateway.attempts")
+}
+
+// A model that fails before anything is sent is left for a reason, too.
+func TestFailoverWithoutAttempt(t *testing.T) {
+	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{},
+		func(cfg *aigateway.Config) {
+			cfg.MaxInputTokens = 1
+			cfg.TokenCounter = counter(func(model string) int64 {
+				if model == "house" {
+					return 1
+				}
+				return 2
+			})
+		})
+	require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"models":["xai:grok-4","house"],"messages":[]}`))
+	assert.Equal(t, map[string]float64{
+		"aigateway.failover.next_provider=mine,error.type=not_sent,gen_ai.operation.name=chat,gen_ai.provider.name=x_ai": 1,
+	}, r.metrics()["aigateway.failovers"])
+}
+
+type counter func(model string) int64
+
+func (f counter) CountTokens(_ context.Context, model string, _ []byte) (int64, error) {
+	return f(model), nil
+}
+
+// Clients choose names, and metrics do not grow with them.
+func TestUnlistedModels(t *testing.T) {
+	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{Models: []string{"Vouched-For"}})
+	long := strings.Repeat("x", 10_000)
+	for _, name := range []string{"a", "b", long, "vouched-for"} {
+		require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"mine:`+name+`","messages":[]}`))
+	}
+	got := map[string]float64{}
+	for labels, n := range r.metrics()["aigateway.attempts"] {
+		_, model, _ := strings.Cut(labels, "gen_ai.request.model=")
+		model, _, _ = strings.Cut(model, ",")
+		got[model] = n
+	}
+	assert.Equal(t, map[string]float64{"_OTHER": 3, "vouched-for": 1}, got)
+
+	var names, models []string
+	for _, s := range r.ended() {
+		if s.SpanKind() == trace.SpanKindClient {
+			names = append(names, s.Name())
+			models = append(models, attrs(s)["gen_ai.request.model"].(string))
+		} else {
+			assert.LessOrEqual(t, len(attrs(s)["aigateway.request.model"].(string)), 256)
+		}
+	}
+	assert.Equal(t, []string{"chat", "chat", "chat", "chat vouched-for"}, names)
+	assert.Equal(t, []string{"a", "b", long[:256], "vouched-for"}, models)
+}
+
+// A form may name a model in bytes that are no text. Exporters refuse those.
+func TestAttributesAreUTF8(t *testing.T) {
+	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, `{"text":"hi"}`)}, gatewayotel.Options{})
+	body := "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nmine:a\xffb\r\n--b--\r\n"
+	req := httptest.NewRequest(http.MethodPost, "/v1/audio/transcriptions", strings.NewReader(body))
+	req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+	r.gateway.ServeHTTP(httptest.NewRecorder(), req)
+	for _, s := range r.ended() {
+		for _, kv := range s.Attributes() {
+			assert.Equal(t, strings.ToValidUTF8(kv.Value.Emit(), ""), kv.Value.Emit(), kv.Key)
+		}
+	}
+}
+
+func TestNoSecrets(t *testing.T) {
+	r := newRig(t, upstream{
+		"first.example":       after(0, 401, jsonType, `{"error":{"message":"bad key sk-first-secret-0123456789"}}`),
+		"second.example:8443": after(0, 500, jsonType, overloaded),
+	}, gatewayotel.Options{})
+	r.do(t.Context(), "/v1/chat/completions?key=client-secret-0123456789", `{"model":"gpt-4o","messages":[{"role":"user","content":"prompt-secret-0123456789"}]}`)
+	var all strings.Builder
+	for _, s := range r.ended() {
+		all.WriteString(s.Name() + s.Status().Description)
+		for _, kv := range s.Attributes() {
+			all.WriteString(kv.Value.Emit() + "\n")
+		}
+	}
+	for name, points := range r.metrics() {
+		for labels := range points {
+			all.WriteString(name + labels)
+		}
+	}
+	assert.NotContains(t, all.String(), "secret-0123456789")
+	assert.Contains(t, all.String(), "second.example", "the test looks at something")
+}
+
+// Only the providers that are named learn of the trace, and baggage stays.
+func TestPropagation(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]http.Header{}
+	record := func(next func(*http.Request) (*http.Response, error)) func(*http.Request) (*http.Response, error) {
+		return func(r *http.Request) (*http.Response, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen[r.URL.Host] = r.Header
+			return next(r)
+		}
+	}
+	u := upstream{
+		"first.example":       record(after(0, 503, jsonType, overloaded)),
+		"second.example:8443": record(after(0, 200, jsonType, completion)),
+	}
+	for name, tt := range map[string]struct {
+		propagate     []string
+		first, second bool
+	}{
+		"nobody by default": {},
+		"one":               {propagate: []string{"XAI"}, second: true},
+		"both":              {propagate: []string{"openai", "xai"}, first: true, second: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, u, gatewayotel.Options{Propagate: tt.propagate})
+			require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","messages":[]}`))
+			spans := r.ended()
+			for i, want := range []struct {
+				host string
+				told bool
+			}{{"first.example", tt.first}, {"second.example:8443", tt.second}} {
+				got := ""
+				if want.told {
+					sc := spans[i].SpanContext()
+					got = "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"
+				}
+				assert.Equal(t, got, seen[want.host].Get("Traceparent"), want.host)
+			}
+		})
+	}
+}
+
+// Hooks of the global providers, and of none, must not disturb a request.
+func TestZeroOptions(t *testing.T) {
+	cfg := aigateway.Config{
+		Providers: []aigateway.Provider{{ID: "mine", BaseURL: "https://mine.example", Models: []aigateway.Model{{ID: "house"}}}},
+		Hooks:     gatewayotel.Hooks(gatewayotel.Options{}),
+		Transport: gatewayotel.Transport(upstream{"mine.example": after(0, 200, jsonType, completion)}),
+	}
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"house"}`)))
+	assert.Equal(t, 200, w.Code)
+
+	// Hooks that somebody calls out of order do nothing.
+	h := gatewayotel.Hooks(gatewayotel.Options{})
+	ctx := h.AttemptStart(t.Context(), aigateway.Attempt{})
+	h.AttemptDone(ctx, aigateway.Attempt{})
+	h.RequestDone(ctx, &aigateway.Result{})
+}
+
+func TestRequestsAtTheSameTime(t *testing.T) {
+	r := newRig(t, upstream{
+		"first.example":       after(0, 503, jsonType, overloaded),
+		"second.example:8443": after(0, 200, jsonType, completion),
+	}, gatewayotel.Options{})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() { r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","messages":[]}`) })
+	}
+	wg.Wait()
+	assert.Len(t, r.ended(), 60)
+	var n float64
+	for _, v := range r.metrics()["aigateway.attempts"] {
+		n += v
+	}
+	assert.Equal(t, 40.0, n)
+}
