@@ -20,7 +20,7 @@ import (
 func configErrors(t testing.TB, err error) []*aigateway.ConfigError {
 	t.Helper()
 	for {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // the tree itself is walked, node by node
 		case *aigateway.ConfigError:
 			return []*aigateway.ConfigError{e}
 		case interface{ Unwrap() []error }:

@@ -158,7 +158,7 @@ func newSettings(cfg Config) (*settings, error) {
 // attach has the settings measure into a gateway's recorder.
 func (s *settings) attach(r *stats.Recorder) {
 	s.recorder, s.metrics = r, newMetrics(r)
-	s.catalog.track(r)
+	s.track(r)
 }
 
 // refuseTransport reports what a Transport of the user's own cannot do.

@@ -40,7 +40,7 @@ func TestAnswerOrNot(t *testing.T) {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", kind)
 			w.Header().Set("Content-Encoding", coding)
-			w.Write(body) //nolint:errcheck // the gateway reads it
+			w.Write(body)
 		}
 	}
 	tests := []struct {
@@ -339,7 +339,7 @@ func failoverSend(kind string, pause time.Duration, stall bool, parts []string) 
 func failoverTyped(kind, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
-		io.WriteString(w, body) //nolint:errcheck // a gateway that left is the test's own doing
+		io.WriteString(w, body)
 	}
 }
 
@@ -350,7 +350,7 @@ func failoverHijack(bytes string) http.HandlerFunc {
 		if err != nil {
 			panic(err)
 		}
-		io.WriteString(conn, bytes) //nolint:errcheck // a gateway that left is the test's own doing
+		io.WriteString(conn, bytes)
 		conn.Close()
 	}
 }

@@ -584,13 +584,13 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		return b.body.Read(p)
 	}
 	limit, cause := b.limit, error(nil)
-	switch {
-	case b.phase == relay.Ended:
+	switch b.phase {
+	case relay.Ended:
 		if b.drainBy.IsZero() {
 			b.drainBy = time.Now().Add(drainGrace)
 		}
 		limit, cause = time.Until(b.drainBy), errDrained
-	case b.phase == relay.Finished:
+	case relay.Finished:
 		// From the finish reason on: a server that only keeps the connection
 		// alive has nothing more to say.
 		if b.finishBy.IsZero() {

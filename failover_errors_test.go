@@ -37,7 +37,7 @@ func TestErrorsSingleAttemptIsRelayed(t *testing.T) {
 						w.Header().Set("Retry-After", "17")
 						w.Header().Set("Anthropic-Ratelimit-Requests-Remaining", "0")
 						w.WriteHeader(status)
-						io.WriteString(w, body) //nolint:errcheck // the gateway reads it
+						io.WriteString(w, body)
 					}}, nil)
 					got := rig.Post(path, failoverBody)
 					require.NoError(t, got.Err)
@@ -160,8 +160,8 @@ func TestErrorsCutEchoedKey(t *testing.T) {
 		"gzip": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(401)
-			w.Write(failoverGzip(echo)) //nolint:errcheck // the gateway reads it
+			w.WriteHeader(http.StatusUnauthorized)
+			w.Write(failoverGzip(echo))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -399,7 +399,7 @@ func failoverError(t *testing.T, body string) failoverErrorBody {
 func failoverGzip(text string) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	w.Write([]byte(text)) //nolint:errcheck // a buffer takes everything
+	w.Write([]byte(text))
 	w.Close()
 	return b.Bytes()
 }

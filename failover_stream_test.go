@@ -93,7 +93,7 @@ func TestStreamTokenByToken(t *testing.T) {
 func TestStreamClientLeaves(t *testing.T) {
 	gone, closed := make(chan struct{}), make(chan struct{})
 	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body) //nolint:errcheck // the front of the test
+		io.Copy(io.Discard, r.Body)
 		gatewaytest.StartStream(w)
 		gatewaytest.Send(w, gatewaytest.ChatDelta("Hel"))
 		<-r.Context().Done()
@@ -433,7 +433,7 @@ func streamGateway(t *testing.T, upstream string, cfg aigateway.Config) string {
 	return server.URL
 }
 
-func streamOpen(t *testing.T, ctx context.Context, gateway, path string) *http.Response { //nolint:revive // t comes first in tests
+func streamOpen(t *testing.T, ctx context.Context, gateway, path string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+path, strings.NewReader(streamBody))
 	require.NoError(t, err)

@@ -103,48 +103,17 @@ func (g *Gateway) Check(ctx context.Context) error {
 // A stream that breaks after it has begun ends in a panic with
 // [http.ErrAbortHandler], which makes net/http abort the client's connection:
 // middleware that recovers must pass it on, as it must for httputil.ReverseProxy.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.serve(w, r, nil) }
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.serve(w, r, nil) //nolint:contextcheck // the exchange carries the request's context
+}
 
 // Wrap returns a handler that answers like ServeHTTP, but leaves to next all
 // paths that are no surface of the gateway and, under [OnErrorContinue], the
 // requests that it could not serve.
 func (g *Gateway) Wrap(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, next) })
-}
-
-// Explain says what the gateway would do with a request, and sends nothing: the
-// Result has the status "dry_run" and lists in ModelsTried what would be tried.
-// Where the request would be refused, it also returns the *[Error]. It reads
-// the request's body, and puts it back.
-func (g *Gateway) Explain(r *http.Request) (*Result, error) {
-	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
-	if surface == nil {
-		return nil, errorf(CodeNotFound, "%s is no path that the gateway sends on to a provider", r.URL.Path)
-	}
-	if r.Method != http.MethodPost {
-		return nil, errorf(CodeMethodNotAllowed, "%s is called by POST, not %s", r.URL.Path, r.Method)
-	}
-	x := newExchange(s, nil, r, surface, path)
-	err := x.read()
-	if err == nil || x.raw != nil {
-		r.Body = io.NopCloser(bytes.NewReader(x.raw))
-	}
-	if err == nil {
-		err = x.choose()
-	}
-	if err == nil {
-		now := time.Now()
-		for _, m := range stats.Order(x.plan.candidates, func(m *model) stats.State { return m.rest(now) }) {
-			x.consider(m)
-		}
-	}
-	res := x.result(err)
-	res.Status = StatusDryRun
-	if err != nil {
-		return res, err
-	}
-	return res, nil
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.serve(w, r, next) //nolint:contextcheck // as above
+	})
 }
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -37,6 +37,9 @@ type Result struct {
 	// ModelsTried holds one entry a candidate, in the order of their turn. In a
 	// dry run they are those that would be tried.
 	ModelsTried []TriedModel `json:"models_tried"`
+	// NotTried are, in a dry run, the models that are no candidates. Empty in
+	// others.
+	NotTried []RejectedModel `json:"not_tried,omitempty"`
 	// Success says which attempt answered. Nil unless one did.
 	Success *Success `json:"success,omitempty"`
 	// InputTokens and OutputTokens are what the upstream that answered
@@ -81,7 +84,8 @@ type RejectedModel struct {
 	Provider string `json:"provider,omitempty"`
 	// Reason is a word for programs: no_matching_models, provider_not_allowed,
 	// model_not_allowed, provider_disabled, model_disabled,
-	// format_not_supported, surface_not_supported or no_api_key.
+	// format_not_supported, surface_not_supported or no_api_key; in a dry run
+	// also not_named, not_chosen, modality_not_supported or not_configured.
 	Reason string `json:"reason"`
 	// Message says it in a sentence.
 	Message string `json:"message"`

@@ -257,8 +257,7 @@ func (c *SecretCache) askLocked(
 		}()
 		value, err = ask(ctx, ref.vault, ref.name)
 		if err != nil && ctx.Err() != nil {
-			// Without %w: this deadline is not the request's.
-			err = fmt.Errorf("the secret store did not answer within %v: %v", secretTimeout, err)
+			err = fmt.Errorf("the secret store did not answer within %v: %v", secretTimeout, err) //nolint:errorlint // this deadline is not the request's
 		}
 	}()
 	return f

@@ -31,7 +31,7 @@ func (t Template) String() string {
 	var b strings.Builder
 	hidden := false
 	for s := string(t); s != ""; {
-		n := 0
+		var n int
 		switch {
 		case strings.HasPrefix(s, "$${"):
 			s = s[len("$${"):]

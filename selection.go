@@ -61,6 +61,11 @@ const (
 	reasonSurface
 	reasonNoKey
 	reasonOtherProvider
+	// Those below are given by Explain alone, of models that could serve.
+	reasonNotNamed
+	reasonNotChosen
+	reasonModality
+	reasonNotConfigured
 )
 
 // String is the word for programs.
@@ -80,6 +85,14 @@ func (r reason) String() string {
 		return "surface_not_supported"
 	case reasonNoKey, reasonOtherProvider:
 		return string(CodeNoAPIKey)
+	case reasonNotNamed:
+		return "not_named"
+	case reasonNotChosen:
+		return "not_chosen"
+	case reasonModality:
+		return "modality_not_supported"
+	case reasonNotConfigured:
+		return "not_configured"
 	default:
 		return string(CodeNoMatchingModels)
 	}
@@ -108,6 +121,14 @@ func (r rejection) message(s *settings, q query) string {
 		return fmt.Sprintf("model %q: provider %q needs an API key and has none: give it api_keys", r.name, id)
 	case reasonOtherProvider:
 		return fmt.Sprintf("model %q: the client's key went with its first model, and is not sent to provider %q as well", r.name, id)
+	case reasonNotNamed:
+		return fmt.Sprintf("model %q of %q: the request names others", r.name, id)
+	case reasonNotChosen:
+		return fmt.Sprintf("model %q of %q: no strategy of model_selection chose it", r.name, id)
+	case reasonModality:
+		return fmt.Sprintf("model %q of %q: it does not put out %s", r.name, id, q.surface.modality)
+	case reasonNotConfigured:
+		return fmt.Sprintf("model %q of %q: the request names no model, and those that are configured come alone", r.name, id)
 	default:
 		return s.unknownModel(r.name)
 	}

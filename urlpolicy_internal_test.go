@@ -437,7 +437,7 @@ func TestDial(t *testing.T) {
 			}
 			transport := &http.Transport{DialContext: dialContext(policy)}
 			defer transport.CloseIdleConnections()
-			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+tt.host+"/v1", nil)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+tt.host+"/v1", nil)
 			require.NoError(t, err)
 			target, ok := e.resolve(req.URL)
 			require.True(t, ok)
@@ -509,7 +509,7 @@ func FuzzBaseURL(f *testing.F) {
 		require.NotEmpty(t, host)
 		require.Nil(t, u.User)
 
-		req, err := http.NewRequest("POST", u.String(), nil)
+		req, err := http.NewRequest(http.MethodPost, u.String(), nil)
 		require.NoError(t, err)
 		require.Equal(t, u.Host, req.URL.Host)
 		require.Equal(t, u.Path, req.URL.Path)

@@ -34,6 +34,7 @@ const (
 	surfaceKey         = attribute.Key("aigateway.surface")
 	formatKey          = attribute.Key("aigateway.format")
 	attemptsKey        = attribute.Key("aigateway.attempts")
+	restingKey         = attribute.Key("aigateway.attempt.resting") // seconds
 	attemptNumberKey   = attribute.Key("aigateway.attempt.number")
 	servedProviderKey  = attribute.Key("aigateway.provider") // that answered, by its id
 	servedModelKey     = attribute.Key("aigateway.model")
@@ -120,6 +121,9 @@ type call struct {
 	model     string // as metrics may name it
 	errorType string // empty where it did not fail
 	stream    bool   // whether the client asked for a stream
+	// resting is for how long its model should still have been left alone, in
+	// milliseconds.
+	resting float64
 }
 
 // server returns the attributes of the address that was called. Of the URL
@@ -167,6 +171,9 @@ func (c call) spanAttributes() []attribute.KeyValue {
 	}
 	if n := c.UpstreamOutputTokens; n > 0 {
 		attrs = append(attrs, outputTokensKey.Int64(n))
+	}
+	if c.resting > 0 {
+		attrs = append(attrs, restingKey.Float64(c.resting/1000))
 	}
 	if c.errorType != "" {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(c.errorType))

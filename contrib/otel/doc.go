@@ -30,8 +30,8 @@
 // provider's error message, up to 200 bytes of it.
 //
 // Clients choose model names, and metrics must not grow with what they choose:
-// a name that neither the catalog nor the config lists is "_OTHER" in metrics,
-// and stands in spans alone; see [Options].Models.
+// a name that neither the catalog nor [Options].Providers list is "_OTHER" in
+// metrics, and stands in spans alone.
 //
 // The conventions for generative AI are in development. Their names may change
 // here, in a minor version, when they do there.

@@ -33,10 +33,9 @@ type Options struct {
 	// MeterProvider makes the metrics. If nil, the global one, also where it is
 	// set later.
 	MeterProvider metric.MeterProvider
-	// Models are ids of models that metrics may name though nobody lists them,
-	// such as those that a provider is asked for by prefix alone. Case does not
-	// count. Every other unlisted name is "_OTHER".
-	Models []string
+	// Providers are the Config's, whose models metrics may name, besides the
+	// catalog's. Every other name is "_OTHER" there: clients choose it.
+	Providers []aigateway.Provider
 	// Propagate are the ids of the providers that learn of the trace, once
 	// [Transport] is the gateway's: those that one runs oneself. Case does not
 	// count. If empty, none.
@@ -47,9 +46,9 @@ type Options struct {
 }
 
 // Hooks returns hooks for [aigateway.Config] that trace and measure all
-// requests of a gateway. They may be shared by several gateways, and by those
-// that [aigateway.Gateway.Reload] makes. Later changes of o's slices have no
-// effect.
+// requests of a gateway. They may be shared by several gateways, and may
+// stay over [aigateway.Gateway.Reload]; new ones are needed only where Options
+// change. Later changes of o's slices have no effect.
 func Hooks(o Options) *aigateway.Hooks {
 	ob := newObserver(o)
 	return &aigateway.Hooks{
@@ -64,7 +63,7 @@ func Hooks(o Options) *aigateway.Hooks {
 type observer struct {
 	tracer     trace.Tracer
 	meters     instruments
-	models     map[string]bool // folded ids that metrics may name
+	models     map[string]bool // folded ids that metrics may name, besides the catalog's
 	propagate  map[string]bool // folded ids of providers
 	propagator propagation.TextMapPropagator
 }
@@ -79,10 +78,16 @@ func newObserver(o Options) *observer {
 	if o.Propagator == nil {
 		o.Propagator = propagation.TraceContext{}
 	}
+	var models []string
+	for _, p := range o.Providers {
+		for _, m := range p.Models {
+			models = append(models, m.ID)
+		}
+	}
 	return &observer{
 		tracer:     o.TracerProvider.Tracer(scope),
 		meters:     newInstruments(o.MeterProvider.Meter(scope)),
-		models:     foldedSet(o.Models),
+		models:     foldedSet(models),
 		propagate:  foldedSet(o.Propagate),
 		propagator: o.Propagator,
 	}
@@ -168,7 +173,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 			}
 			at := r.attempts[a.Number-1]
 			cause = at.errorType
-			c := call{operation: operation, stream: res.Client.Stream, model: ob.metricModel(tried), Attempt: a, errorType: at.errorType}
+			c := call{operation: operation, stream: res.Client.Stream, model: ob.metricModel(tried), resting: tried.RestingMS, Attempt: a, errorType: at.errorType}
 			ob.meters.attempt(at.ctx, c)
 			at.finish(c)
 		}

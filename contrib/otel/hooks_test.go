@@ -13,10 +13,12 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -87,6 +89,7 @@ providers:
     models: [{id: house}]
 `))
 	require.NoError(t, err)
+	o.Providers = append(o.Providers, cfg.Providers...)
 	cfg.Hooks = gatewayotel.Hooks(o)
 	cfg.Transport = gatewayotel.Transport(u)
 	for _, f := range edit {
@@ -171,7 +174,7 @@ func TestFailoverIsTracedAndMeasured(t *testing.T) {
 		r := newRig(t, upstream{
 			"first.example":       after(250*time.Millisecond, 503, jsonType, overloaded),
 			"second.example:8443": after(500*time.Millisecond, 200, jsonType, completion),
-		}, gatewayotel.Options{Models: []string{"gpt-4o"}})
+		}, gatewayotel.Options{})
 		require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"GPT-4o","messages":[]}`))
 
 		spans := r.ended()
@@ -255,7 +258,7 @@ func TestErrorType(t *testing.T) {
 	}
 	late := func(ctx context.Context) context.Context {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		context.AfterFunc(ctx, cancel)
+		t.Cleanup(cancel)
 		return ctx
 	}
 	for name, tt := range map[string]struct {
@@ -334,9 +337,9 @@ func (f counter) CountTokens(_ context.Context, model string, _ []byte) (int64, 
 
 // Clients choose names, and metrics do not grow with them.
 func TestUnlistedModels(t *testing.T) {
-	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{Models: []string{"Vouched-For"}})
+	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{})
 	long := strings.Repeat("x", 10_000)
-	for _, name := range []string{"a", "b", long, "vouched-for"} {
+	for _, name := range []string{"a", "b", long, "HOUSE"} {
 		require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"mine:`+name+`","messages":[]}`))
 	}
 	got := map[string]float64{}
@@ -345,7 +348,7 @@ func TestUnlistedModels(t *testing.T) {
 		model, _, _ = strings.Cut(model, ",")
 		got[model] = n
 	}
-	assert.Equal(t, map[string]float64{"_OTHER": 3, "vouched-for": 1}, got)
+	assert.Equal(t, map[string]float64{"_OTHER": 3, "house": 1}, got)
 
 	var names, models []string
 	for _, s := range r.ended() {
@@ -356,21 +359,43 @@ func TestUnlistedModels(t *testing.T) {
 			assert.LessOrEqual(t, len(attrs(s)["aigateway.request.model"].(string)), 256)
 		}
 	}
-	assert.Equal(t, []string{"chat", "chat", "chat", "chat vouched-for"}, names)
-	assert.Equal(t, []string{"a", "b", long[:256], "vouched-for"}, models)
+	assert.Equal(t, []string{"chat", "chat", "chat", "chat house"}, names)
+	assert.Equal(t, []string{"a", "b", long[:256], "house"}, models)
 }
 
-// A form may name a model in bytes that are no text. Exporters refuse those.
-func TestAttributesAreUTF8(t *testing.T) {
-	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, `{"text":"hi"}`)}, gatewayotel.Options{})
-	body := "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nmine:a\xffb\r\n--b--\r\n"
-	req := httptest.NewRequest(http.MethodPost, "/v1/audio/transcriptions", strings.NewReader(body))
-	req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
-	r.gateway.ServeHTTP(httptest.NewRecorder(), req)
-	for _, s := range r.ended() {
-		for _, kv := range s.Attributes() {
-			assert.Equal(t, strings.ToValidUTF8(kv.Value.Emit(), ""), kv.Value.Emit(), kv.Key)
+// A model that is tried although it rests says so.
+func TestRestingAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, upstream{"mine.example": after(0, 503, jsonType, overloaded)}, gatewayotel.Options{})
+		var last map[string]any
+		for range 6 { // five failures in a row make it rest, for 5 s
+			r.do(t.Context(), "/v1/chat/completions", `{"model":"house","messages":[]}`)
+			spans := r.ended()
+			assert.NotContains(t, last, "aigateway.attempt.resting")
+			last = attrs(spans[len(spans)-2])
 		}
+		assert.Equal(t, 5.0, last["aigateway.attempt.resting"])
+	})
+}
+
+// A cut must not fall within a character, and a form may name a model in bytes
+// that are no text: exporters refuse both.
+func TestAttributesAreUTF8(t *testing.T) {
+	for name, model := range map[string]string{"cut": strings.Repeat("€", 1000), "no text": "a\xffb"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, `{"text":"hi"}`)}, gatewayotel.Options{})
+			body := "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nmine:" + model + "\r\n--b--\r\n"
+			req := httptest.NewRequest(http.MethodPost, "/v1/audio/transcriptions", strings.NewReader(body))
+			req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
+			r.gateway.ServeHTTP(httptest.NewRecorder(), req)
+			spans := r.ended()
+			require.NotEmpty(t, spans)
+			for _, s := range spans {
+				for _, kv := range s.Attributes() {
+					assert.True(t, utf8.ValidString(kv.Value.AsString()), kv.Key)
+				}
+			}
+		})
 	}
 }
 
@@ -422,7 +447,12 @@ func TestPropagation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, u, gatewayotel.Options{Propagate: tt.propagate})
-			require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","messages":[]}`))
+			member, err := baggage.NewMember("user", "alice")
+			require.NoError(t, err)
+			bag, err := baggage.New(member)
+			require.NoError(t, err)
+			ctx := baggage.ContextWithBaggage(t.Context(), bag)
+			require.Equal(t, 200, r.do(ctx, "/v1/chat/completions", `{"model":"gpt-4o","messages":[]}`))
 			spans := r.ended()
 			for i, want := range []struct {
 				host string
@@ -434,9 +464,68 @@ func TestPropagation(t *testing.T) {
 					got = "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"
 				}
 				assert.Equal(t, got, seen[want.host].Get("Traceparent"), want.host)
+				assert.NotContains(t, seen[want.host], "Baggage")
 			}
 		})
 	}
+}
+
+// A RoundTripper must not change the request that it was given.
+func TestTransportChangesNoRequest(t *testing.T) {
+	var given, sent *http.Request
+	inner := gatewayotel.Transport(upstream{"mine.example": func(r *http.Request) (*http.Response, error) {
+		sent = r
+		return after(0, 200, jsonType, completion)(r)
+	}})
+	r := newRig(t, nil, gatewayotel.Options{Propagate: []string{"mine"}}, func(cfg *aigateway.Config) {
+		cfg.Transport = upstream{"mine.example": func(r *http.Request) (*http.Response, error) {
+			given = r
+			return inner.RoundTrip(r)
+		}}
+	})
+	require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"house","messages":[]}`))
+	assert.Contains(t, sent.Header, "Traceparent")
+	assert.NotContains(t, given.Header, "Traceparent")
+}
+
+// The names, units and bounds that dashboards are made for.
+func TestInstruments(t *testing.T) {
+	r := newRig(t, upstream{
+		"first.example":       after(0, 503, jsonType, overloaded),
+		"second.example:8443": after(time.Millisecond, 200, "text/event-stream", stream),
+	}, gatewayotel.Options{})
+	require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","stream":true,"messages":[]}`))
+	var data metricdata.ResourceMetrics
+	require.NoError(t, r.reader.Collect(t.Context(), &data))
+	require.Len(t, data.ScopeMetrics, 1)
+	assert.Equal(t, "github.com/aigateway-go/aigateway/contrib/otel", data.ScopeMetrics[0].Scope.Name)
+
+	type shape struct {
+		unit   string
+		bounds []float64
+	}
+	got := map[string]shape{}
+	for _, m := range data.ScopeMetrics[0].Metrics {
+		s := shape{unit: m.Unit}
+		switch d := m.Data.(type) {
+		case metricdata.Histogram[int64]:
+			s.bounds = d.DataPoints[0].Bounds
+		case metricdata.Histogram[float64]:
+			s.bounds = d.DataPoints[0].Bounds
+		}
+		got[m.Name] = s
+	}
+	seconds := []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
+	assert.Equal(t, map[string]shape{
+		"gen_ai.client.operation.duration":            {"s", seconds},
+		"gen_ai.client.operation.time_to_first_chunk": {"s", seconds},
+		"gen_ai.client.token.usage": {"{token}", []float64{
+			1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
+		}},
+		"aigateway.request.duration": {"s", append(slices.Clone(seconds), 163.84, 327.68, 655.36)},
+		"aigateway.attempts":         {unit: "{attempt}"},
+		"aigateway.failovers":        {unit: "{failover}"},
+	}, got)
 }
 
 // Hooks of the global providers, and of none, must not disturb a request.
@@ -461,7 +550,7 @@ func TestZeroOptions(t *testing.T) {
 
 func TestRequestsAtTheSameTime(t *testing.T) {
 	r := newRig(t, upstream{
-		"first.example":       after(0, 503, jsonType, overloaded),
+		"first.example":       after(0, 400, jsonType, overloaded), // which rests nothing
 		"second.example:8443": after(0, 200, jsonType, completion),
 	}, gatewayotel.Options{})
 	var wg sync.WaitGroup

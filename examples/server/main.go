@@ -2,6 +2,7 @@
 //
 //	server -config FILE [-listen ADDR] [-secrets-dir DIR] [-drain TIMEOUT]
 //	server -config FILE [-secrets-dir DIR] -check
+//	server -config FILE -explain REQUEST.json [-path PATH]
 //
 // It is meant to be copied: what a gateway needs around it in production is
 // here, and nothing else. It does not authenticate its clients, so it listens
@@ -63,8 +64,11 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	case err != nil:
 		return exitUsage
 	}
-	if o.check {
+	switch {
+	case o.check:
 		return check(ctx, o, stdout)
+	case o.explain != "":
+		return explain(o, stdout)
 	}
 	logger := slog.New(slog.NewJSONHandler(stderr, nil))
 	cfg, err := o.load(logger)
@@ -110,6 +114,8 @@ type options struct {
 	secretsDir string
 	drain      time.Duration
 	check      bool
+	explain    string
+	path       string
 }
 
 // parseOptions reads the flags. It has told the user of the error it returns.
@@ -122,6 +128,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.secretsDir, "secrets-dir", "", "look for secrets in the files `DIR`/vault/name before the environment")
 	flags.DurationVar(&o.drain, "drain", 25*time.Second, "how long requests under way may take to end after SIGTERM")
 	flags.BoolVar(&o.check, "check", false, "check the configuration, resolve every secret, and exit")
+	flags.StringVar(&o.explain, "explain", "", "say what would be tried for the request body in `FILE`, send nothing, and exit")
+	flags.StringVar(&o.path, "path", "/v1/chat/completions", "`PATH` that the request of -explain is for")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -222,7 +222,7 @@ func (p *program) eval(ctx context.Context, r *run) (ref.Val, error) {
 	}
 	// types.Err compares by text in errors.Is; what it wraps does not.
 	for {
-		celErr, ok := err.(*types.Err)
+		celErr, ok := err.(*types.Err) //nolint:errorlint // only what CEL put around the error comes off
 		if !ok || celErr.Unwrap() == nil {
 			return nil, plainError(err)
 		}

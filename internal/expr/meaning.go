@@ -17,12 +17,12 @@ func (d *diagnosis) meaning() {
 		case ast.StructKind:
 			d.report(d.start(e), "", "'%s' cannot be constructed", e.AsStruct().TypeName())
 		case ast.CallKind:
-			d.callMeaning(e.AsCall(), e)
+			d.callMeaning(e.AsCall())
 		}
 	}))
 }
 
-func (d *diagnosis) callMeaning(call ast.CallExpr, e ast.Expr) {
+func (d *diagnosis) callMeaning(call ast.CallExpr) {
 	args := call.Args()
 	switch call.FunctionName() {
 	case fnKeep:

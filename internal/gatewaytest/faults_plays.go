@@ -89,8 +89,8 @@ func limitedUntil(t *Turn) {
 }
 
 // body answers 200 with a body of that type.
-func body(kind, text string, header ...string) Play {
-	return func(t *Turn) { t.Whole(http.StatusOK, kind, text, header...) }
+func body(kind, text string) Play {
+	return func(t *Turn) { t.Whole(http.StatusOK, kind, text) }
 }
 
 // raw writes bytes in place of HTTP, and hangs up.
@@ -336,17 +336,17 @@ func jsonForStream(t *Turn) {
 
 // bigAnswer is an answer of many MiB: the rest of it is white space, so that
 // the client can count it without keeping it.
-func bigAnswer(size int) Play {
-	return func(t *Turn) {
-		t.Start("application/json")
-		t.Send(t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
-		filler := strings.Repeat(" ", 1<<20)
-		for range size >> 20 {
-			t.Send(filler)
-		}
-		t.End()
+func bigAnswer(t *Turn) {
+	t.Start("application/json")
+	t.Send(t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
+	filler := strings.Repeat(" ", 1<<20)
+	for range bigLength >> 20 {
+		t.Send(filler)
 	}
+	t.End()
 }
+
+const bigLength = 50 << 20
 
 // redirect asks the gateway to go elsewhere, credentials and all.
 func redirect(t *Turn) {

@@ -341,7 +341,7 @@ func (s *Stream) forward() {
 // finish is called once, at the end of what can be read.
 func (s *Stream) finish() {
 	s.over = true
-	s.clean = s.rerr == io.EOF && !s.decode.failed()
+	s.clean = s.atEOF() && !s.decode.failed()
 	if s.opaque || !s.clean || s.ended || !s.split.finish() {
 		return
 	}
@@ -350,6 +350,12 @@ func (s *Stream) finish() {
 	if data := s.split.data; !s.split.cut && (done(data) || json.Valid(data)) {
 		s.event(s.split.name(), data)
 	}
+}
+
+// atEOF reports whether the body ended properly. A wrapped EOF is no such end:
+// somebody had something to say about it.
+func (s *Stream) atEOF() bool {
+	return s.rerr == io.EOF //nolint:errorlint // the io.Reader contract: EOF is returned as it is
 }
 
 func (s *Stream) inspect(chunk []byte) {
@@ -421,7 +427,7 @@ func (s *Stream) verdict() error {
 		return nil
 	case s.decode.failed() && !errors.Is(s.decode.err, io.ErrUnexpectedEOF):
 		return s.decode.err
-	case s.rerr == nil || s.rerr == io.EOF:
+	case s.rerr == nil || s.atEOF():
 		return ErrCut
 	default:
 		return s.rerr

@@ -72,7 +72,7 @@ func TestStream(t *testing.T) {
 			return ok
 		case errors.As(err, &ev):
 			return event
-		case err == ErrCut:
+		case errors.Is(err, ErrCut):
 			return cut
 		case errors.Is(err, errBroken):
 			return reset

@@ -2,6 +2,7 @@ package reqbody_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -286,7 +287,7 @@ func readParts(t *testing.T, src []byte, contentType string) []formPart {
 	var parts []formPart
 	for {
 		p, err := r.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return parts
 		}
 		require.NoError(t, err, "%q", src)
