@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime"
 	"net"
 	"net/http"
@@ -349,35 +348,4 @@ func (x *exchange) report(err *Error) *Result {
 		}
 	}
 	return res
-}
-
-// log writes the request's line.
-func (x *exchange) log(err *Error) {
-	level := slog.LevelInfo
-	if err != nil {
-		level = slog.LevelWarn
-	}
-	if !x.s.logger.Enabled(x.ctx, level) {
-		return
-	}
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
-		slog.String("request_id", x.id),
-		slog.String("surface", x.surface.name),
-		slog.String("model_requested", x.sel.Model),
-		slog.Int("attempts", len(x.attempts)),
-		slog.Duration("duration", time.Since(x.start)))
-	if n := len(x.attempts); n > 0 {
-		a := &x.attempts[n-1]
-		attrs = append(attrs, slog.String("provider", a.model.provider.id), slog.String("model", a.model.id))
-		if a.status != 0 {
-			attrs = append(attrs, slog.Int("upstream_status", a.status))
-		}
-		attrs = append(attrs, slog.Int64("input_tokens", a.input), slog.Int64("output_tokens", a.output))
-	}
-	if err != nil {
-		attrs = append(attrs, slog.String("code", string(err.Code)), slog.Int("status", err.Status),
-			slog.String("error", err.Message))
-	}
-	x.s.logger.LogAttrs(x.ctx, level, "request", attrs...)
 }

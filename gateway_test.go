@@ -356,11 +356,12 @@ func TestLogger(t *testing.T) {
 		body string
 		want map[string]any
 	}{
-		{`{"models":["a:m","a:n"]}`, map[string]any{"level": "INFO", "attempts": 2.0, "model_requested": "", "provider": "a", "model": "n",
-			"upstream_status": 200.0, "input_tokens": 9.0, "output_tokens": 3.0}},
-		{`{"model":"a:m"}`, map[string]any{"level": "WARN", "attempts": 1.0, "model_requested": "a:m", "provider": "a", "model": "m",
-			"upstream_status": 502.0, "status": 502.0, "code": "upstream_error"}},
-		{`{"model":"nope"}`, map[string]any{"level": "WARN", "attempts": 0.0, "model_requested": "nope", "status": 422.0, "code": "no_matching_models"}},
+		{`{"models":["a:m","a:n"]}`, map[string]any{"level": "INFO", "aigateway.attempts": 2.0, "gen_ai.operation.name": "chat", "gen_ai.provider.name": "a",
+			"gen_ai.response.model": "n", "aigateway.upstream.status_code": 200.0, "gen_ai.usage.input_tokens": 9.0, "gen_ai.usage.output_tokens": 3.0}},
+		{`{"model":"a:m"}`, map[string]any{"level": "WARN", "aigateway.attempts": 1.0, "gen_ai.request.model": "a:m", "gen_ai.provider.name": "a",
+			"gen_ai.response.model": "m", "aigateway.upstream.status_code": 502.0, "http.response.status_code": 502.0, "error.type": "upstream_error"}},
+		{`{"model":"nope"}`, map[string]any{"level": "WARN", "aigateway.attempts": 0.0, "gen_ai.request.model": "nope", "http.response.status_code": 422.0,
+			"error.type": "no_matching_models"}},
 	} {
 		lines.Reset()
 		g.ServeHTTP(httptest.NewRecorder(), gatewayLeakyRequest(fmt.Sprintf("r%d", i), tt.body))
@@ -368,12 +369,12 @@ func TestLogger(t *testing.T) {
 		assert.NotContains(t, lines.String(), "hunter2")
 		var line map[string]any
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &line))
-		tt.want["msg"], tt.want["surface"], tt.want["request_id"] = "request", "chat-completions", fmt.Sprintf("r%d", i)
+		tt.want["msg"], tt.want["aigateway.surface"], tt.want["request_id"] = "request", "chat-completions", fmt.Sprintf("r%d", i)
 		for name, want := range tt.want {
 			assert.Equal(t, want, line[name], name)
 		}
 		assert.Contains(t, line, "duration")
-		assert.Equal(t, tt.want["code"] != nil, line["error"] != nil)
+		assert.Equal(t, tt.want["error.type"] != nil, line["error.message"] != nil)
 	}
 }
 

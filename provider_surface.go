@@ -63,7 +63,7 @@ func surfaceTable() []surface {
 			limits: []string{"max_tokens"}, modality: "text"},
 		{path: "responses", format: formatOpenAI, stream: relay.Responses,
 			limits: []string{"max_output_tokens"}, modality: "text"},
-		{path: "embeddings", format: formatOpenAI},
+		{path: "embeddings", format: formatOpenAI, modality: "embedding"},
 		{path: "moderations", format: formatOpenAI},
 		{path: "rerank", format: formatOpenAI},
 		{path: "images/generations", format: formatOpenAI, answer: answerBinary, stream: relay.Events, modality: "image"},

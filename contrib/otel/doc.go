@@ -25,9 +25,11 @@
 //
 // # What is left out
 //
-// No prompt, answer, header, query, key or URL path becomes an attribute. The
-// status of a failed span holds the gateway's short reason, which may quote the
-// provider's error message, up to 200 bytes of it.
+// No prompt, answer, query, key or URL path becomes an attribute, and of the
+// headers the X-Request-Id alone. The status of a failed span holds the gateway's
+// reason, which may quote up to 200 bytes of each provider's error message. Rests
+// have no metric yet: an attempt that is made in spite of one says so in its
+// span.
 //
 // Clients choose model names, and metrics must not grow with what they choose:
 // a name that neither the catalog nor [Options].Providers list is "_OTHER" in

@@ -174,7 +174,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 			at := r.attempts[a.Number-1]
 			cause = at.errorType
 			c := call{operation: operation, stream: res.Client.Stream, model: ob.metricModel(tried), resting: tried.RestingMS, Attempt: a, errorType: at.errorType}
-			ob.meters.attempt(at.ctx, c)
+			ob.meters.attempt(at.ctx, c) //nolint:contextcheck // it comes from ctx, with the attempt's span
 			at.finish(c)
 		}
 		if i+1 < len(res.ModelsTried) {

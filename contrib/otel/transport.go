@@ -2,6 +2,7 @@ package gatewayotel
 
 import (
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 )
@@ -11,15 +12,24 @@ type propagatorKey struct{}
 // Transport returns a RoundTripper for [aigateway.Config].Transport that tells
 // the providers named in [Options].Propagate of the trace, by headers, and
 // nobody else: a trace's id joins what a provider sees of different requests.
-// It does nothing without [Hooks]. If base is nil, it is
-// [http.DefaultTransport].
+// It does nothing without [Hooks]. If base is nil, it is a transport of its own,
+// made for many requests to few hosts.
 //
-// A gateway with a Transport no longer uses its own, which is tuned for many
-// requests to few hosts and without which it refuses unix sockets and
-// [aigateway.PublicURLPolicy].
+// A gateway with a Transport no longer uses its own, without which it refuses
+// unix sockets and [aigateway.PublicURLPolicy], and by which requests to
+// .internal hosts pass the environment's proxy by.
 func Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
-		base = http.DefaultTransport
+		base = &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           1024,
+			MaxIdleConnsPerHost:    256, // the default of two would have most requests dial anew
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: 256 << 10,
+			DisableCompression:     true, // answers pass as they come
+		}
 	}
 	return transport{base}
 }

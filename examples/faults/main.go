@@ -31,13 +31,13 @@ func main() {
 	quick := flag.Bool("quick", false, "leave out the benchmark, which takes over a minute")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	p := program{open: openGateway, pace: time.Second, cases: gatewaytest.Cases(), scenarios: gatewaytest.Scenarios()}
 	if *quick {
 		p.scenarios = nil
 	}
-	if err := p.run(ctx, os.Stdout); err != nil {
-		stop() // as os.Exit runs no deferred calls
+	err := p.run(ctx, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults: not as it should be:", err)
 		os.Exit(1)
 	}
@@ -60,7 +60,7 @@ func (p program) run(ctx context.Context, out io.Writer) error {
 		return p.scenarios[i/2].Run(ctx, gatewaytest.Loopback(), i%2 == 0, p.open)
 	})
 	outcomes := start(len(p.cases), 32, func(i int) (*gatewaytest.Outcome, error) {
-		return p.cases[i].Run(ctx, p.pace, p.open)
+		return p.cases[i].Run(ctx, gatewaytest.Loopback(), p.pace, p.open)
 	})
 	failed := p.faultTables(out, outcomes)
 	if len(p.scenarios) > 0 {

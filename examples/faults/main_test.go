@@ -17,14 +17,15 @@ import (
 // few of them show that the tables tell what happened.
 func TestFaults(t *testing.T) {
 	var out strings.Builder
-	p := program{open: openGateway, pace: 300 * time.Millisecond, cases: some("503 for ever", "stall mid-stream"), scenarios: gatewaytest.Scenarios()[12:13]}
+	p := program{open: openGateway, pace: time.Second, cases: some("503 for ever", "stall mid-stream"), scenarios: gatewaytest.Scenarios()[12:13]}
 	require.NoError(t, p.run(t.Context(), &out), out.String())
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, row := range []string{
 		"| 503 for ever | 2 | 1 | 200, whole, of model-f |",
 		"| stall mid-stream | 1 | 0 | 200, 4 words, then the error stream_broken |",
 		"| 503 for ever | 2 | 503 all_providers_failed |",
-		"| S13 Content-filter rejection | 1 | 0 | 0.00 s | pass | pass |",
+		"| S13 Content-filter rejection | 1 | 0 |",
+		"| pass | pass |",
 		"10 cases and 2 scenarios",
 		"All as it should be.",
 	} {

@@ -136,9 +136,9 @@ func TestSecretRotation(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(line), &entry), "every line is structured: %s", line)
 		if entry["msg"] == "request" {
 			requests++
-			assert.Equal(t, "mine", entry["provider"], line)
-			assert.Equal(t, "m", entry["model"], line)
-			assert.Contains(t, entry, "upstream_status", line)
+			assert.Equal(t, "mine", entry["gen_ai.provider.name"], line)
+			assert.Equal(t, "m", entry["gen_ai.response.model"], line)
+			assert.Contains(t, entry, "aigateway.upstream.status_code", line)
 		}
 	}
 	assert.Equal(t, 3, requests, "one line a request")

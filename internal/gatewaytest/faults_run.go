@@ -124,10 +124,13 @@ const (
 	fallbackModel = "model-f"
 )
 
+// Timed reports whether the outcome hangs on a timeout that a busy machine could
+// miss, and no more than bytes are exchanged: such a case may be played InMemory.
+func (c Case) Timed() bool { return (c.Timeout || c.FirstToken) && c.Way == WayPlain }
+
 // Run plays the case against a gateway of its own. An error means that the wall
-// could not be built; what the gateway did wrong is told by Outcome.Problems.
-func (c Case) Run(ctx context.Context, pace time.Duration, open OpenFunc) (*Outcome, error) {
-	ground := Loopback()
+// could not be built; what the gateway did wrong is told by Case.Problems.
+func (c Case) Run(ctx context.Context, ground Ground, pace time.Duration, open OpenFunc) (*Outcome, error) {
 	fallbackAt, fallbackURL, err := ground.listen("fallback")
 	if err != nil {
 		return nil, err
@@ -149,6 +152,10 @@ func (c Case) Run(ctx context.Context, pace time.Duration, open OpenFunc) (*Outc
 		return nil, err
 	}
 	setup := Setup{}
+	if tr := ground.transport(); tr != nil {
+		defer tr.CloseIdleConnections()
+		setup.Transport = tr
+	}
 	switch c.Way {
 	case WayNoName:
 		tr := unknownHosts()
@@ -258,7 +265,10 @@ func (c Case) config(pace time.Duration, primaryURL, fallbackURL string) ([]byte
 	primary, fallback := provider("primary", primaryModel), provider("fallback", fallbackModel)
 	primary["api_keys"] = keys
 	fallback["api_keys"] = []map[string]string{{"value": "sk-fallback-4242424242424242"}}
-	endpoints := map[string]string{"fallback.internal": fallbackURL}
+	endpoints := map[string]string{}
+	if fallbackURL != "" {
+		endpoints["fallback.internal"] = fallbackURL
+	}
 	if primaryURL != "" {
 		endpoints["primary.internal"] = primaryURL
 	}

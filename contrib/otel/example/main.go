@@ -28,18 +28,28 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	handler, err := newHandler()
+	err := run(ctx)
+	stop()
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// run serves until the context ends.
+func run(ctx context.Context) error {
+	handler, err := newHandler() //nolint:contextcheck // New compiles a config; there is no request yet
+	if err != nil {
+		return err
+	}
 	server := &http.Server{Addr: "localhost:9464", Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { server.Close() })
+	closed := make(chan error, 1)
+	context.AfterFunc(ctx, func() { closed <- server.Close() })
 	fmt.Println("try: curl -s localhost:9464/v1/chat/completions -d '{\"model\": \"llama3.2\", \"messages\": []}'")
 	fmt.Println("and: curl -s localhost:9464/metrics")
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-		log.Fatal(err)
+		return err
 	}
+	return <-closed
 }
 
 // newHandler returns the gateway at /v1/ and its metrics at /metrics.

@@ -1,0 +1,87 @@
+package aigateway
+
+import (
+	"log/slog"
+	"time"
+)
+
+// log writes the request's line. Where OpenTelemetry's semantic conventions for
+// generative AI have a name for something, the attribute goes by it. At level
+// debug the line holds the whole Result.
+func (x *exchange) log(err *Error) {
+	level := slog.LevelInfo
+	if err != nil {
+		level = slog.LevelWarn
+	}
+	if !x.s.logger.Enabled(x.ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 16)
+	attrs = append(attrs,
+		slog.String("request_id", x.id),
+		slog.String("gen_ai.operation.name", x.surface.operation()),
+		slog.String("aigateway.surface", x.surface.name),
+		slog.Bool("gen_ai.request.stream", x.sel.Stream))
+	if x.sel.Model != "" {
+		attrs = append(attrs, slog.String("gen_ai.request.model", x.sel.Model))
+	}
+	if len(x.sel.Models) > 0 {
+		attrs = append(attrs, slog.Any("aigateway.request.models", x.sel.Models))
+	}
+	attrs = append(attrs,
+		slog.Int("aigateway.attempts", x.sent()),
+		slog.Duration("duration", time.Since(x.start)))
+	if n := len(x.attempts); n > 0 {
+		a := &x.attempts[n-1]
+		attrs = append(attrs,
+			slog.String("gen_ai.provider.name", a.model.provider.id),
+			slog.String("gen_ai.response.model", a.model.id))
+		if a.status != 0 {
+			attrs = append(attrs, slog.Int("aigateway.upstream.status_code", a.status))
+		}
+		if a.firstToken > 0 {
+			attrs = append(attrs, slog.Duration("time_to_first_token", a.firstToken))
+		}
+		attrs = append(attrs,
+			slog.Int64("gen_ai.usage.input_tokens", a.input),
+			slog.Int64("gen_ai.usage.output_tokens", a.output))
+	}
+	if err != nil {
+		attrs = append(attrs,
+			slog.String("error.type", string(err.Code)),
+			slog.Int("http.response.status_code", err.Status),
+			slog.String("error.message", err.Message))
+	}
+	if failed := x.failures(); len(failed) > 0 {
+		attrs = append(attrs, slog.Any("aigateway.failures", failed))
+	}
+	if x.s.logger.Enabled(x.ctx, slog.LevelDebug) {
+		attrs = append(attrs, slog.Any("aigateway.result", x.result(err)))
+	}
+	x.s.logger.LogAttrs(x.ctx, level, "request", attrs...)
+}
+
+// failures says of each attempt that failed why, with what only the operator
+// may know.
+func (x *exchange) failures() []string {
+	var list []string
+	for i := range x.attempts {
+		if a := &x.attempts[i]; a.failure != nil {
+			list = append(list, a.model.name()+": "+a.failure.full())
+		}
+	}
+	return list
+}
+
+// operation is the surface's name in the semantic conventions, where they have
+// one.
+func (s *surface) operation() string {
+	switch s.path {
+	case "chat/completions", "responses", "messages":
+		return "chat"
+	case "completions":
+		return "text_completion"
+	default:
+		return s.name
+	}
+}
