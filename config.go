@@ -33,11 +33,11 @@ type Config struct {
 	APIKeySelection APIKeySelection `json:"api_key_selection,omitzero"`
 
 	// PerRequestTimeout bounds one attempt until its answer is committed, and
-	// a whole answer that is no stream. In a committed stream it bounds each
-	// silence. If empty, 3m.
+	// a whole answer that is no stream. From the first content of a stream on it
+	// bounds each silence. If empty, 3m.
 	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
-	// TotalTimeout bounds all attempts of a request until one is committed.
-	// If empty, 6m.
+	// TotalTimeout bounds all attempts of a request until one is committed,
+	// from the moment when the client's body was read. If empty, 6m.
 	TotalTimeout Duration `json:"total_timeout,omitempty"`
 	// FirstTokenTimeout bounds the wait for the first content of a stream, from
 	// the start of the attempt. If empty, PerRequestTimeout alone bounds it.
@@ -47,7 +47,7 @@ type Config struct {
 	// cause, 1 to 100. If zero, 10.
 	MaxAttempts int `json:"max_attempts,omitempty"`
 	// MaxRetries allows that many further attempts with the same model and key
-	// after a transient failure, 0 to 5.
+	// after a transient failure, 0 to 5. They count towards MaxAttempts.
 	MaxRetries int `json:"max_retries,omitempty"`
 	// StreamCommit says when a stream starts to reach the client. If empty,
 	// CommitFirstContent.
@@ -83,11 +83,14 @@ type Config struct {
 	// URLPolicy decides which upstream addresses are allowed. If nil,
 	// [StrictURLPolicy].
 	URLPolicy URLPolicy `json:"-"`
-	// Transport sends the upstream requests. If nil, the gateway uses one of
-	// its own. A Transport given here is used as it is.
+	// Transport sends the upstream requests, from many goroutines at once. If
+	// nil, the gateway uses one of its own. A Transport given here is used as it
+	// is. It is an error where the URLPolicy is an [AddrPolicy], or a provider is
+	// reached over a Unix socket: both need the gateway's own.
 	Transport http.RoundTripper `json:"-"`
 	// Logger gets one line a request, at level info or, where the request
-	// failed, warn. If nil, nothing is logged.
+	// failed, warn. If debug is enabled, it holds the whole Result. If nil,
+	// nothing is logged.
 	Logger *slog.Logger `json:"-"`
 	// Hooks observe requests and attempts. May be nil.
 	Hooks *Hooks `json:"-"`
@@ -119,7 +122,7 @@ type APIKeySelection struct {
 
 // A Duration is a span of time as [time.ParseDuration] reads it, such as "90s"
 // or "3m". It keeps its text so that a wrong one can be named with its place.
-// Empty means the default of its field. From a time.Duration:
+// Empty and zero mean the default of its field. From a [time.Duration]:
 // Duration(d.String()).
 type Duration string
 

@@ -38,6 +38,7 @@ type attemptRecord struct {
 	sent       bool // whether the transport got it
 	url        string
 	key        string // redacted
+	sentAs     string // the header of the key, and its scheme
 	status     int
 	header     http.Header
 	body       []byte // of a failed answer, decoded, without secrets
@@ -49,6 +50,7 @@ type attemptRecord struct {
 	input      int64
 	output     int64
 	failure    *failure
+	rest       time.Duration // that the failure led to
 }
 
 // keyless stands for the keys of a provider that is called without one.

@@ -25,7 +25,8 @@ import (
 const (
 	// maxHeldJSON bounds a JSON answer that is held until it is whole, in bytes.
 	maxHeldJSON = 1 << 20
-	// maxErrorBody bounds the body of a failed answer that is kept for relaying.
+	// maxErrorBody bounds the body of a failed answer that is kept for relaying,
+	// in bytes.
 	maxErrorBody = 1 << 20
 	// finishGrace is how long a stream may be silent after a finish reason
 	// before it counts as ended: some servers never send [DONE].
@@ -82,6 +83,7 @@ type failure struct {
 	Failure
 	reason string  // short, for the client too
 	detail string  // what more the operator may know; without a secret
+	hint   string  // what the operator should look at
 	answer *answer // an error answer that can be relayed as it was
 }
 
@@ -182,8 +184,8 @@ func (x *exchange) broke(ctx context.Context, kind FailureKind, err error) *fail
 		f.Kind = FailureConnect
 	}
 	f.reason = networkReason(f.Kind, err)
-	f.reason = string(x.scrub([]byte(oneLine(f.reason, 200))))
-	if detail := string(x.scrub([]byte(oneLine(err.Error(), 400)))); !strings.Contains(f.reason, detail) {
+	f.reason = x.scrubLine(f.reason, 200)
+	if detail := x.scrubLine(err.Error(), 400); !strings.Contains(f.reason, detail) {
 		f.detail = detail
 	}
 	return f
@@ -231,12 +233,16 @@ func unmade(kind FailureKind, err error) *failure {
 	return f
 }
 
-// full is the reason with the detail.
+// full is the reason with all that the operator may know.
 func (f *failure) full() string {
-	if f.detail == "" {
-		return f.reason
+	text := f.reason
+	if f.detail != "" {
+		text += ": " + f.detail
 	}
-	return f.reason + ": " + f.detail
+	if f.hint != "" {
+		text += " (" + f.hint + ")"
+	}
+	return text
 }
 
 // isConnectError reports whether an error says that there never was a
@@ -285,12 +291,13 @@ func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Res
 	}
 	plain, err := relay.Decode(data, resp.Header.Get("Content-Encoding"), maxErrorBody)
 	if err != nil {
-		plain = nil // it can be relayed, but not looked into
+		plain = nil
 	}
 	var message string
 	f.Code, message = upstreamError(plain)
+	f.Code = string(x.scrub([]byte(f.Code)))
 	if message != "" {
-		f.reason += ": " + string(x.scrub([]byte(oneLine(message, 200))))
+		f.reason += ": " + x.scrubLine(message, 200)
 	}
 	a.body = x.scrub(plain)
 	if complete {
@@ -428,8 +435,8 @@ func (x *exchange) wrong(kind string, data []byte, encoding string) *failure {
 		return wrongAnswer("the answer is a web page")
 	case errors.Is(err, relay.ErrBodyError):
 		code, message := upstreamError(plain)
-		f := wrongAnswer("status 200 with an error: " + string(x.scrub([]byte(oneLine(given(message, code), 200)))))
-		f.Code = code
+		f := wrongAnswer("status 200 with an error: " + x.scrubLine(given(message, code), 200))
+		f.Code = string(x.scrub([]byte(code)))
 		return f
 	default:
 		return wrongAnswer(err.Error())
@@ -449,7 +456,7 @@ func isJSONType(kind string) bool {
 func (x *exchange) commit(a *attemptRecord, resp *http.Response) {
 	a.committed = true
 	x.committedAt = time.Now()
-	relay.CopyResponseHeader(x.w.Header(), resp.Header)
+	relay.CopyResponseHeader(x.w.Header(), x.plainHeader(resp.Header))
 	x.w.WriteHeader(resp.StatusCode)
 }
 
@@ -515,8 +522,8 @@ func (x *exchange) heldBroke(ctx context.Context, err error) *failure {
 	switch {
 	case errors.As(err, &event):
 		code, message := upstreamError(event.Data)
-		f := wrongAnswer("the stream began with an error: " + string(x.scrub([]byte(oneLine(given(message, code), 200)))))
-		f.Code = code
+		f := wrongAnswer("the stream began with an error: " + x.scrubLine(given(message, code), 200))
+		f.Code = string(x.scrub([]byte(code)))
 		return f
 	case errors.Is(err, relay.ErrCut):
 		return wrongAnswer("the stream ended before it was complete")

@@ -22,6 +22,7 @@ func (x *exchange) measure(m *model, key *apiKey, a *attemptRecord) func(f *fail
 	}
 	return func(f *failure) {
 		now := time.Now()
+		before := m.track.Rest.State(now).Until
 		class := x.class(f)
 		switch class {
 		case stats.Answered:
@@ -34,7 +35,10 @@ func (x *exchange) measure(m *model, key *apiKey, a *attemptRecord) func(f *fail
 		}
 		keyTurn.Release()
 		if f != nil {
-			rest(m, key, f, now)
+			a.rest = rest(m, key, f, now)
+			if until := m.track.Rest.State(now).Until; until.After(before) {
+				a.rest = max(a.rest, until.Sub(now))
+			}
 		}
 		if a.sent {
 			o := x.outcome(a, class)
@@ -75,10 +79,11 @@ func (x *exchange) class(f *failure) stats.Class {
 }
 
 // rest lets a key rest that is refused or has used up its rate: until the
-// upstream said, or for a minute. A provider without keys rests itself.
-func rest(m *model, key *apiKey, f *failure, now time.Time) {
+// upstream said, or for a minute. A provider without keys rests itself. It
+// returns for how long.
+func rest(m *model, key *apiKey, f *failure, now time.Time) time.Duration {
 	if f.Kind != FailureStatus {
-		return
+		return 0
 	}
 	d := f.RetryAfter
 	switch {
@@ -87,13 +92,14 @@ func rest(m *model, key *apiKey, f *failure, now time.Time) {
 		d = unauthorizedRest
 	case f.Status == http.StatusUnauthorized:
 	default:
-		return
+		return 0
 	}
 	if key != nil {
 		key.track.Rest.RestUntil(now, now.Add(d))
 	} else {
 		m.track.Rest.RestUntil(now, now.Add(d))
 	}
+	return d
 }
 
 // outcome is what the metrics keep of an attempt. Only an answer says how fast a

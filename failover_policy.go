@@ -29,7 +29,7 @@ type Failure struct {
 type FailureKind string
 
 const (
-	// FailureStatus: the upstream answered with an error status.
+	// FailureStatus: the upstream answered with a status that is no success.
 	FailureStatus FailureKind = "status"
 	// FailureSecret: a secret of the request could not be resolved.
 	FailureSecret FailureKind = "secret"
@@ -63,9 +63,11 @@ const (
 )
 
 // FailoverPolicy decides what follows a failed attempt. It is asked after each
-// one, from many goroutines at once, and must not block. What it cannot do is
-// exceed the Config's max_attempts and total_timeout, go on after the client
-// has gone, or once something of an answer has reached the client.
+// one, from many goroutines at once, and must not block. It is not asked after a
+// 401 to a secret that has changed in its store meanwhile: the new one is tried
+// at once. What it cannot do is exceed the Config's max_attempts and
+// total_timeout, go on after the client has gone, or once something of an answer
+// has reached the client.
 type FailoverPolicy interface {
 	NextStep(f Failure) Step
 }
@@ -83,11 +85,14 @@ const maxRetryAfter = 30 * time.Second
 // DefaultFailoverPolicy is what a gateway does unless it is told otherwise:
 //
 //   - a refusal for its content is relayed: it is not routed around;
-//   - after 400, 413, 415, 422 and other 4xx, the next candidate, because
-//     another key would be told the same;
 //   - while MaxRetries allows, the same key again after a 429 that says to come
-//     back within 30 s, after 5xx, and after a connection that was reset;
-//   - after anything else, the next key and then the next candidate.
+//     back within 30 s, after a 5xx that does not say to come back later than
+//     that, and after a connection that broke before an answer;
+//   - after 400, 413, 415, 422 and other 4xx that are about the request, the next
+//     candidate, because another key would be told the same; likewise where the
+//     request could not be made from the config;
+//   - after anything else, which includes 401, 402, 403, 404, 408, 409 and 429,
+//     the next key and then the next candidate.
 func DefaultFailoverPolicy() FailoverPolicy { return FailoverPolicyFunc(defaultStep) }
 
 func defaultStep(f Failure) Step {

@@ -29,6 +29,8 @@ type templates struct {
 	s     *settings
 	used  []usedSecret
 	since int   // where in used those of the current attempt begin
+	cut   *scrubber
+	cutOf int   // the length of used that cut was made of
 	err   error // why a secret could not be resolved
 }
 
@@ -127,6 +129,9 @@ func (x *exchange) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 		}
 		if ok {
 			q.set(f.name, url.QueryEscape(f.name)+"="+url.QueryEscape(value))
+			if f.secret {
+				x.templates.hideLiteral(value)
+			}
 		} else {
 			q.names = append(q.names, f.name) // nor may the client give it a value
 		}
@@ -220,6 +225,9 @@ func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey,
 			return nil, badRequest("the value of header %q holds a line break or control character", f.name)
 		}
 		h[f.name] = []string{value}
+		if f.secret {
+			x.templates.hideLiteral(value)
+		}
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // nor does the transport add its own
@@ -290,13 +298,11 @@ func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider,
 		if v == "" || !isHeaderValue(v) {
 			return badRequest("the api key is empty, or holds a line break or control character")
 		}
-		if !slices.ContainsFunc(x.templates.used, func(u usedSecret) bool { return u.value.reveal() == v }) {
-			x.templates.used = append(x.templates.used, usedSecret{value: newSecret(v)})
-		}
+		x.templates.hide(usedSecret{value: newSecret(v)})
 		value = v
 	case x.s.passThrough && x.credential.given():
 		value = x.credential.value.reveal()
-		x.templates.used = append(x.templates.used, usedSecret{value: x.credential.value})
+		x.templates.hide(usedSecret{value: x.credential.value})
 	default:
 		return nil
 	}
@@ -308,8 +314,10 @@ func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider,
 			name, scheme = "X-Api-Key", ""
 		}
 	}
+	a.sentAs = name
 	if scheme != "" {
 		value = scheme + " " + value
+		a.sentAs += ": " + scheme
 	}
 	h[name] = []string{value}
 	return nil
@@ -352,18 +360,6 @@ func (x *exchange) refreshed(ctx context.Context) bool {
 		}
 	}
 	return changed
-}
-
-// scrub cuts the secrets that the request has used out of an upstream's text.
-func (x *exchange) scrub(text []byte) []byte {
-	if len(x.templates.used) == 0 || len(text) == 0 {
-		return text
-	}
-	values := make([]string, len(x.templates.used))
-	for i, u := range x.templates.used {
-		values[i] = u.value.reveal()
-	}
-	return newScrubber(values...).scrubBytes(text)
 }
 
 // isRequestError reports whether a request could not be made, and in what way.

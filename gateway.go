@@ -53,8 +53,8 @@ func New(cfg Config) (*Gateway, error) {
 
 // Reload replaces the gateway's config at once, for the requests that come
 // after it; those under way finish on the old one. Where it returns an error,
-// the old config stays. Connections are kept, unless the transport or the
-// policy on addresses is another one.
+// the old config stays. Connections are kept, unless the transport is another
+// one or the URL policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	s, err := newSettings(cfg)
 	if err != nil {
@@ -108,7 +108,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Wrap returns a handler that answers like ServeHTTP, but leaves to next all
 // paths that are no surface of the gateway and, under [OnErrorContinue], the
-// requests that it could not serve.
+// requests that it could not serve. If next is nil, it leaves nothing.
 func (g *Gateway) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.serve(w, r, next) //nolint:contextcheck // as above

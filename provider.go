@@ -3,6 +3,9 @@ package aigateway
 import "context"
 
 // Provider is a service that speaks an OpenAI- or Anthropic-compatible API.
+//
+// In a [Config], one whose ID is an id or alias of the registry overlays that
+// provider: what is given wins, and what is left empty stays as it was there.
 type Provider struct {
 	// ID names the provider, in the config and as the prefix of "id:model".
 	// Ids compare case-insensitively. Required.
@@ -16,13 +19,15 @@ type Provider struct {
 	// APIKeys are tried in order, unless api_key_selection says otherwise. A
 	// provider of the config's own that has none is called without one.
 	APIKeys []APIKey `json:"api_keys,omitempty"`
-	// Models that the provider offers. If empty, what the catalog knows of it.
+	// Models that the provider offers, beside those that the registry lists for
+	// it. One that is in both takes from there what is not given here.
 	Models []Model `json:"models,omitempty"`
 	// Metadata is free-form, for selection strategies.
 	Metadata map[string]any `json:"metadata,omitempty"`
 	// Disabled takes the provider out of use.
 	Disabled bool `json:"disabled,omitempty"`
 
+	// DisplayName, Description and Website are for people, and for strategies.
 	DisplayName string `json:"display_name,omitempty"`
 	Description string `json:"description,omitempty"`
 	Website     string `json:"website,omitempty"`
@@ -38,9 +43,11 @@ type Provider struct {
 	Body        map[string]any      `json:"body,omitempty"`
 
 	// Auth says how the key is sent. If zero, "Authorization: Bearer KEY", and
-	// in the anthropic format the way that the client sent its own key.
+	// in the anthropic format the way that the client sent its own key, which is
+	// "X-Api-Key: KEY" where it sent none.
 	Auth Auth `json:"auth,omitzero"`
-	// PerRequestTimeout replaces the Config's for this provider.
+	// PerRequestTimeout replaces the Config's for this provider. If empty, that
+	// one holds.
 	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
 }
 
@@ -83,7 +90,8 @@ type Model struct {
 	// IDAliases are further names that clients may send for it.
 	IDAliases []string `json:"id_aliases,omitempty"`
 	// AuthorID names who made the model. If empty, its provider.
-	AuthorID    string `json:"author_id,omitempty"`
+	AuthorID string `json:"author_id,omitempty"`
+	// DisplayName and Description are for people, and for strategies.
 	DisplayName string `json:"display_name,omitempty"`
 	Description string `json:"description,omitempty"`
 	// Disabled takes the model out of use.
@@ -92,22 +100,29 @@ type Model struct {
 	// up in the provider's.
 	Metadata map[string]any `json:"metadata,omitempty"`
 
+	// InputModalities and OutputModalities are words such as "text", "image",
+	// "audio" and "embedding". A request that names no model is not sent to one
+	// whose output is of another kind. If empty, they are not known, and nothing
+	// is ruled out.
 	InputModalities  []string `json:"input_modalities,omitempty"`
 	OutputModalities []string `json:"output_modalities,omitempty"`
 	// MaxContextWindow and MaxOutputTokens are facts for strategies, in tokens;
 	// they limit no request. Zero means unknown.
-	MaxContextWindow  int64    `json:"max_context_window,omitempty"`
-	MaxOutputTokens   int64    `json:"max_output_tokens,omitempty"`
+	MaxContextWindow int64 `json:"max_context_window,omitempty"`
+	MaxOutputTokens  int64 `json:"max_output_tokens,omitempty"`
+	// SupportedFeatures are words for strategies, such as "tool-calling".
 	SupportedFeatures []string `json:"supported_features,omitempty"`
 	// UnsupportedParams are top-level fields that must not reach the model.
 	UnsupportedParams []Param `json:"unsupported_params,omitempty"`
 
 	// Pricing is nil where it is not known.
-	Pricing     *Pricing     `json:"pricing,omitempty"`
+	Pricing *Pricing `json:"pricing,omitempty"`
+	// Datacenters are where the model runs. Empty where that is not known.
 	Datacenters []Datacenter `json:"datacenters,omitempty"`
 	// ParameterCount is the number of weights. Zero means unknown.
-	ParameterCount int64  `json:"parameter_count,omitempty"`
-	Quantization   string `json:"quantization,omitempty"`
+	ParameterCount int64 `json:"parameter_count,omitempty"`
+	// Quantization is a word for strategies, such as "fp8".
+	Quantization string `json:"quantization,omitempty"`
 }
 
 // Pricing is what a model costs, in USD per million tokens. A nil price is not
@@ -127,7 +142,8 @@ type Pricing struct {
 type Datacenter struct {
 	// CountryCode is ISO 3166-1 alpha-2, such as "DE".
 	CountryCode string `json:"country_code,omitempty"`
-	Region      string `json:"region,omitempty"`
+	// Region is a word of the provider's own, such as "eu-central-1".
+	Region string `json:"region,omitempty"`
 }
 
 // ProviderRegistry lists the providers that are known without configuration.

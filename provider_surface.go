@@ -50,7 +50,6 @@ type surface struct {
 const (
 	surfaceChat      = "chat-completions"
 	surfaceResponses = "responses"
-	surfaceModels    = "models"
 )
 
 // surfaceTable is every surface that is sent to an upstream, in one place: a

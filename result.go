@@ -119,14 +119,17 @@ type TriedModel struct {
 	// Known is set for a model of the catalog; not for one that the config or
 	// the client alone names.
 	Known bool `json:"known"`
+	// Listed is set for a model of the catalog or of the config; not for a name
+	// that a client made up.
+	Listed bool `json:"listed"`
 	// RestingMS is for how long, in milliseconds, the candidate should still
 	// have been left alone when its turn came, after failures or a rate limit.
 	RestingMS float64 `json:"resting_ms,omitempty"`
 	// Error says why the candidate failed without an attempt, such as a key
 	// selection that came back empty.
 	Error string `json:"error,omitempty"`
-	// APIKeySelection are the candidate's keys in the order of their turn,
-	// redacted or hashed. Empty where it has none.
+	// APIKeySelection are the candidate's keys in the order of their turn. Empty
+	// where it has none.
 	APIKeySelection []SelectedKey `json:"api_key_selection,omitempty"`
 	// RequestsMade are the attempts, in order.
 	RequestsMade []Attempt `json:"requests_made,omitempty"`
@@ -150,8 +153,14 @@ type Attempt struct {
 	// Status is "success", "failed", or "relayed" for an upstream's error that
 	// went to the client as it was.
 	Status string `json:"status"`
-	// Error is a short reason; empty on success.
+	// Error is the reason, with what the operator should look at; empty on
+	// success.
 	Error string `json:"error,omitempty"`
+	// Kind says in what way it failed; empty on success.
+	Kind FailureKind `json:"kind,omitempty"`
+	// RestMS is for how long, in milliseconds, the key or the candidate is left
+	// alone because of this failure; zero where it is not.
+	RestMS float64 `json:"rest_ms,omitempty"`
 	// UpstreamInputTokens and UpstreamOutputTokens are as the upstream
 	// reported them.
 	UpstreamInputTokens  int64            `json:"upstream_input_tokens"`
@@ -205,7 +214,7 @@ type Success struct {
 // What they are given belongs to them.
 type Hooks struct {
 	// RequestStart is called when a request on a known surface has come in,
-	// before its body is read. The context that it returns is used for the
+	// before its body is read: what the body says is not known yet. The context that it returns is used for the
 	// whole request; it must derive from ctx. Nil means ctx.
 	RequestStart func(ctx context.Context, r ClientRequest) context.Context
 	// AttemptStart is called before each upstream request. The context that it

@@ -56,7 +56,7 @@ func (x *exchange) result(err *Error) *Result {
 	for i := range x.tried {
 		t := &x.tried[i]
 		tried := TriedModel{
-			Model: t.model.id, Provider: t.model.provider.id, Author: t.model.view.AuthorID, Known: t.model.view.Known,
+			Model: t.model.id, Provider: t.model.provider.id, Author: t.model.view.AuthorID, Known: t.model.view.Known, Listed: x.s.byView[t.model.view] != nil,
 		}
 		tried.RestingMS = restingMS(t.resting, t.at)
 		if t.err != nil {
@@ -149,7 +149,8 @@ func (x *exchange) publicAttempt(a *attemptRecord) Attempt {
 		},
 	}
 	if a.failure != nil {
-		out.Status, out.Error = "failed", a.failure.full()
+		out.Status, out.Error, out.Kind = "failed", a.failure.full(), a.failure.Kind
+		out.RestMS = ms(a.rest)
 		if a.relayed {
 			out.Status = "relayed"
 		}
@@ -186,6 +187,9 @@ func excerpt(body []byte) string {
 
 // endAttempt completes the record of an attempt.
 func (x *exchange) endAttempt(a *attemptRecord, f *failure) {
+	if f != nil {
+		f.hint = a.hint(f)
+	}
 	a.failure = f
 	a.total = time.Since(a.start)
 	tokens := x.meter.Tokens()

@@ -99,11 +99,11 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
   ],
   "models_tried": [
     {
-      "model": "m", "provider": "a", "author": "them", "known": false,
+      "model": "m", "provider": "a", "author": "them", "known": false, "listed": true,
       "api_key_selection": [{"id": "`+keys[0]+`"}],
       "requests_made": [{
         "provider": "a", "model": "m", "number": 1, "status": "failed",
-        "error": `+resultQuote(res.ModelsTried[0].RequestsMade[0].Error)+`,
+        "error": `+resultQuote(res.ModelsTried[0].RequestsMade[0].Error)+`, "kind": "status",
         "upstream_input_tokens": 0, "upstream_output_tokens": 0,
         "request": {"url": "http://a.internal/v1/chat/completions", "api_key": "`+res.ModelsTried[0].RequestsMade[0].Request.APIKey+`"},
         "response": {
@@ -116,7 +116,7 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
       }]
     },
     {
-      "model": "m", "provider": "b", "author": "b", "known": false,
+      "model": "m", "provider": "b", "author": "b", "known": false, "listed": true,
       "requests_made": [{
         "provider": "b", "model": "m", "number": 2, "status": "success",
         "upstream_input_tokens": 11, "upstream_output_tokens": 22,

@@ -11,9 +11,6 @@ import (
 )
 
 const (
-	// defaultSecretTTL is how long a secret is used before its store is asked
-	// again, where nothing else is said.
-	defaultSecretTTL = 5 * time.Minute
 	// secretRetryPause spares a store that has just failed while there is a last
 	// good value to go on with.
 	secretRetryPause = 10 * time.Second
@@ -61,7 +58,7 @@ func NewSecretCache(r SecretResolver, ttl time.Duration) *SecretCache {
 		r = EnvSecrets{}
 	}
 	if ttl <= 0 {
-		ttl = defaultSecretTTL
+		ttl = secretTTL
 	}
 	c := &SecretCache{ttl: ttl}
 	c.entries.Store(&map[secretRef]*secretEntry{})

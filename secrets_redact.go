@@ -188,6 +188,9 @@ func redact(value string) string {
 
 func isAwkward(r rune) bool { return r == '"' || r == '\\' || !unicode.IsPrint(r) }
 
+// minScrubbed is the length of the shortest value that is looked for, in bytes.
+const minScrubbed = 4
+
 // scrubber replaces known secrets in text by their redacted form, also where
 // they stand as JSON, URL or base64 encoded. A value shorter than 4 bytes is left
 // in: it would be found in half of all texts, which would be shredded and give it
@@ -200,7 +203,7 @@ type scrubber struct {
 func newScrubber(values ...string) *scrubber {
 	s := &scrubber{}
 	for _, v := range values {
-		if len(v) >= 4 {
+		if len(v) >= minScrubbed {
 			s.secrets = append(s.secrets, newSecret(v))
 		}
 	}

@@ -1,0 +1,81 @@
+package aigateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// hide notes a secret that goes into an attempt, to be cut out of what comes
+// back.
+func (t *templates) hide(u usedSecret) {
+	if u.value.reveal() != "" && !slices.ContainsFunc(t.used, u.same) {
+		t.used = append(t.used, u)
+	}
+}
+
+// same reports whether two are the same value from the same place. The place
+// counts because [exchange.refreshed] goes by it.
+func (u usedSecret) same(v usedSecret) bool {
+	return u.vault == v.vault && u.name == v.name && u.value.reveal() == v.value.reveal()
+}
+
+// hideLiteral notes a configured value that is a credential by the name of its
+// header or parameter. Behind a scheme it is one without it too.
+func (t *templates) hideLiteral(value string) {
+	t.hide(usedSecret{value: newSecret(value)})
+	if _, bare, ok := strings.Cut(value, " "); ok {
+		t.hide(usedSecret{value: newSecret(bare)})
+	}
+}
+
+// scrub cuts the secrets that the request has used out of an upstream's text.
+func (x *exchange) scrub(text []byte) []byte {
+	if len(x.templates.used) == 0 || len(text) == 0 {
+		return text
+	}
+	return x.templates.scrubber().scrubBytes(text)
+}
+
+// scrubLine is scrub for a text that is then cut to one line of at most n
+// bytes: in this order, as half a secret is not found any more.
+func (x *exchange) scrubLine(text string, n int) string {
+	return oneLine(string(x.scrub([]byte(text))), n)
+}
+
+// scrubber is made anew only when another secret has come into use.
+func (t *templates) scrubber() *scrubber {
+	if t.cut == nil || t.cutOf != len(t.used) {
+		values := make([]string, len(t.used))
+		for i, u := range t.used {
+			values[i] = u.value.reveal()
+		}
+		t.cut, t.cutOf = newScrubber(values...), len(t.used)
+	}
+	return t.cut
+}
+
+// scrubHeader is the header of an error answer without the secrets in it.
+func (x *exchange) scrubHeader(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		for _, v := range values {
+			out[name] = append(out[name], string(x.scrub([]byte(v))))
+		}
+	}
+	return out
+}
+
+// plainHeader is the header of a good answer without the secrets that stand in
+// it as they are. Other forms are not looked for: this is done for each answer.
+func (x *exchange) plainHeader(h http.Header) http.Header {
+	for _, u := range x.templates.used {
+		value := u.value.reveal()
+		for _, values := range h {
+			if len(value) >= minScrubbed && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, value) }) {
+				return x.scrubHeader(h)
+			}
+		}
+	}
+	return h
+}
