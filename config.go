@@ -108,18 +108,6 @@ type Config struct {
 	MaxBodyBytes int64 `json:"-"`
 }
 
-// ModelSelection is the list of strategies that choose models, as CEL over
-// ai.models. The first that returns at least one model wins.
-type ModelSelection struct {
-	Strategy []string `json:"strategy,omitempty"`
-}
-
-// APIKeySelection is the list of strategies that choose keys, as CEL over
-// ai.keys. The first that returns at least one key wins.
-type APIKeySelection struct {
-	Strategy []string `json:"strategy,omitempty"`
-}
-
 // A Duration is a span of time as [time.ParseDuration] reads it, such as "90s"
 // or "3m". It keeps its text so that a wrong one can be named with its place.
 // Empty and zero mean the default of its field. From a [time.Duration]:

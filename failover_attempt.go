@@ -300,13 +300,21 @@ func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Res
 		f.reason += ": " + x.scrubLine(message, 200)
 	}
 	a.body = x.scrub(plain)
-	if complete {
-		f.answer = &answer{resp.StatusCode, resp.Header, x.scrub(data)}
-		if !bytes.Equal(a.body, plain) {
-			// It echoes a key, and perhaps behind a compression.
-			f.answer.body = a.body
-			resp.Header.Del("Content-Encoding")
-		}
+	if !complete {
+		return f
+	}
+	f.answer = &answer{resp.StatusCode, x.scrubHeader(resp.Header), x.scrub(data)}
+	switch {
+	case err != nil && len(data) > 0 && len(x.templates.used) > 0:
+		// A key that it echoes could not be found, but a client may well decode it.
+		f.answer.body = errorBody(x.surface.format, errorf(CodeUpstreamError,
+			"the provider's error came in an encoding that cannot be read here"), x.id)
+		f.answer.header.Set("Content-Type", "application/json")
+		f.answer.header.Del("Content-Encoding")
+	case !bytes.Equal(a.body, plain):
+		// It echoes a key, and perhaps behind a compression.
+		f.answer.body = a.body
+		f.answer.header.Del("Content-Encoding")
 	}
 	return f
 }

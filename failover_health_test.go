@@ -105,8 +105,8 @@ func TestRestOfAllKeysOfCandidate(t *testing.T) {
 		h.script["c2"] = []http.HandlerFunc{gatewaytest.Chat("")}
 		h.walk(t, []healthStep{
 			{0, "a1 a2 b1 b2 c1"},
-			{time.Second, "c1 b2"},         // c refuses the prompt; b wakes at 20 s, and answers
-			{0, "b2"},                      // so that its second key no longer rests
+			{time.Second, "c1 b2"},           // c refuses the prompt; b wakes at 20 s, and answers
+			{0, "b2"},                        // so that its second key no longer rests
 			{38999 * time.Millisecond, "b2"}, // a wakes at 40 s
 			{time.Millisecond, "a1"},
 		})
@@ -239,7 +239,7 @@ func TestRestCounts(t *testing.T) {
 				}
 				fail(4)
 				h.set("a1", tt.a)
-				h.fails["a.internal"] = tt.err
+				h.rig.Unreachable("a", tt.err)
 				if tt.name == "the client leaves" {
 					ctx, leave := context.WithTimeout(t.Context(), time.Second)
 					_, err := h.rig.Open(ctx, "/v1/chat/completions", failoverBody)
@@ -250,7 +250,7 @@ func TestRestCounts(t *testing.T) {
 					failoverAsk(h.rig)
 				}
 				require.Equal(t, "a1", h.rig.Routes()[0], "four failures are not enough")
-				delete(h.fails, "a.internal")
+				h.rig.Unreachable("a", nil)
 				switch tt.does {
 				case neither:
 					fail(1)
@@ -291,15 +291,13 @@ func TestRestProbe(t *testing.T) {
 				h.tire(t, "a1")
 				pass(5 * time.Second)
 				h.set("a1", tt.a)
+				before := len(h.rig.Sent())
 				var group sync.WaitGroup
 				for range 8 {
-					group.Go(func() { h.send(h.gateway) })
+					group.Go(func() { h.send() })
 				}
 				pass(time.Second)
-				var routes []string
-				for _, s := range h.rig.Sent() {
-					routes = append(routes, s.Route)
-				}
+				routes := h.rig.Routes()[before:]
 				slices.Sort(routes)
 				assert.Equal(t, strings.Fields("a1 b1 b1 b1 b1 b1 b1 b1"), routes)
 				group.Wait()
@@ -324,17 +322,14 @@ func TestRestProbe(t *testing.T) {
 	})
 	t.Run("spent before it was sent", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			cfg := failoverConfig(1, "b", "a")
-			cfg.APIKeySelection.Strategy = []string{"req.headers['x-none'].size() > 0 ? ai.keys : ai.keys.filter(k, false)", "ai.keys"}
+			cfg := failoverConfig(1, "a", "b")
+			cfg.APIKeySelection.Strategy = []string{"'x-none' in req.headers ? ai.keys.filter(k, false) : ai.keys"}
 			h := newHealth(t, cfg)
-			h.set("b1", failoverStatus(500, ""))
-			for range 5 {
-				h.send(h.gateway, "X-None", "1")
-			}
+			h.tire(t, "a1")
 			pass(5 * time.Second)
-			h.set("b1", gatewaytest.Chat(""))
-			assert.Equal(t, 200, h.send(h.gateway).Code) // its key selection fails for both
-			assert.Equal(t, []string{"b1"}, h.send2(h.gateway, "X-None", "1"))
+			h.set("a1", gatewaytest.Chat(""))
+			assert.Equal(t, 400, h.send("X-None", "1").Code)
+			h.walk(t, []healthStep{{0, "a1"}})
 		})
 	})
 }
@@ -429,19 +424,12 @@ func TestRestOutlivesReload(t *testing.T) {
 		h := newHealth(t, cfg)
 		h.script["b1"] = []http.HandlerFunc{failoverLimited("30"), gatewaytest.Chat("")}
 		h.set("a2", failoverStatus(500, ""))
-		h.tire(t, "a1") // its second key too, so that three requests do
+		h.tire(t, "a1")
 		h.walk(t, []healthStep{{0, "b2"}})
-		cfg.Providers = slices.Clone(cfg.Providers)
-		slices.Reverse(cfg.Providers)
-		cfg.Providers[1].ID = "A" // as ids compare
-		cfg.MaxRetries, cfg.Transport = 1, h
+		cfg.Providers[0].ID = "A" // as ids compare
+		cfg.Transport = h.rig
 		require.NoError(t, h.gateway.Reload(cfg))
-		h.walk(t, []healthStep{{0, "b2"}, {4 * time.Second, "b2"}})
-		cfg.Providers = slices.Clone(cfg.Providers)
-		slices.Reverse(cfg.Providers)
-		cfg.MaxRetries = 0
-		require.NoError(t, h.gateway.Reload(cfg))
-		h.walk(t, []healthStep{{0, "b2"}, {time.Second, "a1 a2 b2"}, {0, "b2"}})
+		h.walk(t, []healthStep{{0, "b2"}, {4999 * time.Millisecond, "b2"}, {time.Millisecond, "a1 a2 b2"}, {0, "b2"}})
 	})
 }
 
@@ -491,14 +479,12 @@ func TestRestOfFlappingPrimary(t *testing.T) {
 // health is a gateway in a bubble whose providers answer by key. What has no
 // script answers well.
 type health struct {
-	*gatewaytest.Rig // as the transport
-	rig              *gatewaytest.Rig
-	gateway          *aigateway.Gateway
-	fails            map[string]error
-	result           *aigateway.Result // of the latest request
+	rig     *gatewaytest.Rig
+	gateway *aigateway.Gateway
 
 	mu     sync.Mutex
 	script map[string][]http.HandlerFunc
+	result *aigateway.Result // of the latest request
 }
 
 // healthStep waits, asks, and says where the request was sent.
@@ -509,12 +495,11 @@ type healthStep struct {
 
 func newHealth(t *testing.T, cfg aigateway.Config) *health {
 	t.Helper()
-	h := &health{rig: gatewaytest.NewRig(t), fails: map[string]error{}, script: map[string][]http.HandlerFunc{}}
-	h.Rig = h.rig
+	h := &health{rig: gatewaytest.NewRig(t), script: map[string][]http.HandlerFunc{}}
 	for _, p := range cfg.Providers {
 		h.rig.Host(p.ID, http.HandlerFunc(h.answer))
 	}
-	cfg.Transport = h
+	cfg.Transport = h.rig
 	cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -525,15 +510,6 @@ func newHealth(t *testing.T, cfg aigateway.Config) *health {
 	h.gateway = g
 	h.rig.Gateway(g)
 	return h
-}
-
-// RoundTrip fails for the hosts that are to be unreachable.
-func (h *health) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := h.fails[r.URL.Host]; err != nil {
-		h.rig.Unreachable(strings.TrimSuffix(r.URL.Host, ".internal"), err)
-		defer h.rig.Unreachable(strings.TrimSuffix(r.URL.Host, ".internal"), nil)
-	}
-	return h.rig.RoundTrip(r)
 }
 
 func (h *health) answer(w http.ResponseWriter, r *http.Request) {
@@ -583,12 +559,12 @@ func (h *health) tire(t *testing.T, route string) {
 }
 
 // send asks the gateway without a connection between.
-func (h *health) send(g *aigateway.Gateway, header ...string) *httptest.ResponseRecorder {
+func (h *health) send(header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(failoverBody))
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	g.ServeHTTP(w, r)
+	h.gateway.ServeHTTP(w, r)
 	return w
 }

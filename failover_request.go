@@ -241,15 +241,25 @@ var identityEncoding = []string{"identity"}
 // under another type, or none (curl -d calls it a form), and an upstream that
 // believed that could find another model in it. Of several types the first is
 // the one that a form was read by.
+//
+// It stays whatever Connection says, and names no charset but UTF-8: under
+// utf-7, a field that was not "model" here would be that at the provider.
 func (x *exchange) setContentType(h http.Header) {
-	kind, _, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
+	sent := x.r.Header.Get("Content-Type")
+	kind, params, err := mime.ParseMediaType(sent)
 	_, isForm := x.body.(*reqbody.Form)
+	charset := params["charset"]
+	foreign := charset != "" && !strings.EqualFold(charset, "utf-8")
 	switch {
-	case !isForm && (err != nil || !isJSONType(kind)):
-		h["Content-Type"] = []string{"application/json"}
-	case len(h["Content-Type"]) > 1:
-		h["Content-Type"] = h["Content-Type"][:1]
+	case !isForm && (err != nil || !isJSONType(kind) || foreign):
+		sent = "application/json"
+	case foreign:
+		delete(params, "charset")
+		sent = mime.FormatMediaType(kind, params)
+	case len(h["Content-Type"]) == 1:
+		return
 	}
+	h["Content-Type"] = []string{sent}
 }
 
 // forwards reports whether a provider may see a client's header. ownKey says
@@ -298,11 +308,11 @@ func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider,
 		if v == "" || !isHeaderValue(v) {
 			return badRequest("the api key is empty, or holds a line break or control character")
 		}
-		x.templates.hide(usedSecret{value: newSecret(v)})
+		x.templates.hide(v)
 		value = v
 	case x.s.passThrough && x.credential.given():
 		value = x.credential.value.reveal()
-		x.templates.hide(usedSecret{value: x.credential.value})
+		x.templates.hide(value)
 	default:
 		return nil
 	}

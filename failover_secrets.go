@@ -6,26 +6,20 @@ import (
 	"strings"
 )
 
-// hide notes a secret that goes into an attempt, to be cut out of what comes
-// back.
-func (t *templates) hide(u usedSecret) {
-	if u.value.reveal() != "" && !slices.ContainsFunc(t.used, u.same) {
-		t.used = append(t.used, u)
+// hide notes a value that goes into an attempt and is secret, to be cut out of
+// what comes back.
+func (t *templates) hide(value string) {
+	if value != "" && !slices.ContainsFunc(t.used, func(u usedSecret) bool { return u.value.reveal() == value }) {
+		t.used = append(t.used, usedSecret{value: newSecret(value)})
 	}
-}
-
-// same reports whether two are the same value from the same place. The place
-// counts because [exchange.refreshed] goes by it.
-func (u usedSecret) same(v usedSecret) bool {
-	return u.vault == v.vault && u.name == v.name && u.value.reveal() == v.value.reveal()
 }
 
 // hideLiteral notes a configured value that is a credential by the name of its
 // header or parameter. Behind a scheme it is one without it too.
 func (t *templates) hideLiteral(value string) {
-	t.hide(usedSecret{value: newSecret(value)})
+	t.hide(value)
 	if _, bare, ok := strings.Cut(value, " "); ok {
-		t.hide(usedSecret{value: newSecret(bare)})
+		t.hide(bare)
 	}
 }
 

@@ -12,8 +12,10 @@ import (
 
 // Explain says what the gateway would do with a request, and sends nothing: the
 // Result has the status "dry_run", lists in ModelsTried what would be tried, and
-// in NotTried why all other models would not. Where the request would be refused, it also returns the *[Error]. It reads
-// the request's body, and puts it back.
+// in NotTried why all other models would not. Where the request would be
+// refused, it also returns the *[Error]; on a path or by a method that is not
+// sent on to any provider, the *[Error] alone. It reads the request's body, and
+// puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)

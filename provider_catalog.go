@@ -55,8 +55,9 @@ type apiKey struct {
 
 // field is a configured header or query parameter.
 type field struct {
-	name  string
-	value *expr.Template
+	name   string
+	value  *expr.Template
+	secret bool // by its name, a literal value is a credential
 }
 
 // bodyField is a configured field of the body: raw JSON where it is constant,

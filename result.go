@@ -214,8 +214,9 @@ type Success struct {
 // What they are given belongs to them.
 type Hooks struct {
 	// RequestStart is called when a request on a known surface has come in,
-	// before its body is read: what the body says is not known yet. The context that it returns is used for the
-	// whole request; it must derive from ctx. Nil means ctx.
+	// before its body is read: what the body says is not known yet. The context
+	// that it returns is used for the whole request; it must derive from ctx. Nil
+	// means ctx.
 	RequestStart func(ctx context.Context, r ClientRequest) context.Context
 	// AttemptStart is called before each upstream request. The context that it
 	// returns goes with that request; it must derive from ctx. Nil means ctx.
