@@ -209,6 +209,11 @@ func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if f == formatAnthropic {
+		h.Set("Request-Id", requestID)
+	} else {
+		h.Set("X-Request-Id", requestID)
+	}
 	switch e.Code {
 	case CodeAllProvidersFailed, CodeUpstreamUnreachable, CodeRequestTimeout:
 		h.Set("X-Should-Retry", "false")

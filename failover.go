@@ -169,7 +169,9 @@ func (x *exchange) consider(m *model) triedRecord {
 			t.keys = stats.Order(t.keys, func(k *apiKey) stats.State { return k.track.Rest.State(now) })
 		}
 	}
-	t.resting = m.track.Rest.State(now).Until
+	if x.turnOf != m || !x.turn.Probe() { // else others are kept away, but not this request
+		t.resting = m.track.Rest.State(now).Until
+	}
 	x.tried = append(x.tried, t)
 	return t
 }
@@ -199,6 +201,7 @@ func (x *exchange) route(m *model, key *apiKey) (step Step, done bool, err *Erro
 			changed := x.refreshed(ctx)
 			cancel()
 			if changed {
+				wake(m, key)
 				continue // once more with the new secret
 			}
 		}

@@ -559,6 +559,9 @@ func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) 
 	} else {
 		f = x.broke(ctx, FailureAnswer, err)
 	}
+	if s != nil && s.SawError() && errors.Is(err, relay.ErrCut) {
+		return f // the client has the upstream's own word for it, and aborting could lose that
+	}
 	x.abort = true
 	if s != nil && s.AtBoundary() && !s.SawError() {
 		e := errorf(CodeStreamBroken, "the upstream's stream broke off: %s", f.reason)

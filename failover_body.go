@@ -172,8 +172,8 @@ func (x *exchange) dropParams(m *model, e *edits) {
 }
 
 // dropLookalikes removes the client's fields that would undo what the config
-// says about another one: those of the same name but for its case, which Go
-// upstreams take for it, and the repetitions of a limit.
+// says about another one: those whose names some upstream takes for its name
+// (Go folds case, C ends a string at a NUL), and the repetitions of a limit.
 func (x *exchange) dropLookalikes(m *model, e *edits) {
 	var governed []string
 	if x.s.maxOutput > 0 {
@@ -188,7 +188,7 @@ func (x *exchange) dropLookalikes(m *model, e *edits) {
 	}
 	seen := map[string]bool{}
 	for name := range x.body.Names() {
-		i := slices.IndexFunc(governed, func(g string) bool { return strings.EqualFold(g, name) })
+		i := slices.IndexFunc(governed, func(g string) bool { return reqbody.Alike(name, g) })
 		switch {
 		case i < 0:
 		case !slices.Contains(governed, name):

@@ -102,6 +102,17 @@ func rest(m *model, key *apiKey, f *failure, now time.Time) time.Duration {
 	return d
 }
 
+// wake ends the rest of a key whose secret has changed: what the old one was
+// refused for says nothing about the new one.
+func wake(m *model, key *apiKey) {
+	r := &m.track.Rest
+	if key != nil {
+		r = &key.track.Rest
+	}
+	turn, _ := r.Begin(time.Now(), 0)
+	turn.Success()
+}
+
 // outcome is what the metrics keep of an attempt. Only an answer says how fast a
 // candidate is: one that fails at once is not.
 func (x *exchange) outcome(a *attemptRecord, class stats.Class) stats.Outcome {

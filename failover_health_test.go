@@ -288,7 +288,7 @@ func TestRestProbe(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := newHealth(t, failoverConfig(1, "a", "b"))
-				h.tire(t, "a1")
+				h.tire(t)
 				pass(5 * time.Second)
 				h.set("a1", tt.a)
 				before := len(h.rig.Sent())
@@ -308,7 +308,7 @@ func TestRestProbe(t *testing.T) {
 	t.Run("given up by its client", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := newHealth(t, failoverConfig(1, "a", "b"))
-			h.tire(t, "a1")
+			h.tire(t)
 			pass(5 * time.Second)
 			h.set("a1", failoverSilence)
 			ctx, leave := context.WithTimeout(t.Context(), time.Second)
@@ -325,7 +325,7 @@ func TestRestProbe(t *testing.T) {
 			cfg := failoverConfig(1, "a", "b")
 			cfg.APIKeySelection.Strategy = []string{"'x-none' in req.headers ? ai.keys.filter(k, false) : ai.keys"}
 			h := newHealth(t, cfg)
-			h.tire(t, "a1")
+			h.tire(t)
 			pass(5 * time.Second)
 			h.set("a1", gatewaytest.Chat(""))
 			assert.Equal(t, 400, h.send("X-None", "1").Code)
@@ -338,7 +338,7 @@ func TestRestProbe(t *testing.T) {
 func TestRestOfSoleCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHealth(t, failoverConfig(1, "a"))
-		h.tire(t, "a1")
+		h.tire(t)
 		h.walk(t, []healthStep{{0, "a1"}, {time.Second, "a1"}})
 		h.set("a1", gatewaytest.Chat(""))
 		got := failoverAsk(h.rig)
@@ -424,7 +424,7 @@ func TestRestOutlivesReload(t *testing.T) {
 		h := newHealth(t, cfg)
 		h.script["b1"] = []http.HandlerFunc{failoverLimited("30"), gatewaytest.Chat("")}
 		h.set("a2", failoverStatus(500, ""))
-		h.tire(t, "a1")
+		h.tire(t)
 		h.walk(t, []healthStep{{0, "b2"}})
 		cfg.Providers[0].ID = "A" // as ids compare
 		cfg.Transport = h.rig
@@ -544,14 +544,14 @@ func (h *health) walk(t *testing.T, steps []healthStep) {
 	}
 }
 
-// tire has a candidate fail through one of its keys until it rests.
-func (h *health) tire(t *testing.T, route string) {
+// tire has provider "a" fail by its first key until its candidate rests.
+func (h *health) tire(t *testing.T) {
 	t.Helper()
-	h.set(route, failoverStatus(500, ""))
+	h.set("a1", failoverStatus(500, ""))
 	for n := 0; n < 5; {
 		failoverAsk(h.rig)
 		for _, r := range h.rig.Routes() {
-			if r[0] == route[0] {
+			if r[0] == 'a' {
 				n++
 			}
 		}

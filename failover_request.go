@@ -28,7 +28,7 @@ type templates struct {
 	in    expr.TemplateInput
 	s     *settings
 	used  []usedSecret
-	since int   // where in used those of the current attempt begin
+	since int // where in used those of the current attempt begin
 	cut   *scrubber
 	cutOf int   // the length of used that cut was made of
 	err   error // why a secret could not be resolved

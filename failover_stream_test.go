@@ -124,6 +124,29 @@ func TestStreamClientLeaves(t *testing.T) {
 	assert.Less(t, time.Since(left), 500*time.Millisecond)
 }
 
+// Where the upstream itself says what went wrong, and ends the stream properly,
+// the client gets that as it is: an aborted connection could lose it, and does
+// in SDKs that read ahead. The Result still says that the stream broke.
+func TestStreamTellsItsError(t *testing.T) {
+	for path, events := range map[string]string{
+		"/v1/chat/completions": strings.Join(streamChat[:2], "") + "data: {\"error\":{\"message\":\"died\"}}\n\n",
+		"/v1/messages":         strings.Join(streamMessages[:3], "") + "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"died\"}}\n\n",
+	} {
+		up := gatewaytest.NewUpstream(t, gatewaytest.Stream(events))
+		cfg := failoverConfig(2, "a")
+		done := make(chan *aigateway.Result, 1)
+		cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { done <- res }}
+		resp := streamOpen(t, t.Context(), streamGateway(t, up.URL, cfg), path)
+		got, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, events, string(got))
+		res := <-done
+		require.NotNil(t, res.Error)
+		assert.Equal(t, aigateway.CodeStreamBroken, res.Error.Code)
+		assert.Nil(t, res.Success)
+	}
+}
+
 // A committed stream that breaks never looks complete: the connection is
 // aborted, after an error event where one may stand.
 func TestStreamBreaks(t *testing.T) {
@@ -146,8 +169,8 @@ func TestStreamBreaks(t *testing.T) {
 		{"chat, between lines", "/v1/chat/completions", some(streamChat, 2) + "event: x\n", false, ""},
 		{"chat, clean end within an event", "/v1/chat/completions", some(streamChat, 2) + `data: {"choi`, true, ""},
 		{"chat, after a finish reason", "/v1/chat/completions", some(streamChat, 5), false, chatEvent},
-		{"chat, after the upstream's own error", "/v1/chat/completions",
-			some(streamChat, 2) + "data: {\"error\":{\"message\":\"died\"}}\n\n", true, ""},
+		{"chat, reset after the upstream's own error", "/v1/chat/completions",
+			some(streamChat, 2) + "data: {\"error\":{\"message\":\"died\"}}\n\n", false, ""},
 		{"responses, reset", "/v1/responses", some(streamResponses, 2), false, responsesEvent},
 		{"responses, clean end", "/v1/responses", some(streamResponses, 3), true, responsesEvent},
 		{"responses, [DONE] is no end", "/v1/responses", some(streamResponses, 3) + gatewaytest.ChatDone, true, responsesEvent},

@@ -214,7 +214,7 @@ func (x *exchange) serve() {
 		err = x.failover()
 	}
 	handOn := err != nil && x.continues() && !x.answered && !x.lost && err.Code != CodeStreamBroken && err.Code != CodeClientGone
-	if err != nil && !handOn && !x.answered && !x.abort && err.Code != CodeClientGone {
+	if err != nil && !handOn && !x.answered && x.committedAt.IsZero() && err.Code != CodeClientGone {
 		writeError(x.w, x.surface.format, err, x.id)
 	}
 	res := x.report(err)
@@ -269,8 +269,11 @@ func (x *exchange) read() *Error {
 // its first byte too, as curl sends it under the type of a form.
 func (x *exchange) scan() (err error) {
 	first := bytes.TrimLeft(x.raw, " \t\r\n")
-	kind, _, _ := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
+	kind, _, malformed := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
 	if kind == "multipart/form-data" && x.surface.form && (len(first) == 0 || first[0] != '{') {
+		if malformed != nil {
+			return fmt.Errorf("the content type: %w", malformed)
+		}
 		form := new(reqbody.Form)
 		err, x.body = reqbody.ScanForm(x.raw, x.r.Header.Get("Content-Type"), form), form
 	} else {

@@ -225,7 +225,7 @@ func (x *exchange) client() ClientRequest {
 // know probably holds a secret.
 func isSecretName(name string) bool {
 	name = strings.ToLower(name)
-	for _, word := range []string{"auth", "token", "secret", "key", "password", "cookie", "session", "signature", "credential"} {
+	for _, word := range []string{"auth", "token", "secret", "key", "password", "cookie", "session", "signature", "credential", "jwt", "assertion"} {
 		if strings.Contains(name, word) && name != "idempotency-key" {
 			return true
 		}

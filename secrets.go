@@ -26,7 +26,7 @@ import (
 // the secret, another may. An empty value with a nil error means the same. Any
 // other error is an outage: the last good value stays in use and the store is
 // asked again later. An error must not hold a secret's value, as errors are
-// logged.
+// logged: the values that the gateway knows are cut out of it, and no others.
 //
 // ResolveSecret must return soon after ctx ends. It must not keep ctx.
 type SecretResolver interface {
@@ -49,13 +49,32 @@ func notFound(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrSecretNotFound, fmt.Sprintf(format, args...))
 }
 
+// withoutValue is an error of a resolver's, less the values that it quotes.
+func withoutValue(err error, values ...string) error {
+	s := newScrubber(values...)
+	if text := err.Error(); s.scrub(text) != text {
+		return &scrubbedError{s.scrub(text), errors.Is(err, ErrSecretNotFound)}
+	}
+	return err
+}
+
+// scrubbedError stands for an error that quotes a secret. It does not wrap it:
+// what prints a chain would print the secret too.
+type scrubbedError struct {
+	text     string
+	notFound bool
+}
+
+func (e *scrubbedError) Error() string        { return e.text }
+func (e *scrubbedError) Is(target error) bool { return e.notFound && target == ErrSecretNotFound }
+
 // resolveSecret asks r and holds it to the rule that an empty value is none, so
 // that a blank never travels as "Authorization: Bearer ".
 func resolveSecret(ctx context.Context, r SecretResolver, vault, name string) (string, error) {
 	value, err := r.ResolveSecret(ctx, vault, name)
 	switch {
 	case err != nil:
-		return "", err
+		return "", withoutValue(err, value)
 	case value == "":
 		return "", notFound("the value of %q in %q is empty", name, vault)
 	}

@@ -266,6 +266,9 @@ func (c *SecretCache) settle(e *secretEntry, f *secretFlight, value string, err 
 	defer e.mu.Unlock()
 	now := time.Now()
 	last := e.state.Load()
+	if err != nil && last != nil {
+		err = withoutValue(err, last.value)
+	}
 	next := &secretState{value: value, err: err}
 	switch {
 	case err == nil:

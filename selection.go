@@ -19,9 +19,7 @@ type query struct {
 	names []string
 	// credential is set where the client brought a key of its own.
 	credential bool
-	// random is used by random() and randomize(). Nil means math/rand/v2.
-	random  func(n int) int
-	request *expr.Request
+	request    *expr.Request
 }
 
 // plan is what selection came to.

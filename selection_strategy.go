@@ -106,7 +106,6 @@ func (s *settings) evaluate(ctx context.Context, q query, now *metrics, name str
 		Providers: s.views,
 		Authors:   s.authors,
 		Request:   q.request,
-		Rand:      q.random,
 	}
 	for i, m := range models {
 		in.Models[i] = m.view

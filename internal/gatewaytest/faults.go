@@ -93,6 +93,9 @@ type Want struct {
 	// takes what Case.Problems is given as slack more.
 	Paces float64
 	Time  time.Duration
+	// Told says that the upstream itself told the client of its error, and ended
+	// the stream properly: nothing is left to tell by aborting.
+	Told bool
 }
 
 // The wants that many faults share.
@@ -246,7 +249,7 @@ func streamFaults() []Fault {
 	unmarked := broken()
 	unmarked.Code = "" // no event may stand where another has begun
 	told := broken()
-	told.Code = "overloaded_error"
+	told.Code, told.Told = "overloaded_error", true
 	return []Fault{
 		row("first event an error", firstEventError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
 		row("first event an error, connection left open", errorAndOpen, Settings{}, "overloaded", failsOver(1), unavailable(1)),

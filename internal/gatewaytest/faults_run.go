@@ -374,7 +374,8 @@ func (c Case) checkReply(p *problemList, w Want, r *Reply) {
 		p.check(r.Header.Get("X-Should-Retry") == "false", "an SDK would send it again")
 	case Broken:
 		p.check(!r.Whole(), "the client takes the half for all")
-		p.check(r.Err != nil, "the connection ended as if all were well")
+		p.check(w.Told || r.Err != nil, "the connection ended as if all were well")
+		p.check(!w.Told || r.Err == nil, "the upstream's own error may be lost: %v", r.Err)
 		p.check(r.Code == w.Code, "the client was told %q, want %q", r.Code, w.Code)
 		p.check(r.Text != "" && strings.HasPrefix(wholeText(primaryModel), r.Text), "the client read %q", r.Text)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -145,8 +146,8 @@ const (
 
 // Selection returns the fields that pick a route. The error is an
 // [*InvalidError]: model is not a string or models is not a list of strings
-// (null counts as absent for both), one of them is repeated, or a name differs
-// from one of them in case alone, which Go upstreams would take for the same.
+// (null counts as absent for both), one of them is repeated, or a name is
+// [Alike] one of them.
 // Anything but true as stream means false: the upstream will have its opinion.
 func (d *Document) Selection() (Selection, error) {
 	var model, models *member
@@ -193,9 +194,10 @@ func (d *Document) Selection() (Selection, error) {
 	return s, nil
 }
 
-// selects returns which of model and models a name is once case is folded, as
-// encoding/json folds it: "modelſ" is models. It is empty for other names.
+// selects returns which of model and models a name is, or is alike. It is empty
+// for other names.
 func selects(name []byte) string {
+	name = readable(name)
 	switch {
 	case len(name) == 0 || name[0]|0x20 != 'm': // no other letter folds to an m
 		return ""
@@ -207,11 +209,35 @@ func selects(name []byte) string {
 	return ""
 }
 
+// Alike reports whether some parser may take name for field: it is the same
+// once case is folded as encoding/json folds it ("modelſ" is models), once what
+// is no text is left out ("mod\xffel"), or up to a NUL, where a string of C ends.
+func Alike(name, field string) bool {
+	return strings.EqualFold(string(readable([]byte(name))), field)
+}
+
+// readable is a name up to a NUL, without broken UTF-8 and the mark that takes
+// its place.
+func readable(name []byte) []byte {
+	if !bytes.ContainsFunc(name, func(r rune) bool { return r == 0 || r == utf8.RuneError }) {
+		return name
+	}
+	name, _, _ = bytes.Cut(name, []byte{0})
+	return bytes.ReplaceAll(bytes.ToValidUTF8(name, nil), []byte("\uFFFD"), nil)
+}
+
 func checkSpelling(name []byte, field string) error {
 	if string(name) == field {
 		return nil
 	}
+	if !bytes.EqualFold(name, []byte(field)) {
+		return errAlike(name, field)
+	}
 	return &InvalidError{Name: string(name), Msg: fmt.Sprintf("%q differs from %q only in case", name, field)}
+}
+
+func errAlike(name []byte, field string) error {
+	return &InvalidError{Name: string(name), Msg: fmt.Sprintf("%q may be taken for %q", name, field)}
 }
 
 func errTwice(name string) error {

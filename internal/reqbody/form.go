@@ -178,7 +178,7 @@ func formSelects(name []byte) (string, error) {
 	case len(name) == len(field):
 		return "", checkSpelling(name, field)
 	}
-	return "", &InvalidError{Name: string(name), Msg: fmt.Sprintf("%q may be taken for %q", name, field)}
+	return "", errAlike(name, field)
 }
 
 // percentDecode decodes %XX the way some form parsers do: browsers send a

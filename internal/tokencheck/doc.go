@@ -1,0 +1,2 @@
+// Package tokencheck measures the gateway's estimate of tokens.
+package tokencheck
