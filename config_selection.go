@@ -167,7 +167,7 @@ package aigateway
 //	m.pricing.input_cache_write  double: tokens of the prompt that get cached
 //	    m.pricing.input_cache_write > 3  → anthropic:claude-sonnet-4-5
 //	m.pricing.input_batch/output_batch  double: in a batch
-//	    m.pricing.input_batch * 2 == m.pricing.input  → openai:gpt-4o-mini
+//	    m.pricing.input_batch * 2.0 == m.pricing.input  → openai:gpt-4o-mini
 //	m.pricing.tools  map: USD per call by the tool's name; a missing one is an error
 //	    m.pricing.tools['web_search'] < 0.02  → openai:gpt-4o
 //	m.datacenters  list of datacenters: where it runs; empty is unknown

@@ -84,6 +84,8 @@ type failure struct {
 	reason string  // short, for the client too
 	detail string  // what more the operator may know; without a secret
 	hint   string  // what the operator should look at
+	cause  error   // the transport's, where there was no answer
+	stray  bool    // a success, but of something that is not the API
 	answer *answer // an error answer that can be relayed as it was
 }
 
@@ -170,7 +172,7 @@ func errTotal(limit time.Duration) error { return &timeoutError{"total_timeout",
 // broke is the failure of an attempt that an error ended. A timeout of ours
 // and a connection that could not be made are told apart from the rest.
 func (x *exchange) broke(ctx context.Context, kind FailureKind, err error) *failure {
-	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}}
+	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, cause: err}
 	var timeout *timeoutError
 	switch cause := context.Cause(ctx); {
 	case errors.As(cause, &timeout):
@@ -236,7 +238,10 @@ func unmade(kind FailureKind, err error) *failure {
 // full is the reason with all that the operator may know.
 func (f *failure) full() string {
 	text := f.reason
-	if f.detail != "" {
+	switch {
+	case strings.Contains(f.detail, f.reason):
+		text = f.detail // it says the same, and where
+	case f.detail != "":
 		text += ": " + f.detail
 	}
 	if f.hint != "" {
@@ -395,6 +400,7 @@ func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp 
 		return x.copyAnswer(ctx, w, a, resp, data, false)
 	}
 	if f := x.wrong(kind, data, resp.Header.Get("Content-Encoding")); f != nil {
+		f.stray = true
 		return false, f
 	}
 	resp.Header.Set("Content-Length", strconv.Itoa(len(data)))

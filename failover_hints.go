@@ -1,6 +1,8 @@
 package aigateway
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -9,21 +11,44 @@ import (
 // its detail. It is for logs and Results, and never for the client.
 func (a *attemptRecord) hint(f *failure) string {
 	p := a.model.provider
+	var plain tls.RecordHeaderError
 	switch {
+	case f.Kind == FailureConnect && errors.As(f.cause, &plain):
+		return fmt.Sprintf("%s does not speak TLS: give its address as http:// in %s", shownTarget(p.target.Host), addressField(p))
 	case f.Kind == FailureConnect && p.hasTarget:
 		return fmt.Sprintf("internal_endpoints says that %s is at %s://%s: is the service running there?",
 			p.base.Host, p.target.Scheme, shownTarget(p.target.Host))
 	case f.Kind == FailureConnect && isInternalHost(p.base.Hostname()):
 		return fmt.Sprintf("%s was looked up as it is: if it is no name in this network, say under internal_endpoints where it is", p.base.Host)
+	case f.Kind == FailureTimeout && isInternalHost(p.base.Hostname()) && !a.committed:
+		return "a model that is still being loaded may need longer: raise the timeout, or load it before the first request"
 	case f.Kind == FailureStatus && (f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden):
-		if a.key == "" {
-			return "no key was sent: give the provider api_keys, or its own header under headers"
-		}
-		return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key, a.sentAs)
+		return a.credentialHint()
 	case f.Kind == FailureStatus && f.Status == http.StatusNotFound:
 		return fmt.Sprintf("asked at %s for model %q: check base_url, and that the provider has the model under this very name", a.url, a.model.id)
+	case f.Kind == FailureStatus && f.Status == http.StatusMethodNotAllowed, f.stray:
+		return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 where it has one", a.url)
 	}
 	return ""
+}
+
+// credentialHint says how the request was authenticated.
+func (a *attemptRecord) credentialHint() string {
+	switch {
+	case a.model.provider.operatorAuth:
+		return "the credential was the one under headers: check its value, and which header the provider wants"
+	case a.key == "":
+		return "no key was sent: if the provider wants one, give it api_keys, or its own header under headers"
+	}
+	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key, a.sentAs)
+}
+
+// addressField is the place in the config that says where the provider is.
+func addressField(p *provider) string {
+	if p.hasTarget {
+		return "internal_endpoints"
+	}
+	return "base_url"
 }
 
 // shownTarget is the host of a target; a unix socket by its path.

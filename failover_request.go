@@ -248,12 +248,11 @@ func (x *exchange) setContentType(h http.Header) {
 	sent := x.r.Header.Get("Content-Type")
 	kind, params, err := mime.ParseMediaType(sent)
 	_, isForm := x.body.(*reqbody.Form)
-	charset := params["charset"]
-	foreign := charset != "" && !strings.EqualFold(charset, "utf-8")
+	foreign := strings.Contains(strings.ToLower(sent), "charset") && !strings.EqualFold(params["charset"], "utf-8")
 	switch {
 	case !isForm && (err != nil || !isJSONType(kind) || foreign):
 		sent = "application/json"
-	case foreign:
+	case foreign && err == nil:
 		delete(params, "charset")
 		sent = mime.FormatMediaType(kind, params)
 	case len(h["Content-Type"]) == 1:

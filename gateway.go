@@ -269,11 +269,8 @@ func (x *exchange) read() *Error {
 // its first byte too, as curl sends it under the type of a form.
 func (x *exchange) scan() (err error) {
 	first := bytes.TrimLeft(x.raw, " \t\r\n")
-	kind, _, malformed := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
+	kind, _, _ := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
 	if kind == "multipart/form-data" && x.surface.form && (len(first) == 0 || first[0] != '{') {
-		if malformed != nil {
-			return fmt.Errorf("the content type: %w", malformed)
-		}
 		form := new(reqbody.Form)
 		err, x.body = reqbody.ScanForm(x.raw, x.r.Header.Get("Content-Type"), form), form
 	} else {

@@ -19,10 +19,10 @@ import (
 // Template without an expression is plain text, an API key for one.
 //
 // An expression sees req, conn, the functions of any list and CEL's own, as
-// [ModelSelection] has them, and the secrets. It is read anew for each attempt. One
-// that fails leaves a header or query parameter out, with a note in the [Result],
-// and fails the candidate in a key or in the body, where a value that is one ${…}
-// alone keeps its type.
+// [ModelSelection] has them, and the secrets. It is evaluated for each request,
+// when it is needed. One that fails leaves a header or query parameter out, with a
+// note in the [Result], and fails the candidate in a key or in the body, where a
+// value that is one ${…} alone keeps its type.
 //
 //	secrets.get(vault string, name string)  string: the secret; where it does not resolve, the next key has its turn
 //	    ${secrets.get('openai', 'api-key')}

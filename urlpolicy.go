@@ -77,11 +77,11 @@ func checkStrict(u *url.URL) error {
 	switch {
 	case u.Scheme == "https" || isInternalHost(host):
 		return nil
-	case isLoopbackHost(host) || isPrivateName(host):
+	case isLoopbackHost(host) || isPrivateName(host) || isPrivateAddr(host):
 		return fmt.Errorf("http is only for hosts under .internal: use one, such as %s, and say in internal_endpoints that it is %s://%s",
 			internalNameFor(host), u.Scheme, u.Host)
 	default:
-		return errors.New("external URLs must use https; for a local service, use a host under .internal and say in internal_endpoints where it is")
+		return errors.New("external URLs must use https; a local service gets a host under .internal, and internal_endpoints says where that is")
 	}
 }
 
@@ -120,6 +120,13 @@ func isPrivateName(host string) bool {
 		}
 	}
 	return !strings.Contains(host, ".")
+}
+
+// isPrivateAddr reports an address of a network at home or at work, where
+// services without TLS are common.
+func isPrivateAddr(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && (addr.IsPrivate() || addr.IsLinkLocalUnicast())
 }
 
 // foldHost makes hosts comparable: the final dot of an absolute name and the
