@@ -27,7 +27,7 @@ package aigateway
 //
 // # Variables
 //
-// They are read anew for each request.
+// A strategy sees them as they are for its request.
 //
 //	ai.models  list of models: what this request may use, in the order in which it would be tried
 //	    ai.models[0]  → openai:gpt-4o
@@ -152,11 +152,11 @@ package aigateway
 //	    m.parameter_count > 10000000000  → rack-a:llama3
 //	m.quantization  string: of the weights, such as 'q4_0'; '' is unknown
 //	    m.quantization == 'q8_0'  → rack-a:llama3
-//	m.data_training_policy  string: whether prompts are trained on; '' is unknown, as it is for all so far
+//	m.data_training_policy  string: whether prompts are trained on; '' is unknown
 //	    m.data_training_policy in ['', 'never']
-//	m.data_retention_days  int: days for which prompts are kept; 0 is unknown, as it is for all so far
+//	m.data_retention_days  int: days for which prompts are kept; 0 is unknown
 //	    m.data_retention_days <= 30
-//	m.data_retention_policy  string: what they are kept for; '' is unknown, as it is for all so far
+//	m.data_retention_policy  string: what they are kept for; '' is unknown
 //	    m.data_retention_policy == ''
 //	m.pricing  pricing: null where no price is known
 //	    m.pricing == null  → rack-a:llama3, rack-b:llama3

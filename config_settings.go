@@ -72,6 +72,7 @@ type settings struct {
 	addrs        AddrPolicy // nil: any address
 	transport    http.RoundTripper
 	ownTransport bool // transport is the gateway's
+	debug        debugSettings
 }
 
 // secretPlace is a secret that the config names, and where.

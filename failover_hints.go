@@ -11,13 +11,17 @@ import (
 // its detail. It is for logs and Results, and never for the client.
 func (a *attemptRecord) hint(f *failure) string {
 	p := a.model.provider
-	var plain tls.RecordHeaderError
+	var (
+		plain tls.RecordHeaderError
+		cert  *tls.CertificateVerificationError
+	)
 	switch {
 	case f.Kind == FailureConnect && errors.As(f.cause, &plain):
-		return fmt.Sprintf("%s does not speak TLS: give its address as http:// in %s", shownTarget(p.target.Host), addressField(p))
+		return fmt.Sprintf("%s does not speak TLS: give its address as http:// in %s", p.target.Host, addressField(p))
+	case f.Kind == FailureConnect && errors.As(f.cause, &cert):
+		return fmt.Sprintf("the certificate of %s must be for that name, and of an authority that this machine or Config.Transport trusts", p.target.Host)
 	case f.Kind == FailureConnect && p.hasTarget:
-		return fmt.Sprintf("internal_endpoints says that %s is at %s://%s: is the service running there?",
-			p.base.Host, p.target.Scheme, shownTarget(p.target.Host))
+		return fmt.Sprintf("internal_endpoints says that %s is at %s: is the service running there?", p.base.Host, targetURL(p))
 	case f.Kind == FailureConnect && isInternalHost(p.base.Hostname()):
 		return fmt.Sprintf("%s was looked up as it is: if it is no name in this network, say under internal_endpoints where it is", p.base.Host)
 	case f.Kind == FailureTimeout && isInternalHost(p.base.Hostname()) && !a.committed:
@@ -49,6 +53,14 @@ func addressField(p *provider) string {
 		return "internal_endpoints"
 	}
 	return "base_url"
+}
+
+// targetURL is where a provider really is, as internal_endpoints writes it.
+func targetURL(p *provider) string {
+	if socketOf(p.target.Host) != "" {
+		return "unix://" + shownTarget(p.target.Host)
+	}
+	return p.target.Scheme + "://" + p.target.Host
 }
 
 // shownTarget is the host of a target; a unix socket by its path.

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -31,6 +32,7 @@ const maxClientModels = 100
 type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
+	history   debugpage.History
 	reloading sync.Mutex
 }
 
@@ -44,6 +46,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account)}
 	s.attach(g.recorder)
+	s.debug = newDebugSettings(&g.history, cfg)
 	if s.transport == nil {
 		s.transport, s.ownTransport = newTransport(s.addrs), true
 	}
@@ -71,6 +74,7 @@ func (g *Gateway) Reload(cfg Config) error {
 		s.transport, s.ownTransport = newTransport(s.addrs), true
 	}
 	s.attach(g.recorder)
+	s.debug = newDebugSettings(&g.history, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	if t, ok := old.transport.(*http.Transport); ok && old.ownTransport && old.transport != s.transport {
@@ -214,7 +218,9 @@ func (x *exchange) serve() {
 		err = x.failover()
 	}
 	handOn := err != nil && x.continues() && !x.answered && !x.lost && err.Code != CodeStreamBroken && err.Code != CodeClientGone
-	if err != nil && !handOn && !x.answered && x.committedAt.IsZero() && err.Code != CodeClientGone {
+	if err != nil && !handOn && !x.answered && x.committedAt.IsZero() {
+		// Also for a client that seems gone: some close only their half of the
+		// connection, and must not take an empty 200 for the answer.
 		writeError(x.w, x.surface.format, err, x.id)
 	}
 	res := x.report(err)
@@ -341,6 +347,7 @@ func (x *exchange) report(err *Error) *Result {
 		res = x.result(err)
 	}
 	x.log(err)
+	x.remember(err)
 	if hook := x.s.hooks.RequestDone; hook != nil {
 		hook(x.ctx, res)
 		if x.continues() {

@@ -295,6 +295,26 @@ func TestAttackConnectionNames(t *testing.T) {
 	}
 }
 
+// TestAttackHalfClosed: a client that closes its half of the connection counts
+// as gone, and does not get an empty answer that looks like a good one.
+func TestAttackHalfClosed(t *testing.T) {
+	up, url := attackGateway(t, nil)
+	before := up.Count()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	_, err = io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nContent-Length: 100\r\n\r\n"+`{"model":"small"}`)
+	require.NoError(t, err)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	assert.Contains(t, []int{400, 499}, resp.StatusCode)
+	assert.Contains(t, attackBody(t, resp), `"error"`)
+	assert.Equal(t, before, up.Count())
+}
+
 // attackGateway serves a gateway that allows its clients one model.
 func attackGateway(t *testing.T, set func(*aigateway.Config)) (*gatewaytest.Upstream, string) {
 	t.Helper()
@@ -315,7 +335,12 @@ func attackServe(t testing.TB, cfg aigateway.Config) string {
 	t.Helper()
 	g, err := aigateway.New(cfg)
 	require.NoError(t, err)
-	server := httptest.NewServer(g)
+	return attackServeHandler(t, g)
+}
+
+func attackServeHandler(t testing.TB, h http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return server.URL
 }

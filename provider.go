@@ -123,6 +123,13 @@ type Model struct {
 	ParameterCount int64 `json:"parameter_count,omitempty"`
 	// Quantization is a word for strategies, such as "fp8".
 	Quantization string `json:"quantization,omitempty"`
+	// DataTrainingPolicy says whether prompts are trained on, and
+	// DataRetentionPolicy what they are kept for, in words of the operator's own
+	// choice. Empty means unknown.
+	DataTrainingPolicy  string `json:"data_training_policy,omitempty"`
+	DataRetentionPolicy string `json:"data_retention_policy,omitempty"`
+	// DataRetentionDays is for how many days prompts are kept. Zero means unknown.
+	DataRetentionDays int64 `json:"data_retention_days,omitempty"`
 }
 
 // Pricing is what a model costs, in USD per million tokens. A nil price is not

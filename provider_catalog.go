@@ -232,6 +232,9 @@ func overlayModel(base, over Model) Model {
 	m.MaxOutputTokens = given(over.MaxOutputTokens, base.MaxOutputTokens)
 	m.ParameterCount = given(over.ParameterCount, base.ParameterCount)
 	m.Quantization = given(over.Quantization, base.Quantization)
+	m.DataTrainingPolicy = given(over.DataTrainingPolicy, base.DataTrainingPolicy)
+	m.DataRetentionDays = given(over.DataRetentionDays, base.DataRetentionDays)
+	m.DataRetentionPolicy = given(over.DataRetentionPolicy, base.DataRetentionPolicy)
 	m.Pricing = given(over.Pricing, base.Pricing)
 	return m
 }

@@ -416,7 +416,8 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 			Metadata: cloneMap(m.Metadata), InputModalities: slices.Clone(m.InputModalities),
 			OutputModalities: slices.Clone(m.OutputModalities), SupportedFeatures: slices.Clone(m.SupportedFeatures),
 			MaxContextWindow: m.MaxContextWindow, MaxOutputTokens: m.MaxOutputTokens,
-			ParameterCount: m.ParameterCount, Quantization: m.Quantization, Pricing: pricingView(m.Pricing),
+			ParameterCount: m.ParameterCount, Quantization: m.Quantization, DataTrainingPolicy: m.DataTrainingPolicy,
+			DataRetentionDays: m.DataRetentionDays, DataRetentionPolicy: m.DataRetentionPolicy, Pricing: pricingView(m.Pricing),
 		},
 	}
 	for _, d := range m.Datacenters {
@@ -437,6 +438,7 @@ func (c *compiler) facts(path string, m Model) {
 		{"max_context_window", m.MaxContextWindow},
 		{"max_output_tokens", m.MaxOutputTokens},
 		{"parameter_count", m.ParameterCount},
+		{"data_retention_days", m.DataRetentionDays},
 	} {
 		if n.value < 0 {
 			c.add(path+"."+n.name, fmt.Sprint(n.value), "must not be negative")

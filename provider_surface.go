@@ -26,6 +26,10 @@ const (
 
 // surface is one part of an API: what its path is, and all that differs
 // between it and the others.
+//
+// Two things do not. Where usage stands is no matter of the surface: servers mix
+// the formats' names for it, and internal/usage reads them all. And an error has
+// the shape of the format; only the name of an error event differs, see errorEvent.
 type surface struct {
 	// path is the end of the URL's path, below the mount and /v1. A last
 	// segment "*" stands for any one word. The name is the path with hyphens
@@ -36,7 +40,8 @@ type surface struct {
 	answer answerKind
 	// form is set where the request may be multipart/form-data.
 	form bool
-	// stream tells the events of a streamed answer apart.
+	// stream tells the events of a streamed answer apart, and which of them is
+	// its end. Nil where the API does not stream.
 	stream relay.Dialect
 	// limits are the fields that cap the output; the first is set where the
 	// client set none.
@@ -53,7 +58,8 @@ const (
 )
 
 // surfaceTable is every surface that is sent to an upstream, in one place: a
-// new one is one row. The longest path that fits wins.
+// new one is one row here, and one of the tests' table of what it carries. The
+// longest path that fits wins.
 func surfaceTable() []surface {
 	return []surface{
 		{path: "chat/completions", format: formatOpenAI, stream: relay.Chat,

@@ -12,7 +12,7 @@ import (
 )
 
 // The README's code is run somewhere: YAML makes a gateway here, the program is
-// that of examples/mount, and the commands are those of .ci/run.
+// that of examples/mount, the test is example_unit_test.go's, and the commands are those of .ci/run.
 func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)
@@ -31,8 +31,9 @@ func TestREADME(t *testing.T) {
 	mounted := readExample(t, "mount/gateway.yaml")
 	assert.Contains(t, blocks["yaml"], mounted)
 
-	require.Len(t, blocks["go"], 1)
+	require.Len(t, blocks["go"], 2)
 	assert.Contains(t, readExample(t, "mount/main.go"), blocks["go"][0])
+	assert.Contains(t, readExample(t, "../example_unit_test.go"), blocks["go"][1])
 
 	ci, err := os.ReadFile(".ci/run")
 	require.NoError(t, err)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -124,6 +126,33 @@ func TestMetricsPercentile(t *testing.T) {
 	}
 }
 
+// What the gateway itself took is told apart from what it waited for: the
+// client's body, a retry, and the attempts before.
+func TestMetricsOfGateway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMetered(t, metricsAfter(time.Second, failoverLimited("2")), metricsAfter(100*time.Millisecond, gatewaytest.Chat("")))
+		s.cfg.MaxRetries, s.cfg.MaxInputTokens = 1, 10
+		s.cfg.TokenCounter = aigateway.TokenCounterFunc(func(context.Context, string, []byte) (int64, error) {
+			pass(30 * time.Millisecond)
+			return 7, nil
+		})
+		require.NoError(t, s.gateway.Reload(s.cfg))
+		slowly, w := io.Pipe()
+		go func() {
+			pass(5 * time.Second)
+			io.WriteString(w, failoverBody)
+			w.Close()
+		}()
+		s.gateway.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", slowly))
+		for field, want := range map[string]string{
+			"request_count": "2", "latency.upstream_ms_avg": "100.0", "latency.gateway_ms_avg": "30.0", "latency.gateway_ms_p95": "30.0",
+			"token.estimated_input": "14", "error_rate.rate_limit": "0.5",
+		} {
+			s.assert(t, s.gateway, "m.metrics.endpoint."+field, want)
+		}
+	})
+}
+
 // A client that leaves is no failure of the model's, but counted.
 func TestMetricsOfClientGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -213,6 +242,7 @@ func TestMetricsScopes(t *testing.T) {
 		assertAll(nowhere, "", "", "8", "8", "8", "15")
 		assertAll(euToo, "us", "one", "2", "6", "7", "15") // it has moved, and taken its numbers along
 		assertAll(eu, "eu", "one", "1", "1", "7", "15")
+		runtime.KeepAlive([]any{eu, euToo, us, nowhere}) // the numbers of a gateway go with it
 	})
 }
 
@@ -242,7 +272,7 @@ func TestMetricsLeaveSlowProvider(t *testing.T) {
 		h.set("a1", metricsAfter(100*time.Millisecond, gatewaytest.Chat("")))
 		assert.Equal(t, "b1", ask(60*time.Second), "nobody has seen yet that it has recovered")
 		// The last slow answer came in the slot from 90 s to 120 s.
-		assert.Equal(t, "b1", ask(begin.Add(389*time.Second).Sub(time.Now())))
+		assert.Equal(t, "b1", ask(time.Until(begin.Add(389*time.Second))))
 		assert.Equal(t, "a1", ask(5*time.Second))
 		assert.Equal(t, "a1", ask(100*time.Second))
 	})
@@ -411,7 +441,7 @@ func newMetered(t *testing.T, script ...http.HandlerFunc) *metered {
 }
 
 func (s *metered) ask(g *aigateway.Gateway) {
-	defer func() { recover() }() //nolint:errcheck // a stream that breaks aborts its connection
+	defer func() { recover() }() // a stream that breaks aborts its connection
 	g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(failoverBody)))
 }
 

@@ -104,77 +104,86 @@ func TestStrategiesOfREADME(t *testing.T) {
 	assert.Len(t, shown, len(tested), "a strategy of the README is not tested")
 }
 
+// TestStrategiesTiers says which strategy of a list of them serves whom.
+func TestStrategiesTiers(t *testing.T) {
+	shown := strategiesOfREADME(t)
+	for _, tt := range []struct {
+		strategy, model string
+		turn            int // of the strategy that wins, from 1
+	}{
+		{"Cost tiers", "gpt-mini", 1},
+		{"Cost tiers", "gpt-4o", 2},
+		{"Cost tiers", "claude-sonnet-4-5", 3},
+		{"Low latency", "auto", 1},
+		{"Low error rate", "auto", 1},
+		{"Region", "llama3", 1},
+		{"Region", "claude-sonnet-4-5", 2},
+		{"Metadata", "llama3", 1},
+		{"Metadata", "gpt-4o", 2},
+		{"Tiers with fallbacks", "claude-sonnet-4-5", 1},
+		{"Tiers with fallbacks", "llama3", 2},
+		{"Balance over instances", "llama3", 1},
+		{"Balance over instances", "gpt-4o", 2},
+	} {
+		t.Run(tt.strategy+"/"+tt.model, func(t *testing.T) {
+			cfg := referenceConfig(t)
+			cfg.ModelSelection = shown[tt.strategy]
+			runs := referenceExplain(t, cfg, tt.model).ModelSelection
+			require.Len(t, runs, tt.turn)
+			assert.NotEmpty(t, runs[tt.turn-1].ModelsToTry)
+			assert.Equal(t, shown[tt.strategy].Strategy[tt.turn-1], runs[tt.turn-1].Strategy)
+		})
+	}
+}
+
 // TestStrategiesAndNames crosses what the client names (nothing, one, several;
-// known, unknown, passed through) with what the strategies do (order, leave out,
-// pick one, come back empty, go on to the next).
+// known, unknown, passed through) with what strategies do.
 func TestStrategiesAndNames(t *testing.T) {
-	type strategies []string
-	var (
-		none     strategies
-		smallest = strategies{"ai.models.sortBy(m, m.parameter_count)"} // unknown is 0
-		leaveOut = strategies{"ai.models.ignoreProviders('rack-a')"}
-		pickOne  = strategies{"ai.models[0]"}
-		knownOr  = strategies{"ai.models.filter(m, m.known)", "ai.models"}
-		empty    = strategies{"ai.models.only('nobody')"}
-	)
 	const (
 		a, b   = "rack-a:llama3", "rack-b:llama3"
 		gpt    = "openai:gpt-4o"
+		mini   = "openai:gpt-4o-mini"
 		next   = "rack-a:llama4" // nobody lists it
-		others = "openai:gpt-4o openai:gpt-4o-mini anthropic:claude-sonnet-4-5 groq:llama-3.3-70b-versatile"
+		listed = "openai:gpt-4o openai:gpt-4o-mini anthropic:claude-sonnet-4-5 groq:llama-3.3-70b-versatile"
+		empty  = "!model_selection_empty"
+		nobody = "!no_matching_models"
 	)
-	tests := []struct {
-		name, body string
-		want       map[string]strategies
-	}{
-		{"none", `{}`, map[string]strategies{
-			others + " " + a + " " + b: none, others + " " + b + " " + a: smallest, others + " " + b: leaveOut, gpt: pickOne, others: knownOr, "!model_selection_empty": empty,
-		}},
-		{"auto among models is none", `{"model":"auto","models":["ngrok/auto"]}`, map[string]strategies{
-			others + " " + a + " " + b: none, others + " " + b: leaveOut, gpt: pickOne,
-		}},
-		{"one, at two providers", `{"model":"llama3"}`, map[string]strategies{
-			a + " " + b: none, b + " " + a: smallest, b: leaveOut, a: pickOne, "!model_selection_empty": empty,
-		}},
-		{"one, not known, goes on to the second strategy", `{"model":"llama3"}`, map[string]strategies{a + " " + b: knownOr}},
-		{"one with a prefix", `{"model":"rack-a:llama3"}`, map[string]strategies{
-			a: none, "!model_selection_empty": leaveOut,
-		}},
-		{"one passed through", `{"model":"rack-a:llama4"}`, map[string]strategies{
-			next: knownOr, "!model_selection_empty": leaveOut,
-		}},
-		{"one unknown", `{"model":"llama9"}`, map[string]strategies{"!no_matching_models": none}},
-		{"one unknown, and a strategy that takes all", `{"model":"llama9"}`, map[string]strategies{"!no_matching_models": knownOr}},
-		{"several, the client's order first", `{"models":["llama3","gpt-4o"]}`, map[string]strategies{
-			a + " " + b + " " + gpt: none, b + " " + a + " " + gpt: smallest, b + " " + gpt: leaveOut, a + " " + gpt: pickOne,
-		}},
-		{"several, the strategies run for each", `{"models":["llama3","gpt-4o"]}`, map[string]strategies{a + " " + b + " " + gpt: knownOr}},
-		{"several, the other way round", `{"models":["gpt-4o","llama3"]}`, map[string]strategies{
-			gpt + " " + a + " " + b: knownOr, gpt + " " + b + " " + a: smallest, gpt + " " + b: leaveOut, gpt + " " + a: pickOne, "!model_selection_empty": empty,
-		}},
-		{"several, one of them left out", `{"models":["rack-a:llama3","gpt-4o"]}`, map[string]strategies{gpt: leaveOut}},
-		{"several, one unknown", `{"models":["llama9","gpt-4o"]}`, map[string]strategies{gpt: knownOr, "!model_selection_empty": empty}},
-		{"several, one passed through", `{"models":["rack-a:llama4","llama3"]}`, map[string]strategies{
-			next + " " + a + " " + b: none, b: leaveOut, next + " " + a: pickOne,
-		}},
-		{"several that mean the same", `{"model":"rack-b:llama3","models":["llama3"]}`, map[string]strategies{
-			b + " " + a: none, b: leaveOut,
-		}},
+	columns := [][]string{
+		nil,
+		{"ai.models.sortBy(m, m.parameter_count)"}, // orders: of those in question, rack-a's is the largest
+		{"ai.models.ignoreProviders('rack-a')"},    // leaves out
+		{"ai.models[0]"},                           // picks one
+		{"ai.models.filter(m, m.known)", "ai.models"},
+		{"ai.models.filter(m, m.custom)", "ai.models.only('gpt-4o')"}, // may come back empty
 	}
-	for _, tt := range tests {
-		for want, list := range tt.want {
-			t.Run(fmt.Sprint(tt.name, list), func(t *testing.T) {
-				cfg := referenceConfig(t)
-				cfg.OnlyAllowConfiguredModels = false
-				cfg.OnlyAllowConfiguredProviders = true
-				for i := range cfg.Providers { // only what the config lists, and what clients pass through
-					cfg.Providers[i].BaseURL = "https://" + cfg.Providers[i].ID + ".internal"
-				}
-				cfg.Registry = strategiesRegistry(cfg)
-				cfg.ModelSelection.Strategy = list
-				g, err := aigateway.New(cfg)
-				require.NoError(t, err)
-				assert.Equal(t, want, strategiesTried(g, tt.body, ""))
+	for _, tt := range []struct {
+		name, body string
+		want       [6]string
+	}{
+		{"none", `{}`, [6]string{listed + " " + a + " " + b, listed + " " + b + " " + a, listed + " " + b, gpt, listed, a + " " + b}},
+		{"auto among models is none", `{"model":"auto","models":["ngrok/auto"]}`,
+			[6]string{listed + " " + a + " " + b, listed + " " + b + " " + a, listed + " " + b, gpt, listed, a + " " + b}},
+		{"one at two providers", `{"model":"llama3"}`, [6]string{a + " " + b, b + " " + a, b, a, a + " " + b, a + " " + b}},
+		{"one known", `{"model":"gpt-4o"}`, [6]string{gpt, gpt, gpt, gpt, gpt, gpt}},
+		{"one that the last strategy has no room for", `{"model":"gpt-mini"}`, [6]string{mini, mini, mini, mini, mini, empty}},
+		{"one with a prefix", `{"model":"RA:llama3"}`, [6]string{a, a, empty, a, a, a}},
+		{"one passed through", `{"model":"rack-a:llama4"}`, [6]string{next, next, empty, next, next, empty}},
+		{"one unknown", `{"model":"llama9"}`, [6]string{nobody, nobody, nobody, nobody, nobody, nobody}},
+		{"several", `{"models":["llama3","gpt-4o"]}`,
+			[6]string{a + " " + b + " " + gpt, b + " " + a + " " + gpt, b + " " + gpt, a + " " + gpt, a + " " + b + " " + gpt, a + " " + b + " " + gpt}},
+		{"several, the other way round", `{"model":"gpt-4o","models":["llama3"]}`,
+			[6]string{gpt + " " + a + " " + b, gpt + " " + b + " " + a, gpt + " " + b, gpt + " " + a, gpt + " " + a + " " + b, gpt + " " + a + " " + b}},
+		{"several, some left out", `{"models":["rack-a:llama3","gpt-4o","gpt-mini"]}`,
+			[6]string{a + " " + gpt + " " + mini, a + " " + gpt + " " + mini, gpt + " " + mini, a + " " + gpt + " " + mini, a + " " + gpt + " " + mini, a + " " + gpt}},
+		{"several, one unknown", `{"models":["llama9","gpt-4o"]}`, [6]string{gpt, gpt, gpt, gpt, gpt, gpt}},
+		{"several, one passed through", `{"models":["rack-a:llama4","llama3"]}`,
+			[6]string{next + " " + a + " " + b, next + " " + b + " " + a, b, next + " " + a, next + " " + a + " " + b, a + " " + b}},
+		{"several that mean the same", `{"model":"rack-b:llama3","models":["llama3"]}`, [6]string{b + " " + a, b + " " + a, b, b + " " + a, b + " " + a, b + " " + a}},
+	} {
+		for i, strategies := range columns {
+			t.Run(fmt.Sprint(tt.name, strategies), func(t *testing.T) {
+				g := strategiesGateway(t, strategies)
+				assert.Equal(t, tt.want[i], strategiesTried(g, tt.body, ""))
 			})
 		}
 	}
@@ -190,12 +199,12 @@ func TestStrategiesSpread(t *testing.T) {
 		outcomes       int
 		bound          float64 // of chi-squared with outcomes-1 degrees of freedom
 	}{
-		{"random", "ai.models.random()", 10, 10, 45.1},
+		{"random", "ai.models.random()", 5, 5, 33.4},
 		{"random of two", "ai.models.random()", 2, 2, 23.9},
-		{"random of what a filter left", "ai.models.filter(m, m.id != 'm0').random()", 10, 9, 42.7},
+		{"random of what a filter left", "ai.models.filter(m, m.id != 'm0').random()", 5, 4, 30.7},
 		{"randomize, all orders", "ai.models.randomize()", 4, 24, 70.5},
-		{"randomize, the first", "ai.models.randomize()[0]", 10, 10, 45.1},
-		{"randomize, the last", "ai.models.randomize()[9]", 10, 10, 45.1},
+		{"randomize, the first", "ai.models.randomize()[0]", 5, 5, 33.4},
+		{"randomize, the last", "ai.models.randomize()[4]", 5, 5, 33.4},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			strategy, problems := expr.CompileStrategy(tt.strategy)
@@ -228,10 +237,7 @@ func TestStrategiesSpread(t *testing.T) {
 // detector: each gets a model, and between them they get all.
 func TestStrategiesAtOnce(t *testing.T) {
 	for _, strategy := range []string{"ai.models.random()", "ai.models.randomize()", "ai.models.randomize().sortBy(m, m.metrics.global.in_flight)"} {
-		cfg := referenceConfig(t)
-		cfg.ModelSelection.Strategy = []string{strategy}
-		g, err := aigateway.New(cfg)
-		require.NoError(t, err)
+		g := strategiesGateway(t, []string{strategy})
 		var (
 			wg    sync.WaitGroup
 			mu    sync.Mutex
@@ -271,17 +277,24 @@ func strategiesOfREADME(t *testing.T) map[string]aigateway.ModelSelection {
 	return shown
 }
 
-// strategiesRegistry knows of each provider what the config says but for custom
-// ones, so that the catalog's other models are out of the way.
-func strategiesRegistry(cfg aigateway.Config) aigateway.ProviderRegistry {
-	return aigateway.ProviderRegistryFunc(func(context.Context) (known []aigateway.Provider, _ error) {
+// strategiesGateway has the models of the reference's config alone, with those
+// that are the catalog's in a registry, and takes others behind a prefix.
+func strategiesGateway(t *testing.T, strategies []string) *aigateway.Gateway {
+	t.Helper()
+	cfg := referenceConfig(t)
+	cfg.OnlyAllowConfiguredModels = false
+	cfg.ModelSelection.Strategy = strategies
+	cfg.Registry = aigateway.ProviderRegistryFunc(func(context.Context) (known []aigateway.Provider, _ error) {
 		for _, p := range cfg.Providers {
 			if !strings.HasPrefix(p.ID, "rack-") {
-				known = append(known, aigateway.Provider{ID: p.ID, BaseURL: p.BaseURL, Models: p.Models})
+				known = append(known, aigateway.Provider{ID: p.ID, BaseURL: "https://" + p.ID + ".internal", Models: p.Models})
 			}
 		}
 		return known, nil
 	})
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	return g
 }
 
 // strategiesTried lists what would be tried, or "!" and the code of the error.

@@ -14,6 +14,10 @@ import (
 // many ways. The others are resolved each time.
 const maxMemo = 4096
 
+// maxOutdated is how much newer the metrics may be than a choice that still
+// serves while another request makes it anew.
+const maxOutdated = 10 * metricsInterval
+
 // memo remembers what names resolve to, and what the strategies chose from
 // that, for as long as the same settings hold. A strategy that depends on
 // nothing but the catalog is so run once a name, and one that depends on
@@ -32,13 +36,14 @@ type memoKey struct {
 }
 
 // resolved is what a name can mean. It is shared by requests, and only its
-// verdict is ever changed.
+// verdict is ever replaced.
 type resolved struct {
 	models   []*model
 	rejected []rejection
 	passing  bool // a name that nobody lists, of which there can be any number
 
-	verdict atomic.Pointer[verdict]
+	verdict  atomic.Pointer[verdict]
+	renewing atomic.Bool // whether a request makes the verdict anew
 }
 
 // verdict is what the strategies made of some models.
@@ -50,13 +55,16 @@ type verdict struct {
 	metrics *metrics
 }
 
-// get returns what is remembered, or finds and remembers it.
+// get returns what is remembered, or finds and remembers it. There is one entry
+// a surface for requests that name no model. It is the dearest to find, over all
+// models, so it is kept however many names are. Names that nobody has are not:
+// a flood of them would leave no room for the others.
 func (m *memo) get(key memoKey, find func() *resolved) *resolved {
 	if r, ok := m.known.Load(key); ok {
 		return r.(*resolved)
 	}
 	r := find()
-	if r.passing || len(key.name) > 256 || m.size.Load() >= maxMemo {
+	if key.name != "" && (len(r.models) == 0 || r.passing || len(key.name) > 256 || m.size.Load() >= maxMemo) {
 		return r
 	}
 	if first, loaded := m.known.LoadOrStore(key, r); loaded {
@@ -73,10 +81,21 @@ func (s *settings) run(ctx context.Context, q query, p *plan, name string, r *re
 	if s.usesMetrics {
 		now = s.metrics.Get(time.Now())
 	}
-	if v := r.verdict.Load(); v != nil && (v.metrics == nil || v.metrics == now) {
-		p.runs = append(p.runs, v.runs...)
-		p.add(v.chosen)
-		return nil
+	if v := r.verdict.Load(); v != nil {
+		holds := v.metrics == nil || v.metrics == now
+		if !holds && now.at.Sub(v.metrics.at) < maxOutdated {
+			// One request pays for the new verdict. Were each that comes in the
+			// meantime to make its own, a large catalog under load would be busy
+			// with nothing else.
+			if holds = !r.renewing.CompareAndSwap(false, true); !holds {
+				defer r.renewing.Store(false)
+			}
+		}
+		if holds {
+			p.runs = append(p.runs, v.runs...)
+			p.add(v.chosen)
+			return nil
+		}
 	}
 	v, uses, err := s.evaluate(ctx, q, now, name, r.models)
 	p.runs = append(p.runs, v.runs...)

@@ -164,6 +164,19 @@ func socketOf(host string) string {
 	return string(socket)
 }
 
+// addrError is an address that the policy refused. Its text, which names the
+// address, is for the operator.
+type addrError struct{ error }
+
+func (e *addrError) Unwrap() error { return e.error }
+
+func refusedAddr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &addrError{err}
+}
+
 // dialContext returns the dialling function of the gateway's transport, which
 // reaches Unix sockets by their unixHost and asks the policy, unless it is nil,
 // about each address.
@@ -177,7 +190,7 @@ func dialContext(policy AddrPolicy) func(ctx context.Context, network, addr stri
 			if err != nil {
 				return fmt.Errorf("the URL policy cannot judge the address: %w", err)
 			}
-			return policy.CheckAddr(ap.Addr().Unmap())
+			return refusedAddr(policy.CheckAddr(ap.Addr().Unmap()))
 		}
 	}
 	sockets := &net.Dialer{Timeout: dialer.Timeout}
@@ -191,7 +204,7 @@ func dialContext(policy AddrPolicy) func(ctx context.Context, network, addr stri
 			return dialer.DialContext(ctx, network, addr)
 		}
 		if policy != nil {
-			if err := policy.CheckAddr(netip.Addr{}); err != nil {
+			if err := refusedAddr(policy.CheckAddr(netip.Addr{})); err != nil {
 				return nil, &net.OpError{Op: "dial", Net: "unix", Err: err}
 			}
 		}

@@ -78,8 +78,13 @@ func spendFunction() cel.EnvOption {
 // error value would be absorbed by a filter or by "||".
 func (r *run) spend(steps int) {
 	if r.spent += max(steps, 1); r.spent > costLimit || r.spent < 0 {
-		panic(interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: ErrTooCostly.Error()})
+		panic(tooCostly())
 	}
+}
+
+// tooCostly is what ends an evaluation where it is panicked with.
+func tooCostly() interpreter.EvalCancelledError {
+	return interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: ErrTooCostly.Error()}
 }
 
 // spendOn charges a function for walking over elements. They know their run;

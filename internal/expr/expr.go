@@ -30,7 +30,6 @@ import (
 	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
-	"github.com/google/cel-go/ext"
 	"github.com/google/cel-go/interpreter"
 )
 
@@ -105,11 +104,14 @@ func newLanguage(structs []*structType, functions []cel.EnvOption, vars []string
 	if err != nil {
 		return nil, err
 	}
+	texts, err := textFunctions()
+	if err != nil {
+		return nil, err
+	}
 	opts := []cel.EnvOption{
 		cel.CustomTypeAdapter(vocab),
 		cel.CustomTypeProvider(vocab),
 		cel.StdLib(),
-		ext.Strings(ext.StringsVersion(4)),
 		cel.ClearMacros(),
 		cel.Macros(macros()...),
 		cel.CrossTypeNumericComparisons(true),
@@ -122,6 +124,7 @@ func newLanguage(structs []*structType, functions []cel.EnvOption, vars []string
 	for _, v := range vars {
 		opts = append(opts, cel.Variable(v, object(v)))
 	}
+	opts = append(opts, texts...)
 	opts = append(append(opts, append(macroFunctions(), spendFunction())...), functions...)
 	env, err := cel.NewCustomEnv(opts...)
 	if err != nil {
@@ -185,7 +188,7 @@ func (l *language) compile(src string, text []rune, base int, want func(*diagnos
 	}
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(interruptEvery)}
 	if !boundedNodes(checked) {
-		opts = append(opts, cel.CostTracking(nil), cel.CostLimit(costLimit))
+		opts = append(opts, cel.CostTracking(textCost{}), cel.CostLimit(costLimit))
 	}
 	prog, err := l.env.PlanProgram(checked, opts...)
 	if err != nil {

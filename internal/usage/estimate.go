@@ -104,6 +104,14 @@ func (e *estimator) text(b []byte) {
 			continue
 		}
 		i++
+		if e.kind == kindLower && 'a' <= c && c <= 'z' {
+			from := i - 1 // most of all text is this
+			for i < len(b) && 'a' <= b[i] && b[i] <= 'z' {
+				i++
+			}
+			e.size += int64(i - from)
+			continue
+		}
 		if c == '\'' && e.kind == kindLower {
 			e.size++ // an apostrophe: "don't" is one word
 			continue

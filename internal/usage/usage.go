@@ -46,6 +46,13 @@ func (m *Meter) Event(data []byte) { m.read(data) }
 // Body reads a whole answer in JSON.
 func (m *Meter) Body(data []byte) { m.read(data) }
 
+// Member reads one member of a whole answer in JSON, for a caller who has found
+// them: what Body does with each.
+func (m *Meter) Member(name, value []byte) {
+	w := walker{b: value}
+	m.member(name, &w)
+}
+
 // Tokens returns what is known so far.
 func (m *Meter) Tokens() Tokens {
 	c := &m.c
@@ -69,19 +76,22 @@ func (m *Meter) read(data []byte) {
 		return
 	}
 	w := walker{b: data}
-	w.object(func(key []byte) {
-		switch string(key) {
-		case "usage":
-			m.usage(&w)
-		case "response", "message", "x_groq":
-			// Responses API, message_start, and Groq's extension of chat chunks.
-			w.object(func(key []byte) {
-				if string(key) == "usage" {
-					m.usage(&w)
-				}
-			})
-		}
-	})
+	w.object(func(key []byte) { m.member(key, &w) })
+}
+
+// member reads the member of that name, whose value is at w.
+func (m *Meter) member(name []byte, w *walker) {
+	switch string(name) {
+	case "usage":
+		m.usage(w)
+	case "response", "message", "x_groq":
+		// Responses API, message_start, and Groq's extension of chat chunks.
+		w.object(func(key []byte) {
+			if string(key) == "usage" {
+				m.usage(w)
+			}
+		})
+	}
 }
 
 // mentions reports whether data has a usage object at any depth. Chat streams

@@ -1,0 +1,363 @@
+package aigateway
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/stats"
+)
+
+// What the debug page shows at most: of the rest it gives the number.
+const (
+	maxDebugModels = 200
+	maxDebugNames  = 500
+)
+
+// DebugHandler returns a page that shows what the gateway is doing: providers,
+// models and keys with their health, rests, quotas, error rates, latencies and
+// tokens of the last five minutes; the latest 100 requests, each with its trail of
+// attempts and the reasons; the config; and a form that runs [Gateway.Explain] on a
+// pasted request. Mount it like net/http/pprof, at any path:
+//
+//	mux.Handle("/debug/aigateway", gateway.DebugHandler())
+//
+// The page holds no key and no secret, and nothing that is asked of it changes
+// anything. It does show models, errors and the config, and does not ask who
+// wants to know: mount it where only operators come. It loads no other file, and
+// works without JavaScript; with it, the page keeps itself up to date.
+//
+// Requests are remembered from the first call of DebugHandler on, in at most 3.2
+// MB and usually 100 KB, by all handlers together; a gateway that it is not called
+// on remembers none.
+//
+// With ?format=json it answers the same as JSON: time, window_seconds and
+// slot_seconds; total, the load of all; providers, models and keys, each with
+// its load (requests, in_flight, error_rate, latency, tokens, slots from the oldest
+// to now) and, but for providers, its health (state awake, due or resting;
+// resting_ms; failures in a row), and keys with quota_requests and quota_tokens;
+// other_providers and other_models, which were not used lately; requests, the
+// newest first, each with its trail; config and runtime; and to a POST of the
+// form's fields (path, header, body) explain, with the error and the [Result]. Rates
+// are from 0 to 1. Fields may be added.
+func (g *Gateway) DebugHandler() http.Handler {
+	g.history.Want()
+	var paths []string
+	for _, path := range []string{"chat/completions", "responses", "messages", "embeddings", "completions"} {
+		paths = append(paths, "/v1/"+path)
+	}
+	return debugpage.NewHandler(debugpage.Source{State: g.debugState, Explain: g.debugExplain, Paths: paths})
+}
+
+// debugState is what the page shows at a time.
+func (g *Gateway) debugState(now time.Time) *debugpage.State {
+	s := g.current.Load()
+	d := debugView{s: s, now: now, guests: map[string][]stats.Named{}}
+	for _, guest := range g.recorder.Guests(now) {
+		d.guests[guest.Provider] = append(d.guests[guest.Provider], guest)
+	}
+	state := &debugpage.State{
+		Time:           now,
+		WindowSeconds:  int((stats.SlotCount * stats.SlotLength).Seconds()),
+		SlotSeconds:    int(stats.SlotLength.Seconds()),
+		Providers:      []debugpage.Provider{},
+		OtherProviders: []string{},
+		Keys:           []debugpage.Key{},
+		Requests:       g.history.Latest(),
+		Config:         s.debug.config,
+		ConfigText:     configText(s.debug.config),
+		Runtime:        s.debug.runtime,
+	}
+	var all []*stats.Series
+	for _, p := range s.providers {
+		series := d.series(p)
+		all = append(all, series...)
+		if !p.configured && len(series) == 0 {
+			state.OtherProviders = append(state.OtherProviders, p.id)
+			continue
+		}
+		state.Providers = append(state.Providers, d.provider(p, series))
+		for _, k := range p.keys {
+			state.Keys = append(state.Keys, d.key(p, k))
+		}
+	}
+	state.Total = d.load(all...)
+	state.Models, state.OtherModels = d.models()
+	return state
+}
+
+// debugView reads what there is to show.
+type debugView struct {
+	s      *settings
+	now    time.Time
+	guests map[string][]stats.Named // by the folded id of their provider
+}
+
+// series are those of a provider's models that have something in their window.
+func (d *debugView) series(p *provider) []*stats.Series {
+	var list []*stats.Series
+	for _, m := range p.models {
+		if !m.track.Idle(d.now) {
+			list = append(list, &m.track.Series)
+		}
+	}
+	for _, guest := range d.guests[fold(p.id)] {
+		list = append(list, &guest.Series)
+	}
+	return list
+}
+
+func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Provider {
+	out := debugpage.Provider{
+		ID: p.id, Aliases: p.view.IDAliases, DisplayName: p.view.DisplayName,
+		// A query may hold a key.
+		BaseURL:    (&url.URL{Scheme: p.base.Scheme, Host: p.base.Host, Path: p.base.Path}).String(),
+		Configured: p.configured, BuiltIn: p.known, Disabled: p.disabled, Formats: []string{},
+		Models: len(p.models), Keys: len(p.keys),
+		Load: d.load(series...),
+	}
+	if p.hasTarget {
+		out.Endpoint = shownTarget(p.target.Host)
+	}
+	for _, a := range p.surfaces {
+		if !slices.Contains(out.Formats, string(a.format)) {
+			out.Formats = append(out.Formats, string(a.format))
+		}
+	}
+	for _, m := range p.models {
+		if m.track.Rest.State(d.now).Phase == stats.Resting {
+			out.ModelsResting++
+		}
+	}
+	for _, k := range p.keys {
+		if k.track.Rest.State(d.now).Phase == stats.Resting {
+			out.KeysResting++
+		}
+	}
+	return out
+}
+
+// models lists the models that are worth a row, and names the others. Where
+// there are too many, those with the most to do get the rows.
+func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
+	type row struct {
+		model debugpage.Model
+		track *stats.Track
+	}
+	var rows []row
+	others := map[string][]string{}
+	for _, p := range d.s.providers {
+		for _, m := range p.models {
+			if !m.configured && m.track.Idle(d.now) && m.track.Rest.State(d.now).Phase == stats.Awake {
+				others[p.id] = append(others[p.id], m.id)
+				continue
+			}
+			rows = append(rows, row{debugpage.Model{
+				Provider: p.id, ID: m.id, Configured: m.configured, Listed: true, Disabled: m.disabled || p.disabled,
+			}, m.track})
+		}
+		for _, guest := range d.guests[fold(p.id)] {
+			// Its name is a client's, and may be long and strange.
+			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name)}, guest.Track})
+		}
+	}
+	if len(rows) > maxDebugModels {
+		busy := map[*stats.Track]int64{}
+		for _, r := range rows {
+			busy[r.track] = r.track.Window(d.now).Requests
+		}
+		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(busy[b.track], busy[a.track]) })
+		for _, r := range rows[maxDebugModels:] {
+			others[r.model.Provider] = append(others[r.model.Provider], r.model.ID)
+		}
+		rows = rows[:maxDebugModels]
+	}
+	list := make([]debugpage.Model, 0, len(rows))
+	for _, r := range rows {
+		r.model.Health, r.model.Load = d.health(&r.track.Rest), d.load(&r.track.Series)
+		list = append(list, r.model)
+	}
+	rest := []debugpage.OtherModel{}
+	room := maxDebugNames
+	for _, p := range d.s.providers {
+		ids := others[p.id]
+		if len(ids) == 0 {
+			continue
+		}
+		n := min(len(ids), room)
+		room -= n
+		rest = append(rest, debugpage.OtherModel{Provider: p.id, Count: len(ids), IDs: ids[:n]})
+	}
+	return list, rest
+}
+
+func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
+	return debugpage.Key{
+		Provider: p.id, ID: k.id,
+		Health:   d.health(&k.track.Rest),
+		Requests: d.allowance(k.track.Quota.Requests(d.now)),
+		Tokens:   d.allowance(k.track.Quota.Tokens(d.now)),
+		Load:     d.load(&k.track.Series),
+	}
+}
+
+func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
+	out := debugpage.Allowance{Remaining: countView(a.Remaining), Limit: countView(a.Limit)}
+	if out.Remaining != nil || out.Limit != nil {
+		out.ResetMS = restingMS(a.Reset, d.now)
+	}
+	return out
+}
+
+func (d *debugView) health(r *stats.Rest) debugpage.Health {
+	state := r.State(d.now)
+	out := debugpage.Health{State: debugpage.Awake, Failures: state.Failures}
+	switch state.Phase {
+	case stats.Resting:
+		out.State, out.RestingMS = debugpage.Resting, restingMS(state.Until, d.now)
+	case stats.Due:
+		out.State = debugpage.Due
+	}
+	return out
+}
+
+func (d *debugView) load(series ...*stats.Series) debugpage.Load {
+	w := stats.Sum(d.now, series...)
+	out := debugpage.Load{
+		Requests: w.Requests, InFlight: w.InFlight,
+		ErrorRate: debugpage.ErrorRate(w.Errors),
+		Latency: debugpage.Latency{
+			UpstreamAvg: w.Upstream.Avg, UpstreamP95: w.Upstream.P95,
+			GatewayAvg: w.Gateway.Avg, GatewayP95: w.Gateway.P95,
+			FirstTokenAvg: w.FirstToken.Avg, FirstTokenP95: w.FirstToken.P95,
+			PerTokenAvg: w.PerOutputToken.Avg, PerTokenP95: w.PerOutputToken.P95,
+		},
+		Tokens: debugpage.Tokens{Input: w.Tokens.ProviderInput, Output: w.Tokens.ProviderOutput},
+	}
+	if w.Requests == 0 {
+		return out
+	}
+	for _, slot := range stats.Slots(d.now, series...) {
+		out.Slots = append(out.Slots, debugpage.Slot{
+			Requests: slot.Requests, Failed: slot.Failed, LatencyMS: ms(slot.Latency),
+			Tokens: debugpage.Tokens{Input: slot.InputTokens, Output: slot.OutputTokens},
+		})
+	}
+	return out
+}
+
+// debugExplain runs Explain on a request that somebody pasted into the form. It
+// is taken to come from whoever asks.
+func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debugpage.Explain {
+	header, err := pastedHeader(&q.Header)
+	if err != nil {
+		return &debugpage.Explain{Error: err.Error()}
+	}
+	if header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/json")
+	}
+	path, _, _ := strings.Cut(strings.TrimSpace(q.Path), "?")
+	r := (&http.Request{
+		Method: http.MethodPost, URL: &url.URL{Path: path}, Header: header, Host: asker.Host, RemoteAddr: asker.RemoteAddr,
+		Body: io.NopCloser(strings.NewReader(q.Body)), ContentLength: int64(len(q.Body)),
+	}).WithContext(asker.Context())
+	res, err := g.Explain(r)
+	var out debugpage.Explain
+	if err != nil {
+		out.Error = strings.TrimPrefix(err.Error(), "aigateway: ")
+	}
+	if res == nil {
+		return &out
+	}
+	out.Result = res
+	for _, m := range res.ModelsTried {
+		out.Turns = append(out.Turns, debugpage.Turn{Provider: m.Provider, Model: m.Model, Why: debugTurn(m)})
+	}
+	for _, m := range res.Client.RejectedModels {
+		if m.Provider == "" { // the others are among those not tried
+			out.Rest = append(out.Rest, debugpage.Turn{Model: m.Model, Why: m.Message})
+		}
+	}
+	for _, m := range res.NotTried {
+		if len(out.Rest) == maxDebugModels {
+			out.More++
+			continue
+		}
+		out.Rest = append(out.Rest, debugpage.Turn{Provider: m.Provider, Model: m.Model, Why: m.Message})
+	}
+	for _, st := range res.ModelSelection {
+		if st.Error != "" {
+			out.Notes = append(out.Notes, st.Strategy+": "+st.Error)
+		}
+		for _, note := range st.Notes {
+			out.Notes = append(out.Notes, st.Strategy+": "+note)
+		}
+	}
+	out.Notes = append(out.Notes, res.Notes...)
+	return &out
+}
+
+// debugTurn says how a candidate would be tried.
+func debugTurn(m TriedModel) string {
+	keys := "without a key"
+	if len(m.APIKeySelection) > 0 {
+		var ids []string
+		for _, k := range m.APIKeySelection {
+			if k.RestingMS > 0 {
+				ids = append(ids, fmt.Sprintf("%s (rests for %.1f s)", k.ID, k.RestingMS/1000))
+			} else {
+				ids = append(ids, k.ID)
+			}
+		}
+		keys = "with key " + strings.Join(ids, ", then ")
+	}
+	switch {
+	case m.Error != "":
+		return "would be refused: " + m.Error
+	case m.RestingMS > 0:
+		return fmt.Sprintf("rests for %.1f s, and so comes last; %s", m.RestingMS/1000, keys)
+	default:
+		return keys
+	}
+}
+
+// pastedHeader reads lines of "Name: value". In the text, which the page shows
+// again, it cuts the values that are credentials.
+func pastedHeader(text *string) (http.Header, error) {
+	h := http.Header{}
+	var shown []string
+	for line := range strings.Lines(*text) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || !isToken(name) || !isHeaderValue(value) {
+			*text = ""
+			return nil, fmt.Errorf("a line of the headers is not like %q", "X-Tier: gold")
+		}
+		h.Add(name, value)
+		if isCredentialHeader(http.CanonicalHeaderKey(name)) || isSecretName(name) {
+			value = redact(value)
+		}
+		shown = append(shown, name+": "+value)
+	}
+	*text = strings.Join(shown, "\n")
+	return h, nil
+}
+
+// debugSettings is what the debug page shows of the Config that settings were
+// made from.
+type debugSettings struct {
+	history *debugpage.History // the gateway's
+	config  json.RawMessage
+	runtime debugpage.Runtime
+}

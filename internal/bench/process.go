@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+)
+
+// process is a server under test, or its upstream, in a process of its own: so
+// that its CPU time and its memory are its own too.
+type process struct {
+	addr string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+}
+
+// start runs this program again in a role. variant says which gateway.
+func start(role, variant, upstream string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.Command(self, "-role", role, "-variant", variant, "-upstream", upstream)}
+	p.cmd.Stderr = os.Stderr
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	p.addr, err = p.line()
+	return p, err
+}
+
+func (p *process) line() (string, error) {
+	line, err := p.out.ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+// stop ends the process: it lives as long as its input.
+func (p *process) stop() {
+	p.in.Close()
+	p.cmd.Wait() //nolint:errcheck // it has nothing to say any more
+}
+
+// state is what a process tells of itself.
+type state struct {
+	CPU  time.Duration // user and system
+	Heap int64         // and stacks, after a collection, in bytes
+	RSS  int64         // in bytes
+	Peak int64         // of the RSS
+}
+
+// ask sends a command and reads the state. "gc" collects garbage first,
+// "profile" and "heap" write one to the file named behind.
+func (p *process) ask(command string) (state, error) {
+	var s state
+	if _, err := fmt.Fprintln(p.in, command); err != nil {
+		return s, err
+	}
+	line, err := p.line()
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal([]byte(line), &s)
+}
+
+// cpu is the time that the process has used so far.
+func (p *process) cpu() time.Duration {
+	s, err := p.ask("state")
+	check(err)
+	return s.CPU
+}
+
+// child is the other side: it serves until its input ends.
+func child(role, variant, upstream string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if role == "upstream" {
+		go serveUpstream(l) //nolint:errcheck // it ends with the process
+	} else {
+		h, err := handler(role, variant, upstream)
+		if err != nil {
+			return err
+		}
+		go http.Serve(l, h) //nolint:errcheck,gosec // it ends with the process
+	}
+	fmt.Println(l.Addr())
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		what, file, _ := strings.Cut(in.Text(), " ")
+		if err := obey(what, file); err != nil {
+			return err
+		}
+		s, err := measure()
+		if err != nil {
+			return err
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(s); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
+
+func obey(what, file string) error {
+	switch what {
+	case "gc":
+		runtime.GC()
+		debug.FreeOSMemory() // waits for the sweep, and gives back what is not used
+	case "profile":
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		return pprof.StartCPUProfile(f)
+	case "heap":
+		f, err := os.Create(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return pprof.WriteHeapProfile(f)
+	case "end":
+		pprof.StopCPUProfile()
+	}
+	return nil
+}
+
+// measure reads what the system and the runtime know of this process.
+func measure() (state, error) {
+	var (
+		s  state
+		ru syscall.Rusage
+		ms runtime.MemStats
+	)
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &ru); err != nil {
+		return s, err
+	}
+	s.CPU = time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+	runtime.ReadMemStats(&ms)
+	s.Heap = int64(ms.HeapAlloc + ms.StackInuse)
+	status, err := os.ReadFile("/proc/self/status")
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil // no Linux
+	}
+	for line := range bytes.Lines(status) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		kb, _ := strconv.ParseInt(string(bytes.TrimSuffix(bytes.TrimSpace(value), []byte(" kB"))), 10, 64) //nolint:errcheck // others are no numbers
+		switch string(name) {
+		case "VmRSS":
+			s.RSS = kb << 10
+		case "VmHWM":
+			s.Peak = kb << 10
+		}
+	}
+	return s, err
+}
+
+// handler is what a process serves.
+func handler(role, variant, upstream string) (http.Handler, error) {
+	if role == "twin" {
+		u := &url.URL{Scheme: "http", Host: upstream}
+		return gatewaytest.Yardstick(u, gatewaytest.YardstickTransport()), nil
+	}
+	cfg, err := variantConfig(variant)
+	if err != nil {
+		return nil, err
+	}
+	cfg.InternalEndpoints = map[string]string{"p.internal": "http://" + upstream}
+	if variant == "dead" {
+		// Nothing listens there once it is closed.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		l.Close()
+		cfg.InternalEndpoints["dead.internal"] = "http://" + l.Addr().String()
+	}
+	return aigateway.New(cfg)
+}
+
+// variantConfig is the config of a gateway under test. Each has the upstream's
+// models at the provider p.
+func variantConfig(variant string) (aigateway.Config, error) {
+	models := []aigateway.Model{{ID: modelSmall}, {ID: modelLarge}, {ID: modelFast}, {ID: modelSlow}}
+	p := aigateway.Provider{
+		ID: "p", BaseURL: "http://p.internal", Models: models,
+		APIKeys: []aigateway.APIKey{{Value: "${secrets.get('p', 'api-key')}"}},
+	}
+	cfg := aigateway.Config{
+		Secrets: aigateway.MapSecrets{"p": {"api-key": "sk-1234567890abcdef12345678", "second": "sk-2234567890abcdef12345678", "third": "sk-3234567890abcdef12345678"}},
+	}
+	kind, number, _ := strings.Cut(variant, ":")
+	switch kind {
+	case "plain":
+	case "keys":
+		p.APIKeys = append(p.APIKeys, aigateway.APIKey{Value: "${secrets.get('p', 'second')}"}, aigateway.APIKey{Value: "${secrets.get('p', 'third')}"})
+	case "static":
+		cfg.ModelSelection.Strategy = []string{"ai.models.filter(m, m.provider_id == 'p')"}
+	case "metric": // with a number: a request that names no model, so that all are sorted
+		if number != "" {
+			if err := addModels(&p, number); err != nil {
+				return cfg, err
+			}
+		}
+		cfg.ModelSelection.Strategy = []string{"ai.models.sortBy(m, m.metrics.endpoint.latency.upstream_ms_avg)"}
+	case "random":
+		cfg.ModelSelection.Strategy = []string{"ai.models.randomize()"}
+	case "dead":
+		cfg.Providers = append(cfg.Providers, aigateway.Provider{ID: "dead", BaseURL: "http://dead.internal", Models: models})
+	case "models":
+		if err := addModels(&p, number); err != nil {
+			return cfg, err
+		}
+		cfg.ModelSelection.Strategy = []string{"ai.models.filter(m, m.provider_id == 'p')"}
+	default:
+		return cfg, fmt.Errorf("no variant %q", variant)
+	}
+	cfg.Providers = append(cfg.Providers, p)
+	return cfg, nil
+}
+
+// addModels fills a provider up to a number of models.
+func addModels(p *aigateway.Provider, number string) error {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return err
+	}
+	for i := range n - len(p.Models) {
+		p.Models = append(p.Models, aigateway.Model{ID: fmt.Sprintf("m-%d", i)})
+	}
+	return nil
+}

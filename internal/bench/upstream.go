@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+)
+
+// The models of the upstream, which say what it answers. The name stands at the
+// front of the body, where neither handler has to do more for one than another.
+const (
+	modelSmall = "small" // 1.2 KB of JSON
+	modelLarge = "large" // 1 MB of JSON
+	modelFast  = "fast"  // a stream of 41 events with no gap
+	modelSlow  = "slow"  // a stream without end, of an event every slowGap
+)
+
+const (
+	streamEvents = 41
+	slowGap      = 2 * time.Second
+	// slowTime marks the time of sending in an event of the slow model.
+	slowTime = `"sent":`
+)
+
+// serveUpstream is the provider of all measurements. It speaks just enough HTTP
+// to do so by hand: what it costs is added to both sides of each ratio, and
+// would have them look alike.
+func serveUpstream(l net.Listener) error {
+	answers := map[string][]byte{
+		modelSmall: whole(gatewaytest.ChatAnswer(1200)),
+		modelLarge: whole(gatewaytest.ChatAnswer(1 << 20)),
+	}
+	var events [][]byte
+	for _, e := range gatewaytest.ChatEvents(streamEvents) {
+		events = append(events, chunk(e))
+	}
+	events[0] = append([]byte(streamHeader), events[0]...)
+	events[len(events)-1] = append(events[len(events)-1], "0\r\n\r\n"...)
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer c.Close()
+			in := bufio.NewReaderSize(c, 64<<10)
+			for {
+				model, err := readRequest(in)
+				if err != nil {
+					return
+				}
+				switch {
+				case model == modelFast:
+					for _, e := range events {
+						if _, err = c.Write(e); err != nil {
+							return
+						}
+					}
+				case model == modelSlow:
+					slowStream(c)
+					return
+				default:
+					_, err = c.Write(answers[model])
+				}
+				if err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+const streamHeader = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\nX-Request-Id: req_1\r\n\r\n"
+
+func whole(body []byte) []byte {
+	return append(fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nX-Request-Id: req_1\r\n\r\n", len(body)), body...)
+}
+
+func chunk(event string) []byte { return fmt.Appendf(nil, "%x\r\n%s\r\n", len(event), event) }
+
+// slowStream sends events until the other side leaves.
+func slowStream(c net.Conn) {
+	header := streamHeader
+	gap := time.NewTicker(slowGap)
+	defer gap.Stop()
+	for {
+		event := fmt.Sprintf(`data: {"id":"chatcmpl-1",%s%d,"choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]}`+"\n\n",
+			slowTime, time.Now().UnixNano())
+		if _, err := c.Write(append([]byte(header), chunk(event)...)); err != nil {
+			return
+		}
+		header = ""
+		<-gap.C
+	}
+}
+
+// readRequest reads a request to its end, and returns the model that it names.
+func readRequest(in *bufio.Reader) (model string, err error) {
+	length := 0
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return "", err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return "", err
+			}
+		}
+	}
+	front, err := in.Peek(min(length, 64))
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := bytes.Cut(front, []byte(`"model":"`))
+	name, _, _ := bytes.Cut(rest, []byte(`"`))
+	model = string(name)
+	_, err = in.Discard(length)
+	return model, err
+}

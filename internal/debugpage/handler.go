@@ -1,0 +1,123 @@
+package debugpage
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxForm bounds what may be pasted into the form, in bytes.
+const maxForm = 1 << 20
+
+// Source is where the page gets what it shows. Its functions are called on the
+// goroutine of the request for the page.
+type Source struct {
+	// State returns the state at a time. It belongs to the page.
+	State func(now time.Time) *State
+	// Explain says what would become of a request, and changes nothing but what
+	// the form shows of q again, where that may be a secret. The request that asks
+	// is r.
+	Explain func(r *http.Request, q *Question) *Explain
+	// Paths are those that the form offers.
+	Paths []string
+}
+
+// Handler serves the page: GET and HEAD, and POST for the form, which changes
+// nothing either, but keeps what was pasted out of addresses and logs.
+type Handler struct {
+	source Source
+	page   *page
+	// crossOrigin keeps other sites from asking: they could not read the answer,
+	// but a dry run costs something.
+	crossOrigin *http.CrossOriginProtection
+}
+
+// NewHandler returns a handler for a source. All its functions must be given.
+func NewHandler(s Source) *Handler {
+	return &Handler{source: s, page: newPage(), crossOrigin: http.NewCrossOriginProtection()}
+}
+
+// ServeHTTP answers with the page, or with JSON where format=json is asked for. It
+// looks at the query alone and not at the path, so it works under any mount.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", h.page.policy)
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
+
+	// Not r.FormValue: it would read a body before anybody has bounded it.
+	format := r.URL.Query().Get("format")
+	if format != "" && format != "html" && format != "json" {
+		http.Error(w, "format is html or json", http.StatusBadRequest)
+		return
+	}
+	status := http.StatusOK
+	q := Question{Path: h.source.Paths[0]}
+	var answer *Explain
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPost:
+		if err := h.crossOrigin.Check(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		if q, status = question(w, r); status == http.StatusOK {
+			answer = h.source.Explain(r, &q)
+		} else {
+			answer = &Explain{Error: "the form could not be read: it is for at most 1 MiB, sent as application/x-www-form-urlencoded"}
+		}
+	default:
+		header.Set("Allow", "GET, HEAD, POST")
+		http.Error(w, "only GET, HEAD and POST", http.StatusMethodNotAllowed)
+		return
+	}
+	state := h.source.State(time.Now())
+	state.Explain = answer
+
+	var body bytes.Buffer
+	var err error
+	if format == "json" {
+		header.Set("Content-Type", "application/json")
+		e := json.NewEncoder(&body)
+		e.SetIndent("", "  ")
+		err = e.Encode(state)
+	} else {
+		header.Set("Content-Type", "text/html; charset=utf-8")
+		err = h.page.render(&body, state, h.source.Paths, q)
+	}
+	if err != nil {
+		// The template and the types are fixed, so a test would have shown it.
+		http.Error(w, "the page cannot be made", http.StatusInternalServerError)
+		return
+	}
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(body.Bytes()) //nolint:errcheck // nobody is left to tell
+	}
+}
+
+// question reads the form.
+func question(w http.ResponseWriter, r *http.Request) (Question, int) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return Question{}, http.StatusRequestEntityTooLarge
+		}
+		return Question{}, http.StatusBadRequest
+	}
+	if !r.PostForm.Has("body") {
+		return Question{}, http.StatusUnsupportedMediaType
+	}
+	return Question{
+		Path: r.PostForm.Get("path"), Header: r.PostForm.Get("header"), Body: r.PostForm.Get("body"),
+	}, http.StatusOK
+}

@@ -1,0 +1,204 @@
+package debugpage
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed page.html
+var pageHTML string
+
+//go:embed page.css
+var pageCSS string
+
+//go:embed page.js
+var pageJS string
+
+// page is the template, ready to use, and the policy that fits it.
+type page struct {
+	template *template.Template
+	policy   string
+}
+
+func newPage() *page {
+	t := template.New("page").Funcs(template.FuncMap{
+		"requests": requestBars, "latency": latencyBars, "tokens": tokenBars,
+		"count": count, "percent": percent, "ms": milliseconds, "clock": clock, "used": used,
+		"inc":    func(i int) int { return i + 1 },
+		"known":  func(p *int64) bool { return p != nil },
+		"deref":  func(p *int64) int64 { return *p },
+		"style":  func() template.CSS { return template.CSS(pageCSS) },
+		"script": func() template.JS { return template.JS(pageJS) },
+	})
+	return &page{
+		template: template.Must(t.Parse(pageHTML)),
+		policy: strings.Join([]string{
+			"default-src 'none'",
+			"style-src " + sourceHash(pageCSS),
+			"script-src " + sourceHash(pageJS),
+			"connect-src 'self'", // the page fetches itself
+			"img-src data:",      // its icon
+			"form-action 'self'",
+			"base-uri 'none'",
+			"frame-ancestors 'none'",
+			// Nothing that is fetched becomes HTML by way of a string.
+			"require-trusted-types-for 'script'",
+			"trusted-types 'none'",
+		}, "; "),
+	}
+}
+
+// sourceHash is how a policy names an inline style or script.
+func sourceHash(source string) string {
+	sum := sha256.Sum256([]byte(source))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+func (p *page) render(w io.Writer, s *State, paths []string, q Question) error {
+	return p.template.Execute(w, struct {
+		*State
+		Paths []string
+		Asked Question
+	}{s, paths, q})
+}
+
+// The size of a chart, in the units of its viewBox.
+const (
+	chartWidth  = 80
+	chartHeight = 20
+	barGap      = 2
+)
+
+// chart is a sparkline of bars, and what it says to those who cannot see it.
+type chart struct {
+	Label string
+	Bars  []bar
+}
+
+// bar is a rectangle of a chart, in a class of the style sheet.
+type bar struct {
+	X, Y, W, H float64
+	Class      string
+}
+
+// newChart stacks up to two values a slot, scaled to the highest sum.
+func newChart(label string, slots []Slot, classes [2]string, values func(Slot) [2]float64) chart {
+	highest := 0.
+	for _, s := range slots {
+		v := values(s)
+		highest = math.Max(highest, v[0]+v[1])
+	}
+	c := chart{Label: label}
+	if highest == 0 {
+		return c
+	}
+	step := float64(chartWidth) / float64(len(slots))
+	for i, s := range slots {
+		base := float64(chartHeight)
+		for k, v := range values(s) {
+			if v <= 0 {
+				continue
+			}
+			// What there is can be seen, however small.
+			h := math.Max(v/highest*chartHeight, 1)
+			h = math.Min(h, base)
+			base -= h
+			c.Bars = append(c.Bars, bar{
+				X: round(float64(i)*step + barGap/2.), Y: round(base), W: round(step - barGap), H: round(h), Class: classes[k],
+			})
+		}
+	}
+	return c
+}
+
+func round(f float64) float64 { return math.Round(f*10) / 10 }
+
+func requestBars(l Load) chart {
+	label := fmt.Sprintf("%d requests, %s failed", l.Requests, percent(l.ErrorRate.Total))
+	return newChart(label, l.Slots, [2]string{"bad", "good"}, func(s Slot) [2]float64 {
+		return [2]float64{float64(s.Failed), float64(s.Requests - s.Failed)}
+	})
+}
+
+func latencyBars(l Load) chart {
+	label := "average latency " + milliseconds(l.Latency.UpstreamAvg)
+	return newChart(label, l.Slots, [2]string{"plain", ""}, func(s Slot) [2]float64 { return [2]float64{s.LatencyMS, 0} })
+}
+
+func tokenBars(l Load) chart {
+	label := fmt.Sprintf("%d tokens in, %d tokens out", l.Tokens.Input, l.Tokens.Output)
+	return newChart(label, l.Slots, [2]string{"out", "in"}, func(s Slot) [2]float64 {
+		return [2]float64{float64(s.Tokens.Output), float64(s.Tokens.Input)}
+	})
+}
+
+// used is a chart of what is left of an allowance, as one bar over another.
+func used(a Allowance) chart {
+	if a.Remaining == nil || a.Limit == nil || *a.Limit <= 0 {
+		return chart{}
+	}
+	left := min(max(float64(*a.Remaining)/float64(*a.Limit), 0), 1)
+	class := "good"
+	if left < 0.1 {
+		class = "bad"
+	}
+	return chart{
+		Label: percent(left) + " left",
+		Bars:  []bar{{0, 0, chartWidth, chartHeight, "empty"}, {0, 0, round(left * chartWidth), chartHeight, class}},
+	}
+}
+
+// count writes a number so that it can be read at a glance.
+func count(n int64) string {
+	switch {
+	case n >= 1e9:
+		return strconv.FormatFloat(float64(n)/1e9, 'f', 1, 64) + " G"
+	case n >= 1e6:
+		return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) + " M"
+	case n >= 1e4:
+		return strconv.FormatFloat(float64(n)/1e3, 'f', 1, 64) + " k"
+	default:
+		return strconv.FormatInt(n, 10)
+	}
+}
+
+func percent(rate float64) string {
+	switch p := rate * 100; {
+	case p == 0:
+		return "0 %"
+	case p < 0.1:
+		return "< 0.1 %"
+	case p < 10:
+		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
+	default:
+		return strconv.FormatFloat(p, 'f', 0, 64) + " %"
+	}
+}
+
+// milliseconds writes a duration with three digits or so. Zero is none.
+func milliseconds(ms float64) string {
+	switch {
+	case ms == 0:
+		return "–"
+	case ms < 10:
+		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+	case ms < 1000:
+		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+	case ms < 10_000:
+		return strconv.FormatFloat(ms/1000, 'f', 2, 64) + " s"
+	case ms < 120_000:
+		return strconv.FormatFloat(ms/1000, 'f', 0, 64) + " s"
+	default:
+		return strconv.FormatFloat(ms/60_000, 'f', 0, 64) + " min"
+	}
+}
+
+func clock(t time.Time) string { return t.Format("15:04:05") }

@@ -1,0 +1,141 @@
+package expr
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/functions"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
+	"github.com/google/cel-go/ext"
+	"github.com/google/cel-go/interpreter"
+)
+
+const (
+	// maxText is the longest text that a function may make, in bytes. One call
+	// can make gigabytes of a few bytes, and CEL counts it as one step.
+	maxText = 1 << 20
+
+	// maxPrecision bounds the digits that format writes.
+	maxPrecision = 100
+
+	// textStep is how many bytes of text count as a step, as in CEL's own "+".
+	textStep = 10
+)
+
+// textFunctions are CEL's extension for strings, less the power to make texts
+// of any length.
+func textFunctions() ([]cel.EnvOption, error) {
+	library := ext.Strings(ext.StringsVersion(4), ext.StringsMaxPrecision(maxPrecision))
+	env, err := cel.NewCustomEnv(library)
+	if err != nil {
+		return nil, err
+	}
+	opts := []cel.EnvOption{library}
+	for name, size := range growing() {
+		fn := env.Functions()[name]
+		bindings, err := fn.Bindings()
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range fn.OverloadDecls() {
+			call := binding(bindings, o.ID())
+			if call == nil || !o.IsMemberFunction() {
+				return nil, fmt.Errorf("%s of CEL's strings is not what it was", o.ID())
+			}
+			opts = append(opts, cel.Function(name, cel.MemberOverload(o.ID(), o.ArgTypes(), o.ResultType(), cel.FunctionBinding(
+				func(args ...ref.Val) ref.Val {
+					if size(args) > maxText {
+						panic(tooCostly())
+					}
+					return call(args...)
+				}))))
+		}
+	}
+	return opts, nil
+}
+
+// binding is what an overload of a function calls.
+func binding(bindings []*functions.Overload, id string) func(args ...ref.Val) ref.Val {
+	for _, b := range bindings {
+		switch {
+		case b.Operator != id:
+		case b.Unary != nil:
+			return func(args ...ref.Val) ref.Val { return b.Unary(args[0]) }
+		case b.Binary != nil:
+			return func(args ...ref.Val) ref.Val { return b.Binary(args[0], args[1]) }
+		default:
+			return b.Function
+		}
+	}
+	return nil
+}
+
+// growing are the functions whose results can be much longer than their
+// arguments, each with a bound of its result's length.
+func growing() map[string]func(args []ref.Val) int {
+	return map[string]func(args []ref.Val) int{
+		"replace": func(args []ref.Val) int {
+			text, from, to := string(args[0].(types.String)), string(args[1].(types.String)), string(args[2].(types.String))
+			n := strings.Count(text, from)
+			if n > 0 && len(to) > maxText/n {
+				return maxText + 1
+			}
+			return len(text) + n*len(to)
+		},
+		"join": func(args []ref.Val) int {
+			total := textSize(args[0], 0)
+			if n, ok := args[0].(traits.Sizer).Size().(types.Int); ok && len(args) > 1 && total <= maxText {
+				total += min(int(n), maxText) * textSize(args[1], 0)
+			}
+			return total
+		},
+		"format": func(args []ref.Val) int { return textSize(args[1], textSize(args[0], 0)) },
+	}
+}
+
+// textSize adds to a number how long a value is as text, at least about: it
+// stops counting beyond maxText, as lists can hold the same list many times.
+func textSize(v ref.Val, n int) int {
+	const other = 16 // numbers, times, punctuation
+	switch v := v.(type) {
+	case types.String:
+		return n + len(v)
+	case types.Bytes:
+		return n + len(v)
+	case traits.Mapper: // before Iterable, which it is as well
+		for it := v.Iterator(); n <= maxText && it.HasNext() == types.True; {
+			k := it.Next()
+			n = textSize(v.Get(k), textSize(k, n+other))
+		}
+	case traits.Lister:
+		for it := v.Iterator(); n <= maxText && it.HasNext() == types.True; {
+			n = textSize(it.Next(), n+2)
+		}
+	default:
+		n += other
+	}
+	return n
+}
+
+// textCost charges the functions over text for its length, under CEL's tracker.
+type textCost struct{}
+
+var _ interpreter.ActualCostEstimator = textCost{}
+
+func (textCost) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+	switch function {
+	case "replace", "join", "format", "split", "substring", "trim", "reverse", "strings.quote",
+		"indexOf", "lastIndexOf", "charAt", "lowerAscii", "upperAscii":
+	default:
+		return nil // CEL's own
+	}
+	n := textSize(result, 0)
+	for _, a := range args {
+		n = textSize(a, n)
+	}
+	cost := uint64(n/textStep + 1)
+	return &cost
+}
