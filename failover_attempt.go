@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"strconv"
@@ -75,8 +74,9 @@ func (w *watch) arm(d time.Duration, cause error) {
 
 func (w *watch) expire() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cancel(w.cause)
+	cause := w.cause
+	w.mu.Unlock()
+	w.cancel(cause)
 }
 
 // disarm stops watching, until arm.
@@ -383,7 +383,7 @@ func oneLine(s string, n int) string {
 
 // answer holds a success answer until it may be committed, and then relays it.
 func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response) (committed bool, f *failure) {
-	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	kind, _, _ := mediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case kind == "text/event-stream" && x.surface.stream != nil:
 		return x.stream(ctx, w, a, resp)

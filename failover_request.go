@@ -246,7 +246,7 @@ var identityEncoding = []string{"identity"}
 // utf-7, a field that was not "model" here would be that at the provider.
 func (x *exchange) setContentType(h http.Header) {
 	sent := x.r.Header.Get("Content-Type")
-	kind, params, err := mime.ParseMediaType(sent)
+	kind, params, err := mediaType(sent)
 	_, isForm := x.body.(*reqbody.Form)
 	foreign := strings.Contains(strings.ToLower(sent), "charset") && !strings.EqualFold(params["charset"], "utf-8")
 	switch {

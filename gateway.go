@@ -275,7 +275,7 @@ func (x *exchange) read() *Error {
 // its first byte too, as curl sends it under the type of a form.
 func (x *exchange) scan() (err error) {
 	first := bytes.TrimLeft(x.raw, " \t\r\n")
-	kind, _, _ := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
+	kind, _, _ := mediaType(x.r.Header.Get("Content-Type"))
 	if kind == "multipart/form-data" && x.surface.form && (len(first) == 0 || first[0] != '{') {
 		form := new(reqbody.Form)
 		err, x.body = reqbody.ScanForm(x.raw, x.r.Header.Get("Content-Type"), form), form
@@ -292,6 +292,16 @@ func (x *exchange) scan() (err error) {
 		return fmt.Errorf("models names %d models; at most %d are tried", n, maxClientModels)
 	}
 	return nil
+}
+
+// mediaType is mime.ParseMediaType, which makes a map for each, but for the two
+// that nearly all messages have.
+func mediaType(header string) (kind string, params map[string]string, err error) {
+	switch header {
+	case "application/json", "text/event-stream":
+		return header, nil, nil
+	}
+	return mime.ParseMediaType(header)
 }
 
 // choose selects the models to try.

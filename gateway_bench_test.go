@@ -2,134 +2,118 @@ package aigateway_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 	"github.com/stretchr/testify/require"
 )
 
-// The yardstick is the reverse proxy that an engineer would write in ten lines:
-// the body read first, 256 idle connections, no routing and no failover. Each
-// benchmark has it as its twin in the same run.
+// Each benchmark has the same work done by the yardstick, a bare reverse proxy,
+// in the same run, and reports the ratio. internal/bench measures the same over
+// sockets and between processes, for the README.
 
-// canned answers every request at once, without a network: what is left is what
-// the handlers themselves cost.
-type canned struct {
-	contentType string
-	body        string
-}
-
-func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			return nil, err
-		}
-		r.Body.Close()
-	}
-	return &http.Response{
-		StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Request: r,
-		Header:        http.Header{"Content-Type": {c.contentType}, "X-Request-Id": {"req_1"}},
-		Body:          io.NopCloser(strings.NewReader(c.body)),
-		ContentLength: int64(len(c.body)),
-	}, nil
-}
-
-func benchBody(size int) string {
-	return fmt.Sprintf(`{"model":"llama3","messages":[{"role":"user","content":%q}],"temperature":0.7}`, strings.Repeat("lorem ipsum ", size/12))
-}
-
-func benchAnswer() string {
-	return fmt.Sprintf(`{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":%q},`+
-		`"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}`, strings.Repeat("x", 1000))
-}
-
-func benchStream() string {
-	var b strings.Builder
-	for range 40 {
-		b.WriteString("data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"token\"},\"finish_reason\":null}]}\n\n")
-	}
-	b.WriteString("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
-	return b.String()
-}
-
-// twin is that reverse proxy.
-func twin(b *testing.B, upstream string, transport http.RoundTripper) http.Handler {
-	u, err := url.Parse(upstream)
-	require.NoError(b, err)
-	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(u) },
-		Transport: transport,
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		proxy.ServeHTTP(w, r)
-	})
-}
-
-func benchGateway(b *testing.B, upstream string, transport http.RoundTripper) http.Handler {
-	cfg := aigateway.Config{
+func benchGateway(b testing.TB, transport http.RoundTripper) http.Handler {
+	g, err := aigateway.New(aigateway.Config{
 		Providers: []aigateway.Provider{{
 			ID: "p", BaseURL: "http://p.internal", Models: []aigateway.Model{{ID: "llama3"}},
 			APIKeys: []aigateway.APIKey{{Value: "${secrets.get('p', 'api-key')}"}},
 		}},
 		Secrets:   aigateway.MapSecrets{"p": {"api-key": "sk-123456789012345678901234"}},
 		Transport: transport,
-	}
-	if upstream != "" {
-		cfg.InternalEndpoints = map[string]string{"p.internal": upstream}
-	}
-	g, err := aigateway.New(cfg)
+	})
 	require.NoError(b, err)
 	return g
 }
 
-// discardWriter is a ResponseWriter that keeps nothing.
-type discardWriter struct{ h http.Header }
+func benchTwin(transport http.RoundTripper) http.Handler {
+	return gatewaytest.Yardstick(&url.URL{Scheme: "http", Host: "p.internal"}, transport)
+}
 
-func (w *discardWriter) Header() http.Header         { return w.h }
-func (w *discardWriter) Write(p []byte) (int, error) { return len(p), nil }
-func (w *discardWriter) WriteHeader(int)             {}
-func (w *discardWriter) Flush()                      {}
+// benchRows are the requests and answers of the in-process benchmarks.
+var benchRows = []struct {
+	name   string
+	size   int
+	answer gatewaytest.Canned
+}{
+	{"1KB", 1 << 10, gatewaytest.Canned{ContentType: "application/json", Body: gatewaytest.ChatAnswer(1200)}},
+	{"16KB", 16 << 10, gatewaytest.Canned{ContentType: "application/json", Body: gatewaytest.ChatAnswer(1200)}},
+	{"215KB", 215 << 10, gatewaytest.Canned{ContentType: "application/json", Body: gatewaytest.ChatAnswer(1200)}},
+	{"4MB", 4 << 20, gatewaytest.Canned{ContentType: "application/json", Body: gatewaytest.ChatAnswer(1200)}},
+	{"1MB answer", 1 << 10, gatewaytest.Canned{ContentType: "application/json", Body: gatewaytest.ChatAnswer(1 << 20)}},
+	{"41 events", 1 << 10, gatewaytest.Canned{ContentType: "text/event-stream", Body: []byte(strings.Join(gatewaytest.ChatEvents(41), ""))}},
+}
 
 func BenchmarkHandler(b *testing.B) {
-	for _, bb := range []struct {
-		name   string
-		body   string
-		answer canned
-	}{
-		{"1KB", benchBody(1 << 10), canned{"application/json", benchAnswer()}},
-		{"215KB", benchBody(215 << 10), canned{"application/json", benchAnswer()}},
-		{"stream", benchBody(1 << 10), canned{"text/event-stream", benchStream()}},
-	} {
+	for _, bb := range benchRows {
+		body := gatewaytest.ChatBody("llama3", bb.size)
+		gateway, twin := benchGateway(b, bb.answer), benchTwin(bb.answer)
 		for _, h := range []struct {
 			name    string
 			handler http.Handler
-		}{
-			{"gateway", benchGateway(b, "", bb.answer)},
-			{"twin", twin(b, "http://p.internal", bb.answer)},
-		} {
+		}{{"gateway", gateway}, {"twin", twin}} {
 			b.Run(bb.name+"/"+h.name, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(bb.body))
-					r.Header.Set("Content-Type", "application/json")
-					r.Header.Set("Authorization", "Bearer sk-client")
-					r.Header.Set("User-Agent", "OpenAI/Go 3.0")
-					h.handler.ServeHTTP(&discardWriter{h: http.Header{}}, r)
+					benchServe(h.handler, body)
 				}
 			})
 		}
+		b.Run(bb.name+"/ratio", func(b *testing.B) {
+			benchRatio(b, func() { benchServe(gateway, body) }, func() { benchServe(twin, body) })
+		})
 	}
+}
+
+// TestHandlerAllocations holds what a request allocates to what the yardstick
+// allocates and a little: what keeps it so is easily lost by an innocent line.
+func TestHandlerAllocations(t *testing.T) {
+	for _, bb := range benchRows {
+		t.Run(bb.name, func(t *testing.T) {
+			body := gatewaytest.ChatBody("llama3", bb.size)
+			gateway, twin := benchGateway(t, bb.answer), benchTwin(bb.answer)
+			mine := testing.AllocsPerRun(20, func() { benchServe(gateway, body) })
+			yardstick := testing.AllocsPerRun(20, func() { benchServe(twin, body) })
+			require.LessOrEqual(t, mine, yardstick+25)
+		})
+	}
+}
+
+// benchServe has a handler answer one request.
+func benchServe(h http.Handler, body []byte) {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", io.NopCloser(bytes.NewReader(body)))
+	r.ContentLength = int64(len(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer sk-client")
+	r.Header.Set("User-Agent", "OpenAI/Go 3.0")
+	h.ServeHTTP(gatewaytest.Discard{}, r)
+}
+
+// benchRatio has two sides take turns, and reports what the first takes per
+// operation, as a multiple of the second: the median over all turns, so that
+// what slows the machine down for a while does not count.
+func benchRatio(b *testing.B, mine, yardstick func()) {
+	const turn = 20
+	var ratios []float64
+	for b.Loop() {
+		begin := time.Now()
+		for range turn {
+			yardstick()
+		}
+		middle := time.Now()
+		for range turn {
+			mine()
+		}
+		ratios = append(ratios, float64(time.Since(middle))/float64(middle.Sub(begin)))
+	}
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], "ratio")
+	b.ReportMetric(0, "ns/op") // of both together: it says nothing
 }

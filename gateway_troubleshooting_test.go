@@ -80,7 +80,7 @@ func TestTroubleConnecting(t *testing.T) {
 func TestTroubleHTTPS(t *testing.T) {
 	const local = "http is only for hosts under .internal: use one, such as "
 	for _, row := range []struct{ baseURL, want string }{
-		{"http://api.example.com/v1", "external URLs must use https; a local service gets a host under .internal, and internal_endpoints says where that is"},
+		{"http://api.example.com/v1", "external URLs must use https; for a local service, use a host under .internal and say in internal_endpoints where it is"},
 		{"http://203.0.113.7:8000", "external URLs must use https"},
 		{"http://localhost:11434/v1", local + "http://my-service.internal, and say in internal_endpoints that it is http://localhost:11434"},
 		{"http://127.0.0.1:8000", local + "http://my-service.internal, and say in internal_endpoints that it is http://127.0.0.1:8000"},

@@ -24,7 +24,7 @@ import (
 // strategies and requests, asked from several goroutines in any order, come to
 // the same as at a gateway that is asked for the first time.
 func TestMemoEqualsEvaluation(t *testing.T) {
-	const seed, rounds, goroutines = 20261123, 30, 4
+	const seed, rounds, goroutines = 20261123, 16, 4
 	random := rand.New(rand.NewPCG(seed, 0))
 	for round := range rounds {
 		cfg := memoConfig(memoStrategies(random))
@@ -157,7 +157,7 @@ func TestMemoUnderFlood(t *testing.T) {
 	g, err := aigateway.New(cfg)
 	require.NoError(t, err)
 	request := func(name string) *http.Request { return memoRequest{body: fmt.Sprintf(`{"model":%q}`, name)}.http() }
-	for i := range 10_000 {
+	for i := range 5_000 { // more than are remembered
 		name := []byte("model-7-abcdefghijklmnop")
 		for bit := range 14 { // in 2^14 spellings
 			if i>>bit&1 == 1 {

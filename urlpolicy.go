@@ -81,7 +81,7 @@ func checkStrict(u *url.URL) error {
 		return fmt.Errorf("http is only for hosts under .internal: use one, such as %s, and say in internal_endpoints that it is %s://%s",
 			internalNameFor(host), u.Scheme, u.Host)
 	default:
-		return errors.New("external URLs must use https; a local service gets a host under .internal, and internal_endpoints says where that is")
+		return errors.New("external URLs must use https; for a local service, use a host under .internal and say in internal_endpoints where it is")
 	}
 }
 

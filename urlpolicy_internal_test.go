@@ -76,7 +76,10 @@ var baseURLs = []struct {
 	{raw: "http://127.0.0.1.example.com", strict: "must use https", loopback: "must use https", public: "must use https"},
 	{raw: "http://localhost.example.com", strict: "must use https", loopback: "must use https", public: "must use https"},
 	{raw: "http://128.0.0.1", strict: "must use https", loopback: "must use https", public: "must use https"},
-	{raw: "http://10.0.0.1", strict: "must use https", loopback: "must use https", public: "it is private"},
+	// An address of a network at home is told what such a service needs.
+	{raw: "http://10.0.0.1", strict: "that it is http://10.0.0.1", loopback: "that it is http://10.0.0.1", public: "it is private"},
+	{raw: "http://169.254.1.1", strict: "that it is http://169.254.1.1", loopback: "that it is http://169.254.1.1", public: "it is link-local"},
+	{raw: "http://203.0.113.7", strict: "must use https", loopback: "must use https", public: "it is documentation"},
 }
 
 // badBaseURLs are refused under every policy.

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
-	cdpruntime "github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -39,53 +40,70 @@ func newTab(t *testing.T, width int64) *tab {
 		}
 	}
 	require.NotEmpty(t, path, "there is no Chromium: ./ci.sh installs one where it can")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx,
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoFirstRun, chromedp.DisableGPU,
-		chromedp.Flag("no-sandbox", os.Getuid() == 0),
+		chromedp.Flag("no-sandbox", os.Getuid() == 0), // which Chromium asks for as root
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("hide-scrollbars", true),
 	)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
 	b := &tab{T: t, ctx: ctx}
-	chromedp.ListenTarget(ctx, func(event any) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		switch e := event.(type) {
-		case *log.EventEntryAdded: // violations of the policy are among these
-			b.complaints = append(b.complaints, e.Entry.Text)
-		case *cdpruntime.EventExceptionThrown:
-			b.complaints = append(b.complaints, e.ExceptionDetails.Error())
-		case *cdpruntime.EventConsoleAPICalled:
-			b.complaints = append(b.complaints, "console."+string(e.Type))
-		}
-	})
-	b.do(log.Enable(), emulation.SetDeviceMetricsOverride(width, 900, 1, false))
+	require.NoError(t, chromedp.Listen(ctx, b.listen))
+	call(b, log.Enable, cdp.Empty{})
+	b.width(width)
 	t.Cleanup(func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		assert.Empty(t, b.complaints, "the browser complained")
+		assert.NoError(t, chromedp.Cancel(ctx)) // wait for the browser to leave its directory
+		assert.Empty(t, b.complained(), "the browser complained")
 	})
 	return b
 }
 
-func (b *tab) do(actions ...chromedp.Action) {
+// listen notes what the browser complains about. It runs on the browser's own
+// goroutine.
+func (b *tab) listen(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *log.EventEntryAdded: // violations of the policy are among these
+		b.complaints = append(b.complaints, e.Entry.Text)
+	case *runtime.EventExceptionThrown:
+		b.complaints = append(b.complaints, "exception: "+e.ExceptionDetails.Text)
+	case *runtime.EventConsoleAPICalled:
+		b.complaints = append(b.complaints, "console."+string(e.Type))
+	}
+}
+
+// complained returns the complaints so far, and forgets them.
+func (b *tab) complained() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := b.complaints
+	b.complaints = nil
+	return list
+}
+
+// call runs a command of the protocol.
+func call[P, R any](b *tab, command cdp.Command[P, R], params P) {
 	b.Helper()
-	require.NoError(b, chromedp.Run(b.ctx, actions...))
+	_, err := chromedp.Call(b.ctx, command, params)
+	require.NoError(b, err)
+}
+
+func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
+	b.Helper()
+	require.NoError(b, chromedp.Do(b.ctx, actions...))
 }
 
 // eval returns the value of an expression in the page. A promise is awaited.
 func eval[T any](b *tab, expression string) T {
 	b.Helper()
-	var out T
-	b.do(chromedp.Evaluate(expression, &out, func(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams {
-		return p.WithAwaitPromise(true)
-	}))
-	return out
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	require.NoError(b, err)
+	return v
 }
 
 // wait returns when a condition holds, which is looked at whenever the document
@@ -100,8 +118,18 @@ func (b *tab) wait(condition string) {
 	})`)
 }
 
+// width sets the size of the window, in pixels.
+func (b *tab) width(width int64) {
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: width, Height: 900, DeviceScaleFactor: 1, Mobile: width < 600,
+	})
+}
+
+// scheme has the page believe that its reader likes light or dark.
 func (b *tab) scheme(name string) {
-	b.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}))
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
+	})
 }
 
 // shot leaves a screenshot of the whole page, if any are wanted.
@@ -109,7 +137,7 @@ func (b *tab) shot(name string) {
 	if *shots == "" {
 		return
 	}
-	var png []byte
-	b.do(chromedp.FullScreenshot(&png, 100))
+	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	require.NoError(b, err)
 	require.NoError(b, os.WriteFile(filepath.Join(*shots, name+".png"), png, 0o644))
 }
