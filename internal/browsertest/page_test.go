@@ -57,10 +57,10 @@ func TestPageUpdatesItself(t *testing.T) {
 	assert.True(t, eval[bool](b, `document.getElementById(opened).querySelector("summary") === document.activeElement`), "the focus is where it was")
 	assert.Equal(t, "half a request", eval[string](b, `document.getElementById("body").value`))
 
-	b.do(chromedp.Click(`.status button`))
+	b.do(chromedp.Click(chromedp.CSS(`.status button`)))
 	assert.Equal(t, "paused", eval[string](b, `document.querySelector("#status span").textContent`))
 	s.chat(`"cellar:llama3.2"`)
-	b.do(chromedp.Click(`.status button`))
+	b.do(chromedp.Click(chromedp.CSS(`.status button`)))
 	b.wait(`document.querySelector("#requests .route").textContent.startsWith("cellar:llama3.2")`)
 }
 
@@ -71,13 +71,13 @@ func TestPageExplains(t *testing.T) {
 			b := newTab(t, wide)
 			call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !script})
 			b.do(chromedp.Navigate(s.page()))
-			b.do(chromedp.SetValue(`#body`, `{"models": ["llama", "nobody"]}`), chromedp.SetValue(`#header`, "Authorization: Bearer sk-pasted-canary-123456789"))
-			b.do(chromedp.Click(`#explain button`), chromedp.WaitVisible(`.answer`))
-			text, err := chromedp.Run(b.ctx, chromedp.TextContent(`.answer`))
+			b.do(chromedp.SetValue(chromedp.CSS(`#body`), `{"models": ["llama", "nobody"]}`), chromedp.SetValue(chromedp.CSS(`#header`), "Authorization: Bearer sk-pasted-canary-123456789"))
+			b.do(chromedp.Click(chromedp.CSS(`#explain button`)), chromedp.WaitVisible(chromedp.CSS(`.answer`)))
+			text, err := chromedp.Run(b.ctx, chromedp.TextContent(chromedp.CSS(`.answer`)))
 			assert.NoError(t, err)
 			assert.Contains(t, text, "rack:llama3.2")
 			assert.Contains(t, text, "nobody")
-			header, err := chromedp.Run(b.ctx, chromedp.Value(`#header`))
+			header, err := chromedp.Run(b.ctx, chromedp.Value(chromedp.CSS(`#header`)))
 			assert.NoError(t, err)
 			assert.NotContains(t, header, "canary")
 			location, err := chromedp.Run(b.ctx, chromedp.Location())
@@ -95,10 +95,10 @@ func TestPageWithoutJavaScript(t *testing.T) {
 	b := newTab(t, wide)
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.do(chromedp.Navigate(s.page()))
-	status, err := chromedp.Run(b.ctx, chromedp.Text(`.status`))
+	status, err := chromedp.Run(b.ctx, chromedp.Text(chromedp.CSS(`.status`)))
 	assert.NoError(t, err)
 	assert.Contains(t, status, "no JavaScript")
-	b.do(chromedp.Click(`#requests details:first-child summary`), chromedp.WaitVisible(`#requests details:first-child .trail`))
+	b.do(chromedp.Click(chromedp.CSS(`#requests details:first-child summary`)), chromedp.WaitVisible(chromedp.CSS(`#requests details:first-child .trail`)))
 	b.shot("without-javascript")
 }
 
@@ -157,8 +157,8 @@ func TestPageNarrow(t *testing.T) {
 func TestPageJSON(t *testing.T) {
 	s := newScene(t)
 	b := newTab(t, wide)
-	b.do(chromedp.Navigate(s.page()), chromedp.Click(`a[href="?format=json"]`))
-	b.do(chromedp.WaitReady(`pre`))
+	b.do(chromedp.Navigate(s.page()), chromedp.Click(chromedp.CSS(`a[href="?format=json"]`)))
+	b.do(chromedp.WaitReady(chromedp.CSS(`pre`)))
 	text := eval[string](b, `document.body.textContent`)
 	var state struct {
 		Requests []struct {
