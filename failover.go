@@ -36,6 +36,7 @@ type attemptRecord struct {
 	candidate  int // index in exchange.tried
 	start      time.Time
 	sent       bool // whether the transport got it
+	sentAt     time.Time
 	url        string
 	key        string // redacted
 	sentAs     string // the header of the key, and its scheme

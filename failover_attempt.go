@@ -139,7 +139,7 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 		}
 		return false, x.broke(ctx, FailureTimeout, err)
 	}
-	a.sent = true
+	a.sent, a.sentAt = true, time.Now()
 	m.track.Begin()
 	if key != nil {
 		key.track.Begin()

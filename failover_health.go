@@ -117,20 +117,24 @@ func wake(m *model, key *apiKey) {
 // candidate is: one that fails at once is not.
 func (x *exchange) outcome(a *attemptRecord, class stats.Class) stats.Outcome {
 	o := stats.Outcome{Class: class, ProviderInput: a.input, ProviderOutput: a.output, EstimatedInput: x.estimated}
+	making := a.sentAt.Sub(a.start) // the request; a slow secret store is not the provider's fault
 	switch class {
 	case stats.Answered:
-		o.Upstream, o.FirstToken = a.total, a.firstToken
+		o.Upstream = a.total - making
+		if a.firstToken > 0 {
+			o.FirstToken = a.firstToken - making
+		}
 		if writing := a.total - a.firstToken; a.firstToken > 0 && a.output > 1 {
 			o.PerOutputToken = writing / time.Duration(a.output-1)
 		}
-		o.Gateway = a.start.Sub(x.start) - x.readTime - x.waited
+		o.Gateway = a.sentAt.Sub(x.start) - x.readTime - x.waited
 		for i := range x.attempts {
 			if earlier := &x.attempts[i]; earlier != a {
 				o.Gateway -= earlier.total
 			}
 		}
 	case stats.TimedOut:
-		o.Upstream = a.total // it took at least so long
+		o.Upstream = a.total - making // it took at least so long
 	}
 	return o
 }

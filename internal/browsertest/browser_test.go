@@ -133,11 +133,18 @@ func (b *tab) scheme(name string) {
 }
 
 // shot leaves a screenshot of the whole page, if any are wanted.
-func (b *tab) shot(name string) {
+func (b *tab) shot(name string) { b.leave(name, chromedp.FullScreenshot(100)) }
+
+// shotOf leaves one of an element.
+func (b *tab) shotOf(name, selector string) {
+	b.leave(name, chromedp.Screenshot(chromedp.CSS(selector)))
+}
+
+func (b *tab) leave(name string, shoot chromedp.Action[[]byte]) {
 	if *shots == "" {
 		return
 	}
-	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	png, err := chromedp.Run(b.ctx, shoot)
 	require.NoError(b, err)
 	require.NoError(b, os.WriteFile(filepath.Join(*shots, name+".png"), png, 0o644))
 }

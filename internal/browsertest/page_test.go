@@ -32,6 +32,9 @@ func TestPageRenders(t *testing.T) {
 	b.shot("light")
 	eval[bool](b, `document.querySelectorAll("details").forEach(d => d.open = true) || true`)
 	b.shot("light-open")
+	b.shotOf("trail", "#requests details:nth-child(6)")
+	b.shotOf("refusal", "#requests details:nth-child(2)")
+	b.shotOf("config", "#config")
 }
 
 func TestPageUpdatesItself(t *testing.T) {
@@ -84,7 +87,7 @@ func TestPageExplains(t *testing.T) {
 			assert.NoError(t, err)
 			assert.Equal(t, s.page()+"#explain", location, "what was pasted is in no address")
 			if script {
-				b.shot("explain")
+				b.shotOf("explain", "#explain")
 			}
 		})
 	}
@@ -146,11 +149,14 @@ func TestPageNarrow(t *testing.T) {
 	b := newTab(t, narrow)
 	b.do(chromedp.Navigate(s.page()))
 	b.shot("narrow")
+	b.shotOf("narrow-total", "#total")
+	b.shotOf("narrow-providers", "#providers")
 	eval[bool](b, `document.querySelectorAll("details").forEach(d => d.open = true) || true`)
 	assert.Equal(t, float64(narrow), eval[float64](b, `document.documentElement.scrollWidth`), "nothing sticks out, however much is open")
 	assert.Empty(t, eval[[]string](b, `[...document.querySelectorAll("main *")]
 		.filter(e => !e.closest(".scroll, .chart") && e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML.slice(0, 80))`))
 	b.shot("narrow-open")
+	b.shotOf("narrow-trail", "#requests details:nth-child(6)")
 }
 
 // A browser is a good judge of JSON, too, and of where a link leads.

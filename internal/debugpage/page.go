@@ -31,7 +31,7 @@ type page struct {
 func newPage() *page {
 	t := template.New("page").Funcs(template.FuncMap{
 		"requests": requestBars, "latency": latencyBars, "tokens": tokenBars,
-		"count": count, "percent": percent, "ms": milliseconds, "clock": clock, "used": used,
+		"count": count, "percent": percent, "causes": causes, "ms": milliseconds, "clock": clock, "used": used,
 		"inc":    func(i int) int { return i + 1 },
 		"known":  func(p *int64) bool { return p != nil },
 		"deref":  func(p *int64) int64 { return *p },
@@ -158,28 +158,45 @@ func used(a Allowance) chart {
 
 // count writes a number so that it can be read at a glance.
 func count(n int64) string {
-	switch {
-	case n >= 1e9:
-		return strconv.FormatFloat(float64(n)/1e9, 'f', 1, 64) + " G"
-	case n >= 1e6:
-		return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) + " M"
-	case n >= 1e4:
-		return strconv.FormatFloat(float64(n)/1e3, 'f', 1, 64) + " k"
-	default:
-		return strconv.FormatInt(n, 10)
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1e9, "\u00a0G"}, {1e6, "\u00a0M"}, {1e3, "\u00a0k"}} {
+		if n >= unit.size && n >= 1e4 {
+			return strings.TrimSuffix(strconv.FormatFloat(float64(n)/float64(unit.size), 'f', 1, 64), ".0") + unit.name
+		}
 	}
+	return strconv.FormatInt(n, 10)
+}
+
+// causes says by what requests failed. A single cause needs no number of its own.
+func causes(e ErrorRate) string {
+	var list []string
+	for _, c := range []struct {
+		name string
+		rate float64
+	}{{"server", e.Server}, {"timeout", e.Timeout}, {"rate limit", e.RateLimit}, {"client", e.Client}} {
+		switch {
+		case c.rate == 0:
+		case c.rate == e.Total:
+			return c.name
+		default:
+			list = append(list, c.name+" "+percent(c.rate))
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func percent(rate float64) string {
 	switch p := rate * 100; {
 	case p == 0:
-		return "0 %"
+		return "0\u00a0%"
 	case p < 0.1:
-		return "< 0.1 %"
+		return "<\u00a00.1\u00a0%"
 	case p < 10:
-		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
+		return strconv.FormatFloat(p, 'f', 1, 64) + "\u00a0%"
 	default:
-		return strconv.FormatFloat(p, 'f', 0, 64) + " %"
+		return strconv.FormatFloat(p, 'f', 0, 64) + "\u00a0%"
 	}
 }
 
@@ -189,15 +206,15 @@ func milliseconds(ms float64) string {
 	case ms == 0:
 		return "–"
 	case ms < 10:
-		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+		return strconv.FormatFloat(ms, 'f', 1, 64) + "\u00a0ms"
 	case ms < 1000:
-		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+		return strconv.FormatFloat(ms, 'f', 0, 64) + "\u00a0ms"
 	case ms < 10_000:
-		return strconv.FormatFloat(ms/1000, 'f', 2, 64) + " s"
+		return strconv.FormatFloat(ms/1000, 'f', 2, 64) + "\u00a0s"
 	case ms < 120_000:
-		return strconv.FormatFloat(ms/1000, 'f', 0, 64) + " s"
+		return strconv.FormatFloat(ms/1000, 'f', 0, 64) + "\u00a0s"
 	default:
-		return strconv.FormatFloat(ms/60_000, 'f', 0, 64) + " min"
+		return strconv.FormatFloat(ms/60_000, 'f', 0, 64) + "\u00a0min"
 	}
 }
 

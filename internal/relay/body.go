@@ -35,12 +35,12 @@ func HoldBody(body io.Reader, contentLength, limit int64) (data []byte, complete
 		switch {
 		case err == io.EOF && int64(len(data)) < contentLength:
 			return data, false, io.ErrUnexpectedEOF
+		case err != nil && err != io.EOF:
+			return data, false, err
+		case int64(len(data)) > limit: // be it the end: the next read says so again
+			return data, false, nil
 		case err == io.EOF:
 			return data, true, nil
-		case err != nil:
-			return data, false, err
-		case int64(len(data)) > limit:
-			return data, false, nil
 		case n > 0:
 			empty = 0
 		default:
