@@ -1,6 +1,7 @@
 .DEFAULT_GOAL := help
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 10s
+SOAK ?= 10m
 
 .PHONY: help
 help: ## Show what there is to make
@@ -36,6 +37,10 @@ fuzz: ## Fuzz each target for FUZZTIME
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+.PHONY: soak
+soak: ## Keep a gateway under traffic and faults for SOAK, and look for what is left
+	go run ./internal/soak -for $(SOAK)
 
 .PHONY: ci
 ci: ## Run all that CI runs

@@ -417,7 +417,9 @@ func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp 
 	}
 	resp.Header.Set("Content-Length", strconv.Itoa(len(data)))
 	x.commit(a, resp)
-	if _, err := x.w.Write(data); err != nil {
+	_, err = x.w.Write(data)
+	relay.ReleaseBody(data)
+	if err != nil {
 		return true, x.clientGone()
 	}
 	return true, nil

@@ -36,12 +36,16 @@ func (x *exchange) remember(err *Error) {
 	x.rememberTrail(r)
 	q := x.query()
 	for _, rejected := range x.plan.rejections {
+		reason := rejected.message(x.s, q)
+		if err != nil && reason == err.Message {
+			continue
+		}
 		if len(r.Rejected) == debugpage.MaxNames {
 			r.Omitted++
 			continue
 		}
 		r.Rejected = append(r.Rejected, debugpage.Rejected{
-			Model: debugpage.Name(rejected.name), Reason: debugpage.Text(rejected.message(x.s, q)),
+			Model: debugpage.Name(rejected.name), Reason: debugpage.Text(reason),
 		})
 	}
 	note := func(text string) {

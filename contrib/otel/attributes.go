@@ -33,8 +33,9 @@ const (
 	clientStreamKey    = attribute.Key("aigateway.request.stream")
 	surfaceKey         = attribute.Key("aigateway.surface")
 	formatKey          = attribute.Key("aigateway.format")
-	attemptsKey        = attribute.Key("aigateway.attempts")
-	restingKey         = attribute.Key("aigateway.attempt.resting") // seconds
+	attemptsKey        = attribute.Key("aigateway.attempts")        // that were sent
+	restingKey         = attribute.Key("aigateway.attempt.resting") // seconds left of an earlier rest
+	restKey            = attribute.Key("aigateway.rest.duration")   // seconds, because of this attempt
 	attemptNumberKey   = attribute.Key("aigateway.attempt.number")
 	servedProviderKey  = attribute.Key("aigateway.provider") // that answered, by its id
 	servedModelKey     = attribute.Key("aigateway.model")
@@ -45,12 +46,11 @@ const (
 // other stands for every model whose name is not to be shown.
 const other = "_OTHER"
 
-// The values of error.type that are no status code and no code of the gateway.
+// The values of error.type that are no status code, no [aigateway.FailureKind] and
+// no code of the gateway.
 const (
-	timedOut   = "timeout"
-	canceled   = "canceled"    // the client left
-	noResponse = "no_response" // no header of an answer came
-	notSent    = "not_sent"    // a model failed without an attempt
+	canceled  = "canceled"   // the client left
+	noAttempt = "no_attempt" // a model was left before it had one
 )
 
 // maxName bounds a name that a client chose, in bytes. No model's is longer.
@@ -96,22 +96,27 @@ func providerName(id string) attribute.KeyValue {
 
 // attemptError classes what an attempt ended in: the upstream's status, or a
 // word. It is empty for one that did not fail. The context's error tells a client
-// that left from an upstream that broke.
+// that left from an upstream that broke, which are of one kind.
 func attemptError(a aigateway.Attempt, ctxErr error) string {
 	switch {
-	case a.Error == "":
+	case a.Kind == "":
 		return ""
-	case a.Response != nil && a.Response.StatusCode/100 != 2:
+	case a.Kind == aigateway.FailureStatus && a.Response != nil:
 		return strconv.Itoa(a.Response.StatusCode)
+	case !wasSent(a.Kind):
+		return string(a.Kind) // for which the client's leaving is no excuse
 	case errors.Is(ctxErr, context.DeadlineExceeded):
-		return timedOut
+		return string(aigateway.FailureTimeout) // the embedding service's own
 	case ctxErr != nil:
 		return canceled
-	case a.Response != nil:
-		return string(aigateway.FailureAnswer)
 	default:
-		return noResponse
+		return string(a.Kind)
 	}
+}
+
+// wasSent reports whether an attempt that ended so called the provider at all.
+func wasSent(kind aigateway.FailureKind) bool {
+	return kind != aigateway.FailureSecret && kind != aigateway.FailureRequest
 }
 
 // call is an attempt with what is known of it from elsewhere.
@@ -126,9 +131,12 @@ type call struct {
 	resting float64
 }
 
-// server returns the attributes of the address that was called. Of the URL
-// nothing else is told: paths name deployments and accounts.
+// server returns the attributes of the address that was called, if one was. Of
+// the URL nothing else is told: paths name deployments and accounts.
 func (c call) server() []attribute.KeyValue {
+	if !wasSent(c.Kind) {
+		return nil
+	}
 	u, err := url.Parse(c.Request.URL)
 	if err != nil || u.Hostname() == "" {
 		return nil
@@ -154,11 +162,13 @@ func (c call) metricAttributes() []attribute.KeyValue {
 
 // spanAttributes are those that an attempt's span gets in the end.
 func (c call) spanAttributes() []attribute.KeyValue {
-	attrs := append(make([]attribute.KeyValue, 0, 12),
-		operationNameKey.String(c.operation), attemptNumberKey.Int(c.Number))
-	attrs = append(attrs, c.server()...)
-	if c.stream {
-		attrs = append(attrs, requestStreamKey.Bool(true))
+	attrs := append(make([]attribute.KeyValue, 0, 14), attemptNumberKey.Int(c.Number))
+	if wasSent(c.Kind) { // else it is no operation
+		attrs = append(attrs, operationNameKey.String(c.operation))
+		attrs = append(attrs, c.server()...)
+		if c.stream {
+			attrs = append(attrs, requestStreamKey.Bool(true))
+		}
 	}
 	if c.Response != nil {
 		attrs = append(attrs, semconv.HTTPResponseStatusCode(c.Response.StatusCode))
@@ -175,13 +185,17 @@ func (c call) spanAttributes() []attribute.KeyValue {
 	if c.resting > 0 {
 		attrs = append(attrs, restingKey.Float64(c.resting/1000))
 	}
+	if c.RestMS > 0 {
+		attrs = append(attrs, restKey.Float64(c.RestMS/1000))
+	}
 	if c.errorType != "" {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(c.errorType))
 	}
 	return attrs
 }
 
-// requestAttributes are those of the request's span.
+// requestAttributes are those of the request's span. The attempts are those that
+// were sent.
 func requestAttributes(res *aigateway.Result, attempts int) []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 12),
 		requestIDKey.String(res.RequestID),

@@ -7,7 +7,9 @@
 // below it. Who wants the server's span above both wraps the gateway's handler,
 // as with any other. Attempts carry the conventions' attributes: operation,
 // provider, model, tokens, time to the first chunk, the server's address, and
-// error.type. The request's span carries aigateway.* attributes alone: a backend
+// error.type. One that came to nothing before it was sent, for want of a secret
+// or by a configured value that could not be made, is a span of error.type
+// "secret" or "request", but no operation. The request's span carries aigateway.* attributes alone: a backend
 // that adds up the tokens of all gen_ai spans must not find the same call twice.
 //
 // # Metrics
@@ -18,22 +20,30 @@
 //	aigateway.request.duration                   histogram, s          one a request
 //	aigateway.attempts                           counter, {attempt}
 //	aigateway.failovers                          counter, {failover}   moves from one model to the next
+//	aigateway.rests                              counter, {rest}       failures that have a key or a model left alone
 //
 // The first three are the conventions', with their buckets. An attempt is the
 // conventions' operation, so that the time and the tokens that a failed provider
-// cost stay with that provider.
+// cost stay with that provider. One that was not sent counts in
+// aigateway.attempts alone, under its error.type.
+//
+// # Errors
+//
+// The error.type of an attempt is the upstream's status, such as "429", the
+// [aigateway.FailureKind] where there is none or it was no failure, or "canceled"
+// where the client left. A failover has that of the last attempt, or "no_attempt"
+// where the model was left before it had one. A request has the
+// [aigateway.Code].
 //
 // # What is left out
 //
 // No prompt, answer, query, key or URL path becomes an attribute, and of the
 // headers the X-Request-Id alone. The status of a failed span holds the gateway's
-// reason, which may quote up to 200 bytes of each provider's error message. Rests
-// have no metric yet: an attempt that is made in spite of one says so in its
-// span.
+// reason, which may quote up to 200 bytes of each provider's error message.
 //
 // Clients choose model names, and metrics must not grow with what they choose:
-// a name that neither the catalog nor [Options].Providers list is "_OTHER" in
-// metrics, and stands in spans alone.
+// a name that neither the catalog nor the config lists is "_OTHER" in metrics, and
+// stands in spans alone.
 //
 // The conventions for generative AI are in development. Their names may change
 // here, in a minor version, when they do there.

@@ -14,7 +14,6 @@ func Example() {
 		return // say it
 	}
 	o := gatewayotel.Options{ // nil providers: the global ones
-		Providers: cfg.Providers,      // metrics may name their models
 		Propagate: []string{"ollama"}, // the only provider that gets a traceparent
 	}
 	cfg.Hooks = gatewayotel.Hooks(o)

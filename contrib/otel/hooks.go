@@ -33,9 +33,6 @@ type Options struct {
 	// MeterProvider makes the metrics. If nil, the global one, also where it is
 	// set later.
 	MeterProvider metric.MeterProvider
-	// Providers are the Config's, whose models metrics may name, besides the
-	// catalog's. Every other name is "_OTHER" there: clients choose it.
-	Providers []aigateway.Provider
 	// Propagate are the ids of the providers that learn of the trace, once
 	// [Transport] is the gateway's: those that one runs oneself. Case does not
 	// count. If empty, none.
@@ -48,7 +45,7 @@ type Options struct {
 // Hooks returns hooks for [aigateway.Config] that trace and measure all
 // requests of a gateway. They may be shared by several gateways, and may
 // stay over [aigateway.Gateway.Reload]; new ones are needed only where Options
-// change. Later changes of o's slices have no effect.
+// change. A later change of o.Propagate has no effect.
 func Hooks(o Options) *aigateway.Hooks {
 	ob := newObserver(o)
 	return &aigateway.Hooks{
@@ -63,7 +60,6 @@ func Hooks(o Options) *aigateway.Hooks {
 type observer struct {
 	tracer     trace.Tracer
 	meters     instruments
-	models     map[string]bool // folded ids that metrics may name, besides the catalog's
 	propagate  map[string]bool // folded ids of providers
 	propagator propagation.TextMapPropagator
 }
@@ -78,27 +74,16 @@ func newObserver(o Options) *observer {
 	if o.Propagator == nil {
 		o.Propagator = propagation.TraceContext{}
 	}
-	var models []string
-	for _, p := range o.Providers {
-		for _, m := range p.Models {
-			models = append(models, m.ID)
-		}
+	propagate := make(map[string]bool, len(o.Propagate))
+	for _, id := range o.Propagate {
+		propagate[strings.ToLower(id)] = true
 	}
 	return &observer{
 		tracer:     o.TracerProvider.Tracer(scope),
 		meters:     newInstruments(o.MeterProvider.Meter(scope)),
-		models:     foldedSet(models),
-		propagate:  foldedSet(o.Propagate),
+		propagate:  propagate,
 		propagator: o.Propagator,
 	}
-}
-
-func foldedSet(words []string) map[string]bool {
-	set := make(map[string]bool, len(words))
-	for _, w := range words {
-		set[strings.ToLower(w)] = true
-	}
-	return set
 }
 
 // request is one request on its way. The hooks of a request are called on one
@@ -162,10 +147,10 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 	if !ok {
 		return
 	}
-	operation := operationName(res.Surface)
+	operation, sent := operationName(res.Surface), 0
 	for i := range res.ModelsTried {
 		tried := &res.ModelsTried[i]
-		cause := notSent
+		cause := noAttempt
 		for j := range tried.RequestsMade {
 			a := &tried.RequestsMade[j]
 			if a.Number < 1 || a.Number > len(r.attempts) {
@@ -173,34 +158,41 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 			}
 			at := r.attempts[a.Number-1]
 			cause = at.errorType
-			c := call{operation: operation, stream: res.Client.Stream, model: ob.metricModel(tried), resting: tried.RestingMS, Attempt: a, errorType: at.errorType}
+			c := call{operation: operation, stream: res.Client.Stream, model: metricModel(tried), resting: tried.RestingMS, Attempt: a, errorType: at.errorType}
 			ob.meters.attempt(at.ctx, c) //nolint:contextcheck // it comes from ctx, with the attempt's span
 			at.finish(c)
+			if wasSent(a.Kind) {
+				sent++
+			}
 		}
 		if i+1 < len(res.ModelsTried) {
 			ob.meters.failover(ctx, operation, tried.Provider, res.ModelsTried[i+1].Provider, cause)
 		}
 	}
 	ob.meters.request(ctx, operation, res, time.Since(r.start))
-	r.finish(operation, res)
+	r.finish(operation, sent, res)
 }
 
-// metricModel is a model as metrics may name it.
-func (ob *observer) metricModel(m *aigateway.TriedModel) string {
-	if m.Known || ob.models[strings.ToLower(m.Model)] {
+// metricModel is a model as metrics may name it: they must not grow with what
+// clients make up.
+func metricModel(m *aigateway.TriedModel) string {
+	if m.Listed {
 		return m.Model
 	}
 	return other
 }
 
-// finish completes an attempt's span.
+// finish completes an attempt's span. One that was not sent keeps its first
+// name: it is no operation.
 func (at *attempt) finish(c call) {
 	if at.span.IsRecording() {
-		name := c.operation
-		if c.model != other {
-			name += " " + c.model // a span's name is to be of a bounded set, too
+		if wasSent(c.Kind) {
+			name := c.operation
+			if c.model != other {
+				name += " " + c.model // a span's name is to be of a bounded set, too
+			}
+			at.span.SetName(name)
 		}
-		at.span.SetName(name)
 		at.span.SetAttributes(c.spanAttributes()...)
 		if c.errorType != "" {
 			at.span.SetStatus(codes.Error, c.Error)
@@ -210,10 +202,10 @@ func (at *attempt) finish(c call) {
 }
 
 // finish completes the request's span.
-func (r *request) finish(operation string, res *aigateway.Result) {
+func (r *request) finish(operation string, sent int, res *aigateway.Result) {
 	if r.span.IsRecording() {
 		r.span.SetName(requestSpanName + " " + operation)
-		r.span.SetAttributes(requestAttributes(res, len(r.attempts))...)
+		r.span.SetAttributes(requestAttributes(res, sent)...)
 		if res.Error != nil {
 			r.span.SetStatus(codes.Error, res.Error.Message)
 		}

@@ -2,15 +2,17 @@ package gatewayotel_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 	"unicode/utf8"
@@ -89,7 +91,6 @@ providers:
     models: [{id: house}]
 `))
 	require.NoError(t, err)
-	o.Providers = append(o.Providers, cfg.Providers...)
 	cfg.Hooks = gatewayotel.Hooks(o)
 	cfg.Transport = gatewayotel.Transport(u)
 	for _, f := range edit {
@@ -249,8 +250,23 @@ func TestStreamHasTimeToFirstChunk(t *testing.T) {
 // A failed attempt is classed by what is known of it, and each class is a word
 // of a short list.
 func TestErrorType(t *testing.T) {
-	refused := func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") }
+	fails := func(err error) func(*http.Request) (*http.Response, error) {
+		return func(*http.Request) (*http.Response, error) { return nil, err }
+	}
 	never := after(time.Hour, 200, jsonType, completion)
+	cut := func(r *http.Request) (*http.Response, error) {
+		resp, err := after(0, 200, jsonType, "")(r)
+		resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"id":`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		return resp, err
+	}
+	slow := func(r *http.Request) (*http.Response, error) {
+		resp, err := after(0, 500, jsonType, "")(r)
+		resp.Body = io.NopCloser(readerFunc(func([]byte) (int, error) {
+			<-r.Context().Done()
+			return 0, r.Context().Err()
+		}))
+		return resp, err
+	}
 	gone := func(ctx context.Context) context.Context {
 		ctx, cancel := context.WithCancel(ctx)
 		time.AfterFunc(time.Second, cancel)
@@ -267,8 +283,13 @@ func TestErrorType(t *testing.T) {
 		attempt, request string
 	}{
 		"status":             {play: after(0, 429, jsonType, overloaded), attempt: "429", request: "upstream_error"},
-		"no answer":          {play: refused, attempt: "no_response"},
+		"a redirect":         {play: after(0, 302, jsonType, ""), attempt: "302"},
+		"no connection":      {play: fails(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), attempt: "connect"},
+		"reset":              {play: fails(syscall.ECONNRESET), attempt: "network"},
 		"an answer in error": {play: after(0, 200, jsonType, overloaded), attempt: "answer"},
+		"half an answer":     {play: cut, attempt: "answer"},
+		"silence":            {play: never, attempt: "timeout", request: "request_timeout"},
+		"half a refusal":     {play: slow, attempt: "timeout", request: "request_timeout"},
 		"client gone":        {play: never, ctx: gone, attempt: "canceled", request: "client_gone"},
 		"embedder's limit":   {play: never, ctx: late, attempt: "timeout"},
 	} {
@@ -289,10 +310,50 @@ func TestErrorType(t *testing.T) {
 				if tt.request != "" {
 					assert.Equal(t, tt.request, attrs(spans[1])["error.type"])
 				}
-				for labels := range r.metrics()["aigateway.attempts"] {
-					assert.Contains(t, labels, "error.type="+tt.attempt+",")
+				got := r.metrics()
+				for _, name := range []string{"aigateway.attempts", "gen_ai.client.operation.duration"} {
+					labels := "error.type=" + tt.attempt + ",gen_ai.operation.name=chat,gen_ai.provider.name=mine,gen_ai.request.model=house,server.address=mine.example,server.port=443"
+					assert.Equal(t, []string{labels}, slices.Collect(maps.Keys(got[name])), name)
 				}
 			})
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// What was not sent is no operation of the conventions', but its failure shows.
+func TestUnsentAttempt(t *testing.T) {
+	for name, edit := range map[string]func(*aigateway.Provider){
+		"secret":  func(p *aigateway.Provider) { p.APIKeys = []aigateway.APIKey{{Value: "${secrets.get('v', 'missing')}"}} },
+		"request": func(p *aigateway.Provider) { p.Body = map[string]any{"user": "${req.headers['x-user'][0]}"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, upstream{"second.example:8443": after(0, 200, jsonType, completion)}, gatewayotel.Options{},
+				func(cfg *aigateway.Config) {
+					cfg.Secrets = aigateway.MapSecrets{}
+					edit(&cfg.Providers[0])
+				})
+			require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","stream":true,"messages":[]}`))
+			spans := r.ended()
+			require.Len(t, spans, 3)
+			assert.Equal(t, "aigateway attempt", spans[0].Name())
+			assert.Equal(t, codes.Error, spans[0].Status().Code)
+			assert.Equal(t, map[string]any{
+				"gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o",
+				"error.type": name, "aigateway.attempt.number": int64(1),
+			}, attrs(spans[0]))
+			assert.Equal(t, "chat gpt-4o", spans[1].Name())
+			assert.Equal(t, int64(1), attrs(spans[2])["aigateway.attempts"], "as the log counts them")
+
+			const answered = "gen_ai.operation.name=chat,gen_ai.provider.name=x_ai,gen_ai.request.model=gpt-4o,server.address=second.example,server.port=8443"
+			unsent := "error.type=" + name + ",gen_ai.operation.name=chat,gen_ai.provider.name=openai"
+			got := r.metrics()
+			assert.Equal(t, map[string]float64{unsent + ",gen_ai.request.model=gpt-4o": 1, answered: 1}, got["aigateway.attempts"])
+			assert.Equal(t, []string{answered}, slices.Collect(maps.Keys(got["gen_ai.client.operation.duration"])))
+			assert.Equal(t, map[string]float64{"aigateway.failover.next_provider=x_ai," + unsent: 1}, got["aigateway.failovers"])
 		})
 	}
 }
@@ -325,7 +386,7 @@ func TestFailoverWithoutAttempt(t *testing.T) {
 		})
 	require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"models":["xai:grok-4","house"],"messages":[]}`))
 	assert.Equal(t, map[string]float64{
-		"aigateway.failover.next_provider=mine,error.type=not_sent,gen_ai.operation.name=chat,gen_ai.provider.name=x_ai": 1,
+		"aigateway.failover.next_provider=mine,error.type=no_attempt,gen_ai.operation.name=chat,gen_ai.provider.name=x_ai": 1,
 	}, r.metrics()["aigateway.failovers"])
 }
 
@@ -376,6 +437,42 @@ func TestRestingAttempt(t *testing.T) {
 		}
 		assert.Equal(t, 5.0, last["aigateway.attempt.resting"])
 	})
+}
+
+// A failure that has a key or a model left alone is counted, and says for how
+// long.
+func TestRests(t *testing.T) {
+	limited := func(r *http.Request) (*http.Response, error) {
+		resp, err := after(0, 429, jsonType, overloaded)(r)
+		resp.Header.Set("Retry-After", "7")
+		return resp, err
+	}
+	for name, tt := range map[string]struct {
+		model    string
+		play     func(*http.Request) (*http.Response, error)
+		requests int
+		seconds  any // of the last attempt's rest
+		want     map[string]float64
+	}{
+		"rate limit of a key":  {model: "openai:gpt-4o", play: limited, requests: 1, seconds: 7.0, want: map[string]float64{"error.type=429,gen_ai.provider.name=openai,gen_ai.request.model=gpt-4o": 1}},
+		"key refused":          {model: "openai:gpt-4o", play: after(0, 401, jsonType, overloaded), requests: 1, seconds: 60.0, want: map[string]float64{"error.type=401,gen_ai.provider.name=openai,gen_ai.request.model=gpt-4o": 1}},
+		"fifth failure":        {model: "house", play: after(0, 503, jsonType, overloaded), requests: 5, seconds: 5.0, want: map[string]float64{"error.type=503,gen_ai.provider.name=mine,gen_ai.request.model=house": 1}},
+		"fourth failure":       {model: "house", play: after(0, 503, jsonType, overloaded), requests: 4},
+		"client's own fault":   {model: "house", play: after(0, 400, jsonType, overloaded), requests: 6},
+		"a name of a client's": {model: "mine:made-up", play: limited, requests: 1, seconds: 7.0, want: map[string]float64{"error.type=429,gen_ai.provider.name=mine,gen_ai.request.model=_OTHER": 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, upstream{"first.example": tt.play, "mine.example": tt.play}, gatewayotel.Options{})
+				for range tt.requests {
+					r.do(t.Context(), "/v1/chat/completions", `{"model":"`+tt.model+`","messages":[]}`)
+				}
+				spans := r.ended()
+				assert.Equal(t, tt.seconds, attrs(spans[len(spans)-2])["aigateway.rest.duration"])
+				assert.Equal(t, tt.want, r.metrics()["aigateway.rests"])
+			})
+		})
+	}
 }
 
 // A cut must not fall within a character, and a form may name a model in bytes
@@ -510,7 +607,7 @@ func TestTransportWithoutBase(t *testing.T) {
 // The names, units and bounds that dashboards are made for.
 func TestInstruments(t *testing.T) {
 	r := newRig(t, upstream{
-		"first.example":       after(0, 503, jsonType, overloaded),
+		"first.example":       after(0, 401, jsonType, overloaded),
 		"second.example:8443": after(time.Millisecond, 200, "text/event-stream", stream),
 	}, gatewayotel.Options{})
 	require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","stream":true,"messages":[]}`))
@@ -544,6 +641,7 @@ func TestInstruments(t *testing.T) {
 		"aigateway.request.duration": {"s", append(slices.Clone(seconds), 163.84, 327.68, 655.36)},
 		"aigateway.attempts":         {unit: "{attempt}"},
 		"aigateway.failovers":        {unit: "{failover}"},
+		"aigateway.rests":            {unit: "{rest}"},
 	}, got)
 }
 

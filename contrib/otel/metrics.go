@@ -21,6 +21,7 @@ type instruments struct {
 	requestDuration   metric.Float64Histogram
 	attempts          metric.Int64Counter
 	failovers         metric.Int64Counter
+	rests             metric.Int64Counter
 }
 
 func newInstruments(m metric.Meter) instruments {
@@ -42,9 +43,11 @@ func newInstruments(m metric.Meter) instruments {
 			metric.WithUnit("s"), metric.WithDescription("Duration of a request, with all its attempts."),
 			metric.WithExplicitBucketBoundaries(append(seconds[:len(seconds):len(seconds)], 163.84, 327.68, 655.36)...))),
 		attempts: reported(m.Int64Counter("aigateway.attempts",
-			metric.WithUnit("{attempt}"), metric.WithDescription("Attempts at providers."))),
+			metric.WithUnit("{attempt}"), metric.WithDescription("Attempts at providers, also those that came to nothing before they were sent."))),
 		failovers: reported(m.Int64Counter("aigateway.failovers",
 			metric.WithUnit("{failover}"), metric.WithDescription("Moves of a request from one model to the next."))),
+		rests: reported(m.Int64Counter("aigateway.rests",
+			metric.WithUnit("{rest}"), metric.WithDescription("Failures after which a key or a model is left alone for a while."))),
 	}
 }
 
@@ -74,8 +77,15 @@ func (m *instruments) attempt(ctx context.Context, c call) {
 		}
 	}
 	set := metric.WithAttributes(withError(attrs, c.errorType)...)
-	m.operationDuration.Record(ctx, c.UpstreamLatency.TotalMS/1000, set)
 	m.attempts.Add(ctx, 1, set)
+	if wasSent(c.Kind) {
+		m.operationDuration.Record(ctx, c.UpstreamLatency.TotalMS/1000, set)
+	}
+	if c.RestMS > 0 {
+		// Without the operation: what rests does so for all of them.
+		m.rests.Add(ctx, 1, metric.WithAttributes(
+			providerName(c.Provider), requestModelKey.String(c.model), semconv.ErrorTypeKey.String(c.errorType)))
+	}
 }
 
 // failover counts a request's move from a provider's model to the next one's,

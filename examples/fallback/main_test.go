@@ -16,7 +16,7 @@ import (
 )
 
 func TestFallback(t *testing.T) {
-	down := http.HandlerFunc(gatewaytest.Error(http.StatusServiceUnavailable, "overloaded", "busy"))
+	down := gatewaytest.Error(http.StatusServiceUnavailable, "overloaded", "busy")
 	for _, row := range []struct {
 		name, path, body string
 		upstream         http.HandlerFunc

@@ -72,18 +72,18 @@ func standIn(loading time.Duration) *gatewaytest.Upstream {
 	})
 }
 
-func open(t *testing.T, server http.Handler, edit func(*aigateway.Config)) *gatewaytest.Guide {
+func open(t *testing.T, server http.Handler) *gatewaytest.Guide {
 	t.Helper()
 	servers := map[string]http.Handler{}
 	if server != nil {
 		servers[addr] = server
 	}
-	return gatewaytest.OpenGuide(t, ".", servers, edit)
+	return gatewaytest.OpenGuide(t, ".", servers, nil)
 }
 
 func TestCommands(t *testing.T) {
 	ollama := standIn(0)
-	answers := open(t, ollama, nil).Curls()
+	answers := open(t, ollama).Curls()
 	require.Len(t, answers, 4)
 	for i, want := range []string{`"llama3.2:1b"`, "Hello from llama3.2:latest", "Hello from llama3.2:1b", `"embedding":[0.1,0.2]`} {
 		assert.Equal(t, http.StatusOK, answers[i].Status, answers[i].Body)
@@ -94,7 +94,7 @@ func TestCommands(t *testing.T) {
 
 func TestClientsKeyStays(t *testing.T) {
 	ollama := standIn(0)
-	guide := open(t, ollama, nil)
+	guide := open(t, ollama)
 	a, res := guide.Post("/v1/chat/completions", `{"model":"llama3.2","stream":true}`, "Authorization", "Bearer any")
 	require.Equal(t, http.StatusOK, a.Status, a.Body)
 	assert.Empty(t, ollama.Last().Header["Authorization"])
@@ -116,7 +116,7 @@ func TestSlowFirstLoad(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, stream %v", row.name, stream), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					guide := open(t, standIn(row.loading), nil)
+					guide := open(t, standIn(row.loading))
 					a, res := guide.Post("/v1/chat/completions", fmt.Sprintf(`{"model":"llama3.2","stream":%v}`, stream))
 					assert.Equal(t, row.status, a.Status, a.Body)
 					assert.Equal(t, row.took, a.Took)
@@ -133,13 +133,18 @@ func TestSlowFirstLoad(t *testing.T) {
 func TestProblems(t *testing.T) {
 	const body = `{"model":"llama3.2"}`
 	t.Run("connection refused", func(t *testing.T) {
-		guide := open(t, nil, nil)
+		guide := open(t, nil)
 		guide.Says(guide.Failed(body))
 	})
 	t.Run("https required", func(t *testing.T) {
-		open(t, nil, nil).Says(gatewaytest.ConfigError(t, ".", func(cfg *aigateway.Config) {
+		open(t, nil).Says(gatewaytest.ConfigError(t, ".", func(cfg *aigateway.Config) {
 			cfg.Providers[0].BaseURL = "http://" + addr + "/v1"
 		}))
+	})
+	t.Run("addresses that the README gives", func(t *testing.T) {
+		for _, at := range []string{"http://host.docker.internal:11434", "http://192.168.1.20:11434"} {
+			gatewaytest.OpenGuide(t, ".", nil, func(cfg *aigateway.Config) { cfg.InternalEndpoints["ollama.internal"] = at }).Says(at)
+		}
 	})
 	t.Run("no TLS", func(t *testing.T) {
 		real := gatewaytest.NewUpstream(t, gatewaytest.Chat("in plain text"))
@@ -152,11 +157,11 @@ func TestProblems(t *testing.T) {
 		guide.Says(strings.TrimSuffix(hint, ")"))
 	})
 	t.Run("model not found", func(t *testing.T) {
-		guide := open(t, standIn(0), nil)
+		guide := open(t, standIn(0))
 		guide.Says(guide.Failed(`{"model":"ollama:qwen3"}`))
 	})
 	t.Run("unknown model", func(t *testing.T) {
-		guide := open(t, standIn(0), nil)
+		guide := open(t, standIn(0))
 		a, res := guide.Post("/v1/chat/completions", `{"model":"llama3.3"}`)
 		assert.Equal(t, http.StatusUnprocessableEntity, a.Status)
 		guide.Says(res.Error.Message)

@@ -205,6 +205,8 @@ func milliseconds(ms float64) string {
 	switch {
 	case ms == 0:
 		return "–"
+	case ms < 0.05:
+		return "<\u00a00.1\u00a0ms"
 	case ms < 10:
 		return strconv.FormatFloat(ms, 'f', 1, 64) + "\u00a0ms"
 	case ms < 1000:

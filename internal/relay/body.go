@@ -17,7 +17,8 @@ var (
 // HoldBody reads body until its end, or until it exceeds limit bytes; data is
 // then a little longer than limit, and complete is false: it must be written
 // before what CopyRest brings. contentLength is the announced length or -1, and a
-// body that ends before it is [io.ErrUnexpectedEOF]. data is the caller's own.
+// body that ends before it is [io.ErrUnexpectedEOF]. data is the caller's own,
+// who may give it back by [ReleaseBody].
 func HoldBody(body io.Reader, contentLength, limit int64) (data []byte, complete bool, err error) {
 	// One byte more than announced, so that the read that finds the end needs no
 	// larger buffer. Announcing much does not get much: limit bounds it.
@@ -25,9 +26,17 @@ func HoldBody(body io.Reader, contentLength, limit int64) (data []byte, complete
 	if contentLength >= 0 {
 		size = min(contentLength, limit) + 1
 	}
-	data = make([]byte, 0, size)
+	if size > pooledFrom && size <= wholeSize {
+		data = wholes.Get().(*whole)[:0]
+	} else {
+		data = make([]byte, 0, size)
+	}
 	for empty := 0; ; {
-		if len(data) == cap(data) {
+		switch {
+		case len(data) < cap(data):
+		case cap(data) >= pooledFrom && cap(data) < wholeSize && limit < wholeSize:
+			data = append(wholes.Get().(*whole)[:0], data...)
+		default:
 			data = append(data, 0)[:len(data)]
 		}
 		n, err := body.Read(data[len(data):cap(data)])
@@ -48,6 +57,14 @@ func HoldBody(body io.Reader, contentLength, limit int64) (data []byte, complete
 				return data, false, io.ErrNoProgress
 			}
 		}
+	}
+}
+
+// ReleaseBody gives back the memory of a body that HoldBody returned. Nothing may
+// use it any more.
+func ReleaseBody(data []byte) {
+	if cap(data) == wholeSize {
+		wholes.Put((*whole)(data[:wholeSize]))
 	}
 }
 

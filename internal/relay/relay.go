@@ -38,12 +38,32 @@ func (e *WriteError) Error() string { return "write to client: " + e.Err.Error()
 
 func (e *WriteError) Unwrap() error { return e.Err }
 
-// bufferSize is what one read may take: the size that net/http/httputil uses
-// too, so that ten thousand idle streams cost what they cost there.
-const bufferSize = 32 << 10
+// What one read may take. A stream begins with a small buffer, and has another
+// once a read has filled it: most of the memory of ten thousand idle streams is
+// what they would read into, and the events of nearly all come one at a time.
+const (
+	smallSize  = 8 << 10
+	bufferSize = 32 << 10 // as net/http/httputil has it
+)
 
-type buffer [bufferSize]byte
+type (
+	smallBuffer [smallSize]byte
+	buffer      [bufferSize]byte
+)
 
-// buffers is the one piece of state that the streams of a process share. Nothing
-// that leaves the package may alias a buffer of it.
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
+// The pools are the one piece of state that the streams of a process share.
+// Nothing that leaves the package may alias a buffer of theirs.
+var (
+	smallBuffers = sync.Pool{New: func() any { return new(smallBuffer) }}
+	buffers      = sync.Pool{New: func() any { return new(buffer) }}
+	wholes       = sync.Pool{New: func() any { return new(whole) }}
+)
+
+// A held body of more than pooledFrom bytes comes from a pool, as far as it fits:
+// answers of a megabyte each otherwise keep the collector as busy as the sockets.
+const (
+	pooledFrom = 128 << 10
+	wholeSize  = 1<<20 + 1 // a body of 1 MiB, and the byte that HoldBody reads more
+)
+
+type whole [wholeSize]byte

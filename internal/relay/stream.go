@@ -71,7 +71,9 @@ type Stream struct {
 	body   io.Reader
 	o      Options
 	split  splitter
-	pooled *buffer // what buf is made of, unless it had to grow
+	small  *smallBuffer // what buf is made of, unless it is
+	pooled *buffer      // this, or had to grow beyond it
+	filled bool         // the last read took all that fits
 	buf    []byte
 	n      int // bytes of buf that were read
 	out    int // bytes of buf that were written
@@ -197,11 +199,9 @@ func (s *Stream) Relay(w io.Writer, flush func() error) error {
 // Release gives the stream's memory back. Of the methods, only those that
 // report something may be called after it.
 func (s *Stream) Release() {
-	if s.pooled != nil {
-		buffers.Put(s.pooled)
-	}
+	s.dropBuffer()
 	s.decode.release()
-	s.pooled, s.buf, s.split = nil, nil, splitter{}
+	s.buf, s.split = nil, splitter{}
 	s.n, s.out, s.pos = 0, 0, 0
 	s.body, s.w, s.flush = nil, nil, nil
 }
@@ -284,6 +284,7 @@ func (s *Stream) fill() []byte {
 		n, err := s.body.Read(s.buf[s.n:])
 		chunk := s.buf[s.n : s.n+n]
 		s.n += n
+		s.filled = s.n == len(s.buf)
 		s.rerr = err
 		if s.ended {
 			s.trailing += n
@@ -298,22 +299,35 @@ func (s *Stream) fill() []byte {
 
 // room makes sure that buf can take another read.
 func (s *Stream) room() {
-	if s.n == 0 && s.pooled == nil {
+	held := s.buf[:s.n]
+	switch {
+	case s.n == 0 && s.small == nil && s.pooled == nil && !s.filled:
 		// The start, or the end of a long hold: what it had to grow is left to the
 		// collector, as the rest of the stream needs no more than a pooled buffer.
-		s.pooled = buffers.Get().(*buffer)
-		s.buf = s.pooled[:]
+		s.small = smallBuffers.Get().(*smallBuffer)
+		s.buf = s.small[:]
+	case s.n == 0 && s.pooled == nil && s.filled, s.small != nil && len(s.buf)-s.n < minRead:
+		larger := buffers.Get().(*buffer)
+		copy(larger[:], held)
+		s.dropBuffer()
+		s.pooled, s.buf = larger, larger[:]
+	case len(s.buf)-s.n < minRead:
+		grown := make([]byte, 2*len(s.buf))
+		copy(grown, held)
+		s.dropBuffer()
+		s.buf = grown
 	}
-	if len(s.buf)-s.n >= minRead {
-		return
+}
+
+// dropBuffer gives back what is pooled.
+func (s *Stream) dropBuffer() {
+	if s.small != nil {
+		smallBuffers.Put(s.small)
 	}
-	grown := make([]byte, 2*len(s.buf))
-	copy(grown, s.buf[:s.n])
-	s.buf = grown
 	if s.pooled != nil {
 		buffers.Put(s.pooled)
-		s.pooled = nil
 	}
+	s.small, s.pooled = nil, nil
 }
 
 // forward writes and flushes what is held.

@@ -520,9 +520,9 @@ func TestStreamReleasesNothingInUse(t *testing.T) {
 	s := NewStream(strings.NewReader("event: error\n"+errorEv), Options{Dialect: Chat})
 	var ev *EventError
 	require.ErrorAs(t, s.Hold(), &ev)
-	used := s.pooled
+	used := s.small
 	s.Release()
-	require.Nil(t, s.pooled, "a second Release must not put the buffer back twice")
+	require.Nil(t, s.small, "a second Release must not put the buffer back twice")
 	s.Release()
 	for i := range used {
 		used[i] = 0xff
@@ -537,7 +537,7 @@ func TestStreamReleasesNothingInUse(t *testing.T) {
 	require.NoError(t, s.Hold())
 	assert.Greater(t, len(s.buf), bufferSize)
 	require.NoError(t, s.Relay(io.Discard, nil))
-	assert.Len(t, s.buf, bufferSize)
+	assert.Len(t, s.buf, smallSize)
 	s.Release()
 }
 

@@ -1,5 +1,6 @@
 // Command example is a gateway whose metrics Prometheus can scrape. Its
-// providers are stand-ins in the same process, one of which is overloaded.
+// providers are stand-ins in the same process, one of which has no rate left: it
+// fails the first request over to the other, and rests for five seconds.
 //
 //	curl -s localhost:9464/v1/chat/completions -d '{"model": "llama3.2", "messages": []}'
 //	curl -s localhost:9464/metrics
@@ -59,15 +60,13 @@ func newHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	providers := []aigateway.Provider{
-		{ID: "busy", BaseURL: "https://busy.example", Models: []aigateway.Model{{ID: "llama3.2"}}},
-		{ID: "idle", BaseURL: "https://idle.example", Models: []aigateway.Model{{ID: "llama3.2"}}},
-	}
 	gateway, err := aigateway.New(aigateway.Config{
-		Providers: providers,
+		Providers: []aigateway.Provider{
+			{ID: "busy", BaseURL: "https://busy.example", Models: []aigateway.Model{{ID: "llama3.2"}}},
+			{ID: "idle", BaseURL: "https://idle.example", Models: []aigateway.Model{{ID: "llama3.2"}}},
+		},
 		Hooks: gatewayotel.Hooks(gatewayotel.Options{
 			MeterProvider: metric.NewMeterProvider(metric.WithReader(exporter)),
-			Providers:     providers,
 		}),
 		// A service of yours leaves this nil, for real providers.
 		Transport: standIns{},
@@ -86,13 +85,15 @@ type standIns struct{}
 
 // RoundTrip answers a chat request, unless it is the busy provider's.
 func (standIns) RoundTrip(r *http.Request) (*http.Response, error) {
-	status, body := http.StatusOK, `{"object":"chat.completion","choices":[{"index":0,"finish_reason":"stop",`+
+	status, header := http.StatusOK, http.Header{"Content-Type": {"application/json"}}
+	body := `{"object":"chat.completion","choices":[{"index":0,"finish_reason":"stop",`+
 		`"message":{"role":"assistant","content":"Hello."}}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`
 	if strings.HasPrefix(r.URL.Host, "busy.") {
-		status, body = http.StatusServiceUnavailable, `{"error":{"message":"try later"}}`
+		status, body = http.StatusTooManyRequests, `{"error":{"message":"try later"}}`
+		header.Set("Retry-After", "5")
 	}
 	return &http.Response{
-		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},
+		StatusCode: status, Header: header,
 		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r,
 	}, nil
 }

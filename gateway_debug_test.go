@@ -1,0 +1,532 @@
+package aigateway_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+)
+
+// debugState is the part of the JSON that the tests look at, by its documented
+// names.
+type debugState struct {
+	WindowSeconds int       `json:"window_seconds"`
+	SlotSeconds   int       `json:"slot_seconds"`
+	Total         debugLoad `json:"total"`
+	Providers     []struct {
+		ID            string    `json:"id"`
+		BaseURL       string    `json:"base_url"`
+		Endpoint      string    `json:"endpoint"`
+		Configured    bool      `json:"configured"`
+		ModelsResting int       `json:"models_resting"`
+		KeysResting   int       `json:"keys_resting"`
+		Load          debugLoad `json:"load"`
+	} `json:"providers"`
+	OtherProviders []string `json:"other_providers"`
+	Models         []struct {
+		Provider string      `json:"provider"`
+		ID       string      `json:"id"`
+		Listed   bool        `json:"listed"`
+		Health   debugHealth `json:"health"`
+		Load     debugLoad   `json:"load"`
+	} `json:"models"`
+	OtherModels []struct {
+		Provider string   `json:"provider"`
+		Count    int      `json:"count"`
+		IDs      []string `json:"ids"`
+	} `json:"other_models"`
+	Keys []struct {
+		Provider string      `json:"provider"`
+		ID       string      `json:"id"`
+		Health   debugHealth `json:"health"`
+		Requests struct {
+			Remaining *int64 `json:"remaining"`
+			Limit     *int64 `json:"limit"`
+		} `json:"quota_requests"`
+		Load debugLoad `json:"load"`
+	} `json:"keys"`
+	Requests []debugRequest `json:"requests"`
+	Config   map[string]any `json:"config"`
+	Runtime  struct {
+		Secrets string `json:"secrets"`
+	} `json:"runtime"`
+	Explain *struct {
+		Error  string            `json:"error"`
+		Result *aigateway.Result `json:"result"`
+	} `json:"explain"`
+}
+
+type debugLoad struct {
+	Requests  int64 `json:"requests"`
+	InFlight  int64 `json:"in_flight"`
+	ErrorRate struct {
+		Total  float64 `json:"total"`
+		Server float64 `json:"server"`
+	} `json:"error_rate"`
+	Latency struct {
+		Avg float64 `json:"upstream_ms_avg"`
+	} `json:"latency"`
+	Tokens struct {
+		Input  int64 `json:"input"`
+		Output int64 `json:"output"`
+	} `json:"tokens"`
+	Slots []struct {
+		Requests int64 `json:"requests"`
+		Failed   int64 `json:"failed"`
+	} `json:"slots"`
+}
+
+type debugHealth struct {
+	State     string  `json:"state"`
+	RestingMS float64 `json:"resting_ms"`
+	Failures  int     `json:"failures"`
+}
+
+type debugRequest struct {
+	Number  uint64   `json:"number"`
+	ID      string   `json:"request_id"`
+	Names   []string `json:"models_asked"`
+	OK      bool     `json:"ok"`
+	Code    string   `json:"code"`
+	Status  int      `json:"status"`
+	Message string   `json:"message"`
+	Model   string   `json:"model"`
+	Input   int64    `json:"input_tokens"`
+	Omitted int      `json:"omitted"`
+	Trail   []struct {
+		Provider string  `json:"provider"`
+		Model    string  `json:"model"`
+		Key      string  `json:"api_key"`
+		Outcome  string  `json:"outcome"`
+		Status   int     `json:"status"`
+		Kind     string  `json:"kind"`
+		Reason   string  `json:"reason"`
+		RestMS   float64 `json:"rest_ms"`
+	} `json:"trail"`
+	Rejected []struct{ Model, Reason string } `json:"rejected"`
+	Notes    []string                         `json:"notes"`
+}
+
+func TestDebugPageShowsRequests(t *testing.T) {
+	broken := gatewaytest.NewUpstream(t, gatewaytest.Error(500, "", "CUDA error: out of memory"))
+	good := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Ratelimit-Limit-Requests", "500")
+		w.Header().Set("X-Ratelimit-Remaining-Requests", "477")
+		gatewaytest.Chat("Good day.")(w, r)
+	})
+	g := debugGateway(t, `
+providers:
+  - {id: broken, base_url: "http://broken.internal", models: [{id: big}]}
+  - {id: good, base_url: "http://good.internal", api_keys: [{value: "${secrets.get('good', 'key')}"}], models: [{id: small}]}
+only_allow_configured_models: true
+`, broken, good)
+	debug := g.DebugHandler()
+	debugAsk(g, `{"models": ["broken:big", "good:small", "nobody"], "messages": []}`, "X-Request-Id", "first")
+	debugAsk(g, `{"model": "nobody", "messages": []}`, "X-Request-Id", "second")
+	debugAsk(g, `{"model": `, "X-Request-Id", "third")
+
+	state := debugJSON(t, debug)
+	require.Len(t, state.Requests, 3)
+	first, second, third := state.Requests[2], state.Requests[1], state.Requests[0]
+	assert.Equal(t, []string{"third", "second", "first"}, []string{third.ID, second.ID, first.ID}, "the newest first")
+
+	assert.True(t, first.OK)
+	assert.Equal(t, 200, first.Status)
+	assert.Equal(t, []string{"broken:big", "good:small", "nobody"}, first.Names)
+	assert.Equal(t, "small", first.Model)
+	assert.Equal(t, int64(9), first.Input)
+	require.Len(t, first.Trail, 2)
+	assert.Equal(t, "failed", first.Trail[0].Outcome)
+	assert.Equal(t, 500, first.Trail[0].Status)
+	assert.Contains(t, first.Trail[0].Reason, "CUDA error: out of memory")
+	assert.Equal(t, "success", first.Trail[1].Outcome)
+	assert.Equal(t, "sk-good…cccc", first.Trail[1].Key)
+	require.Len(t, first.Rejected, 1)
+	assert.Equal(t, "nobody", first.Rejected[0].Model)
+
+	assert.False(t, second.OK)
+	assert.Equal(t, "no_matching_models", second.Code)
+	assert.Equal(t, 422, second.Status)
+	assert.Contains(t, second.Message, "nobody")
+	assert.Empty(t, second.Trail)
+	assert.Equal(t, "invalid_request_body", third.Code)
+
+	assert.Equal(t, int64(2), state.Total.Requests)
+	assert.Equal(t, 0.5, state.Total.ErrorRate.Server)
+	assert.Equal(t, int64(9), state.Total.Tokens.Input)
+	require.Len(t, state.Providers, 2)
+	assert.Equal(t, "http://broken.internal/v1", state.Providers[0].BaseURL)
+	assert.Equal(t, strings.TrimPrefix(broken.URL, "http://"), state.Providers[0].Endpoint)
+	assert.Contains(t, state.OtherProviders, "openai", "what was not used is named and no more")
+	require.Len(t, state.Keys, 1)
+	assert.Regexp(t, "^[0-9a-f]{12}$", state.Keys[0].ID)
+	assert.Equal(t, int64(477), *state.Keys[0].Requests.Remaining)
+	assert.Equal(t, int64(1), state.Keys[0].Load.Requests)
+
+	page := debugGet(t, debug, "").Body.String()
+	for _, want := range []string{"CUDA error: out of memory", "477", "failed over", "no_matching_models", "sk-good…cccc", state.Keys[0].ID} {
+		assert.Contains(t, page, want)
+	}
+}
+
+// Rests come and go on the page as they do for the requests.
+func TestDebugPageShowsHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := gatewaytest.NewRig(t)
+		limited := false
+		rig.Host("a", gatewaytest.Scripted(gatewaytest.Error(500, "", "no")))
+		rig.Host("b", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if limited {
+				w.Header().Set("Retry-After", "20")
+				gatewaytest.Error(429, "", "slow down")(w, r)
+				return
+			}
+			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // in a bubble, this is how long the provider takes
+			gatewaytest.Chat("Hi.")(w, r)
+		}))
+		cfg, err := aigateway.ParseConfig([]byte(`
+providers:
+  - {id: a, base_url: "http://a.internal", models: [{id: m}]}
+  - {id: b, base_url: "http://b.internal", models: [{id: m}], api_keys: [{value: sk-b-0123456789abcdef}]}
+`))
+		require.NoError(t, err)
+		cfg.Transport = rig
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		debug := g.DebugHandler()
+		rig.Gateway(g)
+		ask := func() { rig.Post("/v1/chat/completions", `{"model":"m","messages":[]}`) }
+
+		for range 4 {
+			ask()
+		}
+		state := debugJSON(t, debug)
+		require.Len(t, state.Models, 2)
+		assert.Equal(t, debugHealth{State: "awake", Failures: 4}, state.Models[0].Health)
+		assert.Equal(t, 100., state.Models[1].Load.Latency.Avg)
+		ask()
+		limited = true
+		rig.Post("/v1/chat/completions", `{"model":"b:m","messages":[]}`)
+
+		state = debugJSON(t, debug)
+		assert.Equal(t, debugHealth{State: "resting", RestingMS: 4900, Failures: 5}, state.Models[0].Health)
+		assert.Equal(t, 1, state.Providers[0].ModelsResting)
+		assert.Equal(t, debugHealth{State: "resting", RestingMS: 20_000}, state.Keys[0].Health)
+		assert.Equal(t, 1, state.Providers[1].KeysResting)
+		assert.Equal(t, 20_000., state.Requests[0].Trail[0].RestMS)
+		assert.Contains(t, debugGet(t, debug, "").Body.String(), "1 of 1 keys rest")
+		require.Len(t, state.Total.Slots, state.WindowSeconds/state.SlotSeconds)
+		assert.Equal(t, int64(11), state.Total.Slots[9].Requests)
+
+		time.Sleep(10 * time.Second) //nolint:forbidigo // in a bubble
+		state = debugJSON(t, debug)
+		assert.Equal(t, "due", state.Models[0].Health.State)
+		assert.Equal(t, 10_000., state.Keys[0].Health.RestingMS)
+		time.Sleep(20 * time.Second) //nolint:forbidigo // in a bubble
+		state = debugJSON(t, debug)
+		assert.Equal(t, "awake", state.Keys[0].Health.State)
+		assert.Equal(t, int64(11), state.Total.Slots[8].Requests, "a slot on")
+		time.Sleep(5 * time.Minute) //nolint:forbidigo // in a bubble
+		state = debugJSON(t, debug)
+		assert.Zero(t, state.Total.Requests)
+		assert.Empty(t, state.Total.Slots)
+		assert.Len(t, state.Requests, 6, "requests do not age")
+	})
+}
+
+// Whatever is secret, or could be, stands nowhere on the page.
+func TestDebugPageHoldsNoSecret(t *testing.T) {
+	echo := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		gatewaytest.Error(401, "invalid_api_key", "Incorrect API key provided: "+r.Header.Get("Authorization")+" "+r.Header.Get("X-Own-Key"))(w, r)
+	})
+	cfg, err := aigateway.ParseConfig([]byte(`
+providers:
+  - id: echo
+    base_url: "http://echo.internal/v1?token=canary-in-base-url"
+    api_keys:
+      - value: ${secrets.get('echo', 'key')}
+      - value: sk-literal-canary-in-api-keys-123456
+    models: [{id: m, metadata: {note: sk-canary-in-model-metadata}}]
+    metadata: {deep: [{password: canary-in-metadata}]}
+    headers: {X-Own-Key: "sk-canary-in-provider-header-12345"}
+    auth: {header: Authorization, scheme: Bearer}
+    body: {nested: [{text: "use sk-canary-in-text-0001 for it"}]}
+headers: {X-Plain: "canary in a header"}
+query_params: {key: canary-in-query}
+body: {api_key: canary-in-body, deep: {token: {value: canary-in-deep}}, mixed: "canary-in-mixed-${req.id}", max_tokens: 7}
+`))
+	require.NoError(t, err)
+	cfg.InternalEndpoints = map[string]string{"echo.internal": echo.URL}
+	cfg.Secrets = aigateway.MapSecrets{"echo": {"key": "sk-echo-canary-in-secret-0123456789"}}
+	cfg.Body["sk-canary-as-a-name-0123456789"] = "x"
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	debug := g.DebugHandler()
+	debugAsk(g, `{"model": "m", "messages": [{"role": "user", "content": "canary in a prompt"}]}`, "Authorization", "Bearer sk-client-canary-0123456789", "Cookie", "session=canary")
+	require.NotZero(t, echo.Count())
+
+	for _, shown := range []string{
+		debugGet(t, debug, "").Body.String(),
+		debugGet(t, debug, "?format=json").Body.String(),
+		debugPost(debug, "", "/v1/chat/completions", "Authorization: Bearer sk-pasted-canary-0123456789\nX-Session: canary-too", `{"model":"m"}`).Body.String(),
+		debugPost(debug, "?format=json", "/v1/chat/completions", "Authorization: Bearer sk-pasted-canary-0123456789", `{"model":"m"}`).Body.String(),
+	} {
+		for _, line := range strings.Split(shown, "\n") {
+			assert.NotContains(t, line, "canary")
+		}
+		assert.Contains(t, shown, "max_tokens", "what is no secret is shown")
+	}
+}
+
+func TestDebugPageShowsConfig(t *testing.T) {
+	g := debugGateway(t, `
+providers:
+  - {id: a, base_url: "http://a.internal", models: [{id: "1e3", display_name: "yes", description: "two\nlines"}]}
+model_selection: {strategy: ["ai.models.filter(m, m.id < 'x')"]}
+body: {user: mine, temperature: 0.25}
+total_timeout: 90s
+`, gatewaytest.NewUpstream(t, gatewaytest.Chat("")))
+	debug := g.DebugHandler()
+	state := debugJSON(t, debug)
+	assert.Equal(t, "90s", state.Config["total_timeout"])
+	assert.Equal(t, "3m0s", state.Config["per_request_timeout"], "defaults are filled in")
+	assert.Equal(t, 10., state.Config["max_attempts"])
+	assert.Equal(t, "halt", state.Config["on_error"])
+	assert.Equal(t, map[string]any{"user": "mine", "temperature": 0.25}, state.Config["body"])
+	assert.Contains(t, state.Runtime.Secrets, "MapSecrets")
+
+	// The text is YAML that means the same.
+	page := debugGet(t, debug, "").Body.String()
+	_, text, _ := strings.Cut(page, `<pre`)
+	_, text, _ = strings.Cut(text, ">")
+	text, _, _ = strings.Cut(text, `</pre>`)
+	cfg, err := aigateway.ParseConfig([]byte(strings.NewReplacer("&#39;", "'", "&lt;", "<", "&#34;", `"`, "&gt;", ">", "&amp;", "&").Replace(text)))
+	require.NoError(t, err)
+	assert.Equal(t, "1e3", cfg.Providers[0].Models[0].ID)
+	assert.Equal(t, "yes", cfg.Providers[0].Models[0].DisplayName)
+	assert.Equal(t, "two\nlines", cfg.Providers[0].Models[0].Description)
+	assert.Equal(t, []string{"ai.models.filter(m, m.id < 'x')"}, cfg.ModelSelection.Strategy)
+
+	// A reload shows at once, and the requests stay.
+	debugAsk(g, `{"model":"nobody"}`)
+	cfg.InternalEndpoints, cfg.TotalTimeout = nil, "45s"
+	require.NoError(t, g.Reload(cfg))
+	state = debugJSON(t, debug)
+	assert.Equal(t, "45s", state.Config["total_timeout"])
+	assert.Len(t, state.Requests, 1)
+}
+
+func TestDebugPageExplains(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, gatewaytest.Chat(""))
+	g := debugGateway(t, `
+providers: [{id: a, base_url: "http://a.internal", models: [{id: big}, {id: small}]}]
+model_selection: {strategy: ["req.headers['x-tier'][0] == 'gold' ? ai.models.only('big') : ai.models.only('small')"]}
+`, up)
+	debug := g.DebugHandler()
+	for name, c := range map[string]struct {
+		path, header, body string
+		turn, err          string
+	}{
+		"by header":        {path: "/v1/chat/completions", header: "x-tier: gold\n\n", body: "{}", turn: "big"},
+		"another header":   {path: "/v1/chat/completions", header: "X-Tier: tin\r\nX-Other: 1", body: "{}", turn: "small"},
+		"with a query":     {path: " /v1/chat/completions?beta=1 ", header: "X-Tier: tin", body: "{}", turn: "small"},
+		"fails":            {path: "/v1/chat/completions", body: "{}", err: "model_selection_failed"},
+		"no such model":    {path: "/v1/chat/completions", header: "X-Tier: tin", body: `{"model":"nobody"}`, err: "no_matching_models"},
+		"no JSON":          {path: "/v1/chat/completions", body: "hello", err: "invalid_request_body"},
+		"no such path":     {path: "/v1/nothing", body: "{}", err: "/v1/nothing"},
+		"no path":          {body: "{}", err: "not_found"},
+		"a path of spaces": {path: "%zz\x00", body: "{}", err: "not_found"},
+		"header, no colon": {path: "/v1/chat/completions", header: "gold", body: "{}", err: "a line of the headers"},
+		"header, injected": {path: "/v1/chat/completions", header: "X-A: a\x00b", body: "{}", err: "a line of the headers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := debugPost(debug, "?format=json", c.path, c.header, c.body)
+			var state debugState
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &state))
+			require.NotNil(t, state.Explain)
+			if c.err != "" {
+				assert.Contains(t, state.Explain.Error, c.err)
+				return
+			}
+			assert.Empty(t, state.Explain.Error)
+			assert.Equal(t, aigateway.StatusDryRun, state.Explain.Result.Status)
+			require.Len(t, state.Explain.Result.ModelsTried, 1)
+			assert.Equal(t, c.turn, state.Explain.Result.ModelsTried[0].Model)
+			assert.Contains(t, debugPost(debug, "", c.path, c.header, c.body).Body.String(), "a:"+c.turn)
+		})
+	}
+	state := debugJSON(t, debug)
+	assert.Nil(t, state.Explain)
+	assert.Empty(t, state.Requests, "a dry run is no request")
+	assert.Zero(t, up.Count(), "and reaches nobody")
+}
+
+// Who does not mount the page pays nothing for it.
+func TestDebugPageRemembersFromMount(t *testing.T) {
+	g := debugGateway(t, `providers: [{id: a, base_url: "http://a.internal", models: [{id: m}]}]`, gatewaytest.NewUpstream(t, gatewaytest.Chat("")))
+	debugAsk(g, `{"model":"m"}`)
+	debug := g.DebugHandler()
+	assert.Empty(t, debugJSON(t, debug).Requests)
+	debugAsk(g, `{"model":"m"}`)
+	assert.Len(t, debugJSON(t, debug).Requests, 1)
+	assert.Len(t, debugJSON(t, g.DebugHandler()).Requests, 1, "all handlers show the same")
+}
+
+// What is remembered is bounded, however large what clients send is.
+func TestDebugPageMemory(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, gatewaytest.Error(500, "", strings.Repeat("very broken ", 5000)))
+	g := debugGateway(t, `
+providers: [{id: a, base_url: "http://a.internal", models: [{id: m}]}]
+max_attempts: 100
+`, up)
+	debug := g.DebugHandler()
+	var names []string
+	for i := range 100 {
+		names = append(names, fmt.Sprintf("%q", fmt.Sprintf("a:%d-%s", i, strings.Repeat("x", 20_000))))
+	}
+	body := `{"models":[` + strings.Join(names, ",") + `],"messages":[]}`
+	debugAsk(g, body)
+	state := debugJSON(t, debug)
+	require.Len(t, state.Requests, 1)
+	r := state.Requests[0]
+	assert.Len(t, r.Names, 8)
+	assert.Len(t, r.Trail, 24)
+	assert.Equal(t, 92+76, r.Omitted)
+	raw, err := json.Marshal(r)
+	require.NoError(t, err)
+	assert.Less(t, len(raw), 32<<10)
+
+	before := debugHeap()
+	for range 150 {
+		debugAsk(g, `{"model":"nobody-`+strings.Repeat("y", 200_000)+`","messages":[]}`)
+	}
+	grown := debugHeap() - before
+	assert.Less(t, grown, int64(2<<20), "names are cut, and what they were cut from is let go")
+	assert.Len(t, debugJSON(t, debug).Requests, 100)
+}
+
+// A catalog of any size makes a page of a bounded one.
+func TestDebugPageOfManyModels(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, gatewaytest.Chat(""))
+	cfg := aigateway.Config{Providers: []aigateway.Provider{{ID: "a", BaseURL: "http://a.internal"}}, InternalEndpoints: map[string]string{"a.internal": up.URL}}
+	for i := range 10_000 {
+		cfg.Providers[0].Models = append(cfg.Providers[0].Models, aigateway.Model{ID: fmt.Sprintf("m%d", i)})
+	}
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	debug := g.DebugHandler()
+	debugAsk(g, `{"model":"m9999"}`)
+	debugAsk(g, `{"model":"a:made-up"}`)
+	state := debugJSON(t, debug)
+	require.Len(t, state.Models, 200)
+	assert.ElementsMatch(t, []string{"m9999", "made-up"}, []string{state.Models[0].ID, state.Models[1].ID}, "the busiest have the rows")
+	assert.Equal(t, 9801, state.OtherModels[0].Count)
+	assert.Len(t, state.OtherModels[0].IDs, 500)
+	w := debugPost(debug, "", "/v1/chat/completions", "", `{"model":"m1"}`)
+	assert.Less(t, w.Body.Len(), 200<<10)
+	assert.Regexp(t, `<p class="note">And \d+ more`, w.Body.String())
+}
+
+func TestDebugPageConcurrently(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("Hi."))
+	const config = `providers: [{id: a, base_url: "http://a.internal", models: [{id: m}], api_keys: [{value: sk-a-0123456789abcdef}]}]`
+	g := debugGateway(t, config, up)
+	debug := g.DebugHandler()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 20 {
+				debugAsk(g, fmt.Sprintf(`{"model":"a:m%d-%d"}`, i, j))
+				debugAsk(g, `{"model":"m"}`)
+			}
+		})
+		wg.Go(func() {
+			for range 10 {
+				debugGet(t, debug, "")
+				debugJSON(t, debug)
+				debugPost(debug, "", "/v1/chat/completions", "", `{"model":"m"}`)
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 10 {
+			cfg, err := aigateway.ParseConfig([]byte(config))
+			assert.NoError(t, err)
+			cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+			assert.NoError(t, g.Reload(cfg))
+			g.DebugHandler()
+		}
+	})
+	wg.Wait()
+	state := debugJSON(t, debug)
+	assert.Len(t, state.Requests, 100)
+	assert.Equal(t, int64(160), state.Total.Requests)
+	assert.Zero(t, state.Total.InFlight)
+}
+
+// debugGateway is a gateway whose providers are upstreams, in the config's order.
+func debugGateway(t *testing.T, config string, upstreams ...*gatewaytest.Upstream) *aigateway.Gateway {
+	cfg, err := aigateway.ParseConfig([]byte(config))
+	require.NoError(t, err)
+	cfg.Secrets = aigateway.MapSecrets{"good": {"key": "sk-good-aaaabbbbcccc"}}
+	cfg.InternalEndpoints = map[string]string{}
+	for i, up := range upstreams {
+		cfg.InternalEndpoints[cfg.Providers[i].ID+".internal"] = up.URL
+	}
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	return g
+}
+
+func debugAsk(g http.Handler, body string, header ...string) {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	g.ServeHTTP(httptest.NewRecorder(), r)
+}
+
+func debugGet(t *testing.T, debug http.Handler, query string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	debug.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug"+query, nil))
+	assert.Equal(t, http.StatusOK, w.Code)
+	return w
+}
+
+func debugPost(debug http.Handler, query, path, header, body string) *httptest.ResponseRecorder {
+	form := url.Values{"path": {path}, "header": {header}, "body": {body}}
+	r := httptest.NewRequest(http.MethodPost, "/debug"+query, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	debug.ServeHTTP(w, r)
+	return w
+}
+
+func debugJSON(t *testing.T, debug http.Handler) debugState {
+	var state debugState
+	raw, err := io.ReadAll(debugGet(t, debug, "?format=json").Body)
+	assert.NoError(t, err)
+	assert.NoError(t, json.Unmarshal(raw, &state))
+	return state
+}
+
+func debugHeap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
