@@ -26,8 +26,9 @@ lint: ## Check formatting, vet and golangci-lint
 	go run $(GOLANGCI) run ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## Compare with a bare reverse proxy, and write the README's tables
+	go test -run '^$$' -bench . -benchmem -benchtime 0.2s ./...
+	go run ./internal/bench -update README.md
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME

@@ -352,7 +352,7 @@ type ModelSelection struct {
 //	    ai.keys.ignore([ai.keys[0].id])  → key 2
 //	keys.get(id string)  key: that one; an empty result where it is not there
 //	    ai.keys.get(ai.keys[1].id)  → key 2
-//	k.id  string: a hash of the key's place in the config, as the Result shows it
+//	k.id  string: a hash of the key's text in the config, as the Result shows it
 //	    ai.keys.sortBy(k, k.id)
 //	k.quota  quota: what the provider last said of its limits
 //	    ai.keys.filter(k, !has(k.quota.limit_requests))  → key 1, key 2

@@ -56,7 +56,8 @@ const (
 	// candidate, was an error and went to the client as it was.
 	CodeUpstreamError Code = "upstream_error"
 	// CodeStreamBroken: the upstream died after its answer had begun to reach
-	// the client. The client's connection was aborted.
+	// the client, whose connection was then aborted, or sent an error in its
+	// stream, which the client got as it was.
 	CodeStreamBroken Code = "stream_broken"
 	// CodeClientGone: the client left before the answer was whole.
 	CodeClientGone Code = "client_gone"

@@ -589,6 +589,9 @@ func (x *exchange) heldBroke(ctx context.Context, err error) *failure {
 func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) *failure {
 	var write *relay.WriteError
 	switch {
+	case err == nil && s != nil && s.SawError(), s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
+		// The client has the upstream's own word for it, which aborting could lose.
+		return wrongAnswer("the upstream sent an error in its stream")
 	case err == nil, s != nil && errors.Is(context.Cause(ctx), errFinished):
 		return nil
 	case errors.As(err, &write), x.ctx.Err() != nil:
@@ -602,9 +605,6 @@ func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) 
 		f = wrongAnswer("the stream ended before it was complete")
 	} else {
 		f = x.broke(ctx, FailureAnswer, err)
-	}
-	if s != nil && s.SawError() && errors.Is(err, relay.ErrCut) {
-		return f // the client has the upstream's own word for it, and aborting could lose that
 	}
 	x.abort = true
 	if s != nil && s.AtBoundary() && !s.SawError() {

@@ -38,7 +38,8 @@ type Gateway struct {
 
 // New makes a Gateway. It reports everything that is wrong with cfg, each as a
 // [*ConfigError]. It does no network I/O: secrets are resolved when they are
-// needed (see [Gateway.Check]), and of the interfaces only the registry is asked.
+// needed (see [Gateway.Check]), and of the interfaces only the registry and the URL
+// policy are asked.
 func New(cfg Config) (*Gateway, error) {
 	s, err := newSettings(cfg)
 	if err != nil {

@@ -79,8 +79,8 @@ func TestHandlerAllocations(t *testing.T) {
 		t.Run(bb.name, func(t *testing.T) {
 			body := gatewaytest.ChatBody("llama3", bb.size)
 			gateway, twin := benchGateway(t, bb.answer), benchTwin(bb.answer)
-			mine := testing.AllocsPerRun(20, func() { benchServe(gateway, body) })
-			yardstick := testing.AllocsPerRun(20, func() { benchServe(twin, body) })
+			mine := testing.AllocsPerRun(5, func() { benchServe(gateway, body) })
+			yardstick := testing.AllocsPerRun(5, func() { benchServe(twin, body) })
 			require.LessOrEqual(t, mine, yardstick+25)
 		})
 	}

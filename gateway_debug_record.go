@@ -34,19 +34,13 @@ func (x *exchange) remember(err *Error) {
 		r.Names = append(r.Names, debugpage.Name(name))
 	}
 	x.rememberTrail(r)
-	q := x.query()
 	for _, rejected := range x.plan.rejections {
-		reason := rejected.message(x.s, q)
-		if err != nil && reason == err.Message {
-			continue
-		}
 		if len(r.Rejected) == debugpage.MaxNames {
 			r.Omitted++
 			continue
 		}
-		r.Rejected = append(r.Rejected, debugpage.Rejected{
-			Model: debugpage.Name(rejected.name), Reason: debugpage.Text(reason),
-		})
+		// The word and not the sentence, which looks for similar names.
+		r.Rejected = append(r.Rejected, debugpage.Rejected{Model: debugpage.Name(rejected.name), Reason: rejected.reason.String()})
 	}
 	note := func(text string) {
 		if len(r.Notes) == debugpage.MaxNotes {

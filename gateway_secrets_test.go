@@ -311,6 +311,7 @@ func canaryAskConfig(t *testing.T, w *canaryWatch, cfg aigateway.Config, set fun
 	}
 	g, err := aigateway.New(cfg)
 	require.NoError(t, err)
+	page := g.DebugHandler()
 	next := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		res, ok := aigateway.ResultFromContext(r.Context())
 		assert.True(t, ok)
@@ -334,12 +335,16 @@ func canaryAskConfig(t *testing.T, w *canaryWatch, cfg aigateway.Config, set fun
 		res, err := g.Explain(canaryRequest(body))
 		w.see("Explain", res, err)
 	}
+	rec := httptest.NewRecorder()
+	page.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/", nil))
+	assert.Equal(t, 200, rec.Code)
+	w.see("debug page", rec.Body.String())
 	w.see("Check", g.Check(t.Context()))
 	w.see("Gateway", g, *cfg.Hooks)
 	w.see("Config", aigateway.Config{Providers: cfg.Providers, Headers: cfg.Headers, QueryParams: cfg.QueryParams, Secrets: cfg.Secrets})
 	unread := canaryRequest("")
 	unread.Body = io.NopCloser(iotest.ErrReader(errors.New("cut")))
-	rec := httptest.NewRecorder()
+	rec = httptest.NewRecorder()
 	g.ServeHTTP(rec, unread)
 	w.see("unread", rec.Body.String())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)

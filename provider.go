@@ -80,6 +80,7 @@ type APISurface struct {
 
 // Param names a top-level field of a request's body.
 type Param struct {
+	// Name is the field's, as it stands in the body. Required.
 	Name string `json:"name"`
 }
 
@@ -135,6 +136,9 @@ type Model struct {
 // Pricing is what a model costs, in USD per million tokens. A nil price is not
 // known, which is not the same as free.
 type Pricing struct {
+	// Input and Output are the prices of prompts and answers, those with Cache
+	// of what is read from and written to a prompt cache, and those with Batch
+	// of requests that can wait.
 	Input           *float64 `json:"input,omitempty"`
 	Output          *float64 `json:"output,omitempty"`
 	InputCacheRead  *float64 `json:"input_cache_read,omitempty"`

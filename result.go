@@ -56,13 +56,17 @@ type Result struct {
 
 // ResultError is why a request failed.
 type ResultError struct {
-	Code    Code   `json:"code"`
-	Status  int    `json:"status"`
+	// Code names the cause.
+	Code Code `json:"code"`
+	// Status is what the client was answered with; 499 where it could not be.
+	Status int `json:"status"`
+	// Message is what the client was told.
 	Message string `json:"message"`
 }
 
 // ClientRequest is the client's request, less what is secret.
 type ClientRequest struct {
+	// Method and Path are those of the request; the query is left out.
 	Method string `json:"method"`
 	Path   string `json:"path"`
 	// Headers are the request's, with credentials and cookies redacted.
@@ -113,6 +117,8 @@ type StrategyResult struct {
 
 // TriedModel is one candidate.
 type TriedModel struct {
+	// Model, Provider and Author are the ids of the model, of the provider that
+	// serves it, and of who made it.
 	Model    string `json:"model"`
 	Provider string `json:"provider"`
 	Author   string `json:"author"`
@@ -180,6 +186,7 @@ type AttemptRequest struct {
 
 // AttemptResponse is what came back.
 type AttemptResponse struct {
+	// StatusCode and Headers are the upstream's, without cookies.
 	StatusCode int         `json:"status_code"`
 	Headers    http.Header `json:"headers,omitempty"`
 	// BodyOnError is the first 1 KB of a failed answer.
@@ -193,7 +200,8 @@ type UpstreamLatency struct {
 	// TimeToFirstTokenMS is until the first content of a stream. Zero where
 	// none came.
 	TimeToFirstTokenMS float64 `json:"time_to_first_token_ms,omitempty"`
-	TotalMS            float64 `json:"total_ms"`
+	// TotalMS is until the attempt ended: it failed, or its answer was whole.
+	TotalMS float64 `json:"total_ms"`
 }
 
 // Success says which attempt answered.

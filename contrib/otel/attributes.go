@@ -103,8 +103,6 @@ func attemptError(a aigateway.Attempt, ctxErr error) string {
 		return ""
 	case a.Kind == aigateway.FailureStatus && a.Response != nil:
 		return strconv.Itoa(a.Response.StatusCode)
-	case !wasSent(a.Kind):
-		return string(a.Kind) // for which the client's leaving is no excuse
 	case errors.Is(ctxErr, context.DeadlineExceeded):
 		return string(aigateway.FailureTimeout) // the embedding service's own
 	case ctxErr != nil:

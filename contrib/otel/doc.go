@@ -9,8 +9,9 @@
 // provider, model, tokens, time to the first chunk, the server's address, and
 // error.type. One that came to nothing before it was sent, for want of a secret
 // or by a configured value that could not be made, is a span of error.type
-// "secret" or "request", but no operation. The request's span carries aigateway.* attributes alone: a backend
-// that adds up the tokens of all gen_ai spans must not find the same call twice.
+// "secret" or "request", but no operation. The request's span carries aigateway.*
+// attributes alone: a backend that adds up the tokens of all gen_ai spans must
+// not find the same call twice.
 //
 // # Metrics
 //
@@ -24,14 +25,14 @@
 //
 // The first three are the conventions', with their buckets. An attempt is the
 // conventions' operation, so that the time and the tokens that a failed provider
-// cost stay with that provider. One that was not sent counts in
-// aigateway.attempts alone, under its error.type.
+// cost stay with that provider. One that was not sent is in none of them; it counts
+// in aigateway.attempts, under its error.type.
 //
 // # Errors
 //
-// The error.type of an attempt is the upstream's status, such as "429", the
-// [aigateway.FailureKind] where there is none or it was no failure, or "canceled"
-// where the client left. A failover has that of the last attempt, or "no_attempt"
+// The error.type of an attempt is the upstream's status, such as "429", where it
+// failed by that; else "canceled" where the client left, or the
+// [aigateway.FailureKind]. A failover has that of the last attempt, or "no_attempt"
 // where the model was left before it had one. A request has the
 // [aigateway.Code].
 //

@@ -224,20 +224,19 @@ func variantConfig(variant string) (aigateway.Config, error) {
 		p.APIKeys = append(p.APIKeys, aigateway.APIKey{Value: "${secrets.get('p', 'second')}"}, aigateway.APIKey{Value: "${secrets.get('p', 'third')}"})
 	case "static":
 		cfg.ModelSelection.Strategy = []string{"ai.models.filter(m, m.provider_id == 'p')"}
-	case "metric": // with a number: a request that names no model, so that all are sorted
-		if number != "" {
-			if err := addModels(&p, number); err != nil {
-				return cfg, err
-			}
-		}
+	case "metric":
 		cfg.ModelSelection.Strategy = []string{"ai.models.sortBy(m, m.metrics.endpoint.latency.upstream_ms_avg)"}
 	case "random":
 		cfg.ModelSelection.Strategy = []string{"ai.models.randomize()"}
 	case "dead":
 		cfg.Providers = append(cfg.Providers, aigateway.Provider{ID: "dead", BaseURL: "http://dead.internal", Models: models})
 	case "models":
-		if err := addModels(&p, number); err != nil {
+		n, err := strconv.Atoi(number)
+		if err != nil {
 			return cfg, err
+		}
+		for i := range n - len(models) {
+			p.Models = append(p.Models, aigateway.Model{ID: fmt.Sprintf("m-%d", i)})
 		}
 		cfg.ModelSelection.Strategy = []string{"ai.models.filter(m, m.provider_id == 'p')"}
 	default:
@@ -245,16 +244,4 @@ func variantConfig(variant string) (aigateway.Config, error) {
 	}
 	cfg.Providers = append(cfg.Providers, p)
 	return cfg, nil
-}
-
-// addModels fills a provider up to a number of models.
-func addModels(p *aigateway.Provider, number string) error {
-	n, err := strconv.Atoi(number)
-	if err != nil {
-		return err
-	}
-	for i := range n - len(p.Models) {
-		p.Models = append(p.Models, aigateway.Model{ID: fmt.Sprintf("m-%d", i)})
-	}
-	return nil
 }

@@ -19,8 +19,10 @@ func (b *bench) print(w io.Writer) {
 		table(w, []string{"", "target", "measured", "met"}, b.targets)
 	}
 	if len(b.socket) > 0 {
-		fmt.Fprint(w, "\nRequest → answer over loopback sockets. The ratios are gateway to twin; of CPU time, that of the server's process alone.\n\n")
+		fmt.Fprint(w, "\n<details>\n<summary>Request → answer over loopback sockets</summary>\n\n"+
+			"The ratios are gateway to twin; of CPU time, that of the server's process alone.\n\n")
 		table(w, []string{"", "requests/s", "ratio", "CPU a request", "twin's", "ratio"}, b.socket)
+		fmt.Fprint(w, "\n</details>\n")
 	}
 }
 

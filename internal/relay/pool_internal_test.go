@@ -39,7 +39,7 @@ func TestPooledBuffersAreNotShared(t *testing.T) {
 	}
 	comments := func(i, n int) string { return strings.Repeat(fmt.Sprintf(": %03d\n", i), n/6) + "\n" }
 	var wg sync.WaitGroup
-	for i := range 16 {
+	for i := range 8 {
 		wg.Go(func() {
 			for _, text := range []string{
 				content(i, 100) + content(i, 200),
@@ -70,7 +70,7 @@ func TestPooledBuffersAreNotShared(t *testing.T) {
 // pool's do not get into it.
 func TestHeldBodiesAreNotShared(t *testing.T) {
 	var wg sync.WaitGroup
-	for i := range 8 {
+	for i := range 4 {
 		wg.Go(func() {
 			for _, size := range []int{100, pooledFrom - 1, pooledFrom + 1, 300 << 10, 1 << 20} {
 				want := bytes.Repeat([]byte{byte(i)}, size)

@@ -86,7 +86,7 @@ type standIns struct{}
 // RoundTrip answers a chat request, unless it is the busy provider's.
 func (standIns) RoundTrip(r *http.Request) (*http.Response, error) {
 	status, header := http.StatusOK, http.Header{"Content-Type": {"application/json"}}
-	body := `{"object":"chat.completion","choices":[{"index":0,"finish_reason":"stop",`+
+	body := `{"object":"chat.completion","choices":[{"index":0,"finish_reason":"stop",` +
 		`"message":{"role":"assistant","content":"Hello."}}],"usage":{"prompt_tokens":9,"completion_tokens":3}}`
 	if strings.HasPrefix(r.URL.Host, "busy.") {
 		status, body = http.StatusTooManyRequests, `{"error":{"message":"try later"}}`
