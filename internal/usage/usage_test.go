@@ -1,6 +1,9 @@
 package usage
 
 import (
+	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +62,26 @@ func TestMeter(t *testing.T) {
 			}
 			assert.Equal(t, c.want, events.Tokens())
 			assert.Equal(t, c.want, body.Tokens())
+		})
+	}
+}
+
+// Members that somebody else has found count like those of a body.
+func TestMeterMember(t *testing.T) {
+	for _, c := range meterCases {
+		t.Run(c.name, func(t *testing.T) {
+			var whole, parts Meter
+			for _, e := range c.events {
+				var members map[string]json.RawMessage
+				if json.Unmarshal([]byte(e), &members) != nil {
+					continue // Member is for what was found to be JSON
+				}
+				whole.Body([]byte(e))
+				for _, name := range slices.Sorted(maps.Keys(members)) {
+					parts.Member([]byte(name), members[name])
+				}
+			}
+			assert.Equal(t, whole.Tokens(), parts.Tokens())
 		})
 	}
 }
