@@ -250,7 +250,7 @@ func (x *exchange) setContentType(h http.Header) {
 	_, isForm := x.body.(*reqbody.Form)
 	foreign := strings.Contains(strings.ToLower(sent), "charset") && !strings.EqualFold(params["charset"], "utf-8")
 	switch {
-	case !isForm && (err != nil || !isJSONType(kind) || foreign):
+	case !isForm && (err != nil || !isJSONType(kind)):
 		sent = "application/json"
 	case foreign && err == nil:
 		delete(params, "charset")

@@ -46,7 +46,7 @@ const headersBody = `{"model":"m","choices":[]}` + "\n"
 func TestRequestHeaderTable(t *testing.T) {
 	up, cfg := requestProvider(t)
 	cfg.ForwardHeaders = []string{"X-Tenant"}
-	seen := make(chan *http.Request, 1)
+	seen := make(chan *http.Request, 100)
 	recorder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		up.ServeHTTP(w, r)
 		seen <- r

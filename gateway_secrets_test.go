@@ -352,6 +352,42 @@ func canaryAskConfig(t *testing.T, w *canaryWatch, cfg aigateway.Config, set fun
 	g.ServeHTTP(httptest.NewRecorder(), canaryRequest(`{"model":"m"}`).WithContext(ctx))
 }
 
+// TestSecretsInErrorsOfStores: a store must not quote a value in an error, and
+// one that does is cut short where the gateway knows the value.
+func TestSecretsInErrorsOfStores(t *testing.T) {
+	w := new(canaryWatch)
+	see := func(_ string, err error) {
+		require.Error(t, err)
+		w.see("error", err)
+		for ; err != nil; err = errors.Unwrap(err) {
+			w.see("wrapped", err)
+		}
+	}
+	store := new(canaryStore)
+	cache := aigateway.NewSecretCache(store, 0)
+	value, err := cache.ResolveSecret(t.Context(), "v", "secretkey")
+	require.NoError(t, err)
+	require.Equal(t, canary("secretkey"), value)
+	store.set(func(s *canaryStore) { s.broken = true })
+	see(cache.Refresh(t.Context(), "v", "secretkey"))
+	see(aigateway.NewSecretCache(store, 0).ResolveSecret(t.Context(), "v", "secretkey"))
+
+	quoting := false
+	last := aigateway.NewSecretCache(aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) {
+		if quoting {
+			return "", fmt.Errorf("%w: it was %q", aigateway.ErrSecretNotFound, canary("oldkey"))
+		}
+		return canary("oldkey"), nil
+	}), 0)
+	_, err = last.ResolveSecret(t.Context(), "v", "n")
+	require.NoError(t, err)
+	quoting = true
+	_, err = last.Refresh(t.Context(), "v", "n")
+	see("", err)
+	require.ErrorIs(t, err, aigateway.ErrSecretNotFound, "what the error means stays")
+	w.check(t)
+}
+
 // TestSecretsInConfigFaults has every fault of a config that holds secrets named
 // without them.
 func TestSecretsInConfigFaults(t *testing.T) {

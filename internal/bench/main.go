@@ -35,6 +35,7 @@ var (
 	window   = flag.Duration("window", 400*time.Millisecond, "how long one side is loaded in a round")
 	only     = flag.String("only", ".", "a pattern of the rows to measure")
 	profiles = flag.String("profile", "", "the folder to write CPU profiles to")
+	idle     = flag.Int("streams", 10_000, "how many slow streams to open at once, as far as files allow")
 	update   = flag.String("update", "", "the Markdown file to write the tables to, between its markers")
 )
 

@@ -43,7 +43,7 @@ func (b *bench) peak(up *process) {
 // streams measures many slow streams at once: what each costs while nothing
 // happens, and how much later its events come.
 func (b *bench) streams(up *process) {
-	n := 10_000
+	n := *idle
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil {
 		n = min(n, int(files.Cur-200)/2) // a stream has a connection on either side
@@ -54,8 +54,8 @@ func (b *bench) streams(up *process) {
 		check(err)
 		g, err := slow("gateway", up, n)
 		check(err)
-		log.Printf("%d streams: twin %.0f B heap, %.0f B RSS, delay p50 %s p99 %s; gateway %.0f B heap, %.0f B RSS, delay p50 %s p99 %s",
-			n, t.heap, t.rss, t.p50, t.p99, g.heap, g.rss, g.p50, g.p99)
+		log.Printf("%d streams: twin %.0f B (stacks %.0f), %.0f B RSS, delay p50 %s p99 %s; gateway %.0f B (stacks %.0f), %.0f B RSS, delay p50 %s p99 %s",
+			n, t.heap, t.stacks, t.rss, t.p50, t.p99, g.heap, g.stacks, g.rss, g.p50, g.p99)
 		heaps, resident, mine = append(heaps, g.heap/t.heap), append(resident, g.rss/t.rss), append(mine, g.heap)
 		delays, twins = append(delays, float64((g.p99-t.p99).Microseconds())/1000), append(twins, float64(t.p99.Microseconds())/1000)
 	}
@@ -71,8 +71,8 @@ func (b *bench) streams(up *process) {
 
 // slowResult is what one server did with many slow streams.
 type slowResult struct {
-	heap, rss float64 // a stream
-	p50, p99  time.Duration
+	heap, stacks, rss float64 // a stream; stacks are part of heap
+	p50, p99          time.Duration
 }
 
 func slow(role string, up *process, n int) (slowResult, error) {
@@ -141,7 +141,8 @@ func slow(role string, up *process, n int) (slowResult, error) {
 	}
 	slices.Sort(delays)
 	r.p50, r.p99 = delays[len(delays)/2], delays[len(delays)*99/100]
-	r.heap, r.rss = float64(full.Heap-empty.Heap)/float64(n), float64(full.RSS-empty.RSS)/float64(n)
+	each := func(before, after int64) float64 { return float64(after-before) / float64(n) }
+	r.heap, r.stacks, r.rss = each(empty.Heap, full.Heap), each(empty.Stacks, full.Stacks), each(empty.RSS, full.RSS)
 	return r, nil
 }
 

@@ -69,10 +69,11 @@ func (p *process) stop() {
 
 // state is what a process tells of itself.
 type state struct {
-	CPU  time.Duration // user and system
-	Heap int64         // and stacks, after a collection, in bytes
-	RSS  int64         // in bytes
-	Peak int64         // of the RSS
+	CPU    time.Duration // user and system
+	Heap   int64         // and stacks, after a collection, in bytes
+	Stacks int64         // alone
+	RSS    int64         // in bytes
+	Peak   int64         // of the RSS
 }
 
 // ask sends a command and reads the state. "gc" collects garbage first,
@@ -165,7 +166,7 @@ func measure() (state, error) {
 	}
 	s.CPU = time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 	runtime.ReadMemStats(&ms)
-	s.Heap = int64(ms.HeapAlloc + ms.StackInuse)
+	s.Heap, s.Stacks = int64(ms.HeapAlloc+ms.StackInuse), int64(ms.StackInuse)
 	status, err := os.ReadFile("/proc/self/status")
 	if errors.Is(err, os.ErrNotExist) {
 		return s, nil // no Linux

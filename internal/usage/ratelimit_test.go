@@ -111,9 +111,12 @@ func FuzzHeaders(f *testing.F) {
 		f.Add(v)
 	}
 	f.Fuzz(func(t *testing.T, v string) {
-		d, ok := RetryAfter(http.Header{"Retry-After": {v}}, now)
-		assert.True(t, d >= 0 && d <= longest && (ok || d == 0))
-		q := RateLimit(http.Header{"X-Ratelimit-Remaining-Tokens": {v}, "X-Ratelimit-Reset-Tokens": {v}}, now)
+		for _, h := range []http.Header{{"Retry-After": {v}}, {"Retry-After-Ms": {v}}, {"Retry-After-Ms": {v}, "Retry-After": {v}}} {
+			d, ok := RetryAfter(h, now)
+			assert.True(t, d >= 0 && d <= longest && (ok || d == 0))
+		}
+		q := RateLimit(http.Header{"X-Ratelimit-Remaining-Tokens": {v}, "X-Ratelimit-Reset-Tokens": {v}, "X-Ratelimit-Limit-Requests": {v}}, now)
+		assert.GreaterOrEqual(t, q.LimitRequests.N, int64(0))
 		assert.GreaterOrEqual(t, q.RemainingTokens.N, int64(0))
 	})
 }

@@ -1,0 +1,22 @@
+// Command gen writes config.schema.json into the directory that it is called in,
+// which must be the repository's root.
+package main
+
+import (
+	"log"
+	"os"
+	"reflect"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/schema"
+)
+
+func main() {
+	doc, err := schema.Generate(reflect.TypeFor[aigateway.Config](), ".")
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := os.WriteFile("config.schema.json", doc, 0o644); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,271 @@
+// Package schema makes the JSON Schema of the configuration: its shape from the
+// Go types, its descriptions from their comments, and its rules from the table
+// in rules.go. What it makes is committed as config.schema.json; a test
+// compares the two.
+//
+//	go generate .    writes it anew, in the repository's root
+package schema
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+)
+
+// node is a schema. Its fields are in the order in which they are written.
+type node struct {
+	Schema      string `json:"$schema,omitempty"`
+	Title       string `json:"title,omitempty"`
+	Description string `json:"description,omitempty"`
+	Ref         string `json:"$ref,omitempty"`
+	Type        any    `json:"type,omitempty"` // a word, or several
+	Const       any    `json:"const,omitempty"`
+	Enum        []any  `json:"enum,omitempty"`
+	Default     any    `json:"default,omitempty"`
+	Examples    []any  `json:"examples,omitempty"`
+
+	Pattern   string   `json:"pattern,omitempty"`
+	MinLength *int     `json:"minLength,omitempty"`
+	Minimum   *float64 `json:"minimum,omitempty"`
+	Maximum   *float64 `json:"maximum,omitempty"`
+
+	Items    *node `json:"items,omitempty"`
+	MinItems *int  `json:"minItems,omitempty"`
+	MaxItems *int  `json:"maxItems,omitempty"`
+
+	Properties           members  `json:"properties,omitempty"`
+	Required             []string `json:"required,omitempty"`
+	PropertyNames        *node    `json:"propertyNames,omitempty"`
+	AdditionalProperties any      `json:"additionalProperties,omitempty"` // a bool, or a *node
+
+	AnyOf []*node `json:"anyOf,omitempty"`
+	Defs  members `json:"$defs,omitempty"`
+}
+
+// members is an object that keeps its order, which is that of the Go fields.
+type members []member
+
+type member struct {
+	name string
+	node *node
+}
+
+// MarshalJSON writes the members in their order.
+func (m members) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, e := range m {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, err := json.Marshal(e.name)
+		if err != nil {
+			return nil, err
+		}
+		b.Write(name)
+		b.WriteByte(':')
+		if err := writeJSON(&b, e.node); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// writeJSON is json.Marshal without its escapes for HTML: people read this.
+func writeJSON(b *bytes.Buffer, v any) error {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// Generate returns the schema of the struct type config, whose package has its
+// source in dir. An error says which comment or type it cannot deal with.
+func Generate(config reflect.Type, dir string) ([]byte, error) {
+	src, err := parseSource(dir)
+	if err != nil {
+		return nil, err
+	}
+	g := &generator{source: src, seen: map[reflect.Type]bool{}, rules: rules()}
+	g.define(config)
+	if g.err != nil {
+		return nil, g.err
+	}
+	g.defs[0].node.Description = "The settings of a gateway. Without any, the built-in providers are called with each client's own key."
+	for place := range g.rules {
+		return nil, fmt.Errorf("a rule for %s, which there is not", place)
+	}
+	root := &node{
+		Type:        "object", // and not null, as a definition may be
+		Schema:      "https://json-schema.org/draft/2020-12/schema",
+		Title:       "aigateway",
+		Description: "The configuration of an AI gateway: the settings themselves, or an on_http_request list that holds one action of type ai-gateway with the settings under its config.",
+		AnyOf:       []*node{{Ref: ref(config)}, {Ref: "#/$defs/on_http_request"}},
+		Defs:        append(g.defs, policy(config)...),
+	}
+	var compact, out bytes.Buffer
+	if err := writeJSON(&compact, root); err != nil {
+		return nil, err
+	}
+	if err := json.Indent(&out, bytes.TrimSpace(compact.Bytes()), "", "  "); err != nil {
+		return nil, err
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}
+
+// policy is the other root, around the settings.
+func policy(config reflect.Type) members {
+	one := 1
+	action := func(more ...member) *node {
+		return &node{
+			Type: "object",
+			Properties: append(members{
+				{"type", &node{Description: "The only action that a gateway has.", Const: "ai-gateway"}},
+				{"config", &node{Ref: ref(config), Description: "The settings."}},
+			}, more...),
+			Required:             []string{"type"},
+			AdditionalProperties: false,
+		}
+	}
+	name := member{"name", &node{Description: "For people.", Type: []string{"string", "null"}}}
+	expressions := member{"expressions", &node{Description: "Must be empty: a gateway serves every request that reaches it.", Type: "null"}}
+	return members{
+		{"on_http_request", &node{
+			Type: "object",
+			Properties: members{{"on_http_request", &node{
+				Description: "One rule, which holds one action of type ai-gateway.",
+				Type:        "array", MinItems: &one, MaxItems: &one,
+				Items: &node{AnyOf: []*node{
+					action(name, expressions),
+					{
+						Type: "object",
+						Properties: members{name, expressions, {"actions", &node{
+							Description: "One action of type ai-gateway.", Type: "array", MinItems: &one, MaxItems: &one, Items: action(expressions),
+						}}},
+						Required:             []string{"actions"},
+						AdditionalProperties: false,
+					},
+				}},
+			}}},
+			Required:             []string{"on_http_request"},
+			AdditionalProperties: false,
+		}},
+	}
+}
+
+func ref(t reflect.Type) string { return "#/$defs/" + t.Name() }
+
+// generator walks the types.
+type generator struct {
+	source *source
+	rules  map[string]rule // those not yet used
+	seen   map[reflect.Type]bool
+	defs   members
+	err    error
+}
+
+// define adds a struct to the definitions, after those that it refers to have
+// had their place kept.
+func (g *generator) define(t reflect.Type) {
+	if g.seen[t] {
+		return
+	}
+	g.seen[t] = true
+	// A null is the same as a field that is not given.
+	def := &node{Description: g.source.typeDoc(t), Type: []string{"object", "null"}, AdditionalProperties: false}
+	g.defs = append(g.defs, member{t.Name(), def})
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		place := t.Name() + "." + name
+		n := g.value(f.Type, place)
+		n.Description = g.source.fieldDoc(t, f)
+		if n.Description == "" && g.err == nil {
+			g.err = fmt.Errorf("%s has no comment to describe it", place)
+		}
+		if r, ok := g.rules[place]; ok {
+			delete(g.rules, place)
+			r.apply(n)
+			if r.required {
+				def.Required = append(def.Required, name)
+				n.Type = notNull(n.Type)
+			}
+		}
+		def.Properties = append(def.Properties, member{name, n})
+	}
+}
+
+// notNull is a type without null.
+func notNull(t any) any {
+	if words, ok := t.([]string); ok && len(words) == 2 && words[1] == "null" {
+		return words[0]
+	}
+	return t
+}
+
+// value is the schema of what may stand in a field, where null means nothing
+// given.
+func (g *generator) value(t reflect.Type, place string) *node {
+	orNull := func(word string) []string { return []string{word, "null"} }
+	switch t.Kind() {
+	case reflect.Pointer:
+		return g.value(t.Elem(), place)
+	case reflect.String:
+		n := &node{Type: orNull("string")}
+		if t.Name() == "Duration" {
+			n.Pattern = durationPattern
+		}
+		if words := g.source.words[t.Name()]; len(words) > 0 {
+			for _, w := range words {
+				n.Enum = append(n.Enum, w)
+			}
+			n.Enum = append(n.Enum, nil)
+		}
+		return n
+	case reflect.Bool:
+		return &node{Type: orNull("boolean")}
+	case reflect.Int, reflect.Int64:
+		return &node{Type: orNull("integer")}
+	case reflect.Float64:
+		return &node{Type: orNull("number")}
+	case reflect.Struct:
+		g.define(t)
+		return &node{Ref: ref(t)}
+	case reflect.Slice:
+		items := g.value(t.Elem(), place)
+		items.Type = notNull(items.Type) // there is no default that it could stand for
+		if items.Ref != "" {
+			items.Type = "object"
+		}
+		return &node{Type: orNull("array"), Items: items}
+	case reflect.Map:
+		n := &node{Type: orNull("object")}
+		switch {
+		case t.Elem().Kind() == reflect.Interface:
+			n.AdditionalProperties = true
+		case t.Elem().Name() == "Template":
+			// Headers and parameters are text by nature: numbers and booleans mean
+			// the text that they are written as.
+			n.AdditionalProperties = &node{Type: []string{"string", "number", "boolean"}}
+		default:
+			child := g.value(t.Elem(), place)
+			child.Type = notNull(child.Type)
+			n.AdditionalProperties = child
+		}
+		return n
+	}
+	if g.err == nil {
+		g.err = fmt.Errorf("%s is of type %s, which has no schema", place, t)
+	}
+	return &node{}
+}
+
+// linkPattern finds the links of a comment, which are noise elsewhere.
+var linkPattern = regexp.MustCompile(`\[\*?([A-Za-z.]+)\]`)
