@@ -40,7 +40,7 @@ func TestService(t *testing.T) {
 	}
 
 	w := httptest.NewRecorder()
-	newService(gateway).ServeHTTP(w, httptest.NewRequest("POST", "/ai/v1/chat/completions", strings.NewReader(`{"model":"stub:any"}`)))
+	newService(gateway).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/ai/v1/chat/completions", strings.NewReader(`{"model":"stub:any"}`)))
 	if attempts := result.ModelsTried[0].RequestsMade; w.Code != http.StatusOK || len(attempts) != len(script) {
 		t.Errorf("answered %d %s after %+v", w.Code, w.Body, attempts)
 	}

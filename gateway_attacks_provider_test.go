@@ -213,7 +213,7 @@ func TestAttackUnreadableError(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Encoding", encoding)
 			w.Header().Set("Retry-After", "7")
-			w.WriteHeader(429)
+			w.WriteHeader(http.StatusTooManyRequests)
 			w.Write(twice.Bytes()[:twice.Len()-1]) // cut, for the one that could be read
 		})
 		gateway := attackServe(t, aigateway.Config{

@@ -181,7 +181,7 @@ func TestAttackPaths(t *testing.T) {
 	} {
 		t.Run(target, func(t *testing.T) {
 			before := up.Count()
-			status, _ := attackRaw(t, addr, attackRequest("POST "+target, `{"model":"small"}`))
+			status := attackRaw(t, addr, attackRequest("POST "+target, `{"model":"small"}`))
 			if want == "" {
 				assert.GreaterOrEqual(t, status, 400)
 				assert.Equal(t, before, up.Count())
@@ -195,7 +195,7 @@ func TestAttackPaths(t *testing.T) {
 	}
 
 	t.Run("query", func(t *testing.T) {
-		status, _ := attackRaw(t, addr, attackRequest("POST /v1/chat/completions?api_key=mine&Key=mine&a=%0d%0aX:1&tok%65n=mine&/../=1", `{"model":"small"}`))
+		status := attackRaw(t, addr, attackRequest("POST /v1/chat/completions?api_key=mine&Key=mine&a=%0d%0aX:1&tok%65n=mine&/../=1", `{"model":"small"}`))
 		require.Equal(t, 200, status)
 		assert.Equal(t, chat+"?a=%0d%0aX:1&/../=1", up.Last().URL)
 	})
@@ -206,7 +206,7 @@ func TestAttackPaths(t *testing.T) {
 		"GET /v1/chat/completions", "TRACE /v1/chat/completions", "PRI *", "OPTIONS *", "POST *", "POST v1/chat/completions",
 	} {
 		t.Run(line, func(t *testing.T) {
-			status, _ := attackRaw(t, addr, attackRequest(line, `{"model":"small"}`))
+			status := attackRaw(t, addr, attackRequest(line, `{"model":"small"}`))
 			assert.True(t, status >= 400 || status == 200 && line == "OPTIONS *", "%d", status) // net/http answers that itself
 		})
 	}
@@ -249,7 +249,7 @@ func TestAttackFraming(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := up.Count()
-			status, _ := attackRaw(t, addr, c.request)
+			status := attackRaw(t, addr, c.request)
 			assert.Equal(t, c.status, status)
 			if c.status != 200 {
 				assert.Equal(t, before, up.Count())
@@ -387,7 +387,7 @@ func attackRequest(line, body string) string {
 }
 
 // attackRaw sends bytes over a socket of its own, and reads the first answer.
-func attackRaw(t testing.TB, addr, request string) (int, string) {
+func attackRaw(t testing.TB, addr, request string) int {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
@@ -398,6 +398,5 @@ func attackRaw(t testing.TB, addr, request string) (int, string) {
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	defer resp.Body.Close()
-	data, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(data)
+	return resp.StatusCode
 }

@@ -196,7 +196,7 @@ func TestDebugPageShowsHealth(t *testing.T) {
 				gatewaytest.Error(429, "", "slow down")(w, r)
 				return
 			}
-			time.Sleep(100 * time.Millisecond) //nolint:forbidigo // in a bubble, this is how long the provider takes
+			<-time.After(100 * time.Millisecond) // in the bubble's time
 			gatewaytest.Chat("Hi.")(w, r)
 		}))
 		cfg, err := aigateway.ParseConfig([]byte(`
@@ -233,15 +233,15 @@ providers:
 		require.Len(t, state.Total.Slots, state.WindowSeconds/state.SlotSeconds)
 		assert.Equal(t, int64(11), state.Total.Slots[9].Requests)
 
-		time.Sleep(10 * time.Second) //nolint:forbidigo // in a bubble
+		<-time.After(10 * time.Second)
 		state = debugJSON(t, debug)
 		assert.Equal(t, "due", state.Models[0].Health.State)
 		assert.Equal(t, 10_000., state.Keys[0].Health.RestingMS)
-		time.Sleep(20 * time.Second) //nolint:forbidigo // in a bubble
+		<-time.After(20 * time.Second)
 		state = debugJSON(t, debug)
 		assert.Equal(t, "awake", state.Keys[0].Health.State)
 		assert.Equal(t, int64(11), state.Total.Slots[8].Requests, "a slot on")
-		time.Sleep(5 * time.Minute) //nolint:forbidigo // in a bubble
+		<-time.After(5 * time.Minute)
 		state = debugJSON(t, debug)
 		assert.Zero(t, state.Total.Requests)
 		assert.Empty(t, state.Total.Slots)
@@ -478,6 +478,23 @@ func TestDebugPageConcurrently(t *testing.T) {
 	assert.Len(t, state.Requests, 100)
 	assert.Equal(t, int64(120), state.Total.Requests)
 	assert.Zero(t, state.Total.InFlight)
+}
+
+// The page is mounted where only operators come.
+func ExampleGateway_DebugHandler() {
+	gateway, err := aigateway.New(aigateway.Config{})
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", gateway)
+	operators := http.NewServeMux() // to be served on localhost, or behind a sign-in
+	operators.Handle("/debug/aigateway", gateway.DebugHandler())
+
+	w := httptest.NewRecorder()
+	operators.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug/aigateway?format=json", nil))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"))
+	// Output: 200 application/json
 }
 
 // debugGateway is a gateway whose providers are upstreams, in the config's order.

@@ -41,17 +41,6 @@ func TestREADME(t *testing.T) {
 	for _, command := range blocks["sh"] {
 		assert.Contains(t, string(ci), "\n"+command, "CI does not run it")
 	}
-	for _, m := range regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllStringSubmatch(string(readme), -1) {
-		assert.FileExists(t, filepath.FromSlash(m[1]+fileIn(m[1])))
-	}
-}
-
-// fileIn is what stands for a folder that is linked to.
-func fileIn(path string) string {
-	if info, err := os.Stat(filepath.FromSlash(path)); err == nil && info.IsDir() {
-		return "/main.go"
-	}
-	return ""
 }
 
 func readExample(t *testing.T, path string) string {

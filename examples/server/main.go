@@ -3,6 +3,7 @@
 //	server -config FILE [-listen ADDR] [-secrets-dir DIR] [-drain TIMEOUT]
 //	server -config FILE [-secrets-dir DIR] -check
 //	server -config FILE -explain REQUEST.json [-path PATH]
+//	server -schema
 //
 // It is meant to be copied: what a gateway needs around it in production is
 // here, and nothing else. It does not authenticate its clients, so it listens
@@ -65,6 +66,8 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 		return exitUsage
 	}
 	switch {
+	case o.schema:
+		return printSchema(stdout)
 	case o.check:
 		return check(ctx, o, stdout)
 	case o.explain != "":
@@ -114,6 +117,7 @@ type options struct {
 	secretsDir string
 	drain      time.Duration
 	check      bool
+	schema     bool
 	explain    string
 	path       string
 }
@@ -128,6 +132,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.secretsDir, "secrets-dir", "", "look for secrets in the files `DIR`/vault/name before the environment")
 	flags.DurationVar(&o.drain, "drain", 25*time.Second, "how long requests under way may take to end after SIGTERM")
 	flags.BoolVar(&o.check, "check", false, "check the configuration, resolve every secret, and exit")
+	flags.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the configuration, for editors, and exit")
 	flags.StringVar(&o.explain, "explain", "", "say what would be tried for the request body in `FILE`, send nothing, and exit")
 	flags.StringVar(&o.path, "path", "/v1/chat/completions", "`PATH` that the request of -explain is for")
 	if err := flags.Parse(args); err != nil {
@@ -137,7 +142,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.config == "":
+	case o.config == "" && !o.schema:
 		err = errors.New("-config is missing")
 	case o.drain <= 0:
 		err = errors.New("-drain must be above zero")
@@ -175,6 +180,14 @@ func (o options) reload(gateway *aigateway.Gateway, logger *slog.Logger) {
 		return
 	}
 	logger.Info("config reloaded")
+}
+
+// printSchema prints what editors complete and check a configuration by.
+func printSchema(stdout io.Writer) int {
+	if _, err := stdout.Write(aigateway.ConfigSchema()); err != nil {
+		return exitFailed
+	}
+	return exitOK
 }
 
 // check says whether the configuration can be served, one problem a line.

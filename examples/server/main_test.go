@@ -84,6 +84,15 @@ func TestCheckOfTheExample(t *testing.T) {
 	assert.Contains(t, string(readme), "\n"+stdout.String(), "the README shows something else")
 }
 
+func TestSchema(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, exitOK, run(t.Context(), nil, []string{"-schema"}, &stdout, &stderr))
+	assert.Empty(t, stderr.String())
+	committed, err := os.ReadFile("../../config.schema.json")
+	require.NoError(t, err)
+	assert.Equal(t, string(committed), stdout.String())
+}
+
 func TestExitCodes(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("max_attempts: 101\n"), 0o600))
@@ -116,7 +125,7 @@ func TestFlags(t *testing.T) {
 	var usage bytes.Buffer
 	_, err := parseOptions([]string{"-h"}, &usage)
 	require.ErrorIs(t, err, flag.ErrHelp)
-	for _, name := range []string{"-config FILE", "-listen ADDR", "-secrets-dir DIR", "-check", "-drain"} {
+	for _, name := range []string{"-config FILE", "-listen ADDR", "-secrets-dir DIR", "-check", "-schema", "-drain"} {
 		assert.Contains(t, usage.String(), "  "+name)
 	}
 }

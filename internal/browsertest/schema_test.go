@@ -52,7 +52,6 @@ func TestSchemaRefuses(t *testing.T) {
 	s := compile(t)
 	// What neither the schema nor a reader of YAML can tell, with the reason.
 	blind := map[string]string{
-		"alias-in-itself":   "the reader unfolds it, or does not look",
 		"several-documents": "the reader stops at the first",
 		"tags":              "the reader follows them",
 	}
