@@ -78,7 +78,7 @@ func (c *client) head() (length int, err error) {
 			return 0, err
 		}
 		if n == 0 && !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-			rest, _ := io.ReadAll(io.LimitReader(c.in, 500)) //nolint:errcheck // it is only shown
+			rest, _ := io.ReadAll(io.LimitReader(c.in, 500))
 			return 0, fmt.Errorf("%w: %s%s", errStatus, line, rest)
 		}
 		line = bytes.TrimRight(line, "\r\n")

@@ -173,7 +173,7 @@ func measure() (state, error) {
 	}
 	for line := range bytes.Lines(status) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
-		kb, _ := strconv.ParseInt(string(bytes.TrimSuffix(bytes.TrimSpace(value), []byte(" kB"))), 10, 64) //nolint:errcheck // others are no numbers
+		kb, _ := strconv.ParseInt(string(bytes.TrimSuffix(bytes.TrimSpace(value), []byte(" kB"))), 10, 64)
 		switch string(name) {
 		case "VmRSS":
 			s.RSS = kb << 10

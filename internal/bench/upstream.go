@@ -54,14 +54,14 @@ func serveUpstream(l net.Listener) error {
 				if err != nil {
 					return
 				}
-				switch {
-				case model == modelFast:
+				switch model {
+				case modelFast:
 					for _, e := range events {
 						if _, err = c.Write(e); err != nil {
 							return
 						}
 					}
-				case model == modelSlow:
+				case modelSlow:
 					slowStream(c)
 					return
 				default:

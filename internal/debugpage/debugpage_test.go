@@ -116,13 +116,13 @@ func TestRequests(t *testing.T) {
 		kind    string
 		body    string
 	}{
-		"page":                {httptest.NewRequest("GET", "/", nil), 200, "text/html; charset=utf-8", "<!DOCTYPE html>"},
-		"anywhere":            {httptest.NewRequest("GET", "/a/b/c/", nil), 200, "text/html; charset=utf-8", "<!DOCTYPE html>"},
-		"named":               {httptest.NewRequest("GET", "/?format=html", nil), 200, "text/html; charset=utf-8", "<!DOCTYPE html>"},
-		"json":                {httptest.NewRequest("GET", "/?format=json", nil), 200, "application/json", `"window_seconds"`},
-		"another format":      {httptest.NewRequest("GET", "/?format=xml", nil), 400, "text/plain; charset=utf-8", "html or json"},
-		"put":                 {httptest.NewRequest("PUT", "/", nil), 405, "text/plain; charset=utf-8", "only"},
-		"delete":              {httptest.NewRequest("DELETE", "/?format=json", nil), 405, "text/plain; charset=utf-8", "only"},
+		"page":                {httptest.NewRequest(http.MethodGet, "/", nil), 200, "text/html; charset=utf-8", "<!DOCTYPE html>"},
+		"anywhere":            {httptest.NewRequest(http.MethodGet, "/a/b/c/", nil), 200, "text/html; charset=utf-8", "<!DOCTYPE html>"},
+		"named":               {httptest.NewRequest(http.MethodGet, "/?format=html", nil), 200, "text/html; charset=utf-8", "<!DOCTYPE html>"},
+		"json":                {httptest.NewRequest(http.MethodGet, "/?format=json", nil), 200, "application/json", `"window_seconds"`},
+		"another format":      {httptest.NewRequest(http.MethodGet, "/?format=xml", nil), 400, "text/plain; charset=utf-8", "html or json"},
+		"put":                 {httptest.NewRequest(http.MethodPut, "/", nil), 405, "text/plain; charset=utf-8", "only"},
+		"delete":              {httptest.NewRequest(http.MethodDelete, "/?format=json", nil), 405, "text/plain; charset=utf-8", "only"},
 		"form":                {form("/", url.Values{"body": {"pasted"}}), 200, "text/html; charset=utf-8", "\npasted</textarea>"},
 		"form, json":          {form("/?format=json", url.Values{"body": {"pasted"}}), 200, "application/json", `"body": "pasted"`},
 		"from elsewhere":      {foreign, 403, "text/plain; charset=utf-8", ""},
@@ -146,7 +146,7 @@ func TestRequests(t *testing.T) {
 
 func TestHead(t *testing.T) {
 	h := NewHandler(source())
-	head, get := serve(h, httptest.NewRequest("HEAD", "/", nil)), serve(h, httptest.NewRequest("GET", "/", nil))
+	head, get := serve(h, httptest.NewRequest(http.MethodHead, "/", nil)), serve(h, httptest.NewRequest(http.MethodGet, "/", nil))
 	assert.Equal(t, get.Header(), head.Header())
 	assert.Zero(t, head.Body.Len())
 }

@@ -176,9 +176,9 @@ func causes(e ErrorRate) string {
 		name string
 		rate float64
 	}{{"server", e.Server}, {"timeout", e.Timeout}, {"rate limit", e.RateLimit}, {"client", e.Client}} {
-		switch {
-		case c.rate == 0:
-		case c.rate == e.Total:
+		switch c.rate {
+		case 0:
+		case e.Total:
 			return c.name
 		default:
 			list = append(list, c.name+" "+percent(c.rate))
