@@ -64,7 +64,7 @@ func (p *process) line() (string, error) {
 // stop ends the process: it lives as long as its input.
 func (p *process) stop() {
 	p.in.Close()
-	p.cmd.Wait() //nolint:errcheck // it has nothing to say any more
+	p.cmd.Wait()
 }
 
 // state is what a process tells of itself.
@@ -104,13 +104,13 @@ func child(role, variant, upstream string) error {
 		return err
 	}
 	if role == "upstream" {
-		go serveUpstream(l) //nolint:errcheck // it ends with the process
+		go serveUpstream(l)
 	} else {
 		h, err := handler(role, variant, upstream)
 		if err != nil {
 			return err
 		}
-		go http.Serve(l, h) //nolint:errcheck,gosec // it ends with the process
+		go http.Serve(l, h)
 	}
 	fmt.Println(l.Addr())
 	in := bufio.NewScanner(os.Stdin)
