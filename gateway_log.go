@@ -23,7 +23,7 @@ func (x *exchange) log(err *Error) {
 		slog.String("aigateway.surface", x.surface.name),
 		slog.Bool("gen_ai.request.stream", x.sel.Stream))
 	if x.sel.Model != "" {
-		attrs = append(attrs, slog.String("gen_ai.request.model", x.sel.Model))
+		attrs = append(attrs, slog.String("gen_ai.request.model", shown(x.sel.Model)))
 	}
 	if len(x.sel.Models) > 0 {
 		attrs = append(attrs, slog.Any("aigateway.request.models", x.sel.Models))

@@ -248,7 +248,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 			continue
 		}
 		if t := c.template(at, values[name], isHeaderValue, "must not contain line breaks or control characters"); t != nil {
-			out = append(out, field{canonical, t, isCredentialHeader(canonical) || isSecretName(canonical)})
+			out = append(out, field{canonical, t, isCredentialHeader(canonical) || isSecretName(canonical) || looksSecret(string(values[name]))})
 		}
 	}
 	return out
@@ -263,7 +263,7 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 			continue
 		}
 		if t := c.template(at, values[name], func(string) bool { return true }, ""); t != nil {
-			out = append(out, field{name, t, isCredentialParam(name) || isSecretName(name)})
+			out = append(out, field{name, t, isCredentialParam(name) || isSecretName(name) || looksSecret(string(values[name]))})
 		}
 	}
 	return out

@@ -200,7 +200,7 @@ func (x *exchange) endAttempt(a *attemptRecord, f *failure) {
 func (x *exchange) client() ClientRequest {
 	c := ClientRequest{
 		Method: x.r.Method, Path: x.r.URL.Path, Headers: make(http.Header, len(x.r.Header)),
-		Model: x.sel.Model, Models: slices.Clone(x.sel.Models), Stream: x.sel.Stream,
+		Model: shown(x.sel.Model), Models: slices.Clone(x.sel.Models), Stream: x.sel.Stream,
 	}
 	for name, values := range x.r.Header {
 		for _, v := range values {

@@ -132,6 +132,19 @@ func (r rejection) message(s *settings, q query) string {
 	}
 }
 
+// maxModelName bounds a name that a client may ask for, in bytes. No model has
+// one near it, and what is searched for and remembered should not be a client's
+// to size.
+const maxModelName = 1 << 10
+
+// shown is a name as it may stand in a log or a Result.
+func shown(name string) string {
+	if len(name) <= maxModelName {
+		return name
+	}
+	return oneLine(name, 64)
+}
+
 // unknownModel says that nobody has a model of that name, and what to do.
 func (s *settings) unknownModel(name string) string {
 	message := fmt.Sprintf("no provider has a model %q", name)
@@ -223,6 +236,9 @@ func (s *settings) choose(ctx context.Context, q query) (plan, *Error) {
 // those that cannot serve the request why. Where there are no models, there is
 // at least one rejection.
 func (s *settings) resolve(q query, name string) *resolved {
+	if len(name) > maxModelName {
+		return &resolved{rejected: []rejection{{name: shown(name), reason: reasonUnknown}}, passing: true}
+	}
 	var (
 		models   []*model
 		rejected []rejection

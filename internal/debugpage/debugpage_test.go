@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -235,6 +236,8 @@ func TestText(t *testing.T) {
 		assert.Equal(t, want, got)
 	}
 	assert.LessOrEqual(t, len(Text(strings.Repeat("日本", 1000))), maxText)
+	body := strings.Repeat("x", 1000)
+	assert.NotSame(t, unsafe.StringData(body), unsafe.StringData(Name(body[:10])), "it does not keep what it was a part of")
 }
 
 func FuzzText(f *testing.F) {

@@ -40,12 +40,19 @@ func problemAt(text []rune, offset int, suggestion, format string, args ...any) 
 	return p
 }
 
+// maxNearest bounds the names that are compared, in bytes: what it takes grows
+// with their length, and nobody mistypes so long a name.
+const maxNearest = 200
+
 // Nearest returns the name of known that name was most likely meant to be, or
 // "" if none is near. It ignores letter case, counts two swapped neighbours as
 // one mistake, and allows mistakes in about a third of the letters. A name
 // that goes on after "_", "." or "-" is near to its beginning. Of equally near
 // names the first one wins.
 func Nearest(name string, known []string) string {
+	if len(name) > maxNearest {
+		return ""
+	}
 	folded := fold(name)
 	best, bestDistance := "", -1
 	for _, k := range known {
