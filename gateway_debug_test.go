@@ -397,7 +397,7 @@ max_attempts: 100
 	debug := g.DebugHandler()
 	var names []string
 	for i := range 40 {
-		names = append(names, fmt.Sprintf("%q", fmt.Sprintf("a:%d-%s", i, strings.Repeat("x", 2000))))
+		names = append(names, fmt.Sprintf("%q", fmt.Sprintf("a:%d-%s", i, strings.Repeat("x", 1000))))
 	}
 	body := `{"models":[` + strings.Join(names, ",") + `],"messages":[]}`
 	debugAsk(g, body)
