@@ -113,7 +113,12 @@ type answer struct {
 func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	a := x.beginAttempt(m)
 	report := x.measure(m, key, a)
-	parent := x.attemptStart(a)
+	parent := x.ctx
+	if hook := x.s.hooks.AttemptStart; hook != nil {
+		if ctx := hook(parent, x.publicAttempt(a)); ctx != nil {
+			parent = ctx
+		}
+	}
 	ctx, cancel := context.WithCancelCause(parent)
 	w := watch{cancel: cancel}
 	defer func() {
@@ -121,7 +126,9 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 		cancel(nil)
 		x.endAttempt(a, f)
 		report(f)
-		x.attemptDone(parent, a)
+		if hook := x.s.hooks.AttemptDone; hook != nil {
+			hook(parent, x.publicAttempt(a))
+		}
 	}()
 	w.arm(x.attemptLimit(m.provider, a.start))
 
@@ -151,27 +158,6 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 		return false, x.refused(ctx, a, resp)
 	}
 	return x.answer(ctx, &w, a, resp)
-}
-
-// attemptStart and attemptDone call the hooks, and are functions to keep what
-// these are shown off the stack of attempt, under which a stream spends its
-// life: a stack of 8 KB is enough for it, by little.
-//
-//go:noinline
-func (x *exchange) attemptStart(a *attemptRecord) context.Context {
-	if hook := x.s.hooks.AttemptStart; hook != nil {
-		if ctx := hook(x.ctx, x.publicAttempt(a)); ctx != nil {
-			return ctx
-		}
-	}
-	return x.ctx
-}
-
-//go:noinline
-func (x *exchange) attemptDone(ctx context.Context, a *attemptRecord) {
-	if hook := x.s.hooks.AttemptDone; hook != nil {
-		hook(ctx, x.publicAttempt(a))
-	}
 }
 
 // attemptLimit returns how long an attempt may take until it is committed, and

@@ -206,7 +206,11 @@ func newExchange(s *settings, w http.ResponseWriter, r *http.Request, surface *s
 
 // serve is the pipeline: read, select, send, answer, report.
 func (x *exchange) serve() {
-	x.begin()
+	if hook := x.s.hooks.RequestStart; hook != nil {
+		if ctx := hook(x.ctx, x.client()); ctx != nil {
+			x.ctx = ctx
+		}
+	}
 	err := x.read()
 	if err == nil {
 		err = x.choose()
@@ -225,29 +229,12 @@ func (x *exchange) serve() {
 	case x.abort:
 		panic(http.ErrAbortHandler)
 	case handOn:
-		x.handOn(res)
-	}
-}
-
-// begin calls the hook. Like attemptStart it is kept out of the stack that
-// streams live on.
-//
-//go:noinline
-func (x *exchange) begin() {
-	if hook := x.s.hooks.RequestStart; hook != nil {
-		if ctx := hook(x.ctx, x.client()); ctx != nil {
-			x.ctx = ctx
+		r := x.r.WithContext(context.WithValue(x.ctx, resultKey{}, res))
+		if x.raw != nil {
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.raw)), int64(len(x.raw))
 		}
+		x.next.ServeHTTP(x.w, r)
 	}
-}
-
-// handOn has the next handler answer, with the body rewound.
-func (x *exchange) handOn(res *Result) {
-	r := x.r.WithContext(context.WithValue(x.ctx, resultKey{}, res))
-	if x.raw != nil {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.raw)), int64(len(x.raw))
-	}
-	x.next.ServeHTTP(x.w, r)
 }
 
 // continues reports whether a failed request goes on to the next handler.

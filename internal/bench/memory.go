@@ -60,7 +60,7 @@ func (b *bench) streams(up *process) {
 		delays, twins = append(delays, float64((g.p99-t.p99).Microseconds())/1000), append(twins, float64(t.p99.Microseconds())/1000)
 	}
 	b.target(fmt.Sprintf("memory of an idle stream (%.0f KB), %d streams", median(mine)/1024, n), median(heaps), 1.15, "%.2f", "≤")
-	b.target("the same, resident", median(resident), 1.15, "%.2f", "≤")
+	b.target("the same, as pages resident", median(resident), 1.15, "%.2f", "≤")
 	row := []string{
 		fmt.Sprintf("p99 of an event's delay, added to the twin's %.1f ms, %d streams, in ms", median(twins), n),
 		"", fmt.Sprintf("%.1f", median(delays)), "",
