@@ -92,13 +92,13 @@ func (s *settings) run(ctx context.Context, q query, p *plan, name string, r *re
 			}
 		}
 		if holds {
-			p.runs = append(p.runs, v.runs...)
+			p.note(v.runs)
 			p.add(v.chosen)
 			return nil
 		}
 	}
 	v, uses, err := s.evaluate(ctx, q, now, name, r.models)
-	p.runs = append(p.runs, v.runs...)
+	p.note(v.runs)
 	if err != nil {
 		return err
 	}
@@ -110,6 +110,16 @@ func (s *settings) run(ctx context.Context, q query, p *plan, name string, r *re
 		r.verdict.Store(&v)
 	}
 	return nil
+}
+
+// note appends the runs of a verdict, which is shared and not changed: nearly all
+// requests have those of one, and need no copy.
+func (p *plan) note(runs []strategyRun) {
+	if len(p.runs) == 0 {
+		p.runs = slices.Clip(runs)
+		return
+	}
+	p.runs = append(p.runs, runs...)
 }
 
 // evaluate runs the strategies until one chooses something, and says what those
