@@ -399,7 +399,7 @@ func (f counter) CountTokens(_ context.Context, model string, _ []byte) (int64, 
 // Clients choose names, and metrics do not grow with them.
 func TestUnlistedModels(t *testing.T) {
 	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{})
-	long := strings.Repeat("x", 10_000)
+	long := strings.Repeat("x", 1_000)
 	for _, name := range []string{"a", "b", long, "HOUSE"} {
 		require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"mine:`+name+`","messages":[]}`))
 	}
