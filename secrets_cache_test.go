@@ -1,0 +1,491 @@
+package aigateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+)
+
+// store is a scripted secret store that counts its questions.
+type store struct {
+	calls  atomic.Int64
+	answer atomic.Pointer[func(ctx context.Context) (string, error)]
+}
+
+func (s *store) ResolveSecret(ctx context.Context, _, _ string) (string, error) {
+	s.calls.Add(1)
+	return (*s.answer.Load())(ctx)
+}
+
+func (s *store) will(answer func(ctx context.Context) (string, error)) { s.answer.Store(&answer) }
+
+func (s *store) has(value string) {
+	s.will(func(context.Context) (string, error) { return value, nil })
+}
+
+func (s *store) fails(err error) {
+	s.will(func(context.Context) (string, error) { return "half a va", err })
+}
+
+// takes makes the store answer after a while, or with the context's error.
+func (s *store) takes(d time.Duration, value string) {
+	s.will(func(ctx context.Context) (string, error) {
+		select {
+		case <-time.After(d):
+			return value, nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+}
+
+// cacheTest is one cache before a scripted store, in a bubble.
+type cacheTest struct {
+	*testing.T
+	store *store
+	cache *aigateway.SecretCache
+}
+
+const cacheTTL = time.Minute
+
+func testCache(t *testing.T, test func(t cacheTest)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		test(cacheTest{t, s, aigateway.NewSecretCache(s, cacheTTL)})
+	})
+}
+
+// pass lets time pass, which costs none in a bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
+func (t cacheTest) want(value string, calls int64) {
+	t.Helper()
+	got, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+	require.NoError(t, err)
+	assert.Equal(t, value, got)
+	assert.Equal(t, calls, t.store.calls.Load(), "questions to the store")
+}
+
+func (t cacheTest) wantErr(want error, calls int64) {
+	t.Helper()
+	got, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+	require.ErrorIs(t, err, want)
+	assert.Empty(t, got)
+	assert.Equal(t, calls, t.store.calls.Load(), "questions to the store")
+}
+
+func (t cacheTest) wantRefresh(value string, calls int64) {
+	t.Helper()
+	got, err := t.cache.Refresh(t.Context(), "v", "n")
+	require.NoError(t, err)
+	assert.Equal(t, value, got)
+	assert.Equal(t, calls, t.store.calls.Load(), "questions to the store")
+}
+
+func TestSecretCacheTimeToLive(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.has("one")
+		t.want("one", 1)
+		t.store.has("two")
+		pass(cacheTTL - 1)
+		t.want("one", 1)
+		pass(1)
+		t.want("two", 2)
+		t.want("two", 2)
+	})
+}
+
+func TestSecretCacheDefaults(t *testing.T) {
+	t.Setenv("V_N", "from the environment")
+	synctest.Test(t, func(t *testing.T) {
+		got, err := aigateway.NewSecretCache(nil, 0).ResolveSecret(t.Context(), "v", "n")
+		require.NoError(t, err)
+		assert.Equal(t, "from the environment", got)
+
+		for _, ttl := range []time.Duration{0, -1} {
+			s := &store{}
+			s.has("one")
+			c := cacheTest{t, s, aigateway.NewSecretCache(s, ttl)}
+			c.want("one", 1)
+			pass(5*time.Minute - 1)
+			c.want("one", 1)
+			pass(1)
+			c.want("one", 2)
+		}
+	})
+}
+
+func TestSecretCacheServesLastGoodValue(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.has("one")
+		t.want("one", 1)
+		t.store.fails(errors.New("store is down"))
+		pass(cacheTTL)
+		t.want("one", 2)
+		pass(10*time.Second - 1)
+		t.want("one", 2)
+		pass(1)
+		t.want("one", 3)
+		pass(time.Hour)
+		t.want("one", 4)
+		t.store.has("two")
+		pass(10 * time.Second)
+		t.want("two", 5)
+		pass(cacheTTL - 1)
+		t.want("two", 5)
+	})
+}
+
+func TestSecretCacheErrorIsRepeatedForASecond(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		outage := errors.New("store is down")
+		t.store.fails(outage)
+		t.wantErr(outage, 1)
+		pass(time.Second - 1)
+		t.wantErr(outage, 1)
+		pass(1)
+		t.wantErr(outage, 2)
+		t.store.has("one")
+		pass(time.Second)
+		t.want("one", 3)
+	})
+}
+
+func TestSecretCacheDeletedSecretIsGone(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.has("one")
+		t.want("one", 1)
+		t.store.fails(fmt.Errorf("shelf: %w", aigateway.ErrSecretNotFound))
+		pass(cacheTTL)
+		t.wantErr(aigateway.ErrSecretNotFound, 2)
+		t.store.fails(errors.New("store is down"))
+		pass(time.Second)
+		_, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+		require.ErrorContains(t, err, "store is down", "the deleted value must not come back")
+		t.store.has("two")
+		pass(time.Second)
+		t.want("two", 4)
+	})
+}
+
+func TestSecretCacheEmptyValueIsNone(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.has("")
+		t.wantErr(aigateway.ErrSecretNotFound, 1)
+	})
+}
+
+func TestSecretCacheAsksOnceForAll(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.takes(3*time.Second, "one")
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				got, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+				assert.NoError(t, err)
+				assert.Equal(t, "one", got)
+			})
+		}
+		start := time.Now()
+		all.Wait()
+		assert.Equal(t, 3*time.Second, time.Since(start))
+		assert.Equal(t, int64(1), t.store.calls.Load())
+	})
+}
+
+func TestSecretCacheSecretsAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := make(chan struct{})
+		c := aigateway.NewSecretCache(aigateway.SecretResolverFunc(func(_ context.Context, vault, name string) (string, error) {
+			if vault == "slow" {
+				<-slow
+			}
+			return vault + "/" + name, nil
+		}), 0)
+		var one sync.WaitGroup
+		one.Go(func() { _, _ = c.ResolveSecret(t.Context(), "slow", "n") })
+		synctest.Wait()
+		for _, ref := range [][2]string{{"a", "bc"}, {"ab", "c"}} {
+			got, err := c.ResolveSecret(t.Context(), ref[0], ref[1])
+			require.NoError(t, err)
+			assert.Equal(t, ref[0]+"/"+ref[1], got)
+		}
+		close(slow)
+		one.Wait()
+	})
+}
+
+// The first request's end must not be the end of the question that others wait
+// for.
+func TestSecretCacheOutlivesTheFirstWaiter(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.takes(3*time.Second, "one")
+		gone := errors.New("client gone")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var first, second sync.WaitGroup
+		first.Go(func() {
+			_, err := t.cache.ResolveSecret(ctx, "v", "n")
+			assert.ErrorIs(t, err, gone)
+		})
+		synctest.Wait()
+		second.Go(func() { t.want("one", 1) })
+		pass(time.Second)
+		cancel(gone)
+		first.Wait()
+		assert.Equal(t, int64(1), t.store.calls.Load())
+		second.Wait()
+		t.want("one", 1)
+	})
+}
+
+func TestSecretCacheWaitEndsWithTheRequest(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.takes(10*time.Second, "one")
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := t.cache.ResolveSecret(ctx, "v", "n")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		_, err = t.cache.Refresh(ctx, "v", "n")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, 2*time.Second, time.Since(start))
+		pass(8 * time.Second)
+		synctest.Wait()
+		t.want("one", 1)
+	})
+}
+
+func TestSecretCacheSilentStore(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.takes(time.Hour, "never")
+		start := time.Now()
+		_, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+		require.ErrorContains(t, err, "did not answer within 30s")
+		assert.NotErrorIs(t, err, context.DeadlineExceeded, "it is not the request that timed out")
+		assert.Equal(t, 30*time.Second, time.Since(start))
+	})
+}
+
+// A store that has become slow may cost requests a second each, and none at all
+// once it has been silent for a second.
+func TestSecretCachePatience(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.has("one")
+		t.want("one", 1)
+		t.store.takes(5*time.Second, "two")
+		pass(cacheTTL)
+		start := time.Now()
+		t.want("one", 2)
+		assert.Equal(t, time.Second, time.Since(start))
+		t.want("one", 2)
+		assert.Equal(t, time.Second, time.Since(start))
+		pass(4 * time.Second)
+		synctest.Wait()
+		t.want("two", 2)
+	})
+}
+
+func TestSecretCacheRefresh(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.has("one")
+		t.wantRefresh("one", 1)
+		t.want("one", 1)
+		t.store.has("two")
+		pass(time.Second - 1)
+		t.wantRefresh("one", 1)
+		pass(1)
+		t.wantRefresh("two", 2)
+		t.want("two", 2)
+		t.store.has("three")
+		pass(cacheTTL - 1)
+		t.want("two", 2)
+		pass(1)
+		t.want("three", 3)
+		// That was no refresh, so it does not answer for one.
+		t.wantRefresh("three", 4)
+	})
+}
+
+func TestSecretCacheRefreshFails(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.has("one")
+		t.want("one", 1)
+		outage := errors.New("store is down")
+		t.store.fails(outage)
+		for range 2 { // the second shares the first one's answer
+			got, err := t.cache.Refresh(t.Context(), "v", "n")
+			require.ErrorIs(t, err, outage)
+			assert.Empty(t, got)
+			t.want("one", 2)
+		}
+		t.store.fails(aigateway.ErrSecretNotFound)
+		pass(time.Second)
+		_, err := t.cache.Refresh(t.Context(), "v", "n")
+		require.ErrorIs(t, err, aigateway.ErrSecretNotFound)
+		t.wantErr(aigateway.ErrSecretNotFound, 3)
+	})
+}
+
+func TestSecretCacheRefreshStampede(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		t.store.has("one")
+		t.want("one", 1)
+		t.store.takes(100*time.Millisecond, "two")
+		var all sync.WaitGroup
+		for i := range 1000 {
+			all.Go(func() {
+				pass(time.Duration(i) * time.Millisecond)
+				got, err := t.cache.Refresh(t.Context(), "v", "n")
+				assert.NoError(t, err)
+				assert.Equal(t, "two", got)
+			})
+		}
+		all.Wait()
+		assert.Equal(t, int64(2), t.store.calls.Load())
+	})
+}
+
+// A cache in front of a cache must refresh through both.
+func TestSecretCacheRefreshReachesInnerCache(t *testing.T) {
+	testCache(t, func(t cacheTest) {
+		outer := aigateway.NewSecretCache(t.cache, time.Hour)
+		t.store.has("one")
+		got, err := outer.ResolveSecret(t.Context(), "v", "n")
+		require.NoError(t, err)
+		assert.Equal(t, "one", got)
+		t.store.has("two")
+		got, err = outer.Refresh(t.Context(), "v", "n")
+		require.NoError(t, err)
+		assert.Equal(t, "two", got)
+	})
+}
+
+func TestSecretCachePanic(t *testing.T) {
+	tests := map[string]struct {
+		answer func(context.Context) (string, error)
+		err    string
+	}{
+		"of a value": {func(context.Context) (string, error) { panic("sk-proj-secret") }, "panicked with a string"},
+		"of the runtime": {func(context.Context) (string, error) {
+			var none []string
+			return none[0], nil
+		}, "index out of range"},
+		"end of goroutine": {func(context.Context) (string, error) {
+			runtime.Goexit() // as t.FailNow does in a resolver of a test
+			return "", nil
+		}, "did not return"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			testCache(t, func(t cacheTest) {
+				t.store.will(tt.answer)
+				_, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+				require.ErrorContains(t, err, tt.err)
+				assert.NotContains(t, err.Error(), "sk-proj")
+				t.store.has("one")
+				pass(time.Second)
+				t.want("one", 2)
+			})
+		})
+	}
+}
+
+// The names of secrets can come from requests, so the cache must not grow with
+// them, and must not lose what is in use to names that do not exist.
+func TestSecretCacheIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		c := aigateway.NewSecretCache(aigateway.SecretResolverFunc(func(_ context.Context, vault, name string) (string, error) {
+			calls.Add(1)
+			if vault == "junk" {
+				return "", aigateway.ErrSecretNotFound
+			}
+			return vault + name, nil
+		}), 0)
+		get := func(vault string, i int) {
+			t.Helper()
+			got, err := c.ResolveSecret(t.Context(), vault, fmt.Sprint(i))
+			if vault == "junk" {
+				require.ErrorIs(t, err, aigateway.ErrSecretNotFound)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, vault+fmt.Sprint(i), got)
+		}
+		get("good", 0)
+		for i := range 3000 {
+			get("junk", i)
+		}
+		before := calls.Load()
+		get("good", 0)
+		assert.Equal(t, before, calls.Load(), "the good secret is still cached")
+
+		// More good ones than there is room for: right answers all the same.
+		for range 2 {
+			for i := range 1100 {
+				get("good", i)
+			}
+		}
+	})
+}
+
+func TestSecretCacheFreshValueDoesNotAllocate(t *testing.T) {
+	c := aigateway.NewSecretCache(aigateway.MapSecrets{"v": {"n": "value"}}, 0)
+	ctx := t.Context()
+	_, err := c.ResolveSecret(ctx, "v", "n")
+	require.NoError(t, err)
+	allocs := testing.AllocsPerRun(100, func() { _, _ = c.ResolveSecret(ctx, "v", "n") })
+	assert.Zero(t, allocs)
+}
+
+func BenchmarkSecretCache(b *testing.B) {
+	c := aigateway.NewSecretCache(aigateway.MapSecrets{"v": {"n": "value"}}, time.Hour)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := c.ResolveSecret(context.Background(), "v", "n"); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+var templateTests = []struct{ template, shown string }{
+	{"", ""},
+	{"sk-proj-literal", "…"},
+	{"${secrets.get('a','b')}", "${secrets.get('a','b')}"},
+	{"Bearer ${secrets.get('a','b')}", "…${secrets.get('a','b')}"},
+	{"${req.host}/secret", "${req.host}…"},
+	{"a${x}b${y}c", "…${x}…${y}…"},
+	{"${x}${y}", "${x}${y}"},
+	{"$${secret}", "…"},
+	{"$${secret} ${x}", "…${x}"},
+	{"$$${x}", "…"}, // "$" and then "$${", as read from the left
+	{"$secret {x}", "…"},
+	{"${unterminated", "…"},
+	{"${x}${unterminated sk-secret", "${x}…"},
+	{"${'unterminated} sk-secret", "…"},
+	{"${'}'}sk-secret", "${'}'}…"},
+	{`${'\'}'}sk-secret`, `${'\'}'}…`},
+	{`${r'\'}sk-secret`, `${r'\'}…`},
+	{`${bR'\'}sk-secret`, `${bR'\'}…`},
+	{`${"""}"""}sk-secret`, `${"""}"""}…`},
+	{"${'''\n}'''}sk-secret", "${'''\n}'''}…"},
+	{"${'\n'}sk-secret", "…"},
+	{"${{'a': {'b': 1}}['a']}sk-secret", "${{'a': {'b': 1}}['a']}…"},
+	{"${x // }\n}sk-secret", "${x // }\n}…"},
+	{"${x // }sk-secret", "…"},
+	{"sé${x}ß", "…${x}…"},
+}
