@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -19,10 +20,14 @@ import (
 // Every fault that a provider or the network can bring, over real sockets: what
 // must come of it is in the table of gatewaytest.Faults. Those that hang on a
 // timeout are played in the next test, where no busy machine can miss it.
+//
+// The wall is full of secrets, which its providers tell whenever they fail. None
+// of them may be in anything that comes out of a gateway.
 func TestFaultWall(t *testing.T) {
 	const pace, slack = time.Second, 20 * time.Second
 	before := runtime.NumGoroutine()
 	type played struct {
+		faultWall
 		out *gatewaytest.Outcome
 		err error
 	}
@@ -37,8 +42,9 @@ func TestFaultWall(t *testing.T) {
 		go func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			out, err := c.Run(t.Context(), gatewaytest.Loopback(), pace, faultGateway)
-			ends[i] <- played{out, err}
+			var end played
+			end.out, end.err = c.Run(t.Context(), gatewaytest.Loopback(), pace, end.open)
+			ends[i] <- end
 		}()
 	}
 	for i, c := range cases {
@@ -48,7 +54,7 @@ func TestFaultWall(t *testing.T) {
 		t.Run(faultName(c), func(t *testing.T) {
 			end := <-ends[i]
 			require.NoError(t, end.err)
-			faultCheck(t, c, end.out, pace, slack)
+			end.check(t, c, end.out, pace, slack)
 		})
 	}
 	faultSettled(t, before)
@@ -63,9 +69,10 @@ func TestFaultWallTimed(t *testing.T) {
 		}
 		t.Run(faultName(c), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				out, err := c.Run(t.Context(), gatewaytest.InMemory(), pace, faultGateway)
+				var wall faultWall
+				out, err := c.Run(t.Context(), gatewaytest.InMemory(), pace, wall.open)
 				require.NoError(t, err)
-				faultCheck(t, c, out, pace, slack)
+				wall.check(t, c, out, pace, slack)
 			})
 		})
 	}
@@ -78,8 +85,18 @@ func faultName(c gatewaytest.Case) string {
 	return c.Name + "/" + c.Format.Name() + "/with a fallback"
 }
 
-func faultCheck(t *testing.T, c gatewaytest.Case, out *gatewaytest.Outcome, pace, slack time.Duration) {
+// faultWall is a gateway before the wall, and all that anybody sees of it.
+type faultWall struct {
+	seen    *canaryWatch
+	gateway *aigateway.Gateway
+	page    http.Handler
+}
+
+// check compares what came of a case with what should have, and looks for the
+// wall's secrets.
+func (w *faultWall) check(t *testing.T, c gatewaytest.Case, out *gatewaytest.Outcome, pace, slack time.Duration) {
 	t.Helper()
+	w.checkSecrets(t)
 	for _, problem := range c.Problems(out, pace, slack) {
 		t.Error(problem)
 	}
@@ -88,8 +105,22 @@ func faultCheck(t *testing.T, c gatewaytest.Case, out *gatewaytest.Outcome, pace
 	}
 }
 
-// faultGateway makes the gateway of a wall.
-func faultGateway(setup gatewaytest.Setup) (http.Handler, error) {
+func (w *faultWall) checkSecrets(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{"", "?format=json"} {
+		rec := httptest.NewRecorder()
+		w.page.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/"+kind, nil))
+		require.Equal(t, http.StatusOK, rec.Code)
+		require.Contains(t, rec.Body.String(), `internal`, "the page knows of the providers")
+		w.seen.see("debug page", rec.Body.String())
+	}
+	w.seen.see("Gateway", w.gateway)
+	w.seen.checkFor(t, "a secret of the wall", gatewaytest.Canary)
+}
+
+// open makes the gateway, with everything on that watches one.
+func (w *faultWall) open(setup gatewaytest.Setup) (http.Handler, error) {
+	w.seen = new(canaryWatch)
 	cfg, err := aigateway.ParseConfig(setup.Config)
 	if err != nil {
 		return nil, err
@@ -101,14 +132,21 @@ func faultGateway(setup gatewaytest.Setup) (http.Handler, error) {
 		cfg.Transport = setup.Transport
 	}
 	cfg.Registry = aigateway.NoRegistry() // which is compiled sooner
-	cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) {
+	cfg.Logger, cfg.FailoverPolicy, cfg.Hooks = w.seen.logger(), w.seen.policy(), w.seen.hooks()
+	done := cfg.Hooks.RequestDone
+	cfg.Hooks.RequestDone = func(ctx context.Context, res *aigateway.Result) {
+		done(ctx, res)
 		data, err := json.Marshal(res)
 		if err != nil {
 			data = []byte(err.Error())
 		}
 		setup.Done(data)
-	}}
-	return aigateway.New(cfg)
+	}
+	if w.gateway, err = aigateway.New(cfg); err != nil {
+		return nil, err
+	}
+	w.page = w.gateway.DebugHandler()
+	return w.gateway, nil
 }
 
 // faultSettled waits until no more goroutines run than before: those of the
@@ -137,8 +175,10 @@ func TestFaultBench(t *testing.T) {
 		for name, holdWhole := range map[string]bool{"complete": true, "first content": false} {
 			t.Run(s.ID+" "+s.Title+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					score, err := s.Run(t.Context(), gatewaytest.InMemory(), holdWhole, faultGateway)
+					var wall faultWall
+					score, err := s.Run(t.Context(), gatewaytest.InMemory(), holdWhole, wall.open)
 					require.NoError(t, err)
+					wall.checkSecrets(t)
 					want := gatewaytest.Pass
 					if !holdWhole && s.BreaksLate() {
 						want = gatewaytest.Safe

@@ -66,20 +66,26 @@ func (w *canaryWatch) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// check looks for every canary, in every form that a text can hold it in.
+// check looks for every canary.
 func (w *canaryWatch) check(t *testing.T) {
+	t.Helper()
+	for _, where := range canaryPlaces() {
+		w.checkFor(t, where, canaryMark(where))
+	}
+}
+
+// checkFor looks for one mark, in every form that a text can hold it in.
+func (w *canaryWatch) checkFor(t *testing.T, where, mark string) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	require.NotEmpty(t, w.seen)
 	all := strings.Join(w.seen, "\n")
-	for _, where := range canaryPlaces() {
-		for _, form := range canaryForms(canaryMark(where)) {
-			if i := strings.Index(all, form); i >= 0 {
-				line := strings.LastIndex(all[:i], "\n") + 1
-				t.Errorf("%s is in %.30s …%s", where, all[line:], all[max(line, i-100):min(len(all), i+50)])
-				break
-			}
+	for _, form := range canaryForms(mark) {
+		if i := strings.Index(all, form); i >= 0 {
+			line := strings.LastIndex(all[:i], "\n") + 1
+			t.Errorf("%s is in %.30s …%s", where, all[line:], all[max(line, i-100):min(len(all), i+50)])
+			return
 		}
 	}
 }
@@ -141,23 +147,36 @@ func canaryConfig(w *canaryWatch, store aigateway.SecretResolver, upstream strin
 		InternalEndpoints: map[string]string{"a.internal": upstream},
 		Secrets:           store,
 		PerRequestTimeout: "5s", OnError: aigateway.OnErrorContinue,
-		Logger: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		FailoverPolicy: aigateway.FailoverPolicyFunc(func(f aigateway.Failure) aigateway.Step {
-			w.see("Failure", f)
-			return aigateway.DefaultFailoverPolicy().NextStep(f)
-		}),
-		Hooks: &aigateway.Hooks{
-			RequestStart: func(ctx context.Context, r aigateway.ClientRequest) context.Context {
-				w.see("RequestStart", r, &r)
-				return ctx
-			},
-			AttemptStart: func(ctx context.Context, a aigateway.Attempt) context.Context {
-				w.see("AttemptStart", a, &a)
-				return ctx
-			},
-			AttemptDone: func(_ context.Context, a aigateway.Attempt) { w.see("AttemptDone", a, &a, a.Response) },
-			RequestDone: func(_ context.Context, res *aigateway.Result) { w.see("Result", res, *res, res.Error) },
+		Logger:         w.logger(),
+		FailoverPolicy: w.policy(),
+		Hooks:          w.hooks(),
+	}
+}
+
+// logger, policy and hooks show the watch all that a gateway says.
+func (w *canaryWatch) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (w *canaryWatch) policy() aigateway.FailoverPolicy {
+	return aigateway.FailoverPolicyFunc(func(f aigateway.Failure) aigateway.Step {
+		w.see("Failure", f)
+		return aigateway.DefaultFailoverPolicy().NextStep(f)
+	})
+}
+
+func (w *canaryWatch) hooks() *aigateway.Hooks {
+	return &aigateway.Hooks{
+		RequestStart: func(ctx context.Context, r aigateway.ClientRequest) context.Context {
+			w.see("RequestStart", r, &r)
+			return ctx
 		},
+		AttemptStart: func(ctx context.Context, a aigateway.Attempt) context.Context {
+			w.see("AttemptStart", a, &a)
+			return ctx
+		},
+		AttemptDone: func(_ context.Context, a aigateway.Attempt) { w.see("AttemptDone", a, &a, a.Response) },
+		RequestDone: func(_ context.Context, res *aigateway.Result) { w.see("Result", res, *res, res.Error) },
 	}
 }
 

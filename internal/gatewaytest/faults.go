@@ -210,7 +210,7 @@ func connectionFaults() []Fault {
 		{Name: "reset before the header", Play: reset, Reason: "reset", Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "reset once", Play: once(reset), Settings: Settings{Retries: 1}, Reason: "reset", Saved: recovers(2), Alone: recovers(2)},
 		{Name: "closed before the header", Play: hangUp, Reason: "closed", Saved: failsOver(1), Alone: unavailable(1)},
-		{Name: "garbage instead of HTTP", Play: raw("SSH-2.0-OpenSSH_9.9\r\n\r\n"), Reason: "malformed", Saved: failsOver(1), Alone: unavailable(1)},
+		{Name: "garbage instead of HTTP", Play: garbage, Reason: "malformed", Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "conflicting Content-Length", Play: twoLengths, Reason: "Content-Length", Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "interim answers without end", Play: endlessHints, Reason: "headers exceeded", Saved: failsOver(1), Alone: unavailable(1)},
 		{Name: "101 that nobody asked for", Play: raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), Reason: "101",
@@ -353,9 +353,6 @@ func keyFaults() []Fault {
 			Saved: failsOver(1).after(1, 0), Alone: unavailable(1).after(1, 0)},
 	}
 }
-
-// primaryKey is a key of the primary's that is told from others by a word.
-func primaryKey(word string) string { return "sk-primary-" + word + "-4242424242424242" }
 
 // greet is what the primary does with a connection that is to be of TLS.
 func (w Way) greet() func(net.Conn) {

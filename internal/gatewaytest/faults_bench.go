@@ -192,7 +192,7 @@ func (s Scenario) Run(ctx context.Context, ground Ground, holdWhole bool, open O
 	}
 	start := time.Now()
 	faulty := s.play(start)
-	wall := newRaw(l, time.Second, func(t *Turn) {
+	wall := newRaw(l, ownerPrimary, time.Second, func(t *Turn) {
 		switch {
 		case t.Body.Model == benchPrimary:
 			faulty(t)

@@ -85,6 +85,7 @@ func (c call) read(ctx context.Context, r *Reply) error {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	clientSecrets(req)
 	// What is compressed behind the client's back could not be told apart.
 	req.Header.Set("Accept-Encoding", "identity")
 	resp, err := c.client.Do(req)

@@ -74,12 +74,15 @@ func forKey(key string, fault Play) Play {
 func status(status int, code string, header ...string) Play {
 	return func(t *Turn) {
 		word := errorCode(t.Format, status, code)
-		t.Whole(status, "application/json", t.Format.Error(status, word, saidBy(code)), header...)
+		t.Whole(status, "application/json", t.Format.Error(status, word, t.says(code)), header...)
 	}
 }
 
-// saidBy is a message that is known again when it reaches the client.
-func saidBy(code string) string { return code + ", says the primary" }
+// says is a message that is known again when it reaches the client, and that
+// tells what must not.
+func (t *Turn) says(code string) string { return code + ", to " + t.Told() + saidByPrimary }
+
+const saidByPrimary = ", says the primary"
 
 // limitedUntil answers 429 with the time of day to come back at: the second
 // after next, as the header knows whole seconds only.
@@ -95,6 +98,9 @@ func body(kind, text string) Play {
 
 // raw writes bytes in place of HTTP, and hangs up.
 func raw(bytes string) Play { return func(t *Turn) { t.Raw(bytes) } }
+
+// garbage is what comes from a port that something else listens at.
+func garbage(t *Turn) { t.Raw("SSH-2.0-OpenSSH_9.9 " + t.Told() + "\r\n\r\n") }
 
 func reset(t *Turn)   { t.Reset() }
 func hangUp(*Turn)    {}
@@ -174,14 +180,14 @@ func onlyHeader(t *Turn) {
 
 func firstEventError(t *Turn) {
 	t.Start("text/event-stream")
-	t.Send(t.Format.ErrorEvent("overloaded_error", saidBy("overloaded")))
+	t.Send(t.Format.ErrorEvent("overloaded_error", t.says("overloaded")))
 	t.End()
 }
 
 // errorAndOpen does not hang up after its error.
 func errorAndOpen(t *Turn) {
 	t.Start("text/event-stream")
-	t.Send(t.Format.ErrorEvent("overloaded_error", saidBy("overloaded")))
+	t.Send(t.Format.ErrorEvent("overloaded_error", t.says("overloaded")))
 	t.Silence()
 }
 
@@ -202,14 +208,15 @@ func endlessError(t *Turn) {
 func roleThenError(t *Turn) {
 	t.Start("text/event-stream")
 	t.Send(t.Format.Opening(t.Body.Model))
-	t.Send(t.Format.ErrorEvent("overloaded_error", saidBy("overloaded")))
+	t.Send(t.Format.ErrorEvent("overloaded_error", t.says("overloaded")))
 	t.End()
 }
 
-// contentThenError fails when the client has read some of it.
+// contentThenError fails when the client has read some of it. What it says then
+// is relayed byte for byte, and so it keeps to itself what it was told.
 func contentThenError(t *Turn) {
 	half(t)
-	t.Send(t.Format.ErrorEvent("overloaded_error", saidBy("overloaded")))
+	t.Send(t.Format.ErrorEvent("overloaded_error", "overloaded"+saidByPrimary))
 	t.End()
 }
 
@@ -326,7 +333,7 @@ func brokenJSON(t *Turn) {
 }
 
 func jsonError(t *Turn) {
-	t.Whole(http.StatusOK, "application/json", t.Format.Error(200, "overloaded_error", saidBy("overloaded")))
+	t.Whole(http.StatusOK, "application/json", t.Format.Error(200, "overloaded_error", t.says("overloaded")))
 }
 
 // jsonForStream gives a whole answer to a client that asked for a stream.
@@ -350,7 +357,7 @@ const bigLength = 50 << 20
 
 // redirect asks the gateway to go elsewhere, credentials and all.
 func redirect(t *Turn) {
-	t.Whole(http.StatusTemporaryRedirect, "text/plain", "over there", "Location", t.Elsewhere+t.Path)
+	t.Whole(http.StatusTemporaryRedirect, "text/plain", "over there", "Location", t.Elsewhere+t.uri)
 }
 
 // zipped compresses, though nobody asked for it; cut leaves some of it out.

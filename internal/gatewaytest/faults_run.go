@@ -80,6 +80,8 @@ type Outcome struct {
 	// ones those that arrived.
 	Primary, Fallback         int
 	SeenPrimary, SeenFallback int
+	// Stray are the credentials that reached a provider they are not for.
+	Stray []string
 	// Reply is what the client got, and Alive what it got next.
 	Reply, Alive *Reply
 	// Told is the Result.
@@ -137,7 +139,7 @@ func (c Case) Run(ctx context.Context, ground Ground, pace time.Duration, open O
 	}
 	out := new(Outcome)
 	var primary *RawUpstream
-	fallback := newRaw(fallbackAt, pace, func(t *Turn) {
+	fallback := newRaw(fallbackAt, ownerFallback, pace, func(t *Turn) {
 		if t.Number == 1 {
 			// By the time that another is asked, the first must have been let go.
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -181,7 +183,7 @@ func (c Case) Run(ctx context.Context, ground Ground, pace time.Duration, open O
 	if c.Way >= WayUntrusted {
 		primaryURL = strings.Replace(primaryURL, "http:", "https:", 1)
 	}
-	primary = newRaw(primaryAt, pace, c.Play)
+	primary = newRaw(primaryAt, ownerPrimary, pace, c.Play)
 	primary.elsewhere, primary.greet = fallbackURL, c.Way.greet()
 	primary.start()
 	defer primary.Close()
@@ -221,6 +223,11 @@ func (c Case) Run(ctx context.Context, ground Ground, pace time.Duration, open O
 		out.Held = err
 	}
 	out.SeenPrimary, out.SeenFallback = len(primary.Seen()), len(fallback.Seen())
+	for _, a := range append(primary.Seen(), fallback.Seen()...) {
+		if a.Stray != "" {
+			out.Stray = append(out.Stray, a.Stray)
+		}
+	}
 
 	// A good request is answered next: by the primary itself, where it can heal.
 	primary.Heal()
@@ -264,7 +271,9 @@ func (c Case) config(pace time.Duration, primaryURL, fallbackURL string) ([]byte
 	}
 	primary, fallback := provider("primary", primaryModel), provider("fallback", fallbackModel)
 	primary["api_keys"] = keys
-	fallback["api_keys"] = []map[string]string{{"value": "sk-fallback-4242424242424242"}}
+	fallback["api_keys"] = []map[string]string{{"value": credential(ownerFallback, "1")}}
+	secrets(primary, ownerPrimary)
+	secrets(fallback, ownerFallback)
 	endpoints := map[string]string{}
 	if fallbackURL != "" {
 		endpoints["fallback.internal"] = fallbackURL
@@ -337,8 +346,9 @@ func (c Case) Problems(o *Outcome, pace, slack time.Duration) []string {
 
 	p.check(o.Alive.Whole(), "a good request ended next as %s", o.Alive)
 	p.check(o.Held == nil, "%v", o.Held)
-	for _, text := range []string{o.Told.Raw, o.Reply.Message, o.Reply.Text} {
-		p.check(!strings.Contains(text, "4242424242424242"), "a key got out")
+	p.check(len(o.Stray) == 0, "credentials of others reached a provider: %q", o.Stray)
+	for _, text := range []string{o.Told.Raw, o.Reply.Message, o.Reply.Text, fmt.Sprint(o.Reply.Header)} {
+		p.check(!strings.Contains(text, Canary), "a secret got out in %s", text)
 	}
 	return p
 }
@@ -358,7 +368,7 @@ func (c Case) checkReply(p *problemList, w Want, r *Reply) {
 	case Relayed:
 		p.check(r.Err == nil, "the client got: %v", r.Err)
 		p.check(r.Status == w.Status && r.Code == w.Code, "the client got %d %s, want %d %s", r.Status, r.Code, w.Status, w.Code)
-		p.check(strings.HasSuffix(r.Message, saidBy("")), "the message is not the provider's: %q", r.Message)
+		p.check(strings.HasSuffix(r.Message, saidByPrimary), "the message is not the provider's: %q", r.Message)
 		p.check(r.Header.Get("Retry-After") == w.RetryAfter, "Retry-After is %q, want %q", r.Header.Get("Retry-After"), w.RetryAfter)
 		// An SDK reads the milliseconds first.
 		ms := r.Header.Get("Retry-After-Ms")

@@ -25,6 +25,7 @@ type Play func(t *Turn)
 // the header nor sends two lengths, and it ends what a handler leaves open.
 type RawUpstream struct {
 	listener  net.Listener
+	owner     string // whose credentials it may be sent
 	pace      time.Duration
 	elsewhere string
 	greet     func(net.Conn) // in place of HTTP, if not nil
@@ -40,9 +41,9 @@ type RawUpstream struct {
 }
 
 // newRaw returns an upstream that plays for each request what it is told.
-func newRaw(l net.Listener, pace time.Duration, play Play) *RawUpstream {
+func newRaw(l net.Listener, owner string, pace time.Duration, play Play) *RawUpstream {
 	u := &RawUpstream{
-		listener: l, pace: pace, play: play,
+		listener: l, owner: owner, pace: pace, play: play,
 		closed: make(chan struct{}), conns: map[net.Conn]bool{}, idle: make(chan struct{}),
 	}
 	close(u.idle)
@@ -59,6 +60,8 @@ type Arrival struct {
 	// Prefilled is set where the assistant has the last word, which the model
 	// is asked to go on with.
 	Prefilled bool
+	// Stray is a credential that came along and is somebody else's.
+	Stray string
 }
 
 // Seen returns the requests so far.
@@ -166,7 +169,7 @@ func (u *RawUpstream) begin(t *Turn) Play {
 		u.idle = make(chan struct{})
 	}
 	said := t.Body.Messages
-	u.seen = append(u.seen, Arrival{time.Now(), t.Body.Model, len(said) > 0 && said[len(said)-1].Role == "assistant"})
+	u.seen = append(u.seen, Arrival{time.Now(), t.Body.Model, len(said) > 0 && said[len(said)-1].Role == "assistant", t.stray})
 	t.Number = len(u.seen)
 	return u.play
 }
@@ -188,7 +191,10 @@ func (u *RawUpstream) read(c net.Conn, r *bufio.Reader) (*Turn, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Turn{Format: FormatOf(req.URL.Path), Header: req.Header, Path: req.URL.Path, Pace: u.pace, Elsewhere: u.elsewhere, conn: c}
+	t := &Turn{
+		Format: FormatOf(req.URL.Path), Header: req.Header, Path: req.URL.Path, Pace: u.pace, Elsewhere: u.elsewhere,
+		uri: req.RequestURI, stray: stray(u.owner, req, body), conn: c,
+	}
 	if t.Format == nil {
 		return nil, fmt.Errorf("no path of the wall's: %s", req.URL.Path)
 	}
@@ -213,6 +219,8 @@ type Turn struct {
 		Messages []struct{ Role string }
 	}
 
+	uri     string
+	stray   string
 	conn    net.Conn
 	gone    <-chan struct{}
 	closed  <-chan struct{}
@@ -231,14 +239,14 @@ func (t *Turn) Raw(s string) { io.WriteString(t.conn, s) }
 // Whole answers with a status and a body of that type. The header is given as
 // names and values in turn.
 func (t *Turn) Whole(status int, kind, body string, header ...string) {
-	header = append(header, "Content-Length", strconv.Itoa(len(body)))
+	header = append(header, "Content-Length", strconv.Itoa(len(body)), "X-Echo", t.Told())
 	t.Raw(head(status, kind, header) + body)
 	t.whole = true
 }
 
 // Start begins a chunked answer.
 func (t *Turn) Start(kind string, header ...string) {
-	t.Raw(head(http.StatusOK, kind, append(header, "Transfer-Encoding", "chunked")))
+	t.Raw(head(http.StatusOK, kind, append(header, "Transfer-Encoding", "chunked", "X-Echo", t.Told())))
 	t.chunked = true
 }
 
