@@ -32,12 +32,7 @@ bench: ## Compare with a bare reverse proxy, and write the README's tables
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME
-	@set -e; for pkg in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "== $$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; \
-	done
+	bash .ci/fuzz $(FUZZTIME)
 
 .PHONY: soak
 soak: ## Keep a gateway under traffic and faults for SOAK, and look for what is left

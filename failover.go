@@ -33,7 +33,8 @@ type triedRecord struct {
 // attemptRecord is one attempt, as the Result tells it.
 type attemptRecord struct {
 	model      *model
-	candidate  int // index in exchange.tried
+	candidate  int        // index in exchange.tried
+	turn       stats.Turn // what the end is reported to
 	start      time.Time
 	sent       bool // whether the transport got it
 	sentAt     time.Time

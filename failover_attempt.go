@@ -522,6 +522,7 @@ func (x *exchange) copyAnswer(ctx context.Context, w *watch, a *attemptRecord, r
 	} else {
 		w.disarm() // until the next read: a slow client is not the upstream's fault
 	}
+	a.turn.Answers()
 	x.commit(a, resp)
 	if len(held) > 0 {
 		if _, err := x.w.Write(held); err != nil {
@@ -553,6 +554,7 @@ func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp 
 		return false, x.heldBroke(ctx, err)
 	}
 	a.firstToken = time.Since(a.start)
+	a.turn.Answers()
 	w.disarm()
 	body.each = true
 	if x.s.holdWhole {

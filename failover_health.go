@@ -15,7 +15,7 @@ const unauthorizedRest = time.Minute
 // measure returns the function that reports the end of an attempt: to the
 // metrics, and to what decides whether the candidate and the key rest.
 func (x *exchange) measure(m *model, key *apiKey, a *attemptRecord) func(f *failure) {
-	turn := x.takeTurn(m, a.start)
+	a.turn = x.takeTurn(m, a.start)
 	var keyTurn stats.Turn
 	if key != nil {
 		keyTurn, _ = key.track.Rest.Begin(a.start, m.provider.timeout)
@@ -26,12 +26,12 @@ func (x *exchange) measure(m *model, key *apiKey, a *attemptRecord) func(f *fail
 		class := x.class(f)
 		switch class {
 		case stats.Answered:
-			turn.Success()
+			a.turn.Success()
 			keyTurn.Success()
 		case stats.ClientFault:
-			turn.Release()
+			a.turn.Release()
 		default:
-			turn.Failure(now)
+			a.turn.Failure(now)
 		}
 		keyTurn.Release()
 		if f != nil {

@@ -334,6 +334,59 @@ func TestRestProbe(t *testing.T) {
 	})
 }
 
+// A stream shows at its first content that the provider answers: who comes later
+// does not wait for its end, be it minutes away. Whether the provider is well
+// again is told by the first answer that is whole.
+func TestRestProbeByStream(t *testing.T) {
+	tests := []struct {
+		name  string
+		end   []string     // what the stream ends with
+		steps []healthStep // after it
+	}{
+		{"whole", []string{gatewaytest.ChatStop, gatewaytest.ChatDone}, []healthStep{{0, "a1"}, {0, "a1"}}},
+		{"broken", nil, []healthStep{{0, "b1"}, {9999 * time.Millisecond, "b1"}, {time.Millisecond, "a1"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHealth(t, failoverConfig(1, "a", "b"))
+				h.tire(t)
+				pass(5 * time.Second)
+				content, end := make(chan bool), make(chan bool)
+				h.set("a1", func(w http.ResponseWriter, _ *http.Request) {
+					gatewaytest.StartStream(w)
+					gatewaytest.Send(w, gatewaytest.ChatRole)
+					<-content
+					gatewaytest.Send(w, gatewaytest.ChatDelta("much"))
+					<-end
+					for _, event := range tt.end {
+						gatewaytest.Send(w, event)
+					}
+				})
+				var stream sync.WaitGroup
+				stream.Go(func() {
+					defer func() { _ = recover() }() // of a stream that breaks
+					h.send()
+				})
+				synctest.Wait()
+				assert.Contains(t, h.send().Body.String(), "from b1", "nothing is known of the primary yet")
+				content <- true
+				synctest.Wait()
+				h.set("a1", failoverStatus(400, ""))
+				for range 3 {
+					assert.Contains(t, h.send().Body.String(), "from b1")
+					routes := h.rig.Routes()
+					assert.Equal(t, "a1", routes[len(routes)-2], "asked, though the stream goes on")
+				}
+				end <- true
+				stream.Wait()
+				h.set("a1", gatewaytest.Chat("from a1"))
+				h.walk(t, tt.steps)
+			})
+		})
+	}
+}
+
 // Resting means last, not away.
 func TestRestOfSoleCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -15,8 +15,8 @@ const (
 
 // Rest decides whether a model or a key is to be left alone for a while. It
 // rests because the upstream said so (RestUntil), or after five failures in a
-// row. After the latter it is probed: one request at a time is let through,
-// until one succeeds. Resting means last, not away: a Rest refuses nothing, it
+// row. After the latter it is probed: one request at a time is let through, up to
+// the beginning of its answer, until one succeeds. Resting means last, not away: a Rest refuses nothing, it
 // only says what to try later.
 //
 // The zero Rest is awake and ready for use. All methods may be called from many
@@ -106,8 +106,8 @@ func (t *trouble) probing(now time.Time) bool { return t.probe != 0 && now.Befor
 // candidates should come first: r rests, or is being probed. The Turn is good
 // all the same, for a caller who has nothing else left to try.
 //
-// Where the Turn is a probe, nobody else gets one before it has reported, or for
-// the time of lease, which should be the limit of the request.
+// Where the Turn is a probe, nobody else gets one before it has reported or
+// answers, or for the time of lease, which should be the limit of the request.
 func (r *Rest) Begin(now time.Time, lease time.Duration) (Turn, bool) {
 	turn := Turn{rest: r, began: now}
 	t := r.trouble.Load()
@@ -173,10 +173,33 @@ type Turn struct {
 	rest   *Rest
 	began  time.Time
 	ticket uint64 // zero: no probe
+	early  bool   // whether the next probe may have begun before this one has reported
 }
 
 // Probe reports whether the request is a probe, until it has been reported.
 func (t *Turn) Probe() bool { return t.ticket != 0 }
+
+// Answers says that an answer has begun, and may take its time. Where the request
+// is a probe, the next one may go: a stream of minutes is not to keep all others
+// away from what is well again. Whether it is shows at the end, by the reports of
+// all that were let through meanwhile.
+func (t *Turn) Answers() {
+	if t.ticket == 0 || t.early {
+		return
+	}
+	t.early = true
+	t.rest.free(t.ticket)
+}
+
+// free lets the next probe go, unless another has taken the place already.
+func (r *Rest) free(ticket uint64) {
+	t := r.trouble.Load()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.probe == ticket {
+		t.probe = 0
+	}
+}
 
 // Success ends a rest and forgets all failures. A request that began before the
 // rest did cannot end it: that it succeeds says nothing about what came to
@@ -202,7 +225,7 @@ func (t *Turn) Success() {
 // last, up to 15 s. Other failures of what rests already change nothing: they
 // were under way when the rest began, or were sent for want of anything better.
 func (t *Turn) Failure(now time.Time) {
-	ticket := t.ticket
+	ticket, early := t.ticket, t.early
 	r := t.done()
 	if r == nil {
 		return
@@ -211,7 +234,8 @@ func (t *Turn) Failure(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.length > 0 {
-		if ticket == 0 || ticket != s.probe {
+		probe := ticket == s.probe || early && !t.began.Before(s.imposed)
+		if ticket == 0 || !probe {
 			return
 		}
 		s.length = min(2*s.length, longestRest)
@@ -230,15 +254,8 @@ func (t *Turn) Failure(now time.Time) {
 // provider would do. Where the request was a probe, the next one may be it.
 func (t *Turn) Release() {
 	ticket := t.ticket
-	r := t.done()
-	if r == nil || ticket == 0 {
-		return
-	}
-	s := r.trouble.Load()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.probe == ticket {
-		s.probe = 0
+	if r := t.done(); r != nil && ticket != 0 {
+		r.free(ticket)
 	}
 }
 

@@ -121,6 +121,38 @@ func TestOneProbeAtATime(t *testing.T) {
 	assert.Zero(t, r.State(at(9*time.Second)))
 }
 
+func TestProbeThatAnswers(t *testing.T) {
+	r := tripped(t)
+	first := probe(t, r, at(5*time.Second))
+	first.Answers()
+	assert.Equal(t, Due, r.State(at(6*time.Second)).Phase, "it rests for nobody any more, and is not well for it")
+	second := probe(t, r, at(6*time.Second))
+	first.Answers()
+	assert.Equal(t, Resting, r.State(at(6*time.Second)).Phase, "it gives way once")
+	second.Answers()
+	third := probe(t, r, at(7*time.Second))
+
+	second.Failure(at(8 * time.Second))
+	assert.Equal(t, State{Resting, at(18 * time.Second), 5}, r.State(at(8*time.Second)), "an answer that breaks is a probe that failed")
+	third.Failure(at(9 * time.Second))
+	assert.Equal(t, at(18*time.Second), r.State(at(9*time.Second)).Until, "one verdict, however many were let through before it")
+	first.Success()
+	assert.Equal(t, at(18*time.Second), r.State(at(9*time.Second)).Until, "it began before that")
+
+	fourth := probe(t, r, at(18*time.Second))
+	fourth.Answers()
+	fourth.Release()
+	fifth := probe(t, r, at(19*time.Second))
+	fifth.Answers()
+	fifth.Success()
+	assert.Zero(t, r.State(at(20*time.Second)))
+
+	turn, ok := new(Rest).Begin(at(0), lease)
+	require.True(t, ok)
+	turn.Answers() // no probe: nothing to say
+	new(Turn).Answers()
+}
+
 func TestLostProbe(t *testing.T) {
 	r := tripped(t)
 	lost := probe(t, r, at(5*time.Second))
