@@ -247,7 +247,7 @@ package aigateway
 //	    m.metrics.endpoint.token.provider_input < 1000000
 //	m.metrics.endpoint.token.provider_input/provider_output  int: as the provider reported them
 //	    m.metrics.endpoint.token.provider_output < 1000000
-//	m.metrics.endpoint.token.estimated_input/estimated_output  int: as the gateway estimated them
+//	m.metrics.endpoint.token.estimated_input/estimated_output  int: estimated by the gateway, where one of its strategies asks for them
 //	    m.metrics.endpoint.token.estimated_input < 1000000
 //	m.metrics.api_keys[id].request_count/in_flight/latency/error_rate/token  int/int/latency/error rate/token: as above, with one key
 //	    m.metrics.api_keys.all(id, m.metrics.api_keys[id].error_rate.total < 0.05)

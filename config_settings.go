@@ -48,6 +48,7 @@ type settings struct {
 	strategies    []strategy
 	keyStrategies []keyStrategy
 	usesMetrics   bool // whether one of the strategies does
+	usesEstimates bool // of tokens
 	memo          memo
 	recorder      *stats.Recorder
 	metrics       *stats.Snapshot[*metrics]
@@ -142,12 +143,16 @@ func newSettings(cfg Config) (*settings, error) {
 		eval, faults := expr.CompileStrategy(text)
 		p.addFaults(fmt.Sprintf("model_selection.strategy[%d]", i), text, faults)
 		s.strategies = append(s.strategies, strategy{text, eval})
-		s.usesMetrics = s.usesMetrics || eval != nil && eval.Uses().Metrics
+		if eval != nil {
+			s.usesMetrics = s.usesMetrics || eval.Uses().Metrics
+			s.usesEstimates = s.usesEstimates || eval.Uses().Estimates
+		}
 	}
 	for i, text := range cfg.APIKeySelection.Strategy {
 		eval, faults := expr.CompileKeyStrategy(text)
 		p.addFaults(fmt.Sprintf("api_key_selection.strategy[%d]", i), text, faults)
 		s.keyStrategies = append(s.keyStrategies, keyStrategy{text, eval})
+		s.usesEstimates = s.usesEstimates || eval != nil && eval.Uses().Estimates
 	}
 	s.compileProviders(&p, cfg)
 	if cfg.Transport != nil {

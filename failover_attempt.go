@@ -461,6 +461,9 @@ func (x *exchange) wrong(kind string, data []byte, encoding string) *failure {
 	switch err := relay.CheckJSON(plain); {
 	case err == nil:
 		x.meter.Body(plain)
+		if x.s.usesEstimates {
+			x.written.Body(plain)
+		}
 		return nil
 	case kind == "text/html":
 		return wrongAnswer("the answer is a web page")
@@ -491,8 +494,19 @@ func (x *exchange) plainAnswer(data []byte) bool {
 	}
 	for name, value := range object.Members() {
 		x.meter.Member(name, value)
+		if x.s.usesEstimates {
+			x.written.Member(name, value)
+		}
 	}
 	return true
+}
+
+// meterEvent meters an event of a stream.
+func (x *exchange) meterEvent(data []byte) {
+	x.meter.Event(data)
+	if x.s.usesEstimates {
+		x.written.Event(data)
+	}
 }
 
 func wrongAnswer(reason string) *failure {
@@ -546,7 +560,7 @@ func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp 
 	s := relay.NewStream(body, relay.Options{
 		Dialect:  x.surface.stream,
 		Encoding: resp.Header.Get("Content-Encoding"),
-		Tap:      x.meter.Event,
+		Tap:      x.meterEvent,
 		Progress: func(p relay.Phase) { body.phase = p },
 	})
 	defer s.Release()

@@ -116,7 +116,13 @@ func wake(m *model, key *apiKey) {
 // outcome is what the metrics keep of an attempt. Only an answer says how fast a
 // candidate is: one that fails at once is not.
 func (x *exchange) outcome(a *attemptRecord, class stats.Class) stats.Outcome {
-	o := stats.Outcome{Class: class, ProviderInput: a.input, ProviderOutput: a.output, EstimatedInput: x.estimated}
+	if x.s.usesEstimates && x.estimated == 0 {
+		x.estimated = usage.Estimate(x.raw)
+	}
+	o := stats.Outcome{
+		Class: class, ProviderInput: a.input, ProviderOutput: a.output,
+		EstimatedInput: x.estimated, EstimatedOutput: x.written.Tokens(),
+	}
 	making := a.sentAt.Sub(a.start) // the request; a slow secret store is not the provider's fault
 	switch class {
 	case stats.Answered:

@@ -174,9 +174,10 @@ type exchange struct {
 	tried     []triedRecord
 	attempts  []attemptRecord
 	meter     usage.Meter
+	written   usage.Written // where a strategy wants to know
 	turn      stats.Turn // of turnOf, which is to be tried next
 	turnOf    *model
-	estimated int64 // tokens of the prompt, where they were counted
+	estimated int64 // tokens of the prompt, where they were counted or estimated
 	notes     []string
 
 	readTime    time.Duration // spent on waiting for the client's body

@@ -28,7 +28,7 @@ func requestID(h http.Header) string {
 // beginAttempt starts the record of an attempt at the last candidate.
 func (x *exchange) beginAttempt(m *model) *attemptRecord {
 	x.attempts = append(x.attempts, attemptRecord{model: m, candidate: len(x.tried) - 1, start: time.Now()})
-	x.meter = usage.Meter{}
+	x.meter, x.written = usage.Meter{}, usage.Written{}
 	return &x.attempts[len(x.attempts)-1]
 }
 

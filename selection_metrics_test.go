@@ -153,6 +153,37 @@ func TestMetricsOfGateway(t *testing.T) {
 	})
 }
 
+// Tokens are estimated where a strategy asks for them, whatever the provider
+// reports: a stream of words, a whole answer, and one that breaks on the way.
+func TestMetricsOfEstimates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMetered(t,
+			gatewaytest.Chat("One two three."),
+			gatewaytest.Chat("One two three."),
+			gatewaytest.Stream(gatewaytest.ChatRole, gatewaytest.ChatDelta("One"), gatewaytest.ChatDelta(" two three."), gatewaytest.ChatStop, gatewaytest.ChatDone),
+			gatewaytest.Stream(gatewaytest.ChatDelta("One two")),
+			gatewaytest.JSON(500, `{"error":{"message":"One two three."}}`),
+		)
+		sum := func(input, output int) {
+			t.Helper()
+			s.assert(t, s.gateway, "m.metrics.endpoint.token.estimated_input", fmt.Sprint(input))
+			s.assert(t, s.gateway, "m.metrics.global.token.estimated_output", fmt.Sprint(output))
+		}
+		s.ask(s.gateway)
+		sum(0, 0) // nobody has asked before
+
+		const prompt = 20 // the estimate of failoverBody
+		for i, output := range []int{5, 10, 12, 12} {
+			s.ask(s.gateway)
+			sum((i+1)*prompt, output)
+		}
+		s.cfg.APIKeySelection.Strategy = []string{"ai.keys.sortBy(k, k.metrics.token.estimated_output)"}
+		require.NoError(t, s.gateway.Reload(s.cfg))
+		s.ask(s.gateway)
+		sum(5*prompt, 12)
+	})
+}
+
 // A client that leaves is no failure of the model's, but counted.
 func TestMetricsOfClientGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

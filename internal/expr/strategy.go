@@ -35,6 +35,10 @@ type Uses struct {
 	Metrics bool // metrics, quotas or error rates
 	Random  bool
 	Request bool // req or conn
+
+	// Estimates is set where the metrics are those of estimated tokens, which
+	// somebody has to count first.
+	Estimates bool
 }
 
 // CompileStrategy compiles an expression whose result is a model or a list of
@@ -181,6 +185,7 @@ func usesOf(p *program) Uses {
 	measured := func(name string) bool {
 		return name == "metrics" || name == "quota" || name == "error_rate"
 	}
+	estimated := func(name string) bool { return name == "estimated_input" || name == "estimated_output" }
 	ast.PreOrderVisit(p.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.IdentKind:
@@ -188,6 +193,7 @@ func usesOf(p *program) Uses {
 				u.Request = true
 			}
 		case ast.SelectKind:
+			u.Estimates = u.Estimates || estimated(e.AsSelect().FieldName())
 			operand := p.checked.GetType(e.AsSelect().Operand().ID())
 			holder := operand.TypeName() == "@model" || operand.TypeName() == "@key" || operand.Kind() == types.DynKind
 			if holder && measured(e.AsSelect().FieldName()) {
@@ -201,6 +207,7 @@ func usesOf(p *program) Uses {
 				if p.checked.GetType(call.Args()[0].ID()).Kind() == types.DynKind {
 					name, known := constant(call.Args()[1])
 					u.Metrics = u.Metrics || !known || measured(name)
+					u.Estimates = u.Estimates || !known || estimated(name)
 				}
 			}
 		}

@@ -208,6 +208,32 @@ func (w *walker) object(visit func(key []byte)) {
 	}
 }
 
+// array calls visit for each element of the array at w, with w at it. visit may
+// move behind the element or leave it.
+func (w *walker) array(visit func()) {
+	w.i++
+	for {
+		b := w.peek()
+		if b == ',' {
+			w.i++
+			b = w.peek()
+		}
+		if b == ']' {
+			w.i++
+			return
+		}
+		at := w.i
+		visit()
+		if w.i == at {
+			w.skip()
+		}
+		if w.i == at { // no value, or the end
+			w.i = len(w.b)
+			return
+		}
+	}
+}
+
 // count reads the number at w. What is no count leaves n as it is.
 func (w *walker) count(n *int64, seen *bool) {
 	w.peek()
