@@ -175,7 +175,7 @@ type exchange struct {
 	attempts  []attemptRecord
 	meter     usage.Meter
 	written   usage.Written // where a strategy wants to know
-	turn      stats.Turn // of turnOf, which is to be tried next
+	turn      stats.Turn    // of turnOf, which is to be tried next
 	turnOf    *model
 	estimated int64 // tokens of the prompt, where they were counted or estimated
 	notes     []string
