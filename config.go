@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -193,8 +194,12 @@ func (e ConfigErrors) Unwrap() []error {
 // problems collects what is wrong with a config.
 type problems []*ConfigError
 
-// add notes a problem. The value is left empty where it could be a secret.
+// add notes a problem. The value is left empty where it could be a secret, which
+// may have been put into any field by mistake.
 func (p *problems) add(path, value, format string, args ...any) {
+	if slices.ContainsFunc(words(value), isKey) {
+		value = ""
+	}
 	*p = append(*p, &ConfigError{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
 }
 

@@ -68,7 +68,7 @@ var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // joinKey extends a path by a key: headers.X-Team, headers["a.b"].
 func joinKey(path, key string) string {
 	switch {
-	case len(key) >= 16 && secretPrefix.MatchString(key):
+	case isKey(key):
 		// A credential in the place of a name, as in "sk-…:" under api_keys.
 		return path + `["…"]`
 	case !plainKey.MatchString(key):
@@ -591,6 +591,17 @@ var (
 	secretPrefix = regexp.MustCompile(`(?i)^(sk|pk|gsk|xai|ghp|hf|key|token|bearer|basic|AIza)([-_ ]|Sy)`)
 	secretShape  = regexp.MustCompile(`^[A-Za-z0-9_+/=.-]{20,}$`)
 )
+
+// isKey reports that a word begins like the keys of well-known providers do.
+func isKey(word string) bool { return len(word) >= 16 && secretPrefix.MatchString(word) }
+
+// words are what a text is made of. No credential has one of the characters
+// between them.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool {
+		return strings.ContainsRune(" \t\r\n\"'`,;()<>=:?&", r)
+	})
+}
 
 // looksSecret reports that s could be a credential that was put in the wrong
 // place. It errs on the side of hiding: a long model name is hidden as well.

@@ -120,9 +120,9 @@ func TestTemplates(t *testing.T) {
 		{"secret in text", "a ${secrets.get('vault', 'name')}", "a s3cret", `"a s3cret"`},
 		{"secret by header", "${secrets.get('vault', req.headers['x-secret'][0])}", "s3cret", `"s3cret"`},
 		{"literal", "$${1 + 1} ${'}'}", "${1 + 1} }", `"${1 + 1} }"`},
-		{"list", "${[1, 'a']}", "", `[1,"a"]`},
-		{"map", "${{'a': [true]}}", "", `{"a":[true]}`},
-		{"null", "${null}", "", `null`},
+		{"list", "${dyn([1, 'a'])}", "", `[1,"a"]`},
+		{"map", "${dyn({'a': [true]})}", "", `{"a":[true]}`},
+		{"null", "${dyn(null)}", "", `null`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			yaml := `"` + strings.ReplaceAll(c.value, `"`, `\"`) + `"`

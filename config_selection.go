@@ -163,7 +163,7 @@ package aigateway
 //	m.pricing.input/output  double: USD per million tokens; null is unknown, as are the next four
 //	    m.pricing.output < 1  → openai:gpt-4o-mini, groq:llama-3.3-70b-versatile
 //	m.pricing.input_cache_read  double: tokens of the prompt that were cached
-//	    m.pricing.input_cache_read <= 0.5  → anthropic:claude-sonnet-4-5
+//	    m.pricing.input_cache_read == 0.3  → anthropic:claude-sonnet-4-5
 //	m.pricing.input_cache_write  double: tokens of the prompt that get cached
 //	    m.pricing.input_cache_write > 3  → anthropic:claude-sonnet-4-5
 //	m.pricing.input_batch/output_batch  double: in a batch

@@ -189,7 +189,7 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	listed, err := registry.Providers(context.Background())
 	if err != nil {
 		p.add("Registry", "", "cannot list the providers: %v", err)
-		return
+		listed = nil // what else is wrong can still be said
 	}
 	policy := cfg.URLPolicy
 	if policy == nil {
@@ -202,6 +202,7 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 		surfaces:  s.surfaces,
 		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p),
 		total:     s.perRequest,
+		blind:     err != nil,
 	}
 	c.gateway.headers = c.headers("headers", cfg.Headers)
 	c.gateway.query = c.query("query_params", cfg.QueryParams)
@@ -210,7 +211,8 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	for _, base := range listed {
 		c.known = append(append(c.known, base.ID), base.IDAliases...)
 	}
-	owner := c.clashes(cfg.Providers)
+	c.clashes(listed, func(i int) string { return fmt.Sprintf("registry[%q]", listed[i].ID) })
+	owner := c.clashes(cfg.Providers, func(i int) string { return fmt.Sprintf("providers[%d]", i) })
 	overlaid := map[int]int{}
 	var all []*provider
 	for i, over := range cfg.Providers {
@@ -226,10 +228,13 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 			if !strings.EqualFold(over.ID, cfg.Providers[first].ID) { // else clashes has said so
 				p.add(path+".id", over.ID, "is the built-in %q, which providers[%d] configures already: put both into one", base.ID, first)
 			}
-			continue
+		} else {
+			overlaid[at] = i
 		}
-		overlaid[at] = i
 		c.ownBase = over.BaseURL != ""
+		if !strings.EqualFold(base.ID, over.ID) {
+			base.Models = authored(base)
+		}
 		merged := overlay(base, over)
 		merged.IDAliases = unowned(merged.IDAliases, owner, i)
 		all = append(all, c.provider(path, merged, over.Models, base.Models, true, true))
@@ -271,6 +276,16 @@ func (s *settings) refuseCostly(p *problems) {
 				"takes too many steps over the %d models that requests may use: filter them first, or avoid loops within loops", len(in.Models))
 		}
 	}
+}
+
+// authored returns a provider's models with its id as the author of those that
+// name none, for when the provider is to go by another name.
+func authored(p Provider) []Model {
+	models := slices.Clone(p.Models)
+	for i := range models {
+		models[i].AuthorID = given(models[i].AuthorID, p.ID)
+	}
+	return models
 }
 
 // unowned returns those of a provider's aliases that the config does not give
@@ -354,7 +369,7 @@ func notOneOf[T ~string](v string, words []T) string {
 // addFaults notes what is wrong with an expression.
 func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 	for _, f := range faults {
-		p.add(path, text, "%s", f.Error())
+		*p = append(*p, &ConfigError{Path: path, Value: text, Reason: f.Error()})
 	}
 }
 

@@ -135,7 +135,7 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	req, err := x.newRequest(ctx, m, key, a)
 	if err != nil {
 		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
-			return false, unmade(kind, err)
+			return false, x.unmade(kind, err)
 		}
 		return false, x.broke(ctx, FailureTimeout, err)
 	}
@@ -239,8 +239,8 @@ func withoutAddress(err error) error {
 
 // unmade is the failure of an attempt whose request could not be made. Why is a
 // matter of the config and the secret store, and not for the client.
-func unmade(kind FailureKind, err error) *failure {
-	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, detail: err.Error()}
+func (x *exchange) unmade(kind FailureKind, err error) *failure {
+	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, detail: string(x.scrub([]byte(err.Error())))}
 	if kind == FailureSecret {
 		f.reason = "a secret could not be resolved"
 	} else {

@@ -77,7 +77,7 @@ func (e *edits) find(name string) int {
 func (x *exchange) evalTree(ctx context.Context, v any) (any, error) {
 	switch v := v.(type) {
 	case *expr.Template:
-		return v.Eval(ctx, &x.templates.in)
+		return evaluate(&x.templates, func() (any, error) { return v.Eval(ctx, &x.templates.in) })
 	case map[string]any:
 		m := make(map[string]any, len(v))
 		for k, child := range v {

@@ -39,7 +39,7 @@ func (a *attemptRecord) hint(f *failure) string {
 // credentialHint says how the request was authenticated.
 func (a *attemptRecord) credentialHint() string {
 	switch {
-	case a.model.provider.operatorAuth:
+	case a.key == "" && len(a.model.provider.operatorAuth) > 0:
 		return "the credential was the one under headers: check its value, and which header the provider wants"
 	case a.key == "":
 		return "no key was sent: if the provider wants one, give it api_keys, or its own header under headers"

@@ -65,7 +65,7 @@ func badRequest(format string, args ...any) error {
 // text evaluates a template of a header or parameter. ok is false where it has
 // no value for this request, which leaves the header or parameter out.
 func (x *exchange) text(ctx context.Context, what string, f field) (value string, ok bool, err error) {
-	value, err = f.value.Text(ctx, &x.templates.in)
+	value, err = evaluate(&x.templates, func() (string, error) { return f.value.Text(ctx, &x.templates.in) })
 	if err == nil {
 		return value, true, nil
 	}
@@ -204,7 +204,7 @@ func isCredentialParam(name string) bool {
 func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey, a *attemptRecord) (http.Header, error) {
 	h := make(http.Header, 12)
 	dropped := x.r.Header["Connection"]
-	ownKey := key == nil && !p.operatorAuth && x.s.passThrough
+	ownKey := key == nil && len(p.operatorAuth) == 0 && x.s.passThrough
 	for name, values := range x.r.Header {
 		if x.forwards(name, ownKey) && !namedBy(dropped, name) {
 			h[name] = values
@@ -289,15 +289,16 @@ func namedBy(connection []string, name string) bool {
 }
 
 // authenticate puts the credential into the header. An operator's own comes
-// with the configured headers, and beats the key.
+// with the configured headers, and beats the key, unless it has no value for
+// this request.
 func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider, key *apiKey, a *attemptRecord) error {
-	if p.operatorAuth {
+	if slices.ContainsFunc(p.operatorAuth, func(name string) bool { _, ok := h[name]; return ok }) {
 		return nil
 	}
 	var value string
 	switch {
 	case key != nil:
-		v, err := key.value.Text(ctx, &x.templates.in)
+		v, err := evaluate(&x.templates, func() (string, error) { return key.value.Text(ctx, &x.templates.in) })
 		if err != nil {
 			if x.templates.err != nil {
 				return &requestError{FailureSecret, x.templates.err}

@@ -72,7 +72,7 @@ func shownConfig(cfg Config) Config {
 // shownKey is the name of a header or a field, unless it is a credential that
 // was put in the wrong place.
 func shownKey(name string) string {
-	if len(name) >= 16 && secretPrefix.MatchString(name) {
+	if isKey(name) {
 		return "…"
 	}
 	return name
@@ -141,9 +141,7 @@ func shownValue(v any, secret bool) any {
 // hasSecret reports whether a text is, or has in it, a word that could be a
 // credential.
 func hasSecret(text string) bool {
-	return looksSecret(text) || slices.ContainsFunc(strings.FieldsFunc(text, func(r rune) bool {
-		return strings.ContainsRune(" \t\r\n\"'`,;()<>=:?&", r)
-	}), looksSecret)
+	return looksSecret(text) || slices.ContainsFunc(words(text), looksSecret)
 }
 
 // configText is the config as people write it.

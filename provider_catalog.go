@@ -34,9 +34,9 @@ type provider struct {
 	headers   []field // the provider's over the gateway's
 	query     []field
 	body      []bodyField
-	// operatorAuth is set where the configured headers carry the credential
+	// operatorAuth are the configured headers that carry the credential
 	// themselves; they beat the key.
-	operatorAuth bool
+	operatorAuth []string
 }
 
 // apiSurface is an APISurface, compiled.
@@ -133,6 +133,7 @@ func newCatalog(providers []*provider) *catalog {
 				c.byName[name] = p
 			}
 		}
+		p.view.Shadowed = c.byName[fold(p.id)] != p
 		p.byName = make(map[string]*model, len(p.models))
 		for _, m := range p.models {
 			c.listed = append(c.listed, m)
@@ -151,7 +152,9 @@ func newCatalog(providers []*provider) *catalog {
 	// An author that is also a provider goes by the provider's names.
 	for _, a := range c.authors {
 		if p := c.byName[fold(a.ID)]; p != nil {
-			a.IDAliases, a.DisplayName = p.view.IDAliases, p.view.DisplayName
+			names := append([]string{p.id}, p.view.IDAliases...)
+			a.IDAliases = slices.DeleteFunc(names, func(name string) bool { return strings.EqualFold(name, a.ID) })
+			a.DisplayName = p.view.DisplayName
 		}
 	}
 	for _, m := range c.listed {
@@ -179,7 +182,7 @@ func overlay(base, over Provider) Provider {
 	p := over
 	if strings.EqualFold(base.ID, over.ID) {
 		p.ID = base.ID
-	} else {
+	} else if !hasName(p.ID, p.IDAliases, base.ID) {
 		p.IDAliases = append(slices.Clone(p.IDAliases), base.ID)
 	}
 	for _, alias := range base.IDAliases {
@@ -201,7 +204,9 @@ func overlay(base, over Provider) Provider {
 		p.SupportedAPISurfaces = base.SupportedAPISurfaces
 	}
 	p.Metadata = merged(base.Metadata, over.Metadata)
-	p.Headers = merged(base.Headers, over.Headers)
+	p.Headers = maps.Clone(base.Headers)
+	maps.DeleteFunc(p.Headers, func(name string, _ Template) bool { return hasHeader(over.Headers, name) })
+	p.Headers = merged(p.Headers, over.Headers)
 	p.QueryParams = merged(base.QueryParams, over.QueryParams)
 	p.Body = merged(base.Body, over.Body)
 	return p
@@ -235,8 +240,33 @@ func overlayModel(base, over Model) Model {
 	m.DataTrainingPolicy = given(over.DataTrainingPolicy, base.DataTrainingPolicy)
 	m.DataRetentionDays = given(over.DataRetentionDays, base.DataRetentionDays)
 	m.DataRetentionPolicy = given(over.DataRetentionPolicy, base.DataRetentionPolicy)
-	m.Pricing = given(over.Pricing, base.Pricing)
+	m.Pricing = overlayPricing(base.Pricing, over.Pricing)
 	return m
+}
+
+// overlayPricing fills in the prices that the config does not give.
+func overlayPricing(base, over *Pricing) *Pricing {
+	if base == nil || over == nil {
+		return given(over, base)
+	}
+	return &Pricing{
+		Input: given(over.Input, base.Input), Output: given(over.Output, base.Output),
+		InputCacheRead:  given(over.InputCacheRead, base.InputCacheRead),
+		InputCacheWrite: given(over.InputCacheWrite, base.InputCacheWrite),
+		InputBatch:      given(over.InputBatch, base.InputBatch),
+		OutputBatch:     given(over.OutputBatch, base.OutputBatch),
+		Tools:           merged(base.Tools, over.Tools),
+	}
+}
+
+// hasHeader reports whether a header is among some, in any letter case.
+func hasHeader(headers map[string]Template, name string) bool {
+	for given := range headers {
+		if strings.EqualFold(given, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // hasName reports whether a name is the id or one of the aliases.

@@ -2,6 +2,7 @@ package aigateway
 
 import (
 	"crypto/sha256"
+	"encoding"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -26,22 +27,23 @@ type compiler struct {
 	total     time.Duration // per_request_timeout of the gateway
 	refs      []secretPlace
 	ownBase   bool // the provider at hand has a base_url of the config's own
+	blind     bool // the registry is not known
 	gateway   struct {
 		headers, query []field
 		body           []bodyField
 	}
 }
 
-// clashes notes names that two configured providers share, and returns which
-// provider each name belongs to.
-func (c *compiler) clashes(providers []Provider) (owner map[string]int) {
+// clashes notes names that two providers of the same source share, and returns
+// which provider each name belongs to. The place is where the i-th is.
+func (c *compiler) clashes(providers []Provider, place func(i int) string) (owner map[string]int) {
 	seen := map[string]string{}
 	owner = map[string]int{}
 	for i, p := range providers {
 		for j, name := range append([]string{p.ID}, p.IDAliases...) {
-			path := fmt.Sprintf("providers[%d].id", i)
+			path := place(i) + ".id"
 			if j > 0 {
-				path = fmt.Sprintf("providers[%d].id_aliases[%d]", i, j-1)
+				path = fmt.Sprintf("%s.id_aliases[%d]", place(i), j-1)
 			}
 			if name == "" {
 				continue
@@ -79,29 +81,41 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	c.address(path+".base_url", p, out)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	for i, k := range p.APIKeys {
-		if key := c.key(fmt.Sprintf("%s.api_keys[%d].value", path, i), p.ID, k); key != nil {
+		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)
+		if first := slices.Index(p.APIKeys, k); first < i && k.Value != "" {
+			c.add(at, "", "is the same as api_keys[%d]: no key is tried twice", first)
+			continue
+		}
+		if key := c.key(at, p.ID, k); key != nil {
 			out.keys = append(out.keys, key)
 		}
 	}
 	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
 	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
 	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
-	out.operatorAuth = slices.ContainsFunc(out.headers, func(f field) bool {
-		return f.name == "Authorization" || f.name == out.auth.Header ||
-			f.name == "X-Api-Key" && out.auth.Header == "" && out.speaksFormat(formatAnthropic)
-	})
+	for _, f := range out.headers {
+		if f.name == "Authorization" || f.name == out.auth.Header ||
+			f.name == "X-Api-Key" && out.auth.Header == "" && out.speaksFormat(formatAnthropic) {
+			out.operatorAuth = append(out.operatorAuth, f.name)
+		}
+	}
 	// A vendor's own endpoint wants a key; one of ours, or that the config points
 	// elsewhere may not.
-	out.needsKey = known && !(configured && c.ownBase) && !out.operatorAuth && !isInternalHost(out.base.Hostname())
+	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !isInternalHost(out.base.Hostname())
 	c.models(path, out, own, rest, configured, known)
 	return out
 }
+
+// noTemplate is the rule for what looks like a template where none is evaluated.
+const noTemplate = "${…} is evaluated in api_keys, headers, query_params and body alone"
 
 // name checks an id or alias of a provider.
 func (c *compiler) name(path, name, empty string) {
 	switch {
 	case name == "":
 		c.add(path, "", "%s", empty)
+	case strings.Contains(name, "${"):
+		c.add(path, name, "%s", noTemplate)
 	case strings.ContainsRune(name, ':'):
 		c.add(path, name, "must not contain a colon: it ends the prefix of \"provider:model\"")
 	case !isPlain(name):
@@ -113,9 +127,17 @@ func (c *compiler) name(path, name, empty string) {
 func (c *compiler) address(path string, p Provider, out *provider) {
 	out.base, out.target = &url.URL{}, &url.URL{}
 	if p.BaseURL == "" {
-		if p.ID != "" {
+		switch {
+		case p.ID == "", c.blind:
+		case out.known:
+			c.add(path, "", "is missing: the registry must say where the provider is")
+		default:
 			c.add(path, "", "provider %q is not built in and needs a base_url%s", p.ID, c.nearProvider(p.ID))
 		}
+		return
+	}
+	if strings.Contains(p.BaseURL, "${") {
+		c.add(path, "", "%s", noTemplate)
 		return
 	}
 	u, err := parseBaseURL(p.BaseURL, c.policy)
@@ -150,7 +172,7 @@ func (c *compiler) auth(path string, a Auth) Auth {
 		c.add(path+".header", a.Header, "belongs to the connection and cannot carry a key")
 	}
 	if a.Scheme != "" && !isToken(a.Scheme) {
-		c.add(path+".scheme", a.Scheme, "is no authentication scheme: write it like Bearer")
+		c.add(path+".scheme", "", "is no authentication scheme: write it like Bearer")
 	}
 	if a.Scheme == "" && a.Header == "Authorization" {
 		a.Scheme = "Bearer"
@@ -202,7 +224,7 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
 		return nil
 	}
-	t := c.template(path, k.Value, isHeaderValue, "must not contain line breaks or control characters")
+	t := c.text(path, k.Value, isHeaderValue, "must not contain line breaks or control characters")
 	if t == nil {
 		return nil
 	}
@@ -210,24 +232,33 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	return &apiKey{id: hex.EncodeToString(sum[:6]), value: t}
 }
 
-// template compiles text with ${…}, and checks what stands between them.
-func (c *compiler) template(path string, text Template, valid func(string) bool, rule string) *expr.Template {
-	t, faults := expr.CompileTemplate(string(text))
+// text compiles text with ${…}, and checks what stands between them.
+func (c *compiler) text(path string, text Template, valid func(string) bool, rule string) *expr.Template {
+	t, faults := expr.CompileText(string(text))
+	if !c.compiled(path, t, faults) {
+		return nil
+	}
+	if slices.ContainsFunc(t.Literals(), func(literal string) bool { return !valid(literal) }) {
+		c.add(path, "", "%s", rule)
+		return nil
+	}
+	return t
+}
+
+// compiled notes what is wrong with a template, and else the secrets that it
+// names.
+func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem) bool {
 	for _, f := range faults {
 		c.add(path, "", "%s", f.Error())
 	}
 	if len(faults) > 0 {
-		return nil
-	}
-	if literal, ok := t.Literal(); ok && !valid(literal) || !ok && !valid(string(text)) {
-		c.add(path, "", "%s", rule)
-		return nil
+		return false
 	}
 	refs, _ := t.Secrets()
 	for _, r := range refs {
 		c.refs = append(c.refs, secretPlace{path, r.Vault, r.Name})
 	}
-	return t
+	return true
 }
 
 func (c *compiler) headers(path string, values map[string]Template) []field {
@@ -247,7 +278,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 			c.add(at, "", "is set twice: case does not count in header names")
 			continue
 		}
-		if t := c.template(at, values[name], isHeaderValue, "must not contain line breaks or control characters"); t != nil {
+		if t := c.text(at, values[name], isHeaderValue, "must not contain line breaks or control characters"); t != nil {
 			out = append(out, field{canonical, t, isCredentialHeader(canonical) || isSecretName(canonical) || looksSecret(string(values[name]))})
 		}
 	}
@@ -262,7 +293,7 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 			c.add(at, "", "a parameter needs a name")
 			continue
 		}
-		if t := c.template(at, values[name], func(string) bool { return true }, ""); t != nil {
+		if t := c.text(at, values[name], func(string) bool { return true }, ""); t != nil {
 			out = append(out, field{name, t, isCredentialParam(name) || isSecretName(name) || looksSecret(string(values[name]))})
 		}
 	}
@@ -294,10 +325,10 @@ func (c *compiler) body(path string, values map[string]any) []bodyField {
 // tree copies a value of the body, with its templates compiled, and reports
 // whether it has none.
 func (c *compiler) tree(path string, v any) (out any, constant bool) {
-	switch v := v.(type) {
+	switch v := plainValue(v).(type) {
 	case string:
-		t := c.template(path, Template(v), func(string) bool { return true }, "")
-		if t == nil {
+		t, faults := expr.CompileTemplate(v)
+		if !c.compiled(path, t, faults) {
 			return nil, true
 		}
 		if literal, ok := t.Literal(); ok {
@@ -459,6 +490,11 @@ func (c *compiler) facts(path string, m Model) {
 			c.add(path+".pricing."+price.name, fmt.Sprint(*price.value), "a price must not be negative")
 		}
 	}
+	for _, tool := range sortedKeys(m.Pricing.Tools) {
+		if price := m.Pricing.Tools[tool]; !(price >= 0) {
+			c.add(joinKey(path+".pricing.tools", tool), fmt.Sprint(price), "a price must not be negative")
+		}
+	}
 }
 
 func pricingView(p *Pricing) *expr.Pricing {
@@ -489,51 +525,54 @@ func cloneMap(m map[string]any) map[string]any {
 	if m == nil {
 		return nil
 	}
-	return cloneValue(m).(map[string]any)
+	return plainValue(m).(map[string]any)
 }
 
-// cloneValue copies what JSON decodes to, and lists and maps of other types
-// that a Go program may have put there.
-func cloneValue(v any) any {
+// plainValue copies a value, to its depth, into what JSON decodes to. A Go
+// program may have put lists and maps of other types there. What knows itself how
+// it is written stays as it is, as does all else.
+func plainValue(v any) any {
 	switch v := v.(type) {
+	case nil, string, bool, json.Number:
+		return v
+	case Template:
+		return string(v)
 	case map[string]any:
+		if v == nil {
+			return nil
+		}
 		m := make(map[string]any, len(v))
 		for k, e := range v {
-			m[k] = cloneValue(e)
+			m[k] = plainValue(e)
 		}
 		return m
-	case []any:
-		l := make([]any, len(v))
-		for i, e := range v {
-			l[i] = cloneValue(e)
+	case json.Marshaler, encoding.TextMarshaler:
+		return v
+	}
+	switch from := reflect.ValueOf(v); from.Kind() {
+	case reflect.String:
+		return from.String()
+	case reflect.Slice, reflect.Array:
+		if from.Kind() == reflect.Slice && from.IsNil() || from.Type().Elem().Kind() == reflect.Uint8 {
+			return v // null, and to JSON a list of bytes is base64
+		}
+		l := make([]any, from.Len())
+		for i := range l {
+			l[i] = plainValue(from.Index(i).Interface())
 		}
 		return l
-	}
-	switch from := reflect.ValueOf(v); {
-	case from.Kind() == reflect.Slice && !from.IsNil():
-		to := reflect.MakeSlice(from.Type(), from.Len(), from.Len())
-		for i := range from.Len() {
-			to.Index(i).Set(cloneOf(from.Index(i)))
+	case reflect.Map:
+		if from.IsNil() || from.Type().Key().Kind() != reflect.String {
+			return v
 		}
-		return to.Interface()
-	case from.Kind() == reflect.Map && !from.IsNil():
-		to := reflect.MakeMapWithSize(from.Type(), from.Len())
+		m := make(map[string]any, from.Len())
 		for it := from.MapRange(); it.Next(); {
-			to.SetMapIndex(it.Key(), cloneOf(it.Value()))
+			m[it.Key().String()] = plainValue(it.Value().Interface())
 		}
-		return to.Interface()
+		return m
 	default:
 		return v
 	}
-}
-
-// cloneOf copies an element. A nil in a list of interfaces has no type to make
-// a Value of, and stays.
-func cloneOf(v reflect.Value) reflect.Value {
-	if v.Kind() == reflect.Interface && v.IsNil() {
-		return v
-	}
-	return reflect.ValueOf(cloneValue(v.Interface()))
 }
 
 func foldedNames(id string, aliases []string) []string {

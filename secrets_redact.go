@@ -257,6 +257,35 @@ func (s *scrubber) scrubBytes(text []byte) []byte {
 	return []byte(s.replacer().Replace(string(text)))
 }
 
+// jsonWriter is a library that writes more characters of a JSON string by their
+// numbers than it must.
+type jsonWriter struct{ escaped, digits string }
+
+// jsonWriters are those that differ: System.Text.Json of .NET, and Gson.
+var jsonWriters = [...]jsonWriter{
+	{"\"&'+<>`", "0123456789ABCDEF"},
+	{"<>&='", "0123456789abcdef"},
+}
+
+// quoted is the inside of the string as the library writes it.
+func (w jsonWriter) quoted(value string) string {
+	var b strings.Builder
+	for _, r := range value {
+		switch {
+		case r < utf8.RuneSelf && strings.ContainsRune(w.escaped, r):
+			b.WriteString(`\u00`)
+			b.WriteByte(w.digits[r>>4])
+			b.WriteByte(w.digits[r&15])
+		case r == '\\' || r == '"':
+			b.WriteByte('\\')
+			fallthrough
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // secretForms returns the ways in which a secret may be written into a text.
 func secretForms(value string) []string {
 	forms := []string{value, url.QueryEscape(value), url.PathEscape(value)}
@@ -270,6 +299,9 @@ func secretForms(value string) []string {
 			// PHP, for one, escapes the slash as well.
 			forms = append(forms, inner, strings.ReplaceAll(inner, "/", `\/`))
 		}
+	}
+	for _, w := range jsonWriters {
+		forms = append(forms, w.quoted(value))
 	}
 	// In base64 a text looks different at each of three offsets, and its ends
 	// mix with its neighbours; what is left is the same behind any prefix, such

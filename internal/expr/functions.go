@@ -163,7 +163,12 @@ func modelNamed(e ref.Val, names nameSet) bool {
 
 func modelAtProvider(e ref.Val, names nameSet) bool {
 	m, ok := e.(*modelRef)
-	return ok && names.has(m.provider().ID, m.provider().IDAliases...)
+	return ok && m.provider().named(names)
+}
+
+// named reports whether a provider goes by one of the names.
+func (p *Provider) named(names nameSet) bool {
+	return !p.Shadowed && names.has(p.ID) || slices.ContainsFunc(p.IDAliases, func(a string) bool { return names.has(a) })
 }
 
 func modelByAuthor(e ref.Val, names nameSet) bool {
@@ -183,7 +188,7 @@ func modelInCountry(e ref.Val, codes nameSet) bool {
 
 func providerNamed(e ref.Val, names nameSet) bool {
 	p, ok := e.(*providerRef)
-	return ok && names.has(p.provider.ID, p.provider.IDAliases...)
+	return ok && p.provider.named(names)
 }
 
 func authorNamed(e ref.Val, names nameSet) bool {

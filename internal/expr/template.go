@@ -35,7 +35,15 @@ type SecretRef struct{ Vault, Name string }
 // CompileTemplate compiles text in which ${expression} is CEL and $${ stands
 // for ${ itself. Text without either is a template too. The template is nil if
 // there are problems, which are placed in the whole text.
-func CompileTemplate(src string) (*Template, []Problem) {
+func CompileTemplate(src string) (*Template, []Problem) { return compileTemplate(src, wantPlain) }
+
+// CompileText is CompileTemplate for where only text can go, such as headers:
+// see [Template.Text].
+func CompileText(src string) (*Template, []Problem) { return compileTemplate(src, wantText) }
+
+// compileTemplate compiles a template. Alone examines an expression that is all
+// of it; beside other text it must be text as well.
+func compileTemplate(src string, alone func(*diagnosis)) (*Template, []Problem) {
 	if !strings.Contains(src, "${") {
 		return &Template{segments: []segment{{text: src}}}, nil
 	}
@@ -67,7 +75,11 @@ func CompileTemplate(src string) (*Template, []Problem) {
 				return nil, append(problems, problemAt(text, i, "", "'${' has no '}'; a literal '${' is written '$${'"))
 			}
 			flush()
-			p, found := l.compile(string(text[start:end]), text, start, wantPlain)
+			want := wantText
+			if i == 0 && end == len(text)-1 {
+				want = alone
+			}
+			p, found := l.compile(string(text[start:end]), text, start, want)
 			problems = append(problems, found...)
 			if p != nil {
 				t.segments = append(t.segments, newSegment(p))
@@ -144,6 +156,19 @@ func wantPlain(d *diagnosis) {
 	}
 }
 
+// wantText refuses results that are certain not to be written as text.
+func wantText(d *diagnosis) {
+	root := d.checked.Expr()
+	switch t := d.checked.GetType(root.ID()); t.Kind() {
+	case types.ListKind:
+		d.report(d.start(root), "", "the result must be text, a number or a boolean, is %s: choose one of it, such as the first by [0]", plainType(t))
+	case types.MapKind, types.NullTypeKind:
+		d.report(d.start(root), "", "the result must be text, a number or a boolean, is %s", plainType(t))
+	default:
+		wantPlain(d)
+	}
+}
+
 func newSegment(p *program) segment {
 	if root := p.checked.Expr(); root.Kind() == ast.CallKind {
 		if s, constant := secretOf(p, root); constant {
@@ -177,6 +202,17 @@ func (t *Template) Literal() (string, bool) {
 		return t.segments[0].text, true
 	}
 	return "", false
+}
+
+// Literals returns the pieces of text between the expressions.
+func (t *Template) Literals() []string {
+	var texts []string
+	for i := range t.segments {
+		if s := &t.segments[i]; s.isText() {
+			texts = append(texts, s.text)
+		}
+	}
+	return texts
 }
 
 func (s *segment) isText() bool { return s.secret == nil && s.program == nil }

@@ -61,6 +61,9 @@ type Provider struct {
 	Website       string
 	Metadata      map[string]any
 	Known, Custom bool
+
+	// Shadowed is set where the id is a name of another provider.
+	Shadowed bool
 }
 
 // Author is who made a model, which need not be who serves it.
