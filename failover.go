@@ -23,11 +23,26 @@ const (
 
 // triedRecord is a candidate that had its turn.
 type triedRecord struct {
-	model   *model
-	at      time.Time
-	resting time.Time // until when it rested then; zero if it did not
-	keys    []*apiKey
-	err     *Error // why it failed without an attempt
+	model *model
+	at    time.Time
+	rest  stats.State // its own, then
+	keys  []*apiKey
+	err   *Error // why it failed without an attempt
+}
+
+// restedRecord is a candidate that others came before, as it rests or is being
+// probed, and that had no turn in the end.
+type restedRecord struct {
+	model *model
+	at    time.Time
+	rest  stats.State // its own, or of the keys that it would be called with
+}
+
+// keysRecord is what key selection came to for a candidate.
+type keysRecord struct {
+	model *model
+	keys  []*apiKey
+	err   *Error
 }
 
 // attemptRecord is one attempt, as the Result tells it.
@@ -62,10 +77,10 @@ var keyless = []*apiKey{nil}
 // come last, the one that wakes first before the others. A nil error means that
 // an answer was relayed, be it an upstream's error.
 func (x *exchange) failover() *Error {
-	var later []*model
 	for _, m := range x.plan.candidates {
-		if !x.begins(m) {
-			later = append(later, m)
+		now := time.Now()
+		if !x.begins(m, now) {
+			x.rested = append(x.rested, restedRecord{m, now, x.rest(m, now)})
 			continue
 		}
 		if done, err := x.try(m); done {
@@ -73,7 +88,10 @@ func (x *exchange) failover() *Error {
 		}
 	}
 	now := time.Now()
-	for _, m := range stats.Order(later, func(m *model) stats.State { return m.rest(now) }) {
+	x.rested = stats.Order(x.rested, func(r restedRecord) stats.State { return x.rest(r.model, now) })
+	for len(x.rested) > 0 {
+		m := x.rested[0].model
+		x.rested = x.rested[1:]
 		if done, err := x.try(m); done {
 			return err
 		}
@@ -81,11 +99,29 @@ func (x *exchange) failover() *Error {
 	return x.exhausted()
 }
 
+// keys returns a candidate's keys in the order of their turn, chosen once a
+// request.
+func (x *exchange) keys(m *model) ([]*apiKey, *Error) {
+	if len(m.provider.keys) == 0 || len(x.s.keyStrategies) == 0 {
+		return m.provider.keys, nil
+	}
+	for i := range x.chosenKeys {
+		if k := &x.chosenKeys[i]; k.model == m {
+			return k.keys, k.err
+		}
+	}
+	keys, notes, err := x.s.keysFor(x.ctx, m, &x.request)
+	for _, n := range notes {
+		x.note("%s", n)
+	}
+	x.chosenKeys = append(x.chosenKeys, keysRecord{m, keys, err})
+	return keys, err
+}
+
 // begins reports whether a candidate may be tried now, and not after those that
 // do not rest. One that is due for a probe is then probed by this request.
-func (x *exchange) begins(m *model) bool {
-	now := time.Now()
-	if keys := m.provider.keys; len(keys) > 0 && keysRest(keys, now).Phase == stats.Resting {
+func (x *exchange) begins(m *model, now time.Time) bool {
+	if keys, _ := x.keys(m); len(keys) > 0 && keysRest(keys, now).Phase.Last() {
 		return false
 	}
 	turn, ok := m.track.Rest.Begin(now, m.provider.timeout)
@@ -96,11 +132,16 @@ func (x *exchange) begins(m *model) bool {
 }
 
 // rest is what a candidate and its keys rest for: it wakes when it has woken
-// itself, and one of its keys has.
-func (m *model) rest(now time.Time) stats.State {
+// itself, and one of the keys that it is called with has.
+func (x *exchange) rest(m *model, now time.Time) stats.State {
+	keys, _ := x.keys(m)
+	return restOf(m, keys, now)
+}
+
+func restOf(m *model, keys []*apiKey, now time.Time) stats.State {
 	own := m.track.Rest.State(now)
-	if keys := keysRest(m.provider.keys, now); keys.Phase == stats.Resting && keys.Until.After(own.Until) {
-		return keys
+	if k := keysRest(keys, now); k.Phase.Last() && k.Until.After(own.Until) {
+		return k
 	}
 	return own
 }
@@ -110,7 +151,7 @@ func keysRest(keys []*apiKey, now time.Time) stats.State {
 	var first stats.State
 	for i, k := range keys {
 		s := k.track.Rest.State(now)
-		if s.Phase != stats.Resting {
+		if !s.Phase.Last() {
 			return s
 		}
 		if i == 0 || s.Until.Before(first.Until) {
@@ -167,12 +208,12 @@ func (x *exchange) consider(m *model) triedRecord {
 	now := time.Now()
 	t := triedRecord{model: m, at: now}
 	if t.err = x.inputTooLarge(m); t.err == nil {
-		if t.keys, t.err = x.s.keysFor(x.ctx, m, &x.request); t.err == nil {
+		if t.keys, t.err = x.keys(m); t.err == nil {
 			t.keys = stats.Order(t.keys, func(k *apiKey) stats.State { return k.track.Rest.State(now) })
 		}
 	}
 	if x.turnOf != m || !x.turn.Probe() { // else others are kept away, but not this request
-		t.resting = m.track.Rest.State(now).Until
+		t.rest = m.track.Rest.State(now)
 	}
 	x.tried = append(x.tried, t)
 	return t

@@ -22,7 +22,7 @@ func (x *exchange) measure(m *model, key *apiKey, a *attemptRecord) func(f *fail
 	}
 	return func(f *failure) {
 		now := time.Now()
-		before := m.track.Rest.State(now).Until
+		before := m.track.Rest.State(now).Resting()
 		class := x.class(f)
 		switch class {
 		case stats.Answered:

@@ -168,10 +168,12 @@ type exchange struct {
 	credential credential
 	request    expr.Request
 	plan       plan
+	chosenKeys []keysRecord
 
 	deadline  time.Time // total_timeout
 	templates templates
 	tried     []triedRecord
+	rested    []restedRecord
 	attempts  []attemptRecord
 	meter     usage.Meter
 	written   usage.Written // where a strategy wants to know

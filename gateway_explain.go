@@ -12,8 +12,8 @@ import (
 
 // Explain says what the gateway would do with a request, and sends nothing: the
 // Result has the status "dry_run", lists in ModelsTried what would be tried, and
-// in NotTried why all other models would not. Where the request would be
-// refused, it also returns the *[Error]; on a path or by a method that is not
+// in NotTried why all other models would not, unless the request's body cannot be
+// understood. Where the request would be refused, it also returns the *[Error]; on a path or by a method that is not
 // sent on to any provider, the *[Error] alone. It reads the request's body, and
 // puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
@@ -27,7 +27,8 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	}
 	x := newExchange(s, nil, r, surface, path)
 	err := x.read()
-	if err == nil || x.raw != nil {
+	understood := err == nil
+	if understood || x.raw != nil {
 		r.Body = io.NopCloser(bytes.NewReader(x.raw))
 	}
 	if err == nil {
@@ -35,13 +36,15 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	}
 	if err == nil {
 		now := time.Now()
-		for _, m := range stats.Order(x.plan.candidates, func(m *model) stats.State { return m.rest(now) }) {
+		for _, m := range stats.Order(x.plan.candidates, func(m *model) stats.State { return x.rest(m, now) }) {
 			x.consider(m)
 		}
 	}
 	res := x.result(err)
 	res.Status = StatusDryRun
-	res.NotTried = x.notTried()
+	if understood {
+		res.NotTried = x.notTried()
+	}
 	if err != nil {
 		return res, err
 	}

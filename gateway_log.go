@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -26,7 +27,7 @@ func (x *exchange) log(err *Error) {
 		attrs = append(attrs, slog.String("gen_ai.request.model", shown(x.sel.Model)))
 	}
 	if len(x.sel.Models) > 0 {
-		attrs = append(attrs, slog.Any("aigateway.request.models", x.sel.Models))
+		attrs = append(attrs, slog.Any("aigateway.request.models", shownNames(x.sel.Models)))
 	}
 	attrs = append(attrs,
 		slog.Int("aigateway.attempts", x.sent()),
@@ -55,6 +56,9 @@ func (x *exchange) log(err *Error) {
 	if failed := x.failures(); len(failed) > 0 {
 		attrs = append(attrs, slog.Any("aigateway.failures", failed))
 	}
+	if len(x.rested) > 0 {
+		attrs = append(attrs, slog.Any("aigateway.rested", x.restedNames()))
+	}
 	if x.s.logger.Enabled(x.ctx, slog.LevelDebug) {
 		attrs = append(attrs, slog.Any("aigateway.result", x.result(err)))
 	}
@@ -69,6 +73,34 @@ func (x *exchange) failures() []string {
 		if a := &x.attempts[i]; a.failure != nil {
 			list = append(list, a.model.name()+": "+a.failure.full())
 		}
+	}
+	return list
+}
+
+// restedNames says of each candidate that others came before for how long it is
+// still to be left alone.
+func (x *exchange) restedNames() []string {
+	var list []string
+	for _, r := range x.rested {
+		why := "being probed"
+		if until := r.rest.Resting(); !until.IsZero() {
+			why = "rests for " + until.Sub(r.at).Round(100*time.Millisecond).String()
+		}
+		list = append(list, r.model.name()+": "+why)
+	}
+	return list
+}
+
+// shownNames are the names that a client asked for, as far as they are worth a
+// log's while: one request can have a hundred of a kilobyte each.
+func shownNames(names []string) []string {
+	const most = 8
+	list := make([]string, 0, most+1)
+	for _, name := range names[:min(len(names), most)] {
+		list = append(list, shown(name))
+	}
+	if more := len(names) - most; more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
 	}
 	return list
 }

@@ -37,6 +37,10 @@ type Result struct {
 	// ModelsTried holds one entry a candidate, in the order of their turn. In a
 	// dry run they are those that would be tried.
 	ModelsTried []TriedModel `json:"models_tried"`
+	// Rested are the candidates that had no turn because others came first: they
+	// are left alone for a while after failures, and are tried last. Empty where
+	// all that rest were tried in the end.
+	Rested []RestedModel `json:"rested,omitempty"`
 	// NotTried are, in a dry run, the models that are no candidates. Empty in
 	// others.
 	NotTried []RejectedModel `json:"not_tried,omitempty"`
@@ -95,6 +99,17 @@ type RejectedModel struct {
 	Message string `json:"message"`
 }
 
+// RestedModel is a candidate that others came before.
+type RestedModel struct {
+	Model    string `json:"model"`
+	Provider string `json:"provider"`
+	// RestingMS is for how long, in milliseconds, it is still to be left alone.
+	RestingMS float64 `json:"resting_ms,omitempty"`
+	// Probed is set where its rest is over, and another request was finding out
+	// whether it is well again.
+	Probed bool `json:"probed,omitempty"`
+}
+
 // StrategyResult is one run of one strategy.
 type StrategyResult struct {
 	// Strategy is its text; empty where the config has none.
@@ -131,6 +146,9 @@ type TriedModel struct {
 	// RestingMS is for how long, in milliseconds, the candidate should still
 	// have been left alone when its turn came, after failures or a rate limit.
 	RestingMS float64 `json:"resting_ms,omitempty"`
+	// Probed is set where its rest was over when its turn came, and another
+	// request was finding out whether it is well again.
+	Probed bool `json:"probed,omitempty"`
 	// Error says why the candidate failed without an attempt, such as a key
 	// selection that came back empty.
 	Error string `json:"error,omitempty"`

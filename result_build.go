@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/stats"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
@@ -58,12 +59,12 @@ func (x *exchange) result(err *Error) *Result {
 		tried := TriedModel{
 			Model: t.model.id, Provider: t.model.provider.id, Author: t.model.view.AuthorID, Known: t.model.view.Known, Listed: x.s.byView[t.model.view] != nil,
 		}
-		tried.RestingMS = restingMS(t.resting, t.at)
+		tried.RestingMS, tried.Probed = restingMS(t.rest.Resting(), t.at), t.rest.Phase == stats.Probing
 		if t.err != nil {
 			tried.Error = t.err.Message
 		}
 		for _, k := range t.keys {
-			tried.APIKeySelection = append(tried.APIKeySelection, SelectedKey{ID: k.id, RestingMS: restingMS(k.track.Rest.State(now).Until, now)})
+			tried.APIKeySelection = append(tried.APIKeySelection, SelectedKey{ID: k.id, RestingMS: restingMS(k.track.Rest.State(now).Resting(), now)})
 		}
 		for j := range x.attempts {
 			a := &x.attempts[j]
@@ -81,6 +82,12 @@ func (x *exchange) result(err *Error) *Result {
 			upstream += a.untilCommit(x.committedAt)
 		}
 		res.ModelsTried = append(res.ModelsTried, tried)
+	}
+	for _, r := range x.rested {
+		res.Rested = append(res.Rested, RestedModel{
+			Model: r.model.id, Provider: r.model.provider.id,
+			RestingMS: restingMS(r.rest.Resting(), r.at), Probed: r.rest.Phase == stats.Probing,
+		})
 	}
 	end := x.committedAt
 	if end.IsZero() {
@@ -200,7 +207,7 @@ func (x *exchange) endAttempt(a *attemptRecord, f *failure) {
 func (x *exchange) client() ClientRequest {
 	c := ClientRequest{
 		Method: x.r.Method, Path: x.r.URL.Path, Headers: make(http.Header, len(x.r.Header)),
-		Model: shown(x.sel.Model), Models: slices.Clone(x.sel.Models), Stream: x.sel.Stream,
+		Model: shown(x.sel.Model), Models: x.shownModels(), Stream: x.sel.Stream,
 	}
 	for name, values := range x.r.Header {
 		for _, v := range values {
@@ -219,6 +226,15 @@ func (x *exchange) client() ClientRequest {
 		c.RejectedModels = append(c.RejectedModels, rejected)
 	}
 	return c
+}
+
+// shownModels are the names in models, each as it may be shown.
+func (x *exchange) shownModels() []string {
+	var names []string
+	for _, name := range x.sel.Models {
+		names = append(names, shown(name))
+	}
+	return names
 }
 
 // isSecretName reports whether a header of a name that the gateway does not

@@ -426,13 +426,10 @@ func (s *settings) nothing(q query, p *plan) *Error {
 	}
 }
 
-// keysFor returns a candidate's keys in the order of their turn. No keys and no
-// error means that the provider is called without one.
-func (s *settings) keysFor(ctx context.Context, m *model, req *expr.Request) ([]*apiKey, *Error) {
+// keysFor has the strategies choose from a candidate's keys, and order them. The
+// notes say what they left out by themselves.
+func (s *settings) keysFor(ctx context.Context, m *model, req *expr.Request) (_ []*apiKey, notes []string, _ *Error) {
 	keys := m.provider.keys
-	if len(keys) == 0 || len(s.keyStrategies) == 0 {
-		return keys, nil
-	}
 	in := expr.KeyInput{Keys: make([]*expr.Key, len(keys)), Request: req}
 	now := s.metrics.Get(time.Now())
 	for i, k := range keys {
@@ -440,10 +437,13 @@ func (s *settings) keysFor(ctx context.Context, m *model, req *expr.Request) ([]
 	}
 	for i, st := range s.keyStrategies {
 		sel, err := st.eval.Eval(ctx, &in)
+		for _, n := range sel.Notes {
+			notes = append(notes, fmt.Sprintf("api_key_selection.strategy[%d] for provider %q: %s", i, m.provider.id, n))
+		}
 		if err != nil {
 			e := errorf(CodeAPIKeySelectionFailed, "api_key_selection.strategy[%d] failed for provider %q: %v", i, m.provider.id, err)
 			e.Err = err
-			return nil, e
+			return nil, notes, e
 		}
 		if len(sel.Keys) == 0 {
 			continue
@@ -454,7 +454,7 @@ func (s *settings) keysFor(ctx context.Context, m *model, req *expr.Request) ([]
 				chosen = append(chosen, keys[j])
 			}
 		}
-		return chosen, nil
+		return chosen, notes, nil
 	}
-	return nil, errorf(CodeNoAPIKey, "no strategy of api_key_selection chose a key of provider %q", m.provider.id)
+	return nil, notes, errorf(CodeNoAPIKey, "no strategy of api_key_selection chose a key of provider %q", m.provider.id)
 }

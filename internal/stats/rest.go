@@ -52,9 +52,14 @@ const (
 	Awake Phase = iota
 	// Due: the rest is over, and one request may go, as the probe.
 	Due
+	// Probing: the probe is under way, and other candidates come first.
+	Probing
 	// Resting: other candidates come first.
 	Resting
 )
+
+// Last reports whether other candidates come first.
+func (p Phase) Last() bool { return p >= Probing }
 
 func (p Phase) String() string {
 	switch p {
@@ -62,6 +67,8 @@ func (p Phase) String() string {
 		return "awake"
 	case Due:
 		return "due for a probe"
+	case Probing:
+		return "being probed"
 	default:
 		return "resting"
 	}
@@ -71,8 +78,8 @@ func (p Phase) String() string {
 type State struct {
 	Phase Phase
 
-	// Until is when what is resting wakes. While a probe is under way, it is
-	// when the probe counts as lost: nobody knows better. Zero unless Resting.
+	// Until is when what is resting wakes. Of what is being probed nobody knows;
+	// then it is when the probe counts as lost. Zero in other phases.
 	Until time.Time
 
 	// Failures counts those in a row, without those of probes.
@@ -93,11 +100,20 @@ func (r *Rest) State(now time.Time) State {
 		s.Phase, s.Until = Resting, t.until
 	case t.length == 0:
 	case t.probing(now):
-		s.Phase, s.Until = Resting, t.lease
+		s.Phase, s.Until = Probing, t.lease
 	default:
 		s.Phase = Due
 	}
 	return s
+}
+
+// Resting is until when other candidates come first because of a rest; zero where
+// they do not, or do because of a probe.
+func (s State) Resting() time.Time {
+	if s.Phase != Resting {
+		return time.Time{}
+	}
+	return s.Until
 }
 
 func (t *trouble) probing(now time.Time) bool { return t.probe != 0 && now.Before(t.lease) }
@@ -284,7 +300,7 @@ func Order[S ~[]E, E any](items S, state func(E) State) S {
 	for i, item := range items {
 		s := state(item)
 		switch {
-		case s.Phase == Resting:
+		case s.Phase.Last():
 			if later == nil {
 				awake = append(make(S, 0, len(items)), items[:i]...)
 			}

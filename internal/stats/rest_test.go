@@ -105,7 +105,7 @@ func TestOneProbeAtATime(t *testing.T) {
 	_, ok := r.Begin(at(5*time.Second-1), lease)
 	assert.False(t, ok, "resting")
 	first := probe(t, r, at(5*time.Second))
-	assert.Equal(t, State{Resting, at(65 * time.Second), 5}, r.State(at(6*time.Second)), "to all others it rests")
+	assert.Equal(t, State{Probing, at(65 * time.Second), 5}, r.State(at(6*time.Second)), "to all others it rests")
 	other, ok := r.Begin(at(6*time.Second), lease)
 	assert.False(t, ok)
 	assert.False(t, other.Probe())
@@ -128,7 +128,7 @@ func TestProbeThatAnswers(t *testing.T) {
 	assert.Equal(t, Due, r.State(at(6*time.Second)).Phase, "it rests for nobody any more, and is not well for it")
 	second := probe(t, r, at(6*time.Second))
 	first.Answers()
-	assert.Equal(t, Resting, r.State(at(6*time.Second)).Phase, "it gives way once")
+	assert.Equal(t, Probing, r.State(at(6*time.Second)).Phase, "it gives way once")
 	second.Answers()
 	third := probe(t, r, at(7*time.Second))
 
@@ -156,14 +156,14 @@ func TestProbeThatAnswers(t *testing.T) {
 func TestLostProbe(t *testing.T) {
 	r := tripped(t)
 	lost := probe(t, r, at(5*time.Second))
-	assert.Equal(t, Resting, r.State(at(65*time.Second-1)).Phase)
+	assert.Equal(t, Probing, r.State(at(65*time.Second-1)).Phase)
 	second := probe(t, r, at(65*time.Second))
 	lost.Failure(at(66 * time.Second))
 	assert.Equal(t, at(125*time.Second), r.State(at(66*time.Second)).Until, "the second is the probe now")
 	lost = second
 	second = probe(t, r, at(125*time.Second))
 	lost.Release()
-	assert.Equal(t, Resting, r.State(at(126*time.Second)).Phase, "what was lost cannot be given back")
+	assert.Equal(t, Probing, r.State(at(126*time.Second)).Phase, "what was lost cannot be given back")
 	second.Release()
 
 	late := probe(t, r, at(130*time.Second))
@@ -195,7 +195,7 @@ func TestStragglers(t *testing.T) {
 	turn := probe(t, &r, at(6*time.Second))
 	before[3].Failure(at(6 * time.Second))
 	assert.True(t, turn.Probe())
-	assert.Equal(t, Resting, r.State(at(6*time.Second)).Phase)
+	assert.Equal(t, Probing, r.State(at(6*time.Second)).Phase)
 }
 
 func TestRestUntil(t *testing.T) {
