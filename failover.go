@@ -468,7 +468,9 @@ func (x *exchange) inputTooLarge(m *model) *Error {
 	if limit == 0 || int64(len(x.raw)) <= limit {
 		return nil
 	}
-	n, err := x.s.counter.CountTokens(x.ctx, m.id, x.raw)
+	ctx, cancel := context.WithDeadline(x.ctx, x.deadline)
+	defer cancel()
+	n, err := x.s.counter.CountTokens(ctx, m.id, x.raw)
 	if err != nil {
 		e := errorf(CodeInputTooLarge, "the prompt's tokens cannot be counted")
 		e.Err = err

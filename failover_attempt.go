@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -132,7 +131,8 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	}()
 	w.arm(x.attemptLimit(m.provider, a.start))
 
-	req, err := x.newRequest(ctx, m, key, a)
+	var conn connWatch
+	req, err := x.newRequest(conn.watch(ctx), m, key, a)
 	if err != nil {
 		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
 			return false, x.unmade(kind, err)
@@ -145,6 +145,10 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 		key.track.Begin()
 	}
 	resp, err := x.s.transport.RoundTrip(req)
+	if err != nil && conn.stale() && ctx.Err() == nil {
+		x.note("%s: sent once more, as the kept connection had been closed", m.name())
+		resp, err = x.s.transport.RoundTrip(again(req))
+	}
 	if err != nil {
 		return false, x.broke(ctx, FailureNetwork, err)
 	}
@@ -227,7 +231,7 @@ func networkReason(kind FailureKind, err error) string {
 // withoutAddress is what the network's own errors wrap, if it is one of them.
 func withoutAddress(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) {
+	for errors.As(err, &op) {
 		err = op.Err
 	}
 	var dns *net.DNSError
@@ -291,9 +295,11 @@ func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Res
 		// have the client do so.
 		f.reason += ": redirects are not followed; set base_url to where it points"
 		return f
-	case 1:
+	case 4, 5, 6, 7, 8, 9:
+	default:
 		// 101: what follows is not HTTP, and relayed it would have the client
-		// take the rest of its connection for something else too.
+		// take the rest of its connection for something else too. And 042 is no
+		// status that a server could send on.
 		return f
 	}
 	data, complete, err := relay.HoldBody(resp.Body, resp.ContentLength, maxErrorBody)
@@ -312,9 +318,7 @@ func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Res
 	var message string
 	f.Code, message = upstreamError(plain)
 	f.Code = string(x.scrub([]byte(f.Code)))
-	if message != "" {
-		f.reason += ": " + x.scrubLine(message, 200)
-	}
+	f.reason += x.quoted(message)
 	a.body = x.scrub(plain)
 	if !complete {
 		return f
@@ -336,54 +340,20 @@ func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Res
 	return f
 }
 
-// upstreamError reads the code and message out of an error body in the shapes
-// that providers use.
-func upstreamError(body []byte) (code, message string) {
-	var b struct {
-		Error   json.RawMessage `json:"error"`
-		Message string          `json:"message"`
-		Detail  any             `json:"detail"`
-	}
-	if json.Unmarshal(body, &b) != nil {
-		return "", ""
-	}
-	var e struct {
-		Code       any    `json:"code"`
-		Type       string `json:"type"`
-		Message    string `json:"message"`
-		InnerError struct {
-			Code string `json:"code"`
-		} `json:"innererror"`
-	}
-	if json.Unmarshal(b.Error, &e) != nil {
-		var text string
-		if json.Unmarshal(b.Error, &text) == nil {
-			return "", text
-		}
-		if detail, ok := b.Detail.(string); ok && b.Message == "" {
-			return "", detail
-		}
-		return "", b.Message
-	}
-	code, _ = e.Code.(string)
-	if isContentRefusal(http.StatusBadRequest, e.InnerError.Code) || code == "" {
-		code = given(e.InnerError.Code, code)
-	}
-	return given(code, e.Type), e.Message
-}
-
-// oneLine cuts a text of an upstream's to one line of at most n bytes.
-func oneLine(s string, n int) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "")
-	if len(s) > n {
-		s = strings.ToValidUTF8(s[:n], "") + "…"
-	}
-	return s
-}
-
 // answer holds a success answer until it may be committed, and then relays it.
 func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response) (committed bool, f *failure) {
 	kind, _, _ := mediaType(resp.Header.Get("Content-Type"))
+	if x.sel.Stream && x.surface.stream != nil && isVague(kind) {
+		// Some servers leave the type of their streams to their framework.
+		front, _, err := relay.HoldBody(resp.Body, -1, 0)
+		if err != nil {
+			return false, x.broke(ctx, FailureAnswer, err)
+		}
+		if relay.LooksLikeEvents(front) {
+			kind = "text/event-stream"
+		}
+		resp.Body = &behind{Reader: io.MultiReader(bytes.NewReader(front), resp.Body), Closer: resp.Body}
+	}
 	switch {
 	case kind == "text/event-stream" && x.surface.stream != nil:
 		return x.stream(ctx, w, a, resp)
@@ -423,6 +393,17 @@ func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp 
 		return true, x.clientGone()
 	}
 	return true, nil
+}
+
+// behind is a body of which the front was read already.
+type behind struct {
+	io.Reader
+	io.Closer
+}
+
+// isVague reports whether a type says nothing of what an answer is.
+func isVague(kind string) bool {
+	return kind == "" || kind == "text/plain" || kind == "application/octet-stream"
 }
 
 // mayBe reports whether an answer that is too large to be held may be one, as
@@ -469,7 +450,7 @@ func (x *exchange) wrong(kind string, data []byte, encoding string) *failure {
 		return wrongAnswer("the answer is a web page")
 	case errors.Is(err, relay.ErrBodyError):
 		code, message := upstreamError(plain)
-		f := wrongAnswer("status 200 with an error: " + x.scrubLine(given(message, code), 200))
+		f := wrongAnswer("status 200 with an error" + x.quoted(given(message, code)))
 		f.Code = string(x.scrub([]byte(code)))
 		return f
 	default:
@@ -553,15 +534,18 @@ func (x *exchange) copyAnswer(ctx context.Context, w *watch, a *attemptRecord, r
 // stream holds an event stream until its first content, or until it is whole,
 // and relays it.
 func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response) (bool, *failure) {
-	body := &watchedBody{body: resp.Body, w: w, limit: a.model.provider.timeout, grace: finishGrace}
-	if n, _, ok := x.body.Number("n"); ok && n > 1 {
-		body.grace = body.limit // one choice's finish reason says nothing of the others
-	}
-	s := relay.NewStream(body, relay.Options{
+	body := &watchedBody{body: resp.Body, w: w, limit: a.model.provider.timeout}
+	var s *relay.Stream
+	s = relay.NewStream(body, relay.Options{
 		Dialect:  x.surface.stream,
 		Encoding: resp.Header.Get("Content-Encoding"),
 		Tap:      x.meterEvent,
-		Progress: func(p relay.Phase) { body.phase = p },
+		Progress: func(p relay.Phase) {
+			if p == relay.Finished && s.Finishes() < x.choices {
+				p = relay.Streaming // one choice's finish reason says nothing of the others
+			}
+			body.progress(p, s.Events())
+		},
 	})
 	defer s.Release()
 	if err := s.Hold(); err != nil {
@@ -573,7 +557,7 @@ func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp 
 	body.each = true
 	if x.s.holdWhole {
 		body.deadline, body.total = x.deadline, x.s.total
-		if err := s.HoldWhole(); err != nil && !(s.Finished() && errors.Is(context.Cause(ctx), errFinished)) {
+		if err := s.HoldWhole(); err != nil && !finished(ctx, s) {
 			return false, x.heldBroke(ctx, err)
 		}
 		body.deadline = time.Time{}
@@ -584,16 +568,22 @@ func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp 
 	return true, x.afterCommit(ctx, err, s)
 }
 
+// finished reports whether a stream was ended by its silence after a finish
+// reason. In the midst of an event that is no end.
+func finished(ctx context.Context, s *relay.Stream) bool {
+	return s.Finished() && !s.InEvent() && errors.Is(context.Cause(ctx), errFinished)
+}
+
 // heldBroke is the failure of a stream that broke before it was committed.
 func (x *exchange) heldBroke(ctx context.Context, err error) *failure {
 	var event *relay.EventError
 	switch {
 	case errors.As(err, &event):
 		code, message := upstreamError(event.Data)
-		f := wrongAnswer("the stream began with an error: " + x.scrubLine(given(message, code), 200))
+		f := wrongAnswer("the stream began with an error" + x.quoted(given(message, code)))
 		f.Code = string(x.scrub([]byte(code)))
 		return f
-	case errors.Is(err, relay.ErrCut):
+	case errors.Is(err, relay.ErrCut), errors.Is(context.Cause(ctx), errFinished):
 		return wrongAnswer("the stream ended before it was complete")
 	}
 	return x.broke(ctx, FailureAnswer, err)
@@ -608,7 +598,7 @@ func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) 
 	case err == nil && s != nil && s.SawError(), s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
 		// The client has the upstream's own word for it, which aborting could lose.
 		return wrongAnswer("the upstream sent an error in its stream")
-	case err == nil, s != nil && errors.Is(context.Cause(ctx), errFinished):
+	case err == nil, s != nil && finished(ctx, s):
 		return nil
 	case errors.As(err, &write), x.ctx.Err() != nil:
 		if s != nil && s.Finished() {
@@ -617,7 +607,7 @@ func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) 
 		return x.clientGone()
 	}
 	var f *failure
-	if errors.Is(err, relay.ErrCut) {
+	if errors.Is(err, relay.ErrCut) || errors.Is(context.Cause(ctx), errFinished) {
 		f = wrongAnswer("the stream ended before it was complete")
 	} else {
 		f = x.broke(ctx, FailureAnswer, err)
@@ -646,15 +636,25 @@ type watchedBody struct {
 	limit time.Duration // per_request_timeout
 	each  bool          // whether each read is bounded, or another limit is at work
 	phase relay.Phase
-	grace time.Duration // how long a stream may be silent after a finish reason
-	// finishBy and drainBy bound all reads after a finish reason, and after the
-	// stream's end.
-	finishBy, drainBy time.Time
+	// events counts those of the stream, and silent is how long was waited for the
+	// next one after a finish reason. What else comes, such as comments, does not
+	// count: a server that only keeps the connection alive has nothing more to say.
+	events int
+	silent time.Duration
+	// drainBy bounds all reads after the stream's end.
+	drainBy time.Time
 	// deadline bounds the reads of a stream that is held until it is whole, by
 	// total_timeout. Zero once it is committed.
 	deadline time.Time
 	total    time.Duration
 	silence  *timeoutError // made by the first read, for all of them
+}
+
+// progress notes how far the stream has come.
+func (b *watchedBody) progress(p relay.Phase, events int) {
+	if p != b.phase || events != b.events {
+		b.phase, b.events, b.silent = p, events, 0
+	}
 }
 
 // Read reads under the limit that the phase of the stream sets.
@@ -670,16 +670,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		}
 		limit, cause = time.Until(b.drainBy), errDrained
 	case relay.Finished:
-		// From the finish reason on: a server that only keeps the connection
-		// alive has nothing more to say.
-		if b.finishBy.IsZero() {
-			b.finishBy = time.Now().Add(b.grace)
-		}
-		if left := time.Until(b.finishBy); left < limit {
-			limit, cause = left, errFinished
-		}
-	default:
-		b.finishBy = time.Time{}
+		limit, cause = min(limit, finishGrace-b.silent), errFinished
 	}
 	if !b.deadline.IsZero() {
 		if left := time.Until(b.deadline); left < limit {
@@ -693,7 +684,9 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		cause = b.silence
 	}
 	b.w.arm(limit, cause)
+	begin := time.Now()
 	n, err := b.body.Read(p)
 	b.w.disarm()
+	b.silent += time.Since(begin)
 	return n, err
 }

@@ -51,11 +51,41 @@ func (x *exchange) upstreamBody(ctx context.Context, m *model) (*reqbody.Body, e
 	x.capOutput(p, &e)
 	x.dropParams(m, &e)
 	x.dropLookalikes(m, &e)
+	if x.sel.Stream {
+		x.choices = x.choicesOf(e)
+	}
 	body, err := x.body.Splice(e)
 	if err != nil {
 		return nil, badRequest("%w", err)
 	}
 	return body, nil
+}
+
+// choicesOf returns how many choices the answer will have: n of each prompt, of
+// which the legacy completions take several.
+func (x *exchange) choicesOf(e edits) int {
+	choices := 1
+	if n, err := strconv.Atoi(string(x.outgoing(e, "n"))); err == nil && n > 1 {
+		choices = n
+	}
+	var prompts []json.RawMessage
+	raw := x.outgoing(e, "prompt")
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &prompts) != nil || len(prompts) == 0 {
+		return choices
+	}
+	if first := prompts[0][0]; first == '"' || first == '[' { // else they are tokens
+		choices *= len(prompts)
+	}
+	return choices
+}
+
+// outgoing is the value of a field as it goes out; empty where it does not.
+func (x *exchange) outgoing(e edits, name string) []byte {
+	if i := e.find(name); i >= 0 {
+		return e[i].Value
+	}
+	value, _ := x.body.Get(name)
+	return value
 }
 
 // edits is a list of edits, one a name.

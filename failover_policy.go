@@ -2,6 +2,7 @@ package aigateway
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -142,8 +143,13 @@ func isContentRefusal(status int, code string) bool {
 	if status != http.StatusBadRequest && status != http.StatusForbidden {
 		return false
 	}
-	switch code {
-	case "content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation", "content_policy", "moderation_blocked":
+	return isContentRefusalCode(code)
+}
+
+// isContentRefusalCode goes by the word alone, in whatever case it is written.
+func isContentRefusalCode(code string) bool {
+	switch strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(code)) {
+	case "contentfilter", "contentpolicy", "contentpolicyviolation", "responsibleaipolicyviolation", "moderationblocked":
 		return true
 	}
 	return false

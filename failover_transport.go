@@ -5,12 +5,18 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
 const tlsHandshakeTimeout = 10 * time.Second
+
+// pingTimeout is how long an HTTP/2 connection may be silent before it is
+// pinged, and then before it is given up.
+const pingTimeout = 15 * time.Second
 
 // newTransport makes the transport of a gateway that was given none.
 //
@@ -20,7 +26,9 @@ const tlsHandshakeTimeout = 10 * time.Second
 //     two a host would have most of them dial anew under load.
 //   - An answer's header may take 256 KiB, which no provider comes near, so that
 //     endless ones end.
-//   - There is no limit on the time to an answer: the attempt's own covers it.
+//   - There is no limit on the time to an answer: the attempt's own covers it. But
+//     an HTTP/2 connection whose path has died is given up, or each request would
+//     be sent into it. A model that thinks for minutes is not: its host answers.
 //   - TLS sessions are resumed, and a handshake that fails says so: to the
 //     failover a host that cannot be spoken to is one that cannot be reached.
 func newTransport(addrs AddrPolicy) *http.Transport {
@@ -43,11 +51,36 @@ func newTransport(addrs AddrPolicy) *http.Transport {
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingTimeout, PingTimeout: pingTimeout},
 	}
 	if addrs != nil {
 		t.Proxy = nil // the proxy would resolve the name, out of the policy's sight
 	}
 	return t
+}
+
+// connWatch tells what became of the connection that a request went out on.
+type connWatch struct{ kept, answered atomic.Bool }
+
+// watch returns a context whose request is watched.
+func (c *connWatch) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              func(info httptrace.GotConnInfo) { c.kept.Store(info.Reused) },
+		GotFirstResponseByte: func() { c.answered.Store(true) },
+	})
+}
+
+// stale reports, of a request that failed, whether it went out on a connection
+// that was kept from an earlier one and on which nothing came back. Upstreams
+// close those at any time, which says nothing about the upstream: for requests
+// without a body net/http sends another by itself.
+func (c *connWatch) stale() bool { return c.kept.Load() && !c.answered.Load() }
+
+// again returns a request that is like one that was sent.
+func again(req *http.Request) *http.Request {
+	r := *req
+	r.Body, _ = req.GetBody()
+	return &r
 }
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)

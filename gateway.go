@@ -179,6 +179,7 @@ type exchange struct {
 	written   usage.Written // where a strategy wants to know
 	turn      stats.Turn    // of turnOf, which is to be tried next
 	turnOf    *model
+	choices   int   // of the answer, as far as the request tells: each ends on its own
 	estimated int64 // tokens of the prompt, where they were counted or estimated
 	notes     []string
 

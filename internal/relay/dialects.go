@@ -305,7 +305,8 @@ func (c *cursor) member(key string) []byte {
 
 // Events is the dialect of the surfaces whose streams have no form of their
 // own here: transcriptions, speech, images. It goes by the type's last word.
-// A .done or .completed is Finish, not End: several images each have theirs.
+// A .done or .completed is Finish, not End: several images each have theirs. Where
+// there is no type, it is read like Chat: so vLLM streams transcriptions.
 func Events(name, data []byte) Kind {
 	if done(data) {
 		return End
@@ -334,7 +335,9 @@ func Events(name, data []byte) Kind {
 		return Other
 	}
 	if typ == nil {
-		typ = name
+		if typ = name; typ == nil {
+			return chunk(name, data)
+		}
 	}
 	last := typ[bytes.LastIndexByte(typ, '.')+1:]
 	switch {

@@ -14,6 +14,19 @@ const (
 	maxName = 64
 )
 
+// LooksLikeEvents reports whether an answer begins like an event stream, by its
+// first bytes.
+func LooksLikeEvents(front []byte) bool {
+	front = bytes.TrimPrefix(front, []byte("\ufeff"))
+	front = bytes.TrimLeft(front, "\r\n")
+	for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
+		if bytes.HasPrefix(front, []byte(field)) {
+			return true
+		}
+	}
+	return false
+}
+
 // splitter finds the events in a stream that arrives in pieces of any size,
 // with LF, CRLF or CR at the ends of lines. An event that lies within one piece
 // is not copied.

@@ -41,6 +41,9 @@ func CopyResponseHeader(dst, src http.Header) {
 		}
 		dst[key] = values
 	}
+	if _, ok := src["Content-Type"]; !ok {
+		dst["Content-Type"] = nil // nor does net/http guess one
+	}
 }
 
 // hopByHop takes a name in canonical form, as does ofOrigin.

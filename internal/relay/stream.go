@@ -97,6 +97,7 @@ type Stream struct {
 	written  int64
 	trailing int // bytes read after the End
 	events   int
+	finishes int // of the events, those that are Finish
 }
 
 // NewStream returns a stream that reads the answer from body. It reads nothing yet,
@@ -227,6 +228,14 @@ func (s *Stream) Written() int64 { return s.written }
 
 // Events is the number of events that were read, comments not counted.
 func (s *Stream) Events() int { return s.events }
+
+// Finishes is the number of events that were a finish reason: several choices of
+// one answer each have theirs.
+func (s *Stream) Finishes() int { return s.finishes }
+
+// InEvent reports whether an event has begun and not ended. In an opaque stream
+// nobody knows, and it is false.
+func (s *Stream) InEvent() bool { return s.body != nil && !s.opaque && !s.split.boundary() }
 
 // Phase is how far the stream has come.
 func (s *Stream) Phase() Phase {
@@ -407,6 +416,7 @@ func (s *Stream) event(name, data []byte) {
 	case Finish:
 		s.content = s.content || s.failure == nil
 		s.finished = true
+		s.finishes++
 	case End:
 		s.ended = true
 	case Error:
