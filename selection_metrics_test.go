@@ -414,6 +414,45 @@ func TestMetricsOrderKeys(t *testing.T) {
 	}
 }
 
+// A key whose quota has been filled up again is not taken for one of which nothing
+// is known, and so does not come behind one that is nearly empty.
+func TestQuotaAfterReset(t *testing.T) {
+	openAI := func(next http.HandlerFunc, left, in string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Ratelimit-Limit-Tokens", "150000")
+			w.Header().Set("X-Ratelimit-Remaining-Tokens", left)
+			w.Header().Set("X-Ratelimit-Reset-Tokens", in)
+			next(w, r)
+		}
+	}
+	anthropic := func(next http.HandlerFunc, left string, in time.Duration) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Anthropic-Ratelimit-Requests-Limit", "4000")
+			w.Header().Set("Anthropic-Ratelimit-Requests-Remaining", left)
+			// A date, cut down to the second.
+			w.Header().Set("Anthropic-Ratelimit-Requests-Reset", time.Now().Add(in).UTC().Format(time.RFC3339))
+			next(w, r)
+		}
+	}
+	for _, tt := range []struct {
+		field  string
+		a1, a2 http.HandlerFunc
+	}{
+		{"remaining_tokens", openAI(failoverStatus(500, ""), "149984", "6ms"), openAI(gatewaytest.Chat(""), "10", "59s")},
+		{"remaining_requests", anthropic(failoverStatus(500, ""), "3999", 15*time.Millisecond), anthropic(gatewaytest.Chat(""), "3", 59*time.Second)},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			pass(300 * time.Millisecond) // off the full second
+			cfg := failoverConfig(2, "a")
+			cfg.APIKeySelection.Strategy = []string{"ai.keys.sortBy(k, -k.quota." + tt.field + ")"}
+			h := newHealth(t, cfg)
+			h.script["a1"] = []http.HandlerFunc{tt.a1, gatewaytest.Chat("")}
+			h.script["a2"] = []http.HandlerFunc{tt.a2}
+			h.walk(t, []healthStep{{0, "a1 a2"}, {time.Second, "a1"}})
+		})
+	}
+}
+
 // The quotas of a model's keys are among its metrics.
 func TestMetricsQuota(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

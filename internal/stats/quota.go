@@ -11,6 +11,10 @@ import (
 // it has recovered.
 const unknownReset = time.Minute
 
+// staleLimit is for how long after its reset a limit is believed that nobody has
+// spoken of since. Limits change with plans, not by the minute.
+const staleLimit = time.Hour
+
 // Quota is what a provider last said about the limits of a key. The zero Quota
 // knows nothing. Its methods may be called from many goroutines at once, take no
 // lock and do not allocate. Of two answers that come at the same moment the
@@ -39,7 +43,9 @@ func (q *Quota) SetRequests(now time.Time, a Allowance) { q.requests.set(now, a)
 // SetTokens is like SetRequests, about tokens.
 func (q *Quota) SetTokens(now time.Time, a Allowance) { q.tokens.set(now, a) }
 
-// Requests returns what is known about requests. From its reset on it is unknown.
+// Requests returns what is known about requests. From its reset on, all that the
+// limit allows remains; to take it for unknown would put a key that has just been
+// filled up behind one that is nearly empty.
 func (q *Quota) Requests(now time.Time) Allowance { return q.requests.get(now) }
 
 // Tokens is like Requests, about tokens.
@@ -52,17 +58,21 @@ type quota struct {
 	// until is the reset in Unix milliseconds. Resets are told by the wall clock,
 	// some of them as dates that nanoseconds could not hold.
 	until atomic.Int64
+	// told is set where the provider said when the reset is.
+	told atomic.Bool
 }
 
 func (q *quota) set(now time.Time, a Allowance) {
 	if !a.Limit.Known && !a.Remaining.Known {
 		return
 	}
-	if a.Reset.IsZero() {
+	told := !a.Reset.IsZero()
+	if !told {
 		a.Reset = now.Add(unknownReset)
 	}
 	q.limit.Store(a.Limit.encode())
 	q.remaining.Store(a.Remaining.encode())
+	q.told.Store(told)
 	q.until.Store(a.Reset.UnixMilli())
 }
 
@@ -70,14 +80,20 @@ func (q *quota) get(now time.Time) Allowance {
 	// Until comes first: new numbers with an old reset are forgotten too soon,
 	// old numbers with a new reset would live too long.
 	until := q.until.Load()
-	if until <= now.UnixMilli() {
+	limit, over := decode(q.limit.Load()), now.UnixMilli()-until
+	switch {
+	case until == 0:
 		return Allowance{}
+	case over < 0:
+		a := Allowance{Limit: limit, Remaining: decode(q.remaining.Load())}
+		if q.told.Load() {
+			a.Reset = time.UnixMilli(until)
+		}
+		return a
+	case q.told.Load() && limit.Known && over < staleLimit.Milliseconds():
+		return Allowance{Limit: limit, Remaining: limit}
 	}
-	return Allowance{
-		Limit:     decode(q.limit.Load()),
-		Remaining: decode(q.remaining.Load()),
-		Reset:     time.UnixMilli(until),
-	}
+	return Allowance{}
 }
 
 func (c Count) encode() int64 {

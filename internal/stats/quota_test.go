@@ -18,19 +18,21 @@ func TestQuota(t *testing.T) {
 		now  time.Duration
 		want Allowance
 	}{
-		"nothing yet":    {},
-		"known":          {set: []Allowance{{known(100), known(7), reset}}, want: Allowance{known(100), known(7), reset}},
-		"zero remains":   {set: []Allowance{{known(100), known(0), reset}}, want: Allowance{known(100), known(0), reset}},
-		"no limit":       {set: []Allowance{{Count{}, known(7), reset}}, want: Allowance{Count{}, known(7), reset}},
-		"before reset":   {set: []Allowance{{known(100), known(7), reset}}, now: 9 * time.Second, want: Allowance{known(100), known(7), reset}},
-		"reset":          {set: []Allowance{{known(100), known(7), reset}}, now: 10 * time.Second},
-		"never valid":    {set: []Allowance{{known(100), known(7), at(-time.Second)}}},
-		"the last wins":  {set: []Allowance{{known(100), known(7), reset}, {Count{}, known(6), reset}}, want: Allowance{Count{}, known(6), reset}},
-		"silence":        {set: []Allowance{{known(100), known(7), reset}, {Reset: at(time.Hour)}}, want: Allowance{known(100), known(7), reset}},
-		"far away":       {set: []Allowance{{known(1), known(1), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}, now: time.Hour, want: Allowance{known(1), known(1), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}},
-		"nonsense":       {set: []Allowance{{known(-1), known(math.MaxInt64), reset}}, want: Allowance{known(0), known(1 << 62), reset}},
-		"no reset":       {set: []Allowance{{Limit: known(5)}}, now: time.Minute - time.Second, want: Allowance{Limit: known(5), Reset: at(time.Minute).Truncate(time.Millisecond)}},
-		"no reset, gone": {set: []Allowance{{Limit: known(5)}}, now: time.Minute},
+		"nothing yet":     {},
+		"known":           {set: []Allowance{{known(100), known(7), reset}}, want: Allowance{known(100), known(7), reset}},
+		"zero remains":    {set: []Allowance{{known(100), known(0), reset}}, want: Allowance{known(100), known(0), reset}},
+		"no limit":        {set: []Allowance{{Count{}, known(7), reset}}, want: Allowance{Count{}, known(7), reset}},
+		"before reset":    {set: []Allowance{{known(100), known(7), reset}}, now: 9 * time.Second, want: Allowance{known(100), known(7), reset}},
+		"reset":           {set: []Allowance{{known(100), known(7), reset}}, now: 10 * time.Second, want: Allowance{Limit: known(100), Remaining: known(100)}},
+		"reset, no limit": {set: []Allowance{{Count{}, known(7), reset}}, now: 10 * time.Second},
+		"long ago":        {set: []Allowance{{known(100), known(7), reset}}, now: time.Hour + 10*time.Second},
+		"reset by now":    {set: []Allowance{{known(100), known(7), at(-time.Second)}}, want: Allowance{Limit: known(100), Remaining: known(100)}},
+		"the last wins":   {set: []Allowance{{known(100), known(7), reset}, {Count{}, known(6), reset}}, want: Allowance{Count{}, known(6), reset}},
+		"silence":         {set: []Allowance{{known(100), known(7), reset}, {Reset: at(time.Hour)}}, want: Allowance{known(100), known(7), reset}},
+		"far away":        {set: []Allowance{{known(1), known(1), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}, now: time.Hour, want: Allowance{known(1), known(1), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		"nonsense":        {set: []Allowance{{known(-1), known(math.MaxInt64), reset}}, want: Allowance{known(0), known(1 << 62), reset}},
+		"no reset":        {set: []Allowance{{Limit: known(5)}}, now: time.Minute - time.Second, want: Allowance{Limit: known(5)}},
+		"no reset, gone":  {set: []Allowance{{Limit: known(5)}}, now: time.Minute},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
