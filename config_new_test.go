@@ -72,6 +72,9 @@ func TestNewFaults(t *testing.T) {
 		{"broken key", provider + "    api_keys: [{value: ok}, {value: \"${secret.get('hunter2','b')}\"}]", []string{"providers[0].api_keys[1].value: did you mean 'secrets'?"}},
 		{"key that breaks lines", provider + "    api_keys: [{value: \"hunter2\\nX-Evil: 1\"}]", []string{"providers[0].api_keys[0].value: line breaks"}},
 		{"unclosed key", provider + "    api_keys: [{value: \"${secrets.get('hunter2','b')\"}]", []string{"providers[0].api_keys[0].value: "}},
+		{"the same key twice", provider + "    api_keys: [{value: hunter2}, {value: other}, {value: hunter2}]", []string{"providers[0].api_keys[2].value: is the same as api_keys[0]"}},
+		{"template as a base_url", "providers:\n  - id: a\n    base_url: 'https://a.internal/${req.id}'", []string{"providers[0].base_url: in api_keys, headers, query_params and body alone"}},
+		{"template as an id", "providers:\n  - id: '${req.id}'\n    base_url: https://a.internal", []string{"providers[0].id: in api_keys, headers, query_params and body alone"}},
 		{"auth header", provider + "    auth: {header: 'x key'}", []string{"providers[0].auth.header: is no header name"}},
 		{"auth scheme", provider + "    auth: {scheme: 'To ken'}", []string{"providers[0].auth.scheme: is no authentication scheme"}},
 		{"auth in the connection", provider + "    auth: {header: host}", []string{"providers[0].auth.header: belongs to the connection"}},
@@ -86,6 +89,11 @@ func TestNewFaults(t *testing.T) {
 		{"connection header", "headers: {content-length: '1'}", []string{"headers.content-length: cannot be set"}},
 		{"header twice", "headers: {X-A: a, x-a: b}", []string{"headers.x-a: is set twice"}},
 		{"header with a line break", provider + "    headers: {X-A: \"hunter2\\r\\nY: 1\"}", []string{"providers[0].headers.X-A: must not contain line breaks"}},
+		{"header of a list", "headers: {X-A: \"${req.headers['x-team']}\"}", []string{"headers.X-A: is list of strings: choose one of it, such as the first by [0]"}},
+		{"header of nothing", "headers: {X-A: '${null}'}", []string{"headers.X-A: is null"}},
+		{"parameter of a map", "query_params: {k: '${req.headers}'}", []string{"query_params.k: is map"}},
+		{"key of a list", provider + "    api_keys: [{value: \"${req.headers['x']}\"}]", []string{"providers[0].api_keys[0].value: is list"}},
+		{"list within text", "body: {a: \"teams ${req.headers['x-team']}\"}", []string{"body.a: is list"}},
 		{"header with a typo", "headers: {X-A: '${req.mehtod}'}", []string{"headers.X-A: did you mean 'req.method'?"}},
 		{"parameter with a typo", "query_params: {k: '${nope.get(1)}'}", []string{"query_params.k: "}},
 		{"body sets the model", "body: {Model: a}", []string{"body.Model: cannot be set"}},
@@ -98,6 +106,7 @@ func TestNewFaults(t *testing.T) {
 		{"space in a model", provider + "    models: [{id: 'm n'}]", []string{"providers[0].models[0].id: spaces"}},
 		{"negative window", provider + "    models: [{id: m, max_context_window: -1}]", []string{"providers[0].models[0].max_context_window: must not be negative"}},
 		{"negative price", provider + "    models: [{id: m, pricing: {output: -1}}]", []string{"providers[0].models[0].pricing.output: must not be negative"}},
+		{"negative price of a tool", provider + "    models: [{id: m, pricing: {tools: {web_search: -1}}}]", []string{"providers[0].models[0].pricing.tools.web_search: must not be negative"}},
 		{"unnamed unsupported param", provider + "    models: [{id: m, unsupported_params: [{name: ''}]}]", []string{"providers[0].models[0].unsupported_params[0].name: is required"}},
 
 		// Restrictions and strategies.
@@ -112,6 +121,8 @@ func TestNewFaults(t *testing.T) {
 		{"key strategy", "api_key_selection: {strategy: ['ai.key']}", []string{"api_key_selection.strategy[0]: did you mean 'ai.keys'?"}},
 		{"models in a key strategy", "api_key_selection: {strategy: ['ai.models']}", []string{"api_key_selection.strategy[0]: "}},
 
+		{"behind a second overlay", "providers: [{id: google}, {id: gemini, base_url: 'ftp://x', auth: {header: 'a b'}}]", []string{
+			`providers[1].id: is the built-in "google"`, "providers[1].base_url: the scheme", "providers[1].auth.header: is no header name"}},
 		{"all at once", `
 total_timeout: never
 max_attempts: 1000
@@ -378,6 +389,14 @@ func TestOverlay(t *testing.T) {
 		{"alias listed before its model", "providers: [{id: openai, api_keys: [{value: sk-1}], models: [{id: gpt-5.1-2025-11-13}, {id: gpt-5.1}]}]", "gpt-5.1", "https://api.openai.com/v1" + chat + " gpt-5.1 sk-1", ""},
 		{"alias shadows a model", "providers: [{id: openai, api_keys: [{value: sk-1}], models: [{id: ft-mine, id_aliases: [gpt-4o]}]}]", "gpt-4o", "https://api.openai.com/v1" + chat + " ft-mine sk-1", ""},
 
+		{"author under another name", "providers: [{id: gemini, api_keys: [{value: sk-1}]}]\nmodel_selection: {strategy: [\"ai.models.filter(m, m.author_id == 'google')\"]}", "gemini-2.5-pro",
+			"https://generativelanguage.googleapis.com/v1beta/openai" + chat + " gemini-2.5-pro sk-1", ""},
+		{"author by all its names", "providers: [{id: gemini, api_keys: [{value: sk-1}]}]\nmodel_selection: {strategy: [\"ai.models.onlyAuthors('gemini')\"]}", "gemini-2.5-pro",
+			"https://generativelanguage.googleapis.com/v1beta/openai" + chat + " gemini-2.5-pro sk-1", ""},
+		{"its own id as an alias", "providers: [{id: gemini, id_aliases: [google], api_keys: [{value: sk-1}]}]\nmodel_selection: {strategy: [\"ai.models.filter(m, m.provider_id_aliases == ['google'])\"]}", "gemini-2.5-pro",
+			"https://generativelanguage.googleapis.com/v1beta/openai" + chat + " gemini-2.5-pro sk-1", ""},
+		{"prices that are not given stay", "providers: [{id: openai, api_keys: [{value: sk-1}], models: [{id: gpt-4o, pricing: {tools: {web_search: 0.01}}}]}]\nmodel_selection: {strategy: ['ai.models.filter(m, m.pricing.input > 0.0 && m.pricing.tools.web_search > 0.0)']}", "gpt-4o",
+			"https://api.openai.com/v1" + chat + " gpt-4o sk-1", ""},
 		{"disabled provider", "providers: [{id: openai, disabled: true, api_keys: [{value: sk-1}]}]", "gpt-4o", "", aigateway.CodeNoMatchingModels},
 		{"disabled model", "providers: [{id: openai, api_keys: [{value: sk-1}], models: [{id: gpt-4o, disabled: true}]}]", "openai:gpt-4o", "", aigateway.CodeNoMatchingModels},
 	}

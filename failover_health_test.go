@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -261,6 +262,77 @@ func TestRestCounts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where strategies choose among the keys, those chosen decide whether a candidate
+// rests: another that is awake is of no use.
+func TestRestOfChosenKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := failoverConfig(2, "a", "b")
+		cfg.APIKeySelection.Strategy = []string{"ai.keys[0]"}
+		h := newHealth(t, cfg)
+		h.script["a1"] = []http.HandlerFunc{failoverLimited("60"), gatewaytest.Chat("")}
+		h.walk(t, []healthStep{{0, "a1 b1"}, {time.Second, "b1"}, {59 * time.Second, "a1"}})
+	})
+}
+
+// What others came before is named, with the reason.
+func TestRestedInResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		cfg := failoverConfig(1, "a", "b")
+		cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+		h := newHealth(t, cfg)
+		h.tire(t)
+		pass(1200 * time.Millisecond)
+		failoverAsk(h.rig)
+		assert.Equal(t, []aigateway.RestedModel{{Model: "m", Provider: "a", RestingMS: 3800}}, h.result.Rested)
+		assert.Contains(t, log.String(), `"aigateway.rested":["a:m: rests for 3.8s"]`)
+
+		// A probe that hangs, and another request meanwhile.
+		pass(3800 * time.Millisecond)
+		h.set("a1", failoverSilence)
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		var probe sync.WaitGroup
+		probe.Go(func() {
+			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(failoverBody)).WithContext(ctx)
+			h.gateway.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait()
+		assert.Equal(t, 200, h.send().Code)
+		assert.Equal(t, []aigateway.RestedModel{{Model: "m", Provider: "a", Probed: true}}, h.result.Rested)
+		res, err := selectionExplain(h.gateway, "/v1/chat/completions", failoverBody)
+		require.NoError(t, err)
+		last := res.ModelsTried[1]
+		assert.True(t, last.Provider == "a" && last.Probed && last.RestingMS == 0, "%+v", last)
+		leave()
+		probe.Wait()
+
+		// A probe that fails leads to a longer rest, which its attempt tells.
+		h.set("a1", failoverStatus(500, ""))
+		failoverAsk(h.rig)
+		assert.Equal(t, 10000.0, h.result.ModelsTried[0].RequestsMade[0].RestMS)
+		assert.Empty(t, h.result.Rested)
+
+		// Where nothing else answers, what rests has its turn after all.
+		h.set("b1", failoverStatus(500, ""))
+		failoverAsk(h.rig)
+		assert.Empty(t, h.result.Rested)
+		assert.Equal(t, 10000.0, h.result.ModelsTried[1].RestingMS)
+	})
+}
+
+// What a key strategy left out by itself is in the Result.
+func TestNotesOfKeyStrategies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := failoverConfig(1, "a")
+		cfg.APIKeySelection.Strategy = []string{"ai.keys.filter(k, k.quota.remaining_requests > 5)", "ai.keys"}
+		h := newHealth(t, cfg)
+		failoverAsk(h.rig)
+		require.Len(t, h.result.Notes, 1)
+		assert.Contains(t, h.result.Notes[0], `api_key_selection.strategy[0] for provider "a": filter: `)
+	})
 }
 
 // One request at a time probes what comes back from its rest; the others do not

@@ -371,6 +371,107 @@ func canaryAskConfig(t *testing.T, w *canaryWatch, cfg aigateway.Config, set fun
 	g.ServeHTTP(httptest.NewRecorder(), canaryRequest(`{"model":"m"}`).WithContext(ctx))
 }
 
+// TestSecretsMadeOfSecrets: what an expression makes of a secret is one, in
+// whatever header and field it stands, and in whatever way it is echoed.
+func TestSecretsMadeOfSecrets(t *testing.T) {
+	const mark = "canarymiddleofthesecret"
+	const key = "AbCd+Ef&" + mark + "=GhIj/KlMn"
+	secret := func(suffix string) aigateway.Template {
+		return aigateway.Template("${secrets.get('vault', 'name')" + suffix + "}")
+	}
+	escaped := func(set, digits string) func(string) string {
+		return func(s string) string {
+			var b strings.Builder
+			for _, r := range s {
+				if strings.ContainsRune(set, r) {
+					b.WriteString(`\u00` + string(digits[r>>4]) + string(digits[r&15]))
+				} else {
+					b.WriteRune(r)
+				}
+			}
+			return b.String()
+		}
+	}
+	for name, tt := range map[string]struct {
+		set   func(*aigateway.Provider)
+		write func(string) string
+	}{
+		"trimmed in a header": {set: func(p *aigateway.Provider) { p.Headers = map[string]aigateway.Template{"X-Up": secret(".trim()")} }},
+		"a part of it": {set: func(p *aigateway.Provider) {
+			p.Headers = map[string]aigateway.Template{"X-Up": secret(".trim().split('&')[1]")}
+		}},
+		"behind a scheme": {set: func(p *aigateway.Provider) {
+			p.Headers = map[string]aigateway.Template{"X-Up": "Token " + secret(".trim()")}
+		}},
+		"in a query parameter": {set: func(p *aigateway.Provider) { p.QueryParams = map[string]aigateway.Template{"sig": secret(".trim()")} }},
+		"in the body":          {set: func(p *aigateway.Provider) { p.Body = map[string]any{"tok": string(secret(".trim()"))} }},
+		"in a list of the body": {set: func(p *aigateway.Provider) {
+			p.Body = map[string]any{"tok": map[string]any{"x": string(secret(".split(',')"))}}
+		}},
+		"as .NET escapes it": {write: escaped("+&", "0123456789ABCDEF")},
+		"as Gson escapes it": {write: escaped("&=", "0123456789abcdef")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := new(canaryWatch)
+			up := gatewaytest.NewUpstream(t, func(rw http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				echo := r.Header.Get("X-Up") + " " + strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") + " " + r.URL.RawQuery + " " + string(body)
+				text, _ := json.Marshal(echo)
+				said := string(text)
+				if tt.write != nil {
+					said = `"` + tt.write(strings.Trim(r.Header.Get("Authorization"), "Bearer ")) + `"`
+				}
+				gatewaytest.JSON(401, `{"error":{"message":`+said+`}}`)(rw, r)
+			})
+			p := aigateway.Provider{ID: "a", BaseURL: "http://a.internal"}
+			if tt.set != nil {
+				tt.set(&p)
+			} else {
+				p.APIKeys = []aigateway.APIKey{{Value: key}}
+			}
+			g, err := aigateway.New(aigateway.Config{
+				Providers: []aigateway.Provider{p}, InternalEndpoints: map[string]string{"a.internal": up.URL},
+				Secrets: aigateway.MapSecrets{"vault": {"name": key + "\n"}}, Logger: w.logger(), Hooks: w.hooks(),
+			})
+			require.NoError(t, err)
+			rec := httptest.NewRecorder()
+			g.ServeHTTP(rec, canaryRequest(`{"model":"a:m"}`))
+			require.Equal(t, 401, rec.Code)
+			var said struct{ Error struct{ Message string } }
+			require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &said), rec.Body)
+			w.see("answer", rec.Body.String(), said.Error.Message)
+			w.checkFor(t, "the secret", mark)
+		})
+	}
+}
+
+// TestSecretsInUnmadeRequests: why a request could not be made is told without the
+// secrets that others of its parts have used.
+func TestSecretsInUnmadeRequests(t *testing.T) {
+	known := canary("header")
+	for name, secrets := range map[string]aigateway.SecretResolver{
+		"a store that quotes another secret": aigateway.SecretResolverFunc(func(_ context.Context, _, name string) (string, error) {
+			if name == "known" {
+				return known, nil
+			}
+			return "", errors.New("GET vault?token=" + known)
+		}),
+		"a secret as the name of one": aigateway.MapSecrets{"vault": {"known": known}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := new(canaryWatch)
+			g, err := aigateway.New(aigateway.Config{Secrets: secrets, Logger: w.logger(), Hooks: w.hooks(), Providers: []aigateway.Provider{{
+				ID: "a", BaseURL: "https://a.internal", Headers: map[string]aigateway.Template{
+					"X-A": "${secrets.get('vault', 'known')}", "X-B": "${secrets.get('vault', secrets.get('vault', 'known'))}",
+				},
+			}}})
+			require.NoError(t, err)
+			g.ServeHTTP(httptest.NewRecorder(), canaryRequest(`{"model":"a:m"}`))
+			w.check(t)
+		})
+	}
+}
+
 // TestSecretsInErrorsOfStores: a store must not quote a value in an error, and
 // one that does is cut short where the gateway knows the value.
 func TestSecretsInErrorsOfStores(t *testing.T) {
@@ -429,9 +530,13 @@ func TestSecretsInConfigFaults(t *testing.T) {
 		return aigateway.Provider{ID: "p", BaseURL: "https://p.example.com", APIKeys: []aigateway.APIKey{{Value: aigateway.Template(v)}}}
 	}
 	at := func(u string) aigateway.Provider { return aigateway.Provider{ID: "p", BaseURL: u} }
+	auth := func(a aigateway.Auth) aigateway.Provider {
+		return aigateway.Provider{ID: "p", BaseURL: "https://p.example.com", Auth: a}
+	}
 	for i, p := range []aigateway.Provider{
 		key(secret + "\n"), key(secret + "${nope}"), key(secret + "${"), key(secret + "${secrets.get('a')}"), key(secret + "${1 +}"),
 		at("https://user:" + secret + "@p.example.com"), at("https://p.example.com/?key=" + secret + "&%zz"), at("https://p.example.com/#" + secret),
+		auth(aigateway.Auth{Scheme: "Bearer " + secret}), auth(aigateway.Auth{Header: "X-Api-Key: sk-" + secret}), at("sk-" + secret),
 		at("ftp://" + secret + "@p.example.com"), at("https://p.example.com:" + secret + "@x"), at("https://:" + secret + "@[::1"),
 		{ID: "p", BaseURL: "https://p.example.com", Headers: map[string]aigateway.Template{"X-A": aigateway.Template(secret + "\r\n")}},
 		{ID: "p", BaseURL: "https://p.example.com", Headers: map[string]aigateway.Template{"X A": aigateway.Template(secret)}},

@@ -303,6 +303,12 @@ func secretForms(value string) []string {
 	for _, w := range jsonWriters {
 		forms = append(forms, w.quoted(value))
 	}
+	// A body that is quoted in an error is JSON within JSON.
+	for _, form := range forms {
+		if strings.Contains(form, `\`) {
+			forms = append(forms, strings.ReplaceAll(form, `\`, `\\`))
+		}
+	}
 	// In base64 a text looks different at each of three offsets, and its ends
 	// mix with its neighbours; what is left is the same behind any prefix, such
 	// as the user of Basic authentication. Short values have too little left.
