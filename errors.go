@@ -59,12 +59,14 @@ const (
 	// the client, whose connection was then aborted, or sent an error in its
 	// stream, which the client got as it was.
 	CodeStreamBroken Code = "stream_broken"
-	// CodeClientGone: the client left before the answer was whole.
+	// CodeClientGone: the client left before the answer was whole, or the service
+	// that embeds the gateway ended the request.
 	CodeClientGone Code = "client_gone"
 )
 
 // HTTPStatus is the status that a request with this cause is answered with;
-// for the two that no client ever reads, 499.
+// for the two that no client ever reads, 499. A stream that broke has been
+// answered with the status that it began with, as its [Error] says.
 func (c Code) HTTPStatus() int {
 	switch c {
 	case CodeInvalidRequestBody, CodeNoAPIKey:

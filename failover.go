@@ -2,6 +2,7 @@ package aigateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -234,7 +235,9 @@ func (x *exchange) route(m *model, key *apiKey) (step Step, done bool, err *Erro
 		case x.ctx.Err() != nil:
 			return 0, true, x.gone()
 		case committed:
-			return 0, true, errorf(CodeStreamBroken, "%s: %s", m.name(), f.reason)
+			e := errorf(CodeStreamBroken, "%s: %s", m.name(), f.reason)
+			e.Status = x.attempts[len(x.attempts)-1].status // which the client has got
+			return 0, true, e
 		}
 		f.Provider, f.Model, f.Retries, f.MaxRetries = m.provider.id, m.id, retries, x.s.maxRetries
 		if f.Status == http.StatusUnauthorized && !refreshed {
@@ -286,10 +289,19 @@ func (x *exchange) sent() int {
 	return n
 }
 
-// gone is the error of a request whose client has left.
+// gone is the error of a request that was ended from outside: its client has
+// left, or the service that embeds the gateway had enough of it.
 func (x *exchange) gone() *Error {
-	e := errorf(CodeClientGone, "the client left before an answer was whole")
-	e.Err = context.Cause(x.ctx)
+	message := "the client left before an answer was whole"
+	cause := context.Cause(x.ctx)
+	switch {
+	case errors.Is(cause, context.DeadlineExceeded):
+		message = "the service's own deadline for the request passed before an answer was whole"
+	case !errors.Is(cause, context.Canceled):
+		message = "the service ended the request before an answer was whole"
+	}
+	e := errorf(CodeClientGone, "%s", message)
+	e.Err = cause
 	return e
 }
 

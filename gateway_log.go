@@ -1,14 +1,19 @@
 package aigateway
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/genai"
 )
 
 // log writes the request's line. Where OpenTelemetry's semantic conventions for
-// generative AI have a name for something, the attribute goes by it. At level
-// debug the line holds the whole Result.
+// generative AI have a name for something, the attribute goes by it; provider and
+// model are those of the last attempt. At level debug the line holds the whole
+// Result.
 func (x *exchange) log(err *Error) {
 	level := slog.LevelInfo
 	if err != nil {
@@ -17,41 +22,46 @@ func (x *exchange) log(err *Error) {
 	if !x.s.logger.Enabled(x.ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 16)
+	attrs := make([]slog.Attr, 0, 20)
 	attrs = append(attrs,
 		slog.String("request_id", x.id),
-		slog.String("gen_ai.operation.name", x.surface.operation()),
+		slog.String("gen_ai.operation.name", genai.Operation(x.surface.name)),
 		slog.String("aigateway.surface", x.surface.name),
 		slog.Bool("gen_ai.request.stream", x.sel.Stream))
 	if x.sel.Model != "" {
-		attrs = append(attrs, slog.String("gen_ai.request.model", shown(x.sel.Model)))
+		attrs = append(attrs, slog.String("aigateway.request.model", shown(x.sel.Model)))
 	}
 	if len(x.sel.Models) > 0 {
 		attrs = append(attrs, slog.Any("aigateway.request.models", shownNames(x.sel.Models)))
 	}
 	attrs = append(attrs,
 		slog.Int("aigateway.attempts", x.sent()),
-		slog.Duration("duration", time.Since(x.start)))
-	if n := len(x.attempts); n > 0 {
-		a := &x.attempts[n-1]
+		slog.Float64("duration_ms", ms(time.Since(x.start))))
+	if a := x.lastSent(); a != nil {
 		attrs = append(attrs,
-			slog.String("gen_ai.provider.name", a.model.provider.id),
-			slog.String("gen_ai.response.model", a.model.id))
+			slog.String("gen_ai.provider.name", genai.Provider(a.model.provider.id)),
+			slog.String("gen_ai.request.model", shown(a.model.id)))
 		if a.status != 0 {
 			attrs = append(attrs, slog.Int("aigateway.upstream.status_code", a.status))
 		}
 		if a.firstToken > 0 {
-			attrs = append(attrs, slog.Duration("time_to_first_token", a.firstToken))
+			attrs = append(attrs, slog.Float64("time_to_first_token_ms", ms(a.firstToken)))
 		}
-		attrs = append(attrs,
-			slog.Int64("gen_ai.usage.input_tokens", a.input),
-			slog.Int64("gen_ai.usage.output_tokens", a.output))
+		if a.input > 0 {
+			attrs = append(attrs, slog.Int64("gen_ai.usage.input_tokens", a.input))
+		}
+		if a.output > 0 {
+			attrs = append(attrs, slog.Int64("gen_ai.usage.output_tokens", a.output))
+		}
 	}
 	if err != nil {
 		attrs = append(attrs,
 			slog.String("error.type", string(err.Code)),
 			slog.Int("http.response.status_code", err.Status),
 			slog.String("error.message", err.Message))
+		if err.Code == CodeClientGone && err.Err != nil && !errors.Is(err.Err, context.Canceled) {
+			attrs = append(attrs, slog.String("aigateway.cause", err.Err.Error()))
+		}
 	}
 	if failed := x.failures(); len(failed) > 0 {
 		attrs = append(attrs, slog.Any("aigateway.failures", failed))
@@ -63,6 +73,16 @@ func (x *exchange) log(err *Error) {
 		attrs = append(attrs, slog.Any("aigateway.result", x.result(err)))
 	}
 	x.s.logger.LogAttrs(x.ctx, level, "request", attrs...)
+}
+
+// lastSent is the last attempt that called a provider; nil where there was none.
+func (x *exchange) lastSent() *attemptRecord {
+	for i := len(x.attempts) - 1; i >= 0; i-- {
+		if x.attempts[i].sent {
+			return &x.attempts[i]
+		}
+	}
+	return nil
 }
 
 // failures says of each attempt that failed why, with what only the operator
@@ -103,17 +123,4 @@ func shownNames(names []string) []string {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
 	return list
-}
-
-// operation is the surface's name in the semantic conventions, where they have
-// one.
-func (s *surface) operation() string {
-	switch s.path {
-	case "chat/completions", "responses", "messages":
-		return "chat"
-	case "completions":
-		return "text_completion"
-	default:
-		return s.name
-	}
 }
