@@ -305,6 +305,10 @@ func TestMultipart(t *testing.T) {
 	sent := func(model string, rest ...string) string {
 		return head + string(file) + part("model", model) + strings.Join(rest, "") + tail
 	}
+	withLength := func(length, model string) string {
+		return head + string(file) + "\r\n--b0undary\r\ncontent-length:" + length +
+			"\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n" + model + tail
+	}
 	header := http.Header{"Content-Type": {`multipart/form-data; boundary="b0undary"`}}
 	for _, c := range []struct {
 		name, path, body, want string
@@ -314,6 +318,7 @@ func TestMultipart(t *testing.T) {
 		{"models cut", "images/edits",
 			sent("p:alias", part("models", "p:m"), part("n", "1"), part("models", "nobody")), sent("m", part("n", "1"))},
 		{"models[] cut", "images/variations", sent("m", part("models[]", "p:m"), part("n", "1")), sent("m", part("n", "1"))},
+		{"a part with a length", "audio/transcriptions", withLength(" 7 ", "p:alias"), withLength(" 1 ", "m")},
 		{"models alone", "audio/speech-to-speech",
 			head + string(file) + part("models", "p:alias") + tail, head + string(file) + part("model", "m") + tail},
 	} {

@@ -26,10 +26,11 @@ type Form struct {
 }
 
 type part struct {
-	start int    // offset of the boundary line before it
-	name  []byte // decoded
-	body  span
-	file  bool // it has a file name, be it an empty one
+	start  int    // offset of the boundary line before it
+	name   []byte // decoded
+	length span   // the value of its Content-Length header; zero without one
+	body   span
+	file   bool // it has a file name, be it an empty one
 }
 
 func (f *Form) reset() { *f = Form{} }

@@ -144,7 +144,7 @@ func (f *Form) parsePart(start, header, end int) (part, error) {
 	}
 	p.body = span{header + len(head) + 2*len(nl), end - len(nl)}
 
-	dispositions := 0
+	dispositions, lengths := 0, 0
 	for at, line := range splitLines(head, nl) {
 		at += header
 		name, value, err := parseHeader(at, line)
@@ -159,6 +159,13 @@ func (f *Form) parsePart(start, header, end int) (part, error) {
 			if err := p.parseDisposition(at, value); err != nil {
 				return p, err
 			}
+		case strings.EqualFold(name, "Content-Length"):
+			// RFC 7578 has no use for it, but some clients write it.
+			if lengths++; lengths > 1 {
+				return p, &InvalidError{Msg: "a part of the form has two Content-Length headers"}
+			}
+			start := at + len(line) - len(bytes.TrimLeft(line[len(name)+1:], " \t"))
+			p.length = span{start, start + len(value)}
 		case strings.EqualFold(name, "Content-Transfer-Encoding"):
 			// Some parsers decode and some do not; RFC 7578 retired it.
 			// What older clients send encodes nothing.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -146,7 +147,8 @@ func (d *Document) Splice(edits []Edit) (*Body, error) {
 // its text, a number, boolean or object is its JSON. A list becomes one part
 // for each element, called name[], in place of those that were there. null
 // removes the field, for want of a null in forms. The headers of a part that
-// gets a value stay as they are. A new part goes before the final boundary.
+// gets a value stay as they are, but for a Content-Length, which gets the new
+// one. A new part goes before the final boundary.
 //
 // The error says that an edit cannot be written into this form: its value is
 // not JSON, it has the form's boundary in it, or a new name is empty or has a
@@ -191,6 +193,10 @@ func (f *Form) Splice(edits []Edit) (*Body, error) {
 		}
 		kept++
 		if e >= 0 && !bytes.Equal(texts[e][0], f.value(p)) {
+			if p.length != (span{}) {
+				out.put(p.length.start, strconv.AppendInt(nil, int64(len(texts[e][0])), 10))
+				out.cut(p.length.start, p.length.end)
+			}
 			out.put(p.body.start, texts[e][0])
 			out.cut(p.body.start, p.body.end)
 		}
