@@ -280,12 +280,15 @@ func (x *exchange) read() *Error {
 // its first byte too, as curl sends it under the type of a form.
 func (x *exchange) scan() (err error) {
 	first := bytes.TrimLeft(x.raw, " \t\r\n")
-	kind, _, _ := mediaType(x.r.Header.Get("Content-Type"))
-	if kind == "multipart/form-data" && x.surface.form && (len(first) == 0 || first[0] != '{') {
-		form := new(reqbody.Form)
-		err, x.body = reqbody.ScanForm(x.raw, x.r.Header.Get("Content-Type"), form), form
-	} else {
+	sent := x.r.Header.Get("Content-Type")
+	switch {
+	case !reqbody.IsForm(sent) || bytes.HasPrefix(first, []byte("{")):
 		err, x.body = reqbody.Scan(x.raw, &x.json), &x.json
+	case !x.surface.form:
+		return errors.New("this surface takes JSON, not multipart/form-data")
+	default:
+		form := new(reqbody.Form)
+		err, x.body = reqbody.ScanForm(x.raw, sent, form), form
 	}
 	if err != nil {
 		return err

@@ -163,11 +163,14 @@ func TestRefusedBodies(t *testing.T) {
 		{"empty", ``, ""},
 		{"white space", " \r\n\t", ""},
 		{"text", `hello`, ""},
-		{"a form", `model=m&prompt=hi`, ""},
-		{"a string", `"model"`, ""},
-		{"a number", `1`, ""},
-		{"null", `null`, ""},
-		{"an array", `[{"model":"m"}]`, ""},
+		{"a form", `model=m&prompt=hi`, "expected an object, found 'm'"},
+		{"a form that begins like a boolean", `temperature=1&model=x`, "expected an object, found 't'"},
+		{"a form that begins like null", `n=1`, "expected an object, found 'n'"},
+		{"dashes", "--b\r\n", "expected an object, found '-'"},
+		{"a string", `"model"`, "not a string"},
+		{"a number", `1`, "not a number"},
+		{"null", `null`, "not null"},
+		{"an array", `[{"model":"m"}]`, "not an array"},
 		{"truncated", `{"model":"m","messages":[{"role":"us`, ""},
 		{"unclosed", `{"model":"m"`, ""},
 		{"two objects", `{"model":"m"}{"model":"m"}`, ""},
@@ -340,27 +343,32 @@ func TestMultipart(t *testing.T) {
 	}
 
 	before := up.Count()
-	for _, c := range []struct{ name, path, contentType, body string }{
-		{"model twice", "audio/transcriptions", header.Get("Content-Type"), sent("m", part("model", "m"))},
-		{"Model", "audio/transcriptions", header.Get("Content-Type"), sent("m", part("Model", "m"))},
-		{"model[]", "audio/transcriptions", header.Get("Content-Type"), sent("m", part("model[]", "m"))},
+	for _, c := range []struct{ name, path, contentType, body, says string }{
+		{"model twice", "audio/transcriptions", header.Get("Content-Type"), sent("m", part("model", "m")), "twice"},
+		{"Model", "audio/transcriptions", header.Get("Content-Type"), sent("m", part("Model", "m")), "Model"},
+		{"model[]", "audio/transcriptions", header.Get("Content-Type"), sent("m", part("model[]", "m")), "model[]"},
 		{"model as a file", "audio/transcriptions", header.Get("Content-Type"),
-			head + "x" + "\r\n--b0undary\r\nContent-Disposition: form-data; name=\"model\"; filename=\"m\"\r\n\r\nm" + tail},
-		{"truncated", "audio/transcriptions", header.Get("Content-Type"), strings.TrimSuffix(sent("m"), tail)},
-		{"no boundary", "audio/transcriptions", "multipart/form-data", sent("m")},
-		{"another boundary", "audio/transcriptions", "multipart/form-data; boundary=other", sent("m")},
-		{"empty", "audio/transcriptions", header.Get("Content-Type"), ""},
-		{"on a surface without forms", "chat/completions", header.Get("Content-Type"), sent("m")},
-		{"on messages", "messages", header.Get("Content-Type"), sent("m")},
+			head + "x" + "\r\n--b0undary\r\nContent-Disposition: form-data; name=\"model\"; filename=\"m\"\r\n\r\nm" + tail, "not a file"},
+		{"truncated", "audio/transcriptions", header.Get("Content-Type"), strings.TrimSuffix(sent("m"), tail), "the final boundary is missing"},
+		{"no boundary", "audio/transcriptions", "multipart/form-data", sent("m"), "the content type names no valid boundary"},
+		{"two boundaries", "audio/transcriptions", "multipart/form-data; boundary=b0undary; boundary=b", sent("m"),
+			`the content type cannot be read: the header parameter "boundary" appears twice`},
+		{"another boundary", "audio/transcriptions", "multipart/form-data; boundary=other", sent("m"), "does not appear"},
+		{"empty", "audio/transcriptions", header.Get("Content-Type"), "", "must be a form"},
+		{"on a surface without forms", "chat/completions", header.Get("Content-Type"), sent("m"), "this surface takes JSON, not multipart/form-data"},
+		{"on a surface without forms, unreadable", "chat/completions", "multipart/form-data; boundary=b; boundary=b", sent("m"), "this surface takes JSON, not multipart/form-data"},
+		{"on messages", "messages", header.Get("Content-Type"), sent("m"), "this surface takes JSON, not multipart/form-data"},
 	} {
 		t.Run("refused/"+c.name, func(t *testing.T) {
 			resp, body := requestPost(t, url+"/v1/"+c.path, http.Header{"Content-Type": {c.contentType}}, c.body)
 			assert.Equal(t, http.StatusBadRequest, resp.StatusCode)
+			var message string
 			if c.path == "messages" {
-				requestAnthropicError(t, resp.Header, body, "invalid_request_error", "invalid_request_body")
+				message = requestAnthropicError(t, resp.Header, body, "invalid_request_error", "invalid_request_body")
 			} else {
-				requestOpenAIError(t, resp.Header, body, "invalid_request_error", "invalid_request_body")
+				message = requestOpenAIError(t, resp.Header, body, "invalid_request_error", "invalid_request_body")
 			}
+			assert.Contains(t, message, c.says)
 		})
 	}
 	assert.Equal(t, before, up.Count())

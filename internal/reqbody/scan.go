@@ -430,7 +430,8 @@ func (f fault) describe(src []byte, at int) error {
 	case emptyBody:
 		return &InvalidError{Msg: "the request body is empty, but must be a JSON object"}
 	case notObject:
-		if kind := kindOf(src[at]); kind != "" {
+		// Only of a whole value: a form's dashes are no number.
+		if kind := kindOf(src[at]); kind != "" && isValue(src[at:]) {
 			return &InvalidError{Msg: "the request body must be a JSON object, not " + kind}
 		}
 		if bytes.HasPrefix(src, []byte("\xEF\xBB\xBF")) {

@@ -241,19 +241,26 @@ func (p *part) parseDisposition(at int, value []byte) error {
 	return nil
 }
 
+// IsForm reports whether a Content-Type header says multipart/form-data, be the
+// rest of it readable or not.
+func IsForm(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.Trim(kind, " \t"), "multipart/form-data")
+}
+
 // formBoundary returns the boundary that a Content-Type header names.
 func formBoundary(contentType string) ([]byte, error) {
-	kind, params, _ := strings.Cut(contentType, ";")
-	if !strings.EqualFold(strings.Trim(kind, " \t"), "multipart/form-data") {
+	if !IsForm(contentType) {
 		return nil, &InvalidError{Msg: "the content type is not multipart/form-data"}
 	}
+	_, params, _ := strings.Cut(contentType, ";")
 	if params != "" {
 		params = ";" + params
 	}
 	var boundary []byte
 	err := eachParam([]byte(params), func(name string, value []byte, plain bool) error {
 		if strings.HasPrefix(name, "boundary*") || name == "boundary" && !plain {
-			return &InvalidError{Msg: fmt.Sprintf("the content type's parameter %q is not supported", name)}
+			return &InvalidError{Msg: fmt.Sprintf("the parameter %q is not supported", name)}
 		}
 		if name == "boundary" {
 			boundary = value
@@ -261,7 +268,7 @@ func formBoundary(contentType string) ([]byte, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, &InvalidError{Msg: fmt.Sprintf("the content type cannot be read: %v", err)}
 	}
 	if len(boundary) == 0 || len(boundary) > 70 || bytes.ContainsFunc(boundary, notBoundary) {
 		return nil, &InvalidError{Msg: "the content type names no valid boundary"}
