@@ -246,8 +246,10 @@ func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil }
 
 // read reads and scans the body.
 func (x *exchange) read() *Error {
-	if enc := x.r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return errorf(CodeUnsupportedMediaType, "the body has Content-Encoding %q: send it uncompressed", enc)
+	for _, enc := range x.r.Header["Content-Encoding"] { // one line may follow another
+		if enc != "" && !strings.EqualFold(enc, "identity") {
+			return errorf(CodeUnsupportedMediaType, "the body has Content-Encoding %q: send it uncompressed", enc)
+		}
 	}
 	begin := time.Now()
 	raw, err := reqbody.Read(x.r.Body, x.r.ContentLength, x.s.maxBody)

@@ -242,8 +242,8 @@ func TestMaxBodyBytes(t *testing.T) {
 func TestContentEncoding(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := requestServe(t, cfg)
-	for _, encoding := range []string{"gzip", "br", "zstd", "identity, gzip"} {
-		resp, body := requestPost(t, url+"/v1/messages", http.Header{"Content-Encoding": {encoding}}, `{"model":"m"}`)
+	for _, encoding := range [][]string{{"gzip"}, {"br"}, {"zstd"}, {"identity, gzip"}, {"identity", "gzip"}, {"", "gzip"}} {
+		resp, body := requestPost(t, url+"/v1/messages", http.Header{"Content-Encoding": encoding}, `{"model":"m"}`)
 		assert.Equal(t, http.StatusUnsupportedMediaType, resp.StatusCode)
 		requestAnthropicError(t, resp.Header, body, "invalid_request_error", "unsupported_media_type")
 	}
