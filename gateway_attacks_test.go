@@ -80,6 +80,45 @@ func TestAttackModelInJSON(t *testing.T) {
 	assert.Equal(t, "application/json; charset=UTF-8", up.Last().Header.Get("Content-Type"))
 }
 
+// TestAttackPrefix asks for other models by the prefix of a built-in provider,
+// where the config lists a name that begins with one, or takes any name. What
+// there is of the built-in providers is a key for one of them in the client's
+// hands, and it goes nowhere.
+func TestAttackPrefix(t *testing.T) {
+	up, url := attackGateway(t, func(cfg *aigateway.Config) {
+		cfg.Providers[0].Models = []aigateway.Model{{ID: "small"}, {ID: "large", Disabled: true, IDAliases: []string{"groq:large"}},
+			{ID: "openai:small", IDAliases: []string{"anthropic:small"}}}
+	})
+	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer sk-of-openai"}, "X-Api-Key": {"sk-of-anthropic"}}
+	for _, model := range []string{
+		"openai:gpt-4o", "openai:large", "openai:smal", "openai:openai:small", "OPENAI:small:", "anthropic:claude-haiku-4-5",
+		"groq:large", "p:groq:large", "p:large", "p:openai:gpt-4o", "p:gpt-4o", "p:p:small",
+	} {
+		_, status, body := attackDo(t, url+"/v1/chat/completions", `{"model":"`+model+`"}`, header)
+		assert.Equal(t, 422, status, "%s: %s", model, body)
+	}
+	require.Zero(t, up.Count())
+	for _, model := range []string{"openai:small", "OpenAI:Small", "anthropic:small", "p:openai:small", "p:anthropic:small"} {
+		_, status, body := attackDo(t, url+"/v1/chat/completions", `{"model":"`+model+`"}`, header)
+		require.Equal(t, 200, status, body)
+		assert.Equal(t, `{"model":"openai:small"}`, string(up.Last().Body), "the model that is allowed")
+		assert.Equal(t, "p.internal", up.Last().Host)
+		assert.Equal(t, "Bearer sk-of-p", up.Last().Header.Get("Authorization"))
+		assert.NotContains(t, up.Last().Header, "X-Api-Key")
+	}
+
+	up, url = attackGateway(t, func(cfg *aigateway.Config) {
+		cfg.Providers[0].Models, cfg.OnlyAllowConfiguredModels = nil, false
+	})
+	for _, model := range []string{"openai:gpt-4o", "p:openai:gpt-4o"} {
+		_, status, body := attackDo(t, url+"/v1/chat/completions", `{"model":"`+model+`"}`, header)
+		require.Equal(t, 200, status, body)
+		assert.Equal(t, `{"model":"openai:gpt-4o"}`, string(up.Last().Body), "a name like any other to the one provider there is")
+		assert.Equal(t, "p.internal", up.Last().Host)
+		assert.Equal(t, "Bearer sk-of-p", up.Last().Header.Get("Authorization"))
+	}
+}
+
 // TestAttackModelInForm does so by a form.
 func TestAttackModelInForm(t *testing.T) {
 	up, url := attackGateway(t, nil)

@@ -2,6 +2,7 @@ package aigateway_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -36,6 +37,8 @@ func TestModels(t *testing.T) {
 			false, append([]string{"ft"}, modelsOfBuiltin(t, "openai")...)},
 		{"configured models alone", "providers: [{id: openai, api_keys: [{value: k}], models: [{id: ft}, {id: gpt-5.1}]}]\nonly_allow_configured_models: true",
 			false, []string{"ft", "gpt-5.1", "gpt-5.1-2025-11-13"}},
+		{"like a built-in provider's", prefixProviders, false, []string{"mistral:7b", "big", "openai:gpt-4o"}},
+		{"like a built-in provider's, and no other", prefixProviders + "only_allow_configured_models: true", false, []string{"mistral:7b", "big", "openai:gpt-4o"}},
 		{"no key", "providers: [{id: openai}]", false, nil},
 		{"none", "{}", false, nil},
 		{"none in the other format", "{}", true, nil},
@@ -120,6 +123,8 @@ func TestModel(t *testing.T) {
 		{"colon", "/v1/models/qwen:7b", false, `{"id":"qwen:7b","object":"model","created":0,"owned_by":"alpha"}`},
 		{"anthropic", "/v1/models/llama4", true, `{"type":"model","id":"llama4","display_name":"Llama 4","created_at":"1970-01-01T00:00:00Z"}`},
 		{"without a display name", "/v1/models/sonnet", true, `{"type":"model","id":"sonnet","display_name":"sonnet","created_at":"1970-01-01T00:00:00Z"}`},
+		{"slash at the end", "/v1/models/mistral/", false, `{"id":"mistral","object":"model","created":0,"owned_by":"beta"}`},
+		{"two slashes at the end", "/v1/models/mistral//", false, ""},
 		{"unknown", "/v1/models/mistrl", false, ""},
 		{"unknown in anthropic", "/v1/models/nope", true, ""},
 		{"disabled", "/v1/models/off", false, ""},
@@ -154,6 +159,50 @@ func TestModel(t *testing.T) {
 			if tt.name == "unknown" {
 				assert.Contains(t, body.Error.Message, `did you mean "mistral"?`)
 			}
+		})
+	}
+}
+
+// TestModelSlash finds an id that ends in a slash before the one without.
+func TestModelSlash(t *testing.T) {
+	g := selectionGateway(t, "providers: [{id: mine, base_url: 'https://mine.internal', models: [{id: nick}, {id: nick/}]}]")
+	assert.Contains(t, modelsGet(g, "/v1/models/nick/", false).Body.String(), `"id":"nick/"`)
+	assert.Contains(t, modelsGet(g, "/v1/models/nick", false).Body.String(), `"id":"nick"`)
+}
+
+// TestModelUnlisted says of a name that is not listed why: that it may be sent all
+// the same, or what is against it.
+func TestModelUnlisted(t *testing.T) {
+	const (
+		mine = "providers: [{id: mine, base_url: 'https://mine.internal', models: [{id: model, id_aliases: [nick]}, {id: off, disabled: true}]}, {id: openai}, {id: second, base_url: 'https://s.internal'}]\n"
+		sole = "providers: [{id: local, base_url: 'https://local.internal'}]\nonly_allow_configured_providers: true"
+	)
+	for _, tt := range []struct {
+		doc, id, want string
+		sent          bool // a client may send it
+	}{
+		{mine, "mine:nick", `model "mine:nick" may be sent, but is not listed: only names without a provider's prefix are listed`, true},
+		{mine, "mine:new", `model "mine:new" may be sent, but is not listed: only names without a provider's prefix are listed`, true},
+		{mine + "only_allow_configured_models: true", "mine:new", `model "mine:new" is not configured at provider "mine", and only_allow_configured_models is set`, false},
+		{mine, "mine:off", `model "mine:off" is disabled at provider "mine"`, false},
+		{mine, "off", `model "off" is disabled at provider "mine"`, false},
+		{mine, "openai:gpt-4o", `model "openai:gpt-4o": provider "openai" needs an API key and has none: give it api_keys`, false},
+		{mine, "gpt-4o", `model "gpt-4o": provider "openai" needs an API key and has none: give it api_keys`, false},
+		{mine, "secnd:llama3", `model "secnd:llama3": no provider "secnd", did you mean "second:llama3"?`, false},
+		{mine, "nikc", `no provider has a model "nikc", did you mean "nick"? To send a name on as it is, put a provider's id before it: "provider:nikc"`, false},
+		{sole, "x", `model "x" may be sent, but is not listed: provider "local" lists no models`, true},
+		{sole, "mistral:7b", `model "mistral:7b" may be sent, but is not listed: provider "local" lists no models`, true},
+		{sole, "gpt-4o", `model "gpt-4o" may be sent, but is not listed: provider "local" lists no models`, true},
+		{mine, strings.Repeat("m", 1025), `the name is too long, 1024 bytes are the limit`, false},
+	} {
+		t.Run(fmt.Sprintf("%.20s", tt.id), func(t *testing.T) {
+			g := selectionGateway(t, tt.doc)
+			w := modelsGet(g, "/v1/models/"+tt.id, false)
+			assert.Equal(t, http.StatusNotFound, w.Code)
+			message := requestOpenAIError(t, w.Result().Header, w.Body.String(), "invalid_request_error", "model_not_found")
+			assert.True(t, strings.HasSuffix(message, tt.want), message)
+			_, err := selectionExplain(g, "/v1/chat/completions", `{"model":"`+tt.id+`"}`)
+			assert.Equal(t, tt.sent, err == nil)
 		})
 	}
 }

@@ -59,6 +59,7 @@ const (
 	reasonSurface
 	reasonNoKey
 	reasonOtherProvider
+	reasonTooLong
 	// Those below are given by Explain alone, of models that could serve.
 	reasonNotNamed
 	reasonNotChosen
@@ -127,8 +128,10 @@ func (r rejection) message(s *settings, q query) string {
 		return fmt.Sprintf("model %q of %q: it does not put out %s", r.name, id, q.surface.modality)
 	case reasonNotConfigured:
 		return fmt.Sprintf("model %q of %q: the request names no model, and those that are configured come alone", r.name, id)
+	case reasonTooLong:
+		return fmt.Sprintf("model %q: the name is too long, %d bytes are the limit", r.name, maxModelName)
 	default:
-		return s.unknownModel(r.name)
+		return s.unknownModel(r.name, q.surface.format, q.credential)
 	}
 }
 
@@ -145,46 +148,52 @@ func shown(name string) string {
 	return oneLine(name, 64)
 }
 
-// unknownModel says that nobody has a model of that name, and what to do.
-func (s *settings) unknownModel(name string) string {
-	message := fmt.Sprintf("no provider has a model %q", name)
-	rest := " a name on as it is, put a provider's id before it: \"provider:" + name + "\""
-	near := expr.Nearest(name, s.modelNames())
-	if prefix, model, ok := strings.Cut(name, ":"); ok && model != "" && near == "" {
-		if near = expr.Nearest(prefix, s.providerNames()); near != "" {
-			near += ":" + model
+// unknownModel says that nobody has a model of that name, and what to do. It
+// suggests only what this client could use: a name that is refused next is no
+// help.
+func (s *settings) unknownModel(name string, f format, credential bool) string {
+	near := expr.Nearest(name, s.modelNames(f, credential))
+	prefix, rest, _ := strings.Cut(name, ":")
+	if rest == "" || strings.HasPrefix(fold(near), fold(prefix)+":") {
+		message := fmt.Sprintf("no provider has a model %q", name)
+		if near != "" {
+			message += fmt.Sprintf(", did you mean %q?", near)
+		}
+		if s.onlyModels {
+			return message // whatever is put before it
+		}
+		if near == "" {
+			message += "."
+		}
+		return message + " To send a name on as it is, put a provider's id before it: \"provider:" + name + "\""
+	}
+	// What stands before the colon was most likely meant for a provider. With an
+	// id before all of it, the slip would be sent on as a part of the name.
+	if near == "" {
+		if near = expr.Nearest(prefix, s.providerNames(rest, f, credential)); near != "" {
+			near += ":" + rest
 		}
 	}
 	if near != "" {
-		return message + fmt.Sprintf(", did you mean %q? To send", near) + rest
+		return fmt.Sprintf("model %q: no provider %q, did you mean %q?", name, prefix, near)
 	}
-	return message + ". To send" + rest
+	return fmt.Sprintf("model %q: no provider %q, and none has a model of that whole name", name, prefix)
 }
 
-// modelNames lists the names that a client may send without a prefix, as they
-// are written in the config and the catalog, each once.
-func (s *settings) modelNames() []string {
+// modelNames lists the names that GET models does.
+func (s *settings) modelNames(f format, credential bool) []string {
 	var names []string
-	seen := map[string]bool{}
-	for _, m := range s.listed {
-		if s.refuses(m) != reasonNone {
-			continue
-		}
-		for _, name := range append([]string{m.id}, m.view.IDAliases...) {
-			if !seen[fold(name)] {
-				seen[fold(name)] = true
-				names = append(names, name)
-			}
-		}
+	for _, m := range s.offered(f, credential) {
+		names = append(names, m.name)
 	}
 	return names
 }
 
-// providerNames lists the prefixes that a client may put before a model.
-func (s *settings) providerNames() []string {
+// providerNames lists the prefixes that a client may put before a model's name.
+func (s *settings) providerNames(name string, f format, credential bool) []string {
 	var names []string
 	for _, p := range s.providers {
-		if p.configured || !s.onlyProviders {
+		if m, _ := p.find(name); s.withholds(m, f, credential) == reasonNone {
 			names = append(append(names, p.id), p.view.IDAliases...)
 		}
 	}
@@ -237,21 +246,19 @@ func (s *settings) choose(ctx context.Context, q query) (plan, *Error) {
 // at least one rejection.
 func (s *settings) resolve(q query, name string) *resolved {
 	if len(name) > maxModelName {
-		return &resolved{rejected: []rejection{{name: shown(name), reason: reasonUnknown}}, passing: true}
+		return &resolved{rejected: []rejection{{name: shown(name), reason: reasonTooLong}}, passing: true}
+	}
+	if p, rest := s.prefixed(name); p != nil {
+		return s.resolveAt(q, name, p, rest)
 	}
 	var (
 		models   []*model
 		rejected []rejection
 	)
-	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
-		if p := s.byName[fold(prefix)]; p != nil {
-			return s.resolveAt(q, name, p, rest)
-		}
-	}
 	known := s.models[fold(name)]
 	allowed := false // whether an allowed provider has the name
 	for _, m := range known {
-		if s.onlyProviders && !m.provider.configured {
+		if !s.allows(m.provider) {
 			continue
 		}
 		allowed = true
@@ -275,13 +282,40 @@ func (s *settings) resolve(q query, name string) *resolved {
 	return &resolved{models: models, rejected: rejected}
 }
 
+// prefixed returns the provider that a name begins with, and the name that it is
+// asked for. It returns nil where the colon is part of a model's name: the
+// operator chose which providers there are, and need not know all built-in ones
+// to name a model "mistral:7b". So what a configured provider lists comes before
+// the prefix of one that is only built in, and where that one is not allowed
+// anyway, the sole provider, which takes any name, gets this one too.
+//
+// Nobody gets further by that. It decides what a name means, not what may be
+// used: each model that it may mean is held to the two flags as before. And what
+// it means then, at a configured provider, a client could always ask for as
+// "id-of-that-provider:name".
+func (s *settings) prefixed(name string) (p *provider, rest string) {
+	prefix, rest, _ := strings.Cut(name, ":")
+	if rest == "" {
+		return nil, ""
+	}
+	if p = s.byName[fold(prefix)]; p == nil || p.configured {
+		return p, rest
+	}
+	ours := func(m *model) bool { return m.provider.configured }
+	if slices.ContainsFunc(s.models[fold(name)], ours) || s.sole != nil && !s.allows(p) {
+		return nil, ""
+	}
+	return p, rest
+}
+
+// allows reports whether requests may use a provider, as far as
+// only_allow_configured_providers goes.
+func (s *settings) allows(p *provider) bool { return p.configured || !s.onlyProviders }
+
 // resolveAt finds the model of a name at one provider. A name that the provider
 // does not list is passed on as it is.
 func (s *settings) resolveAt(q query, name string, p *provider, id string) *resolved {
-	m, listed := p.byName[fold(id)]
-	if !listed {
-		m = &model{id: id, provider: p, view: &expr.Model{ID: id, Provider: p.view, AuthorID: p.id}}
-	}
+	m, listed := p.find(id)
 	if r := s.rejects(q, m); r != reasonNone {
 		return &resolved{rejected: []rejection{{name, p, r}}, passing: !listed}
 	}
@@ -289,6 +323,15 @@ func (s *settings) resolveAt(q query, name string, p *provider, id string) *reso
 		m.track = s.recorder.Passing(fold(p.id), fold(id), time.Now())
 	}
 	return &resolved{models: []*model{m}, passing: !listed}
+}
+
+// find returns the provider's model of a name. One that it does not list is made
+// up, for the provider may know it.
+func (p *provider) find(name string) (m *model, listed bool) {
+	if m = p.byName[fold(name)]; m != nil {
+		return m, true
+	}
+	return &model{id: name, provider: p, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}, false
 }
 
 // at keeps of a name's models those at one provider.
@@ -311,7 +354,7 @@ func (r *resolved) at(sole *provider, name string) *resolved {
 // refuses says why no request at all may use a model.
 func (s *settings) refuses(m *model) reason {
 	switch {
-	case s.onlyProviders && !m.provider.configured:
+	case !s.allows(m.provider):
 		return reasonProviderNotAllowed
 	case s.onlyModels && !m.configured:
 		return reasonModelNotAllowed
