@@ -170,6 +170,20 @@ func TestModelSlash(t *testing.T) {
 	assert.Contains(t, modelsGet(g, "/v1/models/nick", false).Body.String(), `"id":"nick"`)
 }
 
+// TestModelsMounted regresses a mount that strips the slash before "models".
+func TestModelsMounted(t *testing.T) {
+	g := selectionGateway(t, modelsProviders)
+	for _, prefix := range []string{"", "/ai", "/ai/", "/ai/v1", "/ai/v1/"} {
+		h := http.StripPrefix(prefix, g)
+		for _, path := range []string{"models", "models/", "models/mistral", "models/Meta/Llama-4", "models/mistral/"} {
+			w := modelsGet(h, "/ai/v1/"+path, false)
+			assert.Equal(t, http.StatusOK, w.Code, "%q under %q", path, prefix)
+		}
+		assert.Equal(t, http.StatusNotFound, modelsGet(h, "/ai/v1/xmodels", false).Code)
+		assert.Equal(t, http.StatusNotFound, modelsGet(h, "/ai/v1/xmodels/mistral", false).Code)
+	}
+}
+
 // TestModelUnlisted says of a name that is not listed why: that it may be sent all
 // the same, or what is against it.
 func TestModelUnlisted(t *testing.T) {

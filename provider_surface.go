@@ -139,9 +139,13 @@ func isWord(s string) bool {
 }
 
 // modelsPath reports whether the path is that of the model list, or of one
-// model, and then which. The id may hold slashes.
+// model, and then which. The id may hold slashes. A mount may have stripped the
+// slash at the path's start.
 func modelsPath(path string) (id string, ok bool) {
-	if strings.HasSuffix(path, "/models") || strings.HasSuffix(path, "/models/") || path == "models" {
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	if strings.HasSuffix(path, "/models") || strings.HasSuffix(path, "/models/") {
 		return "", true
 	}
 	for _, mark := range []string{"/v1/models/", "/models/"} {
