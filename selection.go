@@ -464,6 +464,12 @@ func (s *settings) nothing(q query, p *plan) *Error {
 		return errorf(CodeNoMatchingModels, "the request names no model, and no provider is configured to choose one from")
 	case len(s.strategies) > 0 && len(p.runs) > 0:
 		return errorf(CodeModelSelectionEmpty, "no strategy of model_selection chose a model for this request")
+	case len(q.names) == 0 && slices.ContainsFunc(s.listed, func(m *model) bool { return s.rejects(q, m) == reasonNone }):
+		return errorf(CodeNoMatchingModels, "the request names no model, and none of those to choose from puts out %s: send a model", q.surface.modality)
+	case len(q.names) == 0 && slices.ContainsFunc(s.providers, func(p *provider) bool {
+		return s.rejects(q, &model{provider: p, configured: true}) == reasonNone
+	}):
+		return errorf(CodeNoMatchingModels, "the request names no model, and none is configured to choose from: send a model, or list models under providers[].models")
 	default:
 		return errorf(CodeNoMatchingModels, "no configured provider can serve %s requests", q.surface.name)
 	}

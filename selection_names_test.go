@@ -124,3 +124,34 @@ func TestSelectionSuggestsWithKey(t *testing.T) {
 		}
 	}
 }
+
+// TestSelectionOfNoName says what is missing where there is nothing to choose
+// from.
+func TestSelectionOfNoName(t *testing.T) {
+	const nothing = "the request names no model, and none is configured to choose from: send a model, or list models under providers[].models"
+	provider := func(more string) string {
+		return "providers: [{id: mine, base_url: 'https://mine.internal'" + more + "}]\n"
+	}
+	for _, tt := range []struct{ name, doc, says string }{
+		{"no models", provider(""), nothing},
+		{"no models, the sole provider", provider("") + "only_allow_configured_providers: true", nothing},
+		{"all models disabled", provider(", models: [{id: m, disabled: true}]"), nothing},
+		{"models of another kind", provider(", models: [{id: m, output_modalities: [embedding]}]"),
+			"the request names no model, and none of those to choose from puts out text: send a model"},
+		{"no provider of the surface", provider(", models: [{id: e}], supported_api_surfaces: [{format: openai, surface: embeddings}]"),
+			"no configured provider can serve chat-completions requests"},
+		{"a disabled provider", provider(", disabled: true"), "no configured provider can serve chat-completions requests"},
+		{"a provider without its key", "providers: [{id: openai}]", "no configured provider can serve chat-completions requests"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := selectionGateway(t, tt.doc)
+			for _, body := range []string{`{}`, `{"model":"auto"}`, `{"model":"","models":["ngrok/auto"]}`} {
+				_, err := selectionExplain(g, "/v1/chat/completions", body)
+				var e *aigateway.Error
+				require.ErrorAs(t, err, &e, body)
+				assert.Equal(t, aigateway.CodeNoMatchingModels, e.Code)
+				assert.Equal(t, tt.says, e.Message)
+			}
+		})
+	}
+}
