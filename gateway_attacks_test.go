@@ -149,6 +149,8 @@ func TestAttackModelInForm(t *testing.T) {
 		{"a folded header", plain, small + part("name=\"x\";\r\n name=\"model\"", "large") + end, 400},
 		{"a file", plain, small + part(`name="model"; filename=""`, "large") + end, 400},
 		{"a transfer encoding", plain, small + "--b\r\nContent-Disposition: form-data; name=\"x\"\r\nContent-Transfer-Encoding: base64\r\n\r\nbGFyZ2U=\r\n" + end, 400},
+		{"a length that cuts the name", plain, part("name=\"model\"\r\nContent-Length: 2", "small") + end, 400},
+		{"two lengths", plain, part("name=\"model\"\r\nContent-Length: 5\r\nContent-Length: 2", "small") + end, 400},
 		{"lines that end in LF", plain, small + strings.ReplaceAll(part(`name="model"`, "large"), "\r\n", "\n") + end, 400},
 		{"a boundary with padding", plain, part(`name="x"`, "1\r\n--b \r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nlarge") + small + end, 400},
 		{"behind the end", plain, small + end + part(`name="model"`, "large") + end, 400},

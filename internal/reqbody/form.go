@@ -128,8 +128,9 @@ func (f *Form) Bool(name string) (b, ok bool) {
 }
 
 // Selection returns the fields that pick a route; models is a repeated field.
-// The error is an [*InvalidError]: model is repeated, one of them is a file or
-// is not UTF-8, or a name could be taken for one of them by another reader: it
+// The error is an [*InvalidError]: model is repeated, one of them is a file, is
+// not UTF-8 or has another length than its Content-Length (by which a reader could
+// cut "gpt-4o-mini" to "gpt-4o"), or a name could be taken for one of them by another reader: it
 // differs in case alone, becomes it when percent-decoded, or indexes it, as in
 // "models[0]".
 func (f *Form) Selection() (Selection, error) {
@@ -150,6 +151,11 @@ func (f *Form) Selection() (Selection, error) {
 		value := f.value(p)
 		if !utf8.Valid(value) {
 			return Selection{}, &InvalidError{Name: field, Msg: fmt.Sprintf("%q is not valid UTF-8", field)}
+		}
+		if said := f.src[p.length.start:p.length.end]; p.length != (span{}) && string(said) != strconv.Itoa(len(value)) {
+			return Selection{}, &InvalidError{
+				Name: field, Msg: fmt.Sprintf("%q has the Content-Length %q, but %d bytes", field, clip(said), len(value)),
+			}
 		}
 		switch {
 		case field == modelsField:

@@ -179,9 +179,12 @@ func TestFormSelectionInvalid(t *testing.T) {
 		field("models%5B%5D", "a"):                `"models%5B%5D" may be taken for "models"`,
 		field(" model", "a"):                      `" model" may be taken for "model"`,
 		field("model", "\xff"):                    `"model" is not valid UTF-8`,
-		`--BOUND|Content-Disposition: form-data; name="model"; filename="x"||a|`:          `"model" must be a text field, not a file`,
-		`--BOUND|Content-Disposition: form-data; name="model"; filename=""||a|`:           `"model" must be a text field, not a file`,
-		`--BOUND|Content-Disposition: form-data; name="models[]"; filename*=utf-8''x||a|`: `"models" must be a text field, not a file`,
+		"--BOUND|Content-Length: 6|Content-Disposition: form-data; name=model||gpt-4o-mini|":    `"model" has the Content-Length "6", but 11 bytes`,
+		"--BOUND|Content-Disposition: form-data; name=models|Content-Length: +11||gpt-4o-mini|": `"models" has the Content-Length "+11", but 11 bytes`,
+		"--BOUND|Content-Disposition: form-data; name=model|Content-Length:||a|":                `"model" has the Content-Length "", but 1 bytes`,
+		`--BOUND|Content-Disposition: form-data; name="model"; filename="x"||a|`:                `"model" must be a text field, not a file`,
+		`--BOUND|Content-Disposition: form-data; name="model"; filename=""||a|`:                 `"model" must be a text field, not a file`,
+		`--BOUND|Content-Disposition: form-data; name="models[]"; filename*=utf-8''x||a|`:       `"models" must be a text field, not a file`,
 	} {
 		_, err := scanForm(t, src+"--BOUND--").Selection()
 		var invalid *reqbody.InvalidError
