@@ -2,11 +2,17 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/aigateway-go/aigateway"
@@ -14,7 +20,7 @@ import (
 
 // explain prints what the gateway would do with a request, and returns the exit
 // code: exitFailed where it would refuse it.
-func explain(o options, stdout io.Writer) int {
+func explain(ctx context.Context, o options, stdout io.Writer) int {
 	body, err := os.ReadFile(o.explain)
 	if err != nil {
 		fmt.Fprintln(stdout, err)
@@ -30,59 +36,210 @@ func explain(o options, stdout io.Writer) int {
 		fmt.Fprintln(stdout, err)
 		return exitFailed
 	}
-	r, err := http.NewRequest(http.MethodPost, o.path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, o.path, bytes.NewReader(body))
 	if err != nil {
 		fmt.Fprintln(stdout, err)
 		return exitFailed
 	}
 	r.Header.Set("Content-Type", "application/json")
 	result, err := gateway.Explain(r)
+	if err != nil {
+		printRefusal(stdout, err)
+	}
 	if result != nil {
-		printTable(stdout, result)
+		printAsked(stdout, result)
+		printTried(stdout, result)
+		printNotes(stdout, result, o.verbose)
+		printMissing(ctx, stdout, gateway, result)
+		printNotTried(stdout, result.NotTried, o.verbose)
 	}
 	if err != nil {
-		fmt.Fprintln(stdout, err)
 		return exitFailed
 	}
 	return exitOK
 }
 
-// printTable shows a dry run: first what would be tried, in order, then the
-// rest, each with its reason.
-func printTable(stdout io.Writer, result *aigateway.Result) {
-	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "TURN\tPROVIDER\tMODEL\tWHY")
-	for i, m := range result.ModelsTried {
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\n", i+1, m.Provider, m.Model, whyTried(m))
+// printRefusal says first of all why there would be no answer.
+func printRefusal(stdout io.Writer, err error) {
+	var refusal *aigateway.Error
+	if !errors.As(err, &refusal) {
+		fmt.Fprintln(stdout, err)
+		return
 	}
-	for _, m := range result.Client.RejectedModels {
-		if m.Provider == "" {
-			fmt.Fprintf(w, "-\t-\t%s\t%s\n", m.Model, m.Message)
+	fmt.Fprintf(stdout, "refused with %d %s: %s\n\n", refusal.Status, refusal.Code, refusal.Message)
+}
+
+// printAsked says what became of each name that the request asks for.
+func printAsked(stdout io.Writer, result *aigateway.Result) {
+	w := newTable(stdout, "ASKED FOR\tWHAT BECOMES OF IT")
+	for _, name := range asked(result.Client) {
+		var chosen, problems []string
+		ran := false
+		for _, run := range result.ModelSelection {
+			if run.ClientModel != name {
+				continue
+			}
+			ran = true
+			chosen = append(chosen, run.ModelsToTry...)
+			if run.Error != "" {
+				problems = append(problems, run.Error)
+			}
+		}
+		for _, m := range result.Client.RejectedModels {
+			if m.Model == name {
+				problems = append(problems, m.Message)
+			}
+		}
+		switch {
+		case len(chosen) > 0:
+			w.row(name, "tried as "+list(chosen, 5))
+		case ran && len(problems) == 0:
+			w.row(name, "no strategy of model_selection chose a model for it")
+		case len(problems) == 0:
+			w.row(name, "the request fails before its turn")
+		}
+		for _, problem := range problems {
+			w.row(name, problem)
+			name = "" // once is enough
 		}
 	}
-	for _, m := range result.NotTried {
-		fmt.Fprintf(w, "-\t%s\t%s\t%s\n", m.Provider, m.Model, m.Reason)
+	w.print()
+}
+
+// asked are the names of a request, in their order and once each. None where the
+// choice is the gateway's.
+func asked(r aigateway.ClientRequest) (names []string) {
+	for _, name := range append([]string{r.Model}, r.Models...) {
+		auto := name == "" || strings.EqualFold(name, "auto") || strings.EqualFold(name, "ngrok/auto")
+		if !auto && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
-	w.Flush()
+	return names
+}
+
+// printTried shows the candidates in the order of their turn.
+func printTried(stdout io.Writer, result *aigateway.Result) {
+	w := newTable(stdout, "TURN\tPROVIDER\tMODEL\tKEYS")
+	for i, m := range result.ModelsTried {
+		w.row(fmt.Sprint(i+1), m.Provider, m.Model, keys(m))
+	}
+	w.print()
+}
+
+// keys are a candidate's, by the ids that the debug page and Results have for
+// them.
+func keys(m aigateway.TriedModel) string {
+	switch n := len(m.APIKeySelection); {
+	case m.Error != "":
+		return "would fail: " + m.Error
+	case n == 0:
+		return "none is sent"
+	default:
+		ids := make([]string, n)
+		for i, k := range m.APIKeySelection {
+			ids[i] = k.ID
+		}
+		return list(ids, 5)
+	}
+}
+
+// printNotes shows what was left out on the way: a filter can have a note on
+// each model of the catalog.
+func printNotes(stdout io.Writer, result *aigateway.Result, all bool) {
+	var notes []string
 	for _, s := range result.ModelSelection {
 		for _, note := range s.Notes {
-			fmt.Fprintf(stdout, "note: %s: %s\n", s.Strategy, note)
+			notes = append(notes, s.Strategy+": "+note)
+		}
+	}
+	notes = append(notes, result.Notes...)
+	most := 3
+	if all {
+		most = len(notes)
+	}
+	for _, note := range notes[:min(len(notes), most)] {
+		fmt.Fprintf(stdout, "note: %s\n", note)
+	}
+	if more := len(notes) - most; more > 0 {
+		fmt.Fprintf(stdout, "note: %d more like these (-v lists them)\n", more)
+	}
+}
+
+// printMissing says which keys could not be sent after all, where one would be.
+func printMissing(ctx context.Context, stdout io.Writer, gateway *aigateway.Gateway, result *aigateway.Result) {
+	hasKeys := func(m aigateway.TriedModel) bool { return len(m.APIKeySelection) > 0 }
+	if !slices.ContainsFunc(result.ModelsTried, hasKeys) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err := gateway.Check(ctx); err != nil {
+		for _, problem := range problems(err) {
+			fmt.Fprintf(stdout, "warning: %s\n", problem)
 		}
 	}
 }
 
-// whyTried says what is worth saying of a candidate.
-func whyTried(m aigateway.TriedModel) string {
-	switch {
-	case m.Error != "":
-		return "would be refused: " + m.Error
-	case m.RestingMS > 0:
-		return fmt.Sprintf("rests for %.1f s, and so comes last", m.RestingMS/1000)
-	case len(m.APIKeySelection) == 0:
-		return "without a key"
-	case len(m.APIKeySelection) == 1:
-		return "with its key"
-	default:
-		return fmt.Sprintf("with %d keys", len(m.APIKeySelection))
+// printNotTried counts the models that are no candidates by their reasons, or
+// lists all of them: they are the whole catalog.
+func printNotTried(stdout io.Writer, models []aigateway.RejectedModel, all bool) {
+	if len(models) == 0 {
+		return
+	}
+	if all {
+		w := newTable(stdout, "NOT TRIED\tMODEL\tREASON")
+		for _, m := range models {
+			w.row(m.Provider, m.Model, m.Reason)
+		}
+		w.print()
+		return
+	}
+	count := map[string]int{}
+	for _, m := range models {
+		count[m.Reason]++
+	}
+	reasons := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
+		return cmp.Or(count[b]-count[a], strings.Compare(a, b))
+	})
+	for i, reason := range reasons {
+		reasons[i] = fmt.Sprintf("%d %s", count[reason], reason)
+	}
+	fmt.Fprintf(stdout, "not tried: %s (-v lists them)\n", strings.Join(reasons, ", "))
+}
+
+// list joins the first of the words, and says how many more there are.
+func list(words []string, most int) string {
+	more := len(words) - most
+	if more <= 0 {
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), more)
+}
+
+// table is printed with its head and a blank line, and not at all while it has
+// no row.
+type table struct {
+	out  io.Writer
+	w    *tabwriter.Writer
+	head string
+	rows int
+}
+
+func newTable(stdout io.Writer, head string) *table {
+	return &table{out: stdout, w: tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0), head: head}
+}
+
+func (t *table) row(cells ...string) {
+	if t.rows++; t.rows == 1 {
+		fmt.Fprintln(t.w, t.head)
+	}
+	fmt.Fprintln(t.w, strings.Join(cells, "\t"))
+}
+
+func (t *table) print() {
+	t.w.Flush()
+	if t.rows > 0 {
+		fmt.Fprintln(t.out)
 	}
 }

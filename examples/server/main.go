@@ -2,7 +2,7 @@
 //
 //	server -config FILE [-listen ADDR] [-secrets-dir DIR] [-drain TIMEOUT]
 //	server -config FILE [-secrets-dir DIR] -check
-//	server -config FILE -explain REQUEST.json [-path PATH]
+//	server -config FILE [-secrets-dir DIR] -explain REQUEST.json [-path PATH] [-v]
 //	server -schema
 //
 // It is meant to be copied: what a gateway needs around it in production is
@@ -71,7 +71,7 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	case o.check:
 		return check(ctx, o, stdout)
 	case o.explain != "":
-		return explain(o, stdout)
+		return explain(ctx, o, stdout)
 	}
 	logger := slog.New(slog.NewJSONHandler(stderr, nil))
 	cfg, err := o.load(logger)
@@ -120,6 +120,7 @@ type options struct {
 	schema     bool
 	explain    string
 	path       string
+	verbose    bool
 }
 
 // parseOptions reads the flags. It has told the user of the error it returns.
@@ -135,6 +136,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the configuration, for editors, and exit")
 	flags.StringVar(&o.explain, "explain", "", "say what would be tried for the request body in `FILE`, send nothing, and exit")
 	flags.StringVar(&o.path, "path", "/v1/chat/completions", "`PATH` that the request of -explain is for")
+	flags.BoolVar(&o.verbose, "v", false, "have -explain list every model that would not be tried")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
