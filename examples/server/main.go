@@ -34,8 +34,6 @@ const (
 	// How long an answer may take is for the gateway's config to say.
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	// checkTimeout bounds -check, should a store of secrets not answer.
-	checkTimeout = 30 * time.Second
 )
 
 // The exit codes.
@@ -97,11 +95,15 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	go func() { served <- server.Serve(listener) }()
 	// The kernel has been accepting connections since Listen.
 	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+	var checks checker
+	checks.start(ctx, gateway, cfg, logger)
 
 	for {
 		select {
 		case <-reload:
-			o.reload(gateway, logger)
+			if cfg, ok := o.reload(gateway, logger); ok {
+				checks.start(ctx, gateway, cfg, logger)
+			}
 		case err := <-served:
 			return fail(logger, "serving ended", err)
 		case <-ctx.Done():
@@ -170,18 +172,19 @@ func (o options) load(logger *slog.Logger) (aigateway.Config, error) {
 	return cfg, nil
 }
 
-// reload takes up the file as it is now. A bad one changes nothing: a typo must
-// not stop a gateway that works.
-func (o options) reload(gateway *aigateway.Gateway, logger *slog.Logger) {
+// reload takes up the file as it is now, and returns it. A bad one changes
+// nothing: a typo must not stop a gateway that works.
+func (o options) reload(gateway *aigateway.Gateway, logger *slog.Logger) (_ aigateway.Config, ok bool) {
 	cfg, err := o.load(logger)
 	if err == nil {
 		err = gateway.Reload(cfg)
 	}
 	if err != nil {
 		logger.Error("config refused, the old one stays", "problems", problems(err))
-		return
+		return cfg, false
 	}
 	logger.Info("config reloaded")
+	return cfg, true
 }
 
 // printSchema prints what editors complete and check a configuration by.
@@ -189,28 +192,6 @@ func printSchema(stdout io.Writer) int {
 	if _, err := stdout.Write(aigateway.ConfigSchema()); err != nil {
 		return exitFailed
 	}
-	return exitOK
-}
-
-// check says whether the configuration can be served, one problem a line.
-func check(ctx context.Context, o options, stdout io.Writer) int {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	var gateway *aigateway.Gateway
-	cfg, err := o.load(nil)
-	if err == nil {
-		gateway, err = aigateway.New(cfg)
-	}
-	if err == nil {
-		err = gateway.Check(ctx)
-	}
-	if err != nil {
-		for _, problem := range problems(err) {
-			fmt.Fprintln(stdout, problem)
-		}
-		return exitFailed
-	}
-	fmt.Fprintln(stdout, "ok")
 	return exitOK
 }
 

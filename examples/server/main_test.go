@@ -23,67 +23,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestCheck(t *testing.T) {
-	const withSecrets = `
-providers:
-  - id: "a"
-    base_url: "https://a.example.com"
-    api_keys:
-      - value: ${secrets.get('server-test', 'in-dir')}
-      - value: ${secrets.get('server-test', 'in-env')}
-`
-	for _, row := range []struct {
-		name, config string
-		want         string // each line holds its counterpart
-		code         int
-	}{
-		{"all resolves, from the directory and the environment", withSecrets, "ok", exitOK},
-		{"empty", "{}", "ok", exitOK},
-		{"faults of shape, all of them", "providers:\n  - id: a\n    base_ulr: https://a.example.com\nmax_atempts: 3\n",
-			"providers[0].base_ulr: line 3: \nmax_atempts: line 4: ", exitFailed},
-		{"faults of meaning, all of them",
-			"providers:\n  - id: a\n    base_url: http://a.example.com\nmodel_selection:\n  strategy: [\"ai.model\"]\n",
-			"model_selection.strategy[0]: \nproviders[0].base_url: ", exitFailed},
-		{"secrets that nobody has", strings.ReplaceAll(withSecrets, "'in-", "'not-in-"),
-			"providers[0].api_keys[0].value: \nproviders[0].api_keys[1].value: ", exitFailed},
-		{"no YAML", "\t", "line 1: ", exitFailed},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			t.Setenv("SERVER_TEST_IN_ENV", "sk-from-env")
-			secrets := t.TempDir()
-			putSecret(t, secrets, "server-test", "in-dir", "sk-from-dir")
-			file := filepath.Join(t.TempDir(), "gateway.yaml")
-			require.NoError(t, os.WriteFile(file, []byte(row.config), 0o600))
-
-			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), nil, []string{"-check", "-config", file, "-secrets-dir", secrets}, &stdout, &stderr)
-			assert.Equal(t, row.code, code)
-			assert.Empty(t, stderr.String())
-			want := strings.Split(row.want, "\n")
-			got := strings.Split(strings.TrimSuffix(stdout.String(), "\n"), "\n")
-			require.Len(t, got, len(want), stdout.String())
-			for i := range want {
-				assert.Contains(t, got[i], want[i])
-			}
-			assert.NotContains(t, stdout.String(), "sk-from")
-		})
-	}
-}
-
-func TestCheckOfTheExample(t *testing.T) {
-	t.Setenv("OPENAI_API_KEY", "sk-example")
-	var stdout, stderr bytes.Buffer
-	assert.Equal(t, exitOK, run(t.Context(), nil, []string{"-check", "-config", "gateway.yaml"}, &stdout, &stderr))
-	assert.Equal(t, "ok\n", stdout.String())
-
-	t.Setenv("OPENAI_API_KEY", "")
-	stdout.Reset()
-	assert.Equal(t, exitFailed, run(t.Context(), nil, []string{"-check", "-config", "gateway.yaml"}, &stdout, &stderr))
-	readme, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	assert.Contains(t, string(readme), "\n"+stdout.String(), "the README shows something else")
-}
-
 func TestSchema(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, exitOK, run(t.Context(), nil, []string{"-schema"}, &stdout, &stderr))

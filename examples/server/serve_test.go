@@ -47,6 +47,31 @@ func TestSIGHUPReloads(t *testing.T) {
 	assert.Contains(t, server.chat(t, http.StatusOK), "second", "a bad file must change nothing")
 }
 
+// What does not resolve is in the log from the start, and again after a reload.
+func TestMissingSecretsAreLogged(t *testing.T) {
+	upstream := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	file := filepath.Join(t.TempDir(), "gateway.yaml")
+	writeConfig(t, file, upstream.URL, "  olama.internal: \"http://127.0.0.1:11434\"\n"+
+		"headers:\n  X-One: ${secrets.get('nobody', 'one')}\n  X-Two: ${secrets.get('nobody', 'two')}\n")
+	server := start(t, "-config", file)
+	for range 2 {
+		slip := server.awaitLog(t, "config looks wrong")
+		assert.Equal(t, "WARN", slip["level"])
+		assert.Contains(t, slip["problem"], "olama.internal")
+		for _, name := range []string{"One", "Two"} {
+			missing := server.awaitLog(t, "secret does not resolve")
+			assert.Equal(t, "WARN", missing["level"])
+			assert.Contains(t, missing["problem"], "headers.X-"+name+": ")
+			assert.Contains(t, missing["problem"], "NOBODY_"+strings.ToUpper(name)+" is not set")
+		}
+		server.signal(t, syscall.SIGHUP)
+	}
+	server.awaitLog(t, "config reloaded")
+	writeConfig(t, file, upstream.URL, "")
+	server.signal(t, syscall.SIGHUP)
+	server.awaitLog(t, "every secret resolves")
+}
+
 func TestStopDrains(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
