@@ -1,13 +1,14 @@
 // Command server runs a gateway as a service of its own.
 //
-//	server -config FILE [-listen ADDR] [-secrets-dir DIR] [-drain TIMEOUT]
+//	server -config FILE [-listen ADDR] [-admin-listen ADDR] [-secrets-dir DIR] [-drain-delay TIME] [-drain TIME]
 //	server -config FILE [-secrets-dir DIR] -check
 //	server -config FILE [-secrets-dir DIR] -explain REQUEST.json [-path PATH] [-v]
 //	server -schema
 //
 // It is meant to be copied: what a gateway needs around it in production is
 // here, and nothing else. It does not authenticate its clients, so it listens
-// on loopback unless told otherwise: whoever reaches it spends your keys.
+// on loopback unless told otherwise: whoever reaches it spends your keys, and
+// whoever reaches the admin address sees what is asked of them.
 package main
 
 import (
@@ -17,7 +18,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -25,15 +25,6 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway"
-)
-
-const (
-	// readHeaderTimeout and idleTimeout free connections that send nothing. They
-	// are the only two timeouts of the server: ReadTimeout and WriteTimeout run
-	// from the start of a request to its end, and would cut every long stream.
-	// How long an answer may take is for the gateway's config to say.
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
 )
 
 // The exit codes.
@@ -80,21 +71,16 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	if err != nil {
 		return fail(logger, "config refused", err)
 	}
-	listener, err := net.Listen("tcp", o.listen)
-	if err != nil {
+	debug := http.NotFoundHandler()
+	if o.adminListen != "" { // without it no request need be remembered
+		debug = gateway.DebugHandler()
+	}
+	s := newService(gateway, debug, logger)
+	if err := s.listen(o.listen, o.adminListen); err != nil {
 		return fail(logger, "cannot listen", err)
 	}
-	server := &http.Server{
-		Handler:           gateway,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
-	}
-	// Buffered, so that the goroutine ends also when nobody asks how.
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	// The kernel has been accepting connections since Listen.
-	fmt.Fprintf(stdout, "listening on http://%s\n", listener.Addr())
+	// The kernel has been accepting connections since listen.
+	s.announce(stdout)
 	var checks checker
 	checks.start(ctx, gateway, cfg, logger)
 
@@ -104,25 +90,27 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 			if cfg, ok := o.reload(gateway, logger); ok {
 				checks.start(ctx, gateway, cfg, logger)
 			}
-		case err := <-served:
+		case err := <-s.ended:
 			return fail(logger, "serving ended", err)
 		case <-ctx.Done():
-			return drain(server, o.drain, logger)
+			return s.drain(o.drainDelay, o.drain)
 		}
 	}
 }
 
 // options are the command's flags.
 type options struct {
-	config     string
-	listen     string
-	secretsDir string
-	drain      time.Duration
-	check      bool
-	schema     bool
-	explain    string
-	path       string
-	verbose    bool
+	config      string
+	listen      string
+	adminListen string
+	secretsDir  string
+	drainDelay  time.Duration
+	drain       time.Duration
+	check       bool
+	schema      bool
+	explain     string
+	path        string
+	verbose     bool
 }
 
 // parseOptions reads the flags. It has told the user of the error it returns.
@@ -132,8 +120,10 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`, YAML or JSON (required)")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDR` to listen on; port 0 takes a free one")
+	flags.StringVar(&o.adminListen, "admin-listen", "127.0.0.1:8081", "`ADDR` of /healthz, /readyz and /debug/aigateway; empty for none")
 	flags.StringVar(&o.secretsDir, "secrets-dir", "", "look for secrets in the files `DIR`/vault/name before the environment")
-	flags.DurationVar(&o.drain, "drain", 25*time.Second, "how long requests under way may take to end after SIGTERM")
+	flags.DurationVar(&o.drainDelay, "drain-delay", 0, "how long after SIGTERM requests are still taken, while /readyz answers 503")
+	flags.DurationVar(&o.drain, "drain", 25*time.Second, "how long requests under way may take to end after that")
 	flags.BoolVar(&o.check, "check", false, "check the configuration, resolve every secret, and exit")
 	flags.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the configuration, for editors, and exit")
 	flags.StringVar(&o.explain, "explain", "", "say what would be tried for the request body in `FILE`, send nothing, and exit")
@@ -148,6 +138,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.config == "" && !o.schema:
 		err = errors.New("-config is missing")
+	case o.drainDelay < 0:
+		err = errors.New("-drain-delay must not be below zero")
 	case o.drain <= 0:
 		err = errors.New("-drain must be above zero")
 	}
@@ -192,20 +184,6 @@ func printSchema(stdout io.Writer) int {
 	if _, err := stdout.Write(aigateway.ConfigSchema()); err != nil {
 		return exitFailed
 	}
-	return exitOK
-}
-
-// drain stops accepting, and waits for the requests under way.
-func drain(server *http.Server, limit time.Duration, logger *slog.Logger) int {
-	logger.Info("draining", "limit", limit.String())
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		// What is still open now would have gone on for longer than whoever sent
-		// the signal is willing to wait.
-		return fail(logger, "requests cut off", errors.Join(err, server.Close()))
-	}
-	logger.Info("drained")
 	return exitOK
 }
 

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -45,9 +48,11 @@ func TestExitCodes(t *testing.T) {
 		{"no such flag", "-port 80", exitUsage, "-port"},
 		{"an argument too many", "-config gateway.yaml now", exitUsage, `unexpected argument "now"`},
 		{"no time to drain", "-config gateway.yaml -drain 0s", exitUsage, "-drain must be above zero"},
+		{"a delay that is none", "-config gateway.yaml -drain-delay -1s", exitUsage, "-drain-delay must not be below zero"},
 		{"no such file", "-config missing.yaml", exitFailed, "missing.yaml"},
 		{"a bad config", "-config " + bad, exitFailed, `"problems":["max_attempts: `},
-		{"a bad address", "-config gateway.yaml -listen nowhere", exitFailed, "cannot listen"},
+		{"a bad address", "-config gateway.yaml -listen nowhere", exitFailed, "-listen: "},
+		{"a bad admin address", "-config gateway.yaml -listen 127.0.0.1:0 -admin-listen nowhere", exitFailed, "-admin-listen: "},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -64,9 +69,28 @@ func TestFlags(t *testing.T) {
 	var usage bytes.Buffer
 	_, err := parseOptions([]string{"-h"}, &usage)
 	require.ErrorIs(t, err, flag.ErrHelp)
-	for _, name := range []string{"-config FILE", "-listen ADDR", "-secrets-dir DIR", "-check", "-schema", "-drain"} {
+	for _, name := range []string{"-config FILE", "-listen ADDR", "-secrets-dir DIR", "-check", "-schema", "-drain",
+		"-admin-listen ADDR", "-drain-delay", "-explain FILE", "-v"} {
 		assert.Contains(t, usage.String(), "  "+name)
 	}
+}
+
+// The README's manifest has flags that there are, and leaves the time that they
+// take.
+func TestManifest(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	m := regexp.MustCompile(`(?s)terminationGracePeriodSeconds: (\d+)\n.*?\n +args: (\[.*?\])\n`).FindSubmatch(readme)
+	require.NotNil(t, m)
+	var args []string
+	require.NoError(t, json.Unmarshal(m[2], &args))
+	var usage bytes.Buffer
+	o, err := parseOptions(args, &usage)
+	require.NoError(t, err, usage.String())
+	grace, err := time.ParseDuration(string(m[1]) + "s")
+	require.NoError(t, err)
+	assert.Less(t, o.drainDelay+o.drain+cutTimeout, grace)
+	assert.NotZero(t, o.drainDelay)
 }
 
 // putSecret writes a secret the way an orchestrator does: whole, or not at all.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,6 +73,47 @@ func TestMissingSecretsAreLogged(t *testing.T) {
 	server.awaitLog(t, "every secret resolves")
 }
 
+func TestAdmin(t *testing.T) {
+	upstream := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	// Nobody waits for the delay: a second signal ends it.
+	server := start(t, "-drain-delay", "1h", "-config", writeConfig(t, filepath.Join(t.TempDir(), "gateway.yaml"), upstream.URL, ""))
+	get := func(url string, status int) string {
+		t.Helper()
+		resp, err := http.Get(url)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		assert.Equal(t, status, resp.StatusCode, url)
+		return string(body)
+	}
+	assert.Equal(t, "ok\n", get(server.admin+"/healthz", http.StatusOK))
+	assert.Equal(t, "ok\n", get(server.admin+"/readyz", http.StatusOK))
+	assert.Contains(t, server.chat(t, http.StatusOK), "hello")
+	assert.Contains(t, get(server.admin+"/debug/aigateway?format=json", http.StatusOK), `"mine"`)
+	// Neither address has what is the other's.
+	get(server.admin+"/v1/models", http.StatusNotFound)
+	for _, path := range []string{"/healthz", "/readyz", "/debug/aigateway"} {
+		get(server.url+path, http.StatusNotFound)
+	}
+
+	server.signal(t, syscall.SIGTERM)
+	server.awaitLog(t, "draining")
+	assert.Equal(t, "draining\n", get(server.admin+"/readyz", http.StatusServiceUnavailable))
+	assert.Equal(t, "ok\n", get(server.admin+"/healthz", http.StatusOK))
+	resp := server.post(t, `{"model":"m","messages":[]}`)
+	assert.Equal(t, http.StatusOK, resp.StatusCode, "requests are still taken")
+	assert.True(t, resp.Close, "the connection must not be kept for another")
+	server.signal(t, syscall.SIGTERM)
+	assert.Equal(t, -1, server.wait(), "a second signal ends it at once")
+}
+
+func TestAdminTurnedOff(t *testing.T) {
+	server := start(t, "-admin-listen", "", "-config", "gateway.yaml")
+	server.signal(t, syscall.SIGTERM)
+	assert.Equal(t, exitOK, server.wait())
+}
+
 func TestStopDrains(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
@@ -85,7 +127,7 @@ func TestStopDrains(t *testing.T) {
 				case <-r.Context().Done():
 				}
 			})
-			server := start(t, "-config", writeConfig(t, filepath.Join(t.TempDir(), "gateway.yaml"), upstream.URL, ""))
+			server := start(t, "-drain-delay", "1ms", "-config", writeConfig(t, filepath.Join(t.TempDir(), "gateway.yaml"), upstream.URL, ""))
 			stream := server.post(t, `{"model":"m","messages":[],"stream":true}`)
 			begun, err := bufio.NewReader(stream.Body).ReadString('\n')
 			require.NoError(t, err)
@@ -113,7 +155,9 @@ func TestStopCutsOffWhatDoesNotEnd(t *testing.T) {
 	server := start(t, "-drain", "50ms", "-config", writeConfig(t, filepath.Join(t.TempDir(), "gateway.yaml"), upstream.URL, ""))
 	stream := server.post(t, `{"model":"m","messages":[],"stream":true}`)
 	server.signal(t, syscall.SIGTERM)
-	server.awaitLog(t, "requests cut off")
+	why := server.awaitLog(t, "requests cut off")
+	assert.Equal(t, []any{"1 requests still under way after 50ms, cutting them off"}, why["problems"])
+	server.awaitLog(t, "request") // its own line is not lost
 	assert.Equal(t, exitFailed, server.wait())
 	_, err := io.ReadAll(stream.Body)
 	assert.Error(t, err, "a stream that was cut off must not look complete")
@@ -199,6 +243,7 @@ internal_endpoints:
 // command is the command in a process of its own.
 type command struct {
 	url    string
+	admin  string // where -admin-listen is not given
 	cmd    *exec.Cmd
 	exited func() // waits for the end, once
 
@@ -208,13 +253,13 @@ type command struct {
 	read int           // how many lines awaitLog has seen
 }
 
-// start starts the command on a free port, and returns when it listens. It is
+// start starts the command on free ports, and returns when it listens. It is
 // killed after 10 s, which ends everything that waits for it.
 func start(t *testing.T, args ...string) *command {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	c := &command{news: make(chan struct{}, 1)}
-	c.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"-listen", "127.0.0.1:0"}, args...)...)
+	c.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0"}, args...)...)
 	// The race detector's second of waiting before each exit is not needed: no
 	// other goroutine is left to report on.
 	c.cmd.Env = append(os.Environ(), asCommand+"=1", "GORACE=atexit_sleep_ms=0")
@@ -240,11 +285,18 @@ func start(t *testing.T, args ...string) *command {
 		cancel()
 		c.exited()
 	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(t, err, "it did not start: %s", c.lines())
-	url, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
-	require.True(t, ok, line)
-	c.url = url
+	lines := bufio.NewReader(stdout)
+	address := func(of string) string {
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err, "it did not start: %s", c.lines())
+		url, ok := strings.CutPrefix(strings.TrimSpace(line), of)
+		require.True(t, ok, line)
+		return url
+	}
+	c.url = address("listening on ")
+	if !slices.Contains(args, "-admin-listen") {
+		c.admin = address("health and debug page on ")
+	}
 	return c
 }
 

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A request that is cut off can tell that from a client that left, and has the
+// time to say so.
+func TestCutOffHasACause(t *testing.T) {
+	begun, causes := make(chan struct{}), make(chan error, 1)
+	s, log := listening(t, func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-r.Context().Done()
+		causes <- context.Cause(r.Context())
+		io.WriteString(w, "sorry")
+	})
+	answer := make(chan string, 1)
+	go func() {
+		resp, err := http.Get("http://" + s.listener.Addr().String())
+		if !assert.NoError(t, err) {
+			close(answer)
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		assert.NoError(t, err)
+		answer <- string(body)
+	}()
+	<-begun
+	assert.Equal(t, exitFailed, s.drain(0, time.Millisecond))
+	assert.EqualError(t, <-causes, "the server was stopped, and the request was still under way after 1ms")
+	assert.Equal(t, "sorry", <-answer)
+	assert.Contains(t, log.String(), "1 requests still under way after 1ms, cutting them off")
+}
+
+// A client that leaves is no cut.
+func TestClientLeaves(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	causes := make(chan error, 1)
+	s, _ := listening(t, func(_ http.ResponseWriter, r *http.Request) {
+		leave()
+		<-r.Context().Done()
+		causes <- context.Cause(r.Context())
+	})
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.listener.Addr().String(), nil)
+	require.NoError(t, err)
+	_, err = http.DefaultClient.Do(r)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, context.Canceled, <-causes)
+	assert.Equal(t, exitOK, s.drain(0, time.Minute))
+}
+
+// A connection on which no request came is nothing that a drain could cut.
+func TestDrainOfAConnectionWithoutARequest(t *testing.T) {
+	s, log := listening(t, func(http.ResponseWriter, *http.Request) {})
+	conn, err := net.Dial("tcp", s.listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\n")
+	require.NoError(t, err)
+	assert.Equal(t, exitOK, s.drain(0, 10*time.Millisecond))
+	assert.Contains(t, log.String(), "drained")
+}
+
+// A listener that breaks ends the wait for the drain.
+func TestServingEndsWhileDraining(t *testing.T) {
+	s, log := listening(t, func(http.ResponseWriter, *http.Request) {})
+	s.listener.Close()
+	assert.Equal(t, exitFailed, s.drain(time.Hour, time.Minute))
+	assert.Contains(t, log.String(), "serving ended")
+}
+
+// listening starts a service of a handler on free ports.
+func listening(t *testing.T, h http.HandlerFunc) (*service, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	s := newService(h, http.NotFoundHandler(), slog.New(slog.NewJSONHandler(&log, nil)))
+	require.NoError(t, s.listen("127.0.0.1:0", "127.0.0.1:0"))
+	t.Cleanup(func() { s.server.Close() })
+	return s, &log
+}
