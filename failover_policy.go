@@ -94,6 +94,17 @@ const maxRetryAfter = 30 * time.Second
 //     request could not be made from the config;
 //   - after anything else, which includes 401, 402, 403, 404, 408, 409 and 429,
 //     the next key and then the next candidate.
+//
+// No policy decides about rests, which change the order of later requests. A
+// candidate rests for 5 s after five failures in a row that are not the client's
+// doing; those of the third kind above and refusals for content are. Then one
+// request at a time probes it, up to its first content, and each probe that
+// fails doubles the rest, up to 15 s. A key rests after a 429 that says when to
+// come back until then, and after a 401 for as long as it says, else for 60 s;
+// where no key was sent, the candidate does. A success since then ends a rest.
+// What rests is never refused, but tried after everything else, whatever the
+// strategies chose. See [TriedModel], [RestedModel] and the field RestMS of
+// [Attempt].
 func DefaultFailoverPolicy() FailoverPolicy { return FailoverPolicyFunc(defaultStep) }
 
 func defaultStep(f Failure) Step {

@@ -57,7 +57,12 @@ func New(cfg Config) (*Gateway, error) {
 
 // Reload replaces the gateway's config at once, for the requests that come
 // after it; those under way finish on the old one. Where it returns an error,
-// the old config stays. Connections are kept, unless the transport is another
+// the old config stays.
+//
+// Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
+// all else that no file holds come from the new one, and must be set on it
+// again. What the gateway has learnt stays: metrics, rests, and the requests that
+// the debug page shows. Connections are kept too, unless the transport is another
 // one or the URL policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	s, err := newSettings(cfg)

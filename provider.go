@@ -70,8 +70,13 @@ type Auth struct {
 type APISurface struct {
 	// Format is "openai" or "anthropic". Required.
 	Format string `json:"format"`
-	// Surface is "chat-completions", "messages" and so on. If empty, all
-	// surfaces of the format.
+	// Surface is the path of the surface with hyphens for slashes. In the openai
+	// format it is chat-completions, completions, responses, embeddings,
+	// moderations, rerank, images-generations, images-edits, images-variations,
+	// images (any other path below images/), audio-speech, audio-transcriptions,
+	// audio-translations or audio (any other below audio/); in the anthropic
+	// format messages or messages-count-tokens. If empty, all surfaces of the
+	// format.
 	Surface string `json:"surface,omitempty"`
 	// SupportedParams are the top-level fields that may reach the provider on
 	// this surface. If empty, all may.
@@ -133,8 +138,8 @@ type Model struct {
 	DataRetentionDays int64 `json:"data_retention_days,omitempty"`
 }
 
-// Pricing is what a model costs, in USD per million tokens. A nil price is not
-// known, which is not the same as free.
+// Pricing is what a model costs, in USD per million tokens, but for Tools. A nil
+// price is not known, which is not the same as free.
 type Pricing struct {
 	// Input and Output are the prices of prompts and answers, those with Cache
 	// of what is read from and written to a prompt cache, and those with Batch
@@ -145,7 +150,7 @@ type Pricing struct {
 	InputCacheWrite *float64 `json:"input_cache_write,omitempty"`
 	InputBatch      *float64 `json:"input_batch,omitempty"`
 	OutputBatch     *float64 `json:"output_batch,omitempty"`
-	// Tools holds the price of a call by the tool's name, in USD.
+	// Tools holds prices by the tool's name, in USD per call.
 	Tools map[string]float64 `json:"tools,omitempty"`
 }
 
@@ -158,6 +163,10 @@ type Datacenter struct {
 }
 
 // ProviderRegistry lists the providers that are known without configuration.
+// What it lists does not count as configured: with
+// only_allow_configured_providers a provider must also be named in the Config,
+// where its id alone is enough, and with only_allow_configured_models so must
+// each of its models.
 //
 // [New] and [Gateway.Reload] call Providers once each, before they return, and
 // nothing else does: to take up a changed registry, call Reload. An error makes

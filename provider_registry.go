@@ -12,9 +12,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/builtin"
 )
 
-// BuiltinRegistry returns the catalog that is compiled into the library: the
-// public providers with their base URLs, and what is known of their models. It
-// knows what was true when the library was released; a Config overlays it.
+// BuiltinRegistry returns the catalog that is compiled into the library: public
+// providers with their base URLs, and what is known of their models. They are
+// openai, anthropic, google, deepseek, groq, openrouter, hyperbolic,
+// inceptionlabs, inference.net, xai, mistral, cerebras, together, fireworks and
+// moonshotai; openrouter and hyperbolic list no models, and take any behind
+// their prefix. The catalog knows what was true when the library was released; a
+// Config overlays it.
 func BuiltinRegistry() ProviderRegistry { return builtinRegistry{} }
 
 // StaticRegistry returns a registry that lists the given providers, in that

@@ -63,6 +63,9 @@ func TestMarkdownChecks(t *testing.T) {
 		{name: "no such flag", command: "go run ./examples/server -confg examples/server/gateway.yaml", want: "-confg"},
 		{name: "no such target", command: "make coffee", want: "coffee"},
 		{name: "no such script", command: "bash .ci/nothing", want: ".ci/nothing"},
+		{name: "no such package of the module", command: "go run github.com/aigateway-go/aigateway/examples/nothing", want: "examples/nothing"},
+		{name: "no such flag, from another module", command: "go run github.com/aigateway-go/aigateway/examples/server -confg gateway.yaml", want: "-confg"},
+		{name: "all there, from another module", command: "go run github.com/aigateway-go/aigateway/examples/server -config gateway.yaml -check"},
 		{name: "all there", command: "A=b go run ./examples/server -config examples/server/gateway.yaml -check"},
 		{name: "the target is there", command: "make test race"},
 		{name: "every package", command: "go test -race ./..."},
@@ -183,8 +186,10 @@ func markdownInline(text string) (commands []string) {
 }
 
 // markdownCommand says what a shell command names that is not there. Paths
-// count from the root of the repository or from the file's folder.
+// count from the root of the repository or from the file's folder; packages may
+// also go by the module's path, as in other modules.
 func markdownCommand(file, text, command string) (problems []string) {
+	command = strings.ReplaceAll(command, " github.com/aigateway-go/aigateway/", " ./")
 	words := strings.Fields(command)
 	for len(words) > 0 && regexp.MustCompile(`^[A-Z_]+=`).MatchString(words[0]) {
 		words = words[1:]

@@ -183,7 +183,9 @@ type Attempt struct {
 	// Kind says in what way it failed; empty on success.
 	Kind FailureKind `json:"kind,omitempty"`
 	// RestMS is for how long, in milliseconds, the key or the candidate is left
-	// alone because of this failure; zero where it is not.
+	// alone because of this failure: a 401, a 429 that says when to come back, the
+	// fifth failure in a row, or that of a probe. Zero after others; see
+	// [DefaultFailoverPolicy].
 	RestMS float64 `json:"rest_ms,omitempty"`
 	// UpstreamInputTokens and UpstreamOutputTokens are as the upstream
 	// reported them.
