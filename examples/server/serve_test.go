@@ -206,7 +206,7 @@ func TestSecretRotation(t *testing.T) {
 		if entry["msg"] == "request" {
 			requests++
 			assert.Equal(t, "mine", entry["gen_ai.provider.name"], line)
-			assert.Equal(t, "m", entry["gen_ai.response.model"], line)
+			assert.Equal(t, "m", entry["gen_ai.request.model"], line)
 			assert.Contains(t, entry, "aigateway.upstream.status_code", line)
 		}
 	}
