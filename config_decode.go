@@ -393,7 +393,7 @@ func (d *configDecoder) scalar(n *yaml.Node, v reflect.Value, at *place) {
 		switch {
 		case isText(n):
 			v.SetString(n.Value)
-		case v.Type() == reflect.TypeFor[Duration]() && isNumber(n):
+		case v.Type() == reflect.TypeFor[Duration]() && isNumber(n) && strings.Trim(n.Value, "0123456789.") == "" && !strings.HasPrefix(n.Value, "."):
 			d.fault(n, at, `must be a duration with its unit, such as "%ss"`, n.Value)
 		case v.Type() == reflect.TypeFor[Duration]():
 			d.fault(n, at, `must be a duration such as "120s", not %s`, describe(n))

@@ -220,9 +220,21 @@ func (d *configDecoder) action(kind, settings *yaml.Node, at *place, cfg *Config
 	}
 	// An action without settings is the zero Config, which is valid. The paths
 	// start anew here, so that they are those of New.
-	if settings != nil && !isNull(settings) {
-		d.value(settings, reflect.ValueOf(cfg).Elem(), &place{index: -1})
+	switch node := settings; {
+	case node == nil || isNull(node):
+	case unaliased(node).Kind != yaml.MappingNode:
+		d.fault(node, at.field("config"), "must be a mapping, not %s", describe(unaliased(node)))
+	default:
+		d.value(node, reflect.ValueOf(cfg).Elem(), &place{index: -1})
 	}
+}
+
+// unaliased is what an alias stands for, and other nodes as they are.
+func unaliased(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
 }
 
 // parseDocument turns the text into one tree of nodes, whether it is YAML or
@@ -309,6 +321,9 @@ func yamlFault(err error) *ConfigError {
 		// An unquoted value that starts with * is an alias to YAML, and may
 		// have been meant as a password.
 		reason = "an alias (*name) without its anchor (&name): put a text that starts with * in quotes"
+	}
+	if strings.HasPrefix(reason, "found character that cannot start any token") {
+		reason += " (a tab? YAML indents by spaces)"
 	}
 	return &ConfigError{Line: line, Reason: "not valid YAML: " + reason}
 }

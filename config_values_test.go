@@ -96,6 +96,38 @@ func TestSecretThatIsNotNeeded(t *testing.T) {
 	assert.NotContains(t, got.Header, "X-B")
 }
 
+// Azure wants its keys in a header of their own, unless it is told otherwise.
+func TestKeyHeaderOfAzure(t *testing.T) {
+	for _, tt := range []struct {
+		host string
+		auth aigateway.Auth
+		want string
+	}{
+		{"mine.openai.azure.com", aigateway.Auth{}, "Api-Key: sk"},
+		{"mine.services.ai.azure.com", aigateway.Auth{}, "Api-Key: sk"},
+		{"mine.openai.azure.com", aigateway.Auth{Scheme: "Bearer"}, "Authorization: Bearer sk"},
+		{"openai.azure.com.example.com", aigateway.Auth{}, "Authorization: Bearer sk"},
+	} {
+		var got string
+		g, err := aigateway.New(aigateway.Config{
+			Providers: []aigateway.Provider{{ID: "a", BaseURL: "https://" + tt.host + "/openai/v1", Auth: tt.auth, APIKeys: []aigateway.APIKey{{Value: "sk"}}}},
+			Transport: newConfigTransport(func(r *http.Request) (*http.Response, error) {
+				for _, name := range []string{"Authorization", "Api-Key"} {
+					if v := r.Header.Get(name); v != "" {
+						got += name + ": " + v
+					}
+				}
+				w := httptest.NewRecorder()
+				gatewaytest.Chat("")(w, r)
+				return w.Result(), nil
+			}),
+		})
+		require.NoError(t, err)
+		g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"a:m"}`)))
+		assert.Equal(t, tt.want, got, tt.host)
+	}
+}
+
 // What a registry lists is held to the rules of the config.
 func TestRegistryFaults(t *testing.T) {
 	at := func(id string, aliases ...string) aigateway.Provider {

@@ -44,7 +44,7 @@ type Provider struct {
 
 	// Auth says how the key is sent. If zero, "Authorization: Bearer KEY", and
 	// in the anthropic format the way that the client sent its own key, which is
-	// "X-Api-Key: KEY" where it sent none.
+	// "X-Api-Key: KEY" where it sent none; at hosts of Azure, "Api-Key: KEY".
 	Auth Auth `json:"auth,omitzero"`
 	// PerRequestTimeout replaces the Config's for this provider. If empty, that
 	// one holds.

@@ -79,6 +79,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		},
 	}
 	c.address(path+".base_url", p, out)
+	if p.Auth == (Auth{}) && isAzureHost(out.base.Hostname()) {
+		out.auth.Header = "Api-Key"
+	}
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)
@@ -145,6 +148,12 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 		c.add(path, shownURL(p.BaseURL), "%v", err)
 		return
 	}
+	for _, surface := range []string{"chat/completions", "completions", "responses", "embeddings", "messages"} {
+		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/"+surface) {
+			c.add(path, shownURL(p.BaseURL), "ends in the path of a request, which is added to it: leave /%s out", surface)
+			return
+		}
+	}
 	if u.Path == "" || u.Path == "/" {
 		u.Path, u.RawPath = "/v1", ""
 	}
@@ -161,6 +170,17 @@ func (c *compiler) nearProvider(id string) string {
 		return fmt.Sprintf("; did you mean the built-in %q?", near)
 	}
 	return ""
+}
+
+// isAzureHost reports whether a host is one of Azure's that take a key in a header
+// of their own; behind Bearer they want a token.
+func isAzureHost(host string) bool {
+	for _, zone := range []string{".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com", ".openai.azure.us", ".openai.azure.cn"} {
+		if strings.HasSuffix(host, zone) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *compiler) auth(path string, a Auth) Auth {
@@ -228,8 +248,20 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	if t == nil {
 		return nil
 	}
+	if literal, ok := t.Literal(); ok && isShellVariable(literal) {
+		c.add(path, "", "is a shell's variable and no key: write ${secrets.get('my-provider', 'api-key')}, which reads MY_PROVIDER_API_KEY")
+		return nil
+	}
 	sum := sha256.Sum256([]byte(provider + "\x00" + string(k.Value)))
 	return &apiKey{id: hex.EncodeToString(sum[:6]), value: t}
+}
+
+// isShellVariable reports whether a key is $NAME or ${NAME}, which nothing here
+// expands.
+func isShellVariable(key string) bool {
+	name, ok := strings.CutPrefix(key, "$")
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "{"), "}")
+	return ok && name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
 // text compiles text with ${…}, and checks what stands between them.

@@ -315,18 +315,29 @@ func malformed(err error) string {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
 	}
+	var escape url.EscapeError
 	switch text := err.Error(); {
+	case strings.Contains(text, `invalid port "::`):
+		return "an IPv6 address must stand in brackets, as in https://[2001:db8::1]/v1"
 	case strings.Contains(text, "invalid port"):
 		return "the port is malformed: it must be a number from 1 to 65535 (a user and password cannot be part of the URL)"
 	case strings.Contains(text, "']' in host"):
 		return "the IPv6 address lacks its closing bracket"
 	case strings.Contains(text, "IP"), strings.Contains(text, "invalid host"):
 		return "what stands in brackets is not an IPv6 address"
-	case errors.As(err, new(url.EscapeError)):
+	case errors.As(err, &escape) && isEscape(string(escape)):
+		return "a host must be written without %XX"
+	case errors.As(err, &escape):
 		return "a % must be followed by two hexadecimal digits"
 	default:
 		return "not a well-formed URL"
 	}
+}
+
+// isEscape reports whether s is a % with two hexadecimal digits.
+func isEscape(s string) bool {
+	const digits = "0123456789abcdefABCDEF"
+	return len(s) == 3 && s[0] == '%' && strings.IndexByte(digits, s[1]) >= 0 && strings.IndexByte(digits, s[2]) >= 0
 }
 
 // checkURLParts refuses what a base_url and an internal endpoint cannot have.

@@ -275,7 +275,12 @@ func (d *diagnosis) undeclared(e ast.Expr) {
 			}
 		}
 	}
-	d.report(d.at(e), Nearest(name, known), "undeclared reference to '%s'", name)
+	near := Nearest(name, known)
+	if near == "" && slices.Contains(known, "secrets") && strings.ToUpper(name) == name {
+		d.report(d.at(e), "", "undeclared reference to '%s': the environment is read by secrets.get('my-provider', 'api-key'), which is MY_PROVIDER_API_KEY", name)
+		return
+	}
+	d.report(d.at(e), near, "undeclared reference to '%s'", name)
 }
 
 func (l *language) variables() []string {

@@ -226,7 +226,7 @@ func (g *generator) value(t reflect.Type, place string) *node {
 			for _, w := range words {
 				n.Enum = append(n.Enum, w)
 			}
-			n.Enum = append(n.Enum, nil)
+			n.Enum = append(n.Enum, "", nil) // the default
 		}
 		return n
 	case reflect.Bool:
@@ -253,7 +253,7 @@ func (g *generator) value(t reflect.Type, place string) *node {
 		case t.Elem().Name() == "Template":
 			// Headers and parameters are text by nature: numbers and booleans mean
 			// the text that they are written as.
-			n.AdditionalProperties = &node{Type: []string{"string", "number", "boolean"}}
+			n.AdditionalProperties = &node{AnyOf: []*node{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}
 		default:
 			child := g.value(t.Elem(), place)
 			child.Type = notNull(child.Type)
