@@ -205,7 +205,7 @@ func TestModelUnlisted(t *testing.T) {
 		{mine, "secnd:llama3", `model "secnd:llama3": no provider "secnd", did you mean "second:llama3"?`, false},
 		{mine, "nikc", `no provider has a model "nikc", did you mean "nick"? To send a name on as it is, put a provider's id before it: "provider:nikc"`, false},
 		{sole, "x", `model "x" may be sent, but is not listed: provider "local" lists no models`, true},
-		{sole, "mistral:7b", `model "mistral:7b" may be sent, but is not listed: provider "local" lists no models`, true},
+		{sole, "mistral:7b", `provider "mistral" is not configured, and only_allow_configured_providers is set; to ask "local" for a model of that name, send "local:mistral:7b"`, false},
 		{sole, "gpt-4o", `model "gpt-4o" may be sent, but is not listed: provider "local" lists no models`, true},
 		{mine, strings.Repeat("m", 1025), `the name is too long, 1024 bytes are the limit`, false},
 	} {

@@ -105,7 +105,11 @@ func (r rejection) message(s *settings, q query) string {
 	}
 	switch r.reason {
 	case reasonProviderNotAllowed:
-		return fmt.Sprintf("model %q: provider %q is not configured, and only_allow_configured_providers is set", r.name, id)
+		message := fmt.Sprintf("model %q: provider %q is not configured, and only_allow_configured_providers is set", r.name, id)
+		if s.sole != nil && strings.Contains(r.name, ":") {
+			message += fmt.Sprintf("; to ask %q for a model of that name, send %q", s.sole.id, s.sole.id+":"+r.name)
+		}
+		return message
 	case reasonModelNotAllowed:
 		return fmt.Sprintf("model %q is not configured at provider %q, and only_allow_configured_models is set", r.name, id)
 	case reasonProviderDisabled:
@@ -286,8 +290,7 @@ func (s *settings) resolve(q query, name string) *resolved {
 // asked for. It returns nil where the colon is part of a model's name: the
 // operator chose which providers there are, and need not know all built-in ones
 // to name a model "mistral:7b". So what a configured provider lists comes before
-// the prefix of one that is only built in, and where that one is not allowed
-// anyway, the sole provider, which takes any name, gets this one too.
+// the prefix of one that is only built in.
 //
 // Nobody gets further by that. It decides what a name means, not what may be
 // used: each model that it may mean is held to the two flags as before. And what
@@ -302,7 +305,7 @@ func (s *settings) prefixed(name string) (p *provider, rest string) {
 		return p, rest
 	}
 	ours := func(m *model) bool { return m.provider.configured }
-	if slices.ContainsFunc(s.models[fold(name)], ours) || s.sole != nil && !s.allows(p) {
+	if slices.ContainsFunc(s.models[fold(name)], ours) {
 		return nil, ""
 	}
 	return p, rest

@@ -47,7 +47,7 @@ func TestSelectionOfBuiltInPrefixes(t *testing.T) {
 		{"nobody lists it", prefixProviders, "mistral:8b", nil, aigateway.CodeNoAPIKey},
 		{"nobody lists it, nor is it allowed", prefixProviders + only, "mistral:8b", nil, aigateway.CodeProviderNotAllowed},
 
-		{"sole provider", sole + only, "mistral:7b", []string{"local:mistral:7b"}, ""},
+		{"sole provider, a built-in prefix that is not allowed", sole + only, "mistral:7b", nil, aigateway.CodeProviderNotAllowed},
 		{"sole provider, its prefix", sole + only, "local:mistral:7b", []string{"local:mistral:7b"}, ""},
 		{"not the sole one allowed", sole, "mistral:7b", nil, aigateway.CodeNoAPIKey},
 	} {

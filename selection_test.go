@@ -167,7 +167,7 @@ func TestSelectionSoleProvider(t *testing.T) {
 	}{
 		{"passed on", local + "only_allow_configured_providers: true", `{"model":"llama3:8b"}`, []string{"local:llama3:8b"}, ""},
 		{"a name that others know", local + "only_allow_configured_providers: true", `{"model":"gpt-4o"}`, []string{"local:gpt-4o"}, ""},
-		{"a prefix that is not allowed", local + "only_allow_configured_providers: true", `{"model":"openai:gpt-4o"}`, []string{"local:openai:gpt-4o"}, ""},
+		{"another's prefix", local + "only_allow_configured_providers: true", `{"model":"openai:gpt-4o"}`, nil, aigateway.CodeProviderNotAllowed},
 		{"no name", local + "only_allow_configured_providers: true", `{}`, nil, aigateway.CodeNoMatchingModels},
 		{"not the only one allowed", local, `{"model":"llama3:8b"}`, nil, aigateway.CodeNoMatchingModels},
 		{"two", local + "  - {id: other, base_url: 'https://o.internal'}\nonly_allow_configured_providers: true", `{"model":"x"}`, nil, aigateway.CodeNoMatchingModels},
