@@ -1,6 +1,7 @@
 "use strict";
 // Fetches the page every two seconds, and replaces the sections that changed.
-// What the reader opened, scrolled, focused or selected stays as it is.
+// What the reader opened, scrolled, focused or selected stays as it is, and where
+// it is.
 (() => {
 	const period = 2000, slowest = 30000;
 	const status = document.getElementById("status");
@@ -13,12 +14,45 @@
 		word.className = bad ? "bad" : "";
 	}
 
+	// keep puts into the next section the rows of the old one that are open and no
+	// longer among the latest. They stay in their order until they are closed.
+	function keep(old, next) {
+		const list = next.querySelector(".requests");
+		if (!list) return;
+		const number = row => Number(row.id.slice(1));
+		for (const row of old.querySelectorAll(".requests > details[open]")) {
+			if (list.querySelector("#" + CSS.escape(row.id))) continue;
+			const older = [...list.children].find(other => number(other) < number(row));
+			list.insertBefore(next.ownerDocument.importNode(row, true), older ?? null);
+		}
+	}
+
+	// hold returns a function that moves the window so that what the reader looks at
+	// is where it was: what has the focus, else what is open, else what comes first
+	// on the screen.
+	function hold(page) {
+		const row = ".requests > [open]", whole = ":not(section)"; // in a section, rows come in
+		const stays = e => !e.closest("[data-live]") || e.matches(row) || page.getElementById(e.id);
+		const seen = e => { const r = e.getBoundingClientRect(); return r.height > 0 && r.bottom > 0 && r.top < innerHeight; };
+		const all = [...document.querySelectorAll("main [id]" + whole)].filter(e => seen(e) && stays(e));
+		const focused = document.activeElement.closest("main [id]" + whole);
+		const anchor = all.find(e => e === focused) || all.find(e => e.matches(row)) || all.find(e => e.open)
+			|| all.find(e => e.getBoundingClientRect().top >= 0);
+		if (!anchor) return () => {};
+		const id = anchor.id, top = anchor.getBoundingClientRect().top;
+		return () => {
+			const again = document.getElementById(id);
+			if (again) scrollBy(0, again.getBoundingClientRect().top - top);
+		};
+	}
+
 	// replace puts a section in the place of its older version.
 	function replace(old, next) {
 		for (const d of old.querySelectorAll("details[id]")) {
 			const twin = next.querySelector("#" + CSS.escape(d.id));
 			if (twin) twin.open = d.open;
 		}
+		keep(old, next);
 		if (old.isEqualNode(next)) return;
 		const selection = document.getSelection();
 		if (!selection.isCollapsed && selection.containsNode(old, true)) return;
@@ -55,10 +89,12 @@
 			} else {
 				failures = 0;
 				say("live", false);
+				const release = hold(page);
 				for (const next of sections) {
 					const old = document.getElementById(next.id);
 					if (old) replace(old, next);
 				}
+				release();
 			}
 			plan();
 		};
