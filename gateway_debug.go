@@ -23,9 +23,10 @@ const (
 
 // DebugHandler returns a page that shows what the gateway is doing: providers,
 // models and keys with their health, rests, quotas, error rates, latencies and
-// tokens of the last five minutes; the latest 100 requests, each with its trail of
-// attempts and the reasons; the config; and a form that runs [Gateway.Explain] on a
-// pasted request. Mount it like net/http/pprof, at any path:
+// tokens of the last five minutes; the latest 50 requests, and the latest 50 that
+// failed or failed over, each with its trail of attempts and the reasons; the
+// config; and a form that runs [Gateway.Explain] on a pasted request. Mount it like
+// net/http/pprof, at any path:
 //
 //	mux.Handle("/debug/aigateway", gateway.DebugHandler())
 //
@@ -41,12 +42,15 @@ const (
 // With ?format=json it answers the same as JSON: time, window_seconds and
 // slot_seconds; total, the load of all; providers, models and keys, each with
 // its load (requests, in_flight, error_rate, latency, tokens, slots from the oldest
-// to now) and, but for providers, its health (state awake, due or resting;
-// resting_ms; failures in a row), and keys with quota_requests and quota_tokens;
-// other_providers and other_models, which were not used lately; requests, the
-// newest first, each with its trail; config and runtime; and to a POST of the
-// form's fields (path, header, body) explain, with the error and the [Result]. Rates
-// are from 0 to 1. Fields may be added.
+// to now) and, but for providers, its health (state awake, due for a probe, probing
+// while one is under way, or resting; resting_ms; keys_rest where a model rests
+// because all keys of its provider do; failures in a row), and keys with
+// quota_requests and quota_tokens; other_providers and other_models, which were not
+// used lately; requests, the newest first, each with its trail, whose steps have the
+// outcome success, failed, relayed, not_sent or passed_over; config and runtime; and
+// to a POST of the form's fields (path, header, body) explain, with the error and
+// the [Result]. Rates are from 0 to 1. Fields may be added. With ?only=failed, page
+// and JSON have of the requests only those that failed or failed over.
 func (g *Gateway) DebugHandler() http.Handler {
 	g.history.Want()
 	var paths []string
@@ -132,8 +136,13 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 		}
 	}
 	for _, m := range p.models {
-		if m.track.Rest.State(d.now).Phase == stats.Resting {
+		switch m.track.Rest.State(d.now).Phase {
+		case stats.Resting:
 			out.ModelsResting++
+		case stats.Probing:
+			out.ModelsProbing++
+		case stats.Due:
+			out.ModelsDue++
 		}
 	}
 	for _, k := range p.keys {
@@ -150,6 +159,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	type row struct {
 		model debugpage.Model
 		track *stats.Track
+		keys  []*apiKey
 	}
 	var rows []row
 	others := map[string][]string{}
@@ -161,11 +171,11 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 			}
 			rows = append(rows, row{debugpage.Model{
 				Provider: p.id, ID: m.id, Configured: m.configured, Listed: true, Disabled: m.disabled || p.disabled,
-			}, m.track})
+			}, m.track, p.keys})
 		}
 		for _, guest := range d.guests[fold(p.id)] {
 			// Its name is a client's, and may be long and strange.
-			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name)}, guest.Track})
+			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name)}, guest.Track, p.keys})
 		}
 	}
 	if len(rows) > maxDebugModels {
@@ -181,7 +191,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	}
 	list := make([]debugpage.Model, 0, len(rows))
 	for _, r := range rows {
-		r.model.Health, r.model.Load = d.health(&r.track.Rest), d.load(&r.track.Series)
+		r.model.Health, r.model.Load = d.modelHealth(&r.track.Rest, r.keys), d.load(&r.track.Series)
 		list = append(list, r.model)
 	}
 	rest := []debugpage.OtherModel{}
@@ -201,7 +211,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
 	return debugpage.Key{
 		Provider: p.id, ID: k.id,
-		Health:   d.health(&k.track.Rest),
+		Health:   d.health(k.track.Rest.State(d.now)),
 		Requests: d.allowance(k.track.Quota.Requests(d.now)),
 		Tokens:   d.allowance(k.track.Quota.Tokens(d.now)),
 		Load:     d.load(&k.track.Series),
@@ -216,12 +226,26 @@ func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
 	return out
 }
 
-func (d *debugView) health(r *stats.Rest) debugpage.Health {
-	state := r.State(d.now)
+// modelHealth is that of a model with these keys: like a request for it, it goes by
+// what wakes later, the model or the first of its keys.
+func (d *debugView) modelHealth(r *stats.Rest, keys []*apiKey) debugpage.Health {
+	own := r.State(d.now)
+	out := d.health(own)
+	if k := keysRest(keys, d.now); k.Phase.Last() && k.Until.After(own.Until) {
+		failures := out.Failures
+		out = d.health(k)
+		out.KeysRest, out.Failures = true, failures
+	}
+	return out
+}
+
+func (d *debugView) health(state stats.State) debugpage.Health {
 	out := debugpage.Health{State: debugpage.Awake, Failures: state.Failures}
 	switch state.Phase {
 	case stats.Resting:
 		out.State, out.RestingMS = debugpage.Resting, restingMS(state.Until, d.now)
+	case stats.Probing:
+		out.State = debugpage.Probing
 	case stats.Due:
 		out.State = debugpage.Due
 	}
@@ -292,28 +316,38 @@ func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debu
 		}
 		out.Rest = append(out.Rest, debugpage.Turn{Provider: m.Provider, Model: m.Model, Why: m.Message})
 	}
+	var strategies []string // each name runs them anew
+	notes := map[string][]string{}
 	for _, st := range res.ModelSelection {
 		if st.Error != "" {
 			out.Notes = append(out.Notes, st.Strategy+": "+st.Error)
 		}
-		for _, note := range st.Notes {
-			out.Notes = append(out.Notes, st.Strategy+": "+note)
+		if _, ok := notes[st.Strategy]; !ok {
+			strategies = append(strategies, st.Strategy)
+		}
+		notes[st.Strategy] = append(notes[st.Strategy], st.Notes...)
+	}
+	for _, text := range strategies {
+		for _, note := range debugpage.Grouped(notes[text]) {
+			out.Notes = append(out.Notes, text+": "+note)
 		}
 	}
-	out.Notes = append(out.Notes, res.Notes...)
+	out.Notes = append(out.Notes, debugpage.Grouped(res.Notes)...)
 	return &out
 }
 
 // debugTurn says how a candidate would be tried.
 func debugTurn(m TriedModel) string {
-	keys := "without a key"
+	keys, awake := "without a key", true
 	if len(m.APIKeySelection) > 0 {
 		var ids []string
+		awake = false
 		for _, k := range m.APIKeySelection {
 			if k.RestingMS > 0 {
-				ids = append(ids, fmt.Sprintf("%s (rests for %.1f s)", k.ID, k.RestingMS/1000))
+				ids = append(ids, k.ID+" (rests for "+seconds(milliseconds(k.RestingMS))+")")
 			} else {
 				ids = append(ids, k.ID)
+				awake = true
 			}
 		}
 		keys = "with key " + strings.Join(ids, ", then ")
@@ -322,10 +356,24 @@ func debugTurn(m TriedModel) string {
 	case m.Error != "":
 		return "would be refused: " + m.Error
 	case m.RestingMS > 0:
-		return fmt.Sprintf("rests for %.1f s, and so comes last; %s", m.RestingMS/1000, keys)
+		return "rests for " + seconds(milliseconds(m.RestingMS)) + ", and so comes last; " + keys
+	case m.Probed:
+		return "is being probed, and so comes last; " + keys
+	case !awake:
+		return "its keys rest, and so it comes last; " + keys
 	default:
 		return keys
 	}
+}
+
+func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
+
+// seconds writes a rest for people.
+func seconds(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
 // pastedHeader reads lines of "Name: value". In the text, which the page shows

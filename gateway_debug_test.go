@@ -1,6 +1,7 @@
 package aigateway_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -33,6 +34,8 @@ type debugState struct {
 		Endpoint      string    `json:"endpoint"`
 		Configured    bool      `json:"configured"`
 		ModelsResting int       `json:"models_resting"`
+		ModelsProbing int       `json:"models_probing"`
+		ModelsDue     int       `json:"models_due"`
 		KeysResting   int       `json:"keys_resting"`
 		Load          debugLoad `json:"load"`
 	} `json:"providers"`
@@ -54,8 +57,9 @@ type debugState struct {
 		ID       string      `json:"id"`
 		Health   debugHealth `json:"health"`
 		Requests struct {
-			Remaining *int64 `json:"remaining"`
-			Limit     *int64 `json:"limit"`
+			Remaining *int64  `json:"remaining"`
+			Limit     *int64  `json:"limit"`
+			ResetMS   float64 `json:"reset_ms"`
 		} `json:"quota_requests"`
 		Load debugLoad `json:"load"`
 	} `json:"keys"`
@@ -93,6 +97,7 @@ type debugLoad struct {
 type debugHealth struct {
 	State     string  `json:"state"`
 	RestingMS float64 `json:"resting_ms"`
+	KeysRest  bool    `json:"keys_rest"`
 	Failures  int     `json:"failures"`
 }
 
@@ -100,10 +105,13 @@ type debugRequest struct {
 	Number  uint64   `json:"number"`
 	ID      string   `json:"request_id"`
 	Names   []string `json:"models_asked"`
+	More    int      `json:"models_asked_omitted"`
+	Auto    bool     `json:"auto"`
 	OK      bool     `json:"ok"`
 	Code    string   `json:"code"`
 	Status  int      `json:"status"`
 	Message string   `json:"message"`
+	Tries   int      `json:"attempts"`
 	Model   string   `json:"model"`
 	Input   int64    `json:"input_tokens"`
 	Omitted int      `json:"omitted"`
@@ -111,6 +119,7 @@ type debugRequest struct {
 		Provider string  `json:"provider"`
 		Model    string  `json:"model"`
 		Key      string  `json:"api_key"`
+		KeyID    string  `json:"key_id"`
 		Outcome  string  `json:"outcome"`
 		Status   int     `json:"status"`
 		Kind     string  `json:"kind"`
@@ -139,6 +148,9 @@ only_allow_configured_models: true
 	debugAsk(g, `{"model": "nobody", "messages": []}`, "X-Request-Id", "second")
 	debugAsk(g, `{"model": `, "X-Request-Id", "third")
 
+	var failed debugState
+	require.NoError(t, json.Unmarshal(debugGet(t, debug, "?format=json&only=failed").Body.Bytes(), &failed))
+	assert.Len(t, failed.Requests, 3)
 	state := debugJSON(t, debug)
 	require.Len(t, state.Requests, 3)
 	first, second, third := state.Requests[2], state.Requests[1], state.Requests[0]
@@ -155,6 +167,8 @@ only_allow_configured_models: true
 	assert.Contains(t, first.Trail[0].Reason, "CUDA error: out of memory")
 	assert.Equal(t, "success", first.Trail[1].Outcome)
 	assert.Equal(t, "sk-good…cccc", first.Trail[1].Key)
+	assert.Equal(t, state.Keys[0].ID, first.Trail[1].KeyID, "so that the trail leads to the table of keys")
+	assert.Equal(t, 2, first.Tries)
 	require.Len(t, first.Rejected, 1)
 	assert.Equal(t, "nobody", first.Rejected[0].Model)
 	assert.Equal(t, "no_matching_models", first.Rejected[0].Reason)
@@ -176,10 +190,11 @@ only_allow_configured_models: true
 	require.Len(t, state.Keys, 1)
 	assert.Regexp(t, "^[0-9a-f]{12}$", state.Keys[0].ID)
 	assert.Equal(t, int64(477), *state.Keys[0].Requests.Remaining)
+	assert.Zero(t, state.Keys[0].Requests.ResetMS, "the provider did not say")
 	assert.Equal(t, int64(1), state.Keys[0].Load.Requests)
 
 	page := debugGet(t, debug, "").Body.String()
-	for _, want := range []string{"CUDA error: out of memory", "477", "failed over", "no_matching_models", "sk-good…cccc", state.Keys[0].ID} {
+	for _, want := range []string{"CUDA error: out of memory", "477", "failed over", "no_matching_models", "key <code>" + state.Keys[0].ID + "</code> (<code>sk-good…cccc</code>)"} {
 		assert.Contains(t, page, want)
 	}
 }
@@ -227,6 +242,8 @@ providers:
 		assert.Equal(t, debugHealth{State: "resting", RestingMS: 4900, Failures: 5}, state.Models[0].Health)
 		assert.Equal(t, 1, state.Providers[0].ModelsResting)
 		assert.Equal(t, debugHealth{State: "resting", RestingMS: 20_000}, state.Keys[0].Health)
+		assert.Equal(t, debugHealth{State: "resting", RestingMS: 20_000, KeysRest: true, Failures: 1}, state.Models[1].Health, "as no request goes there")
+		assert.Contains(t, debugGet(t, debug, "").Body.String(), "its keys rest, 20\u00a0s")
 		assert.Equal(t, 1, state.Providers[1].KeysResting)
 		assert.Equal(t, 20_000., state.Requests[0].Trail[0].RestMS)
 		assert.Contains(t, debugGet(t, debug, "").Body.String(), "1 of 1 keys rest")
@@ -236,6 +253,8 @@ providers:
 		<-time.After(10 * time.Second)
 		state = debugJSON(t, debug)
 		assert.Equal(t, "due", state.Models[0].Health.State)
+		assert.Equal(t, 1, state.Providers[0].ModelsDue)
+		assert.Contains(t, debugGet(t, debug, "").Body.String(), "1 of 1 models due for a probe")
 		assert.Equal(t, 10_000., state.Keys[0].Health.RestingMS)
 		<-time.After(20 * time.Second)
 		state = debugJSON(t, debug)
@@ -247,6 +266,157 @@ providers:
 		assert.Empty(t, state.Total.Slots)
 		assert.Len(t, state.Requests, 6, "requests do not age")
 	})
+}
+
+// Regression: a candidate that was passed over because it rests, or is being
+// probed, was not in the trail, and the request looked like any other.
+func TestDebugPageShowsPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := gatewaytest.NewRig(t)
+		slow := false
+		rig.Host("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if slow {
+				<-time.After(3 * time.Second)
+			}
+			gatewaytest.Error(500, "", "no")(w, r)
+		}))
+		rig.Host("b", gatewaytest.Scripted(gatewaytest.Chat("Hi.")))
+		cfg, err := aigateway.ParseConfig([]byte(`
+providers:
+  - {id: a, base_url: "http://a.internal", models: [{id: m}]}
+  - {id: b, base_url: "http://b.internal", models: [{id: m}]}
+`))
+		require.NoError(t, err)
+		cfg.Transport = rig
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		debug := g.DebugHandler()
+		rig.Gateway(g)
+		ask := func() { rig.Post("/v1/chat/completions", `{"model":"m","messages":[]}`) }
+
+		for range 5 {
+			ask()
+		}
+		<-time.After(800 * time.Millisecond)
+		ask()
+		r := debugJSON(t, debug).Requests[0]
+		require.Len(t, r.Trail, 2)
+		assert.Equal(t, []string{"a", "passed_over", "rests for 4.2 s"}, []string{r.Trail[0].Provider, r.Trail[0].Outcome, r.Trail[0].Reason})
+		assert.Equal(t, "success", r.Trail[1].Outcome)
+		assert.Equal(t, 1, r.Tries)
+		page := debugGet(t, debug, "?only=failed").Body.String()
+		assert.Contains(t, page, `<span class="tag ">ok, 1 passed over</span>`)
+		assert.Contains(t, page, "1\u00a0attempt ·")
+
+		// One request probes it, and meanwhile another comes.
+		slow = true
+		<-time.After(5 * time.Second)
+		probe := make(chan struct{})
+		go func() {
+			defer close(probe)
+			debugAsk(g, `{"model":"m","messages":[]}`)
+		}()
+		synctest.Wait()
+		ask()
+		state := debugJSON(t, debug)
+		assert.Equal(t, debugHealth{State: "probing", Failures: 5}, state.Models[0].Health)
+		assert.Equal(t, 1, state.Providers[0].ModelsProbing)
+		r = state.Requests[0]
+		assert.Equal(t, []string{"passed_over", "being probed"}, []string{r.Trail[0].Outcome, r.Trail[0].Reason})
+		page = debugGet(t, debug, "").Body.String()
+		assert.Contains(t, page, `<span class="tag warn">1 of 1 models being probed</span>`)
+		explained := debugPost(debug, "", "/v1/chat/completions", "", `{"model":"m"}`).Body.String()
+		assert.Contains(t, explained, "is being probed, and so comes last; without a key")
+		<-probe
+	})
+}
+
+// The steps without an attempt leave room for the others.
+func TestDebugPagePassedOverByMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := gatewaytest.NewRig(t)
+		rig.Host("a", gatewaytest.Scripted(gatewaytest.Error(500, "", "no")))
+		rig.Host("b", gatewaytest.Scripted(gatewaytest.Chat("Hi.")))
+		cfg := aigateway.Config{Transport: rig, MaxAttempts: 100, Providers: []aigateway.Provider{
+			{ID: "a", BaseURL: "http://a.internal"}, {ID: "b", BaseURL: "http://b.internal"},
+		}}
+		var names []string
+		for i := range 30 {
+			id := fmt.Sprintf("m%d", i)
+			cfg.Providers[0].Models = append(cfg.Providers[0].Models, aigateway.Model{ID: id})
+			names = append(names, fmt.Sprintf("%q", "a:"+id))
+		}
+		cfg.Providers[1].Models = []aigateway.Model{{ID: "m"}}
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		debug := g.DebugHandler()
+		body := `{"models":[` + strings.Join(names, ",") + `,"b:m"],"messages":[]}`
+		for range 6 {
+			debugAsk(g, body)
+		}
+		r := debugJSON(t, debug).Requests[0]
+		require.Len(t, r.Trail, 9)
+		assert.Equal(t, "passed_over", r.Trail[7].Outcome)
+		assert.Equal(t, "success", r.Trail[8].Outcome)
+		assert.Equal(t, 22+23, r.Omitted, "of the trail and of the names")
+	})
+}
+
+// Regression: a request whose answer broke off was shown as 499, though its client
+// had got 200; and one whose body nobody could read as "auto".
+func TestDebugPageShowsBrokenRequests(t *testing.T) {
+	cut := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		gatewaytest.StartStream(w)
+		gatewaytest.Send(w, `data: {"choices":[{"index":0,"delta":{"content":"Half an"},"finish_reason":null}]}`+"\n\n")
+		panic(http.ErrAbortHandler)
+	})
+	g := debugGateway(t, `providers: [{id: cut, base_url: "http://cut.internal", models: [{id: m}]}]`, cut)
+	debug := g.DebugHandler()
+	w := httptest.NewRecorder()
+	assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"stream":true,"messages":[]}`)))
+	})
+	require.Equal(t, 200, w.Code)
+	debugAsk(g, `{"model": `)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"m"}`)).WithContext(left))
+
+	requests := debugJSON(t, debug).Requests
+	require.Len(t, requests, 3)
+	gone, unread, broken := requests[0], requests[1], requests[2]
+	assert.Equal(t, []any{"stream_broken", 200, false, true, "m"}, []any{broken.Code, broken.Status, broken.OK, broken.Auto, broken.Model})
+	assert.Equal(t, []any{"invalid_request_body", 400, false}, []any{unread.Code, unread.Status, unread.Auto})
+	assert.Equal(t, []any{"client_gone", 499}, []any{gone.Code, gone.Status})
+	page := debugGet(t, debug, "").Body.String()
+	assert.Contains(t, page, "200 stream_broken")
+	assert.Contains(t, page, "<bdi>–</bdi>")
+	assert.Contains(t, page, "<bdi>auto</bdi>")
+}
+
+// What a strategy left out for one reason is one note.
+func TestDebugPageGroupsNotes(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("Hi."))
+	cfg := aigateway.Config{
+		Providers:         []aigateway.Provider{{ID: "a", BaseURL: "http://a.internal", DisplayName: "The rack"}},
+		ModelSelection:    aigateway.ModelSelection{Strategy: []string{"ai.models.filter(m, m.metadata.gpu == 'A100') + ai.models"}},
+		InternalEndpoints: map[string]string{"a.internal": up.URL},
+	}
+	for i := range 17 {
+		cfg.Providers[0].Models = append(cfg.Providers[0].Models, aigateway.Model{ID: fmt.Sprintf("m%d", i)})
+	}
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	debug := g.DebugHandler()
+	debugAsk(g, `{"messages":[]}`)
+	assert.Equal(t, []string{"17 models left out: no such key: gpu"}, debugJSON(t, debug).Requests[0].Notes)
+	page := debugPost(debug, "", "/v1/chat/completions", "", `{}`).Body.String()
+	assert.Equal(t, 2, strings.Count(page, "17 models left out"), "in the trail and in the answer")
+	assert.Contains(t, page, "<h3>Notes</h3>")
+	assert.Contains(t, page, "<bdi>The rack</bdi>")
+	assert.Contains(t, page, "16 idle")
+	assert.Contains(t, page, "64\u00a0MiB")
+	assert.Regexp(t, `Not tried, and why \(\d+\)`, page)
 }
 
 // Whatever is secret, or could be, stands nowhere on the page.
@@ -405,6 +575,7 @@ max_attempts: 100
 	require.Len(t, state.Requests, 1)
 	r := state.Requests[0]
 	assert.Len(t, r.Names, 8)
+	assert.Equal(t, 32, r.More)
 	assert.Len(t, r.Trail, 24)
 	assert.Equal(t, 32+16, r.Omitted)
 	raw, err := json.Marshal(r)
@@ -418,7 +589,7 @@ max_attempts: 100
 	}
 	grown := debugHeap() - before
 	assert.Less(t, grown, int64(2<<20), "texts are cut, and what they were cut from is let go")
-	assert.Len(t, debugJSON(t, debug).Requests, 100)
+	assert.Len(t, debugJSON(t, debug).Requests, 50)
 }
 
 // A catalog of any size makes a page of a bounded one.
@@ -475,7 +646,7 @@ func TestDebugPageConcurrently(t *testing.T) {
 	})
 	wg.Wait()
 	state := debugJSON(t, debug)
-	assert.Len(t, state.Requests, 100)
+	assert.Len(t, state.Requests, 50)
 	assert.Equal(t, int64(120), state.Total.Requests)
 	assert.Zero(t, state.Total.InFlight)
 }

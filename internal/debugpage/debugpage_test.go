@@ -33,7 +33,7 @@ func full() *State {
 	allowance := Allowance{Remaining: &n, Limit: &n, ResetMS: 10}
 	return &State{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Total: load,
-		Providers: []Provider{{ID: hostile, Aliases: []string{hostile}, BaseURL: hostile, Endpoint: hostile, Formats: []string{hostile},
+		Providers: []Provider{{ID: hostile, DisplayName: hostile + " shown", Aliases: []string{hostile}, BaseURL: hostile, Endpoint: hostile, Formats: []string{hostile},
 			Models: 2, ModelsResting: 1, Load: load}},
 		OtherProviders: []string{hostile},
 		Models:         []Model{{Provider: hostile, ID: hostile, Health: resting, Load: load}, {Health: Health{State: Due}}, {Health: Health{State: Awake, Failures: 2}}},
@@ -41,7 +41,7 @@ func full() *State {
 		Keys:           []Key{{Provider: hostile, ID: hostile, Health: resting, Requests: allowance, Tokens: Allowance{Limit: &n}, Load: load}},
 		Requests: []*Request{{Number: 1, ID: hostile, Surface: hostile, Path: hostile, Names: []string{hostile}, Code: hostile, Status: 503, Message: hostile,
 			Provider: hostile, Model: hostile, Notes: []string{hostile}, Rejected: []Rejected{{hostile, hostile}}, Omitted: 1,
-			Trail: []Step{{Provider: hostile, Model: hostile, Key: hostile, Outcome: hostile, Kind: hostile, Reason: hostile, RestMS: 1, TotalMS: 2}}}},
+			Trail: []Step{{Provider: hostile, Model: hostile, Key: hostile, KeyID: hostile, Outcome: hostile, Kind: hostile, Reason: hostile, RestMS: 1, TotalMS: 2}}}},
 		Config: json.RawMessage(`{}`), ConfigText: hostile,
 		Runtime: Runtime{Secrets: hostile, Region: hostile},
 	}
@@ -121,6 +121,7 @@ func TestRequests(t *testing.T) {
 		"anywhere":            {httptest.NewRequest(http.MethodGet, "/a/b/c/", nil), 200, "text/html; charset=utf-8", "<!DOCTYPE html>"},
 		"named":               {httptest.NewRequest(http.MethodGet, "/?format=html", nil), 200, "text/html; charset=utf-8", "<!DOCTYPE html>"},
 		"json":                {httptest.NewRequest(http.MethodGet, "/?format=json", nil), 200, "application/json", `"window_seconds"`},
+		"another choice":      {httptest.NewRequest(http.MethodGet, "/?only=good", nil), 400, "text/plain; charset=utf-8", "only is failed"},
 		"another format":      {httptest.NewRequest(http.MethodGet, "/?format=xml", nil), 400, "text/plain; charset=utf-8", "html or json"},
 		"put":                 {httptest.NewRequest(http.MethodPut, "/", nil), 405, "text/plain; charset=utf-8", "only"},
 		"delete":              {httptest.NewRequest(http.MethodDelete, "/?format=json", nil), 405, "text/plain; charset=utf-8", "only"},
@@ -165,7 +166,8 @@ func TestCharts(t *testing.T) {
 	}
 	assert.Empty(t, requestBars(Load{Slots: []Slot{{}, {}}}).Bars)
 	n, zero := int64(5), int64(0)
-	assert.Len(t, used(Allowance{Remaining: &zero, Limit: &n}).Bars, 2)
+	assert.Len(t, used(Allowance{Remaining: &n, Limit: &n}).Bars, 2)
+	assert.Equal(t, []bar{{0, 0, chartWidth, chartHeight, "spent"}}, used(Allowance{Remaining: &zero, Limit: &n}).Bars, "nothing left can be seen")
 	assert.Empty(t, used(Allowance{Remaining: &n, Limit: &zero}).Bars)
 	assert.Empty(t, used(Allowance{Remaining: &n}).Bars)
 }
@@ -181,6 +183,9 @@ func TestNumbers(t *testing.T) {
 	for ms, want := range map[float64]string{0: "–", 0.01: "< 0.1 ms", 1.23: "1.2 ms", 999: "999 ms", 1234: "1.23 s", 65_000: "65 s", 600_000: "10 min"} {
 		assert.Equal(t, want, plain(milliseconds(ms)))
 	}
+	for n, want := range map[int64]string{0: "0 bytes", 1000: "1000 bytes", 1 << 20: "1 MiB", 64 << 20: "64 MiB", 1536: "1.5 KiB", 2 << 30: "2 GiB"} {
+		assert.Equal(t, want, plain(byteCount(n)))
+	}
 	assert.Equal(t, "server", causes(ErrorRate{Total: 1, Server: 1}))
 	assert.Equal(t, "timeout 50 %, client 50 %", plain(causes(ErrorRate{Total: 1, Timeout: 0.5, Client: 0.5})))
 }
@@ -192,14 +197,202 @@ func TestHistory(t *testing.T) {
 	assert.True(t, h.Wanted())
 	assert.Empty(t, h.Latest())
 	for i := range 250 {
-		h.Add(&Request{Status: i})
+		h.Add(&Request{Status: i, OK: true})
 		list := h.Latest()
-		require.Len(t, list, min(i+1, 100))
+		require.Len(t, list, min(i+1, 50))
 		assert.Equal(t, i, list[0].Status, "the newest first")
 		assert.Equal(t, uint64(i+1), list[0].Number)
 	}
 	list := h.Latest()
-	assert.Equal(t, 150, list[99].Status, "and the oldest are gone")
+	assert.Equal(t, 200, list[49].Status, "and the oldest are gone")
+}
+
+// Regression: at 50 requests a second, those that succeeded pushed out the one
+// that had not within two seconds.
+func TestHistoryKeepsTrouble(t *testing.T) {
+	var h History
+	troubled := map[uint64]bool{}
+	for i := range uint64(3000) {
+		r := &Request{OK: true, Trail: []Step{{Outcome: Succeeded}}}
+		switch i % 40 {
+		case 0:
+			r.OK = false
+		case 1:
+			r.Trail = []Step{{Outcome: Failed}, {Outcome: Succeeded}}
+		case 2:
+			r.Trail = []Step{{Outcome: PassedOver}, {Outcome: Succeeded}}
+		}
+		h.Add(r)
+		troubled[r.Number] = i%40 < 3
+		if i%97 != 0 {
+			continue
+		}
+		list := h.Latest()
+		require.LessOrEqual(t, len(list), 100, "within the bound of memory")
+		for j := range list[1:] {
+			require.Greater(t, list[j].Number, list[j+1].Number, "the newest first, and each once")
+		}
+	}
+	n := 0
+	for i, r := range h.Latest() {
+		if troubled[r.Number] {
+			n++
+		} else {
+			assert.Less(t, i, 50)
+		}
+	}
+	assert.Equal(t, 50, n)
+}
+
+func TestOnlyFailed(t *testing.T) {
+	s := source()
+	s.State = func(time.Time) *State {
+		return &State{Time: time.Now(), Requests: []*Request{
+			{Number: 3, OK: true, Names: []string{"fine"}},
+			{Number: 2, Names: []string{"failed"}},
+			{Number: 1, OK: true, Names: []string{"over"}, Trail: []Step{{Outcome: Failed}, {Outcome: Succeeded}}},
+		}}
+	}
+	h := NewHandler(s)
+	rows := func(target string) []string {
+		w := serve(h, httptest.NewRequest(http.MethodGet, target, nil))
+		assert.Equal(t, http.StatusOK, w.Code)
+		return regexp.MustCompile(`id="r\d"`).FindAllString(w.Body.String(), -1)
+	}
+	assert.Equal(t, []string{`id="r3"`, `id="r2"`, `id="r1"`}, rows("/"))
+	assert.Equal(t, []string{`id="r2"`, `id="r1"`}, rows("/?only=failed"))
+	page := serve(h, httptest.NewRequest(http.MethodGet, "/?only=failed", nil)).Body.String()
+	assert.Contains(t, page, `<a href="?only=failed#requests" aria-current="true">Failed or failed over</a> <small>2</small>`)
+	assert.Contains(t, page, `<a href="?#requests">All</a> <small>3</small>`)
+
+	var state State
+	require.NoError(t, json.Unmarshal(serve(h, httptest.NewRequest(http.MethodGet, "/?only=failed&format=json", nil)).Body.Bytes(), &state))
+	assert.Len(t, state.Requests, 2)
+
+	none := source()
+	none.State = func(time.Time) *State { return &State{Requests: []*Request{{Number: 1, OK: true}}} }
+	w := serve(NewHandler(none), httptest.NewRequest(http.MethodGet, "/?only=failed", nil))
+	assert.Contains(t, w.Body.String(), "None of those that are kept.")
+}
+
+func TestTags(t *testing.T) {
+	failing := Load{Requests: 2, ErrorRate: ErrorRate{Total: 1, Server: 1}}
+	half := Load{Requests: 2, ErrorRate: ErrorRate{Total: .5}}
+	for _, c := range []struct {
+		got  tag
+		want tag
+	}{
+		{healthTag(Health{State: Awake}, half), tag{"good", "awake"}},
+		{healthTag(Health{State: Awake}, failing), tag{"warn", "awake, all failed"}},
+		{healthTag(Health{State: Awake, Failures: 2}, failing), tag{"warn", "awake, 2 failed"}},
+		{healthTag(Health{State: Due}, half), tag{"warn", "due for a probe"}},
+		{healthTag(Health{State: Probing}, half), tag{"warn", "being probed"}},
+		{healthTag(Health{State: Resting, RestingMS: 20_000}, half), tag{"bad", "resting 20\u00a0s"}},
+		{healthTag(Health{State: Resting, RestingMS: 20_000, KeysRest: true}, half), tag{"bad", "its keys rest, 20\u00a0s"}},
+
+		{providerTag(Provider{}), tag{"good", "awake"}},
+		{providerTag(Provider{Models: 2, Keys: 1}), tag{"good", "awake"}},
+		{providerTag(Provider{Models: 2, Load: failing}), tag{"warn", "awake, all failed"}},
+		{providerTag(Provider{Models: 2, Disabled: true, ModelsResting: 2}), tag{"", "disabled"}},
+		{providerTag(Provider{Models: 2, ModelsResting: 1}), tag{"warn", "1 of 2 models rest"}},
+		{providerTag(Provider{Models: 2, ModelsResting: 2}), tag{"bad", "2 of 2 models rest"}},
+		{providerTag(Provider{Models: 1, ModelsDue: 1}), tag{"warn", "1 of 1 models due for a probe"}},
+		{providerTag(Provider{Models: 1, ModelsProbing: 1}), tag{"warn", "1 of 1 models being probed"}},
+		{providerTag(Provider{Models: 3, ModelsResting: 1, ModelsProbing: 1, ModelsDue: 1}), tag{"warn", "1 of 3 models rest, 1 being probed, 1 due for a probe"}},
+		{providerTag(Provider{Models: 3, ModelsDue: 1, Keys: 2, KeysResting: 2}), tag{"bad", "2 of 2 keys rest"}},
+		{providerTag(Provider{Models: 3, Keys: 2, KeysResting: 1}), tag{"warn", "1 of 2 keys rest"}},
+
+		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: Succeeded}}}), tag{"good", "ok"}},
+		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: Failed}, {Outcome: Succeeded}}}), tag{"warn", "failed over"}},
+		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: PassedOver}, {Outcome: Succeeded}}}), tag{"", "ok, 1 passed over"}},
+		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: PassedOver}, {Outcome: Failed}, {Outcome: Succeeded}}}), tag{"warn", "failed over"}},
+		{requestTag(&Request{Status: 200, Code: "stream_broken"}), tag{"bad", "200 stream_broken"}},
+		{requestTag(&Request{Code: "client_gone"}), tag{"bad", "client_gone"}},
+
+		{stepTag(Step{Outcome: Succeeded, Status: 200}), tag{"good", "success\u00a0200"}},
+		{stepTag(Step{Outcome: Failed, Status: 500}), tag{"bad", "failed\u00a0500"}},
+		{stepTag(Step{Outcome: NotSent}), tag{"bad", "not sent"}},
+		{stepTag(Step{Outcome: PassedOver}), tag{"", "passed over"}},
+	} {
+		assert.Equal(t, c.want, c.got)
+	}
+}
+
+func TestIdleModels(t *testing.T) {
+	busy, failing := Load{Requests: 1}, Health{State: Awake, Failures: 1}
+	s := &State{Models: []Model{
+		{Provider: "a", ID: "busy", Health: Health{State: Awake}, Load: busy},
+		{Provider: "a", ID: "begun", Health: Health{State: Awake}, Load: Load{InFlight: 1}},
+		{Provider: "a", ID: "resting", Health: Health{State: Resting}},
+		{Provider: "a", ID: "failing", Health: failing},
+		{Provider: "b", ID: "off", Disabled: true, Health: Health{State: Awake}},
+	}}
+	assert.Len(t, s.ModelRows(), 5, "few have a row each")
+	assert.Empty(t, s.IdleModels())
+	for range 60 {
+		s.Models = append(s.Models, Model{Provider: "a", ID: "idle", Health: Health{State: Awake}})
+	}
+	assert.Equal(t, s.Models[:4], s.ModelRows())
+	idle := s.IdleModels()
+	assert.Equal(t, 61, total(idle))
+	assert.Equal(t, []string{"off (disabled)"}, idle[0].IDs)
+	assert.Len(t, idle[1].IDs, 60)
+}
+
+func TestGrouped(t *testing.T) {
+	for name, c := range map[string]struct{ notes, want []string }{
+		"none": {nil, nil},
+		"one":  {[]string{"filter: a:m left out: no such key: gpu"}, []string{"filter: a:m left out: no such key: gpu"}},
+		"several": {
+			[]string{"filter: a:m left out: no such key: gpu", "filter: a:n left out: no such key: gpu", "and 15 more"},
+			[]string{"17 models left out: no such key: gpu"},
+		},
+		"of two runs": {
+			[]string{"filter: a:m left out: x", "filter: a:n left out: x", "filter: a:m left out: x", "filter: a:o left out: x"},
+			[]string{"3 models left out: x"},
+		},
+		"of two kinds": {
+			[]string{"filter: a:m left out: x", "sorted by nothing", "filter: a:n left out: y", "filter: a:o left out: x", "and 3 more"},
+			[]string{"2 models left out: x", "sorted by nothing", "filter: a:n left out: y", "and 3 more"},
+		},
+		"keys": {
+			[]string{`api_key_selection.strategy[0] for provider "a": filter: k left out: x`, `api_key_selection.strategy[0] for provider "a": filter: l left out: x`},
+			[]string{`api_key_selection.strategy[0] for provider "a": 2 keys left out: x`},
+		},
+		"only more": {[]string{"and 3 more"}, []string{"and 3 more"}},
+	} {
+		t.Run(name, func(t *testing.T) { assert.Equal(t, c.want, Grouped(c.notes)) })
+	}
+}
+
+func TestTimes(t *testing.T) {
+	east := time.FixedZone("", 2*60*60)
+	now := time.Date(2026, 3, 1, 0, 30, 0, 0, east)
+	assert.Equal(t, moment{"00:29:59", "", "2026-03-01T00:29:59+02:00"}, newMoment(now, now.Add(-time.Second)))
+	assert.Equal(t, moment{"23:30:00", "28 Feb", "2026-02-28T23:30:00+02:00"}, newMoment(now, now.Add(-time.Hour)))
+	assert.Equal(t, moment{"00:30:00", "1 Mar 2025", "2025-03-01T00:30:00+02:00"}, newMoment(now, now.AddDate(-1, 0, 0)))
+	assert.Equal(t, "00:00:00", newMoment(now, now.Add(-30*time.Minute).UTC()).Clock, "in one zone")
+	assert.Equal(t, "UTC+02:00", zone(now))
+	assert.Equal(t, "UTC", zone(now.UTC()))
+}
+
+// What the page says of a request in each place where it may have nothing to say.
+func TestRequestRow(t *testing.T) {
+	row := func(r Request) string {
+		s := source()
+		now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		r.Time = now.Add(-24 * time.Hour)
+		s.State = func(time.Time) *State { return &State{Time: now, Requests: []*Request{&r}} }
+		return serve(NewHandler(s), httptest.NewRequest(http.MethodGet, "/", nil)).Body.String()
+	}
+	assert.Contains(t, row(Request{Auto: true}), `<bdi>auto</bdi>`)
+	assert.Contains(t, row(Request{}), `<bdi>–</bdi>`, "nobody knows what was asked")
+	assert.Contains(t, row(Request{Names: []string{"a", "b"}, NamesOmitted: 3}), `<bdi>a, b, …</bdi>`)
+	assert.Contains(t, row(Request{}), `title="2026-01-01T03:04:05Z">03:04:05<small class="block">1 Jan</small></time>`)
+	assert.Contains(t, row(Request{}), `as of <time datetime="2026-01-02T03:04:05Z" title="2026-01-02T03:04:05Z">03:04:05</time> UTC<`)
+	page := row(Request{Trail: []Step{{Key: "sk-rack…cccc", KeyID: "083d32e7c172", TotalMS: 5, FirstByteMS: 1, FirstTokenMS: 2}}})
+	assert.Contains(t, page, "key <code>083d32e7c172</code> (<code>sk-rack…cccc</code>)")
+	assert.Contains(t, strings.ReplaceAll(page, "\u00a0", " "), `first byte 1.0 ms</span> · <span class="nb">first token 2.0 ms`)
 }
 
 func TestHistoryFromManyGoroutines(t *testing.T) {
@@ -210,7 +403,7 @@ func TestHistoryFromManyGoroutines(t *testing.T) {
 			for range 500 {
 				h.Add(&Request{})
 				for i, r := range h.Latest() {
-					if i > 100 || r == nil {
+					if i >= 100 || r == nil {
 						t.Error("more than there can be")
 					}
 				}

@@ -40,8 +40,9 @@ func NewHandler(s Source) *Handler {
 	return &Handler{source: s, page: newPage(), crossOrigin: http.NewCrossOriginProtection()}
 }
 
-// ServeHTTP answers with the page, or with JSON where format=json is asked for. It
-// looks at the query alone and not at the path, so it works under any mount.
+// ServeHTTP answers with the page, or with JSON where format=json is asked for;
+// where only=failed is, of the requests with those alone that failed or failed
+// over. It looks at the query and not at the path, so it works under any mount.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -53,9 +54,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 
 	// Not r.FormValue: it would read a body before anybody has bounded it.
-	format := r.URL.Query().Get("format")
+	query := r.URL.Query()
+	format, only := query.Get("format"), query.Get("only")
 	if format != "" && format != "html" && format != "json" {
 		http.Error(w, "format is html or json", http.StatusBadRequest)
+		return
+	}
+	if only != "" && only != "failed" {
+		http.Error(w, "only is failed, or left out", http.StatusBadRequest)
 		return
 	}
 	status := http.StatusOK
@@ -80,6 +86,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	state := h.source.State(time.Now())
 	state.Explain = answer
+	state.choose(only != "")
 
 	var body bytes.Buffer
 	var err error

@@ -9,18 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// kept is how many requests a History remembers.
-const kept = 100
+// kept is how many requests a History remembers of each kind: of all, and of those
+// that failed or failed over.
+const kept = 50
 
 // The bounds of what a Request may hold, whatever its client and its upstreams
 // said. With them a Request takes 32 KB at the most, and a History so 3.2 MB; a
 // usual request takes less than 1 KB.
 const (
-	MaxSteps = 24 // of a trail
-	MaxNames = 8  // that the client asked for, or that were rejected
-	MaxNotes = 8
-	maxName  = 128 // bytes
-	maxText  = 320
+	MaxSteps      = 24 // of a trail
+	MaxPassedOver = 8  // of these steps, so that they leave room for the attempts
+	MaxNames      = 8  // that the client asked for, or that were rejected
+	MaxNotes      = 8
+	maxName       = 128 // bytes
+	maxText       = 320
 )
 
 // Request is what is remembered of a client's request.
@@ -33,17 +35,24 @@ type Request struct {
 	ID         string    `json:"request_id"`
 	Surface    string    `json:"surface"`
 	Path       string    `json:"path"`
-	// Names are what the client asked for. Empty where it left the choice to the
-	// gateway.
-	Names  []string `json:"models_asked"`
-	Stream bool     `json:"stream"`
-	// OK is set where the answer was whole. If not, Code and Message say why,
-	// and Status is what the client got.
-	OK      bool   `json:"ok"`
-	Code    string `json:"code,omitempty"`
+	// Names are what the client asked for, but for NamesOmitted more.
+	Names        []string `json:"models_asked"`
+	NamesOmitted int      `json:"models_asked_omitted,omitempty"`
+	// Auto is set where the client left the choice to the gateway. Where there are
+	// no Names either, the body could not be read.
+	Auto   bool `json:"auto"`
+	Stream bool `json:"stream"`
+	// OK is set where the answer was whole. If not, Code and Message say why.
+	OK   bool   `json:"ok"`
+	Code string `json:"code,omitempty"`
+	// Status is what the client got, also of an answer that then broke off; 499
+	// where the client left.
 	Status  int    `json:"status"`
 	Message string `json:"message,omitempty"`
-	// Provider and Model are those that answered. Empty where none did.
+	// Attempts counts those that were sent.
+	Attempts int `json:"attempts"`
+	// Provider and Model are those that answered, or began to. Empty where none
+	// did.
 	Provider     string `json:"provider,omitempty"`
 	Model        string `json:"model,omitempty"`
 	InputTokens  int64  `json:"input_tokens"`
@@ -57,14 +66,41 @@ type Request struct {
 	Omitted int `json:"omitted,omitempty"`
 }
 
-// Step is an attempt, or a candidate that failed without one.
+// FailedOver reports whether it took more than one step: an attempt failed, or a
+// candidate was not tried.
+func (r *Request) FailedOver() bool { return len(r.Trail) > 1 }
+
+// Troubled reports whether r failed or failed over.
+func (r *Request) Troubled() bool { return !r.OK || r.FailedOver() }
+
+// PassedOver counts the candidates that others came before.
+func (r *Request) PassedOver() int {
+	n := 0
+	for i := range r.Trail {
+		if r.Trail[i].Outcome == PassedOver {
+			n++
+		}
+	}
+	return n
+}
+
+// The values of Step.Outcome.
+const (
+	Succeeded  = "success"
+	Failed     = "failed"
+	Relayed    = "relayed"     // an upstream's error went to the client as it was
+	NotSent    = "not_sent"    // the candidate failed without an attempt
+	PassedOver = "passed_over" // others came first, as it rests or is being probed
+)
+
+// Step is an attempt, or a candidate without one.
 type Step struct {
 	Provider string `json:"provider"`
 	Model    string `json:"model"`
-	// Key is the API key, redacted. Empty where none was sent.
-	Key string `json:"api_key,omitempty"`
-	// Outcome is "success", "failed", "relayed" for an upstream's error that
-	// went to the client as it was, or "not_sent".
+	// Key is the API key, redacted, and KeyID the ID of its [Key]. Empty where none
+	// was sent, or it is not known which.
+	Key     string `json:"api_key,omitempty"`
+	KeyID   string `json:"key_id,omitempty"`
 	Outcome string `json:"outcome"`
 	// Status is the upstream's. Zero where it did not answer.
 	Status int    `json:"status,omitempty"`
@@ -112,15 +148,17 @@ func shown(s string, limit int) string {
 	return s + "…"
 }
 
-// History remembers the latest 100 requests, from the moment that somebody
-// wants to know. Until then it costs one look at a flag. The zero History is
-// ready for use. Its methods may be called from many goroutines at once.
+// History remembers the latest 50 requests and, as these may be of the last second
+// alone, the latest 50 that failed or failed over; from the moment that somebody
+// wants to know. Until then it costs one look at a flag. The zero History is ready
+// for use. Its methods may be called from many goroutines at once.
 type History struct {
 	wanted atomic.Bool
 
-	mu     sync.Mutex
-	number uint64
-	ring   [kept]*Request
+	mu       sync.Mutex
+	number   uint64
+	all      ring
+	troubled ring
 }
 
 // Want has the History remember what is added from now on.
@@ -132,23 +170,57 @@ func (h *History) Wanted() bool { return h.wanted.Load() }
 // Add remembers a request, in place of the oldest. It numbers r, which must not
 // be changed afterwards.
 func (h *History) Add(r *Request) {
+	troubled := r.Troubled()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.number++
 	r.Number = h.number
-	h.ring[h.number%kept] = r
+	h.all.add(r)
+	if troubled {
+		h.troubled.add(r)
+	}
 }
 
 // Latest returns what is remembered, the newest first.
 func (h *History) Latest() []*Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	list := make([]*Request, 0, kept)
-	for i := range uint64(kept) {
-		if i >= h.number {
-			break
+	list := make([]*Request, 0, h.all.n+h.troubled.n)
+	i, j := 0, 0
+	for {
+		a, t := h.all.latest(i), h.troubled.latest(j)
+		switch {
+		case a == nil && t == nil:
+			return list
+		case t == nil || a != nil && a.Number > t.Number:
+			list = append(list, a)
+			i++
+		default:
+			list = append(list, t)
+			j++
+			if a == t {
+				i++
+			}
 		}
-		list = append(list, h.ring[(h.number-i)%kept])
 	}
-	return list
+}
+
+// ring holds the latest requests that were added to it.
+type ring struct {
+	requests [kept]*Request
+	next, n  int
+}
+
+func (r *ring) add(q *Request) {
+	r.requests[r.next] = q
+	r.next = (r.next + 1) % kept
+	r.n = min(r.n+1, kept)
+}
+
+// latest returns the i-th, the newest first, or nil where there are not so many.
+func (r *ring) latest(i int) *Request {
+	if i >= r.n {
+		return nil
+	}
+	return r.requests[(r.next-1-i+kept)%kept]
 }

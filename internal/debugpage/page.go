@@ -31,7 +31,9 @@ type page struct {
 func newPage() *page {
 	t := template.New("page").Funcs(template.FuncMap{
 		"requests": requestBars, "latency": latencyBars, "tokens": tokenBars,
-		"count": count, "percent": percent, "causes": causes, "ms": milliseconds, "clock": clock, "used": used,
+		"count": count, "percent": percent, "causes": causes, "ms": milliseconds, "bytes": byteCount, "used": used,
+		"moment": newMoment, "zone": zone, "counted": counted, "total": total,
+		"health": healthTag, "provider": providerTag, "request": requestTag, "step": stepTag,
 		"inc":    func(i int) int { return i + 1 },
 		"known":  func(p *int64) bool { return p != nil },
 		"deref":  func(p *int64) int64 { return *p },
@@ -145,7 +147,10 @@ func used(a Allowance) chart {
 	if a.Remaining == nil || a.Limit == nil || *a.Limit <= 0 {
 		return chart{}
 	}
-	left := min(max(float64(*a.Remaining)/float64(*a.Limit), 0), 1)
+	if a.Spent() {
+		return chart{Label: "none left", Bars: []bar{{0, 0, chartWidth, chartHeight, "spent"}}}
+	}
+	left := min(float64(*a.Remaining)/float64(*a.Limit), 1)
 	class := "good"
 	if left < 0.1 {
 		class = "bad"
@@ -175,13 +180,13 @@ func causes(e ErrorRate) string {
 	for _, c := range []struct {
 		name string
 		rate float64
-	}{{"server", e.Server}, {"timeout", e.Timeout}, {"rate limit", e.RateLimit}, {"client", e.Client}} {
+	}{{"server", e.Server}, {"timeout", e.Timeout}, {"rate\u00a0limit", e.RateLimit}, {"client", e.Client}} {
 		switch c.rate {
 		case 0:
 		case e.Total:
 			return c.name
 		default:
-			list = append(list, c.name+" "+percent(c.rate))
+			list = append(list, c.name+"\u00a0"+percent(c.rate))
 		}
 	}
 	return strings.Join(list, ", ")
@@ -220,4 +225,60 @@ func milliseconds(ms float64) string {
 	}
 }
 
-func clock(t time.Time) string { return t.Format("15:04:05") }
+// byteCount writes a size as it is set in a config.
+func byteCount(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "\u00a0GiB"}, {1 << 20, "\u00a0MiB"}, {1 << 10, "\u00a0KiB"}} {
+		if n >= unit.size {
+			return strings.TrimSuffix(strconv.FormatFloat(float64(n)/float64(unit.size), 'f', 1, 64), ".0") + unit.name
+		}
+	}
+	return strconv.FormatInt(n, 10) + "\u00a0bytes"
+}
+
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return strconv.Itoa(n) + "\u00a0" + what
+}
+
+// total is how many models there are in all.
+func total(list []OtherModel) int {
+	n := 0
+	for _, m := range list {
+		n += m.Count
+	}
+	return n
+}
+
+// moment is a time for somebody who reads at another.
+type moment struct {
+	Clock string
+	Date  string // empty for today
+	Full  string // RFC 3339
+}
+
+func newMoment(now, t time.Time) moment {
+	t = t.In(now.Location())
+	m := moment{Clock: t.Format("15:04:05"), Full: t.Format(time.RFC3339)}
+	year, month, day := t.Date()
+	thisYear, thisMonth, today := now.Date()
+	switch {
+	case year != thisYear:
+		m.Date = t.Format("2 Jan 2006")
+	case month != thisMonth || day != today:
+		m.Date = t.Format("2 Jan")
+	}
+	return m
+}
+
+// zone is the name of a time's zone, or what it is off UTC where it has none.
+func zone(t time.Time) string {
+	if name := t.Format("MST"); !strings.ContainsAny(name, "+-") {
+		return name
+	}
+	return "UTC" + t.Format("-07:00")
+}

@@ -9,6 +9,7 @@ package debugpage
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -32,7 +33,8 @@ type State struct {
 	Models      []Model      `json:"models"`
 	OtherModels []OtherModel `json:"other_models"`
 	Keys        []Key        `json:"keys"`
-	// Requests are the latest, the newest first.
+	// Requests are the latest, the newest first, or of these only those that failed
+	// or failed over, where that was asked for.
 	Requests []*Request `json:"requests"`
 	// Config is the config as it was given, without secrets; Runtime is the
 	// part of it that only a program can give.
@@ -43,6 +45,27 @@ type State struct {
 
 	// ConfigText is Config for the reader.
 	ConfigText string `json:"-"`
+
+	// OnlyTroubled is set where Requests were chosen so; Kept and KeptTroubled count
+	// what there was to choose from.
+	OnlyTroubled bool `json:"-"`
+	Kept         int  `json:"-"`
+	KeptTroubled int  `json:"-"`
+}
+
+// choose counts the requests, and keeps only those that failed or failed over, if
+// so wanted.
+func (s *State) choose(onlyTroubled bool) {
+	troubled := []*Request{}
+	for _, r := range s.Requests {
+		if r.Troubled() {
+			troubled = append(troubled, r)
+		}
+	}
+	s.OnlyTroubled, s.Kept, s.KeptTroubled = onlyTroubled, len(s.Requests), len(troubled)
+	if onlyTroubled {
+		s.Requests = troubled
+	}
 }
 
 // Load is what was measured within the window, of upstream requests.
@@ -95,6 +118,7 @@ type Slot struct {
 const (
 	Awake   = "awake"   // any number of requests may go
 	Due     = "due"     // its rest is over, and the next request is a probe
+	Probing = "probing" // the probe is under way, and all else comes first
 	Resting = "resting" // all else comes first
 )
 
@@ -103,6 +127,8 @@ type Health struct {
 	State string `json:"state"`
 	// RestingMS is what is left of the rest. Zero unless resting.
 	RestingMS float64 `json:"resting_ms,omitempty"`
+	// KeysRest is set where a model rests because all keys of its provider do.
+	KeysRest bool `json:"keys_rest,omitempty"`
 	// Failures counts those in a row.
 	Failures int `json:"failures,omitempty"`
 }
@@ -120,9 +146,12 @@ type Provider struct {
 	BuiltIn    bool     `json:"built_in"`
 	Disabled   bool     `json:"disabled"`
 	Formats    []string `json:"formats"`
-	// Models and Keys are how many it has, and how many of them rest.
+	// Models and Keys are how many it has, and how many of them are not awake by
+	// themselves: a model does not count for the rest of its keys.
 	Models        int  `json:"models"`
 	ModelsResting int  `json:"models_resting"`
+	ModelsProbing int  `json:"models_probing"`
+	ModelsDue     int  `json:"models_due"`
 	Keys          int  `json:"keys"`
 	KeysResting   int  `json:"keys_resting"`
 	Load          Load `json:"load"`
@@ -140,6 +169,50 @@ type Model struct {
 	Load     Load   `json:"load"`
 }
 
+// maxQuietRows is how many models may be listed without folding the idle ones.
+const maxQuietRows = 12
+
+// idle reports whether there is nothing to tell of a model but that it is there.
+func (m *Model) idle() bool {
+	return m.Load.Requests == 0 && m.Load.InFlight == 0 && (m.Disabled || m.Health == Health{State: Awake})
+}
+
+// ModelRows are the models that have rows on the page. It depends on the number of
+// all, which is the config's, so that none come and go with the traffic.
+func (s *State) ModelRows() []Model {
+	if len(s.Models) <= maxQuietRows {
+		return s.Models
+	}
+	return slices.DeleteFunc(slices.Clone(s.Models), func(m Model) bool { return m.idle() })
+}
+
+// IdleModels are the others.
+func (s *State) IdleModels() []OtherModel {
+	if len(s.Models) <= maxQuietRows {
+		return nil
+	}
+	var list []OtherModel
+	place := map[string]int{}
+	for _, m := range s.Models {
+		if !m.idle() {
+			continue
+		}
+		i, ok := place[m.Provider]
+		if !ok {
+			i = len(list)
+			place[m.Provider] = i
+			list = append(list, OtherModel{Provider: m.Provider})
+		}
+		id := m.ID
+		if m.Disabled {
+			id += " (disabled)"
+		}
+		list[i].IDs = append(list[i].IDs, id)
+		list[i].Count++
+	}
+	return list
+}
+
 // OtherModel is a provider's models that are not shown one by one.
 type OtherModel struct {
 	Provider string `json:"provider"`
@@ -150,15 +223,6 @@ type OtherModel struct {
 
 // More counts the models that IDs leaves out.
 func (m OtherModel) More() int { return m.Count - len(m.IDs) }
-
-// OtherModelCount is how many models are not shown one by one.
-func (s *State) OtherModelCount() int {
-	n := 0
-	for _, m := range s.OtherModels {
-		n += m.Count
-	}
-	return n
-}
 
 // Key is one API key, by the hash of what stands in the config.
 type Key struct {
@@ -177,6 +241,9 @@ type Allowance struct {
 	// ResetMS is until it starts anew. Zero is unknown.
 	ResetMS float64 `json:"reset_ms,omitempty"`
 }
+
+// Spent reports whether nothing is left.
+func (a Allowance) Spent() bool { return a.Remaining != nil && *a.Remaining <= 0 }
 
 // Runtime says what the program around the gateway has given it.
 type Runtime struct {
@@ -214,6 +281,9 @@ type Explain struct {
 	More  int      `json:"-"`
 	Notes []string `json:"-"`
 }
+
+// RestCount counts the models that would not be tried.
+func (e *Explain) RestCount() int { return len(e.Rest) + e.More }
 
 // Turn is one model in an Explain.
 type Turn struct {

@@ -1,0 +1,101 @@
+package debugpage
+
+import (
+	"fmt"
+	"strings"
+)
+
+// tag is a word or two on a colour: good, warn, bad, or none. Green is only what
+// needs no look.
+type tag struct{ Class, Text string }
+
+// healthTag is the state of a model or a key.
+func healthTag(h Health, l Load) tag {
+	switch {
+	case h.State == Resting && h.KeysRest:
+		return tag{"bad", "its keys rest, " + milliseconds(h.RestingMS)}
+	case h.State == Resting:
+		return tag{"bad", "resting " + milliseconds(h.RestingMS)}
+	case h.State == Probing:
+		return tag{"warn", "being probed"}
+	case h.State == Due:
+		return tag{"warn", "due for a probe"}
+	case h.Failures > 0:
+		return tag{"warn", fmt.Sprintf("awake, %d failed", h.Failures)}
+	}
+	return awakeTag(l)
+}
+
+// awakeTag is the state of what does not rest. It may fail all the same, in a way
+// that leads to no rest.
+func awakeTag(l Load) tag {
+	if l.Requests > 0 && l.ErrorRate.Total >= 1 {
+		return tag{"warn", "awake, all failed"}
+	}
+	return tag{"good", "awake"}
+}
+
+// providerTag is the state of a provider: of its keys if none is left, else of its
+// models.
+func providerTag(p Provider) tag {
+	keys := fmt.Sprintf("%d of %d keys rest", p.KeysResting, p.Keys)
+	if p.Disabled {
+		return tag{"", "disabled"}
+	}
+	if p.Keys > 0 && p.KeysResting == p.Keys {
+		return tag{"bad", keys}
+	}
+	var states []string
+	for _, s := range []struct {
+		n    int
+		what string
+	}{{p.ModelsResting, "rest"}, {p.ModelsProbing, "being probed"}, {p.ModelsDue, "due for a probe"}} {
+		switch {
+		case s.n == 0:
+		case len(states) == 0:
+			states = append(states, fmt.Sprintf("%d of %d models %s", s.n, p.Models, s.what))
+		default:
+			states = append(states, fmt.Sprintf("%d %s", s.n, s.what))
+		}
+	}
+	switch {
+	case len(states) > 0 && p.ModelsResting == p.Models:
+		return tag{"bad", states[0]}
+	case len(states) > 0:
+		return tag{"warn", strings.Join(states, ", ")}
+	case p.KeysResting > 0:
+		return tag{"warn", keys}
+	}
+	return awakeTag(p.Load)
+}
+
+// requestTag is what became of a request.
+func requestTag(r *Request) tag {
+	passedOver := r.PassedOver()
+	switch {
+	case !r.OK && r.Status != 0:
+		return tag{"bad", fmt.Sprintf("%d %s", r.Status, r.Code)}
+	case !r.OK:
+		return tag{"bad", r.Code}
+	case len(r.Trail)-passedOver > 1:
+		return tag{"warn", "failed over"}
+	case passedOver > 0:
+		return tag{"", fmt.Sprintf("ok, %d passed over", passedOver)}
+	}
+	return tag{"good", "ok"}
+}
+
+// stepTag is how a step of a trail ended.
+func stepTag(s Step) tag {
+	t := tag{"bad", strings.ReplaceAll(s.Outcome, "_", " ")}
+	switch s.Outcome {
+	case Succeeded:
+		t.Class = "good"
+	case PassedOver:
+		t.Class = ""
+	}
+	if s.Status != 0 {
+		t.Text += fmt.Sprintf("\u00a0%d", s.Status)
+	}
+	return t
+}
