@@ -2,12 +2,14 @@ package browsertest
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -67,6 +69,90 @@ func TestPageUpdatesItself(t *testing.T) {
 	b.wait(`document.querySelector("#requests .route").textContent.startsWith("cellar:llama3.2")`)
 }
 
+// Regression: what was read moved away when requests came in above it, and an open
+// row was taken away when it was no longer among the latest.
+func TestPageStaysWhereItIsRead(t *testing.T) {
+	const latest = `Number(document.querySelector(".requests > details").id.slice(1))`
+	s := newScene(t)
+	b := newTab(t, wide)
+	b.do(chromedp.Navigate(s.page()))
+	eval[bool](b, `(() => {
+		document.getElementById("body").value = "half a request";
+		window.rows = [...document.querySelectorAll(".requests > details")];
+		window.opened = rows.find(row => row.querySelector(".tag").textContent === "ok" && row !== rows[0]).id;
+		window.newest = `+latest+`;
+		document.getElementById(opened).open = true;
+		document.querySelector("#" + opened + " .trail").scrollIntoView({block: "center"});
+		window.top0 = document.getElementById(opened).getBoundingClientRect().top;
+		return true;
+	})()`)
+	const drift = `Math.abs(document.getElementById(opened).getBoundingClientRect().top - top0)`
+	require.Positive(t, eval[float64](b, `scrollY`))
+	for _, n := range []int{1, 6, 60} { // the last are more than are kept
+		for range n {
+			s.chat(`"llama3.2"`)
+		}
+		b.wait(latest + ` === newest + ` + strconv.Itoa(n))
+		eval[bool](b, `(newest += `+strconv.Itoa(n)+`) > 0`)
+		assert.Less(t, eval[float64](b, drift), 2., "after %d requests", n)
+	}
+	b.shot("open-row")
+	assert.Less(t, eval[int](b, `Number(opened.slice(1))`), eval[int](b, latest+` - 50`), "it is no longer among the latest")
+	assert.True(t, eval[bool](b, `document.getElementById(opened).open`), "and is there")
+	assert.Equal(t, eval[[]int](b, `[...document.querySelectorAll(".requests > details")].map(row => Number(row.id.slice(1))).sort((a, b) => b - a)`),
+		eval[[]int](b, `[...document.querySelectorAll(".requests > details")].map(row => Number(row.id.slice(1)))`), "in its place")
+	assert.Equal(t, "half a request", eval[string](b, `document.getElementById("body").value`))
+
+	// Closed, it goes, and what is read then is as still.
+	eval[bool](b, `(() => {
+		document.getElementById(opened).open = false;
+		document.activeElement.blur();
+		window.opened = "body";
+		document.getElementById("body").scrollIntoView({block: "center"});
+		window.top0 = document.getElementById("body").getBoundingClientRect().top;
+		window.count = document.querySelectorAll(".requests > details").length;
+		return true;
+	})()`)
+	s.chat(`"gone:mistral-small"`) // one that is kept for longer
+	b.wait(latest + ` === newest + 1`)
+	assert.Less(t, eval[float64](b, drift), 2., "of the form")
+	assert.LessOrEqual(t, eval[int](b, `document.querySelectorAll(".requests > details").length - count`), 0)
+
+	// At the top, new rows come in.
+	eval[bool](b, `(scrollTo(0, 0), true)`)
+	s.chat(`"llama3.2"`)
+	b.wait(latest + ` === newest + 2`)
+	assert.Zero(t, eval[float64](b, `scrollY`))
+}
+
+// Those that failed are found without JavaScript, too, and stay the choice.
+func TestPageFilters(t *testing.T) {
+	for name, script := range map[string]bool{"with JavaScript": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			b := newTab(t, wide)
+			call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !script})
+			b.do(chromedp.Navigate(s.page()), chromedp.Click(chromedp.CSS(`.filter a:last-of-type`)), chromedp.WaitVisible(chromedp.CSS(`.filter a:last-of-type[aria-current]`)))
+			location, err := chromedp.Run(b.ctx, chromedp.Location())
+			assert.NoError(t, err)
+			assert.Equal(t, s.page()+"?only=failed#requests", location)
+			text, err := chromedp.Run(b.ctx, chromedp.TextContent(chromedp.CSS(`.requests`)))
+			assert.NoError(t, err)
+			assert.Contains(t, text, "no-such-model")
+			assert.Contains(t, text, "passed over")
+			if !script {
+				return
+			}
+			assert.Zero(t, eval[int](b, `[...document.querySelectorAll("#requests .tag.good")].filter(tag => tag.textContent === "ok").length`))
+			s.chat(`"llama3.2"`)
+			s.chat(`"another-that-nobody-has"`)
+			b.wait(`document.querySelector("#requests .route").textContent.includes("another-that-nobody-has")`)
+			assert.Zero(t, eval[int](b, `[...document.querySelectorAll("#requests .tag.good")].filter(tag => tag.textContent === "ok").length`))
+			b.shotOf("failed", "#requests")
+		})
+	}
+}
+
 func TestPageExplains(t *testing.T) {
 	for name, script := range map[string]bool{"with JavaScript": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -121,12 +207,12 @@ func TestPageSchemes(t *testing.T) {
 	for _, scheme := range []string{"light", "dark"} {
 		b.scheme(scheme)
 		assert.Empty(t, eval[[]string](b, faint), scheme)
+		assert.Empty(t, eval[[]string](b, borderless), scheme)
 	}
 }
 
-// faint lists the texts whose contrast is below 4.5, the least that WCAG asks for
-// (level AA).
-const faint = `(() => {
+// contrast is what the next two lists have in common.
+const contrast = `
 	const parse = c => { const v = c.match(/[\d.]+/g).map(Number); return v.length > 3 ? v : [...v, 1]; };
 	const linear = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
 	const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
@@ -134,12 +220,38 @@ const faint = `(() => {
 		for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c[3] === 1) return c; }
 		return [255, 255, 255];
 	};
+	const contrast = (color, ground) => {
+		const [a, b] = [light(parse(color)), light(ground)];
+		return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+	};
 	const bad = new Set();
+	const least = (n, e, what, color, ground) => {
+		const is = contrast(color, ground);
+		if (is < n) bad.add(e.localName + "." + e.className + what + " " + is.toFixed(2));
+	};
+`
+
+// faint lists the texts, and what stands in empty fields, whose contrast is below
+// 4.5, the least that WCAG asks for (level AA).
+const faint = `(() => {` + contrast + `
 	for (const e of document.querySelectorAll("body *")) {
-		if (e.closest("svg, script, style, noscript, option") || ![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
-		const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
-		const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-		if (contrast < 4.5) bad.add(e.localName + "." + e.className + " " + contrast.toFixed(2));
+		if (e.closest("svg, script, style, noscript, option")) continue;
+		if ([...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) least(4.5, e, "", getComputedStyle(e).color, ground(e));
+		if (!e.placeholder) continue;
+		const style = getComputedStyle(e, "::placeholder");
+		least(4.5, e, "::placeholder", style.color, ground(e));
+		if (style.opacity !== "1") bad.add(e.localName + "::placeholder is see-through");
+	}
+	return [...bad];
+})()`
+
+// borderless lists the fields whose border is less than 3 off what is around them
+// or in them.
+const borderless = `(() => {` + contrast + `
+	for (const e of document.querySelectorAll("input, textarea, button")) {
+		const color = getComputedStyle(e).borderTopColor;
+		least(3, e, " outside", color, ground(e.parentElement));
+		least(3, e, " inside", color, ground(e));
 	}
 	return [...bad];
 })()`
@@ -155,8 +267,35 @@ func TestPageNarrow(t *testing.T) {
 	assert.Equal(t, float64(narrow), eval[float64](b, `document.documentElement.scrollWidth`), "nothing sticks out, however much is open")
 	assert.Empty(t, eval[[]string](b, `[...document.querySelectorAll("main *")]
 		.filter(e => !e.closest(".scroll, .chart") && e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML.slice(0, 80))`))
+	assert.Empty(t, eval[[]string](b, `[...document.querySelectorAll("a, button, summary, input, textarea")]
+		.filter(e => { const r = e.getBoundingClientRect(); return r.height > 0 && r.height < 24; }).map(e => e.outerHTML.slice(0, 80))`), "a finger finds it")
+
+	// A table that is wider shows that it is, and its names stay in sight.
+	for _, id := range []string{"s-providers", "s-models", "s-keys"} {
+		eval[bool](b, `(document.getElementById("`+id+`").scrollLeft = 0, true)`)
+		before := eval[float64](b, `document.querySelector("#`+id+` .name").getBoundingClientRect().left`)
+		eval[bool](b, `(document.getElementById("`+id+`").scrollLeft = 120, true)`)
+		assert.Positive(t, eval[float64](b, `document.getElementById("`+id+`").scrollLeft`), "%s is wider", id)
+		assert.Equal(t, before, eval[float64](b, `document.querySelector("#`+id+` .name").getBoundingClientRect().left`), id)
+		assert.Contains(t, eval[string](b, `getComputedStyle(document.getElementById("`+id+`")).backgroundAttachment`), "local")
+		width := eval[float64](b, `document.querySelector("#`+id+` .name").getBoundingClientRect().width`)
+		assert.Greater(t, width, 120., "%s: room for a name", id)
+		assert.Less(t, width, 180., "%s: and for the rest", id)
+	}
 	b.shot("narrow-open")
 	b.shotOf("narrow-trail", "#requests details:nth-child(6)")
+}
+
+// Nor does the answer of the form stick out, or scroll.
+func TestPageExplainsNarrow(t *testing.T) {
+	s := newScene(t)
+	b := newTab(t, narrow)
+	b.do(chromedp.Navigate(s.page()), chromedp.SetValue(chromedp.CSS(`#body`), `{"models": ["llama", "limited:gpt-oss-120b"]}`))
+	b.do(chromedp.Click(chromedp.CSS(`#explain button`)), chromedp.WaitVisible(chromedp.CSS(`.answer`)))
+	eval[bool](b, `document.querySelectorAll(".answer details").forEach(d => d.open = true) || true`)
+	assert.Empty(t, eval[[]string](b, `[...document.querySelectorAll(".answer .scroll")].filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)`))
+	assert.Equal(t, float64(narrow), eval[float64](b, `document.documentElement.scrollWidth`))
+	b.shotOf("narrow-explain", "#explain")
 }
 
 // A browser is a good judge of JSON, too, and of where a link leads.
