@@ -292,7 +292,7 @@ func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debu
 		Method: http.MethodPost, URL: &url.URL{Path: path}, Header: header, Host: asker.Host, RemoteAddr: asker.RemoteAddr,
 		Body: io.NopCloser(strings.NewReader(q.Body)), ContentLength: int64(len(q.Body)),
 	}).WithContext(asker.Context())
-	res, err := g.Explain(r)
+	res, err := g.Explain(r) //nolint:contextcheck // r carries the context of who asks
 	var out debugpage.Explain
 	if err != nil {
 		out.Error = strings.TrimPrefix(err.Error(), "aigateway: ")
