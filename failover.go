@@ -56,6 +56,7 @@ type attemptRecord struct {
 	sentAt     time.Time
 	url        string
 	key        string // redacted
+	keyID      string
 	sentAs     string // the header of the key, and its scheme
 	status     int
 	header     http.Header

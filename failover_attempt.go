@@ -111,6 +111,9 @@ type answer struct {
 // failure then means that the answer broke on the way.
 func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	a := x.beginAttempt(m)
+	if key != nil {
+		a.keyID = key.id
+	}
 	report := x.measure(m, key, a)
 	parent := x.ctx
 	if hook := x.s.hooks.AttemptStart; hook != nil {

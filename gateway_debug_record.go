@@ -111,7 +111,7 @@ func (x *exchange) rememberTrail(r *debugpage.Request, err *Error) {
 			upstream += a.untilCommit(x.committedAt)
 			s := debugpage.Step{
 				Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id),
-				Key: debugpage.Name(a.key), KeyID: a.onlyKey(),
+				Key: debugpage.Name(a.key), KeyID: a.keyID,
 				Outcome: debugpage.Succeeded, Status: a.status,
 				FirstByteMS: ms(a.firstByte), FirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
 			}
@@ -171,13 +171,4 @@ func whyPassedOver(p restedRecord) string {
 		return "rests for " + seconds(until.Sub(p.at))
 	}
 	return "being probed"
-}
-
-// onlyKey is the id of the key that an attempt was made with, where there is but
-// one that it can be.
-func (a *attemptRecord) onlyKey() string {
-	if keys := a.model.provider.keys; len(keys) == 1 && a.key != "" {
-		return keys[0].id
-	}
-	return ""
 }

@@ -419,6 +419,21 @@ func TestDebugPageGroupsNotes(t *testing.T) {
 	assert.Regexp(t, `Not tried, and why \(\d+\)`, page)
 }
 
+// Keys that look alike once they are redacted are told apart by their ids.
+func TestDebugPageNamesKeys(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, gatewaytest.Error(401, "", "no"), gatewaytest.Chat("Hi."))
+	g := debugGateway(t, `
+providers: [{id: a, base_url: "http://a.internal", models: [{id: m}], api_keys: [{value: sk-aa-0123456789-tail}, {value: sk-aa-0876543210-tail}]}]
+`, up)
+	debug := g.DebugHandler()
+	debugAsk(g, `{"model":"m","messages":[]}`)
+	state := debugJSON(t, debug)
+	trail := state.Requests[0].Trail
+	require.Len(t, trail, 2)
+	require.Equal(t, trail[0].Key, trail[1].Key)
+	assert.Equal(t, []string{state.Keys[0].ID, state.Keys[1].ID}, []string{trail[0].KeyID, trail[1].KeyID})
+}
+
 // Whatever is secret, or could be, stands nowhere on the page.
 func TestDebugPageHoldsNoSecret(t *testing.T) {
 	echo := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {

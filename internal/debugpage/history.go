@@ -97,8 +97,8 @@ const (
 type Step struct {
 	Provider string `json:"provider"`
 	Model    string `json:"model"`
-	// Key is the API key, redacted, and KeyID the ID of its [Key]. Empty where none
-	// was sent, or it is not known which.
+	// Key is the API key, redacted. Empty where none was sent. KeyID is the ID of
+	// its [Key]. Empty where the provider has none.
 	Key     string `json:"api_key,omitempty"`
 	KeyID   string `json:"key_id,omitempty"`
 	Outcome string `json:"outcome"`
