@@ -36,9 +36,9 @@ func finishSteps(steps ...any) http.HandlerFunc {
 	}
 }
 
-// finishChoice is a chunk of a legacy completion.
-func finishChoice(index int, text, reason string) string {
-	return fmt.Sprintf("data: {\"choices\":[{\"index\":%d,\"text\":%q,\"finish_reason\":%s}]}\n\n", index, text, reason)
+// finishChoice is the only chunk of a choice of a legacy completion.
+func finishChoice(index int, text string) string {
+	return fmt.Sprintf("data: {\"choices\":[{\"index\":%d,\"text\":%q,\"finish_reason\":\"stop\"}]}\n\n", index, text)
 }
 
 // After a finish reason two seconds of silence end the answer, and nothing else
@@ -74,16 +74,16 @@ func TestStreamAfterFinish(t *testing.T) {
 		{name: "silent within an event", path: chat, took: 2 * time.Second, broken: true,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: {\"cho", time.Hour}},
 		{name: "several prompts", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
-			steps: []any{finishChoice(0, "one", `"stop"`), 3 * time.Second, finishChoice(1, "two", `"stop"`), gatewaytest.ChatDone}},
-		{name: "several prompts, all ended", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: finishChoice(1, "two", `"stop"`), took: 2 * time.Second,
-			steps: []any{finishChoice(0, "one", `"stop"`), finishChoice(1, "two", `"stop"`), time.Hour}},
-		{name: "one prompt of tokens", path: legacy, body: `{"model":"m","stream":true,"prompt":[1,2,3]}`, want: finishChoice(0, "one", `"stop"`), took: 2 * time.Second,
-			steps: []any{finishChoice(0, "one", `"stop"`), time.Hour}},
+			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
+		{name: "several prompts, all ended", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: finishChoice(1, "two"), took: 2 * time.Second,
+			steps: []any{finishChoice(0, "one"), finishChoice(1, "two"), time.Hour}},
+		{name: "one prompt of tokens", path: legacy, body: `{"model":"m","stream":true,"prompt":[1,2,3]}`, want: finishChoice(0, "one"), took: 2 * time.Second,
+			steps: []any{finishChoice(0, "one"), time.Hour}},
 		{name: "n of the client's", path: legacy, body: `{"model":"m","stream":true,"n":2,"prompt":"a"}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
-			steps: []any{finishChoice(0, "one", `"stop"`), 3 * time.Second, finishChoice(1, "two", `"stop"`), gatewaytest.ChatDone}},
+			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
 		{name: "n of the config's", path: legacy, body: `{"model":"m","stream":true,"n":1,"prompt":"a"}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
 			cfg:   func(c *aigateway.Config) { c.Body = map[string]any{"n": 2} },
-			steps: []any{finishChoice(0, "one", `"stop"`), 3 * time.Second, finishChoice(1, "two", `"stop"`), gatewaytest.ChatDone}},
+			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
 	}
 	for _, tt := range tests {
 		for _, commit := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {

@@ -419,7 +419,7 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 				text, _ := json.Marshal(echo)
 				said := string(text)
 				if tt.write != nil {
-					said = `"` + tt.write(strings.Trim(r.Header.Get("Authorization"), "Bearer ")) + `"`
+					said = `"` + tt.write(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")) + `"`
 				}
 				gatewaytest.JSON(401, `{"error":{"message":`+said+`}}`)(rw, r)
 			})
