@@ -60,14 +60,16 @@ func newTransport(addrs AddrPolicy) *http.Transport {
 }
 
 // connWatch tells what became of the connection that a request went out on.
-type connWatch struct{ kept, answered atomic.Bool }
+type connWatch struct {
+	trace          httptrace.ClientTrace
+	kept, answered atomic.Bool // the transport may call from goroutines of its own
+}
 
 // watch returns a context whose request is watched.
 func (c *connWatch) watch(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:              func(info httptrace.GotConnInfo) { c.kept.Store(info.Reused) },
-		GotFirstResponseByte: func() { c.answered.Store(true) },
-	})
+	c.trace.GotConn = func(info httptrace.GotConnInfo) { c.kept.Store(info.Reused) }
+	c.trace.GotFirstResponseByte = func() { c.answered.Store(true) }
+	return httptrace.WithClientTrace(ctx, &c.trace)
 }
 
 // stale reports, of a request that failed, whether it went out on a connection
