@@ -46,6 +46,7 @@
 // a name that neither the catalog nor the config lists is "_OTHER" in metrics, and
 // stands in spans alone.
 //
-// The conventions for generative AI are in development. Their names may change
-// here, in a minor version, when they do there.
+// The conventions for generative AI are in development. The names are those of
+// version 1.41, the last that OpenTelemetry's main repository had; they may change
+// here, in a minor version, once those that come after it are released.
 package gatewayotel
