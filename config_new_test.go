@@ -76,6 +76,7 @@ func TestNewFaults(t *testing.T) {
 		{"variable of a shell", provider + "    api_keys: [{value: $MY_KEY}]", []string{"providers[0].api_keys[0].value: is a shell's variable and no key"}},
 		{"variable of the environment", provider + "    api_keys: [{value: '${MY_KEY}'}]", []string{"providers[0].api_keys[0].value: the environment is read by secrets.get"}},
 		{"surface in the base_url", "providers:\n  - id: a\n    base_url: https://a.internal/v1/chat/completions/", []string{"providers[0].base_url: ends in the path of a request, which is added to it: leave /chat/completions out"}},
+		{"surface in the base_url, in v1", "providers:\n  - id: a\n    base_url: https://a.internal/v1/embeddings", []string{"providers[0].base_url: leave /embeddings out"}},
 		{"IPv6 without brackets", "providers:\n  - id: a\n    base_url: https://2001::1", []string{"providers[0].base_url: "}},
 		{"IPv6 loopback without brackets", "providers:\n  - id: a\n    base_url: https://::1", []string{"providers[0].base_url: an IPv6 address must stand in brackets"}},
 		{"escaped host", "providers:\n  - id: a\n    base_url: https://a%2ecom", []string{"providers[0].base_url: a host must be written without %XX"}},

@@ -211,13 +211,16 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	for _, base := range listed {
 		c.known = append(append(c.known, base.ID), base.IDAliases...)
 	}
-	c.clashes(listed, func(i int) string { return fmt.Sprintf("registry[%q]", listed[i].ID) })
-	owner := c.clashes(cfg.Providers, func(i int) string { return fmt.Sprintf("providers[%d]", i) })
+	c.twins(listed)
+	owner := c.clashes(cfg.Providers)
 	overlaid := map[int]int{}
 	var all []*provider
 	for i, over := range cfg.Providers {
 		path := fmt.Sprintf("providers[%d]", i)
-		at := slices.IndexFunc(listed, func(base Provider) bool { return hasName(base.ID, base.IDAliases, over.ID) })
+		at := slices.IndexFunc(listed, func(base Provider) bool { return strings.EqualFold(base.ID, over.ID) })
+		if at < 0 {
+			at = slices.IndexFunc(listed, func(base Provider) bool { return hasName(base.ID, base.IDAliases, over.ID) })
+		}
 		if at < 0 || over.ID == "" {
 			c.ownBase = false
 			all = append(all, c.provider(path, over, over.Models, nil, true, false))

@@ -137,9 +137,7 @@ func TestRegistryFaults(t *testing.T) {
 		listed []aigateway.Provider
 		want   string
 	}{
-		{[]aigateway.Provider{at("r"), at("R")}, `registry["R"].id: "R": is already the name at registry["r"].id`},
-		{[]aigateway.Provider{at("r", "x"), at("x")}, `registry["x"].id: "x": is already the name at registry["r"].id_aliases[0]`},
-		{[]aigateway.Provider{at("r", "x", "X")}, `registry["r"].id_aliases[1]: "X": is already the name at registry["r"].id_aliases[0]`},
+		{[]aigateway.Provider{at("r"), at("R")}, `registry["R"].id: "R": is listed twice`},
 		{[]aigateway.Provider{{ID: "r"}}, `registry["r"].base_url: is missing: the registry must say where the provider is`},
 	} {
 		_, err := aigateway.New(aigateway.Config{Registry: aigateway.StaticRegistry(tt.listed...)})
@@ -154,6 +152,27 @@ func TestRegistryFaults(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 	}
 	assert.NotContains(t, err.Error(), "providers[1]", "the registry may well have known it")
+}
+
+// A provider of the config overlays the one of that id, before one of that alias:
+// its key is for no other.
+func TestOverlayByIDBeforeAlias(t *testing.T) {
+	var hosts []string
+	g, err := aigateway.New(aigateway.Config{
+		Registry: aigateway.StaticRegistry(
+			aigateway.Provider{ID: "r", IDAliases: []string{"x"}, BaseURL: "https://r.example.com"},
+			aigateway.Provider{ID: "x", BaseURL: "https://x.example.com"}),
+		Providers: []aigateway.Provider{{ID: "x", APIKeys: []aigateway.APIKey{{Value: "sk-for-x"}}}},
+		Transport: newConfigTransport(func(r *http.Request) (*http.Response, error) {
+			hosts = append(hosts, r.URL.Host+" "+r.Header.Get("Authorization"))
+			w := httptest.NewRecorder()
+			gatewaytest.Chat("")(w, r)
+			return w.Result(), nil
+		}),
+	})
+	require.NoError(t, err)
+	g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"x:m"}`)))
+	assert.Equal(t, []string{"x.example.com Bearer sk-for-x"}, hosts)
 }
 
 // A header of the registry's gives way to the config's, in whatever letter case.

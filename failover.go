@@ -92,6 +92,9 @@ func (x *exchange) failover() *Error {
 	now := time.Now()
 	x.rested = stats.Order(x.rested, func(r restedRecord) stats.State { return x.rest(r.model, now) })
 	for len(x.rested) > 0 {
+		if done, err := x.spent(); done {
+			return err
+		}
 		m := x.rested[0].model
 		x.rested = x.rested[1:]
 		if done, err := x.try(m); done {

@@ -148,8 +148,8 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 		key.track.Begin()
 	}
 	resp, err := x.s.transport.RoundTrip(req)
-	if err != nil && conn.stale() && ctx.Err() == nil {
-		x.note("%s: sent once more, as the kept connection had been closed", m.name())
+	if err != nil && ctx.Err() == nil && conn.stale(err, a.sentAt) {
+		x.note("%s: sent once more, as the kept connection was closed", m.name())
 		resp, err = x.s.transport.RoundTrip(again(req))
 	}
 	if err != nil {
@@ -346,16 +346,15 @@ func (x *exchange) refused(ctx context.Context, a *attemptRecord, resp *http.Res
 // answer holds a success answer until it may be committed, and then relays it.
 func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response) (committed bool, f *failure) {
 	kind, _, _ := mediaType(resp.Header.Get("Content-Type"))
-	if x.sel.Stream && x.surface.stream != nil && isVague(kind) {
+	if x.sel.Stream && x.surface.stream != nil && x.surface.answer != answerBinary && isVague(kind) {
 		// Some servers leave the type of their streams to their framework.
-		front, _, err := relay.HoldBody(resp.Body, -1, 0)
+		events, err := peekEvents(resp)
 		if err != nil {
 			return false, x.broke(ctx, FailureAnswer, err)
 		}
-		if relay.LooksLikeEvents(front) {
+		if events {
 			kind = "text/event-stream"
 		}
-		resp.Body = &behind{Reader: io.MultiReader(bytes.NewReader(front), resp.Body), Closer: resp.Body}
 	}
 	switch {
 	case kind == "text/event-stream" && x.surface.stream != nil:
@@ -396,6 +395,23 @@ func (x *exchange) answer(ctx context.Context, w *watch, a *attemptRecord, resp 
 		return true, x.clientGone()
 	}
 	return true, nil
+}
+
+// peekEvents reads the front of an answer until it tells whether that is an event
+// stream, and puts it back.
+func peekEvents(resp *http.Response) (bool, error) {
+	var front []byte
+	for {
+		piece, complete, err := relay.HoldBody(resp.Body, -1, 0)
+		if err != nil {
+			return false, err
+		}
+		front = append(front, piece...)
+		if yes, sure := relay.LooksLikeEvents(front); sure || complete {
+			resp.Body = &behind{Reader: io.MultiReader(bytes.NewReader(front), resp.Body), Closer: resp.Body}
+			return yes, nil
+		}
+	}
 }
 
 // behind is a body of which the front was read already.
@@ -543,12 +559,8 @@ func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp 
 		Dialect:  x.surface.stream,
 		Encoding: resp.Header.Get("Content-Encoding"),
 		Tap:      x.meterEvent,
-		Progress: func(p relay.Phase) {
-			if p == relay.Finished && s.Finishes() < x.choices {
-				p = relay.Streaming // one choice's finish reason says nothing of the others
-			}
-			body.progress(p, s.Events())
-		},
+		Choices:  x.choices,
+		Progress: func(p relay.Phase) { body.progress(p, s.Said(), s.AllFinished()) },
 	})
 	defer s.Release()
 	if err := s.Hold(); err != nil {
@@ -639,11 +651,13 @@ type watchedBody struct {
 	limit time.Duration // per_request_timeout
 	each  bool          // whether each read is bounded, or another limit is at work
 	phase relay.Phase
-	// events counts those of the stream, and silent is how long was waited for the
-	// next one after a finish reason. What else comes, such as comments, does not
-	// count: a server that only keeps the connection alive has nothing more to say.
-	events int
+	// said counts the events that said something, and silent is how long was waited
+	// for the next one after a finish reason. What else comes, comments and pings,
+	// does not count: a server that only keeps the connection alive has nothing
+	// more to say. Unless all choices have finished, it may take as long as ever.
+	said   int
 	silent time.Duration
+	all    bool
 	// drainBy bounds all reads after the stream's end.
 	drainBy time.Time
 	// deadline bounds the reads of a stream that is held until it is whole, by
@@ -654,10 +668,11 @@ type watchedBody struct {
 }
 
 // progress notes how far the stream has come.
-func (b *watchedBody) progress(p relay.Phase, events int) {
-	if p != b.phase || events != b.events {
-		b.phase, b.events, b.silent = p, events, 0
+func (b *watchedBody) progress(p relay.Phase, said int, all bool) {
+	if p != b.phase || said != b.said {
+		b.phase, b.said, b.silent = p, said, 0
 	}
+	b.all = all
 }
 
 // Read reads under the limit that the phase of the stream sets.
@@ -673,7 +688,11 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		}
 		limit, cause = time.Until(b.drainBy), errDrained
 	case relay.Finished:
-		limit, cause = min(limit, finishGrace-b.silent), errFinished
+		grace := limit
+		if b.all {
+			grace = min(limit, finishGrace)
+		}
+		limit, cause = grace-b.silent, errFinished
 	}
 	if !b.deadline.IsZero() {
 		if left := time.Until(b.deadline); left < limit {

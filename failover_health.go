@@ -36,7 +36,7 @@ func (x *exchange) measure(m *model, key *apiKey, a *attemptRecord) func(f *fail
 		keyTurn.Release()
 		if f != nil {
 			a.rest = rest(m, key, f, now)
-			if until := m.track.Rest.State(now).Until; until.After(before) {
+			if until := m.track.Rest.State(now).Resting(); until.After(before) {
 				a.rest = max(a.rest, until.Sub(now))
 			}
 		}

@@ -14,10 +14,22 @@ func (t *templates) hide(value string) {
 	}
 }
 
-// minDerived is the length of the shortest value that is hidden because an
-// expression made it of a secret, in bytes. Shorter ones are words like "true",
-// which tell nothing and are found in half of all texts.
-const minDerived = 8
+// minPiece is how much of a secret a value must have in it to be one as well, in
+// bytes. An expression may also look at a secret and come to something else, such
+// as "application/json", which tells nothing and is found in many answers.
+const minPiece = 6
+
+// holdsPiece reports whether a piece of a secret is in a value, in whatever letter
+// case.
+func holdsPiece(value, secret string) bool {
+	value, secret = strings.ToLower(value), strings.ToLower(secret)
+	for i := 0; i+minPiece <= len(value); i++ {
+		if strings.Contains(secret, value[i:i+minPiece]) {
+			return true
+		}
+	}
+	return false
+}
 
 // evaluate evaluates a template. What it makes of a secret is one as well.
 func evaluate[T any](t *templates, eval func() (T, error)) (T, error) {
@@ -25,25 +37,29 @@ func evaluate[T any](t *templates, eval func() (T, error)) (T, error) {
 	before := len(t.used)
 	v, err := eval()
 	if len(t.used) > before {
-		t.hideDerived(v)
+		t.hideDerived(v, t.used[before:])
 	}
 	return v, err
 }
 
-// hideDerived notes the texts in a value that was made of a secret.
-func (t *templates) hideDerived(v any) {
+// hideDerived notes the texts in a value that hold something of the secrets that it
+// was made of.
+func (t *templates) hideDerived(v any, of []usedSecret) {
 	switch v := v.(type) {
 	case string:
-		if len(v) >= minDerived {
-			t.hideLiteral(v)
+		_, bare, _ := strings.Cut(v, " ") // behind a scheme
+		for _, text := range []string{v, bare} {
+			if slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.reveal()) }) {
+				t.hide(text)
+			}
 		}
 	case []any:
 		for _, child := range v {
-			t.hideDerived(child)
+			t.hideDerived(child, of)
 		}
 	case map[string]any:
 		for _, child := range v {
-			t.hideDerived(child)
+			t.hideDerived(child, of)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package aigateway
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -67,16 +68,27 @@ type connWatch struct {
 
 // watch returns a context whose request is watched.
 func (c *connWatch) watch(ctx context.Context) context.Context {
-	c.trace.GotConn = func(info httptrace.GotConnInfo) { c.kept.Store(info.Reused) }
+	c.trace.GotConn = func(info httptrace.GotConnInfo) {
+		t, ok := info.Conn.(*tls.Conn)
+		c.kept.Store(info.Reused && !(ok && t.ConnectionState().NegotiatedProtocol == "h2"))
+	}
 	c.trace.GotFirstResponseByte = func() { c.answered.Store(true) }
 	return httptrace.WithClientTrace(ctx, &c.trace)
 }
 
+// maxStale is how long after it was sent a request may still be found to have
+// gone out on a connection that was closed by then. Later, the upstream was at
+// work on it.
+const maxStale = 5 * time.Second
+
 // stale reports, of a request that failed, whether it went out on a connection
-// that was kept from an earlier one and on which nothing came back. Upstreams
-// close those at any time, which says nothing about the upstream: for requests
-// without a body net/http sends another by itself.
-func (c *connWatch) stale() bool { return c.kept.Load() && !c.answered.Load() }
+// that was kept from an earlier one, and on which nothing came back: upstreams
+// close those at any time, and net/http sends another only where a request has no
+// body. Over HTTP/2 it sends what was not looked at by itself.
+func (c *connWatch) stale(err error, sent time.Time) bool {
+	var timeout net.Error
+	return c.kept.Load() && !c.answered.Load() && time.Since(sent) < maxStale && !(errors.As(err, &timeout) && timeout.Timeout())
+}
 
 // again returns a request that is like one that was sent.
 func again(req *http.Request) *http.Request {

@@ -97,7 +97,7 @@ func TestKeptConnectionClosed(t *testing.T) {
 			assert.Equal(t, tt.conns, conns.Load())
 			require.Len(t, result.ModelsTried[0].RequestsMade, 1)
 			if tt.want == 200 {
-				assert.Equal(t, []string{"a:m: sent once more, as the kept connection had been closed"}, result.Notes)
+				assert.Equal(t, []string{"a:m: sent once more, as the kept connection was closed"}, result.Notes)
 			}
 		})
 	}

@@ -114,6 +114,9 @@ func (s *settings) serveModels(w http.ResponseWriter, r *http.Request, id string
 // send it all the same must not read that it cannot.
 func (s *settings) unlisted(name string, f format, credential bool) string {
 	q := query{surface: &surface{format: f}, credential: credential}
+	if isAuto(name) {
+		return fmt.Sprintf("%q may be sent, but is no model: it leaves the choice to the gateway", name)
+	}
 	if len(name) > maxModelName {
 		return rejection{name: shown(name), reason: reasonTooLong}.message(s, q)
 	}

@@ -34,16 +34,28 @@ type compiler struct {
 	}
 }
 
-// clashes notes names that two providers of the same source share, and returns
-// which provider each name belongs to. The place is where the i-th is.
-func (c *compiler) clashes(providers []Provider, place func(i int) string) (owner map[string]int) {
+// twins notes providers of the registry that go by the same id. An alias that
+// belongs to two is the first one's.
+func (c *compiler) twins(listed []Provider) {
+	seen := map[string]bool{}
+	for _, p := range listed {
+		if p.ID != "" && seen[fold(p.ID)] {
+			c.add(fmt.Sprintf("registry[%q].id", p.ID), p.ID, "is listed twice (case does not count)")
+		}
+		seen[fold(p.ID)] = true
+	}
+}
+
+// clashes notes names that two configured providers share, and returns which
+// provider each name belongs to.
+func (c *compiler) clashes(providers []Provider) (owner map[string]int) {
 	seen := map[string]string{}
 	owner = map[string]int{}
 	for i, p := range providers {
 		for j, name := range append([]string{p.ID}, p.IDAliases...) {
-			path := place(i) + ".id"
+			path := fmt.Sprintf("providers[%d].id", i)
 			if j > 0 {
-				path = fmt.Sprintf("%s.id_aliases[%d]", place(i), j-1)
+				path = fmt.Sprintf("providers[%d].id_aliases[%d]", i, j-1)
 			}
 			if name == "" {
 				continue
@@ -148,9 +160,9 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 		c.add(path, shownURL(p.BaseURL), "%v", err)
 		return
 	}
-	for _, surface := range []string{"chat/completions", "completions", "responses", "embeddings", "messages"} {
-		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), "/"+surface) {
-			c.add(path, shownURL(p.BaseURL), "ends in the path of a request, which is added to it: leave /%s out", surface)
+	for _, request := range []string{"/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages"} {
+		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), request) {
+			c.add(path, shownURL(p.BaseURL), "ends in the path of a request, which is added to it: leave %s out", strings.TrimPrefix(request, "/v1"))
 			return
 		}
 	}
@@ -256,12 +268,11 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	return &apiKey{id: hex.EncodeToString(sum[:6]), value: t}
 }
 
-// isShellVariable reports whether a key is $NAME or ${NAME}, which nothing here
-// expands.
+// isShellVariable reports whether a key is $NAME, which nothing here expands.
 func isShellVariable(key string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	name, ok := strings.CutPrefix(key, "$")
-	name = strings.TrimSuffix(strings.TrimPrefix(name, "{"), "}")
-	return ok && name != "" && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+	return ok && name != "" && strings.IndexByte(letters, name[0]) >= 0 && strings.Trim(name, letters+"0123456789") == ""
 }
 
 // text compiles text with ${…}, and checks what stands between them.

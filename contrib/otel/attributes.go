@@ -11,7 +11,6 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/aigateway-go/aigateway"
-	"github.com/aigateway-go/aigateway/internal/genai"
 )
 
 // The conventions for generative AI left OpenTelemetry's own for a repository of
@@ -66,9 +65,34 @@ func shortened(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// providerName is an attribute of a provider, by the conventions' name for it.
+// operationName is the conventions' word for what a surface does, or the surface's
+// own where they have none. The gateway's log has the same words, by a copy: an
+// internal package of another module is no ground to stand on.
+func operationName(surface string) string {
+	switch surface {
+	case "chat-completions", "responses", "messages":
+		return "chat"
+	case "completions":
+		return "text_completion"
+	default:
+		return surface // embeddings is theirs, too
+	}
+}
+
+// providerName is the conventions' name of a provider, which must be used where
+// there is one; else the provider's id.
 func providerName(id string) attribute.KeyValue {
-	return providerNameKey.String(genai.Provider(id))
+	switch strings.ToLower(id) {
+	case "google", "gemini":
+		id = "gcp.gemini"
+	case "mistral":
+		id = "mistral_ai"
+	case "moonshotai":
+		id = "moonshot_ai"
+	case "xai":
+		id = "x_ai"
+	}
+	return providerNameKey.String(id)
 }
 
 // attemptError classes what an attempt ended in: the upstream's status, or a

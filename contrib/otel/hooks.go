@@ -12,7 +12,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/aigateway-go/aigateway"
-	"github.com/aigateway-go/aigateway/internal/genai"
 )
 
 // scope names this package as the instrumentation's scope.
@@ -148,7 +147,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 	if !ok {
 		return
 	}
-	operation, sent := genai.Operation(res.Surface), 0
+	operation, sent := operationName(res.Surface), 0
 	for i := range res.ModelsTried {
 		tried := &res.ModelsTried[i]
 		cause := noAttempt

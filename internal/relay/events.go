@@ -1,6 +1,10 @@
 package relay
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+)
 
 const (
 	// maxEvent bounds the data of one event that is kept for classification. It
@@ -14,17 +18,29 @@ const (
 	maxName = 64
 )
 
+// maxBlank is how much blank space may stand before an event stream.
+const maxBlank = 64
+
 // LooksLikeEvents reports whether an answer begins like an event stream, by its
-// first bytes.
-func LooksLikeEvents(front []byte) bool {
-	front = bytes.TrimPrefix(front, []byte("\ufeff"))
-	front = bytes.TrimLeft(front, "\r\n")
+// first bytes, and whether that is sure: of too few it is not.
+func LooksLikeEvents(front []byte) (yes, sure bool) {
+	if mark := []byte("\ufeff"); len(front) < len(mark) && bytes.HasPrefix(mark, front) {
+		return false, false
+	}
+	text := bytes.TrimLeft(bytes.TrimPrefix(front, []byte("\ufeff")), "\r\n")
+	if len(text) == 0 {
+		return false, len(front) > maxBlank
+	}
+	sure = true
 	for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
-		if bytes.HasPrefix(front, []byte(field)) {
-			return true
+		switch {
+		case bytes.HasPrefix(text, []byte(field)):
+			return true, true
+		case strings.HasPrefix(field, string(text)):
+			sure = false
 		}
 	}
-	return false
+	return false, sure
 }
 
 // splitter finds the events in a stream that arrives in pieces of any size,
@@ -116,6 +132,28 @@ func (s *splitter) finish() bool {
 // is open, and no field that would become part of it.
 func (s *splitter) boundary() bool {
 	return !s.open && !s.fields
+}
+
+// inEvent reports whether an event has begun that is not whole. Of one that lacks
+// nothing but its blank line, and of comments, it is false.
+func (s *splitter) inEvent() bool {
+	data := s.data
+	if s.open {
+		field, value, _ := bytes.Cut(s.line, []byte(":"))
+		switch {
+		case len(field) == 0:
+			if !s.fields {
+				return false
+			}
+		case string(field) == "data" && s.lines == 0:
+			data = bytes.TrimPrefix(value, []byte(" "))
+		default:
+			return true
+		}
+	} else if !s.fields {
+		return false
+	}
+	return s.cut || !done(data) && !json.Valid(data)
 }
 
 // name is nil for an event without an event: line.

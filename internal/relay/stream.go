@@ -54,6 +54,10 @@ type Options struct {
 	// MaxWhole bounds what HoldWhole holds, in bytes: 32 MiB if zero.
 	MaxWhole int64
 
+	// Choices is how many the answer is to have, each with a finish reason of its
+	// own. Zero is one.
+	Choices int
+
 	// Tap, if not nil, is called with the data of each whole event, before the event
 	// is relayed (of a compressed stream, it may be after). It must not keep data,
 	// nor panic: it runs between reading from the upstream and writing to the client.
@@ -97,7 +101,8 @@ type Stream struct {
 	written  int64
 	trailing int // bytes read after the End
 	events   int
-	finishes int // of the events, those that are Finish
+	said     int              // of the events, those that are no formality
+	ends     map[int]struct{} // choices that have finished, where there are several
 }
 
 // NewStream returns a stream that reads the answer from body. It reads nothing yet,
@@ -229,13 +234,18 @@ func (s *Stream) Written() int64 { return s.written }
 // Events is the number of events that were read, comments not counted.
 func (s *Stream) Events() int { return s.events }
 
-// Finishes is the number of events that were a finish reason: several choices of
-// one answer each have theirs.
-func (s *Stream) Finishes() int { return s.finishes }
+// AllFinished reports whether a finish reason was seen of each choice.
+func (s *Stream) AllFinished() bool {
+	return s.Finished() && (s.o.Choices <= 1 || len(s.ends) >= s.o.Choices)
+}
 
-// InEvent reports whether an event has begun and not ended. In an opaque stream
-// nobody knows, and it is false.
-func (s *Stream) InEvent() bool { return s.body != nil && !s.opaque && !s.split.boundary() }
+// InEvent reports whether an event has begun that is not whole. In an opaque
+// stream nobody knows, and it is false.
+func (s *Stream) InEvent() bool { return s.body != nil && !s.opaque && s.split.inEvent() }
+
+// Said is the number of events that said something to the client: all but pings
+// and the like. Usage is something.
+func (s *Stream) Said() int { return s.said }
 
 // Phase is how far the stream has come.
 func (s *Stream) Phase() Phase {
@@ -408,6 +418,9 @@ func (s *Stream) event(name, data []byte) {
 	if s.ended {
 		return
 	}
+	if kind != Other || s.finished && bytes.Contains(data, []byte(`"usage"`)) {
+		s.said++
+	}
 	switch kind {
 	case Content:
 		// The first event that decides wins: content after an error commits nothing.
@@ -416,7 +429,7 @@ func (s *Stream) event(name, data []byte) {
 	case Finish:
 		s.content = s.content || s.failure == nil
 		s.finished = true
-		s.finishes++
+		s.noteEnds(data)
 	case End:
 		s.ended = true
 	case Error:
@@ -424,6 +437,29 @@ func (s *Stream) event(name, data []byte) {
 	case Failed:
 		s.fail(name, data)
 		s.ended = true
+	}
+}
+
+// noteEnds notes which choices an event finishes. One answer in a thousand has
+// several, so that the event is read once more for it.
+func (s *Stream) noteEnds(data []byte) {
+	var event struct {
+		Choices []struct {
+			Index  int    `json:"index"`
+			Reason string `json:"finish_reason"`
+		} `json:"choices"`
+	}
+	if s.o.Choices <= 1 || json.Unmarshal(data, &event) != nil {
+		return
+	}
+	for _, c := range event.Choices {
+		if c.Reason == "" || len(s.ends) >= s.o.Choices {
+			continue
+		}
+		if s.ends == nil {
+			s.ends = map[int]struct{}{}
+		}
+		s.ends[c.Index] = struct{}{}
 	}
 }
 

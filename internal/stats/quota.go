@@ -66,7 +66,9 @@ func (q *quota) set(now time.Time, a Allowance) {
 	if !a.Limit.Known && !a.Remaining.Known {
 		return
 	}
-	told := !a.Reset.IsZero()
+	// One that is over when it is told comes of a clock that differs, or of a date
+	// that was cut down to the second.
+	told := a.Reset.After(now)
 	if !told {
 		a.Reset = now.Add(unknownReset)
 	}

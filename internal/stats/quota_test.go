@@ -26,7 +26,7 @@ func TestQuota(t *testing.T) {
 		"reset":           {set: []Allowance{{known(100), known(7), reset}}, now: 10 * time.Second, want: Allowance{Limit: known(100), Remaining: known(100)}},
 		"reset, no limit": {set: []Allowance{{Count{}, known(7), reset}}, now: 10 * time.Second},
 		"long ago":        {set: []Allowance{{known(100), known(7), reset}}, now: time.Hour + 10*time.Second},
-		"reset by now":    {set: []Allowance{{known(100), known(7), at(-time.Second)}}, want: Allowance{Limit: known(100), Remaining: known(100)}},
+		"reset by now":    {set: []Allowance{{known(100), known(7), at(-time.Second)}}, want: Allowance{Limit: known(100), Remaining: known(7)}},
 		"the last wins":   {set: []Allowance{{known(100), known(7), reset}, {Count{}, known(6), reset}}, want: Allowance{Count{}, known(6), reset}},
 		"silence":         {set: []Allowance{{known(100), known(7), reset}, {Reset: at(time.Hour)}}, want: Allowance{known(100), known(7), reset}},
 		"far away":        {set: []Allowance{{known(1), known(1), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}, now: time.Hour, want: Allowance{known(1), known(1), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}},

@@ -1,5 +1,7 @@
 package usage
 
+import "bytes"
+
 // maxWrittenDepth bounds how deep text is looked for. Where formats have it is
 // less than ten deep.
 const maxWrittenDepth = 16
@@ -16,6 +18,9 @@ type Written struct{ e estimator }
 // Event reads the data of one event of a stream, in any of the formats. Events
 // that repeat what came before count nothing.
 func (t *Written) Event(data []byte) {
+	if bytes.Contains(data, []byte(`audio.delta"`)) {
+		return // sound, of a responses stream
+	}
 	w := walker{b: data}
 	w.object(func(name []byte) {
 		switch string(name) {
@@ -59,8 +64,24 @@ func (t *Written) value(w *walker, name []byte, depth int) {
 		}
 	case depth == 0:
 		w.skip()
+	case b == '{' && string(name) == "input": // of a tool, in messages
+		start := w.i
+		w.skip()
+		t.e.json(w.b[start:w.i])
 	case b == '{':
-		w.object(func(name []byte) { t.value(w, name, depth-1) })
+		reasoned := false // some servers say it under two names
+		w.object(func(name []byte) {
+			switch string(name) {
+			case "reasoning_details", "annotations", "results": // say again, or say what others wrote
+				return
+			case "reasoning", "reasoning_content":
+				if reasoned {
+					return
+				}
+				reasoned = w.peek() == '"' && !bytes.HasPrefix(w.b[w.i:], []byte(`""`))
+			}
+			t.value(w, name, depth-1)
+		})
 	case b == '[':
 		w.array(func() { t.value(w, name, depth-1) })
 	default:

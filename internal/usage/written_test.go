@@ -46,6 +46,13 @@ var writtenCases = []struct {
 	{name: "chat", want: "Hello!", body: `{"id":"x","model":"m","choices":[{"message":{"role":"assistant","content":"Hello!"},"finish_reason":"stop"}]}`},
 	{name: "responses", want: "one", body: `{"instructions":"Be brief.","output":[{"type":"message","content":[{"type":"output_text","text":"one"}]}],"text":{"format":{"type":"text"}}}`},
 	{name: "messages", want: "one", body: `{"role":"assistant","content":[{"type":"text","text":"one"}]}`},
+	{name: "reasoning under two names, and in details", want: "so it is", events: []string{
+		`{"choices":[{"delta":{"reasoning":"so it ","reasoning_content":"so it ","reasoning_details":[{"text":"so it "}]}}]}`,
+		`{"choices":[{"delta":{"reasoning":"","reasoning_content":"is"}}]}`,
+	}},
+	{name: "sound", events: []string{`{"type":"response.audio.delta","delta":"AAAAAAAA"}`, `{"type":"response.output_audio.delta","delta":"AAAA"}`}},
+	{name: "what others wrote", want: "one", body: `{"output":[{"type":"file_search_call","results":[{"text":"of a file"}]},{"content":[{"text":"one","annotations":[{"type":"url_citation","content":"of a page"}]}]}]}`},
+	{name: "input of a tool", want: `{"city":"Berlin"}`, body: `{"content":[{"type":"tool_use","id":"x","input":{"city":"Berlin"}}]}`},
 	{name: "embeddings", body: `{"data":[{"embedding":[0.1,0.2]}]}`},
 	{name: "no JSON", events: []string{"", "{", `{"choices":`, `{"choices":[`, `{"choices":[}`, `{"choices":[{"delta"`, `{"choices":[,,:`, "text"}},
 }
