@@ -304,7 +304,8 @@ providers:
 		assert.Equal(t, []string{"a", "passed_over", "rests for 4.2 s"}, []string{r.Trail[0].Provider, r.Trail[0].Outcome, r.Trail[0].Reason})
 		assert.Equal(t, "success", r.Trail[1].Outcome)
 		assert.Equal(t, 1, r.Tries)
-		page := debugGet(t, debug, "?only=failed").Body.String()
+		assert.NotContains(t, debugGet(t, debug, "?only=failed").Body.String(), "passed over</span>", "it is no trouble of this request")
+		page := debugGet(t, debug, "").Body.String()
 		assert.Contains(t, page, `<span class="tag ">ok, 1 passed over</span>`)
 		assert.Contains(t, page, "1\u00a0attempt ·")
 

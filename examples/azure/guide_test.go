@@ -150,7 +150,7 @@ func TestProblems(t *testing.T) {
 		edit       func(*aigateway.Config)
 	}{
 		{"wrong header", body, standIn(key1), func(cfg *aigateway.Config) {
-			cfg.Providers[0].Auth = aigateway.Auth{}
+			cfg.Providers[0].Auth = aigateway.Auth{Scheme: "Bearer"}
 			cfg.Providers[0].APIKeys = cfg.Providers[0].APIKeys[:1]
 		}},
 		{"deployment not found", `{"model":"azure:gpt-4.1"}`, standIn(key1), nil},

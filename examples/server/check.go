@@ -121,8 +121,8 @@ func hostPort(address string) (host, port string) {
 	return strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), port
 }
 
-// variable is a key that names where it should have come from: $NAME, $${NAME}
-// (as New refuses ${NAME}), %NAME%, or NAME_OF_IT.
+// variable is a key that names where it should have come from: $name or $${name} in
+// lower case (New refuses them in capitals), %NAME%, or NAME_OF_IT.
 var variable = regexp.MustCompile(`^(\$[A-Za-z_]\w*|\$\$\{\w+\}|%\w+%|[A-Z][A-Z0-9]*(_[A-Z0-9]+)+)$`)
 
 func variablesAsKeys(cfg aigateway.Config) (found []string) {

@@ -40,7 +40,7 @@ providers:
 			"providers[0].api_keys[0].value: \nproviders[0].api_keys[1].value: ", exitFailed},
 		{"slips, which could be meant", `
 providers:
-  - {id: "a", base_url: "http://a.internal", api_keys: [{value: "$SECOND_API_KEY"}, {value: "$${THIRD}"}, {value: "A_KEY"}, {value: "sk-from-file"}]}
+  - {id: "a", base_url: "http://a.internal", api_keys: [{value: "%SECOND_API_KEY%"}, {value: "$${third}"}, {value: "A_KEY"}, {value: "sk-from-file"}]}
   - {id: "b", base_url: "http://B.internal.:8080/v1"}
 internal_endpoints:
   a.internal: "http://127.0.0.1:1"

@@ -66,9 +66,10 @@ type Request struct {
 	Omitted int `json:"omitted,omitempty"`
 }
 
-// FailedOver reports whether it took more than one step: an attempt failed, or a
-// candidate was not tried.
-func (r *Request) FailedOver() bool { return len(r.Trail) > 1 }
+// FailedOver reports whether a candidate had its turn and did not answer. One that
+// others came before, as it rests, is no trouble of this request: while a provider is
+// down every request has such a step, and they would push out those that met the fault.
+func (r *Request) FailedOver() bool { return len(r.Trail)-r.PassedOver() > 1 }
 
 // Troubled reports whether r failed or failed over.
 func (r *Request) Troubled() bool { return !r.OK || r.FailedOver() }

@@ -77,7 +77,7 @@ func requestTag(r *Request) tag {
 		return tag{"bad", fmt.Sprintf("%d %s", r.Status, r.Code)}
 	case !r.OK:
 		return tag{"bad", r.Code}
-	case len(r.Trail)-passedOver > 1:
+	case r.FailedOver():
 		return tag{"warn", "failed over"}
 	case passedOver > 0:
 		return tag{"", fmt.Sprintf("ok, %d passed over", passedOver)}
