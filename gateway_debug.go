@@ -42,9 +42,9 @@ const (
 // With ?format=json it answers the same as JSON: time, window_seconds and
 // slot_seconds; total, the load of all; providers, models and keys, each with
 // its load (requests, in_flight, error_rate, latency, tokens, slots from the oldest
-// to now) and, but for providers, its health (state awake, due for a probe, probing
-// while one is under way, or resting; resting_ms; keys_rest where a model rests
-// because all keys of its provider do; failures in a row), and keys with
+// to now) and, but for providers, its health (state awake, due for a probe: "due",
+// probing while one is under way, or resting; resting_ms; keys_rest where a model
+// rests because all keys of its provider do; failures in a row), and keys with
 // quota_requests and quota_tokens; other_providers and other_models, which were not
 // used lately; requests, the newest first, each with its trail, whose steps have the
 // outcome success, failed, relayed, not_sent or passed_over; config and runtime; and

@@ -73,6 +73,21 @@ func TestMissingSecretsAreLogged(t *testing.T) {
 	server.awaitLog(t, "every secret resolves")
 }
 
+// A page from anywhere, open in a browser on this machine, must not spend the keys.
+func TestPagesOfOthersAreRefused(t *testing.T) {
+	upstream := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	server := start(t, "-config", writeConfig(t, filepath.Join(t.TempDir(), "gateway.yaml"), upstream.URL, ""))
+	req, err := http.NewRequest(http.MethodPost, server.url+"/v1/chat/completions", strings.NewReader(`{"model":"m","messages":[]}`))
+	require.NoError(t, err)
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, http.StatusForbidden, resp.StatusCode)
+	assert.Zero(t, upstream.Count())
+	assert.Contains(t, server.chat(t, http.StatusOK), "hello")
+}
+
 func TestAdmin(t *testing.T) {
 	upstream := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
 	// Nobody waits for the delay: a second signal ends it.
@@ -259,7 +274,7 @@ type command struct {
 // killed after 10 s, which ends everything that waits for it.
 func start(t *testing.T, args ...string) *command {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // bounds a hang alone
 	c := &command{news: make(chan struct{}, 1)}
 	c.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0"}, args...)...)
 	// The race detector's second of waiting before each exit is not needed: no

@@ -52,7 +52,8 @@ func newService(gateway, debug http.Handler, logger *slog.Logger) *service {
 	mux.Handle("/debug/aigateway", debug)
 	s.admin = newServer(mux, logger)
 
-	s.server = newServer(s.count(gateway), logger)
+	// A page that is open in a browser on this machine must not spend the keys.
+	s.server = newServer(s.count(http.NewCrossOriginProtection().Handler(gateway)), logger)
 	var base context.Context
 	// Requests that are cut off can say why their context ended. Without a cause
 	// it looks as if the client had left.

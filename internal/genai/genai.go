@@ -1,6 +1,7 @@
 // Package genai has the names that OpenTelemetry's semantic conventions for
 // generative AI give to what a gateway does, so that logs, spans and metrics
-// agree on them.
+// agree on them. contrib/otel, a module of its own, has a copy, and a test that
+// compares the two.
 package genai
 
 import "strings"
