@@ -54,6 +54,12 @@ func TestStreamAfterFinish(t *testing.T) {
 	for range 20 {
 		pinged = append(pinged, 500*time.Millisecond, ": ping\n\n")
 	}
+	var pings []any // events that say nothing
+	for range 20 {
+		pings = append(pings, 500*time.Millisecond, "event: ping\ndata: {}\n\n")
+	}
+	const two = `{"model":"m","stream":true,"n":2,"messages":[]}`
+	both := "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"},{\"index\":1,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
 	tests := []struct {
 		name, path, body string
 		cfg              func(*aigateway.Config)
@@ -71,6 +77,20 @@ func TestStreamAfterFinish(t *testing.T) {
 			steps: append([]any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop}, pinged...)},
 		{name: "a timeout that is shorter", path: chat, want: gatewaytest.ChatStop, took: time.Second,
 			cfg: func(c *aigateway.Config) { c.PerRequestTimeout = "1s" }, steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, time.Hour}},
+		{name: "pings are silence", path: chat, want: "data: {}\n\n", took: 2 * time.Second,
+			steps: append([]any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop}, pings...)},
+		{name: "an end without its blank line", path: chat, want: "data: [DONE]\n", took: 2 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: [DONE]\n", time.Hour}},
+		{name: "an end without its line end", path: chat, want: "data: [DONE]", took: 2 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: [DONE]", time.Hour}},
+		{name: "silent within a comment", path: chat, want: ": kee", took: 2 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, ": kee", time.Hour}},
+		{name: "two choices end in one chunk", path: chat, body: two, want: both, took: 2 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), both, time.Hour}},
+		{name: "a choice ends twice", path: chat, body: two, want: gatewaytest.ChatDone, took: 5 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, gatewaytest.ChatStop, 5 * time.Second, both, gatewaytest.ChatDone}},
+		{name: "one choice where two were asked for", path: chat, body: two, want: gatewaytest.ChatStop, took: 3 * time.Minute,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, time.Hour}},
 		{name: "silent within an event", path: chat, took: 2 * time.Second, broken: true,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: {\"cho", time.Hour}},
 		{name: "several prompts", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: gatewaytest.ChatDone, took: 3 * time.Second,

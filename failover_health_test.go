@@ -315,11 +315,38 @@ func TestRestedInResult(t *testing.T) {
 		assert.Equal(t, 10000.0, h.result.ModelsTried[0].RequestsMade[0].RestMS)
 		assert.Empty(t, h.result.Rested)
 
+		// A request that fails beside a probe tells of no rest.
+		pass(10 * time.Second)
+		h.set("a1", failoverSilence)
+		ctx, leave = context.WithCancel(t.Context())
+		defer leave()
+		probe.Go(func() {
+			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(failoverBody)).WithContext(ctx)
+			h.gateway.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait()
+		h.set("a1", failoverStatus(500, ""))
+		h.set("b1", failoverStatus(500, ""))
+		h.send()
+		assert.Zero(t, h.result.ModelsTried[1].RequestsMade[0].RestMS)
+		leave()
+		probe.Wait()
+		h.set("b1", gatewaytest.Chat(""))
+		failoverAsk(h.rig) // the next probe, which fails
+
 		// Where nothing else answers, what rests has its turn after all.
 		h.set("b1", failoverStatus(500, ""))
 		failoverAsk(h.rig)
 		assert.Empty(t, h.result.Rested)
-		assert.Equal(t, 10000.0, h.result.ModelsTried[1].RestingMS)
+		assert.Equal(t, 15000.0, h.result.ModelsTried[1].RestingMS)
+
+		// And where no attempt is left for it, it had none.
+		cfg.MaxAttempts, cfg.Transport = 1, h.rig
+		cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { h.result = res }}
+		require.NoError(t, h.gateway.Reload(cfg))
+		failoverAsk(h.rig)
+		require.Len(t, h.result.Rested, 1)
+		assert.Len(t, h.result.ModelsTried, 1)
 	})
 }
 

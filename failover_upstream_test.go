@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -113,6 +114,85 @@ func TestKeptConnectionClosed(t *testing.T) {
 	})
 }
 
+// A request that the upstream was at work on is not sent again behind anybody's
+// back, though it went out on a kept connection.
+func TestNotSentAgain(t *testing.T) {
+	t.Run("a timeout of the Transport's", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			rig := gatewaytest.NewRig(t)
+			rig.Host("a", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked++; asked > 1 {
+					failoverSilence(w, r)
+				}
+				gatewaytest.Chat("")(w, r)
+			}))
+			cfg := failoverConfig(0, "a")
+			cfg.Transport = headerTimeout{rig}
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			rig.Gateway(g)
+			assert.Equal(t, 200, failoverAsk(rig).Status)
+			got := failoverAsk(rig)
+			assert.Equal(t, 503, got.Status)
+			assert.Equal(t, time.Second, got.Took)
+			assert.Equal(t, 2, asked)
+		})
+	})
+	t.Run("after a minute of work", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			rig := failoverRig(t, failoverConfig(0, "a"), failoverHosts{"a": func(w http.ResponseWriter, r *http.Request) {
+				if asked++; asked > 1 {
+					<-time.After(time.Minute)
+					panic(http.ErrAbortHandler)
+				}
+				gatewaytest.Chat("")(w, r)
+			}}, nil)
+			assert.Equal(t, 200, failoverAsk(rig).Status)
+			got := failoverAsk(rig)
+			assert.Equal(t, 503, got.Status)
+			assert.Equal(t, time.Minute, got.Took)
+			assert.Equal(t, 2, asked)
+		})
+	})
+	t.Run("a stream of HTTP/2 that is reset", func(t *testing.T) {
+		var asked atomic.Int32
+		up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1) > 1 {
+				panic(http.ErrAbortHandler)
+			}
+			gatewaytest.Chat("")(w, r)
+		}))
+		up.EnableHTTP2 = true
+		up.StartTLS()
+		defer up.Close()
+		cfg := failoverConfig(0, "a")
+		cfg.Providers[0].BaseURL, cfg.Transport = "https://example.com", up.Client().Transport
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		for _, want := range []int{200, 503} {
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(failoverBody)))
+			assert.Equal(t, want, w.Code, w.Body)
+		}
+		assert.Equal(t, int32(2), asked.Load())
+	})
+}
+
+// headerTimeout gives up after a second, as a Transport of the user's own may.
+type headerTimeout struct{ http.RoundTripper }
+
+func (tr headerTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(r.Context())
+	timer := time.AfterFunc(time.Second, cancel)
+	resp, err := tr.RoundTripper.RoundTrip(r.WithContext(ctx))
+	if !timer.Stop() {
+		return nil, &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	}
+	return resp, err
+}
+
 // A status that no server could send on is a failed attempt, and no panic.
 func TestOddStatus(t *testing.T) {
 	for _, status := range []string{"000", "042", "099", "999"} {
@@ -209,7 +289,7 @@ func TestStreamUnderVagueType(t *testing.T) {
 			want int
 		}{
 			{stream, 200}, {": hello\n\n" + stream, 200}, {"\ufeff" + stream, 200}, {"event: x\n" + stream, 200},
-			{`{"choices":[]}`, 200}, {"database is down", 503}, {"", 503}, {gatewaytest.ChatDelta("x"), 0},
+			{"\n\n" + stream, 200}, {`{"choices":[]}`, 200}, {"database is down", 503}, {"", 503}, {gatewaytest.ChatDelta("x"), 0},
 		} {
 			synctest.Test(t, func(t *testing.T) {
 				rig := failoverRig(t, failoverConfig(0, "a"), failoverHosts{"a": func(w http.ResponseWriter, _ *http.Request) {

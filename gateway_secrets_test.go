@@ -445,6 +445,27 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 	}
 }
 
+// TestNoSecretsInWhatLooksAtThem: a word that an expression chose by looking at a
+// secret is none, and stays in the answers.
+func TestNoSecretsInWhatLooksAtThem(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, gatewaytest.JSON(200, `{"choices":[],"kind":"application/json","param":null}`),
+		gatewaytest.JSON(400, `{"error":{"message":"no customer null, nor application/json","param":null}}`))
+	g, err := aigateway.New(aigateway.Config{
+		Providers: []aigateway.Provider{{ID: "a", BaseURL: "http://a.internal", Headers: map[string]aigateway.Template{
+			"X-Kind": "${secrets.get('vault', 'mode') == 'mode-one' ? 'application/json' : 'text/plain'}",
+			"X-Cust": "${secrets.get('vault', 'mode') == 'mode-one' ? 'customer null' : 'none'}",
+		}}},
+		InternalEndpoints: map[string]string{"a.internal": up.URL}, Secrets: aigateway.MapSecrets{"vault": {"mode": "mode-one"}},
+	})
+	require.NoError(t, err)
+	for _, want := range []string{`"kind":"application/json","param":null`, `no customer null, nor application/json","param":null`} {
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, canaryRequest(`{"model":"a:m"}`))
+		assert.Contains(t, w.Body.String(), want)
+		assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
+	}
+}
+
 // TestSecretsInUnmadeRequests: why a request could not be made is told without the
 // secrets that others of its parts have used.
 func TestSecretsInUnmadeRequests(t *testing.T) {
