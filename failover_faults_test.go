@@ -57,7 +57,7 @@ func TestFaultWall(t *testing.T) {
 			end.check(t, c, end.out, pace, slack)
 		})
 	}
-	faultSettled(t, before)
+	gatewaytest.Settled(t, before)
 }
 
 // The faults of an upstream that is silent, or too slow, in virtual time.
@@ -147,24 +147,6 @@ func (w *faultWall) open(setup gatewaytest.Setup) (http.Handler, error) {
 	}
 	w.page = w.gateway.DebugHandler()
 	return w.gateway, nil
-}
-
-// faultSettled waits until no more goroutines run than before: those of the
-// idle connections end a moment after the upstreams have closed them.
-func faultSettled(t *testing.T, before int) {
-	t.Helper()
-	timeout := time.NewTimer(5 * time.Second)
-	defer timeout.Stop()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for runtime.NumGoroutine() > before {
-		select {
-		case <-look.C:
-		case <-timeout.C:
-			stacks := make([]byte, 1<<20)
-			t.Fatalf("%d goroutines, and %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
-		}
-	}
 }
 
 // The sixteen scenarios of failoverbench at their real durations, in virtual

@@ -91,7 +91,7 @@ func TestReloadUnderFire(t *testing.T) {
 	apart.Close()
 	fire.close()
 	assert.Zero(t, fire.open.Load(), "connections to providers")
-	reloadSettled(t, before)
+	gatewaytest.Settled(t, before)
 }
 
 // reloadFire is a set of providers, each of which holds every request to being
@@ -193,23 +193,6 @@ func (f *reloadFire) close() {
 	for _, s := range f.servers {
 		s.CloseClientConnections()
 		s.Close()
-	}
-}
-
-// reloadSettled waits until no more goroutines run than before.
-func reloadSettled(t *testing.T, before int) {
-	t.Helper()
-	end := time.NewTimer(5 * time.Second)
-	defer end.Stop()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	for runtime.NumGoroutine() > before {
-		select {
-		case <-look.C:
-		case <-end.C:
-			stacks := make([]byte, 1<<20)
-			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
-		}
 	}
 }
 

@@ -1,0 +1,26 @@
+package gatewaytest
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// Settled waits until no more goroutines run than before: those of idle
+// connections end a moment after their peers have closed them. What still runs
+// after five seconds fails the test, with its stack.
+func Settled(t testing.TB, before int) {
+	t.Helper()
+	timeout := time.NewTimer(5 * time.Second)
+	defer timeout.Stop()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-look.C:
+		case <-timeout.C:
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines, and %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
