@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 )
@@ -23,7 +24,7 @@ func upstreamError(body []byte) (code, message string) {
 	}
 	e, ok := failed.(map[string]any)
 	if !ok {
-		return word(top["code"]), first(said(failed), said(top["message"]), said(top["detail"]))
+		return word(top["code"]), cmp.Or(said(failed), said(top["message"]), said(top["detail"]))
 	}
 	inner, _ := e["innererror"].(map[string]any) // Azure's
 	codes := []string{word(e["code"]), word(inner["code"]), word(e["type"]), word(e["status"]), word(top["code"])}
@@ -32,7 +33,7 @@ func upstreamError(body []byte) (code, message string) {
 			return c, said(e["message"])
 		}
 	}
-	return first(codes...), first(said(e["message"]), said(top["message"]))
+	return cmp.Or(codes...), cmp.Or(said(e["message"]), said(top["message"]))
 }
 
 // word is a code that is text: a number only repeats the status.
@@ -48,7 +49,7 @@ func said(v any) string {
 	case string:
 		return v
 	case map[string]any:
-		return first(said(v["msg"]), said(v["message"]))
+		return cmp.Or(said(v["msg"]), said(v["message"]))
 	case []any:
 		var parts []string
 		for _, part := range v {
@@ -57,16 +58,6 @@ func said(v any) string {
 			}
 		}
 		return strings.Join(parts, "; ")
-	}
-	return ""
-}
-
-// first is the first text that is not empty.
-func first(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
 	}
 	return ""
 }
