@@ -153,9 +153,7 @@ func (d *configDecoder) stop(n *yaml.Node, at *place, format string, args ...any
 // visit counts a node and follows an alias. It is called for each node that is
 // looked at, and false means not to look.
 func (d *configDecoder) visit(n *yaml.Node, at *place) (*yaml.Node, bool) {
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
+	n = unaliased(n)
 	if d.stopped {
 		return n, false
 	}
@@ -510,12 +508,18 @@ func isNumber(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float")
 }
 
-// isNull reports a null, or an alias to one. With a tag it is none: visit is to
-// refuse the tag.
-func isNull(n *yaml.Node) bool {
+// unaliased is what an alias stands for, and other nodes as they are.
+func unaliased(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
+	return n
+}
+
+// isNull reports a null, or an alias to one. With a tag it is none: visit is to
+// refuse the tag.
+func isNull(n *yaml.Node) bool {
+	n = unaliased(n)
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0
 }
 
@@ -585,28 +589,4 @@ func shorten(s string) string {
 		cut--
 	}
 	return s[:cut] + "…"
-}
-
-var (
-	secretPrefix = regexp.MustCompile(`(?i)^(sk|pk|gsk|xai|ghp|hf|key|token|bearer|basic|AIza)([-_ ]|Sy)`)
-	secretShape  = regexp.MustCompile(`^[A-Za-z0-9_+/=.-]{20,}$`)
-)
-
-// isKey reports that a word begins like the keys of well-known providers do.
-func isKey(word string) bool { return len(word) >= 16 && secretPrefix.MatchString(word) }
-
-// words are what a text is made of. No credential has one of the characters
-// between them.
-func words(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool {
-		return strings.ContainsRune(" \t\r\n\"'`,;()<>=:?&", r)
-	})
-}
-
-// looksSecret reports that s could be a credential that was put in the wrong
-// place. It errs on the side of hiding: a long model name is hidden as well.
-func looksSecret(s string) bool {
-	return secretPrefix.MatchString(s) ||
-		strings.Contains(s, "@") ||
-		secretShape.MatchString(s) && strings.ContainsAny(s, "0123456789")
 }

@@ -229,14 +229,6 @@ func (d *configDecoder) action(kind, settings *yaml.Node, at *place, cfg *Config
 	}
 }
 
-// unaliased is what an alias stands for, and other nodes as they are.
-func unaliased(n *yaml.Node) *yaml.Node {
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	return n
-}
-
 // parseDocument turns the text into one tree of nodes, whether it is YAML or
 // JSON. JSON gets a reader of its own because YAML's refuses some of it: tabs,
 // and characters written as two \u escapes.

@@ -138,12 +138,6 @@ func shownValue(v any, secret bool) any {
 	}
 }
 
-// hasSecret reports whether a text is, or has in it, a word that could be a
-// credential.
-func hasSecret(text string) bool {
-	return looksSecret(text) || slices.ContainsFunc(words(text), looksSecret)
-}
-
 // configText is the config as people write it.
 func configText(config json.RawMessage) string {
 	root, fault := jsonReader{doc: config}.read()

@@ -13,9 +13,9 @@ import (
 // Explain says what the gateway would do with a request, and sends nothing: the
 // Result has the status "dry_run", lists in ModelsTried what would be tried, and
 // in NotTried why all other models would not, unless the request's body cannot be
-// understood. Where the request would be refused, it also returns the *[Error]; on a path or by a method that is not
-// sent on to any provider, the *[Error] alone. It reads the request's body, and
-// puts it back.
+// understood. Where the request would be refused, it also returns the *[Error]; on
+// a path or by a method that is not sent on to any provider, the *[Error] alone. It
+// reads the request's body, and puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)

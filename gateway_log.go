@@ -12,7 +12,7 @@ import (
 
 // log writes the request's line. Where OpenTelemetry's semantic conventions for
 // generative AI have a name for something, the attribute goes by it; provider and
-// model are those of the last attempt. At level debug the line holds the whole
+// model are those of the last attempt that was sent. At level debug the line holds the whole
 // Result.
 func (x *exchange) log(err *Error) {
 	level := slog.LevelInfo

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -321,4 +322,34 @@ func secretForms(value string) []string {
 		}
 	}
 	return forms
+}
+
+var (
+	secretPrefix = regexp.MustCompile(`(?i)^(sk|pk|gsk|xai|ghp|hf|key|token|bearer|basic|AIza)([-_ ]|Sy)`)
+	secretShape  = regexp.MustCompile(`^[A-Za-z0-9_+/=.-]{20,}$`)
+)
+
+// isKey reports that a word begins like the keys of well-known providers do.
+func isKey(word string) bool { return len(word) >= 16 && secretPrefix.MatchString(word) }
+
+// words are what a text is made of. No credential has one of the characters
+// between them.
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool {
+		return strings.ContainsRune(" \t\r\n\"'`,;()<>=:?&", r)
+	})
+}
+
+// looksSecret reports that s could be a credential that was put in the wrong
+// place. It errs on the side of hiding: a long model name is hidden as well.
+func looksSecret(s string) bool {
+	return secretPrefix.MatchString(s) ||
+		strings.Contains(s, "@") ||
+		secretShape.MatchString(s) && strings.ContainsAny(s, "0123456789")
+}
+
+// hasSecret reports whether a text is, or has in it, a word that could be a
+// credential.
+func hasSecret(text string) bool {
+	return looksSecret(text) || slices.ContainsFunc(words(text), looksSecret)
 }

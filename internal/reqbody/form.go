@@ -130,9 +130,9 @@ func (f *Form) Bool(name string) (b, ok bool) {
 // Selection returns the fields that pick a route; models is a repeated field.
 // The error is an [*InvalidError]: model is repeated, one of them is a file, is
 // not UTF-8 or has another length than its Content-Length (by which a reader could
-// cut "gpt-4o-mini" to "gpt-4o"), or a name could be taken for one of them by another reader: it
-// differs in case alone, becomes it when percent-decoded, or indexes it, as in
-// "models[0]".
+// cut "gpt-4o-mini" to "gpt-4o"), or a name could be taken for one of them by
+// another reader: it differs in case alone, becomes it when percent-decoded, or
+// indexes it, as in "models[0]".
 func (f *Form) Selection() (Selection, error) {
 	var s Selection
 	seen := false

@@ -16,8 +16,8 @@ const (
 // Rest decides whether a model or a key is to be left alone for a while. It
 // rests because the upstream said so (RestUntil), or after five failures in a
 // row. After the latter it is probed: one request at a time is let through, up to
-// the beginning of its answer, until one succeeds. Resting means last, not away: a Rest refuses nothing, it
-// only says what to try later.
+// the beginning of its answer, until one succeeds. Resting means last, not away:
+// a Rest refuses nothing, it only says what to try later.
 //
 // The zero Rest is awake and ready for use. All methods may be called from many
 // goroutines at once. While all is well each is one or two atomic loads; the first
