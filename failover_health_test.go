@@ -375,10 +375,10 @@ func TestRestInResult(t *testing.T) {
 		resting := func(res *aigateway.Result) map[string]float64 {
 			got := map[string]float64{}
 			for _, m := range res.ModelsTried {
-				got[m.Provider] = m.RestingMS
+				got[m.Provider] = m.CooldownMS
 				for i, k := range m.APIKeySelection {
-					if k.RestingMS != 0 {
-						got[fmt.Sprintf("%s's key %d", m.Provider, i+1)] = k.RestingMS
+					if k.CooldownMS != 0 {
+						got[fmt.Sprintf("%s's key %d", m.Provider, i+1)] = k.CooldownMS
 					}
 				}
 			}

@@ -4,40 +4,60 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
 )
 
-// hint says what the operator should look at after a failure, in addition to
-// its detail. It is for logs and Results, and never for the client.
-func (a *attemptRecord) hint(f *failure) string {
+// hint says where the operator should look after a failure. It is for logs and
+// Results, and never for the client.
+func hint(a *attempt, f *failure) string {
+	if ask := f.meaning().hint; ask != nil {
+		return ask(a, f)
+	}
+	return ""
+}
+
+func hintConnect(a *attempt, f *failure) string {
 	p := a.model.provider
 	var (
 		plain tls.RecordHeaderError
 		cert  *tls.CertificateVerificationError
 	)
 	switch {
-	case f.Kind == FailureConnect && errors.As(f.cause, &plain):
+	case errors.As(f.cause, &plain):
 		return fmt.Sprintf("%s does not speak TLS: give its address as http:// in %s", p.target.Host, addressField(p))
-	case f.Kind == FailureConnect && errors.As(f.cause, &cert):
+	case errors.As(f.cause, &cert):
 		return fmt.Sprintf("the certificate of %s must be for that name, and of an authority that this machine or Config.Transport trusts", p.target.Host)
-	case f.Kind == FailureConnect && p.hasTarget:
+	case p.hasTarget:
 		return fmt.Sprintf("internal_endpoints says that %s is at %s: is the service running there?", p.base.Host, targetURL(p))
-	case f.Kind == FailureConnect && isInternalHost(p.base.Hostname()):
-		return fmt.Sprintf("%s was looked up as it is: if it is no name in this network, say under internal_endpoints where it is", p.base.Host)
-	case f.Kind == FailureTimeout && isInternalHost(p.base.Hostname()) && !a.committed:
-		return "a model that is still being loaded may need longer: raise the timeout, or load it before the first request"
-	case f.Kind == FailureStatus && (f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden):
-		return a.credentialHint()
-	case f.Kind == FailureStatus && f.Status == http.StatusNotFound:
-		return fmt.Sprintf("asked at %s for model %q: check base_url, and that the provider has the model under this very name", a.url, a.model.id)
-	case f.Kind == FailureStatus && f.Status == http.StatusMethodNotAllowed, f.stray:
-		return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 where it has one", a.url)
+	case isInternalHost(p.base.Hostname()):
+		return fmt.Sprintf("%s was looked up as it is: if this network does not know the name, say under internal_endpoints where it is", p.base.Host)
 	}
 	return ""
 }
 
-// credentialHint says how the request was authenticated.
-func (a *attemptRecord) credentialHint() string {
+func hintTimeout(a *attempt, _ *failure) string {
+	if isInternalHost(a.model.provider.base.Hostname()) && !a.committed {
+		return "a model that is still being loaded may need longer: raise the timeout, or load it before the first request"
+	}
+	return ""
+}
+
+func hintModel(a *attempt, _ *failure) string {
+	return fmt.Sprintf("asked at %s for model %q: check base_url, and that the provider has the model under this very name", a.url, a.model.id)
+}
+
+func hintStray(a *attempt, f *failure) string {
+	if f.stray {
+		return hintAddress(a, f)
+	}
+	return ""
+}
+
+func hintAddress(a *attempt, _ *failure) string {
+	return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 if it has one", a.url)
+}
+
+// hintCredential says how the request was authenticated.
+func hintCredential(a *attempt, _ *failure) string {
 	switch {
 	case a.key == "" && len(a.model.provider.operatorAuth) > 0:
 		return "the credential was the one under headers: check its value, and which header the provider wants"

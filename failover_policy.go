@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // Failure is what a [FailoverPolicy] decides about: an attempt that failed
@@ -83,69 +85,113 @@ func (f FailoverPolicyFunc) NextStep(failure Failure) Step { return f(failure) }
 // next key or candidate answers sooner.
 const maxRetryAfter = 30 * time.Second
 
-// DefaultFailoverPolicy is what a gateway does unless it is told otherwise:
+// DefaultFailoverPolicy is the policy of a gateway without one:
 //
-//   - a refusal for its content is relayed: it is not routed around;
-//   - while MaxRetries allows, the same key again after a 429 that says to come
-//     back within 30 s, after a 5xx that does not say to come back later than
-//     that, and after a connection that broke before an answer;
-//   - after 400, 413, 415, 422 and other 4xx that are about the request, the next
-//     candidate, because another key would be told the same; likewise where the
-//     request could not be made from the config;
-//   - after anything else, which includes 401, 402, 403, 404, 408, 409 and 429,
-//     the next key and then the next candidate.
+//   - A refusal for the prompt's content is relayed. It is not routed around.
+//   - While MaxRetries allows, the same key is tried again after a 429 that says to
+//     come back within 30 s, after a 5xx that does not say to come back later than
+//     that, and after a connection that broke before an answer.
+//   - After 400, 413, 415, 422 and other 4xx about the request, the next candidate
+//     follows, because another key would be told the same. So it does if the
+//     request could not be made from the config.
+//   - After anything else, which includes 401, 402, 403, 404, 408, 409 and 429, the
+//     next key follows, and then the next candidate.
 //
-// No policy decides about rests, which change the order of later requests. A
-// candidate rests for 5 s after five failures in a row that are not the client's
-// doing; those of the third kind above and refusals for content are. Then one
-// request at a time probes it, up to its first content, and each probe that
-// fails doubles the rest, up to 15 s. A key rests after a 429 that says when to
-// come back until then, and after a 401 for as long as it says, else for 60 s;
-// where no key was sent, the candidate does. A success since then ends a rest.
-// What rests is never refused, but tried after everything else, whatever the
-// strategies chose. See [TriedModel], [RestedModel] and the field RestMS of
-// [Attempt].
-func DefaultFailoverPolicy() FailoverPolicy { return FailoverPolicyFunc(defaultStep) }
-
-func defaultStep(f Failure) Step {
-	if f.Kind == FailureStatus && isContentRefusal(f.Status, f.Code) {
-		return StepStop
-	}
-	if f.Retries < f.MaxRetries && isTransient(f) {
-		return StepRetry
-	}
-	if f.Kind != FailureStatus {
-		if f.Kind == FailureRequest {
-			return StepNextCandidate
+// A policy does not decide about cooldowns, which change the order of later
+// requests. A candidate cools down for 5 s after five failures in a row that are
+// not the client's doing. Then one request at a time probes it, up to its first
+// content. Each probe that fails doubles the cooldown, up to 15 s. A key cools down
+// after a 429 that says when to come back until then, and after a 401 for as long
+// as it says, else for 60 s. If no key was sent, the candidate does. A later
+// success ends a cooldown. A candidate in cooldown is never refused, but tried
+// after all others, whatever the strategies chose. See [TriedModel],
+// [SkippedModel] and the field CooldownMS of [Attempt].
+func DefaultFailoverPolicy() FailoverPolicy {
+	return FailoverPolicyFunc(func(f Failure) Step {
+		m := f.meaning()
+		if m.transient && f.Retries < f.MaxRetries && f.RetryAfter <= maxRetryAfter &&
+			(f.Status != http.StatusTooManyRequests || f.RetryAfter >= 0) {
+			return StepRetry
 		}
-		return StepNextKey
-	}
-	switch f.Status {
-	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusTooManyRequests,
-		http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict:
-		return StepNextKey
-	}
-	if f.Status >= 400 && f.Status < 500 {
-		return StepNextCandidate
-	}
-	return StepNextKey
+		return m.step
+	})
 }
 
-// isTransient reports whether the same route may well answer the next time. A
-// silent upstream, and a stream that was cut while held, may not: what was
-// waited for once is not waited for again.
-func isTransient(f Failure) bool {
-	switch f.Kind {
-	case FailureNetwork:
-		return true
-	case FailureStatus:
-		if f.RetryAfter > maxRetryAfter {
-			return false
-		}
-		return f.Status >= 500 || f.Status == http.StatusTooManyRequests && f.RetryAfter >= 0
-	default:
-		return false
+// meaning is a row of the failure table.
+type meaning struct {
+	// step is what follows.
+	step Step
+	// transient is set if the same route may well answer the next time. A silent
+	// upstream, and a stream that was cut while held, may not: nobody waits twice
+	// for the same silence.
+	transient bool
+	// class says whose fault it was.
+	class stats.Class
+	// cools is how long the key cools down if the answer does not say. Zero: only
+	// as long as the answer says.
+	cools time.Duration
+	// asked is set if the answer's own word counts for the cooldown of the key.
+	asked bool
+	// hint says where the operator should look. Nil: there is nothing to say.
+	hint func(a *attempt, f *failure) string
+}
+
+// cooldown is how long the key cools down, as the answer asked for a wait or, if
+// negative or zero, not.
+func (m *meaning) cooldown(asked time.Duration) time.Duration {
+	if m.asked && asked > 0 {
+		return asked
 	}
+	return m.cools
+}
+
+// The failure table: it is the only place that knows what a failure means. A
+// status without a row of its own has that of its class.
+var (
+	// failuresByKind holds the failures without an error status.
+	failuresByKind = map[FailureKind]*meaning{
+		FailureSecret:  {step: StepNextKey, class: stats.ServerFault},
+		FailureRequest: {step: StepNextCandidate, class: stats.ClientFault},
+		FailureConnect: {step: StepNextKey, class: stats.ServerFault, hint: hintConnect},
+		FailureNetwork: {step: StepNextKey, class: stats.ServerFault, transient: true},
+		FailureTimeout: {step: StepNextKey, class: stats.TimedOut, hint: hintTimeout},
+		FailureAnswer:  {step: StepNextKey, class: stats.ServerFault, hint: hintStray},
+	}
+	// failuresByStatus holds the statuses that differ from their class.
+	failuresByStatus = map[int]*meaning{
+		http.StatusUnauthorized:     {step: StepNextKey, class: stats.ServerFault, cools: time.Minute, asked: true, hint: hintCredential},
+		http.StatusPaymentRequired:  {step: StepNextKey, class: stats.ServerFault},
+		http.StatusForbidden:        {step: StepNextKey, class: stats.ServerFault, hint: hintCredential},
+		http.StatusNotFound:         {step: StepNextKey, class: stats.ServerFault, hint: hintModel},
+		http.StatusMethodNotAllowed: {step: StepNextCandidate, class: stats.ClientFault, hint: hintAddress},
+		http.StatusRequestTimeout:   {step: StepNextKey, class: stats.ServerFault},
+		http.StatusConflict:         {step: StepNextKey, class: stats.ServerFault},
+		http.StatusTooManyRequests:  {step: StepNextKey, class: stats.RateLimited, transient: true, asked: true},
+	}
+	failureClient  = &meaning{step: StepNextCandidate, class: stats.ClientFault}
+	failureServer  = &meaning{step: StepNextKey, class: stats.ServerFault, transient: true}
+	failureOther   = &meaning{step: StepNextKey, class: stats.ServerFault}
+	failureRefusal = &meaning{step: StepStop, class: stats.ClientFault}
+)
+
+// meaning looks a failure up in the table.
+func (f Failure) meaning() *meaning {
+	if f.Kind != FailureStatus {
+		return failuresByKind[f.Kind]
+	}
+	if isContentRefusal(f.Status, f.Code) {
+		return failureRefusal
+	}
+	if m, ok := failuresByStatus[f.Status]; ok {
+		return m
+	}
+	switch f.Status / 100 {
+	case 4:
+		return failureClient
+	case 5, 6, 7, 8, 9:
+		return failureServer
+	}
+	return failureOther
 }
 
 // isContentRefusal reports whether an upstream refused the prompt for what it

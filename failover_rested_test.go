@@ -31,7 +31,7 @@ func TestRestOfChosenKeys(t *testing.T) {
 }
 
 // What others came before is named, with the reason.
-func TestRestedInResult(t *testing.T) {
+func TestSkippedInResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		cfg := failoverConfig(1, "a", "b")
@@ -40,8 +40,8 @@ func TestRestedInResult(t *testing.T) {
 		h.tire(t)
 		pass(1200 * time.Millisecond)
 		failoverAsk(h.rig)
-		assert.Equal(t, []aigateway.RestedModel{{Model: "m", Provider: "a", RestingMS: 3800}}, h.result.Rested)
-		assert.Contains(t, log.String(), `"aigateway.rested":["a:m: rests for 3.8s"]`)
+		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", CooldownMS: 3800}}, h.result.Skipped)
+		assert.Contains(t, log.String(), `"aigateway.skipped":["a:m: in cooldown for 3.8s"]`)
 
 		// A probe that hangs, and another request meanwhile.
 		pass(3800 * time.Millisecond)
@@ -55,19 +55,19 @@ func TestRestedInResult(t *testing.T) {
 		})
 		synctest.Wait()
 		assert.Equal(t, 200, h.send().Code)
-		assert.Equal(t, []aigateway.RestedModel{{Model: "m", Provider: "a", Probed: true}}, h.result.Rested)
+		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", Probed: true}}, h.result.Skipped)
 		res, err := selectionExplain(h.gateway, "/v1/chat/completions", failoverBody)
 		require.NoError(t, err)
 		last := res.ModelsTried[1]
-		assert.True(t, last.Provider == "a" && last.Probed && last.RestingMS == 0, "%+v", last)
+		assert.True(t, last.Provider == "a" && last.Probed && last.CooldownMS == 0, "%+v", last)
 		leave()
 		probe.Wait()
 
 		// A probe that fails leads to a longer rest, which its attempt tells.
 		h.set("a1", failoverStatus(500, ""))
 		failoverAsk(h.rig)
-		assert.Equal(t, 10000.0, h.result.ModelsTried[0].RequestsMade[0].RestMS)
-		assert.Empty(t, h.result.Rested)
+		assert.Equal(t, 10000.0, h.result.ModelsTried[0].RequestsMade[0].CooldownMS)
+		assert.Empty(t, h.result.Skipped)
 
 		// A request that fails beside a probe tells of no rest.
 		pass(10 * time.Second)
@@ -82,7 +82,7 @@ func TestRestedInResult(t *testing.T) {
 		h.set("a1", failoverStatus(500, ""))
 		h.set("b1", failoverStatus(500, ""))
 		h.send()
-		assert.Zero(t, h.result.ModelsTried[1].RequestsMade[0].RestMS)
+		assert.Zero(t, h.result.ModelsTried[1].RequestsMade[0].CooldownMS)
 		leave()
 		probe.Wait()
 		h.set("b1", gatewaytest.Chat(""))
@@ -91,15 +91,15 @@ func TestRestedInResult(t *testing.T) {
 		// Where nothing else answers, what rests has its turn after all.
 		h.set("b1", failoverStatus(500, ""))
 		failoverAsk(h.rig)
-		assert.Empty(t, h.result.Rested)
-		assert.Equal(t, 15000.0, h.result.ModelsTried[1].RestingMS)
+		assert.Empty(t, h.result.Skipped)
+		assert.Equal(t, 15000.0, h.result.ModelsTried[1].CooldownMS)
 
 		// And where no attempt is left for it, it had none.
 		cfg.MaxAttempts, cfg.Transport = 1, h.rig
 		cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { h.result = res }}
 		require.NoError(t, h.gateway.Reload(cfg))
 		failoverAsk(h.rig)
-		require.Len(t, h.result.Rested, 1)
+		require.Len(t, h.result.Skipped, 1)
 		assert.Len(t, h.result.ModelsTried, 1)
 	})
 }

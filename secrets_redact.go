@@ -353,3 +353,15 @@ func looksSecret(s string) bool {
 func hasSecret(text string) bool {
 	return looksSecret(text) || slices.ContainsFunc(words(text), looksSecret)
 }
+
+// isSecretName reports whether a header or field of a name that the gateway does
+// not know probably holds a secret.
+func isSecretName(name string) bool {
+	name = strings.ToLower(name)
+	for _, word := range []string{"auth", "token", "secret", "key", "password", "cookie", "session", "signature", "credential", "jwt", "assertion"} {
+		if strings.Contains(name, word) && name != "idempotency-key" {
+			return true
+		}
+	}
+	return false
+}
