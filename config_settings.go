@@ -26,7 +26,6 @@ const (
 	maxMaxRetries            = 5
 	maxTokenLimit            = 500_000
 	defaultMaxBodyBytes      = 64 << 20
-	secretTTL                = 5 * time.Minute
 )
 
 // settings is a Config in the form that requests are served from: checked,

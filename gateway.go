@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -317,44 +316,12 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	res := x.result(err)
 	res.Status = StatusDryRun
 	if understood {
-		res.NotTried = s.selector.notTried(x.in.query(), x.plan.candidates)
+		for _, r := range s.selector.notTried(x.in.query(), x.plan.candidates) {
+			res.NotTried = append(res.NotTried, r.public(s.selector, x.in.query()))
+		}
 	}
 	if err != nil {
 		return res, err
 	}
 	return res, nil
-}
-
-// notTried says of each model of the catalog that is not a candidate why not.
-func (s *selector) notTried(q query, candidates []*model) []RejectedModel {
-	var out []RejectedModel
-	for _, m := range s.listed {
-		if slices.Contains(candidates, m) {
-			continue
-		}
-		r := rejection{name: m.id, provider: m.provider, reason: s.rejects(q, m)}
-		if r.reason == reasonNone {
-			r.reason = s.unchosen(q, m)
-		}
-		out = append(out, r.public(s, q))
-	}
-	return out
-}
-
-// unchosen says why a model that may serve the request is not asked to.
-func (s *selector) unchosen(q query, m *model) reason {
-	if len(q.names) > 0 {
-		means := func(name string) bool { return slices.Contains(s.resolve(q, name).models, m) }
-		if !slices.ContainsFunc(q.names, means) {
-			return reasonNotNamed
-		}
-		return reasonNotChosen
-	}
-	switch {
-	case !m.outputs(q.surface.modality):
-		return reasonModality
-	case len(s.strategies) == 0:
-		return reasonNotConfigured
-	}
-	return reasonNotChosen
 }

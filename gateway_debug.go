@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -400,12 +399,4 @@ func pastedHeader(text *string) (http.Header, error) {
 	}
 	*text = strings.Join(shown, "\n")
 	return h, nil
-}
-
-// debugSettings is what the debug page shows of the Config that settings were
-// made from.
-type debugSettings struct {
-	history *debugpage.History // the gateway's
-	config  json.RawMessage
-	runtime debugpage.Runtime
 }

@@ -13,6 +13,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 )
 
+// debugSettings is the part of the debug page that comes from the Config.
+type debugSettings struct {
+	history *debugpage.History // the gateway's
+	config  json.RawMessage
+	runtime debugpage.Runtime
+}
+
 // newDebugSettings notes what may be shown of a Config that New accepts. It is
 // done then and not when somebody looks, because the Config may change.
 func newDebugSettings(history *debugpage.History, cfg Config) debugSettings {

@@ -11,6 +11,8 @@ import (
 )
 
 const (
+	// secretTTL is how long a value is used before the store is asked again.
+	secretTTL = 5 * time.Minute
 	// secretRetryPause spares a store that has just failed while there is a last
 	// good value to go on with.
 	secretRetryPause = 10 * time.Second

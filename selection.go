@@ -1,11 +1,9 @@
 package aigateway
 
 import (
-	"context"
-	"fmt"
 	"slices"
-	"strings"
-	"time"
+	"sync"
+	"sync/atomic"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -75,74 +73,64 @@ type strategyRun struct {
 	err      error
 }
 
-// choose decides which models a request is sent to, in order.
-func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
-	var p plan
-	if len(q.names) == 0 {
-		all := s.memo.get(memoKey{surface: q.surface}, func() *resolved { return &resolved{models: s.unnamed(q)} })
-		if err := s.run(ctx, q, &p, "", all); err != nil {
-			return p, err
-		}
-		if len(p.candidates) == 0 {
-			return p, s.nothingChosen(q, &p)
-		}
-		return p, nil
-	}
-	var sole *provider // in pass-through, the one that gets the client's key
-	found := false
-	for _, name := range q.names {
-		r := s.memo.get(memoKey{q.surface, name, q.credential}, func() *resolved { return s.resolve(q, name) })
-		if s.passThrough && len(r.models) > 0 {
-			if sole == nil {
-				sole = r.models[0].provider
-			}
-			r = r.at(sole, name)
-		}
-		p.rejections = append(p.rejections, r.rejected...)
-		if len(r.models) == 0 {
-			continue
-		}
-		found = true
-		if err := s.run(ctx, q, &p, name, r); err != nil {
-			return p, err
-		}
-	}
-	switch {
-	case !found:
-		return p, s.unresolved(q, p.rejections)
-	case len(p.candidates) == 0:
-		return p, s.nothingChosen(q, &p)
-	}
-	return p, nil
+// rejection is a model that cannot serve the request, and the reason.
+type rejection struct {
+	name     string    // as the client sent it, or the model's id
+	provider *provider // nil if no provider knows the name
+	reason   reason
 }
 
-// unnamed returns the models that a request without a name may use. The
-// strategies choose from them. Without a strategy only the configured models
-// are used, if there are any.
-func (s *selector) unnamed(q query) []*model {
-	if s.passThrough {
-		return nil // the client's key is for the provider that it names
-	}
-	var all, configured []*model
-	for _, m := range s.listed {
-		if s.rejects(q, m) != reasonNone || !m.outputs(q.surface.modality) {
-			continue
-		}
-		all = append(all, m)
-		if m.configured {
-			configured = append(configured, m)
-		}
-	}
-	if len(s.strategies) == 0 && len(configured) > 0 {
-		return configured
-	}
-	return all
-}
+// reason says why a model cannot serve a request.
+type reason uint8
 
-// outputs reports whether a model can produce a modality, as far as the catalog
-// knows. A chat must not be routed to a model that only draws.
-func (m *model) outputs(modality string) bool {
-	return modality == "" || len(m.view.OutputModalities) == 0 || slices.Contains(m.view.OutputModalities, modality)
+const (
+	reasonNone reason = iota
+	reasonUnknown
+	reasonProviderNotAllowed
+	reasonModelNotAllowed
+	reasonProviderDisabled
+	reasonModelDisabled
+	reasonFormat
+	reasonSurface
+	reasonNoKey
+	reasonOtherProvider
+	reasonTooLong
+	// The reasons below come from Explain only. They are about models that could
+	// serve the request.
+	reasonNotNamed
+	reasonNotChosen
+	reasonModality
+	reasonNotConfigured
+)
+
+// String is the word for programs.
+func (r reason) String() string {
+	switch r {
+	case reasonProviderNotAllowed:
+		return string(CodeProviderNotAllowed)
+	case reasonModelNotAllowed:
+		return string(CodeModelNotAllowed)
+	case reasonProviderDisabled:
+		return "provider_disabled"
+	case reasonModelDisabled:
+		return "model_disabled"
+	case reasonFormat:
+		return "format_not_supported"
+	case reasonSurface:
+		return "surface_not_supported"
+	case reasonNoKey, reasonOtherProvider:
+		return string(CodeNoAPIKey)
+	case reasonNotNamed:
+		return "not_named"
+	case reasonNotChosen:
+		return "not_chosen"
+	case reasonModality:
+		return "modality_not_supported"
+	case reasonNotConfigured:
+		return "not_configured"
+	default:
+		return string(CodeNoMatchingModels)
+	}
 }
 
 // add appends models that the plan does not hold yet. The same model is not
@@ -171,82 +159,67 @@ func (p *plan) note(runs []strategyRun) {
 	p.runs = append(p.runs, runs...)
 }
 
-// unresolved is the error for a request if none of its names can be served. The
-// first reason of the first name gives the code.
-func (s *selector) unresolved(q query, rejections []rejection) *Error {
-	first := rejections[0]
-	code := CodeNoMatchingModels
-	switch first.reason {
-	case reasonProviderNotAllowed:
-		code = CodeProviderNotAllowed
-	case reasonModelNotAllowed:
-		code = CodeModelNotAllowed
-	case reasonNoKey, reasonOtherProvider:
-		code = CodeNoAPIKey
-	}
-	var b strings.Builder
-	last := ""
-	for _, r := range rejections {
-		if r.name == last {
-			continue // the first reason of a name stands for it
-		}
-		last = r.name
-		if b.Len() > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(r.message(s, q))
-	}
-	return errorf(code, "%s", b.String())
+// resolved is the meaning of a name. Requests share it, and only its verdict is
+// ever replaced.
+type resolved struct {
+	models   []*model
+	rejected []rejection
+	unlisted bool // nobody lists the name, so there can be any number of them
+
+	choice choice
 }
 
-// nothingChosen is the error for a request that may be served, if no model was
-// chosen for it.
-func (s *selector) nothingChosen(q query, p *plan) *Error {
-	switch {
-	case s.passThrough && len(q.names) == 0:
-		return errorf(CodeNoMatchingModels, "the request names no model, and no provider is configured to choose one from")
-	case len(s.strategies) > 0 && len(p.runs) > 0:
-		return errorf(CodeModelSelectionEmpty, "no strategy of model_selection chose a model for this request")
-	case len(q.names) == 0 && slices.ContainsFunc(s.listed, func(m *model) bool { return s.rejects(q, m) == reasonNone }):
-		return errorf(CodeNoMatchingModels, "the request names no model, and no model to choose from outputs %s: send a model", q.surface.modality)
-	case len(q.names) == 0 && slices.ContainsFunc(s.providers, func(p *provider) bool {
-		return s.rejects(q, &model{provider: p, configured: true}) == reasonNone
-	}):
-		return errorf(CodeNoMatchingModels, "the request names no model, and no model is configured to choose from: send a model, or list models under providers[].models")
-	default:
-		return errorf(CodeNoMatchingModels, "no configured provider can serve %s requests", q.surface.name)
-	}
+// maxMemo bounds the names that are remembered, as clients can write a name in
+// many ways. Further names are resolved each time.
+const maxMemo = 4096
+
+// memo remembers the meaning of names, and the strategies' choice for each. It
+// lives as long as its settings. A strategy that depends on the catalog alone
+// therefore runs once a name. A strategy that depends on metrics runs once a
+// snapshot.
+type memo struct {
+	known sync.Map // memoKey to *resolved
+	size  atomic.Int64
 }
 
-// keysFor has the strategies choose from a candidate's keys, and order them. The
-// notes say which keys the strategies left out by themselves.
-func (s *selector) keysFor(ctx context.Context, m *model, req *expr.Request) (_ []*apiKey, notes []string, _ *Error) {
-	keys := m.provider.keys
-	in := expr.KeyInput{Keys: make([]*expr.Key, len(keys)), Request: req}
-	now := s.metrics.Get(time.Now())
-	for i, k := range keys {
-		in.Keys[i] = now.ofKey(k)
+// memoKey holds everything that the models of a name depend on. The name is empty
+// for requests without one.
+type memoKey struct {
+	surface    *surface
+	name       string
+	credential bool
+}
+
+// choice keeps the latest verdict on the models of a name.
+type choice struct {
+	verdict  atomic.Pointer[verdict]
+	renewing atomic.Bool // whether a request makes the verdict anew
+}
+
+// verdict is the strategies' choice from some models.
+type verdict struct {
+	runs   []strategyRun
+	chosen []*model
+	// metrics is the snapshot that it was made from. Nil if it depends on no
+	// metrics and holds for ever.
+	metrics *metrics
+}
+
+// get returns the remembered meaning, or finds and remembers it. Requests without
+// a name have one entry a surface. It is the dearest to find, over all models, so
+// it is kept however many names there are. Names that nobody has are not kept: a
+// flood of them would leave no room for the others.
+func (m *memo) get(key memoKey, find func() *resolved) *resolved {
+	if r, ok := m.known.Load(key); ok {
+		return r.(*resolved)
 	}
-	for i, st := range s.keyStrategies {
-		sel, err := st.eval.Eval(ctx, &in)
-		for _, n := range sel.Notes {
-			notes = append(notes, fmt.Sprintf("api_key_selection.strategy[%d] for provider %q: %s", i, m.provider.id, n))
-		}
-		if err != nil {
-			e := errorf(CodeAPIKeySelectionFailed, "api_key_selection.strategy[%d] failed for provider %q: %v", i, m.provider.id, err)
-			e.Err = err
-			return nil, notes, e
-		}
-		if len(sel.Keys) == 0 {
-			continue
-		}
-		chosen := make([]*apiKey, 0, len(sel.Keys))
-		for _, v := range sel.Keys {
-			if j := slices.Index(in.Keys, v); j >= 0 && !slices.Contains(chosen, keys[j]) {
-				chosen = append(chosen, keys[j])
-			}
-		}
-		return chosen, notes, nil
+	r := find()
+	if key.name != "" && (len(r.models) == 0 || r.unlisted || len(key.name) > 256 || m.size.Load() >= maxMemo) {
+		return r
 	}
-	return nil, notes, errorf(CodeNoAPIKey, "no strategy of api_key_selection chose a key of provider %q", m.provider.id)
+	if first, loaded := m.known.LoadOrStore(key, r); loaded {
+		return first.(*resolved)
+	}
+	m.size.Add(1)
+	return r
 }

@@ -8,66 +8,6 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// rejection is a model that cannot serve the request, and the reason.
-type rejection struct {
-	name     string    // as the client sent it, or the model's id
-	provider *provider // nil if no provider knows the name
-	reason   reason
-}
-
-// reason says why a model cannot serve a request.
-type reason uint8
-
-const (
-	reasonNone reason = iota
-	reasonUnknown
-	reasonProviderNotAllowed
-	reasonModelNotAllowed
-	reasonProviderDisabled
-	reasonModelDisabled
-	reasonFormat
-	reasonSurface
-	reasonNoKey
-	reasonOtherProvider
-	reasonTooLong
-	// The reasons below come from Explain only. They are about models that could
-	// serve the request.
-	reasonNotNamed
-	reasonNotChosen
-	reasonModality
-	reasonNotConfigured
-)
-
-// String is the word for programs.
-func (r reason) String() string {
-	switch r {
-	case reasonProviderNotAllowed:
-		return string(CodeProviderNotAllowed)
-	case reasonModelNotAllowed:
-		return string(CodeModelNotAllowed)
-	case reasonProviderDisabled:
-		return "provider_disabled"
-	case reasonModelDisabled:
-		return "model_disabled"
-	case reasonFormat:
-		return "format_not_supported"
-	case reasonSurface:
-		return "surface_not_supported"
-	case reasonNoKey, reasonOtherProvider:
-		return string(CodeNoAPIKey)
-	case reasonNotNamed:
-		return "not_named"
-	case reasonNotChosen:
-		return "not_chosen"
-	case reasonModality:
-		return "modality_not_supported"
-	case reasonNotConfigured:
-		return "not_configured"
-	default:
-		return string(CodeNoMatchingModels)
-	}
-}
-
 // message is the sentence for people.
 func (r rejection) message(s *selector, q query) string {
 	var id string
@@ -257,16 +197,6 @@ func (p *provider) find(name string) *model {
 		return m
 	}
 	return &model{id: name, provider: p, unlisted: true, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}
-}
-
-// resolved is the meaning of a name. Requests share it, and only its verdict is
-// ever replaced.
-type resolved struct {
-	models   []*model
-	rejected []rejection
-	unlisted bool // nobody lists the name, so there can be any number of them
-
-	choice choice
 }
 
 // at keeps the models of a name at one provider.

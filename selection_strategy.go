@@ -3,71 +3,14 @@ package aigateway
 import (
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// maxMemo bounds the names that are remembered, as clients can write a name in
-// many ways. Further names are resolved each time.
-const maxMemo = 4096
-
 // maxOutdated is how much newer the metrics may be than a choice that still
 // serves while another request makes it anew.
 const maxOutdated = 10 * metricsInterval
-
-// memo remembers the meaning of names, and the strategies' choice for each. It
-// lives as long as its settings. A strategy that depends on the catalog alone
-// therefore runs once a name. A strategy that depends on metrics runs once a
-// snapshot.
-type memo struct {
-	known sync.Map // memoKey to *resolved
-	size  atomic.Int64
-}
-
-// memoKey holds everything that the models of a name depend on. The name is empty
-// for requests without one.
-type memoKey struct {
-	surface    *surface
-	name       string
-	credential bool
-}
-
-// choice keeps the latest verdict on the models of a name.
-type choice struct {
-	verdict  atomic.Pointer[verdict]
-	renewing atomic.Bool // whether a request makes the verdict anew
-}
-
-// verdict is the strategies' choice from some models.
-type verdict struct {
-	runs   []strategyRun
-	chosen []*model
-	// metrics is the snapshot that it was made from. Nil if it depends on no
-	// metrics and holds for ever.
-	metrics *metrics
-}
-
-// get returns the remembered meaning, or finds and remembers it. Requests without
-// a name have one entry a surface. It is the dearest to find, over all models, so
-// it is kept however many names there are. Names that nobody has are not kept: a
-// flood of them would leave no room for the others.
-func (m *memo) get(key memoKey, find func() *resolved) *resolved {
-	if r, ok := m.known.Load(key); ok {
-		return r.(*resolved)
-	}
-	r := find()
-	if key.name != "" && (len(r.models) == 0 || r.unlisted || len(key.name) > 256 || m.size.Load() >= maxMemo) {
-		return r
-	}
-	if first, loaded := m.known.LoadOrStore(key, r); loaded {
-		return first.(*resolved)
-	}
-	m.size.Add(1)
-	return r
-}
 
 // run has the strategies choose from the models of one of the client's names, and
 // adds their choice to the plan.
