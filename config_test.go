@@ -20,7 +20,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
-	"github.com/aigateway-go/aigateway/internal/testbed"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // TestNewFaults has documents whose shape is right and whose meaning is not.

@@ -20,7 +20,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
-	"github.com/aigateway-go/aigateway/internal/testbed"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // A key that was told to come back later is the last to be asked until then,

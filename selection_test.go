@@ -13,7 +13,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
-	"github.com/aigateway-go/aigateway/internal/testbed"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // selectionProviders are the providers of most tests here: llama3 is at three

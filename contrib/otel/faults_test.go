@@ -15,7 +15,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	gatewayotel "github.com/aigateway-go/aigateway/contrib/otel"
-	"github.com/aigateway-go/aigateway/internal/faultwall"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
 func TestNoSecrets(t *testing.T) {

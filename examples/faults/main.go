@@ -7,7 +7,7 @@
 //	go run ./examples/faults -quick  # without the benchmark, in about ten
 //
 // It ends with 0 only if all came as it should. What should come of a fault
-// stands in internal/faultwall/faults.go, one entry each.
+// stands in internal/gatewaytest/faultwall/faults.go, one entry each.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway"
-	"github.com/aigateway-go/aigateway/internal/faultwall"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
 func main() {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/aigateway-go/aigateway/internal/faultwall"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
 // internal/suite plays all faults and scenarios. Here a

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/aigateway-go/aigateway/internal/faultwall"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
 // slack is how much longer than it has to anything may take.

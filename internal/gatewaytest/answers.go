@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// KeyError answers with an error that names the route of the request's key.
+// KeyError answers with an error. Its message names the route of the request's
+// key.
 func KeyError(status int, code string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, key, _ := strings.Cut(r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"), "-")

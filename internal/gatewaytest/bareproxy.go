@@ -10,10 +10,9 @@ import (
 	"strings"
 )
 
-// BareProxy is what the gateway is measured against: the reverse proxy that an
-// engineer would write in ten lines, with no routing, no failover and no
-// metrics. It reads the request's body first, as the gateway does: piped, it
-// breaks streams under load.
+// BareProxy is a reverse proxy of ten lines, without routing, failover or
+// metrics. The gateway is measured against it. Like the gateway it reads the
+// whole request body first: a piped body breaks streams under load.
 func BareProxy(upstream *url.URL, transport http.RoundTripper) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
@@ -30,8 +29,8 @@ func BareProxy(upstream *url.URL, transport http.RoundTripper) http.Handler {
 	})
 }
 
-// BareProxyTransport is the transport of a BareProxy over sockets: 256 idle
-// connections in place of the default's two, which no proxy could do with.
+// BareProxyTransport is the transport of a BareProxy over sockets. It keeps 256
+// idle connections; the default of two would slow every proxy down.
 func BareProxyTransport() *http.Transport {
 	return &http.Transport{MaxIdleConns: 256, MaxIdleConnsPerHost: 256, DisableCompression: true}
 }
@@ -91,7 +90,7 @@ func (c Canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// Discard is a ResponseWriter that keeps nothing but the header.
+// Discard is a ResponseWriter. It keeps the header and discards the body.
 type Discard http.Header
 
 // Header implements http.ResponseWriter.

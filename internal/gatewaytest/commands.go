@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Commands returns the shell commands of a Markdown text, those over several
-// lines as one.
+// Commands returns the shell commands of a Markdown text. A command over several
+// lines is one.
 func Commands(markdown string) []string {
 	var list []string
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(markdown, -1) {

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Harness is a gateway between a client and its providers on one in-memory network,
-// for tests in a synctest bubble. It is the gateway's transport, and notes what
-// is sent when. When the test ends, no request may still be running anywhere:
-// what the gateway leaves behind fails the test.
+// Harness is a gateway between a client and its providers on one in-memory
+// network, for tests in a synctest bubble. It is the gateway's transport, and
+// records each upstream request with its time. A request that still runs when
+// the test ends, at the gateway or at a provider, fails the test.
 type Harness struct {
 	t       testing.TB
 	network *Network
@@ -32,19 +32,19 @@ type Harness struct {
 
 // Sent is one upstream request, as it left the gateway.
 type Sent struct {
-	// Route is the second word of its key: "a1" where that is "sk-a1-secret".
-	// Without a key it is the host's first label.
+	// Route is the second word of the key: "a1" for "sk-a1-secret". Without a
+	// key it is the first label of the host.
 	Route string
-	// At is when it was sent, from the client's latest request.
+	// At is the time of sending, counted from the client's latest request.
 	At time.Duration
 }
 
-// Answer is what the client got.
+// Answer is the client's answer.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   string
-	// Err is why there is no answer, or no more of it.
+	// Err is the error before or within the answer.
 	Err error
 	// Took is the time to its end.
 	Took time.Duration
@@ -60,8 +60,8 @@ func NewHarness(t testing.TB) *Harness {
 	return r
 }
 
-// Host answers requests to name.internal. The handler is called when the body
-// was read, as a server sees only then that its client has left.
+// Host answers requests to name.internal. The handler is called after the body
+// was read: a server notices only then if its client leaves.
 func (r *Harness) Host(name string, h http.Handler) {
 	r.serve(name, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, err := io.ReadAll(req.Body)
@@ -81,11 +81,11 @@ func (r *Harness) serve(name string, h http.Handler) {
 	}))
 }
 
-// Unreachable has requests to name.internal fail in the transport.
+// Unreachable makes requests to name.internal fail in the transport.
 func (r *Harness) Unreachable(name string, err error) { r.fails[name+".internal"] = err }
 
-// ServeGateway serves the gateway itself. It comes after the hosts, so that it is
-// the first to be closed.
+// ServeGateway serves the gateway itself. Call it after Host: what was served
+// last is closed first.
 func (r *Harness) ServeGateway(h http.Handler) {
 	r.serve("gateway", h)
 	r.t.Cleanup(func() {
@@ -96,7 +96,7 @@ func (r *Harness) ServeGateway(h http.Handler) {
 	})
 }
 
-// RoundTrip sends a request of the gateway's.
+// RoundTrip sends a request of the gateway.
 func (r *Harness) RoundTrip(req *http.Request) (*http.Response, error) {
 	route, _, _ := strings.Cut(req.URL.Host, ".")
 	if key := req.Header.Get("Authorization") + req.Header.Get("X-Api-Key"); key != "" {
@@ -120,7 +120,7 @@ func (r *Harness) Sent() []Sent {
 	return append([]Sent(nil), r.sent...)
 }
 
-// Routes returns where they went.
+// Routes returns the routes of those requests.
 func (r *Harness) Routes() []string {
 	var routes []string
 	for _, s := range r.Sent() {
@@ -129,7 +129,7 @@ func (r *Harness) Routes() []string {
 	return routes
 }
 
-// Times returns when they were sent.
+// Times returns the times of those requests.
 func (r *Harness) Times() []time.Duration {
 	var times []time.Duration
 	for _, s := range r.Sent() {
@@ -155,7 +155,7 @@ func (r *Harness) Open(ctx context.Context, path, body string, header ...string)
 	return r.client.Do(req)
 }
 
-// Post sends a request like Open, and reads the whole answer. When it returns,
+// Post sends a request like Open, and reads the whole answer. It returns after
 // the gateway is done with the request.
 func (r *Harness) Post(path, body string, header ...string) Answer {
 	ctx, cancel := context.WithCancel(context.Background())

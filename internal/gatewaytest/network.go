@@ -1,6 +1,6 @@
-// Package gatewaytest is what the tests of the gateway stand on: an in-memory
-// network for tests in virtual time, and scripted providers that remember what
-// they were asked.
+// Package gatewaytest holds the parts of the gateway's tests: an in-memory
+// network for virtual time, and scripted providers with a record of their
+// requests. It does not import the root package, so every test may use it.
 package gatewaytest
 
 import (
@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// Network connects HTTP clients and servers in memory, over net.Pipe, so that
-// a testing/synctest bubble can hold both ends: a bubble's clock stands still
-// while anything in it waits for a real socket.
+// Network connects HTTP clients and servers in memory, over net.Pipe. A
+// testing/synctest bubble can hold both ends; its clock would stand still while
+// a goroutine waits for a real socket.
 type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*listener
@@ -54,8 +54,8 @@ func (n *Network) Listen(host string) net.Listener {
 	return l
 }
 
-// Transport returns a transport that dials the network's hosts, and refuses
-// connections to any other. Its idle connections are closed when the test ends.
+// Transport returns a transport for the network's hosts. Every other address
+// refuses the connection. Idle connections are closed when the test ends.
 func (n *Network) Transport(t testing.TB) *http.Transport {
 	tr := &http.Transport{DialContext: n.Dial, DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)

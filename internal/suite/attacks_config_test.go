@@ -15,7 +15,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
-	"github.com/aigateway-go/aigateway/internal/testbed"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // TestAttackExpressions burns time and memory by what a config, or a client

@@ -23,7 +23,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
-	"github.com/aigateway-go/aigateway/internal/testbed"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // TestAttackSecretsStayWithTheirProvider fails a request over from one provider

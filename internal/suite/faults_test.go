@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aigateway-go/aigateway"
-	"github.com/aigateway-go/aigateway/internal/faultwall"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
 // Every fault that a provider or the network can bring, over real sockets: what
@@ -102,7 +102,7 @@ func (w *faultWall) check(t *testing.T, c faultwall.Case, out *faultwall.Outcome
 		t.Error(problem)
 	}
 	if t.Failed() {
-		t.Logf("the client got %s after %v; the Result is %s", out.Reply, out.Reply.Took, out.Told.Raw)
+		t.Logf("the client got %s after %v; the Result is %s", out.Reply, out.Reply.Took, out.Report.Raw)
 	}
 }
 

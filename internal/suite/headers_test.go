@@ -16,7 +16,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 
-	"github.com/aigateway-go/aigateway/internal/testbed"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // headersValues are the values of the headers for which not any value will do.

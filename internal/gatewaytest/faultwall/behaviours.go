@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// wholeText is what a model says when nothing goes wrong: eleven pieces, so
-// that half of it cannot be mistaken for all of it.
+// wholeText is a model's complete answer. It has eleven pieces: half of it
+// cannot be mistaken for all of it.
 func wholeText(model string) string {
 	return "This is the whole answer of " + model + ", to its last word."
 }
 
-// good answers properly, in the way that was asked for.
+// good answers properly: a stream if the request asked for one.
 func good(t *Exchange) {
 	if !t.Body.Stream {
 		t.Whole(http.StatusOK, "application/json", t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
@@ -28,7 +28,7 @@ func good(t *Exchange) {
 	t.End()
 }
 
-// pieces are the events that carry the words from one to another.
+// pieces are the events with the words from one index to another.
 func (t *Exchange) pieces(from, to int) []string {
 	var events []string
 	for i, word := range strings.SplitAfter(wholeText(t.Body.Model), " ") {
@@ -59,7 +59,7 @@ func onceThen(fault, then Behaviour) Behaviour {
 	}
 }
 
-// forKey plays a fault for requests with a key that contains the text.
+// forKey plays a fault for requests whose key contains the text.
 func forKey(key string, fault Behaviour) Behaviour {
 	return func(t *Exchange) {
 		if strings.Contains(t.Key(), key) {
@@ -78,20 +78,20 @@ func status(status int, code string, header ...string) Behaviour {
 	}
 }
 
-// says is a message that is known again when it reaches the client, and that
-// tells what must not.
+// says is a message that can be recognised at the client. It contains the
+// credentials of the request, which must not get there.
 func (t *Exchange) says(code string) string { return code + ", to " + t.Credentials() + saidByPrimary }
 
 const saidByPrimary = ", says the primary"
 
 // limitedUntil answers 429 with the time of day to come back at: the second
-// after next, as the header knows whole seconds only.
+// after next, as the header counts whole seconds.
 func limitedUntil(t *Exchange) {
 	at := time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat)
 	status(http.StatusTooManyRequests, "rate_limit_exceeded", "Retry-After", at)(t)
 }
 
-// body answers 200 with a body of that type.
+// body answers 200 with a body of a content type.
 func body(kind, text string) Behaviour {
 	return func(t *Exchange) { t.Whole(http.StatusOK, kind, text) }
 }
@@ -99,21 +99,21 @@ func body(kind, text string) Behaviour {
 // raw writes bytes in place of HTTP, and hangs up.
 func raw(bytes string) Behaviour { return func(t *Exchange) { t.Raw(bytes) } }
 
-// garbage is what comes from a port that something else listens at.
+// garbage is the greeting of another protocol's server.
 func garbage(t *Exchange) { t.Raw("SSH-2.0-OpenSSH_9.9 " + t.Credentials() + "\r\n\r\n") }
 
 func reset(t *Exchange)   { t.Reset() }
 func hangUp(*Exchange)    {}
 func silence(t *Exchange) { t.Silence() }
 
-// twoLengths has a Content-Length for each of two readers.
+// twoLengths sends two different values of Content-Length.
 func twoLengths(t *Exchange) {
 	answer := t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))
 	t.Raw(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nContent-Length: %d\r\n\r\n%s",
 		len(answer), len(answer)/2, answer))
 }
 
-// endlessHeader writes lines of a header until the gateway has enough.
+// endlessHeader writes header lines until the gateway leaves.
 func endlessHeader(t *Exchange) {
 	t.Raw("HTTP/1.1 200 OK\r\n")
 	line := "X-Filler: " + strings.Repeat("x", 1<<10) + "\r\n"
@@ -127,7 +127,7 @@ func endlessHeader(t *Exchange) {
 	}
 }
 
-// endlessHints sends interim answers until the gateway has enough of them.
+// endlessHints sends interim answers until the gateway leaves.
 func endlessHints(t *Exchange) {
 	for range 1 << 20 {
 		select {
@@ -139,8 +139,7 @@ func endlessHints(t *Exchange) {
 	}
 }
 
-// untilClosed answers as before HTTP/1.1: the end of the connection is that of
-// the answer.
+// untilClosed answers like HTTP/1.0: the end of the connection ends the answer.
 func untilClosed(t *Exchange) {
 	if !t.Body.Stream {
 		t.Raw("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
@@ -150,7 +149,8 @@ func untilClosed(t *Exchange) {
 		strings.Join(t.pieces(0, 99), "") + t.Format.Finish(t.Body.Model) + t.Format.End())
 }
 
-// untilClosedCut is the same, and nothing of HTTP tells that half is missing.
+// untilClosedCut answers half, like untilClosed. Nothing in HTTP reveals the
+// missing half.
 func untilClosedCut(t *Exchange) {
 	answer := t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))
 	kind, half := "application/json", answer[:len(answer)*2/3]
@@ -160,7 +160,7 @@ func untilClosedCut(t *Exchange) {
 	t.Raw("HTTP/1.0 200 OK\r\nContent-Type: " + kind + "\r\n\r\n" + half)
 }
 
-// slowHeader writes a header that is never complete, a line a moment.
+// slowHeader writes header lines slowly, and never completes the header.
 func slowHeader(t *Exchange) {
 	t.Raw("HTTP/1.1 200 OK\r\n")
 	for i := 0; t.Wait(t.Pace / 8); i++ {
@@ -168,7 +168,7 @@ func slowHeader(t *Exchange) {
 	}
 }
 
-// onlyHeader sends the header of the answer that was asked for, and no more.
+// onlyHeader sends the header of the answer, and nothing more.
 func onlyHeader(t *Exchange) {
 	if t.Body.Stream {
 		t.Start("text/event-stream")
@@ -184,14 +184,14 @@ func firstEventError(t *Exchange) {
 	t.End()
 }
 
-// errorAndOpen does not hang up after its error.
+// errorAndOpen keeps the connection open after its error.
 func errorAndOpen(t *Exchange) {
 	t.Start("text/event-stream")
 	t.Send(t.Format.ErrorEvent("overloaded_error", t.says("overloaded")))
 	t.Silence()
 }
 
-// endlessError is an error whose body nobody wants to keep.
+// endlessError is an error with an endless body.
 func endlessError(t *Exchange) {
 	t.Raw(head(http.StatusInternalServerError, "application/json", []string{"Transfer-Encoding", "chunked"}))
 	filler := strings.Repeat(" ", 64<<10)
@@ -212,15 +212,15 @@ func roleThenError(t *Exchange) {
 	t.End()
 }
 
-// contentThenError fails when the client has read some of it. What it says then
-// is relayed byte for byte, and so it keeps to itself what it was told.
+// contentThenError fails after the first content. The gateway relays its message
+// byte for byte, so the message contains no credentials.
 func contentThenError(t *Exchange) {
 	half(t)
 	t.Send(t.Format.ErrorEvent("overloaded_error", "overloaded"+saidByPrimary))
 	t.End()
 }
 
-// slowFirstToken thinks for so many paces before the first word.
+// slowFirstToken waits for a number of paces before the first word.
 func slowFirstToken(paces int) Behaviour {
 	return func(t *Exchange) {
 		t.Start("text/event-stream")
@@ -245,15 +245,15 @@ func cutByReset(t *Exchange) {
 	t.Reset()
 }
 
-// cutInEvent breaks off between the two halves of an event.
+// cutInEvent breaks off in the middle of an event.
 func cutInEvent(t *Exchange) {
 	half(t)
 	next := t.pieces(4, 5)[0]
 	t.Send(next[:len(next)/2])
 }
 
-// endsTooEarly ends by all rules of HTTP, but the model has not ended: what a
-// server does when the process behind it has died.
+// endsTooEarly ends properly by the rules of HTTP, before the model has
+// finished. Servers do so when the process behind them dies.
 func endsTooEarly(t *Exchange) {
 	half(t)
 	t.End()
@@ -264,7 +264,7 @@ func stall(t *Exchange) {
 	t.Silence()
 }
 
-// malformedEvent has an event in its midst that is no JSON.
+// malformedEvent has an event that is not JSON in its middle.
 func malformedEvent(t *Exchange) {
 	half(t)
 	if !isOpenAI(t.Format) {
@@ -276,7 +276,7 @@ func malformedEvent(t *Exchange) {
 	t.End()
 }
 
-// noEndMarker is whole but for [DONE]; with hold, it also stays connected.
+// noEndMarker leaves [DONE] out. With hold it also keeps the connection open.
 func noEndMarker(hold bool) Behaviour {
 	return func(t *Exchange) {
 		half(t)
@@ -290,7 +290,7 @@ func noEndMarker(hold bool) Behaviour {
 	}
 }
 
-// staysOpen is whole, and does not hang up.
+// staysOpen sends everything, and keeps the connection open.
 func staysOpen(t *Exchange) {
 	half(t)
 	t.Send(t.pieces(4, 99)...)
@@ -298,8 +298,8 @@ func staysOpen(t *Exchange) {
 	t.Silence()
 }
 
-// slowDrip streams at a pace at which no silence is too long, though all of
-// them together are.
+// slowDrip streams slowly. Each pause is shorter than the timeout; all of them
+// together are longer.
 func slowDrip(t *Exchange) {
 	t.Start("text/event-stream")
 	t.Send(t.Format.Opening(t.Body.Model))
@@ -313,7 +313,7 @@ func slowDrip(t *Exchange) {
 	t.End()
 }
 
-// slowJSON answers in pieces that never come to an end.
+// slowJSON answers in pieces, and never ends.
 func slowJSON(t *Exchange) {
 	t.Start("application/json")
 	for t.Wait(t.Pace / 8) {
@@ -326,7 +326,7 @@ func truncatedJSON(t *Exchange) {
 	t.Whole(http.StatusOK, "application/json", answer[:len(answer)*2/3])
 }
 
-// brokenJSON announces more than it sends.
+// brokenJSON sends less than its Content-Length.
 func brokenJSON(t *Exchange) {
 	answer := t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))
 	t.Raw(head(http.StatusOK, "application/json", []string{"Content-Length", fmt.Sprint(len(answer))}) + answer[:len(answer)*2/3])
@@ -336,13 +336,13 @@ func jsonError(t *Exchange) {
 	t.Whole(http.StatusOK, "application/json", t.Format.Error(200, "overloaded_error", t.says("overloaded")))
 }
 
-// jsonForStream gives a whole answer to a client that asked for a stream.
+// jsonForStream answers a stream request with a whole JSON answer.
 func jsonForStream(t *Exchange) {
 	t.Whole(http.StatusOK, "application/json", t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
 }
 
-// bigAnswer is an answer of many MiB: the rest of it is white space, so that
-// the client can count it without keeping it.
+// bigAnswer is an answer of many MiB. Most of it is white space: the client can
+// count it without keeping it.
 func bigAnswer(t *Exchange) {
 	t.Start("application/json")
 	t.Send(t.Format.Answer(t.Body.Model, wholeText(t.Body.Model)))
@@ -355,12 +355,13 @@ func bigAnswer(t *Exchange) {
 
 const bigLength = 50 << 20
 
-// redirect asks the gateway to go elsewhere, credentials and all.
+// redirect sends the gateway to another host, to get its credentials.
 func redirect(t *Exchange) {
 	t.Whole(http.StatusTemporaryRedirect, "text/plain", "over there", "Location", t.Elsewhere+t.uri)
 }
 
-// zipped compresses, though nobody asked for it; cut leaves some of it out.
+// zipped compresses its answer unasked, and leaves out the last bytes: the
+// number is cut.
 func zipped(cut int) Behaviour {
 	return func(t *Exchange) {
 		kind, text := "application/json", t.Format.Answer(t.Body.Model, wholeText(t.Body.Model))

@@ -19,8 +19,8 @@ import (
 	"time"
 )
 
-// Setup is what a gateway before the wall is made of. This package cannot make
-// one itself: it does not know the package that it tests.
+// Setup describes a gateway in front of the wall. An OpenFunc makes the gateway:
+// this package does not import the root package.
 type Setup struct {
 	// Config is a document for ParseConfig.
 	Config []byte
@@ -35,14 +35,14 @@ type Setup struct {
 // OpenFunc makes a gateway.
 type OpenFunc func(Setup) (http.Handler, error)
 
-// Case is a fault in one format, with a fallback or alone.
+// Case is a fault in one format, with a fallback or without one.
 type Case struct {
 	Fault
 	Format Format
 	Alone  bool
 }
 
-// Cases are all faults in all formats that they make sense in.
+// Cases are all faults, each in the formats that it applies to.
 func Cases() []Case {
 	var cases []Case
 	for _, f := range Faults() {
@@ -62,7 +62,7 @@ func Cases() []Case {
 	return cases
 }
 
-// Want is what must come of the case.
+// Want is the outcome that the case must have.
 func (c Case) Want() Want {
 	w := c.WithFallback
 	if c.Alone {
@@ -74,24 +74,24 @@ func (c Case) Want() Want {
 	return w
 }
 
-// Outcome is what came of a case.
+// Outcome is the outcome of a case.
 type Outcome struct {
-	// Primary and Fallback are the attempts, as the Result tells, and the Seen
-	// ones those that arrived.
+	// Primary and Fallback count the attempts of the Result. SeenPrimary and
+	// SeenFallback count the requests that arrived.
 	Primary, Fallback         int
 	SeenPrimary, SeenFallback int
-	// Stray are the credentials that reached a provider they are not for.
+	// Stray are credentials that reached the wrong provider.
 	Stray []string
-	// Reply is what the client got, and Alive what it got next.
+	// Reply is the client's reply, and Alive the reply to its next request.
 	Reply, Alive *Reply
-	// Told is the Result.
-	Told Told
-	// Held is not nil where the gateway kept a connection that it gave up.
+	// Report is the Result.
+	Report Report
+	// Held is an error if the gateway kept a connection after giving it up.
 	Held error
 }
 
-// Told is the part of a Result that the wall looks at.
-type Told struct {
+// Report is the checked part of a Result.
+type Report struct {
 	Status string
 	Error  *struct {
 		Code   string
@@ -107,12 +107,12 @@ type Told struct {
 	Input   int `json:"input_tokens"`
 	Output  int `json:"output_tokens"`
 
-	// Raw is all of it.
+	// Raw is the whole Result.
 	Raw string `json:"-"`
 }
 
-// attempts counts those at a provider.
-func (t *Told) attempts(provider string) (n int) {
+// attempts counts the attempts at a provider.
+func (t *Report) attempts(provider string) (n int) {
 	for _, m := range t.Tried {
 		if m.Provider == provider {
 			n += len(m.Made)
@@ -126,12 +126,16 @@ const (
 	fallbackModel = "model-f"
 )
 
-// Timed reports whether the outcome hangs on a timeout that a busy machine could
-// miss, and no more than bytes are exchanged: such a case may be played InMemory.
-func (c Case) Timed() bool { return (c.Timeout || c.FirstToken) && c.Link == LinkPlain }
+// Timed reports whether the case waits for a timeout or a pause, over a plain
+// connection. Such a case runs InMemory: a busy machine cannot miss a timeout in
+// virtual time, and the wait costs nothing.
+func (c Case) Timed() bool {
+	w := c.Want()
+	return c.Link == LinkPlain && (c.Timeout || c.FirstToken || w.Paces >= 1 || w.Time > 0)
+}
 
-// Run plays the case against a gateway of its own. An error means that the wall
-// could not be built; what the gateway did wrong is told by Case.Problems.
+// Run plays the case against a gateway of its own. It returns an error if the
+// wall could not be built. Case.Problems judges the outcome.
 func (c Case) Run(ctx context.Context, network Network, pace time.Duration, open OpenFunc) (*Outcome, error) {
 	fallbackAt, fallbackURL, err := network.listen("fallback")
 	if err != nil {
@@ -141,7 +145,8 @@ func (c Case) Run(ctx context.Context, network Network, pace time.Duration, open
 	var primary *RawUpstream
 	fallback := newRaw(fallbackAt, ownerFallback, pace, func(t *Exchange) {
 		if t.Number == 1 {
-			// By the time that another is asked, the first must have been let go.
+			// The first provider must have been let go before the second is
+			// asked.
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			defer cancel()
 			out.Held = primary.Idle(ctx)
@@ -165,8 +170,7 @@ func (c Case) Run(ctx context.Context, network Network, pace time.Duration, open
 		setup.Transport = tr
 		primaryURL = ""
 	case LinkRefused:
-		// The near end of a connection is a port that is taken and that nobody
-		// listens at.
+		// The near end of a connection is a port in use without a listener.
 		conn, err := net.Dial("tcp", fallbackAt.Addr().String())
 		if err != nil {
 			return nil, err
@@ -229,7 +233,8 @@ func (c Case) Run(ctx context.Context, network Network, pace time.Duration, open
 		}
 	}
 
-	// A good request is answered next: by the primary itself, where it can heal.
+	// A good request follows. The primary answers it, unless the fault lies in
+	// its link or key.
 	primary.Heal()
 	ask.stream = false
 	if c.Link != LinkPlain || c.Secret != nil {
@@ -239,22 +244,22 @@ func (c Case) Run(ctx context.Context, network Network, pace time.Duration, open
 	return out, nil
 }
 
-// hear waits for the Result of the request that was answered.
+// hear waits for the Result of the request.
 func (o *Outcome) hear(ctx context.Context, results <-chan []byte) error {
 	select {
 	case raw := <-results:
-		o.Told.Raw = string(raw)
-		if err := json.Unmarshal(raw, &o.Told); err != nil {
+		o.Report.Raw = string(raw)
+		if err := json.Unmarshal(raw, &o.Report); err != nil {
 			return err
 		}
-		o.Primary, o.Fallback = o.Told.attempts("primary"), o.Told.attempts("fallback")
+		o.Primary, o.Fallback = o.Report.attempts("primary"), o.Report.attempts("fallback")
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("no Result of a request that ended as %s", o.Reply)
 	}
 }
 
-// config is the gateway's, as a document.
+// config is the gateway's config, as a document.
 func (c Case) config(pace time.Duration, primaryURL, fallbackURL string) ([]byte, error) {
 	keys := []map[string]string{{"value": primaryKey("1")}}
 	if c.Secret != nil {
@@ -298,7 +303,7 @@ func (c Case) config(pace time.Duration, primaryURL, fallbackURL string) ([]byte
 	return json.Marshal(map[string]any{"on_http_request": []any{map[string]any{"type": "ai-gateway", "config": cfg}}})
 }
 
-// serve serves a gateway on a network, with a client for it.
+// serve serves a gateway on a network, and returns a client for it.
 func serve(network Network, gateway http.Handler) (url string, client *http.Client, closeServer func(), err error) {
 	l, url, err := network.listen("gateway")
 	if err != nil {
@@ -324,8 +329,8 @@ func serve(network Network, gateway http.Handler) (url string, client *http.Clie
 	}, nil
 }
 
-// Problems is everything that is not as the case wants it; empty if it passed.
-// The slack is how much longer than it has to something may take.
+// Problems lists every deviation from the wanted outcome. It is empty if the
+// case passed. slack is the longest acceptable delay.
 func (c Case) Problems(o *Outcome, pace, slack time.Duration) []string {
 	var p problems
 	w := c.Want()
@@ -347,7 +352,7 @@ func (c Case) Problems(o *Outcome, pace, slack time.Duration) []string {
 	p.check(o.Alive.Whole(), "a good request ended next as %s", o.Alive)
 	p.check(o.Held == nil, "%v", o.Held)
 	p.check(len(o.Stray) == 0, "credentials of others reached a provider: %q", o.Stray)
-	for _, text := range []string{o.Told.Raw, o.Reply.Message, o.Reply.Text, fmt.Sprint(o.Reply.Header)} {
+	for _, text := range []string{o.Report.Raw, o.Reply.Message, o.Reply.Text, fmt.Sprint(o.Reply.Header)} {
 		p.check(!strings.Contains(text, SecretMark), "a secret got out in %s", text)
 	}
 	return p
@@ -384,15 +389,15 @@ func (c Case) checkReply(p *problems, w Want, r *Reply) {
 		p.check(r.Header.Get("X-Should-Retry") == "false", "an SDK would send it again")
 	case Broken:
 		p.check(!r.Whole(), "the client takes the half for all")
-		p.check(w.Told || r.Err != nil, "the connection ended as if all were well")
-		p.check(!w.Told || r.Err == nil, "the upstream's own error may be lost: %v", r.Err)
+		p.check(w.Reported || r.Err != nil, "the connection ended as if all were well")
+		p.check(!w.Reported || r.Err == nil, "the upstream's own error may be lost: %v", r.Err)
 		p.check(r.Code == w.Code, "the client was told %q, want %q", r.Code, w.Code)
 		p.check(r.Text != "" && strings.HasPrefix(wholeText(primaryModel), r.Text), "the client read %q", r.Text)
 	}
 }
 
 func (c Case) checkResult(p *problems, w Want, o *Outcome) {
-	t := &o.Told
+	t := &o.Report
 	status, code := "error", w.Code
 	switch w.Got {
 	case FromPrimary, FromFallback:
@@ -421,7 +426,7 @@ func (c Case) checkResult(p *problems, w Want, o *Outcome) {
 	}
 }
 
-// big reports whether the answer is too large to be read for its usage.
+// big reports whether the answer is too large for the gateway to read its usage.
 func (c Case) big() bool { return strings.HasPrefix(c.Name, "50 MB") }
 
 // problems collects what is wrong.
@@ -433,7 +438,7 @@ func (p *problems) check(ok bool, format string, args ...any) {
 	}
 }
 
-// selfSigned makes a certificate that nobody has reason to trust.
+// selfSigned makes an untrusted certificate.
 func selfSigned() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

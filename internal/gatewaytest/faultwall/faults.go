@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// Fault is one thing that can go wrong at a provider, and what must come of it.
-// A new one is one entry of a table below.
+// Fault is one failure of a provider, and the outcome that it must have. A new
+// fault is one entry of a table below.
 type Fault struct {
 	Name string
-	// Behaviour is what the primary does with a request.
+	// Behaviour is the primary's answer to a request.
 	Behaviour Behaviour
-	// Link is how the gateway gets to the primary.
+	// Link is the connection to the primary.
 	Link Link
-	// Stream is set where the client asks for a stream.
+	// Stream is set if the client asks for a stream.
 	Stream bool
-	// Only is what the names of its formats begin with; empty where it is one
-	// of all formats.
+	// Only is the prefix of its formats' names. If empty, the fault applies to
+	// all formats.
 	Only string
-	// Settings are what the gateway is told besides.
+	// Settings are further settings of the gateway.
 	Settings
-	// Reason is a word of what the Result says about an attempt that failed.
+	// Reason is a word of the Result's text on a failed attempt.
 	Reason string
-	// WithFallback is what comes of it with a fallback to turn to, and Alone without.
+	// WithFallback and Alone are the outcomes with a fallback and without one.
 	WithFallback, Alone Want
 }
 
 // Settings are the parts of a config that faults need. The zero value is a
-// gateway that is patient and does not retry.
+// patient gateway without retries.
 type Settings struct {
-	// Timeout has the primary's per_request_timeout be one pace, FirstToken the
-	// first_token_timeout three.
+	// Timeout sets the primary's per_request_timeout to one pace, FirstToken the
+	// first_token_timeout to three paces.
 	Timeout, FirstToken bool
 	// Retries is max_retries.
 	Retries int
@@ -41,18 +41,18 @@ type Settings struct {
 	Complete bool
 	// TwoKeys gives the primary a second key.
 	TwoKeys bool
-	// Secret, if not nil, makes what resolves the primary's key, until the wall
-	// is closed.
+	// Secret, if not nil, makes the resolver of the primary's key. The channel
+	// is closed with the wall.
 	Secret func(closed <-chan struct{}) SecretFunc
 }
 
 // SecretFunc resolves the primary's key.
 type SecretFunc func(ctx context.Context) (string, error)
 
-// Link is how to get to the primary.
+// Link is the kind of connection to the primary.
 type Link uint8
 
-// The ways. On all but the first, no request arrives.
+// The links. Requests arrive over the first only.
 const (
 	LinkPlain     Link = iota
 	LinkRefused        // nothing listens
@@ -63,42 +63,42 @@ const (
 	LinkSilentTLS      // a handshake without an answer
 )
 
-// Got says what the client has in the end.
+// Got is the client's final answer.
 type Got uint8
 
 const (
-	// FromPrimary and FromFallback are a whole answer.
+	// FromPrimary and FromFallback are a complete answer.
 	FromPrimary Got = iota
 	FromFallback
-	// Relayed is the primary's own error, as it was.
+	// Relayed is the primary's own error, unchanged.
 	Relayed
-	// Failed is an error of the gateway's.
+	// Failed is an error of the gateway.
 	Failed
-	// Broken is a part of the primary's stream and then an error event, where
-	// one may stand; the connection is aborted.
+	// Broken is a part of the primary's stream, then an error event if one can
+	// stand there, then an aborted connection.
 	Broken
 )
 
-// Want is what must come of a fault.
+// Want is the outcome that a fault must have.
 type Want struct {
 	Got Got
 	// Primary and Fallback count the attempts.
 	Primary, Fallback int
-	// Status and Code are of the error, where Got is one, and RetryAfter is what
-	// it says, in seconds.
+	// Status, Code and RetryAfter (in seconds) describe the error, if Got is an
+	// error.
 	Status     int
 	Code       string
 	RetryAfter string
-	// Paces and Time are how long it takes at least, in two units. At most it
-	// takes what Case.Problems is given as slack more.
+	// Paces and Time are the least duration, in two units. Case.Problems adds
+	// its slack for the longest.
 	Paces float64
 	Time  time.Duration
-	// Told says that the upstream itself told the client of its error, and ended
-	// the stream properly: nothing is left to tell by aborting.
-	Told bool
+	// Reported says that the upstream reported its error to the client itself and
+	// ended the stream properly. The gateway need not abort it.
+	Reported bool
 }
 
-// The wants that many faults share.
+// The wants of many faults.
 func failsOver(attempts int) Want { return Want{Got: FromFallback, Primary: attempts, Fallback: 1} }
 func recovers(attempts int) Want  { return Want{Got: FromPrimary, Primary: attempts} }
 func unavailable(attempts int) Want {
@@ -115,13 +115,13 @@ func relayed(attempts, status int, code string) Want {
 }
 func broken() Want { return Want{Got: Broken, Primary: 1, Code: "stream_broken"} }
 
-// after adds to what a want takes at least.
+// after sets the least duration.
 func (w Want) after(paces float64, d time.Duration) Want {
 	w.Paces, w.Time = paces, d
 	return w
 }
 
-// later has a want say when to come back.
+// later sets the Retry-After.
 func (w Want) later(seconds string) Want {
 	w.RetryAfter = seconds
 	return w
@@ -219,8 +219,8 @@ func connectionFaults() []Fault {
 	}
 }
 
-// silentFaults take a route that says nothing for a dead one: it is not tried
-// again, however many retries are allowed.
+// silentFaults treat a silent route as dead: the gateway does not try it again,
+// whatever max_retries says.
 func silentFaults() []Fault {
 	impatient := Settings{Timeout: true, Retries: 1}
 	silent := func(name string, behaviour Behaviour, stream bool) Fault {
@@ -241,6 +241,10 @@ func silentFaults() []Fault {
 	}
 }
 
+// endOfSilence is the silence after a finish reason, until the stream counts as
+// ended.
+const endOfSilence = 2 * time.Second
+
 func streamFaults() []Fault {
 	impatient := Settings{Timeout: true}
 	row := func(name string, behaviour Behaviour, set Settings, reason string, saved, alone Want) Fault {
@@ -248,13 +252,13 @@ func streamFaults() []Fault {
 	}
 	unmarked := broken()
 	unmarked.Code = "" // no event may stand where another has begun
-	told := broken()
-	told.Code, told.Told = "overloaded_error", true
+	reported := broken()
+	reported.Code, reported.Reported = "overloaded_error", true
 	return []Fault{
 		row("first event an error", firstEventError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
 		row("first event an error, connection left open", errorAndOpen, Settings{}, "overloaded", failsOver(1), unavailable(1)),
 		row("role-only chunk, then an error", roleThenError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
-		row("content, then an error", contentThenError, Settings{}, "", told, told),
+		row("content, then an error", contentThenError, Settings{}, "", reported, reported),
 		row("cut mid-stream by FIN", cut, Settings{}, "closed", broken(), broken()),
 		row("cut mid-stream by RST", cutByReset, Settings{}, "reset", broken().after(0.25, 0), broken().after(0.25, 0)),
 		row("cut within an event", cutInEvent, Settings{}, "closed", unmarked, unmarked),
@@ -264,12 +268,13 @@ func streamFaults() []Fault {
 		row("stall mid-stream", stall, impatient, "per_request_timeout", broken().after(1, 0), broken().after(1, 0)),
 		row("malformed event", malformedEvent, Settings{}, "", recovers(1), recovers(1)),
 		{Name: "no [DONE]", Behaviour: noEndMarker(false), Stream: true, Only: "openai chat", WithFallback: recovers(1), Alone: recovers(1)},
-		{Name: "no [DONE], connection left open", Behaviour: noEndMarker(true), Stream: true, Only: "openai chat", WithFallback: recovers(1), Alone: recovers(1)},
+		{Name: "no [DONE], connection left open", Behaviour: noEndMarker(true), Stream: true, Only: "openai chat",
+			WithFallback: recovers(1).after(0, endOfSilence), Alone: recovers(1).after(0, endOfSilence)},
 		row("end marker, connection left open", staysOpen, Settings{}, "", recovers(1), recovers(1)),
 	}
 }
 
-// completeFaults are those of a stream that is held until it is whole.
+// completeFaults break a stream while the gateway holds it until its end.
 func completeFaults() []Fault {
 	complete := Settings{Complete: true, Retries: 1}
 	row := func(name string, behaviour Behaviour, reason string) Fault {
@@ -286,7 +291,7 @@ func completeFaults() []Fault {
 	malformed.WithFallback, malformed.Alone = recovers(1), recovers(1)
 	noDone := row("no [DONE], connection left open", noEndMarker(true), "")
 	noDone.Only = "openai chat"
-	noDone.WithFallback, noDone.Alone = recovers(1), recovers(1)
+	noDone.WithFallback, noDone.Alone = recovers(1).after(0, endOfSilence), recovers(1).after(0, endOfSilence)
 	return []Fault{
 		row("cut mid-stream by FIN", cut, "closed"),
 		row("cut mid-stream by RST", cutByReset, "reset"),
@@ -354,7 +359,7 @@ func keyFaults() []Fault {
 	}
 }
 
-// handshake is what the primary does with a connection that is to be of TLS.
+// handshake replaces HTTP at the primary. It is nil for links that speak HTTP.
 func (w Link) handshake() func(net.Conn) {
 	switch w {
 	case LinkNoTLS:

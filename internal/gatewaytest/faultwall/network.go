@@ -11,13 +11,14 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// Network is the network that a wall stands on: loopback sockets in real time, or
-// pipes in the virtual time of a synctest bubble.
+// Network is the network of a wall: loopback sockets in real time, or pipes in
+// the virtual time of a synctest bubble.
 type Network interface {
-	// listen returns a listener for name.internal, and the URL that a config
-	// has to give for it. The URL is empty if the name itself can be dialled.
+	// listen returns a listener for name.internal, and its URL for
+	// internal_endpoints. The URL is empty if the transport dials the name
+	// itself.
 	listen(name string) (net.Listener, string, error)
-	// transport reaches the listeners. Nil means that every transport does.
+	// transport reaches the listeners. If nil, every transport does.
 	transport() *http.Transport
 }
 
@@ -36,8 +37,8 @@ func (loopback) listen(string) (net.Listener, string, error) {
 
 func (loopback) transport() *http.Transport { return nil }
 
-// InMemory is the network of a synctest bubble. A pipe has no RST: a reset is a
-// connection that is closed.
+// InMemory is the network of a synctest bubble. Pipes have no RST: a reset just
+// closes the connection.
 func InMemory() Network { return inMemory{gatewaytest.NewNetwork()} }
 
 type inMemory struct{ network *gatewaytest.Network }
@@ -50,8 +51,8 @@ func (m inMemory) transport() *http.Transport {
 	return &http.Transport{DialContext: m.network.Dial, DisableCompression: true}
 }
 
-// unknownHosts is a transport whose name server knows no name, however often it
-// is asked. Addresses need no name server.
+// unknownHosts is a transport whose name server knows no names. Addresses need
+// no name server.
 func unknownHosts() *http.Transport {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
@@ -62,8 +63,8 @@ func unknownHosts() *http.Transport {
 	return &http.Transport{DialContext: dialer.DialContext, DisableCompression: true}
 }
 
-// answerNoSuchName answers DNS questions, as over TCP: the question itself, as
-// an answer without entries that says NXDOMAIN.
+// answerNoSuchName answers DNS questions over TCP. The answer is the question
+// itself, marked NXDOMAIN and without entries.
 func answerNoSuchName(c net.Conn) {
 	defer c.Close()
 	for {
@@ -88,7 +89,7 @@ func answerNoSuchName(c net.Conn) {
 	}
 }
 
-// questionEnd is where the question of a message ends.
+// questionEnd returns the end of a message's question.
 func questionEnd(msg []byte) int {
 	at := 12
 	for at < len(msg) && msg[at] != 0 {

@@ -1,8 +1,8 @@
 // Package testbed sets up gateways for tests: in a synctest bubble between a
 // client and scripted providers, or on a loopback socket.
 //
-// It imports the root package. Tests of the root package use it from package
-// aigateway_test. What does not need the root package stands in gatewaytest.
+// It imports the root package, whose own tests use it from package
+// aigateway_test.
 package testbed
 
 import (

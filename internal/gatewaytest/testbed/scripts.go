@@ -25,8 +25,8 @@ type Scripts struct {
 	result *aigateway.Result
 }
 
-// Step waits, sends ChatRequest, and names the routes of its attempts. It is an
-// alias, so that tests may write the two fields without their names.
+// Step waits, sends ChatRequest, and names the routes of its attempts. As an
+// alias of an unnamed struct it can be written without field names.
 type Step = struct {
 	Wait   time.Duration
 	Routes string
@@ -47,7 +47,7 @@ func NewScripts(t testing.TB, cfg aigateway.Config) *Scripts {
 	return s
 }
 
-// Hooks returns hooks that keep the latest Result, for a config to reload.
+// Hooks returns hooks to keep the latest Result, for a config to reload.
 func (s *Scripts) Hooks() *aigateway.Hooks {
 	return &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) {
 		s.mu.Lock()
@@ -71,8 +71,8 @@ func (s *Scripts) answer(w http.ResponseWriter, r *http.Request) {
 	next(w, r)
 }
 
-// Set replaces the script of a route. The last handler answers all requests
-// that follow.
+// Set replaces the script of a route. The last handler answers all further
+// requests.
 func (s *Scripts) Set(route string, script ...http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// A Behaviour is what a [RawUpstream] does with one request. It returns when the
-// answer is complete, or broken for good.
+// A Behaviour answers one request of a [RawUpstream]. It returns when the answer
+// is complete, or broken for good.
 type Behaviour func(t *Exchange)
 
 // RawUpstream is a provider that writes its answers byte by byte. A server of
-// net/http is too polite for most faults: it neither resets a connection before
-// the header nor sends two lengths, and it ends what a handler leaves open.
+// net/http is too polite for most faults: it never resets a connection before
+// the header, never sends two lengths, and completes an unfinished answer.
 type RawUpstream struct {
 	listener  net.Listener
 	owner     string // whose credentials it may be sent
@@ -40,7 +40,7 @@ type RawUpstream struct {
 	idle      chan struct{} // closed while nothing is being answered
 }
 
-// newRaw returns an upstream that plays for each request what it is told.
+// newRaw returns an upstream with one behaviour for all requests.
 func newRaw(l net.Listener, owner string, pace time.Duration, behaviour Behaviour) *RawUpstream {
 	u := &RawUpstream{
 		listener: l, owner: owner, pace: pace, behaviour: behaviour,
@@ -50,17 +50,17 @@ func newRaw(l net.Listener, owner string, pace time.Duration, behaviour Behaviou
 	return u
 }
 
-// start answers what comes in through the listener, until Close.
+// start accepts connections, until Close.
 func (u *RawUpstream) start() { u.running.Go(u.accept) }
 
-// Arrival is a request that came in.
+// Arrival is a received request.
 type Arrival struct {
 	At    time.Time
 	Model string
-	// Prefilled is set where the assistant has the last word, which the model
-	// is asked to go on with.
+	// Prefilled is set if the last message is the assistant's, for the model to
+	// continue.
 	Prefilled bool
-	// Stray is a credential that came along and is somebody else's.
+	// Stray is a credential of another owner.
 	Stray string
 }
 
@@ -71,15 +71,15 @@ func (u *RawUpstream) Seen() []Arrival {
 	return append([]Arrival(nil), u.seen...)
 }
 
-// Heal has all requests from now on answered properly.
+// Heal makes the upstream answer all further requests properly.
 func (u *RawUpstream) Heal() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.behaviour = good
 }
 
-// Idle waits until no request is being answered: where the gateway has given
-// one up, until it has closed the connection.
+// Idle waits until no request is being answered. An abandoned request ends when
+// the gateway closes its connection.
 func (u *RawUpstream) Idle(ctx context.Context) error {
 	u.mu.Lock()
 	idle := u.idle
@@ -92,7 +92,7 @@ func (u *RawUpstream) Idle(ctx context.Context) error {
 	}
 }
 
-// Close closes the listener and all connections, and waits for their ends.
+// Close closes the listener and all connections, and waits for their goroutines.
 func (u *RawUpstream) Close() {
 	close(u.closed)
 	u.listener.Close()
@@ -129,7 +129,7 @@ func (u *RawUpstream) accept() {
 	}
 }
 
-// serve plays one turn after the other on a connection.
+// serve answers one request after the other on a connection.
 func (u *RawUpstream) serve(c net.Conn) {
 	r := bufio.NewReader(c)
 	for {
@@ -137,8 +137,8 @@ func (u *RawUpstream) serve(c net.Conn) {
 		if err != nil {
 			return
 		}
-		// The next byte is either the next request's or never comes: that is how
-		// a behaviour learns that the gateway has left.
+		// The next byte belongs to the next request. If reading it fails, the
+		// gateway has left.
 		gone := make(chan struct{})
 		next := make(chan error, 1)
 		u.running.Go(func() {
@@ -161,7 +161,7 @@ func (u *RawUpstream) serve(c net.Conn) {
 	}
 }
 
-// begin counts a request, and returns what is to be done with it.
+// begin counts a request, and returns the behaviour for it.
 func (u *RawUpstream) begin(t *Exchange) Behaviour {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -201,21 +201,21 @@ func (u *RawUpstream) read(c net.Conn, r *bufio.Reader) (*Exchange, error) {
 	return t, json.Unmarshal(body, &t.Body)
 }
 
-// Exchange is one request in the hands of a [Behaviour]. What its methods write is lost
-// without a word where the gateway has left, as the behaviour ends in any case.
+// Exchange is one request in the hands of a [Behaviour]. Its methods ignore
+// write errors: after the gateway has left, the behaviour ends soon in any case.
 type Exchange struct {
 	// Number counts the requests of the upstream from 1.
 	Number int
 	Format Format
 	Header http.Header
 	Path   string
-	// Pace is the unit of time, and Elsewhere the URL of another provider.
+	// Pace is the unit of time. Elsewhere is the URL of another provider.
 	Pace      time.Duration
 	Elsewhere string
 	Body      struct {
 		Model  string
 		Stream bool
-		// Messages are looked at only for who spoke last.
+		// Messages show who spoke last.
 		Messages []struct{ Role string }
 	}
 
@@ -228,7 +228,7 @@ type Exchange struct {
 	chunked bool
 }
 
-// Key is the credential that came with the request.
+// Key returns the key of the request.
 func (t *Exchange) Key() string {
 	return t.Header.Get("X-Api-Key") + strings.TrimPrefix(t.Header.Get("Authorization"), "Bearer ")
 }
@@ -236,8 +236,8 @@ func (t *Exchange) Key() string {
 // Raw writes bytes as they are.
 func (t *Exchange) Raw(s string) { io.WriteString(t.conn, s) }
 
-// Whole answers with a status and a body of that type. The header is given as
-// names and values in turn.
+// Whole answers with a status and a whole body. The header is given as names and
+// values in turn.
 func (t *Exchange) Whole(status int, kind, body string, header ...string) {
 	header = append(header, "Content-Length", strconv.Itoa(len(body)), "X-Echo", t.Credentials())
 	t.Raw(head(status, kind, header) + body)
@@ -250,7 +250,8 @@ func (t *Exchange) Start(kind string, header ...string) {
 	t.chunked = true
 }
 
-// Send writes a chunk each. An empty one would be the end.
+// Send writes one chunk for each piece. Empty pieces are skipped: an empty chunk
+// would end the answer.
 func (t *Exchange) Send(pieces ...string) {
 	for _, p := range pieces {
 		if p == "" {
@@ -266,7 +267,7 @@ func (t *Exchange) End() {
 	t.whole = true
 }
 
-// Reset breaks the connection off with a RST, where it is of TCP.
+// Reset breaks the connection off, over TCP with a RST.
 func (t *Exchange) Reset() {
 	if c, ok := t.conn.(*net.TCPConn); ok {
 		c.SetLinger(0)
@@ -282,7 +283,7 @@ func (t *Exchange) Silence() {
 	}
 }
 
-// Wait waits for a time, and returns false where the gateway left before.
+// Wait waits for d. It returns false if the gateway leaves before.
 func (t *Exchange) Wait(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

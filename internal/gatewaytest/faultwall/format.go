@@ -7,23 +7,22 @@ import (
 	"strings"
 )
 
-// Format is an API as both ends of the wall speak it: what a provider sends,
-// and what a client reads out of it.
+// Format is an API, as both ends of the wall speak it: provider and client.
 type Format interface {
-	// Name is that of the format and of the surface: "openai chat".
+	// Name is the name of format and surface: "openai chat".
 	Name() string
-	// Path is where requests go.
+	// Path is the path of its requests.
 	Path() string
-	// Answer is a whole answer.
+	// Answer is a complete answer.
 	Answer(model, text string) string
-	// Opening is the events of a stream that carry no content yet, Piece is one
-	// that carries some, Finish says why the model stopped and counts tokens,
-	// and End is the last.
+	// Opening is the start of a stream, without content. Piece is an event with
+	// content. Finish gives the finish reason and the tokens. End is the last
+	// event.
 	Opening(model string) string
 	Piece(model, text string) string
 	Finish(model string) string
 	End() string
-	// Error is an error body, and ErrorEvent the same in a stream.
+	// Error is an error body, and ErrorEvent the same error in a stream.
 	Error(status int, code, message string) string
 	ErrorEvent(code, message string) string
 
@@ -36,7 +35,7 @@ type Format interface {
 // Formats are the formats, in the order of the tables.
 func Formats() []Format { return []Format{chatFormat{}, responsesFormat{}, anthropicFormat{}} }
 
-// FormatOf is the format of requests to a path; nil if it is none of the wall's.
+// FormatOf returns the format of a path, and nil for any other path.
 func FormatOf(path string) Format {
 	for _, f := range Formats() {
 		if strings.HasSuffix(path, f.Path()) {
@@ -46,7 +45,7 @@ func FormatOf(path string) Format {
 	return nil
 }
 
-// What every whole answer reports.
+// Every complete answer reports these.
 const (
 	inputTokens  = 11
 	outputTokens = 7
@@ -186,7 +185,7 @@ func (responsesFormat) Piece(_, text string) string {
 
 func (responsesFormat) Finish(string) string { return "" }
 
-// End is without the text, which a client has by then.
+// End leaves out the text: the client has it already.
 func (f responsesFormat) End() string {
 	return namedEvent("response.completed", `{"type":"response.completed","response":%s}`, f.Answer("", ""))
 }
@@ -218,7 +217,7 @@ func (responsesFormat) answer(data []byte, r *Reply) error {
 	return nil
 }
 
-// event sorts events by the type in their data, as the OpenAI SDKs do.
+// event distinguishes events by the type in their data, as the OpenAI SDKs do.
 func (f responsesFormat) event(_ string, data []byte, r *Reply) error {
 	var b struct {
 		Type     string
@@ -304,7 +303,7 @@ func (anthropicFormat) answer(data []byte, r *Reply) error {
 	return nil
 }
 
-// event sorts events by their name, as the Anthropic SDKs do.
+// event distinguishes events by their name, as the Anthropic SDKs do.
 func (f anthropicFormat) event(name string, data []byte, r *Reply) error {
 	var b struct {
 		Type    string
@@ -356,8 +355,8 @@ func (anthropicFormat) failure(data []byte, r *Reply) error {
 
 func isOpenAI(f Format) bool { return strings.HasPrefix(f.Name(), "openai") }
 
-// errorCode is how a provider of the format names an error: the Anthropic
-// format has types and no codes.
+// errorCode is a provider's name for an error. The Anthropic format has types
+// instead of codes.
 func errorCode(f Format, status int, code string) string {
 	if isOpenAI(f) {
 		return code

@@ -19,10 +19,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// Example is an example that consists of a config and a README: the config is
-// served as it is, between a client and stand-ins for the servers that it names,
-// and what the README says is held against what happens. It works in a synctest
-// bubble and without.
+// Example is an example folder with a config and a README. The config is served
+// unchanged, between a client and stand-ins for its servers, and the README is
+// compared with the results. It works inside a synctest bubble and outside.
 type Example struct {
 	t       testing.TB
 	dir     string
@@ -30,13 +29,13 @@ type Example struct {
 	results chan *aigateway.Result
 }
 
-// exampleHost is where the README has the gateway listen.
+// exampleHost is the gateway's address in the README.
 const exampleHost = "127.0.0.1:8080"
 
-// OpenExample serves the gateway.yaml of a folder. The servers are given by their
-// addresses, such as "127.0.0.1:11434"; every other address refuses
-// connections. Nil servers leave the transport to edit, which may change the
-// config and be nil.
+// OpenExample serves the gateway.yaml of a folder. The servers are given by
+// their addresses, such as "127.0.0.1:11434"; every other address refuses
+// connections. If servers is nil, edit sets the transport. edit may change the
+// config and may be nil.
 func OpenExample(t testing.TB, dir string, servers map[string]http.Handler, edit func(*aigateway.Config)) *Example {
 	t.Helper()
 	g := &Example{t: t, dir: dir, results: make(chan *aigateway.Result, 1)}
@@ -64,8 +63,8 @@ func OpenExample(t testing.TB, dir string, servers map[string]http.Handler, edit
 	return g
 }
 
-// refusing is the network's transport, with the error that Linux gives where
-// nobody listens.
+// refusing is the network's transport, with the error of Linux for a refused
+// connection.
 func refusing(t testing.TB, n *gatewaytest.Network) *http.Transport {
 	tr := n.Transport(t)
 	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -81,8 +80,8 @@ func refusing(t testing.TB, n *gatewaytest.Network) *http.Transport {
 	return tr
 }
 
-// Post sends a request to a path of the gateway, and returns the answer and what
-// the gateway has to say about it.
+// Post sends a request to a path of the gateway, and returns the answer and the
+// Result.
 func (g *Example) Post(path, body string, header ...string) (gatewaytest.Answer, *aigateway.Result) {
 	g.t.Helper()
 	a := g.send(http.MethodPost, path, body, header)
@@ -92,8 +91,8 @@ func (g *Example) Post(path, body string, header ...string) (gatewaytest.Answer,
 	return a, <-g.results
 }
 
-// Failed sends a chat request that no attempt may answer, and returns why the
-// first attempt failed, as it stands in the log.
+// Failed sends a chat request whose attempts must all fail, and returns the
+// logged error of the first attempt.
 func (g *Example) Failed(body string) string {
 	g.t.Helper()
 	a, res := g.Post("/v1/chat/completions", body)
@@ -122,8 +121,8 @@ func (g *Example) send(method, path, body string, header []string) gatewaytest.A
 	return gatewaytest.Answer{Status: resp.StatusCode, Header: resp.Header, Body: string(data), Err: err, Took: time.Since(begin)}
 }
 
-// Curls sends what the README has readers send by curl to the gateway, and
-// returns the answers in their order. There must be at least one.
+// Curls sends the README's curl requests to the gateway, and returns the answers
+// in order. The README must have at least one.
 func (g *Example) Curls() []gatewaytest.Answer {
 	g.t.Helper()
 	var answers []gatewaytest.Answer
@@ -149,8 +148,7 @@ type curl struct {
 	header     []string
 }
 
-// curls reads the curl commands that are for the gateway, in the quoting that
-// the READMEs keep to.
+// curls reads the curl commands for the gateway, in the quoting of the READMEs.
 func curls(readme string) []curl {
 	var list []curl
 	for _, line := range gatewaytest.Commands(readme) {
@@ -171,7 +169,7 @@ func curls(readme string) []curl {
 	return list
 }
 
-// README is the guide's text.
+// README returns the text of the README.
 func (g *Example) README() string {
 	g.t.Helper()
 	text, err := os.ReadFile(filepath.Join(g.dir, "README.md"))
@@ -190,8 +188,8 @@ func (g *Example) Says(message string) {
 	}
 }
 
-// ConfigError makes a gateway of the guide's config after an edit that must be
-// refused, and returns the error's text.
+// ConfigError makes a gateway of the example's config after an edit, and returns
+// the text of its error. The config must be refused.
 func ConfigError(t testing.TB, dir string, edit func(*aigateway.Config)) string {
 	t.Helper()
 	cfg, err := aigateway.LoadConfig(filepath.Join(dir, "gateway.yaml"))

@@ -16,23 +16,24 @@ import (
 // has the benchmark's baseline: two retries, timeouts of 30 s, one fallback.
 type Scenario struct {
 	ID, Title string
-	// behaviour is what the primary model does, from the time that is given.
+	// behaviour is the primary's, for a scenario that starts at a time.
 	behaviour func(start time.Time) Behaviour
-	// wantsError is set where an error is the right end.
+	// wantsError is set if the right end is an error.
 	wantsError bool
-	// sequence is set where twenty requests are sent, one every four seconds.
+	// sequence is set for twenty requests, one every four seconds.
 	sequence bool
-	// limit is when a request counts as hung.
+	// limit is the time after which a request counts as hung.
 	limit  time.Duration
 	checks []check
 }
 
-// BreaksLate reports whether the fault comes after the first content: then only
-// stream_commit: complete can save the answer.
+// BreaksLate reports whether the fault comes after the first content. Only
+// stream_commit: complete can save such an answer.
 func (s Scenario) BreaksLate() bool { return s.ID == "S08" || s.ID == "S09" || s.ID == "S14" }
 
-// check is one thing that is measured. A required one that fails fails the
-// scenario; an advisory one makes it partial; an informational one is told.
+// check is one measured property. A failed required check fails the scenario, a
+// failed advisory check makes it partial, and an informational check is only
+// reported.
 type check struct {
 	name          string
 	advisory      bool
@@ -61,14 +62,14 @@ const (
 	Fail    = "fail"    // a hang, a half taken for the whole, or a failed check
 )
 
-// Score is what a gateway gets for a scenario.
+// Score is the verdict on a gateway in one scenario.
 type Score struct {
 	Verdict string
-	// Failed names the checks that failed.
+	// Failed names the failed checks.
 	Failed []string
-	// Primary and Fallback count the attempts that arrived.
+	// Primary and Fallback count the requests that arrived.
 	Primary, Fallback int
-	// Got is what the client got, of a sequence in the last request.
+	// Got is the client's last reply.
 	Got string
 	// Took is the time of the request, or of the whole sequence.
 	Took time.Duration
@@ -156,8 +157,8 @@ func Scenarios() []Scenario {
 	}
 }
 
-// succeeded is what the benchmark takes for a success: no error, in whatever
-// way. Whether all is there is asked apart.
+// succeeded is the benchmark's notion of success: no error of any kind.
+// Completeness is a check of its own.
 func succeeded(r *Reply) bool { return r.Status == http.StatusOK && r.Err == nil && r.Code == "" }
 
 func complete(r *Reply) bool { return r.Text == benchText() }
@@ -184,7 +185,7 @@ func (m *measured) attemptsWithin(d time.Duration) int {
 	return count(m.primary, func(at time.Duration) bool { return at-m.primary[0] < d })
 }
 
-// Run plays the scenario, with stream_commit: complete or without.
+// Run plays the scenario. holdWhole sets stream_commit: complete.
 func (s Scenario) Run(ctx context.Context, network Network, holdWhole bool, open OpenFunc) (*Score, error) {
 	l, at, err := network.listen("bench")
 	if err != nil {
@@ -277,7 +278,7 @@ func (s Scenario) measure(ctx context.Context, c call, start time.Time) *measure
 	return m
 }
 
-// score is the verdict, by the benchmark's rules.
+// score applies the benchmark's rules.
 func (s Scenario) score(m *measured) *Score {
 	out := &Score{Verdict: Pass, Primary: len(m.primary), Fallback: m.fallback, Got: m.reply.String(), Took: m.took}
 	ok, whole := true, true
@@ -326,7 +327,8 @@ func firstTime(fault Behaviour) Behaviour { return onceThen(fault, benchStream(b
 
 func silentFor(d time.Duration) Behaviour { return func(t *Exchange) { t.Wait(d) } }
 
-// benchFault is what is wrong with a stream. The zero value is nothing.
+// benchFault is the defect of a stream. The zero value is a stream without
+// defects.
 type benchFault struct {
 	first       time.Duration // before the first token
 	cutAt       int           // the token at which it breaks off

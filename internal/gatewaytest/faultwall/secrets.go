@@ -6,41 +6,41 @@ import (
 	"strings"
 )
 
-// SecretMark is in every credential of the wall: the keys of its providers, the
-// header and the parameter that each wants besides, and all that its clients
-// authenticate themselves with. A provider tells what it was sent whenever it
-// fails. Where the secret mark comes out at the other end, a secret has leaked: what is
-// shown of a redacted one stands around it.
+// SecretMark is in every credential of the wall: the keys of its providers,
+// their secret headers and parameters, and the client's own credentials.
+// Whenever a provider fails, it repeats its request's credentials. A secret has
+// leaked if the mark comes out at the other end. Redaction shows only the text
+// around the mark.
 const SecretMark = "4242of-a-secret4242"
 
-// Whose a credential is.
+// The owners of credentials.
 const (
 	ownerPrimary  = "primary"
 	ownerFallback = "fallback"
 	ownerClient   = "client"
 )
 
-// credential is one that is told from others by a word.
+// credential is a credential of an owner; the word distinguishes it.
 func credential(owner, word string) string {
 	return "sk-" + owner + "-" + word + "-" + SecretMark + "-the-end"
 }
 
-// primaryKey is a key of the primary's.
+// primaryKey is a key of the primary.
 func primaryKey(word string) string { return credential(ownerPrimary, word) }
 
-// secretHeader and secretParam are those that a provider wants besides its key.
+// secretHeader and secretParam carry further credentials of a provider.
 const (
 	secretHeader = "X-Wall-Auth"
 	secretParam  = "access_token"
 )
 
-// secrets puts a header and a parameter into a provider's config.
+// secrets adds a header and a parameter to a provider's config.
 func secrets(provider map[string]any, owner string) {
 	provider["headers"] = map[string]string{secretHeader: credential(owner, "header")}
 	provider["query_params"] = map[string]string{secretParam: credential(owner, "param")}
 }
 
-// clientSecrets authenticates a client in all ways that there are.
+// clientSecrets authenticates a client in every way.
 func clientSecrets(r *http.Request) {
 	r.Header.Set("Authorization", "Bearer "+credential(ownerClient, "bearer"))
 	r.Header.Set("X-Api-Key", credential(ownerClient, "xapikey"))
@@ -49,8 +49,8 @@ func clientSecrets(r *http.Request) {
 	r.URL.RawQuery = "api_key=" + credential(ownerClient, "param")
 }
 
-// stray is the first credential in a request that is not its owner's; empty
-// where there is none.
+// stray returns the first credential of another owner in a request, and ""
+// without one.
 func stray(owner string, r *http.Request, body []byte) string {
 	text := fmt.Sprint(r.RequestURI, r.Header, string(body))
 	for {
@@ -66,7 +66,7 @@ func stray(owner string, r *http.Request, body []byte) string {
 	}
 }
 
-// Credentials is all that came with the request and is secret, in one line.
+// Credentials returns all credentials of the request, in one line.
 func (t *Exchange) Credentials() string {
 	return strings.Join([]string{t.Header.Get("Authorization"), t.Header.Get("X-Api-Key"), t.Header.Get(secretHeader), t.uri}, " ")
 }

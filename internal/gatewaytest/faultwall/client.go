@@ -13,36 +13,36 @@ import (
 	"time"
 )
 
-// Reply is what a client got, as a careful one reads it.
+// Reply is the answer, as a careful client reads it.
 type Reply struct {
 	Status int
 	Header http.Header
-	// Text is what the model said, Model is who that was, Usage is whether the
-	// tokens were reported, and Ended is whether the answer said that it is over.
+	// Text is the model's text, and Model its reported name. Usage is set if the
+	// tokens were reported, Ended if the answer marked its own end.
 	Text  string
 	Model string
 	Usage bool
 	Ended bool
-	// Code and Message are of an error; InBand is set where it came as an event
-	// of a stream.
+	// Code and Message belong to an error. InBand is set if the error came as an
+	// event of a stream.
 	Code, Message string
 	InBand        bool
-	// Malformed counts the events that could not be read.
+	// Malformed counts unreadable events.
 	Malformed int
-	// Length is that of the body, in bytes.
+	// Length is the length of the body in bytes.
 	Length int64
-	// Err is why there is no answer, or no more of it.
+	// Err is the error before or within the answer.
 	Err error
 	// Took is the time to its end.
 	Took time.Duration
 }
 
-// Whole reports whether the client has an answer, and all of it.
+// Whole reports whether the client has a complete answer.
 func (r *Reply) Whole() bool {
 	return r.Status == http.StatusOK && r.Err == nil && r.Code == "" && r.Ended
 }
 
-// call is one request of a client's.
+// call is one request of a client.
 type call struct {
 	client *http.Client
 	url    string // of the gateway
@@ -62,7 +62,7 @@ func (c call) do(ctx context.Context) *Reply {
 	return r
 }
 
-// patience is when a client takes a gateway for hung.
+// patience is the time after which a client takes a gateway for hung.
 const patience = 130 * time.Second
 
 func (c call) read(ctx context.Context, r *Reply) error {
@@ -86,7 +86,8 @@ func (c call) read(ctx context.Context, r *Reply) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	clientSecrets(req)
-	// What is compressed behind the client's back could not be told apart.
+	// The transport would decompress silently, and hide whether the answer was
+	// compressed.
 	req.Header.Set("Accept-Encoding", "identity")
 	resp, err := c.client.Do(req)
 	if err != nil {
@@ -105,7 +106,7 @@ func (c call) read(ctx context.Context, r *Reply) error {
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
 		return c.readEvents(in, r)
 	}
-	// The first MiB holds all that is said; the rest must only come.
+	// The first MiB holds all content. The rest is only read to its end.
 	first, err := io.ReadAll(io.LimitReader(in, 1<<20))
 	if err == nil {
 		_, err = io.Copy(io.Discard, in)
@@ -119,8 +120,8 @@ func (c call) read(ctx context.Context, r *Reply) error {
 	return c.format.answer(first, r)
 }
 
-// readEvents reads a stream as the SDKs do, though an event that is no JSON
-// does not stop it.
+// readEvents reads a stream as the SDKs do, but goes on after an event that is
+// not JSON.
 func (c call) readEvents(in io.Reader, r *Reply) error {
 	lines := bufio.NewReader(in)
 	name := ""
@@ -157,7 +158,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// String says in a few words what the client got.
+// String summarises the reply in a few words.
 func (r *Reply) String() string {
 	switch {
 	case r.Status == 0:
