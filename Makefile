@@ -16,8 +16,8 @@ race: ## Run the tests under the race detector
 	go test -race ./...
 
 .PHONY: cover
-cover: ## Show how much of the public package its tests reach
-	go test -coverprofile=cover.out . && go tool cover -func=cover.out | tail -n 1
+cover: ## Show how much of the public package its tests and the suite reach
+	go test -coverpkg=github.com/aigateway-go/aigateway -coverprofile=cover.out . ./internal/suite && go tool cover -func=cover.out | tail -n 1
 
 .PHONY: lint
 lint: ## Check formatting, vet and golangci-lint

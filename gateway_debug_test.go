@@ -201,10 +201,10 @@ only_allow_configured_models: true
 // Rests come and go on the page as they do for the requests.
 func TestDebugPageShowsHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := gatewaytest.NewRig(t)
+		harness := gatewaytest.NewHarness(t)
 		limited := false
-		rig.Host("a", gatewaytest.Scripted(gatewaytest.Error(500, "", "no")))
-		rig.Host("b", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		harness.Host("a", gatewaytest.Scripted(gatewaytest.Error(500, "", "no")))
+		harness.Host("b", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if limited {
 				w.Header().Set("Retry-After", "20")
 				gatewaytest.Error(429, "", "slow down")(w, r)
@@ -219,12 +219,12 @@ providers:
   - {id: b, base_url: "http://b.internal", models: [{id: m}], api_keys: [{value: sk-b-0123456789abcdef}]}
 `))
 		require.NoError(t, err)
-		cfg.Transport = rig
+		cfg.Transport = harness
 		g, err := aigateway.New(cfg)
 		require.NoError(t, err)
 		debug := g.DebugHandler()
-		rig.Gateway(g)
-		ask := func() { rig.Post("/v1/chat/completions", `{"model":"m","messages":[]}`) }
+		harness.ServeGateway(g)
+		ask := func() { harness.Post("/v1/chat/completions", `{"model":"m","messages":[]}`) }
 
 		for range 4 {
 			ask()
@@ -235,7 +235,7 @@ providers:
 		assert.Equal(t, 100., state.Models[1].Load.Latency.Avg)
 		ask()
 		limited = true
-		rig.Post("/v1/chat/completions", `{"model":"b:m","messages":[]}`)
+		harness.Post("/v1/chat/completions", `{"model":"b:m","messages":[]}`)
 
 		state = debugJSON(t, debug)
 		assert.Equal(t, debugHealth{State: "cooldown", CooldownMS: 4900, Failures: 5}, state.Models[0].Health)

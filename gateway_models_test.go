@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 const modelsProviders = selectionProviders + `
@@ -214,9 +215,12 @@ func TestModelUnlisted(t *testing.T) {
 			g := selectionGateway(t, tt.doc)
 			w := modelsGet(g, "/v1/models/"+tt.id, false)
 			assert.Equal(t, http.StatusNotFound, w.Code)
-			message := requestOpenAIError(t, w.Result().Header, w.Body.String(), "invalid_request_error", "model_not_found")
+			assert.Equal(t, "application/json", w.Result().Header.Get("Content-Type"))
+			message := failoverError(t, w.Body.String()).Error.Message
 			assert.True(t, strings.HasSuffix(message, tt.want), message)
-			_, err := selectionExplain(g, "/v1/chat/completions", `{"model":"`+tt.id+`"}`)
+			assert.JSONEq(t, fmt.Sprintf(`{"error":{"message":%s,"type":"invalid_request_error","param":null,"code":"model_not_found"}}`, resultQuote(message)),
+				w.Body.String())
+			_, err := testbed.Explain(g, "/v1/chat/completions", `{"model":"`+tt.id+`"}`)
 			assert.Equal(t, tt.sent, err == nil)
 		})
 	}

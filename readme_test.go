@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // The README's code is run somewhere: YAML makes a gateway here, the program is
@@ -332,7 +333,7 @@ func TestREADMEAuto(t *testing.T) {
 			require.NoError(t, err)
 			for _, body := range []string{`{}`, `{"model":"auto"}`, `{"model":"ngrok/auto"}`} {
 				res, err := gateway.Explain(httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body)))
-				row.want(selectionTried(res), err)
+				row.want(testbed.Tried(res), err)
 			}
 		})
 	}

@@ -279,7 +279,7 @@ func TestHooks(t *testing.T) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
-	cfg.Transport = newConfigTransport(func(r *http.Request) (*http.Response, error) {
+	cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
 		note(r.Context(), "sent", nil)
 		return transport.RoundTrip(r)
 	})

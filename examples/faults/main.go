@@ -7,7 +7,7 @@
 //	go run ./examples/faults -quick  # without the benchmark, in about ten
 //
 // It ends with 0 only if all came as it should. What should come of a fault
-// stands in internal/gatewaytest/faults.go, one entry each.
+// stands in internal/gatewaytest/faultwall/faults.go, one entry each.
 package main
 
 import (
@@ -24,14 +24,14 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway"
-	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
 func main() {
 	quick := flag.Bool("quick", false, "leave out the benchmark, which takes over a minute")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	p := program{open: openGateway, pace: time.Second, cases: gatewaytest.Cases(), scenarios: gatewaytest.Scenarios()}
+	p := program{open: openGateway, pace: time.Second, cases: faultwall.Cases(), scenarios: faultwall.Scenarios()}
 	if *quick {
 		p.scenarios = nil
 	}
@@ -45,10 +45,10 @@ func main() {
 
 // program is what is to be played, against which gateway.
 type program struct {
-	open      gatewaytest.OpenFunc
+	open      faultwall.OpenFunc
 	pace      time.Duration // of what waits, such as a timeout
-	cases     []gatewaytest.Case
-	scenarios []gatewaytest.Scenario
+	cases     []faultwall.Case
+	scenarios []faultwall.Scenario
 }
 
 // run plays everything and prints the tables. The error says how much was not
@@ -56,11 +56,11 @@ type program struct {
 func (p program) run(ctx context.Context, out io.Writer) error {
 	begin, before := time.Now(), runtime.NumGoroutine()
 	// All wait much and work little: the benchmark runs behind the faults.
-	scores := start(len(p.scenarios)*2, len(p.scenarios)*2, func(i int) (*gatewaytest.Score, error) {
-		return p.scenarios[i/2].Run(ctx, gatewaytest.Loopback(), i%2 == 0, p.open)
+	scores := start(len(p.scenarios)*2, len(p.scenarios)*2, func(i int) (*faultwall.Score, error) {
+		return p.scenarios[i/2].Run(ctx, faultwall.Loopback(), i%2 == 0, p.open)
 	})
-	outcomes := start(len(p.cases), 32, func(i int) (*gatewaytest.Outcome, error) {
-		return p.cases[i].Run(ctx, gatewaytest.Loopback(), p.pace, p.open)
+	outcomes := start(len(p.cases), 32, func(i int) (*faultwall.Outcome, error) {
+		return p.cases[i].Run(ctx, faultwall.Loopback(), p.pace, p.open)
 	})
 	failed := p.faultTables(out, outcomes)
 	if len(p.scenarios) > 0 {
@@ -83,7 +83,7 @@ func (p program) run(ctx context.Context, out io.Writer) error {
 
 // openGateway makes a gateway as a program of yours would: a document, a
 // source of secrets, and a hook.
-func openGateway(setup gatewaytest.Setup) (http.Handler, error) {
+func openGateway(setup faultwall.Setup) (http.Handler, error) {
 	cfg, err := aigateway.ParseConfig(setup.Config)
 	if err != nil {
 		return nil, err

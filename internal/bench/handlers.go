@@ -45,7 +45,7 @@ func (b *bench) allocations() {
 	} {
 		body := gatewaytest.ChatBody(modelSmall, c.size)
 		p := &url.URL{Scheme: "http", Host: "p.internal"}
-		t := allocs(gatewaytest.Yardstick(p, c.answer), body)
+		t := allocs(gatewaytest.BareProxy(p, c.answer), body)
 		g := allocs(inProcess("plain", c.answer), body)
 		b.target(fmt.Sprintf("allocations a request, %s, in process, over the twin's %.0f", c.name, t), g-t, 25, "%.0f", "≤")
 	}

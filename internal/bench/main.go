@@ -1,5 +1,5 @@
 // Command bench measures the gateway beside a bare reverse proxy, its twin (see
-// gatewaytest.Yardstick), and prints the ratios as the README shows them.
+// gatewaytest.BareProxy), and prints the ratios as the README shows them.
 //
 // The server under test, its upstream and the client are three processes, so
 // that the CPU time and the memory of the server are its own: what getrusage and

@@ -188,7 +188,7 @@ func measure() (state, error) {
 func handler(role, variant, upstream string) (http.Handler, error) {
 	if role == "twin" {
 		u := &url.URL{Scheme: "http", Host: upstream}
-		return gatewaytest.Yardstick(u, gatewaytest.YardstickTransport()), nil
+		return gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()), nil
 	}
 	cfg, err := variantConfig(variant)
 	if err != nil {
