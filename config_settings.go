@@ -158,7 +158,7 @@ func newSettings(cfg Config) (*settings, error) {
 	if cfg.Transport != nil {
 		s.refuseTransport(&p)
 	}
-	return s, p.err()
+	return s, cfg.withShape(p).err()
 }
 
 // attach has the settings measure into a gateway's recorder.
@@ -374,7 +374,7 @@ func notOneOf[T ~string](v string, words []T) string {
 // addFaults notes what is wrong with an expression.
 func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 	for _, f := range faults {
-		*p = append(*p, &ConfigError{Path: path, Value: text, Reason: f.Error()})
+		p.append(&ConfigError{Path: path, Value: text, Reason: f.Error()})
 	}
 }
 

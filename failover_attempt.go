@@ -123,7 +123,7 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 	w.arm(x.attemptLimit(m.provider, a.start))
 
 	var conn connWatch
-	req, err := x.newRequest(conn.watch(ctx), m, key, a)
+	req, err := x.newRequest(conn.Context(ctx), m, key, a)
 	if err != nil {
 		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
 			return false, x.unmade(kind, err)
@@ -136,7 +136,7 @@ func (x *exchange) attempt(m *model, key *apiKey) (committed bool, f *failure) {
 		key.track.Begin()
 	}
 	resp, err := x.s.transport.RoundTrip(req)
-	if err != nil && ctx.Err() == nil && conn.stale(err, a.sentAt) {
+	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
 		x.note("%s: sent once more, as the kept connection was closed", m.name())
 		resp, err = x.s.transport.RoundTrip(again(req))
 	}

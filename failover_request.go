@@ -311,12 +311,12 @@ func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider,
 		x.templates.hide(v)
 		value = v
 	case x.s.passThrough && x.credential.given():
-		value = x.credential.value.reveal()
+		value = x.credential.value.Reveal()
 		x.templates.hide(value)
 	default:
 		return nil
 	}
-	a.key = redact(value)
+	a.key = redactText(value)
 	name, scheme := p.auth.Header, p.auth.Scheme
 	if name == "" {
 		name, scheme = "Authorization", given(scheme, "Bearer")
@@ -341,7 +341,7 @@ type credential struct {
 }
 
 // given reports whether there is one.
-func (c credential) given() bool { return c.value.reveal() != "" }
+func (c credential) given() bool { return c.value.Reveal() != "" }
 
 // clientCredential reads it. Anthropic's own header counts before the other
 // one, as it does at Anthropic.
@@ -365,7 +365,7 @@ func (x *exchange) refreshed(ctx context.Context) bool {
 			continue
 		}
 		value, err := x.s.secrets.Refresh(ctx, u.vault, u.name)
-		if err == nil && value != u.value.reveal() {
+		if err == nil && value != u.value.Reveal() {
 			changed = true
 		}
 	}

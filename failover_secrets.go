@@ -9,7 +9,7 @@ import (
 // hide notes a value that goes into an attempt and is secret, to be cut out of
 // what comes back.
 func (t *templates) hide(value string) {
-	if value != "" && !slices.ContainsFunc(t.used, func(u usedSecret) bool { return u.value.reveal() == value }) {
+	if value != "" && !slices.ContainsFunc(t.used, func(u usedSecret) bool { return u.value.Reveal() == value }) {
 		t.used = append(t.used, usedSecret{value: newSecret(value)})
 	}
 }
@@ -49,7 +49,7 @@ func (t *templates) hideDerived(v any, of []usedSecret) {
 	case string:
 		_, bare, _ := strings.Cut(v, " ") // behind a scheme
 		for _, text := range []string{v, bare} {
-			if slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.reveal()) }) {
+			if slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.Reveal()) }) {
 				t.hide(text)
 			}
 		}
@@ -78,7 +78,7 @@ func (x *exchange) scrub(text []byte) []byte {
 	if len(x.templates.used) == 0 || len(text) == 0 {
 		return text
 	}
-	return x.templates.scrubber().scrubBytes(text)
+	return x.templates.scrubber().ScrubBytes(text)
 }
 
 // scrubLine is scrub for a text that is then cut to one line of at most n
@@ -92,7 +92,7 @@ func (t *templates) scrubber() *scrubber {
 	if t.cut == nil || t.cutOf != len(t.used) {
 		values := make([]string, len(t.used))
 		for i, u := range t.used {
-			values[i] = u.value.reveal()
+			values[i] = u.value.Reveal()
 		}
 		t.cut, t.cutOf = newScrubber(values...), len(t.used)
 	}
@@ -114,7 +114,7 @@ func (x *exchange) scrubHeader(h http.Header) http.Header {
 // it as they are. Other forms are not looked for: this is done for each answer.
 func (x *exchange) plainHeader(h http.Header) http.Header {
 	for _, u := range x.templates.used {
-		value := u.value.reveal()
+		value := u.value.Reveal()
 		for _, values := range h {
 			if len(value) >= minScrubbed && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, value) }) {
 				return x.scrubHeader(h)

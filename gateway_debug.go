@@ -394,7 +394,7 @@ func pastedHeader(text *string) (http.Header, error) {
 		}
 		h.Add(name, value)
 		if isCredentialHeader(http.CanonicalHeaderKey(name)) || isSecretName(name) {
-			value = redact(value)
+			value = redactText(value)
 		}
 		shown = append(shown, name+": "+value)
 	}

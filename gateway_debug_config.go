@@ -8,8 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	yaml "sigs.k8s.io/yaml/goyaml.v3"
-
+	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 )
 
@@ -140,15 +139,8 @@ func shownValue(v any, secret bool) any {
 
 // configText is the config as people write it.
 func configText(config json.RawMessage) string {
-	root, fault := jsonReader{doc: config}.read()
-	if fault != nil {
-		return string(config)
+	if text, ok := confdoc.YAML(config); ok {
+		return text
 	}
-	var b bytes.Buffer
-	e := yaml.NewEncoder(&b)
-	e.SetIndent(2)
-	if err := e.Encode(root); err != nil {
-		return string(config)
-	}
-	return b.String()
+	return string(config)
 }

@@ -14,7 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // compiler turns Providers into providers, and notes what is wrong with them.
@@ -23,7 +26,7 @@ type compiler struct {
 	policy    URLPolicy
 	known     []string // ids and aliases of the registry
 	surfaces  surfaces
-	endpoints internalEndpoints
+	endpoints address.Endpoints
 	total     time.Duration // per_request_timeout of the gateway
 	refs      []secretPlace
 	ownBase   bool // the provider at hand has a base_url of the config's own
@@ -116,7 +119,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	}
 	// A vendor's own endpoint wants a key; one of ours, or that the config points
 	// elsewhere may not.
-	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !isInternalHost(out.base.Hostname())
+	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !address.IsInternal(out.base.Hostname())
 	c.models(path, out, own, rest, configured, known)
 	return out
 }
@@ -157,12 +160,12 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	}
 	u, err := parseBaseURL(p.BaseURL, c.policy)
 	if err != nil {
-		c.add(path, shownURL(p.BaseURL), "%v", err)
+		c.add(path, address.Shown(p.BaseURL), "%v", err)
 		return
 	}
 	for _, request := range []string{"/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages"} {
 		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), request) {
-			c.add(path, shownURL(p.BaseURL), "ends in the path of a request, which is added to it: leave %s out", strings.TrimPrefix(request, "/v1"))
+			c.add(path, address.Shown(p.BaseURL), "ends in the path of a request, which is added to it: leave %s out", strings.TrimPrefix(request, "/v1"))
 			return
 		}
 	}
@@ -171,7 +174,7 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	}
 	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
 	out.base, out.target = u, u
-	if target, ok := c.endpoints.resolve(u); ok {
+	if target, ok := c.endpoints.Resolve(u); ok {
 		out.target, out.hasTarget = target, true
 	}
 }
@@ -307,7 +310,7 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 func (c *compiler) headers(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
-		at := joinKey(path, name)
+		at := confdoc.JoinKey(path, name)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !isToken(name):
@@ -322,7 +325,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 			continue
 		}
 		if t := c.text(at, values[name], isHeaderValue, "must not contain line breaks or control characters"); t != nil {
-			out = append(out, field{canonical, t, isCredentialHeader(canonical) || isSecretName(canonical) || looksSecret(string(values[name]))})
+			out = append(out, field{canonical, t, isCredentialHeader(canonical) || isSecretName(canonical) || redact.LooksSecret(string(values[name]))})
 		}
 	}
 	return out
@@ -331,13 +334,13 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 func (c *compiler) query(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
-		at := joinKey(path, name)
+		at := confdoc.JoinKey(path, name)
 		if name == "" {
 			c.add(at, "", "a parameter needs a name")
 			continue
 		}
 		if t := c.text(at, values[name], func(string) bool { return true }, ""); t != nil {
-			out = append(out, field{name, t, isCredentialParam(name) || isSecretName(name) || looksSecret(string(values[name]))})
+			out = append(out, field{name, t, isCredentialParam(name) || isSecretName(name) || redact.LooksSecret(string(values[name]))})
 		}
 	}
 	return out
@@ -346,7 +349,7 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 func (c *compiler) body(path string, values map[string]any) []bodyField {
 	var out []bodyField
 	for _, name := range sortedKeys(values) {
-		at := joinKey(path, name)
+		at := confdoc.JoinKey(path, name)
 		if strings.EqualFold(name, "model") || strings.EqualFold(name, "models") {
 			c.add(at, "", "cannot be set: the gateway chooses the model; use model_selection")
 			continue
@@ -381,7 +384,7 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	case map[string]any:
 		m, constant := make(map[string]any, len(v)), true
 		for _, key := range sortedKeys(v) {
-			child, ok := c.tree(joinKey(path, key), v[key])
+			child, ok := c.tree(confdoc.JoinKey(path, key), v[key])
 			m[key], constant = child, constant && ok
 		}
 		return m, constant
@@ -535,7 +538,7 @@ func (c *compiler) facts(path string, m Model) {
 	}
 	for _, tool := range sortedKeys(m.Pricing.Tools) {
 		if price := m.Pricing.Tools[tool]; !(price >= 0) {
-			c.add(joinKey(path+".pricing.tools", tool), fmt.Sprint(price), "a price must not be negative")
+			c.add(confdoc.JoinKey(path+".pricing.tools", tool), fmt.Sprint(price), "a price must not be negative")
 		}
 	}
 }

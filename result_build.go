@@ -212,7 +212,7 @@ func (x *exchange) client() ClientRequest {
 	for name, values := range x.r.Header {
 		for _, v := range values {
 			if isCredentialHeader(name) || isSecretName(name) {
-				v = redact(v)
+				v = redactText(v)
 			}
 			c.Headers[name] = append(c.Headers[name], v)
 		}
