@@ -7,12 +7,16 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -116,7 +120,7 @@ func newSettings(cfg Config) (*settings, error) {
 	if cfg.Transport != nil {
 		s.refuseTransport(&p)
 	}
-	return s, p.err()
+	return s, cfg.withShape(p).err()
 }
 
 // attach has the settings measure into a gateway's recorder.
@@ -144,13 +148,21 @@ func (s *selector) compile(p *problems, cfg Config) {
 	}
 }
 
+// checkAddr is the check of an address before it is dialled; nil allows any.
+func (s *settings) checkAddr() func(netip.Addr) error {
+	if s.addrs == nil {
+		return nil
+	}
+	return s.addrs.CheckAddr
+}
+
 // refuseTransport reports what a Transport of the user's own cannot do.
 func (s *settings) refuseTransport(p *problems) {
 	if s.addrs != nil {
 		p.add("Transport", "", "the URLPolicy checks addresses when they are dialled, which only the gateway's own transport does: leave Transport nil")
 	}
 	for _, pr := range s.selector.providers {
-		if isUnixHost(pr.target.Host) {
+		if address.IsUnix(pr.target.Host) {
 			p.add("Transport", "", "provider %q is reached over a unix socket, which only the gateway's own transport does: leave Transport nil", pr.id)
 		}
 	}
@@ -351,7 +363,7 @@ func notOneOf[T ~string](v string, words []T) string {
 // addFaults notes what is wrong with an expression.
 func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 	for _, f := range faults {
-		*p = append(*p, &ConfigError{Path: path, Value: text, Reason: f.Error()})
+		p.append(&ConfigError{Path: path, Value: text, Reason: f.Error()})
 	}
 }
 
@@ -363,62 +375,18 @@ func forwardSet(p *problems, names []string) map[string]bool {
 		path := fmt.Sprintf("forward_headers[%d]", i)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
-		case !isToken(name):
+		case !header.IsName(name):
 			p.add(path, name, "is no header name")
-		case isCredentialHeader(canonical):
+		case redact.IsCredentialHeader(canonical):
 			p.add(path, name, "holds the client's credentials, which never reach a provider")
 		case canonical == "Openai-Organization" || canonical == "Openai-Project":
 			p.add(path, name, "belongs to the client's own key, and goes with that alone")
-		case isConnectionHeader(canonical):
+		case header.IsConnection(canonical):
 			p.add(path, name, "belongs to the client's connection and is not forwarded")
 		}
 		set[canonical] = true
 	}
 	return set
-}
-
-// isCredentialHeader reports whether a client's header authenticates it.
-func isCredentialHeader(canonical string) bool {
-	switch canonical {
-	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key",
-		"Openai-Api-Key", "Anthropic-Api-Key":
-		return true
-	}
-	return false
-}
-
-// isConnectionHeader reports whether a header is about one connection or one
-// message and not about the request.
-func isConnectionHeader(canonical string) bool {
-	switch canonical {
-	case "Host", "Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Te", "Trailer", "Upgrade",
-		"Content-Length", "Content-Encoding", "Accept-Encoding", "Expect":
-		return true
-	}
-	return false
-}
-
-// isToken reports whether s may be the name of a header.
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-			strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isHeaderValue reports whether s may be the value of a header: a line break
-// in it would begin another one.
-func isHeaderValue(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // sortedKeys returns the keys of a map in order, so that what is built from it

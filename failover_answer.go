@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -41,7 +42,7 @@ type held struct {
 
 // hold reads the answer until it may be committed.
 func (h *held) hold(ctx context.Context) *failure {
-	kind, _, _ := mediaType(h.resp.Header.Get("Content-Type"))
+	kind, _, _ := header.MediaType(h.resp.Header.Get("Content-Type"))
 	if h.in.sel.Stream && h.surface.stream != nil && h.surface.answer != answerBinary && isVague(kind) {
 		// Some servers leave the type of their streams to their framework.
 		events, err := peekEvents(h.resp)
@@ -55,7 +56,7 @@ func (h *held) hold(ctx context.Context) *failure {
 	switch {
 	case kind == "text/event-stream" && h.surface.stream != nil:
 		return h.holdStream(ctx)
-	case h.surface.answer == answerBinary && !isJSONType(kind) && kind != "text/html":
+	case h.surface.answer == answerBinary && !header.IsJSON(kind) && kind != "text/html":
 		// Its first byte commits, not the header before it.
 		first, _, err := relay.HoldBody(h.resp.Body, -1, 0)
 		switch {
@@ -127,7 +128,7 @@ func isVague(kind string) bool {
 // mayBeJSON reports whether an answer that is too large to be held may be good, as
 // far as its front tells.
 func (h *held) mayBeJSON(kind, encoding string) bool {
-	if encoding != "" && !strings.EqualFold(encoding, "identity") || h.surface.answer == answerText && !isJSONType(kind) {
+	if encoding != "" && !strings.EqualFold(encoding, "identity") || h.surface.answer == answerText && !header.IsJSON(kind) {
 		return true
 	}
 	front := bytes.TrimLeft(h.data, " \t\r\n")
@@ -148,7 +149,7 @@ func (h *held) judge(kind, encoding string) *failure {
 	default:
 		return wrongAnswer(err.Error())
 	}
-	if h.surface.answer == answerText && !isJSONType(kind) && kind != "text/html" {
+	if h.surface.answer == answerText && !header.IsJSON(kind) && kind != "text/html" {
 		if len(plain) == 0 {
 			return wrongAnswer("the answer is empty")
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -53,8 +54,8 @@ func (c *call) attempt(w http.ResponseWriter) (committed bool, f *failure) {
 	}()
 	limit.arm(c.limit(a.start))
 
-	var conn connWatch
-	req, err := c.newRequest(conn.watch(ctx), a)
+	var conn dial.Watch
+	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
 		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
 			return false, notMade(kind, a.secrets.scrubText(err.Error()))
@@ -67,9 +68,9 @@ func (c *call) attempt(w http.ResponseWriter) (committed bool, f *failure) {
 		c.key.track.Begin()
 	}
 	resp, err := c.s.transport.RoundTrip(req)
-	if err != nil && ctx.Err() == nil && conn.stale(err, a.sentAt) {
+	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
 		c.trail.note("%s: sent once more, as the kept connection was closed", c.model.name())
-		resp, err = c.s.transport.RoundTrip(again(req))
+		resp, err = c.s.transport.RoundTrip(dial.Again(req))
 	}
 	if err != nil {
 		return false, interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)
@@ -189,7 +190,7 @@ func (c *call) refreshed(ctx context.Context, a *attempt) bool {
 			continue
 		}
 		value, err := c.s.secrets.Refresh(ctx, u.vault, u.name)
-		if err == nil && value != u.value.reveal() {
+		if err == nil && value != u.value.Reveal() {
 			changed = true
 		}
 	}

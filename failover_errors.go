@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/dial"
 )
 
 // timeoutError names the limit that ended an attempt.
@@ -100,7 +102,7 @@ func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind Fail
 // networkReason puts an error of the network into a few words. It leaves out the
 // addresses, which are the operator's own.
 func networkReason(kind FailureKind, err error) string {
-	var refused *addrError
+	var refused *dial.RefusedError
 	switch {
 	case errors.As(err, &refused):
 		return "cannot connect: the URL policy does not allow its address"

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 )
 
@@ -114,7 +116,7 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 			q.names = append(q.names, f.name) // nor may the client give it a value
 		}
 	}
-	q.merge(client, isCredentialParam)
+	q.merge(client, redact.IsCredentialParam)
 	q.merge(p.base.RawQuery, func(string) bool { return false })
 	u.RawQuery = strings.Join(q.pairs, "&")
 	return u, nil
@@ -161,18 +163,9 @@ func hasCredential(raw string) bool {
 		return false
 	}
 	for pair := range strings.SplitSeq(raw, "&") {
-		if isCredentialParam(paramName(pair)) {
+		if redact.IsCredentialParam(paramName(pair)) {
 			return true
 		}
-	}
-	return false
-}
-
-// isCredentialParam reports whether a parameter is one that APIs take keys in.
-func isCredentialParam(name string) bool {
-	switch strings.ToLower(name) {
-	case "key", "api_key", "api-key", "apikey", "x-api-key", "access_token", "token", "auth", "authorization":
-		return true
 	}
 	return false
 }
@@ -199,7 +192,7 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 			delete(h, f.name) // nor may the client give it a value
 			continue
 		}
-		if !isHeaderValue(value) {
+		if !header.IsValue(value) {
 			return nil, badRequest("the value of header %q holds a line break or control character", f.name)
 		}
 		h[f.name] = []string{value}
@@ -224,11 +217,11 @@ var identityEncoding = []string{"identity"}
 // utf-7, a field that was not "model" here would be that at the provider.
 func (o *outbound) setContentType(h http.Header) {
 	sent := o.in.r.Header.Get("Content-Type")
-	kind, params, err := mediaType(sent)
+	kind, params, err := header.MediaType(sent)
 	_, isForm := o.in.body.(*reqbody.Form)
 	foreign := strings.Contains(strings.ToLower(sent), "charset") && !strings.EqualFold(params["charset"], "utf-8")
 	switch {
-	case !isForm && (err != nil || !isJSONType(kind)):
+	case !isForm && (err != nil || !header.IsJSON(kind)):
 		sent = "application/json"
 	case foreign && err == nil:
 		delete(params, "charset")
@@ -283,18 +276,18 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 			}
 			return badRequest("api key: %w", err)
 		}
-		if v == "" || !isHeaderValue(v) {
+		if v == "" || !header.IsValue(v) {
 			return badRequest("the api key is empty, or holds a line break or control character")
 		}
 		o.templates.set.hide(v)
 		value = v
 	case o.s.selector.passThrough && o.in.credential.given():
-		value = o.in.credential.value.reveal()
+		value = o.in.credential.value.Reveal()
 		o.templates.set.hide(value)
 	default:
 		return nil
 	}
-	a.key = redact(value)
+	a.key = redact.Text(value)
 	name, scheme := p.auth.Header, p.auth.Scheme
 	if name == "" {
 		name, scheme = "Authorization", given(scheme, "Bearer")

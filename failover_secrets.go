@@ -8,26 +8,27 @@ import (
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // usedSecret is a secret that went into an attempt.
 type usedSecret struct {
 	vault, name string // empty for a literal key
-	value       secret
+	value       redact.Secret
 }
 
 // secretSet holds the secrets that went into an attempt: to resolve them anew
 // after a 401, and to cut them out of the answer. The zero set is empty.
 type secretSet struct {
 	used  []usedSecret
-	cut   *scrubber
+	cut   *redact.Scrubber
 	cutOf int // the length of used that cut was made of
 }
 
 // hide notes a secret value, to be cut out of the answer.
 func (s *secretSet) hide(value string) {
-	if value != "" && !slices.ContainsFunc(s.used, func(u usedSecret) bool { return u.value.reveal() == value }) {
-		s.used = append(s.used, usedSecret{value: newSecret(value)})
+	if value != "" && !slices.ContainsFunc(s.used, func(u usedSecret) bool { return u.value.Reveal() == value }) {
+		s.used = append(s.used, usedSecret{value: redact.NewSecret(value)})
 	}
 }
 
@@ -47,7 +48,7 @@ func (s *secretSet) hideDerived(v any, of []usedSecret) {
 	case string:
 		_, bare, _ := strings.Cut(v, " ") // behind a scheme
 		for _, text := range []string{v, bare} {
-			if slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.reveal()) }) {
+			if slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.Reveal()) }) {
 				s.hide(text)
 			}
 		}
@@ -84,7 +85,7 @@ func (s *secretSet) scrub(text []byte) []byte {
 	if len(s.used) == 0 || len(text) == 0 {
 		return text
 	}
-	return s.scrubber().scrubBytes(text)
+	return s.scrubber().ScrubBytes(text)
 }
 
 // scrubText is scrub for a string.
@@ -103,13 +104,13 @@ func (s *secretSet) quoted(message string) string {
 }
 
 // scrubber is made anew only after another secret was added.
-func (s *secretSet) scrubber() *scrubber {
+func (s *secretSet) scrubber() *redact.Scrubber {
 	if s.cut == nil || s.cutOf != len(s.used) {
 		values := make([]string, len(s.used))
 		for i, u := range s.used {
-			values[i] = u.value.reveal()
+			values[i] = u.value.Reveal()
 		}
-		s.cut, s.cutOf = newScrubber(values...), len(s.used)
+		s.cut, s.cutOf = redact.NewScrubber(values...), len(s.used)
 	}
 	return s.cut
 }
@@ -129,9 +130,9 @@ func (s *secretSet) scrubHeader(h http.Header) http.Header {
 // it as they are. It does not look for other forms, as this runs for each answer.
 func (s *secretSet) plainHeader(h http.Header) http.Header {
 	for _, u := range s.used {
-		value := u.value.reveal()
+		value := u.value.Reveal()
 		for _, values := range h {
-			if len(value) >= minScrubbed && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, value) }) {
+			if len(value) >= redact.MinScrubbed && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, value) }) {
 				return s.scrubHeader(h)
 			}
 		}
@@ -155,7 +156,7 @@ func (t *templates) secret(ctx context.Context, vault, name string) (string, err
 		t.err = fmt.Errorf("secret %q of vault %q: %w", name, vault, err)
 		return "", t.err
 	}
-	t.set.used = append(t.set.used, usedSecret{vault, name, newSecret(value)})
+	t.set.used = append(t.set.used, usedSecret{vault, name, redact.NewSecret(value)})
 	return value, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -164,14 +165,14 @@ func hintConnect(a *attempt, f *failure) string {
 		return fmt.Sprintf("the certificate of %s must be for that name, and of an authority that this machine or Config.Transport trusts", p.target.Host)
 	case p.hasTarget:
 		return fmt.Sprintf("internal_endpoints says that %s is at %s: is the service running there?", p.base.Host, targetURL(p))
-	case isInternalHost(p.base.Hostname()):
+	case address.IsInternal(p.base.Hostname()):
 		return fmt.Sprintf("%s was looked up as it is: if this network does not know the name, say under internal_endpoints where it is", p.base.Host)
 	}
 	return ""
 }
 
 func hintTimeout(a *attempt, _ *failure) string {
-	if isInternalHost(a.model.provider.base.Hostname()) && !a.committed {
+	if address.IsInternal(a.model.provider.base.Hostname()) && !a.committed {
 		return "a model that is still being loaded may need longer: raise the timeout, or load it before the first request"
 	}
 	return ""
@@ -213,7 +214,7 @@ func addressField(p *provider) string {
 
 // targetURL is where a provider really is, as internal_endpoints writes it.
 func targetURL(p *provider) string {
-	if socketOf(p.target.Host) != "" {
+	if address.Socket(p.target.Host) != "" {
 		return "unix://" + shownTarget(p.target.Host)
 	}
 	return p.target.Scheme + "://" + p.target.Host
@@ -221,7 +222,7 @@ func targetURL(p *provider) string {
 
 // shownTarget is the host of a target; a unix socket by its path.
 func shownTarget(host string) string {
-	if socket := socketOf(host); socket != "" {
+	if socket := address.Socket(host); socket != "" {
 		return socket
 	}
 	return host

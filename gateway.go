@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -40,7 +41,7 @@ func New(cfg Config) (*Gateway, error) {
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
 	if s.transport == nil {
-		s.transport, s.ownTransport = newTransport(s.addrs), true
+		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
 	}
 	g.current.Store(s)
 	return g, nil
@@ -68,7 +69,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	case old.ownTransport && old.addrs == nil && s.addrs == nil:
 		s.transport, s.ownTransport = old.transport, true
 	default:
-		s.transport, s.ownTransport = newTransport(s.addrs), true
+		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
 	}
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)

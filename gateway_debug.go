@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -387,13 +389,13 @@ func pastedHeader(text *string) (http.Header, error) {
 		}
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || !isToken(name) || !isHeaderValue(value) {
+		if !ok || !header.IsName(name) || !header.IsValue(value) {
 			*text = ""
 			return nil, fmt.Errorf("a line of the headers is not like %q", "X-Tier: gold")
 		}
 		h.Add(name, value)
-		if isCredentialHeader(http.CanonicalHeaderKey(name)) || isSecretName(name) {
-			value = redact(value)
+		if redact.IsCredentialHeader(http.CanonicalHeaderKey(name)) || redact.IsSecretName(name) {
+			value = redact.Text(value)
 		}
 		shown = append(shown, name+": "+value)
 	}

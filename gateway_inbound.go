@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"mime"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 )
 
@@ -67,7 +68,7 @@ func (in *inbound) receive(r *http.Request, surface *surface, path string) {
 // requestID is the client's id of the request, if it sent a sane one, else a
 // new one.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); id != "" && len(id) <= 128 && isPlain(id) {
+	if id := h.Get("X-Request-Id"); id != "" && len(id) <= 128 && header.IsPlain(id) {
 		return id
 	}
 	var b [12]byte
@@ -77,25 +78,25 @@ func requestID(h http.Header) string {
 
 // credential is the key that a client brought.
 type credential struct {
-	value secret
+	value redact.Secret
 	// bearer is set if it came as Authorization: Bearer.
 	bearer bool
 }
 
 // given reports whether there is one.
-func (c credential) given() bool { return c.value.reveal() != "" }
+func (c credential) given() bool { return c.value.Reveal() != "" }
 
 // clientCredential reads the client's key. Anthropic's own header counts before
 // Authorization, as it does at Anthropic.
 func clientCredential(h http.Header) credential {
 	if v := h.Get("X-Api-Key"); v != "" {
-		return credential{value: newSecret(v)}
+		return credential{value: redact.NewSecret(v)}
 	}
 	scheme, value, ok := strings.Cut(h.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return credential{}
 	}
-	return credential{value: newSecret(strings.TrimSpace(value)), bearer: true}
+	return credential{value: redact.NewSecret(strings.TrimSpace(value)), bearer: true}
 }
 
 // read reads and scans the body, within a limit in bytes.
@@ -199,25 +200,11 @@ func (in *inbound) shown() ClientRequest {
 	}
 	for name, values := range in.r.Header {
 		for _, v := range values {
-			if isCredentialHeader(name) || isSecretName(name) {
-				v = redact(v)
+			if redact.IsCredentialHeader(name) || redact.IsSecretName(name) {
+				v = redact.Text(v)
 			}
 			c.Headers[name] = append(c.Headers[name], v)
 		}
 	}
 	return c
-}
-
-// mediaType is [mime.ParseMediaType], but makes no map for the two types that
-// nearly all messages have.
-func mediaType(header string) (kind string, params map[string]string, err error) {
-	switch header {
-	case "application/json", "text/event-stream":
-		return header, nil, nil
-	}
-	return mime.ParseMediaType(header)
-}
-
-func isJSONType(kind string) bool {
-	return kind == "application/json" || strings.HasSuffix(kind, "+json")
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // SecretResolver answers ${secrets.get(vault, name)}: it knows one store of
@@ -51,9 +53,9 @@ func notFound(format string, args ...any) error {
 
 // withoutValue is an error of a resolver's, less the values that it quotes.
 func withoutValue(err error, values ...string) error {
-	s := newScrubber(values...)
-	if text := err.Error(); s.scrub(text) != text {
-		return &scrubbedError{s.scrub(text), errors.Is(err, ErrSecretNotFound)}
+	text := err.Error()
+	if scrubbed := redact.NewScrubber(values...).Scrub(text); scrubbed != text {
+		return &scrubbedError{scrubbed, errors.Is(err, ErrSecretNotFound)}
 	}
 	return err
 }
@@ -215,14 +217,14 @@ func (m MapSecrets) shown() map[string]map[string]string {
 	for vault, names := range m {
 		out[vault] = make(map[string]string, len(names))
 		for name, value := range names {
-			out[vault][name] = redact(value)
+			out[vault][name] = redact.Text(value)
 		}
 	}
 	return out
 }
 
 // Format prints m with its values redacted.
-func (m MapSecrets) Format(f fmt.State, verb rune) { formatShown(f, verb, m.shown()) }
+func (m MapSecrets) Format(f fmt.State, verb rune) { redact.Format(f, verb, m.shown()) }
 
 // String returns m with its values redacted.
 func (m MapSecrets) String() string { return fmt.Sprint(m.shown()) }
