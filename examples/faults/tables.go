@@ -13,8 +13,8 @@ import (
 // slack is how much longer than it has to anything may take.
 const slack = 3 * time.Second
 
-// faultTables prints what came of the faults, with a fallback and without, and
-// returns how many rows are not as they should be. A row stands for both
+// faultTables prints the outcomes of the faults, with a fallback and without,
+// and returns how many rows are not as they should be. A row stands for both
 // formats, and shows the first.
 func (p program) faultTables(out io.Writer, ends []chan played[gatewaytest.Outcome]) (failed int) {
 	saved := table{head: []string{"fault", "primary", "fallback", "the client got", "after", "verdict"}}
@@ -44,9 +44,9 @@ func (p program) faultTables(out io.Writer, ends []chan played[gatewaytest.Outco
 			t.note(c.Format.Name() + ": " + problem)
 		}
 	}
-	fmt.Fprintf(out, "Faults of a primary, with a fallback. The numbers are attempts; a timeout is %v.\n\n", p.pace)
+	fmt.Fprintf(out, "## Faults of a primary, with a fallback\n\nThe numbers are attempts; a timeout is %v.\n\n", p.pace)
 	saved.print(out)
-	fmt.Fprint(out, "\nThe same faults, and nothing to turn to.\n\n")
+	fmt.Fprint(out, "\n## The same faults, without a fallback\n\n")
 	alone.print(out)
 	return saved.failed() + alone.failed()
 }
@@ -72,7 +72,7 @@ func (p program) benchTable(out io.Writer, ends []chan played[gatewaytest.Score]
 			t.note(fmt.Sprintf("first_content: %s, %s", v.Got, strings.Join(v.Failed, ", ")))
 		}
 	}
-	fmt.Fprint(out, "\nThe sixteen scenarios of failoverbench, profile full, by its own checks and verdicts.\n\n")
+	fmt.Fprint(out, "\n## The sixteen scenarios of failoverbench\n\nProfile full, by its own checks and verdicts. `safe` is a clean error.\n\n")
 	t.print(out)
 	return t.failed()
 }

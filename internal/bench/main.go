@@ -1,12 +1,13 @@
 // Command bench measures the gateway beside a bare reverse proxy, its twin (see
-// gatewaytest.Yardstick), and prints the ratios as the README shows them.
+// gatewaytest.Yardstick), and prints the ratios as docs/performance.md shows
+// them.
 //
-// The server under test, its upstream and the client are three processes, so
-// that the CPU time and the memory of the server are its own: what getrusage and
-// /proc say of that process. All three share the machine; client and upstream
-// speak HTTP by hand to leave most of it to the server. Gateway and twin take
-// turns, in rounds, and each ratio is the median of the rounds' ratios: what
-// slows the machine down for a while hits both.
+// The server under test, its upstream and the client are three processes. The
+// CPU time and the memory of the server are its own: getrusage and /proc report
+// that process. All three share the machine; client and upstream speak HTTP by
+// hand and leave most of it to the server. Gateway and twin take turns, in
+// rounds, and each ratio is the median of the rounds' ratios: a slow moment of
+// the machine hits both.
 //
 // -profile DIR leaves a CPU profile of the gateway for each row there.
 package main
@@ -36,7 +37,7 @@ var (
 	only     = flag.String("only", ".", "a pattern of the rows to measure")
 	profiles = flag.String("profile", "", "the folder to write CPU profiles to")
 	idle     = flag.Int("streams", 10_000, "how many slow streams to open at once, as far as files allow")
-	update   = flag.String("update", "", "the Markdown file to write the tables to, between its markers")
+	update   = flag.String("update", "", "the Markdown file to write the tables to, between its bench markers")
 )
 
 func main() {
