@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -92,6 +94,43 @@ func TestREADME(t *testing.T) {
 	assert.Contains(t, readme, "badge/go-"+version[1]+"%2B-")
 	assert.Contains(t, readme, "badge/licence-Apache--2.0-")
 	assert.Contains(t, docsRead(t, "LICENSE"), "Apache License")
+}
+
+// TestREADMEQuickstart runs the first command of the README and finds the scenes
+// that it shows. Milliseconds differ from run to run.
+func TestREADMEQuickstart(t *testing.T) {
+	t.Chdir(docsRoot)
+	took := regexp.MustCompile(`\d+\.\d+ ms`)
+	out, err := exec.CommandContext(t.Context(), "go", "run", "./examples/quickstart").Output()
+	require.NoError(t, err)
+	printed := took.ReplaceAllString(string(out), "N ms")
+	for _, block := range docsBlocks(t) {
+		if block.file != "README.md" || block.lang != "" || strings.HasPrefix(block.text, "ok") {
+			continue
+		}
+		for scene := range strings.SplitSeq(strings.TrimSpace(block.text), "\n\n") {
+			assert.Contains(t, printed, took.ReplaceAllString(scene, "N ms")+"\n\n")
+		}
+		return
+	}
+	t.Fatal("the README shows no output")
+}
+
+// TestSecurityPromises finds each test that SECURITY.md names.
+func TestSecurityPromises(t *testing.T) {
+	t.Chdir(docsRoot)
+	var tests strings.Builder
+	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			tests.WriteString(docsRead(t, path))
+		}
+		return err
+	}))
+	names := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(docsRead(t, "SECURITY.md"), -1)
+	require.Greater(t, len(names), 20)
+	for _, m := range names {
+		assert.True(t, strings.Contains(tests.String(), "func "+m[1]+"(t *testing.T)"), "there is no %s", m[1])
+	}
 }
 
 // TestDocsIndex finds each document in docs/README.md.
