@@ -70,7 +70,7 @@ type program struct {
 // should be.
 func (p program) run(ctx context.Context, out, tables io.Writer) error {
 	begin, before := time.Now(), runtime.NumGoroutine()
-	// All wait much and work little: the benchmark runs behind the faults.
+	// All wait much and work little: the benchmark runs beside the faults.
 	scores := start(len(p.scenarios)*2, len(p.scenarios)*2, func(i int) (*gatewaytest.Score, error) {
 		return p.scenarios[i/2].Run(ctx, gatewaytest.Loopback(), i%2 == 0, p.open)
 	})
@@ -97,8 +97,8 @@ func (p program) run(ctx context.Context, out, tables io.Writer) error {
 	return nil
 }
 
-// openGateway makes a gateway as a program of yours would: a document, a
-// source of secrets, and a hook.
+// openGateway makes a gateway as a service would: from a document, a source of
+// secrets, and a hook.
 func openGateway(setup gatewaytest.Setup) (http.Handler, error) {
 	cfg, err := aigateway.ParseConfig(setup.Config)
 	if err != nil {
@@ -120,14 +120,13 @@ func openGateway(setup gatewaytest.Setup) (http.Handler, error) {
 	return aigateway.New(cfg)
 }
 
-// played is the end of one of many that were started.
+// played is the outcome of one run.
 type played[T any] struct {
 	value *T
 	err   error
 }
 
-// start plays n of something, at most limit at a time, and returns where each
-// of them ends.
+// start plays n runs, at most limit at a time. Each channel gets one outcome.
 func start[T any](n, limit int, play func(i int) (*T, error)) []chan played[T] {
 	ends := make([]chan played[T], n)
 	places := make(chan struct{}, limit)

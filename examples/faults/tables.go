@@ -10,7 +10,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// slack is how much longer than it has to anything may take.
+// slack is the time that a run may take beyond its shortest.
 const slack = 3 * time.Second
 
 // faultTables prints the outcomes of the faults, with a fallback and without,
@@ -66,8 +66,8 @@ func (p program) benchTable(out io.Writer, ends []chan played[gatewaytest.Score]
 		if w.Verdict != gatewaytest.Pass {
 			t.note(fmt.Sprintf("complete: %s, %s", w.Got, strings.Join(w.Failed, ", ")))
 		}
-		// A stream that breaks after its first content cannot be saved once the
-		// client has it: there, a clean error is all that is asked for.
+		// A stream that breaks after its first content cannot be saved: the client has
+		// it. A clean error is the right outcome.
 		if v := first.value; v.Verdict != gatewaytest.Pass && !(s.BreaksLate() && v.Verdict == gatewaytest.Safe) {
 			t.note(fmt.Sprintf("first_content: %s, %s", v.Got, strings.Join(v.Failed, ", ")))
 		}
@@ -79,7 +79,7 @@ func (p program) benchTable(out io.Writer, ends []chan played[gatewaytest.Score]
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
-// table is a table in Markdown that can be read as it is.
+// table is a Markdown table, padded for readers of the terminal.
 type table struct {
 	head []string
 	rows []row

@@ -68,7 +68,7 @@ type bench struct {
 	socket  [][]string
 }
 
-// load is a row that is measured over sockets.
+// load is a row measured over sockets.
 type load struct {
 	name    string
 	variant string
@@ -212,7 +212,7 @@ func (b *bench) load(l load, gateway, twin *process) {
 	}
 }
 
-// target notes a row that has one.
+// target notes a row with a target.
 func (b *bench) target(name string, value, limit float64, format, sign string) {
 	met := "yes"
 	if sign == "≤" && value > limit || sign == "≥" && value < limit {
@@ -223,8 +223,8 @@ func (b *bench) target(name string, value, limit float64, format, sign string) {
 	log.Println("target: " + strings.Join(row, " | "))
 }
 
-// firstEvent measures what the gateway adds to the time to the first event of
-// a stream. Both sides and the upstream itself take turns request by request.
+// firstEvent measures the time that the gateway adds to the first event of a
+// stream. Both sides and the upstream itself take turns request by request.
 func (b *bench) firstEvent(gateway, twin *process) {
 	req := request(gatewaytest.ChatBody(modelFast, 1<<10))
 	sides := []*client{}
@@ -275,7 +275,7 @@ func connsText(n int) string {
 	return fmt.Sprintf("%d connections", n)
 }
 
-// machine says where the numbers come from.
+// machine names the machine of the numbers.
 func machine() string {
 	model := runtime.GOARCH
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -28,7 +28,7 @@ func table(w io.Writer, head []string, rows [][]string) {
 	}
 }
 
-// write puts the tables into the part "bench" of a Markdown file.
+// write puts the tables into a Markdown file, between its bench markers.
 func (b *bench) write(file string) error {
 	var out strings.Builder
 	b.print(&out)
