@@ -144,6 +144,43 @@ func TestDocsIndex(t *testing.T) {
 	}
 }
 
+// TestDocsMigrating asks the migrated configs for the names of the old ones.
+func TestDocsMigrating(t *testing.T) {
+	t.Chdir(docsRoot)
+	var configs []string
+	for _, block := range docsBlocks(t) {
+		if block.file == "docs/migrating.md" && block.lang == "yaml" && block.info == "" {
+			configs = append(configs, block.text)
+		}
+	}
+	require.Len(t, configs, 3)
+	ngrok, litellm, bifrost := configs[0], configs[1], configs[2]
+	for _, row := range []struct {
+		name, config, model string
+		want                []string
+	}{
+		{"ngrok", ngrok, "llama3", []string{"my-provider:llama3"}},
+		{"ngrok", ngrok, "ngrok/auto", []string{"my-provider:llama3"}},
+		{"ngrok", ngrok, "gpt-4o", []string{"openai:gpt-4o"}},
+		{"litellm", litellm, "gpt-4o", []string{"azure:gpt-4o-eu", "openai:gpt-4o"}},
+		{"litellm", litellm, "claude", []string{"anthropic:claude-sonnet-4-5"}},
+		{"litellm", litellm, "llama3", []string{"vllm-1:llama3", "vllm-2:llama3"}},
+		{"litellm", litellm, "fast", []string{"vllm-1:llama3", "vllm-2:llama3"}},
+		{"bifrost", bifrost, "openai:gpt-4o-mini", []string{"openai:gpt-4o-mini"}},
+		{"bifrost", bifrost, "llama3.2", []string{"ollama:llama3.2"}},
+	} {
+		t.Run(row.name+"/"+row.model, func(t *testing.T) {
+			cfg, err := aigateway.ParseConfig([]byte(row.config))
+			require.NoError(t, err)
+			gateway, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			res, err := gateway.Explain(httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"`+row.model+`"}`)))
+			require.NoError(t, err)
+			assert.ElementsMatch(t, row.want, docsTried(res))
+		})
+	}
+}
+
 // TestDocsMisspelt shows the error of a misspelt field as the document does.
 func TestDocsMisspelt(t *testing.T) {
 	_, err := aigateway.ParseConfig([]byte("providers:\n  - id: a\n    base_ulr: https://a.example\n"))
