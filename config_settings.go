@@ -26,7 +26,6 @@ const (
 	maxMaxRetries            = 5
 	maxTokenLimit            = 500_000
 	defaultMaxBodyBytes      = 64 << 20
-	secretTTL                = 5 * time.Minute
 )
 
 // settings is a Config in the form that requests are served from: checked,
@@ -135,7 +134,7 @@ func newSettings(cfg Config) (*settings, error) {
 	case *SecretCache:
 		s.secrets = r
 	case nil:
-		s.secrets = NewSecretCache(EnvSecrets{}, secretTTL)
+		s.secrets = NewSecretCache(nil, secretTTL)
 	default:
 		s.secrets = NewSecretCache(r, secretTTL)
 	}

@@ -140,7 +140,7 @@ func TestREADMEOwnConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.InternalEndpoints = map[string]string{"ollama.internal": upstream.URL}
-	cfg.Secrets = aigateway.MapSecrets{"openai": {"api-key": "sk-test"}}
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"openai": {"api-key": "sk-test"}})
 	cfg.Providers[1].BaseURL = upstream.URL // of a provider outside of .internal, which needs
 	cfg.URLPolicy = aigateway.LoopbackURLPolicy()
 

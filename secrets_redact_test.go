@@ -64,10 +64,10 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		Providers:   []aigateway.Provider{provider},
 		Headers:     map[string]aigateway.Template{"X-Key": literal},
 		QueryParams: map[string]aigateway.Template{"key": literal},
-		Secrets:     aigateway.ChainSecrets{aigateway.MapSecrets{"v": {"n": literal}}},
+		Secrets:     aigateway.ChainSecrets(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": literal}})),
 		Registry:    aigateway.StaticRegistry(provider),
 	}
-	cache := aigateway.NewSecretCache(aigateway.MapSecrets{"v": {"n": literal}}, 0)
+	cache := aigateway.NewSecretCache(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": literal}}), 0)
 	_, err := cache.ResolveSecret(t.Context(), "v", "n")
 	require.NoError(t, err)
 
@@ -81,8 +81,8 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		"*Provider":      &provider,
 		"Config":         config,
 		"*Config":        &config,
-		"MapSecrets":     aigateway.MapSecrets{"v": {"n": literal}},
-		"ChainSecrets":   aigateway.ChainSecrets{aigateway.MapSecrets{"v": {"n": literal}}, cache},
+		"MapSecrets":     aigateway.MapSecrets(map[string]map[string]string{"v": {"n": literal}}),
+		"ChainSecrets":   aigateway.ChainSecrets(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": literal}}), cache),
 		"SecretCache":    cache,
 		"StaticRegistry": aigateway.StaticRegistry(provider),
 	}
