@@ -120,7 +120,7 @@ func newSettings(cfg Config) (*settings, error) {
 	if cfg.Transport != nil {
 		s.refuseTransport(&p)
 	}
-	return s, cfg.withShape(p).err()
+	return s, p.withShape(cfg.shape).err()
 }
 
 // attach has the settings measure into a gateway's recorder.

@@ -162,6 +162,12 @@ type Datacenter struct {
 	Region string `json:"region,omitempty"`
 }
 
+// A Duration is a span of time as [time.ParseDuration] reads it, such as "90s"
+// or "3m". It keeps its text so that a wrong one can be named with its place.
+// Empty and zero mean the default of its field. From a [time.Duration]:
+// Duration(d.String()).
+type Duration string
+
 // ProviderRegistry lists the providers that are known without configuration.
 // What it lists does not count as configured: with
 // only_allow_configured_providers a provider must also be named in the Config,
