@@ -116,6 +116,11 @@ func TestNewFaults(t *testing.T) {
 		{"negative window", provider + "    models: [{id: m, max_context_window: -1}]", []string{"providers[0].models[0].max_context_window: must not be negative"}},
 		{"negative price", provider + "    models: [{id: m, pricing: {output: -1}}]", []string{"providers[0].models[0].pricing.output: must not be negative"}},
 		{"negative price of a tool", provider + "    models: [{id: m, pricing: {tools: {web_search: -1}}}]", []string{"providers[0].models[0].pricing.tools.web_search: must not be negative"}},
+		{"tiers", provider + "    models: [{id: m, pricing: {tiers: [{above_input_tokens: 0}, {above_input_tokens: 9, input: -1}, {above_input_tokens: 9}]}}]", []string{
+			"providers[0].models[0].pricing.tiers[0].above_input_tokens: must be above zero", "providers[0].models[0].pricing.tiers[1].input: must not be negative",
+			"providers[0].models[0].pricing.tiers[2].above_input_tokens: tiers ascend",
+		}},
+		{"shutdown date", provider + "    models: [{id: m, shutdown_date: soon}]", []string{"providers[0].models[0].shutdown_date: is not a date such as 2026-12-31"}},
 		{"unnamed unsupported param", provider + "    models: [{id: m, unsupported_params: [{name: ''}]}]", []string{"providers[0].models[0].unsupported_params[0].name: is required"}},
 
 		// Restrictions and strategies.

@@ -121,6 +121,9 @@ type Model struct {
 	// UnsupportedParams are top-level fields that must not reach the model.
 	UnsupportedParams []Param `json:"unsupported_params,omitempty"`
 
+	// ShutdownDate is the day on which the provider takes the model away, such as
+	// "2026-12-31". If empty, none is known.
+	ShutdownDate string `json:"shutdown_date,omitempty"`
 	// Pricing is nil where it is not known.
 	Pricing *Pricing `json:"pricing,omitempty"`
 	// Datacenters are where the model runs. Empty where that is not known.
@@ -141,17 +144,39 @@ type Model struct {
 // Pricing is what a model costs, in USD per million tokens, but for Tools. A nil
 // price is not known, which is not the same as free.
 type Pricing struct {
-	// Input and Output are the prices of prompts and answers, those with Cache
-	// of what is read from and written to a prompt cache, and those with Batch
-	// of requests that can wait.
-	Input           *float64 `json:"input,omitempty"`
-	Output          *float64 `json:"output,omitempty"`
-	InputCacheRead  *float64 `json:"input_cache_read,omitempty"`
-	InputCacheWrite *float64 `json:"input_cache_write,omitempty"`
-	InputBatch      *float64 `json:"input_batch,omitempty"`
-	OutputBatch     *float64 `json:"output_batch,omitempty"`
+	// Input and Output are the prices of prompts and answers.
+	Input  *float64 `json:"input,omitempty"`
+	Output *float64 `json:"output,omitempty"`
+	// InputCacheRead is the price of prompt tokens that a cache had. If nil, they
+	// cost as much as Input.
+	InputCacheRead *float64 `json:"input_cache_read,omitempty"`
+	// InputCacheWrite is the price of prompt tokens that are put into a cache,
+	// and InputCacheWrite1h that of tokens put there for an hour.
+	InputCacheWrite   *float64 `json:"input_cache_write,omitempty"`
+	InputCacheWrite1h *float64 `json:"input_cache_write_1h,omitempty"`
+	// InputBatch and OutputBatch are the prices of requests that can wait.
+	InputBatch  *float64 `json:"input_batch,omitempty"`
+	OutputBatch *float64 `json:"output_batch,omitempty"`
+	// Tiers are the prices of requests with a long prompt, in ascending order. A
+	// request costs what the last tier says that its input tokens exceed, for all
+	// of its tokens.
+	Tiers []PricingTier `json:"tiers,omitempty"`
 	// Tools holds prices by the tool's name, in USD per call.
 	Tools map[string]float64 `json:"tools,omitempty"`
+}
+
+// PricingTier holds the prices of requests whose prompt is longer than a number
+// of tokens. A nil price is that of [Pricing].
+type PricingTier struct {
+	// AboveInputTokens is the largest prompt to which the tier does not apply.
+	// Required.
+	AboveInputTokens int64 `json:"above_input_tokens"`
+
+	Input             *float64 `json:"input,omitempty"`
+	Output            *float64 `json:"output,omitempty"`
+	InputCacheRead    *float64 `json:"input_cache_read,omitempty"`
+	InputCacheWrite   *float64 `json:"input_cache_write,omitempty"`
+	InputCacheWrite1h *float64 `json:"input_cache_write_1h,omitempty"`
 }
 
 // Datacenter is a place where a model runs.

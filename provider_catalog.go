@@ -244,23 +244,32 @@ func overlayModel(base, over Model) Model {
 	m.DataTrainingPolicy = given(over.DataTrainingPolicy, base.DataTrainingPolicy)
 	m.DataRetentionDays = given(over.DataRetentionDays, base.DataRetentionDays)
 	m.DataRetentionPolicy = given(over.DataRetentionPolicy, base.DataRetentionPolicy)
+	m.ShutdownDate = given(over.ShutdownDate, base.ShutdownDate)
 	m.Pricing = overlayPricing(base.Pricing, over.Pricing)
 	return m
 }
 
-// overlayPricing fills in the prices that the config does not give.
+// overlayPricing fills in the prices that the config does not give. The catalog's
+// tiers belong to its own prices: a config that gives input or output gives the
+// tiers too, or has none.
 func overlayPricing(base, over *Pricing) *Pricing {
 	if base == nil || over == nil {
 		return given(over, base)
 	}
-	return &Pricing{
+	p := &Pricing{
 		Input: given(over.Input, base.Input), Output: given(over.Output, base.Output),
-		InputCacheRead:  given(over.InputCacheRead, base.InputCacheRead),
-		InputCacheWrite: given(over.InputCacheWrite, base.InputCacheWrite),
-		InputBatch:      given(over.InputBatch, base.InputBatch),
-		OutputBatch:     given(over.OutputBatch, base.OutputBatch),
-		Tools:           merged(base.Tools, over.Tools),
+		InputCacheRead:    given(over.InputCacheRead, base.InputCacheRead),
+		InputCacheWrite:   given(over.InputCacheWrite, base.InputCacheWrite),
+		InputCacheWrite1h: given(over.InputCacheWrite1h, base.InputCacheWrite1h),
+		InputBatch:        given(over.InputBatch, base.InputBatch),
+		OutputBatch:       given(over.OutputBatch, base.OutputBatch),
+		Tiers:             over.Tiers,
+		Tools:             merged(base.Tools, over.Tools),
 	}
+	if over.Input == nil && over.Output == nil {
+		p.Tiers = givenList(over.Tiers, base.Tiers)
+	}
+	return p
 }
 
 // hasHeader reports whether a header is among some, in any letter case.

@@ -23,6 +23,7 @@ const (
 	urlPattern      = `^$|^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$`
 	endpointPattern = `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?|[Uu][Nn][Ii][Xx]:///.+)$`
 	internalPattern = `^[^/?@]*[.][Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll][.]?(:[0-9]+)?$`
+	datePattern     = `^$|^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
 	maxTokens       = 500_000
 )
 
@@ -69,11 +70,17 @@ func rules() map[string]rule {
 		"Model.max_output_tokens":   atLeastZero,
 		"Model.parameter_count":     atLeastZero,
 		"Model.data_retention_days": atLeastZero,
+		"Model.shutdown_date":       {pattern: datePattern, examples: []any{"2026-12-31"}},
 		"Pricing.input":             atLeastZero,
 		"Pricing.output":            atLeastZero,
 		"Pricing.input_cache_read":  atLeastZero, "Pricing.input_cache_write": atLeastZero,
-		"Pricing.input_batch": atLeastZero, "Pricing.output_batch": atLeastZero,
-		"Pricing.tools": atLeastZero,
+		"Pricing.input_cache_write_1h": atLeastZero,
+		"Pricing.input_batch":          atLeastZero, "Pricing.output_batch": atLeastZero,
+		"Pricing.tools":                  atLeastZero,
+		"PricingTier.above_input_tokens": {required: true, bounded: true, min: 1},
+		"PricingTier.input":              atLeastZero, "PricingTier.output": atLeastZero,
+		"PricingTier.input_cache_read": atLeastZero, "PricingTier.input_cache_write": atLeastZero,
+		"PricingTier.input_cache_write_1h": atLeastZero,
 	}
 }
 

@@ -1,0 +1,334 @@
+package apierror
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+//go:embed dialects.tsv
+var dialectsTSV string
+
+//go:embed statuses.tsv
+var statusesTSV string
+
+// dialect is a row of dialects.tsv: what one provider says, and where.
+type dialect struct {
+	class     Kind
+	veto      bool // the row takes its class out of question
+	part      Part
+	cause     Cause
+	reach     Reach
+	provider  string
+	status    []statusRange
+	place     string
+	header    string
+	values    []string // folded
+	fragments [][]string
+	source    string
+}
+
+type statusRange struct{ low, high int }
+
+var (
+	dialects = parseDialects(dialectsTSV)
+	statuses = parseStatuses(statusesTSV)
+)
+
+// rows yields the cells of each row of a table, by the names of the columns.
+func rows(table string) (out []map[string]string) {
+	var names []string
+	for line := range strings.Lines(table) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		cells := strings.Split(line, "\t")
+		if names == nil {
+			names = cells
+			continue
+		}
+		if len(cells) != len(names) {
+			panic(fmt.Sprintf("apierror: %d cells, want %d: %q", len(cells), len(names), line))
+		}
+		row := map[string]string{}
+		for i, name := range names {
+			row[name] = cells[i]
+		}
+		if row["source"] == "" {
+			panic(fmt.Sprintf("apierror: a row without a source: %q", line))
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+func parseDialects(table string) (out []dialect) {
+	for _, row := range rows(table) {
+		d := dialect{provider: row["provider"], source: row["source"], place: row["place"], reach: oneOf[Reach](reachNames, row["reach"])}
+		class, veto := strings.CutPrefix(row["class"], "not_")
+		d.class, d.veto = oneOf[Kind](kindNames, class), veto
+		switch d.class {
+		case Refusal:
+			d.part = oneOf[Part](partNames, row["detail"])
+		case DeadKey:
+			d.cause = oneOf[Cause](causeNames, row["detail"])
+		}
+		for _, s := range strings.Split(row["status"], "|") {
+			d.status = append(d.status, parseStatusRange(s))
+		}
+		if name, ok := strings.CutPrefix(d.place, "header "); ok {
+			d.place, d.header = "header", name
+		}
+		if row["value"] != "" {
+			for _, v := range strings.Split(row["value"], "|") {
+				d.values = append(d.values, folded(v))
+			}
+		}
+		if row["fragment"] != "" {
+			for _, f := range strings.Split(row["fragment"], "|") {
+				d.fragments = append(d.fragments, strings.Split(strings.ToLower(f), "…"))
+			}
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// oneOf is the index of a name. An unknown one is a slip in the table, which every test shows.
+func oneOf[T ~uint8](names []string, name string) T {
+	i := slices.Index(names, name)
+	if i < 0 {
+		panic(fmt.Sprintf("apierror: %q is not one of %q", name, names))
+	}
+	return T(i)
+}
+
+func parseStatusRange(s string) statusRange {
+	if s == "*" {
+		return statusRange{200, 599}
+	}
+	if hundreds, ok := strings.CutSuffix(s, "xx"); ok {
+		n := number(hundreds) * 100
+		return statusRange{n, n + 99}
+	}
+	return statusRange{number(s), number(s)}
+}
+
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		panic(fmt.Sprintf("apierror: %q is not a number", s))
+	}
+	return n
+}
+
+func parseStatuses(table string) map[word]int {
+	out := map[word]int{}
+	for _, row := range rows(table) {
+		out[word{row["place"], folded(row["value"])}] = number(row["status"])
+	}
+	return out
+}
+
+// standsFor is the status that an error's words stand for. A word for any bad request, or for any failure, gives way to a
+// more telling one: DeepSeek's invalid key has the code invalid_request_error. Zero where no word is known.
+func standsFor(words []word) (status int) {
+	for _, w := range words {
+		f := folded(w.text)
+		n := statuses[word{w.place, f}]
+		if n == 0 && isWord(w.place) {
+			n = statuses[word{"word", f}]
+		}
+		if n == 0 {
+			continue
+		}
+		if n != http.StatusBadRequest && n != http.StatusInternalServerError {
+			return n
+		}
+		if status == 0 {
+			status = n
+		}
+	}
+	return status
+}
+
+// isWord reports whether a place holds a word that means the same wherever it stands.
+func isWord(place string) bool {
+	switch place {
+	case "code", "type", "status", "reason", "error_type":
+		return true
+	}
+	return false
+}
+
+// folded is a word without its letter case and its hyphens.
+func folded(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == ' ' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
+}
+
+// matches reports whether an answer speaks the dialect. Status 200 is that of an error event, or of an error in a whole
+// answer: the status was sent before the error was known, and so rules nothing out.
+func (d *dialect) matches(status int, h http.Header, r *Report) bool {
+	if (status >= 300 || d.place == "header") && !slices.ContainsFunc(d.status, func(s statusRange) bool { return s.low <= status && status <= s.high }) {
+		return false
+	}
+	if d.place == "header" {
+		return len(h[d.header]) > 0 && d.takes(h[d.header][0])
+	}
+	if !d.says(r) {
+		return false
+	}
+	switch d.place {
+	case "message": // said by its fragment
+		return true
+	case "role+code":
+		role, code, _ := strings.Cut(d.values[0], ":")
+		return slices.ContainsFunc(r.words, func(w word) bool { return w.place == "role" && folded(w.text) == role }) &&
+			slices.ContainsFunc(r.words, func(w word) bool { return w.place == "code" && folded(w.text) == code })
+	}
+	return slices.ContainsFunc(r.words, func(w word) bool {
+		return (w.place == d.place || d.place == "word" && isWord(w.place)) && d.takes(w.text)
+	})
+}
+
+// takes reports whether a text is one of the row's values.
+func (d *dialect) takes(text string) bool {
+	if d.place == "content" {
+		return true
+	}
+	text = folded(text)
+	return len(d.values) == 0 || slices.ContainsFunc(d.values, func(v string) bool {
+		if part, ok := strings.CutPrefix(v, "~"); ok {
+			return strings.Contains(text, part)
+		}
+		return text == v
+	})
+}
+
+// says reports whether a message holds one of the row's fragments.
+func (d *dialect) says(r *Report) bool {
+	if len(d.fragments) == 0 {
+		return true
+	}
+	texts := r.messages
+	switch {
+	case d.place == "content":
+		texts = r.contents
+	case d.place == "message" && d.class == DeadKey && r.Param != "":
+		return false // it is about a field of the request, and may quote it
+	}
+	return slices.ContainsFunc(texts, func(text string) bool {
+		return slices.ContainsFunc(d.fragments, func(f []string) bool { return begins(text, f) })
+	})
+}
+
+// prepare makes the texts that fragments are looked for in, once for all rows.
+func (r *Report) prepare() {
+	r.messages, r.contents = nil, nil
+	for _, w := range r.words {
+		switch w.place {
+		case "content":
+			r.contents = append(r.contents, unquoted(w.text))
+		case "message":
+			for text, ok := unquoted(w.text), true; ok; text, ok = unwrapped(text) {
+				r.messages = append(r.messages, text)
+			}
+		}
+	}
+	if r.inner != nil {
+		r.inner.prepare()
+	}
+}
+
+// begins reports whether a text begins with the parts of a fragment, in their order, with anything between them.
+func begins(text string, fragment []string) bool {
+	for i, part := range fragment {
+		whole, atEnd := strings.CutSuffix(part, "$")
+		if atEnd && whole != strings.TrimSpace(strings.TrimRight(text, ".")) {
+			return false
+		}
+		at := strings.Index(text, whole)
+		if at < 0 || i == 0 && at > 0 {
+			return false
+		}
+		text = text[at+len(whole):]
+	}
+	return true
+}
+
+// maxMessage bounds how much of a message is looked at. Providers say in the first lines what is wrong.
+const maxMessage = 2 << 10
+
+// unquoted is a message in lower case, on one line, without what stands in quotation marks: names, and a client's own
+// words.
+func unquoted(s string) string {
+	return withoutQuotes(strings.ToLower(strings.Join(strings.Fields(s[:min(len(s), maxMessage)]), " ")))
+}
+
+// closers are the quotation marks, with what ends each.
+var closers = map[rune]rune{'"': '"', '\'': '\'', '`': '`', '“': '”', '‘': '’', '«': '»', '「': '」'}
+
+func withoutQuotes(s string) string {
+	var b strings.Builder
+	runes := []rune(s)
+	for i := 0; i < len(runes); i++ {
+		closer, opens := closers[runes[i]]
+		if !opens || i > 0 && isLetter(runes[i-1]) {
+			b.WriteRune(runes[i])
+			continue
+		}
+		end := -1
+		for j := i + 1; j < len(runes); j++ {
+			if runes[j] == closer && (j+1 == len(runes) || !isLetter(runes[j+1])) {
+				end = j
+				break
+			}
+		}
+		switch {
+		case end > 0:
+			i = end
+		case closer == '\'' || closer == '’': // an apostrophe
+			b.WriteRune(runes[i])
+		default: // quoted to the end of a text that was cut off
+			return b.String()
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+func isLetter(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 0x2fff
+}
+
+// maxWrapper bounds a relay's words before those of its upstream.
+const maxWrapper = 60
+
+// unwrapped cuts a relay's words off: "litellm.AuthenticationError: OpenAIException - Incorrect …".
+func unwrapped(text string) (string, bool) {
+	at, width := -1, 0
+	for _, sep := range []string{": ", " - ", "] "} {
+		if i := strings.Index(text, sep); i > 0 && i <= maxWrapper && (at < 0 || i < at) {
+			at, width = i, len(sep)
+		}
+	}
+	if at < 0 {
+		return "", false
+	}
+	head := text[:at]
+	for _, name := range []string{"error", "exception", "http ", "status", "upstream", "provider"} {
+		if strings.Contains(head, name) {
+			return text[at+width:], true
+		}
+	}
+	return "", false
+}

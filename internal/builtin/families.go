@@ -1,0 +1,52 @@
+package builtin
+
+import (
+	_ "embed"
+	"strings"
+)
+
+//go:embed families.tsv
+var familiesTSV string
+
+// family is a row of families.tsv.
+type family struct {
+	prefix   string
+	word     bool // the prefix is the whole name, or stands before a hyphen or a digit
+	provider string
+}
+
+var families = parseFamilies(familiesTSV)
+
+func parseFamilies(table string) (out []family) {
+	for _, row := range rows(table) {
+		out = append(out, family{prefix: row["prefix"], word: row["rule"] == "word", provider: row["provider"]})
+	}
+	return out
+}
+
+// Family returns the built-in provider whose own models go by names like this one: openai for "gpt-9". It is false for
+// names of no family, and for families of open models, which many hosts serve. Letter case does not count. Of several
+// rows that fit the longest decides, so that "gpt-oss-120b" is an exception from "gpt-".
+//
+// A colon is not part of any provider's own names, but for fine-tuned models: "deepseek-r1:8b" is a tag of Ollama.
+func Family(name string) (provider string, ok bool) {
+	name = strings.ToLower(name)
+	longest := 0
+	for i := range families {
+		if f := &families[i]; len(f.prefix) > longest && f.has(name) {
+			longest, provider = len(f.prefix), f.provider
+		}
+	}
+	return provider, provider != ""
+}
+
+func (f *family) has(name string) bool {
+	rest, ok := strings.CutPrefix(name, f.prefix)
+	if !ok || strings.Contains(rest, ":") && !strings.Contains(f.prefix, ":") {
+		return false
+	}
+	if f.word {
+		return rest == "" || rest[0] == '-' || rest[0] >= '0' && rest[0] <= '9'
+	}
+	return rest != "" || !strings.HasSuffix(f.prefix, "-") && !strings.HasSuffix(f.prefix, "/")
+}

@@ -1,0 +1,260 @@
+// Package ratelimit reads the headers in which providers tell of their limits: which part of a limit is left, when it is
+// full again, and when to come back.
+package ratelimit
+
+import (
+	_ "embed"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Longest bounds every duration that is read, so that adding it to a time cannot overflow.
+const Longest = 365 * 24 * time.Hour
+
+// Count is a number that may be unknown.
+type Count struct {
+	N     int64
+	Known bool
+}
+
+// Quota is the rest of a key's rate limits, as one answer told it. Of several windows one is taken: the shortest that
+// providers name. The zero Quota knows nothing.
+type Quota struct {
+	LimitRequests, RemainingRequests Count
+	LimitTokens, RemainingTokens     Count
+
+	// ResetRequests and ResetTokens are when the counts start anew. Zero if unknown.
+	ResetRequests, ResetTokens time.Time
+}
+
+// Known reports whether there is anything in q.
+func (q Quota) Known() bool { return q != Quota{} }
+
+//go:embed windows.tsv
+var windowsTSV string
+
+// window is a row of windows.tsv.
+type window struct {
+	tokens bool // else requests
+	rank   int
+}
+
+// cell says which column of which window a header is.
+type cell struct {
+	window int
+	column column
+}
+
+type column uint8
+
+const (
+	limitColumn column = iota
+	remainingColumn
+	resetColumn
+)
+
+// maxWindows is room for the rows of the table, on the stack of Read.
+const maxWindows = 24
+
+var windows, cells = parseWindows(windowsTSV)
+
+func parseWindows(table string) (list []window, byHeader map[string]cell) {
+	byHeader = map[string]cell{}
+	names := false
+	for line := range strings.Lines(table) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if !names {
+			names = true
+			continue
+		}
+		row := strings.Split(line, "\t")
+		if len(row) != 7 || row[6] == "" || len(list) == maxWindows {
+			panic(fmt.Sprintf("ratelimit: a bad row: %q", line))
+		}
+		rank, err := strconv.Atoi(row[2])
+		if err != nil {
+			panic(fmt.Sprintf("ratelimit: a bad rank: %q", line))
+		}
+		for i, name := range row[3:6] {
+			if name != "" {
+				byHeader[name] = cell{len(list), column(i)}
+			}
+		}
+		list = append(list, window{tokens: row[1] == "tokens", rank: rank})
+	}
+	return list, byHeader
+}
+
+// reading is one window as an answer told it.
+type reading struct {
+	limit, remaining Count
+	reset            time.Time
+}
+
+func (r reading) counts() bool { return r.limit.Known || r.remaining.Known }
+
+// read fills a reading for each window. now is when the answer came: some resets are a time to go, others a date.
+func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) {
+	for key, values := range h {
+		// The other twenty headers of an answer are cheap.
+		if len(values) == 0 || !isLimit(key) {
+			continue
+		}
+		c, ok := cells[http.CanonicalHeaderKey(key)]
+		if !ok {
+			continue
+		}
+		found = true
+		v := strings.TrimSpace(values[0])
+		switch r := &into[c.window]; c.column {
+		case limitColumn:
+			r.limit = count(v)
+		case remainingColumn:
+			r.remaining = count(v)
+		case resetColumn:
+			r.reset = instant(v, now)
+		}
+	}
+	return found
+}
+
+// isLimit reports whether a header may be of a rate limit.
+func isLimit(key string) bool {
+	for _, prefix := range []string{"X-Ratelimit-", "Anthropic-Ratelimit-", "X-Tokenlimit-", "Ratelimit-"} {
+		if len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Read reads the quota that an answer's headers tell. now is when the answer came.
+func Read(h http.Header, now time.Time) (q Quota) {
+	var all [maxWindows]reading
+	if !read(h, now, &all) {
+		return Quota{}
+	}
+	// A window is taken as a whole: the rest of one limit says nothing beside the size of another.
+	requests, tokens := -1, -1
+	for i, w := range windows {
+		if !all[i].counts() {
+			continue
+		}
+		best := &requests
+		if w.tokens {
+			best = &tokens
+		}
+		if *best < 0 || w.rank < windows[*best].rank {
+			*best = i
+		}
+	}
+	if requests >= 0 {
+		r := &all[requests]
+		q.LimitRequests, q.RemainingRequests, q.ResetRequests = r.limit, r.remaining, r.reset
+	}
+	if tokens >= 0 {
+		r := &all[tokens]
+		q.LimitTokens, q.RemainingTokens, q.ResetTokens = r.limit, r.remaining, r.reset
+	}
+	return q
+}
+
+// Exhausted is how long it takes until every window that has nothing left is open again. It is false where the headers
+// name no such window with a reset.
+func Exhausted(h http.Header, now time.Time) (wait time.Duration, ok bool) {
+	var all [maxWindows]reading
+	if !read(h, now, &all) {
+		return 0, false
+	}
+	for i := range windows {
+		r := &all[i]
+		if r.remaining.Known && r.remaining.N == 0 && !r.reset.IsZero() {
+			wait, ok = max(wait, min(r.reset.Sub(now), Longest)), true
+		}
+	}
+	return wait, ok
+}
+
+// Milliseconds reads a number of milliseconds, with or without a fraction.
+func Milliseconds(v string) (time.Duration, bool) {
+	n, ok := number(v)
+	return scale(n, time.Millisecond), ok
+}
+
+// Seconds reads a wait as providers write it: seconds with or without a fraction, a Go duration ("6m0s"), or a date of HTTP
+// or RFC 3339. It is 0 for a date that has passed, and [Longest] at most.
+func Seconds(v string, now time.Time) (time.Duration, bool) {
+	v = strings.TrimSpace(v)
+	if n, ok := number(v); ok {
+		if n >= 1e9 && n < 1e11 { // 30 years are a date
+			return until(time.Unix(int64(n), 0), now), true
+		}
+		return scale(n, time.Second), true
+	}
+	if d, err := time.ParseDuration(v); err == nil && d >= 0 && v[0] != '+' {
+		return min(d, Longest), true
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return until(at, now), true
+	}
+	if at, err := time.Parse(time.RFC3339, v); err == nil {
+		return until(at, now), true
+	}
+	return 0, false
+}
+
+func until(at, now time.Time) time.Duration { return min(max(at.Sub(now), 0), Longest) }
+
+func count(v string) Count {
+	n, ok := number(v)
+	if !ok || n >= 1<<53 {
+		return Count{}
+	}
+	return Count{N: int64(n), Known: true}
+}
+
+// instant reads a reset: a duration ("6m0s", "20ms"), a date of RFC 3339, or a bare number. A number that is too large for
+// seconds to go is a date in seconds, and a larger one in milliseconds.
+func instant(v string, now time.Time) time.Time {
+	if n, ok := number(v); ok {
+		switch {
+		case n >= 1e15:
+			return time.Time{}
+		case n >= 1e11:
+			return time.UnixMilli(int64(n))
+		case n >= 1e9:
+			return time.Unix(int64(n), 0)
+		}
+		return now.Add(scale(n, time.Second))
+	}
+	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
+		return now.Add(min(d, Longest))
+	}
+	if at, err := time.Parse(time.RFC3339, v); err == nil {
+		return at
+	}
+	return time.Time{}
+}
+
+// number reads digits with an optional fraction. strconv would also take signs, exponents, hexadecimals and words.
+func number(v string) (float64, bool) {
+	v = strings.TrimSpace(v)
+	for i := range len(v) {
+		if c := v[i]; c != '.' && (c < '0' || c > '9') {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseFloat(v, 64)
+	return n, err == nil
+}
+
+func scale(n float64, unit time.Duration) time.Duration {
+	return time.Duration(math.Min(math.Ceil(n*float64(unit)), float64(Longest)))
+}
