@@ -615,4 +615,3 @@ func BenchmarkHealth(b *testing.B) {
 		}
 	})
 }
-

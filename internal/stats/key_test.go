@@ -81,13 +81,13 @@ func TestBreadth(t *testing.T) {
 
 func TestRefusalsOfModelsDoNotAddUp(t *testing.T) {
 	var k KeyHealth
-	for range 5000 {
+	for range 1000 {
 		refuse(&k, at(0), new(Track), ann, limited.told(time.Hour))
 	}
 	assert.Zero(t, k.State(at(0), large, ann))
 	assert.LessOrEqual(t, len(k.trouble.Load().scopes.entries), maxScopes/16, "one caller's share")
 	for i := range uint64(100) {
-		for range 100 {
+		for range 50 {
 			refuse(&k, at(0), new(Track), Request{Caller: i}, limited)
 		}
 	}

@@ -43,7 +43,7 @@ func (t *table[K, V]) add(key K, e *entry[V], most limits, inUse func(*entry[V])
 }
 
 // makeRoom forgets a sixteenth of the entries at once, so that a flood of new
-// keys does not pay for a walk each. Of entries in use it forgets one at most.
+// keys does not pay for a walk each.
 func (t *table[K, V]) makeRoom(of func(*entry[V]) bool, size int, inUse func(*entry[V]) bool) {
 	type victim struct {
 		key   K
@@ -66,9 +66,10 @@ func (t *table[K, V]) makeRoom(of func(*entry[V]) bool, size int, inUse func(*en
 		return cmp.Compare(a.used, b.used)
 	})
 	for i, v := range list[:min(len(list), max(size/16, 1))] {
-		if i == 0 || !v.inUse {
-			t.remove(v.key)
+		if i > 0 && v.inUse && !list[0].inUse {
+			break
 		}
+		t.remove(v.key)
 	}
 }
 

@@ -68,7 +68,7 @@ func TestUnlistedInUseGoLast(t *testing.T) {
 	var full table[int, int]
 	for i := range 100 {
 		full.add(i, new(entry[int]), limits{10, 10}, func(*entry[int]) bool { return true })
-		require.LessOrEqual(t, len(full.entries), 10, "where all are in use, one goes")
+		require.LessOrEqual(t, len(full.entries), 10, "where all are in use, some go all the same")
 		require.Contains(t, full.entries, i)
 	}
 }
