@@ -96,9 +96,9 @@ func benchServe(h http.Handler, body []byte) {
 	h.ServeHTTP(gatewaytest.Discard{}, r)
 }
 
-// benchRatio has two sides take turns, and reports what the first takes per
-// operation, as a multiple of the second: the median over all turns, so that
-// what slows the machine down for a while does not count.
+// benchRatio lets two sides take turns, and reports the time of the first as a
+// multiple of the second. It is the median over all turns: a machine that is
+// slow for a while does not count.
 func benchRatio(b *testing.B, mine, yardstick func()) {
 	const turn = 20
 	var ratios []float64

@@ -19,10 +19,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// The limits of what a client, a provider or a config can have the gateway
-// hold, each at its edge: the last that is allowed, and one more. Those of
-// MaxBodyBytes, of the events that are held and of the config are in the tests
-// TestMaxBodyBytes, TestStreamHeld and TestParseConfigBounds.
+// The limits on the data of a client, a provider or a config, each at its edge:
+// the last allowed value, and one more. TestMaxBodyBytes, TestStreamHeld and
+// TestParseConfigBounds test further limits.
 
 // TestLimitsOfRequests are those of what a client sends.
 func TestLimitsOfRequests(t *testing.T) {
@@ -87,8 +86,8 @@ func TestLimitsOfRequests(t *testing.T) {
 	}
 }
 
-// TestLimitOfAttempts has max_attempts end what the candidates and keys could
-// still do, and a hundred be the most that a config may ask for.
+// TestLimitOfAttempts: max_attempts ends the attempts before the candidates and
+// keys do. A config may ask for at most a hundred.
 func TestLimitOfAttempts(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusServiceUnavailable, "", "down"))
 	cfg := aigateway.Config{Registry: aigateway.NoRegistry(), InternalEndpoints: map[string]string{}, MaxAttempts: 100}
@@ -193,8 +192,8 @@ func TestLimitsOfAnswers(t *testing.T) {
 	}
 }
 
-// TestLimitOfErrorBodies has an error be relayed as it was up to 1 MiB, and
-// told by the gateway beyond that.
+// TestLimitOfErrorBodies: an error is relayed unchanged up to 1 MiB. The gateway
+// reports a longer one itself.
 func TestLimitOfErrorBodies(t *testing.T) {
 	for size, status := range map[int]int{1 << 20: 400, 1<<20 + 1: 503} {
 		body := `{"error":{"message":"no"},"x":"` + strings.Repeat("y", size-33) + `"}`

@@ -334,8 +334,8 @@ func pageFallback(t *testing.T, p *page) {
 	})
 }
 
-// TestPageAliases covers the last of the page's configuration fields that no
-// block shows.
+// TestPageAliases covers the page's last configuration fields, which are in none
+// of its blocks.
 func TestPageAliases(t *testing.T) {
 	cfg, err := aigateway.ParseConfig([]byte(`providers:
   - id: "my-provider"
@@ -393,7 +393,7 @@ func TestPageTimeouts(t *testing.T) {
 	}
 }
 
-// pagePlain speaks http where the page says https: a bubble's network has no
+// pagePlain speaks http in place of the page's https: a bubble's network has no
 // TLS.
 type pagePlain struct{ http.RoundTripper }
 
@@ -436,8 +436,7 @@ func (p *page) start() {
 	p.t.Cleanup(p.server.Close)
 }
 
-// ask sends a request with credentials of the client's own, which must go
-// nowhere.
+// ask sends a request with the client's own credentials, which must go nowhere.
 func (p *page) ask(method, path, body string) (status int, answer string) {
 	p.t.Helper()
 	if p.server == nil {

@@ -111,7 +111,7 @@ func TestTroubleHTTPS(t *testing.T) {
 	})
 }
 
-// A refused key is named, redacted, with the header that it went in.
+// A refused key is named, redacted, with its header.
 func TestTroubleAuthentication(t *testing.T) {
 	const shown = "sk-trou…4242"
 	wants := func(header, value string) http.HandlerFunc {
@@ -190,7 +190,8 @@ func TestTroubleAuthentication(t *testing.T) {
 	})
 }
 
-// Where the model is not known, here or there, the message says what to compare.
+// If the model is unknown, here or at the provider, the message says what to
+// compare.
 func TestTroubleModelNotFound(t *testing.T) {
 	upstream := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusNotFound, "model_not_found", "the model does not exist"))
 	for _, row := range []struct {
@@ -217,7 +218,7 @@ func TestTroubleModelNotFound(t *testing.T) {
 	}
 }
 
-// A base_url that leads to something else than the API.
+// A base_url of something else than the API.
 func TestTroubleWrongPlace(t *testing.T) {
 	const want = "asked at http://my-service.internal/v1/chat/completions: check that base_url leads to the API"
 	for _, row := range []struct {
@@ -285,7 +286,7 @@ func troubleAsk(t *testing.T, cfg aigateway.Config, path, body string) (status i
 	return w.Code, w.Body.String(), said
 }
 
-// troubleClosed is a loopback address that nobody listens at.
+// troubleClosed is a loopback address without a listener.
 func troubleClosed(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
