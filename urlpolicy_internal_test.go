@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// baseURLs are well-formed base URLs, in normal form where that differs, and
-// what each policy has against them; empty means allowed.
+// baseURLs are well-formed base URLs, their normal form if it differs, and the
+// objection of each policy; empty means allowed.
 var baseURLs = []struct {
 	raw, normal              string
 	strict, loopback, public string
@@ -76,7 +76,8 @@ var baseURLs = []struct {
 	{raw: "http://127.0.0.1.example.com", strict: "must use https", loopback: "must use https", public: "must use https"},
 	{raw: "http://localhost.example.com", strict: "must use https", loopback: "must use https", public: "must use https"},
 	{raw: "http://128.0.0.1", strict: "must use https", loopback: "must use https", public: "must use https"},
-	// An address of a network at home is told what such a service needs.
+	// The error about an address of a home network tells how to reach such a
+	// service.
 	{raw: "http://10.0.0.1", strict: "that it is http://10.0.0.1", loopback: "that it is http://10.0.0.1", public: "it is private"},
 	{raw: "http://169.254.1.1", strict: "that it is http://169.254.1.1", loopback: "that it is http://169.254.1.1", public: "it is link-local"},
 	{raw: "http://203.0.113.7", strict: "must use https", loopback: "must use https", public: "it is documentation"},
@@ -388,7 +389,7 @@ func TestInternalEndpointFaults(t *testing.T) {
 	assert.ErrorContains(t, found[0], `internal_endpoints["a.internal."]: is there twice`)
 }
 
-// addrPolicy records what it is asked.
+// addrPolicy records its questions.
 type addrPolicy struct {
 	asked   []netip.Addr
 	refusal error
@@ -401,8 +402,8 @@ func (p *addrPolicy) CheckAddr(addr netip.Addr) error {
 	return p.refusal
 }
 
-// TestDial goes through an http.Transport, which has views of its own about
-// what a host looks like.
+// TestDial goes through an http.Transport, because it has its own rules for
+// hosts.
 func TestDial(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) })
 	overTCP := httptest.NewServer(handler)
@@ -465,8 +466,7 @@ func TestDial(t *testing.T) {
 	}
 }
 
-// TestDialAfterLookUp has a name that looks public to CheckURL and leads to
-// loopback.
+// TestDialAfterLookUp: a name looks public to CheckURL and leads to loopback.
 func TestDialAfterLookUp(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

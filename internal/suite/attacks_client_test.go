@@ -65,7 +65,7 @@ func TestAttackModelInJSON(t *testing.T) {
 	}
 	require.Zero(t, up.Count())
 
-	// What passes is read by the provider as it was read here: in UTF-8.
+	// The provider reads an accepted name as the gateway did: in UTF-8.
 	for _, contentType := range []string{
 		"application/json; charset=utf-7", "application/json; charset=utf-16", "application/json; charset*=us-ascii''utf-7",
 		"multipart/form-data; boundary=x", "text/plain", "", "application/json; charset=utf-7; x*=%",
@@ -249,8 +249,8 @@ func TestAttackPaths(t *testing.T) {
 	assert.Equal(t, before, up.Count())
 }
 
-// TestAttackFraming hides one request in another. What net/http lets pass, the
-// gateway frames anew: it reads the body to its end and counts it.
+// TestAttackFraming hides one request in another. The gateway frames each
+// request anew: it reads the body to its end and counts it.
 func TestAttackFraming(t *testing.T) {
 	up, url := attackGateway(t, nil)
 	addr := strings.TrimPrefix(url, "http://")

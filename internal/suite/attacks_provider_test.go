@@ -27,7 +27,7 @@ import (
 )
 
 // TestAttackSecretsStayWithTheirProvider fails a request over from one provider
-// to the next: what the first was given must not travel along.
+// to the next. The values for the first must not travel along.
 func TestAttackSecretsStayWithTheirProvider(t *testing.T) {
 	provider := func(id string) aigateway.Provider {
 		own := aigateway.Template("own-of-" + id)

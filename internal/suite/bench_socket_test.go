@@ -27,8 +27,8 @@ func BenchmarkSocket(b *testing.B) {
 		b.Cleanup(gateway.Close)
 		u, err := url.Parse(upstream.URL)
 		require.NoError(b, err)
-		twin := httptest.NewServer(gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()))
-		b.Cleanup(twin.Close)
+		bare := httptest.NewServer(gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()))
+		b.Cleanup(bare.Close)
 		body := gatewaytest.ChatBody("llama3", bb.size)
 		for _, conns := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("%s/%d connections", bb.name, conns), func(b *testing.B) {
@@ -36,7 +36,7 @@ func BenchmarkSocket(b *testing.B) {
 				defer client.CloseIdleConnections()
 				benchRatio(b,
 					func() { socketPost(b, client, gateway.URL, body, conns) },
-					func() { socketPost(b, client, twin.URL, body, conns) })
+					func() { socketPost(b, client, bare.URL, body, conns) })
 			})
 		}
 	}

@@ -238,7 +238,7 @@ func TestMaxBodyBytes(t *testing.T) {
 	}
 }
 
-// TestContentEncoding: a compressed body is not what the gateway scans.
+// TestContentEncoding: the gateway does not scan compressed bodies.
 func TestContentEncoding(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg)

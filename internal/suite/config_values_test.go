@@ -16,7 +16,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// valuesSend sends a request through a gateway, and returns what arrived.
+// valuesSend sends a request through a gateway, and returns the upstream's
+// request.
 func valuesSend(t *testing.T, cfg aigateway.Config, model string) gatewaytest.Request {
 	t.Helper()
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat(""))
@@ -32,8 +33,8 @@ func valuesSend(t *testing.T, cfg aigateway.Config, model string) gatewaytest.Re
 	return up.Last()
 }
 
-// A Go program may write values in types of its own: they mean what they would in
-// a document.
+// A Go program may write values in types of its own. They have the same meaning
+// as in a document.
 func TestValuesOfGo(t *testing.T) {
 	type level string
 	at := aigateway.Provider{ID: "a", BaseURL: "http://a.internal", Models: []aigateway.Model{{ID: "m", Metadata: map[string]any{
@@ -129,7 +130,7 @@ func TestKeyHeaderOfAzure(t *testing.T) {
 	}
 }
 
-// What a registry lists is held to the rules of the config.
+// The models and providers of a registry must keep the rules of the config.
 func TestRegistryFaults(t *testing.T) {
 	at := func(id string, aliases ...string) aigateway.Provider {
 		return aigateway.Provider{ID: id, IDAliases: aliases, BaseURL: "https://" + id + ".example.com"}

@@ -27,8 +27,8 @@ const fidelityFields = `"seed": 9007199254740993, "temperature":0.70,"zulu":1e-0
 	`"big":123456789012345678901234567890,"enable_thinking":false,"chat_template_kwargs":{"thinking":true,"z":1,"a":2,"a":3},` +
 	"\n\t\"vendor.ext\":[null,{},[ ]],\"text\":\"\\u00e9 \\/ <&> \u2028 \\ud83d\\ude80\",\"caf\\u00e9\":\"\", \"user\":\"🦜\""
 
-// fidelityCase is one surface: what a client sends and what its provider
-// answers, whole and streamed.
+// fidelityCase is one surface: a client's request and its provider's answer,
+// whole and streamed.
 type fidelityCase struct {
 	surface string // as in the table
 	path    string // where that has "*"
@@ -321,11 +321,10 @@ func TestAnthropicHeaders(t *testing.T) {
 	}
 }
 
-// TestStreamsAreApart: 200 clients at once, each with a stream of its own, get
-// what is theirs and nothing else.
+// TestStreamsAreApart: each of 200 clients at once gets only its own stream.
 func TestStreamsAreApart(t *testing.T) {
 	const clients, events = 200, 20
-	// What a client gets follows from its name, in events of any length.
+	// A client's stream follows from its name, in events of any length.
 	stream := func(name string) []string {
 		random := rand.New(rand.NewPCG(uint64(len(name)), uint64(name[len(name)-1])))
 		parts := []string{gatewaytest.ChatRole}

@@ -23,7 +23,7 @@ import (
 // the last allowed value, and one more. TestMaxBodyBytes, TestStreamHeld and
 // TestParseConfigBounds test further limits.
 
-// TestLimitsOfRequests are those of what a client sends.
+// TestLimitsOfRequests: the limits of a client's request.
 func TestLimitsOfRequests(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
 	gateway := testbed.Serve(t, aigateway.Config{
@@ -112,7 +112,7 @@ func TestLimitOfAttempts(t *testing.T) {
 	assert.ErrorContains(t, err, `max_attempts: "101": must be from 1 to 100`)
 }
 
-// TestLimitsOfAnswers are those of what a provider sends. Beyond them, some
+// TestLimitsOfAnswers: the limits of a provider's answer. Beyond them some
 // answers are relayed without being held, and some are failures.
 func TestLimitsOfAnswers(t *testing.T) {
 	const mib = 1 << 20
@@ -209,8 +209,8 @@ func TestLimitOfErrorBodies(t *testing.T) {
 	}
 }
 
-// TestLimitsOfConfig are those of a document, beside TestParseConfigBounds: here
-// is what just fits.
+// TestLimitsOfConfig: documents that just fit. TestParseConfigBounds has those
+// beyond.
 func TestLimitsOfConfig(t *testing.T) {
 	nested := func(n int) string { return "body: {a: " + strings.Repeat("[", n) + strings.Repeat("]", n) + "}" }
 	for _, c := range []struct {
@@ -232,8 +232,8 @@ func TestLimitsOfConfig(t *testing.T) {
 	}
 }
 
-// BenchmarkHeldMemory measures what a request of a large body holds while its
-// provider thinks: the bodies are all there at once.
+// BenchmarkHeldMemory measures the memory of a request with a large body while
+// its provider thinks: all bodies are held at once.
 func BenchmarkHeldMemory(b *testing.B) {
 	const bodies = 32
 	for _, size := range []int{1 << 20, 8 << 20} {
@@ -284,7 +284,7 @@ type limitsTransport func(*http.Request) (*http.Response, error)
 
 func (f limitsTransport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// limitsHeap is what is live on the heap.
+// limitsHeap returns the live bytes of the heap.
 func limitsHeap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats

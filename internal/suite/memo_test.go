@@ -146,9 +146,9 @@ func TestMemoOfClientGone(t *testing.T) {
 	assert.Len(t, testbed.Tried(res), want)
 }
 
-// A flood of names, whether anybody knows them or not, changes no answer, and
-// what a request without a name comes to is remembered all the same: nothing is
-// evaluated over a thousand models again.
+// A flood of names, known or unknown, changes no answer. The choice of a request
+// without a name stays remembered: no strategy runs over a thousand models
+// again.
 func TestMemoUnderFlood(t *testing.T) {
 	cfg := memoConfig([]string{"ai.models.filter(m, m.id.startsWith('model-')).sortBy(m, m.id)"})
 	for i := range 1000 {
@@ -178,7 +178,7 @@ func TestMemoUnderFlood(t *testing.T) {
 	assert.Less(t, allocs, 1000.0, "to evaluate it anew takes some ten thousand")
 }
 
-// memoRequest is what a choice can depend on.
+// memoRequest is everything that a choice can depend on.
 type memoRequest struct {
 	body, provider, tier string
 }
@@ -194,7 +194,7 @@ func (r memoRequest) http() *http.Request {
 	return req
 }
 
-// explained asks what would be tried.
+// explained asks for the plan.
 func (r memoRequest) explained(g *aigateway.Gateway) string {
 	res, _ := g.Explain(r.http())
 	return memoStory(res)
@@ -226,7 +226,7 @@ func memoStory(res *aigateway.Result) string {
 }
 
 // memoGateway is a gateway whose providers refuse every prompt: all candidates
-// are tried, and none cools down. The Results are kept by the ids of their
+// are tried, without cooldowns. The Results are kept by the ids of their
 // requests.
 func memoGateway(t *testing.T, cfg aigateway.Config) (*aigateway.Gateway, *sync.Map) {
 	t.Helper()

@@ -127,8 +127,8 @@ func TestMetricsPercentile(t *testing.T) {
 	}
 }
 
-// What the gateway itself took is told apart from what it waited for: the
-// client's body, a retry, and the attempts before.
+// The gateway's own latency does not include its waits: for the client's body,
+// for a retry, and for earlier attempts.
 func TestMetricsOfGateway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMetered(t, metricsAfter(time.Second, gatewaytest.RateLimited("2")), metricsAfter(100*time.Millisecond, gatewaytest.Chat("")))
@@ -225,7 +225,7 @@ func TestMetricsInFlight(t *testing.T) {
 	})
 }
 
-// What was measured is forgotten after five minutes.
+// Measurements are forgotten after five minutes.
 func TestMetricsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMetered(t, gatewaytest.Chat(""))
@@ -345,8 +345,7 @@ func TestMetricsLeaveFailingProvider(t *testing.T) {
 	})
 }
 
-// Keys by what the provider says about their limits, in the headers of either
-// family, and by how they did.
+// Keys by their limits, from the headers of either family, and by their results.
 func TestMetricsOrderKeys(t *testing.T) {
 	with := func(next http.HandlerFunc, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -367,8 +366,8 @@ func TestMetricsOrderKeys(t *testing.T) {
 	tests := []struct {
 		name       string
 		strategies []string
-		// a1, a2 and a3 are what each key meets the first time. They answer well
-		// from then on.
+		// a1, a2 and a3 are the first answers of each key. Later answers are
+		// good.
 		a1, a2, a3 http.HandlerFunc
 		steps      []testbed.Step
 	}{
@@ -524,7 +523,7 @@ func (s *metered) keyID(t *testing.T) string {
 	return res.ModelsTried[0].APIKeySelection[0].ID
 }
 
-// assert checks what an expression about m is at a gateway by now.
+// assert checks the current value of an expression about m at a gateway.
 func (s *metered) assert(t *testing.T, g *aigateway.Gateway, expression, want string) {
 	t.Helper()
 	s.assertWith(t, g, s.cfg, expression, want)

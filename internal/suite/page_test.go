@@ -24,7 +24,7 @@ import (
 // the same, for the tests of the parser.
 var pageBlocks = []struct {
 	name, yaml string
-	// does shows what the block must do.
+	// does shows the behaviour of the block.
 	does func(t *testing.T, p *page)
 }{
 	{"external-https-urls", `providers:
@@ -227,7 +227,7 @@ var pageBlocks = []struct {
 			assert.NotEqual(t, before2, two.Count(), "inference-2 gets a share of %s", body)
 			assert.Equal(t, 40, one.Count()-before1+two.Count()-before2, "one attempt each")
 		}
-		// What the client names, random() does not leave.
+		// random() keeps to the client's names.
 		before := two.Count()
 		for range 16 {
 			p.answers(`{"model":"inference-1:llama3"}`, "one")
@@ -268,8 +268,8 @@ func TestPageBlocksAreTheFiles(t *testing.T) {
 	assert.ElementsMatch(t, names, files)
 }
 
-// pageKeyless is what a block without api_keys does: nothing of a credential
-// goes upstream, not even the client's own.
+// pageKeyless is the behaviour of a block without api_keys: no credential goes
+// upstream, not even the client's own.
 func pageKeyless(model string) func(t *testing.T, p *page) {
 	return func(t *testing.T, p *page) {
 		service := p.host("my-service.internal", gatewaytest.Chat("hello"))
@@ -334,8 +334,8 @@ func pageFallback(t *testing.T, p *page) {
 	})
 }
 
-// TestPageAliases covers the page's last configuration fields, which are in none
-// of its blocks.
+// TestPageAliases covers the page's last configuration fields. Its blocks leave
+// them out.
 func TestPageAliases(t *testing.T) {
 	cfg, err := aigateway.ParseConfig([]byte(`providers:
   - id: "my-provider"

@@ -193,8 +193,8 @@ providers:
 	}
 }
 
-// TestProviderSettingsStay: what is configured for one provider does not travel
-// to another one on failover.
+// TestProviderSettingsStay: the settings for one provider do not travel to
+// another on failover.
 func TestProviderSettingsStay(t *testing.T) {
 	first := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusInternalServerError, "down", "down"))
 	second := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))

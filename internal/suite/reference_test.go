@@ -67,7 +67,7 @@ func TestReferenceIsComplete(t *testing.T) {
 			}
 		}
 		for _, row := range slices.Concat(models, own) {
-			// A key strategy and a template have most of what a strategy has.
+			// A key strategy and a template have most names of a strategy.
 			for _, name := range row.names(t, slices.Concat(vocabulary["strategy"], names)) {
 				said[name] = true
 			}
@@ -238,8 +238,8 @@ func referenceVocabulary(t *testing.T) map[string][]string {
 	return names
 }
 
-// names lists what a row stands for, in the words of the vocabulary: a/b in a
-// signature is two of them, [, x] one with x and one without.
+// names lists the names of a row, in the words of the vocabulary. In a signature
+// a/b is two of them, and [, x] is one with x and one without.
 func (row referenceRow) names(t *testing.T, vocabulary []string) (names []string) {
 	t.Helper()
 	head, params, isFunction := strings.Cut(row.Signature, "(")
@@ -338,7 +338,7 @@ func referenceType(typ string) string {
 	return typ
 }
 
-// referenceReceiver is the vocabulary's word for what a function is called on.
+// referenceReceiver is the vocabulary's word for the receiver of a function.
 func referenceReceiver(word string) string {
 	switch word {
 	case "models", "providers", "authors", "keys", "strings":

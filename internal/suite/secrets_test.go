@@ -370,8 +370,8 @@ func leakAskConfig(t *testing.T, w *leakWatch, cfg aigateway.Config, set func(*a
 	g.ServeHTTP(httptest.NewRecorder(), leakRequest(`{"model":"m"}`).WithContext(ctx))
 }
 
-// TestSecretsMadeOfSecrets: what an expression makes of a secret is one, in
-// whatever header and field it stands, and in whatever way it is echoed.
+// TestSecretsMadeOfSecrets: a value made from a secret is a secret, in every
+// header and field, and in every echo.
 func TestSecretsMadeOfSecrets(t *testing.T) {
 	const mark = "middleoftheplantedsecret"
 	const key = "AbCd+Ef&" + mark + "=GhIj/KlMn"

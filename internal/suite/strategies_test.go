@@ -29,7 +29,7 @@ func TestStrategiesOfREADME(t *testing.T) {
 		auto  = `{"model":"auto"}`
 		racks = "rack-a:llama3 rack-b:llama3"
 	)
-	// What is not in the list of the config is refused, unless a row needs it.
+	// Models outside the config's list are refused, unless a row needs them.
 	tests := []struct {
 		strategy, body, tier string
 		want                 string // "!" and the code of the error
@@ -137,8 +137,8 @@ func TestStrategiesTiers(t *testing.T) {
 	}
 }
 
-// TestStrategiesAndNames crosses what the client names (nothing, one, several;
-// known, unknown, passed through) with what strategies do.
+// TestStrategiesAndNames crosses the client's names (no, one or several names;
+// known, unknown, passed through) with the kinds of strategies.
 func TestStrategiesAndNames(t *testing.T) {
 	const (
 		a, b   = "rack-a:llama3", "rack-b:llama3"
@@ -298,7 +298,7 @@ func strategiesGateway(t *testing.T, strategies []string) *aigateway.Gateway {
 	return g
 }
 
-// strategiesTried lists what would be tried, or "!" and the code of the error.
+// strategiesTried lists the plan, or "!" and the code of the error.
 func strategiesTried(g *aigateway.Gateway, body, tier string) string {
 	r := referenceRequest("")
 	r.Header.Del("X-Tier")

@@ -83,7 +83,7 @@ func newRandomBody(seed uint64) *randomBody {
 
 func (b *randomBody) text() string { return strings.Join(b.pieces, "") }
 
-// arrived reports whether got is what had to arrive.
+// arrived reports whether got is the expected body.
 func (b *randomBody) arrived(got string) bool {
 	pieces := append([]string(nil), b.pieces...)
 	if b.model >= 0 && !b.same {
