@@ -1,13 +1,13 @@
-// Command faults plays everything that is known to go wrong at a provider
-// against a gateway, over real sockets, and shows what came of it: once with a
-// fallback and once without, in both formats. Then it plays the sixteen
-// scenarios of failoverbench, a public benchmark, at their real durations.
+// Command faults plays every known failure of a provider against a gateway, over
+// real sockets, and prints the outcomes: with a fallback and without one, in all
+// formats. Then it plays the sixteen scenarios of failoverbench, a public
+// benchmark, at their real durations.
 //
 //	go run ./examples/faults         # everything, in about 80 seconds
 //	go run ./examples/faults -quick  # without the benchmark, in about ten
 //
-// It ends with 0 only if all came as it should. What should come of a fault
-// stands in internal/gatewaytest/faultwall/faults.go, one entry each.
+// It exits with 0 only if every outcome is right. The right outcome of a fault
+// is one entry of a table in internal/gatewaytest/faultwall/faults.go.
 package main
 
 import (
@@ -43,7 +43,8 @@ func main() {
 	}
 }
 
-// program is what is to be played, against which gateway.
+// program is a list of cases and scenarios, and the gateway to play them
+// against.
 type program struct {
 	open      faultwall.OpenFunc
 	pace      time.Duration // of what waits, such as a timeout
@@ -51,11 +52,10 @@ type program struct {
 	scenarios []faultwall.Scenario
 }
 
-// run plays everything and prints the tables. The error says how much was not
-// as it should be.
+// run plays everything and prints the tables. The error counts the failed rows.
 func (p program) run(ctx context.Context, out io.Writer) error {
 	begin, before := time.Now(), runtime.NumGoroutine()
-	// All wait much and work little: the benchmark runs behind the faults.
+	// They wait much and work little, so the benchmark runs beside the faults.
 	scores := start(len(p.scenarios)*2, len(p.scenarios)*2, func(i int) (*faultwall.Score, error) {
 		return p.scenarios[i/2].Run(ctx, faultwall.Loopback(), i%2 == 0, p.open)
 	})
@@ -81,8 +81,8 @@ func (p program) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// openGateway makes a gateway as a program of yours would: a document, a
-// source of secrets, and a hook.
+// openGateway makes a gateway as your program would: from a document, a source
+// of secrets, and a hook.
 func openGateway(setup faultwall.Setup) (http.Handler, error) {
 	cfg, err := aigateway.ParseConfig(setup.Config)
 	if err != nil {
@@ -97,21 +97,20 @@ func openGateway(setup faultwall.Setup) (http.Handler, error) {
 	cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) {
 		data, err := json.Marshal(res)
 		if err != nil {
-			data = nil // the wall will miss it
+			data = nil // the wall reports the missing Result
 		}
 		setup.Done(data)
 	}}
 	return aigateway.New(cfg)
 }
 
-// played is the end of one of many that were started.
+// played is the end of one run.
 type played[T any] struct {
 	value *T
 	err   error
 }
 
-// start plays n of something, at most limit at a time, and returns where each
-// of them ends.
+// start starts n runs, at most limit at a time, and returns their ends.
 func start[T any](n, limit int, play func(i int) (*T, error)) []chan played[T] {
 	ends := make([]chan played[T], n)
 	places := make(chan struct{}, limit)

@@ -10,12 +10,12 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
-// slack is how much longer than it has to anything may take.
+// slack is the longest acceptable delay.
 const slack = 3 * time.Second
 
-// faultTables prints what came of the faults, with a fallback and without, and
-// returns how many rows are not as they should be. A row stands for both
-// formats, and shows the first.
+// faultTables prints the outcomes of the faults, with a fallback and without
+// one, and returns the number of failed rows. A row stands for all formats, and
+// shows the first.
 func (p program) faultTables(out io.Writer, ends []chan played[faultwall.Outcome]) (failed int) {
 	saved := table{head: []string{"fault", "primary", "fallback", "the client got", "after", "verdict"}}
 	alone := table{head: []string{"fault", "primary", "the client got", "after", "verdict"}}
@@ -66,8 +66,8 @@ func (p program) benchTable(out io.Writer, ends []chan played[faultwall.Score]) 
 		if w.Verdict != faultwall.Pass {
 			t.note(fmt.Sprintf("complete: %s, %s", w.Got, strings.Join(w.Failed, ", ")))
 		}
-		// A stream that breaks after its first content cannot be saved once the
-		// client has it: there, a clean error is all that is asked for.
+		// After the first content a broken stream cannot be saved: a clean error
+		// is enough.
 		if v := first.value; v.Verdict != faultwall.Pass && !(s.BreaksLate() && v.Verdict == faultwall.Safe) {
 			t.note(fmt.Sprintf("first_content: %s, %s", v.Got, strings.Join(v.Failed, ", ")))
 		}
@@ -79,7 +79,7 @@ func (p program) benchTable(out io.Writer, ends []chan played[faultwall.Score]) 
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
-// table is a table in Markdown that can be read as it is.
+// table is a Markdown table with aligned columns.
 type table struct {
 	head []string
 	rows []row
@@ -87,7 +87,7 @@ type table struct {
 
 type row struct {
 	cells []string
-	notes []string // what is wrong
+	notes []string // its problems
 }
 
 func (t *table) add(cells ...string) *table {
@@ -95,7 +95,7 @@ func (t *table) add(cells ...string) *table {
 	return t
 }
 
-// note marks the last row as not as it should be.
+// note marks the last row as failed.
 func (t *table) note(problem string) {
 	r := &t.rows[len(t.rows)-1]
 	r.cells[len(r.cells)-1] = "NOT OK"
