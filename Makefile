@@ -26,9 +26,9 @@ lint: ## Check formatting, vet and golangci-lint
 	go run $(GOLANGCI) run ./...
 
 .PHONY: bench
-bench: ## Compare with a bare reverse proxy, and write the README's tables
+bench: ## Compare with a bare reverse proxy, and write docs/performance.md
 	go test -run '^$$' -bench . -benchmem -benchtime 0.2s ./...
-	go run ./internal/bench -update README.md
+	go run ./internal/bench -update docs/performance.md
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME

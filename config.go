@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/confdoc"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // Config is everything that a [Gateway] is built from: the settings, which
@@ -107,6 +110,10 @@ type Config struct {
 	Account string `json:"-"`
 	// MaxBodyBytes bounds a request's body, in bytes. If zero, 64 MiB.
 	MaxBodyBytes int64 `json:"-"`
+
+	// shape holds the faults of the document that the Config was read from, for
+	// New to report.
+	shape []confdoc.Fault
 }
 
 // A Duration is a span of time as [time.ParseDuration] reads it, such as "90s"
@@ -191,16 +198,51 @@ func (e ConfigErrors) Unwrap() []error {
 	return list
 }
 
-// problems collects what is wrong with a config.
+// maxProblems bounds the problems that are reported. A config with more has one
+// problem many times.
+const maxProblems = 100
+
+// problems collects the problems of a config, up to maxProblems and one that says
+// that there are more.
 type problems []*ConfigError
 
 // add notes a problem. The value is left empty where it could be a secret, which
 // may have been put into any field by mistake.
 func (p *problems) add(path, value, format string, args ...any) {
-	if slices.ContainsFunc(words(value), isKey) {
+	if redact.HasKey(value) {
 		value = ""
 	}
-	*p = append(*p, &ConfigError{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
+	p.append(&ConfigError{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
+}
+
+// append notes a problem as it is. Its texts are cut to a bounded length.
+func (p *problems) append(e *ConfigError) {
+	switch {
+	case len(*p) < maxProblems:
+		short := *e
+		short.Path, short.Value, short.Reason = clip(e.Path), clip(e.Value), clip(e.Reason)
+		*p = append(*p, &short)
+	case len(*p) == maxProblems:
+		*p = append(*p, &ConfigError{Reason: fmt.Sprintf("and more: only the first %d are shown", maxProblems)})
+	}
+}
+
+// clip bounds a text of an error to 1 KiB. Characters stay whole.
+func clip(s string) string {
+	const limit = 1 << 10
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
+}
+
+// list returns the problems as ConfigErrors.
+func (p problems) list() ConfigErrors {
+	var all problems
+	for _, e := range p {
+		all.append(e)
+	}
+	return ConfigErrors(all)
 }
 
 // err returns the problems as an error, nil if there are none.
@@ -208,5 +250,29 @@ func (p problems) err() error {
 	if len(p) == 0 {
 		return nil
 	}
-	return fmt.Errorf("aigateway: invalid config:\n%w", ConfigErrors(p))
+	return fmt.Errorf("aigateway: invalid config:\n%w", p.list())
+}
+
+// withShape returns the problems after those of the shape of the document that the
+// Config was read from. Problems that follow from a fault of shape are left out:
+// they concern a value that could not be read.
+func (c *Config) withShape(p problems) problems {
+	if len(c.shape) == 0 {
+		return p
+	}
+	all := shapeProblems(c.shape)
+	for _, e := range p {
+		if !slices.ContainsFunc(c.shape, func(f confdoc.Fault) bool {
+			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant)
+		}) {
+			all.append(e)
+		}
+	}
+	return all
+}
+
+// within reports whether a path is another one, or leads to a place below it.
+func within(path, of string) bool {
+	rest, ok := strings.CutPrefix(path, of)
+	return ok && (of == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }

@@ -1,404 +1,258 @@
 package aigateway
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
-	"unicode/utf8"
+	"syscall"
+	"time"
 
-	// The package is marked as deprecated in favour of the module it forwards
-	// to. It is the one that this project has chosen to depend on.
-	yaml "sigs.k8s.io/yaml/goyaml.v3"
-
+	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// What a document may cost. The limits are far above what a gateway's settings
-// need, and low enough that a document from elsewhere cannot hurt the process
-// that only wanted to know whether it is right. Aliases are counted where they
-// are used, so that a few lines of them cannot grow into gigabytes.
-const (
-	maxConfigBytes    = 1 << 20
-	maxConfigText     = 4 << 20
-	maxConfigNodes    = 200_000
-	maxConfigDepth    = 64
-	maxConfigProblems = 100
-)
-
-// ParseConfig reads a Config from a YAML or JSON document of at most 1 MiB,
+// ParseConfig reads a Config from a YAML or JSON document of at most 16 MiB,
 // in UTF-8. The document is either the settings themselves, or an
 // on_http_request list that holds one action of type ai-gateway with the
 // settings under its config.
 //
 // It reports every fault of shape at once, each as a [*ConfigError] with its
 // path and line: fields that do not exist, keys given twice, values of the
-// wrong type. What the values mean is checked by [New]. On an error the Config
-// is zero. A null is the same as a field that is not given.
+// wrong type. [New] checks the meaning of the values. A null is the same as a
+// field that is not given.
+//
+// On an error the Config holds the part of the document that could be read. New
+// refuses it, and reports the faults of shape together with those of meaning: a
+// program that wants to show all faults calls New in either case. A Config with
+// a syntax error is empty.
 //
 // Paths start at the settings, whichever form the document has, so that they
 // agree with those of New. They start at on_http_request only where that
 // wrapping is at fault.
 func ParseConfig(doc []byte) (Config, error) {
-	cfg, found := parseConfig(doc)
-	if err := found.err(); err != nil {
-		return Config{}, err
-	}
-	return cfg, nil
+	cfg, faults := parseConfig(doc)
+	return cfg, faults.err()
 }
 
 // LoadConfig reads the file and parses it like [ParseConfig]. Its errors name
 // the file.
+//
+// A pipe or a device, such as /dev/stdin or the <(…) of a shell, must deliver the
+// whole document within five seconds.
 func LoadConfig(path string) (Config, error) {
-	f, err := os.Open(path)
+	doc, err := readConfigFile(path, pipePatience)
 	if err != nil {
 		return Config{}, fmt.Errorf("aigateway: %w", err)
 	}
-	defer f.Close()
-	// One byte more than is allowed tells too large from just fitting, without
-	// ever holding what a path such as /dev/zero would deliver.
-	doc, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
-	if err != nil {
-		return Config{}, fmt.Errorf("aigateway: %w", err)
-	}
-	cfg, found := parseConfig(doc)
-	if len(found) > 0 {
-		return Config{}, fmt.Errorf("aigateway: %s: invalid config:\n%w", path, ConfigErrors(found))
+	cfg, faults := parseConfig(doc)
+	if len(faults) > 0 {
+		return cfg, fmt.Errorf("aigateway: %s: invalid config:\n%w", path, faults.list())
 	}
 	return cfg, nil
 }
 
+// pipePatience bounds the wait for a config that is not a regular file: a reload
+// must not hang for ever on a named pipe.
+const pipePatience = 5 * time.Second
+
+// readConfigFile reads a file up to one byte more than a config may have: enough
+// to tell too large from just fitting, however much a path such as /dev/zero
+// delivers.
+func readConfigFile(path string, patience time.Duration) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	mode := os.O_RDONLY
+	if !info.Mode().IsRegular() {
+		// Else opening a named pipe waits for somebody to write to it.
+		mode |= syscall.O_NONBLOCK
+	}
+	f, err := os.OpenFile(path, mode, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if !info.Mode().IsRegular() {
+		// A device without deadlines, such as /dev/null, does not wait either.
+		if err := f.SetReadDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, os.ErrNoDeadline) {
+			return nil, err
+		}
+	}
+	doc, err := io.ReadAll(io.LimitReader(f, confdoc.MaxBytes+1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("the pipe did not end within %v", patience)}
+	case err != nil:
+		return nil, err
+	case len(doc) == 0 && info.Mode()&fs.ModeNamedPipe != 0:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("nothing writes to the pipe")}
+	}
+	return doc, nil
+}
+
 func parseConfig(doc []byte) (Config, problems) {
 	var cfg Config
-	root, fault := parseDocument(doc)
+	d, fault := confdoc.Parse(doc, confdoc.Options{
+		Text:     reflect.TypeFor[Template](),
+		Duration: reflect.TypeFor[Duration](),
+		Secret:   func(field string) bool { return slices.Contains(credentialFields, field) },
+		Nearest:  expr.Nearest,
+	})
 	if fault != nil {
-		return cfg, problems{fault}
+		cfg.shape = []confdoc.Fault{*fault}
+	} else {
+		r := configReader{cfg: &cfg}
+		r.root(d.Root())
+		cfg.shape = d.Faults()
 	}
-	d := configDecoder{fields: make(map[reflect.Type]configFields)}
-	d.root(root, &cfg)
-	return cfg, d.found
+	return cfg, shapeProblems(cfg.shape)
+}
+
+// credentialFields are the fields of a document under which values may be
+// credentials.
+var credentialFields = []string{"api_keys", "headers", "query_params", "body"}
+
+func shapeProblems(faults []confdoc.Fault) problems {
+	var p problems
+	for _, f := range faults {
+		p = append(p, &ConfigError{Path: f.Path, Line: f.Line, Value: f.Value, Reason: f.Reason})
+	}
+	return p
+}
+
+// configReader reads either form of a document into a Config.
+type configReader struct {
+	cfg     *Config
+	actions int // of type ai-gateway, found so far
 }
 
 // isPhase reports a top-level key of a traffic policy, which is the outer form
-// of a document. on_http_request is the one that the gateway has a part in.
+// of a document. The gateway has a part in on_http_request only.
 func isPhase(key string) bool {
 	return key == "on_http_request" || key == "on_http_response" || key == "on_tcp_connect"
 }
 
-// compose is the way out for what other gateways do in the same document: in Go
-// it is a handler in front of this one.
+// compose is the remedy where a document asks for other gateways' actions: in Go
+// such an action is a handler in front of this one.
 const compose = "compose it with an ordinary http.Handler around the gateway instead"
 
-// root decodes either form of a document. A phase at the top level tells that
-// it is the outer one; everything else is taken for the settings, so that a
-// misspelt field is reported as such.
-func (d *configDecoder) root(n *yaml.Node, cfg *Config) {
-	at := &place{index: -1}
-	n, ok := d.visit(n, at)
+// root reads the whole document. A phase at the top level marks the outer form. All
+// else is taken for the settings, so that a misspelt field is reported as such.
+func (r *configReader) root(v confdoc.Value) {
+	entries, ok := v.Mapping("the document must be a mapping with fields such as providers")
 	if !ok {
 		return
 	}
-	if n.Kind != yaml.MappingNode {
-		d.fault(n, at, "the document must be a mapping with fields such as providers, not %s", describe(n))
+	if !slices.ContainsFunc(entries, func(e confdoc.Entry) bool { return isPhase(e.Name) }) {
+		entries = slices.DeleteFunc(entries, func(e confdoc.Entry) bool {
+			if e.Name == "config" {
+				e.Faultf("is not a field: let the document start with its content, or give the whole on_http_request list")
+			}
+			return e.Name == "config"
+		})
+		v.Assign(entries, r.cfg, "on_http_request")
 		return
 	}
-	entries := d.entries(n, at)
-	if !slices.ContainsFunc(entries, func(e entry) bool { return isPhase(e.name) }) {
-		d.assign(entries, reflect.ValueOf(cfg).Elem(), at)
-		return
-	}
-	own := d.fieldsOf(reflect.TypeFor[Config]()).index
-	actions := 0
+	own := confdoc.FieldNames(r.cfg)
 	for _, e := range entries {
-		_, misplaced := own[e.name]
 		switch {
-		case e.name == "on_http_request":
-			d.rules(e.value, at.field(e.name), cfg, true, &actions)
-		case isPhase(e.name):
-			d.fault(&yaml.Node{Line: e.key.Line}, at.field(e.name), "is not supported: %s", compose)
-		case misplaced:
-			d.fault(&yaml.Node{Line: e.key.Line}, at.field(e.name), "belongs under the config of the ai-gateway action, not beside on_http_request")
+		case e.Name == "on_http_request":
+			r.rules(e.Value, true)
+		case isPhase(e.Name):
+			e.Faultf("is not supported: %s", compose)
+		case slices.Contains(own, e.Name):
+			e.Faultf("belongs under the config of the ai-gateway action, not beside on_http_request")
 		default:
-			d.unknown(e, at, []string{"on_http_request"})
+			e.Unknown([]string{"on_http_request"})
 		}
 	}
-	// Where something else is wrong, that is probably why there is no action.
-	if actions == 0 && len(d.found) == 0 {
-		d.fault(&yaml.Node{Line: n.Line}, at.field("on_http_request"), `must hold an action "type: ai-gateway" with its config`)
+	// After another fault the action is probably missing because of it.
+	if r.actions == 0 && !v.Faulty() {
+		v.FieldFaultf("on_http_request", `must hold an action "type: ai-gateway" with its config`)
 	}
 }
 
-// rules decodes the value of on_http_request (outer), or the list of actions
-// that one of its rules has. It adds to the number of actions found so far.
-func (d *configDecoder) rules(n *yaml.Node, at *place, cfg *Config, outer bool, actions *int) {
-	n, ok := d.visit(n, at)
-	switch {
-	case !ok:
-	case n.Kind != yaml.SequenceNode:
-		d.fault(n, at, "must be a list, not %s", describe(n))
-	default:
-		for i, item := range n.Content {
-			d.rule(item, at.item(i), cfg, outer, actions)
-		}
+// rules reads the value of on_http_request (outer), or the list of actions of one
+// of its rules.
+func (r *configReader) rules(v confdoc.Value, outer bool) {
+	for _, item := range v.List() {
+		r.rule(item, outer)
 	}
 }
 
-// rule decodes one item of such a list. What selects requests is refused and
-// not ignored: a gateway that serves more than its document says is worse than
-// one that does not start.
-func (d *configDecoder) rule(n *yaml.Node, at *place, cfg *Config, outer bool, actions *int) {
-	n, ok := d.visit(n, at)
+// rule reads one item of such a list. A condition is refused and not ignored: a
+// gateway must not serve more than its document says.
+func (r *configReader) rule(v confdoc.Value, outer bool) {
+	entries, ok := v.Mapping(`must be a mapping with "type: ai-gateway"`)
 	if !ok {
 		return
 	}
-	if n.Kind != yaml.MappingNode {
-		d.fault(n, at, `must be a mapping with "type: ai-gateway", not %s`, describe(n))
-		return
-	}
-	var kind, settings, inner *yaml.Node
+	var kind, settings, inner confdoc.Value
 	known := []string{"type", "config"}
 	if outer {
 		known = append(known, "name", "actions")
 	}
-	for _, e := range d.entries(n, at) {
+	for _, e := range entries {
 		switch {
-		case e.name == "type":
-			kind = e.value
-		case e.name == "config":
-			settings = e.value
-		case e.name == "name" && outer:
-			d.value(e.value, reflect.New(reflect.TypeFor[string]()).Elem(), at.field(e.name))
-		case e.name == "actions" && outer:
-			inner = e.value
-		case e.name == "expressions" && isNull(e.value):
-		case e.name == "expressions":
-			d.fault(&yaml.Node{Line: e.key.Line}, at.field(e.name), "is not supported, the gateway serves every request that reaches it: %s", compose)
+		case e.Name == "type":
+			kind = e.Value
+		case e.Name == "config":
+			settings = e.Value
+		case e.Name == "name" && outer:
+			e.Value.Text() // for people; only its shape counts
+		case e.Name == "actions" && outer:
+			inner = e.Value
+		case e.Name == "expressions" && e.Value.IsNull():
+		case e.Name == "expressions":
+			e.Faultf("is not supported, the gateway serves every request that reaches it: %s", compose)
 		default:
-			d.unknown(e, at, known)
+			e.Unknown(known)
 		}
 	}
 	switch {
-	case inner != nil && (kind != nil || settings != nil):
-		d.fault(n, at, "has an action of its own and a list of actions: give one of them")
-	case inner != nil:
-		d.rules(inner, at.field("actions"), cfg, false, actions)
-	case kind == nil:
-		d.fault(n, at, `must have "type: ai-gateway"`)
+	case inner.Given() && (kind.Given() || settings.Given()):
+		v.Faultf("has an action of its own and a list of actions: give one of them")
+	case inner.Given():
+		r.rules(inner, false)
+	case !kind.Given():
+		v.Faultf(`must have "type: ai-gateway"`)
 	default:
-		d.action(kind, settings, at, cfg, actions)
+		r.action(v, kind, settings)
 	}
 }
 
-// action decodes the settings of an ai-gateway action, and refuses any other.
-func (d *configDecoder) action(kind, settings *yaml.Node, at *place, cfg *Config, actions *int) {
+// action reads the settings of an ai-gateway action, and refuses any other.
+func (r *configReader) action(v, kind, settings confdoc.Value) {
 	const want = "ai-gateway"
-	var name string
-	before := len(d.found)
-	d.value(kind, reflect.ValueOf(&name).Elem(), at.field("type"))
-	if len(d.found) > before || d.stopped {
+	name, ok := kind.Text()
+	if !ok {
 		return
 	}
 	if name != want {
 		if near := expr.Nearest(name, []string{want}); near != "" {
-			d.fault(kind, at.field("type"), "unknown action; did you mean %q?", near)
+			kind.Faultf("unknown action; did you mean %q?", near)
 		} else {
-			d.fault(kind, at.field("type"), "the only action here is %q: %s", want, compose)
+			kind.Faultf("the only action here is %q: %s", want, compose)
 		}
 		return
 	}
-	*actions++
-	if *actions > 1 {
-		d.fault(&yaml.Node{Line: kind.Line}, at, "a second ai-gateway action: a Config is one gateway, so %s", compose)
+	r.actions++
+	if r.actions > 1 {
+		v.Faultf("a second ai-gateway action: a Config is one gateway, so %s", compose)
 		return
 	}
-	// An action without settings is the zero Config, which is valid. The paths
-	// start anew here, so that they are those of New.
-	switch node := settings; {
-	case node == nil || isNull(node):
-	case unaliased(node).Kind != yaml.MappingNode:
-		d.fault(node, at.field("config"), "must be a mapping, not %s", describe(unaliased(node)))
+	// An action without settings is the zero Config, which is valid.
+	switch {
+	case !settings.Given() || settings.IsNull():
+	case !settings.IsMapping():
+		settings.Faultf("must be a mapping, not %s", settings.Kind())
 	default:
-		d.value(node, reflect.ValueOf(cfg).Elem(), &place{index: -1})
+		// The paths start anew here, so that they agree with those of New.
+		settings.AsRoot().Decode(r.cfg)
 	}
-}
-
-// parseDocument turns the text into one tree of nodes, whether it is YAML or
-// JSON. JSON gets a reader of its own because YAML's refuses some of it: tabs,
-// and characters written as two \u escapes.
-func parseDocument(doc []byte) (*yaml.Node, *ConfigError) {
-	if len(doc) > maxConfigBytes {
-		return nil, &ConfigError{Reason: fmt.Sprintf("the document is larger than %d bytes", maxConfigBytes)}
-	}
-	doc = bytes.TrimPrefix(doc, []byte("\ufeff"))
-	if !utf8.Valid(doc) {
-		return nil, &ConfigError{Reason: "the document must be text in UTF-8", Line: lineOfInvalidUTF8(doc)}
-	}
-	// The YAML parser compares each of these with all before it. Settings need
-	// none at all.
-	if bytes.Count(doc, []byte("%TAG")) > 8 {
-		return nil, &ConfigError{Reason: "the document has too many %TAG directives"}
-	}
-	looksJSON := bytes.HasPrefix(bytes.TrimLeft(doc, " \t\r\n"), []byte("{"))
-	if looksJSON && json.Valid(doc) {
-		return jsonReader{doc: doc}.read()
-	}
-	root, fault := parseYAML(doc)
-	if fault != nil && looksJSON {
-		// Either may have been meant. Only JSON's complaint is of use to
-		// those who meant JSON.
-		var syntax *json.SyntaxError
-		if err := json.Unmarshal(doc, new(any)); errors.As(err, &syntax) {
-			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", lineAt(doc, int(syntax.Offset)), syntax)
-		}
-	}
-	return root, fault
-}
-
-// yamlSyntaxError splits the parser's message, whose line is only in its text.
-var yamlSyntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
-
-func parseYAML(doc []byte) (root *yaml.Node, fault *ConfigError) {
-	// The parser panics where its own assumptions fail. A document is not
-	// trusted to spare them.
-	defer func() {
-		if recover() != nil {
-			root, fault = nil, &ConfigError{Reason: "not valid YAML"}
-		}
-	}()
-	// An empty file is more often a mount that failed than a wish for the
-	// defaults, which are written {}.
-	const want = "expected the settings, such as a list under providers"
-	dec := yaml.NewDecoder(bytes.NewReader(doc))
-	var tree, more yaml.Node
-	switch err := dec.Decode(&tree); {
-	case errors.Is(err, io.EOF):
-		return nil, &ConfigError{Reason: "the document is empty: " + want}
-	case err != nil:
-		return nil, yamlFault(err)
-	}
-	switch err := dec.Decode(&more); {
-	case err == nil:
-		return nil, &ConfigError{Line: more.Line, Reason: "a second document starts here: a config is one document"}
-	case !errors.Is(err, io.EOF):
-		return nil, yamlFault(err)
-	}
-	root = tree.Content[0]
-	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
-		return nil, &ConfigError{Reason: "the document is empty: " + want}
-	}
-	return root, nil
-}
-
-// yamlFault is the parser's error in the words of a ConfigError.
-func yamlFault(err error) *ConfigError {
-	m := yamlSyntaxError.FindStringSubmatch(err.Error())
-	if m == nil {
-		return &ConfigError{Reason: "not valid YAML"}
-	}
-	// The parser counts lines from 0 in some of its messages, and leaves out
-	// the first.
-	line, _ := strconv.Atoi(m[1])
-	reason := m[2]
-	if line == 0 || strings.HasPrefix(reason, "did not find expected") {
-		line++
-	}
-	if strings.HasPrefix(reason, "unknown anchor") {
-		// An unquoted value that starts with * is an alias to YAML, and may
-		// have been meant as a password.
-		reason = "an alias (*name) without its anchor (&name): put a text that starts with * in quotes"
-	}
-	if strings.HasPrefix(reason, "found character that cannot start any token") {
-		reason += " (a tab? YAML indents by spaces)"
-	}
-	return &ConfigError{Line: line, Reason: "not valid YAML: " + reason}
-}
-
-func lineAt(doc []byte, offset int) int {
-	return 1 + bytes.Count(doc[:min(offset, len(doc))], []byte("\n"))
-}
-
-func lineOfInvalidUTF8(doc []byte) int {
-	for i := 0; i < len(doc); {
-		r, size := utf8.DecodeRune(doc[i:])
-		if r == utf8.RuneError && size == 1 {
-			return lineAt(doc, i)
-		}
-		i += size
-	}
-	return 0
-}
-
-// jsonReader builds the nodes that the same document would have in YAML, so
-// that one decoder with one set of messages serves both. Unlike encoding/json's
-// own decoding it keeps keys that are given twice, and the lines.
-type jsonReader struct {
-	doc     []byte
-	dec     *json.Decoder
-	line    int
-	counted int // bytes whose line ends are in line
-}
-
-// read expects that the document is valid JSON.
-func (r jsonReader) read() (*yaml.Node, *ConfigError) {
-	r.line = 1
-	r.dec = json.NewDecoder(bytes.NewReader(r.doc))
-	r.dec.UseNumber()
-	root, err := r.value()
-	if err != nil {
-		return nil, &ConfigError{Line: r.line, Reason: "not valid JSON: " + err.Error()}
-	}
-	return root, nil
-}
-
-// value reads one value with all that it holds. Its depth is bounded by what
-// json.Valid accepts.
-func (r *jsonReader) value() (*yaml.Node, error) {
-	token, err := r.dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	// A token holds no line ends, so its end is on the line of its start.
-	end := int(r.dec.InputOffset())
-	r.line += bytes.Count(r.doc[r.counted:end], []byte("\n"))
-	r.counted = end
-
-	n := &yaml.Node{Kind: yaml.ScalarNode, Line: r.line}
-	switch t := token.(type) {
-	case string:
-		n.Tag, n.Value = "!!str", t
-	case json.Number:
-		n.Tag, n.Value = "!!int", t.String()
-		if strings.ContainsAny(n.Value, ".eE") {
-			n.Tag = "!!float"
-		}
-	case bool:
-		n.Tag, n.Value = "!!bool", strconv.FormatBool(t)
-	case nil:
-		n.Tag, n.Value = "!!null", "null"
-	case json.Delim:
-		n.Kind, n.Tag = yaml.MappingNode, "!!map"
-		if t == '[' {
-			n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
-		}
-		for r.dec.More() {
-			// In an object, keys and values come in turn, as they stand in
-			// the Content of a mapping.
-			child, err := r.value()
-			if err != nil {
-				return nil, err
-			}
-			n.Content = append(n.Content, child)
-		}
-		if _, err := r.dec.Token(); err != nil {
-			return nil, err
-		}
-	}
-	return n, nil
 }

@@ -64,8 +64,10 @@ func TestParseConfigFaults(t *testing.T) {
 
 			cfg, err := aigateway.LoadConfig(file)
 			require.ErrorContains(t, err, file)
-			assert.Equal(t, aigateway.Config{}, cfg)
 			got := configErrors(t, err)
+			_, err = aigateway.New(cfg)
+			require.Error(t, err, "a Config that was read in part does not serve")
+			assert.Subset(t, configErrors(t, err), got, "New reports the faults of shape as well")
 			for i := range max(len(got), len(wants)) {
 				switch {
 				case i >= len(got):
@@ -198,6 +200,9 @@ func TestParseConfigEverything(t *testing.T) {
 func assertFilled(t *testing.T, v reflect.Value, path string) {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
+		if !field.IsExported() {
+			continue
+		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		require.NotEmpty(t, name, "%s has no json tag", field.Name)
 		// The document has disabled: false once, and sets all other fields.
@@ -313,7 +318,9 @@ func TestParseConfigJSON(t *testing.T) {
 				}
 			}
 			assert.Equal(t, tt.faults, faults)
-			assert.Equal(t, tt.want, got)
+			if err == nil {
+				assert.Equal(t, tt.want, got)
+			}
 		})
 	}
 }
@@ -355,19 +362,19 @@ func TestParseConfigBounds(t *testing.T) {
 		merges += fmt.Sprintf("  a%d: &a%d {<<: [%s]}\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 9), ", "))
 	}
 	tests := []struct{ name, doc, reason string }{
-		{"aliases of aliases", bomb, "the document holds more than 200000 values"},
-		{"merges of merges", merges, "the document holds more than 200000 values"},
-		{"an alias to much text", "body:\n  a: &a " + strings.Repeat("x", 500_000) + "\n  b: [" + strings.Repeat("*a,", 1000) + "]\n", "bytes of text"},
+		{"aliases of aliases", bomb, "the document holds more than 1000000 values"},
+		{"merges of merges", merges, "the document holds more than 1000000 values"},
+		{"an alias to much text", "body:\n  a: &a " + strings.Repeat("x", 500_000) + "\n  b: [" + strings.Repeat("*a,", 4000) + "]\n", "bytes of text"},
 		{"a merge in itself", "body: &b\n  <<: *b\n", "nested more than 64 levels deep"},
 		{"aliases in itself", "body:\n  a: &a [*a, *a]\n", "nested more than 64 levels deep"},
 		{"deep flow", "body: {a: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + "}", "nested more than 64 levels deep"},
 		{"deeper than the parser goes", "body: " + strings.Repeat("[", 100_000), "exceeded max depth"},
 		{"deep JSON", `{"body":{"a":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + "}}", "nested more than 64 levels deep"},
 		{"deep blocks", "body:\n  a:\n  " + strings.Repeat("- ", 5000) + "x", "nested more than 64 levels deep"},
-		{"many values", "body: {a: [" + strings.Repeat("1,", 200_001) + "]}", "the document holds more than 200000 values"},
+		{"many values", "body: {a: [" + strings.Repeat("1,", 1_000_001) + "]}", "the document holds more than 1000000 values"},
 		{"many tags", strings.Repeat("%TAG !a! b\n", 9) + "---\nbody: {}\n", "too many %TAG directives"},
 		{"many unknown fields", manyFields.String(), "and more: only the first 100 are shown"},
-		{"size", "# " + strings.Repeat("x", 1<<20), "larger than 1048576 bytes"},
+		{"size", "# " + strings.Repeat("x", 16<<20), "larger than 16777216 bytes"},
 		{"a long key over many faults", "body:\n  ? " + strings.Repeat("k", 400_000) + "\n  : [" + strings.Repeat(".nan,", 50_000) + "]\n", "and more: only the first 100 are shown"},
 		{"not UTF-8", "headers:\n  X-A: \xff\n", "must be text in UTF-8"},
 		{"UTF-16", "\xff\xfea\x00", "must be text in UTF-8"},
@@ -393,7 +400,7 @@ func TestLoadConfigFile(t *testing.T) {
 	assert.ErrorContains(t, err, dir)
 
 	large := filepath.Join(dir, "large.yaml")
-	require.NoError(t, os.WriteFile(large, make([]byte, 2<<20), 0o600))
+	require.NoError(t, os.WriteFile(large, make([]byte, 17<<20), 0o600))
 	_, err = aigateway.LoadConfig(large)
 	assert.ErrorContains(t, err, "large.yaml: invalid config:\nthe document is larger than")
 }

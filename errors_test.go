@@ -51,7 +51,7 @@ func TestErrorsSingleAttemptIsRelayed(t *testing.T) {
 					assert.Empty(t, got.Header.Get("X-Should-Retry"), "the SDK decides")
 					require.NotNil(t, res.Error)
 					assert.Equal(t, aigateway.ResultError{Code: "upstream_error", Status: status, Message: res.Error.Message}, *res.Error)
-					assert.Equal(t, "relayed", res.ModelsTried[0].RequestsMade[0].Status)
+					assert.Equal(t, aigateway.AttemptRelayed, res.ModelsTried[0].RequestsMade[0].Status)
 				})
 			})
 		}

@@ -378,10 +378,10 @@ func TestCooldownInResult(t *testing.T) {
 		resting := func(res *aigateway.Result) map[string]float64 {
 			got := map[string]float64{}
 			for _, m := range res.ModelsTried {
-				got[m.Provider] = m.RestingMS
+				got[m.Provider] = m.CooldownMS
 				for i, k := range m.APIKeySelection {
-					if k.RestingMS != 0 {
-						got[fmt.Sprintf("%s's key %d", m.Provider, i+1)] = k.RestingMS
+					if k.CooldownMS != 0 {
+						got[fmt.Sprintf("%s's key %d", m.Provider, i+1)] = k.CooldownMS
 					}
 				}
 			}
@@ -492,7 +492,7 @@ func TestCooldownOfChosenKeys(t *testing.T) {
 }
 
 // Candidates and keys that were passed over are named, with the reason.
-func TestPassedOverInResult(t *testing.T) {
+func TestSkippedInResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		cfg := testbed.Config(1, "a", "b")
@@ -501,8 +501,8 @@ func TestPassedOverInResult(t *testing.T) {
 		h.CoolDown()
 		gatewaytest.Pass(1200 * time.Millisecond)
 		testbed.Ask(h.Harness)
-		assert.Equal(t, []aigateway.RestedModel{{Model: "m", Provider: "a", RestingMS: 3800}}, h.Result().Rested)
-		assert.Contains(t, log.String(), `"aigateway.rested":["a:m: rests for 3.8s"]`)
+		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", CooldownMS: 3800}}, h.Result().Skipped)
+		assert.Contains(t, log.String(), `"aigateway.skipped":["a:m: in cooldown for 3.8s"]`)
 
 		// A probe hangs, with another request meanwhile.
 		gatewaytest.Pass(3800 * time.Millisecond)
@@ -516,19 +516,19 @@ func TestPassedOverInResult(t *testing.T) {
 		})
 		synctest.Wait()
 		assert.Equal(t, 200, h.Send().Code)
-		assert.Equal(t, []aigateway.RestedModel{{Model: "m", Provider: "a", Probed: true}}, h.Result().Rested)
+		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", Probed: true}}, h.Result().Skipped)
 		res, err := testbed.Explain(h.Gateway, "/v1/chat/completions", testbed.ChatRequest)
 		require.NoError(t, err)
 		last := res.ModelsTried[1]
-		assert.True(t, last.Provider == "a" && last.Probed && last.RestingMS == 0, "%+v", last)
+		assert.True(t, last.Provider == "a" && last.Probed && last.CooldownMS == 0, "%+v", last)
 		leave()
 		probe.Wait()
 
 		// A failed probe leads to a longer cooldown, shown by its attempt.
 		h.Set("a1", gatewaytest.KeyError(500, ""))
 		testbed.Ask(h.Harness)
-		assert.Equal(t, 10000.0, h.Result().ModelsTried[0].RequestsMade[0].RestMS)
-		assert.Empty(t, h.Result().Rested)
+		assert.Equal(t, 10000.0, h.Result().ModelsTried[0].RequestsMade[0].CooldownMS)
+		assert.Empty(t, h.Result().Skipped)
 
 		// A failed request beside a probe does not show a cooldown.
 		gatewaytest.Pass(10 * time.Second)
@@ -543,7 +543,7 @@ func TestPassedOverInResult(t *testing.T) {
 		h.Set("a1", gatewaytest.KeyError(500, ""))
 		h.Set("b1", gatewaytest.KeyError(500, ""))
 		h.Send()
-		assert.Zero(t, h.Result().ModelsTried[1].RequestsMade[0].RestMS)
+		assert.Zero(t, h.Result().ModelsTried[1].RequestsMade[0].CooldownMS)
 		leave()
 		probe.Wait()
 		h.Set("b1", gatewaytest.Chat(""))
@@ -553,15 +553,15 @@ func TestPassedOverInResult(t *testing.T) {
 		// all.
 		h.Set("b1", gatewaytest.KeyError(500, ""))
 		testbed.Ask(h.Harness)
-		assert.Empty(t, h.Result().Rested)
-		assert.Equal(t, 15000.0, h.Result().ModelsTried[1].RestingMS)
+		assert.Empty(t, h.Result().Skipped)
+		assert.Equal(t, 15000.0, h.Result().ModelsTried[1].CooldownMS)
 
 		// Without a further attempt it does not have a turn.
 		cfg.MaxAttempts, cfg.Transport = 1, h.Harness
 		cfg.Hooks = h.Hooks()
 		require.NoError(t, h.Gateway.Reload(cfg))
 		testbed.Ask(h.Harness)
-		require.Len(t, h.Result().Rested, 1)
+		require.Len(t, h.Result().Skipped, 1)
 		assert.Len(t, h.Result().ModelsTried, 1)
 	})
 }

@@ -19,7 +19,7 @@ import (
 
 // Regression: a candidate that was passed over, in cooldown or during a probe,
 // was missing from the trail.
-func TestDebugPageShowsPassedOver(t *testing.T) {
+func TestDebugPageShowsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		harness := gatewaytest.NewHarness(t)
 		slow := false
@@ -50,12 +50,12 @@ providers:
 		ask()
 		r := debugJSON(t, debug).Requests[0]
 		require.Len(t, r.Trail, 2)
-		assert.Equal(t, []string{"a", "passed_over", "rests for 4.2 s"}, []string{r.Trail[0].Provider, r.Trail[0].Outcome, r.Trail[0].Reason})
+		assert.Equal(t, []string{"a", "skipped", "in cooldown for 4.2 s"}, []string{r.Trail[0].Provider, r.Trail[0].Outcome, r.Trail[0].Reason})
 		assert.Equal(t, "success", r.Trail[1].Outcome)
 		assert.Equal(t, 1, r.Tries)
-		assert.NotContains(t, debugGet(t, debug, "?only=failed").Body.String(), "passed over</span>", "it is no trouble of this request")
+		assert.NotContains(t, debugGet(t, debug, "?only=failed").Body.String(), "skipped</span>", "it is no trouble of this request")
 		page := debugGet(t, debug, "").Body.String()
-		assert.Contains(t, page, `<span class="tag ">ok, 1 passed over</span>`)
+		assert.Contains(t, page, `<span class="tag ">ok, 1 skipped</span>`)
 		assert.Contains(t, page, "1\u00a0attempt ·")
 
 		// One request probes it, and meanwhile another comes.
@@ -72,7 +72,7 @@ providers:
 		assert.Equal(t, debugHealth{State: "probing", Failures: 5}, state.Models[0].Health)
 		assert.Equal(t, 1, state.Providers[0].ModelsProbing)
 		r = state.Requests[0]
-		assert.Equal(t, []string{"passed_over", "being probed"}, []string{r.Trail[0].Outcome, r.Trail[0].Reason})
+		assert.Equal(t, []string{"skipped", "being probed"}, []string{r.Trail[0].Outcome, r.Trail[0].Reason})
 		page = debugGet(t, debug, "").Body.String()
 		assert.Contains(t, page, `<span class="tag warn">1 of 1 models being probed</span>`)
 		explained := debugPost(debug, "", "/v1/chat/completions", "", `{"model":"m"}`).Body.String()
@@ -82,7 +82,7 @@ providers:
 }
 
 // The steps without an attempt leave room for the others.
-func TestDebugPagePassedOverByMany(t *testing.T) {
+func TestDebugPageSkippedByMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		harness := gatewaytest.NewHarness(t)
 		harness.Host("a", gatewaytest.Scripted(gatewaytest.Error(500, "", "no")))
@@ -106,7 +106,7 @@ func TestDebugPagePassedOverByMany(t *testing.T) {
 		}
 		r := debugJSON(t, debug).Requests[0]
 		require.Len(t, r.Trail, 9)
-		assert.Equal(t, "passed_over", r.Trail[7].Outcome)
+		assert.Equal(t, "skipped", r.Trail[7].Outcome)
 		assert.Equal(t, "success", r.Trail[8].Outcome)
 		assert.Equal(t, 22+23, r.Omitted, "of the trail and of the names")
 	})

@@ -14,7 +14,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // compiler turns Providers into providers, and notes what is wrong with them.
@@ -23,7 +27,7 @@ type compiler struct {
 	policy    URLPolicy
 	known     []string // ids and aliases of the registry
 	surfaces  surfaces
-	endpoints internalEndpoints
+	endpoints address.Endpoints
 	total     time.Duration // per_request_timeout of the gateway
 	refs      []secretPlace
 	ownBase   bool // the provider at hand has a base_url of the config's own
@@ -116,7 +120,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	}
 	// A vendor's own endpoint wants a key; one of ours, or that the config points
 	// elsewhere may not.
-	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !isInternalHost(out.base.Hostname())
+	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !address.IsInternal(out.base.Hostname())
 	c.models(path, out, own, rest, configured, known)
 	return out
 }
@@ -133,7 +137,7 @@ func (c *compiler) name(path, name, empty string) {
 		c.add(path, name, "%s", noTemplate)
 	case strings.ContainsRune(name, ':'):
 		c.add(path, name, "must not contain a colon: it ends the prefix of \"provider:model\"")
-	case !isPlain(name):
+	case !header.IsPlain(name):
 		c.add(path, name, "must not contain spaces or control characters")
 	}
 }
@@ -157,12 +161,12 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	}
 	u, err := parseBaseURL(p.BaseURL, c.policy)
 	if err != nil {
-		c.add(path, shownURL(p.BaseURL), "%v", err)
+		c.add(path, address.Shown(p.BaseURL), "%v", err)
 		return
 	}
 	for _, request := range []string{"/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages"} {
 		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), request) {
-			c.add(path, shownURL(p.BaseURL), "ends in the path of a request, which is added to it: leave %s out", strings.TrimPrefix(request, "/v1"))
+			c.add(path, address.Shown(p.BaseURL), "ends in the path of a request, which is added to it: leave %s out", strings.TrimPrefix(request, "/v1"))
 			return
 		}
 	}
@@ -171,7 +175,7 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	}
 	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
 	out.base, out.target = u, u
-	if target, ok := c.endpoints.resolve(u); ok {
+	if target, ok := c.endpoints.Resolve(u); ok {
 		out.target, out.hasTarget = target, true
 	}
 }
@@ -196,14 +200,14 @@ func isAzureHost(host string) bool {
 }
 
 func (c *compiler) auth(path string, a Auth) Auth {
-	if a.Header != "" && !isToken(a.Header) {
+	if a.Header != "" && !header.IsName(a.Header) {
 		c.add(path+".header", a.Header, "is no header name")
 	}
 	a.Header = textproto.CanonicalMIMEHeaderKey(a.Header)
-	if a.Header != "" && isConnectionHeader(a.Header) {
+	if a.Header != "" && header.IsConnection(a.Header) {
 		c.add(path+".header", a.Header, "belongs to the connection and cannot carry a key")
 	}
-	if a.Scheme != "" && !isToken(a.Scheme) {
+	if a.Scheme != "" && !header.IsName(a.Scheme) {
 		c.add(path+".scheme", "", "is no authentication scheme: write it like Bearer")
 	}
 	if a.Scheme == "" && a.Header == "Authorization" {
@@ -256,7 +260,7 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
 		return nil
 	}
-	t := c.text(path, k.Value, isHeaderValue, "must not contain line breaks or control characters")
+	t := c.text(path, k.Value, header.IsValue, "must not contain line breaks or control characters")
 	if t == nil {
 		return nil
 	}
@@ -307,13 +311,13 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 func (c *compiler) headers(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
-		at := joinKey(path, name)
+		at := confdoc.JoinKey(path, name)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
-		case !isToken(name):
+		case !header.IsName(name):
 			c.add(at, "", "is no header name")
 			continue
-		case isConnectionHeader(canonical):
+		case header.IsConnection(canonical):
 			c.add(at, "", "belongs to the connection and cannot be set")
 			continue
 		}
@@ -321,8 +325,8 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 			c.add(at, "", "is set twice: case does not count in header names")
 			continue
 		}
-		if t := c.text(at, values[name], isHeaderValue, "must not contain line breaks or control characters"); t != nil {
-			out = append(out, field{canonical, t, isCredentialHeader(canonical) || isSecretName(canonical) || looksSecret(string(values[name]))})
+		if t := c.text(at, values[name], header.IsValue, "must not contain line breaks or control characters"); t != nil {
+			out = append(out, field{canonical, t, redact.IsCredentialHeader(canonical) || redact.IsSecretName(canonical) || redact.LooksSecret(string(values[name]))})
 		}
 	}
 	return out
@@ -331,13 +335,13 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 func (c *compiler) query(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
-		at := joinKey(path, name)
+		at := confdoc.JoinKey(path, name)
 		if name == "" {
 			c.add(at, "", "a parameter needs a name")
 			continue
 		}
 		if t := c.text(at, values[name], func(string) bool { return true }, ""); t != nil {
-			out = append(out, field{name, t, isCredentialParam(name) || isSecretName(name) || looksSecret(string(values[name]))})
+			out = append(out, field{name, t, redact.IsCredentialParam(name) || redact.IsSecretName(name) || redact.LooksSecret(string(values[name]))})
 		}
 	}
 	return out
@@ -346,7 +350,7 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 func (c *compiler) body(path string, values map[string]any) []bodyField {
 	var out []bodyField
 	for _, name := range sortedKeys(values) {
-		at := joinKey(path, name)
+		at := confdoc.JoinKey(path, name)
 		if strings.EqualFold(name, "model") || strings.EqualFold(name, "models") {
 			c.add(at, "", "cannot be set: the gateway chooses the model; use model_selection")
 			continue
@@ -381,7 +385,7 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	case map[string]any:
 		m, constant := make(map[string]any, len(v)), true
 		for _, key := range sortedKeys(v) {
-			child, ok := c.tree(joinKey(path, key), v[key])
+			child, ok := c.tree(confdoc.JoinKey(path, key), v[key])
 			m[key], constant = child, constant && ok
 		}
 		return m, constant
@@ -468,7 +472,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		if i > 0 {
 			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
 		}
-		if !isPlain(name) {
+		if !header.IsPlain(name) {
 			c.add(at, name, "must not be empty or contain spaces or control characters")
 		}
 		if first, ok := seen[fold(name)]; ok {
@@ -535,7 +539,7 @@ func (c *compiler) facts(path string, m Model) {
 	}
 	for _, tool := range sortedKeys(m.Pricing.Tools) {
 		if price := m.Pricing.Tools[tool]; !(price >= 0) {
-			c.add(joinKey(path+".pricing.tools", tool), fmt.Sprint(price), "a price must not be negative")
+			c.add(confdoc.JoinKey(path+".pricing.tools", tool), fmt.Sprint(price), "a price must not be negative")
 		}
 	}
 }
@@ -628,12 +632,3 @@ func foldedNames(id string, aliases []string) []string {
 }
 
 // isPlain reports whether a name can be sent in a header, a URL and a log line
-// without harm.
-func isPlain(s string) bool {
-	for _, r := range s {
-		if r <= ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == '\uFFFD' {
-			return false
-		}
-	}
-	return s != ""
-}

@@ -437,7 +437,7 @@ func TestSelectionOfUnknownNames(t *testing.T) {
 		{"prefix near a provider without a key", second, "opnai:gpt-4o", `no provider "opnai"`, []string{"did you mean", "provider:opnai"}},
 		{"prefix near one that is not allowed", second + "only_allow_configured_providers: true", "opnai:gpt-4o", `no provider "opnai"`, []string{"did you mean"}},
 		{"prefix near, the model not allowed", second + "only_allow_configured_models: true", "secnd:llama3", `no provider "secnd"`, []string{"did you mean"}},
-		{"prefix like nothing", second, "zzz:llama3", `model "zzz:llama3": no provider "zzz", and none has a model of that whole name`, []string{"provider:zzz"}},
+		{"prefix like nothing", second, "zzz:llama3", `model "zzz:llama3": no provider "zzz", and no provider has a model of that whole name`, []string{"provider:zzz"}},
 		{"a tag, not a prefix", second, "llama3.2:2b", `no provider has a model "llama3.2:2b", did you mean "llama3.2:1b"? ` + advice + `llama3.2:2b"`, nil},
 
 		{"too long", second, long, "the name is too long, 1024 bytes are the limit", []string{"did you mean", "no provider has"}},
@@ -479,7 +479,7 @@ func TestSelectionSuggestsWithKey(t *testing.T) {
 // TestSelectionOfNoName: the error names the missing part if there is nothing to
 // choose from.
 func TestSelectionOfNoName(t *testing.T) {
-	const nothing = "the request names no model, and none is configured to choose from: send a model, or list models under providers[].models"
+	const nothing = "the request names no model, and no model is configured to choose from: send a model, or list models under providers[].models"
 	provider := func(more string) string {
 		return "providers: [{id: mine, base_url: 'https://mine.internal'" + more + "}]\n"
 	}
@@ -488,7 +488,7 @@ func TestSelectionOfNoName(t *testing.T) {
 		{"no models, the sole provider", provider("") + "only_allow_configured_providers: true", nothing},
 		{"all models disabled", provider(", models: [{id: m, disabled: true}]"), nothing},
 		{"models of another kind", provider(", models: [{id: m, output_modalities: [embedding]}]"),
-			"the request names no model, and none of those to choose from puts out text: send a model"},
+			"the request names no model, and no model to choose from outputs text: send a model"},
 		{"no provider of the surface", provider(", models: [{id: e}], supported_api_surfaces: [{format: openai, surface: embeddings}]"),
 			"no configured provider can serve chat-completions requests"},
 		{"a disabled provider", provider(", disabled: true"), "no configured provider can serve chat-completions requests"},

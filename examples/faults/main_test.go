@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -16,9 +17,12 @@ import (
 // internal/suite plays all faults and scenarios. Here a few of them show that
 // the tables are true.
 func TestFaults(t *testing.T) {
-	var out strings.Builder
+	var out, tables strings.Builder
 	p := program{open: openGateway, pace: time.Second, cases: some("503 for ever", "stall mid-stream"), scenarios: faultwall.Scenarios()[12:13]}
-	require.NoError(t, p.run(t.Context(), &out), out.String())
+	require.NoError(t, p.run(t.Context(), &out, &tables), out.String())
+	assert.True(t, strings.HasPrefix(out.String(), tables.String()))
+	assert.Equal(t, 3, strings.Count(tables.String(), "## "))
+	assert.NotContains(t, tables.String(), "All as it should be.")
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, row := range []string{
 		"| 503 for ever | 2 | 1 | 200, whole, of model-f |",
@@ -46,7 +50,7 @@ func TestFaultsFindsABadGateway(t *testing.T) {
 			}), nil
 		},
 	}
-	err := p.run(t.Context(), &out)
+	err := p.run(t.Context(), &out, io.Discard)
 	assert.ErrorContains(t, err, "3 rows", out.String())
 	assert.Contains(t, out.String(), "content filter: openai chat: 0 attempts at the primary, want 1")
 	assert.Contains(t, out.String(), "NOT OK")
@@ -60,7 +64,7 @@ func TestFaultsNoGateway(t *testing.T) {
 		cases: some("content filter"), scenarios: faultwall.Scenarios()[12:13],
 		open: func(faultwall.Setup) (http.Handler, error) { return nil, fmt.Errorf("no gateway today") },
 	}
-	assert.ErrorContains(t, p.run(t.Context(), &out), "rows", out.String())
+	assert.ErrorContains(t, p.run(t.Context(), &out, io.Discard), "rows", out.String())
 	assert.Contains(t, out.String(), "no gateway today")
 }
 

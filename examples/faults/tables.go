@@ -10,12 +10,12 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
-// slack is the longest acceptable delay.
+// slack is the time that a run may take beyond its shortest.
 const slack = 3 * time.Second
 
-// faultTables prints the outcomes of the faults, with a fallback and without
-// one, and returns the number of failed rows. A row stands for all formats, and
-// shows the first.
+// faultTables prints the outcomes of the faults, with a fallback and without,
+// and returns how many rows are not as they should be. A row stands for both
+// formats, and shows the first.
 func (p program) faultTables(out io.Writer, ends []chan played[faultwall.Outcome]) (failed int) {
 	saved := table{head: []string{"fault", "primary", "fallback", "the client got", "after", "verdict"}}
 	alone := table{head: []string{"fault", "primary", "the client got", "after", "verdict"}}
@@ -44,9 +44,9 @@ func (p program) faultTables(out io.Writer, ends []chan played[faultwall.Outcome
 			t.note(c.Format.Name() + ": " + problem)
 		}
 	}
-	fmt.Fprintf(out, "Faults of a primary, with a fallback. The numbers are attempts; a timeout is %v.\n\n", p.pace)
+	fmt.Fprintf(out, "## Faults of a primary, with a fallback\n\nThe numbers are attempts; a timeout is %v.\n\n", p.pace)
 	saved.print(out)
-	fmt.Fprint(out, "\nThe same faults, and nothing to turn to.\n\n")
+	fmt.Fprint(out, "\n## The same faults, without a fallback\n\n")
 	alone.print(out)
 	return saved.failed() + alone.failed()
 }
@@ -66,20 +66,20 @@ func (p program) benchTable(out io.Writer, ends []chan played[faultwall.Score]) 
 		if w.Verdict != faultwall.Pass {
 			t.note(fmt.Sprintf("complete: %s, %s", w.Got, strings.Join(w.Failed, ", ")))
 		}
-		// After the first content a broken stream cannot be saved: a clean error
-		// is enough.
+		// A stream that breaks after its first content cannot be saved: the client has
+		// it. A clean error is the right outcome.
 		if v := first.value; v.Verdict != faultwall.Pass && !(s.BreaksLate() && v.Verdict == faultwall.Safe) {
 			t.note(fmt.Sprintf("first_content: %s, %s", v.Got, strings.Join(v.Failed, ", ")))
 		}
 	}
-	fmt.Fprint(out, "\nThe sixteen scenarios of failoverbench, profile full, by its own checks and verdicts.\n\n")
+	fmt.Fprint(out, "\n## The sixteen scenarios of failoverbench\n\nProfile full, by its own checks and verdicts. `safe` is a clean error.\n\n")
 	t.print(out)
 	return t.failed()
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
-// table is a Markdown table with aligned columns.
+// table is a Markdown table, padded for readers of the terminal.
 type table struct {
 	head []string
 	rows []row
@@ -87,7 +87,7 @@ type table struct {
 
 type row struct {
 	cells []string
-	notes []string // its problems
+	notes []string // what is wrong
 }
 
 func (t *table) add(cells ...string) *table {
@@ -95,7 +95,7 @@ func (t *table) add(cells ...string) *table {
 	return t
 }
 
-// note marks the last row as failed.
+// note marks the last row as not as it should be.
 func (t *table) note(problem string) {
 	r := &t.rows[len(t.rows)-1]
 	r.cells[len(r.cells)-1] = "NOT OK"

@@ -88,7 +88,7 @@ func TestOperatorsAuthorizationWithoutValue(t *testing.T) {
 // A missing secret in an unused branch of an expression does not fail another
 // expression.
 func TestSecretThatIsNotNeeded(t *testing.T) {
-	cfg := aigateway.Config{Secrets: aigateway.MapSecrets{}, Providers: []aigateway.Provider{{
+	cfg := aigateway.Config{Secrets: aigateway.MapSecrets(nil), Providers: []aigateway.Provider{{
 		ID: "a", BaseURL: "http://a.internal", Headers: map[string]aigateway.Template{
 			"X-A": "${secrets.get('no', 'no') == 'a' || true}", "X-B": "${req.headers['x-not-sent'][0]}",
 		},

@@ -188,10 +188,10 @@ type headersRow struct {
 // row may list several headers; "*" in a name stands for any text.
 func headersTable(t *testing.T, title string) []headersRow {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../docs/headers.md")
 	require.NoError(t, err)
 	_, table, ok := strings.Cut(string(readme), "\n| "+title+" |")
-	require.True(t, ok, "the README has no such table")
+	require.True(t, ok, "docs/headers.md has no such table")
 	table, _, _ = strings.Cut(table, "\n\n")
 	var rows []headersRow
 	for _, line := range strings.Split(table, "\n")[2:] {

@@ -217,7 +217,7 @@ func TestLimitsOfConfig(t *testing.T) {
 		name      string
 		fits, not string
 	}{
-		{"bytes", "# " + strings.Repeat("x", 1<<20-3) + "\n", "# " + strings.Repeat("x", 1<<20-2) + "\n"},
+		{"bytes", "# " + strings.Repeat("x", 16<<20-3) + "\n", "# " + strings.Repeat("x", 16<<20-2) + "\n"},
 		{"depth", nested(63), nested(64)},
 	} {
 		_, err := aigateway.ParseConfig([]byte(c.fits))

@@ -132,7 +132,7 @@ func TestReferenceExamples(t *testing.T) {
 	for _, row := range referenceOf(t, "Template") {
 		t.Run(row.Signature, func(t *testing.T) {
 			cfg := referenceConfig(t)
-			cfg.Secrets = aigateway.MapSecrets{"openai": {"api-key": "the-secret"}}
+			cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"openai": {"api-key": "the-secret"}})
 			cfg.Providers[0].APIKeys = []aigateway.APIKey{{Value: aigateway.Template(row.Example)}}
 			var sent []string
 			cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
@@ -209,11 +209,11 @@ func referenceOf(t *testing.T, name string) []referenceRow {
 // referenceOfREADME reads the reference in the README's tables.
 func referenceOfREADME(t *testing.T) (rows []referenceRow) {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../../docs/selection.md")
 	require.NoError(t, err)
-	_, section, ok := strings.Cut(string(text), "\n### Reference\n")
+	_, section, ok := strings.Cut(string(text), "\n<!-- reference:begin -->\n")
 	require.True(t, ok)
-	section, _, _ = strings.Cut(section, "\n## ")
+	section, _, _ = strings.Cut(section, "\n<!-- reference:end -->\n")
 	row := regexp.MustCompile("(?m)^\\| `(.+?)` \\| (.+?) \\| (.+?) \\| `(.+?)`(?: → `(.+)`)? \\|$")
 	for _, m := range row.FindAllStringSubmatch(section, -1) {
 		rows = append(rows, referenceRow{m[1], m[2], m[3], m[4], m[5]})

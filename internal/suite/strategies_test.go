@@ -262,11 +262,11 @@ func TestStrategiesAtOnce(t *testing.T) {
 // strategiesOfREADME are the README's strategies, by their titles.
 func strategiesOfREADME(t *testing.T) map[string]aigateway.ModelSelection {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../../docs/selection.md")
 	require.NoError(t, err)
-	_, section, ok := strings.Cut(string(text), "\n### Strategies that people write\n")
+	_, section, ok := strings.Cut(string(text), "\n## Cookbook\n")
 	require.True(t, ok)
-	section, _, _ = strings.Cut(section, "\n### ")
+	section, _, _ = strings.Cut(section, "\n## ")
 	shown := map[string]aigateway.ModelSelection{}
 	for _, m := range regexp.MustCompile("(?s)\\*\\*([^*]+)\\.\\*\\*[^`]*```yaml\n(.*?)```").FindAllStringSubmatch(section, -1) {
 		cfg, err := aigateway.ParseConfig([]byte(m[2]))

@@ -1,4 +1,4 @@
-package aigateway
+package dial
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func TestDeadHTTP2Connection(t *testing.T) {
 			assert.Equal(t, 2, r.ProtoMajor)
 		})}
 		config := &tls.Config{Certificates: lender.TLS.Certificates, NextProtos: []string{"h2"}}
-		tr := newTransport(nil)
+		tr := NewTransport(nil)
 		tr.DialTLSContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			dials++
 			near, far := net.Pipe()

@@ -1,4 +1,4 @@
-package aigateway
+package redact
 
 import (
 	"encoding/base64"
@@ -32,20 +32,20 @@ var redactTests = []struct{ secret, shown string }{
 	{`sk-back\slash-aaaaaaaaaaaa`, "…"},
 }
 
-func TestRedact(t *testing.T) {
+func TestText(t *testing.T) {
 	for _, tt := range redactTests {
 		t.Run(tt.secret, func(t *testing.T) {
-			assert.Equal(t, tt.shown, redact(tt.secret))
+			assert.Equal(t, tt.shown, Text(tt.secret))
 		})
 	}
 }
 
-func FuzzRedact(f *testing.F) {
+func FuzzText(f *testing.F) {
 	for _, tt := range redactTests {
 		f.Add(tt.secret)
 	}
 	f.Fuzz(func(t *testing.T, secret string) {
-		shown := redact(secret)
+		shown := Text(secret)
 		if secret == "" {
 			assert.Empty(t, shown)
 			return
@@ -66,8 +66,8 @@ func FuzzRedact(f *testing.F) {
 
 func TestSecretDoesNotPrintItself(t *testing.T) {
 	const value = "sk-proj-0123456789abcdef2315"
-	s := newSecret(value)
-	assert.Equal(t, value, s.reveal())
+	s := NewSecret(value)
+	assert.Equal(t, value, s.Reveal())
 	const shown = "sk-proj…2315"
 	assert.Equal(t, shown, s.String())
 	assert.Equal(t, `"`+shown+`"`, fmt.Sprintf("%#v", s))
@@ -78,13 +78,13 @@ func TestSecretDoesNotPrintItself(t *testing.T) {
 	assert.JSONEq(t, `{"k":"sk-proj…2315","p":"sk-proj…2315"}`, string(text))
 
 	inner := struct {
-		key  secret
-		keys []secret
-		m    map[string]secret
+		key  Secret
+		keys []Secret
+		m    map[string]Secret
 		any  any
-	}{s, []secret{s}, map[string]secret{"k": s}, s}
+	}{s, []Secret{s}, map[string]Secret{"k": s}, s}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%p"} {
-		for _, v := range []any{s, &s, inner, &inner, []secret{s}, struct{ Key secret }{s}} {
+		for _, v := range []any{s, &s, inner, &inner, []Secret{s}, struct{ Key Secret }{s}} {
 			text := strings.ToLower(fmt.Sprintf(verb, v))
 			assert.NotContains(t, text, "0123456789abcdef")
 			assert.NotContains(t, text, fmt.Sprintf("%x", "0123456789abcdef"))
@@ -94,8 +94,8 @@ func TestSecretDoesNotPrintItself(t *testing.T) {
 	format := "%w"
 	assert.NotContains(t, fmt.Errorf(format, s).Error(), "0123")
 
-	assert.Empty(t, secret{}.reveal())
-	assert.Empty(t, secret{}.String())
+	assert.Empty(t, Secret{}.Reveal())
+	assert.Empty(t, Secret{}.String())
 }
 
 func TestScrubber(t *testing.T) {
@@ -105,7 +105,7 @@ func TestScrubber(t *testing.T) {
 		odd   = `p@ss/wörd+"<a>&\b` + "\t!"
 		short = "abc"
 	)
-	s := newScrubber(key, odd, short, "", "pass", key+"-longer")
+	s := NewScrubber(key, odd, short, "", "pass", key+"-longer")
 	jsonText := func(v string) string {
 		b, err := json.Marshal(v)
 		require.NoError(t, err)
@@ -131,16 +131,16 @@ func TestScrubber(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, tt.want, s.scrub(tt.text))
+			assert.Equal(t, tt.want, s.Scrub(tt.text))
 			in := []byte(tt.text)
-			assert.Equal(t, tt.want, string(s.scrubBytes(in)))
+			assert.Equal(t, tt.want, string(s.ScrubBytes(in)))
 			assert.Equal(t, tt.text, string(in), "the argument stays as it was")
 		})
 	}
 	for _, user := range []string{"", "u", "us", "use", "user:"} {
 		for _, after := range []string{"", "x", "xy"} {
 			for _, enc := range []*base64.Encoding{b64, base64.URLEncoding, base64.RawStdEncoding} {
-				text := s.scrub("Basic " + enc.EncodeToString([]byte(user+key+after)))
+				text := s.Scrub("Basic " + enc.EncodeToString([]byte(user+key+after)))
 				assert.Contains(t, text, "…", "behind %q", user)
 				for offset := range 3 {
 					inner := b64.EncodeToString([]byte(strings.Repeat(" ", offset) + key))[8:24]
@@ -150,9 +150,9 @@ func TestScrubber(t *testing.T) {
 		}
 	}
 
-	for name, none := range map[string]*scrubber{"nil": nil, "empty": newScrubber(), "short alone": newScrubber("abc")} {
-		assert.Equal(t, "abcdef", none.scrub("abcdef"), name)
-		assert.Equal(t, []byte("abcdef"), none.scrubBytes([]byte("abcdef")), name)
+	for name, none := range map[string]*Scrubber{"nil": nil, "empty": NewScrubber(), "short alone": NewScrubber("abc")} {
+		assert.Equal(t, "abcdef", none.Scrub("abcdef"), name)
+		assert.Equal(t, []byte("abcdef"), none.ScrubBytes([]byte("abcdef")), name)
 	}
 	assert.NotContains(t, fmt.Sprintf("%+v %#v", s, *s), "0123456789")
 }
@@ -161,7 +161,7 @@ func TestScrubKeepsJSONValid(t *testing.T) {
 	for _, value := range []string{`quoted"at the start and long`, `back\slash at the start too`, "new\nline and then a lot more", "sk-proj-0123456789abcdef2315"} {
 		text, err := json.Marshal(map[string]string{"message": "bad key " + value})
 		require.NoError(t, err)
-		scrubbed := newScrubber(value).scrubBytes(text)
+		scrubbed := NewScrubber(value).ScrubBytes(text)
 		assert.NotEqual(t, string(text), string(scrubbed))
 		assert.True(t, json.Valid(scrubbed), "%s", scrubbed)
 	}
@@ -169,9 +169,9 @@ func TestScrubKeepsJSONValid(t *testing.T) {
 
 func BenchmarkScrub(b *testing.B) {
 	text := []byte(strings.Repeat(`{"error":{"message":"something is wrong with the request"}}`, 20))
-	s := newScrubber("sk-proj-0123456789abcdef2315")
+	s := NewScrubber("sk-proj-0123456789abcdef2315")
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		s.scrubBytes(text)
+		s.ScrubBytes(text)
 	}
 }

@@ -1,4 +1,4 @@
-package aigateway_test
+package suite_test
 
 import (
 	"io/fs"
@@ -16,11 +16,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// In every Markdown file of the repository the links lead somewhere, the tables
-// are tables, and the commands name what there is.
+// TestMarkdown looks up the links and commands of every Markdown file, and checks
+// the shape of its tables.
 func TestMarkdown(t *testing.T) {
+	t.Chdir(docsRoot)
 	files := markdownFiles(t)
 	assert.Contains(t, files, "README.md")
+	assert.Contains(t, files, "docs/selection.md")
 	assert.Contains(t, files, "examples/ollama/README.md")
 	for _, file := range files {
 		t.Run(file, func(t *testing.T) {
@@ -42,8 +44,9 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
-// The checks find what they are there for.
+// TestMarkdownChecks shows each check what it must find.
 func TestMarkdownChecks(t *testing.T) {
+	t.Chdir(docsRoot)
 	for _, row := range []struct {
 		name, text, want string // of links and tables
 		command          string // or of a command
@@ -86,7 +89,7 @@ func TestMarkdownChecks(t *testing.T) {
 }
 
 var (
-	markdownBlock   = regexp.MustCompile("(?ms)^```.*?^```$")
+	markdownBlock   = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 	markdownCode    = regexp.MustCompile("`[^`\n]*`")
 	markdownLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	markdownHeading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
@@ -110,8 +113,8 @@ func markdownFiles(t *testing.T) (files []string) {
 	return files
 }
 
-// markdownLinks says which links of a text lead nowhere. Those to other hosts
-// are not followed: a test that needs the network fails for the wrong reasons.
+// markdownLinks lists the links of a text that lead nowhere. Links to other hosts
+// are not followed: a test over the network fails for the wrong reasons.
 func markdownLinks(file, text string) (problems []string) {
 	for _, m := range markdownLink.FindAllStringSubmatch(markdownCode.ReplaceAllString(text, ""), -1) {
 		u, err := url.Parse(m[1])
@@ -154,7 +157,7 @@ func markdownAnchors(text string) (anchors []string) {
 	return anchors
 }
 
-// markdownTables says which rows have not as many cells as their table's head.
+// markdownTables lists the rows with more or fewer cells than their table's head.
 func markdownTables(text string) (problems []string) {
 	cells := 0
 	for line := range strings.Lines(text) {
@@ -185,9 +188,9 @@ func markdownInline(text string) (commands []string) {
 	return commands
 }
 
-// markdownCommand says what a shell command names that is not there. Paths
-// count from the root of the repository or from the file's folder; packages may
-// also go by the module's path, as in other modules.
+// markdownCommand lists the paths, flags and targets of a shell command that do
+// not exist. Paths count from the root of the repository or from the file's
+// folder; packages may also go by the module's path, as in other modules.
 func markdownCommand(file, text, command string) (problems []string) {
 	command = strings.ReplaceAll(command, " github.com/aigateway-go/aigateway/", " ./")
 	words := strings.Fields(command)

@@ -1,0 +1,132 @@
+// Package confdoc decodes configuration documents, YAML or JSON, into structs. It
+// reports every fault of shape with its path and line, and shows no value that
+// could be a credential. It knows the structs by their json tags only.
+package confdoc
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+
+	"github.com/aigateway-go/aigateway/internal/redact"
+	yaml "sigs.k8s.io/yaml/goyaml.v3"
+)
+
+// The limits of a document. They are far above what a configuration needs, and low
+// enough that a hostile document cannot hurt the process. Aliases are counted where
+// they are used, so that a few lines of them cannot grow into gigabytes.
+const (
+	MaxBytes  = 16 << 20  // of the document
+	maxText   = 32 << 20  // bytes of scalars
+	maxNodes  = 1_000_000 // values and keys
+	maxDepth  = 64
+	MaxFaults = 100
+)
+
+// Fault is one thing that is wrong with a document.
+type Fault struct {
+	// Path is the place, such as "providers[1].models[0].id". Empty for the
+	// document itself.
+	Path string
+	// Line is counted from 1; 0 where it is not known.
+	Line int
+	// Value is the text at the place; empty where it could be a credential.
+	Value string
+	// Reason says what is wrong.
+	Reason string
+	// Meant is the path of the field that a misspelt one probably means.
+	Meant string
+}
+
+// Options describe the structs to decode into. All are optional.
+type Options struct {
+	// Text is a string type. Numbers and booleans in a map of it are taken as
+	// the text that they are written as.
+	Text reflect.Type
+	// Duration is a string type. A number in its place is told to have a unit.
+	Duration reflect.Type
+	// Secret reports whether the field of that name may hold credentials, at any
+	// depth.
+	Secret func(field string) bool
+	// Nearest returns the known word that a misspelt one probably means, or "".
+	Nearest func(word string, known []string) string
+}
+
+// Document is a parsed document that is being decoded. It collects faults and goes
+// on after each of them; it stops at the limits. It is for one goroutine.
+type Document struct {
+	opts    Options
+	faults  []Fault
+	fields  map[reflect.Type]fields
+	nodes   int // visited so far
+	text    int // bytes of scalars visited so far
+	stopped bool
+	root    *yaml.Node
+}
+
+// Parse reads a document. A fault is one of syntax or size.
+func Parse(doc []byte, opts Options) (*Document, *Fault) {
+	root, fault := parse(doc)
+	if fault != nil {
+		return nil, fault
+	}
+	if opts.Secret == nil {
+		opts.Secret = func(string) bool { return false }
+	}
+	if opts.Nearest == nil {
+		opts.Nearest = func(string, []string) string { return "" }
+	}
+	return &Document{opts: opts, fields: map[reflect.Type]fields{}, root: root}, nil
+}
+
+// Root returns the whole document as a value.
+func (d *Document) Root() Value {
+	return Value{doc: d, node: d.root, at: &place{index: -1}}
+}
+
+// Faults returns the faults so far, in the order of the document, at most
+// [MaxFaults] and one that says that there are more.
+func (d *Document) Faults() []Fault { return d.faults }
+
+// fault notes a problem of the node, with its text where that may be shown.
+func (d *Document) fault(n *yaml.Node, at *place, format string, args ...any) {
+	if d.full() {
+		return
+	}
+	f := Fault{Path: at.String(), Line: n.Line, Reason: fmt.Sprintf(format, args...)}
+	n = unaliased(n)
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" && !at.secret {
+		f.Value = shown(n.Value)
+	}
+	d.faults = append(d.faults, f)
+}
+
+// faultAt notes a problem of a line, without a value.
+func (d *Document) faultAt(line int, at *place, format string, args ...any) {
+	d.fault(&yaml.Node{Line: line}, at, format, args...)
+}
+
+// full reports whether no more faults are taken.
+func (d *Document) full() bool {
+	if !d.stopped && len(d.faults) == MaxFaults {
+		d.stopped = true
+		d.faults = append(d.faults, Fault{Reason: "and more: only the first " + strconv.Itoa(MaxFaults) + " are shown"})
+	}
+	return d.stopped
+}
+
+// stop ends the decoding where the rest could cost too much.
+func (d *Document) stop(n *yaml.Node, at *place, format string, args ...any) {
+	if !d.stopped {
+		d.faults = append(d.faults, Fault{Path: at.String(), Line: n.Line, Reason: fmt.Sprintf(format, args...)})
+		d.stopped = true
+	}
+}
+
+// shown returns the part of a text that a fault may show.
+func shown(text string) string {
+	if redact.LooksSecret(text) {
+		return ""
+	}
+	return redact.Shorten(text)
+}

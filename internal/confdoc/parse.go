@@ -1,0 +1,210 @@
+package confdoc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	// The package is marked as deprecated in favour of the module it forwards
+	// to. It is the one that this project has chosen to depend on.
+	yaml "sigs.k8s.io/yaml/goyaml.v3"
+)
+
+// parse turns the text into one tree of nodes, whether it is YAML or
+// JSON. JSON gets a reader of its own because YAML's refuses some of it: tabs,
+// and characters written as two \u escapes.
+func parse(doc []byte) (*yaml.Node, *Fault) {
+	if len(doc) > MaxBytes {
+		return nil, &Fault{Reason: fmt.Sprintf("the document is larger than %d bytes", MaxBytes)}
+	}
+	doc = bytes.TrimPrefix(doc, []byte("\ufeff"))
+	if !utf8.Valid(doc) {
+		return nil, &Fault{Reason: "the document must be text in UTF-8", Line: lineOfInvalidUTF8(doc)}
+	}
+	// The YAML parser compares each of these with all before it. Settings need
+	// none at all.
+	if bytes.Count(doc, []byte("%TAG")) > 8 {
+		return nil, &Fault{Reason: "the document has too many %TAG directives"}
+	}
+	looksJSON := bytes.HasPrefix(bytes.TrimLeft(doc, " \t\r\n"), []byte("{"))
+	if looksJSON && json.Valid(doc) {
+		return jsonReader{doc: doc}.read()
+	}
+	root, fault := parseYAML(doc)
+	if fault != nil && looksJSON {
+		// Either may have been meant. Only JSON's complaint is of use to
+		// those who meant JSON.
+		var syntax *json.SyntaxError
+		if err := json.Unmarshal(doc, new(any)); errors.As(err, &syntax) {
+			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", lineAt(doc, int(syntax.Offset)), syntax)
+		}
+	}
+	return root, fault
+}
+
+// yamlSyntaxError splits the parser's message, whose line is only in its text.
+var yamlSyntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+
+func parseYAML(doc []byte) (root *yaml.Node, fault *Fault) {
+	// The parser panics where its own assumptions fail. A document is not
+	// trusted to spare them.
+	defer func() {
+		if recover() != nil {
+			root, fault = nil, &Fault{Reason: "not valid YAML"}
+		}
+	}()
+	// An empty file is more often a mount that failed than a wish for the
+	// defaults, which are written {}.
+	const want = "expected the settings, such as a list under providers"
+	dec := yaml.NewDecoder(bytes.NewReader(doc))
+	var tree, more yaml.Node
+	switch err := dec.Decode(&tree); {
+	case errors.Is(err, io.EOF):
+		return nil, &Fault{Reason: "the document is empty: " + want}
+	case err != nil:
+		return nil, yamlFault(err)
+	}
+	switch err := dec.Decode(&more); {
+	case err == nil:
+		return nil, &Fault{Line: more.Line, Reason: "a second document starts here: a config is one document"}
+	case !errors.Is(err, io.EOF):
+		return nil, yamlFault(err)
+	}
+	root = tree.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+		return nil, &Fault{Reason: "the document is empty: " + want}
+	}
+	return root, nil
+}
+
+// yamlFault is the parser's error in the words of a Fault.
+func yamlFault(err error) *Fault {
+	m := yamlSyntaxError.FindStringSubmatch(err.Error())
+	if m == nil {
+		return &Fault{Reason: "not valid YAML"}
+	}
+	// The parser counts lines from 0 in some of its messages, and leaves out
+	// the first.
+	line, _ := strconv.Atoi(m[1])
+	reason := m[2]
+	if line == 0 || strings.HasPrefix(reason, "did not find expected") {
+		line++
+	}
+	if strings.HasPrefix(reason, "unknown anchor") {
+		// An unquoted value that starts with * is an alias to YAML, and may
+		// have been meant as a password.
+		reason = "an alias (*name) without its anchor (&name): put a text that starts with * in quotes"
+	}
+	if strings.HasPrefix(reason, "found character that cannot start any token") {
+		reason += " (a tab? YAML indents by spaces)"
+	}
+	return &Fault{Line: line, Reason: "not valid YAML: " + reason}
+}
+
+func lineAt(doc []byte, offset int) int {
+	return 1 + bytes.Count(doc[:min(offset, len(doc))], []byte("\n"))
+}
+
+func lineOfInvalidUTF8(doc []byte) int {
+	for i := 0; i < len(doc); {
+		r, size := utf8.DecodeRune(doc[i:])
+		if r == utf8.RuneError && size == 1 {
+			return lineAt(doc, i)
+		}
+		i += size
+	}
+	return 0
+}
+
+// jsonReader builds the nodes that the same document would have in YAML, so
+// that one decoder with one set of messages serves both. Unlike encoding/json's
+// own decoding it keeps keys that are given twice, and the lines.
+type jsonReader struct {
+	doc     []byte
+	dec     *json.Decoder
+	line    int
+	counted int // bytes whose line ends are in line
+}
+
+// read expects that the document is valid JSON.
+func (r jsonReader) read() (*yaml.Node, *Fault) {
+	r.line = 1
+	r.dec = json.NewDecoder(bytes.NewReader(r.doc))
+	r.dec.UseNumber()
+	root, err := r.value()
+	if err != nil {
+		return nil, &Fault{Line: r.line, Reason: "not valid JSON: " + err.Error()}
+	}
+	return root, nil
+}
+
+// value reads one value with all that it holds. Its depth is bounded by what
+// json.Valid accepts.
+func (r *jsonReader) value() (*yaml.Node, error) {
+	token, err := r.dec.Token()
+	if err != nil {
+		return nil, err
+	}
+	// A token holds no line ends, so its end is on the line of its start.
+	end := int(r.dec.InputOffset())
+	r.line += bytes.Count(r.doc[r.counted:end], []byte("\n"))
+	r.counted = end
+
+	n := &yaml.Node{Kind: yaml.ScalarNode, Line: r.line}
+	switch t := token.(type) {
+	case string:
+		n.Tag, n.Value = "!!str", t
+	case json.Number:
+		n.Tag, n.Value = "!!int", t.String()
+		if strings.ContainsAny(n.Value, ".eE") {
+			n.Tag = "!!float"
+		}
+	case bool:
+		n.Tag, n.Value = "!!bool", strconv.FormatBool(t)
+	case nil:
+		n.Tag, n.Value = "!!null", "null"
+	case json.Delim:
+		n.Kind, n.Tag = yaml.MappingNode, "!!map"
+		if t == '[' {
+			n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
+		}
+		for r.dec.More() {
+			// In an object, keys and values come in turn, as they stand in
+			// the Content of a mapping.
+			child, err := r.value()
+			if err != nil {
+				return nil, err
+			}
+			n.Content = append(n.Content, child)
+		}
+		if _, err := r.dec.Token(); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// YAML writes a JSON value as YAML, with its keys in their order. False means that
+// it is not valid JSON.
+func YAML(value []byte) (string, bool) {
+	if !json.Valid(value) {
+		return "", false
+	}
+	root, fault := jsonReader{doc: value}.read()
+	if fault != nil {
+		return "", false
+	}
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(root); err != nil {
+		return "", false
+	}
+	return b.String(), true
+}

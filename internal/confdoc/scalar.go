@@ -1,0 +1,207 @@
+package confdoc
+
+import (
+	"errors"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	yaml "sigs.k8s.io/yaml/goyaml.v3"
+)
+
+// scalar decodes a value that holds no others. Nothing is converted: an id
+// written 4.10 would become "4.1" in one reader and stay in another, so what is
+// meant as text must say so.
+func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
+	switch v.Kind() {
+	case reflect.String:
+		switch {
+		case isText(n):
+			v.SetString(n.Value)
+		case v.Type() == d.opts.Duration && isNumber(n) && strings.Trim(n.Value, "0123456789.") == "" && !strings.HasPrefix(n.Value, "."):
+			d.fault(n, at, `must be a duration with its unit, such as "%ss"`, n.Value)
+		case v.Type() == d.opts.Duration:
+			d.fault(n, at, `must be a duration such as "120s", not %s`, describe(n))
+		case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
+			d.fault(n, at, "must be a string, not %s: put it in quotes", describe(n))
+		default:
+			d.fault(n, at, "must be a string, not %s", describe(n))
+		}
+	case reflect.Int, reflect.Int64:
+		switch i, err := number(n); i := i.(type) {
+		case int64:
+			if v.OverflowInt(i) {
+				d.fault(n, at, "is too large")
+				return
+			}
+			v.SetInt(i)
+		case uint64:
+			d.fault(n, at, "is too large")
+		case float64:
+			d.fault(n, at, "must be an integer in plain digits, within 64 bits")
+		default:
+			d.notNumber(n, at, "an integer", err)
+		}
+	case reflect.Float64:
+		switch f, err := number(n); f := f.(type) {
+		case int64:
+			v.SetFloat(float64(f))
+		case uint64:
+			v.SetFloat(float64(f))
+		case float64:
+			v.SetFloat(f)
+		default:
+			d.notNumber(n, at, "a number", err)
+		}
+	case reflect.Bool:
+		b, ok := boolean(n)
+		if !ok {
+			d.fault(n, at, "must be true or false, not %s", describe(n))
+			return
+		}
+		v.SetBool(b)
+	default:
+		// No field of Config gets here; a test walks them all.
+		d.fault(n, at, "cannot be set in a document")
+	}
+}
+
+// notNumber reports what stands where a number should: err if it is one that
+// number refused.
+func (d *Document) notNumber(n *yaml.Node, at *place, want string, err error) {
+	switch {
+	case err != nil:
+		d.fault(n, at, "%s", err)
+	case isText(n) && n.Value != "" && strings.Trim(n.Value, "0123456789") == "":
+		d.fault(n, at, "must be %s, not a string: take the quotes off", want)
+	default:
+		d.fault(n, at, "must be %s, not %s", want, describe(n))
+	}
+}
+
+// free reads a value of any shape that JSON can hold: string, bool, int64,
+// uint64 or float64 where those are too small, nil, []any, map[string]any.
+func (d *Document) free(n *yaml.Node, at *place) any {
+	switch n.Kind {
+	case yaml.MappingNode:
+		entries := d.entries(n, at)
+		m := make(map[string]any, len(entries))
+		for _, e := range entries {
+			m[e.Name] = d.freeChild(e.Value.node, e.Value.at)
+		}
+		return m
+	case yaml.SequenceNode:
+		list := []any{}
+		for i, item := range n.Content {
+			if d.stopped {
+				break
+			}
+			list = append(list, d.freeChild(item, at.item(i)))
+		}
+		return list
+	}
+	if b, ok := boolean(n); ok {
+		return b
+	}
+	if isText(n) {
+		return n.Value
+	}
+	if n.Tag == "!!null" {
+		return nil
+	}
+	f, err := number(n)
+	if err != nil {
+		d.fault(n, at, "%s", err)
+	}
+	return f
+}
+
+// freeChild is free with the count of [Document.visit].
+func (d *Document) freeChild(n *yaml.Node, at *place) any {
+	n, ok := d.visit(n, at)
+	if !ok {
+		return nil
+	}
+	return d.free(n, at)
+}
+
+// isText reports a string. A date without quotes is one: that it would be a
+// type of its own surprises everybody who writes one.
+func isText(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Tag == "!!timestamp" || n.Tag == "!!merge")
+}
+
+func isNumber(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float")
+}
+
+// unaliased is what an alias stands for, and other nodes as they are.
+func unaliased(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// isNull reports a null, or an alias to one. With a tag it is none: visit is to
+// refuse the tag.
+func isNull(n *yaml.Node) bool {
+	n = unaliased(n)
+	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0
+}
+
+// boolean reads true and false. The yes, no, on and off of older YAML are
+// strings to the parser, and refused where a boolean is needed.
+func boolean(n *yaml.Node) (value, ok bool) {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
+		return false, false
+	}
+	return strings.EqualFold(n.Value, "true"), true
+}
+
+var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]`)
+
+// number reads an int64, a uint64 or float64 where that is too small, and nil
+// where n is no number. What JSON cannot hold (.inf, .nan) is an error, as all
+// of this may go into a request's body.
+func number(n *yaml.Node) (any, error) {
+	if !isNumber(n) {
+		return nil, nil
+	}
+	text := strings.ReplaceAll(n.Value, "_", "")
+	if leadingZero.MatchString(text) {
+		return nil, errors.New("starts with a zero, which is octal in YAML 1.1 and decimal in 1.2: drop the zero, or put a string in quotes")
+	}
+	if n.Tag == "!!int" {
+		if i, err := strconv.ParseInt(text, 0, 64); err == nil {
+			return i, nil
+		}
+		if u, err := strconv.ParseUint(text, 0, 64); err == nil {
+			return u, nil
+		}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil { // of range, or one of YAML's own: .inf, .nan
+		return nil, errors.New("must be a finite number")
+	}
+	return f, nil
+}
+
+// describe names what a node is in words of the people who write documents.
+func describe(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case isText(n):
+		return "a string"
+	case isNumber(n):
+		return "a number"
+	case n.Tag == "!!bool":
+		return "a boolean"
+	default:
+		return "null"
+	}
+}

@@ -1,0 +1,67 @@
+package dial
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/address"
+)
+
+// RefusedError is an address that the check refused. Its text may name the address,
+// so it is for the operator.
+type RefusedError struct{ Err error }
+
+// Error returns the reason of the check.
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error of the check.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+func refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &RefusedError{err}
+}
+
+// Context returns a function for [net/http.Transport.DialContext]. It reaches Unix
+// sockets by their hosts of package address. It calls check, unless nil, for each
+// address after the look-up and before each connect; IPv4 is never mapped into
+// IPv6, and the zero Addr stands for a Unix socket. An error of check is a
+// [*RefusedError] within a [*net.OpError]. The check is called from many
+// goroutines.
+func Context(check func(netip.Addr) error) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	if check != nil {
+		// Control runs after the look-up and before each connect, so there is
+		// no moment in which a name could change what it stands for.
+		dialer.ControlContext = func(_ context.Context, _, target string, _ syscall.RawConn) error {
+			ap, err := netip.ParseAddrPort(target)
+			if err != nil {
+				return fmt.Errorf("the URL policy cannot check the address: %w", err)
+			}
+			return refused(check(ap.Addr().Unmap()))
+		}
+	}
+	sockets := &net.Dialer{Timeout: dialer.Timeout}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		socket := address.Socket(host)
+		if socket == "" {
+			return dialer.DialContext(ctx, network, addr)
+		}
+		if check != nil {
+			if err := refused(check(netip.Addr{})); err != nil {
+				return nil, &net.OpError{Op: "dial", Net: "unix", Err: err}
+			}
+		}
+		return sockets.DialContext(ctx, "unix", socket)
+	}
+}

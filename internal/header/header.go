@@ -1,0 +1,77 @@
+// Package header holds the rules for the names and values of HTTP headers. It is
+// a leaf: it imports the standard library only.
+package header
+
+import (
+	"mime"
+	"strings"
+	"unicode"
+)
+
+// IsName reports whether s is a token of RFC 9110, the grammar of header names
+// and authentication schemes.
+func IsName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// IsValue reports whether s may be the value of a header. A line break in a
+// value would begin another header.
+func IsValue(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// IsConnection reports whether a header concerns one connection or one message.
+// Such a header is never forwarded and never configured. The name is canonical.
+func IsConnection(canonical string) bool {
+	switch canonical {
+	case "Host", "Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Te", "Trailer", "Upgrade",
+		"Content-Length", "Content-Encoding", "Accept-Encoding", "Expect":
+		return true
+	}
+	return false
+}
+
+// IsPlain reports whether a name fits into a header, a URL and a log line as it
+// is: it has neither spaces nor control characters, and is not empty.
+func IsPlain(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || isControl(r) })
+}
+
+// IsLine reports whether a name is one line of text. Spaces within it are
+// allowed, as in "/models/My Model.gguf". Spaces around it are refused, for they
+// are invisible.
+func IsLine(s string) bool {
+	return s != "" && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, isControl)
+}
+
+// isControl reports a character that moves the cursor or breaks the line, and
+// the replacement of one that could not be read.
+func isControl(r rune) bool {
+	return unicode.IsControl(r) || r == 0x2028 || r == 0x2029 || r == unicode.ReplacementChar
+}
+
+// MediaType parses a Content-Type. The two most frequent ones cost nothing.
+func MediaType(value string) (kind string, params map[string]string, err error) {
+	switch value {
+	case "application/json", "text/event-stream":
+		return value, nil, nil
+	}
+	return mime.ParseMediaType(value)
+}
+
+// IsJSON reports whether a media type, as [MediaType] returns it, is JSON.
+func IsJSON(kind string) bool {
+	return kind == "application/json" || strings.HasSuffix(kind, "+json")
+}

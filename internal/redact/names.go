@@ -1,0 +1,55 @@
+package redact
+
+import "strings"
+
+// IsCredentialHeader reports whether a client's header authenticates the client.
+// The name is canonical.
+func IsCredentialHeader(canonical string) bool {
+	switch canonical {
+	case "Authorization", "Cookie", "Api-Key", "Apikey", "Subscription-Key":
+		return true
+	}
+	for _, suffix := range credentialSuffixes {
+		if strings.HasSuffix(canonical, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// credentialSuffixes end the names of headers that vendors, clouds and proxies
+// take credentials in, such as Ocp-Apim-Subscription-Key.
+var credentialSuffixes = [...]string{
+	"-Authorization", "-Api-Key", "-Apikey", "-Subscription-Key", "-Auth-Token", "-Access-Token", "-Auth-Key", "-Secret-Key", "-Security-Token",
+}
+
+// IsCredentialParam reports whether a query parameter authenticates the client.
+// The case of letters does not count.
+func IsCredentialParam(name string) bool {
+	switch strings.ToLower(name) {
+	case "key", "api_key", "api-key", "apikey", "x-api-key", "access_token", "access-token", "token", "auth", "authorization",
+		"subscription-key", "subscription_key":
+		return true
+	}
+	return false
+}
+
+// secretWords are the words by which a name announces a secret.
+var secretWords = [...]string{
+	"auth", "token", "secret", "key", "password", "cookie", "session", "signature", "credential", "jwt", "assertion",
+}
+
+// IsSecretName reports whether the name of a header, a parameter or a field
+// announces a secret value.
+func IsSecretName(name string) bool {
+	name = strings.ToLower(name)
+	if name == "idempotency-key" {
+		return false
+	}
+	for _, word := range secretWords {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}
