@@ -53,7 +53,7 @@ func TestBuiltinProviders(t *testing.T) {
 		byPrefixOnly := p.ID == "openrouter" || p.ID == "hyperbolic"
 		assert.Equal(t, byPrefixOnly, len(p.Models) == 0, p.ID)
 
-		// Facts alone: nothing that would change how requests are sent.
+		// Facts only: nothing that changes how requests are sent.
 		bare := aigateway.Provider{
 			ID: p.ID, IDAliases: p.IDAliases, BaseURL: p.BaseURL, Models: p.Models,
 			DisplayName: p.DisplayName, Website: p.Website, SupportedAPISurfaces: p.SupportedAPISurfaces,
@@ -72,7 +72,7 @@ func TestBuiltinProviders(t *testing.T) {
 	}
 }
 
-// TestBuiltinNames checks that no name is ambiguous within its scope.
+// TestBuiltinNames: every name is unique within its scope.
 func TestBuiltinNames(t *testing.T) {
 	providerNames := map[string]bool{}
 	claim := func(seen map[string]bool, scope string, names ...string) {
@@ -176,7 +176,7 @@ func TestBuiltinModels(t *testing.T) {
 	}
 }
 
-// TestBuiltinFacts looks a few facts up by every name that they go by.
+// TestBuiltinFacts looks a few facts up by each of their names.
 func TestBuiltinFacts(t *testing.T) {
 	models := map[string]aigateway.Model{}
 	for _, p := range providersOf(t, aigateway.BuiltinRegistry()) {
@@ -289,7 +289,7 @@ func TestRegistriesHandOutCopies(t *testing.T) {
 	}
 }
 
-// filled returns a value of type t in which nothing is zero.
+// filled returns a value of type t without zero fields.
 func filled(t reflect.Type) reflect.Value {
 	v := reflect.New(t).Elem()
 	switch t.Kind() {
@@ -321,7 +321,7 @@ func filled(t reflect.Type) reflect.Value {
 	return v
 }
 
-// shared returns the places at which two equal values hold the same memory.
+// shared returns the places of two equal values that share memory.
 func shared(a, b reflect.Value) []string {
 	var found []string
 	var walk func(path string, a, b reflect.Value)
