@@ -45,7 +45,8 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 		// those who meant JSON.
 		var syntax *json.SyntaxError
 		if err := json.Unmarshal(doc, new(any)); errors.As(err, &syntax) {
-			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", lineAt(doc, int(syntax.Offset)), syntax)
+			fault.Line = lineAt(doc, int(syntax.Offset))
+			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", fault.Line, syntax)
 		}
 	}
 	return root, fault
