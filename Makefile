@@ -16,8 +16,8 @@ race: ## Run the tests under the race detector
 	go test -race ./...
 
 .PHONY: cover
-cover: ## Show how much of the public package its tests reach
-	go test -coverprofile=cover.out . && go tool cover -func=cover.out | tail -n 1
+cover: ## Show how much of the public package its tests and the suite reach
+	go test -coverpkg=github.com/aigateway-go/aigateway -coverprofile=cover.out . ./internal/suite && go tool cover -func=cover.out | tail -n 1
 
 .PHONY: lint
 lint: ## Check formatting, vet and golangci-lint
@@ -26,9 +26,9 @@ lint: ## Check formatting, vet and golangci-lint
 	go run $(GOLANGCI) run ./...
 
 .PHONY: bench
-bench: ## Compare with a bare reverse proxy, and write the README's tables
+bench: ## Compare with a bare reverse proxy, and write docs/performance.md
 	go test -run '^$$' -bench . -benchmem -benchtime 0.2s ./...
-	go run ./internal/bench -update README.md
+	go run ./internal/bench -update docs/performance.md
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME

@@ -7,12 +7,16 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -32,25 +36,8 @@ const (
 // compiled and never changed again. A request keeps the settings that it began
 // with.
 type settings struct {
-	*catalog
+	selector *selector
 	surfaces surfaces
-
-	onlyProviders bool // only_allow_configured_providers
-	onlyModels    bool // only_allow_configured_models
-	// passThrough is set where nothing is configured: the client's own key goes
-	// to the provider that it asks for.
-	passThrough bool
-	// sole is the one allowed provider, where there is just one and it lists no
-	// models: names that nobody knows go to it.
-	sole *provider
-
-	strategies    []strategy
-	keyStrategies []keyStrategy
-	usesMetrics   bool // whether one of the strategies does
-	usesEstimates bool // of tokens
-	memo          memo
-	recorder      *stats.Recorder
-	metrics       *stats.Snapshot[*metrics]
 
 	perRequest   time.Duration
 	total        time.Duration
@@ -78,42 +65,32 @@ type settings struct {
 // secretPlace is a secret that the config names, and where.
 type secretPlace struct{ path, vault, name string }
 
-// strategy is one entry of model_selection, and keyStrategy one of
-// api_key_selection.
-type strategy struct {
-	text string
-	eval *expr.Strategy
-}
-
-type keyStrategy struct {
-	text string
-	eval *expr.KeyStrategy
-}
-
 // newSettings checks and compiles a Config, and reports all that is wrong with
 // it. Only the registry is asked for anything.
 func newSettings(cfg Config) (*settings, error) {
 	var p problems
 	s := &settings{
-		surfaces:      newSurfaces(),
-		onlyProviders: cfg.OnlyAllowConfiguredProviders,
-		onlyModels:    cfg.OnlyAllowConfiguredModels,
-		passThrough:   len(cfg.Providers) == 0,
-		perRequest:    cfg.PerRequestTimeout.parse(&p, "per_request_timeout", defaultPerRequestTimeout),
-		total:         cfg.TotalTimeout.parse(&p, "total_timeout", defaultTotalTimeout),
-		firstToken:    cfg.FirstTokenTimeout.parse(&p, "first_token_timeout", 0),
-		maxAttempts:   bounded(&p, "max_attempts", cfg.MaxAttempts, defaultMaxAttempts, maxMaxAttempts),
-		maxRetries:    bounded(&p, "max_retries", cfg.MaxRetries, 0, maxMaxRetries),
-		maxInput:      int64(bounded(&p, "max_input_tokens", cfg.MaxInputTokens, 0, maxTokenLimit)),
-		maxOutput:     int64(bounded(&p, "max_output_tokens", cfg.MaxOutputTokens, 0, maxTokenLimit)),
-		maxBody:       given(cfg.MaxBodyBytes, defaultMaxBodyBytes),
-		holdWhole:     oneOf(&p, "stream_commit", cfg.StreamCommit, CommitFirstContent, CommitComplete) == CommitComplete,
-		onContinue:    oneOf(&p, "on_error", cfg.OnError, OnErrorHalt, OnErrorContinue) == OnErrorContinue,
-		forward:       forwardSet(&p, cfg.ForwardHeaders),
-		policy:        cfg.FailoverPolicy,
-		counter:       cfg.TokenCounter,
-		logger:        cfg.Logger,
-		transport:     cfg.Transport,
+		surfaces: newSurfaces(),
+		selector: &selector{
+			onlyProviders: cfg.OnlyAllowConfiguredProviders,
+			onlyModels:    cfg.OnlyAllowConfiguredModels,
+			passThrough:   len(cfg.Providers) == 0,
+		},
+		perRequest:  cfg.PerRequestTimeout.parse(&p, "per_request_timeout", defaultPerRequestTimeout),
+		total:       cfg.TotalTimeout.parse(&p, "total_timeout", defaultTotalTimeout),
+		firstToken:  cfg.FirstTokenTimeout.parse(&p, "first_token_timeout", 0),
+		maxAttempts: bounded(&p, "max_attempts", cfg.MaxAttempts, defaultMaxAttempts, maxMaxAttempts),
+		maxRetries:  bounded(&p, "max_retries", cfg.MaxRetries, 0, maxMaxRetries),
+		maxInput:    int64(bounded(&p, "max_input_tokens", cfg.MaxInputTokens, 0, maxTokenLimit)),
+		maxOutput:   int64(bounded(&p, "max_output_tokens", cfg.MaxOutputTokens, 0, maxTokenLimit)),
+		maxBody:     given(cfg.MaxBodyBytes, defaultMaxBodyBytes),
+		holdWhole:   oneOf(&p, "stream_commit", cfg.StreamCommit, CommitFirstContent, CommitComplete) == CommitComplete,
+		onContinue:  oneOf(&p, "on_error", cfg.OnError, OnErrorHalt, OnErrorContinue) == OnErrorContinue,
+		forward:     forwardSet(&p, cfg.ForwardHeaders),
+		policy:      cfg.FailoverPolicy,
+		counter:     cfg.TokenCounter,
+		logger:      cfg.Logger,
+		transport:   cfg.Transport,
 	}
 	if cfg.MaxBodyBytes < 0 {
 		p.add("MaxBodyBytes", fmt.Sprint(cfg.MaxBodyBytes), "must not be negative; leave it zero for 64 MiB")
@@ -138,6 +115,22 @@ func newSettings(cfg Config) (*settings, error) {
 	default:
 		s.secrets = NewSecretCache(r, secretTTL)
 	}
+	s.selector.compile(&p, cfg)
+	s.compileProviders(&p, cfg)
+	if cfg.Transport != nil {
+		s.refuseTransport(&p)
+	}
+	return s, cfg.withShape(p).err()
+}
+
+// attach has the settings measure into a gateway's recorder.
+func (s *settings) attach(r *stats.Recorder) {
+	s.selector.recorder, s.selector.metrics = r, newMetrics(r)
+	s.selector.track(r)
+}
+
+// compile compiles the strategies.
+func (s *selector) compile(p *problems, cfg Config) {
 	for i, text := range cfg.ModelSelection.Strategy {
 		eval, faults := expr.CompileStrategy(text)
 		p.addFaults(fmt.Sprintf("model_selection.strategy[%d]", i), text, faults)
@@ -153,17 +146,14 @@ func newSettings(cfg Config) (*settings, error) {
 		s.keyStrategies = append(s.keyStrategies, keyStrategy{text, eval})
 		s.usesEstimates = s.usesEstimates || eval != nil && eval.Uses().Estimates
 	}
-	s.compileProviders(&p, cfg)
-	if cfg.Transport != nil {
-		s.refuseTransport(&p)
-	}
-	return s, cfg.withShape(p).err()
 }
 
-// attach has the settings measure into a gateway's recorder.
-func (s *settings) attach(r *stats.Recorder) {
-	s.recorder, s.metrics = r, newMetrics(r)
-	s.track(r)
+// checkAddr is the check of an address before it is dialled; nil allows any.
+func (s *settings) checkAddr() func(netip.Addr) error {
+	if s.addrs == nil {
+		return nil
+	}
+	return s.addrs.CheckAddr
 }
 
 // refuseTransport reports what a Transport of the user's own cannot do.
@@ -171,8 +161,8 @@ func (s *settings) refuseTransport(p *problems) {
 	if s.addrs != nil {
 		p.add("Transport", "", "the URLPolicy checks addresses when they are dialled, which only the gateway's own transport does: leave Transport nil")
 	}
-	for _, pr := range s.providers {
-		if isUnixHost(pr.target.Host) {
+	for _, pr := range s.selector.providers {
+		if address.IsUnix(pr.target.Host) {
 			p.add("Transport", "", "provider %q is reached over a unix socket, which only the gateway's own transport does: leave Transport nil", pr.id)
 		}
 	}
@@ -248,27 +238,27 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 			all = append(all, c.provider(fmt.Sprintf("registry[%q]", base.ID), base, base.Models, nil, false, true))
 		}
 	}
-	if len(cfg.Providers) == 0 && s.onlyProviders {
+	if len(cfg.Providers) == 0 && s.selector.onlyProviders {
 		p.add("only_allow_configured_providers", "true", "no provider is configured, so that every request would be refused: list some under providers")
 	}
-	s.catalog, s.secretRefs = newCatalog(all), c.refs
-	if s.onlyModels && !slices.ContainsFunc(s.listed, func(m *model) bool { return m.configured }) {
+	s.selector.catalog, s.secretRefs = newCatalog(all), c.refs
+	if s.selector.onlyModels && !slices.ContainsFunc(s.selector.listed, func(m *model) bool { return m.configured }) {
 		p.add("only_allow_configured_models", "true", "no model is configured, so that every request would be refused: list some under providers[].models")
 	}
-	s.sole = s.soleProvider()
-	s.refuseCostly(p)
+	s.selector.sole = s.selector.soleProvider()
+	s.selector.refuseCostly(p)
 }
 
 // refuseCostly reports strategies that take more steps over this catalog than
 // an evaluation may have: better now than at the first request. What a strategy
 // costs can depend on the request; that much is stopped then.
-func (s *settings) refuseCostly(p *problems) {
+func (s *selector) refuseCostly(p *problems) {
 	if len(*p) > 0 {
 		return // the catalog is not what it is meant to be
 	}
 	in := expr.Input{Providers: s.views, Authors: s.authors, Request: &expr.Request{}}
 	for _, m := range s.listed {
-		if s.refuses(m) == reasonNone {
+		if s.bars(m) == reasonNone {
 			in.Models = append(in.Models, m.view)
 		}
 	}
@@ -300,7 +290,7 @@ func unowned(aliases []string, owner map[string]int, i int) []string {
 }
 
 // soleProvider returns the only allowed provider, if it lists no models.
-func (s *settings) soleProvider() *provider {
+func (s *selector) soleProvider() *provider {
 	var sole *provider
 	for _, p := range s.providers {
 		if p.disabled || s.onlyProviders && !p.configured {
@@ -385,62 +375,18 @@ func forwardSet(p *problems, names []string) map[string]bool {
 		path := fmt.Sprintf("forward_headers[%d]", i)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
-		case !isToken(name):
+		case !header.IsName(name):
 			p.add(path, name, "is no header name")
-		case isCredentialHeader(canonical):
+		case redact.IsCredentialHeader(canonical):
 			p.add(path, name, "holds the client's credentials, which never reach a provider")
 		case canonical == "Openai-Organization" || canonical == "Openai-Project":
 			p.add(path, name, "belongs to the client's own key, and goes with that alone")
-		case isConnectionHeader(canonical):
+		case header.IsConnection(canonical):
 			p.add(path, name, "belongs to the client's connection and is not forwarded")
 		}
 		set[canonical] = true
 	}
 	return set
-}
-
-// isCredentialHeader reports whether a client's header authenticates it.
-func isCredentialHeader(canonical string) bool {
-	switch canonical {
-	case "Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Api-Key", "X-Goog-Api-Key",
-		"Openai-Api-Key", "Anthropic-Api-Key":
-		return true
-	}
-	return false
-}
-
-// isConnectionHeader reports whether a header is about one connection or one
-// message and not about the request.
-func isConnectionHeader(canonical string) bool {
-	switch canonical {
-	case "Host", "Connection", "Proxy-Connection", "Keep-Alive", "Transfer-Encoding", "Te", "Trailer", "Upgrade",
-		"Content-Length", "Content-Encoding", "Accept-Encoding", "Expect":
-		return true
-	}
-	return false
-}
-
-// isToken reports whether s may be the name of a header.
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-			strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isHeaderValue reports whether s may be the value of a header: a line break
-// in it would begin another one.
-func isHeaderValue(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 // sortedKeys returns the keys of a map in order, so that what is built from it

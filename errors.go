@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // Code names the cause of a failed request, for programs. It is the "code" of
@@ -223,4 +224,13 @@ func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
 	}
 	w.WriteHeader(e.Status)
 	w.Write(body) //nolint:errcheck // the client is gone: nobody is left to tell
+}
+
+// oneLine cuts a text of an upstream's to one line of at most n bytes.
+func oneLine(s string, n int) string {
+	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "")
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "") + "…"
+	}
+	return s
 }

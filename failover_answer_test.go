@@ -1,7 +1,6 @@
 package aigateway_test
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -13,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // Which answers under a success status are none, and lead to the next provider.
@@ -49,16 +48,16 @@ func TestAnswerOrNot(t *testing.T) {
 		want             string // what reaches the client; empty: the next provider's
 	}{
 		{"JSON", chat, "", gatewaytest.JSON(200, plain), plain},
-		{"JSON under another type", chat, "", failoverTyped("text/plain", plain), plain},
+		{"JSON under another type", chat, "", gatewaytest.Content("text/plain", plain), plain},
 		{"201", chat, "", gatewaytest.JSON(201, plain), plain},
 		{"JSON for a stream", chat, stream, gatewaytest.JSON(200, plain), plain},
 		{"large JSON", chat, "", gatewaytest.JSON(200, jsonBody), jsonBody},
 		{"gzip", chat, "", coded("gzip", "application/json", failoverGzip(plain)), string(failoverGzip(plain))},
 		{"unknown coding", chat, "", coded("br", "application/json", []byte("\x0b\x01\x80{}\x03")), "\x0b\x01\x80{}\x03"},
-		{"speech", speech, "", failoverTyped("audio/mpeg", "\xff\xfb\x90d"), "\xff\xfb\x90d"},
-		{"speech of no known type", speech, "", failoverTyped("application/octet-stream", "\x00\x01"), "\x00\x01"},
-		{"text of a transcription", transcription, "", failoverTyped("text/plain; charset=utf-8", "Hello.\n"), "Hello.\n"},
-		{"subtitles", transcription, "", failoverTyped("text/vtt", "WEBVTT\n\n"), "WEBVTT\n\n"},
+		{"speech", speech, "", gatewaytest.Content("audio/mpeg", "\xff\xfb\x90d"), "\xff\xfb\x90d"},
+		{"speech of no known type", speech, "", gatewaytest.Content("application/octet-stream", "\x00\x01"), "\x00\x01"},
+		{"text of a transcription", transcription, "", gatewaytest.Content("text/plain; charset=utf-8", "Hello.\n"), "Hello.\n"},
+		{"subtitles", transcription, "", gatewaytest.Content("text/vtt", "WEBVTT\n\n"), "WEBVTT\n\n"},
 		{"JSON of a transcription", transcription, "", gatewaytest.JSON(200, plain), plain},
 		{"images as JSON", images, "", gatewaytest.JSON(200, jsonBody), jsonBody},
 
@@ -73,43 +72,43 @@ func TestAnswerOrNot(t *testing.T) {
 		{"error in gzip", chat, "", coded("gzip", "application/json", failoverGzip(`{"error":"x"}`)), ""},
 		{"empty gzip", chat, "", coded("gzip", "application/json", nil), ""},
 		{"empty in an unknown coding", chat, "", coded("br", "application/json", nil), ""},
-		{"page", chat, "", failoverTyped("text/html", html), ""},
+		{"page", chat, "", gatewaytest.Content("text/html", html), ""},
 		{"page called JSON", chat, "", gatewaytest.JSON(200, html), ""},
 		{"page in gzip", chat, "", coded("gzip", "text/html", failoverGzip(html)), ""},
 		{"page in an unknown coding", chat, "", coded("br", "text/html", []byte("\x0b\x01\x80\x03")), ""},
-		{"large page", chat, "", failoverTyped("text/html", html+strings.Repeat(" ", 2<<20)), ""},
+		{"large page", chat, "", gatewaytest.Content("text/html", html+strings.Repeat(" ", 2<<20)), ""},
 		{"large page called JSON", chat, "", gatewaytest.JSON(200, html+strings.Repeat(" ", 2<<20)), ""},
-		{"large text", chat, "", failoverTyped("text/plain", strings.Repeat("x", 2<<20)), ""},
-		{"text", chat, "", failoverTyped("text/plain", "OK"), ""},
-		{"text for embeddings", "/v1/embeddings", "", failoverTyped("text/plain", "OK"), ""},
-		{"page for speech", speech, "", failoverTyped("text/html", html), ""},
+		{"large text", chat, "", gatewaytest.Content("text/plain", strings.Repeat("x", 2<<20)), ""},
+		{"text", chat, "", gatewaytest.Content("text/plain", "OK"), ""},
+		{"text for embeddings", "/v1/embeddings", "", gatewaytest.Content("text/plain", "OK"), ""},
+		{"page for speech", speech, "", gatewaytest.Content("text/html", html), ""},
 		{"error for speech", speech, "", gatewaytest.JSON(200, `{"error":{"message":"x"}}`), ""},
-		{"empty speech", speech, "", failoverTyped("audio/mpeg", ""), ""},
+		{"empty speech", speech, "", gatewaytest.Content("audio/mpeg", ""), ""},
 		{"speech cut before its first byte", speech, "", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "audio/mpeg")
 			gatewaytest.Send(w, "")
 			panic(http.ErrAbortHandler)
 		}, ""},
-		{"page for a transcription", transcription, "", failoverTyped("text/html", html), ""},
-		{"empty transcription", transcription, "", failoverTyped("text/plain", ""), ""},
+		{"page for a transcription", transcription, "", gatewaytest.Content("text/html", html), ""},
+		{"empty transcription", transcription, "", gatewaytest.Content("text/plain", ""), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				body := tt.body
 				if body == "" {
-					body = failoverBody
+					body = testbed.ChatRequest
 				}
 				next := `{"from":"b"}`
-				rig := failoverRig(t, failoverConfig(1, "a", "b"), failoverHosts{"a": tt.a, "b": gatewaytest.JSON(200, next)}, nil)
-				got := rig.Post(tt.path, body)
+				harness := testbed.Start(t, testbed.Config(1, "a", "b"), testbed.Hosts{"a": tt.a, "b": gatewaytest.JSON(200, next)}, nil)
+				got := harness.Post(tt.path, body)
 				require.NoError(t, got.Err)
 				if tt.want == "" {
-					assert.Equal(t, []string{"a1", "b1"}, rig.Routes())
+					assert.Equal(t, []string{"a1", "b1"}, harness.Routes())
 					assert.Equal(t, next, got.Body)
 					return
 				}
-				assert.Equal(t, []string{"a1"}, rig.Routes())
+				assert.Equal(t, []string{"a1"}, harness.Routes())
 				assert.Equal(t, 2, got.Status/100)
 				assert.True(t, tt.want == got.Body, "%d bytes for %d", len(got.Body), len(tt.want))
 				if strings.HasPrefix(tt.want, string(failoverGzip("")[:2])) {
@@ -123,17 +122,17 @@ func TestAnswerOrNot(t *testing.T) {
 // A silent upstream of a binary surface has not committed anything yet either.
 func TestAnswerSpeechSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := failoverConfig(1, "a", "b")
+		cfg := testbed.Config(1, "a", "b")
 		cfg.PerRequestTimeout = "10s"
-		rig := failoverRig(t, cfg, failoverHosts{
-			"a": failoverSend("audio/mpeg", 0, true, []string{""}),
-			"b": failoverTyped("audio/mpeg", "\xff\xfb"),
+		harness := testbed.Start(t, cfg, testbed.Hosts{
+			"a": gatewaytest.Paused("audio/mpeg", 0, true, []string{""}),
+			"b": gatewaytest.Content("audio/mpeg", "\xff\xfb"),
 		}, nil)
-		got := rig.Post("/v1/audio/speech", failoverBody)
+		got := harness.Post("/v1/audio/speech", testbed.ChatRequest)
 		require.NoError(t, got.Err)
 		assert.Equal(t, "\xff\xfb", got.Body)
 		assert.Equal(t, 10*time.Second, got.Took)
-		assert.Equal(t, []string{"a1", "b1"}, rig.Routes())
+		assert.Equal(t, []string{"a1", "b1"}, harness.Routes())
 	})
 }
 
@@ -141,13 +140,13 @@ func TestAnswerSpeechSilent(t *testing.T) {
 // only a silence, not the length, ends it.
 func TestAnswerSpeechPlaysAsItComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := failoverConfig(1, "a", "b")
+		cfg := testbed.Config(1, "a", "b")
 		cfg.PerRequestTimeout, cfg.TotalTimeout = "5s", "6s"
-		rig := failoverRig(t, cfg, failoverHosts{
-			"a": failoverSend("audio/mpeg", 4*time.Second, false, []string{"one", "two", "three"}), "b": gatewaytest.Abort,
+		harness := testbed.Start(t, cfg, testbed.Hosts{
+			"a": gatewaytest.Paused("audio/mpeg", 4*time.Second, false, []string{"one", "two", "three"}), "b": gatewaytest.Abort,
 		}, nil)
 		begin := time.Now()
-		resp, err := rig.Open(t.Context(), "/v1/audio/speech", failoverBody)
+		resp, err := harness.Open(t.Context(), "/v1/audio/speech", testbed.ChatRequest)
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		for i, piece := range []string{"one", "two", "three"} {
@@ -172,8 +171,8 @@ func TestAnswerLarge(t *testing.T) {
 		took time.Duration
 		err  bool
 	}{
-		{"whole", failoverSend("application/json", 2*time.Second, false, []string{front, `yy`, `"}`}), 6 * time.Second, false},
-		{"too slow", failoverSend("application/json", 4*time.Second, false, []string{front, `yy`, `"}`}), 10 * time.Second, true},
+		{"whole", gatewaytest.Paused("application/json", 2*time.Second, false, []string{front, `yy`, `"}`}), 6 * time.Second, false},
+		{"too slow", gatewaytest.Paused("application/json", 4*time.Second, false, []string{front, `yy`, `"}`}), 10 * time.Second, true},
 		{"cut", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			gatewaytest.Send(w, front)
@@ -182,13 +181,13 @@ func TestAnswerLarge(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(1, "a", "b")
+				cfg := testbed.Config(1, "a", "b")
 				cfg.PerRequestTimeout, cfg.TotalTimeout = "10s", "10s"
-				rig := failoverRig(t, cfg, failoverHosts{"a": tt.a, "b": gatewaytest.Chat("b")}, nil)
-				got := rig.Post("/v1/chat/completions", failoverBody)
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": tt.a, "b": gatewaytest.Chat("b")}, nil)
+				got := harness.Post("/v1/chat/completions", testbed.ChatRequest)
 				assert.Equal(t, 200, got.Status)
 				assert.Equal(t, tt.took, got.Took)
-				assert.Equal(t, []string{"a1"}, rig.Routes())
+				assert.Equal(t, []string{"a1"}, harness.Routes())
 				assert.True(t, strings.HasPrefix(got.Body, front))
 				if tt.err {
 					assert.ErrorIs(t, got.Err, io.ErrUnexpectedEOF)
@@ -216,11 +215,11 @@ func TestAnswerHeaders(t *testing.T) {
 		"JSON":          gatewaytest.Chat("hi"),
 		"large JSON":    gatewaytest.JSON(200, `"`+strings.Repeat("x", 1<<20)+`"`),
 		"stream":        gatewaytest.Stream(streamChat...),
-		"relayed error": failoverStatus(400, ""),
+		"relayed error": gatewaytest.KeyError(400, ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := failoverRig(t, failoverConfig(1, "a"), failoverHosts{"a": func(w http.ResponseWriter, r *http.Request) {
+				harness := testbed.Start(t, testbed.Config(1, "a"), testbed.Hosts{"a": func(w http.ResponseWriter, r *http.Request) {
 					for _, set := range []map[string]string{pass, drop} {
 						for name, value := range set {
 							w.Header().Set(name, value)
@@ -228,7 +227,7 @@ func TestAnswerHeaders(t *testing.T) {
 					}
 					then(w, r)
 				}}, nil)
-				got := failoverAsk(rig)
+				got := testbed.Ask(harness)
 				require.NoError(t, got.Err)
 				for name, value := range pass {
 					assert.Equal(t, []string{value}, got.Header.Values(name), name)
@@ -238,120 +237,6 @@ func TestAnswerHeaders(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-const failoverBody = `{"model":"m","messages":[{"role":"user","content":"hi"}]}`
-
-type (
-	failoverHosts  map[string]http.HandlerFunc
-	failoverErrors map[string]error
-)
-
-// failoverConfig has a model "m" at each provider; the keys of "a" are those of
-// the routes a1, a2 and so on.
-func failoverConfig(keys int, providers ...string) aigateway.Config {
-	cfg := aigateway.Config{Registry: aigateway.NoRegistry()}
-	for _, id := range providers {
-		p := aigateway.Provider{
-			ID: id, BaseURL: "http://" + id + ".internal", Models: []aigateway.Model{{ID: "m"}},
-			SupportedAPISurfaces: []aigateway.APISurface{{Format: "openai"}, {Format: "anthropic"}},
-		}
-		for i := range keys {
-			p.APIKeys = append(p.APIKeys, aigateway.APIKey{Value: aigateway.Template(fmt.Sprintf("sk-%s%d-0123456789abcdef", id, i+1))})
-		}
-		cfg.Providers = append(cfg.Providers, p)
-	}
-	return cfg
-}
-
-// failoverRig starts a gateway in a bubble.
-func failoverRig(t *testing.T, cfg aigateway.Config, hosts failoverHosts, errs failoverErrors) *gatewaytest.Rig {
-	t.Helper()
-	rig := gatewaytest.NewRig(t)
-	for name, h := range hosts {
-		if errs[name] != nil {
-			rig.Unreachable(name, errs[name])
-			continue
-		}
-		rig.Host(name, h)
-	}
-	cfg.Transport = rig
-	g, err := aigateway.New(cfg)
-	require.NoError(t, err)
-	rig.Gateway(g)
-	return rig
-}
-
-func failoverAsk(rig *gatewaytest.Rig) gatewaytest.Answer {
-	return rig.Post("/v1/chat/completions", failoverBody)
-}
-
-// failoverStatus answers with an error that names the key that it was asked with.
-func failoverStatus(status int, code string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		_, key, _ := strings.Cut(r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"), "-")
-		route, _, _ := strings.Cut(key, "-")
-		gatewaytest.Error(status, code, "asked by "+route)(w, r)
-	}
-}
-
-func failoverLimited(retryAfter string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Retry-After", retryAfter)
-		failoverStatus(429, "rate_limit_exceeded")(w, r)
-	}
-}
-
-func failoverSilence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-
-// failoverPart sends the front of a JSON answer, and then nothing.
-func failoverPart(body string) http.HandlerFunc { return failoverDrip(0, body) }
-
-// failoverDrip sends a JSON answer in parts, each after a pause. It ends only
-// after four of them.
-func failoverDrip(pause time.Duration, parts ...string) http.HandlerFunc {
-	return failoverSend("application/json", pause, len(parts) < 4, parts)
-}
-
-// failoverEvents sends events, each after a pause, and then nothing more.
-func failoverEvents(pause time.Duration, events ...string) http.HandlerFunc {
-	return failoverSend("text/event-stream", pause, true, events)
-}
-
-func failoverSend(kind string, pause time.Duration, stall bool, parts []string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", kind)
-		for _, part := range parts {
-			select {
-			case <-time.After(pause):
-				gatewaytest.Send(w, part)
-			case <-r.Context().Done():
-				return
-			}
-		}
-		if stall {
-			<-r.Context().Done()
-		}
-	}
-}
-
-func failoverTyped(kind, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", kind)
-		io.WriteString(w, body)
-	}
-}
-
-// failoverHijack answers with bytes that are no HTTP.
-func failoverHijack(bytes string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		io.WriteString(conn, bytes)
-		conn.Close()
 	}
 }
 

@@ -8,90 +8,220 @@ import (
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
-// unauthorizedRest is how long a key rests after a 401 that does not say when
-// to come back.
-const unauthorizedRest = time.Minute
+// lineup gives the candidates of a request their turn: the healthy ones in order,
+// then those in cooldown, of which the one that is ready first comes first.
+type lineup struct {
+	s          *settings
+	in         *inbound
+	candidates []*model
+	next       int        // of candidates
+	chosen     []keysOf   // by the key strategies, once a candidate
+	turn       stats.Turn // of the candidate that is to be tried next
+	turnOf     *model
+}
 
-// measure returns the function that reports the end of an attempt: to the
-// metrics, and to what decides whether the candidate and the key rest.
-func (x *exchange) measure(m *model, key *apiKey, a *attemptRecord) func(f *failure) {
-	a.turn = x.takeTurn(m, a.start)
-	var keyTurn stats.Turn
-	if key != nil {
-		keyTurn, _ = key.track.Rest.Begin(a.start, m.provider.timeout)
-	}
-	return func(f *failure) {
+// keysOf is the result of key selection for a candidate.
+type keysOf struct {
+	model *model
+	keys  []*apiKey
+	err   *Error
+}
+
+// take returns the candidate whose turn it is, nil after the last. It records in
+// the trail which ones are skipped for now.
+func (l *lineup) take(t *trail) *model {
+	for l.next < len(l.candidates) {
+		m := l.candidates[l.next]
+		l.next++
+		l.s.selector.attach(m)
 		now := time.Now()
-		before := m.track.Rest.State(now).Resting()
-		class := x.class(f)
-		switch class {
-		case stats.Answered:
-			a.turn.Success()
-			keyTurn.Success()
-		case stats.ClientFault:
-			a.turn.Release()
-		default:
-			a.turn.Failure(now)
+		if l.begins(m, now, t) {
+			return m
 		}
-		keyTurn.Release()
-		if f != nil {
-			a.rest = rest(m, key, f, now)
-			if until := m.track.Rest.State(now).Resting(); until.After(before) {
-				a.rest = max(a.rest, until.Sub(now))
-			}
+		t.skip(m, now, l.cooldown(m, now, t))
+	}
+	if l.next == len(l.candidates) {
+		l.next++
+		now := time.Now()
+		t.skipped = stats.Order(t.skipped, func(k *skipped) stats.State { return l.cooldown(k.model, now, t) })
+	}
+	if len(t.skipped) == 0 {
+		return nil
+	}
+	m := t.skipped[0].model
+	t.skipped = t.skipped[1:]
+	return m
+}
+
+// begins reports whether a candidate may be tried now, and not after the healthy
+// ones. If it is due for a probe, this request is the probe.
+func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
+	if keys, _ := l.keys(m, t); len(keys) > 0 && keysCooldown(keys, now).Phase.Last() {
+		return false
+	}
+	turn, ok := m.track.Rest.Begin(now, m.provider.timeout)
+	if ok {
+		l.turn, l.turnOf = turn, m
+	}
+	return ok
+}
+
+// keys returns a candidate's keys in the order of their turn, chosen once a
+// request.
+func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
+	if len(m.provider.keys) == 0 || len(l.s.selector.keyStrategies) == 0 {
+		return m.provider.keys, nil
+	}
+	for i := range l.chosen {
+		if k := &l.chosen[i]; k.model == m {
+			return k.keys, k.err
 		}
-		if a.sent {
-			o := x.outcome(a, class)
-			m.track.End(now, o)
-			if key != nil {
-				key.track.End(now, o)
-			}
+	}
+	keys, notes, err := l.s.selector.keysFor(l.in.ctx, m, &l.in.request)
+	for _, n := range notes {
+		t.note("%s", n)
+	}
+	l.chosen = append(l.chosen, keysOf{m, keys, err})
+	return keys, err
+}
+
+// keysInOrder returns a candidate's keys with those in cooldown at the end.
+func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, *Error) {
+	keys, err := l.keys(m, t)
+	if err != nil {
+		return nil, err
+	}
+	return stats.Order(keys, func(k *apiKey) stats.State { return k.track.Rest.State(now) }), nil
+}
+
+// cooldown is that of a candidate and its keys: it ends when both the candidate's
+// own and that of its first key have ended.
+func (l *lineup) cooldown(m *model, now time.Time, t *trail) stats.State {
+	keys, _ := l.keys(m, t)
+	return cooldownWith(m, keys, now)
+}
+
+// probes reports whether this request is the probe of a candidate.
+func (l *lineup) probes(m *model) bool { return l.turnOf == m && l.turn.Probe() }
+
+// hand gives the turn of a candidate to the call.
+func (l *lineup) hand(m *model, c *call) {
+	if l.turnOf == m {
+		c.turn, l.turnOf = l.turn, nil
+		return
+	}
+	c.turn, _ = m.track.Rest.Begin(time.Now(), m.provider.timeout)
+}
+
+// release gives the turn back if nothing was sent.
+func (l *lineup) release() {
+	if l.turnOf != nil {
+		l.turn.Release()
+		l.turnOf = nil
+	}
+}
+
+// attach gives an unlisted model the track of its name. A listed model has one.
+func (s *selector) attach(m *model) {
+	if m.track == nil {
+		m.track = s.recorder.Passing(fold(m.provider.id), fold(m.id), time.Now())
+	}
+}
+
+// cooldown is that of the candidate itself, without its keys.
+func (m *model) cooldown(now time.Time) stats.State {
+	if m.track == nil {
+		return stats.State{}
+	}
+	return m.track.Rest.State(now)
+}
+
+func cooldownWith(m *model, keys []*apiKey, now time.Time) stats.State {
+	own := m.cooldown(now)
+	if k := keysCooldown(keys, now); k.Phase.Last() && k.Until.After(own.Until) {
+		return k
+	}
+	return own
+}
+
+// keysCooldown is that of the key that is ready first.
+func keysCooldown(keys []*apiKey, now time.Time) stats.State {
+	var first stats.State
+	for i, k := range keys {
+		s := k.track.Rest.State(now)
+		if !s.Phase.Last() {
+			return s
+		}
+		if i == 0 || s.Until.Before(first.Until) {
+			first = s
+		}
+	}
+	return first
+}
+
+// beginTurn takes the key's turn for an attempt.
+func (c *call) beginTurn(a *attempt) {
+	c.keyTurn = stats.Turn{}
+	if c.key != nil {
+		c.keyTurn, _ = c.key.track.Rest.Begin(a.start, c.model.provider.timeout)
+	}
+}
+
+// end completes the record of an attempt, and reports it to the metrics and to the
+// health of the candidate and the key.
+func (c *call) end(a *attempt, f *failure) {
+	if f != nil {
+		f.hint = hint(a, f)
+	}
+	a.failure = f
+	a.total = time.Since(a.start)
+	tokens := c.held.meter.Tokens()
+	a.input, a.output = tokens.Input, tokens.Output
+
+	now := time.Now()
+	before := c.model.track.Rest.State(now).Resting()
+	class := c.class(f)
+	switch class {
+	case stats.Answered:
+		c.turn.Success()
+		c.keyTurn.Success()
+	case stats.ClientFault:
+		c.turn.Release()
+	default:
+		c.turn.Failure(now)
+	}
+	c.keyTurn.Release()
+	if f != nil {
+		a.cooldown = coolDown(c.model, c.key, f, now)
+		if until := c.model.track.Rest.State(now).Resting(); until.After(before) {
+			a.cooldown = max(a.cooldown, until.Sub(now))
+		}
+	}
+	if a.sent {
+		o := c.measured(a, class)
+		c.model.track.End(now, o)
+		if c.key != nil {
+			c.key.track.End(now, o)
 		}
 	}
 }
 
 // class says how an attempt ended, and so whose fault it was.
-func (x *exchange) class(f *failure) stats.Class {
+func (c *call) class(f *failure) stats.Class {
 	switch {
 	case f == nil:
 		return stats.Answered
-	case x.ctx.Err() != nil, f.Kind == FailureRequest, f.reason == reasonClientGone:
-		return stats.ClientFault
-	case f.Kind == FailureTimeout:
-		return stats.TimedOut
-	case f.Kind != FailureStatus:
-		return stats.ServerFault
-	}
-	switch f.Status {
-	case http.StatusTooManyRequests:
-		return stats.RateLimited
-	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusNotFound,
-		http.StatusRequestTimeout, http.StatusConflict:
-		if isContentRefusal(f.Status, f.Code) {
-			return stats.ClientFault
-		}
-		return stats.ServerFault // of the key, or of the configuration: no client can help it
-	}
-	if f.Status/100 == 4 {
+	case c.in.ctx.Err() != nil, f.gone:
 		return stats.ClientFault
 	}
-	return stats.ServerFault
+	return f.meaning().class
 }
 
-// rest lets a key rest that is refused or has used up its rate: until the
-// upstream said, or for a minute. A provider without keys rests itself. It
-// returns for how long.
-func rest(m *model, key *apiKey, f *failure, now time.Time) time.Duration {
-	if f.Kind != FailureStatus {
-		return 0
-	}
-	d := f.RetryAfter
-	switch {
-	case f.Status == http.StatusTooManyRequests && d > 0:
-	case f.Status == http.StatusUnauthorized && d <= 0:
-		d = unauthorizedRest
-	case f.Status == http.StatusUnauthorized:
-	default:
+// coolDown puts a key into cooldown that is refused or has used up its rate. For a
+// provider without keys it is the candidate. It returns for how long.
+func coolDown(m *model, key *apiKey, f *failure, now time.Time) time.Duration {
+	d := f.meaning().cooldown(f.RetryAfter)
+	if d <= 0 {
 		return 0
 	}
 	if key != nil {
@@ -102,9 +232,9 @@ func rest(m *model, key *apiKey, f *failure, now time.Time) time.Duration {
 	return d
 }
 
-// wake ends the rest of a key whose secret has changed: what the old one was
-// refused for says nothing about the new one.
-func wake(m *model, key *apiKey) {
+// heal ends the cooldown of a key whose secret has changed: the refusal of the old
+// one says nothing about the new one.
+func heal(m *model, key *apiKey) {
 	r := &m.track.Rest
 	if key != nil {
 		r = &key.track.Rest
@@ -113,15 +243,15 @@ func wake(m *model, key *apiKey) {
 	turn.Success()
 }
 
-// outcome is what the metrics keep of an attempt. Only an answer says how fast a
-// candidate is: one that fails at once is not.
-func (x *exchange) outcome(a *attemptRecord, class stats.Class) stats.Outcome {
-	if x.s.usesEstimates && x.estimated == 0 {
-		x.estimated = usage.Estimate(x.raw)
+// measured is an attempt as the metrics keep it. Only an answer says how fast a
+// candidate is: a candidate that fails at once is not fast.
+func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
+	if c.s.selector.usesEstimates && c.in.tokens == 0 {
+		c.in.tokens = usage.Estimate(c.in.raw)
 	}
 	o := stats.Outcome{
 		Class: class, ProviderInput: a.input, ProviderOutput: a.output,
-		EstimatedInput: x.estimated, EstimatedOutput: x.written.Tokens(),
+		EstimatedInput: c.in.tokens, EstimatedOutput: c.held.written.Tokens(),
 	}
 	making := a.sentAt.Sub(a.start) // the request; a slow secret store is not the provider's fault
 	switch class {
@@ -133,19 +263,14 @@ func (x *exchange) outcome(a *attemptRecord, class stats.Class) stats.Outcome {
 		if writing := a.total - a.firstToken; a.firstToken > 0 && a.output > 1 {
 			o.PerOutputToken = writing / time.Duration(a.output-1)
 		}
-		o.Gateway = a.sentAt.Sub(x.start) - x.readTime - x.waited
-		for i := range x.attempts {
-			if earlier := &x.attempts[i]; earlier != a {
-				o.Gateway -= earlier.total
-			}
-		}
+		o.Gateway = c.trail.overhead(c.in, a.sentAt, a)
 	case stats.TimedOut:
 		o.Upstream = a.total - making // it took at least so long
 	}
 	return o
 }
 
-// allows notes what an answer says about the limits of the key.
+// allows notes the limits of the key that an answer tells.
 func (k *apiKey) allows(h http.Header, now time.Time) {
 	q := usage.RateLimit(h, now)
 	if !q.Known() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,74 +20,76 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // A key that was told to come back later is the last to be asked until then,
 // and in its place again from then on.
 func TestRestOfKeys(t *testing.T) {
-	ok, failing := gatewaytest.Chat("fine"), failoverStatus(500, "")
+	ok, failing := gatewaytest.Chat("fine"), gatewaytest.KeyError(500, "")
 	inADate := func(w http.ResponseWriter, r *http.Request) {
-		failoverLimited(time.Now().Add(30*time.Second).UTC().Format(http.TimeFormat))(w, r)
+		gatewaytest.RateLimited(time.Now().Add(30*time.Second).UTC().Format(http.TimeFormat))(w, r)
 	}
 	inMilliseconds := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After-Ms", "1500")
-		failoverStatus(429, "rate_limit_exceeded")(w, r)
+		gatewaytest.KeyError(429, "rate_limit_exceeded")(w, r)
 	}
 	refusedFor := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "7")
-		failoverStatus(401, "invalid_api_key")(w, r)
+		gatewaytest.KeyError(401, "invalid_api_key")(w, r)
 	}
 	busyFor := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "7")
-		failoverStatus(503, "overloaded")(w, r)
+		gatewaytest.KeyError(503, "overloaded")(w, r)
 	}
 	tests := []struct {
 		name   string
 		a1, a2 []http.HandlerFunc // what each key meets, in turn
-		steps  []healthStep
+		steps  []testbed.Step
 	}{
-		{"429 with Retry-After", []http.HandlerFunc{failoverLimited("30"), ok}, []http.HandlerFunc{ok}, []healthStep{
+		{"429 with Retry-After", []http.HandlerFunc{gatewaytest.RateLimited("30"), ok}, []http.HandlerFunc{ok}, []testbed.Step{
 			{0, "a1 a2"}, {0, "a2"}, {29999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"}, {0, "a1"},
 		}},
-		{"429 with a date", []http.HandlerFunc{inADate, ok}, []http.HandlerFunc{ok}, []healthStep{
+		{"429 with a date", []http.HandlerFunc{inADate, ok}, []http.HandlerFunc{ok}, []testbed.Step{
 			{0, "a1 a2"}, {29999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"429 with retry-after-ms", []http.HandlerFunc{inMilliseconds, ok}, []http.HandlerFunc{ok}, []healthStep{
+		{"429 with retry-after-ms", []http.HandlerFunc{inMilliseconds, ok}, []http.HandlerFunc{ok}, []testbed.Step{
 			{0, "a1 a2"}, {1499 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"429 without", []http.HandlerFunc{failoverStatus(429, ""), ok}, []http.HandlerFunc{ok}, []healthStep{{0, "a1 a2"}, {0, "a1"}}},
-		{"401", []http.HandlerFunc{failoverStatus(401, ""), ok}, []http.HandlerFunc{ok}, []healthStep{
+		{"429 without", []http.HandlerFunc{gatewaytest.KeyError(429, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
+		{"401", []http.HandlerFunc{gatewaytest.KeyError(401, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{
 			{0, "a1 a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"401 with Retry-After", []http.HandlerFunc{refusedFor, ok}, []http.HandlerFunc{ok}, []healthStep{
+		{"401 with Retry-After", []http.HandlerFunc{refusedFor, ok}, []http.HandlerFunc{ok}, []testbed.Step{
 			{0, "a1 a2"}, {6999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"402", []http.HandlerFunc{failoverStatus(402, ""), ok}, []http.HandlerFunc{ok}, []healthStep{{0, "a1 a2"}, {0, "a1"}}},
-		{"403", []http.HandlerFunc{failoverStatus(403, ""), ok}, []http.HandlerFunc{ok}, []healthStep{{0, "a1 a2"}, {0, "a1"}}},
-		{"503 with Retry-After is not the key's", []http.HandlerFunc{busyFor, ok}, []http.HandlerFunc{ok}, []healthStep{{0, "a1 a2"}, {0, "a1"}}},
-		{"all rest: the one that wakes first", []http.HandlerFunc{failoverLimited("60"), ok}, []http.HandlerFunc{failoverLimited("30"), ok}, []healthStep{
+		{"402", []http.HandlerFunc{gatewaytest.KeyError(402, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
+		{"403", []http.HandlerFunc{gatewaytest.KeyError(403, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
+		{"503 with Retry-After is not the key's", []http.HandlerFunc{busyFor, ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
+		{"all rest: the one that wakes first", []http.HandlerFunc{gatewaytest.RateLimited("60"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), ok}, []testbed.Step{
 			{0, "a1 a2"}, {10 * time.Second, "a2"},
 		}},
-		{"the longest rest wins", []http.HandlerFunc{failoverLimited("60"), failoverLimited("5"), ok}, []http.HandlerFunc{failoverLimited("30"), failoverLimited("5"), ok}, []healthStep{
+		{"the longest rest wins", []http.HandlerFunc{gatewaytest.RateLimited("60"), gatewaytest.RateLimited("5"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), gatewaytest.RateLimited("5"), ok}, []testbed.Step{
 			// Were it the last one, both would be awake after 15 s.
 			{0, "a1 a2"}, {10 * time.Second, "a2 a1"}, {6 * time.Second, "a2"}, {43999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"the longest rest wins when it comes last", []http.HandlerFunc{failoverLimited("5"), failoverLimited("30"), ok}, []http.HandlerFunc{failoverLimited("5"), ok}, []healthStep{
+		{"the longest rest wins when it comes last", []http.HandlerFunc{gatewaytest.RateLimited("5"), gatewaytest.RateLimited("30"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("5"), ok}, []testbed.Step{
 			{0, "a1 a2"}, {time.Second, "a1 a2"}, {29999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"a later success ends it", []http.HandlerFunc{failoverLimited("60"), ok}, []http.HandlerFunc{failoverLimited("30"), failing, ok}, []healthStep{
+		{"a later success ends it", []http.HandlerFunc{gatewaytest.RateLimited("60"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), failing, ok}, []testbed.Step{
 			{0, "a1 a2"}, {time.Second, "a2 a1"}, {0, "a1"},
 		}},
-		{"a later failure does not", []http.HandlerFunc{failoverLimited("60"), failing, ok}, []http.HandlerFunc{failoverLimited("30"), failing, ok}, []healthStep{
+		{"a later failure does not", []http.HandlerFunc{gatewaytest.RateLimited("60"), failing, ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), failing, ok}, []testbed.Step{
 			{0, "a1 a2"}, {time.Second, "a2 a1"}, {0, "a2"},
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHealth(t, failoverConfig(2, "a"))
-				h.script["a1"], h.script["a2"] = tt.a1, tt.a2
-				h.walk(t, tt.steps)
+				h := testbed.NewScripts(t, testbed.Config(2, "a"))
+				h.Set("a1", tt.a1...)
+				h.Set("a2", tt.a2...)
+				h.Walk(t, tt.steps)
 			})
 		})
 	}
@@ -96,14 +99,14 @@ func TestRestOfKeys(t *testing.T) {
 // among several such the one that wakes first comes first.
 func TestRestOfAllKeysOfCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHealth(t, failoverConfig(2, "a", "b", "c"))
-		h.script["a1"] = []http.HandlerFunc{failoverLimited("40"), gatewaytest.Chat("")}
-		h.script["a2"] = []http.HandlerFunc{failoverLimited("50"), gatewaytest.Chat("")}
-		h.script["b1"] = []http.HandlerFunc{failoverLimited("90"), gatewaytest.Chat("")}
-		h.script["b2"] = []http.HandlerFunc{failoverLimited("20"), gatewaytest.Chat("")}
-		h.script["c1"] = []http.HandlerFunc{gatewaytest.Chat(""), failoverStatus(400, ""), failoverStatus(400, ""), gatewaytest.Chat("")}
-		h.script["c2"] = []http.HandlerFunc{gatewaytest.Chat("")}
-		h.walk(t, []healthStep{
+		h := testbed.NewScripts(t, testbed.Config(2, "a", "b", "c"))
+		h.Set("a1", gatewaytest.RateLimited("40"), gatewaytest.Chat(""))
+		h.Set("a2", gatewaytest.RateLimited("50"), gatewaytest.Chat(""))
+		h.Set("b1", gatewaytest.RateLimited("90"), gatewaytest.Chat(""))
+		h.Set("b2", gatewaytest.RateLimited("20"), gatewaytest.Chat(""))
+		h.Set("c1", gatewaytest.Chat(""), gatewaytest.KeyError(400, ""), gatewaytest.KeyError(400, ""), gatewaytest.Chat(""))
+		h.Set("c2", gatewaytest.Chat(""))
+		h.Walk(t, []testbed.Step{
 			{0, "a1 a2 b1 b2 c1"},
 			{time.Second, "c1 b2"},           // c refuses the prompt; b wakes at 20 s, and answers
 			{0, "b2"},                        // so that its second key no longer rests
@@ -116,9 +119,9 @@ func TestRestOfAllKeysOfCandidate(t *testing.T) {
 // A model that is called without a key rests itself.
 func TestRestWithoutKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHealth(t, failoverConfig(0, "a", "b"))
-		h.script["a"] = []http.HandlerFunc{failoverLimited("30"), gatewaytest.Chat("")}
-		h.walk(t, []healthStep{{0, "a b"}, {29999 * time.Millisecond, "b"}, {time.Millisecond, "a"}})
+		h := testbed.NewScripts(t, testbed.Config(0, "a", "b"))
+		h.Set("a", gatewaytest.RateLimited("30"), gatewaytest.Chat(""))
+		h.Walk(t, []testbed.Step{{0, "a b"}, {29999 * time.Millisecond, "b"}, {time.Millisecond, "a"}})
 	})
 }
 
@@ -129,33 +132,33 @@ func TestRestAndRotatedSecret(t *testing.T) {
 		name   string
 		values []string // of the secret, in the order in which it is asked for
 		script map[string][]http.HandlerFunc
-		steps  []healthStep
+		steps  []testbed.Step
 	}{
-		{"changed", []string{"sk-old-123456", "sk-new-123456"}, nil, []healthStep{{0, "old new"}, {0, "new"}}},
+		{"changed", []string{"sk-old-123456", "sk-new-123456"}, nil, []testbed.Step{{0, "old new"}, {0, "new"}}},
 		{"changed, and then a fault of the provider", []string{"sk-old-123456", "sk-new-123456"},
-			map[string][]http.HandlerFunc{"new": {failoverStatus(500, ""), gatewaytest.Chat("")}},
-			[]healthStep{{0, "old new a2"}, {0, "new"}}},
+			map[string][]http.HandlerFunc{"new": {gatewaytest.KeyError(500, ""), gatewaytest.Chat("")}},
+			[]testbed.Step{{0, "old new a2"}, {0, "new"}}},
 		{"changed to another bad one", []string{"sk-old-123456", "sk-old-654321", "sk-new-123456"}, nil,
-			[]healthStep{{0, "old old a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "old new"}}},
-		{"unchanged", []string{"sk-old-123456"}, map[string][]http.HandlerFunc{"old": {failoverStatus(401, ""), gatewaytest.Chat("")}},
-			[]healthStep{{0, "old a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "old"}}},
+			[]testbed.Step{{0, "old old a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "old new"}}},
+		{"unchanged", []string{"sk-old-123456"}, map[string][]http.HandlerFunc{"old": {gatewaytest.KeyError(401, ""), gatewaytest.Chat("")}},
+			[]testbed.Step{{0, "old a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "old"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(2, "a")
+				cfg := testbed.Config(2, "a")
 				cfg.Providers[0].APIKeys[0].Value = "${secrets.get('vault', 'key')}"
 				asked := 0
 				cfg.Secrets = aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) {
 					asked++
 					return tt.values[min(asked, len(tt.values))-1], nil
 				})
-				h := newHealth(t, cfg)
-				h.script["old"] = []http.HandlerFunc{failoverStatus(401, "")}
+				h := testbed.NewScripts(t, cfg)
+				h.Set("old", gatewaytest.KeyError(401, ""))
 				for route, script := range tt.script {
-					h.script[route] = script
+					h.Set(route, script...)
 				}
-				h.walk(t, tt.steps)
+				h.Walk(t, tt.steps)
 			})
 		})
 	}
@@ -165,9 +168,9 @@ func TestRestAndRotatedSecret(t *testing.T) {
 // probe that fails doubles the rest, up to 15 s.
 func TestRestOfCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHealth(t, failoverConfig(1, "a", "b"))
-		h.script["a1"] = []http.HandlerFunc{failoverStatus(500, "")}
-		h.walk(t, []healthStep{
+		h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
+		h.Set("a1", gatewaytest.KeyError(500, ""))
+		h.Walk(t, []testbed.Step{
 			{0, "a1 b1"}, {0, "a1 b1"}, {time.Hour, "a1 b1"}, {0, "a1 b1"}, {0, "a1 b1"}, // in a row, however slowly
 			{0, "b1"}, {4999 * time.Millisecond, "b1"},
 			{time.Millisecond, "a1 b1"}, // a probe
@@ -177,10 +180,10 @@ func TestRestOfCandidate(t *testing.T) {
 			{time.Millisecond, "a1 b1"},
 			{0, "b1"}, {14999 * time.Millisecond, "b1"}, // and not 20 s
 		})
-		h.set("a1", gatewaytest.Chat(""))
-		h.walk(t, []healthStep{{time.Millisecond, "a1"}, {0, "a1"}})
-		h.set("a1", failoverStatus(500, ""))
-		h.walk(t, []healthStep{
+		h.Set("a1", gatewaytest.Chat(""))
+		h.Walk(t, []testbed.Step{{time.Millisecond, "a1"}, {0, "a1"}})
+		h.Set("a1", gatewaytest.KeyError(500, ""))
+		h.Walk(t, []testbed.Step{
 			{0, "a1 b1"}, {0, "a1 b1"}, {0, "a1 b1"}, {0, "a1 b1"}, {0, "a1 b1"}, {0, "b1"},
 			{4999 * time.Millisecond, "b1"}, {time.Millisecond, "a1 b1"}, // all over again
 		})
@@ -200,26 +203,26 @@ func TestRestCounts(t *testing.T) {
 	}{
 		{"answer", gatewaytest.Chat(""), nil, resets},
 		{"stream", gatewaytest.Stream(gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, gatewaytest.ChatDone), nil, resets},
-		{"400", failoverStatus(400, "context_length_exceeded"), nil, neither},
-		{"413", failoverStatus(413, ""), nil, neither},
-		{"415", failoverStatus(415, ""), nil, neither},
-		{"422", failoverStatus(422, ""), nil, neither},
-		{"418", failoverStatus(418, ""), nil, neither},
-		{"content filter", failoverStatus(400, "content_filter"), nil, neither},
-		{"403 content filter", failoverStatus(403, "content_filter"), nil, neither},
-		{"the client leaves", failoverSilence, nil, neither},
-		{"402", failoverStatus(402, ""), nil, counts},
-		{"403", failoverStatus(403, ""), nil, counts},
-		{"404", failoverStatus(404, ""), nil, counts},
-		{"408", failoverStatus(408, ""), nil, counts},
-		{"409", failoverStatus(409, ""), nil, counts},
-		{"429", failoverStatus(429, ""), nil, counts},
-		{"500", failoverStatus(500, ""), nil, counts},
-		{"529", failoverStatus(529, ""), nil, counts},
+		{"400", gatewaytest.KeyError(400, "context_length_exceeded"), nil, neither},
+		{"413", gatewaytest.KeyError(413, ""), nil, neither},
+		{"415", gatewaytest.KeyError(415, ""), nil, neither},
+		{"422", gatewaytest.KeyError(422, ""), nil, neither},
+		{"418", gatewaytest.KeyError(418, ""), nil, neither},
+		{"content filter", gatewaytest.KeyError(400, "content_filter"), nil, neither},
+		{"403 content filter", gatewaytest.KeyError(403, "content_filter"), nil, neither},
+		{"the client leaves", gatewaytest.Silence, nil, neither},
+		{"402", gatewaytest.KeyError(402, ""), nil, counts},
+		{"403", gatewaytest.KeyError(403, ""), nil, counts},
+		{"404", gatewaytest.KeyError(404, ""), nil, counts},
+		{"408", gatewaytest.KeyError(408, ""), nil, counts},
+		{"409", gatewaytest.KeyError(409, ""), nil, counts},
+		{"429", gatewaytest.KeyError(429, ""), nil, counts},
+		{"500", gatewaytest.KeyError(500, ""), nil, counts},
+		{"529", gatewaytest.KeyError(529, ""), nil, counts},
 		{"302", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, nil, counts},
 		{"reset", gatewaytest.Abort, nil, counts},
 		{"unreachable", nil, unreachable, counts},
-		{"silence", failoverSilence, nil, counts},
+		{"silence", gatewaytest.Silence, nil, counts},
 		{"broken JSON", gatewaytest.JSON(200, `{"choices":[`), nil, counts},
 		{"error under 200", gatewaytest.JSON(200, `{"error":{"message":"no capacity"}}`), nil, counts},
 		{"error event", gatewaytest.Stream("data: {\"error\":{\"message\":\"no capacity\"}}\n\n"), nil, counts},
@@ -228,36 +231,36 @@ func TestRestCounts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(1, "a", "b")
+				cfg := testbed.Config(1, "a", "b")
 				cfg.PerRequestTimeout = "20s"
-				h := newHealth(t, cfg)
+				h := testbed.NewScripts(t, cfg)
 				fail := func(n int) {
-					h.set("a1", failoverStatus(500, ""))
+					h.Set("a1", gatewaytest.KeyError(500, ""))
 					for range n {
-						h.walk(t, []healthStep{{0, "a1 b1"}})
+						h.Walk(t, []testbed.Step{{0, "a1 b1"}})
 					}
 				}
 				fail(4)
-				h.set("a1", tt.a)
-				h.rig.Unreachable("a", tt.err)
+				h.Set("a1", tt.a)
+				h.Harness.Unreachable("a", tt.err)
 				if tt.name == "the client leaves" {
 					ctx, leave := context.WithTimeout(t.Context(), time.Second)
-					_, err := h.rig.Open(ctx, "/v1/chat/completions", failoverBody)
+					_, err := h.Harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
 					leave()
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 					synctest.Wait()
 				} else {
-					failoverAsk(h.rig)
+					testbed.Ask(h.Harness)
 				}
-				require.Equal(t, "a1", h.rig.Routes()[0], "four failures are not enough")
-				h.rig.Unreachable("a", nil)
+				require.Equal(t, "a1", h.Harness.Routes()[0], "four failures are not enough")
+				h.Harness.Unreachable("a", nil)
 				switch tt.does {
 				case neither:
 					fail(1)
 				case resets:
 					fail(5)
 				}
-				h.walk(t, []healthStep{{0, "b1"}})
+				h.Walk(t, []testbed.Step{{0, "b1"}})
 			})
 		})
 	}
@@ -278,58 +281,58 @@ func TestRestProbe(t *testing.T) {
 	tests := []struct {
 		name  string
 		a     http.HandlerFunc
-		steps []healthStep // after it
+		steps []testbed.Step // after it
 	}{
-		{"answered", slowly(gatewaytest.Chat("from a1")), []healthStep{{0, "a1"}}},
-		{"failed", slowly(failoverStatus(500, "")), []healthStep{{0, "b1"}, {9999 * time.Millisecond, "b1"}, {time.Millisecond, "a1 b1"}}},
-		{"refused for the client's fault", slowly(failoverStatus(400, "")), []healthStep{{0, "a1 b1"}, {0, "a1 b1"}}},
+		{"answered", slowly(gatewaytest.Chat("from a1")), []testbed.Step{{0, "a1"}}},
+		{"failed", slowly(gatewaytest.KeyError(500, "")), []testbed.Step{{0, "b1"}, {9999 * time.Millisecond, "b1"}, {time.Millisecond, "a1 b1"}}},
+		{"refused for the client's fault", slowly(gatewaytest.KeyError(400, "")), []testbed.Step{{0, "a1 b1"}, {0, "a1 b1"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHealth(t, failoverConfig(1, "a", "b"))
-				h.tire(t)
-				pass(5 * time.Second)
-				h.set("a1", tt.a)
-				before := len(h.rig.Sent())
+				h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
+				h.CoolDown()
+				gatewaytest.Pass(5 * time.Second)
+				h.Set("a1", tt.a)
+				before := len(h.Harness.Sent())
 				var group sync.WaitGroup
 				for range 8 {
-					group.Go(func() { h.send() })
+					group.Go(func() { h.Send() })
 				}
-				pass(time.Second)
-				routes := h.rig.Routes()[before:]
+				gatewaytest.Pass(time.Second)
+				routes := h.Harness.Routes()[before:]
 				slices.Sort(routes)
 				assert.Equal(t, strings.Fields("a1 b1 b1 b1 b1 b1 b1 b1"), routes)
 				group.Wait()
-				h.walk(t, tt.steps)
+				h.Walk(t, tt.steps)
 			})
 		})
 	}
 	t.Run("given up by its client", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			h := newHealth(t, failoverConfig(1, "a", "b"))
-			h.tire(t)
-			pass(5 * time.Second)
-			h.set("a1", failoverSilence)
+			h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
+			h.CoolDown()
+			gatewaytest.Pass(5 * time.Second)
+			h.Set("a1", gatewaytest.Silence)
 			ctx, leave := context.WithTimeout(t.Context(), time.Second)
 			defer leave()
-			_, err := h.rig.Open(ctx, "/v1/chat/completions", failoverBody)
+			_, err := h.Harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			synctest.Wait()
-			h.set("a1", gatewaytest.Chat(""))
-			h.walk(t, []healthStep{{0, "a1"}})
+			h.Set("a1", gatewaytest.Chat(""))
+			h.Walk(t, []testbed.Step{{0, "a1"}})
 		})
 	})
 	t.Run("spent before it was sent", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			cfg := failoverConfig(1, "a", "b")
+			cfg := testbed.Config(1, "a", "b")
 			cfg.APIKeySelection.Strategy = []string{"'x-none' in req.headers ? ai.keys.filter(k, false) : ai.keys"}
-			h := newHealth(t, cfg)
-			h.tire(t)
-			pass(5 * time.Second)
-			h.set("a1", gatewaytest.Chat(""))
-			assert.Equal(t, 400, h.send("X-None", "1").Code)
-			h.walk(t, []healthStep{{0, "a1"}})
+			h := testbed.NewScripts(t, cfg)
+			h.CoolDown()
+			gatewaytest.Pass(5 * time.Second)
+			h.Set("a1", gatewaytest.Chat(""))
+			assert.Equal(t, 400, h.Send("X-None", "1").Code)
+			h.Walk(t, []testbed.Step{{0, "a1"}})
 		})
 	})
 }
@@ -337,82 +340,82 @@ func TestRestProbe(t *testing.T) {
 // Resting means last, not away.
 func TestRestOfSoleCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHealth(t, failoverConfig(1, "a"))
-		h.tire(t)
-		h.walk(t, []healthStep{{0, "a1"}, {time.Second, "a1"}})
-		h.set("a1", gatewaytest.Chat(""))
-		got := failoverAsk(h.rig)
+		h := testbed.NewScripts(t, testbed.Config(1, "a"))
+		h.CoolDown()
+		h.Walk(t, []testbed.Step{{0, "a1"}, {time.Second, "a1"}})
+		h.Set("a1", gatewaytest.Chat(""))
+		got := testbed.Ask(h.Harness)
 		assert.Equal(t, 200, got.Status)
-		assert.Equal(t, []string{"a1"}, h.rig.Routes())
+		assert.Equal(t, []string{"a1"}, h.Harness.Routes())
 	})
 }
 
 // When all candidates rest, they are tried in the order of their waking.
 func TestRestOfAllCandidates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHealth(t, failoverConfig(1, "a", "b"))
-		h.set("a1", failoverStatus(500, ""))
-		h.set("b1", failoverStatus(500, ""))
-		steps := make([]healthStep, 5)
+		h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
+		h.Set("a1", gatewaytest.KeyError(500, ""))
+		h.Set("b1", gatewaytest.KeyError(500, ""))
+		steps := make([]testbed.Step, 5)
 		for i := range steps {
-			steps[i].routes = "a1 b1"
+			steps[i].Routes = "a1 b1"
 		}
-		h.walk(t, append(steps,
-			healthStep{5 * time.Second, "a1 b1"}, // both are probed, and rest for 10 s
-			healthStep{time.Second, "a1 b1"},     // for want of anything better
+		h.Walk(t, append(steps,
+			testbed.Step{5 * time.Second, "a1 b1"}, // both are probed, and rest for 10 s
+			testbed.Step{time.Second, "a1 b1"},     // for want of anything better
 		))
-		h.set("a1", failoverLimited("60"))
-		h.walk(t, []healthStep{{0, "a1 b1"}, {0, "b1 a1"}})
-		h.set("b1", gatewaytest.Chat(""))
-		h.walk(t, []healthStep{{0, "b1"}, {0, "b1"}})
+		h.Set("a1", gatewaytest.RateLimited("60"))
+		h.Walk(t, []testbed.Step{{0, "a1 b1"}, {0, "b1 a1"}})
+		h.Set("b1", gatewaytest.Chat(""))
+		h.Walk(t, []testbed.Step{{0, "b1"}, {0, "b1"}})
 	})
 }
 
 // Rests can be read in the Result, of a request as of a dry run.
 func TestRestInResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHealth(t, failoverConfig(2, "a", "b"))
+		h := testbed.NewScripts(t, testbed.Config(2, "a", "b"))
 		resting := func(res *aigateway.Result) map[string]float64 {
 			got := map[string]float64{}
 			for _, m := range res.ModelsTried {
-				got[m.Provider] = m.RestingMS
+				got[m.Provider] = m.CooldownMS
 				for i, k := range m.APIKeySelection {
-					if k.RestingMS != 0 {
-						got[fmt.Sprintf("%s's key %d", m.Provider, i+1)] = k.RestingMS
+					if k.CooldownMS != 0 {
+						got[fmt.Sprintf("%s's key %d", m.Provider, i+1)] = k.CooldownMS
 					}
 				}
 			}
 			return got
 		}
 		explained := func() map[string]float64 {
-			res, err := selectionExplain(h.gateway, "/v1/chat/completions", failoverBody)
+			res, err := testbed.Explain(h.Gateway, "/v1/chat/completions", testbed.ChatRequest)
 			require.NoError(t, err)
 			return resting(res)
 		}
 		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
 
-		h.script["a1"] = []http.HandlerFunc{failoverLimited("30"), gatewaytest.Chat("")}
-		failoverAsk(h.rig)
-		assert.Equal(t, map[string]float64{"a": 0, "a's key 1": 30000}, resting(h.result), "as it is by the end")
-		pass(1500 * time.Millisecond)
+		h.Set("a1", gatewaytest.RateLimited("30"), gatewaytest.Chat(""))
+		testbed.Ask(h.Harness)
+		assert.Equal(t, map[string]float64{"a": 0, "a's key 1": 30000}, resting(h.Result()), "as it is by the end")
+		gatewaytest.Pass(1500 * time.Millisecond)
 		assert.Equal(t, map[string]float64{"a": 0, "a's key 2": 28500, "b": 0}, explained(), "the key that rests is last")
-		pass(28500 * time.Millisecond)
+		gatewaytest.Pass(28500 * time.Millisecond)
 		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
 
 		for _, route := range []string{"a1", "a2", "b1", "b2"} {
-			h.set(route, failoverStatus(500, ""))
+			h.Set(route, gatewaytest.KeyError(500, ""))
 		}
 		for range 3 {
-			failoverAsk(h.rig) // two failures of each
+			testbed.Ask(h.Harness) // two failures of each
 		}
-		pass(time.Second)
+		gatewaytest.Pass(time.Second)
 		assert.Equal(t, map[string]float64{"a": 4000, "b": 4000}, explained())
-		failoverAsk(h.rig)
-		assert.Equal(t, map[string]float64{"a": 4000, "b": 4000}, resting(h.result))
-		pass(4 * time.Second)
+		testbed.Ask(h.Harness)
+		assert.Equal(t, map[string]float64{"a": 4000, "b": 4000}, resting(h.Result()))
+		gatewaytest.Pass(4 * time.Second)
 		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
-		failoverAsk(h.rig)
-		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, resting(h.result), "whose turn it is does not rest, though nobody else may have one")
+		testbed.Ask(h.Harness)
+		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, resting(h.Result()), "whose turn it is does not rest, though nobody else may have one")
 		assert.Equal(t, map[string]float64{"a": 10000, "b": 10000}, explained())
 	})
 }
@@ -420,16 +423,16 @@ func TestRestInResult(t *testing.T) {
 // What a gateway knows of its candidates and keys outlives its config.
 func TestRestOutlivesReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := failoverConfig(2, "a", "b")
-		h := newHealth(t, cfg)
-		h.script["b1"] = []http.HandlerFunc{failoverLimited("30"), gatewaytest.Chat("")}
-		h.set("a2", failoverStatus(500, ""))
-		h.tire(t)
-		h.walk(t, []healthStep{{0, "b2"}})
+		cfg := testbed.Config(2, "a", "b")
+		h := testbed.NewScripts(t, cfg)
+		h.Set("b1", gatewaytest.RateLimited("30"), gatewaytest.Chat(""))
+		h.Set("a2", gatewaytest.KeyError(500, ""))
+		h.CoolDown()
+		h.Walk(t, []testbed.Step{{0, "b2"}})
 		cfg.Providers[0].ID = "A" // as ids compare
-		cfg.Transport = h.rig
-		require.NoError(t, h.gateway.Reload(cfg))
-		h.walk(t, []healthStep{{0, "b2"}, {4999 * time.Millisecond, "b2"}, {time.Millisecond, "a1 a2 b2"}, {0, "b2"}})
+		cfg.Transport = h.Harness
+		require.NoError(t, h.Gateway.Reload(cfg))
+		h.Walk(t, []testbed.Step{{0, "b2"}, {4999 * time.Millisecond, "b2"}, {time.Millisecond, "a1 a2 b2"}, {0, "b2"}})
 	})
 }
 
@@ -437,12 +440,12 @@ func TestRestOutlivesReload(t *testing.T) {
 // within 30 s of its recovery, each time.
 func TestRestOfFlappingPrimary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHealth(t, failoverConfig(1, "a", "b"))
+		h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
 		begin := time.Now()
 		up := func() bool { return time.Since(begin)/(100*time.Second)%2 == 0 }
-		h.set("a1", func(w http.ResponseWriter, r *http.Request) {
+		h.Set("a1", func(w http.ResponseWriter, r *http.Request) {
 			if !up() {
-				failoverStatus(503, "")(w, r)
+				gatewaytest.KeyError(503, "")(w, r)
 				return
 			}
 			gatewaytest.Chat("")(w, r)
@@ -450,10 +453,10 @@ func TestRestOfFlappingPrimary(t *testing.T) {
 		var recovered time.Time
 		late, wasted := 0, 0
 		for range 900 {
-			pass(time.Second)
-			got := failoverAsk(h.rig)
+			gatewaytest.Pass(time.Second)
+			got := testbed.Ask(h.Harness)
 			require.Equal(t, 200, got.Status, "%v", time.Since(begin))
-			routes := h.rig.Routes()
+			routes := h.Harness.Routes()
 			switch {
 			case !up():
 				recovered = time.Time{}
@@ -476,95 +479,153 @@ func TestRestOfFlappingPrimary(t *testing.T) {
 	})
 }
 
-// health is a gateway in a bubble whose providers answer by key. What has no
-// script answers well.
-type health struct {
-	rig     *gatewaytest.Rig
-	gateway *aigateway.Gateway
-
-	mu     sync.Mutex
-	script map[string][]http.HandlerFunc
-	result *aigateway.Result // of the latest request
+// Where strategies choose among the keys, those chosen decide whether a candidate
+// rests: another that is awake is of no use.
+func TestRestOfChosenKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testbed.Config(2, "a", "b")
+		cfg.APIKeySelection.Strategy = []string{"ai.keys[0]"}
+		h := testbed.NewScripts(t, cfg)
+		h.Set("a1", gatewaytest.RateLimited("60"), gatewaytest.Chat(""))
+		h.Walk(t, []testbed.Step{{0, "a1 b1"}, {time.Second, "b1"}, {59 * time.Second, "a1"}})
+	})
 }
 
-// healthStep waits, asks, and says where the request was sent.
-type healthStep struct {
-	wait   time.Duration
-	routes string
+// What others came before is named, with the reason.
+func TestSkippedInResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		cfg := testbed.Config(1, "a", "b")
+		cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+		h := testbed.NewScripts(t, cfg)
+		h.CoolDown()
+		gatewaytest.Pass(1200 * time.Millisecond)
+		testbed.Ask(h.Harness)
+		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", CooldownMS: 3800}}, h.Result().Skipped)
+		assert.Contains(t, log.String(), `"aigateway.skipped":["a:m: in cooldown for 3.8s"]`)
+
+		// A probe that hangs, and another request meanwhile.
+		gatewaytest.Pass(3800 * time.Millisecond)
+		h.Set("a1", gatewaytest.Silence)
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		var probe sync.WaitGroup
+		probe.Go(func() {
+			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest)).WithContext(ctx)
+			h.Gateway.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait()
+		assert.Equal(t, 200, h.Send().Code)
+		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", Probed: true}}, h.Result().Skipped)
+		res, err := testbed.Explain(h.Gateway, "/v1/chat/completions", testbed.ChatRequest)
+		require.NoError(t, err)
+		last := res.ModelsTried[1]
+		assert.True(t, last.Provider == "a" && last.Probed && last.CooldownMS == 0, "%+v", last)
+		leave()
+		probe.Wait()
+
+		// A probe that fails leads to a longer rest, which its attempt tells.
+		h.Set("a1", gatewaytest.KeyError(500, ""))
+		testbed.Ask(h.Harness)
+		assert.Equal(t, 10000.0, h.Result().ModelsTried[0].RequestsMade[0].CooldownMS)
+		assert.Empty(t, h.Result().Skipped)
+
+		// A request that fails beside a probe tells of no rest.
+		gatewaytest.Pass(10 * time.Second)
+		h.Set("a1", gatewaytest.Silence)
+		ctx, leave = context.WithCancel(t.Context())
+		defer leave()
+		probe.Go(func() {
+			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest)).WithContext(ctx)
+			h.Gateway.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait()
+		h.Set("a1", gatewaytest.KeyError(500, ""))
+		h.Set("b1", gatewaytest.KeyError(500, ""))
+		h.Send()
+		assert.Zero(t, h.Result().ModelsTried[1].RequestsMade[0].CooldownMS)
+		leave()
+		probe.Wait()
+		h.Set("b1", gatewaytest.Chat(""))
+		testbed.Ask(h.Harness) // the next probe, which fails
+
+		// Where nothing else answers, what rests has its turn after all.
+		h.Set("b1", gatewaytest.KeyError(500, ""))
+		testbed.Ask(h.Harness)
+		assert.Empty(t, h.Result().Skipped)
+		assert.Equal(t, 15000.0, h.Result().ModelsTried[1].CooldownMS)
+
+		// And where no attempt is left for it, it had none.
+		cfg.MaxAttempts, cfg.Transport = 1, h.Harness
+		cfg.Hooks = h.Hooks()
+		require.NoError(t, h.Gateway.Reload(cfg))
+		testbed.Ask(h.Harness)
+		require.Len(t, h.Result().Skipped, 1)
+		assert.Len(t, h.Result().ModelsTried, 1)
+	})
 }
 
-func newHealth(t *testing.T, cfg aigateway.Config) *health {
-	t.Helper()
-	h := &health{rig: gatewaytest.NewRig(t), script: map[string][]http.HandlerFunc{}}
-	for _, p := range cfg.Providers {
-		h.rig.Host(p.ID, http.HandlerFunc(h.answer))
+// What a key strategy left out by itself is in the Result.
+func TestNotesOfKeyStrategies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testbed.Config(1, "a")
+		cfg.APIKeySelection.Strategy = []string{"ai.keys.filter(k, k.quota.remaining_requests > 5)", "ai.keys"}
+		h := testbed.NewScripts(t, cfg)
+		testbed.Ask(h.Harness)
+		require.Len(t, h.Result().Notes, 1)
+		assert.Contains(t, h.Result().Notes[0], `api_key_selection.strategy[0] for provider "a": filter: `)
+	})
+}
+
+// A stream shows at its first content that the provider answers: who comes later
+// does not wait for its end, be it minutes away. Whether the provider is well
+// again is told by the first answer that is whole.
+func TestRestProbeByStream(t *testing.T) {
+	tests := []struct {
+		name  string
+		end   []string       // what the stream ends with
+		steps []testbed.Step // after it
+	}{
+		{"whole", []string{gatewaytest.ChatStop, gatewaytest.ChatDone}, []testbed.Step{{0, "a1"}, {0, "a1"}}},
+		{"broken", nil, []testbed.Step{{0, "b1"}, {9999 * time.Millisecond, "b1"}, {time.Millisecond, "a1"}}},
 	}
-	cfg.Transport = h.rig
-	cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.result = res
-	}}
-	g, err := aigateway.New(cfg)
-	require.NoError(t, err)
-	h.gateway = g
-	h.rig.Gateway(g)
-	return h
-}
-
-func (h *health) answer(w http.ResponseWriter, r *http.Request) {
-	route, _, _ := strings.Cut(r.Host, ".")
-	if _, key, ok := strings.Cut(r.Header.Get("Authorization"), "-"); ok {
-		route, _, _ = strings.Cut(key, "-")
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
+				h.CoolDown()
+				gatewaytest.Pass(5 * time.Second)
+				content, end := make(chan bool), make(chan bool)
+				h.Set("a1", func(w http.ResponseWriter, _ *http.Request) {
+					gatewaytest.StartStream(w)
+					gatewaytest.Send(w, gatewaytest.ChatRole)
+					<-content
+					gatewaytest.Send(w, gatewaytest.ChatDelta("much"))
+					<-end
+					for _, event := range tt.end {
+						gatewaytest.Send(w, event)
+					}
+				})
+				var stream sync.WaitGroup
+				stream.Go(func() {
+					defer func() { _ = recover() }() // of a stream that breaks
+					h.Send()
+				})
+				synctest.Wait()
+				assert.Contains(t, h.Send().Body.String(), "from b1", "nothing is known of the primary yet")
+				content <- true
+				synctest.Wait()
+				h.Set("a1", gatewaytest.KeyError(400, ""))
+				for range 3 {
+					assert.Contains(t, h.Send().Body.String(), "from b1")
+					routes := h.Harness.Routes()
+					assert.Equal(t, "a1", routes[len(routes)-2], "asked, though the stream goes on")
+				}
+				end <- true
+				stream.Wait()
+				h.Set("a1", gatewaytest.Chat("from a1"))
+				h.Walk(t, tt.steps)
+			})
+		})
 	}
-	h.mu.Lock()
-	next := gatewaytest.Chat("from " + route)
-	if s := h.script[route]; len(s) > 0 {
-		next = s[0]
-		h.script[route] = s[min(1, len(s)-1):]
-	}
-	h.mu.Unlock()
-	next(w, r)
-}
-
-// set has a route answer in one way from now on.
-func (h *health) set(route string, answer http.HandlerFunc) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.script[route] = []http.HandlerFunc{answer}
-}
-
-// walk asks again and again, and checks each time where the request went.
-func (h *health) walk(t *testing.T, steps []healthStep) {
-	t.Helper()
-	for i, s := range steps {
-		pass(s.wait)
-		failoverAsk(h.rig)
-		require.Equal(t, strings.Fields(s.routes), h.rig.Routes(), "step %d", i+1)
-	}
-}
-
-// tire has provider "a" fail by its first key until its candidate rests.
-func (h *health) tire(t *testing.T) {
-	t.Helper()
-	h.set("a1", failoverStatus(500, ""))
-	for n := 0; n < 5; {
-		failoverAsk(h.rig)
-		for _, r := range h.rig.Routes() {
-			if r[0] == 'a' {
-				n++
-			}
-		}
-	}
-}
-
-// send asks the gateway without a connection between.
-func (h *health) send(header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(failoverBody))
-	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	w := httptest.NewRecorder()
-	h.gateway.ServeHTTP(w, r)
-	return w
 }

@@ -11,45 +11,25 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 )
 
-// usedSecret is a secret that went into an attempt. It is kept to have it
-// resolved anew after a 401, and to cut it out of what comes back.
-type usedSecret struct {
-	vault, name string // empty for a literal key
-	value       secret
+// outbound makes the upstream requests of one candidate with one key.
+type outbound struct {
+	s         *settings
+	in        *inbound
+	trail     *trail
+	model     *model
+	key       *apiKey  // nil for a candidate without keys
+	surface   *surface // the upstream's
+	templates templates
+	choices   int // of the answer, as far as the request tells: each ends on its own
 }
 
-// templates evaluates the ${…} of a request's attempts, and notes the secrets
-// that they used.
-type templates struct {
-	in    expr.TemplateInput
-	s     *settings
-	used  []usedSecret
-	since int // where in used those of the current attempt begin
-	cut   *scrubber
-	cutOf int   // the length of used that cut was made of
-	err   error // why a secret could not be resolved
-}
-
-// secret answers secrets.get.
-func (t *templates) secret(ctx context.Context, vault, name string) (string, error) {
-	value, err := t.s.secrets.ResolveSecret(ctx, vault, name)
-	if err != nil {
-		t.err = fmt.Errorf("secret %q of vault %q: %w", name, vault, err)
-		return "", t.err
-	}
-	t.used = append(t.used, usedSecret{vault, name, newSecret(value)})
-	return value, nil
-}
-
-// begin starts another attempt.
-func (t *templates) begin() { t.since, t.err = len(t.used), nil }
-
-// requestError is a configured value that an upstream request could not be
-// made of.
+// requestError reports a configured value that cannot go into an upstream
+// request.
 type requestError struct {
 	kind FailureKind // FailureSecret or FailureRequest
 	err  error
@@ -64,33 +44,33 @@ func badRequest(format string, args ...any) error {
 
 // text evaluates a template of a header or parameter. ok is false where it has
 // no value for this request, which leaves the header or parameter out.
-func (x *exchange) text(ctx context.Context, what string, f field) (value string, ok bool, err error) {
-	value, err = evaluate(&x.templates, func() (string, error) { return f.value.Text(ctx, &x.templates.in) })
+func (o *outbound) text(ctx context.Context, what string, f field) (value string, ok bool, err error) {
+	value, err = o.templates.text(ctx, f.value)
 	if err == nil {
 		return value, true, nil
 	}
-	if x.templates.err != nil {
-		return "", false, &requestError{FailureSecret, x.templates.err}
+	if o.templates.err != nil {
+		return "", false, &requestError{FailureSecret, o.templates.err}
 	}
-	x.note("%s %q was left out: %v", what, f.name, err)
+	o.trail.note("%s %q was left out: %v", what, f.name, err)
 	return "", false, nil
 }
 
 // newRequest makes the upstream request of one attempt. It notes in a what is
 // sent where.
-func (x *exchange) newRequest(ctx context.Context, m *model, key *apiKey, a *attemptRecord) (*http.Request, error) {
-	p := m.provider
-	x.templates.begin()
-	u, err := x.upstreamURL(ctx, p)
+func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, error) {
+	p := o.model.provider
+	o.templates.set, o.templates.err = &a.secrets, nil
+	u, err := o.upstreamURL(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	a.url = p.base.Scheme + "://" + p.base.Host + u.Path
-	header, err := x.upstreamHeader(ctx, p, key, a)
+	header, err := o.upstreamHeader(ctx, p, a)
 	if err != nil {
 		return nil, err
 	}
-	body, err := x.upstreamBody(ctx, m)
+	body, err := o.upstreamBody(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -111,32 +91,32 @@ func (x *exchange) newRequest(ctx context.Context, m *model, key *apiKey, a *att
 
 // upstreamURL joins the surface's path to the base URL, and merges the queries:
 // the provider's config, the gateway's, the client's, the base URL's.
-func (x *exchange) upstreamURL(ctx context.Context, p *provider) (*url.URL, error) {
-	u := &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Path: p.base.Path + "/" + x.path}
+func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, error) {
+	u := &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Path: p.base.Path + "/" + o.in.path}
 	if p.base.RawPath != "" {
-		u.RawPath = p.base.RawPath + "/" + x.path
+		u.RawPath = p.base.RawPath + "/" + o.in.path
 	}
-	client := x.r.URL.RawQuery
+	client := o.in.r.URL.RawQuery
 	if len(p.query) == 0 && (client == "" || p.base.RawQuery == "") && !hasCredential(client) {
 		u.RawQuery = client + p.base.RawQuery // one of them is empty
 		return u, nil
 	}
 	var q rawQuery
 	for _, f := range p.query {
-		value, ok, err := x.text(ctx, "query parameter", f)
+		value, ok, err := o.text(ctx, "query parameter", f)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
 			q.set(f.name, url.QueryEscape(f.name)+"="+url.QueryEscape(value))
 			if f.secret {
-				x.templates.hideLiteral(value)
+				o.templates.set.hideLiteral(value)
 			}
 		} else {
 			q.names = append(q.names, f.name) // nor may the client give it a value
 		}
 	}
-	q.merge(client, isCredentialParam)
+	q.merge(client, redact.IsCredentialParam)
 	q.merge(p.base.RawQuery, func(string) bool { return false })
 	u.RawQuery = strings.Join(q.pairs, "&")
 	return u, nil
@@ -183,37 +163,28 @@ func hasCredential(raw string) bool {
 		return false
 	}
 	for pair := range strings.SplitSeq(raw, "&") {
-		if isCredentialParam(paramName(pair)) {
+		if redact.IsCredentialParam(paramName(pair)) {
 			return true
 		}
 	}
 	return false
 }
 
-// isCredentialParam reports whether a parameter is one that APIs take keys in.
-func isCredentialParam(name string) bool {
-	switch strings.ToLower(name) {
-	case "key", "api_key", "api-key", "apikey", "x-api-key", "access_token", "token", "auth", "authorization":
-		return true
-	}
-	return false
-}
-
 // upstreamHeader is what the provider gets to see: the client's headers that
 // concern the request, the configured ones, and exactly one credential.
-func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey, a *attemptRecord) (http.Header, error) {
+func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) (http.Header, error) {
 	h := make(http.Header, 12)
-	dropped := x.r.Header["Connection"]
-	ownKey := key == nil && len(p.operatorAuth) == 0 && x.s.passThrough
-	for name, values := range x.r.Header {
-		if x.forwards(name, ownKey) && !namedBy(dropped, name) {
+	dropped := o.in.r.Header["Connection"]
+	ownKey := o.key == nil && len(p.operatorAuth) == 0 && o.s.selector.passThrough
+	for name, values := range o.in.r.Header {
+		if o.forwards(name, ownKey) && !namedBy(dropped, name) {
 			h[name] = values
 		}
 	}
-	x.setContentType(h)
+	o.setContentType(h)
 	h["Accept-Encoding"] = identityEncoding
 	for _, f := range p.headers {
-		value, ok, err := x.text(ctx, "header", f)
+		value, ok, err := o.text(ctx, "header", f)
 		if err != nil {
 			return nil, err
 		}
@@ -221,18 +192,18 @@ func (x *exchange) upstreamHeader(ctx context.Context, p *provider, key *apiKey,
 			delete(h, f.name) // nor may the client give it a value
 			continue
 		}
-		if !isHeaderValue(value) {
+		if !header.IsValue(value) {
 			return nil, badRequest("the value of header %q holds a line break or control character", f.name)
 		}
 		h[f.name] = []string{value}
 		if f.secret {
-			x.templates.hideLiteral(value)
+			o.templates.set.hideLiteral(value)
 		}
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // nor does the transport add its own
 	}
-	return h, x.authenticate(ctx, h, p, key, a)
+	return h, o.authenticate(ctx, h, p, a)
 }
 
 var identityEncoding = []string{"identity"}
@@ -244,13 +215,13 @@ var identityEncoding = []string{"identity"}
 //
 // It stays whatever Connection says, and names no charset but UTF-8: under
 // utf-7, a field that was not "model" here would be that at the provider.
-func (x *exchange) setContentType(h http.Header) {
-	sent := x.r.Header.Get("Content-Type")
-	kind, params, err := mediaType(sent)
-	_, isForm := x.body.(*reqbody.Form)
+func (o *outbound) setContentType(h http.Header) {
+	sent := o.in.r.Header.Get("Content-Type")
+	kind, params, err := header.MediaType(sent)
+	_, isForm := o.in.body.(*reqbody.Form)
 	foreign := strings.Contains(strings.ToLower(sent), "charset") && !strings.EqualFold(params["charset"], "utf-8")
 	switch {
-	case !isForm && (err != nil || !isJSONType(kind)):
+	case !isForm && (err != nil || !header.IsJSON(kind)):
 		sent = "application/json"
 	case foreign && err == nil:
 		delete(params, "charset")
@@ -263,7 +234,7 @@ func (x *exchange) setContentType(h http.Header) {
 
 // forwards reports whether a provider may see a client's header. ownKey says
 // that it gets the client's key too.
-func (x *exchange) forwards(name string, ownKey bool) bool {
+func (o *outbound) forwards(name string, ownKey bool) bool {
 	switch name {
 	case "Openai-Api-Key", "Anthropic-Api-Key":
 		return false
@@ -273,7 +244,7 @@ func (x *exchange) forwards(name string, ownKey bool) bool {
 		return ownKey
 	}
 	return strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") ||
-		strings.HasPrefix(name, "X-Stainless-") || x.s.forward[name]
+		strings.HasPrefix(name, "X-Stainless-") || o.s.forward[name]
 }
 
 // namedBy reports whether a Connection header takes a field for its own.
@@ -291,36 +262,36 @@ func namedBy(connection []string, name string) bool {
 // authenticate puts the credential into the header. An operator's own comes
 // with the configured headers, and beats the key, unless it has no value for
 // this request.
-func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider, key *apiKey, a *attemptRecord) error {
+func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider, a *attempt) error {
 	if slices.ContainsFunc(p.operatorAuth, func(name string) bool { _, ok := h[name]; return ok }) {
 		return nil
 	}
 	var value string
 	switch {
-	case key != nil:
-		v, err := evaluate(&x.templates, func() (string, error) { return key.value.Text(ctx, &x.templates.in) })
+	case o.key != nil:
+		v, err := o.templates.text(ctx, o.key.value)
 		if err != nil {
-			if x.templates.err != nil {
-				return &requestError{FailureSecret, x.templates.err}
+			if o.templates.err != nil {
+				return &requestError{FailureSecret, o.templates.err}
 			}
 			return badRequest("api key: %w", err)
 		}
-		if v == "" || !isHeaderValue(v) {
+		if v == "" || !header.IsValue(v) {
 			return badRequest("the api key is empty, or holds a line break or control character")
 		}
-		x.templates.hide(v)
+		o.templates.set.hide(v)
 		value = v
-	case x.s.passThrough && x.credential.given():
-		value = x.credential.value.Reveal()
-		x.templates.hide(value)
+	case o.s.selector.passThrough && o.in.credential.given():
+		value = o.in.credential.value.Reveal()
+		o.templates.set.hide(value)
 	default:
 		return nil
 	}
-	a.key = redactText(value)
+	a.key = redact.Text(value)
 	name, scheme := p.auth.Header, p.auth.Scheme
 	if name == "" {
 		name, scheme = "Authorization", given(scheme, "Bearer")
-		if x.surface.format == formatAnthropic && p.auth.Scheme == "" && !x.credential.bearer {
+		if o.surface.format == formatAnthropic && p.auth.Scheme == "" && !o.in.credential.bearer {
 			name, scheme = "X-Api-Key", ""
 		}
 	}
@@ -331,45 +302,6 @@ func (x *exchange) authenticate(ctx context.Context, h http.Header, p *provider,
 	}
 	h[name] = []string{value}
 	return nil
-}
-
-// credential is the key that a client brought.
-type credential struct {
-	value secret
-	// bearer is set where it came as Authorization: Bearer.
-	bearer bool
-}
-
-// given reports whether there is one.
-func (c credential) given() bool { return c.value.Reveal() != "" }
-
-// clientCredential reads it. Anthropic's own header counts before the other
-// one, as it does at Anthropic.
-func clientCredential(h http.Header) credential {
-	if v := h.Get("X-Api-Key"); v != "" {
-		return credential{value: newSecret(v)}
-	}
-	scheme, value, ok := strings.Cut(h.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return credential{}
-	}
-	return credential{value: newSecret(strings.TrimSpace(value)), bearer: true}
-}
-
-// refreshed resolves anew the secrets that an attempt used, and reports whether
-// one of them has changed.
-func (x *exchange) refreshed(ctx context.Context) bool {
-	changed := false
-	for _, u := range x.templates.used[x.templates.since:] {
-		if u.name == "" {
-			continue
-		}
-		value, err := x.s.secrets.Refresh(ctx, u.vault, u.name)
-		if err == nil && value != u.value.Reveal() {
-			changed = true
-		}
-	}
-	return changed
 }
 
 // isRequestError reports whether a request could not be made, and in what way.

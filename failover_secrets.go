@@ -1,26 +1,75 @@
 package aigateway
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// hide notes a value that goes into an attempt and is secret, to be cut out of
-// what comes back.
-func (t *templates) hide(value string) {
-	if value != "" && !slices.ContainsFunc(t.used, func(u usedSecret) bool { return u.value.Reveal() == value }) {
-		t.used = append(t.used, usedSecret{value: newSecret(value)})
+// usedSecret is a secret that went into an attempt.
+type usedSecret struct {
+	vault, name string // empty for a literal key
+	value       redact.Secret
+}
+
+// secretSet holds the secrets that went into an attempt: to resolve them anew
+// after a 401, and to cut them out of the answer. The zero set is empty.
+type secretSet struct {
+	used  []usedSecret
+	cut   *redact.Scrubber
+	cutOf int // the length of used that cut was made of
+}
+
+// hide notes a secret value, to be cut out of the answer.
+func (s *secretSet) hide(value string) {
+	if value != "" && !slices.ContainsFunc(s.used, func(u usedSecret) bool { return u.value.Reveal() == value }) {
+		s.used = append(s.used, usedSecret{value: redact.NewSecret(value)})
 	}
 }
 
-// minPiece is how much of a secret a value must have in it to be one as well, in
-// bytes. An expression may also look at a secret and come to something else, such
-// as "application/json", which tells nothing and is found in many answers.
+// hideLiteral notes a configured value whose header or parameter has the name of
+// a credential. Behind a scheme it is a secret without the scheme too.
+func (s *secretSet) hideLiteral(value string) {
+	s.hide(value)
+	if _, bare, ok := strings.Cut(value, " "); ok {
+		s.hide(bare)
+	}
+}
+
+// hideDerived notes the texts in a value that hold a piece of the secrets that
+// the value was made of.
+func (s *secretSet) hideDerived(v any, of []usedSecret) {
+	switch v := v.(type) {
+	case string:
+		_, bare, _ := strings.Cut(v, " ") // behind a scheme
+		for _, text := range []string{v, bare} {
+			if slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.Reveal()) }) {
+				s.hide(text)
+			}
+		}
+	case []any:
+		for _, child := range v {
+			s.hideDerived(child, of)
+		}
+	case map[string]any:
+		for _, child := range v {
+			s.hideDerived(child, of)
+		}
+	}
+}
+
+// minPiece is how much of a secret a value must hold to be secret as well, in
+// bytes. An expression may also look at a secret and return something else, such
+// as "application/json": it gives nothing away and is found in many answers.
 const minPiece = 6
 
-// holdsPiece reports whether a piece of a secret is in a value, in whatever letter
-// case.
+// holdsPiece reports whether a piece of a secret is in a value. Letter case does
+// not count.
 func holdsPiece(value, secret string) bool {
 	value, secret = strings.ToLower(value), strings.ToLower(secret)
 	for i := 0; i+minPiece <= len(value); i++ {
@@ -31,95 +80,128 @@ func holdsPiece(value, secret string) bool {
 	return false
 }
 
-// evaluate evaluates a template. What it makes of a secret is one as well.
-func evaluate[T any](t *templates, eval func() (T, error)) (T, error) {
-	t.err = nil // of an earlier template, which may have gone on without that secret
-	before := len(t.used)
-	v, err := eval()
-	if len(t.used) > before {
-		t.hideDerived(v, t.used[before:])
-	}
-	return v, err
-}
-
-// hideDerived notes the texts in a value that hold something of the secrets that it
-// was made of.
-func (t *templates) hideDerived(v any, of []usedSecret) {
-	switch v := v.(type) {
-	case string:
-		_, bare, _ := strings.Cut(v, " ") // behind a scheme
-		for _, text := range []string{v, bare} {
-			if slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.Reveal()) }) {
-				t.hide(text)
-			}
-		}
-	case []any:
-		for _, child := range v {
-			t.hideDerived(child, of)
-		}
-	case map[string]any:
-		for _, child := range v {
-			t.hideDerived(child, of)
-		}
-	}
-}
-
-// hideLiteral notes a configured value that is a credential by the name of its
-// header or parameter. Behind a scheme it is one without it too.
-func (t *templates) hideLiteral(value string) {
-	t.hide(value)
-	if _, bare, ok := strings.Cut(value, " "); ok {
-		t.hide(bare)
-	}
-}
-
-// scrub cuts the secrets that the request has used out of an upstream's text.
-func (x *exchange) scrub(text []byte) []byte {
-	if len(x.templates.used) == 0 || len(text) == 0 {
+// scrub cuts the set's secrets out of an upstream's text.
+func (s *secretSet) scrub(text []byte) []byte {
+	if len(s.used) == 0 || len(text) == 0 {
 		return text
 	}
-	return x.templates.scrubber().ScrubBytes(text)
+	return s.scrubber().ScrubBytes(text)
 }
 
-// scrubLine is scrub for a text that is then cut to one line of at most n
-// bytes: in this order, as half a secret is not found any more.
-func (x *exchange) scrubLine(text string, n int) string {
-	return oneLine(string(x.scrub([]byte(text))), n)
+// scrubText is scrub for a string.
+func (s *secretSet) scrubText(text string) string { return string(s.scrub([]byte(text))) }
+
+// scrubLine is scrub for a text that is then cut to one line of at most n bytes.
+// The order matters: half a secret would not be found any more.
+func (s *secretSet) scrubLine(text string, n int) string { return oneLine(s.scrubText(text), n) }
+
+// quoted is an upstream's message, to stand behind a reason of the gateway.
+func (s *secretSet) quoted(message string) string {
+	if message == "" {
+		return ""
+	}
+	return ": " + s.scrubLine(message, 200)
 }
 
-// scrubber is made anew only when another secret has come into use.
-func (t *templates) scrubber() *scrubber {
-	if t.cut == nil || t.cutOf != len(t.used) {
-		values := make([]string, len(t.used))
-		for i, u := range t.used {
+// scrubber is made anew only after another secret was added.
+func (s *secretSet) scrubber() *redact.Scrubber {
+	if s.cut == nil || s.cutOf != len(s.used) {
+		values := make([]string, len(s.used))
+		for i, u := range s.used {
 			values[i] = u.value.Reveal()
 		}
-		t.cut, t.cutOf = newScrubber(values...), len(t.used)
+		s.cut, s.cutOf = redact.NewScrubber(values...), len(s.used)
 	}
-	return t.cut
+	return s.cut
 }
 
 // scrubHeader is the header of an error answer without the secrets in it.
-func (x *exchange) scrubHeader(h http.Header) http.Header {
+func (s *secretSet) scrubHeader(h http.Header) http.Header {
 	out := make(http.Header, len(h))
 	for name, values := range h {
 		for _, v := range values {
-			out[name] = append(out[name], string(x.scrub([]byte(v))))
+			out[name] = append(out[name], s.scrubText(v))
 		}
 	}
 	return out
 }
 
 // plainHeader is the header of a good answer without the secrets that stand in
-// it as they are. Other forms are not looked for: this is done for each answer.
-func (x *exchange) plainHeader(h http.Header) http.Header {
-	for _, u := range x.templates.used {
+// it as they are. It does not look for other forms, as this runs for each answer.
+func (s *secretSet) plainHeader(h http.Header) http.Header {
+	for _, u := range s.used {
 		value := u.value.Reveal()
 		for _, values := range h {
-			if len(value) >= minScrubbed && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, value) }) {
-				return x.scrubHeader(h)
+			if len(value) >= redact.MinScrubbed && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, value) }) {
+				return s.scrubHeader(h)
 			}
 		}
 	}
 	return h
+}
+
+// templates evaluates the ${…} of an attempt, and notes the secrets that they
+// used.
+type templates struct {
+	in      expr.TemplateInput
+	resolve func(ctx context.Context, vault, name string) (string, error)
+	set     *secretSet // of the attempt
+	err     error      // why a secret could not be resolved
+}
+
+// secret answers secrets.get.
+func (t *templates) secret(ctx context.Context, vault, name string) (string, error) {
+	value, err := t.resolve(ctx, vault, name)
+	if err != nil {
+		t.err = fmt.Errorf("secret %q of vault %q: %w", name, vault, err)
+		return "", t.err
+	}
+	t.set.used = append(t.set.used, usedSecret{vault, name, redact.NewSecret(value)})
+	return value, nil
+}
+
+// evaluate evaluates a template. A value that is made of a secret is secret too.
+func evaluate[T any](t *templates, eval func() (T, error)) (T, error) {
+	t.err = nil // of an earlier template, which may have gone on without that secret
+	before := len(t.set.used)
+	v, err := eval()
+	if len(t.set.used) > before {
+		t.set.hideDerived(v, t.set.used[before:])
+	}
+	return v, err
+}
+
+// text evaluates a template to a string.
+func (t *templates) text(ctx context.Context, v *expr.Template) (string, error) {
+	return evaluate(t, func() (string, error) { return v.Text(ctx, &t.in) })
+}
+
+// tree evaluates the templates in a value of the body.
+func (t *templates) tree(ctx context.Context, v any) (any, error) {
+	switch v := v.(type) {
+	case *expr.Template:
+		return evaluate(t, func() (any, error) { return v.Eval(ctx, &t.in) })
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, child := range v {
+			c, err := t.tree(ctx, child)
+			if err != nil {
+				return nil, err
+			}
+			m[k] = c
+		}
+		return m, nil
+	case []any:
+		l := make([]any, len(v))
+		for i, child := range v {
+			c, err := t.tree(ctx, child)
+			if err != nil {
+				return nil, err
+			}
+			l[i] = c
+		}
+		return l, nil
+	default:
+		return v, nil
+	}
 }

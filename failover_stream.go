@@ -25,101 +25,104 @@ var (
 	errDrained  = errors.New("ended")
 )
 
-// stream holds an event stream until its first content, or until it is whole,
-// and relays it.
-func (x *exchange) stream(ctx context.Context, w *watch, a *attemptRecord, resp *http.Response) (bool, *failure) {
-	body := &watchedBody{body: resp.Body, w: w, limit: a.model.provider.timeout}
-	var s *relay.Stream
-	s = relay.NewStream(body, relay.Options{
-		Dialect:  x.surface.stream,
-		Encoding: resp.Header.Get("Content-Encoding"),
-		Tap:      x.meterEvent,
-		Choices:  x.choices,
-		Progress: func(p relay.Phase) { body.progress(p, s.Said(), s.AllFinished()) },
+// holdStream holds an event stream until its first content, or until it is whole.
+func (h *held) holdStream(ctx context.Context) *failure {
+	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout}
+	h.stream = relay.NewStream(h.body, relay.Options{
+		Dialect:  h.surface.stream,
+		Encoding: h.resp.Header.Get("Content-Encoding"),
+		Tap:      h.meterEvent,
+		Choices:  h.choices,
+		Progress: func(p relay.Phase) { h.body.progress(p, h.stream.Said(), h.stream.AllFinished()) },
 	})
-	defer s.Release()
-	if err := s.Hold(); err != nil {
-		return false, x.heldBroke(ctx, err)
+	if err := h.stream.Hold(); err != nil {
+		return h.streamBroke(ctx, err)
 	}
-	a.firstToken = time.Since(a.start)
-	a.turn.Answers()
-	w.disarm()
-	body.each = true
-	if x.s.holdWhole {
-		body.deadline, body.total = x.deadline, x.s.total
-		if err := s.HoldWhole(); err != nil && !finished(ctx, s) {
-			return false, x.heldBroke(ctx, err)
+	h.a.firstToken = time.Since(h.a.start)
+	h.limit.disarm()
+	h.body.each = true
+	if h.s.holdWhole {
+		h.body.deadline, h.body.total = h.deadline, h.s.total
+		if err := h.stream.HoldWhole(); err != nil && !finished(ctx, h.stream) {
+			return h.streamBroke(ctx, err)
 		}
-		body.deadline = time.Time{}
+		h.body.deadline = time.Time{}
 	}
-	resp.Header.Del("Content-Length")
-	x.commit(a, resp)
-	err := s.Relay(x.w, x.flush)
-	return true, x.afterCommit(ctx, err, s)
+	return nil
+}
+
+// meterEvent meters an event of the stream.
+func (h *held) meterEvent(data []byte) {
+	h.meter.Event(data)
+	if h.s.selector.usesEstimates {
+		h.written.Event(data)
+	}
+}
+
+// relayStream commits the stream and carries it to its end.
+func (h *held) relayStream(ctx context.Context, w http.ResponseWriter) *failure {
+	h.resp.Header.Del("Content-Length")
+	h.commit(w)
+	return h.ended(ctx, w, h.stream.Relay(w, func() error { return flush(w) }))
 }
 
 // finished reports whether a stream was ended by its silence after a finish
-// reason. In the midst of an event that is no end.
+// reason. Half an event is not an end.
 func finished(ctx context.Context, s *relay.Stream) bool {
 	return s.Finished() && !s.InEvent() && errors.Is(context.Cause(ctx), errFinished)
 }
 
-// heldBroke is the failure of a stream that broke before it was committed.
-func (x *exchange) heldBroke(ctx context.Context, err error) *failure {
+// streamBroke is the failure of a stream that broke before it was committed.
+func (h *held) streamBroke(ctx context.Context, err error) *failure {
 	var event *relay.EventError
 	switch {
 	case errors.As(err, &event):
 		code, message := upstreamError(event.Data)
-		f := wrongAnswer("the stream began with an error" + x.quoted(given(message, code)))
-		f.Code = string(x.scrub([]byte(code)))
+		f := wrongAnswer("the stream began with an error" + h.a.secrets.quoted(given(message, code)))
+		f.Code = h.a.secrets.scrubText(code)
 		return f
 	case errors.Is(err, relay.ErrCut), errors.Is(context.Cause(ctx), errFinished):
 		return wrongAnswer("the stream ended before it was complete")
 	}
-	return x.broke(ctx, FailureAnswer, err)
+	return h.interrupted(ctx, err)
 }
 
-// afterCommit says whether a relayed answer reached its end. Where it did not,
-// the client is told by an event, if one may stand there, and must in any case
-// not be left to believe that it has the whole answer.
-func (x *exchange) afterCommit(ctx context.Context, err error, s *relay.Stream) *failure {
+// ended says whether a relayed answer reached its end. If it did not, an event
+// tells the client, where an event may stand. The client must never believe that
+// it has the whole answer.
+func (h *held) ended(ctx context.Context, w http.ResponseWriter, err error) *failure {
+	s := h.stream
 	var write *relay.WriteError
 	switch {
 	case err == nil && s != nil && s.SawError(), s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
-		// The client has the upstream's own word for it, which aborting could lose.
+		// The client has the upstream's own error event, which aborting could lose.
 		return wrongAnswer("the upstream sent an error in its stream")
 	case err == nil, s != nil && finished(ctx, s):
 		return nil
-	case errors.As(err, &write), x.ctx.Err() != nil:
+	case errors.As(err, &write), h.in.ctx.Err() != nil:
 		if s != nil && s.Finished() {
 			return nil // it stopped reading where the model stopped writing
 		}
-		return x.clientGone()
+		return clientGone()
 	}
 	var f *failure
 	if errors.Is(err, relay.ErrCut) || errors.Is(context.Cause(ctx), errFinished) {
 		f = wrongAnswer("the stream ended before it was complete")
 	} else {
-		f = x.broke(ctx, FailureAnswer, err)
+		f = h.interrupted(ctx, err)
 	}
-	x.abort = true
+	f.abort = true
 	if s != nil && s.AtBoundary() && !s.SawError() {
 		e := errorf(CodeStreamBroken, "the upstream's stream broke off: %s", f.reason)
 		e.Status = http.StatusBadGateway
-		x.w.Write(errorEvent(x.surface, e, x.id)) //nolint:errcheck // the connection is aborted either way
-		x.flush()                                 //nolint:errcheck // likewise
+		w.Write(errorEvent(h.in.surface, e, h.in.id)) //nolint:errcheck // the connection is aborted either way
+		flush(w)                                      //nolint:errcheck // likewise
 	}
 	return f
 }
 
-// clientGone is the failure of an answer that nobody reads any more.
-func (x *exchange) clientGone() *failure {
-	x.abort = true
-	return &failure{Failure: Failure{Kind: FailureNetwork, RetryAfter: -1}, reason: reasonClientGone}
-}
-
-// watchedBody arms the watch for each read of a committed answer, so that the
-// time that a slow client takes to read does not count against the upstream.
+// watchedBody arms the watch for each read of a committed answer. The time of a
+// slow client then does not count against the upstream.
 type watchedBody struct {
 	body  io.Reader
 	w     *watch

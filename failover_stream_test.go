@@ -1,7 +1,9 @@
 package aigateway_test
 
 import (
+	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // Whole streams of the three dialects; the first event says nothing yet.
@@ -37,8 +40,6 @@ var (
 		streamEvent("message_stop", ""),
 	}
 )
-
-const streamBody = `{"model":"m","stream":true,"messages":[]}`
 
 // Each event is on its way to the client before the next one exists: the
 // upstream waits until the client has seen it. A gateway that buffers hangs.
@@ -62,7 +63,7 @@ func TestStreamTokenByToken(t *testing.T) {
 					}
 				}
 			})
-			gateway := streamGateway(t, up.URL, failoverConfig(1, "a"))
+			gateway := testbed.ServeAt(t, up.URL, testbed.Config(1, "a"))
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			resp := streamOpen(t, ctx, gateway, path)
@@ -106,7 +107,7 @@ func TestStreamClientLeaves(t *testing.T) {
 	}
 	up.Start()
 	defer up.Close()
-	gateway := streamGateway(t, up.URL, failoverConfig(1, "a"))
+	gateway := testbed.ServeAt(t, up.URL, testbed.Config(1, "a"))
 	ctx, cancel := context.WithCancel(t.Context())
 	resp := streamOpen(t, ctx, gateway, "/v1/chat/completions")
 	_, err := io.ReadFull(resp.Body, make([]byte, len(gatewaytest.ChatDelta("Hel"))))
@@ -133,10 +134,10 @@ func TestStreamTellsItsError(t *testing.T) {
 		"/v1/messages":         strings.Join(streamMessages[:3], "") + "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"died\"}}\n\n",
 	} {
 		up := gatewaytest.NewUpstream(t, gatewaytest.Stream(events))
-		cfg := failoverConfig(2, "a")
+		cfg := testbed.Config(2, "a")
 		done := make(chan *aigateway.Result, 1)
 		cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { done <- res }}
-		resp := streamOpen(t, t.Context(), streamGateway(t, up.URL, cfg), path)
+		resp := streamOpen(t, t.Context(), testbed.ServeAt(t, up.URL, cfg), path)
 		got, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)
 		assert.Equal(t, events, string(got))
@@ -190,10 +191,10 @@ func TestStreamBreaks(t *testing.T) {
 					panic(http.ErrAbortHandler)
 				}
 			})
-			cfg := failoverConfig(2, "a")
+			cfg := testbed.Config(2, "a")
 			done := make(chan *aigateway.Result, 1)
 			cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { done <- res }}
-			gateway := streamGateway(t, up.URL, cfg)
+			gateway := testbed.ServeAt(t, up.URL, cfg)
 			resp := streamOpen(t, t.Context(), gateway, tt.path)
 			assert.EqualValues(t, -1, resp.ContentLength)
 			got, err := io.ReadAll(resp.Body)
@@ -236,26 +237,26 @@ func TestStreamEnds(t *testing.T) {
 		exact      bool
 	}{
 		{"[DONE]", "/v1/chat/completions", streamChat, nothing, 0, true},
-		{"[DONE], still open", "/v1/chat/completions", streamChat, failoverSilence, 100 * time.Millisecond, false},
+		{"[DONE], still open", "/v1/chat/completions", streamChat, gatewaytest.Silence, 100 * time.Millisecond, false},
 		{"[DONE], then pings for ever", "/v1/chat/completions", streamChat,
-			failoverEvents(10*time.Millisecond, strings.SplitAfter(strings.Repeat(": ping\n\n", 500), "\n\n")...), 100 * time.Millisecond, false},
+			gatewaytest.SlowEvents(10*time.Millisecond, strings.SplitAfter(strings.Repeat(": ping\n\n", 500), "\n\n")...), 100 * time.Millisecond, false},
 		{"[DONE], then reset", "/v1/chat/completions", streamChat, gatewaytest.Abort, 0, true},
 		{"no [DONE]", "/v1/chat/completions", streamChat[:6], nothing, 0, true},
-		{"no [DONE], still open", "/v1/chat/completions", streamChat[:6], failoverSilence, 2 * time.Second, true},
-		{"responses, still open", "/v1/responses", streamResponses, failoverSilence, 100 * time.Millisecond, false},
-		{"messages, still open", "/v1/messages", streamMessages, failoverSilence, 100 * time.Millisecond, false},
+		{"no [DONE], still open", "/v1/chat/completions", streamChat[:6], gatewaytest.Silence, 2 * time.Second, true},
+		{"responses, still open", "/v1/responses", streamResponses, gatewaytest.Silence, 100 * time.Millisecond, false},
+		{"messages, still open", "/v1/messages", streamMessages, gatewaytest.Silence, 100 * time.Millisecond, false},
 		{"whole without content", "/v1/chat/completions", []string{gatewaytest.ChatRole, gatewaytest.ChatDone}, nothing, 0, true},
 	}
 	for _, tt := range tests {
 		for _, mode := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
 			t.Run(tt.name+", "+string(mode), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					cfg := failoverConfig(1, "a", "b")
+					cfg := testbed.Config(1, "a", "b")
 					cfg.StreamCommit = mode
 					var res *aigateway.Result
 					cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
-					rig := failoverRig(t, cfg, failoverHosts{"a": then(tt.after, tt.events...), "b": gatewaytest.Chat("b")}, nil)
-					got := rig.Post(tt.path, streamBody)
+					harness := testbed.Start(t, cfg, testbed.Hosts{"a": then(tt.after, tt.events...), "b": gatewaytest.Chat("b")}, nil)
+					got := harness.Post(tt.path, testbed.StreamRequest)
 					require.NoError(t, got.Err)
 					front := strings.Join(tt.events, "")
 					require.True(t, strings.HasPrefix(got.Body, front), got.Body)
@@ -264,7 +265,7 @@ func TestStreamEnds(t *testing.T) {
 					if tt.exact {
 						assert.Equal(t, tt.within, got.Took)
 					}
-					assert.Equal(t, []string{"a1"}, rig.Routes())
+					assert.Equal(t, []string{"a1"}, harness.Routes())
 					assert.Equal(t, aigateway.StatusSuccess, res.Status)
 					require.NotNil(t, res.Success)
 					if len(tt.events) > 2 {
@@ -283,12 +284,12 @@ func TestStreamClientLeavesAfterTheEnd(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(1, "a")
+				cfg := testbed.Config(1, "a")
 				var res *aigateway.Result
 				cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
-				rig := failoverRig(t, cfg, failoverHosts{"a": failoverEvents(0, events...)}, nil)
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.SlowEvents(0, events...)}, nil)
 				ctx, cancel := context.WithCancel(t.Context())
-				resp, err := rig.Open(ctx, path, streamBody)
+				resp, err := harness.Open(ctx, path, testbed.StreamRequest)
 				require.NoError(t, err)
 				_, err = io.ReadFull(resp.Body, make([]byte, len(strings.Join(events, ""))))
 				require.NoError(t, err)
@@ -339,17 +340,17 @@ func TestStreamHeld(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				rig := failoverRig(t, failoverConfig(1, "a", "b"), failoverHosts{"a": tt.a, "b": gatewaytest.Stream(tt.b...)}, nil)
-				got := rig.Post(tt.path, streamBody)
+				harness := testbed.Start(t, testbed.Config(1, "a", "b"), testbed.Hosts{"a": tt.a, "b": gatewaytest.Stream(tt.b...)}, nil)
+				got := harness.Post(tt.path, testbed.StreamRequest)
 				require.Equal(t, http.StatusOK, got.Status, got.Body)
 				if tt.committed != "" {
-					assert.Equal(t, []string{"a1"}, rig.Routes())
+					assert.Equal(t, []string{"a1"}, harness.Routes())
 					require.ErrorIs(t, got.Err, io.ErrUnexpectedEOF)
 					assert.True(t, strings.HasPrefix(got.Body, tt.committed))
 					return
 				}
 				require.NoError(t, got.Err)
-				assert.Equal(t, []string{"a1", "b1"}, rig.Routes())
+				assert.Equal(t, []string{"a1", "b1"}, harness.Routes())
 				assert.Equal(t, strings.Join(tt.b, ""), got.Body)
 			})
 		})
@@ -374,24 +375,24 @@ func TestStreamCommitComplete(t *testing.T) {
 		}, []string{"a1", "a2", "b1"}, 200, 0},
 		{"clean end", gatewaytest.Stream(front...), []string{"a1", "a2", "b1"}, 200, 0},
 		{"error event", gatewaytest.Stream(append(front, "data: {\"error\":{\"message\":\"died\"}}\n\n")...), []string{"a1", "a2", "b1"}, 200, 0},
-		{"stalled", failoverEvents(time.Second, front...), []string{"a1", "a2", "b1"}, 200, 16 * time.Second},
-		{"slow, but never silent", failoverEvents(4*time.Second, append(front, last)...), []string{"a1"}, 200, 16*time.Second + 50*time.Millisecond},
-		{"past total_timeout", failoverEvents(4900*time.Millisecond, append(front, append(front, front...)...)...), []string{"a1"}, 504, 30 * time.Second},
+		{"stalled", gatewaytest.SlowEvents(time.Second, front...), []string{"a1", "a2", "b1"}, 200, 16 * time.Second},
+		{"slow, but never silent", gatewaytest.SlowEvents(4*time.Second, append(front, last)...), []string{"a1"}, 200, 16*time.Second + 50*time.Millisecond},
+		{"past total_timeout", gatewaytest.SlowEvents(4900*time.Millisecond, append(front, append(front, front...)...)...), []string{"a1"}, 504, 30 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(2, "a", "b")
+				cfg := testbed.Config(2, "a", "b")
 				cfg.StreamCommit, cfg.PerRequestTimeout, cfg.TotalTimeout, cfg.MaxRetries = aigateway.CommitComplete, "5s", "30s", 2
-				rig := failoverRig(t, cfg, failoverHosts{"a": tt.a, "b": gatewaytest.Stream(whole...)}, nil)
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": tt.a, "b": gatewaytest.Stream(whole...)}, nil)
 				begin := time.Now()
-				resp, err := rig.Open(t.Context(), "/v1/chat/completions", streamBody)
+				resp, err := harness.Open(t.Context(), "/v1/chat/completions", testbed.StreamRequest)
 				require.NoError(t, err)
 				defer resp.Body.Close()
 				held := time.Since(begin)
 				body, err := io.ReadAll(resp.Body)
 				require.NoError(t, err)
-				assert.Equal(t, tt.routes, rig.Routes())
+				assert.Equal(t, tt.routes, harness.Routes())
 				assert.Equal(t, tt.status, resp.StatusCode)
 				assert.InDelta(t, tt.took, held, float64(50*time.Millisecond), "nothing is seen before it is whole")
 				if tt.status == 200 {
@@ -417,15 +418,15 @@ func TestStreamSilence(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(1, "a", "b")
+				cfg := testbed.Config(1, "a", "b")
 				cfg.PerRequestTimeout, cfg.TotalTimeout, cfg.FirstTokenTimeout = "5s", "20s", "4500ms"
-				rig := failoverRig(t, cfg, failoverHosts{
-					"a": failoverEvents(tt.pause, append(pieces[:20:20], tt.tail...)...), "b": gatewaytest.Stream(streamChat...),
+				harness := testbed.Start(t, cfg, testbed.Hosts{
+					"a": gatewaytest.SlowEvents(tt.pause, append(pieces[:20:20], tt.tail...)...), "b": gatewaytest.Stream(streamChat...),
 				}, nil)
-				got := rig.Post("/v1/chat/completions", streamBody)
+				got := harness.Post("/v1/chat/completions", testbed.StreamRequest)
 				assert.Equal(t, 200, got.Status)
 				assert.Equal(t, tt.took, got.Took)
-				assert.Equal(t, []string{"a1"}, rig.Routes())
+				assert.Equal(t, []string{"a1"}, harness.Routes())
 				if tt.whole {
 					assert.NoError(t, got.Err)
 					return
@@ -444,24 +445,132 @@ func streamEvent(name, members string) string {
 	return "event: " + name + "\ndata: {\"type\":\"" + name + "\"" + members + "}\n\n"
 }
 
-// streamGateway serves a gateway on a socket, with its own transport, whose
-// provider "a" is at a URL.
-func streamGateway(t *testing.T, upstream string, cfg aigateway.Config) string {
-	t.Helper()
-	cfg.InternalEndpoints = map[string]string{"a.internal": upstream}
-	g, err := aigateway.New(cfg)
-	require.NoError(t, err)
-	server := httptest.NewServer(g)
-	t.Cleanup(server.Close)
-	return server.URL
-}
-
 func streamOpen(t *testing.T, ctx context.Context, gateway, path string) *http.Response {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+path, strings.NewReader(streamBody))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+path, strings.NewReader(testbed.StreamRequest))
 	require.NoError(t, err)
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
 	t.Cleanup(func() { resp.Body.Close() })
 	return resp
+}
+
+// finishChoice is the only chunk of a choice of a legacy completion.
+func finishChoice(index int, text string) string {
+	return fmt.Sprintf("data: {\"choices\":[{\"index\":%d,\"text\":%q,\"finish_reason\":\"stop\"}]}\n\n", index, text)
+}
+
+// After a finish reason two seconds of silence end the answer, and nothing else
+// does: what still comes is the client's, and half an event is no end.
+func TestStreamAfterFinish(t *testing.T) {
+	const usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\n"
+	const chat, legacy = "/v1/chat/completions", "/v1/completions"
+	var eager []any // a finish reason in each of its chunks
+	for range 10 {
+		eager = append(eager, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"w\"},\"finish_reason\":\"stop\"}]}\n\n", 500*time.Millisecond)
+	}
+	var pinged []any // nothing but comments
+	for range 20 {
+		pinged = append(pinged, 500*time.Millisecond, ": ping\n\n")
+	}
+	var pings []any // events that say nothing
+	for range 20 {
+		pings = append(pings, 500*time.Millisecond, "event: ping\ndata: {}\n\n")
+	}
+	const two = `{"model":"m","stream":true,"n":2,"messages":[]}`
+	both := "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"},{\"index\":1,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+	tests := []struct {
+		name, path, body string
+		cfg              func(*aigateway.Config)
+		steps            []any
+		want             string // of the answer's end
+		took             time.Duration
+		broken           bool
+	}{
+		{name: "a finish reason in each chunk", path: chat, steps: append(eager, gatewaytest.ChatDone), want: gatewaytest.ChatDone, took: 5 * time.Second},
+		{name: "usage and end come late", path: chat, want: gatewaytest.ChatDone, took: 3 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, 1500 * time.Millisecond, usage, 1500 * time.Millisecond, gatewaytest.ChatDone}},
+		{name: "silence", path: chat, want: usage, took: 3500 * time.Millisecond,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, 1500 * time.Millisecond, usage, time.Hour}},
+		{name: "comments are silence", path: chat, want: ": ping\n\n", took: 2 * time.Second,
+			steps: append([]any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop}, pinged...)},
+		{name: "a timeout that is shorter", path: chat, want: gatewaytest.ChatStop, took: time.Second,
+			cfg: func(c *aigateway.Config) { c.PerRequestTimeout = "1s" }, steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, time.Hour}},
+		{name: "pings are silence", path: chat, want: "data: {}\n\n", took: 2 * time.Second,
+			steps: append([]any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop}, pings...)},
+		{name: "an end without its blank line", path: chat, want: "data: [DONE]\n", took: 2 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: [DONE]\n", time.Hour}},
+		{name: "an end without its line end", path: chat, want: "data: [DONE]", took: 2 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: [DONE]", time.Hour}},
+		{name: "silent within a comment", path: chat, want: ": kee", took: 2 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, ": kee", time.Hour}},
+		{name: "two choices end in one chunk", path: chat, body: two, want: both, took: 2 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), both, time.Hour}},
+		{name: "a choice ends twice", path: chat, body: two, want: gatewaytest.ChatDone, took: 5 * time.Second,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, gatewaytest.ChatStop, 5 * time.Second, both, gatewaytest.ChatDone}},
+		{name: "one choice where two were asked for", path: chat, body: two, want: gatewaytest.ChatStop, took: 3 * time.Minute,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, time.Hour}},
+		{name: "silent within an event", path: chat, took: 2 * time.Second, broken: true,
+			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: {\"cho", time.Hour}},
+		{name: "several prompts", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
+			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
+		{name: "several prompts, all ended", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: finishChoice(1, "two"), took: 2 * time.Second,
+			steps: []any{finishChoice(0, "one"), finishChoice(1, "two"), time.Hour}},
+		{name: "one prompt of tokens", path: legacy, body: `{"model":"m","stream":true,"prompt":[1,2,3]}`, want: finishChoice(0, "one"), took: 2 * time.Second,
+			steps: []any{finishChoice(0, "one"), time.Hour}},
+		{name: "n of the client's", path: legacy, body: `{"model":"m","stream":true,"n":2,"prompt":"a"}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
+			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
+		{name: "n of the config's", path: legacy, body: `{"model":"m","stream":true,"n":1,"prompt":"a"}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
+			cfg:   func(c *aigateway.Config) { c.Body = map[string]any{"n": 2} },
+			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
+	}
+	for _, tt := range tests {
+		for _, commit := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
+			t.Run(tt.name+"/"+string(commit), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					cfg := testbed.Config(0, "a")
+					cfg.StreamCommit = commit
+					if tt.cfg != nil {
+						tt.cfg(&cfg)
+					}
+					harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.Steps(tt.steps...)}, nil)
+					if tt.body == "" {
+						tt.body = testbed.StreamRequest
+					}
+					got := harness.Post(tt.path, tt.body)
+					assert.Equal(t, tt.took, got.Took)
+					switch {
+					case tt.broken && commit == aigateway.CommitComplete:
+						assert.Equal(t, 503, got.Status, got.Body)
+					case tt.broken:
+						assert.Error(t, got.Err)
+					default:
+						require.NoError(t, got.Err)
+						assert.True(t, strings.HasSuffix(got.Body, tt.want), got.Body)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A client that does not read for a while does not make its upstream silent.
+func TestStreamAfterFinishToPausingClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		usage := "data: {\"choices\":[],\"usage\":{},\"filler\":\"" + strings.Repeat("z", 20_000) + "\"}\n\n"
+		harness := testbed.Start(t, testbed.Config(0, "a"), testbed.Hosts{"a": gatewaytest.Steps(
+			gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, 10*time.Millisecond, usage, 10*time.Millisecond, gatewaytest.ChatDone)}, nil)
+		resp, err := harness.Open(t.Context(), "/v1/chat/completions", testbed.StreamRequest)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		in := bufio.NewReaderSize(resp.Body, 16)
+		for line := ""; !strings.Contains(line, "stop"); {
+			line, err = in.ReadString('\n')
+			require.NoError(t, err)
+		}
+		gatewaytest.Pass(3 * time.Second)
+		rest, err := io.ReadAll(in)
+		require.NoError(t, err)
+		assert.True(t, strings.HasSuffix(string(rest), usage+gatewaytest.ChatDone), "%d bytes", len(rest))
+	})
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // The three ways to go on after a failure, as the routes that follow when
@@ -44,29 +45,29 @@ func TestFailoverTable(t *testing.T) {
 		status int    // where all fail
 		code   string // of the gateway's own error; else the answer is an upstream's
 	}{
-		{name: "401", fail: failoverStatus(401, "invalid_api_key"), next: failoverByKey, status: 401},
-		{name: "402", fail: failoverStatus(402, "insufficient_balance"), next: failoverByKey, status: 402},
-		{name: "403", fail: failoverStatus(403, "forbidden"), next: failoverByKey, status: 403},
-		{name: "404", fail: failoverStatus(404, "model_not_found"), next: failoverByKey, status: 404},
-		{name: "408", fail: failoverStatus(408, "timeout"), next: failoverByKey, status: 408},
-		{name: "409", fail: failoverStatus(409, "conflict"), next: failoverByKey, status: 409},
-		{name: "429", fail: failoverStatus(429, "rate_limit_exceeded"), next: failoverByKey, status: 429},
-		{name: "400", fail: failoverStatus(400, "context_length_exceeded"), next: failoverByCandidate, status: 400},
-		{name: "413", fail: failoverStatus(413, "too_large"), next: failoverByCandidate, status: 413},
-		{name: "415", fail: failoverStatus(415, "media_type"), next: failoverByCandidate, status: 415},
-		{name: "422", fail: failoverStatus(422, "unprocessable"), next: failoverByCandidate, status: 422},
-		{name: "418, another 4xx", fail: failoverStatus(418, "teapot"), next: failoverByCandidate, status: 418},
-		{name: "451, another 4xx", fail: failoverStatus(451, "legal"), next: failoverByCandidate, status: 451},
-		{name: "400 content filter", fail: failoverStatus(400, "content_filter"), next: failoverStops, status: 400},
-		{name: "400 content policy", fail: failoverStatus(400, "content_policy_violation"), next: failoverStops, status: 400},
-		{name: "403 content filter", fail: failoverStatus(403, "content_filter"), next: failoverStops, status: 403},
+		{name: "401", fail: gatewaytest.KeyError(401, "invalid_api_key"), next: failoverByKey, status: 401},
+		{name: "402", fail: gatewaytest.KeyError(402, "insufficient_balance"), next: failoverByKey, status: 402},
+		{name: "403", fail: gatewaytest.KeyError(403, "forbidden"), next: failoverByKey, status: 403},
+		{name: "404", fail: gatewaytest.KeyError(404, "model_not_found"), next: failoverByKey, status: 404},
+		{name: "408", fail: gatewaytest.KeyError(408, "timeout"), next: failoverByKey, status: 408},
+		{name: "409", fail: gatewaytest.KeyError(409, "conflict"), next: failoverByKey, status: 409},
+		{name: "429", fail: gatewaytest.KeyError(429, "rate_limit_exceeded"), next: failoverByKey, status: 429},
+		{name: "400", fail: gatewaytest.KeyError(400, "context_length_exceeded"), next: failoverByCandidate, status: 400},
+		{name: "413", fail: gatewaytest.KeyError(413, "too_large"), next: failoverByCandidate, status: 413},
+		{name: "415", fail: gatewaytest.KeyError(415, "media_type"), next: failoverByCandidate, status: 415},
+		{name: "422", fail: gatewaytest.KeyError(422, "unprocessable"), next: failoverByCandidate, status: 422},
+		{name: "418, another 4xx", fail: gatewaytest.KeyError(418, "teapot"), next: failoverByCandidate, status: 418},
+		{name: "451, another 4xx", fail: gatewaytest.KeyError(451, "legal"), next: failoverByCandidate, status: 451},
+		{name: "400 content filter", fail: gatewaytest.KeyError(400, "content_filter"), next: failoverStops, status: 400},
+		{name: "400 content policy", fail: gatewaytest.KeyError(400, "content_policy_violation"), next: failoverStops, status: 400},
+		{name: "403 content filter", fail: gatewaytest.KeyError(403, "content_filter"), next: failoverStops, status: 403},
 		{name: "400 content filter of Azure", next: failoverStops, status: 400, fail: gatewaytest.JSON(400,
 			`{"error":{"message":"filtered, asked by a1","code":null,"innererror":{"code":"ResponsibleAIPolicyViolation"}}}`)},
-		{name: "429 content filter is a 429", fail: failoverStatus(429, "content_filter"), next: failoverByKey, status: 429},
-		{name: "500", fail: failoverStatus(500, "internal"), next: failoverByKey, status: 503, code: "all_providers_failed"},
-		{name: "502", fail: failoverStatus(502, ""), next: failoverByKey, status: 503, code: "all_providers_failed"},
-		{name: "503", fail: failoverStatus(503, ""), next: failoverByKey, status: 503, code: "all_providers_failed"},
-		{name: "529", fail: failoverStatus(529, "overloaded_error"), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "429 content filter is a 429", fail: gatewaytest.KeyError(429, "content_filter"), next: failoverByKey, status: 429},
+		{name: "500", fail: gatewaytest.KeyError(500, "internal"), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "502", fail: gatewaytest.KeyError(502, ""), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "503", fail: gatewaytest.KeyError(503, ""), next: failoverByKey, status: 503, code: "all_providers_failed"},
+		{name: "529", fail: gatewaytest.KeyError(529, "overloaded_error"), next: failoverByKey, status: 503, code: "all_providers_failed"},
 		{name: "302", next: failoverByKey, status: 503, code: "all_providers_failed", fail: func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://b.internal/v1/chat/completions", http.StatusFound)
 		}},
@@ -74,22 +75,22 @@ func TestFailoverTable(t *testing.T) {
 			w.WriteHeader(http.StatusNotModified)
 		}},
 		{name: "reset", fail: gatewaytest.Abort, next: failoverByKey, status: 503, code: "all_providers_failed"},
-		{name: "no HTTP", next: failoverByKey, status: 503, code: "all_providers_failed", fail: failoverHijack("SSH-2.0-OpenSSH_9.9\r\n")},
+		{name: "no HTTP", next: failoverByKey, status: 503, code: "all_providers_failed", fail: gatewaytest.RawBytes("SSH-2.0-OpenSSH_9.9\r\n")},
 		{name: "refused", err: unreachable, next: failoverByKey, status: 502, code: "upstream_unreachable"},
 		{name: "unknown host", err: &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "a.internal", IsNotFound: true}},
 			next: failoverByKey, status: 502, code: "upstream_unreachable"},
 		{name: "TLS", err: &tls.CertificateVerificationError{Err: errors.New("x509: unknown authority")},
 			next: failoverByKey, status: 502, code: "upstream_unreachable"},
-		{name: "silence", fail: failoverSilence, next: failoverByKey, status: 504, code: "request_timeout"},
-		{name: "silence after the header", fail: failoverPart(""), next: failoverByKey, status: 504, code: "request_timeout"},
-		{name: "silence half-way", fail: failoverPart(broken), next: failoverByKey, status: 504, code: "request_timeout"},
+		{name: "silence", fail: gatewaytest.Silence, next: failoverByKey, status: 504, code: "request_timeout"},
+		{name: "silence after the header", fail: gatewaytest.Partial(""), next: failoverByKey, status: 504, code: "request_timeout"},
+		{name: "silence half-way", fail: gatewaytest.Partial(broken), next: failoverByKey, status: 504, code: "request_timeout"},
 		{name: "broken JSON", fail: gatewaytest.JSON(200, broken), next: failoverByKey, status: 503, code: "all_providers_failed"},
 		{name: "empty", fail: gatewaytest.JSON(200, ""), next: failoverByKey, status: 503, code: "all_providers_failed"},
 		{name: "204", next: failoverByKey, status: 503, code: "all_providers_failed", fail: func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNoContent)
 		}},
 		{name: "sign-in page", next: failoverByKey, status: 503, code: "all_providers_failed",
-			fail: failoverTyped("text/html; charset=utf-8", "<!DOCTYPE html><title>Sign in</title>")},
+			fail: gatewaytest.Content("text/html; charset=utf-8", "<!DOCTYPE html><title>Sign in</title>")},
 		{name: "error under 200", next: failoverByKey, status: 503, code: "all_providers_failed",
 			fail: gatewaytest.JSON(200, `{"error":{"message":"no capacity","code":503}}`)},
 		{name: "error as first event", next: failoverByKey, status: 503, code: "all_providers_failed",
@@ -98,17 +99,17 @@ func TestFailoverTable(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			start := func(t *testing.T, b http.HandlerFunc, err error) *gatewaytest.Rig {
-				cfg := failoverConfig(2, "a", "b")
+			start := func(t *testing.T, b http.HandlerFunc, err error) *gatewaytest.Harness {
+				cfg := testbed.Config(2, "a", "b")
 				cfg.PerRequestTimeout = "10s"
-				return failoverRig(t, cfg, failoverHosts{"a": tt.fail, "b": b}, failoverErrors{"a": tt.err, "b": err})
+				return testbed.Start(t, cfg, testbed.Hosts{"a": tt.fail, "b": b}, testbed.Unreachable{"a": tt.err, "b": err})
 			}
 			t.Run("then an answer", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					rig := start(t, gatewaytest.Chat("from b"), nil)
-					got := failoverAsk(rig)
+					harness := start(t, gatewaytest.Chat("from b"), nil)
+					got := testbed.Ask(harness)
 					require.NoError(t, got.Err)
-					assert.Equal(t, tt.next, rig.Routes())
+					assert.Equal(t, tt.next, harness.Routes())
 					if len(tt.next) == 1 {
 						assert.Equal(t, tt.status, got.Status)
 						assert.Contains(t, got.Body, "a1")
@@ -120,12 +121,12 @@ func TestFailoverTable(t *testing.T) {
 			})
 			t.Run("and nothing else", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					rig := start(t, tt.fail, tt.err)
-					got := failoverAsk(rig)
+					harness := start(t, tt.fail, tt.err)
+					got := testbed.Ask(harness)
 					require.NoError(t, got.Err)
 					assert.Equal(t, tt.status, got.Status, got.Body)
 					want := map[int][]string{1: {"a1"}, 2: {"a1", "b1"}, 3: {"a1", "a2", "b1", "b2"}}[len(tt.next)]
-					assert.Equal(t, want, rig.Routes())
+					assert.Equal(t, want, harness.Routes())
 					if tt.code != "" {
 						assert.Equal(t, tt.code, failoverCode(t, got))
 						return
@@ -157,7 +158,7 @@ func TestFailoverRefreshesSecret(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(1, "a", "b")
+				cfg := testbed.Config(1, "a", "b")
 				cfg.Providers[0].APIKeys[0].Value = "${secrets.get('vault', 'key')}"
 				asked := 0
 				cfg.Secrets = aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) {
@@ -168,7 +169,7 @@ func TestFailoverRefreshesSecret(t *testing.T) {
 					}
 					return value, nil
 				})
-				rig := failoverRig(t, cfg, failoverHosts{
+				harness := testbed.Start(t, cfg, testbed.Hosts{
 					"a": func(w http.ResponseWriter, r *http.Request) {
 						if strings.Contains(r.Header.Get("Authorization"), "-"+tt.good+"-") {
 							gatewaytest.Chat("from a")(w, r)
@@ -178,9 +179,9 @@ func TestFailoverRefreshesSecret(t *testing.T) {
 					},
 					"b": gatewaytest.Chat("from b"),
 				}, nil)
-				got := failoverAsk(rig)
+				got := testbed.Ask(harness)
 				assert.Equal(t, tt.status, got.Status, got.Body)
-				assert.Equal(t, tt.routes, rig.Routes())
+				assert.Equal(t, tt.routes, harness.Routes())
 			})
 		})
 	}
@@ -189,7 +190,7 @@ func TestFailoverRefreshesSecret(t *testing.T) {
 // A secret store that hangs counts against total_timeout like an upstream does.
 func TestFailoverSecretHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := failoverConfig(1, "a")
+		cfg := testbed.Config(1, "a")
 		cfg.Providers[0].APIKeys[0].Value = "${secrets.get('vault', 'key')}"
 		cfg.TotalTimeout = "3s"
 		asked := 0
@@ -200,12 +201,12 @@ func TestFailoverSecretHangs(t *testing.T) {
 			<-ctx.Done()
 			return "", ctx.Err()
 		})
-		rig := failoverRig(t, cfg, failoverHosts{"a": failoverStatus(401, "invalid_api_key")}, nil)
-		got := failoverAsk(rig)
+		harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.KeyError(401, "invalid_api_key")}, nil)
+		got := testbed.Ask(harness)
 		assert.Equal(t, 3*time.Second, got.Took)
 		assert.Equal(t, 401, got.Status, got.Body)
-		assert.Equal(t, []string{"old"}, rig.Routes())
-		pass(time.Minute) // the store's own timeout
+		assert.Equal(t, []string{"old"}, harness.Routes())
+		gatewaytest.Pass(time.Minute) // the store's own timeout
 	})
 }
 
@@ -216,13 +217,13 @@ func TestFailoverMaxAttempts(t *testing.T) {
 	} {
 		t.Run(strconv.Itoa(attempts), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(2, "a", "b", "c")
+				cfg := testbed.Config(2, "a", "b", "c")
 				cfg.MaxAttempts, cfg.MaxRetries = attempts, 1
-				rig := failoverRig(t, cfg, failoverHosts{
-					"a": failoverStatus(500, ""), "b": failoverStatus(500, ""), "c": failoverStatus(500, ""),
+				harness := testbed.Start(t, cfg, testbed.Hosts{
+					"a": gatewaytest.KeyError(500, ""), "b": gatewaytest.KeyError(500, ""), "c": gatewaytest.KeyError(500, ""),
 				}, nil)
-				got := failoverAsk(rig)
-				assert.Equal(t, want, rig.Routes())
+				got := testbed.Ask(harness)
+				assert.Equal(t, want, harness.Routes())
 				if attempts == 1 {
 					assert.Equal(t, 500, got.Status, "one attempt alone is relayed")
 					return
@@ -238,7 +239,7 @@ func TestFailoverRetries(t *testing.T) {
 	limited := func(header, value string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set(header, value)
-			failoverStatus(429, "rate_limit_exceeded")(w, r)
+			gatewaytest.KeyError(429, "rate_limit_exceeded")(w, r)
 		}
 	}
 	const random = -1
@@ -254,18 +255,18 @@ func TestFailoverRetries(t *testing.T) {
 		{name: "429 with the longest wait", fail: limited("Retry-After", "30"), gap: 30 * time.Second},
 		{name: "429 with too long a wait", fail: limited("Retry-After", "31")},
 		{name: "429 that waits past total_timeout", fail: limited("Retry-After", "2"), total: "2s"},
-		{name: "429 without", fail: failoverStatus(429, "rate_limit_exceeded")},
-		{name: "500", fail: failoverStatus(500, ""), gap: random},
+		{name: "429 without", fail: gatewaytest.KeyError(429, "rate_limit_exceeded")},
+		{name: "500", fail: gatewaytest.KeyError(500, ""), gap: random},
 		{name: "503 with Retry-After", gap: 3 * time.Second, fail: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "3")
-			failoverStatus(503, "")(w, r)
+			gatewaytest.KeyError(503, "")(w, r)
 		}},
-		{name: "529", fail: failoverStatus(529, ""), gap: random},
+		{name: "529", fail: gatewaytest.KeyError(529, ""), gap: random},
 		{name: "reset", fail: gatewaytest.Abort, gap: random},
-		{name: "401", fail: failoverStatus(401, "")},
-		{name: "404", fail: failoverStatus(404, "")},
-		{name: "408", fail: failoverStatus(408, "")},
-		{name: "silence", fail: failoverSilence},
+		{name: "401", fail: gatewaytest.KeyError(401, "")},
+		{name: "404", fail: gatewaytest.KeyError(404, "")},
+		{name: "408", fail: gatewaytest.KeyError(408, "")},
+		{name: "silence", fail: gatewaytest.Silence},
 		{name: "stream cut while held", fail: gatewaytest.Stream(gatewaytest.ChatRole)},
 		{name: "stream stalled while held", fail: func(w http.ResponseWriter, r *http.Request) {
 			gatewaytest.Stream(gatewaytest.ChatRole)(w, r)
@@ -276,17 +277,17 @@ func TestFailoverRetries(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(1, "a", "b")
+				cfg := testbed.Config(1, "a", "b")
 				cfg.MaxRetries, cfg.TotalTimeout = 2, tt.total
-				rig := failoverRig(t, cfg, failoverHosts{"a": tt.fail, "b": gatewaytest.Chat("from b")}, failoverErrors{"a": tt.err})
-				got := failoverAsk(rig)
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": tt.fail, "b": gatewaytest.Chat("from b")}, testbed.Unreachable{"a": tt.err})
+				got := testbed.Ask(harness)
 				require.Equal(t, 200, got.Status, got.Body)
 				if tt.gap == 0 {
-					assert.Equal(t, []string{"a1", "b1"}, rig.Routes())
+					assert.Equal(t, []string{"a1", "b1"}, harness.Routes())
 					return
 				}
-				require.Equal(t, []string{"a1", "a1", "a1", "b1"}, rig.Routes())
-				at := rig.Times()
+				require.Equal(t, []string{"a1", "a1", "a1", "b1"}, harness.Routes())
+				at := harness.Times()
 				assert.Equal(t, at[2], at[3], "the next candidate does not wait")
 				if tt.gap != random {
 					assert.Equal(t, []time.Duration{0, tt.gap, 2 * tt.gap, 2 * tt.gap}, at)
@@ -302,20 +303,20 @@ func TestFailoverRetries(t *testing.T) {
 // Clients that failed together must not come back together.
 func TestFailoverBackoffIsRandom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := failoverConfig(1, "a")
+		cfg := testbed.Config(1, "a")
 		cfg.MaxRetries = 1
 		var n atomic.Int64
-		rig := failoverRig(t, cfg, failoverHosts{"a": func(w http.ResponseWriter, r *http.Request) {
+		harness := testbed.Start(t, cfg, testbed.Hosts{"a": func(w http.ResponseWriter, r *http.Request) {
 			if n.Add(1)%2 == 1 {
-				failoverStatus(500, "")(w, r)
+				gatewaytest.KeyError(500, "")(w, r)
 				return
 			}
 			gatewaytest.Chat("again")(w, r)
 		}}, nil)
 		waits := map[time.Duration]bool{}
 		for range 20 {
-			require.Equal(t, 200, failoverAsk(rig).Status)
-			waits[rig.Times()[1]] = true
+			require.Equal(t, 200, testbed.Ask(harness).Status)
+			waits[harness.Times()[1]] = true
 		}
 		assert.Greater(t, len(waits), 10)
 	})
@@ -351,21 +352,21 @@ func TestFailoverTimeouts(t *testing.T) {
 		took   time.Duration
 		status int
 	}{
-		{"defaults", nil, "", failoverSilence, failoverSilence, s(0, 180), 6 * time.Minute, 504},
+		{"defaults", nil, "", gatewaytest.Silence, gatewaytest.Silence, s(0, 180), 6 * time.Minute, 504},
 		{"per_request_timeout", func(c *aigateway.Config) { c.PerRequestTimeout = "10s" }, "",
-			failoverSilence, failoverSilence, s(0, 10, 20, 30), 40 * time.Second, 504},
+			gatewaytest.Silence, gatewaytest.Silence, s(0, 10, 20, 30), 40 * time.Second, 504},
 		{"per_request_timeout of a provider", func(c *aigateway.Config) { c.Providers[0].PerRequestTimeout = "3s" }, "",
-			failoverSilence, gatewaytest.Chat("b"), s(0, 3, 6), 6 * time.Second, 200},
+			gatewaytest.Silence, gatewaytest.Chat("b"), s(0, 3, 6), 6 * time.Second, 200},
 		{"per_request_timeout covers the whole answer", func(c *aigateway.Config) { c.PerRequestTimeout = "10s" }, "",
-			failoverDrip(4*time.Second, `{"a":1,`, `"b":2,`, `"c":3,`, `"d":4}`), gatewaytest.Chat("b"), s(0, 10, 20), 20 * time.Second, 200},
+			gatewaytest.Drip(4*time.Second, `{"a":1,`, `"b":2,`, `"c":3,`, `"d":4}`), gatewaytest.Chat("b"), s(0, 10, 20), 20 * time.Second, 200},
 		{"total_timeout cuts an attempt", func(c *aigateway.Config) { c.PerRequestTimeout, c.TotalTimeout = "10s", "25s" }, "",
-			failoverSilence, failoverSilence, s(0, 10, 20), 25 * time.Second, 504},
+			gatewaytest.Silence, gatewaytest.Silence, s(0, 10, 20), 25 * time.Second, 504},
 		{"total_timeout alone", func(c *aigateway.Config) { c.TotalTimeout = "7s" }, "",
-			failoverSilence, failoverSilence, s(0), 7 * time.Second, 504},
+			gatewaytest.Silence, gatewaytest.Silence, s(0), 7 * time.Second, 504},
 		{"total_timeout after other failures", func(c *aigateway.Config) { c.TotalTimeout = "7s" }, "",
-			failoverStatus(500, ""), failoverSilence, s(0, 0, 0), 7 * time.Second, 504},
+			gatewaytest.KeyError(500, ""), gatewaytest.Silence, s(0, 0, 0), 7 * time.Second, 504},
 		{"a timeout and other failures", func(c *aigateway.Config) { c.PerRequestTimeout = "10s" }, "",
-			failoverSilence, failoverStatus(500, ""), s(0, 10, 20, 20), 20 * time.Second, 503},
+			gatewaytest.Silence, gatewaytest.KeyError(500, ""), s(0, 10, 20, 20), 20 * time.Second, 503},
 		{"total_timeout covers the hold", func(c *aigateway.Config) { c.TotalTimeout = "7s" }, stream,
 			role, gatewaytest.Chat("b"), s(0), 7 * time.Second, 504},
 		{"silent stream", func(c *aigateway.Config) { c.PerRequestTimeout = "10s" }, stream,
@@ -373,28 +374,28 @@ func TestFailoverTimeouts(t *testing.T) {
 		{"first_token_timeout", func(c *aigateway.Config) { c.FirstTokenTimeout = "2s" }, stream,
 			role, gatewaytest.Chat("b"), s(0, 2, 4), 4 * time.Second, 200},
 		{"first_token_timeout before the header", func(c *aigateway.Config) { c.FirstTokenTimeout = "2s" }, stream,
-			failoverSilence, gatewaytest.Chat("b"), s(0, 2, 4), 4 * time.Second, 200},
+			gatewaytest.Silence, gatewaytest.Chat("b"), s(0, 2, 4), 4 * time.Second, 200},
 		{"pings are no token", func(c *aigateway.Config) { c.FirstTokenTimeout = "2s" }, stream,
-			failoverEvents(700*time.Millisecond, ": ping\n\n", ": ping\n\n", ": ping\n\n", ": ping\n\n"), gatewaytest.Chat("b"), s(0, 2, 4), 4 * time.Second, 200},
+			gatewaytest.SlowEvents(700*time.Millisecond, ": ping\n\n", ": ping\n\n", ": ping\n\n", ": ping\n\n"), gatewaytest.Chat("b"), s(0, 2, 4), 4 * time.Second, 200},
 		{"first_token_timeout is for streams only", func(c *aigateway.Config) { c.FirstTokenTimeout = "2s" }, "",
 			later(5 * time.Second), gatewaytest.Chat("b"), s(0), 5 * time.Second, 200},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(2, "a", "b")
+				cfg := testbed.Config(2, "a", "b")
 				if tt.set != nil {
 					tt.set(&cfg)
 				}
-				rig := failoverRig(t, cfg, failoverHosts{"a": tt.a, "b": tt.b}, nil)
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": tt.a, "b": tt.b}, nil)
 				body := tt.body
 				if body == "" {
-					body = failoverBody
+					body = testbed.ChatRequest
 				}
-				got := rig.Post("/v1/chat/completions", body)
+				got := harness.Post("/v1/chat/completions", body)
 				require.NoError(t, got.Err)
 				assert.Equal(t, tt.status, got.Status, got.Body)
-				assert.Equal(t, tt.at, rig.Times(), rig.Routes())
+				assert.Equal(t, tt.at, harness.Times(), harness.Routes())
 				assert.Equal(t, tt.took, got.Took)
 			})
 		})
@@ -404,42 +405,42 @@ func TestFailoverTimeouts(t *testing.T) {
 // A client that leaves ends what is under way at once, and nothing follows.
 func TestFailoverClientGone(t *testing.T) {
 	for name, a := range map[string]http.HandlerFunc{
-		"before the header":  failoverSilence,
-		"in a JSON answer":   failoverPart(`{"id":`),
-		"while held":         failoverEvents(0, gatewaytest.ChatRole),
-		"between retries":    failoverLimited("20"),
-		"after first tokens": failoverEvents(0, gatewaytest.ChatRole, gatewaytest.ChatDelta("Hel")),
+		"before the header":  gatewaytest.Silence,
+		"in a JSON answer":   gatewaytest.Partial(`{"id":`),
+		"while held":         gatewaytest.SlowEvents(0, gatewaytest.ChatRole),
+		"between retries":    gatewaytest.RateLimited("20"),
+		"after first tokens": gatewaytest.SlowEvents(0, gatewaytest.ChatRole, gatewaytest.ChatDelta("Hel")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(2, "a", "b")
+				cfg := testbed.Config(2, "a", "b")
 				cfg.MaxRetries = 1
 				var res *aigateway.Result
 				cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
 				ended := time.Duration(-1)
 				begin := time.Now()
-				rig := failoverRig(t, cfg, failoverHosts{"b": gatewaytest.Chat("b"), "a": func(w http.ResponseWriter, r *http.Request) {
+				harness := testbed.Start(t, cfg, testbed.Hosts{"b": gatewaytest.Chat("b"), "a": func(w http.ResponseWriter, r *http.Request) {
 					a(w, r)
 					ended = time.Since(begin)
 				}}, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
-				resp, err := rig.Open(ctx, "/v1/chat/completions", failoverBody)
+				resp, err := harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
 				if err == nil {
 					_, err = io.ReadAll(resp.Body)
 					resp.Body.Close()
 				}
 				require.ErrorIs(t, err, context.DeadlineExceeded)
 				synctest.Wait()
-				assert.Equal(t, []string{"a1"}, rig.Routes())
+				assert.Equal(t, []string{"a1"}, harness.Routes())
 				if name != "between retries" {
 					assert.Equal(t, 5*time.Second, ended, "the upstream's request ends with the client's")
 				}
 				require.NotNil(t, res)
 				require.NotNil(t, res.Error)
 				assert.Nil(t, res.Success)
-				pass(10 * time.Minute)
-				assert.Equal(t, []string{"a1"}, rig.Routes(), "nothing follows")
+				gatewaytest.Pass(10 * time.Minute)
+				assert.Equal(t, []string{"a1"}, harness.Routes(), "nothing follows")
 			})
 		})
 	}
@@ -469,7 +470,7 @@ func TestFailoverPolicy(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(2, "a", "b")
+				cfg := testbed.Config(2, "a", "b")
 				cfg.MaxAttempts = 6
 				var first *aigateway.Failure
 				cfg.FailoverPolicy = aigateway.FailoverPolicyFunc(func(f aigateway.Failure) aigateway.Step {
@@ -478,10 +479,10 @@ func TestFailoverPolicy(t *testing.T) {
 					}
 					return tt.decide(f)
 				})
-				rig := failoverRig(t, cfg, failoverHosts{"a": failoverLimited("7"), "b": gatewaytest.Chat("b")}, nil)
-				got := failoverAsk(rig)
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.RateLimited("7"), "b": gatewaytest.Chat("b")}, nil)
+				got := testbed.Ask(harness)
 				assert.Equal(t, tt.status, got.Status)
-				assert.Equal(t, tt.routes, rig.Routes())
+				assert.Equal(t, tt.routes, harness.Routes())
 				assert.Equal(t, &aigateway.Failure{
 					Provider: "a", Model: "m", Kind: aigateway.FailureStatus, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second,
 				}, first)
@@ -494,17 +495,17 @@ func TestFailoverPolicy(t *testing.T) {
 // error for what happened.
 func TestFailoverPolicyStopsWithoutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := failoverConfig(1, "a", "b")
+		cfg := testbed.Config(1, "a", "b")
 		cfg.FailoverPolicy = aigateway.FailoverPolicyFunc(func(f aigateway.Failure) aigateway.Step {
 			assert.Equal(t, aigateway.FailureTimeout, f.Kind)
 			assert.Negative(t, f.RetryAfter)
 			return aigateway.StepStop
 		})
-		rig := failoverRig(t, cfg, failoverHosts{"a": failoverSilence, "b": gatewaytest.Chat("b")}, nil)
-		got := failoverAsk(rig)
+		harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.Silence, "b": gatewaytest.Chat("b")}, nil)
+		got := testbed.Ask(harness)
 		assert.Equal(t, 504, got.Status)
 		assert.Equal(t, "request_timeout", failoverCode(t, got))
-		assert.Equal(t, []string{"a1"}, rig.Routes())
+		assert.Equal(t, []string{"a1"}, harness.Routes())
 	})
 }
 
@@ -517,12 +518,12 @@ func TestFailoverPolicyIsTold(t *testing.T) {
 		err  error
 		want aigateway.Failure
 	}{
-		{"status", nil, failoverLimited("7"), nil, aigateway.Failure{Kind: aigateway.FailureStatus, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second}},
+		{"status", nil, gatewaytest.RateLimited("7"), nil, aigateway.Failure{Kind: aigateway.FailureStatus, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second}},
 		{"type for a code", nil, gatewaytest.JSON(529, `{"type":"error","error":{"type":"overloaded_error"}}`), nil,
 			aigateway.Failure{Kind: aigateway.FailureStatus, Status: 529, Code: "overloaded_error", RetryAfter: -1}},
 		{"connect", nil, nil, &net.OpError{Op: "dial", Err: errors.New("refused")}, aigateway.Failure{Kind: aigateway.FailureConnect, RetryAfter: -1}},
 		{"network", nil, gatewaytest.Abort, nil, aigateway.Failure{Kind: aigateway.FailureNetwork, RetryAfter: -1}},
-		{"timeout", nil, failoverSilence, nil, aigateway.Failure{Kind: aigateway.FailureTimeout, RetryAfter: -1}},
+		{"timeout", nil, gatewaytest.Silence, nil, aigateway.Failure{Kind: aigateway.FailureTimeout, RetryAfter: -1}},
 		{"answer", nil, gatewaytest.JSON(200, ""), nil, aigateway.Failure{Kind: aigateway.FailureAnswer, RetryAfter: -1}},
 		{"error under 200", nil, gatewaytest.JSON(200, `{"error":{"code":"busy"}}`), nil, aigateway.Failure{Kind: aigateway.FailureAnswer, Code: "busy", RetryAfter: -1}},
 		{"error event", nil, gatewaytest.Stream("data: {\"error\":{\"code\":\"busy\"}}\n\n"), nil,
@@ -536,7 +537,7 @@ func TestFailoverPolicyIsTold(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := failoverConfig(1, "a")
+				cfg := testbed.Config(1, "a")
 				cfg.MaxRetries = 3
 				if tt.set != nil {
 					tt.set(&cfg)
@@ -546,7 +547,7 @@ func TestFailoverPolicyIsTold(t *testing.T) {
 					told = append(told, f)
 					return aigateway.StepNextCandidate
 				})
-				failoverAsk(failoverRig(t, cfg, failoverHosts{"a": tt.a}, failoverErrors{"a": tt.err}))
+				testbed.Ask(testbed.Start(t, cfg, testbed.Hosts{"a": tt.a}, testbed.Unreachable{"a": tt.err}))
 				tt.want.Provider, tt.want.Model, tt.want.MaxRetries = "a", "m", 3
 				assert.Equal(t, []aigateway.Failure{tt.want}, told)
 			})
@@ -566,7 +567,7 @@ func TestFailoverTLS(t *testing.T) {
 			server.Config.ErrorLog = quiet
 			start(server)
 			defer server.Close()
-			cfg := failoverConfig(1, "a")
+			cfg := testbed.Config(1, "a")
 			cfg.Providers[0].BaseURL = "https://a.example.com"
 			transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
@@ -576,7 +577,7 @@ func TestFailoverTLS(t *testing.T) {
 			g, err := aigateway.New(cfg)
 			require.NoError(t, err)
 			w := httptest.NewRecorder()
-			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(failoverBody)))
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest)))
 			assert.Equal(t, 502, w.Code)
 			assert.Equal(t, "upstream_unreachable", failoverError(t, w.Body.String()).Error.Code)
 		})

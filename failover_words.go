@@ -61,20 +61,3 @@ func said(v any) string {
 	}
 	return ""
 }
-
-// quoted is what an upstream said, behind a reason of ours.
-func (x *exchange) quoted(message string) string {
-	if message == "" {
-		return ""
-	}
-	return ": " + x.scrubLine(message, 200)
-}
-
-// oneLine cuts a text of an upstream's to one line of at most n bytes.
-func oneLine(s string, n int) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "")
-	if len(s) > n {
-		s = strings.ToValidUTF8(s[:n], "") + "…"
-	}
-	return s
-}

@@ -3,32 +3,24 @@ package aigateway
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"net"
 	"net/http"
-	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
-	"github.com/aigateway-go/aigateway/internal/expr"
-	"github.com/aigateway-go/aigateway/internal/reqbody"
+	"github.com/aigateway-go/aigateway/internal/dial"
+	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
-	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
-// maxClientModels bounds the names that one request may ask for.
-const maxClientModels = 100
-
 // Gateway is an [http.Handler] that answers requests in the OpenAI and
-// Anthropic formats by sending each to a model at a provider, and to the next
-// one where that fails. Make one with [New]. It is safe for concurrent use, has
-// no goroutine of its own, and need not be closed.
+// Anthropic formats. It sends each to a model at a provider, and to the next one
+// if that fails. Make one with [New]. It is safe for concurrent use, has no
+// goroutine of its own, and need not be closed.
 type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
@@ -38,8 +30,8 @@ type Gateway struct {
 
 // New makes a Gateway. It reports everything that is wrong with cfg, each as a
 // [*ConfigError]. It does no network I/O: secrets are resolved when they are
-// needed (see [Gateway.Check]), and of the interfaces only the registry and the URL
-// policy are asked.
+// needed (see [Gateway.Check]). Of the interfaces it asks only the registry and the
+// URL policy.
 func New(cfg Config) (*Gateway, error) {
 	s, err := newSettings(cfg)
 	if err != nil {
@@ -49,21 +41,21 @@ func New(cfg Config) (*Gateway, error) {
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
 	if s.transport == nil {
-		s.transport, s.ownTransport = newTransport(s.addrs), true
+		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
 	}
 	g.current.Store(s)
 	return g, nil
 }
 
 // Reload replaces the gateway's config at once, for the requests that come
-// after it; those under way finish on the old one. Where it returns an error,
-// the old config stays.
+// after it. Requests under way finish on the old one. If it returns an error, the
+// old config stays.
 //
 // Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
-// all else that no file holds come from the new one, and must be set on it
-// again. What the gateway has learnt stays: metrics, rests, and the requests that
-// the debug page shows. Connections are kept too, unless the transport is another
-// one or the URL policy is an [AddrPolicy].
+// every other dependency come from the new one, and must be set on it again. The
+// gateway keeps its knowledge: metrics, cooldowns, and the requests of the debug
+// page. Connections are kept too, unless the transport is another one or the URL
+// policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	s, err := newSettings(cfg)
 	if err != nil {
@@ -77,7 +69,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	case old.ownTransport && old.addrs == nil && s.addrs == nil:
 		s.transport, s.ownTransport = old.transport, true
 	default:
-		s.transport, s.ownTransport = newTransport(s.addrs), true
+		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
 	}
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
@@ -89,9 +81,9 @@ func (g *Gateway) Reload(cfg Config) error {
 	return nil
 }
 
-// Check resolves every secret that the config names, and reports those that
-// cannot be, each as a [*ConfigError] with its place. A secret whose name an
-// expression computes from the request is known only then, and not checked.
+// Check resolves every secret that the config names, and reports each failure as
+// a [*ConfigError] with its place. It leaves out secrets whose name an expression
+// computes from the request: that name is known only then.
 func (g *Gateway) Check(ctx context.Context) error {
 	s := g.current.Load()
 	var p problems
@@ -106,8 +98,8 @@ func (g *Gateway) Check(ctx context.Context) error {
 	return fmt.Errorf("aigateway: secrets that do not resolve:\n%w", ConfigErrors(p))
 }
 
-// ServeHTTP answers a request. A path that is no surface of the gateway gets
-// 404 in the OpenAI error format.
+// ServeHTTP answers a request. A path that the gateway does not serve gets 404 in
+// the OpenAI error format.
 //
 // A stream that breaks after it has begun ends in a panic with
 // [http.ErrAbortHandler], which makes net/http abort the client's connection:
@@ -117,8 +109,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Wrap returns a handler that answers like ServeHTTP, but leaves to next all
-// paths that are no surface of the gateway and, under [OnErrorContinue], the
-// requests that it could not serve. If next is nil, it leaves nothing.
+// paths that the gateway does not serve and, under [OnErrorContinue], the requests
+// that it could not serve. If next is nil, it leaves nothing.
 func (g *Gateway) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.serve(w, r, next) //nolint:contextcheck // as above
@@ -132,19 +124,19 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case models && reading: // first, as a model's id may end like a surface
-		s.serveModels(w, r, id)
-	case surface != nil && r.Method == http.MethodPost:
-		x := newExchange(s, w, r, surface, path)
-		x.next = next
+		s.selector.serveModels(w, r, id)
+	case surface != nil && surface.takes(r.Method):
+		x := &exchange{s: s, w: w, next: next}
+		x.in.receive(r, surface, path)
 		x.serve()
 	case surface != nil:
-		methodNotAllowed(w, surface.format, r, http.MethodPost)
+		methodNotAllowed(w, surface.format, r, surface.allow())
 	case models:
 		methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
 	case next != nil:
 		next.ServeHTTP(w, r)
 	default:
-		writeError(w, formatOpenAI, errorf(CodeNotFound, "%s is no path that the gateway serves", r.URL.Path), requestID(r.Header))
+		writeError(w, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path), requestID(r.Header))
 	}
 }
 
@@ -153,219 +145,99 @@ func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed 
 	writeError(w, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method), requestID(r.Header))
 }
 
-// exchange is one client request on its way through the gateway. It belongs to
-// the request's goroutine.
+// exchange is one client request on its way through the gateway: read, choose,
+// send, answer, report. It belongs to the request's goroutine.
 type exchange struct {
-	s       *settings
-	w       http.ResponseWriter
-	r       *http.Request
-	ctx     context.Context // the client's
-	next    http.Handler    // nil for a terminal handler
-	surface *surface
-	path    string // what is joined to a base URL
-	id      string
-	start   time.Time
-
-	raw        []byte // the client's body
-	json       reqbody.Document
-	body       clientBody
-	sel        reqbody.Selection
-	credential credential
-	request    expr.Request
-	plan       plan
-	chosenKeys []keysRecord
-
-	deadline  time.Time // total_timeout
-	templates templates
-	tried     []triedRecord
-	rested    []restedRecord
-	attempts  []attemptRecord
-	meter     usage.Meter
-	written   usage.Written // where a strategy wants to know
-	turn      stats.Turn    // of turnOf, which is to be tried next
-	turnOf    *model
-	choices   int   // of the answer, as far as the request tells: each ends on its own
-	estimated int64 // tokens of the prompt, where they were counted or estimated
-	notes     []string
-
-	readTime    time.Duration // spent on waiting for the client's body
-	waited      time.Duration // between retries
-	committedAt time.Time
-	lost        bool // the client's body was read in part, and cannot be handed on
-	answered    bool // an upstream's error was relayed
-	abort       bool // the client's connection must not end as if all were well
+	s    *settings
+	w    http.ResponseWriter
+	next http.Handler // nil for a terminal handler
+	in   inbound
+	plan plan
+	loop failover
 }
 
-func newExchange(s *settings, w http.ResponseWriter, r *http.Request, surface *surface, path string) *exchange {
-	x := &exchange{
-		s: s, w: w, r: r, ctx: r.Context(), surface: surface, path: path,
-		start: time.Now(), id: requestID(r.Header), credential: clientCredential(r.Header),
-	}
-	ip, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		ip = r.RemoteAddr
-	}
-	x.request = expr.Request{
-		Method: r.Method, Path: r.URL.Path, Host: r.Host, ID: x.id, ClientIP: ip, Header: r.Header,
-	}
-	x.templates.s = s
-	x.templates.in = expr.TemplateInput{Request: &x.request, Secret: x.templates.secret}
-	return x
-}
-
-// serve is the pipeline: read, select, send, answer, report.
+// serve is the pipeline.
 func (x *exchange) serve() {
 	if hook := x.s.hooks.RequestStart; hook != nil {
-		if ctx := hook(x.ctx, x.client()); ctx != nil {
-			x.ctx = ctx
+		if ctx := hook(x.in.ctx, x.in.shown()); ctx != nil {
+			x.in.ctx = ctx
 		}
 	}
-	err := x.read()
-	if err == nil {
-		err = x.choose()
+	var out outcome
+	if out.err = x.in.read(x.s.maxBody); out.err == nil {
+		out.err = x.choose()
 	}
-	if err == nil {
-		err = x.failover()
+	if out.err == nil {
+		out = x.send()
 	}
-	handOn := err != nil && x.continues() && !x.answered && !x.lost && err.Code != CodeStreamBroken && err.Code != CodeClientGone
-	if err != nil && !handOn && !x.answered && x.committedAt.IsZero() {
-		// Also for a client that seems gone: some close only their half of the
-		// connection, and must not take an empty 200 for the answer.
-		writeError(x.w, x.surface.format, err, x.id)
-	}
-	res := x.report(err)
-	switch {
-	case x.abort:
+	handOn := x.answer(out)
+	res := x.report(out.err)
+	switch last := x.loop.trail.lastFailure(); {
+	case last != nil && last.abort:
 		panic(http.ErrAbortHandler)
 	case handOn:
-		r := x.r.WithContext(context.WithValue(x.ctx, resultKey{}, res))
-		if x.raw != nil {
-			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.raw)), int64(len(x.raw))
+		r := x.in.r.WithContext(context.WithValue(x.in.ctx, resultKey{}, res))
+		if x.in.raw != nil {
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.in.raw)), int64(len(x.in.raw))
 		}
 		x.next.ServeHTTP(x.w, r)
 	}
 }
 
-// continues reports whether a failed request goes on to the next handler.
-func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil }
-
-// read reads and scans the body.
-func (x *exchange) read() *Error {
-	for _, enc := range x.r.Header["Content-Encoding"] { // one line may follow another
-		if enc != "" && !strings.EqualFold(enc, "identity") {
-			return errorf(CodeUnsupportedMediaType, "the body has Content-Encoding %q: send it uncompressed", enc)
-		}
-	}
-	begin := time.Now()
-	raw, err := reqbody.Read(x.r.Body, x.r.ContentLength, x.s.maxBody)
-	x.readTime = time.Since(begin)
-	x.deadline = begin.Add(x.readTime + x.s.total)
-	x.lost = err != nil
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.Is(err, reqbody.ErrTooLarge):
-		return errorf(CodeRequestTooLarge, "the body is over %d bytes", x.s.maxBody)
-	case errors.As(err, &tooLarge):
-		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
-	case err != nil && x.ctx.Err() != nil:
-		return x.gone()
-	case err != nil:
-		e := errorf(CodeInvalidRequestBody, "the body could not be read to its end")
-		e.Err = err
-		return e
-	}
-	x.raw = raw
-	if err := x.scan(); err != nil {
-		e := errorf(CodeInvalidRequestBody, "invalid request body: %v", err)
-		e.Err = err
-		return e
-	}
-	return nil
-}
-
-// scan finds in the body what the gateway needs to know. JSON is recognised by
-// its first byte too, as curl sends it under the type of a form.
-func (x *exchange) scan() (err error) {
-	first := bytes.TrimLeft(x.raw, " \t\r\n")
-	sent := x.r.Header.Get("Content-Type")
-	switch {
-	case !reqbody.IsForm(sent) || bytes.HasPrefix(first, []byte("{")):
-		err, x.body = reqbody.Scan(x.raw, &x.json), &x.json
-	case !x.surface.form:
-		return errors.New("this surface takes JSON, not multipart/form-data")
-	default:
-		form := new(reqbody.Form)
-		err, x.body = reqbody.ScanForm(x.raw, sent, form), form
-	}
-	if err != nil {
-		return err
-	}
-	if x.sel, err = x.body.Selection(); err != nil {
-		return err
-	}
-	if n := len(x.sel.Models); n > maxClientModels {
-		return fmt.Errorf("models names %d models; at most %d are tried", n, maxClientModels)
-	}
-	return nil
-}
-
-// mediaType is mime.ParseMediaType, which makes a map for each, but for the two
-// that nearly all messages have.
-func mediaType(header string) (kind string, params map[string]string, err error) {
-	switch header {
-	case "application/json", "text/event-stream":
-		return header, nil, nil
-	}
-	return mime.ParseMediaType(header)
-}
-
 // choose selects the models to try.
-func (x *exchange) choose() *Error {
-	var err *Error
-	x.plan, err = x.s.choose(x.ctx, x.query())
-	if err != nil && x.ctx.Err() != nil {
-		return x.gone()
+func (x *exchange) choose() (err *Error) {
+	x.plan, err = x.s.selector.choose(x.in.ctx, x.in.query())
+	if err != nil && x.in.ctx.Err() != nil {
+		return x.in.gone()
 	}
 	return err
 }
 
-func (x *exchange) query() query {
-	q := query{surface: x.surface, credential: x.credential.given(), request: &x.request}
-	if len(x.sel.Models) == 0 && !isAuto(x.sel.Model) {
-		q.names = []string{x.sel.Model}
-		return q
-	}
-	for _, name := range append([]string{x.sel.Model}, x.sel.Models...) {
-		if !isAuto(name) {
-			q.names = append(q.names, name)
-		}
-	}
-	return q
+// send tries the chosen models.
+func (x *exchange) send() outcome {
+	x.loop.start(x.s, &x.in, x.w)
+	return x.loop.run(x.plan.candidates)
 }
 
-// isAuto reports whether a name leaves the choice to the gateway.
-func isAuto(name string) bool {
-	return name == "" || strings.EqualFold(name, "auto") || strings.EqualFold(name, "ngrok/auto")
-}
-
-// flush sends on what was written. A writer that cannot flush sends it when it
-// is full.
-func (x *exchange) flush() error {
-	if err := http.NewResponseController(x.w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
+// answer writes the answer of a request that no upstream's success has answered.
+// It writes nothing and returns true if the next handler takes the request over.
+func (x *exchange) answer(out outcome) (handOn bool) {
+	switch a := out.relay; {
+	case out.err == nil, x.loop.trail.committed():
+		return false
+	case a != nil && !(x.continues() && a.failure.Kind == FailureStatus && a.failure.meaning() != failureRefusal):
+		a.relayed = true
+		relayError(x.w, a.failure.answer, out.retryAfter)
+		return false
+	case x.continues() && !x.in.partial && out.err.Code != CodeClientGone:
+		return true
 	}
-	return nil
+	// Also for a client that seems gone: some close only their half of the
+	// connection, and must not take an empty 200 for the answer.
+	writeError(x.w, x.in.surface.format, out.err, x.in.id)
+	return false
 }
 
-// note adds a remark to the Result, once.
-func (x *exchange) note(format string, args ...any) {
-	if n := fmt.Sprintf(format, args...); !slices.Contains(x.notes, n) {
-		x.notes = append(x.notes, n)
+// continues reports whether a failed request goes on to the next handler.
+func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil }
+
+// relayError answers with an upstream's error as it was, less the gateway's own
+// keys. A retryAfter that is not negative replaces the upstream's.
+func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.Duration) {
+	h := w.Header()
+	relay.CopyResponseHeader(h, answer.header)
+	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
+	if retryAfter >= 0 {
+		s := retrySeconds(retryAfter)
+		h.Set("Retry-After", strconv.FormatInt(s, 10))
+		h.Set("Retry-After-Ms", strconv.FormatInt(s*1000, 10))
 	}
+	w.WriteHeader(answer.status)
+	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
 
-// report tells the hook and the log what became of the request. The Result is
-// made only for those who want one.
+// report tells the hook, the log and the debug page how the request ended. The
+// Result is made only if somebody wants one.
 func (x *exchange) report(err *Error) *Result {
 	var res *Result
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
@@ -374,10 +246,83 @@ func (x *exchange) report(err *Error) *Result {
 	x.log(err)
 	x.remember(err)
 	if hook := x.s.hooks.RequestDone; hook != nil {
-		hook(x.ctx, res)
+		hook(x.in.ctx, res)
 		if x.continues() {
 			res = x.result(err) // the hook's own may have been changed
 		}
 	}
 	return res
+}
+
+// result makes the Result of the request as it stands.
+func (x *exchange) result(err *Error) *Result {
+	res := x.loop.trail.result(&x.in, err)
+	x.plan.describe(res, x.s.selector, x.in.query())
+	return res
+}
+
+// log writes the request's line.
+func (x *exchange) log(err *Error) {
+	l := x.s.logger
+	level := logLevel(err)
+	if !l.Enabled(x.in.ctx, level) {
+		return
+	}
+	line := newLogLine(&x.in, &x.loop.trail, err)
+	if l.Enabled(x.in.ctx, logDebug) {
+		line.add(x.result(err))
+	}
+	line.write(x.in.ctx, l, level)
+}
+
+// remember notes the request for the debug page, if there is one.
+func (x *exchange) remember(err *Error) {
+	if !x.s.debug.history.Wanted() {
+		return
+	}
+	r := newDebugRecord(&x.in, &x.loop.trail, err)
+	rememberPlan(r, &x.plan, x.loop.trail.notes)
+	x.s.debug.history.Add(r)
+}
+
+// Explain says what the gateway would do with a request, and sends nothing. The
+// Result has the status StatusDryRun. It lists in ModelsTried the models that would
+// be tried, and in NotTried why every other model would not, unless the request's
+// body cannot be understood. If the request would be refused, Explain also returns
+// the *[Error]. On a path or for a method that is not sent on to any provider, it
+// returns the *[Error] alone. It reads the request's body, and puts it back.
+func (g *Gateway) Explain(r *http.Request) (*Result, error) {
+	s := g.current.Load()
+	surface, path := s.surfaces.find(r.URL.Path)
+	if surface == nil {
+		return nil, errorf(CodeNotFound, "unknown path %s: the gateway does not send it on to a provider", r.URL.Path)
+	}
+	if !surface.takes(r.Method) {
+		return nil, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, surface.allow(), r.Method)
+	}
+	x := &exchange{s: s}
+	x.in.receive(r, surface, path)
+	err := x.in.read(s.maxBody)
+	understood := err == nil
+	if understood || x.in.raw != nil {
+		r.Body = io.NopCloser(bytes.NewReader(x.in.raw))
+	}
+	if err == nil {
+		err = x.choose()
+	}
+	if err == nil {
+		x.loop.start(s, &x.in, nil)
+		x.loop.rehearse(x.plan.candidates)
+	}
+	res := x.result(err)
+	res.Status = StatusDryRun
+	if understood {
+		for _, r := range s.selector.notTried(x.in.query(), x.plan.candidates) {
+			res.NotTried = append(res.NotTried, r.public(s.selector, x.in.query()))
+		}
+	}
+	if err != nil {
+		return res, err
+	}
+	return res, nil
 }

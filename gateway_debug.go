@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -43,11 +44,11 @@ const (
 // slot_seconds; total, the load of all; providers, models and keys, each with
 // its load (requests, in_flight, error_rate, latency, tokens, slots from the oldest
 // to now) and, but for providers, its health (state awake, due for a probe: "due",
-// probing while one is under way, or resting; resting_ms; keys_rest where a model
+// probing while one is under way, or resting; cooldown_ms; cooldown_of_keys where a model
 // rests because all keys of its provider do; failures in a row), and keys with
 // quota_requests and quota_tokens; other_providers and other_models, which were not
 // used lately; requests, the newest first, each with its trail, whose steps have the
-// outcome success, failed, relayed, not_sent or passed_over; config and runtime; and
+// outcome success, failed, relayed, not_sent or skipped; config and runtime; and
 // to a POST of the form's fields (path, header, body) explain, with the error and
 // the [Result]. Rates are from 0 to 1. Fields may be added. With ?only=failed, page
 // and JSON have of the requests only those that failed or failed over.
@@ -80,7 +81,7 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 		Runtime:        s.debug.runtime,
 	}
 	var all []*stats.Series
-	for _, p := range s.providers {
+	for _, p := range s.selector.providers {
 		series := d.series(p)
 		all = append(all, series...)
 		if !p.configured && len(series) == 0 {
@@ -138,7 +139,7 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 	for _, m := range p.models {
 		switch m.track.Rest.State(d.now).Phase {
 		case stats.Resting:
-			out.ModelsResting++
+			out.ModelsInCooldown++
 		case stats.Probing:
 			out.ModelsProbing++
 		case stats.Due:
@@ -147,7 +148,7 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 	}
 	for _, k := range p.keys {
 		if k.track.Rest.State(d.now).Phase == stats.Resting {
-			out.KeysResting++
+			out.KeysInCooldown++
 		}
 	}
 	return out
@@ -163,19 +164,19 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	}
 	var rows []row
 	others := map[string][]string{}
-	for _, p := range d.s.providers {
+	for _, p := range d.s.selector.providers {
 		for _, m := range p.models {
 			if !m.configured && m.track.Idle(d.now) && m.track.Rest.State(d.now).Phase == stats.Awake {
 				others[p.id] = append(others[p.id], m.id)
 				continue
 			}
 			rows = append(rows, row{debugpage.Model{
-				Provider: p.id, ID: m.id, Configured: m.configured, Listed: true, Disabled: m.disabled || p.disabled,
+				Provider: p.id, ID: m.id, Configured: m.configured, Disabled: m.disabled || p.disabled,
 			}, m.track, p.keys})
 		}
 		for _, guest := range d.guests[fold(p.id)] {
 			// Its name is a client's, and may be long and strange.
-			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name)}, guest.Track, p.keys})
+			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name), Unlisted: true}, guest.Track, p.keys})
 		}
 	}
 	if len(rows) > maxDebugModels {
@@ -196,7 +197,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	}
 	rest := []debugpage.OtherModel{}
 	room := maxDebugNames
-	for _, p := range d.s.providers {
+	for _, p := range d.s.selector.providers {
 		ids := others[p.id]
 		if len(ids) == 0 {
 			continue
@@ -221,7 +222,7 @@ func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
 func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
 	out := debugpage.Allowance{Remaining: countView(a.Remaining), Limit: countView(a.Limit)}
 	if out.Remaining != nil || out.Limit != nil {
-		out.ResetMS = restingMS(a.Reset, d.now)
+		out.ResetMS = left(a.Reset, d.now)
 	}
 	return out
 }
@@ -231,19 +232,19 @@ func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
 func (d *debugView) modelHealth(r *stats.Rest, keys []*apiKey) debugpage.Health {
 	own := r.State(d.now)
 	out := d.health(own)
-	if k := keysRest(keys, d.now); k.Phase.Last() && k.Until.After(own.Until) {
+	if k := keysCooldown(keys, d.now); k.Phase.Last() && k.Until.After(own.Until) {
 		failures := out.Failures
 		out = d.health(k)
-		out.KeysRest, out.Failures = true, failures
+		out.OfKeys, out.Failures = true, failures
 	}
 	return out
 }
 
 func (d *debugView) health(state stats.State) debugpage.Health {
-	out := debugpage.Health{State: debugpage.Awake, Failures: state.Failures}
+	out := debugpage.Health{State: debugpage.Healthy, Failures: state.Failures}
 	switch state.Phase {
 	case stats.Resting:
-		out.State, out.RestingMS = debugpage.Resting, restingMS(state.Until, d.now)
+		out.State, out.CooldownMS = debugpage.InCooldown, left(state.Until, d.now)
 	case stats.Probing:
 		out.State = debugpage.Probing
 	case stats.Due:
@@ -343,8 +344,8 @@ func debugTurn(m TriedModel) string {
 		var ids []string
 		awake = false
 		for _, k := range m.APIKeySelection {
-			if k.RestingMS > 0 {
-				ids = append(ids, k.ID+" (rests for "+seconds(milliseconds(k.RestingMS))+")")
+			if k.CooldownMS > 0 {
+				ids = append(ids, k.ID+" (rests for "+seconds(milliseconds(k.CooldownMS))+")")
 			} else {
 				ids = append(ids, k.ID)
 				awake = true
@@ -355,8 +356,8 @@ func debugTurn(m TriedModel) string {
 	switch {
 	case m.Error != "":
 		return "would be refused: " + m.Error
-	case m.RestingMS > 0:
-		return "rests for " + seconds(milliseconds(m.RestingMS)) + ", and so comes last; " + keys
+	case m.CooldownMS > 0:
+		return "rests for " + seconds(milliseconds(m.CooldownMS)) + ", and so comes last; " + keys
 	case m.Probed:
 		return "is being probed, and so comes last; " + keys
 	case !awake:
@@ -388,24 +389,16 @@ func pastedHeader(text *string) (http.Header, error) {
 		}
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || !isToken(name) || !isHeaderValue(value) {
+		if !ok || !header.IsName(name) || !header.IsValue(value) {
 			*text = ""
 			return nil, fmt.Errorf("a line of the headers is not like %q", "X-Tier: gold")
 		}
 		h.Add(name, value)
-		if isCredentialHeader(http.CanonicalHeaderKey(name)) || isSecretName(name) {
-			value = redactText(value)
+		if redact.IsCredentialHeader(http.CanonicalHeaderKey(name)) || redact.IsSecretName(name) {
+			value = redact.Text(value)
 		}
 		shown = append(shown, name+": "+value)
 	}
 	*text = strings.Join(shown, "\n")
 	return h, nil
-}
-
-// debugSettings is what the debug page shows of the Config that settings were
-// made from.
-type debugSettings struct {
-	history *debugpage.History // the gateway's
-	config  json.RawMessage
-	runtime debugpage.Runtime
 }

@@ -10,7 +10,15 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
+
+// debugSettings is the part of the debug page that comes from the Config.
+type debugSettings struct {
+	history *debugpage.History // the gateway's
+	config  json.RawMessage
+	runtime debugpage.Runtime
+}
 
 // newDebugSettings notes what may be shown of a Config that New accepts. It is
 // done then and not when somebody looks, because the Config may change.
@@ -57,7 +65,7 @@ func shownConfig(cfg Config) Config {
 		}
 		p.Headers, p.QueryParams, p.Body = shownKeys(p.Headers), shownKeys(p.QueryParams), shownMap(p.Body)
 		p.Metadata = shownMap(p.Metadata)
-		if looksSecret(p.Auth.Scheme) {
+		if redact.LooksSecret(p.Auth.Scheme) {
 			p.Auth.Scheme = "…"
 		}
 		p.Models = slices.Clone(p.Models)
@@ -71,7 +79,7 @@ func shownConfig(cfg Config) Config {
 // shownKey is the name of a header or a field, unless it is a credential that
 // was put in the wrong place.
 func shownKey(name string) string {
-	if isKey(name) {
+	if redact.IsKey(name) {
 		return "…"
 	}
 	return name
@@ -115,7 +123,7 @@ func shownValue(v any, secret bool) any {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for name, child := range v {
-			out[shownKey(name)] = shownValue(child, secret || isSecretName(name))
+			out[shownKey(name)] = shownValue(child, secret || redact.IsSecretName(name))
 		}
 		return out
 	case []any:
@@ -128,7 +136,7 @@ func shownValue(v any, secret bool) any {
 		switch {
 		case strings.Contains(v, "${"):
 			return Template(v)
-		case v != "" && (secret || hasSecret(v)):
+		case v != "" && (secret || redact.HasSecret(v)):
 			return "…"
 		}
 		return v

@@ -1,35 +1,32 @@
 package aigateway
 
 import (
-	"slices"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 )
 
-// remember notes the request for the debug page, where there is one.
-func (x *exchange) remember(err *Error) {
-	history := x.s.debug.history
-	if !history.Wanted() {
-		return
-	}
+// newDebugRecord is a request as the debug page remembers it.
+func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
+	sum := t.summarize(in)
 	r := &debugpage.Request{
-		Time:       x.start,
-		DurationMS: ms(time.Since(x.start)),
-		ID:         debugpage.Name(x.id),
-		Surface:    x.surface.name,
-		Path:       debugpage.Text(x.r.URL.Path),
+		Time:       in.start,
+		DurationMS: ms(time.Since(in.start)),
+		GatewayMS:  ms(sum.gateway),
+		ID:         debugpage.Name(in.id),
+		Surface:    in.surface.name,
+		Path:       debugpage.Text(in.r.URL.Path),
 		Names:      []string{},
-		Stream:     x.sel.Stream,
+		Stream:     in.sel.Stream,
 		OK:         err == nil,
-		Attempts:   x.sent(),
+		Attempts:   t.sent,
 		Trail:      []debugpage.Step{},
 	}
 	if err != nil {
 		r.Code, r.Status, r.Message = string(err.Code), err.Status, debugpage.Text(err.Message)
 	}
-	names := x.query().names
-	r.Auto = len(names) == 0 && x.understood(err)
+	names := in.query().names
+	r.Auto = len(names) == 0 && in.understood(err)
 	for _, name := range names {
 		if len(r.Names) == debugpage.MaxNames {
 			r.NamesOmitted++
@@ -38,8 +35,81 @@ func (x *exchange) remember(err *Error) {
 		}
 		r.Names = append(r.Names, debugpage.Name(name))
 	}
-	x.rememberTrail(r, err)
-	for _, rejected := range x.plan.rejections {
+	rememberSteps(r, sum.steps)
+	if a := sum.answered; a != nil {
+		r.Provider, r.Model = debugpage.Name(a.model.provider.id), debugpage.Name(a.model.id)
+		r.InputTokens, r.OutputTokens = a.input, a.output
+		if err == nil || err.Code == CodeStreamBroken {
+			r.Status = a.status
+		}
+	}
+	return r
+}
+
+// understood reports whether the body could be read, so that the client's wish is
+// known.
+func (in *inbound) understood(err *Error) bool {
+	if in.raw == nil {
+		return false
+	}
+	return err == nil || err.Code != CodeInvalidRequestBody
+}
+
+// rememberSteps notes the steps of the trail, as many as the page shows.
+func rememberSteps(r *debugpage.Request, steps []step) {
+	skipped := 0
+	for _, s := range steps {
+		if s.skipped != nil {
+			skipped++
+		}
+		if len(r.Trail) == debugpage.MaxSteps || s.skipped != nil && skipped > debugpage.MaxSkipped {
+			r.Omitted++
+			continue
+		}
+		r.Trail = append(r.Trail, s.debug())
+	}
+}
+
+// debug is a step as the debug page shows it.
+func (s step) debug() debugpage.Step {
+	switch {
+	case s.skipped != nil:
+		return debugpage.Step{
+			Provider: debugpage.Name(s.skipped.model.provider.id), Model: debugpage.Name(s.skipped.model.id),
+			Outcome: debugpage.Skipped, Reason: whySkipped(s.skipped),
+		}
+	case s.refused != nil:
+		return debugpage.Step{
+			Provider: debugpage.Name(s.refused.model.provider.id), Model: debugpage.Name(s.refused.model.id),
+			Outcome: debugpage.NotSent, Reason: debugpage.Text(s.refused.err.Message),
+		}
+	}
+	a := s.attempt
+	out := debugpage.Step{
+		Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id),
+		Key: debugpage.Name(a.key), KeyID: a.keyID,
+		Outcome: debugpage.Succeeded, Status: a.status,
+		FirstByteMS: ms(a.firstByte), FirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
+	}
+	if a.failure != nil {
+		out.Outcome, out.Kind, out.Reason, out.CooldownMS = debugpage.Failed, string(a.failure.Kind), debugpage.Text(a.failure.full()), ms(a.cooldown)
+		if a.relayed {
+			out.Outcome = debugpage.Relayed
+		}
+	}
+	return out
+}
+
+func whySkipped(k *skipped) string {
+	if until := k.cooldown.Resting(); !until.IsZero() {
+		return "in cooldown for " + seconds(until.Sub(k.at))
+	}
+	return "being probed"
+}
+
+// rememberPlan notes what the selection and the attempts left out.
+func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
+	for _, rejected := range p.rejections {
 		if len(r.Rejected) == debugpage.MaxNames {
 			r.Omitted++
 			continue
@@ -55,120 +125,13 @@ func (x *exchange) remember(err *Error) {
 		r.Notes = append(r.Notes, debugpage.Text(text))
 	}
 	var notes []string
-	for _, run := range x.plan.runs {
+	for _, run := range p.runs {
 		if run.err != nil {
 			note(run.err.Error())
 		}
 		notes = append(notes, run.notes...)
 	}
-	for _, n := range append(debugpage.Grouped(notes), debugpage.Grouped(x.notes)...) {
+	for _, n := range append(debugpage.Grouped(notes), debugpage.Grouped(remarks)...) {
 		note(n)
 	}
-	history.Add(r)
-}
-
-// understood reports whether the body could be read, so that it is known what the
-// client asked for.
-func (x *exchange) understood(err *Error) bool {
-	if x.raw == nil {
-		return false
-	}
-	return err == nil || err.Code != CodeInvalidRequestBody || len(x.tried) > 0
-}
-
-// rememberTrail notes the attempts in their order, and the candidates that
-// failed without one, or that others came before, in their place.
-func (x *exchange) rememberTrail(r *debugpage.Request, err *Error) {
-	step := func(s debugpage.Step) {
-		if len(r.Trail) == debugpage.MaxSteps {
-			r.Omitted++
-			return
-		}
-		r.Trail = append(r.Trail, s)
-	}
-	passed := 0
-	passOver := func(p restedRecord) {
-		if passed++; passed > debugpage.MaxPassedOver {
-			r.Omitted++
-			return
-		}
-		step(debugpage.Step{
-			Provider: debugpage.Name(p.model.provider.id), Model: debugpage.Name(p.model.id),
-			Outcome: debugpage.PassedOver, Reason: whyPassedOver(p),
-		})
-	}
-	var upstream time.Duration
-	rested := x.restedInOrder()
-	next := 0
-	for i := range x.tried {
-		t := &x.tried[i]
-		for len(rested) > 0 && x.before(rested[0], t) {
-			passOver(rested[0])
-			rested = rested[1:]
-		}
-		for ; next < len(x.attempts) && x.attempts[next].candidate == i; next++ {
-			a := &x.attempts[next]
-			upstream += a.untilCommit(x.committedAt)
-			s := debugpage.Step{
-				Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id),
-				Key: debugpage.Name(a.key), KeyID: a.keyID,
-				Outcome: debugpage.Succeeded, Status: a.status,
-				FirstByteMS: ms(a.firstByte), FirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
-			}
-			if a.failure != nil {
-				s.Outcome, s.Kind, s.Reason, s.RestMS = debugpage.Failed, string(a.failure.Kind), debugpage.Text(a.failure.full()), ms(a.rest)
-				if a.relayed {
-					s.Outcome = debugpage.Relayed
-				}
-			}
-			if a.committed {
-				r.Provider, r.Model = s.Provider, s.Model
-				r.InputTokens, r.OutputTokens = a.input, a.output
-				if err == nil || err.Code == CodeStreamBroken {
-					r.Status = a.status
-				}
-			}
-			step(s)
-		}
-		if t.err != nil {
-			step(debugpage.Step{
-				Provider: debugpage.Name(t.model.provider.id), Model: debugpage.Name(t.model.id),
-				Outcome: debugpage.NotSent, Reason: debugpage.Text(t.err.Message),
-			})
-		}
-	}
-	for _, p := range rested {
-		passOver(p)
-	}
-	end := x.committedAt
-	if end.IsZero() {
-		end = time.Now()
-	}
-	r.GatewayMS = ms(max(0, end.Sub(x.start)-x.readTime-x.waited-upstream))
-}
-
-// restedInOrder are the candidates that others came before, in the order in which
-// they would have had their turn. After all others had theirs, x.rested is in that
-// of their waking.
-func (x *exchange) restedInOrder() []restedRecord {
-	list := slices.Clone(x.rested)
-	slices.SortFunc(list, func(a, b restedRecord) int { return x.place(a.model) - x.place(b.model) })
-	return list
-}
-
-func (x *exchange) place(m *model) int { return slices.Index(x.plan.candidates, m) }
-
-// before reports whether a candidate was passed over before another was tried.
-func (x *exchange) before(p restedRecord, t *triedRecord) bool {
-	if p.at.Equal(t.at) { // a clock may be coarse, and that of tests stands still
-		return x.place(p.model) < x.place(t.model)
-	}
-	return p.at.Before(t.at)
-}
-
-func whyPassedOver(p restedRecord) string {
-	if until := p.rest.Resting(); !until.IsZero() {
-		return "rests for " + seconds(until.Sub(p.at))
-	}
-	return "being probed"
 }

@@ -28,21 +28,21 @@ type debugState struct {
 	SlotSeconds   int       `json:"slot_seconds"`
 	Total         debugLoad `json:"total"`
 	Providers     []struct {
-		ID            string    `json:"id"`
-		BaseURL       string    `json:"base_url"`
-		Endpoint      string    `json:"endpoint"`
-		Configured    bool      `json:"configured"`
-		ModelsResting int       `json:"models_resting"`
-		ModelsProbing int       `json:"models_probing"`
-		ModelsDue     int       `json:"models_due"`
-		KeysResting   int       `json:"keys_resting"`
-		Load          debugLoad `json:"load"`
+		ID               string    `json:"id"`
+		BaseURL          string    `json:"base_url"`
+		Endpoint         string    `json:"endpoint"`
+		Configured       bool      `json:"configured"`
+		ModelsInCooldown int       `json:"models_in_cooldown"`
+		ModelsProbing    int       `json:"models_probing"`
+		ModelsDue        int       `json:"models_due"`
+		KeysInCooldown   int       `json:"keys_in_cooldown"`
+		Load             debugLoad `json:"load"`
 	} `json:"providers"`
 	OtherProviders []string `json:"other_providers"`
 	Models         []struct {
 		Provider string      `json:"provider"`
 		ID       string      `json:"id"`
-		Listed   bool        `json:"listed"`
+		Unlisted bool        `json:"unlisted"`
 		Health   debugHealth `json:"health"`
 		Load     debugLoad   `json:"load"`
 	} `json:"models"`
@@ -94,10 +94,10 @@ type debugLoad struct {
 }
 
 type debugHealth struct {
-	State     string  `json:"state"`
-	RestingMS float64 `json:"resting_ms"`
-	KeysRest  bool    `json:"keys_rest"`
-	Failures  int     `json:"failures"`
+	State      string  `json:"state"`
+	CooldownMS float64 `json:"cooldown_ms"`
+	OfKeys     bool    `json:"cooldown_of_keys"`
+	Failures   int     `json:"failures"`
 }
 
 type debugRequest struct {
@@ -115,15 +115,15 @@ type debugRequest struct {
 	Input   int64    `json:"input_tokens"`
 	Omitted int      `json:"omitted"`
 	Trail   []struct {
-		Provider string  `json:"provider"`
-		Model    string  `json:"model"`
-		Key      string  `json:"api_key"`
-		KeyID    string  `json:"key_id"`
-		Outcome  string  `json:"outcome"`
-		Status   int     `json:"status"`
-		Kind     string  `json:"kind"`
-		Reason   string  `json:"reason"`
-		RestMS   float64 `json:"rest_ms"`
+		Provider   string  `json:"provider"`
+		Model      string  `json:"model"`
+		Key        string  `json:"api_key"`
+		KeyID      string  `json:"key_id"`
+		Outcome    string  `json:"outcome"`
+		Status     int     `json:"status"`
+		Kind       string  `json:"kind"`
+		Reason     string  `json:"reason"`
+		CooldownMS float64 `json:"cooldown_ms"`
 	} `json:"trail"`
 	Rejected []struct{ Model, Reason string } `json:"rejected"`
 	Notes    []string                         `json:"notes"`
@@ -201,10 +201,10 @@ only_allow_configured_models: true
 // Rests come and go on the page as they do for the requests.
 func TestDebugPageShowsHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rig := gatewaytest.NewRig(t)
+		harness := gatewaytest.NewHarness(t)
 		limited := false
-		rig.Host("a", gatewaytest.Scripted(gatewaytest.Error(500, "", "no")))
-		rig.Host("b", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		harness.Host("a", gatewaytest.Scripted(gatewaytest.Error(500, "", "no")))
+		harness.Host("b", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if limited {
 				w.Header().Set("Retry-After", "20")
 				gatewaytest.Error(429, "", "slow down")(w, r)
@@ -219,33 +219,33 @@ providers:
   - {id: b, base_url: "http://b.internal", models: [{id: m}], api_keys: [{value: sk-b-0123456789abcdef}]}
 `))
 		require.NoError(t, err)
-		cfg.Transport = rig
+		cfg.Transport = harness
 		g, err := aigateway.New(cfg)
 		require.NoError(t, err)
 		debug := g.DebugHandler()
-		rig.Gateway(g)
-		ask := func() { rig.Post("/v1/chat/completions", `{"model":"m","messages":[]}`) }
+		harness.ServeGateway(g)
+		ask := func() { harness.Post("/v1/chat/completions", `{"model":"m","messages":[]}`) }
 
 		for range 4 {
 			ask()
 		}
 		state := debugJSON(t, debug)
 		require.Len(t, state.Models, 2)
-		assert.Equal(t, debugHealth{State: "awake", Failures: 4}, state.Models[0].Health)
+		assert.Equal(t, debugHealth{State: "healthy", Failures: 4}, state.Models[0].Health)
 		assert.Equal(t, 100., state.Models[1].Load.Latency.Avg)
 		ask()
 		limited = true
-		rig.Post("/v1/chat/completions", `{"model":"b:m","messages":[]}`)
+		harness.Post("/v1/chat/completions", `{"model":"b:m","messages":[]}`)
 
 		state = debugJSON(t, debug)
-		assert.Equal(t, debugHealth{State: "resting", RestingMS: 4900, Failures: 5}, state.Models[0].Health)
-		assert.Equal(t, 1, state.Providers[0].ModelsResting)
-		assert.Equal(t, debugHealth{State: "resting", RestingMS: 20_000}, state.Keys[0].Health)
-		assert.Equal(t, debugHealth{State: "resting", RestingMS: 20_000, KeysRest: true, Failures: 1}, state.Models[1].Health, "as no request goes there")
-		assert.Contains(t, debugGet(t, debug, "").Body.String(), "its keys rest, 20\u00a0s")
-		assert.Equal(t, 1, state.Providers[1].KeysResting)
-		assert.Equal(t, 20_000., state.Requests[0].Trail[0].RestMS)
-		assert.Contains(t, debugGet(t, debug, "").Body.String(), "1 of 1 keys rest")
+		assert.Equal(t, debugHealth{State: "cooldown", CooldownMS: 4900, Failures: 5}, state.Models[0].Health)
+		assert.Equal(t, 1, state.Providers[0].ModelsInCooldown)
+		assert.Equal(t, debugHealth{State: "cooldown", CooldownMS: 20_000}, state.Keys[0].Health)
+		assert.Equal(t, debugHealth{State: "cooldown", CooldownMS: 20_000, OfKeys: true, Failures: 1}, state.Models[1].Health, "as no request goes there")
+		assert.Contains(t, debugGet(t, debug, "").Body.String(), "its keys in cooldown, 20\u00a0s")
+		assert.Equal(t, 1, state.Providers[1].KeysInCooldown)
+		assert.Equal(t, 20_000., state.Requests[0].Trail[0].CooldownMS)
+		assert.Contains(t, debugGet(t, debug, "").Body.String(), "1 of 1 keys in cooldown")
 		require.Len(t, state.Total.Slots, state.WindowSeconds/state.SlotSeconds)
 		assert.Equal(t, int64(11), state.Total.Slots[9].Requests)
 
@@ -254,10 +254,10 @@ providers:
 		assert.Equal(t, "due", state.Models[0].Health.State)
 		assert.Equal(t, 1, state.Providers[0].ModelsDue)
 		assert.Contains(t, debugGet(t, debug, "").Body.String(), "1 of 1 models due for a probe")
-		assert.Equal(t, 10_000., state.Keys[0].Health.RestingMS)
+		assert.Equal(t, 10_000., state.Keys[0].Health.CooldownMS)
 		<-time.After(20 * time.Second)
 		state = debugJSON(t, debug)
-		assert.Equal(t, "awake", state.Keys[0].Health.State)
+		assert.Equal(t, "healthy", state.Keys[0].Health.State)
 		assert.Equal(t, int64(11), state.Total.Slots[8].Requests, "a slot on")
 		<-time.After(5 * time.Minute)
 		state = debugJSON(t, debug)

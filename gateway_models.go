@@ -1,7 +1,6 @@
 package aigateway
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -37,59 +36,12 @@ type anthropicModel struct {
 	CreatedAt   string `json:"created_at"`
 }
 
-// named is a name that a client may send, and the model that it first stands
-// for.
-type named struct {
-	name string
-	*model
-}
-
-// offered lists each name that a client may send without a prefix, once: those
-// of models that some request of the format can use. A name that would be read as
-// one with a prefix is not among them, as it leads elsewhere.
-func (s *settings) offered(f format, credential bool) []named {
-	var out []named
-	seen := map[string]bool{}
-	for _, m := range s.listed {
-		if s.withholds(m, f, credential) != reasonNone {
-			continue
-		}
-		for i, folded := range m.names {
-			if seen[folded] {
-				continue
-			}
-			seen[folded] = true
-			if p, _ := s.prefixed(folded); p != nil {
-				continue
-			}
-			name := m.id
-			if i > 0 {
-				name = m.view.IDAliases[i-1]
-			}
-			out = append(out, named{name, m})
-		}
-	}
-	return out
-}
-
-// withholds says why no request of a format may use a model.
-func (s *settings) withholds(m *model, f format, credential bool) reason {
-	switch r := s.refuses(m); {
-	case r != reasonNone:
-		return r
-	case !m.provider.speaksFormat(f):
-		return reasonFormat
-	case m.provider.needsKey && len(m.provider.keys) == 0 && !(s.passThrough && credential):
-		return reasonNoKey
-	}
-	return reasonNone
-}
-
 // serveModels answers GET models, and GET models/{id}. A slash at the end is
 // part of the id only where there is such an id.
-func (s *settings) serveModels(w http.ResponseWriter, r *http.Request, id string) {
-	f, credential := clientFormat(r.Header), clientCredential(r.Header).given()
-	models := s.offered(f, credential)
+func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id string) {
+	f := clientFormat(r.Header)
+	q := anyOf(f, clientCredential(r.Header).given())
+	models := s.offered(q)
 	if id == "" {
 		writeModels(w, f, models)
 		return
@@ -107,38 +59,7 @@ func (s *settings) serveModels(w http.ResponseWriter, r *http.Request, id string
 		}
 		return
 	}
-	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unlisted(bare, f, credential)), requestID(r.Header))
-}
-
-// unlisted says why a name is not among those that are offered: a client that may
-// send it all the same must not read that it cannot.
-func (s *settings) unlisted(name string, f format, credential bool) string {
-	q := query{surface: &surface{format: f}, credential: credential}
-	if isAuto(name) {
-		return fmt.Sprintf("%q may be sent, but is no model: it leaves the choice to the gateway", name)
-	}
-	if len(name) > maxModelName {
-		return rejection{name: shown(name), reason: reasonTooLong}.message(s, q)
-	}
-	known := s.models[fold(name)]
-	why := "only names without a provider's prefix are listed"
-	if p, rest := s.prefixed(name); p != nil {
-		m, _ := p.find(rest)
-		known = []*model{m}
-	} else if s.sole != nil && !slices.ContainsFunc(known, func(m *model) bool { return s.allows(m.provider) }) {
-		m, _ := s.sole.find(name)
-		known = []*model{m}
-		why = fmt.Sprintf("provider %q lists no models", s.sole.id)
-	}
-	for _, m := range known {
-		if r := s.withholds(m, f, credential); r != reasonNone {
-			return rejection{name, m.provider, r}.message(s, q)
-		}
-	}
-	if len(known) > 0 {
-		return fmt.Sprintf("model %q may be sent, but is not listed: %s", name, why)
-	}
-	return s.unknownModel(name, f, credential)
+	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unoffered(bare, q)), requestID(r.Header))
 }
 
 func writeModels(w http.ResponseWriter, f format, models []named) {

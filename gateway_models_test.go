@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 const modelsProviders = selectionProviders + `
@@ -204,7 +205,7 @@ func TestModelUnlisted(t *testing.T) {
 		{mine, "gpt-4o", `model "gpt-4o": provider "openai" needs an API key and has none: give it api_keys`, false},
 		{mine, "secnd:llama3", `model "secnd:llama3": no provider "secnd", did you mean "second:llama3"?`, false},
 		{mine, "nikc", `no provider has a model "nikc", did you mean "nick"? To send a name on as it is, put a provider's id before it: "provider:nikc"`, false},
-		{mine, "auto", `"auto" may be sent, but is no model: it leaves the choice to the gateway`, true},
+		{mine, "auto", `"auto" may be sent, but is not a model: it leaves the choice to the gateway`, true},
 		{sole, "x", `model "x" may be sent, but is not listed: provider "local" lists no models`, true},
 		{sole, "mistral:7b", `provider "mistral" is not configured, and only_allow_configured_providers is set; to ask "local" for a model of that name, send "local:mistral:7b"`, false},
 		{sole, "gpt-4o", `model "gpt-4o" may be sent, but is not listed: provider "local" lists no models`, true},
@@ -214,9 +215,12 @@ func TestModelUnlisted(t *testing.T) {
 			g := selectionGateway(t, tt.doc)
 			w := modelsGet(g, "/v1/models/"+tt.id, false)
 			assert.Equal(t, http.StatusNotFound, w.Code)
-			message := requestOpenAIError(t, w.Result().Header, w.Body.String(), "invalid_request_error", "model_not_found")
+			assert.Equal(t, "application/json", w.Result().Header.Get("Content-Type"))
+			message := failoverError(t, w.Body.String()).Error.Message
 			assert.True(t, strings.HasSuffix(message, tt.want), message)
-			_, err := selectionExplain(g, "/v1/chat/completions", `{"model":"`+tt.id+`"}`)
+			assert.JSONEq(t, fmt.Sprintf(`{"error":{"message":%s,"type":"invalid_request_error","param":null,"code":"model_not_found"}}`, resultQuote(message)),
+				w.Body.String())
+			_, err := testbed.Explain(g, "/v1/chat/completions", `{"model":"`+tt.id+`"}`)
 			assert.Equal(t, tt.sent, err == nil)
 		})
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // TestExplain asks first what would be tried, and then has it tried: everything
@@ -62,7 +63,7 @@ func TestExplain(t *testing.T) {
 		// The same request can now be served.
 		g.ServeHTTP(httptest.NewRecorder(), r)
 		require.NotNil(t, done, "the body was put back")
-		assert.Equal(t, selectionTried(res), selectionTried(done))
+		assert.Equal(t, testbed.Tried(res), testbed.Tried(done))
 		assert.Equal(t, res.ModelSelection, done.ModelSelection)
 		assert.Equal(t, res.Client, done.Client)
 		assert.Equal(t, selectionKeyIDs(res), selectionKeyIDs(done))
@@ -94,14 +95,14 @@ func TestExplain(t *testing.T) {
 		} {
 			r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
 			_, err := g.Explain(r)
-			assert.Equal(t, tt.code, selectionCode(err))
+			assert.Equal(t, tt.code, testbed.Code(err))
 			body, err := io.ReadAll(r.Body)
 			assert.NoError(t, err)
 			assert.Equal(t, tt.body, string(body))
 		}
 	})
 	t.Run("rejections", func(t *testing.T) {
-		res, err := selectionExplain(g, "/v1/chat/completions", `{"models":["nope","openai:gpt-4o"]}`)
+		res, err := testbed.Explain(g, "/v1/chat/completions", `{"models":["nope","openai:gpt-4o"]}`)
 		require.Error(t, err)
 		require.Len(t, res.Client.RejectedModels, 2)
 		assert.Equal(t, "no_matching_models", res.Client.RejectedModels[0].Reason)
@@ -324,7 +325,7 @@ func TestGatewaysAreApart(t *testing.T) {
 func TestNoGoroutineIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := gatewaytest.NewNetwork()
-		network.Serve(t, "silent.internal", gatewaytest.Scripted(gatewayHang))
+		network.Serve(t, "silent.internal", gatewaytest.Scripted(gatewaytest.Silence))
 		network.Serve(t, "stream.internal", gatewaytest.Scripted(gatewaytest.Stream(gatewaytest.ChatDelta("a"), gatewaytest.ChatStop)))
 		g, err := aigateway.New(aigateway.Config{
 			Registry:          aigateway.NoRegistry(),
@@ -403,8 +404,7 @@ func gatewayLeakyRequest(id, body string) *http.Request {
 	return r
 }
 
-// gatewayHang answers nothing until the gateway leaves.
-func gatewayHang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// gatewaytest.Silence answers nothing until the gateway leaves.
 
 // gatewayRequest is a JSON request to send to a gateway.
 func gatewayRequest(t testing.TB, url, body string) *http.Request {

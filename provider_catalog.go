@@ -76,9 +76,13 @@ type model struct {
 	view       *expr.Model
 	configured bool
 	disabled   bool
+	unlisted   bool     // neither the catalog nor the config lists it
 	denied     []string // parameters that must not reach it
 	track      *stats.Track
 }
+
+// name is the candidate as a client could ask for it.
+func (m *model) name() string { return m.provider.id + ":" + m.id }
 
 // fold is the form in which ids and aliases are compared.
 func fold(name string) string { return strings.ToLower(name) }

@@ -17,6 +17,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
@@ -136,7 +137,7 @@ func (c *compiler) name(path, name, empty string) {
 		c.add(path, name, "%s", noTemplate)
 	case strings.ContainsRune(name, ':'):
 		c.add(path, name, "must not contain a colon: it ends the prefix of \"provider:model\"")
-	case !isPlain(name):
+	case !header.IsPlain(name):
 		c.add(path, name, "must not contain spaces or control characters")
 	}
 }
@@ -199,14 +200,14 @@ func isAzureHost(host string) bool {
 }
 
 func (c *compiler) auth(path string, a Auth) Auth {
-	if a.Header != "" && !isToken(a.Header) {
+	if a.Header != "" && !header.IsName(a.Header) {
 		c.add(path+".header", a.Header, "is no header name")
 	}
 	a.Header = textproto.CanonicalMIMEHeaderKey(a.Header)
-	if a.Header != "" && isConnectionHeader(a.Header) {
+	if a.Header != "" && header.IsConnection(a.Header) {
 		c.add(path+".header", a.Header, "belongs to the connection and cannot carry a key")
 	}
-	if a.Scheme != "" && !isToken(a.Scheme) {
+	if a.Scheme != "" && !header.IsName(a.Scheme) {
 		c.add(path+".scheme", "", "is no authentication scheme: write it like Bearer")
 	}
 	if a.Scheme == "" && a.Header == "Authorization" {
@@ -259,7 +260,7 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
 		return nil
 	}
-	t := c.text(path, k.Value, isHeaderValue, "must not contain line breaks or control characters")
+	t := c.text(path, k.Value, header.IsValue, "must not contain line breaks or control characters")
 	if t == nil {
 		return nil
 	}
@@ -313,10 +314,10 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 		at := confdoc.JoinKey(path, name)
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
-		case !isToken(name):
+		case !header.IsName(name):
 			c.add(at, "", "is no header name")
 			continue
-		case isConnectionHeader(canonical):
+		case header.IsConnection(canonical):
 			c.add(at, "", "belongs to the connection and cannot be set")
 			continue
 		}
@@ -324,8 +325,8 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 			c.add(at, "", "is set twice: case does not count in header names")
 			continue
 		}
-		if t := c.text(at, values[name], isHeaderValue, "must not contain line breaks or control characters"); t != nil {
-			out = append(out, field{canonical, t, isCredentialHeader(canonical) || isSecretName(canonical) || redact.LooksSecret(string(values[name]))})
+		if t := c.text(at, values[name], header.IsValue, "must not contain line breaks or control characters"); t != nil {
+			out = append(out, field{canonical, t, redact.IsCredentialHeader(canonical) || redact.IsSecretName(canonical) || redact.LooksSecret(string(values[name]))})
 		}
 	}
 	return out
@@ -340,7 +341,7 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 			continue
 		}
 		if t := c.text(at, values[name], func(string) bool { return true }, ""); t != nil {
-			out = append(out, field{name, t, isCredentialParam(name) || isSecretName(name) || redact.LooksSecret(string(values[name]))})
+			out = append(out, field{name, t, redact.IsCredentialParam(name) || redact.IsSecretName(name) || redact.LooksSecret(string(values[name]))})
 		}
 	}
 	return out
@@ -471,7 +472,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		if i > 0 {
 			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
 		}
-		if !isPlain(name) {
+		if !header.IsPlain(name) {
 			c.add(at, name, "must not be empty or contain spaces or control characters")
 		}
 		if first, ok := seen[fold(name)]; ok {
@@ -631,12 +632,3 @@ func foldedNames(id string, aliases []string) []string {
 }
 
 // isPlain reports whether a name can be sent in a header, a URL and a log line
-// without harm.
-func isPlain(s string) bool {
-	for _, r := range s {
-		if r <= ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == '\uFFFD' {
-			return false
-		}
-	}
-	return s != ""
-}

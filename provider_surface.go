@@ -2,6 +2,7 @@ package aigateway
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/relay"
@@ -38,7 +39,11 @@ type surface struct {
 	name   string
 	format format
 	answer answerKind
-	// form is set where the request may be multipart/form-data.
+	// methods are the ones that the surface is called by. Empty means POST.
+	methods []string
+	// upgrades is set if a request asks to upgrade its connection.
+	upgrades bool
+	// form is set if the request may be multipart/form-data.
 	form bool
 	// stream tells the events of a streamed answer apart, and which of them is
 	// its end. Nil where the API does not stream.
@@ -49,6 +54,22 @@ type surface struct {
 	// modality is what a model must be able to put out to be chosen here
 	// without being asked for. Empty where the catalog's words do not tell.
 	modality string
+}
+
+// takes reports whether the surface is called by a method.
+func (s *surface) takes(method string) bool {
+	if len(s.methods) == 0 {
+		return method == http.MethodPost
+	}
+	return slices.Contains(s.methods, method)
+}
+
+// allow is the value of the Allow header.
+func (s *surface) allow() string {
+	if len(s.methods) == 0 {
+		return http.MethodPost
+	}
+	return strings.Join(s.methods, ", ")
 }
 
 // The surfaces that more than the table knows by name.

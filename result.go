@@ -5,11 +5,28 @@ import (
 	"net/http"
 )
 
-// The values of Result.Status.
+// ResultStatus says how a request ended.
+type ResultStatus string
+
 const (
-	StatusSuccess = "success" // an answer was committed and is whole
-	StatusError   = "error"   // the request failed, see Result.Error
-	StatusDryRun  = "dry_run" // from Explain: nothing was sent
+	// StatusSuccess: an answer was committed and is whole.
+	StatusSuccess ResultStatus = "success"
+	// StatusError: the request failed, see Result.Error.
+	StatusError ResultStatus = "error"
+	// StatusDryRun comes from [Gateway.Explain]: nothing was sent.
+	StatusDryRun ResultStatus = "dry_run"
+)
+
+// AttemptStatus says how an attempt ended.
+type AttemptStatus string
+
+const (
+	// AttemptSucceeded: its answer was committed and is whole.
+	AttemptSucceeded AttemptStatus = "success"
+	// AttemptFailed: see Attempt.Error.
+	AttemptFailed AttemptStatus = "failed"
+	// AttemptRelayed: the upstream's error went to the client as it was.
+	AttemptRelayed AttemptStatus = "relayed"
 )
 
 // Result says what became of a request: what the client asked for, what was
@@ -19,7 +36,7 @@ const (
 // a contract.
 type Result struct {
 	// Status is StatusSuccess, StatusError or StatusDryRun.
-	Status string `json:"status"`
+	Status ResultStatus `json:"status"`
 	// Error is nil unless the request failed, or in a dry run would.
 	Error *ResultError `json:"error,omitempty"`
 	// RequestID identifies the request: its X-Request-Id, or one of the
@@ -37,10 +54,10 @@ type Result struct {
 	// ModelsTried holds one entry a candidate, in the order of their turn. In a
 	// dry run they are those that would be tried.
 	ModelsTried []TriedModel `json:"models_tried"`
-	// Rested are the candidates that had no turn because others came first: they
-	// are left alone for a while after failures, and are tried last. Empty where
-	// all that rest were tried in the end.
-	Rested []RestedModel `json:"rested,omitempty"`
+	// Skipped are the candidates that had no turn because others came first. A
+	// candidate in cooldown is tried last. Empty if all of them were tried in the
+	// end.
+	Skipped []SkippedModel `json:"skipped,omitempty"`
 	// NotTried are, in a dry run, the models that are no candidates. Empty in
 	// others.
 	NotTried []RejectedModel `json:"not_tried,omitempty"`
@@ -99,14 +116,15 @@ type RejectedModel struct {
 	Message string `json:"message"`
 }
 
-// RestedModel is a candidate that others came before.
-type RestedModel struct {
+// SkippedModel is a candidate that others came before.
+type SkippedModel struct {
 	Model    string `json:"model"`
 	Provider string `json:"provider"`
-	// RestingMS is for how long, in milliseconds, it is still to be left alone.
-	RestingMS float64 `json:"resting_ms,omitempty"`
-	// Probed is set where its rest is over, and another request was finding out
-	// whether it is well again.
+	// CooldownMS is what is left of its cooldown, or of that of its keys, in
+	// milliseconds.
+	CooldownMS float64 `json:"cooldown_ms,omitempty"`
+	// Probed is set if its cooldown is over, and another request was finding out
+	// whether it is healthy again.
 	Probed bool `json:"probed,omitempty"`
 }
 
@@ -140,14 +158,14 @@ type TriedModel struct {
 	// Known is set for a model of the catalog; not for one that the config or
 	// the client alone names.
 	Known bool `json:"known"`
-	// Listed is set for a model of the catalog or of the config; not for a name
-	// that a client made up.
-	Listed bool `json:"listed"`
-	// RestingMS is for how long, in milliseconds, the candidate should still
-	// have been left alone when its turn came, after failures or a rate limit.
-	RestingMS float64 `json:"resting_ms,omitempty"`
-	// Probed is set where its rest was over when its turn came, and another
-	// request was finding out whether it is well again.
+	// Unlisted is set for a name that neither the catalog nor the config lists: the
+	// client made it up, and the provider may know it.
+	Unlisted bool `json:"unlisted,omitempty"`
+	// CooldownMS is what was left of the candidate's own cooldown when its turn
+	// came, in milliseconds.
+	CooldownMS float64 `json:"cooldown_ms,omitempty"`
+	// Probed is set if its cooldown was over when its turn came, and another
+	// request was finding out whether it is healthy again.
 	Probed bool `json:"probed,omitempty"`
 	// Error says why the candidate failed without an attempt, such as a key
 	// selection that came back empty.
@@ -163,8 +181,8 @@ type TriedModel struct {
 type SelectedKey struct {
 	// ID is a hash of the key's text in the config, stable over restarts.
 	ID string `json:"id"`
-	// RestingMS is for how long, in milliseconds, the key rests by now.
-	RestingMS float64 `json:"resting_ms,omitempty"`
+	// CooldownMS is what is left of the key's cooldown, in milliseconds.
+	CooldownMS float64 `json:"cooldown_ms,omitempty"`
 }
 
 // Attempt is one upstream request.
@@ -174,19 +192,16 @@ type Attempt struct {
 	Model    string `json:"model"`
 	// Number counts the attempts of the request from 1.
 	Number int `json:"number"`
-	// Status is "success", "failed", or "relayed" for an upstream's error that
-	// went to the client as it was.
-	Status string `json:"status"`
+	// Status is AttemptSucceeded, AttemptFailed or AttemptRelayed.
+	Status AttemptStatus `json:"status"`
 	// Error is the reason, with what the operator should look at; empty on
 	// success.
 	Error string `json:"error,omitempty"`
 	// Kind says in what way it failed; empty on success.
 	Kind FailureKind `json:"kind,omitempty"`
-	// RestMS is for how long, in milliseconds, the key or the candidate is left
-	// alone because of this failure: a 401, a 429 that says when to come back, the
-	// fifth failure in a row, or that of a probe. Zero after others; see
-	// [DefaultFailoverPolicy].
-	RestMS float64 `json:"rest_ms,omitempty"`
+	// CooldownMS is the cooldown of the key or the candidate that this failure led
+	// to, in milliseconds. Zero if it led to none; see [DefaultFailoverPolicy].
+	CooldownMS float64 `json:"cooldown_ms,omitempty"`
 	// UpstreamInputTokens and UpstreamOutputTokens are as the upstream
 	// reported them.
 	UpstreamInputTokens  int64            `json:"upstream_input_tokens"`

@@ -99,7 +99,7 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
   ],
   "models_tried": [
     {
-      "model": "m", "provider": "a", "author": "them", "known": false, "listed": true,
+      "model": "m", "provider": "a", "author": "them", "known": false,
       "api_key_selection": [{"id": "`+keys[0]+`"}],
       "requests_made": [{
         "provider": "a", "model": "m", "number": 1, "status": "failed",
@@ -116,7 +116,7 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
       }]
     },
     {
-      "model": "m", "provider": "b", "author": "b", "known": false, "listed": true,
+      "model": "m", "provider": "b", "author": "b", "known": false,
       "requests_made": [{
         "provider": "b", "model": "m", "number": 2, "status": "success",
         "upstream_input_tokens": 11, "upstream_output_tokens": 22,
@@ -146,10 +146,10 @@ func TestResultError(t *testing.T) {
 		body   string
 		code   aigateway.Code
 		status int
-		last   string // the last attempt's status
+		last   aigateway.AttemptStatus // the last attempt's status
 	}{
-		{`{"model":"a:m"}`, aigateway.CodeUpstreamError, 502, "relayed"},
-		{`{"models":["a:m","a:n"]}`, aigateway.CodeAllProvidersFailed, 503, "failed"},
+		{`{"model":"a:m"}`, aigateway.CodeUpstreamError, 502, aigateway.AttemptRelayed},
+		{`{"models":["a:m","a:n"]}`, aigateway.CodeAllProvidersFailed, 503, aigateway.AttemptFailed},
 		{`{"model":"nope"}`, aigateway.CodeNoMatchingModels, 422, ""},
 		{`[]`, aigateway.CodeInvalidRequestBody, 400, ""},
 	} {
@@ -166,7 +166,7 @@ func TestResultError(t *testing.T) {
 		assert.Equal(t, tt.status, res.Error.Status)
 		assert.Equal(t, tt.status, w.Code)
 		assert.Nil(t, res.Success)
-		last := ""
+		last := aigateway.AttemptStatus("")
 		for _, m := range res.ModelsTried {
 			for _, a := range m.RequestsMade {
 				last = a.Status
@@ -274,12 +274,12 @@ func TestHooks(t *testing.T) {
 			spoil(a.Response.Headers)
 		},
 		RequestDone: func(ctx context.Context, res *aigateway.Result) {
-			note(ctx, "result "+res.Status+" "+res.Success.Model, res)
+			note(ctx, "result "+string(res.Status)+" "+res.Success.Model, res)
 		},
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	defer transport.CloseIdleConnections()
-	cfg.Transport = newConfigTransport(func(r *http.Request) (*http.Response, error) {
+	cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
 		note(r.Context(), "sent", nil)
 		return transport.RoundTrip(r)
 	})

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// secretTTL is the time to live where none is given.
+	// secretTTL is how long a value is used before the store is asked again.
 	secretTTL = 5 * time.Minute
 	// secretRetryPause spares a store that has just failed while there is a last
 	// good value to go on with.

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 // store is a scripted secret store that counts its questions.
@@ -67,9 +68,6 @@ func testCache(t *testing.T, test func(t cacheTest)) {
 	})
 }
 
-// pass lets time pass, which costs none in a bubble.
-func pass(d time.Duration) { <-time.After(d) }
-
 func (t cacheTest) want(value string, calls int64) {
 	t.Helper()
 	got, err := t.cache.ResolveSecret(t.Context(), "v", "n")
@@ -99,9 +97,9 @@ func TestSecretCacheTimeToLive(t *testing.T) {
 		t.store.has("one")
 		t.want("one", 1)
 		t.store.has("two")
-		pass(cacheTTL - 1)
+		gatewaytest.Pass(cacheTTL - 1)
 		t.want("one", 1)
-		pass(1)
+		gatewaytest.Pass(1)
 		t.want("two", 2)
 		t.want("two", 2)
 	})
@@ -119,9 +117,9 @@ func TestSecretCacheDefaults(t *testing.T) {
 			s.has("one")
 			c := cacheTest{t, s, aigateway.NewSecretCache(s, ttl)}
 			c.want("one", 1)
-			pass(5*time.Minute - 1)
+			gatewaytest.Pass(5*time.Minute - 1)
 			c.want("one", 1)
-			pass(1)
+			gatewaytest.Pass(1)
 			c.want("one", 2)
 		}
 	})
@@ -132,18 +130,18 @@ func TestSecretCacheServesLastGoodValue(t *testing.T) {
 		t.store.has("one")
 		t.want("one", 1)
 		t.store.fails(errors.New("store is down"))
-		pass(cacheTTL)
+		gatewaytest.Pass(cacheTTL)
 		t.want("one", 2)
-		pass(10*time.Second - 1)
+		gatewaytest.Pass(10*time.Second - 1)
 		t.want("one", 2)
-		pass(1)
+		gatewaytest.Pass(1)
 		t.want("one", 3)
-		pass(time.Hour)
+		gatewaytest.Pass(time.Hour)
 		t.want("one", 4)
 		t.store.has("two")
-		pass(10 * time.Second)
+		gatewaytest.Pass(10 * time.Second)
 		t.want("two", 5)
-		pass(cacheTTL - 1)
+		gatewaytest.Pass(cacheTTL - 1)
 		t.want("two", 5)
 	})
 }
@@ -153,12 +151,12 @@ func TestSecretCacheErrorIsRepeatedForASecond(t *testing.T) {
 		outage := errors.New("store is down")
 		t.store.fails(outage)
 		t.wantErr(outage, 1)
-		pass(time.Second - 1)
+		gatewaytest.Pass(time.Second - 1)
 		t.wantErr(outage, 1)
-		pass(1)
+		gatewaytest.Pass(1)
 		t.wantErr(outage, 2)
 		t.store.has("one")
-		pass(time.Second)
+		gatewaytest.Pass(time.Second)
 		t.want("one", 3)
 	})
 }
@@ -168,14 +166,14 @@ func TestSecretCacheDeletedSecretIsGone(t *testing.T) {
 		t.store.has("one")
 		t.want("one", 1)
 		t.store.fails(fmt.Errorf("shelf: %w", aigateway.ErrSecretNotFound))
-		pass(cacheTTL)
+		gatewaytest.Pass(cacheTTL)
 		t.wantErr(aigateway.ErrSecretNotFound, 2)
 		t.store.fails(errors.New("store is down"))
-		pass(time.Second)
+		gatewaytest.Pass(time.Second)
 		_, err := t.cache.ResolveSecret(t.Context(), "v", "n")
 		require.ErrorContains(t, err, "store is down", "the deleted value must not come back")
 		t.store.has("two")
-		pass(time.Second)
+		gatewaytest.Pass(time.Second)
 		t.want("two", 4)
 	})
 }
@@ -241,7 +239,7 @@ func TestSecretCacheOutlivesTheFirstWaiter(t *testing.T) {
 		})
 		synctest.Wait()
 		second.Go(func() { t.want("one", 1) })
-		pass(time.Second)
+		gatewaytest.Pass(time.Second)
 		cancel(gone)
 		first.Wait()
 		assert.Equal(t, int64(1), t.store.calls.Load())
@@ -261,7 +259,7 @@ func TestSecretCacheWaitEndsWithTheRequest(t *testing.T) {
 		_, err = t.cache.Refresh(ctx, "v", "n")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, 2*time.Second, time.Since(start))
-		pass(8 * time.Second)
+		gatewaytest.Pass(8 * time.Second)
 		synctest.Wait()
 		t.want("one", 1)
 	})
@@ -285,13 +283,13 @@ func TestSecretCachePatience(t *testing.T) {
 		t.store.has("one")
 		t.want("one", 1)
 		t.store.takes(5*time.Second, "two")
-		pass(cacheTTL)
+		gatewaytest.Pass(cacheTTL)
 		start := time.Now()
 		t.want("one", 2)
 		assert.Equal(t, time.Second, time.Since(start))
 		t.want("one", 2)
 		assert.Equal(t, time.Second, time.Since(start))
-		pass(4 * time.Second)
+		gatewaytest.Pass(4 * time.Second)
 		synctest.Wait()
 		t.want("two", 2)
 	})
@@ -303,15 +301,15 @@ func TestSecretCacheRefresh(t *testing.T) {
 		t.wantRefresh("one", 1)
 		t.want("one", 1)
 		t.store.has("two")
-		pass(100*time.Millisecond - 1)
+		gatewaytest.Pass(100*time.Millisecond - 1)
 		t.wantRefresh("one", 1)
-		pass(1)
+		gatewaytest.Pass(1)
 		t.wantRefresh("two", 2)
 		t.want("two", 2)
 		t.store.has("three")
-		pass(cacheTTL - 1)
+		gatewaytest.Pass(cacheTTL - 1)
 		t.want("two", 2)
-		pass(1)
+		gatewaytest.Pass(1)
 		t.want("three", 3)
 		// That was no refresh, so it does not answer for one.
 		t.wantRefresh("three", 4)
@@ -331,7 +329,7 @@ func TestSecretCacheRefreshFails(t *testing.T) {
 			t.want("one", 2)
 		}
 		t.store.fails(aigateway.ErrSecretNotFound)
-		pass(time.Second)
+		gatewaytest.Pass(time.Second)
 		_, err := t.cache.Refresh(t.Context(), "v", "n")
 		require.ErrorIs(t, err, aigateway.ErrSecretNotFound)
 		t.wantErr(aigateway.ErrSecretNotFound, 3)
@@ -346,7 +344,7 @@ func TestSecretCacheRefreshStampede(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 1000 {
 			all.Go(func() {
-				pass(time.Duration(i) * 100 * time.Microsecond)
+				gatewaytest.Pass(time.Duration(i) * 100 * time.Microsecond)
 				got, err := t.cache.Refresh(t.Context(), "v", "n")
 				assert.NoError(t, err)
 				assert.Equal(t, "two", got)
@@ -395,7 +393,7 @@ func TestSecretCachePanic(t *testing.T) {
 				require.ErrorContains(t, err, tt.err)
 				assert.NotContains(t, err.Error(), "sk-proj")
 				t.store.has("one")
-				pass(time.Second)
+				gatewaytest.Pass(time.Second)
 				t.want("one", 2)
 			})
 		})

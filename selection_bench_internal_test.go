@@ -26,7 +26,7 @@ func BenchmarkSelection(b *testing.B) {
 			surface, _ := s.surfaces.find("/v1/chat/completions")
 			q := query{surface: surface, request: &expr.Request{}}
 			choose := func(b *testing.B) {
-				if _, err := s.choose(context.Background(), q); err != nil {
+				if _, err := s.selector.choose(context.Background(), q); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -38,8 +38,8 @@ func BenchmarkSelection(b *testing.B) {
 			})
 			b.Run(fmt.Sprintf("%s/%d/anew", strategy.name, models), func(b *testing.B) {
 				for b.Loop() {
-					s.memo = memo{}
-					s.metrics = newMetrics(s.recorder)
+					s.selector.memo = memo{}
+					s.selector.metrics = newMetrics(s.selector.recorder)
 					choose(b)
 				}
 			})
@@ -60,7 +60,7 @@ func selectionGateway(b *testing.B, strategy string, models int) *Gateway {
 	g, err := New(cfg)
 	require.NoError(b, err)
 	now := time.Now()
-	for i, m := range g.current.Load().listed {
+	for i, m := range g.current.Load().selector.listed {
 		m.track.Begin()
 		m.track.End(now, stats.Outcome{Upstream: time.Duration(i%97+1) * time.Millisecond})
 	}

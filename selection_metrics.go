@@ -8,13 +8,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// metricsInterval is how old the metrics may be that a strategy sees. What a
-// strategy chose from them holds as long: short enough to follow requests in
-// flight, and long enough to cost nothing under load.
+// metricsInterval is how old the metrics of a strategy may be. A choice made from
+// them holds as long. It is short enough to follow requests in flight, and long
+// enough to cost nothing under load.
 const metricsInterval = 100 * time.Millisecond
 
-// metrics is a snapshot of what was measured of the models. It is read when a
-// strategy asks for a model, and then holds.
+// metrics is a snapshot of the models' measurements. A model is read when a
+// strategy asks for it, and then keeps its figures.
 type metrics struct {
 	recorder *stats.Recorder
 	at       time.Time
@@ -29,8 +29,12 @@ func newMetrics(r *stats.Recorder) *stats.Snapshot[*metrics] {
 	})
 }
 
-// of returns the metrics of a model.
+// of returns the metrics of a model. An unlisted model has none, as nothing keeps
+// a track for the names that clients make up until they are sent.
 func (s *metrics) of(m *model) *expr.ModelMetrics {
+	if m.track == nil {
+		return nil
+	}
 	if v, ok := s.models.Load(m.track); ok {
 		return v.(*expr.ModelMetrics)
 	}
@@ -49,7 +53,7 @@ func (s *metrics) of(m *model) *expr.ModelMetrics {
 	return v
 }
 
-// ofKey returns a key as strategies see it, with what this gateway measured.
+// ofKey returns a key as strategies see it, with this gateway's measurements.
 func (s *metrics) ofKey(k *apiKey) *expr.Key {
 	if v, ok := s.keys.Load(k.track); ok {
 		return v.(*expr.Key)

@@ -3,92 +3,30 @@ package aigateway
 import (
 	"context"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// maxMemo bounds the names that are remembered, as clients can write a name in
-// many ways. The others are resolved each time.
-const maxMemo = 4096
-
 // maxOutdated is how much newer the metrics may be than a choice that still
 // serves while another request makes it anew.
 const maxOutdated = 10 * metricsInterval
 
-// memo remembers what names resolve to, and what the strategies chose from
-// that, for as long as the same settings hold. A strategy that depends on
-// nothing but the catalog is so run once a name, and one that depends on
-// metrics once a snapshot of these.
-type memo struct {
-	known sync.Map // memoKey to *resolved
-	size  atomic.Int64
-}
-
-// memoKey is all that the models of a name depend on. The name is empty for
-// requests that name none.
-type memoKey struct {
-	surface    *surface
-	name       string
-	credential bool
-}
-
-// resolved is what a name can mean. It is shared by requests, and only its
-// verdict is ever replaced.
-type resolved struct {
-	models   []*model
-	rejected []rejection
-	passing  bool // a name that nobody lists, of which there can be any number
-
-	verdict  atomic.Pointer[verdict]
-	renewing atomic.Bool // whether a request makes the verdict anew
-}
-
-// verdict is what the strategies made of some models.
-type verdict struct {
-	runs   []strategyRun
-	chosen []*model
-	// metrics is the snapshot that it was made from. Nil where it depends on
-	// none, and holds for ever.
-	metrics *metrics
-}
-
-// get returns what is remembered, or finds and remembers it. There is one entry
-// a surface for requests that name no model. It is the dearest to find, over all
-// models, so it is kept however many names are. Names that nobody has are not:
-// a flood of them would leave no room for the others.
-func (m *memo) get(key memoKey, find func() *resolved) *resolved {
-	if r, ok := m.known.Load(key); ok {
-		return r.(*resolved)
-	}
-	r := find()
-	if key.name != "" && (len(r.models) == 0 || r.passing || len(key.name) > 256 || m.size.Load() >= maxMemo) {
-		return r
-	}
-	if first, loaded := m.known.LoadOrStore(key, r); loaded {
-		return first.(*resolved)
-	}
-	m.size.Add(1)
-	return r
-}
-
-// run has the strategies choose from the models that one of the client's names
-// means, and adds what they chose to the plan.
-func (s *settings) run(ctx context.Context, q query, p *plan, name string, r *resolved) *Error {
+// run has the strategies choose from the models of one of the client's names, and
+// adds their choice to the plan.
+func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *resolved) *Error {
 	var now *metrics
 	if s.usesMetrics {
 		now = s.metrics.Get(time.Now())
 	}
-	if v := r.verdict.Load(); v != nil {
+	if v := r.choice.verdict.Load(); v != nil {
 		holds := v.metrics == nil || v.metrics == now
 		if !holds && now.at.Sub(v.metrics.at) < maxOutdated {
-			// One request pays for the new verdict. Were each that comes in the
-			// meantime to make its own, a large catalog under load would be busy
-			// with nothing else.
-			if holds = !r.renewing.CompareAndSwap(false, true); !holds {
-				defer r.renewing.Store(false)
+			// One request pays for the new verdict. If each request in the meantime
+			// made its own, a large catalog under load would be busy with nothing
+			// else.
+			if holds = !r.choice.renewing.CompareAndSwap(false, true); !holds {
+				defer r.choice.renewing.Store(false)
 			}
 		}
 		if holds {
@@ -107,24 +45,14 @@ func (s *settings) run(ctx context.Context, q query, p *plan, name string, r *re
 		if uses.Metrics {
 			v.metrics = now
 		}
-		r.verdict.Store(&v)
+		r.choice.verdict.Store(&v)
 	}
 	return nil
 }
 
-// note appends the runs of a verdict, which is shared and not changed: nearly all
-// requests have those of one, and need no copy.
-func (p *plan) note(runs []strategyRun) {
-	if len(p.runs) == 0 {
-		p.runs = slices.Clip(runs)
-		return
-	}
-	p.runs = append(p.runs, runs...)
-}
-
-// evaluate runs the strategies until one chooses something, and says what those
-// that ran depend on.
-func (s *settings) evaluate(ctx context.Context, q query, now *metrics, name string, models []*model) (v verdict, uses expr.Uses, _ *Error) {
+// evaluate runs the strategies until one chooses a model. It also reports what
+// those runs depend on.
+func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name string, models []*model) (v verdict, uses expr.Uses, _ *Error) {
 	if len(s.strategies) == 0 {
 		v.chosen = models
 		v.runs = []strategyRun{{strategy: -1, name: name, chosen: models}}
@@ -169,15 +97,15 @@ func (s *settings) evaluate(ctx context.Context, q query, now *metrics, name str
 	return v, uses, nil
 }
 
-// modelsOf finds the models again that a strategy chose from among some.
-func (s *settings) modelsOf(views []*expr.Model, among []*model) []*model {
+// modelsOf returns the models of the views that a strategy chose.
+func (s *selector) modelsOf(views []*expr.Model, among []*model) []*model {
 	if len(views) == 0 {
 		return nil
 	}
 	out := make([]*model, 0, len(views))
 	for _, v := range views {
 		m := s.byView[v]
-		if m == nil { // passed through: it is in no catalog
+		if m == nil { // unlisted: the catalog does not have it
 			i := slices.IndexFunc(among, func(m *model) bool { return m.view == v })
 			m = among[i]
 		}

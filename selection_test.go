@@ -2,7 +2,6 @@ package aigateway_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // selectionProviders are the providers of most tests here: llama3 is at three
@@ -77,14 +77,14 @@ func TestSelectionOfNames(t *testing.T) {
 	g := selectionGateway(t, selectionProviders)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			res, err := selectionExplain(g, "/v1/chat/completions", tt.body)
+			res, err := testbed.Explain(g, "/v1/chat/completions", tt.body)
 			require.NoError(t, err)
 			var rejected []string
 			for _, r := range res.Client.RejectedModels {
 				rejected = append(rejected, r.Model+" at "+r.Provider+": "+r.Reason)
 				assert.Contains(t, r.Message, fmt.Sprintf("%q", r.Model))
 			}
-			assert.Equal(t, tt.tried, selectionTried(res))
+			assert.Equal(t, tt.tried, testbed.Tried(res))
 			assert.Equal(t, tt.rejected, rejected)
 		})
 	}
@@ -135,7 +135,7 @@ func TestSelectionRefused(t *testing.T) {
 			if path == "" {
 				path = "/v1/chat/completions"
 			}
-			res, err := selectionExplain(g, path, tt.body)
+			res, err := testbed.Explain(g, path, tt.body)
 			var e *aigateway.Error
 			require.ErrorAs(t, err, &e)
 			assert.Equal(t, tt.code, e.Code)
@@ -176,9 +176,9 @@ func TestSelectionSoleProvider(t *testing.T) {
 		{"strategies still choose", local + "only_allow_configured_providers: true\nmodel_selection: {strategy: [\"ai.models.filter(m, m.id != 'x')\"]}", `{"models":["x","y"]}`, []string{"local:y"}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			res, err := selectionExplain(selectionGateway(t, tt.doc), "/v1/chat/completions", tt.body)
-			assert.Equal(t, tt.code, selectionCode(err))
-			assert.Equal(t, tt.tried, selectionTried(res))
+			res, err := testbed.Explain(selectionGateway(t, tt.doc), "/v1/chat/completions", tt.body)
+			assert.Equal(t, tt.code, testbed.Code(err))
+			assert.Equal(t, tt.tried, testbed.Tried(res))
 		})
 	}
 }
@@ -222,9 +222,9 @@ func TestSelectionByStrategy(t *testing.T) {
 			cfg.ModelSelection.Strategy = tt.strategies
 			g, err := aigateway.New(cfg)
 			require.NoError(t, err)
-			res, err := selectionExplain(g, "/v1/chat/completions", tt.body)
+			res, err := testbed.Explain(g, "/v1/chat/completions", tt.body)
 			require.NoError(t, err)
-			assert.Equal(t, tt.tried, selectionTried(res))
+			assert.Equal(t, tt.tried, testbed.Tried(res))
 			var runs []string
 			for _, r := range res.ModelSelection {
 				index := -1
@@ -245,7 +245,7 @@ func TestSelectionByStrategy(t *testing.T) {
 // TestSelectionNotes says which elements a failing predicate left out.
 func TestSelectionNotes(t *testing.T) {
 	g := selectionGateway(t, selectionProviders+"model_selection: {strategy: ['ai.models.filter(m, m.metadata.size > 10)']}")
-	res, err := selectionExplain(g, "/v1/chat/completions", `{"models":["mistral","llama3"]}`)
+	res, err := testbed.Explain(g, "/v1/chat/completions", `{"models":["mistral","llama3"]}`)
 	require.NoError(t, err)
 	require.Len(t, res.ModelSelection, 2)
 	require.NotEmpty(t, res.ModelSelection[0].Notes)
@@ -269,9 +269,9 @@ func TestSelectionRandom(t *testing.T) {
 		g := selectionGateway(t, selectionProviders+"model_selection: {strategy: [\""+tt.strategy+"\"]}")
 		got := map[string]bool{}
 		for range 100 {
-			res, err := selectionExplain(g, "/v1/chat/completions", tt.body)
+			res, err := testbed.Explain(g, "/v1/chat/completions", tt.body)
 			require.NoError(t, err)
-			got[strings.Join(selectionTried(res), " ")] = true
+			got[strings.Join(testbed.Tried(res), " ")] = true
 		}
 		assert.Equal(t, tt.want, got, "%s for %s", tt.strategy, tt.body)
 	}
@@ -329,7 +329,7 @@ func TestSelectionOfKeys(t *testing.T) {
 		ids := func() (ids []string) {
 			g, err := aigateway.New(selectionKeys("http://127.0.0.1:1"))
 			require.NoError(t, err)
-			res, err := selectionExplain(g, "/v1/chat/completions", `{"model":"a:m"}`)
+			res, err := testbed.Explain(g, "/v1/chat/completions", `{"model":"a:m"}`)
 			require.NoError(t, err)
 			for _, k := range res.ModelsTried[0].APIKeySelection {
 				ids = append(ids, k.ID)
@@ -362,27 +362,170 @@ func selectionGateway(t testing.TB, doc string) *aigateway.Gateway {
 	return g
 }
 
-// selectionExplain asks what would be tried.
-func selectionExplain(g *aigateway.Gateway, path, body string) (*aigateway.Result, error) {
-	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
-	r.Header.Set("X-Team", "alpha")
-	return g.Explain(r)
+// prefixProviders name models as Ollama does: "mistral" is a built-in provider
+// too, and so is "openai".
+const prefixProviders = `
+providers:
+  - id: local
+    base_url: "https://local.internal"
+    models: [{id: "mistral:7b"}, {id: big, id_aliases: ["openai:gpt-4o"]}, {id: "groq:off", disabled: true}, {id: "Other:x"}]
+  - {id: other, base_url: "https://other.internal"}
+`
+
+// TestSelectionOfBuiltInPrefixes regresses models that were listed, but could not
+// be sent, because their ids began like the name of a built-in provider.
+func TestSelectionOfBuiltInPrefixes(t *testing.T) {
+	const (
+		only = "only_allow_configured_providers: true\n"
+		both = only + "only_allow_configured_models: true\n"
+		sole = "providers: [{id: local, base_url: 'https://local.internal'}]\n"
+	)
+	for _, tt := range []struct {
+		name, doc, model string
+		tried            []string
+		code             aigateway.Code
+	}{
+		{"id", prefixProviders, "mistral:7b", []string{"local:mistral:7b"}, ""},
+		{"case", prefixProviders, "Mistral:7B", []string{"local:mistral:7b"}, ""},
+		{"alias", prefixProviders, "openai:gpt-4o", []string{"local:big"}, ""},
+		{"with its prefix", prefixProviders, "local:mistral:7b", []string{"local:mistral:7b"}, ""},
+		{"id, only its provider allowed", prefixProviders + only, "mistral:7b", []string{"local:mistral:7b"}, ""},
+		{"id, only itself allowed", prefixProviders + both, "mistral:7b", []string{"local:mistral:7b"}, ""},
+		{"alias, only itself allowed", prefixProviders + both, "openai:gpt-4o", []string{"local:big"}, ""},
+		{"disabled is not passed to the built-in one", prefixProviders, "groq:off", nil, aigateway.CodeNoMatchingModels},
+		{"a configured prefix stands", prefixProviders, "other:x", []string{"other:x"}, ""},
+		{"nobody lists it", prefixProviders, "mistral:8b", nil, aigateway.CodeNoAPIKey},
+		{"nobody lists it, nor is it allowed", prefixProviders + only, "mistral:8b", nil, aigateway.CodeProviderNotAllowed},
+
+		{"sole provider, a built-in prefix that is not allowed", sole + only, "mistral:7b", nil, aigateway.CodeProviderNotAllowed},
+		{"sole provider, its prefix", sole + only, "local:mistral:7b", []string{"local:mistral:7b"}, ""},
+		{"not the sole one allowed", sole, "mistral:7b", nil, aigateway.CodeNoAPIKey},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			res, err := testbed.Explain(selectionGateway(t, tt.doc), "/v1/chat/completions", `{"model":"`+tt.model+`"}`)
+			assert.Equal(t, tt.code, testbed.Code(err))
+			assert.Equal(t, tt.tried, testbed.Tried(res))
+		})
+	}
 }
 
-// selectionTried lists the models of a Result in the order of their turn.
-func selectionTried(res *aigateway.Result) []string {
-	var tried []string
-	for _, m := range res.ModelsTried {
-		tried = append(tried, m.Provider+":"+m.Model)
+// TestSelectionOfUnknownNames holds the advice for a name that nobody has to what
+// the client can do next.
+func TestSelectionOfUnknownNames(t *testing.T) {
+	const (
+		mine   = "providers: [{id: mine, base_url: 'https://mine.internal', models: [{id: llama3}]}]\n"
+		second = "providers: [{id: second, base_url: 'https://second.internal', models: [{id: 'llama3.2:1b'}]}]\n"
+		advice = `To send a name on as it is, put a provider's id before it: "provider:`
+	)
+	long := strings.Repeat("m", 2000)
+	for _, tt := range []struct {
+		name, doc, model string
+		says             string
+		saysNot          []string
+	}{
+		{"near", mine, "lama3", `no provider has a model "lama3", did you mean "llama3"? ` + advice + `lama3"`, nil},
+		{"near a built-in one without a key", mine, "gpt-4", `no provider has a model "gpt-4". ` + advice, []string{"did you mean"}},
+		{"near a built-in one with a key", "providers: [{id: openai, api_keys: [{value: k}]}]", "gpt-4oo", `did you mean "gpt-4o"?`, nil},
+		{"near one that is not allowed", "providers: [{id: openai, api_keys: [{value: k}], models: [{id: ft}]}]\nonly_allow_configured_models: true", "gpt-4oo",
+			`no provider has a model "gpt-4oo"`, []string{"did you mean", "put a provider's id before it"}},
+		{"near one of the other format", "providers: [{id: mine, base_url: 'https://m.internal', models: [{id: sonnet}], supported_api_surfaces: [{format: anthropic}]}]", "sonnett",
+			"no provider", []string{"did you mean"}},
+		{"near a disabled one", "providers: [{id: mine, base_url: 'https://m.internal', models: [{id: sonnet, disabled: true}]}]", "sonnett", "no provider", []string{"did you mean"}},
+
+		{"unknown prefix", second, "secnd:llama3", `model "secnd:llama3": no provider "secnd", did you mean "second:llama3"?`, []string{"provider:secnd"}},
+		{"prefix near a provider without a key", second, "opnai:gpt-4o", `no provider "opnai"`, []string{"did you mean", "provider:opnai"}},
+		{"prefix near one that is not allowed", second + "only_allow_configured_providers: true", "opnai:gpt-4o", `no provider "opnai"`, []string{"did you mean"}},
+		{"prefix near, the model not allowed", second + "only_allow_configured_models: true", "secnd:llama3", `no provider "secnd"`, []string{"did you mean"}},
+		{"prefix like nothing", second, "zzz:llama3", `model "zzz:llama3": no provider "zzz", and no provider has a model of that whole name`, []string{"provider:zzz"}},
+		{"a tag, not a prefix", second, "llama3.2:2b", `no provider has a model "llama3.2:2b", did you mean "llama3.2:1b"? ` + advice + `llama3.2:2b"`, nil},
+
+		{"too long", second, long, "the name is too long, 1024 bytes are the limit", []string{"did you mean", "no provider has"}},
+		{"too long behind a prefix", second, "second:" + long, "the name is too long, 1024 bytes are the limit", []string{"did you mean", "no provider has"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			res, err := testbed.Explain(selectionGateway(t, tt.doc), "/v1/chat/completions", `{"model":"`+tt.model+`"}`)
+			var e *aigateway.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, aigateway.CodeNoMatchingModels, e.Code)
+			assert.Contains(t, e.Message, tt.says)
+			for _, not := range tt.saysNot {
+				assert.NotContains(t, e.Message, not)
+			}
+			require.Len(t, res.Client.RejectedModels, 1)
+			assert.Equal(t, e.Message, res.Client.RejectedModels[0].Message)
+		})
 	}
-	return tried
 }
 
-// selectionCode is the code of a request's error, empty without one.
-func selectionCode(err error) aigateway.Code {
-	var e *aigateway.Error
-	if errors.As(err, &e) {
-		return e.Code
+// TestSelectionSuggestsWithKey suggests a built-in model only to a client that
+// brought a key for it.
+func TestSelectionSuggestsWithKey(t *testing.T) {
+	g, err := aigateway.New(aigateway.Config{})
+	require.NoError(t, err)
+	for _, key := range []string{"", "Bearer sk-mine"} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"models":["gpt-4oo","opnai:gpt-4o"]}`))
+		if key != "" {
+			r.Header.Set("Authorization", key)
+		}
+		_, err := g.Explain(r)
+		require.Error(t, err)
+		for _, near := range []string{`did you mean "gpt-4o"?`, `did you mean "openai:gpt-4o"?`} {
+			assert.Equal(t, key != "", strings.Contains(err.Error(), near), "%q: %v", key, err)
+		}
 	}
-	return ""
+}
+
+// TestSelectionOfNoName says what is missing where there is nothing to choose
+// from.
+func TestSelectionOfNoName(t *testing.T) {
+	const nothing = "the request names no model, and no model is configured to choose from: send a model, or list models under providers[].models"
+	provider := func(more string) string {
+		return "providers: [{id: mine, base_url: 'https://mine.internal'" + more + "}]\n"
+	}
+	for _, tt := range []struct{ name, doc, says string }{
+		{"no models", provider(""), nothing},
+		{"no models, the sole provider", provider("") + "only_allow_configured_providers: true", nothing},
+		{"all models disabled", provider(", models: [{id: m, disabled: true}]"), nothing},
+		{"models of another kind", provider(", models: [{id: m, output_modalities: [embedding]}]"),
+			"the request names no model, and no model to choose from outputs text: send a model"},
+		{"no provider of the surface", provider(", models: [{id: e}], supported_api_surfaces: [{format: openai, surface: embeddings}]"),
+			"no configured provider can serve chat-completions requests"},
+		{"a disabled provider", provider(", disabled: true"), "no configured provider can serve chat-completions requests"},
+		{"a provider without its key", "providers: [{id: openai}]", "no configured provider can serve chat-completions requests"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := selectionGateway(t, tt.doc)
+			for _, body := range []string{`{}`, `{"model":"auto"}`, `{"model":"","models":["ngrok/auto"]}`} {
+				_, err := testbed.Explain(g, "/v1/chat/completions", body)
+				var e *aigateway.Error
+				require.ErrorAs(t, err, &e, body)
+				assert.Equal(t, aigateway.CodeNoMatchingModels, e.Code)
+				assert.Equal(t, tt.says, e.Message)
+			}
+		})
+	}
+}
+
+// A name of megabytes is refused at once: neither compared with all that are
+// known, nor passed through, remembered or repeated at length.
+func TestLongNames(t *testing.T) {
+	gateway, err := aigateway.New(aigateway.Config{Providers: []aigateway.Provider{
+		{ID: "p", BaseURL: "https://p.internal", Models: []aigateway.Model{{ID: "m"}}},
+	}})
+	require.NoError(t, err)
+	for _, prefix := range []string{"", "p:"} {
+		body := `{"model":"` + prefix + strings.Repeat("m", 5<<20) + `"}`
+		res, err := gateway.Explain(httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body)))
+		var refused *aigateway.Error
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, aigateway.CodeNoMatchingModels, refused.Code)
+		assert.Less(t, len(refused.Message), 1000)
+		assert.Less(t, len(res.Client.Model), 100)
+		assert.Empty(t, res.ModelsTried)
+	}
+	// The longest that is taken.
+	res, err := gateway.Explain(httptest.NewRequest(http.MethodPost, "/v1/chat/completions",
+		strings.NewReader(`{"model":"p:`+strings.Repeat("m", 1022)+`"}`)))
+	require.NoError(t, err)
+	assert.Len(t, res.ModelsTried, 1)
 }

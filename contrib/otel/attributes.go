@@ -33,9 +33,9 @@ const (
 	clientStreamKey    = attribute.Key("aigateway.request.stream")
 	surfaceKey         = attribute.Key("aigateway.surface")
 	formatKey          = attribute.Key("aigateway.format")
-	attemptsKey        = attribute.Key("aigateway.attempts")        // that were sent
-	restingKey         = attribute.Key("aigateway.attempt.resting") // seconds left of an earlier rest
-	restKey            = attribute.Key("aigateway.rest.duration")   // seconds, because of this attempt
+	attemptsKey        = attribute.Key("aigateway.attempts")          // that were sent
+	earlierCooldownKey = attribute.Key("aigateway.attempt.cooldown")  // seconds left of an earlier rest
+	cooldownKey        = attribute.Key("aigateway.cooldown.duration") // seconds, because of this attempt
 	attemptNumberKey   = attribute.Key("aigateway.attempt.number")
 	servedProviderKey  = attribute.Key("aigateway.provider") // that answered, by its id
 	servedModelKey     = attribute.Key("aigateway.model")
@@ -127,7 +127,7 @@ type call struct {
 	stream    bool   // whether the client asked for a stream
 	// resting is for how long its model should still have been left alone, in
 	// milliseconds.
-	resting float64
+	cooldown float64
 }
 
 // server returns the attributes of the address that was called, if one was. Of
@@ -181,11 +181,11 @@ func (c call) spanAttributes() []attribute.KeyValue {
 	if n := c.UpstreamOutputTokens; n > 0 {
 		attrs = append(attrs, outputTokensKey.Int64(n))
 	}
-	if c.resting > 0 {
-		attrs = append(attrs, restingKey.Float64(c.resting/1000))
+	if c.cooldown > 0 {
+		attrs = append(attrs, earlierCooldownKey.Float64(c.cooldown/1000))
 	}
-	if c.RestMS > 0 {
-		attrs = append(attrs, restKey.Float64(c.RestMS/1000))
+	if c.CooldownMS > 0 {
+		attrs = append(attrs, cooldownKey.Float64(c.CooldownMS/1000))
 	}
 	if c.errorType != "" {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(c.errorType))

@@ -21,7 +21,7 @@
 //	aigateway.request.duration                   histogram, s          one a request
 //	aigateway.attempts                           counter, {attempt}
 //	aigateway.failovers                          counter, {failover}   moves from one model to the next
-//	aigateway.rests                              counter, {rest}       failures that have a key or a model left alone
+//	aigateway.cooldowns                              counter, {cooldown}       failures that have a key or a model left alone
 //
 // The first three are the conventions', with their buckets. An attempt is the
 // conventions' operation, so that the time and the tokens that a failed provider

@@ -15,7 +15,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	gatewayotel "github.com/aigateway-go/aigateway/contrib/otel"
-	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
 func TestNoSecrets(t *testing.T) {
@@ -36,7 +36,7 @@ func TestNoSecretsOfFaults(t *testing.T) {
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),
 		MeterProvider:  metric.NewMeterProvider(metric.WithReader(r.reader)),
 	})
-	open := func(setup gatewaytest.Setup) (http.Handler, error) {
+	open := func(setup faultwall.Setup) (http.Handler, error) {
 		cfg, err := aigateway.ParseConfig(setup.Config)
 		if err != nil {
 			return nil, err
@@ -55,20 +55,20 @@ func TestNoSecretsOfFaults(t *testing.T) {
 	}
 	places := make(chan struct{}, 20)
 	var played sync.WaitGroup
-	for _, c := range gatewaytest.Cases() {
+	for _, c := range faultwall.Cases() {
 		if c.Timed() {
 			continue
 		}
 		played.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			_, err := c.Run(t.Context(), gatewaytest.Loopback(), time.Second, open)
+			_, err := c.Run(t.Context(), faultwall.Loopback(), time.Second, open)
 			assert.NoError(t, err, c.Name)
 		})
 	}
 	played.Wait()
 	all := r.told()
-	if at := strings.Index(all, gatewaytest.Canary); at >= 0 {
+	if at := strings.Index(all, faultwall.SecretMark); at >= 0 {
 		t.Errorf("a secret got out: …%s", all[max(0, at-200):at])
 	}
 	for _, said := range []string{"says the primary", "malformed HTTP", "gen_ai.client.operation.duration"} {

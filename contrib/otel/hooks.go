@@ -158,7 +158,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 			}
 			at := r.attempts[a.Number-1]
 			cause = at.errorType
-			c := call{operation: operation, stream: res.Client.Stream, model: metricModel(tried), resting: tried.RestingMS, Attempt: a, errorType: at.errorType}
+			c := call{operation: operation, stream: res.Client.Stream, model: metricModel(tried), cooldown: tried.CooldownMS, Attempt: a, errorType: at.errorType}
 			ob.meters.attempt(at.ctx, c) //nolint:contextcheck // it comes from ctx, with the attempt's span
 			at.finish(c)
 			if wasSent(a.Kind) {
@@ -176,7 +176,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 // metricModel is a model as metrics may name it: they must not grow with what
 // clients make up.
 func metricModel(m *aigateway.TriedModel) string {
-	if m.Listed {
+	if !m.Unlisted {
 		return m.Model
 	}
 	return other

@@ -442,18 +442,18 @@ func TestUnlistedModels(t *testing.T) {
 	assert.Equal(t, []string{"a", "b", long[:256], "house"}, models)
 }
 
-// A model that is tried although it rests says so.
-func TestRestingAttempt(t *testing.T) {
+// A model that is tried although it cooldowns says so.
+func TestAttemptInCooldown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, upstream{"mine.example": after(0, 503, jsonType, overloaded)}, gatewayotel.Options{})
 		var last map[string]any
 		for range 6 { // five failures in a row make it rest, for 5 s
 			r.do(t.Context(), "/v1/chat/completions", `{"model":"house","messages":[]}`)
 			spans := r.ended()
-			assert.NotContains(t, last, "aigateway.attempt.resting")
+			assert.NotContains(t, last, "aigateway.attempt.cooldown")
 			last = attrs(spans[len(spans)-2])
 		}
-		assert.Equal(t, 5.0, last["aigateway.attempt.resting"])
+		assert.Equal(t, 5.0, last["aigateway.attempt.cooldown"])
 	})
 }
 
@@ -486,8 +486,8 @@ func TestRests(t *testing.T) {
 					r.do(t.Context(), "/v1/chat/completions", `{"model":"`+tt.model+`","messages":[]}`)
 				}
 				spans := r.ended()
-				assert.Equal(t, tt.seconds, attrs(spans[len(spans)-2])["aigateway.rest.duration"])
-				assert.Equal(t, tt.want, r.metrics()["aigateway.rests"])
+				assert.Equal(t, tt.seconds, attrs(spans[len(spans)-2])["aigateway.cooldown.duration"])
+				assert.Equal(t, tt.want, r.metrics()["aigateway.cooldowns"])
 			})
 		})
 	}
@@ -637,7 +637,7 @@ func TestInstruments(t *testing.T) {
 		"aigateway.request.duration": {"s", append(slices.Clone(seconds), 163.84, 327.68, 655.36)},
 		"aigateway.attempts":         {unit: "{attempt}"},
 		"aigateway.failovers":        {unit: "{failover}"},
-		"aigateway.rests":            {unit: "{rest}"},
+		"aigateway.cooldowns":        {unit: "{cooldown}"},
 	}, got)
 }
 
@@ -663,7 +663,7 @@ func TestZeroOptions(t *testing.T) {
 
 func TestRequestsAtTheSameTime(t *testing.T) {
 	r := newRig(t, upstream{
-		"first.example":       after(0, 400, jsonType, overloaded), // which rests nothing
+		"first.example":       after(0, 400, jsonType, overloaded), // which cooldowns nothing
 		"second.example:8443": after(0, 200, jsonType, completion),
 	}, gatewayotel.Options{})
 	var wg sync.WaitGroup

@@ -21,7 +21,7 @@ type instruments struct {
 	requestDuration   metric.Float64Histogram
 	attempts          metric.Int64Counter
 	failovers         metric.Int64Counter
-	rests             metric.Int64Counter
+	cooldowns         metric.Int64Counter
 }
 
 func newInstruments(m metric.Meter) instruments {
@@ -46,8 +46,8 @@ func newInstruments(m metric.Meter) instruments {
 			metric.WithUnit("{attempt}"), metric.WithDescription("Attempts at providers, also those that came to nothing before they were sent."))),
 		failovers: reported(m.Int64Counter("aigateway.failovers",
 			metric.WithUnit("{failover}"), metric.WithDescription("Moves of a request from one model to the next."))),
-		rests: reported(m.Int64Counter("aigateway.rests",
-			metric.WithUnit("{rest}"), metric.WithDescription("Failures after which a key or a model is left alone for a while."))),
+		cooldowns: reported(m.Int64Counter("aigateway.cooldowns",
+			metric.WithUnit("{cooldown}"), metric.WithDescription("Failures after which a key or a model is left alone for a while."))),
 	}
 }
 
@@ -81,9 +81,9 @@ func (m *instruments) attempt(ctx context.Context, c call) {
 	if wasSent(c.Kind) {
 		m.operationDuration.Record(ctx, c.UpstreamLatency.TotalMS/1000, set)
 	}
-	if c.RestMS > 0 {
-		// Without the operation: what rests does so for all of them.
-		m.rests.Add(ctx, 1, metric.WithAttributes(
+	if c.CooldownMS > 0 {
+		// Without the operation: what cooldowns does so for all of them.
+		m.cooldowns.Add(ctx, 1, metric.WithAttributes(
 			providerName(c.Provider), requestModelKey.String(c.model), semconv.ErrorTypeKey.String(c.errorType)))
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 const (
@@ -70,7 +71,7 @@ func standIn(key string) *gatewaytest.Upstream {
 	})
 }
 
-func open(t *testing.T, server http.Handler, edit func(*aigateway.Config)) *gatewaytest.Guide {
+func open(t *testing.T, server http.Handler, edit func(*aigateway.Config)) *testbed.Example {
 	t.Helper()
 	t.Setenv("AZURE_API_KEY", key1)
 	t.Setenv("AZURE_API_KEY_2", key2)
@@ -79,7 +80,7 @@ func open(t *testing.T, server http.Handler, edit func(*aigateway.Config)) *gate
 		hosts[host] = server
 	}
 	azure := gatewaytest.NewHosts(t, hosts)
-	return gatewaytest.OpenGuide(t, ".", nil, func(cfg *aigateway.Config) {
+	return testbed.OpenExample(t, ".", nil, func(cfg *aigateway.Config) {
 		cfg.Transport = azure.Transport(t)
 		if edit != nil {
 			edit(cfg)
@@ -169,7 +170,7 @@ func TestProblems(t *testing.T) {
 		guide.Says(says)
 	})
 	t.Run("https required", func(t *testing.T) {
-		open(t, nil, nil).Says(gatewaytest.ConfigError(t, ".", func(cfg *aigateway.Config) {
+		open(t, nil, nil).Says(testbed.ConfigError(t, ".", func(cfg *aigateway.Config) {
 			cfg.Providers[0].BaseURL = "http://" + host + "/openai/v1"
 		}))
 	})

@@ -1,13 +1,15 @@
-// Command faults plays everything that is known to go wrong at a provider
-// against a gateway, over real sockets, and shows what came of it: once with a
-// fallback and once without, in both formats. Then it plays the sixteen
-// scenarios of failoverbench, a public benchmark, at their real durations.
+// Command faults plays every known fault of a provider or network against a
+// gateway, over real sockets, and shows the outcomes: once with a fallback and
+// once without, in both formats. Then it plays the sixteen scenarios of
+// failoverbench, a public benchmark, at their real durations.
 //
-//	go run ./examples/faults         # everything, in about 80 seconds
-//	go run ./examples/faults -quick  # without the benchmark, in about ten
+//	go run ./examples/faults                        # everything, in about 80 seconds
+//	go run ./examples/faults -quick                 # without the benchmark, in about ten
+//	go run ./examples/faults -update docs/faults.md # everything, and write the tables
 //
-// It ends with 0 only if all came as it should. What should come of a fault
-// stands in internal/gatewaytest/faults.go, one entry each.
+// It ends with 0 only if every outcome is the right one, and writes only then.
+// The right outcome of a fault stands in internal/gatewaytest/faultwall/faults.go, one
+// entry each.
 package main
 
 import (
@@ -21,50 +23,64 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway"
-	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
+	"github.com/aigateway-go/aigateway/internal/section"
 )
 
 func main() {
 	quick := flag.Bool("quick", false, "leave out the benchmark, which takes over a minute")
+	update := flag.String("update", "", "the Markdown `FILE` to write the tables to, between its faults markers")
 	flag.Parse()
+	if *quick && *update != "" {
+		fmt.Fprintln(os.Stderr, "faults: -update needs the benchmark: leave -quick out")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	p := program{open: openGateway, pace: time.Second, cases: gatewaytest.Cases(), scenarios: gatewaytest.Scenarios()}
+	p := program{open: openGateway, pace: time.Second, cases: faultwall.Cases(), scenarios: faultwall.Scenarios()}
 	if *quick {
 		p.scenarios = nil
 	}
-	err := p.run(ctx, os.Stdout)
+	var tables strings.Builder
+	err := p.run(ctx, os.Stdout, &tables)
 	stop()
+	if err == nil && *update != "" {
+		err = section.Write(*update, "faults", tables.String())
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "faults: not as it should be:", err)
 		os.Exit(1)
 	}
 }
 
-// program is what is to be played, against which gateway.
+// program is a selection of faults and scenarios, and the gateway to play them
+// against.
 type program struct {
-	open      gatewaytest.OpenFunc
+	open      faultwall.OpenFunc
 	pace      time.Duration // of what waits, such as a timeout
-	cases     []gatewaytest.Case
-	scenarios []gatewaytest.Scenario
+	cases     []faultwall.Case
+	scenarios []faultwall.Scenario
 }
 
-// run plays everything and prints the tables. The error says how much was not
-// as it should be.
-func (p program) run(ctx context.Context, out io.Writer) error {
+// run plays everything. It prints the tables to out, and the tables without the
+// last words to tables as well. The error says how many rows are not as they
+// should be.
+func (p program) run(ctx context.Context, out, tables io.Writer) error {
 	begin, before := time.Now(), runtime.NumGoroutine()
-	// All wait much and work little: the benchmark runs behind the faults.
-	scores := start(len(p.scenarios)*2, len(p.scenarios)*2, func(i int) (*gatewaytest.Score, error) {
-		return p.scenarios[i/2].Run(ctx, gatewaytest.Loopback(), i%2 == 0, p.open)
+	// All wait much and work little: the benchmark runs beside the faults.
+	scores := start(len(p.scenarios)*2, len(p.scenarios)*2, func(i int) (*faultwall.Score, error) {
+		return p.scenarios[i/2].Run(ctx, faultwall.Loopback(), i%2 == 0, p.open)
 	})
-	outcomes := start(len(p.cases), 32, func(i int) (*gatewaytest.Outcome, error) {
-		return p.cases[i].Run(ctx, gatewaytest.Loopback(), p.pace, p.open)
+	outcomes := start(len(p.cases), 32, func(i int) (*faultwall.Outcome, error) {
+		return p.cases[i].Run(ctx, faultwall.Loopback(), p.pace, p.open)
 	})
-	failed := p.faultTables(out, outcomes)
+	both := io.MultiWriter(out, tables)
+	failed := p.faultTables(both, outcomes)
 	if len(p.scenarios) > 0 {
-		failed += p.benchTable(out, scores)
+		failed += p.benchTable(both, scores)
 	}
 	settle(before)
 	fmt.Fprintf(out, "\n%d cases and %d scenarios in %.0f s; %d goroutines before, %d after.\n",
@@ -81,9 +97,9 @@ func (p program) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// openGateway makes a gateway as a program of yours would: a document, a
-// source of secrets, and a hook.
-func openGateway(setup gatewaytest.Setup) (http.Handler, error) {
+// openGateway makes a gateway as a service would: from a document, a source of
+// secrets, and a hook.
+func openGateway(setup faultwall.Setup) (http.Handler, error) {
 	cfg, err := aigateway.ParseConfig(setup.Config)
 	if err != nil {
 		return nil, err
@@ -104,14 +120,13 @@ func openGateway(setup gatewaytest.Setup) (http.Handler, error) {
 	return aigateway.New(cfg)
 }
 
-// played is the end of one of many that were started.
+// played is the outcome of one run.
 type played[T any] struct {
 	value *T
 	err   error
 }
 
-// start plays n of something, at most limit at a time, and returns where each
-// of them ends.
+// start plays n runs, at most limit at a time. Each channel gets one outcome.
 func start[T any](n, limit int, play func(i int) (*T, error)) []chan played[T] {
 	ends := make([]chan played[T], n)
 	places := make(chan struct{}, limit)

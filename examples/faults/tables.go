@@ -7,16 +7,16 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
-// slack is how much longer than it has to anything may take.
+// slack is the time that a run may take beyond its shortest.
 const slack = 3 * time.Second
 
-// faultTables prints what came of the faults, with a fallback and without, and
-// returns how many rows are not as they should be. A row stands for both
+// faultTables prints the outcomes of the faults, with a fallback and without,
+// and returns how many rows are not as they should be. A row stands for both
 // formats, and shows the first.
-func (p program) faultTables(out io.Writer, ends []chan played[gatewaytest.Outcome]) (failed int) {
+func (p program) faultTables(out io.Writer, ends []chan played[faultwall.Outcome]) (failed int) {
 	saved := table{head: []string{"fault", "primary", "fallback", "the client got", "after", "verdict"}}
 	alone := table{head: []string{"fault", "primary", "the client got", "after", "verdict"}}
 	for i, c := range p.cases {
@@ -44,16 +44,16 @@ func (p program) faultTables(out io.Writer, ends []chan played[gatewaytest.Outco
 			t.note(c.Format.Name() + ": " + problem)
 		}
 	}
-	fmt.Fprintf(out, "Faults of a primary, with a fallback. The numbers are attempts; a timeout is %v.\n\n", p.pace)
+	fmt.Fprintf(out, "## Faults of a primary, with a fallback\n\nThe numbers are attempts; a timeout is %v.\n\n", p.pace)
 	saved.print(out)
-	fmt.Fprint(out, "\nThe same faults, and nothing to turn to.\n\n")
+	fmt.Fprint(out, "\n## The same faults, without a fallback\n\n")
 	alone.print(out)
 	return saved.failed() + alone.failed()
 }
 
 // benchTable prints the verdicts of the scenarios under both settings of
 // stream_commit.
-func (p program) benchTable(out io.Writer, ends []chan played[gatewaytest.Score]) int {
+func (p program) benchTable(out io.Writer, ends []chan played[faultwall.Score]) int {
 	t := table{head: []string{"failoverbench", "primary", "fallback", "after", "stream_commit: complete", "first_content"}}
 	for i, s := range p.scenarios {
 		whole, first := <-ends[2*i], <-ends[2*i+1]
@@ -63,23 +63,23 @@ func (p program) benchTable(out io.Writer, ends []chan played[gatewaytest.Score]
 		}
 		w := whole.value
 		t.add(s.ID+" "+s.Title, fmt.Sprint(w.Primary), fmt.Sprint(w.Fallback), seconds(w.Took), w.Verdict, first.value.Verdict)
-		if w.Verdict != gatewaytest.Pass {
+		if w.Verdict != faultwall.Pass {
 			t.note(fmt.Sprintf("complete: %s, %s", w.Got, strings.Join(w.Failed, ", ")))
 		}
-		// A stream that breaks after its first content cannot be saved once the
-		// client has it: there, a clean error is all that is asked for.
-		if v := first.value; v.Verdict != gatewaytest.Pass && !(s.BreaksLate() && v.Verdict == gatewaytest.Safe) {
+		// A stream that breaks after its first content cannot be saved: the client has
+		// it. A clean error is the right outcome.
+		if v := first.value; v.Verdict != faultwall.Pass && !(s.BreaksLate() && v.Verdict == faultwall.Safe) {
 			t.note(fmt.Sprintf("first_content: %s, %s", v.Got, strings.Join(v.Failed, ", ")))
 		}
 	}
-	fmt.Fprint(out, "\nThe sixteen scenarios of failoverbench, profile full, by its own checks and verdicts.\n\n")
+	fmt.Fprint(out, "\n## The sixteen scenarios of failoverbench\n\nProfile full, by its own checks and verdicts. `safe` is a clean error.\n\n")
 	t.print(out)
 	return t.failed()
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
-// table is a table in Markdown that can be read as it is.
+// table is a Markdown table, padded for readers of the terminal.
 type table struct {
 	head []string
 	rows []row

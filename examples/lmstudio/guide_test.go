@@ -17,6 +17,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 const addr = "127.0.0.1:1234"
@@ -72,13 +73,13 @@ func standIn(is lmStudio) *gatewaytest.Upstream {
 	})
 }
 
-func open(t *testing.T, server http.Handler, edit func(*aigateway.Config)) *gatewaytest.Guide {
+func open(t *testing.T, server http.Handler, edit func(*aigateway.Config)) *testbed.Example {
 	t.Helper()
 	servers := map[string]http.Handler{}
 	if server != nil {
 		servers[addr] = server
 	}
-	return gatewaytest.OpenGuide(t, ".", servers, edit)
+	return testbed.OpenExample(t, ".", servers, edit)
 }
 
 func TestCommands(t *testing.T) {
@@ -117,7 +118,7 @@ func TestAuthentication(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "gateway.yaml"), []byte(with), 0o600))
 	t.Setenv("LMSTUDIO_API_KEY", token)
-	guide = gatewaytest.OpenGuide(t, dir, map[string]http.Handler{addr: server}, nil)
+	guide = testbed.OpenExample(t, dir, map[string]http.Handler{addr: server}, nil)
 	a, _ := guide.Post("/v1/chat/completions", `{"model":"qwen/qwen3-4b"}`)
 	assert.Equal(t, http.StatusOK, a.Status, a.Body)
 }
@@ -140,7 +141,7 @@ func TestProblems(t *testing.T) {
 		})
 	}
 	t.Run("https required", func(t *testing.T) {
-		open(t, nil, nil).Says(gatewaytest.ConfigError(t, ".", func(cfg *aigateway.Config) {
+		open(t, nil, nil).Says(testbed.ConfigError(t, ".", func(cfg *aigateway.Config) {
 			cfg.Providers[0].BaseURL = "http://192.168.1.20:1234/v1"
 		}))
 	})

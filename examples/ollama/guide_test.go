@@ -16,6 +16,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 const addr = "127.0.0.1:11434"
@@ -72,13 +73,13 @@ func standIn(loading time.Duration) *gatewaytest.Upstream {
 	})
 }
 
-func open(t *testing.T, server http.Handler) *gatewaytest.Guide {
+func open(t *testing.T, server http.Handler) *testbed.Example {
 	t.Helper()
 	servers := map[string]http.Handler{}
 	if server != nil {
 		servers[addr] = server
 	}
-	return gatewaytest.OpenGuide(t, ".", servers, nil)
+	return testbed.OpenExample(t, ".", servers, nil)
 }
 
 func TestCommands(t *testing.T) {
@@ -137,19 +138,19 @@ func TestProblems(t *testing.T) {
 		guide.Says(guide.Failed(body))
 	})
 	t.Run("https required", func(t *testing.T) {
-		open(t, nil).Says(gatewaytest.ConfigError(t, ".", func(cfg *aigateway.Config) {
+		open(t, nil).Says(testbed.ConfigError(t, ".", func(cfg *aigateway.Config) {
 			cfg.Providers[0].BaseURL = "http://" + addr + "/v1"
 		}))
 	})
 	t.Run("addresses that the README gives", func(t *testing.T) {
 		for _, at := range []string{"http://host.docker.internal:11434", "http://192.168.1.20:11434"} {
-			gatewaytest.OpenGuide(t, ".", nil, func(cfg *aigateway.Config) { cfg.InternalEndpoints["ollama.internal"] = at }).Says(at)
+			testbed.OpenExample(t, ".", nil, func(cfg *aigateway.Config) { cfg.InternalEndpoints["ollama.internal"] = at }).Says(at)
 		}
 	})
 	t.Run("no TLS", func(t *testing.T) {
 		real := gatewaytest.NewUpstream(t, gatewaytest.Chat("in plain text"))
 		at := strings.TrimPrefix(real.URL, "http://")
-		guide := gatewaytest.OpenGuide(t, ".", nil, func(cfg *aigateway.Config) {
+		guide := testbed.OpenExample(t, ".", nil, func(cfg *aigateway.Config) {
 			cfg.InternalEndpoints["ollama.internal"] = "https://" + at
 		})
 		failed := strings.ReplaceAll(guide.Failed(body), at, addr)

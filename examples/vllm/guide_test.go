@@ -18,6 +18,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 const (
@@ -58,13 +59,13 @@ func standIn(old bool) *gatewaytest.Upstream {
 	})
 }
 
-func open(t *testing.T, server http.Handler, edit func(*aigateway.Config)) *gatewaytest.Guide {
+func open(t *testing.T, server http.Handler, edit func(*aigateway.Config)) *testbed.Example {
 	t.Helper()
 	servers := map[string]http.Handler{}
 	if server != nil {
 		servers[addr] = server
 	}
-	return gatewaytest.OpenGuide(t, ".", servers, edit)
+	return testbed.OpenExample(t, ".", servers, edit)
 }
 
 func TestCommands(t *testing.T) {
@@ -87,7 +88,7 @@ func TestUnixSocket(t *testing.T) {
 	socket := filepath.Join(dir, "vllm.sock")
 	as := func(cfg *aigateway.Config) { cfg.InternalEndpoints["vllm.internal"] = "unix://" + socket }
 
-	guide := gatewaytest.OpenGuide(t, ".", nil, as)
+	guide := testbed.OpenExample(t, ".", nil, as)
 	failed := strings.ReplaceAll(guide.Failed(`{"model":"qwen3"}`), socket, "/run/vllm/vllm.sock")
 	const missing = "dial unix /run/vllm/vllm.sock: connect: no such file or directory"
 	assert.Contains(t, failed, missing)
@@ -101,7 +102,7 @@ func TestUnixSocket(t *testing.T) {
 	server.Listener = l
 	server.Start()
 	t.Cleanup(server.Close)
-	a, _ := gatewaytest.OpenGuide(t, ".", nil, as).Post("/v1/chat/completions", `{"model":"qwen3"}`)
+	a, _ := testbed.OpenExample(t, ".", nil, as).Post("/v1/chat/completions", `{"model":"qwen3"}`)
 	assert.Equal(t, http.StatusOK, a.Status, a.Body)
 }
 
@@ -152,7 +153,7 @@ func TestProblems(t *testing.T) {
 		})
 	}
 	t.Run("https required", func(t *testing.T) {
-		open(t, nil, nil).Says(gatewaytest.ConfigError(t, ".", func(cfg *aigateway.Config) {
+		open(t, nil, nil).Says(testbed.ConfigError(t, ".", func(cfg *aigateway.Config) {
 			cfg.Providers[0].BaseURL = "http://10.0.0.11:8000/v1"
 		}))
 	})

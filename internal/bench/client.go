@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// client is one connection to a server under test. Like the upstream it does
-// its HTTP by hand, as its time is in both sides of each ratio.
+// client is one connection to a server under test. Like the upstream it writes
+// HTTP by hand: its time is in both sides of each ratio.
 type client struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -36,8 +36,8 @@ func request(body []byte) []byte {
 	return append([]byte(head), body...)
 }
 
-// do sends a request and reads its answer to the end. first, if not nil, is set
-// to when the answer's first bytes were there.
+// do sends a request and reads its answer to the end. first, if not nil, gets
+// the time of the answer's first bytes.
 func (c *client) do(request []byte, first *time.Time) error {
 	if _, err := c.conn.Write(request); err != nil {
 		return err
@@ -103,7 +103,7 @@ func (c *client) chunk() (int, error) {
 	return int(n), err
 }
 
-// clients are the connections that a load comes over.
+// clients are the connections of one load.
 type clients []*client
 
 func connect(addr string, n int) (clients, error) {
@@ -126,7 +126,7 @@ func (cs clients) close() {
 }
 
 // load sends a request over all connections, again and again, for a time, and
-// returns how many were answered a second.
+// returns the answers a second.
 func (cs clients) load(request []byte, d time.Duration) (perSecond float64, count int, err error) {
 	var (
 		wg    sync.WaitGroup

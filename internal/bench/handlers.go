@@ -45,7 +45,7 @@ func (b *bench) allocations() {
 	} {
 		body := gatewaytest.ChatBody(modelSmall, c.size)
 		p := &url.URL{Scheme: "http", Host: "p.internal"}
-		t := allocs(gatewaytest.Yardstick(p, c.answer), body)
+		t := allocs(gatewaytest.BareProxy(p, c.answer), body)
 		g := allocs(inProcess("plain", c.answer), body)
 		b.target(fmt.Sprintf("allocations a request, %s, in process, over the twin's %.0f", c.name, t), g-t, 25, "%.0f", "≤")
 	}
@@ -101,7 +101,7 @@ func (b *bench) scan() {
 	b.target(fmt.Sprintf("scan of a 215 KB chat body (%.1f GB/s) to json.Valid", median(rates)), median(ratios), 10, "%.1f", "≥")
 }
 
-// timed is how long f takes, in nanoseconds: the median of many.
+// timed returns the duration of f in nanoseconds: the median of many.
 func timed(f func()) float64 {
 	var times []float64
 	for begin := time.Now(); time.Since(begin) < *window/4; {
@@ -112,9 +112,8 @@ func timed(f func()) float64 {
 	return median(times)
 }
 
-// selection has the benchmark of selection run, as only the package itself can
-// measure it alone: once a round, so that what is compared is measured at one
-// time.
+// selection runs the package's own benchmark of selection, once a round. Rows to
+// compare are measured at one time.
 func (b *bench) selection() {
 	line := regexp.MustCompile(`(?m)^BenchmarkSelection/(\S+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op`)
 	var manys, flat, anews, amortised []float64
@@ -134,8 +133,8 @@ func (b *bench) selection() {
 		}
 		many, anew := times["static/10000/amortised"], times["metric/1000/anew"]/1000
 		manys, flat = append(manys, many), append(flat, many/times["static/10/amortised"])
-		// The metrics hold for 100 ms, after which one request has the choice made anew.
-		// The others pay their share of that: 1,000 of them, at 10,000 a second.
+		// A snapshot of the metrics holds for 100 ms. One request after it has the choice
+		// made anew, and 1,000 requests share the cost, at 10,000 a second.
 		anews, amortised = append(anews, anew), append(amortised, times["metric/1000/amortised"]/1000+anew/1000)
 	}
 	b.target(fmt.Sprintf("selection, static strategy, 10,000 models (%.0f ns) to 10", median(manys)), median(flat), 1.1, "%.2f", "≤")

@@ -1,12 +1,13 @@
 // Command bench measures the gateway beside a bare reverse proxy, its twin (see
-// gatewaytest.Yardstick), and prints the ratios as the README shows them.
+// gatewaytest.Yardstick), and prints the ratios as docs/performance.md shows
+// them.
 //
-// The server under test, its upstream and the client are three processes, so
-// that the CPU time and the memory of the server are its own: what getrusage and
-// /proc say of that process. All three share the machine; client and upstream
-// speak HTTP by hand to leave most of it to the server. Gateway and twin take
-// turns, in rounds, and each ratio is the median of the rounds' ratios: what
-// slows the machine down for a while hits both.
+// The server under test, its upstream and the client are three processes. The
+// CPU time and the memory of the server are its own: getrusage and /proc report
+// that process. All three share the machine; client and upstream speak HTTP by
+// hand and leave most of it to the server. Gateway and twin take turns, in
+// rounds, and each ratio is the median of the rounds' ratios: a slow moment of
+// the machine hits both.
 //
 // -profile DIR leaves a CPU profile of the gateway for each row there.
 package main
@@ -36,7 +37,7 @@ var (
 	only     = flag.String("only", ".", "a pattern of the rows to measure")
 	profiles = flag.String("profile", "", "the folder to write CPU profiles to")
 	idle     = flag.Int("streams", 10_000, "how many slow streams to open at once, as far as files allow")
-	update   = flag.String("update", "", "the Markdown file to write the tables to, between its markers")
+	update   = flag.String("update", "", "the Markdown file to write the tables to, between its bench markers")
 )
 
 func main() {
@@ -67,7 +68,7 @@ type bench struct {
 	socket  [][]string
 }
 
-// load is a row that is measured over sockets.
+// load is a row measured over sockets.
 type load struct {
 	name    string
 	variant string
@@ -211,7 +212,7 @@ func (b *bench) load(l load, gateway, twin *process) {
 	}
 }
 
-// target notes a row that has one.
+// target notes a row with a target.
 func (b *bench) target(name string, value, limit float64, format, sign string) {
 	met := "yes"
 	if sign == "≤" && value > limit || sign == "≥" && value < limit {
@@ -222,8 +223,8 @@ func (b *bench) target(name string, value, limit float64, format, sign string) {
 	log.Println("target: " + strings.Join(row, " | "))
 }
 
-// firstEvent measures what the gateway adds to the time to the first event of
-// a stream. Both sides and the upstream itself take turns request by request.
+// firstEvent measures the time that the gateway adds to the first event of a
+// stream. Both sides and the upstream itself take turns request by request.
 func (b *bench) firstEvent(gateway, twin *process) {
 	req := request(gatewaytest.ChatBody(modelFast, 1<<10))
 	sides := []*client{}
@@ -274,7 +275,7 @@ func connsText(n int) string {
 	return fmt.Sprintf("%d connections", n)
 }
 
-// machine says where the numbers come from.
+// machine names the machine of the numbers.
 func machine() string {
 	model := runtime.GOARCH
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {

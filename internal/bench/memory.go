@@ -14,8 +14,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// peak measures the most memory that 64 connections with 4 MB bodies ever take,
-// of a fresh process each time.
+// peak measures the peak memory of a fresh process under 64 connections with
+// bodies of 4 MB.
 func (b *bench) peak(up *process) {
 	req := request(gatewaytest.ChatBody(modelSmall, 4<<20))
 	once := func(role string) float64 {
@@ -40,8 +40,8 @@ func (b *bench) peak(up *process) {
 	b.target(fmt.Sprintf("peak memory, 64 connections of 4 MB bodies (%.0f MB)", median(mine)/(1<<20)), median(ratios), 1.2, "%.2f", "≤")
 }
 
-// streams measures many slow streams at once: what each costs while nothing
-// happens, and how much later its events come.
+// streams measures many slow streams at once: the memory of each while idle, and
+// the delay of its events.
 func (b *bench) streams(up *process) {
 	n := *idle
 	var files syscall.Rlimit
@@ -69,7 +69,7 @@ func (b *bench) streams(up *process) {
 	log.Println(row)
 }
 
-// slowResult is what one server did with many slow streams.
+// slowResult is the outcome of many slow streams at one server.
 type slowResult struct {
 	heap, stacks, rss float64 // a stream; stacks are part of heap
 	p50, p99          time.Duration
@@ -148,7 +148,7 @@ func slow(role string, up *process, n int) (slowResult, error) {
 
 func pause(d time.Duration) { <-time.After(d) }
 
-// watch sends a request for a slow stream, and tells the delay of each event
+// watch sends a request for a slow stream, and reports the delay of each event
 // until the connection is closed. begun is called at the first.
 func (c *client) watch(request []byte, begun func(), delay func(time.Duration)) error {
 	first := true

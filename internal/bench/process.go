@@ -24,8 +24,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// process is a server under test, or its upstream, in a process of its own: so
-// that its CPU time and its memory are its own too.
+// process is a server under test, or its upstream, in a process of its own, with
+// its own CPU time and memory.
 type process struct {
 	addr string
 	cmd  *exec.Cmd
@@ -33,7 +33,7 @@ type process struct {
 	out  *bufio.Reader
 }
 
-// start runs this program again in a role. variant says which gateway.
+// start runs this program again in a role. variant names the gateway.
 func start(role, variant, upstream string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -67,7 +67,7 @@ func (p *process) stop() {
 	p.cmd.Wait()
 }
 
-// state is what a process tells of itself.
+// state is a process's report on itself.
 type state struct {
 	CPU    time.Duration // user and system
 	Heap   int64         // and stacks, after a collection, in bytes
@@ -90,7 +90,7 @@ func (p *process) ask(command string) (state, error) {
 	return s, json.Unmarshal([]byte(line), &s)
 }
 
-// cpu is the time that the process has used so far.
+// cpu is the CPU time of the process so far.
 func (p *process) cpu() time.Duration {
 	s, err := p.ask("state")
 	check(err)
@@ -154,7 +154,7 @@ func obey(what, file string) error {
 	return nil
 }
 
-// measure reads what the system and the runtime know of this process.
+// measure reads the figures of this process from the system and the runtime.
 func measure() (state, error) {
 	var (
 		s  state
@@ -184,11 +184,11 @@ func measure() (state, error) {
 	return s, err
 }
 
-// handler is what a process serves.
+// handler returns the handler of a process.
 func handler(role, variant, upstream string) (http.Handler, error) {
 	if role == "twin" {
 		u := &url.URL{Scheme: "http", Host: upstream}
-		return gatewaytest.Yardstick(u, gatewaytest.YardstickTransport()), nil
+		return gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()), nil
 	}
 	cfg, err := variantConfig(variant)
 	if err != nil {

@@ -3,14 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
-)
 
-// The tables stand between these lines of the README.
-const (
-	beginMark = "<!-- make bench writes from here -->\n"
-	endMark   = "<!-- to here -->\n"
+	"github.com/aigateway-go/aigateway/internal/section"
 )
 
 func (b *bench) print(w io.Writer) {
@@ -20,7 +15,7 @@ func (b *bench) print(w io.Writer) {
 	}
 	if len(b.socket) > 0 {
 		fmt.Fprint(w, "\n<details>\n<summary>Request → answer over loopback sockets</summary>\n\n"+
-			"The ratios are gateway to twin; of CPU time, that of the server's process alone.\n\n")
+			"The ratios are gateway to twin; of CPU time, that of the server's process only.\n\n")
 		table(w, []string{"", "requests/s", "ratio", "CPU a request", "twin's", "ratio"}, b.socket)
 		fmt.Fprint(w, "\n</details>\n")
 	}
@@ -33,20 +28,9 @@ func table(w io.Writer, head []string, rows [][]string) {
 	}
 }
 
-// write puts the tables between the markers of a file.
+// write puts the tables into a Markdown file, between its bench markers.
 func (b *bench) write(file string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(text), beginMark)
-	_, after, ok2 := strings.Cut(rest, endMark)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s has no lines %q and %q", file, beginMark, endMark)
-	}
 	var out strings.Builder
-	out.WriteString(before + beginMark)
 	b.print(&out)
-	out.WriteString(endMark + after)
-	return os.WriteFile(file, []byte(out.String()), 0o644)
+	return section.Write(file, "bench", out.String())
 }

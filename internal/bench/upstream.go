@@ -11,8 +11,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// The models of the upstream, which say what it answers. The name stands at the
-// front of the body, where neither handler has to do more for one than another.
+// The models of the upstream. The name selects the answer. It stands at the
+// front of the body: both handlers find it at once.
 const (
 	modelSmall = "small" // 1.2 KB of JSON
 	modelLarge = "large" // 1 MB of JSON
@@ -27,9 +27,9 @@ const (
 	slowTime = `"sent":`
 )
 
-// serveUpstream is the provider of all measurements. It speaks just enough HTTP
-// to do so by hand: what it costs is added to both sides of each ratio, and
-// would have them look alike.
+// serveUpstream is the provider of all measurements. It writes just enough HTTP
+// by hand: its cost is added to both sides of each ratio, and would make them
+// look alike.
 func serveUpstream(l net.Listener) error {
 	answers := map[string][]byte{
 		modelSmall: whole(gatewaytest.ChatAnswer(1200)),
@@ -99,7 +99,7 @@ func slowStream(c net.Conn) {
 	}
 }
 
-// readRequest reads a request to its end, and returns the model that it names.
+// readRequest reads a request to its end, and returns its model.
 func readRequest(in *bufio.Reader) (model string, err error) {
 	length := 0
 	for {

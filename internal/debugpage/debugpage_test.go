@@ -29,19 +29,19 @@ func full() *State {
 		Latency: Latency{UpstreamAvg: 1234, UpstreamP95: 20_000, GatewayAvg: 0.01, FirstTokenAvg: 5}, Tokens: Tokens{Input: 12_345, Output: 1},
 		Slots: []Slot{{}, {Requests: 2, Failed: 1, LatencyMS: 3, Tokens: Tokens{Input: 1, Output: 2}}, {Requests: 1, Failed: 1}},
 	}
-	resting := Health{State: Resting, RestingMS: 1500}
+	resting := Health{State: InCooldown, CooldownMS: 1500}
 	allowance := Allowance{Remaining: &n, Limit: &n, ResetMS: 10}
 	return &State{
 		Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Total: load,
 		Providers: []Provider{{ID: hostile, DisplayName: hostile + " shown", Aliases: []string{hostile}, BaseURL: hostile, Endpoint: hostile, Formats: []string{hostile},
-			Models: 2, ModelsResting: 1, Load: load}},
+			Models: 2, ModelsInCooldown: 1, Load: load}},
 		OtherProviders: []string{hostile},
-		Models:         []Model{{Provider: hostile, ID: hostile, Health: resting, Load: load}, {Health: Health{State: Due}}, {Health: Health{State: Awake, Failures: 2}}},
+		Models:         []Model{{Provider: hostile, ID: hostile, Health: resting, Load: load}, {Health: Health{State: Due}}, {Health: Health{State: Healthy, Failures: 2}}},
 		OtherModels:    []OtherModel{{Provider: hostile, Count: 2, IDs: []string{hostile}}},
 		Keys:           []Key{{Provider: hostile, ID: hostile, Health: resting, Requests: allowance, Tokens: Allowance{Limit: &n}, Load: load}},
 		Requests: []*Request{{Number: 1, ID: hostile, Surface: hostile, Path: hostile, Names: []string{hostile}, Code: hostile, Status: 503, Message: hostile,
 			Provider: hostile, Model: hostile, Notes: []string{hostile}, Rejected: []Rejected{{hostile, hostile}}, Omitted: 1,
-			Trail: []Step{{Provider: hostile, Model: hostile, Key: hostile, KeyID: hostile, Outcome: hostile, Kind: hostile, Reason: hostile, RestMS: 1, TotalMS: 2}}}},
+			Trail: []Step{{Provider: hostile, Model: hostile, Key: hostile, KeyID: hostile, Outcome: hostile, Kind: hostile, Reason: hostile, CooldownMS: 1, TotalMS: 2}}}},
 		Config: json.RawMessage(`{}`), ConfigText: hostile,
 		Runtime: Runtime{Secrets: hostile, Region: hostile},
 	}
@@ -220,7 +220,7 @@ func TestHistoryKeepsTrouble(t *testing.T) {
 		case 1:
 			r.Trail = []Step{{Outcome: Failed}, {Outcome: Succeeded}}
 		default: // all others, while a provider rests
-			r.Trail = []Step{{Outcome: PassedOver}, {Outcome: Succeeded}}
+			r.Trail = []Step{{Outcome: Skipped}, {Outcome: Succeeded}}
 		}
 		h.Add(r)
 		troubled[r.Number] = i%40 < 2
@@ -282,55 +282,55 @@ func TestTags(t *testing.T) {
 		got  tag
 		want tag
 	}{
-		{healthTag(Health{State: Awake}, half), tag{"good", "awake"}},
-		{healthTag(Health{State: Awake}, failing), tag{"warn", "awake, all failed"}},
-		{healthTag(Health{State: Awake, Failures: 2}, failing), tag{"warn", "awake, 2 failed"}},
+		{healthTag(Health{State: Healthy}, half), tag{"good", "healthy"}},
+		{healthTag(Health{State: Healthy}, failing), tag{"warn", "healthy, all failed"}},
+		{healthTag(Health{State: Healthy, Failures: 2}, failing), tag{"warn", "healthy, 2 failed"}},
 		{healthTag(Health{State: Due}, half), tag{"warn", "due for a probe"}},
 		{healthTag(Health{State: Probing}, half), tag{"warn", "being probed"}},
-		{healthTag(Health{State: Resting, RestingMS: 20_000}, half), tag{"bad", "resting 20\u00a0s"}},
-		{healthTag(Health{State: Resting, RestingMS: 20_000, KeysRest: true}, half), tag{"bad", "its keys rest, 20\u00a0s"}},
+		{healthTag(Health{State: InCooldown, CooldownMS: 20_000}, half), tag{"bad", "cooldown 20\u00a0s"}},
+		{healthTag(Health{State: InCooldown, CooldownMS: 20_000, OfKeys: true}, half), tag{"bad", "its keys in cooldown, 20\u00a0s"}},
 
-		{providerTag(Provider{}), tag{"good", "awake"}},
-		{providerTag(Provider{Models: 2, Keys: 1}), tag{"good", "awake"}},
-		{providerTag(Provider{Models: 2, Load: failing}), tag{"warn", "awake, all failed"}},
-		{providerTag(Provider{Models: 2, Disabled: true, ModelsResting: 2}), tag{"", "disabled"}},
-		{providerTag(Provider{Models: 2, ModelsResting: 1}), tag{"warn", "1 of 2 models rest"}},
-		{providerTag(Provider{Models: 2, ModelsResting: 2}), tag{"bad", "2 of 2 models rest"}},
+		{providerTag(Provider{}), tag{"good", "healthy"}},
+		{providerTag(Provider{Models: 2, Keys: 1}), tag{"good", "healthy"}},
+		{providerTag(Provider{Models: 2, Load: failing}), tag{"warn", "healthy, all failed"}},
+		{providerTag(Provider{Models: 2, Disabled: true, ModelsInCooldown: 2}), tag{"", "disabled"}},
+		{providerTag(Provider{Models: 2, ModelsInCooldown: 1}), tag{"warn", "1 of 2 models in cooldown"}},
+		{providerTag(Provider{Models: 2, ModelsInCooldown: 2}), tag{"bad", "2 of 2 models in cooldown"}},
 		{providerTag(Provider{Models: 1, ModelsDue: 1}), tag{"warn", "1 of 1 models due for a probe"}},
 		{providerTag(Provider{Models: 1, ModelsProbing: 1}), tag{"warn", "1 of 1 models being probed"}},
-		{providerTag(Provider{Models: 3, ModelsResting: 1, ModelsProbing: 1, ModelsDue: 1}), tag{"warn", "1 of 3 models rest, 1 being probed, 1 due for a probe"}},
-		{providerTag(Provider{Models: 3, ModelsDue: 1, Keys: 2, KeysResting: 2}), tag{"bad", "2 of 2 keys rest"}},
-		{providerTag(Provider{Models: 3, Keys: 2, KeysResting: 1}), tag{"warn", "1 of 2 keys rest"}},
+		{providerTag(Provider{Models: 3, ModelsInCooldown: 1, ModelsProbing: 1, ModelsDue: 1}), tag{"warn", "1 of 3 models in cooldown, 1 being probed, 1 due for a probe"}},
+		{providerTag(Provider{Models: 3, ModelsDue: 1, Keys: 2, KeysInCooldown: 2}), tag{"bad", "2 of 2 keys in cooldown"}},
+		{providerTag(Provider{Models: 3, Keys: 2, KeysInCooldown: 1}), tag{"warn", "1 of 2 keys in cooldown"}},
 
 		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: Succeeded}}}), tag{"good", "ok"}},
 		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: Failed}, {Outcome: Succeeded}}}), tag{"warn", "failed over"}},
-		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: PassedOver}, {Outcome: Succeeded}}}), tag{"", "ok, 1 passed over"}},
-		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: PassedOver}, {Outcome: Failed}, {Outcome: Succeeded}}}), tag{"warn", "failed over"}},
+		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: Skipped}, {Outcome: Succeeded}}}), tag{"", "ok, 1 skipped"}},
+		{requestTag(&Request{OK: true, Trail: []Step{{Outcome: Skipped}, {Outcome: Failed}, {Outcome: Succeeded}}}), tag{"warn", "failed over"}},
 		{requestTag(&Request{Status: 200, Code: "stream_broken"}), tag{"bad", "200 stream_broken"}},
 		{requestTag(&Request{Code: "client_gone"}), tag{"bad", "client_gone"}},
 
 		{stepTag(Step{Outcome: Succeeded, Status: 200}), tag{"good", "success\u00a0200"}},
 		{stepTag(Step{Outcome: Failed, Status: 500}), tag{"bad", "failed\u00a0500"}},
 		{stepTag(Step{Outcome: NotSent}), tag{"bad", "not sent"}},
-		{stepTag(Step{Outcome: PassedOver}), tag{"", "passed over"}},
+		{stepTag(Step{Outcome: Skipped}), tag{"", "skipped"}},
 	} {
 		assert.Equal(t, c.want, c.got)
 	}
 }
 
 func TestIdleModels(t *testing.T) {
-	busy, failing := Load{Requests: 1}, Health{State: Awake, Failures: 1}
+	busy, failing := Load{Requests: 1}, Health{State: Healthy, Failures: 1}
 	s := &State{Models: []Model{
-		{Provider: "a", ID: "busy", Health: Health{State: Awake}, Load: busy},
-		{Provider: "a", ID: "begun", Health: Health{State: Awake}, Load: Load{InFlight: 1}},
-		{Provider: "a", ID: "resting", Health: Health{State: Resting}},
+		{Provider: "a", ID: "busy", Health: Health{State: Healthy}, Load: busy},
+		{Provider: "a", ID: "begun", Health: Health{State: Healthy}, Load: Load{InFlight: 1}},
+		{Provider: "a", ID: "resting", Health: Health{State: InCooldown}},
 		{Provider: "a", ID: "failing", Health: failing},
-		{Provider: "b", ID: "off", Disabled: true, Health: Health{State: Awake}},
+		{Provider: "b", ID: "off", Disabled: true, Health: Health{State: Healthy}},
 	}}
 	assert.Len(t, s.ModelRows(), 5, "few have a row each")
 	assert.Empty(t, s.IdleModels())
 	for range 60 {
-		s.Models = append(s.Models, Model{Provider: "a", ID: "idle", Health: Health{State: Awake}})
+		s.Models = append(s.Models, Model{Provider: "a", ID: "idle", Health: Health{State: Healthy}})
 	}
 	assert.Equal(t, s.Models[:4], s.ModelRows())
 	idle := s.IdleModels()

@@ -17,12 +17,12 @@ const kept = 50
 // said. With them a Request takes 32 KB at the most, and a History so 3.2 MB; a
 // usual request takes less than 1 KB.
 const (
-	MaxSteps      = 24 // of a trail
-	MaxPassedOver = 8  // of these steps, so that they leave room for the attempts
-	MaxNames      = 8  // that the client asked for, or that were rejected
-	MaxNotes      = 8
-	maxName       = 128 // bytes
-	maxText       = 320
+	MaxSteps   = 24 // of a trail
+	MaxSkipped = 8  // of these steps, so that they leave room for the attempts
+	MaxNames   = 8  // that the client asked for, or that were rejected
+	MaxNotes   = 8
+	maxName    = 128 // bytes
+	maxText    = 320
 )
 
 // Request is what is remembered of a client's request.
@@ -69,16 +69,16 @@ type Request struct {
 // FailedOver reports whether a candidate had its turn and did not answer. One that
 // others came before, as it rests, is no trouble of this request: while a provider is
 // down every request has such a step, and they would push out those that met the fault.
-func (r *Request) FailedOver() bool { return len(r.Trail)-r.PassedOver() > 1 }
+func (r *Request) FailedOver() bool { return len(r.Trail)-r.Skipped() > 1 }
 
 // Troubled reports whether r failed or failed over.
 func (r *Request) Troubled() bool { return !r.OK || r.FailedOver() }
 
-// PassedOver counts the candidates that others came before.
-func (r *Request) PassedOver() int {
+// Skipped counts the candidates that others came before.
+func (r *Request) Skipped() int {
 	n := 0
 	for i := range r.Trail {
-		if r.Trail[i].Outcome == PassedOver {
+		if r.Trail[i].Outcome == Skipped {
 			n++
 		}
 	}
@@ -87,11 +87,11 @@ func (r *Request) PassedOver() int {
 
 // The values of Step.Outcome.
 const (
-	Succeeded  = "success"
-	Failed     = "failed"
-	Relayed    = "relayed"     // an upstream's error went to the client as it was
-	NotSent    = "not_sent"    // the candidate failed without an attempt
-	PassedOver = "passed_over" // others came first, as it rests or is being probed
+	Succeeded = "success"
+	Failed    = "failed"
+	Relayed   = "relayed"  // an upstream's error went to the client as it was
+	NotSent   = "not_sent" // the candidate failed without an attempt
+	Skipped   = "skipped"  // others came first, as it rests or is being probed
 )
 
 // Step is an attempt, or a candidate without one.
@@ -107,8 +107,8 @@ type Step struct {
 	Status int    `json:"status,omitempty"`
 	Kind   string `json:"kind,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	// RestMS is for how long the key or the candidate rests because of this.
-	RestMS       float64 `json:"rest_ms,omitempty"`
+	// CooldownMS is for how long the key or the candidate rests because of this.
+	CooldownMS   float64 `json:"cooldown_ms,omitempty"`
 	FirstByteMS  float64 `json:"time_to_first_byte_ms,omitempty"`
 	FirstTokenMS float64 `json:"time_to_first_token_ms,omitempty"`
 	TotalMS      float64 `json:"total_ms,omitempty"`

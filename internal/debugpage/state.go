@@ -116,19 +116,19 @@ type Slot struct {
 
 // The values of Health.State.
 const (
-	Awake   = "awake"   // any number of requests may go
-	Due     = "due"     // its rest is over, and the next request is a probe
-	Probing = "probing" // the probe is under way, and all else comes first
-	Resting = "resting" // all else comes first
+	Healthy    = "healthy"  // any number of requests may go
+	Due        = "due"      // its rest is over, and the next request is a probe
+	Probing    = "probing"  // the probe is under way, and all else comes first
+	InCooldown = "cooldown" // all else comes first
 )
 
 // Health says whether requests go to a model, or with a key.
 type Health struct {
 	State string `json:"state"`
-	// RestingMS is what is left of the rest. Zero unless resting.
-	RestingMS float64 `json:"resting_ms,omitempty"`
-	// KeysRest is set where a model rests because all keys of its provider do.
-	KeysRest bool `json:"keys_rest,omitempty"`
+	// CooldownMS is what is left of the rest. Zero unless resting.
+	CooldownMS float64 `json:"cooldown_ms,omitempty"`
+	// OfKeys is set where a model rests because all keys of its provider do.
+	OfKeys bool `json:"cooldown_of_keys,omitempty"`
 	// Failures counts those in a row.
 	Failures int `json:"failures,omitempty"`
 }
@@ -148,13 +148,13 @@ type Provider struct {
 	Formats    []string `json:"formats"`
 	// Models and Keys are how many it has, and how many of them are not awake by
 	// themselves: a model does not count for the rest of its keys.
-	Models        int  `json:"models"`
-	ModelsResting int  `json:"models_resting"`
-	ModelsProbing int  `json:"models_probing"`
-	ModelsDue     int  `json:"models_due"`
-	Keys          int  `json:"keys"`
-	KeysResting   int  `json:"keys_resting"`
-	Load          Load `json:"load"`
+	Models           int  `json:"models"`
+	ModelsInCooldown int  `json:"models_in_cooldown"`
+	ModelsProbing    int  `json:"models_probing"`
+	ModelsDue        int  `json:"models_due"`
+	Keys             int  `json:"keys"`
+	KeysInCooldown   int  `json:"keys_in_cooldown"`
+	Load             Load `json:"load"`
 }
 
 // Model is one model at one provider.
@@ -162,8 +162,8 @@ type Model struct {
 	Provider   string `json:"provider"`
 	ID         string `json:"id"`
 	Configured bool   `json:"configured"`
-	// Listed is not set for a name that a client made up.
-	Listed   bool   `json:"listed"`
+	// Unlisted is set for a name that a client made up.
+	Unlisted bool   `json:"unlisted,omitempty"`
 	Disabled bool   `json:"disabled"`
 	Health   Health `json:"health"`
 	Load     Load   `json:"load"`
@@ -174,7 +174,7 @@ const maxQuietRows = 12
 
 // idle reports whether there is nothing to tell of a model but that it is there.
 func (m *Model) idle() bool {
-	return m.Load.Requests == 0 && m.Load.InFlight == 0 && (m.Disabled || m.Health == Health{State: Awake})
+	return m.Load.Requests == 0 && m.Load.InFlight == 0 && (m.Disabled || m.Health == Health{State: Healthy})
 }
 
 // ModelRows are the models that have rows on the page. It depends on the number of

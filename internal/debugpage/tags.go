@@ -12,44 +12,44 @@ type tag struct{ Class, Text string }
 // healthTag is the state of a model or a key.
 func healthTag(h Health, l Load) tag {
 	switch {
-	case h.State == Resting && h.KeysRest:
-		return tag{"bad", "its keys rest, " + milliseconds(h.RestingMS)}
-	case h.State == Resting:
-		return tag{"bad", "resting " + milliseconds(h.RestingMS)}
+	case h.State == InCooldown && h.OfKeys:
+		return tag{"bad", "its keys in cooldown, " + milliseconds(h.CooldownMS)}
+	case h.State == InCooldown:
+		return tag{"bad", "cooldown " + milliseconds(h.CooldownMS)}
 	case h.State == Probing:
 		return tag{"warn", "being probed"}
 	case h.State == Due:
 		return tag{"warn", "due for a probe"}
 	case h.Failures > 0:
-		return tag{"warn", fmt.Sprintf("awake, %d failed", h.Failures)}
+		return tag{"warn", fmt.Sprintf("healthy, %d failed", h.Failures)}
 	}
-	return awakeTag(l)
+	return healthyTag(l)
 }
 
-// awakeTag is the state of what does not rest. It may fail all the same, in a way
+// healthyTag is the state of what does not rest. It may fail all the same, in a way
 // that leads to no rest.
-func awakeTag(l Load) tag {
+func healthyTag(l Load) tag {
 	if l.Requests > 0 && l.ErrorRate.Total >= 1 {
-		return tag{"warn", "awake, all failed"}
+		return tag{"warn", "healthy, all failed"}
 	}
-	return tag{"good", "awake"}
+	return tag{"good", "healthy"}
 }
 
 // providerTag is the state of a provider: of its keys if none is left, else of its
 // models.
 func providerTag(p Provider) tag {
-	keys := fmt.Sprintf("%d of %d keys rest", p.KeysResting, p.Keys)
+	keys := fmt.Sprintf("%d of %d keys in cooldown", p.KeysInCooldown, p.Keys)
 	if p.Disabled {
 		return tag{"", "disabled"}
 	}
-	if p.Keys > 0 && p.KeysResting == p.Keys {
+	if p.Keys > 0 && p.KeysInCooldown == p.Keys {
 		return tag{"bad", keys}
 	}
 	var states []string
 	for _, s := range []struct {
 		n    int
 		what string
-	}{{p.ModelsResting, "rest"}, {p.ModelsProbing, "being probed"}, {p.ModelsDue, "due for a probe"}} {
+	}{{p.ModelsInCooldown, "in cooldown"}, {p.ModelsProbing, "being probed"}, {p.ModelsDue, "due for a probe"}} {
 		switch {
 		case s.n == 0:
 		case len(states) == 0:
@@ -59,19 +59,19 @@ func providerTag(p Provider) tag {
 		}
 	}
 	switch {
-	case len(states) > 0 && p.ModelsResting == p.Models:
+	case len(states) > 0 && p.ModelsInCooldown == p.Models:
 		return tag{"bad", states[0]}
 	case len(states) > 0:
 		return tag{"warn", strings.Join(states, ", ")}
-	case p.KeysResting > 0:
+	case p.KeysInCooldown > 0:
 		return tag{"warn", keys}
 	}
-	return awakeTag(p.Load)
+	return healthyTag(p.Load)
 }
 
 // requestTag is what became of a request.
 func requestTag(r *Request) tag {
-	passedOver := r.PassedOver()
+	skipped := r.Skipped()
 	switch {
 	case !r.OK && r.Status != 0:
 		return tag{"bad", fmt.Sprintf("%d %s", r.Status, r.Code)}
@@ -79,8 +79,8 @@ func requestTag(r *Request) tag {
 		return tag{"bad", r.Code}
 	case r.FailedOver():
 		return tag{"warn", "failed over"}
-	case passedOver > 0:
-		return tag{"", fmt.Sprintf("ok, %d passed over", passedOver)}
+	case skipped > 0:
+		return tag{"", fmt.Sprintf("ok, %d skipped", skipped)}
 	}
 	return tag{"good", "ok"}
 }
@@ -91,7 +91,7 @@ func stepTag(s Step) tag {
 	switch s.Outcome {
 	case Succeeded:
 		t.Class = "good"
-	case PassedOver:
+	case Skipped:
 		t.Class = ""
 	}
 	if s.Status != 0 {

@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// Hosts are HTTPS servers on loopback that stand for public hosts by name, so
-// that a config with real addresses works as it is and nothing leaves the
-// machine.
+// Hosts are HTTPS servers on loopback. Each stands for a public host by name: a
+// config with real addresses works unchanged, and nothing leaves the machine.
 type Hosts struct {
 	addrs map[string]string // from "api.example.com" to the loopback address
 	roots *tls.Config
@@ -45,7 +44,7 @@ func (h *Hosts) Transport(t testing.TB) *http.Transport {
 	return tr
 }
 
-// Refused lists the addresses that were dialled and are none of the hosts.
+// Refused lists the addresses of all other dials.
 func (h *Hosts) Refused() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

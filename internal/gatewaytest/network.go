@@ -1,6 +1,6 @@
-// Package gatewaytest is what the tests of the gateway stand on: an in-memory
-// network for tests in virtual time, and scripted providers that remember what
-// they were asked.
+// Package gatewaytest holds the parts of the gateway's tests: an in-memory
+// network for virtual time, and scripted providers with a record of their
+// requests. It does not import the root package, so every test may use it.
 package gatewaytest
 
 import (
@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// Network connects HTTP clients and servers in memory, over net.Pipe, so that
-// a testing/synctest bubble can hold both ends: a bubble's clock stands still
-// while anything in it waits for a real socket.
+// Network connects HTTP clients and servers in memory, over net.Pipe. A
+// testing/synctest bubble can hold both ends; its clock would stand still while
+// a goroutine waits for a real socket.
 type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*listener
@@ -29,10 +29,7 @@ func NewNetwork() *Network { return &Network{hosts: map[string]*listener{}} }
 // until the test ends.
 func (n *Network) Serve(t testing.TB, host string, h http.Handler) {
 	t.Helper()
-	l := &listener{host: host, conns: make(chan net.Conn), done: make(chan struct{})}
-	n.mu.Lock()
-	n.hosts[withPort(host)] = l
-	n.mu.Unlock()
+	l := n.Listen(host)
 	server := &http.Server{Handler: h}
 	served := make(chan struct{})
 	go func() {
@@ -47,15 +44,26 @@ func (n *Network) Serve(t testing.TB, host string, h http.Handler) {
 	})
 }
 
-// Transport returns a transport that dials the network's hosts, and refuses
-// connections to any other. Its idle connections are closed when the test ends.
+// Listen returns a listener for a host, such as "a.internal". A host has one
+// listener: a second call replaces the first.
+func (n *Network) Listen(host string) net.Listener {
+	l := &listener{host: host, conns: make(chan net.Conn), done: make(chan struct{})}
+	n.mu.Lock()
+	n.hosts[withPort(host)] = l
+	n.mu.Unlock()
+	return l
+}
+
+// Transport returns a transport for the network's hosts. Every other address
+// refuses the connection. Idle connections are closed when the test ends.
 func (n *Network) Transport(t testing.TB) *http.Transport {
-	tr := &http.Transport{DialContext: n.dial, DisableCompression: true}
+	tr := &http.Transport{DialContext: n.Dial, DisableCompression: true}
 	t.Cleanup(tr.CloseIdleConnections)
 	return tr
 }
 
-func (n *Network) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// Dial connects to a listener. Every other address refuses the connection.
+func (n *Network) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	l := n.hosts[addr]
 	n.mu.Unlock()

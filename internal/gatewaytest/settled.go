@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Settled waits until no more goroutines run than before: those of idle
-// connections end a moment after their peers have closed them. What still runs
-// after five seconds fails the test, with its stack.
+// Settled waits until no more goroutines run than before. Goroutines of idle
+// connections end shortly after their peers close. After five seconds the test
+// fails with the stacks of the rest.
 func Settled(t testing.TB, before int) {
 	t.Helper()
 	timeout := time.NewTimer(5 * time.Second)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Request is a request as a provider received it.
+// Request is a request as the provider received it.
 type Request struct {
 	Method string
 	URL    string // path and query, as sent
@@ -22,10 +22,10 @@ type Request struct {
 	Gone <-chan struct{}
 }
 
-// Upstream is a scripted provider. It answers the first request by the first of
-// its handlers and so on; the last one answers all that follow.
+// Upstream is a scripted provider. The first handler answers the first request,
+// and so on. The last handler answers all further requests.
 type Upstream struct {
-	// URL is where an Upstream of NewUpstream listens; empty for others.
+	// URL is the address of an Upstream from NewUpstream, and empty for others.
 	URL string
 
 	mu       sync.Mutex
@@ -42,8 +42,8 @@ func NewUpstream(t testing.TB, script ...http.HandlerFunc) *Upstream {
 	return u
 }
 
-// Scripted returns an upstream that is only a handler, to be served by a
-// [Network] or by a server of the test's own.
+// Scripted returns an upstream without a server: a handler for a [Network] or
+// for the test's own server.
 func Scripted(script ...http.HandlerFunc) *Upstream { return &Upstream{script: script} }
 
 // ServeHTTP records the request and answers by the script.
@@ -63,7 +63,7 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h(w, r)
 }
 
-// Requests returns what was received so far.
+// Requests returns all requests so far.
 func (u *Upstream) Requests() []Request {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -77,7 +77,7 @@ func (u *Upstream) Count() int {
 	return len(u.requests)
 }
 
-// Last returns the latest request. There must have been one.
+// Last returns the latest request. It panics before the first.
 func (u *Upstream) Last() Request {
 	r := u.Requests()
 	return r[len(r)-1]
@@ -138,7 +138,7 @@ const (
 	ChatDone = "data: [DONE]\n\n"
 )
 
-// ChatDelta is an event that carries a piece of text.
+// ChatDelta is an event with a piece of text.
 func ChatDelta(text string) string {
 	return fmt.Sprintf("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":%q},\"finish_reason\":null}]}\n\n", text)
 }

@@ -1,6 +1,6 @@
 // Command example is a gateway whose metrics Prometheus can scrape. Its
 // providers are stand-ins in the same process, one of which has no rate left: it
-// fails the first request over to the other, and rests for five seconds.
+// fails the first request over to the other, and is in cooldown for five seconds.
 //
 //	curl -s localhost:9464/v1/chat/completions -d '{"model": "llama3.2", "messages": []}'
 //	curl -s localhost:9464/metrics

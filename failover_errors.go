@@ -1,0 +1,149 @@
+package aigateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/dial"
+)
+
+// timeoutError names the limit that ended an attempt.
+type timeoutError struct {
+	what  string
+	limit time.Duration
+}
+
+func (e *timeoutError) Error() string { return fmt.Sprintf("%s (%s)", e.what, e.limit) }
+
+func errTotal(limit time.Duration) error { return &timeoutError{"total_timeout", limit} }
+
+// watch cancels an attempt's context when its time is up, with the limit as the
+// cause. One timer serves for whichever limit comes first.
+type watch struct {
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+
+	mu    sync.Mutex // the timer's goroutine reads the cause
+	cause error
+}
+
+// arm replaces the limit.
+func (w *watch) arm(d time.Duration, cause error) {
+	w.mu.Lock()
+	w.cause = cause
+	w.mu.Unlock()
+	if w.timer == nil {
+		w.timer = time.AfterFunc(d, w.expire)
+		return
+	}
+	w.timer.Reset(d)
+}
+
+func (w *watch) expire() {
+	w.mu.Lock()
+	cause := w.cause
+	w.mu.Unlock()
+	w.cancel(cause)
+}
+
+// disarm stops watching, until arm.
+func (w *watch) disarm() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// wrongAnswer is the failure of an answer under a success status.
+func wrongAnswer(reason string) *failure {
+	return &failure{Failure: Failure{Kind: FailureAnswer, RetryAfter: -1}, reason: reason}
+}
+
+// clientGone is the failure of an answer that nobody reads any more.
+func clientGone() *failure {
+	return &failure{
+		Failure: Failure{Kind: FailureNetwork, RetryAfter: -1},
+		reason:  "the client is gone", gone: true, abort: true,
+	}
+}
+
+// interrupted is the failure of an attempt that an error ended. It tells a
+// timeout of the gateway, the departure of the client, and a connection that could
+// not be made from the rest. ctx is the attempt's.
+func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind FailureKind, err error) *failure {
+	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, cause: err}
+	var timeout *timeoutError
+	switch cause := context.Cause(ctx); {
+	case errors.As(cause, &timeout):
+		f.Kind, f.reason = FailureTimeout, timeout.Error()
+		return f
+	case cause != nil && in.ctx.Err() != nil:
+		f.reason, f.gone = "the client is gone", true
+		return f
+	}
+	if kind == FailureNetwork && isConnectError(err) {
+		f.Kind = FailureConnect
+	}
+	f.reason = secrets.scrubLine(networkReason(f.Kind, err), 200)
+	if detail := secrets.scrubLine(err.Error(), 400); !strings.Contains(f.reason, detail) {
+		f.detail = detail
+	}
+	return f
+}
+
+// networkReason puts an error of the network into a few words. It leaves out the
+// addresses, which are the operator's own.
+func networkReason(kind FailureKind, err error) string {
+	var refused *dial.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		return "cannot connect: the URL policy does not allow its address"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case kind == FailureConnect:
+		return "cannot connect: " + withoutAddress(err).Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the answer was complete"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the connection was reset"
+	default:
+		return withoutAddress(err).Error()
+	}
+}
+
+// withoutAddress is the error that one of the network's own errors wraps.
+func withoutAddress(err error) error {
+	var op *net.OpError
+	for errors.As(err, &op) {
+		err = op.Err
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return errors.New(dns.Err)
+	}
+	return err
+}
+
+// isConnectError reports whether an error says that there never was a
+// connection: DNS, dialling, or TLS.
+func isConnectError(err error) bool {
+	var (
+		op     *net.OpError
+		dns    *net.DNSError
+		record tls.RecordHeaderError
+		verify *tls.CertificateVerificationError
+		alert  tls.AlertError
+		host   x509.HostnameError
+		author x509.UnknownAuthorityError
+	)
+	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &record) ||
+		errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &host) || errors.As(err, &author)
+}

@@ -1,0 +1,288 @@
+package aigateway
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/stats"
+)
+
+// trail is the history of a request: which candidates had their turn, which were
+// skipped, and each attempt. Its records have stable addresses. It belongs to the
+// request's goroutine.
+type trail struct {
+	tried    []*tried
+	skipped  []*skipped
+	attempts []*attempt
+	sent     int // attempts that reached the transport; a failure before that costs nothing
+	notes    []string
+
+	waited time.Duration // between retries
+	order  int           // of the latest event
+	sum    *summary
+
+	// Most requests have one candidate and one attempt, and need no memory of
+	// their own for it.
+	room struct {
+		tried    tried
+		attempt  attempt
+		trieds   [1]*tried
+		attempts [1]*attempt
+	}
+}
+
+// tried is a candidate that had its turn.
+type tried struct {
+	model    *model
+	at       time.Time
+	order    int
+	cooldown stats.State // its own, when its turn came
+	keys     []*apiKey   // in the order of their turn
+	attempts []*attempt
+	err      *Error // why it failed without an attempt
+}
+
+// skipped is a candidate that others came before, because it is in cooldown or
+// is being probed.
+type skipped struct {
+	model    *model
+	at       time.Time
+	order    int
+	cooldown stats.State // of the candidate, or of the keys that it would be called with
+}
+
+// attempt is one upstream request.
+type attempt struct {
+	tried       *tried
+	model       *model
+	number      int // from 1
+	start       time.Time
+	sent        bool // whether the transport got it
+	sentAt      time.Time
+	url         string
+	secrets     secretSet
+	key         string // redacted
+	keyID       string
+	sentAs      string // the header of the key, and its scheme
+	status      int
+	header      http.Header
+	body        []byte // of a failed answer, decoded, without secrets
+	firstByte   time.Duration
+	firstToken  time.Duration
+	total       time.Duration
+	committed   bool // its header went to the client
+	committedAt time.Time
+	relayed     bool // its error answer went to the client
+	input       int64
+	output      int64
+	failure     *failure
+	cooldown    time.Duration // that the failure led to
+}
+
+// failure is the end of an attempt that failed.
+type failure struct {
+	Failure
+	reason string // short, for the client too
+	detail string // further facts for the operator; without a secret
+	hint   string // where the operator should look
+	cause  error  // the transport's error, if there was no answer
+	stray  bool   // a success, but not of the API
+	abort  bool   // the client's connection must not end as if all were well
+	gone   bool   // nobody waited for the answer any more
+	answer *upstreamAnswer
+}
+
+// upstreamAnswer is an upstream's error answer. It is whole, and can be relayed
+// as it was.
+type upstreamAnswer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// full is the reason with everything that the operator may know.
+func (f *failure) full() string {
+	text := f.reason
+	if f.detail != "" {
+		text += ": " + f.detail
+	}
+	if f.hint != "" {
+		text += " (" + f.hint + ")"
+	}
+	return text
+}
+
+// turn records that a candidate has its turn.
+func (t *trail) turn(m *model, now time.Time) *tried {
+	r := &t.room.tried
+	if len(t.tried) > 0 {
+		r = new(tried)
+	} else {
+		t.tried = t.room.trieds[:0]
+	}
+	t.order++
+	r.model, r.at, r.order = m, now, t.order
+	t.tried = append(t.tried, r)
+	return r
+}
+
+// skip records that a candidate is passed over for now.
+func (t *trail) skip(m *model, now time.Time, cooldown stats.State) {
+	t.order++
+	t.skipped = append(t.skipped, &skipped{m, now, t.order, cooldown})
+}
+
+// begin records an attempt at the candidate whose turn it is.
+func (t *trail) begin() *attempt {
+	turn := t.tried[len(t.tried)-1]
+	a := &t.room.attempt
+	if len(t.attempts) > 0 {
+		a = new(attempt)
+	} else {
+		t.attempts = t.room.attempts[:0]
+	}
+	a.tried, a.model, a.number, a.start = turn, turn.model, len(t.attempts)+1, time.Now()
+	t.attempts = append(t.attempts, a)
+	turn.attempts = append(turn.attempts, a)
+	return a
+}
+
+// send records that an attempt reaches the transport.
+func (t *trail) send(a *attempt) {
+	a.sent, a.sentAt = true, time.Now()
+	t.sent++
+}
+
+// note adds a remark to the Result, once.
+func (t *trail) note(format string, args ...any) {
+	if n := fmt.Sprintf(format, args...); !slices.Contains(t.notes, n) {
+		t.notes = append(t.notes, n)
+	}
+}
+
+// text says in one line which candidates were tried, and why each failed.
+func (t *trail) text(maxAttempts, candidates int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "no provider could answer, after %s", counted(t.sent, "attempt"))
+	if t.sent >= maxAttempts && len(t.tried) < candidates {
+		fmt.Fprintf(&b, " (max_attempts)")
+	}
+	sep := ": "
+	for _, r := range t.tried {
+		if r.err != nil {
+			b.WriteString(sep + r.model.name() + ": " + r.err.Message)
+			sep = "; "
+		}
+		for _, a := range r.attempts {
+			if a.failure != nil {
+				b.WriteString(sep + r.model.name() + ": " + a.failure.reason)
+				sep = "; "
+			}
+		}
+	}
+	return b.String()
+}
+
+func counted(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return strconv.Itoa(n) + " " + word + "s"
+}
+
+// summary is the trail as the Result, the log and the debug page read it.
+type summary struct {
+	last     *attempt // the last one that reached the transport; nil without one
+	answered *attempt // whose answer the client got; nil without one
+	steps    []step   // in the order in which they happened
+	// gateway is the time that the request spent in the gateway: not in waiting
+	// for an upstream or the client.
+	gateway time.Duration
+}
+
+// step is one event of the trail: an attempt, a candidate that failed without an
+// attempt, or a candidate that was skipped.
+type step struct {
+	attempt *attempt
+	refused *tried
+	skipped *skipped
+}
+
+// summarize makes the summary of a request that has ended, once.
+func (t *trail) summarize(in *inbound) *summary {
+	if t.sum != nil {
+		return t.sum
+	}
+	s := &summary{}
+	for _, a := range t.attempts {
+		if a.sent {
+			s.last = a
+		}
+		if a.committed {
+			s.answered = a
+		}
+	}
+	s.gateway = t.overhead(in, t.end(), nil)
+	slices.SortFunc(t.skipped, func(a, b *skipped) int { return cmp.Compare(a.order, b.order) })
+	waiting := t.skipped
+	for _, r := range t.tried {
+		for len(waiting) > 0 && waiting[0].order < r.order {
+			s.steps = append(s.steps, step{skipped: waiting[0]})
+			waiting = waiting[1:]
+		}
+		for _, a := range r.attempts {
+			s.steps = append(s.steps, step{attempt: a})
+		}
+		if r.err != nil {
+			s.steps = append(s.steps, step{refused: r})
+		}
+	}
+	for _, k := range waiting {
+		s.steps = append(s.steps, step{skipped: k})
+	}
+	t.sum = s
+	return s
+}
+
+// end is when the answer was committed, or now.
+func (t *trail) end() time.Time {
+	if t.committed() {
+		return t.attempts[len(t.attempts)-1].committedAt
+	}
+	return time.Now()
+}
+
+// committed reports whether a part of an answer has gone to the client. The
+// attempt was the last one then.
+func (t *trail) committed() bool {
+	return len(t.attempts) > 0 && t.attempts[len(t.attempts)-1].committed
+}
+
+// overhead is the time that the gateway itself took until a moment: less the
+// waits for the client's body, for retries, and for attempts other than one.
+func (t *trail) overhead(in *inbound, until time.Time, except *attempt) time.Duration {
+	d := until.Sub(in.start) - in.readTime - t.waited
+	for _, a := range t.attempts {
+		switch {
+		case a == except:
+		case a.committed:
+			d -= a.committedAt.Sub(a.start)
+		default:
+			d -= a.total
+		}
+	}
+	return max(0, d)
+}
+
+// lastFailure is that of the last attempt; nil if it succeeded, or without one.
+func (t *trail) lastFailure() *failure {
+	if len(t.attempts) == 0 {
+		return nil
+	}
+	return t.attempts[len(t.attempts)-1].failure
+}

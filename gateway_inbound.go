@@ -1,0 +1,210 @@
+package aigateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/redact"
+	"github.com/aigateway-go/aigateway/internal/reqbody"
+)
+
+// maxClientModels bounds the names that one request may ask for.
+const maxClientModels = 100
+
+// inbound is the client's request: its body, the models that it names, and the
+// key that it brought. It belongs to the request's goroutine.
+type inbound struct {
+	r          *http.Request
+	ctx        context.Context
+	surface    *surface // the client's
+	path       string   // is joined to a base URL
+	id         string
+	start      time.Time
+	credential credential
+	request    expr.Request // as expressions see it
+
+	raw      []byte // the body; nil until it was read
+	json     reqbody.Document
+	body     clientBody
+	sel      reqbody.Selection
+	readTime time.Duration // spent on waiting for the body
+	partial  bool          // the body was read in part, and cannot be handed on
+	tokens   int64         // of the prompt, once they were counted or estimated
+}
+
+// clientBody is a client's body as it was scanned: JSON or a form.
+type clientBody interface {
+	Selection() (reqbody.Selection, error)
+	Names() iter.Seq[string]
+	Get(name string) (value []byte, ok bool)
+	Number(name string) (n float64, present, isNumber bool)
+	Splice(edits []reqbody.Edit) (*reqbody.Body, error)
+}
+
+// receive starts a request on a surface. It reads nothing of the body yet.
+func (in *inbound) receive(r *http.Request, surface *surface, path string) {
+	in.r, in.ctx, in.surface, in.path = r, r.Context(), surface, path
+	in.start, in.id, in.credential = time.Now(), requestID(r.Header), clientCredential(r.Header)
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		ip = r.RemoteAddr
+	}
+	in.request = expr.Request{
+		Method: r.Method, Path: r.URL.Path, Host: r.Host, ID: in.id, ClientIP: ip, Header: r.Header,
+	}
+}
+
+// requestID is the client's id of the request, if it sent a sane one, else a
+// new one.
+func requestID(h http.Header) string {
+	if id := h.Get("X-Request-Id"); id != "" && len(id) <= 128 && header.IsPlain(id) {
+		return id
+	}
+	var b [12]byte
+	rand.Read(b[:])
+	return "req_" + hex.EncodeToString(b[:])
+}
+
+// credential is the key that a client brought.
+type credential struct {
+	value redact.Secret
+	// bearer is set if it came as Authorization: Bearer.
+	bearer bool
+}
+
+// given reports whether there is one.
+func (c credential) given() bool { return c.value.Reveal() != "" }
+
+// clientCredential reads the client's key. Anthropic's own header counts before
+// Authorization, as it does at Anthropic.
+func clientCredential(h http.Header) credential {
+	if v := h.Get("X-Api-Key"); v != "" {
+		return credential{value: redact.NewSecret(v)}
+	}
+	scheme, value, ok := strings.Cut(h.Get("Authorization"), " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return credential{}
+	}
+	return credential{value: redact.NewSecret(strings.TrimSpace(value)), bearer: true}
+}
+
+// read reads and scans the body, within a limit in bytes.
+func (in *inbound) read(limit int64) *Error {
+	for _, enc := range in.r.Header["Content-Encoding"] { // one line may follow another
+		if enc != "" && !strings.EqualFold(enc, "identity") {
+			return errorf(CodeUnsupportedMediaType, "the body has Content-Encoding %q: send it uncompressed", enc)
+		}
+	}
+	begin := time.Now()
+	raw, err := reqbody.Read(in.r.Body, in.r.ContentLength, limit)
+	in.readTime = time.Since(begin)
+	in.partial = err != nil
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, reqbody.ErrTooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
+	case errors.As(err, &tooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
+	case err != nil && in.ctx.Err() != nil:
+		return in.gone()
+	case err != nil:
+		e := errorf(CodeInvalidRequestBody, "the body could not be read to its end")
+		e.Err = err
+		return e
+	}
+	in.raw = raw
+	if err := in.scan(); err != nil {
+		e := errorf(CodeInvalidRequestBody, "invalid request body: %v", err)
+		e.Err = err
+		return e
+	}
+	return nil
+}
+
+// scan finds the fields that the gateway needs in the body. JSON is recognised by
+// its first byte too, as curl sends it under the type of a form.
+func (in *inbound) scan() (err error) {
+	first := bytes.TrimLeft(in.raw, " \t\r\n")
+	sent := in.r.Header.Get("Content-Type")
+	switch {
+	case !reqbody.IsForm(sent) || bytes.HasPrefix(first, []byte("{")):
+		err, in.body = reqbody.Scan(in.raw, &in.json), &in.json
+	case !in.surface.form:
+		return errors.New("this surface takes JSON, not multipart/form-data")
+	default:
+		form := new(reqbody.Form)
+		err, in.body = reqbody.ScanForm(in.raw, sent, form), form
+	}
+	if err != nil {
+		return err
+	}
+	if in.sel, err = in.body.Selection(); err != nil {
+		return err
+	}
+	if n := len(in.sel.Models); n > maxClientModels {
+		return fmt.Errorf("models names %d models; at most %d are tried", n, maxClientModels)
+	}
+	return nil
+}
+
+// query is the part of the request that selection reads.
+func (in *inbound) query() query {
+	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request}
+	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
+		q.names = []string{in.sel.Model}
+		return q
+	}
+	for _, name := range append([]string{in.sel.Model}, in.sel.Models...) {
+		if !isAuto(name) {
+			q.names = append(q.names, name)
+		}
+	}
+	return q
+}
+
+// gone is the error of a request that was ended from outside: its client has
+// left, or the embedding service has ended it.
+func (in *inbound) gone() *Error {
+	message := "the client left before an answer was whole"
+	cause := context.Cause(in.ctx)
+	switch {
+	case errors.Is(cause, context.DeadlineExceeded):
+		message = "the service's own deadline for the request passed before an answer was whole"
+	case !errors.Is(cause, context.Canceled):
+		message = "the service ended the request before an answer was whole"
+	}
+	e := errorf(CodeClientGone, "%s", message)
+	e.Err = cause
+	return e
+}
+
+// shown is the request without its secrets, as hooks and Results show it.
+func (in *inbound) shown() ClientRequest {
+	c := ClientRequest{
+		Method: in.r.Method, Path: in.r.URL.Path, Headers: make(http.Header, len(in.r.Header)),
+		Model: shown(in.sel.Model), Stream: in.sel.Stream,
+	}
+	for _, name := range in.sel.Models {
+		c.Models = append(c.Models, shown(name))
+	}
+	for name, values := range in.r.Header {
+		for _, v := range values {
+			if redact.IsCredentialHeader(name) || redact.IsSecretName(name) {
+				v = redact.Text(v)
+			}
+			c.Headers[name] = append(c.Headers[name], v)
+		}
+	}
+	return c
+}

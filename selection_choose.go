@@ -1,0 +1,195 @@
+package aigateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+)
+
+// choose decides which models a request is sent to, in order.
+func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
+	var p plan
+	if len(q.names) == 0 {
+		all := s.memo.get(memoKey{surface: q.surface}, func() *resolved { return &resolved{models: s.unnamed(q)} })
+		if err := s.run(ctx, q, &p, "", all); err != nil {
+			return p, err
+		}
+		if len(p.candidates) == 0 {
+			return p, s.nothingChosen(q, &p)
+		}
+		return p, nil
+	}
+	var sole *provider // in pass-through, the one that gets the client's key
+	found := false
+	for _, name := range q.names {
+		r := s.memo.get(memoKey{q.surface, name, q.credential}, func() *resolved { return s.resolve(q, name) })
+		if s.passThrough && len(r.models) > 0 {
+			if sole == nil {
+				sole = r.models[0].provider
+			}
+			r = r.at(sole, name)
+		}
+		p.rejections = append(p.rejections, r.rejected...)
+		if len(r.models) == 0 {
+			continue
+		}
+		found = true
+		if err := s.run(ctx, q, &p, name, r); err != nil {
+			return p, err
+		}
+	}
+	switch {
+	case !found:
+		return p, s.unresolved(q, p.rejections)
+	case len(p.candidates) == 0:
+		return p, s.nothingChosen(q, &p)
+	}
+	return p, nil
+}
+
+// unnamed returns the models that a request without a name may use. The
+// strategies choose from them. Without a strategy only the configured models
+// are used, if there are any.
+func (s *selector) unnamed(q query) []*model {
+	if s.passThrough {
+		return nil // the client's key is for the provider that it names
+	}
+	var all, configured []*model
+	for _, m := range s.listed {
+		if s.rejects(q, m) != reasonNone || !m.outputs(q.surface.modality) {
+			continue
+		}
+		all = append(all, m)
+		if m.configured {
+			configured = append(configured, m)
+		}
+	}
+	if len(s.strategies) == 0 && len(configured) > 0 {
+		return configured
+	}
+	return all
+}
+
+// outputs reports whether a model can produce a modality, as far as the catalog
+// knows. A chat must not be routed to a model that only draws.
+func (m *model) outputs(modality string) bool {
+	return modality == "" || len(m.view.OutputModalities) == 0 || slices.Contains(m.view.OutputModalities, modality)
+}
+
+// unresolved is the error for a request if none of its names can be served. The
+// first reason of the first name gives the code.
+func (s *selector) unresolved(q query, rejections []rejection) *Error {
+	first := rejections[0]
+	code := CodeNoMatchingModels
+	switch first.reason {
+	case reasonProviderNotAllowed:
+		code = CodeProviderNotAllowed
+	case reasonModelNotAllowed:
+		code = CodeModelNotAllowed
+	case reasonNoKey, reasonOtherProvider:
+		code = CodeNoAPIKey
+	}
+	var b strings.Builder
+	last := ""
+	for _, r := range rejections {
+		if r.name == last {
+			continue // the first reason of a name stands for it
+		}
+		last = r.name
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(r.message(s, q))
+	}
+	return errorf(code, "%s", b.String())
+}
+
+// nothingChosen is the error for a request that may be served, if no model was
+// chosen for it.
+func (s *selector) nothingChosen(q query, p *plan) *Error {
+	switch {
+	case s.passThrough && len(q.names) == 0:
+		return errorf(CodeNoMatchingModels, "the request names no model, and no provider is configured to choose one from")
+	case len(s.strategies) > 0 && len(p.runs) > 0:
+		return errorf(CodeModelSelectionEmpty, "no strategy of model_selection chose a model for this request")
+	case len(q.names) == 0 && slices.ContainsFunc(s.listed, func(m *model) bool { return s.rejects(q, m) == reasonNone }):
+		return errorf(CodeNoMatchingModels, "the request names no model, and no model to choose from outputs %s: send a model", q.surface.modality)
+	case len(q.names) == 0 && slices.ContainsFunc(s.providers, func(p *provider) bool {
+		return s.rejects(q, &model{provider: p, configured: true}) == reasonNone
+	}):
+		return errorf(CodeNoMatchingModels, "the request names no model, and no model is configured to choose from: send a model, or list models under providers[].models")
+	default:
+		return errorf(CodeNoMatchingModels, "no configured provider can serve %s requests", q.surface.name)
+	}
+}
+
+// keysFor has the strategies choose from a candidate's keys, and order them. The
+// notes say which keys the strategies left out by themselves.
+func (s *selector) keysFor(ctx context.Context, m *model, req *expr.Request) (_ []*apiKey, notes []string, _ *Error) {
+	keys := m.provider.keys
+	in := expr.KeyInput{Keys: make([]*expr.Key, len(keys)), Request: req}
+	now := s.metrics.Get(time.Now())
+	for i, k := range keys {
+		in.Keys[i] = now.ofKey(k)
+	}
+	for i, st := range s.keyStrategies {
+		sel, err := st.eval.Eval(ctx, &in)
+		for _, n := range sel.Notes {
+			notes = append(notes, fmt.Sprintf("api_key_selection.strategy[%d] for provider %q: %s", i, m.provider.id, n))
+		}
+		if err != nil {
+			e := errorf(CodeAPIKeySelectionFailed, "api_key_selection.strategy[%d] failed for provider %q: %v", i, m.provider.id, err)
+			e.Err = err
+			return nil, notes, e
+		}
+		if len(sel.Keys) == 0 {
+			continue
+		}
+		chosen := make([]*apiKey, 0, len(sel.Keys))
+		for _, v := range sel.Keys {
+			if j := slices.Index(in.Keys, v); j >= 0 && !slices.Contains(chosen, keys[j]) {
+				chosen = append(chosen, keys[j])
+			}
+		}
+		return chosen, notes, nil
+	}
+	return nil, notes, errorf(CodeNoAPIKey, "no strategy of api_key_selection chose a key of provider %q", m.provider.id)
+}
+
+// notTried says of each model of the catalog that is not a candidate why not.
+func (s *selector) notTried(q query, candidates []*model) []rejection {
+	var out []rejection
+	for _, m := range s.listed {
+		if slices.Contains(candidates, m) {
+			continue
+		}
+		r := rejection{name: m.id, provider: m.provider, reason: s.rejects(q, m)}
+		if r.reason == reasonNone {
+			r.reason = s.unchosen(q, m)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// unchosen says why a model that may serve the request is not asked to.
+func (s *selector) unchosen(q query, m *model) reason {
+	if len(q.names) > 0 {
+		means := func(name string) bool { return slices.Contains(s.resolve(q, name).models, m) }
+		if !slices.ContainsFunc(q.names, means) {
+			return reasonNotNamed
+		}
+		return reasonNotChosen
+	}
+	switch {
+	case !m.outputs(q.surface.modality):
+		return reasonModality
+	case len(s.strategies) == 0:
+		return reasonNotConfigured
+	}
+	return reasonNotChosen
+}

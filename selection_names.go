@@ -1,0 +1,333 @@
+package aigateway
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+)
+
+// message is the sentence for people.
+func (r rejection) message(s *selector, q query) string {
+	var id string
+	if r.provider != nil {
+		id = r.provider.id
+	}
+	switch r.reason {
+	case reasonProviderNotAllowed:
+		message := fmt.Sprintf("model %q: provider %q is not configured, and only_allow_configured_providers is set", r.name, id)
+		if s.sole != nil && strings.Contains(r.name, ":") {
+			message += fmt.Sprintf("; to ask %q for a model of that name, send %q", s.sole.id, s.sole.id+":"+r.name)
+		}
+		return message
+	case reasonModelNotAllowed:
+		return fmt.Sprintf("model %q is not configured at provider %q, and only_allow_configured_models is set", r.name, id)
+	case reasonProviderDisabled:
+		return fmt.Sprintf("model %q: provider %q is disabled", r.name, id)
+	case reasonModelDisabled:
+		return fmt.Sprintf("model %q is disabled at provider %q", r.name, id)
+	case reasonFormat:
+		return fmt.Sprintf("model %q: provider %q does not speak the %s format of this request", r.name, id, q.surface.format)
+	case reasonSurface:
+		return fmt.Sprintf("model %q: provider %q does not offer %s", r.name, id, q.surface.name)
+	case reasonNoKey:
+		return fmt.Sprintf("model %q: provider %q needs an API key and has none: give it api_keys", r.name, id)
+	case reasonOtherProvider:
+		return fmt.Sprintf("model %q: the client's key went with its first model, and is not sent to provider %q as well", r.name, id)
+	case reasonNotNamed:
+		return fmt.Sprintf("model %q of %q: the request names other models", r.name, id)
+	case reasonNotChosen:
+		return fmt.Sprintf("model %q of %q: no strategy of model_selection chose it", r.name, id)
+	case reasonModality:
+		return fmt.Sprintf("model %q of %q: it does not output %s", r.name, id, q.surface.modality)
+	case reasonNotConfigured:
+		return fmt.Sprintf("model %q of %q: the request names no model, so only configured models are used", r.name, id)
+	case reasonTooLong:
+		return fmt.Sprintf("model %q: the name is too long, %d bytes are the limit", r.name, maxModelName)
+	default:
+		return s.unknownModel(r.name, q)
+	}
+}
+
+// maxModelName bounds a name that a client may ask for, in bytes. No model has a
+// name near it, and a client must not decide how much is searched and
+// remembered.
+const maxModelName = 1 << 10
+
+// shown is a name as it may stand in a log or a Result.
+func shown(name string) string {
+	if len(name) <= maxModelName {
+		return name
+	}
+	return oneLine(name, 64)
+}
+
+// isAuto reports a name that leaves the choice to the gateway.
+func isAuto(name string) bool {
+	return name == "" || strings.EqualFold(name, "auto") || strings.EqualFold(name, "ngrok/auto")
+}
+
+// The three questions whether a model may be used go from the general to the
+// request at hand: allows, bars, rejects.
+
+// allows reports whether only_allow_configured_providers lets requests use a
+// provider.
+func (s *selector) allows(p *provider) bool { return p.configured || !s.onlyProviders }
+
+// bars says why no request at all may use a model.
+func (s *selector) bars(m *model) reason {
+	switch {
+	case !s.allows(m.provider):
+		return reasonProviderNotAllowed
+	case s.onlyModels && !m.configured:
+		return reasonModelNotAllowed
+	case m.provider.disabled:
+		return reasonProviderDisabled
+	case m.disabled:
+		return reasonModelDisabled
+	}
+	return reasonNone
+}
+
+// rejects says why this request may not use a model. A query whose surface has a
+// format alone stands for any request of that format.
+func (s *selector) rejects(q query, m *model) reason {
+	if r := s.bars(m); r != reasonNone {
+		return r
+	}
+	if !m.provider.speaksFormat(q.surface.format) {
+		return reasonFormat
+	}
+	if q.surface.name != "" {
+		if _, ok := m.provider.speaks(q.surface); !ok {
+			return reasonSurface
+		}
+	}
+	if m.provider.needsKey && len(m.provider.keys) == 0 && !(s.passThrough && q.credential) {
+		return reasonNoKey
+	}
+	return reasonNone
+}
+
+// anyOf is the query that stands for any request of a format.
+func anyOf(f format, credential bool) query {
+	return query{surface: &surface{format: f}, credential: credential}
+}
+
+// resolve finds the models that one of the client's names may mean, and the
+// reasons of models that cannot serve the request. Without models there is at
+// least one rejection.
+func (s *selector) resolve(q query, name string) *resolved {
+	if len(name) > maxModelName {
+		return &resolved{rejected: []rejection{{name: shown(name), reason: reasonTooLong}}, unlisted: true}
+	}
+	if p, rest := s.prefixed(name); p != nil {
+		return s.resolveAt(q, name, p, rest)
+	}
+	var (
+		models   []*model
+		rejected []rejection
+	)
+	known := s.models[fold(name)]
+	allowed := false // whether an allowed provider has the name
+	for _, m := range known {
+		if !s.allows(m.provider) {
+			continue
+		}
+		allowed = true
+		if s.rejects(q, m) == reasonNone {
+			models = append(models, m)
+		}
+	}
+	if len(models) == 0 && !allowed && s.sole != nil {
+		return s.resolveAt(q, name, s.sole, name)
+	}
+	for _, m := range known {
+		if r := s.rejects(q, m); r != reasonNone {
+			rejected = append(rejected, rejection{name, m.provider, r})
+		}
+	}
+	if len(known) == 0 {
+		rejected = append(rejected, rejection{name: name, reason: reasonUnknown})
+	}
+	// Configured providers come first in the catalog, and so do their reasons:
+	// an operator can change them.
+	return &resolved{models: models, rejected: rejected}
+}
+
+// prefixed returns the provider that a name begins with, and the name that it is
+// asked for. It returns nil if the colon is part of a model's name. The operator
+// chose the providers, and need not know all built-in ones to name a model
+// "mistral:7b". So a model that a configured provider lists comes before the
+// prefix of a provider that is only built in.
+//
+// Nobody gets further by it. It decides the meaning of a name, not its use: each
+// model is held to the two flags as before. And a client could always ask a
+// configured provider as "id-of-that-provider:name".
+func (s *selector) prefixed(name string) (p *provider, rest string) {
+	prefix, rest, _ := strings.Cut(name, ":")
+	if rest == "" {
+		return nil, ""
+	}
+	if p = s.byName[fold(prefix)]; p == nil || p.configured {
+		return p, rest
+	}
+	ours := func(m *model) bool { return m.provider.configured }
+	if slices.ContainsFunc(s.models[fold(name)], ours) {
+		return nil, ""
+	}
+	return p, rest
+}
+
+// resolveAt finds the model of a name at one provider. A name that the provider
+// does not list is passed on as it is.
+func (s *selector) resolveAt(q query, name string, p *provider, id string) *resolved {
+	m := p.find(id)
+	if r := s.rejects(q, m); r != reasonNone {
+		return &resolved{rejected: []rejection{{name, p, r}}, unlisted: m.unlisted}
+	}
+	return &resolved{models: []*model{m}, unlisted: m.unlisted}
+}
+
+// find returns the provider's model of a name. For a name that the provider does
+// not list it makes an unlisted model, for the provider may know it.
+func (p *provider) find(name string) *model {
+	if m := p.byName[fold(name)]; m != nil {
+		return m
+	}
+	return &model{id: name, provider: p, unlisted: true, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}
+}
+
+// at keeps the models of a name at one provider.
+func (r *resolved) at(sole *provider, name string) *resolved {
+	elsewhere := func(m *model) bool { return m.provider != sole }
+	if !slices.ContainsFunc(r.models, elsewhere) {
+		return r
+	}
+	out := &resolved{rejected: slices.Clone(r.rejected)}
+	for _, m := range r.models {
+		if elsewhere(m) {
+			out.rejected = append(out.rejected, rejection{name, m.provider, reasonOtherProvider})
+		} else {
+			out.models = append(out.models, m)
+		}
+	}
+	return out
+}
+
+// named is a name that a client may send, and the model that it first stands
+// for.
+type named struct {
+	name string
+	*model
+}
+
+// offered lists each name that a client may send without a prefix, once. It
+// names the models that some request of the query's format can use. A name that
+// would be read as a prefix is left out, as it leads elsewhere.
+func (s *selector) offered(q query) []named {
+	var out []named
+	seen := map[string]bool{}
+	for _, m := range s.listed {
+		if s.rejects(q, m) != reasonNone {
+			continue
+		}
+		for i, folded := range m.names {
+			if seen[folded] {
+				continue
+			}
+			seen[folded] = true
+			if p, _ := s.prefixed(folded); p != nil {
+				continue
+			}
+			name := m.id
+			if i > 0 {
+				name = m.view.IDAliases[i-1]
+			}
+			out = append(out, named{name, m})
+		}
+	}
+	return out
+}
+
+// unoffered says why a name is not offered. A client that may send the name all
+// the same must not read that it cannot.
+func (s *selector) unoffered(name string, q query) string {
+	if isAuto(name) {
+		return fmt.Sprintf("%q may be sent, but is not a model: it leaves the choice to the gateway", name)
+	}
+	if len(name) > maxModelName {
+		return rejection{name: shown(name), reason: reasonTooLong}.message(s, q)
+	}
+	known := s.models[fold(name)]
+	why := "only names without a provider's prefix are listed"
+	if p, rest := s.prefixed(name); p != nil {
+		known = []*model{p.find(rest)}
+	} else if s.sole != nil && !slices.ContainsFunc(known, func(m *model) bool { return s.allows(m.provider) }) {
+		known = []*model{s.sole.find(name)}
+		why = fmt.Sprintf("provider %q lists no models", s.sole.id)
+	}
+	for _, m := range known {
+		if r := s.rejects(q, m); r != reasonNone {
+			return rejection{name, m.provider, r}.message(s, q)
+		}
+	}
+	if len(known) > 0 {
+		return fmt.Sprintf("model %q may be sent, but is not listed: %s", name, why)
+	}
+	return s.unknownModel(name, q)
+}
+
+// unknownModel says that nobody has a model of that name, and what to do. It
+// suggests only names that this client could use: a suggestion that is refused
+// next does not help.
+func (s *selector) unknownModel(name string, q query) string {
+	q = anyOf(q.surface.format, q.credential)
+	near := expr.Nearest(name, s.modelNames(q))
+	prefix, rest, _ := strings.Cut(name, ":")
+	if rest == "" || strings.HasPrefix(fold(near), fold(prefix)+":") {
+		message := fmt.Sprintf("no provider has a model %q", name)
+		if near != "" {
+			message += fmt.Sprintf(", did you mean %q?", near)
+		}
+		if s.onlyModels {
+			return message // whatever is put before it
+		}
+		if near == "" {
+			message += "."
+		}
+		return message + " To send a name on as it is, put a provider's id before it: \"provider:" + name + "\""
+	}
+	// The part before the colon was most likely meant for a provider. With an id
+	// before all of it, the slip would be sent on as a part of the name.
+	if near == "" {
+		if near = expr.Nearest(prefix, s.providerNames(rest, q)); near != "" {
+			near += ":" + rest
+		}
+	}
+	if near != "" {
+		return fmt.Sprintf("model %q: no provider %q, did you mean %q?", name, prefix, near)
+	}
+	return fmt.Sprintf("model %q: no provider %q, and no provider has a model of that whole name", name, prefix)
+}
+
+// modelNames lists the names that GET models does.
+func (s *selector) modelNames(q query) []string {
+	var names []string
+	for _, m := range s.offered(q) {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// providerNames lists the prefixes that a client may put before a model's name.
+func (s *selector) providerNames(name string, q query) []string {
+	var names []string
+	for _, p := range s.providers {
+		if s.rejects(q, p.find(name)) == reasonNone {
+			names = append(append(names, p.id), p.view.IDAliases...)
+		}
+	}
+	return names
+}
