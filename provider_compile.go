@@ -472,8 +472,8 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		if i > 0 {
 			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
 		}
-		if !header.IsPlain(name) {
-			c.add(at, name, "must not be empty or contain spaces or control characters")
+		if !header.IsLine(name) {
+			c.add(at, name, "must not be empty, have spaces around it or contain control characters")
 		}
 		if first, ok := seen[fold(name)]; ok {
 			c.add(at, name, "is already the name at %s: ids and aliases of a provider's models must differ (case does not count)", first)
@@ -654,5 +654,3 @@ func foldedNames(id string, aliases []string) []string {
 	}
 	return names
 }
-
-// isPlain reports whether a name can be sent in a header, a URL and a log line

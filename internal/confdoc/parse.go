@@ -27,10 +27,13 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 	if !utf8.Valid(doc) {
 		return nil, &Fault{Reason: "the document must be text in UTF-8", Line: lineOfInvalidUTF8(doc)}
 	}
-	// The YAML parser compares each of these with all before it. Settings need
-	// none at all.
+	// The YAML parser compares each of these with all before it. Settings do not
+	// need any.
 	if bytes.Count(doc, []byte("%TAG")) > 8 {
 		return nil, &Fault{Reason: "the document has too many %TAG directives"}
+	}
+	if indicators(doc) > maxNodes {
+		return nil, &Fault{Reason: fmt.Sprintf("the document holds more than %d values", maxNodes)}
 	}
 	looksJSON := bytes.HasPrefix(bytes.TrimLeft(doc, " \t\r\n"), []byte("{"))
 	if looksJSON && json.Valid(doc) {
@@ -42,7 +45,8 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 		// those who meant JSON.
 		var syntax *json.SyntaxError
 		if err := json.Unmarshal(doc, new(any)); errors.As(err, &syntax) {
-			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", lineAt(doc, int(syntax.Offset)), syntax)
+			fault.Line = lineAt(doc, int(syntax.Offset))
+			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", fault.Line, syntax)
 		}
 	}
 	return root, fault
@@ -62,25 +66,97 @@ func parseYAML(doc []byte) (root *yaml.Node, fault *Fault) {
 	// An empty file is more often a mount that failed than a wish for the
 	// defaults, which are written {}.
 	const want = "expected the settings, such as a list under providers"
-	dec := yaml.NewDecoder(bytes.NewReader(doc))
-	var tree, more yaml.Node
-	switch err := dec.Decode(&tree); {
+	tree, second, err := yamlTrees(doc)
+	switch {
 	case errors.Is(err, io.EOF):
 		return nil, &Fault{Reason: "the document is empty: " + want}
 	case err != nil:
-		return nil, yamlFault(err)
-	}
-	switch err := dec.Decode(&more); {
-	case err == nil:
-		return nil, &Fault{Line: more.Line, Reason: "a second document starts here: a config is one document"}
-	case !errors.Is(err, io.EOF):
-		return nil, yamlFault(err)
+		fault := yamlFault(err)
+		if line := culprit(doc, err, fault.Line); line > 0 {
+			fault.Line = line
+		}
+		return nil, fault
+	case second != nil:
+		return nil, &Fault{Line: second.Line, Reason: "a second document starts here: a config is one document"}
 	}
 	root = tree.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		return nil, &Fault{Reason: "the document is empty: " + want}
 	}
 	return root, nil
+}
+
+// yamlTrees parses the document, and the second one where there are two. The error
+// is io.EOF where there is none at all.
+func yamlTrees(doc []byte) (first, second *yaml.Node, err error) {
+	dec := yaml.NewDecoder(bytes.NewReader(doc))
+	first, second = new(yaml.Node), new(yaml.Node)
+	if err := dec.Decode(first); err != nil {
+		return nil, nil, err
+	}
+	switch err := dec.Decode(second); {
+	case errors.Is(err, io.EOF):
+		return first, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return first, second, nil
+}
+
+// indicators counts the characters that may begin a node, so that the parser does
+// not build a tree of a size that the decoder would refuse. The tree has about two
+// nodes for each.
+func indicators(doc []byte) int {
+	n := 0
+	for _, c := range []byte{':', ',', '[', '{', '\n'} {
+		n = max(n, bytes.Count(doc, []byte{c}))
+	}
+	return max(n, bytes.Count(doc, []byte("- ")))
+}
+
+// maxSearch bounds the search for a culprit, in bytes parsed.
+const maxSearch = 32 << 20
+
+// culprit returns the line that a syntax error is about. The parser often names the
+// start of the block that the line stands in. The culprit is the last line of the
+// shortest beginning of the document with the same error; guess is about where it
+// is. Zero means that the search would take too long.
+func culprit(doc []byte, err error, guess int) int {
+	var ends []int // of the lines
+	for i := 0; i < len(doc); {
+		n := bytes.IndexByte(doc[i:], '\n') + 1
+		if n == 0 {
+			n = len(doc) - i
+		}
+		i += n
+		ends = append(ends, i)
+	}
+	searched := 0
+	same := func(lines int) bool {
+		searched += ends[lines-1]
+		_, _, e := yamlTrees(doc[:ends[lines-1]])
+		return e != nil && e.Error() == err.Error()
+	}
+	// A longer beginning has the same error as well. Doubling steps lead to one
+	// without parsing much of a document that goes on.
+	low, high := 0, min(max(guess, 1), len(ends))
+	for step := 1; !same(high); step *= 2 {
+		if high == len(ends) || searched > maxSearch {
+			return 0
+		}
+		low, high = high, min(high+step, len(ends))
+	}
+	for low+1 < high {
+		if searched > maxSearch {
+			return 0
+		}
+		if middle := (low + high) / 2; same(middle) {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return high
 }
 
 // yamlFault is the parser's error in the words of a Fault.
@@ -101,8 +177,16 @@ func yamlFault(err error) *Fault {
 		// have been meant as a password.
 		reason = "an alias (*name) without its anchor (&name): put a text that starts with * in quotes"
 	}
-	if strings.HasPrefix(reason, "found character that cannot start any token") {
-		reason += " (a tab? YAML indents by spaces)"
+	for prefix, remedy := range map[string]string{
+		"found character that cannot start any token": "a tab? YAML indents by spaces",
+		"did not find expected key":                   "is this line indented like its neighbours?",
+		"did not find expected '-' indicator":         "is this line indented like the list above it?",
+		"mapping values are not allowed":              "is this line indented too far, or is a colon in a text without quotes?",
+		"could not find expected ':'":                 "a key is followed by a colon and a space",
+	} {
+		if strings.HasPrefix(reason, prefix) {
+			reason += " (" + remedy + ")"
+		}
 	}
 	return &Fault{Line: line, Reason: "not valid YAML: " + reason}
 }
