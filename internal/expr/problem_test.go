@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -177,6 +178,13 @@ func TestNearest(t *testing.T) {
 		{"anything", nil, ""},
 	} {
 		assert.Equal(t, row.want, Nearest(row.name, row.known), row.name)
+
+		// The index gives the same answer where the names stand among many.
+		crowd := slices.Clone(row.known)
+		for i := range 2 * smallNames {
+			crowd = append(crowd, strings.Repeat("(", 40)+strings.Repeat(")", i))
+		}
+		assert.Equal(t, row.want, NewNames(crowd).Nearest(row.name), "%s, among many", row.name)
 	}
 }
 
