@@ -27,7 +27,8 @@ type provider struct {
 	target    *url.URL // where base's host really is; its scheme and host are dialled
 	hasTarget bool     // target was mapped by internal_endpoints
 	keys      []*apiKey
-	needsKey  bool // without a key there is no use in asking
+	keyless   []*apiKey // stands in if there are no keys
+	needsKey  bool      // without a key there is no use in asking
 	auth      Auth
 	timeout   time.Duration
 	surfaces  []apiSurface
@@ -37,6 +38,7 @@ type provider struct {
 	// operatorAuth are the configured headers that carry the credential
 	// themselves; they beat the key.
 	operatorAuth []string
+	forms        knownForms
 }
 
 // apiSurface is an APISurface, compiled.
@@ -48,9 +50,16 @@ type apiSurface struct {
 
 // apiKey is a configured key. Its value is known only when it is used.
 type apiKey struct {
-	id    string
-	value *expr.Template
-	track *stats.Track
+	id       string
+	provider string // folded
+	value    *expr.Template
+	// perRequest is set if the value depends on the request. Its health then is
+	// that of each value.
+	perRequest bool
+	// none is set for the stand-in of a provider without keys: limits are its
+	// provider's then.
+	none  bool
+	track *stats.Track // of the text in the config
 }
 
 // field is a configured header or query parameter.
@@ -174,7 +183,7 @@ func (c *catalog) track(r *stats.Recorder) {
 		for _, m := range p.models {
 			m.track = r.Model(fold(p.id), fold(m.id))
 		}
-		for _, k := range p.keys {
+		for _, k := range append(slices.Clone(p.keys), p.keyless...) {
 			k.track = r.Key(fold(p.id), k.id)
 		}
 	}

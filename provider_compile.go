@@ -109,6 +109,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 			out.keys = append(out.keys, key)
 		}
 	}
+	out.keyless = []*apiKey{{provider: fold(p.ID), none: true}}
 	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
 	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
 	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
@@ -269,7 +270,7 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 		return nil
 	}
 	sum := sha256.Sum256([]byte(provider + "\x00" + string(k.Value)))
-	return &apiKey{id: hex.EncodeToString(sum[:6]), value: t}
+	return &apiKey{id: hex.EncodeToString(sum[:6]), provider: fold(provider), value: t, perRequest: t.Uses().Request}
 }
 
 // isShellVariable reports whether a key is $NAME, which nothing here expands.
