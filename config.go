@@ -263,7 +263,9 @@ func (c *Config) withShape(p problems) problems {
 	all := shapeProblems(c.shape)
 	for _, e := range p {
 		if !slices.ContainsFunc(c.shape, func(f confdoc.Fault) bool {
-			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant)
+			// A provider that could not be read is missing to only_allow_….
+			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant) ||
+				within(f.Path, "providers") && strings.HasPrefix(e.Path, "only_allow_configured_")
 		}) {
 			all.append(e)
 		}
