@@ -68,7 +68,7 @@ func ParseEndpoint(raw string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: host}, nil
 }
 
-// maxSocketPath is what macOS and the BSDs allow; Linux allows 107.
+// maxSocketPath is the limit of macOS and the BSDs; Linux allows 107.
 const maxSocketPath = 103
 
 func parseSocket(u *url.URL) (*url.URL, error) {

@@ -34,8 +34,8 @@ const maxStale = 5 * time.Second
 
 // Stale reports whether a failed request went out on a connection that was kept
 // from an earlier request, and on which nothing came back. Upstreams close such
-// connections at any time, and net/http sends another request only where it has no
-// body. Over HTTP/2 net/http repeats by itself what was not looked at.
+// connections at any time, and net/http repeats only a request without a body. Over
+// HTTP/2 net/http repeats by itself each request that was not looked at.
 func (c *Watch) Stale(err error, sent time.Time) bool {
 	var timeout net.Error
 	return c.kept.Load() && !c.answered.Load() && time.Since(sent) < maxStale && !(errors.As(err, &timeout) && timeout.Timeout())
