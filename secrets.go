@@ -112,11 +112,10 @@ func resolveSecret(ctx context.Context, r SecretResolver, vault, name string) (s
 }
 
 // EnvSecrets reads secrets from environment variables. The variable is the
-// vault and the name in upper case, joined by an underscore, with each run of
-// other characters than A-Z and 0-9 as one underscore:
-// secrets.get('my-provider', 'api-key') reads MY_PROVIDER_API_KEY. Names that
-// differ only in such characters share a variable. An empty variable counts as
-// not set.
+// vault and the name in upper case, joined by an underscore. Each run of characters
+// other than A-Z and 0-9 becomes one underscore. So
+// secrets.get('my-provider', 'api-key') reads MY_PROVIDER_API_KEY. Different names may
+// share a variable. An empty variable counts as not set.
 func EnvSecrets() SecretResolver { return envSecrets{} }
 
 type envSecrets struct{}

@@ -19,7 +19,7 @@ import (
 // out, with a note in the [Result]. A failure in a key or in the body fails the
 // candidate. In the body, a value of one ${…} and nothing else keeps its type.
 //
-//	secrets.get(vault string, name string)  string: the secret; if it does not resolve, the next key has its turn
+//	secrets.get(vault string, name string)  string: the secret; where it does not resolve, the next key has its turn
 //	    ${secrets.get('openai', 'api-key')}
 //
 // The text can be a secret. When it is printed, logged or marshaled, a Template shows
