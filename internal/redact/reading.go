@@ -11,8 +11,7 @@ import (
 // reading is a text after some unescaping, with the way back to the original.
 type reading struct {
 	text string
-	// starts and ends are the bytes of the original that each byte of text was
-	// made of. Nil for the original itself.
+	// starts and ends are the bytes of the original behind each byte of text. Nil for the original itself.
 	starts, ends []int32
 }
 
@@ -27,8 +26,8 @@ func (r reading) span(from, to int) (start, end int) {
 // unescaper knows one kind of escape.
 type unescaper struct {
 	begins func(c byte) bool
-	// next reads the escape that s starts with, which takes size bytes. Without
-	// one, the size is that of what to step over, negated; 0 steps over a byte.
+	// next reads the escape at the start of s. It takes size bytes. If s does not
+	// start with an escape, -size bytes are stepped over, at least one.
 	next func(s string) (replacement string, size int)
 }
 
@@ -42,9 +41,8 @@ func unescapers() [4]unescaper {
 	}
 }
 
-// A text is unescaped in every order of the unescapers, up to three deep: a JSON
-// text that quotes a JSON text that quotes a URL. A long text is two deep, which
-// bounds the cost.
+// A text is unescaped in every order of the unescapers, up to three deep: JSON in
+// JSON around a URL. To bound the cost, a long text is unescaped only two deep.
 const (
 	maxDepth     = 3
 	maxDepthLong = 2
@@ -76,7 +74,7 @@ func eachReading(text string, f func(reading)) {
 }
 
 // unescape returns the reading with the escapes of one kind replaced. False means
-// that the text has none.
+// a text without such escapes.
 func (r reading) unescape(u unescaper) (reading, bool) {
 	var (
 		out  reading
@@ -124,8 +122,8 @@ func (r *reading) copy(b *strings.Builder, from reading, i, j int) {
 	}
 }
 
-// backslashed reads an escape of JSON, and those of the languages whose error
-// messages quote strings: \u0026, \x26, \', \/ and the like.
+// backslashed reads an escape of JSON, or of a language that quotes strings in its
+// error messages: \u0026, \x26, \', \/ and the like.
 func backslashed(s string) (string, int) {
 	if len(s) < 2 {
 		return "", 0
@@ -211,8 +209,8 @@ func entity(s string) (string, int) {
 	return text, size
 }
 
-// dropped reads a byte that a reader may drop: one that is not valid UTF-8, its
-// replacement U+FFFD, and NUL, which stands between the letters of UTF-16.
+// dropped reads a byte that readers drop: invalid UTF-8, its replacement U+FFFD, and
+// NUL. NULs stand between the letters of UTF-16.
 func dropped(s string) (string, int) {
 	r, size := utf8.DecodeRuneInString(s)
 	if r == utf8.RuneError || r == 0 {
