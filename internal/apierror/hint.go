@@ -63,6 +63,15 @@ func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, b
 		return row.read(r.retry, now)
 	case "limits":
 		return ratelimit.Exhausted(h, now)
+	case "headers":
+		return ratelimit.Exhausted(r.headers, now)
+	case "field":
+		for _, w := range r.words {
+			if w.place == row.name {
+				return row.read(w.text, now)
+			}
+		}
+		return 0, false
 	case "code":
 		if !slices.ContainsFunc(r.words, func(w word) bool { return w.place == "code" && w.text == row.name }) {
 			return 0, false

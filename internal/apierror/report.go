@@ -8,6 +8,7 @@ package apierror
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,9 +34,10 @@ type Report struct {
 	// Found reports whether the body holds an error in a known shape. Plain text and HTML are no such shape.
 	Found bool
 
-	words []word
-	retry string  // Google's retryDelay
-	inner *Report // of the upstream's own upstream
+	words   []word
+	retry   string      // Google's retryDelay
+	headers http.Header // that the body repeats
+	inner   *Report     // of the upstream's own upstream
 
 	// For Classify: messages and contents, and each of them without a relay's words before it, unquoted.
 	messages, contents []string
@@ -210,6 +212,7 @@ func (r *Report) fields(e map[string]any, depth int) {
 	for _, name := range []string{"message", "msg", "detail", "error_msg", "error_message", "errorMessage", "error_description", "title"} {
 		r.text(prose(e[name]), depth)
 	}
+	r.waits(e)
 	r.details(e["details"])
 	if meta, ok := e["metadata"].(map[string]any); ok {
 		r.metadata(meta, depth)
@@ -223,6 +226,15 @@ func (r *Report) fields(e map[string]any, depth int) {
 	}
 	if inner, ok := e["error"].(map[string]any); ok && depth < maxDepth {
 		r.fields(inner, depth+1)
+	}
+}
+
+// waits reads the numbers that say when to come back.
+func (r *Report) waits(e map[string]any) {
+	for _, name := range []string{"retry_after", "retry_after_seconds", "estimated_time"} {
+		if text := scalar(e[name]); text != "" {
+			r.add(name, text)
+		}
 	}
 }
 
@@ -265,6 +277,13 @@ func (r *Report) metadata(meta map[string]any, depth int) {
 	}
 	if r.Provider == "" {
 		r.Provider, _ = meta["provider_name"].(string)
+	}
+	r.waits(meta)
+	for name, v := range object(meta["headers"]) {
+		if r.headers == nil {
+			r.headers = http.Header{}
+		}
+		r.headers.Set(name, scalar(v))
 	}
 	if raw, _ := meta["raw"].(string); raw != "" && depth < maxDepth {
 		inner := &Report{}

@@ -60,7 +60,7 @@ func TestRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Read([]byte(c.body))
-			got.words, got.retry, got.inner = nil, "", nil
+			got.words, got.retry, got.headers, got.inner = nil, "", nil, nil
 			assert.Equal(t, c.want, got)
 		})
 	}
@@ -136,6 +136,11 @@ func TestHint(t *testing.T) {
 			{nil, `{"error":{"code":"1308","message":"Your limit will reset at 2026-11-27 19:00:00"}}`, 0, true},
 			{nil, `{"error":{"code":"1302","message":"2026-11-27 20:06:00"}}`, 0, false},
 			{nil, `{"error":{"code":"1308","message":"no date"}}`, 0, false},
+			{nil, `{"error":{"message":"Rate limit exceeded: free-models-per-day","code":429,"metadata":{"headers":{"X-RateLimit-Limit":"50","X-RateLimit-Remaining":"0","X-RateLimit-Reset":"1795780860000"}}}}`, time.Minute, true},
+			{nil, `{"error":{"code":429,"message":"slow","metadata":{"retry_after_seconds":3}}}`, 3 * time.Second, true},
+			{nil, `{"message":"You are being rate limited.","retry_after":0.5}`, 500 * ms, true},
+			{nil, `{"error":"Model x is currently loading","estimated_time":20.5}`, 20500 * ms, true},
+			{nil, `{"message":"slow","retry_after":"soon"}`, 0, false},
 			{[]string{"Retry-After", "5"}, `{"error":{"message":"try again in 2s"}}`, 5 * time.Second, true},
 		},
 	} {

@@ -16,17 +16,17 @@ const (
 	Refusal
 	// TooLarge: the request is over the model's context, or alone over a limit. No wait helps.
 	TooLarge
-	// Scopes: the key is good, but has no right to this surface or model.
-	Scopes
+	// MissingScope: the key is good, but has no right to this surface or model.
+	MissingScope
 	// DeadKey: no request with this key will succeed until somebody acts. Verdict.Cause says why. 401 and 402 are of this
 	// kind unless their words say otherwise.
 	DeadKey
-	// Limited: too much for now. Verdict.Reach says whose limit it is.
-	Limited
+	// RateLimited: too much for now. Verdict.Reach says whose limit it is.
+	RateLimited
 	// Denied: 403 without a word about the key.
 	Denied
-	// Model: the model is not known there, or not to this key.
-	Model
+	// UnknownModel: the model is not known there, or not to this key.
+	UnknownModel
 	// NotFound: another thing is not known, such as a file or a vector store.
 	NotFound
 	// NoEndpoint: nothing speaks this surface at that address: 404, 405 or 501 of a router rather than of an API.
@@ -39,12 +39,12 @@ type Part uint8
 const (
 	// PartUnknown is that of an error that is not a refusal.
 	PartUnknown Part = iota
-	// Prompt: a filter refused the prompt.
-	Prompt
-	// Output: a filter cut or withheld the answer.
-	Output
-	// TheModel: the model itself declined.
-	TheModel
+	// PartPrompt: a filter refused the prompt.
+	PartPrompt
+	// PartOutput: a filter cut or withheld the answer.
+	PartOutput
+	// PartModel: the model itself declined.
+	PartModel
 )
 
 // Cause is why a key is dead.
@@ -53,14 +53,14 @@ type Cause uint8
 const (
 	// CauseUnknown is that of an error that is not about a dead key.
 	CauseUnknown Cause = iota
-	// Invalid: missing, wrong, expired or revoked.
-	Invalid
-	// NoMoney: no credit, or a bill not paid.
-	NoMoney
-	// Suspended: the account, project or key was switched off, or lacks the API.
-	Suspended
-	// Spent: a spending or usage limit that somebody set was reached.
-	Spent
+	// CauseInvalid: missing, wrong, expired or revoked.
+	CauseInvalid
+	// CauseNoMoney: no credit, or a bill not paid.
+	CauseNoMoney
+	// CauseSuspended: the account, project or key was switched off, or lacks the API.
+	CauseSuspended
+	// CauseSpent: a spending or usage limit that somebody set was reached.
+	CauseSpent
 )
 
 // Reach is whom an error concerns.
@@ -69,14 +69,14 @@ type Reach uint8
 const (
 	// ReachUnknown: the error does not say.
 	ReachUnknown Reach = iota
-	// ThisModel: this key and model alone.
-	ThisModel
-	// TheKey: every model with this key.
-	TheKey
-	// TheProject: every key of the project.
-	TheProject
-	// TheAccount: every key of the account.
-	TheAccount
+	// ReachModel: this key and model alone.
+	ReachModel
+	// ReachKey: every model with this key.
+	ReachKey
+	// ReachProject: every key of the project.
+	ReachProject
+	// ReachAccount: every key of the account.
+	ReachAccount
 )
 
 // The words of dialects.tsv, in the order of the constants.
@@ -107,7 +107,7 @@ type Verdict struct {
 }
 
 // WholeKey reports whether the error speaks of the key or its account as a whole, rather than of one model.
-func (v Verdict) WholeKey() bool { return v.Reach >= TheKey }
+func (v Verdict) WholeKey() bool { return v.Reach >= ReachKey }
 
 // Classify says what an upstream's answer means. status and h are the answer's; r is its body, or one event of its
 // stream. An answer of status 200 without an error or a refusal is Unknown.
@@ -143,7 +143,7 @@ func (d *dialect) matchesInner(status int, h http.Header, r *Report) bool {
 		return false
 	}
 	switch d.class {
-	case Refusal, TooLarge, Model:
+	case Refusal, TooLarge, UnknownModel:
 		return d.matches(status, h, r.inner)
 	}
 	return false
@@ -153,11 +153,11 @@ func (d *dialect) matchesInner(status int, h http.Header, r *Report) bool {
 func (v *Verdict) byStatus(r *Report) {
 	switch v.Status {
 	case http.StatusUnauthorized:
-		v.Kind, v.Cause, v.Reach = DeadKey, Invalid, TheKey
+		v.Kind, v.Cause, v.Reach = DeadKey, CauseInvalid, ReachKey
 	case http.StatusPaymentRequired:
-		v.Kind, v.Cause, v.Reach = DeadKey, NoMoney, TheAccount
+		v.Kind, v.Cause, v.Reach = DeadKey, CauseNoMoney, ReachAccount
 	case http.StatusForbidden:
-		v.Kind, v.Reach = Denied, ThisModel
+		v.Kind, v.Reach = Denied, ReachModel
 	case http.StatusNotFound:
 		v.Kind = NotFound
 		if !r.Found {
@@ -170,7 +170,7 @@ func (v *Verdict) byStatus(r *Report) {
 	case http.StatusRequestEntityTooLarge:
 		v.Kind = TooLarge
 	case http.StatusTooManyRequests:
-		v.Kind, v.Reach = Limited, ThisModel
+		v.Kind, v.Reach = RateLimited, ReachModel
 		if r.aloneOverLimit() {
 			v.Kind, v.Reach = TooLarge, ReachUnknown
 		}

@@ -107,6 +107,11 @@ func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) 
 		if len(values) == 0 || !isLimit(key) {
 			continue
 		}
+		if len(key) == len("RateLimit") {
+			into[combined] = structured(values[0], now)
+			found = true
+			continue
+		}
 		c, ok := cells[http.CanonicalHeaderKey(key)]
 		if !ok {
 			continue
@@ -127,12 +132,52 @@ func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) 
 
 // isLimit reports whether a header may be of a rate limit.
 func isLimit(key string) bool {
-	for _, prefix := range []string{"X-Ratelimit-", "Anthropic-Ratelimit-", "X-Tokenlimit-", "Ratelimit-"} {
-		if len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix) {
-			return true
-		}
+	if key == "" {
+		return false
+	}
+	switch key[0] {
+	case 'X', 'x':
+		return prefixed(key, "X-Ratelimit-") || prefixed(key, "X-Tokenlimit-")
+	case 'A', 'a':
+		return prefixed(key, "Anthropic-Ratelimit-")
+	case 'R', 'r':
+		return prefixed(key, "Ratelimit-") || strings.EqualFold(key, "RateLimit")
 	}
 	return false
+}
+
+func prefixed(key, prefix string) bool {
+	return len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix)
+}
+
+// combined is the window of the one header that tells everything, in the IETF's drafts.
+var combined = cells["Ratelimit-Remaining"].window
+
+// structured reads `limit=100, remaining=50, reset=30`, and the later `"name";r=50;t=30`. Of several windows the first
+// counts.
+func structured(v string, now time.Time) (r reading) {
+	seen := 0
+	for part := range strings.FieldsFuncSeq(v, func(c rune) bool { return c == ';' || c == ',' }) {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		bit := 0
+		switch name {
+		case "limit", "q":
+			bit, r.limit = 1, first(seen&1 == 0, count(value), r.limit)
+		case "remaining", "r":
+			bit, r.remaining = 2, first(seen&2 == 0, count(value), r.remaining)
+		case "reset", "t":
+			bit, r.reset = 4, first(seen&4 == 0, instant(value, now), r.reset)
+		}
+		seen |= bit
+	}
+	return r
+}
+
+func first[T any](fresh bool, now, before T) T {
+	if fresh {
+		return now
+	}
+	return before
 }
 
 // Read reads the quota that an answer's headers tell. now is when the answer came.
