@@ -16,7 +16,7 @@ var dialectsTSV string
 //go:embed statuses.tsv
 var statusesTSV string
 
-// dialect is a row of dialects.tsv: what one provider says, and where.
+// dialect is a row of dialects.tsv: one provider's words for one kind of error.
 type dialect struct {
 	class     Kind
 	veto      bool // the row takes its class out of question
@@ -99,7 +99,7 @@ func parseDialects(table string) (out []dialect) {
 	return out
 }
 
-// oneOf is the index of a name. An unknown one is a slip in the table, which every test shows.
+// oneOf is the index of a name. It panics on an unknown name, a slip in the table.
 func oneOf[T ~uint8](names []string, name string) T {
 	i := slices.Index(names, name)
 	if i < 0 {
@@ -135,8 +135,8 @@ func parseStatuses(table string) map[word]int {
 	return out
 }
 
-// standsFor is the status that an error's words stand for. A word for any bad request, or for any failure, gives way to a
-// more telling one: DeepSeek's invalid key has the code invalid_request_error. Zero where no word is known.
+// standsFor is the status behind an error's words, and zero if no word is known. A word for any bad request or any failure
+// gives way to a more telling word: DeepSeek reports an invalid key with the code invalid_request_error.
 func standsFor(words []word) (status int) {
 	for _, w := range words {
 		f := folded(w.text)
@@ -157,7 +157,7 @@ func standsFor(words []word) (status int) {
 	return status
 }
 
-// isWord reports whether a place holds a word that means the same wherever it stands.
+// isWord reports whether a place holds words with the same meaning at every such place.
 func isWord(place string) bool {
 	switch place {
 	case "code", "type", "status", "reason", "error_type":
@@ -176,8 +176,8 @@ func folded(s string) string {
 	}, s)
 }
 
-// matches reports whether an answer speaks the dialect. Status 200 is that of an error event, or of an error in a whole
-// answer: the status was sent before the error was known, and so rules nothing out.
+// matches reports whether an answer speaks the dialect. Error events and errors in whole answers have status 200: the
+// status was sent before the error was known, and rules no row out.
 func (d *dialect) matches(status int, h http.Header, r *Report) bool {
 	if (status >= 300 || d.place == "header") && !slices.ContainsFunc(d.status, func(s statusRange) bool { return s.low <= status && status <= s.high }) {
 		return false
@@ -225,14 +225,14 @@ func (d *dialect) says(r *Report) bool {
 	case d.place == "content":
 		texts = r.contents
 	case d.place == "message" && d.class == DeadKey && r.Param != "":
-		return false // it is about a field of the request, and may quote it
+		return false // the error is about a field of the request, and may quote it
 	}
 	return slices.ContainsFunc(texts, func(text string) bool {
 		return slices.ContainsFunc(d.fragments, func(f []string) bool { return begins(text, f) })
 	})
 }
 
-// prepare makes the texts that fragments are looked for in, once for all rows.
+// prepare makes the texts for the search of fragments, once for all rows.
 func (r *Report) prepare() {
 	r.messages, r.contents = nil, nil
 	for _, w := range r.words {
@@ -250,7 +250,7 @@ func (r *Report) prepare() {
 	}
 }
 
-// begins reports whether a text begins with the parts of a fragment, in their order, with anything between them.
+// begins reports whether a text begins with the parts of a fragment, in order, with any text between them.
 func begins(text string, fragment []string) bool {
 	for i, part := range fragment {
 		whole, atEnd := strings.CutSuffix(part, "$")
@@ -266,16 +266,16 @@ func begins(text string, fragment []string) bool {
 	return true
 }
 
-// maxMessage bounds how much of a message is looked at. Providers say in the first lines what is wrong.
+// maxMessage bounds the part of a message that is searched, in bytes. Providers name the fault in the first lines.
 const maxMessage = 2 << 10
 
-// unquoted is a message in lower case, on one line, without what stands in quotation marks: names, and a client's own
-// words.
+// unquoted is a message in lower case, on one line, without quotations. Quotations hold names and a client's own words, and
+// neither may decide about a key.
 func unquoted(s string) string {
 	return withoutQuotes(strings.ToLower(strings.Join(strings.Fields(s[:min(len(s), maxMessage)]), " ")))
 }
 
-// closers are the quotation marks, with what ends each.
+// closers are the opening quotation marks, each with its closing mark.
 var closers = map[rune]rune{'"': '"', '\'': '\'', '`': '`', '“': '”', '‘': '’', '«': '»', '「': '」'}
 
 func withoutQuotes(s string) string {
@@ -299,7 +299,7 @@ func withoutQuotes(s string) string {
 			i = end
 		case closer == '\'' || closer == '’': // an apostrophe
 			b.WriteRune(runes[i])
-		default: // quoted to the end of a text that was cut off
+		default: // the text was cut off within the quotation
 			return b.String()
 		}
 	}
@@ -310,7 +310,7 @@ func isLetter(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 0x2fff
 }
 
-// maxWrapper bounds a relay's words before those of its upstream.
+// maxWrapper bounds a relay's words before its upstream's message, in bytes.
 const maxWrapper = 60
 
 // unwrapped cuts a relay's words off: "litellm.AuthenticationError: OpenAIException - Incorrect …".

@@ -15,7 +15,7 @@ import (
 //go:embed hints.tsv
 var hintsTSV string
 
-// hint is a row of hints.tsv: a place where an answer may say when to come back.
+// hint is a row of hints.tsv: a place for the time until the next try.
 type hint struct {
 	place, name string
 	read        func(text string, now time.Time) (time.Duration, bool)
@@ -44,8 +44,8 @@ func parseHints(table string) (out []hint) {
 	return out
 }
 
-// Hint is how long an upstream asks to be left alone, from the headers of its answer or the words of its error. It is false
-// where neither says so, and [ratelimit.Longest] at most. now is when the answer came.
+// Hint is the wait that an upstream asks for, in the headers of its answer or the words of its error. It is false if neither
+// asks, and [ratelimit.Longest] at most. now is the time of the answer.
 func Hint(h http.Header, r Report, now time.Time) (time.Duration, bool) {
 	for _, row := range hints {
 		if d, ok := row.find(h, &r, now); ok {
@@ -96,8 +96,7 @@ func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, b
 	return 0, false
 }
 
-// ShouldRetry is the upstream's own word on whether to send the request again, by x-should-retry. known is false where it
-// did not say.
+// ShouldRetry reads x-should-retry, the upstream's word on sending the request again. known is false without the header.
 func ShouldRetry(h http.Header) (should, known bool) {
 	switch strings.ToLower(strings.TrimSpace(h.Get("X-Should-Retry"))) {
 	case "true":
@@ -108,7 +107,7 @@ func ShouldRetry(h http.Header) (should, known bool) {
 	return false, false
 }
 
-// units are how messages write the units of time, the longer words before those that begin them.
+// units are the units of time in messages.
 var units = []struct {
 	name string
 	unit time.Duration
@@ -149,7 +148,7 @@ func spoken(text string) (d time.Duration, ok bool) {
 	}
 }
 
-// beijing reads the first date of a text, "2006-01-02 15:04:05" in Beijing time. It is 0 for one that has passed.
+// beijing reads the first date of a text, "2006-01-02 15:04:05" in Beijing time. It is 0 for a past date.
 func beijing(text string, now time.Time) (time.Duration, bool) {
 	zone := time.FixedZone("UTC+8", 8*60*60)
 	for i := 0; i+len(time.DateTime) <= len(text); i++ {

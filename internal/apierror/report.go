@@ -1,8 +1,8 @@
-// Package apierror reads the errors of providers, in any of their shapes, and says what they mean: a refusal for the
-// prompt's content, a dead key, a limit, a model that is not there.
+// Package apierror reads the errors of providers and classifies them: a refusal for the prompt's content, a dead key, a
+// rate limit, an unknown model.
 //
-// The words of providers are data: dialects.tsv and statuses.tsv, one row a dialect, each row with its source. The
-// package decides nothing: what follows an error is the caller's affair.
+// The words of providers are data. dialects.tsv, statuses.tsv and hints.tsv have one row a dialect, each with its source.
+// The package decides nothing: retries, failover and cooldowns are the caller's affair.
 package apierror
 
 import (
@@ -16,41 +16,41 @@ import (
 
 // Report is an upstream's error in parts. The zero Report is the error of an empty body.
 type Report struct {
-	// Code is the most telling code, as the upstream wrote it. A number that only repeats an HTTP status is left out.
+	// Code is the most telling code, as the upstream wrote it. Numbers that repeat an HTTP status are left out.
 	Code string
-	// Type is the error's type, such as "rate_limit_error". Empty where the body had none.
+	// Type is the error's type, such as "rate_limit_error". Empty if the body has no type.
 	Type string
 	// Message is the error's text, unshortened and not redacted.
 	Message string
-	// Param names the field of the request that the error is about. Empty where the body named none.
+	// Param names the faulty field of the request. Empty if the body names no field.
 	Param string
-	// Status is the HTTP status that the error stands for: a number in the body, else the status of its type. Zero where
-	// neither is known.
+	// Status is the HTTP status behind the error: a number in the body, else the status of its type. Zero if neither is
+	// known.
 	Status int
 	// Reasons are further words: Google's details, OpenRouter's error_type and reasons.
 	Reasons []string
 	// Provider is the upstream's own upstream, as OpenRouter names it.
 	Provider string
-	// Found reports whether the body holds an error in a known shape. Plain text and HTML are no such shape.
+	// Found reports whether the body is an error in a known shape. Plain text and HTML are not.
 	Found bool
 
 	words   []word
 	retry   string      // Google's retryDelay
-	headers http.Header // that the body repeats
+	headers http.Header // repeated in the body
 	inner   *Report     // of the upstream's own upstream
 
 	// For Classify: messages and contents, and each of them without a relay's words before it, unquoted.
 	messages, contents []string
 }
 
-// word is a value at a place, under the names that dialects.tsv has for places.
+// word is a value at a place. Places have their names from dialects.tsv.
 type word struct{ place, text string }
 
 // maxDepth bounds how many errors may stand in each other.
 const maxDepth = 4
 
-// Read reads an error out of a body: JSON, plain text, or the lines of an event. Each part is looked at on its own, so
-// that one of a strange type hides nothing. Read never fails: what it cannot read leaves the Report empty.
+// Read reads an error out of a body: JSON, plain text, or the lines of an event. Each part is read on its own: a part of a
+// strange type hides no other. Read never fails. An unreadable body makes an empty Report.
 func Read(body []byte) Report {
 	var r Report
 	r.read(body, 0)
@@ -63,7 +63,7 @@ func Read(body []byte) Report {
 func (r *Report) read(body []byte, depth int) {
 	body = payload(body)
 	if len(body) == 0 || body[0] == '<' || string(body) == "null" {
-		return // nothing, or HTML
+		return // HTML, or an empty body
 	}
 	if strings.IndexByte(`{["`, body[0]) >= 0 {
 		if v, ok := decode(body); ok {
@@ -75,8 +75,7 @@ func (r *Report) read(body []byte, depth int) {
 	r.message(strings.TrimSpace(strings.ToValidUTF8(string(line), "")))
 }
 
-// payload strips what an event stream puts around an error. Of several lines, the first that is data or an error is the
-// one.
+// payload cuts an error out of the lines of an event. The first line with data or an error decides.
 func payload(body []byte) []byte {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 || strings.IndexByte("{[\"<", body[0]) >= 0 {
@@ -138,7 +137,7 @@ func (r *Report) document(top map[string]any, depth int) {
 			}
 		}
 	}
-	if !holds(failed) { // of a choice that failed
+	if !holds(failed) { // of a failed choice
 		if choice, ok := first(top["choices"]).(map[string]any); ok {
 			failed = choice["error"]
 		}
@@ -168,7 +167,7 @@ func (r *Report) document(top map[string]any, depth int) {
 		r.Found = true
 		r.code("code", failed.String())
 	}
-	// An object without an error inside is one itself if it says so, or has nothing but words.
+	// An object without an error inside may be an error itself: it says so, or it holds a message and no answer.
 	kind, _ := top["type"].(string)
 	isError := top["object"] == "error" || strings.HasSuffix(kind, "error") || top["error"] == true || top["success"] == false
 	bare := top["choices"] == nil && top["id"] == nil && top["object"] == nil && scalar(top["code"]) != "0" && top["success"] != true
@@ -178,7 +177,7 @@ func (r *Report) document(top map[string]any, depth int) {
 	}
 }
 
-// fields reads an object that is an error.
+// fields reads the error object itself.
 func (r *Report) fields(e map[string]any, depth int) {
 	r.code("code", scalar(e["code"]))
 	r.code("code", scalar(e["error_code"]))
@@ -194,7 +193,7 @@ func (r *Report) fields(e map[string]any, depth int) {
 		r.add("type", kind)
 	}
 	if status := scalar(e["status"]); isStatus(status) || status != "" && status == strings.ToUpper(status) {
-		r.code("status", status) // Google's in capitals; "failed" is that of an answer
+		r.code("status", status) // Google's is in capitals; an answer's own "failed" is not
 	}
 	r.code("status", scalar(e["status_code"]))
 	r.code("status", scalar(e["http_status"]))
@@ -229,7 +228,7 @@ func (r *Report) fields(e map[string]any, depth int) {
 	}
 }
 
-// waits reads the numbers that say when to come back.
+// waits reads the numbers for the time until the next try.
 func (r *Report) waits(e map[string]any) {
 	for _, name := range []string{"retry_after", "retry_after_seconds", "estimated_time"} {
 		if text := scalar(e[name]); text != "" {
@@ -270,7 +269,7 @@ func (r *Report) metadata(meta map[string]any, depth int) {
 		for _, v := range list(meta[name]) {
 			text, ok := v.(string)
 			if !ok {
-				text = name // a list that holds something is what counts
+				text = name // any entry counts
 			}
 			r.reason(name, text)
 		}
@@ -292,7 +291,7 @@ func (r *Report) metadata(meta map[string]any, depth int) {
 	}
 }
 
-// answer reads the parts of a whole answer, or of an event, that tell of a refusal under status 200.
+// answer reads the signs of a refusal under status 200, from a whole answer or an event.
 func (r *Report) answer(top map[string]any) {
 	for _, c := range list(top["choices"]) {
 		if choice, ok := c.(map[string]any); ok {
@@ -340,7 +339,7 @@ func (r *Report) reason(place, text string) {
 	r.add(place, text)
 }
 
-// code takes a code, and the status if it is one.
+// code takes a code, and the status if the code is a status.
 func (r *Report) code(place, text string) {
 	if text == "" {
 		return
@@ -356,8 +355,7 @@ func (r *Report) code(place, text string) {
 	}
 }
 
-// text takes a message. One that is a JSON document is the error of an upstream behind the upstream, and is read in its
-// place.
+// text takes a message. Relays put the whole error of their upstream there as JSON: it is read in the message's place.
 func (r *Report) text(text string, depth int) {
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && depth < maxDepth {
 		if v, ok := decode([]byte(trimmed)); ok {
@@ -414,7 +412,7 @@ func isStatus(text string) bool {
 	return err == nil && n >= 400 && n < 600
 }
 
-// prose is a message that may be a list, of texts or of FastAPI's entries, one for each wrong field.
+// prose is a message. FastAPI sends a list with an entry for each wrong field.
 func prose(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -437,7 +435,7 @@ func prose(v any) string {
 	return ""
 }
 
-// field is the place in the request that FastAPI names.
+// field is the faulty field of the request, as FastAPI names it.
 func field(v any) string {
 	var parts []string
 	for _, part := range list(object(first(v))["loc"]) {

@@ -6,38 +6,38 @@ import (
 	"strings"
 )
 
-// Kind says what an error is about.
+// Kind is the subject of an error.
 type Kind uint8
 
 const (
-	// Unknown errors say no more than their status.
+	// Unknown: the error tells no more than its status.
 	Unknown Kind = iota
-	// Refusal: the prompt or the answer was refused for its content. Verdict.Part says which.
+	// Refusal: the prompt or the answer was refused for its content, see Verdict.Part.
 	Refusal
-	// TooLarge: the request is over the model's context, or alone over a limit. No wait helps.
+	// TooLarge: the request exceeds the model's context, or exceeds a rate limit by itself. Waiting does not help.
 	TooLarge
-	// MissingScope: the key is good, but has no right to this surface or model.
+	// MissingScope: the key is valid, but has no right to this surface or model.
 	MissingScope
-	// DeadKey: no request with this key will succeed until somebody acts. Verdict.Cause says why. 401 and 402 are of this
-	// kind unless their words say otherwise.
+	// DeadKey: every request with this key fails until somebody acts, see Verdict.Cause. 401 and 402 are of this kind
+	// unless their words say otherwise.
 	DeadKey
-	// RateLimited: too much for now. Verdict.Reach says whose limit it is.
+	// RateLimited: the key works again later. Verdict.Reach tells whose limit it is.
 	RateLimited
-	// Denied: 403 without a word about the key.
+	// Denied: a 403 that does not speak of the key.
 	Denied
 	// UnknownModel: the model is not known there, or not to this key.
 	UnknownModel
-	// NotFound: another thing is not known, such as a file or a vector store.
+	// NotFound: something other than the model is not known, such as a file or a vector store.
 	NotFound
-	// NoEndpoint: nothing speaks this surface at that address: 404, 405 or 501 of a router rather than of an API.
+	// NoEndpoint: the upstream has no such surface: 501, or 404 and 405 from a router rather than an API.
 	NoEndpoint
 )
 
-// Part is the part of an exchange that was refused.
+// Part is the refused part of an exchange.
 type Part uint8
 
 const (
-	// PartUnknown is that of an error that is not a refusal.
+	// PartUnknown: the error is not a refusal.
 	PartUnknown Part = iota
 	// PartPrompt: a filter refused the prompt.
 	PartPrompt
@@ -47,11 +47,11 @@ const (
 	PartModel
 )
 
-// Cause is why a key is dead.
+// Cause is the reason for a dead key.
 type Cause uint8
 
 const (
-	// CauseUnknown is that of an error that is not about a dead key.
+	// CauseUnknown: the error is not about a dead key.
 	CauseUnknown Cause = iota
 	// CauseInvalid: missing, wrong, expired or revoked.
 	CauseInvalid
@@ -59,17 +59,17 @@ const (
 	CauseNoMoney
 	// CauseSuspended: the account, project or key was switched off, or lacks the API.
 	CauseSuspended
-	// CauseSpent: a spending or usage limit that somebody set was reached.
+	// CauseSpent: the key reached a spending or usage limit that its owner set.
 	CauseSpent
 )
 
-// Reach is whom an error concerns.
+// Reach is the extent of an error.
 type Reach uint8
 
 const (
 	// ReachUnknown: the error does not say.
 	ReachUnknown Reach = iota
-	// ReachModel: this key and model alone.
+	// ReachModel: this key with this model only.
 	ReachModel
 	// ReachKey: every model with this key.
 	ReachKey
@@ -92,12 +92,11 @@ func (p Part) String() string  { return partNames[p] }
 func (c Cause) String() string { return causeNames[c] }
 func (r Reach) String() string { return reachNames[r] }
 
-// Verdict is what an error means.
+// Verdict is the meaning of an error.
 type Verdict struct {
-	// Status is the answer's; for an error under status 200, the one that the error stands for. Zero where that is not
-	// known.
+	// Status is the answer's. For an error under status 200 it is the status behind the error, and zero if unknown.
 	Status int
-	// Kind says what the error is about. The next three say more of some kinds.
+	// Kind is the subject. Part belongs to refusals, Cause to dead keys, Reach to dead keys and limits.
 	Kind  Kind
 	Part  Part
 	Cause Cause
@@ -109,8 +108,8 @@ type Verdict struct {
 // WholeKey reports whether the error speaks of the key or its account as a whole, rather than of one model.
 func (v Verdict) WholeKey() bool { return v.Reach >= ReachKey }
 
-// Classify says what an upstream's answer means. status and h are the answer's; r is its body, or one event of its
-// stream. An answer of status 200 without an error or a refusal is Unknown.
+// Classify tells the meaning of an upstream's answer. status and h are the answer's; r is its body, or one event of its
+// stream. An answer of status 200 without an error or a refusal is Unknown. Classify is safe for concurrent use.
 func Classify(status int, h http.Header, r Report) Verdict {
 	v := Verdict{Status: status}
 	if status < 300 {
@@ -136,8 +135,7 @@ func Classify(status int, h http.Header, r Report) Verdict {
 	return v
 }
 
-// matchesInner looks at the error of an upstream behind the upstream. Its keys are not ours, so that a dead one there
-// says nothing of ours.
+// matchesInner looks at the error of an upstream behind the upstream. A dead key there is not ours.
 func (d *dialect) matchesInner(status int, h http.Header, r *Report) bool {
 	if r.inner == nil || d.place == "header" {
 		return false
@@ -149,7 +147,7 @@ func (d *dialect) matchesInner(status int, h http.Header, r *Report) bool {
 	return false
 }
 
-// byStatus is for errors without telling words.
+// byStatus classifies errors without telling words.
 func (v *Verdict) byStatus(r *Report) {
 	switch v.Status {
 	case http.StatusUnauthorized:
@@ -171,15 +169,15 @@ func (v *Verdict) byStatus(r *Report) {
 		v.Kind = TooLarge
 	case http.StatusTooManyRequests:
 		v.Kind, v.Reach = RateLimited, ReachModel
-		if r.aloneOverLimit() {
+		if r.exceedsAlone() {
 			v.Kind, v.Reach = TooLarge, ReachUnknown
 		}
 	}
 }
 
-// aloneOverLimit reports whether a rate limit's message has numbers by which this request exceeds the limit with nothing
-// used yet: "Limit 6000, Requested 14368".
-func (r *Report) aloneOverLimit() bool {
+// exceedsAlone reports whether a rate limit's message has a request larger than the whole limit: "Limit 6000, Requested
+// 14368".
+func (r *Report) exceedsAlone() bool {
 	for _, w := range r.words {
 		if w.place != "message" {
 			continue
@@ -194,7 +192,7 @@ func (r *Report) aloneOverLimit() bool {
 	return false
 }
 
-// numberAfter reads the first whole number that directly follows a word.
+// numberAfter reads the first whole number directly behind a word.
 func numberAfter(text, name string) (int64, bool) {
 	for {
 		_, after, ok := strings.Cut(text, name)
@@ -209,7 +207,7 @@ func numberAfter(text, name string) (int64, bool) {
 	}
 }
 
-// namesStreamOptions reports whether a refusal of the request names a parameter that asks for usage. Its name may stand in
+// namesStreamOptions reports whether a refusal of the request names one of the parameters for usage. The name may stand in
 // quotation marks.
 func (r *Report) namesStreamOptions(status int) bool {
 	switch status {
@@ -225,7 +223,8 @@ func (r *Report) namesStreamOptions(status int) bool {
 	return false
 }
 
-// texts yields the texts that may name a parameter: param, the beginnings of messages, and those of the upstream behind.
+// texts yields the places for a parameter's name: param and the beginnings of messages, of the upstream and of the one
+// behind it.
 func (r *Report) texts() func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for ; r != nil; r = r.inner {

@@ -24,11 +24,11 @@ func parseFamilies(table string) (out []family) {
 	return out
 }
 
-// Family returns the built-in provider whose own models go by names like this one: openai for "gpt-9". It is false for
-// names of no family, and for families of open models, which many hosts serve. Letter case does not count. Of several
-// rows that fit the longest decides, so that "gpt-oss-120b" is an exception from "gpt-".
+// Family returns the built-in provider of a model's family: openai for "gpt-9". It is false for names without a family, and
+// for families of open models, served by many hosts. Letter case does not count. The longest fitting row decides:
+// "gpt-oss-120b" is an exception from "gpt-".
 //
-// A colon is not part of any provider's own names, but for fine-tuned models: "deepseek-r1:8b" is a tag of Ollama.
+// Names with a colon are tags of Ollama ("deepseek-r1:8b") and have no family, except for fine-tuned models.
 func Family(name string) (provider string, ok bool) {
 	name = strings.ToLower(name)
 	longest := 0

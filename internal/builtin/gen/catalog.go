@@ -100,7 +100,7 @@ func generate(models, providers string) ([]byte, error) {
 			continue
 		}
 		m := r.model(p)
-		// A model that is gone needs no names of its own: a successor may take them over.
+		// A successor may take over the names of a model after its shutdown.
 		if m.ShutdownDate != "" && m.ShutdownDate < today {
 			continue
 		}
@@ -122,7 +122,7 @@ func generate(models, providers string) ([]byte, error) {
 	return write(list)
 }
 
-// kind orders the models of a provider: a request that names no model takes the first that fits.
+// kind orders the models of a provider. A request without a model takes the first fitting one.
 func (m model) kind() int {
 	switch {
 	case slices.ContainsFunc(m.OutputModalities, func(o string) bool { return o == "image" || o == "video" }):
@@ -135,7 +135,7 @@ func (m model) kind() int {
 	return 0
 }
 
-// asOf is the day that the table is as of, "2006-01-02".
+// asOf is the day of the table, such as "2006-01-02". Models with an earlier shutdown date are gone.
 func asOf(models string) (string, error) {
 	for line := range strings.Lines(models) {
 		if day, ok := strings.CutPrefix(line, "# as of:"); ok {
@@ -336,7 +336,7 @@ func (r row) tiers() (out []tier) {
 	return out
 }
 
-// write lays the catalog out with one model a line, so that a change of one model is a change of one line.
+// write lays the catalog out with one model a line: a change of one model is a change of one line.
 func write(providers []*provider) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("[\n")
