@@ -245,8 +245,10 @@ func (r *Report) prepare() {
 			}
 		}
 	}
-	if r.inner != nil {
-		r.inner.prepare()
+	if r.inner != nil { // shared with copies of r
+		inner := *r.inner
+		inner.prepare()
+		r.inner = &inner
 	}
 }
 

@@ -23,6 +23,16 @@ type hint struct {
 
 var hints = parseHints(hintsTSV)
 
+// hintFields are the fields of an error that hold a wait.
+var hintFields = func() (names []string) {
+	for _, row := range rows(hintsTSV) {
+		if row["place"] == "field" {
+			names = append(names, row["name"])
+		}
+	}
+	return names
+}()
+
 func parseHints(table string) (out []hint) {
 	for _, row := range rows(table) {
 		h := hint{place: row["place"], name: row["name"]}

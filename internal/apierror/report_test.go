@@ -141,6 +141,9 @@ func TestHint(t *testing.T) {
 			{nil, `{"message":"You are being rate limited.","retry_after":0.5}`, 500 * ms, true},
 			{nil, `{"error":"Model x is currently loading","estimated_time":20.5}`, 20500 * ms, true},
 			{nil, `{"message":"slow","retry_after":"soon"}`, 0, false},
+			{nil, `{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached","resets_in_seconds":3600}}`, time.Hour, true},
+			{nil, `{"error":{"type":"usage_limit_reached","resets_at":1795780860}}`, time.Minute, true},
+			{nil, `{"error":{"code":"RateLimitReached","message":"Rate limit of 50 per 86400s exceeded for UserByModelByDay. Please wait 43200 seconds before retrying."}}`, 12 * time.Hour, true},
 			{[]string{"Retry-After", "5"}, `{"error":{"message":"try again in 2s"}}`, 5 * time.Second, true},
 		},
 	} {
