@@ -33,6 +33,7 @@ var hintFields = func() (names []string) {
 	return names
 }()
 
+// parseHints keeps the order of the rows: the first readable row decides. Explicit waits stand before the resets of limits.
 func parseHints(table string) (out []hint) {
 	for _, row := range rows(table) {
 		h := hint{place: row["place"], name: row["name"]}
@@ -45,7 +46,8 @@ func parseHints(table string) (out []hint) {
 			h.read = func(text string, _ time.Time) (time.Duration, bool) { return spoken(text) }
 		case "beijing":
 			h.read = beijing
-		case "reset": // of package ratelimit
+		case "reset":
+			// Package ratelimit reads these.
 		default:
 			panic(fmt.Sprintf("apierror: %q is not a form of a hint", form))
 		}
@@ -65,6 +67,7 @@ func Hint(h http.Header, r Report, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
+// find looks at the row's place.
 func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, bool) {
 	switch row.place {
 	case "header":
@@ -92,6 +95,7 @@ func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, b
 			continue
 		}
 		text := w.text[:min(len(w.text), maxMessage)]
+		// The wait follows the row's words. Quoted text may be the client's.
 		if row.place == "message" {
 			_, after, ok := strings.Cut(unquoted(text), row.name+" ")
 			if !ok {
@@ -131,6 +135,7 @@ var units = []struct {
 
 // spoken reads the duration at the front of a text: "7.2s", "1m2.5s", "1 hour and 5 minutes".
 func spoken(text string) (d time.Duration, ok bool) {
+	// Each round reads a number and its unit.
 	text = strings.TrimPrefix(text, "about ")
 	for {
 		digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789."))]
@@ -149,6 +154,7 @@ func spoken(text string) (d time.Duration, ok bool) {
 		if i < 0 {
 			return d, ok
 		}
+		// Huge numbers must not overflow the sum.
 		if n *= float64(units[i].unit); n > float64(ratelimit.Longest-d) {
 			return ratelimit.Longest, true
 		}

@@ -39,6 +39,8 @@ func TestRead(t *testing.T) {
 		"an event of responses":    {`{"type":"error","code":"rate_limit_exceeded","message":"m","param":null}`, Report{Code: "rate_limit_exceeded", Message: "m", Status: 429, Found: true}},
 		"a choice":                 {`{"id":"1","choices":[{"message":{"content":""},"finish_reason":"error","error":{"code":502,"message":"m"}}]}`, Report{Message: "m", Status: 502, Found: true}},
 		"errors":                   {`{"success":false,"errors":[{"code":7003,"message":"m"}]}`, Report{Code: "7003", Message: "m", Found: true}},
+		"AWS":                      {`{"__type":"com.amazon.coral#UnrecognizedClientException","message":"m"}`, Report{Type: "UnrecognizedClientException", Message: "m", Found: true}},
+		"a later choice":           {`{"id":"1","choices":[{"message":{"content":"a"}},{"error":{"code":502,"message":"m"}}]}`, Report{Message: "m", Status: 502, Found: true}},
 		"a number":                 {`{"error":404}`, Report{Status: 404, Found: true}},
 		"a flag":                   {`{"error":true,"message":"m"}`, Report{Message: "m", Found: true}},
 		"an error in an error":     {`{"error":{"error":{"message":"m","type":"server_error"}}}`, Report{Type: "server_error", Message: "m", Status: 500, Found: true}},

@@ -10,13 +10,15 @@ var familiesTSV string
 
 // family is a row of families.tsv.
 type family struct {
-	prefix   string
-	word     bool // the prefix is the whole name, or stands before a hyphen or a digit
+	prefix string
+	// word wants the prefix to be the whole name, or to stand before a hyphen or a digit.
+	word     bool
 	provider string
 }
 
 var families = parseFamilies(familiesTSV)
 
+// parseFamilies reads the table. Its order does not matter.
 func parseFamilies(table string) (out []family) {
 	for _, row := range rows(table) {
 		out = append(out, family{prefix: row["prefix"], word: row["rule"] == "word", provider: row["provider"]})
@@ -40,6 +42,7 @@ func Family(name string) (provider string, ok bool) {
 	return provider, provider != ""
 }
 
+// has reports whether a name in lower case belongs to the family. A prefix that ends in a hyphen or slash needs more behind it.
 func (f *family) has(name string) bool {
 	rest, ok := strings.CutPrefix(name, f.prefix)
 	if !ok || strings.Contains(rest, ":") && !strings.Contains(f.prefix, ":") {

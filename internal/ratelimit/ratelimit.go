@@ -49,6 +49,7 @@ type cell struct {
 	column column
 }
 
+// column is one of a window's three headers, in the table's order.
 type column uint8
 
 const (
@@ -60,8 +61,10 @@ const (
 // maxWindows is room for the rows of the table, on the stack of Read.
 const maxWindows = 24
 
+// The table is read once, and panics at a slip. The package's tests find every slip.
 var windows, cells = parseWindows(windowsTSV)
 
+// parseWindows returns the rows, and the place of each header under its canonical name.
 func parseWindows(table string) (list []window, byHeader map[string]cell) {
 	byHeader = map[string]cell{}
 	names := false
@@ -98,6 +101,7 @@ type reading struct {
 	reset            time.Time
 }
 
+// counts reports whether the window was in the answer. A reset without any number is not a window.
 func (r reading) counts() bool { return r.limit.Known || r.remaining.Known }
 
 // read fills a reading for each window. now is the time of the answer: some resets are a wait, others a date.
@@ -146,6 +150,7 @@ func isLimit(key string) bool {
 	return false
 }
 
+// prefixed reports whether a header begins with a prefix, in any letter case.
 func prefixed(key, prefix string) bool {
 	return len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix)
 }
@@ -173,6 +178,7 @@ func structured(v string, now time.Time) (r reading) {
 	return r
 }
 
+// first keeps the value from before unless this one is the first.
 func first[T any](fresh bool, now, before T) T {
 	if fresh {
 		return now
@@ -255,8 +261,10 @@ func Seconds(v string, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
+// until is the wait until a time, within the bounds of this package.
 func until(at, now time.Time) time.Duration { return min(max(at.Sub(now), 0), Longest) }
 
+// count reads a whole number that a float64 can hold. All else is unknown.
 func count(v string) Count {
 	n, ok := number(v)
 	if !ok || n >= 1<<53 {
@@ -300,6 +308,7 @@ func number(v string) (float64, bool) {
 	return n, err == nil
 }
 
+// scale rounds up: a client that comes back too early is refused again.
 func scale(n float64, unit time.Duration) time.Duration {
 	return time.Duration(math.Min(math.Ceil(n*float64(unit)), float64(Longest)))
 }
