@@ -192,19 +192,30 @@ func (r *Report) exceedsAlone() bool {
 	return false
 }
 
-// numberAfter reads the first whole number directly behind a word.
+// numberAfter reads the first whole number directly behind a word: "30000" or "30,000".
 func numberAfter(text, name string) (int64, bool) {
 	for {
 		_, after, ok := strings.Cut(text, name)
 		if !ok {
 			return 0, false
 		}
-		digits := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
+		digits := leadingDigits(after)
+		for rest := after[len(digits):]; digits != "" && strings.HasPrefix(rest, ","); {
+			group := leadingDigits(rest[1:])
+			if len(group) != 3 {
+				break
+			}
+			digits, rest = digits+group, rest[4:]
+		}
 		if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
 			return n, true
 		}
 		text = after
 	}
+}
+
+func leadingDigits(text string) string {
+	return text[:len(text)-len(strings.TrimLeft(text, "0123456789"))]
 }
 
 // namesStreamOptions reports whether a refusal of the request names one of the parameters for usage. The name may stand in

@@ -82,6 +82,8 @@ func TestClassify(t *testing.T) {
 			{"an event that is a 429", 200, `{"type":"error","error":{"type":"rate_limit_error","message":"slow"}}`, limited(ReachModel)},
 			{"too large alone, OpenAI", 429, `{"error":{"message":"Request too large for gpt-4o on tokens per min (TPM): Limit 30000, Requested 342389. The input or output tokens must be reduced in order to run successfully.","type":"tokens","code":"rate_limit_exceeded"}}`, kind(TooLarge)},
 			{"too large alone by its numbers", 429, `{"error":{"message":"Rate limit reached for model x on tokens per minute (TPM): Limit 6000, Used 0, Requested 14368.","type":"tokens","code":"rate_limit_exceeded"}}`, kind(TooLarge)},
+			{"too large alone, in groups of digits", 429, `{"error":{"message":"Rate limit reached: Limit 30,000, Requested 1,142,389."}}`, kind(TooLarge)},
+			{"not too large alone, in groups of digits", 429, `{"error":{"message":"Rate limit reached: Limit 30,000, Used 29,999, Requested 142."}}`, limited(ReachModel)},
 			{"not too large alone", 429, `{"error":{"message":"Rate limit reached on tokens per minute (TPM): Limit 6000, Used 5034, Requested 1443. Please try again in 4.77s.","type":"tokens","code":"rate_limit_exceeded"}}`, limited(ReachModel)},
 			{"413", 413, `<html>`, kind(TooLarge)},
 			{"context, OpenAI", 400, `{"error":{"message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}`, kind(TooLarge)},
