@@ -281,6 +281,12 @@ func (c *circuit) succeed(now time.Time, t *Turn) bool {
 	switch {
 	case c.shared.endedBy(t.began):
 		c.shared, c.row, c.several = streak{}, nil, false
+		// The callers' failures were part of it.
+		for caller, e := range c.callers.entries {
+			if !e.value.open {
+				c.callers.remove(caller)
+			}
+		}
 	case !c.shared.open:
 		c.row = nil
 	default:
@@ -301,13 +307,13 @@ func (c *circuit) succeed(now time.Time, t *Turn) bool {
 }
 
 // Failure counts a failure at now. One that completes a row begins a cooldown. A
-// failed probe begins one that is twice as long as the last. Other failures
-// during a cooldown change nothing: their requests were under way when it began,
-// or had nothing better left to try.
-func (t *Turn) Failure(now time.Time, f Failure) {
+// failed probe begins one of twice the length. Other failures during a cooldown
+// change nothing: their requests were under way when it began, or had nothing
+// better left to try. Failure returns the cooldown that it began.
+func (t *Turn) Failure(now time.Time, f Failure) Cooldown {
 	ticket, early := t.ticket, t.status == answering
 	if !t.report(failing) {
-		return
+		return Cooldown{}
 	}
 	s := t.health.open()
 	s.mu.Lock()
@@ -332,10 +338,18 @@ func (t *Turn) Failure(now time.Time, f Failure) {
 			b.waste(ticket, now)
 		}
 	})
-	c.fail(now, t, f, ticket, early)
+	return c.fail(now, t, f, ticket, early)
 }
 
-func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bool) {
+// Cooldown is one that a failure began. The zero Cooldown means that it began none.
+type Cooldown struct {
+	Length time.Duration
+
+	// Everybody: for all callers, not only for the one that failed.
+	Everybody bool
+}
+
+func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bool) (begun Cooldown) {
 	own := c.own(t.request.Caller)
 	if c.shared.open {
 		if own != nil {
@@ -343,25 +357,28 @@ func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bo
 		}
 		if c.shared.judges(probe, early, t.began) {
 			c.shared.extend(now, t.ticket, f.Rules)
+			begun = Cooldown{c.shared.length, true}
 			if c.several && !f.Unprovoked {
 				c.shared.hold()
 			}
 		}
-		return
+		return begun
 	}
 	if own != nil && own.open {
 		if own.judges(probe, early, t.began) {
 			own.extend(now, t.ticket, f.Rules)
+			begun.Length = own.length
 		}
 		if !f.Unprovoked {
 			own.last = now
-			return
+			return begun
 		}
 	}
 	if !f.Unprovoked {
 		own = c.remember(now, t)
 		if own.own = append(own.own, t.ticket); len(own.own) >= f.Rules.Failures {
 			own.begin(now, f.Rules)
+			begun.Length = own.length
 		}
 	}
 	if len(c.row) == maxRow {
@@ -371,7 +388,9 @@ func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bo
 	if len(c.row) >= f.Rules.Failures && !c.oneCaller() {
 		c.several = c.callersInRow() >= 2
 		c.shared.begin(now, f.Rules)
+		begun = Cooldown{c.shared.length, true}
 	}
+	return begun
 }
 
 // remember returns the streak of the caller that failed, a new one where it had
@@ -521,4 +540,57 @@ func (h *CandidateHealth) coolsDown(now time.Time) bool {
 		}
 	}
 	return now.Before(t.all.shared.until)
+}
+
+// Overview is a candidate's health for those who look after it.
+type Overview struct {
+	// Everybody is the State for callers without failures of their own.
+	Everybody State
+
+	// Callers counts the callers for whom the candidate is not healthy, and
+	// Until is the end of the last of their cooldowns, be it past.
+	Callers int
+	Until   time.Time
+
+	// Surfaces are the surfaces that are not healthy for everybody.
+	Surfaces []SurfaceState
+}
+
+// SurfaceState is the State of a surface for callers without failures of their own.
+type SurfaceState struct {
+	Surface Surface
+	State
+}
+
+// Overview returns what all callers see, and changes nothing.
+func (h *CandidateHealth) Overview(now time.Time) Overview {
+	t := h.trouble.Load()
+	if t == nil || t.well.Load() {
+		return Overview{}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := Overview{Everybody: t.all.everybody(now)}
+	for _, e := range t.all.callers.entries {
+		if own := &e.value; own.open {
+			o.Callers++
+			if own.until.After(o.Until) {
+				o.Until = own.until
+			}
+		}
+	}
+	for i, c := range t.surfaces {
+		if c == nil {
+			continue
+		}
+		if s := c.everybody(now); s.Phase != Healthy {
+			o.Surfaces = append(o.Surfaces, SurfaceState{Surface(i), s})
+		}
+	}
+	return o
+}
+
+func (c *circuit) everybody(now time.Time) State {
+	phase, until := c.shared.state(now, ^c.shared.prober)
+	return State{Phase: phase, Until: until, Failures: len(c.row)}
 }

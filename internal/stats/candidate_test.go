@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -484,6 +485,84 @@ func TestRetract(t *testing.T) {
 		turn.Retract(at(0))
 		assert.Zero(t, h.State(at(0), ann))
 	})
+}
+
+// A failure that is taken back at once changes nothing that can be seen.
+func TestRetractRestores(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	everybody := []Request{ann, bob, cleo}
+	for range 500 {
+		var with, without CandidateHealth
+		now := time.Duration(0)
+		for range 40 {
+			now += time.Duration(r.Int64N(int64(secs(2))))
+			who, kind := everybody[r.IntN(3)], r.IntN(8)
+			if kind == 0 {
+				turn, _ := with.Begin(at(now), who, lease, false)
+				turn.Failure(at(now), []Failure{provoked, onSurface}[r.IntN(2)])
+				turn.Retract(at(now))
+			}
+			for _, h := range []*CandidateHealth{&with, &without} {
+				switch kind {
+				case 1:
+					succeed(h, at(now), who)
+				case 2:
+					fail(h, at(now), who, unprovoked)
+				case 3:
+					fail(h, at(now), who, onSurface)
+				default:
+					fail(h, at(now), who, provoked)
+				case 0:
+				}
+			}
+			for _, who := range everybody {
+				require.Equal(t, without.State(at(now), who), with.State(at(now), who))
+			}
+		}
+	}
+}
+
+func TestFailureReturnsTheCooldown(t *testing.T) {
+	var h CandidateHealth
+	fails := func(now float64, r Request, f Failure) Cooldown {
+		turn, _ := h.Begin(at(secs(now)), r, lease, true)
+		return turn.Failure(at(secs(now)), f)
+	}
+	for range 4 {
+		assert.Zero(t, fails(0, ann, provoked))
+	}
+	assert.Equal(t, Cooldown{secs(5), false}, fails(0, ann, provoked))
+	assert.Zero(t, fails(1, ann, provoked))
+	assert.Equal(t, Cooldown{secs(10), false}, fails(5, ann, provoked))
+	assert.Equal(t, Cooldown{secs(5), true}, fails(6, bob, provoked))
+	assert.Equal(t, Cooldown{secs(10), true}, fails(11, cleo, provoked))
+}
+
+func TestOverview(t *testing.T) {
+	var h CandidateHealth
+	assert.Zero(t, h.Overview(at(0)))
+	for range 5 {
+		fail(&h, at(0), ann, provoked)
+		fail(&h, at(0), ann.on(3), Failure{Rules: rules, ThisSurface: true, Unprovoked: true})
+	}
+	assert.Equal(t, Overview{
+		Everybody: State{Failures: 5}, Callers: 1, Until: at(secs(5)),
+		Surfaces: []SurfaceState{{3, State{CoolingDown, at(secs(5)), 5}}},
+	}, h.Overview(at(0)))
+	fail(&h, at(0), bob, provoked)
+	assert.Equal(t, State{CoolingDown, at(secs(5)), 6}, h.Overview(at(0)).Everybody)
+	assert.Equal(t, Due, h.Overview(at(secs(5))).Everybody.Phase)
+}
+
+// What a cooldown for everybody leaves behind costs the healthy nothing.
+func TestRecoveryForgetsCallers(t *testing.T) {
+	var h CandidateHealth
+	for caller := range uint64(5) {
+		fail(&h, at(0), Request{Caller: caller}, provoked)
+	}
+	require.Equal(t, CoolingDown, h.State(at(0), ann).Phase)
+	probe(t, &h, at(secs(5)), bob).Success(at(secs(5)))
+	assert.True(t, h.trouble.Load().well.Load())
 }
 
 func TestCallersOfOneCandidateAreBounded(t *testing.T) {

@@ -349,3 +349,37 @@ func (h *KeyHealth) coolsDown(now time.Time) bool {
 	}
 	return now.Before(t.whole.until)
 }
+
+// Part is the State of a part of a key that is not healthy.
+type Part struct {
+	Breadth Breadth
+	Model   *Track  // nil for the whole key
+	Surface Surface // of ThisModelAndSurface
+	State
+}
+
+// Parts returns the parts of the key that are not healthy: first the whole key,
+// then others in no order.
+func (h *KeyHealth) Parts(now time.Time) []Part {
+	t := h.trouble.Load()
+	if t == nil || t.well.Load() {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []Part
+	add := func(e *refused, p Part) {
+		if p.Phase, p.Until = e.state(now, ^e.prober); p.Phase != Healthy {
+			list = append(list, p)
+		}
+	}
+	add(&t.whole, Part{})
+	for at, e := range t.scopes.entries {
+		if at.surface == 0 {
+			add(&e.value, Part{Breadth: ThisModel, Model: at.model})
+		} else {
+			add(&e.value, Part{Breadth: ThisModelAndSurface, Model: at.model, Surface: Surface(at.surface - 1)})
+		}
+	}
+	return list
+}
