@@ -10,7 +10,7 @@ import (
 // maxKeys bounds the keys of one entry.
 const maxKeys = 65_536
 
-// Allowance is what each key of an entry may use. Zero means no limit.
+// Allowance holds the limits of each key of an entry. Zero means no limit.
 type Allowance struct {
 	RequestsPerMinute int64
 	TokensPerMinute   int64
@@ -51,8 +51,8 @@ func NewClients(now time.Time) *Clients {
 }
 
 // Entry is one set of limits, with an account for each key. It has at most 65536
-// accounts. An account that has used nothing of its present periods makes room
-// for a new one. Where none has, new keys share one overflow account.
+// accounts. An account without use in its present periods makes room for a new one.
+// If all are in use, new keys share one overflow account.
 type Entry struct {
 	allowance Allowance
 	accounts  map[Key]*account
@@ -60,10 +60,11 @@ type Entry struct {
 	overflow  account
 }
 
-// Key is a keyed hash of a client's key.
+// Key is a keyed hash of a client's key. Names of tenants are easy to guess, so the
+// hash needs a secret.
 type Key [16]byte
 
-// account is what one key has used.
+// account is the use of one key. The lock of Clients guards it.
 type account struct {
 	key      Key
 	requests bucket
@@ -77,14 +78,14 @@ type account struct {
 	idleAt int64
 }
 
-// spending is money in one period.
+// spending is money in one period. A new period starts at zero by itself.
 type spending struct {
 	period int64 // a day's or a month's number
 	spent  int64
 }
 
-// in returns what was spent in a period. An earlier one, of a clock that was set
-// back, is the present one.
+// in returns the spending of a period. An earlier period, after a clock was set
+// back, counts as the present one.
 func (s *spending) in(period int64) int64 {
 	if period > s.period {
 		return 0
@@ -96,7 +97,7 @@ func (s *spending) add(period, amount int64) {
 	if period > s.period {
 		s.period, s.spent = period, 0
 	}
-	if s.spent += amount; s.spent < 0 {
+	if s.spent += amount; s.spent < 0 { // too much for 63 bits
 		s.spent = math.MaxInt64
 	}
 }
@@ -123,7 +124,7 @@ type Claim struct {
 	Key   Key
 }
 
-// Exceeded says which limit a request is over.
+// Exceeded is the limit in the way of a request.
 type Exceeded struct {
 	Claim   int // its index
 	Measure Measure
@@ -133,8 +134,7 @@ type Exceeded struct {
 	Reset time.Time
 }
 
-// Admitted is a request within its limits that has yet to be settled. nil has no
-// limits.
+// Admitted is a request within its limits, before it is settled. nil has no limits.
 type Admitted struct {
 	clients *Clients
 	used    []use
@@ -146,10 +146,10 @@ type use struct {
 	account *account
 }
 
-// Admit counts a request against all of its claims. Where it is over a limit of
-// one of them it counts against none, and Admit returns the limit. A request needs
-// a whole request of its allowance. Of tokens and money it needs only that
-// something is left: the request that crosses these limits completes.
+// Admit counts a request against all of its claims, or returns the limit in its way
+// and counts it nowhere. All claims are looked at before the first is counted. A
+// request needs a whole request of its allowance. Of tokens and money any rest is
+// enough: a request may cross these limits, and completes.
 func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
 	if len(claims) == 0 {
 		return nil, nil
@@ -159,6 +159,8 @@ func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
 	p := c.present(now)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// The account of a refused request may be a new one. It is idle, and so the
+	// first to go.
 	for i, cl := range claims {
 		acc := cl.Entry.account(cl.Key, p)
 		if m, reset := acc.exceeds(&cl.Entry.allowance, p); m < measures {
@@ -166,6 +168,7 @@ func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
 		}
 		a.used = append(a.used, use{cl.Entry, acc})
 	}
+	// An open account is never forgotten: its request may still cost something.
 	for _, u := range a.used {
 		if n := u.entry.allowance.RequestsPerMinute; n > 0 {
 			u.account.requests.add(p.at, n, -1)
@@ -175,8 +178,8 @@ func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
 	return a, nil
 }
 
-// Settle adds the tokens and the money (in 10⁻¹² USD) of a request that has ended
-// at now. Money counts in the period of now. Only the first call counts.
+// Settle adds the tokens and the money (in 10⁻¹² USD) of a request at its end.
+// Money counts in the period of now. Only the first call counts.
 func (a *Admitted) Settle(now time.Time, tokens, money int64) {
 	if a == nil {
 		return
@@ -197,7 +200,7 @@ func (a *Admitted) Settle(now time.Time, tokens, money int64) {
 	a.used = nil
 }
 
-// present is a moment, and the periods that it is in.
+// present is a moment with its periods.
 type present struct {
 	at         int64 // of the clock
 	now        time.Time
@@ -224,8 +227,8 @@ func (p *present) nextMonth() time.Time {
 // time returns the time of a moment of the clock.
 func (p *present) time(at int64) time.Time { return p.now.Add(time.Duration(at - p.at)) }
 
-// exceeds returns the limit that one more request would be over, and when it
-// has room again. The limit that is longest in the way counts.
+// exceeds returns the limit in the way of one more request, and when it has room
+// again. Of several limits the longest in the way counts.
 func (a *account) exceeds(lim *Allowance, p present) (over Measure, reset time.Time) {
 	over = measures
 	if n := lim.RequestsPerMinute; n > 0 && a.requests.ready(n, 1) > p.at {
@@ -246,7 +249,7 @@ func (a *account) exceeds(lim *Allowance, p present) (over Measure, reset time.T
 }
 
 // account returns the account of a key. A new one takes the place of an idle one
-// where there are as many as there may be.
+// if the entry is full.
 func (e *Entry) account(key Key, p present) *account {
 	if a := e.accounts[key]; a != nil {
 		return a
@@ -260,8 +263,8 @@ func (e *Entry) account(key Key, p present) *account {
 	return a
 }
 
-// makeRoom forgets the accounts that are idle, or at least one. It looks at an
-// account only when it can be idle, or a minute has passed.
+// makeRoom forgets idle accounts, and returns whether it found one. It looks at an
+// account only when it can be idle, and at most once a minute.
 func (e *Entry) makeRoom(p present) bool {
 	room := false
 	for len(e.idle) > 0 && e.idle[0].idleAt <= p.at {
@@ -278,8 +281,8 @@ func (e *Entry) makeRoom(p present) bool {
 	return room
 }
 
-// idleFrom returns when an account has used nothing of its periods any more, if
-// it is not used meanwhile.
+// idleFrom returns when an account is without use in its periods, if it is not used
+// meanwhile.
 func (a *account) idleFrom(lim *Allowance, p present) int64 {
 	at := max(a.requests.fullAt.Load(), a.tokens.fullAt.Load())
 	if a.open > 0 {
@@ -294,7 +297,7 @@ func (a *account) idleFrom(lim *Allowance, p present) int64 {
 	return at
 }
 
-// idleHeap has the account first that may be idle first.
+// idleHeap orders accounts by the earliest time of their being idle.
 type idleHeap []*account
 
 func (h idleHeap) Len() int           { return len(h) }
@@ -309,17 +312,17 @@ func (h *idleHeap) Pop() any {
 	return a
 }
 
-// Left is what a key has left of one limit. A zero Limit means no limit.
+// Left is the rest of one limit. A zero Limit means no limit.
 type Left struct {
 	Limit, Remaining int64
 	Reset            time.Duration // until the whole limit remains again
 }
 
-// Standing is what a key has left of the limits a minute.
+// Standing is a key's rest of its limits a minute.
 type Standing struct{ Requests, Tokens Left }
 
-// Nearest returns the Standing of the claim that is nearest to its end, for
-// x-ratelimit headers.
+// Nearest returns the Standing of the claim nearest to its end, for x-ratelimit
+// headers.
 func (c *Clients) Nearest(now time.Time, claims []Claim) Standing {
 	p := c.present(now)
 	nearest, share := Standing{}, math.Inf(1)
@@ -341,6 +344,7 @@ func (c *Clients) Nearest(now time.Time, claims []Claim) Standing {
 	return nearest
 }
 
+// left returns the rest of a bucket. A debt is a rest of zero with a later reset.
 func left(b *bucket, n int64, p present) Left {
 	if n == 0 {
 		return Left{}
