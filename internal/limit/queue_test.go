@@ -172,8 +172,8 @@ func TestFirstRouteThatFrees(t *testing.T) {
 	})
 }
 
-// Nothing is held while another gate is waited for, and a route that waits for
-// one gate keeps nobody from the others.
+// A request holds no gate while it waits for another, and does not keep others from
+// free gates.
 func TestWaitHoldsNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *waits) {
 		provider := w.gate("p", Limits{InFlight: 2, Wait: time.Minute})
@@ -184,7 +184,7 @@ func TestWaitHoldsNothing(t *testing.T) {
 		one := w.mustTry(route(0, provider, free))
 		two := w.mustTry(route(0, provider, free))
 
-		// Now both are in its way, and the one alone does not help.
+		// Now the provider is full too. The model's slot does not help.
 		held.Release(time.Now(), 0)
 		synctest.Wait()
 		assert.Empty(t, w.served)
@@ -198,7 +198,7 @@ func TestWaitHoldsNothing(t *testing.T) {
 	})
 }
 
-// A request that comes later does not overtake the ones that wait, be it small.
+// A small request does not overtake an earlier large one.
 func TestNoOvertaking(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *waits) {
 		g := w.gate("g", Limits{TokensPerMinute: 600, Wait: time.Hour})

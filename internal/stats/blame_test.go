@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// The simulation of blame, in virtual time: eight callers with ten requests a
-// second each prefer the first of three good candidates. One of them is hostile.
-// However it goes about it, the others' requests are served by the first.
+// The simulation of blame, in virtual time. Eight callers with ten requests a second
+// each prefer the first of three good candidates. One caller is hostile. In all of
+// its ways the others' requests are served by the first candidate.
 func TestHostileCallerMovesNobody(t *testing.T) {
 	type attack = func(s *simulation, candidate, nth int) outcome
 	quick := func(o outcome) outcome { o.after = 20 * msec; return o }
@@ -102,7 +102,7 @@ type simulation struct {
 
 type served struct {
 	began     time.Duration
-	candidate int // -1: by none
+	candidate int // -1: all failed
 	failures  int
 }
 

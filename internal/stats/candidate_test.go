@@ -83,7 +83,8 @@ func TestZeroHealthIsHealthy(t *testing.T) {
 	new(Turn).Release(at(0))
 }
 
-// Whose failures in a row put the candidate last for whom.
+// Each row lists reports in their order, and the callers they put the candidate
+// last for.
 func TestBlame(t *testing.T) {
 	type step struct {
 		who     Request
@@ -165,7 +166,7 @@ func TestSurfaceCooldownSparesOthers(t *testing.T) {
 	assert.True(t, h.trouble.Load().well.Load())
 }
 
-// A caller that alone sees failures is the only prober, until it succeeds.
+// A caller with a cooldown of its own is its only prober, until it succeeds.
 func TestOneCallersCooldown(t *testing.T) {
 	var h CandidateHealth
 	for range 5 {
@@ -218,8 +219,7 @@ func TestFailedProbesDoubleTheCooldown(t *testing.T) {
 	assert.Equal(t, at(now+5*time.Second), h.State(at(now), cleo).Until)
 }
 
-// At most five failures, and back within 15 s: with two callers, with one, and
-// where the connection fails.
+// A candidate is left after five failures, and is back within 15 s.
 func TestDownAndBack(t *testing.T) {
 	for name, tt := range map[string]struct {
 		callers []Request
@@ -341,8 +341,8 @@ func TestLostProbe(t *testing.T) {
 	assert.Zero(t, h.State(at(13*time.Minute), bob), "a success is news, even late")
 }
 
-// A caller whose probes fail, show nothing or never end leaves the next probe to
-// others for a moment, and gets it again if they do not come.
+// After failed, fruitless and endless probes a caller leaves the next one to others
+// for a moment.
 func TestProbesGoRound(t *testing.T) {
 	t.Run("never ends", func(t *testing.T) {
 		h := tripped(t)
@@ -373,7 +373,7 @@ func TestProbesGoRound(t *testing.T) {
 	})
 }
 
-// Of the requests that are under way when a cooldown begins, none may change it.
+// Requests from before a cooldown do not change it.
 func TestStragglers(t *testing.T) {
 	var h CandidateHealth
 	var before [4]Turn
@@ -487,7 +487,7 @@ func TestRetract(t *testing.T) {
 	})
 }
 
-// A failure that is taken back at once changes nothing that can be seen.
+// A failure taken back at once changes no State.
 func TestRetractRestores(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	everybody := []Request{ann, bob, cleo}
@@ -554,7 +554,7 @@ func TestOverview(t *testing.T) {
 	assert.Equal(t, Due, h.Overview(at(secs(5))).Everybody.Phase)
 }
 
-// What a cooldown for everybody leaves behind costs the healthy nothing.
+// After a cooldown for everybody the fast path is back.
 func TestRecoveryForgetsCallers(t *testing.T) {
 	var h CandidateHealth
 	for caller := range uint64(5) {
