@@ -230,16 +230,20 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 
 // relay commits the answer and carries it to the client. A failure means that it
 // broke on the way.
-func (h *held) relay(ctx context.Context, w http.ResponseWriter) *failure {
+func (h *held) relay(ctx context.Context, to *client) *failure {
 	switch {
+	case to.isOpen() && (h.stream == nil || h.resp.Header.Get("Content-Encoding") != ""):
+		// The client was promised a plain stream.
+		h.a.committed, h.a.committedAt = true, time.Now()
+		return h.brokenOff(to, wrongAnswer("the answer is not a plain stream, and a keepalive has begun one"), true)
 	case h.stream != nil:
-		return h.relayStream(ctx, w)
+		return h.relayStream(ctx, to)
 	case !h.whole:
-		return h.relayRest(ctx, w)
+		return h.relayRest(ctx, to)
 	}
 	h.resp.Header.Set("Content-Length", strconv.Itoa(len(h.data)))
-	h.commit(w)
-	_, err := w.Write(h.data)
+	h.commit(to)
+	_, err := to.Write(h.data)
 	relay.ReleaseBody(h.data)
 	if err != nil {
 		return clientGone()
@@ -249,16 +253,15 @@ func (h *held) relay(ctx context.Context, w http.ResponseWriter) *failure {
 
 // commit sends the answer's header to the client. After this nothing else can be
 // tried.
-func (h *held) commit(w http.ResponseWriter) {
+func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
-	relay.CopyResponseHeader(w.Header(), h.a.secrets.plainHeader(h.resp.Header))
-	w.WriteHeader(h.resp.StatusCode)
+	to.commit(h.resp.StatusCode, h.a.secrets.plainHeader(h.resp.Header), h.stream != nil)
 }
 
 // relayRest commits an answer that is not held to its end, and copies it. Binary
 // answers are bounded by each silence, as they may play as they come; other
 // answers as a whole.
-func (h *held) relayRest(ctx context.Context, w http.ResponseWriter) *failure {
+func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout, each: h.silence}
 	if !h.silence {
 		// total_timeout no longer counts, and per_request_timeout goes on.
@@ -266,26 +269,17 @@ func (h *held) relayRest(ctx context.Context, w http.ResponseWriter) *failure {
 	} else {
 		h.limit.disarm() // until the next read: a slow client is not the upstream's fault
 	}
-	h.commit(w)
+	h.commit(to)
 	if len(h.data) > 0 {
-		if _, err := w.Write(h.data); err != nil {
+		if _, err := to.Write(h.data); err != nil {
 			return clientGone()
 		}
-		if err := flush(w); err != nil {
+		if err := to.flush(); err != nil {
 			return clientGone()
 		}
 	}
-	err := relay.CopyRest(w, func() error { return flush(w) }, h.body, nil)
-	return h.ended(ctx, w, err)
-}
-
-// flush sends the written bytes on. A writer that cannot flush sends them when it
-// is full.
-func flush(w http.ResponseWriter) error {
-	if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	return nil
+	err := relay.CopyRest(to, to.flush, h.body, nil)
+	return h.ended(ctx, to, err)
 }
 
 // release gives the answer's memory back.

@@ -41,7 +41,7 @@ func (c *call) switchForm() {
 
 // attempt sends the request once. It returns committed once a part of the answer
 // has gone to the client; a failure then means that the answer broke on the way.
-func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *failure) {
+func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
 	a.keyID = c.key.id
 	parent := c.in.ctx
@@ -61,7 +61,7 @@ func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *fa
 	limit := watch{cancel: cancel}
 	defer limit.disarm()
 	limit.arm(c.limit(a.start))
-	committed, f = c.exchange(ctx, a, &limit, w)
+	committed, f = c.exchange(ctx, a, &limit, to)
 	limit.disarm()
 	cancel(nil)
 	ended = true
@@ -73,7 +73,7 @@ func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *fa
 }
 
 // exchange makes the request, sends it, and takes the answer.
-func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.ResponseWriter) (committed bool, f *failure) {
+func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *client) (committed bool, f *failure) {
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.Re
 	}
 	a.turn.Answers()
 	a.keyTurn.Answers()
-	return true, c.held.relay(ctx, w)
+	return true, c.held.relay(ctx, to)
 }
 
 // limit returns how long an attempt may take until it is committed, and the

@@ -60,10 +60,10 @@ func (h *held) meterEvent(data []byte) {
 }
 
 // relayStream commits the stream and carries it to its end.
-func (h *held) relayStream(ctx context.Context, w http.ResponseWriter) *failure {
+func (h *held) relayStream(ctx context.Context, to *client) *failure {
 	h.resp.Header.Del("Content-Length")
-	h.commit(w)
-	return h.ended(ctx, w, h.stream.Relay(w, func() error { return flush(w) }))
+	h.commit(to)
+	return h.ended(ctx, to, h.stream.Relay(to, to.flush))
 }
 
 // finished reports whether a stream was ended by its silence after a finish
@@ -87,7 +87,7 @@ func (h *held) streamBroke(ctx context.Context, err error) *failure {
 // ended says whether a relayed answer reached its end. If it did not, an event
 // tells the client, where an event may stand. The client must never believe that
 // it has the whole answer.
-func (h *held) ended(ctx context.Context, w http.ResponseWriter, err error) *failure {
+func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 	s := h.stream
 	var write *relay.WriteError
 	switch {
@@ -108,12 +108,18 @@ func (h *held) ended(ctx context.Context, w http.ResponseWriter, err error) *fai
 	} else {
 		f = h.interrupted(ctx, err)
 	}
+	return h.brokenOff(to, f, s != nil && s.AtBoundary() && !s.SawError())
+}
+
+// brokenOff tells the client that its stream is over and not whole: by an event, if
+// one may stand here, and by aborting the connection.
+func (h *held) brokenOff(to *client, f *failure, event bool) *failure {
 	f.abort = true
-	if s != nil && s.AtBoundary() && !s.SawError() {
+	if event {
 		e := errorf(CodeStreamBroken, "the upstream's stream broke off: %s", f.reason)
 		e.Status = http.StatusBadGateway
-		w.Write(errorEvent(h.in.surface, e, h.in.id)) //nolint:errcheck // the connection is aborted either way
-		flush(w)                                      //nolint:errcheck // likewise
+		to.Write(errorEvent(h.in.surface, e, h.in.id)) //nolint:errcheck // the connection is aborted either way
+		to.flush()                                     //nolint:errcheck // likewise
 	}
 	return f
 }

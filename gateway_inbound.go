@@ -11,6 +11,7 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -141,6 +142,10 @@ func (in *inbound) read(limit int64) *Error {
 		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
 	case errors.As(err, &tooLarge):
 		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e := errorf(CodeClientGone, "the client stopped sending its request")
+		e.Status = http.StatusRequestTimeout
+		return e
 	case err != nil && in.ctx.Err() != nil:
 		return in.gone()
 	case err != nil:
