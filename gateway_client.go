@@ -157,8 +157,11 @@ func (c *client) disarm() {
 
 // deadline looks at the outcome of setting one.
 func (c *client) deadline(err error) {
-	if errors.Is(err, http.ErrNotSupported) && !c.blind {
-		c.blind = true
+	if !errors.Is(err, http.ErrNotSupported) || c.blind {
+		return
+	}
+	c.blind = true
+	if _, recorder := c.w.(interface{ Result() *http.Response }); !recorder { // of httptest, which waits for nobody
 		c.warn()
 	}
 }
