@@ -108,6 +108,12 @@ func (f *Follower) Follow(p []byte) {
 			i++
 			switch c {
 			case '"':
+				if f.depth != 1 || f.Member == "" {
+					if next := skipShort(p, i); next > 0 {
+						i = next
+						continue
+					}
+				}
 				f.state, f.odd, f.length = inString, false, 0
 			case '{', '[':
 				f.push(c)
@@ -166,6 +172,30 @@ func skipPlain(p []byte, i int) int {
 		}
 	}
 	return i
+}
+
+// skipShort returns the offset behind a string that ends within 16 bytes, as names
+// do, or 0. Its opening quote stands before i.
+func skipShort(p []byte, i int) int {
+	if i > len(p)-16 {
+		return 0
+	}
+	words := p[i : i+16]
+	x := binary.LittleEndian.Uint64(words) ^ '"'*eachByte
+	n := 0
+	m := (x - eachByte) &^ x & highBits
+	if m == 0 {
+		x = binary.LittleEndian.Uint64(words[8:]) ^ '"'*eachByte
+		if m = (x - eachByte) &^ x & highBits; m == 0 {
+			return 0
+		}
+		n = 8
+	}
+	n += bits.TrailingZeros64(m) / 8
+	if p[i+n-1] == '\\' { // perhaps escaped
+		return 0
+	}
+	return i + n + 1
 }
 
 // skipText moves behind the closing quote of the string, or to the end of p.
