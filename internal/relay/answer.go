@@ -107,7 +107,11 @@ func Judge(surface Surface, data []byte, each func(name, value []byte)) Verdict 
 		if !json.Valid(data) {
 			return Verdict{Err: ErrNotJSON}
 		}
-		return Verdict{} // too deep for this scanner, and good enough
+		// Valid, but too deep for a strict cursor.
+		j = judge{surface: surface, c: jsonscan.Lenient(data)}
+		if j.c.Peek() == '{' {
+			j.object(nil)
+		}
 	}
 	return j.verdict(data)
 }
@@ -231,6 +235,7 @@ func (j *judge) readChoices() {
 		from := c.Offset()
 		if !c.Enter('{') {
 			c.Skip()
+			j.noAnswer = j.noAnswer || j.choices == 1
 			continue
 		}
 		var answered, word, thought, failed bool
