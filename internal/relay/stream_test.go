@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -394,6 +395,8 @@ func compress(t testing.TB, encoding string, pieces []string, finish bool) []str
 		w = zlib.NewWriter(&buf)
 	case "raw":
 		w, _ = flate.NewWriter(&buf, 5)
+	case "zstd":
+		w, _ = zstd.NewWriter(&buf, zstd.WithEncoderConcurrency(1))
 	}
 	var out []string
 	for _, p := range pieces {
@@ -411,7 +414,7 @@ func compress(t testing.TB, encoding string, pieces []string, finish bool) []str
 }
 
 func TestStreamCompressed(t *testing.T) {
-	for _, c := range []struct{ form, header string }{{"gzip", "gzip"}, {"gzip", "X-GZIP"}, {"deflate", "deflate"}, {"raw", "deflate"}} {
+	for _, c := range []struct{ form, header string }{{"gzip", "gzip"}, {"gzip", "X-GZIP"}, {"deflate", "deflate"}, {"raw", "deflate"}, {"zstd", "zstd"}} {
 		t.Run(c.form, func(t *testing.T) {
 			o := Options{Dialect: Chat, Encoding: c.header}
 			for name, row := range map[string]struct {
