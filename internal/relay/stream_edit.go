@@ -24,6 +24,7 @@ func (d *editor) event(s *Stream, end int) {
 	if !d.on {
 		return
 	}
+	d.takeLF(s)
 	raw := s.buf[d.raw:end]
 	if d.tooLarge {
 		d.tooLarge = false
@@ -34,8 +35,9 @@ func (d *editor) event(s *Stream, end int) {
 	if e.Kind == Other && e.Usage && len(e.Choices) == 0 && !s.ended {
 		keep := blockStart(raw)
 		d.pass(s, d.raw+keep)
-		d.skipLF = raw[len(raw)-1] == '\r'
 		d.raw = end
+		d.skipLF = raw[len(raw)-1] == '\r'
+		d.takeLF(s)
 		return
 	}
 	if from, to, ok := nullUsage(raw); ok {
@@ -43,6 +45,16 @@ func (d *editor) event(s *Stream, end int) {
 		d.raw += to - from
 	}
 	d.pass(s, end)
+}
+
+// takeLF cuts the LF of a CRLF whose CR was cut, as soon as it is there.
+func (d *editor) takeLF(s *Stream) {
+	if d.skipLF && d.raw < s.n {
+		d.skipLF = false
+		if s.buf[d.raw] == '\n' {
+			d.raw++
+		}
+	}
 }
 
 // pass makes the raw bytes before end ready.
@@ -61,12 +73,7 @@ func (d *editor) rest(s *Stream) {
 	if !d.on {
 		return
 	}
-	if d.skipLF && d.raw < s.n {
-		d.skipLF = false
-		if s.buf[d.raw] == '\n' {
-			d.raw++
-		}
-	}
+	d.takeLF(s)
 	if s.split.boundary() || s.n-d.raw > maxEvent {
 		d.tooLarge = !s.split.boundary()
 		d.pass(s, s.n)
@@ -117,7 +124,7 @@ func nullUsage(raw []byte) (from, to int, ok bool) {
 		return 0, 0, false
 	}
 	line := bytes.Index(raw, []byte("{"))
-	if line < 0 || bytes.Count(raw, []byte("data:")) > 1 && bytes.Contains(raw[line:], []byte("\ndata:")) {
+	if line < 0 || bytes.Contains(raw[line:], []byte("\ndata:")) || bytes.Contains(raw[line:], []byte("\rdata:")) {
 		return 0, 0, false
 	}
 	c := jsonscan.Lenient(raw[line:])
@@ -128,12 +135,12 @@ func nullUsage(raw []byte) (from, to int, ok bool) {
 		before := c.Offset() // behind the brace or the last value
 		name, more := c.Key()
 		if !more {
-			return 0, 0, false
+			return from, to, ok && !c.Bad() // of a malformed object nothing is cut
 		}
-		isUsage := string(name) == "usage"
-		null := c.Peek() == 'n'
+		c.Peek()
+		value := c.Offset()
 		c.Skip()
-		if !isUsage || !null {
+		if string(name) != "usage" || string(c.Since(value)) != "null" {
 			continue
 		}
 		end := c.Offset()
@@ -144,6 +151,6 @@ func nullUsage(raw []byte) (from, to int, ok bool) {
 			}
 			before = jsonscan.SkipSpace(raw[line:], before)
 		}
-		return line + before, line + end, true
+		from, to, ok = line+before, line+end, true
 	}
 }
