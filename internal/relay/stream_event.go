@@ -83,9 +83,10 @@ func (s *Stream) event(name, data []byte) {
 	case Error:
 		s.fail(name, data, e.Hidden)
 	case Failed:
+		earlier := s.broken
 		s.fail(name, data, false)
 		s.ended = true
-		s.broken = nil // after the commit it is a proper end
+		s.broken = earlier // after the commit it is a proper end
 	}
 }
 
