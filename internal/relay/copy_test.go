@@ -54,7 +54,7 @@ func TestCopyJSONCuts(t *testing.T) {
 		}
 		cuts := 480
 		if encoding != "" {
-			cuts = 48
+			cuts = 24
 		}
 		for i := range cuts {
 			at := len(in)*i/cuts + i%7
