@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
 
 // Document is a JSON object as [Scan] found it: where its top-level members
@@ -270,7 +272,7 @@ func stringList(name string, value []byte) ([]string, error) {
 		}
 	}
 	list := []string{}
-	for i := skipSpace(value, 1); value[i] != ']'; {
+	for i := jsonscan.SkipSpace(value, 1); value[i] != ']'; {
 		if value[i] != '"' {
 			return nil, &InvalidError{
 				Name: name,
@@ -281,10 +283,10 @@ func stringList(name string, value []byte) ([]string, error) {
 			return nil, &InvalidError{Name: name, Msg: fmt.Sprintf("%q has more than %d elements", name, maxMembers)}
 		}
 		start := i
-		i, _ = skipString(value, i+1)
+		i, _ = jsonscan.SkipString(value, i+1)
 		list = append(list, unquote(value[start:i]))
-		if i = skipSpace(value, i); value[i] == ',' {
-			i = skipSpace(value, i+1)
+		if i = jsonscan.SkipSpace(value, i); value[i] == ',' {
+			i = jsonscan.SkipSpace(value, i+1)
 		}
 	}
 	return list, nil

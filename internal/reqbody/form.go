@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
 
 // Form is a multipart/form-data body as [ScanForm] found it. It answers what a
@@ -106,7 +108,7 @@ func (f *Form) String(name string) (text string, present, isString bool) {
 // writes it. One beyond the range of a float64 is an infinity.
 func (f *Form) Number(name string) (n float64, present, isNumber bool) {
 	text, present, isString := f.String(name)
-	if !isString || text == "" || kindOf(text[0]) != "a number" || !isValue([]byte(text)) {
+	if !isString || text == "" || kindOf(text[0]) != "a number" || !jsonscan.IsValue([]byte(text)) {
 		return 0, present, false
 	}
 	n, _ = strconv.ParseFloat(strings.TrimRight(text, " \t\r\n"), 64)
@@ -196,7 +198,7 @@ func percentDecode(name []byte) []byte {
 	}
 	decoded := make([]byte, 0, len(name))
 	for i := 0; i < len(name); i++ {
-		if name[i] == '%' && i+2 < len(name) && isHex(name[i+1]) && isHex(name[i+2]) {
+		if name[i] == '%' && i+2 < len(name) && jsonscan.IsHex(name[i+1]) && jsonscan.IsHex(name[i+2]) {
 			n, _ := strconv.ParseUint(string(name[i+1:i+3]), 16, 8)
 			decoded = append(decoded, byte(n))
 			i += 2

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
 
 // Edit changes one top-level field of a body. The same edit does for JSON and
@@ -33,7 +35,7 @@ func newEditSet(edits []Edit) (*editSet, error) {
 	s := &editSet{edits: edits, last: make([]int, len(edits))}
 	for i, e := range edits {
 		s.last[i] = -1
-		if len(e.Value) > 0 && !isValue(e.Value) {
+		if len(e.Value) > 0 && !jsonscan.IsValue(e.Value) {
 			return nil, fmt.Errorf("the value for %q is not JSON", e.Name)
 		}
 	}
@@ -261,16 +263,16 @@ func formTexts(value []byte) [][]byte {
 		return [][]byte{value}
 	}
 	var texts [][]byte
-	for i := skipSpace(value, 1); value[i] != ']'; {
+	for i := jsonscan.SkipSpace(value, 1); value[i] != ']'; {
 		start := i
-		i, _ = skipValue(value, i)
+		i, _ = jsonscan.SkipValue(value, i)
 		if element := value[start:i]; element[0] == '"' {
 			texts = append(texts, []byte(unquote(element)))
 		} else {
 			texts = append(texts, element)
 		}
-		if i = skipSpace(value, i); value[i] == ',' {
-			i = skipSpace(value, i+1)
+		if i = jsonscan.SkipSpace(value, i); value[i] == ',' {
+			i = jsonscan.SkipSpace(value, i+1)
 		}
 	}
 	return texts
