@@ -88,7 +88,6 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	resp, err := c.s.transport.RoundTrip(req)
 	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
 		a.resent = true
-		c.trail.note("%s: sent once more, as the kept connection was closed", c.model.name())
 		resp, err = c.s.transport.RoundTrip(dial.Again(req))
 	}
 	if err != nil {
