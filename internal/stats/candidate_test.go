@@ -565,6 +565,19 @@ func TestRecoveryForgetsCallers(t *testing.T) {
 	assert.True(t, h.trouble.Load().well.Load())
 }
 
+func TestOldSurfaceTroubleIsForgotten(t *testing.T) {
+	var h CandidateHealth
+	for range 5 {
+		fail(&h, at(0), ann.on(9), onSurface)
+		fail(&h, at(0), bob.on(9), onSurface)
+	}
+	succeed(&h, at(keptFor), ann)
+	assert.False(t, h.trouble.Load().well.Load())
+	succeed(&h, at(keptFor+secs(5)), ann)
+	assert.True(t, h.trouble.Load().well.Load())
+	assert.Zero(t, h.State(at(keptFor+secs(5)), ann.on(9)))
+}
+
 func TestCallersOfOneCandidateAreBounded(t *testing.T) {
 	var h CandidateHealth
 	for range 5 {
@@ -580,7 +593,7 @@ func TestCallersOfOneCandidateAreBounded(t *testing.T) {
 	assert.LessOrEqual(t, len(c.callers.entries), mostCallers)
 	assert.Len(t, c.callers.shares, len(c.callers.entries))
 	assert.Equal(t, CoolingDown, h.State(at(0), ann).Phase, "a caller in cooldown is remembered")
-	succeed(&h, at(callersKeptFor+secs(5)), bob)
+	succeed(&h, at(keptFor+secs(5)), bob)
 	assert.True(t, h.trouble.Load().well.Load(), "callers that do not return are forgotten")
 	assert.Empty(t, c.callers.entries)
 }
