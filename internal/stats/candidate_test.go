@@ -491,7 +491,7 @@ func TestRetract(t *testing.T) {
 func TestRetractRestores(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	everybody := []Request{ann, bob, cleo}
-	for range 500 {
+	for range 200 {
 		var with, without CandidateHealth
 		now := time.Duration(0)
 		for range 40 {
