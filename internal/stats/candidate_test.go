@@ -522,6 +522,51 @@ func TestRetractRestores(t *testing.T) {
 	}
 }
 
+// Whatever one caller does, the others see a healthy candidate, as long as their
+// own requests do not fail.
+func TestOneCallerCannotMoveOthers(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		var h CandidateHealth
+		var open []*Turn
+		now := time.Duration(0)
+		for range 60 {
+			now += time.Duration(r.Int64N(int64(secs(3))))
+			who := ann.on(Surface(r.IntN(2)))
+			switch r.IntN(6) {
+			case 0:
+				succeed(&h, at(now), bob.on(Surface(r.IntN(2))))
+			case 1:
+				turn, _ := h.Begin(at(now), who, lease, r.IntN(2) == 0)
+				open = append(open, &turn)
+			case 2:
+				fail(&h, at(now), who, []Failure{provoked, onSurface}[r.IntN(2)])
+			default:
+				if len(open) == 0 {
+					continue
+				}
+				turn := open[r.IntN(len(open))]
+				switch r.IntN(5) {
+				case 0:
+					turn.Answers()
+				case 1:
+					turn.Success(at(now))
+				case 2:
+					turn.Release(at(now))
+				default:
+					turn.Failure(at(now), []Failure{provoked, onSurface}[r.IntN(2)])
+					if r.IntN(2) == 0 {
+						turn.Retract(at(now))
+					}
+				}
+			}
+			for _, other := range []Request{bob, cleo.on(1)} {
+				require.Equal(t, Healthy, h.State(at(now), other).Phase)
+			}
+		}
+	}
+}
+
 func TestFailureReturnsTheCooldown(t *testing.T) {
 	var h CandidateHealth
 	fails := func(now float64, r Request, f Failure) Cooldown {
