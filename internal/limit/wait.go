@@ -42,8 +42,7 @@ type waiter struct {
 // Wait takes all gates of the first route with room, and returns the route's index.
 // It waits at all routes at once, at each for the shortest Wait of the gates in its
 // way at the beginning. Callers are served in turn, and the requests of one caller
-// as they come. A queue holds 1024 requests, and one
-// caller at most half.
+// as they come. A queue holds 1024 requests, and one caller at most half.
 //
 // The error is a [*FullError] after all routes were given up, or the context's
 // cause. A cancelled request frees its place at once. If it got its gates in the
