@@ -18,6 +18,8 @@ const (
 	maxRetryAfter = 30 * time.Second
 	// longestCooldown bounds every cooldown, whatever an answer says.
 	longestCooldown = 10 * time.Minute
+	// longestLease bounds how long a probe keeps others away.
+	longestLease = 15 * time.Second
 )
 
 // DefaultFailoverPolicy is the policy of a gateway without one:
