@@ -1,14 +1,10 @@
 package aigateway
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/confdoc"
-	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // Config is everything that a [Gateway] is built from. First are the settings;
@@ -70,6 +66,30 @@ type Config struct {
 	// request without one, in tokens up to 500000. If zero, nothing is changed.
 	MaxOutputTokens int `json:"max_output_tokens,omitempty"`
 
+	// StreamKeepalive sends a comment to the client of a stream after each silence
+	// of this length, at least 1s. The first one sends the status 200 and the
+	// header of the stream; failover goes on behind it, and a final failure becomes
+	// an error event. If empty, nothing is sent.
+	StreamKeepalive Duration `json:"stream_keepalive,omitempty"`
+	// ClientTimeout bounds each write to a client and each silence of its body. A
+	// client that takes or gives nothing for so long has left. It takes the place of
+	// the server's own read and write timeouts. If empty, PerRequestTimeout.
+	ClientTimeout Duration `json:"client_timeout,omitempty"`
+
+	// EmptyAnswers says what a whole answer without a word, a tool call or a
+	// refusal is. If empty, EmptyRelay.
+	EmptyAnswers EmptyAnswers `json:"empty_answers,omitempty"`
+	// Refusals says what follows a refusal of the prompt for its content. If empty,
+	// RefusalRelay.
+	Refusals Refusals `json:"refusals,omitempty"`
+
+	// CallerExpr names the caller of a request: a CEL expression over req and conn
+	// that returns a string, such as req.headers['x-tenant'][0]. Callers do not
+	// share blame for failures. If it fails or is empty, the request has the empty
+	// caller, which is a caller of its own. Caller comes before it. If both are
+	// left out, callers are told apart by their address, and only for blame.
+	CallerExpr string `json:"caller,omitempty"`
+
 	// OnError decides the end of a failed request. If empty, OnErrorHalt.
 	OnError OnError `json:"on_error,omitempty"`
 	// ForwardHeaders names further client headers for providers to see.
@@ -92,6 +112,9 @@ type Config struct {
 	// is. It is an error beside a URLPolicy that is an [AddrPolicy], and beside a
 	// provider on a Unix socket: both need the gateway's own.
 	Transport http.RoundTripper `json:"-"`
+	// Caller names the caller of a request, from many goroutines at once. If nil,
+	// CallerExpr does.
+	Caller func(*http.Request) string `json:"-"`
 	// Logger gets one line a request, at level info, or warn if the request
 	// failed. If debug is enabled, it holds the whole Result. If nil,
 	// nothing is logged.
@@ -116,12 +139,6 @@ type Config struct {
 	shape []confdoc.Fault
 }
 
-// A Duration is a span of time as [time.ParseDuration] reads it, such as "90s"
-// or "3m". It keeps its text so that an error can quote it with its place.
-// Empty and zero mean the default of its field. From a [time.Duration]:
-// Duration(d.String()).
-type Duration string
-
 // StreamCommit says when a stream starts to reach the client; from then on no
 // other provider can be tried.
 type StreamCommit string
@@ -145,136 +162,23 @@ const (
 	OnErrorContinue OnError = "continue"
 )
 
-// ConfigError is one problem of a Config. All problems are reported at once, up to a
-// hundred, as [ConfigErrors].
-type ConfigError struct {
-	// Path is the place in the words of the YAML, such as
-	// "providers[1].models[0].id". Empty means the document itself.
-	Path string
-	// Line is the line of the document, from 1. Zero if it is not known.
-	Line int
-	// Value is the value at the place. Empty if it could be a secret.
-	Value string
-	// Reason says what is wrong, and the remedy.
-	Reason string
-}
+// EmptyAnswers says what a whole answer without a word, a tool call or a refusal
+// is.
+type EmptyAnswers string
 
-// Error returns the place, the value and the reason in one line.
-func (e *ConfigError) Error() string {
-	var b strings.Builder
-	if e.Path != "" {
-		b.WriteString(e.Path)
-		b.WriteString(": ")
-	}
-	if e.Line > 0 {
-		fmt.Fprintf(&b, "line %d: ", e.Line)
-	}
-	if e.Value != "" {
-		fmt.Fprintf(&b, "%q: ", e.Value)
-	}
-	b.WriteString(e.Reason)
-	return b.String()
-}
+const (
+	// EmptyRelay relays it as an answer.
+	EmptyRelay EmptyAnswers = "relay"
+	// EmptyFail takes it for a failed attempt.
+	EmptyFail EmptyAnswers = "fail"
+)
 
-// ConfigErrors are the problems of a Config: the error of
-// [ParseConfig], [LoadConfig], [New], [Gateway.Reload] and [Gateway.Check] wraps one.
-type ConfigErrors []*ConfigError
+// Refusals says what follows a provider's refusal of the prompt for its content.
+type Refusals string
 
-// Error returns the errors, one a line.
-func (e ConfigErrors) Error() string {
-	lines := make([]string, len(e))
-	for i, err := range e {
-		lines[i] = err.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Unwrap returns the errors, for [errors.Is] and [errors.As].
-func (e ConfigErrors) Unwrap() []error {
-	list := make([]error, len(e))
-	for i, err := range e {
-		list[i] = err
-	}
-	return list
-}
-
-// maxProblems bounds the reported problems. A config with more has one problem many
-// times.
-const maxProblems = 100
-
-// problems collects the problems of a config, up to maxProblems. One more tells of
-// the rest.
-type problems []*ConfigError
-
-// add notes a problem. It leaves out a value that could be a secret: people put
-// secrets into any field by mistake.
-func (p *problems) add(path, value, format string, args ...any) {
-	if redact.HasKey(value) {
-		value = ""
-	}
-	p.append(&ConfigError{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
-}
-
-// append notes a problem as it is. Its texts are cut to a bounded length.
-func (p *problems) append(e *ConfigError) {
-	switch {
-	case len(*p) < maxProblems:
-		short := *e
-		short.Path, short.Value, short.Reason = clip(e.Path), clip(e.Value), clip(e.Reason)
-		*p = append(*p, &short)
-	case len(*p) == maxProblems:
-		*p = append(*p, &ConfigError{Reason: fmt.Sprintf("and more: only the first %d are shown", maxProblems)})
-	}
-}
-
-// clip bounds a text of an error to 1 KiB. Characters stay whole.
-func clip(s string) string {
-	const limit = 1 << 10
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "…"
-}
-
-// list returns the problems as ConfigErrors.
-func (p problems) list() ConfigErrors {
-	var all problems
-	for _, e := range p {
-		all.append(e)
-	}
-	return ConfigErrors(all)
-}
-
-// err returns the problems as an error, nil if there are none.
-func (p problems) err() error {
-	if len(p) == 0 {
-		return nil
-	}
-	return fmt.Errorf("aigateway: invalid config:\n%w", p.list())
-}
-
-// withShape returns the problems of a Config after the faults of shape of its
-// document. It leaves out the problems of a value that could not be read: they
-// follow from its fault.
-func (c *Config) withShape(p problems) problems {
-	if len(c.shape) == 0 {
-		return p
-	}
-	all := shapeProblems(c.shape)
-	for _, e := range p {
-		if !slices.ContainsFunc(c.shape, func(f confdoc.Fault) bool {
-			// Providers that could not be read are missing to only_allow_….
-			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant) ||
-				within(f.Path, "providers") && strings.HasPrefix(e.Path, "only_allow_configured_")
-		}) {
-			all.append(e)
-		}
-	}
-	return all
-}
-
-// within reports whether a path is another one, or leads to a place below it.
-func within(path, of string) bool {
-	rest, ok := strings.CutPrefix(path, of)
-	return ok && (of == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
-}
+const (
+	// RefusalRelay relays the refusal: it is not routed around.
+	RefusalRelay Refusals = "relay"
+	// RefusalFailOver tries the next candidate.
+	RefusalFailOver Refusals = "fail_over"
+)

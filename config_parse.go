@@ -112,14 +112,6 @@ func parseConfig(doc []byte) (Config, problems) {
 // credentialFields are the fields of a document with credentials among their values.
 var credentialFields = []string{"api_keys", "headers", "query_params", "body"}
 
-func shapeProblems(faults []confdoc.Fault) problems {
-	var p problems
-	for _, f := range faults {
-		p = append(p, &ConfigError{Path: f.Path, Line: f.Line, Value: f.Value, Reason: f.Reason})
-	}
-	return p
-}
-
 // configReader reads either form of a document into a Config.
 type configReader struct {
 	cfg     *Config

@@ -15,8 +15,8 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// configErrors lists the ConfigErrors in err, in order, and fails the test
-// where there is anything else in it.
+// configErrors lists the ConfigErrors in err, in order. Any other error fails
+// the test.
 func configErrors(t testing.TB, err error) []*aigateway.ConfigError {
 	t.Helper()
 	for {
@@ -168,8 +168,8 @@ func TestParseConfigPage(t *testing.T) {
 	}
 }
 
-// TestParseConfigEverything sees each field of Config arrive, so that one
-// which is added and cannot be read from a document is noticed.
+// TestParseConfigEverything reads a value into each field of Config. A new field
+// that no document can set fails the test.
 func TestParseConfigEverything(t *testing.T) {
 	cfg, err := aigateway.LoadConfig("testdata/config/everything.good.yaml")
 	require.NoError(t, err)
@@ -205,7 +205,7 @@ func assertFilled(t *testing.T, v reflect.Value, path string) {
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		require.NotEmpty(t, name, "%s has no json tag", field.Name)
-		// A disabled model is the one thing that is shown as false.
+		// The document has disabled: false once, and sets all other fields.
 		f, at := v.Field(i), path+"."+name
 		if name == "-" || at == ".providers.models.disabled" {
 			continue
@@ -236,7 +236,7 @@ func TestParseConfigSharing(t *testing.T) {
 	assert.Equal(t, "https://one.internal", cfg.Providers[2].BaseURL)
 	assert.Equal(t, "merged", cfg.Providers[2].Description)
 
-	// What one provider does with its copy must not reach another.
+	// If one provider changes its copy, no other may notice.
 	cfg.Providers[0].Models[0].ID = "changed"
 	cfg.Providers[0].Headers["X-A"] = "changed"
 	assert.Equal(t, "llama3", cfg.Providers[1].Models[0].ID)
@@ -325,7 +325,7 @@ func TestParseConfigJSON(t *testing.T) {
 	}
 }
 
-// TestParseConfigErrorText shows the whole of what a user reads.
+// TestParseConfigErrorText shows a whole error text, as users read it.
 func TestParseConfigErrorText(t *testing.T) {
 	doc := "providers:\n  - id: a\n    base_urls: https://a.example.com\nheaders:\n  X-A.b: [x]\nmax_attempts: ten\ntotal_timeout: 90\n"
 	_, err := aigateway.ParseConfig([]byte(doc))
@@ -340,8 +340,8 @@ total_timeout: line 7: "90": must be a duration with its unit, such as "90s"`)
 	assert.Equal(t, 3, fault.Line)
 }
 
-// TestParseConfigLineOfUse points to where an alias is used: its anchor may be
-// right where it stands.
+// TestParseConfigLineOfUse: an error names the line of the alias, as the value
+// may be right at its anchor.
 func TestParseConfigLineOfUse(t *testing.T) {
 	_, err := aigateway.ParseConfig([]byte("model_selection: &m\n  strategy: [ai.models]\napi_key_selection:\n  strategy: *m\n"))
 	faults := configErrors(t, err)
@@ -433,9 +433,9 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		// Where encoding/json can read the document into the same fields, it
-		// must have found the same in it. Values of free form are not compared:
-		// there, an integer is a float64 to it.
+		// If encoding/json can read the document into the same fields, the
+		// values are the same. Free-form values are not compared: encoding/json
+		// reads integers as float64.
 		var same aigateway.Config
 		dec := json.NewDecoder(strings.NewReader(string(doc)))
 		dec.DisallowUnknownFields()

@@ -25,9 +25,9 @@ func TestConfigSchemaIsUpToDate(t *testing.T) {
 	assert.Equal(t, byte('{'), ConfigSchema()[0], "the caller owns the bytes")
 }
 
-// Every bound, word and default of the schema is the one that New has.
+// Every bound, word and default of the schema agrees with New.
 func TestConfigSchemaAgreesWithNew(t *testing.T) {
-	// Where in a document the fields of a type stand.
+	// The places of a type's fields in a document.
 	around := map[string]string{
 		"Config":     `{"providers":[{"id":"p","base_url":"https://p.example"}],%s}`,
 		"Provider":   `{"providers":[{"id":"p","base_url":"https://p.example",%s}]}`,

@@ -61,9 +61,13 @@ func Table() []Setting {
 		{Struct: "Config", Field: "per_request_timeout", Default: 3 * time.Minute},
 		{Struct: "Config", Field: "total_timeout", Default: 6 * time.Minute},
 		{Struct: "Config", Field: "first_token_timeout"},
+		{Struct: "Config", Field: "stream_keepalive"},
+		{Struct: "Config", Field: "client_timeout"}, // per_request_timeout
 		{Struct: "Config", Field: "max_attempts", Default: int64(10), Min: 1, Max: 100, Unit: "upstream requests"},
 		{Struct: "Config", Field: "max_retries", Default: int64(0), Max: 5, Unit: "upstream requests"},
 		{Struct: "Config", Field: "stream_commit", Default: "first_content"},
+		{Struct: "Config", Field: "empty_answers", Default: "relay"},
+		{Struct: "Config", Field: "refusals", Default: "relay"},
 		{Struct: "Config", Field: "max_input_tokens", Max: maxTokens, Unit: "tokens"},
 		{Struct: "Config", Field: "max_output_tokens", Max: maxTokens, Unit: "tokens"},
 		{Struct: "Config", Field: "on_error", Default: "halt"},
@@ -77,9 +81,15 @@ func Table() []Setting {
 		{Struct: "Pricing", Field: "output", Unit: perMillion},
 		{Struct: "Pricing", Field: "input_cache_read", Unit: perMillion},
 		{Struct: "Pricing", Field: "input_cache_write", Unit: perMillion},
+		{Struct: "Pricing", Field: "input_cache_write_1h", Unit: perMillion},
 		{Struct: "Pricing", Field: "input_batch", Unit: perMillion},
 		{Struct: "Pricing", Field: "output_batch", Unit: perMillion},
 		{Struct: "Pricing", Field: "tools", Unit: "USD per call"},
+		{Struct: "PricingTier", Field: "input", Unit: perMillion},
+		{Struct: "PricingTier", Field: "output", Unit: perMillion},
+		{Struct: "PricingTier", Field: "input_cache_read", Unit: perMillion},
+		{Struct: "PricingTier", Field: "input_cache_write", Unit: perMillion},
+		{Struct: "PricingTier", Field: "input_cache_write_1h", Unit: perMillion},
 	}
 }
 

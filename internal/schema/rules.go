@@ -11,8 +11,8 @@ import (
 // its items.
 type rule struct {
 	required bool
-	max      float64
-	bounded  bool // a number from 0 to max; a max of 0 is none
+	min, max float64
+	bounded  bool // a number from min to max; a max of 0 is none
 	pattern  string
 	names    string // the pattern of a map's keys
 	words    []string
@@ -31,6 +31,7 @@ const (
 	urlPattern      = `^$|^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$`
 	endpointPattern = `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?|[Uu][Nn][Ii][Xx]:///.+)$`
 	internalPattern = `^[^/?@]*[.][Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll][.]?(:[0-9]+)?$`
+	datePattern     = `^$|^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
 )
 
 // rules is the table, by type and name. Defaults and bounds come from package bounds.
@@ -60,8 +61,10 @@ func rules() map[string]rule {
 		}},
 		"Param.name": {required: true, notEmpty: true},
 
-		"Model.id":         {required: true, pattern: modelPattern},
-		"Model.id_aliases": {pattern: modelPattern},
+		"Model.id":                       {required: true, pattern: modelPattern},
+		"Model.id_aliases":               {pattern: modelPattern},
+		"Model.shutdown_date":            {pattern: datePattern, examples: []any{"2026-12-31"}},
+		"PricingTier.above_input_tokens": {required: true, bounded: true, min: 1},
 	}
 	for _, b := range bounds.Table() {
 		if b.Field == "MaxBodyBytes" {
@@ -69,7 +72,7 @@ func rules() map[string]rule {
 		}
 		name := b.Struct + "." + b.Field
 		r := all[name]
-		r.bounded, r.max = b.Unit != "", float64(b.Max)
+		r.bounded, r.max = r.bounded || b.Unit != "", float64(b.Max)
 		switch def := b.Default.(type) {
 		case time.Duration:
 			r.def = shortDuration(def)
@@ -113,7 +116,7 @@ func (r rule) apply(n *node) {
 		of.MinLength = &one
 	}
 	if r.bounded {
-		of.Minimum = new(float64)
+		of.Minimum = &r.min
 		if r.max > 0 {
 			of.Maximum = &r.max
 		}
