@@ -155,11 +155,11 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 	switch v.Kind {
 	case apierror.TooLarge:
 		return CauseTooLarge
-	case apierror.Scopes:
+	case apierror.MissingScope:
 		return CauseScope
 	case apierror.DeadKey:
 		return CauseDeadKey
-	case apierror.Limited:
+	case apierror.RateLimited:
 		if v.WholeKey() {
 			return CauseQuota
 		}
@@ -168,7 +168,7 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 		}
 	case apierror.Denied:
 		return CauseForbidden
-	case apierror.Model:
+	case apierror.UnknownModel:
 		return CauseModel
 	case apierror.NoEndpoint:
 		return CauseEndpoint
