@@ -125,9 +125,9 @@ func shapeProblems(faults []confdoc.Fault) problems {
 	return p
 }
 
-// withShape returns the problems after those of the shape of the document that the
-// Config was read from. Problems that follow from a fault of shape are left out:
-// they concern a value that could not be read.
+// withShape returns the problems of a Config after the faults of shape of its
+// document. It leaves out the problems of a value that could not be read: they
+// follow from its fault.
 func (p problems) withShape(shape []confdoc.Fault) problems {
 	if len(shape) == 0 {
 		return p
@@ -135,7 +135,9 @@ func (p problems) withShape(shape []confdoc.Fault) problems {
 	all := shapeProblems(shape)
 	for _, e := range p {
 		if !slices.ContainsFunc(shape, func(f confdoc.Fault) bool {
-			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant)
+			// Providers that could not be read are missing to only_allow_….
+			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant) ||
+				within(f.Path, "providers") && strings.HasPrefix(e.Path, "only_allow_configured_")
 		}) {
 			all.append(e)
 		}

@@ -25,7 +25,8 @@ func (r reading) span(from, to int) (start, end int) {
 
 // unescaper knows one kind of escape.
 type unescaper struct {
-	begins func(c byte) bool
+	// seek returns the offset of the next byte that may begin an escape, or -1.
+	seek func(s string) int
 	// next reads the escape at the start of s. It takes size bytes. If s does not
 	// start with an escape, -size bytes are stepped over, at least one.
 	next func(s string) (replacement string, size int)
@@ -34,10 +35,10 @@ type unescaper struct {
 // unescapers are the ways in which a text hides a secret from a plain search.
 func unescapers() [4]unescaper {
 	return [...]unescaper{
-		{func(c byte) bool { return c == '\\' }, backslashed},
-		{func(c byte) bool { return c == '%' }, percented},
-		{func(c byte) bool { return c == '&' }, entity},
-		{func(c byte) bool { return c == 0 || c >= utf8.RuneSelf }, dropped},
+		{func(s string) int { return strings.IndexByte(s, '\\') }, backslashed},
+		{func(s string) int { return strings.IndexByte(s, '%') }, percented},
+		{func(s string) int { return strings.IndexByte(s, '&') }, entity},
+		{seekDropped, dropped},
 	}
 }
 
@@ -55,7 +56,7 @@ func eachReading(text string, f func(reading)) {
 	if len(text) > longText {
 		depth = maxDepthLong
 	}
-	seen := map[string]bool{}
+	var seen map[string]bool // made for the first that is unescaped
 	list := unescapers()
 	var visit func(r reading, depth int)
 	visit = func(r reading, depth int) {
@@ -65,6 +66,9 @@ func eachReading(text string, f func(reading)) {
 		}
 		for _, u := range list {
 			if next, ok := r.unescape(u); ok && !seen[next.text] {
+				if seen == nil {
+					seen = map[string]bool{}
+				}
 				seen[next.text] = true
 				visit(next, depth-1)
 			}
@@ -82,10 +86,11 @@ func (r reading) unescape(u unescaper) (reading, bool) {
 		done int // bytes of r.text that are in b
 	)
 	for i := 0; i < len(r.text); {
-		if !u.begins(r.text[i]) {
-			i++
-			continue
+		at := u.seek(r.text[i:])
+		if at < 0 {
+			break
 		}
+		i += at
 		replacement, size := u.next(r.text[i:])
 		if size <= 0 {
 			i += max(1, -size)
@@ -207,6 +212,15 @@ func entity(s string) (string, int) {
 		return "", 0
 	}
 	return text, size
+}
+
+func seekDropped(s string) int {
+	for i := range len(s) {
+		if c := s[i]; c == 0 || c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return -1
 }
 
 // dropped reads a byte that readers drop: invalid UTF-8, its replacement U+FFFD, and
