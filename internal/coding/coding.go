@@ -15,7 +15,7 @@ import (
 // ErrTooLarge reports decoded data over its limit, or a zstd window over 8 MiB.
 var ErrTooLarge = errors.New("decoded data is too large")
 
-// UnknownError reports a content coding that is not known here.
+// UnknownError reports an unknown content coding.
 type UnknownError struct{ Coding string }
 
 func (e *UnknownError) Error() string { return fmt.Sprintf("unknown content coding %q", e.Coding) }
@@ -48,20 +48,19 @@ var methods = []struct {
 	{"identity", 0},
 }
 
-// maxCodings bounds the codings in a row. Each multiplies what a few bytes expand
-// to.
+// maxCodings bounds the codings in a row. Each multiplies the expansion.
 const maxCodings = 3
 
-// List is the codings of one body, in the order in which they were applied. The
-// zero List is the identity.
+// List is the codings of one body, in the order of their application. The zero
+// List is the identity.
 type List struct {
 	n       int
 	methods [maxCodings]method
 }
 
 // Parse reads a Content-Encoding. Identity and empty elements do not count. The
-// error is an [*UnknownError]: for a name that is not known, and for the whole
-// header where more than three codings are in a row.
+// error is an [*UnknownError]: of one unknown name, or of the whole header if more
+// than three codings are in a row.
 func Parse(header string) (List, error) {
 	var l List
 	for name := range strings.SplitSeq(header, ",") {
@@ -97,7 +96,7 @@ func (l List) Identity() bool { return l.n == 0 }
 
 // Decode returns the decoded data. Its error is [ErrTooLarge] over limit bytes, or
 // a [*CorruptError]. Bytes behind the end of the encoded data are an error too.
-// The result is data itself for the identity.
+// Under the identity the result is data itself.
 func (l List) Decode(data []byte, limit int64) ([]byte, error) {
 	if l.Identity() {
 		if int64(len(data)) > limit {
@@ -130,8 +129,8 @@ const (
 )
 
 // DecodeRequest returns the decoded body of a request. Its size is bounded by
-// maxBody, and by 100 times the encoded size plus 1 MiB. The errors say what the
-// client is to be told: [*UnknownError] 415, [ErrTooLarge] 413, [*CorruptError] 400.
+// maxBody, and by 100 times the encoded size plus 1 MiB. The errors and their
+// statuses: [*UnknownError] 415, [ErrTooLarge] 413, [*CorruptError] 400.
 func DecodeRequest(data []byte, contentEncoding string, maxBody int64) ([]byte, error) {
 	l, err := Parse(contentEncoding)
 	if err != nil {

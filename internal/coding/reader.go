@@ -15,15 +15,15 @@ import (
 // maxWindow bounds the memory of a zstd decoder (RFC 9659).
 const maxWindow = 8 << 20
 
-// Source is what a decoder reads from. With all three methods it takes no byte
-// before it needs it.
+// Source is read by a decoder byte by byte: a decoder takes no byte before it needs
+// it.
 type Source interface {
 	io.Reader
 	io.ByteScanner
 }
 
-// Reader decodes a stream. It reads from its source only when its caller wants
-// decoded bytes and has none left. Decoding starts with the first Read: the
+// Reader decodes a stream. It reads from its source only when its caller asks for
+// bytes and no decoded ones are left. Decoding starts with the first Read: the
 // formats begin with a header.
 //
 // A decoding error is a [*CorruptError] or [ErrTooLarge]. An error of the source
@@ -37,8 +37,8 @@ type Reader struct {
 	err    error
 }
 
-// NewReader returns a reader that decodes src. A src that is not a [Source] is
-// read ahead.
+// NewReader returns a reader that decodes src. It reads ahead unless src is a
+// [Source].
 func (l List) NewReader(src io.Reader) *Reader {
 	scanner, ok := src.(Source)
 	if !ok {
@@ -47,8 +47,7 @@ func (l List) NewReader(src io.Reader) *Reader {
 	return &Reader{list: l, src: &watched{Source: scanner}}
 }
 
-// watched remembers the error that a source ended with, so that it is told from
-// the decoder's own.
+// watched remembers the last error of a source. It is not the decoder's fault.
 type watched struct {
 	Source
 	err error
@@ -91,7 +90,7 @@ func (r *Reader) Read(p []byte) (int, error) {
 }
 
 func (r *Reader) read(p []byte) (int, error) {
-	// The coding that was applied last is taken off first.
+	// The coding applied last is taken off first.
 	for r.n < r.list.n {
 		var src Source = r.src
 		if r.n > 0 {
@@ -120,7 +119,7 @@ func (r *Reader) read(p []byte) (int, error) {
 
 var errTrailing = errors.New("data follows the end")
 
-// explain tells the errors of the source from those of the coding.
+// explain tells the errors of the source from the errors of the coding.
 func (r *Reader) explain(err error) error {
 	switch {
 	case err == io.EOF: //nolint:errorlint // the io.Reader contract: EOF is returned as it is

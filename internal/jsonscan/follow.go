@@ -27,8 +27,8 @@ const (
 )
 
 // Follower sees one JSON document in pieces and finds its end. It reads nesting
-// and strings alone, so that it costs a fraction of a validation: a document
-// that it calls ended may still hold a fault inside. A front of a valid document
+// and strings, at a fraction of the cost of a validation: an ended document may
+// still hold a fault inside. A front of a valid document
 // is never ended. Documents are objects, arrays and strings.
 //
 // The zero Follower is ready to use. It is not for concurrent use.

@@ -161,6 +161,7 @@ func readStray(c *jsonscan.Cursor, data []byte, e *Event) {
 			e.Kind, e.Hidden = Error, true
 			return
 		}
+	case isPing(bytes.TrimSpace(data)):
 	case 'a' <= b|0x20 && b|0x20 <= 'z' && !jsonscan.IsValue(data), b == '<':
 		e.Kind, e.Hidden = Suspect, true // plain text, or a page
 		return

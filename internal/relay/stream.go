@@ -51,17 +51,17 @@ type Options struct {
 	// MaxWhole bounds the bytes that HoldWhole holds: 32 MiB if zero.
 	MaxWhole int64
 
-	// Choices is the number of choices that the client asked for, as far as known.
-	// Zero is one. The stream learns of more by their indices.
+	// Choices is the number of choices (or images) that the client asked for, as far
+	// as known. Zero is one. The stream learns of more by their indices.
 	Choices int
 
 	// UsageWanted: the client asked for usage, and a silent stream does not end
 	// without it.
 	UsageWanted bool
 
-	// HideUsage cuts from a chat stream the traces of an include_usage that the
-	// client did not send: the event with usage and without a choice, and
-	// "usage":null in the others. The Tap sees all of it. Events are then relayed
+	// HideUsage cuts the traces of the gateway's own include_usage from a chat
+	// stream: the event with usage and without a choice, and "usage":null in the
+	// others. The Tap sees all of it. Events are then relayed
 	// whole. It has no effect on a compressed stream without Decode.
 	HideUsage bool
 
@@ -117,6 +117,7 @@ type Stream struct {
 	word        bool // text, a tool call or a refusal was seen
 	refused     bool // a refusal was seen before any other word
 	finished    bool // without choices: a finish reason was seen last
+	finishes    int  // and how many came
 	ended       bool
 	nothing     bool // [DONE] came without content or finish reason
 	severed     bool // an error that clients do not see ends the stream here
@@ -171,10 +172,12 @@ func NewStream(body io.Reader, o Options) *Stream {
 // seen, it ended whole without any, or the bounds of the hold are reached. The
 // bytes stay held for Relay.
 //
-// Otherwise it returns an [*EventError] for an error event that came first,
-// [ErrNoAnswer] for a [DONE] without an answer before it, [ErrCut] for a clean end
-// that came too early, [ErrEmptyAnswer] under Options.FailEmpty, or the body's own
-// error.
+// Its errors:
+//   - [*EventError]: an error event came first
+//   - [ErrNoAnswer]: a [DONE] came without an answer before it
+//   - [ErrCut]: the body ended cleanly, but too early
+//   - [ErrEmptyAnswer], under Options.FailEmpty
+//   - the body's own error
 func (s *Stream) Hold() error {
 	for {
 		switch {
@@ -276,7 +279,7 @@ func (s *Stream) Whole() bool {
 // Finished reports whether the End was seen, or a finish reason of each choice. It
 // turns false again when a choice goes on.
 func (s *Stream) Finished() bool {
-	return s.ended || s.choices.finished(s.o.Choices) || s.finished && s.choices.none()
+	return s.ended || s.choices.finished(s.o.Choices) || s.finished && s.choices.none() && s.finishes >= s.o.Choices
 }
 
 // MayEnd reports whether a silence may be taken for the end of the answer: a
@@ -296,10 +299,13 @@ func (s *Stream) AtBoundary() bool {
 	if s.body == nil || s.decode != nil || s.opaque {
 		return false
 	}
-	if s.edit.on {
+	switch {
+	case !s.relaying:
+		return true
+	case s.edit.on:
 		return s.out == s.edit.ready // edited streams are written in whole events
 	}
-	return s.written == 0 && !s.relaying || s.out == s.n && (s.severed || s.split.boundary())
+	return s.out == s.n && (s.severed || s.split.boundary())
 }
 
 // SawError reports whether the upstream sent an error event, or response.failed.

@@ -87,6 +87,57 @@ const (
 	midUsage = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":1}}\n\n"
 )
 
+// Each image has its own end.
+func TestStreamImages(t *testing.T) {
+	partial := "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"aa\"}\n\n"
+	completed := "event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"aa\"}\n\n"
+	for in, whole := range map[string][3]bool{ // by the number asked for
+		partial:                       {false, false, false},
+		partial + completed:           {true, true, false},
+		partial + completed + partial: {false, false, false},
+		partial + completed + partial + completed:   {true, true, true},
+		partial + completed + "data: [DONE]\n\n":    {true, true, true},
+		"data: heartbeat\n\n" + partial + completed: {true, true, false},
+	} {
+		for asked, want := range whole {
+			s := NewStream(strings.NewReader(in), Options{Dialect: Events, Choices: asked})
+			assert.Equal(t, want, s.Relay(io.Discard, nil) == nil, "%d of %q", asked, in)
+			s.Release()
+		}
+	}
+}
+
+// A comment may be written at any time before the first byte, then at boundaries.
+func TestStreamKeepAlivePlaces(t *testing.T) {
+	for _, hide := range []bool{false, true} {
+		for encoding, may := range map[string]bool{"": true, "gzip": false, "br": false} {
+			var places []bool
+			var s *Stream
+			parts := []string{begin(0)[:9], begin(0)[9:], text(0, "a"), text(0, "b")[:9], text(0, "b")[9:], doneEv}
+			if encoding == "gzip" {
+				parts = compress(t, "gzip", parts, false)
+			}
+			s = NewStream(readerFunc(func(p []byte) (int, error) {
+				places = append(places, s.AtBoundary())
+				if len(parts) == 0 {
+					return 0, io.EOF
+				}
+				n := copy(p, parts[0])
+				parts = parts[1:]
+				return n, nil
+			}), Options{Dialect: Chat, Encoding: encoding, HideUsage: hide})
+			_ = s.Hold()
+			_ = s.Relay(io.Discard, nil)
+			if !may {
+				assert.NotContains(t, places, true, encoding)
+				continue
+			}
+			// The fourth event was read in half. With edits, that half was not written.
+			assert.Equal(t, []bool{true, true, true, true, hide, true, true}, places)
+		}
+	}
+}
+
 // A silence is an end under strict conditions alone.
 func TestStreamMayEnd(t *testing.T) {
 	for _, c := range []struct {

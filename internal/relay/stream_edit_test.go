@@ -111,6 +111,9 @@ func TestStreamHideUsage(t *testing.T) {
 				run(iotest.OneByteReader(strings.NewReader(in)), true, "bytes")
 				run(iotest.OneByteReader(strings.NewReader(in)), false, "bytes, not held")
 				for at := range len(in) {
+					if lineEnd == "\r" && at%4 != 0 {
+						continue
+					}
 					run(&script{pieces: pieces(in[:at], in[at:])}, at%2 == 0, at)
 				}
 			})

@@ -101,6 +101,7 @@ func (s *Stream) noteFinish(e *Event) {
 		s.finished = false
 	case Finish:
 		s.finished = true
+		s.finishes++
 		s.usage = false
 		s.afterFinish = s.split.comments
 	case Other, Suspect:

@@ -10,14 +10,14 @@ import (
 	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
 
-// Facts are what a body asks for, as far as it says so. They hold counts and
-// settings, never the text. One form serves chats, completions, responses,
-// messages and embeddings: the names of their fields do not collide.
+// Facts are the settings and counts of a body, never its text. One form serves
+// chats, completions, responses, messages and embeddings: the names of their fields
+// do not collide.
 type Facts struct {
 	Stream          bool
-	MaxOutputTokens int64 // 0 if the client set no limit; the least of several
-	Tools           int   // those of the provider (web search and so on) included
-	Images          int   // those in the results of tools included
+	MaxOutputTokens int64 // 0 without a limit, the least of several
+	Tools           int   // hosted tools (web search and so on) included
+	Images          int   // images in the results of tools included
 	Audio           int
 	Documents       int  // files and documents
 	JSONSchema      bool // the answer must follow a schema
@@ -29,8 +29,7 @@ type Facts struct {
 }
 
 // Facts reads the facts of a scanned object. Each call is a pass over the body: ask
-// once, and only where somebody wants to know. Of a repeated field the last one
-// counts.
+// once, and only if needed.
 func (d *Document) Facts() Facts {
 	var f Facts
 	members := d.members()
@@ -195,7 +194,7 @@ func (f *Facts) medium(typ []byte) {
 	}
 }
 
-// SessionSource says by what a body shows the conversation that it belongs to.
+// SessionSource names the part of a body that identifies its conversation.
 type SessionSource string
 
 // The sources, in their order.
@@ -207,10 +206,10 @@ const (
 	SessionFirstTurn SessionSource = "first_turn" // system prompt, tools and first user message
 )
 
-// Session returns a hash, in hex, of what a body shows of its conversation, and
-// the source: prompt_cache_key, conversation (its id), the user_id of metadata, or
-// the system prompt, tools and first user message. Both are empty where nothing is
-// there. The hash is the same in each process and version.
+// Session returns a hash, in hex, that identifies the conversation of a body, and
+// its source: prompt_cache_key, conversation (its id), the user_id of metadata, or
+// the system prompt, tools and first user message. Both are empty without any of
+// these. The hash is the same in each process and version.
 func (d *Document) Session() (source SessionSource, key string) {
 	if s := d.text("prompt_cache_key"); s != "" {
 		return SessionCacheKey, hashText(s)
@@ -272,8 +271,8 @@ func firstTurn(h hash.Hash, value []byte) bool {
 	return any
 }
 
-// hashValue adds a value with its name and length, so that no two lists of values
-// are alike.
+// hashValue adds a value with its name and length: different lists of values never
+// give the same bytes.
 func hashValue(h hash.Hash, name string, value []byte) {
 	var length [20]byte
 	h.Write([]byte(name))
