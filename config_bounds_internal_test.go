@@ -30,7 +30,11 @@ func TestBoundsOfConfig(t *testing.T) {
 func TestWithDefaults(t *testing.T) {
 	assert.Equal(t, Config{
 		PerRequestTimeout: "3m0s", TotalTimeout: "6m0s", MaxAttempts: 10, StreamCommit: CommitFirstContent, OnError: OnErrorHalt,
+		EmptyAnswers: EmptyRelay, Refusals: RefusalRelay,
 	}, withDefaults(Config{}))
-	given := Config{PerRequestTimeout: "1s", TotalTimeout: "2s", MaxAttempts: 1, StreamCommit: CommitComplete, OnError: OnErrorContinue}
+	given := Config{
+		PerRequestTimeout: "1s", TotalTimeout: "2s", MaxAttempts: 1, StreamCommit: CommitComplete, OnError: OnErrorContinue,
+		EmptyAnswers: EmptyFail, Refusals: RefusalFailOver,
+	}
 	assert.Equal(t, given, withDefaults(given))
 }
