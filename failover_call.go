@@ -2,6 +2,7 @@ package aigateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -206,7 +207,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 // judge takes the meaning of an upstream's error into the failure.
 func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
 	v := apierror.Classify(status, h, r)
-	f.Code, f.Cause = a.secrets.scrubText(r.Code), causeOf(f.Kind, status, v)
+	f.Code, f.Cause = a.secrets.scrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
 	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
 		f.RetryAfter = wait
 	}

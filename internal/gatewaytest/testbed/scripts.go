@@ -33,7 +33,8 @@ type Step = struct {
 }
 
 // NewScripts starts the gateway. It replaces the Hooks and the Transport of the
-// config.
+// config. If the config does not name callers, each request has a caller of its
+// own: failures in a row then are those of several callers.
 func NewScripts(t testing.TB, cfg aigateway.Config) *Scripts {
 	t.Helper()
 	s := &Scripts{Harness: gatewaytest.NewHarness(t), script: map[string][]http.HandlerFunc{}}
@@ -42,6 +43,9 @@ func NewScripts(t testing.TB, cfg aigateway.Config) *Scripts {
 	}
 	cfg.Transport = s.Harness
 	cfg.Hooks = s.Hooks()
+	if cfg.Caller == nil && cfg.CallerExpr == "" {
+		cfg.Caller = EachCaller()
+	}
 	s.Gateway = newGateway(t, cfg)
 	s.ServeGateway(s.Gateway)
 	return s
