@@ -27,7 +27,7 @@ var (
 
 // holdStream holds an event stream until its first content, or until it is whole.
 func (h *held) holdStream(ctx context.Context) *failure {
-	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout}
+	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout, events: true}
 	h.stream = relay.NewStream(h.body, relay.Options{
 		Dialect:     h.surface.stream,
 		Encoding:    h.resp.Header.Get("Content-Encoding"),
@@ -149,11 +149,12 @@ func (h *held) brokenOff(to *client, f *failure, event bool) *failure {
 // watchedBody arms the watch for each read of a committed answer. The time of a
 // slow client then does not count against the upstream.
 type watchedBody struct {
-	body  io.Reader
-	w     *watch
-	limit time.Duration // per_request_timeout
-	each  bool          // whether each read is bounded, or another limit is at work
-	phase relay.Phase
+	body   io.Reader
+	w      *watch
+	limit  time.Duration // per_request_timeout
+	each   bool          // whether each read is bounded, or another limit is at work
+	events bool          // whether only events end a silence, or any byte
+	phase  relay.Phase
 	// advances counts the events that brought the answer further, and silent is the
 	// wait since the last one. Comments and pings are silence: a server that only
 	// keeps the connection alive has nothing more to say.
@@ -205,5 +206,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.w.disarm()
 	b.silent += time.Since(begin)
+	if n > 0 && !b.events {
+		b.silent = 0
+	}
 	return n, err
 }
