@@ -354,7 +354,7 @@ func TestAttackHalfClosed(t *testing.T) {
 // attackGateway serves a gateway with one allowed model.
 func attackGateway(t *testing.T, set func(*aigateway.Config)) (*gatewaytest.Upstream, string) {
 	t.Helper()
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hello"))
 	cfg := aigateway.Config{
 		Providers: []aigateway.Provider{{ID: "p", BaseURL: "http://p.internal/base", APIKeys: []aigateway.APIKey{{Value: "sk-of-p"}},
 			Models: []aigateway.Model{{ID: "small"}}}},

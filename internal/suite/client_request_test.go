@@ -377,7 +377,7 @@ func TestMultipart(t *testing.T) {
 // TestInternalEndpoints: the request goes to the real place of the host, under
 // its .internal name.
 func TestInternalEndpoints(t *testing.T) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	socket := filepath.Join(requestSocketDir(t), "llm.sock")
 	listener, err := net.Listen("unix", socket)
 	require.NoError(t, err)
@@ -411,7 +411,7 @@ func TestInternalEndpoints(t *testing.T) {
 // "p": it has a key, speaks both formats, and lists the model "m", alias
 // "alias".
 func requestProvider(t testing.TB) (*gatewaytest.Upstream, aigateway.Config) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	return up, aigateway.Config{
 		Providers: []aigateway.Provider{{
 			ID:                   "p",

@@ -25,7 +25,7 @@ import (
 
 // TestLimitsOfRequests: the limits of a client's request.
 func TestLimitsOfRequests(t *testing.T) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hello"))
 	gateway := testbed.Serve(t, aigateway.Config{
 		Registry:          aigateway.NoRegistry(),
 		Providers:         []aigateway.Provider{{ID: "p", BaseURL: "http://p.internal", Models: []aigateway.Model{{ID: "m"}}}},
@@ -131,7 +131,7 @@ func TestLimitsOfAnswers(t *testing.T) {
 			for i := range n >> 10 {
 				w.Header().Set(fmt.Sprintf("X-Pad-%03d", i), strings.Repeat("y", 1<<10-len("X-Pad-000: \r\n")))
 			}
-			gatewaytest.Chat("a")(w, r)
+			gatewaytest.Fitting("a")(w, r)
 		}
 	}
 	const event = "text/event-stream"
@@ -169,7 +169,7 @@ func TestLimitsOfAnswers(t *testing.T) {
 		{"held whole, above 32 MiB", true, cut(event, held(32*mib+64<<10)...), false, "closed before"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a, b := gatewaytest.NewUpstream(t, c.a), gatewaytest.NewUpstream(t, gatewaytest.Chat("b"))
+			a, b := gatewaytest.NewUpstream(t, c.a), gatewaytest.NewUpstream(t, gatewaytest.Fitting("b"))
 			results := make(chan *aigateway.Result, 1)
 			cfg := aigateway.Config{
 				Registry: aigateway.NoRegistry(),

@@ -197,7 +197,7 @@ providers:
 // another on failover.
 func TestProviderSettingsStay(t *testing.T) {
 	first := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusInternalServerError, "down", "down"))
-	second := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	second := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	cfg, err := aigateway.ParseConfig([]byte(`
 headers: {X-All: all}
 query_params: {all: all}
@@ -446,7 +446,7 @@ providers: [{id: p, base_url: "http://p.internal", supported_api_surfaces: [{for
 // at p.internal, and returns the upstream's request and the Result.
 func precedenceSend(t *testing.T, yaml, path string, header http.Header, body string) (gatewaytest.Request, *aigateway.Result) {
 	t.Helper()
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	cfg, err := aigateway.ParseConfig([]byte(yaml))
 	require.NoError(t, err)
 	cfg.InternalEndpoints = map[string]string{"p.internal": up.URL}

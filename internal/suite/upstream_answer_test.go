@@ -55,7 +55,10 @@ func upstreamRead(r *bufio.Reader) bool {
 	return err == nil
 }
 
-const upstreamAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"choices\":[]}"
+var upstreamAnswer = func() string {
+	body := gatewaytest.LeastAnswer("chat/completions", "hi", "")
+	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}()
 
 // A provider may close a kept connection just as the next request goes out on
 // it. The request is sent again on another connection, and the attempt does not
