@@ -45,14 +45,15 @@ const (
 	PlaceMoved  Place = "moved"  // neither
 )
 
-// stickyCall is one evaluation of sticky().
+// stickyCall is one evaluation of sticky(). Elements are indexes of the run's
+// models or keys.
 type stickyCall struct {
 	key     uint64
 	source  string
-	first   any // *Model or *Key
-	pinned  any // likewise, or nil
+	first   int32
+	pinned  int32 // -1 for none
 	spilled bool
-	order   []ref.Val
+	order   []int32
 }
 
 // maxStickyCalls bounds the calls that one evaluation remembers.
@@ -163,72 +164,74 @@ func sticky(args ...ref.Val) ref.Val {
 	if key == "" || len(elems) == 0 {
 		return args[1]
 	}
-	call := stickyCall{key: hashText(string(key)), source: string(source)}
-	order := make([]ranked, len(elems))
+	k := hashText(string(key))
+	ranks, byIndex := make([]ranked, len(elems)), make(map[int32]ref.Val, len(elems))
 	for i, e := range elems {
-		h, ok := elementHash(e)
+		index, h, ok := elementHash(e)
 		if !ok {
 			return types.MaybeNoSuchOverloadErr(e)
 		}
-		order[i] = ranked{score(call.key, h), int32(i)}
+		ranks[i] = ranked{score(k, h), index}
+		byIndex[index] = e
 	}
-	sortRanked(order)
-	first := elems[order[0].index]
-	call.first = identityOf(first)
-	pin := r.pinned(call.key)
-	pinnedAt := -1
-	for at, o := range order {
-		if pin != nil && identityOf(elems[o.index]) == pin {
-			pinnedAt = at
-			break
-		}
-	}
-	if pinnedAt >= 0 {
-		call.pinned = pin
-		o := order[pinnedAt]
-		copy(order[1:pinnedAt+1], order[:pinnedAt])
-		order[0] = o
-	}
-	sorted := make([]ref.Val, 0, len(elems))
-	if bound > 0 {
-		busy := overloaded(order, bound, func(i int32) int64 { return r.load(elems[i]) })
-		for i, o := range order {
-			if !busy[i] {
-				sorted = append(sorted, elems[o.index])
-			}
-		}
-		for i, o := range order {
-			if busy[i] {
-				sorted = append(sorted, elems[o.index])
-			}
-		}
-		call.spilled = sorted[0] != elems[order[0].index]
-	} else {
-		for _, o := range order {
-			sorted = append(sorted, elems[o.index])
-		}
-	}
-	call.order = sorted
-	if len(r.sticky) < maxStickyCalls {
-		r.sticky = append(r.sticky, call)
+	sortRanked(ranks, nil)
+	order, call := r.placed(ranks, k, string(source), bound, r.inFlight)
+	r.remember(call)
+	sorted := make([]ref.Val, len(order))
+	for i, at := range order {
+		sorted[i] = byIndex[at]
 	}
 	return &objectList{sorted}
 }
 
-// overloaded says which elements have more in flight than bound × the mean of
+// placed returns the order of ranked elements, with the pinned one first and the
+// overloaded ones last. A bound of 0 is none.
+func (r *run) placed(ranks []ranked, key uint64, source string, bound float64, load func(int) int64) ([]int32, stickyCall) {
+	call := stickyCall{key: key, source: source, first: ranks[0].index, pinned: -1}
+	order := make([]int32, len(ranks))
+	for i, k := range ranks {
+		order[i] = k.index
+	}
+	if pin := r.pinned(key); pin >= 0 {
+		if at := slices.Index(order, pin); at >= 0 {
+			call.pinned = pin
+			copy(order[1:at+1], order[:at])
+			order[0] = pin
+		}
+	}
+	if bound > 0 && load != nil {
+		preferred := order[0]
+		order = spill(order, bound, load)
+		call.spilled = order[0] != preferred
+	}
+	call.order = order
+	return order, call
+}
+
+func (r *run) remember(call stickyCall) {
+	if len(r.sticky) < maxStickyCalls {
+		r.sticky = append(r.sticky, call)
+	}
+}
+
+// spill puts elements last that have more in flight than bound × the mean of
 // all, and at least two.
-func overloaded(order []ranked, bound float64, load func(int32) int64) []bool {
+func spill(order []int32, bound float64, load func(int) int64) []int32 {
 	loads, sum := make([]int64, len(order)), int64(0)
-	for i, o := range order {
-		loads[i] = load(o.index)
+	for i, at := range order {
+		loads[i] = load(int(at))
 		sum += loads[i]
 	}
 	limit := bound * float64(sum) / float64(len(order))
-	busy := make([]bool, len(order))
+	sorted, behind := make([]int32, 0, len(order)), []int32(nil)
 	for i, n := range loads {
-		busy[i] = n >= 2 && float64(n) > limit
+		if n >= 2 && float64(n) > limit {
+			behind = append(behind, order[i])
+		} else {
+			sorted = append(sorted, order[i])
+		}
 	}
-	return busy
+	return append(sorted, behind...)
 }
 
 // ranked is an element with its score.
@@ -240,11 +243,13 @@ type ranked struct {
 // sortRanked sorts by score, the highest first, and by index where scores are
 // equal. Scores are even over all numbers, so most elements find their place by
 // their score alone, and the time is linear.
-func sortRanked(all []ranked) {
+//
+// It sorts within the scratch space that it is given, and returns that.
+func sortRanked(all, scratch []ranked) []ranked {
 	n := len(all)
 	if n < 32 {
 		slices.SortFunc(all, higher)
-		return
+		return scratch
 	}
 	bucket := func(r ranked) uint64 {
 		at, _ := bits.Mul64(^r.score, uint64(n))
@@ -257,7 +262,7 @@ func sortRanked(all []ranked) {
 	for i := range n {
 		starts[i+1] += starts[i]
 	}
-	placed := make([]ranked, n)
+	placed := slices.Grow(scratch[:0], n)[:n]
 	for _, r := range all {
 		b := bucket(r)
 		placed[starts[b]] = r
@@ -265,6 +270,7 @@ func sortRanked(all []ranked) {
 	}
 	insertionSort(placed)
 	copy(all, placed)
+	return placed
 }
 
 func insertionSort(all []ranked) {
@@ -300,46 +306,33 @@ func number(v ref.Val) (float64, bool) {
 	return 0, false
 }
 
-// elementHash returns the hash of a model or key.
-func elementHash(e ref.Val) (uint64, bool) {
+// elementHash returns the index and the hash of a model or key.
+func elementHash(e ref.Val) (index int32, hash uint64, ok bool) {
 	switch e := e.(type) {
 	case *modelRef:
-		return e.model.hash(), true
+		return int32(e.index), e.model.hash(), true
 	case *keyRef:
-		return e.key.hash(), true
+		return int32(e.index), e.key.hash(), true
 	}
-	return 0, false
-}
-
-// identityOf returns the *Model or *Key of an element, nil for another type.
-func identityOf(e ref.Val) any {
-	switch e := e.(type) {
-	case *modelRef:
-		return e.model
-	case *keyRef:
-		return e.key
-	}
-	return nil
+	return 0, 0, false
 }
 
 // affinityOf finds the call of sticky() that placed the first element of a
-// result.
-func affinityOf[E any](r *run, result []*E) *Affinity[E] {
-	if len(result) == 0 {
-		return nil
-	}
-	first := result[0]
-	for _, call := range r.sticky {
-		if !slices.ContainsFunc(call.order, func(e ref.Val) bool { return identityOf(e) == any(first) }) {
+// result. All are the run's models or keys, of which first is the index.
+func affinityOf[E any](r *run, first int32, all []*E) *Affinity[E] {
+	for i := range r.sticky {
+		call := &r.sticky[i]
+		if call.order[0] != first && !slices.Contains(call.order, first) {
 			continue
 		}
-		a := &Affinity[E]{Key: call.key, Source: call.source, Place: PlaceMoved, Spilled: call.spilled}
-		a.First, _ = call.first.(*E)
-		a.Pinned, _ = call.pinned.(*E)
+		a := &Affinity[E]{Key: call.key, Source: call.source, First: all[call.first], Place: PlaceMoved, Spilled: call.spilled}
+		if call.pinned >= 0 {
+			a.Pinned = all[call.pinned]
+		}
 		switch first {
-		case a.First:
+		case call.first:
 			a.Place = PlaceFirst
-		case a.Pinned:
+		case call.pinned:
 			a.Place = PlacePinned
 		}
 		return a

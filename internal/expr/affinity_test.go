@@ -190,7 +190,7 @@ func TestSortRanked(t *testing.T) {
 		for i := range all {
 			all[i] = ranked{spread(uint64(i % 500)), int32(i)}
 		}
-		sortRanked(all)
+		sortRanked(all, nil)
 		for i := 1; i < n; i++ {
 			assert.Negative(t, higher(all[i-1], all[i]))
 		}

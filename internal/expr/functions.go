@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,14 +13,11 @@ import (
 // priceTypes are the words of underCost, and the prices behind them. Besides
 // them there is "tools." and the key of a tool price.
 func priceTypes() map[string]func(*Pricing) *float64 {
-	return map[string]func(*Pricing) *float64{
-		"text.input":             func(p *Pricing) *float64 { return p.Input },
-		"text.output":            func(p *Pricing) *float64 { return p.Output },
-		"text.input_cache_read":  func(p *Pricing) *float64 { return p.InputCacheRead },
-		"text.input_cache_write": func(p *Pricing) *float64 { return p.InputCacheWrite },
-		"text.input_batch":       func(p *Pricing) *float64 { return p.InputBatch },
-		"text.output_batch":      func(p *Pricing) *float64 { return p.OutputBatch },
+	all := map[string]func(*Pricing) *float64{}
+	for name, read := range prices() {
+		all["text."+name] = read
 	}
+	return all
 }
 
 const toolPricePrefix = "tools."
@@ -38,39 +36,53 @@ func priceOf(types map[string]func(*Pricing) *float64, word string) (func(*Prici
 	return get, ok
 }
 
+// modelsByName are the functions of a list of models that take names, and keep
+// the models that match one of them, or drop these.
+func modelsByName() map[string]byName {
+	return map[string]byName{
+		"only":            {match: modelNamed},
+		"ignore":          {match: modelNamed, drop: true},
+		"onlyProviders":   {match: modelAtProvider},
+		"ignoreProviders": {match: modelAtProvider, drop: true},
+		"onlyAuthors":     {match: modelByAuthor},
+		"ignoreAuthors":   {match: modelByAuthor, drop: true},
+		"inRegion":        {match: modelInRegion},
+		"inCountryCode":   {match: modelInCountry},
+	}
+}
+
+type byName struct {
+	match func(*Model, nameSet) bool
+	drop  bool
+}
+
 // strategyFunctions are the functions of a model strategy besides CEL's own
 // and the macros of macros.go.
 func strategyFunctions() []cel.EnvOption {
 	models, providers, authors := listOf(object("model")), listOf(object("provider")), listOf(object("author"))
 	model, provider := object("model"), object("provider")
-	return append(choiceFunctions("model"),
-		cel.Function(fnAble, cel.Overload("@able_models", []*cel.Type{runType, models}, models, cel.BinaryBinding(able))),
-
-		// only(ids), ignore(ids): elements whose id or alias is one of ids,
-		// or is none of them. Letter case does not matter.
-		// ai.models.only(['gpt-4o', 'gpt-4o-mini'])
-		cel.Function("only", slices.Concat(
-			byNames("only", "models", models, keepWhere(modelNamed)),
+	// Functions that keep models by name: of the models alone, and of other lists.
+	others := map[string][]cel.FunctionOpt{
+		"only": slices.Concat(
 			byNames("only", "providers", providers, keepWhere(providerNamed)),
 			byNames("only", "authors", authors, keepWhere(authorNamed)),
-		)...),
-		cel.Function("ignore", slices.Concat(
-			byNames("ignore", "models", models, keepUnless(modelNamed)),
+		),
+		"ignore": slices.Concat(
 			byNames("ignore", "providers", providers, keepUnless(providerNamed)),
 			byNames("ignore", "authors", authors, keepUnless(authorNamed)),
-		)...),
-
-		// onlyProviders(ids) and the like: models by their provider or author.
-		// ai.models.ignoreProviders(['google'])
-		cel.Function("onlyProviders", byNames("onlyProviders", "models", models, keepWhere(modelAtProvider))...),
-		cel.Function("ignoreProviders", byNames("ignoreProviders", "models", models, keepUnless(modelAtProvider))...),
-		cel.Function("onlyAuthors", byNames("onlyAuthors", "models", models, keepWhere(modelByAuthor))...),
-		cel.Function("ignoreAuthors", byNames("ignoreAuthors", "models", models, keepUnless(modelByAuthor))...),
-
-		// inRegion(regions), inCountryCode(codes): models with a datacenter
-		// in one of them. ai.models.inCountryCode(['DE', 'FR'])
-		cel.Function("inRegion", byNames("inRegion", "models", models, keepWhere(modelInRegion))...),
-		cel.Function("inCountryCode", byNames("inCountryCode", "models", models, keepWhere(modelInCountry))...),
+		),
+	}
+	functions := choiceFunctions("model")
+	for name, by := range modelsByName() {
+		keep := keepWhere(ofModel(by.match))
+		if by.drop {
+			keep = keepUnless(ofModel(by.match))
+		}
+		functions = append(functions, cel.Function(name, append(byNames(name, "models", models, keep), others[name]...)...))
+	}
+	return append(functions,
+		argFunction(),
+		cel.Function(fnAble, cel.Overload("@able_models", []*cel.Type{runType, models}, models, cel.BinaryBinding(able))),
 
 		// underCost(type, max): models whose price is known and less than max,
 		// in USD per million tokens. ai.models.underCost('text.input', 0.5)
@@ -96,7 +108,7 @@ func strategyFunctions() []cel.EnvOption {
 		// getModel(id): the first such model of a list, or of a provider.
 		// ai.providers.get('openai').getModel('gpt-4o')
 		cel.Function("getModel",
-			cel.MemberOverload("models_getModel_string", []*cel.Type{models, cel.StringType}, model, cel.BinaryBinding(getByName("model", modelNamed))),
+			cel.MemberOverload("models_getModel_string", []*cel.Type{models, cel.StringType}, model, cel.BinaryBinding(getByName("model", ofModel(modelNamed)))),
 			cel.MemberOverload("provider_getModel_string", []*cel.Type{provider, cel.StringType}, model, cel.BinaryBinding(getModelOf)),
 		),
 
@@ -175,34 +187,30 @@ func (s nameSet) has(name string, aliases ...string) bool {
 // The matchers say whether an element is meant by one of the names. An
 // element of another type, which only a dynamic expression can bring, is not.
 
-func modelNamed(e ref.Val, names nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && names.has(m.model.ID, m.model.IDAliases...)
+func ofModel(match func(*Model, nameSet) bool) matcher {
+	return func(e ref.Val, names nameSet) bool {
+		m, ok := e.(*modelRef)
+		return ok && match(m.model, names)
+	}
 }
 
-func modelAtProvider(e ref.Val, names nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && m.provider().named(names)
-}
+func modelNamed(m *Model, names nameSet) bool { return names.has(m.ID, m.IDAliases...) }
+
+func modelAtProvider(m *Model, names nameSet) bool { return m.provider().named(names) }
 
 // named reports whether a provider goes by one of the names.
 func (p *Provider) named(names nameSet) bool {
 	return !p.Shadowed && names.has(p.ID) || slices.ContainsFunc(p.IDAliases, func(a string) bool { return names.has(a) })
 }
 
-func modelByAuthor(e ref.Val, names nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && names.has(m.model.AuthorID, m.model.AuthorIDAliases...)
+func modelByAuthor(m *Model, names nameSet) bool { return names.has(m.AuthorID, m.AuthorIDAliases...) }
+
+func modelInRegion(m *Model, regions nameSet) bool {
+	return slices.ContainsFunc(m.Datacenters, func(d Datacenter) bool { return regions.has(d.Region) })
 }
 
-func modelInRegion(e ref.Val, regions nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && slices.ContainsFunc(m.model.Datacenters, func(d Datacenter) bool { return regions.has(d.Region) })
-}
-
-func modelInCountry(e ref.Val, codes nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && slices.ContainsFunc(m.model.Datacenters, func(d Datacenter) bool { return codes.has(d.CountryCode) })
+func modelInCountry(m *Model, codes nameSet) bool {
+	return slices.ContainsFunc(m.Datacenters, func(d Datacenter) bool { return codes.has(d.CountryCode) })
 }
 
 func providerNamed(e ref.Val, names nameSet) bool {
@@ -326,21 +334,27 @@ func sortByPrice(target, arg ref.Val) ref.Val {
 	}
 	spendOn(elems)
 	sorted := slices.Clone(elems)
-	slices.SortStableFunc(sorted, func(a, b ref.Val) int {
-		pa, pb := pricingOf(a), pricingOf(b)
-		if c := comparePrices(pa.Input, pb.Input); c != 0 {
-			return c
-		}
-		return comparePrices(pa.Output, pb.Output)
-	})
+	slices.SortStableFunc(sorted, func(a, b ref.Val) int { return comparePricing(pricingOf(a), pricingOf(b)) })
 	return &objectList{sorted}
 }
 
 func pricingOf(e ref.Val) *Pricing {
-	if m, ok := e.(*modelRef); ok && m.model.Pricing != nil {
+	if m, ok := e.(*modelRef); ok {
 		return m.model.Pricing
 	}
-	return new(Pricing)
+	return nil
+}
+
+var noPricing = new(Pricing)
+
+func comparePricing(a, b *Pricing) int {
+	if a == nil {
+		a = noPricing
+	}
+	if b == nil {
+		b = noPricing
+	}
+	return cmp.Or(comparePrices(a.Input, b.Input), comparePrices(a.Output, b.Output))
 }
 
 func comparePrices(a, b *float64) int {
@@ -369,7 +383,7 @@ func getModelAt(args ...ref.Val) ref.Val {
 	model, _ := args[2].(types.String)
 	atProvider, named := newNameSet(string(provider)), newNameSet(string(model))
 	for _, e := range elems {
-		if modelAtProvider(e, atProvider) && modelNamed(e, named) {
+		if m, ok := e.(*modelRef); ok && modelAtProvider(m.model, atProvider) && modelNamed(m.model, named) {
 			return e
 		}
 	}
@@ -406,23 +420,31 @@ func getMetadata(target, arg ref.Val) ref.Val {
 	var own, base map[string]any
 	switch t := target.(type) {
 	case *modelRef:
-		own, base = t.model.Metadata, t.provider().Metadata
+		own, base = t.model.Metadata, t.model.provider().Metadata
 	case *providerRef:
 		own = t.provider.Metadata
 	}
 	path, _ := arg.(types.String)
+	if v, ok := metadataOf(own, base, string(path)); ok {
+		return types.DefaultTypeAdapter.NativeToValue(v)
+	}
+	return types.NewErr("no such metadata: %s", string(path))
+}
+
+// metadataOf looks a path up in a model's metadata, and then in its provider's.
+// The latter shows through for whole top-level keys: a model that has 'limits'
+// hides the provider's 'limits.tier'.
+func metadataOf(own, base map[string]any, path string) (any, bool) {
 	for _, metadata := range []map[string]any{own, base} {
-		if v, ok := metadataAt(metadata, string(path)); ok {
-			return types.DefaultTypeAdapter.NativeToValue(v)
+		if v, ok := metadataAt(metadata, path); ok {
+			return v, true
 		}
-		// The provider's metadata shows through for whole top-level keys:
-		// a model that has 'limits' hides the provider's 'limits.tier'.
-		first, _, _ := strings.Cut(string(path), ".")
+		first, _, _ := strings.Cut(path, ".")
 		if _, hidden := metadata[first]; hidden {
 			break
 		}
 	}
-	return types.NewErr("no such metadata: %s", string(path))
+	return nil, false
 }
 
 func metadataAt(metadata map[string]any, path string) (any, bool) {
