@@ -411,15 +411,20 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 		return n, true
 	}
 	// The predicate asks for one value of a field: an index has the models.
-	index := static(c, node[map[string][]int32]{eval: func(f *frame) (map[string][]int32, error) {
+	index := static(c, node[map[string]modelList]{eval: func(f *frame) (map[string]modelList, error) {
 		l, err := list.eval(f)
 		if err != nil {
 			return nil, err
 		}
-		byValue := map[string][]int32{}
+		byValue := map[string]modelList{}
 		for _, i := range l.order {
 			v := key.field(f.prepared.models[i])
-			byValue[v] = append(byValue[v], i)
+			same := byValue[v]
+			if same.shared == nil {
+				same.distinct, same.shared = l.distinct, &sharedModels{}
+			}
+			same.order = append(same.order, i)
+			byValue[v] = same
 		}
 		return byValue, nil
 	}})
@@ -433,7 +438,7 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 		if err != nil {
 			return modelList{}, err
 		}
-		l := modelList{order: byValue[value]}
+		l := byValue[value]
 		if key.alone {
 			return l, nil
 		}
@@ -590,6 +595,15 @@ func (c *planner) sortKey(e ast.Expr) (none node[sortKey], ok bool) {
 			is, err := b.eval(f)
 			return sortKey{rank: rankBool, is: is}, err
 		}}, ok
+	case t.Kind() == types.DynKind:
+		x, ok := c.metadata(e)
+		return node[sortKey]{x.deps, x.vars, func(f *frame) (sortKey, error) {
+			v, err := x.eval(f)
+			if err != nil {
+				return sortKey{}, err
+			}
+			return sortKeyOf(v)
+		}}, ok
 	case isPlainNumber(t):
 		x, ok := c.number(e)
 		return node[sortKey]{x.deps, x.vars, func(f *frame) (sortKey, error) {
@@ -603,6 +617,25 @@ func (c *planner) sortKey(e ast.Expr) (none node[sortKey], ok bool) {
 	return none, false
 }
 
+// sortKeyOf is the key of a value of metadata.
+func sortKeyOf(v any) (sortKey, error) {
+	switch v := v.(type) {
+	case nil:
+		return sortKey{rank: rankNone}, nil
+	case string:
+		return sortKey{rank: rankString, text: v}, nil
+	case bool:
+		return sortKey{rank: rankBool, is: v}, nil
+	}
+	if n := numOf(v); n.kind != numNull {
+		if n.isNaN() {
+			return sortKey{rank: rankNone}, nil
+		}
+		return sortKey{rank: rankNumber, n: n}, nil
+	}
+	return sortKey{}, fmt.Errorf("cannot order by %s", plainTypeName(types.DefaultTypeAdapter.NativeToValue(v).Type()))
+}
+
 // weighedList is a list with a weight for each element.
 type weighedList struct {
 	list    modelList
@@ -611,10 +644,23 @@ type weighedList struct {
 }
 
 func (c *planner) weighed(loop ast.ComprehensionExpr) (none node[*weighedList], ok bool) {
-	var weight node[num]
+	var weight node[ref.Val]
 	list, slot, ok := c.body(loop, func(_ int, body ast.Expr) (ok bool) {
-		if isPlainNumber(c.typeOf(body)) {
-			weight, ok = c.number(body)
+		switch t := c.typeOf(body); {
+		case isPlainNumber(t):
+			var n node[num]
+			n, ok = c.number(body)
+			weight = node[ref.Val]{n.deps, n.vars, func(f *frame) (ref.Val, error) {
+				x, err := n.eval(f)
+				return x.val(), err
+			}}
+		case t.Kind() == types.DynKind:
+			var n node[any]
+			n, ok = c.metadata(body)
+			weight = node[ref.Val]{n.deps, n.vars, func(f *frame) (ref.Val, error) {
+				v, err := n.eval(f)
+				return types.DefaultTypeAdapter.NativeToValue(v), err
+			}}
 		}
 		return ok
 	})
@@ -638,7 +684,7 @@ func (c *planner) weighed(loop ast.ComprehensionExpr) (none node[*weighedList], 
 			if err != nil {
 				complaint = err.Error()
 			} else {
-				w.weights[n], complaint = weightOf(x.val())
+				w.weights[n], complaint = weightOf(x)
 			}
 			if complaint != "" {
 				f.run.noteOf("random: %s is last: %s", f.prepared.models[i], complaint)

@@ -590,11 +590,32 @@ func (c *planner) order(operator string, args []ast.Expr) (none node[bool], ok b
 			if x.kind == numNull {
 				return false, undefined
 			}
+			if x.isNaN() || y.isNaN() {
+				return false, nil
+			}
 			if y.kind == numNull {
 				return false, errNoOverload
 			}
+			return holds(x.compare(y)), nil
+		}), ok1 && ok2
+	case ta.Kind() == types.DynKind && (tb.Kind() == types.IntKind || tb.Kind() == types.DoubleKind):
+		x, ok1 := c.metadata(args[0])
+		y, ok2 := c.number(args[1])
+		undefined := noOverload(operator)
+		return both(x, y, func(_ *frame, v any, y num) (bool, error) {
+			x := numOf(v)
+			if x.kind == numNull {
+				switch v.(type) {
+				case string, bool:
+					if y.isNaN() {
+						return false, nil
+					}
+					return false, errNoOverload
+				}
+				return false, undefined
+			}
 			if x.isNaN() || y.isNaN() {
-				return false, errNaN
+				return false, nil
 			}
 			return holds(x.compare(y)), nil
 		}), ok1 && ok2
@@ -602,7 +623,18 @@ func (c *planner) order(operator string, args []ast.Expr) (none node[bool], ok b
 	return none, false
 }
 
-var errNaN = errors.New("NaN values cannot be ordered")
+// numOf returns a number of metadata, null for another value.
+func numOf(v any) num {
+	switch v := v.(type) {
+	case float64:
+		return doubleNum(v)
+	case int64:
+		return intNum(v)
+	case int:
+		return intNum(int64(v))
+	}
+	return num{}
+}
 
 // in plans a in b.
 func (c *planner) in(a, b ast.Expr) (none node[bool], ok bool) {

@@ -143,6 +143,9 @@ func (g *generator) number() string {
 		options = append(options,
 			func() string { return g.double() },
 			func() string {
+				return v + "." + g.word("metadata.weight", "metadata['gpu']", "getMetadata('limits.rpm')", "metadata.team")
+			},
+			func() string {
 				return v + ".metrics.global." + g.word("request_count", "in_flight", "token.provider_input")
 			},
 		)
@@ -216,7 +219,7 @@ func TestPlansAgreeWithCEL(t *testing.T) {
 	if testing.Short() {
 		rounds = 500
 	}
-	g := &generator{Rand: rand.New(rand.NewPCG(11, 22))}
+	g := &generator{Rand: rand.New(rand.NewPCG(5, 6))}
 	f := newFixture()
 	planned, chosen, failed, noted := 0, 0, 0, 0
 	for round := range rounds {
