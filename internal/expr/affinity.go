@@ -3,8 +3,8 @@ package expr
 import (
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -164,19 +164,16 @@ func sticky(args ...ref.Val) ref.Val {
 	if key == "" || len(elems) == 0 {
 		return args[1]
 	}
-	k := hashText(string(key))
-	ranks, byIndex := make([]ranked, len(elems)), make(map[int32]ref.Val, len(elems))
+	size := max(len(r.models), len(r.keys))
+	indexes, hashes, byIndex := make([]int32, len(elems)), make([]uint64, size), make([]ref.Val, size)
 	for i, e := range elems {
-		index, h, ok := elementHash(e)
+		index, ok := indexOf(e)
 		if !ok {
 			return types.MaybeNoSuchOverloadErr(e)
 		}
-		ranks[i] = ranked{score(k, h), index}
-		byIndex[index] = e
+		indexes[i], hashes[index], byIndex[index] = index, elementHash(e), e
 	}
-	sortRanked(ranks, nil)
-	order, call := r.placed(ranks, k, string(source), bound, r.inFlight)
-	r.remember(call)
+	order := r.stickyOrder(indexes, hashes, string(source), string(key), bound)
 	sorted := make([]ref.Val, len(order))
 	for i, at := range order {
 		sorted[i] = byIndex[at]
@@ -184,14 +181,14 @@ func sticky(args ...ref.Val) ref.Val {
 	return &objectList{sorted}
 }
 
-// placed returns the order of ranked elements, with the pinned one first and the
-// overloaded ones last. A bound of 0 is none.
-func (r *run) placed(ranks []ranked, key uint64, source string, bound float64, load func(int) int64) ([]int32, stickyCall) {
-	call := stickyCall{key: key, source: source, first: ranks[0].index, pinned: -1}
-	order := make([]int32, len(ranks))
-	for i, k := range ranks {
-		order[i] = k.index
-	}
+// stickyOrder returns the order of elements for a key: the pinned one first, and
+// the overloaded ones last. A bound of 0 is none.
+func (r *run) stickyOrder(indexes []int32, hashes []uint64, source, text string, bound float64) []int32 {
+	scratch := rankings.Get().(*ranking)
+	defer rankings.Put(scratch)
+	key := hashText(text)
+	order := scratch.by(key, indexes, hashes)
+	call := stickyCall{key: key, source: source, first: order[0], pinned: -1}
 	if pin := r.pinned(key); pin >= 0 {
 		if at := slices.Index(order, pin); at >= 0 {
 			call.pinned = pin
@@ -199,13 +196,14 @@ func (r *run) placed(ranks []ranked, key uint64, source string, bound float64, l
 			order[0] = pin
 		}
 	}
-	if bound > 0 && load != nil {
+	if bound > 0 && r.inFlight != nil {
 		preferred := order[0]
-		order = spill(order, bound, load)
+		scratch.spill(order, bound, r.inFlight)
 		call.spilled = order[0] != preferred
 	}
 	call.order = order
-	return order, call
+	r.remember(call)
+	return order
 }
 
 func (r *run) remember(call stickyCall) {
@@ -216,82 +214,106 @@ func (r *run) remember(call stickyCall) {
 
 // spill puts elements last that have more in flight than bound × the mean of
 // all, and at least two.
-func spill(order []int32, bound float64, load func(int) int64) []int32 {
-	loads, sum := make([]int64, len(order)), int64(0)
+func (r *ranking) spill(order []int32, bound float64, load func(int) int64) {
+	r.loads = slices.Grow(r.loads[:0], len(order))[:len(order)]
+	sum := int64(0)
 	for i, at := range order {
-		loads[i] = load(int(at))
-		sum += loads[i]
+		n := load(int(at))
+		sum += n
+		r.loads[i] = int32(min(max(n, 0), math.MaxInt32))
 	}
-	limit := bound * float64(sum) / float64(len(order))
-	sorted, behind := make([]int32, 0, len(order)), []int32(nil)
-	for i, n := range loads {
-		if n >= 2 && float64(n) > limit {
-			behind = append(behind, order[i])
-		} else {
-			sorted = append(sorted, order[i])
-		}
+	limit := int32(min(max(bound*float64(sum)/float64(len(order)), 1), math.MaxInt32))
+	// Both places are written each time, as a branch would be guessed wrong.
+	kept, behind, spilled := 0, 0, r.packed[:len(order)]
+	for i, n := range r.loads {
+		at := order[i]
+		order[kept], spilled[behind] = at, uint64(at)
+		over := int(uint32(limit-n) >> 31) // 1 if n > limit
+		kept += 1 - over
+		behind += over
 	}
-	return append(sorted, behind...)
+	for i, at := range spilled[:behind] {
+		order[kept+i] = int32(at)
+	}
 }
 
-// ranked is an element with its score.
-type ranked struct {
-	score uint64
-	index int32
+// ranking orders elements by their scores. It is scratch space, used again.
+type ranking struct {
+	packed, placed []uint64 // the upper half of ^score, and the index
+	low, high      [1 << digit]int32
+	loads          []int32
 }
 
-// sortRanked sorts by score, the highest first, and by index where scores are
-// equal. Scores are even over all numbers, so most elements find their place by
-// their score alone, and the time is linear.
+// digit is the width in bits of one pass of the radix sort.
+const digit = 11
+
+var rankings = sync.Pool{New: func() any { return new(ranking) }}
+
+// by returns the indexes in the order of their scores for a key, the highest
+// first, and by index where scores are equal. hashes holds the hash of each
+// index.
 //
-// It sorts within the scratch space that it is given, and returns that.
-func sortRanked(all, scratch []ranked) []ranked {
-	n := len(all)
-	if n < 32 {
-		slices.SortFunc(all, higher)
-		return scratch
-	}
-	bucket := func(r ranked) uint64 {
-		at, _ := bits.Mul64(^r.score, uint64(n))
-		return at
-	}
-	starts := make([]int32, n+1)
-	for _, r := range all {
-		starts[bucket(r)+1]++
-	}
-	for i := range n {
-		starts[i+1] += starts[i]
-	}
-	placed := slices.Grow(scratch[:0], n)[:n]
-	for _, r := range all {
-		b := bucket(r)
-		placed[starts[b]] = r
-		starts[b]++
-	}
-	insertionSort(placed)
-	copy(all, placed)
-	return placed
-}
-
-func insertionSort(all []ranked) {
-	for i := 1; i < len(all); i++ {
-		r := all[i]
-		j := i
-		for ; j > 0 && higher(r, all[j-1]) < 0; j-- {
-			all[j] = all[j-1]
+// Scores are even over all numbers. Two passes of a radix sort over their first
+// bits put nearly all elements in place, so the time is linear.
+func (r *ranking) by(key uint64, indexes []int32, hashes []uint64) []int32 {
+	n := len(indexes)
+	r.packed = slices.Grow(r.packed[:0], n)[:n]
+	less := func(a, b uint64) bool {
+		if a>>32 != b>>32 {
+			return a < b
 		}
-		all[j] = r
+		sa, sb := score(key, hashes[int32(a)]), score(key, hashes[int32(b)])
+		return sa > sb || sa == sb && int32(a) < int32(b)
 	}
+	if n < 64 {
+		for i, at := range indexes {
+			r.packed[i] = ^score(key, hashes[at])&^0xffffffff | uint64(uint32(at))
+		}
+	} else {
+		r.radix(key, indexes, hashes)
+	}
+	for i, p := range r.packed {
+		j := i
+		for ; j > 0 && less(p, r.packed[j-1]); j-- {
+			r.packed[j] = r.packed[j-1]
+		}
+		r.packed[j] = p
+	}
+	order := make([]int32, n)
+	for i, p := range r.packed {
+		order[i] = int32(p)
+	}
+	return order
 }
 
-func higher(a, b ranked) int {
-	switch {
-	case a.score > b.score:
-		return -1
-	case a.score < b.score:
-		return 1
+// radix fills packed, sorted by the upper 22 bits.
+func (r *ranking) radix(key uint64, indexes []int32, hashes []uint64) {
+	n := len(indexes)
+	r.placed = slices.Grow(r.placed[:0], n)[:n]
+	clear(r.low[:])
+	clear(r.high[:])
+	packed, placed := r.packed[:n], r.placed[:n]
+	for i, at := range indexes {
+		p := ^score(key, hashes[at])&^0xffffffff | uint64(uint32(at))
+		packed[i] = p
+		r.low[p>>(64-2*digit)&(1<<digit-1)]++
+		r.high[p>>(64-digit)]++
 	}
-	return int(a.index - b.index)
+	low, high := int32(0), int32(0)
+	for i := range r.low {
+		low, r.low[i] = low+r.low[i], low
+		high, r.high[i] = high+r.high[i], high
+	}
+	for _, p := range packed {
+		at := &r.low[p>>(64-2*digit)&(1<<digit-1)]
+		placed[*at] = p
+		*at++
+	}
+	for _, p := range placed {
+		at := &r.high[p>>(64-digit)]
+		packed[*at] = p
+		*at++
+	}
 }
 
 func number(v ref.Val) (float64, bool) {
@@ -306,15 +328,25 @@ func number(v ref.Val) (float64, bool) {
 	return 0, false
 }
 
-// elementHash returns the index and the hash of a model or key.
-func elementHash(e ref.Val) (index int32, hash uint64, ok bool) {
+// indexOf returns the index of a model or key in the lists of its run.
+func indexOf(e ref.Val) (int32, bool) {
 	switch e := e.(type) {
 	case *modelRef:
-		return int32(e.index), e.model.hash(), true
+		return int32(e.index), true
 	case *keyRef:
-		return int32(e.index), e.key.hash(), true
+		return int32(e.index), true
 	}
-	return 0, 0, false
+	return 0, false
+}
+
+func elementHash(e ref.Val) uint64 {
+	switch e := e.(type) {
+	case *modelRef:
+		return e.model.hash()
+	case *keyRef:
+		return e.key.hash()
+	}
+	return 0
 }
 
 // affinityOf finds the call of sticky() that placed the first element of a

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
@@ -738,25 +737,28 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 	}
 	// Counting sort, as nearly all counters are small.
 	const buckets = 64
-	var counts [buckets + 1]int
-	loads := make([]int64, len(l.order))
+	scratch := rankings.Get().(*ranking)
+	defer rankings.Put(scratch)
+	loads := slices.Grow(scratch.loads[:0], len(l.order))[:len(l.order)]
+	scratch.loads = loads
+	var starts [buckets + 1]int
 	for n, i := range l.order {
-		loads[n] = max(f.run.inFlight(int(i)), 0)
-		counts[min(loads[n], buckets-1)+1]++
+		load := int32(min(max(f.run.inFlight(int(i)), 0), math.MaxInt32))
+		loads[n] = load
+		starts[min(load, buckets-1)+1]++
 	}
 	for i := range buckets {
-		counts[i+1] += counts[i]
+		starts[i+1] += starts[i]
 	}
-	starts := counts
-	order := make([]int32, len(l.order))
-	var many map[int32]int64
+	order, next := make([]int32, len(l.order)), starts
+	var many map[int32]int32
 	for n, i := range l.order {
 		b := min(loads[n], buckets-1)
-		order[counts[b]] = i
-		counts[b]++
+		order[next[b]] = i
+		next[b]++
 		if b == buckets-1 {
 			if many == nil {
-				many = map[int32]int64{}
+				many = map[int32]int32{}
 			}
 			many[i] = loads[n]
 		}
@@ -766,7 +768,7 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 			f.shuffle(order[starts[b]:starts[b+1]])
 		}
 	}
-	slices.SortStableFunc(order[starts[buckets-1]:], func(a, b int32) int { return compareInts(many[a], many[b]) })
+	slices.SortStableFunc(order[starts[buckets-1]:], func(a, b int32) int { return int(many[a] - many[b]) })
 	return modelList{order: order, distinct: l.distinct}, nil
 }
 
@@ -775,9 +777,6 @@ func (f *frame) randomizedFor(l modelList) (modelList, error) {
 	f.shuffle(order)
 	return modelList{order: order, distinct: l.distinct}, nil
 }
-
-// rankedPool holds the scratch space of sticky: two slices.
-var rankedPool = sync.Pool{New: func() any { return new([2][]ranked) }}
 
 // sticky is (run, list, source, key[, bound]).
 func (c *planner) sticky(args []ast.Expr) (none node[modelList], ok bool) {
@@ -826,17 +825,6 @@ func (c *planner) sticky(args []ast.Expr) (none node[modelList], ok bool) {
 }
 
 func (f *frame) sticky(l modelList, source, key string, bound float64) modelList {
-	hashes := f.prepared.elementHashes()
-	scratch := rankedPool.Get().(*[2][]ranked)
-	defer rankedPool.Put(scratch)
-	k := hashText(key)
-	ranks := slices.Grow(scratch[0][:0], len(l.order))[:len(l.order)]
-	for n, i := range l.order {
-		ranks[n] = ranked{score(k, hashes[i]), i}
-	}
-	scratch[0] = ranks
-	scratch[1] = sortRanked(ranks, scratch[1])
-	order, call := f.run.placed(ranks, k, source, bound, f.run.inFlight)
-	f.run.remember(call)
+	order := f.run.stickyOrder(l.order, f.prepared.elementHashes(), source, key, bound)
 	return modelList{order: order, distinct: l.distinct}
 }
