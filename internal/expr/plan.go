@@ -125,11 +125,7 @@ func (c *planner) typeOf(e ast.Expr) *types.Type { return c.program.checked.GetT
 func (p *plan) eval(f *frame) (list modelList, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			cancelled, ok := r.(interpreter.EvalCancelledError)
-			if !ok || cancelled.Cause != interpreter.CostLimitExceeded {
-				panic(r)
-			}
-			list, err = modelList{}, ErrTooCostly
+			list, err = modelList{}, abortion(r)
 		}
 	}()
 	if p.onces > 0 {
@@ -138,12 +134,29 @@ func (p *plan) eval(f *frame) (list modelList, err error) {
 	return p.root.eval(f)
 }
 
-// tick ends a loop when the evaluation was cancelled.
-func (f *frame) tick(i int) error {
-	if i%interruptEvery == 0 && f.ctx.Err() != nil {
-		return context.Cause(f.ctx)
+// aborted is panicked with to end an evaluation that must not go on: an error
+// value would be absorbed by a filter or by "||".
+type aborted struct{ err error }
+
+// abortion returns the error of a panic that ends an evaluation. Other panics go
+// on.
+func abortion(r any) error {
+	switch r := r.(type) {
+	case aborted:
+		return r.err
+	case interpreter.EvalCancelledError: // of [run.spend]
+		if r.Cause == interpreter.CostLimitExceeded {
+			return ErrTooCostly
+		}
 	}
-	return nil
+	panic(r)
+}
+
+// tick ends a loop when the evaluation was cancelled.
+func (f *frame) tick(i int) {
+	if i%interruptEvery == 0 && f.ctx.Err() != nil {
+		panic(aborted{context.Cause(f.ctx)})
+	}
 }
 
 // slot keeps the result of a node for the evaluations to come.
@@ -184,11 +197,7 @@ func static[T any](c *planner, n node[T]) node[T] {
 		if measured && f.in.Snapshot == 0 {
 			return n.eval(f)
 		}
-		k, err := f.prepared.slots[id].get(f, measured, eval)
-		if err != nil {
-			var zero T
-			return zero, err
-		}
+		k := f.prepared.slots[id].get(f, measured, eval)
 		for _, note := range k.notes {
 			f.run.note("%s", note)
 		}
@@ -197,36 +206,33 @@ func static[T any](c *planner, n node[T]) node[T] {
 	}}
 }
 
-// get returns what is kept, or evaluates and keeps it. Errors that are not the
-// expression's own are returned and not kept.
-func (s *slot) get(f *frame, measured bool, eval func(*frame) (any, error)) (*kept, error) {
+// get returns the kept result, or evaluates and keeps it. An evaluation that is
+// aborted keeps nothing.
+func (s *slot) get(f *frame, measured bool, eval func(*frame) (any, error)) *kept {
 	holds := func(k *kept) bool { return k != nil && (!measured || k.snapshot == f.in.Snapshot) }
 	k := s.kept.Load()
 	if holds(k) {
-		return k, nil
+		return k
 	}
 	if k != nil && f.in.Snapshot-k.snapshot < maxStale {
 		// One evaluation pays for the renewal. The others go on with the old.
 		if !s.mu.TryLock() {
-			return k, nil
+			return k
 		}
 	} else {
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
 	if k = s.kept.Load(); holds(k) {
-		return k, nil
+		return k
 	}
 	inner := *f
 	inner.run = f.run.nested()
 	value, err := eval(&inner)
 	f.run.spent = inner.run.spent
-	if errors.Is(err, ErrTooCostly) || f.ctx.Err() != nil {
-		return nil, err
-	}
 	k = &kept{value: value, err: err, notes: inner.run.notes, more: inner.run.moreNotes, snapshot: f.in.Snapshot}
 	s.kept.Store(k)
-	return k, nil
+	return k
 }
 
 // nested returns a run that collects notes of its own.
@@ -321,14 +327,28 @@ func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 	n.eval = func(f *frame) (ref.Val, error) {
 		before := f.run.arg
 		defer func() { f.run.arg = before }()
-		f.run.arg = func(i int) ref.Val {
+		f.run.arg = func(i int) (v ref.Val) {
+			defer func() {
+				// CEL would take other panics than its own for faults.
+				if r := recover(); r != nil {
+					if err := abortion(r); errors.Is(err, ErrTooCostly) {
+						panic(tooCostly())
+					} else {
+						v = types.WrapErr(err)
+					}
+				}
+			}()
 			list, err := args[i].eval(f)
 			if err != nil {
 				return types.WrapErr(err)
 			}
 			return f.run.listOf(list.order)
 		}
-		return p.eval(f.ctx, f.run)
+		v, err := p.eval(f.ctx, f.run)
+		if err != nil && (errors.Is(err, ErrTooCostly) || f.ctx.Err() != nil) {
+			panic(aborted{err})
+		}
+		return v, err
 	}
 	return n, true
 }

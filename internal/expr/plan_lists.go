@@ -449,9 +449,7 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 func (f *frame) filter(l modelList, slot int, predicate node[bool]) (modelList, error) {
 	kept := make([]int32, 0, min(len(l.order), 64))
 	for n, i := range l.order {
-		if err := f.tick(n); err != nil {
-			return modelList{}, err
-		}
+		f.tick(n)
 		f.vars[slot] = i
 		is, err := predicate.eval(f)
 		switch {
@@ -535,9 +533,7 @@ func (c *planner) sortBy(loop ast.ComprehensionExpr) (none node[modelList], ok b
 		}
 		all := make([]keyed, len(l.order))
 		for n, i := range l.order {
-			if err := f.tick(n); err != nil {
-				return modelList{}, err
-			}
+			f.tick(n)
 			f.vars[slot] = i
 			k, err := key.eval(f)
 			if err != nil {
@@ -674,9 +670,7 @@ func (c *planner) weighed(loop ast.ComprehensionExpr) (none node[*weighedList], 
 		}
 		w := &weighedList{list: l, weights: make([]float64, len(l.order))}
 		for n, i := range l.order {
-			if err := f.tick(n); err != nil {
-				return nil, err
-			}
+			f.tick(n)
 			f.vars[slot] = i
 			x, err := weight.eval(f)
 			complaint := ""
