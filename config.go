@@ -7,16 +7,17 @@ import (
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 )
 
-// Config is everything that a [Gateway] is built from: the settings, which
-// [ParseConfig] also reads from YAML or JSON, and after them the dependencies,
-// which only a Go program can give. The zero Config is valid: the built-in
-// providers, called with each client's own key.
+// Config is everything that a [Gateway] is built from. First are the settings;
+// [ParseConfig] also reads them from YAML or JSON. The dependencies follow; only a
+// Go program can give them. The zero Config is valid: the built-in providers are
+// called with each client's own key.
 //
-// [New] and [Gateway.Reload] copy what they need; changing a Config afterwards
-// changes nothing.
+// [New] and [Gateway.Reload] share nothing with a Config, so that it may be changed
+// afterwards. Where it is printed, a Config hides literal secrets, as a [Template]
+// does.
 type Config struct {
-	// Providers are the services that requests may go to. A provider whose id
-	// or alias is a built-in one overlays it. If empty, every provider of the
+	// Providers are the services that requests may go to. A provider with the id
+	// or an alias of a built-in one overlays it. If empty, every provider of the
 	// registry may be asked for and is called with the client's own key.
 	Providers []Provider `json:"providers,omitempty"`
 
@@ -33,18 +34,17 @@ type Config struct {
 	APIKeySelection APIKeySelection `json:"api_key_selection,omitzero"`
 
 	// PerRequestTimeout bounds one attempt until its answer is committed, and
-	// a whole answer that is no stream. From the first content of a stream on it
+	// a whole answer without streaming. From the first content of a stream on it
 	// bounds each silence. If empty, 3m.
 	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
 	// TotalTimeout bounds all attempts of a request until one is committed,
 	// from the moment when the client's body was read. If empty, 6m.
 	TotalTimeout Duration `json:"total_timeout,omitempty"`
 	// FirstTokenTimeout bounds the wait for the first content of a stream, from
-	// the start of the attempt. If empty, PerRequestTimeout alone bounds it.
+	// the start of the attempt. If empty, only PerRequestTimeout bounds it.
 	FirstTokenTimeout Duration `json:"first_token_timeout,omitempty"`
 
-	// MaxAttempts bounds the upstream requests that one client request can
-	// cause, 1 to 100. If zero, 10.
+	// MaxAttempts bounds the upstream requests for one client request, 1 to 100. If zero, 10.
 	MaxAttempts int `json:"max_attempts,omitempty"`
 	// MaxRetries allows that many further attempts with the same model and key
 	// after a transient failure, 0 to 5. They count towards MaxAttempts.
@@ -62,8 +62,8 @@ type Config struct {
 	// MaxInputTokens refuses larger prompts with 413, in tokens up to 500000.
 	// If zero, nothing is counted.
 	MaxInputTokens int `json:"max_input_tokens,omitempty"`
-	// MaxOutputTokens caps the request's own output limit, and sets it where
-	// there is none, in tokens up to 500000. If zero, nothing is changed.
+	// MaxOutputTokens caps the request's own output limit, and sets it in a
+	// request without one, in tokens up to 500000. If zero, nothing is changed.
 	MaxOutputTokens int `json:"max_output_tokens,omitempty"`
 
 	// StreamKeepalive sends a comment to the client of a stream after each silence
@@ -90,45 +90,45 @@ type Config struct {
 	// left out, callers are told apart by their address, and only for blame.
 	CallerExpr string `json:"caller,omitempty"`
 
-	// OnError says what a failed request ends in. If empty, OnErrorHalt.
+	// OnError decides the end of a failed request. If empty, OnErrorHalt.
 	OnError OnError `json:"on_error,omitempty"`
-	// ForwardHeaders names further client headers that providers may see.
+	// ForwardHeaders names further client headers for providers to see.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
-	// InternalEndpoints says where a .internal host really is: from
+	// InternalEndpoints maps .internal hosts to their real addresses: from
 	// "ollama.internal" or "ollama.internal:8080" to "http://127.0.0.1:11434"
 	// or "unix:///run/vllm.sock".
 	InternalEndpoints map[string]string `json:"internal_endpoints,omitempty"`
 
 	// Secrets answers ${secrets.get(vault, name)}. If nil, [EnvSecrets].
 	Secrets SecretResolver `json:"-"`
-	// Registry lists the providers that are known without configuration. If
-	// nil, [BuiltinRegistry].
+	// Registry lists the providers known without configuration. If nil,
+	// [BuiltinRegistry].
 	Registry ProviderRegistry `json:"-"`
-	// URLPolicy decides which upstream addresses are allowed. If nil,
+	// URLPolicy allows or refuses upstream addresses. If nil,
 	// [StrictURLPolicy].
 	URLPolicy URLPolicy `json:"-"`
 	// Transport sends the upstream requests, from many goroutines at once. If
 	// nil, the gateway uses one of its own. A Transport given here is used as it
-	// is. It is an error where the URLPolicy is an [AddrPolicy], or a provider is
-	// reached over a Unix socket: both need the gateway's own.
+	// is. It is an error beside a URLPolicy that is an [AddrPolicy], and beside a
+	// provider on a Unix socket: both need the gateway's own.
 	Transport http.RoundTripper `json:"-"`
 	// Caller names the caller of a request, from many goroutines at once. If nil,
 	// CallerExpr does.
 	Caller func(*http.Request) string `json:"-"`
-	// Logger gets one line a request, at level info or, where the request
-	// failed, warn. If debug is enabled, it holds the whole Result. If nil,
+	// Logger gets one line a request, at level info, or warn if the request
+	// failed. If debug is enabled, it holds the whole Result. If nil,
 	// nothing is logged.
 	Logger *slog.Logger `json:"-"`
 	// Hooks observe requests and attempts. May be nil.
 	Hooks *Hooks `json:"-"`
 	// TokenCounter counts a prompt for MaxInputTokens. If nil, an estimate.
 	TokenCounter TokenCounter `json:"-"`
-	// FailoverPolicy decides what follows a failed attempt. If nil,
+	// FailoverPolicy decides the next step after a failed attempt. If nil,
 	// [DefaultFailoverPolicy].
 	FailoverPolicy FailoverPolicy `json:"-"`
-	// Region and Account name what m.metrics.region and m.metrics.account are
-	// about: the gateways of this process that have the same name there. An
-	// empty name stands for this gateway alone.
+	// Region and Account are the scopes of m.metrics.region and
+	// m.metrics.account: the gateways of this process with the same name. An
+	// empty name stands for this gateway only.
 	Region  string `json:"-"`
 	Account string `json:"-"`
 	// MaxBodyBytes bounds a request's body, in bytes. If zero, 64 MiB.
@@ -146,12 +146,12 @@ type StreamCommit string
 const (
 	// CommitFirstContent passes a stream on from its first token.
 	CommitFirstContent StreamCommit = "first_content"
-	// CommitComplete holds a stream until it is whole, so that one that breaks
+	// CommitComplete holds a stream until it is whole. A stream that breaks
 	// half-way is replaced by the next candidate's.
 	CommitComplete StreamCommit = "complete"
 )
 
-// OnError says what a request ends in when nothing could serve it.
+// OnError decides the end of a request that nothing could serve.
 type OnError string
 
 const (

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -28,13 +29,19 @@ func TestBoundsOfConfig(t *testing.T) {
 }
 
 func TestWithDefaults(t *testing.T) {
-	assert.Equal(t, Config{
-		PerRequestTimeout: "3m0s", TotalTimeout: "6m0s", MaxAttempts: 10, StreamCommit: CommitFirstContent, OnError: OnErrorHalt,
-		EmptyAnswers: EmptyRelay, Refusals: RefusalRelay,
-	}, withDefaults(Config{}))
-	given := Config{
-		PerRequestTimeout: "1s", TotalTimeout: "2s", MaxAttempts: 1, StreamCommit: CommitComplete, OnError: OnErrorContinue,
-		EmptyAnswers: EmptyFail, Refusals: RefusalFailOver,
-	}
-	assert.Equal(t, given, withDefaults(given))
+	got := withDefaults(Config{})
+	assert.Equal(t, Duration("3m0s"), got.PerRequestTimeout)
+	assert.Equal(t, 10, got.MaxAttempts)
+	assert.Equal(t, CommitFirstContent, got.StreamCommit)
+	assert.Equal(t, OnErrorHalt, got.OnError)
+	assert.Empty(t, got.FirstTokenTimeout)
+	again := withDefaults(got)
+	assert.True(t, reflect.DeepEqual(got, again))
+
+	given := Config{PerRequestTimeout: "1s", TotalTimeout: "2s", MaxAttempts: 1, StreamCommit: CommitComplete, OnError: OnErrorContinue}
+	got = withDefaults(given)
+	assert.Equal(t, given.PerRequestTimeout, got.PerRequestTimeout)
+	assert.Equal(t, given.MaxAttempts, got.MaxAttempts)
+	assert.Equal(t, given.StreamCommit, got.StreamCommit)
+	assert.Equal(t, given.OnError, got.OnError)
 }

@@ -9,17 +9,17 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// ConfigError is one thing that is wrong with a Config. All that are found are
-// reported at once, as [ConfigErrors].
+// ConfigError is one problem of a Config. All problems are reported at once, up to a
+// hundred, as [ConfigErrors].
 type ConfigError struct {
 	// Path is the place in the words of the YAML, such as
 	// "providers[1].models[0].id". Empty means the document itself.
 	Path string
-	// Line is the line of the document, from 1. Zero where it is not known.
+	// Line is the line of the document, from 1. Zero if it is not known.
 	Line int
-	// Value is what stands there. Empty where it could be a secret.
+	// Value is the value at the place. Empty if it could be a secret.
 	Value string
-	// Reason says what is wrong and what to do about it.
+	// Reason says what is wrong, and the remedy.
 	Reason string
 }
 
@@ -40,7 +40,7 @@ func (e *ConfigError) Error() string {
 	return b.String()
 }
 
-// ConfigErrors is everything that is wrong with a Config: the error of
+// ConfigErrors are the problems of a Config: the error of
 // [ParseConfig], [LoadConfig], [New], [Gateway.Reload] and [Gateway.Check] wraps one.
 type ConfigErrors []*ConfigError
 
@@ -62,16 +62,16 @@ func (e ConfigErrors) Unwrap() []error {
 	return list
 }
 
-// maxProblems bounds the problems that are reported. A config with more has one
-// problem many times.
+// maxProblems bounds the reported problems. A config with more has one problem many
+// times.
 const maxProblems = 100
 
-// problems collects the problems of a config, up to maxProblems and one that says
-// that there are more.
+// problems collects the problems of a config, up to maxProblems. One more tells of
+// the rest.
 type problems []*ConfigError
 
-// add notes a problem. The value is left empty where it could be a secret, which
-// may have been put into any field by mistake.
+// add notes a problem. It leaves out a value that could be a secret: people put
+// secrets into any field by mistake.
 func (p *problems) add(path, value, format string, args ...any) {
 	if redact.HasKey(value) {
 		value = ""
@@ -125,9 +125,9 @@ func shapeProblems(faults []confdoc.Fault) problems {
 	return p
 }
 
-// withShape returns the problems after those of the shape of the document that the
-// Config was read from. Problems that follow from a fault of shape are left out:
-// they concern a value that could not be read.
+// withShape returns the problems of a Config after the faults of shape of its
+// document. It leaves out the problems of a value that could not be read: they
+// follow from its fault.
 func (p problems) withShape(shape []confdoc.Fault) problems {
 	if len(shape) == 0 {
 		return p
@@ -135,7 +135,9 @@ func (p problems) withShape(shape []confdoc.Fault) problems {
 	all := shapeProblems(shape)
 	for _, e := range p {
 		if !slices.ContainsFunc(shape, func(f confdoc.Fault) bool {
-			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant)
+			// Providers that could not be read are missing to only_allow_….
+			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant) ||
+				within(f.Path, "providers") && strings.HasPrefix(e.Path, "only_allow_configured_")
 		}) {
 			all.append(e)
 		}

@@ -454,3 +454,116 @@ func FuzzParseConfig(f *testing.F) {
 		require.Equal(t, same, got)
 	})
 }
+
+// TestShapeAndMeaningTogether has New report the faults of a document with its own.
+func TestShapeAndMeaningTogether(t *testing.T) {
+	tests := map[string]struct {
+		doc  string
+		want []string
+	}{
+		"both": {
+			"providers:\n  - id: a\n    base_url: ftp://a.example.com\n    colour: red\nmax_attempts: 1000\ntotal_timeout: [1]\n",
+			[]string{`providers[0].colour: line 4: unknown field`, `total_timeout: line 6: must be a duration`, `max_attempts: "1000": must be from 1 to 100`, `providers[0].base_url: "ftp://a.example.com": the scheme must be https`},
+		},
+		"a misspelt field is not missed as well": {
+			"providers:\n  - id: a\n    base_urls: https://a.example.com\n",
+			[]string{`providers[0].base_urls: line 3: unknown field; did you mean "base_url"?`},
+		},
+		"a value that could not be read is not judged": {
+			"providers:\n  - id: a\n    base_url: https://a.example.com\n    api_keys:\n      - value: 12\n      - value: [x]\n",
+			[]string{"providers[0].api_keys[0].value: line 5: must be a string", "providers[0].api_keys[1].value: line 6: must be a string"},
+		},
+		"nor is what it holds": {
+			"providers: {id: a}\nonly_allow_configured_models: true\nmax_retries: 9\n",
+			[]string{"providers: line 1: must be a list", `max_retries: "9": must be`},
+		},
+		"syntax alone": {"a: [\n", []string{"line 1: not valid YAML"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := aigateway.ParseConfig([]byte(tt.doc))
+			require.Error(t, err)
+			_, err = aigateway.New(cfg)
+			require.Error(t, err)
+			got := configErrors(t, err)
+			require.Len(t, got, len(tt.want), "%v", err)
+			for i, want := range tt.want {
+				assert.ErrorContains(t, got[i], want)
+			}
+		})
+	}
+
+	// The Config can be mended, but not by forgetting the error.
+	cfg, err := aigateway.ParseConfig([]byte("colour: red\n"))
+	require.Error(t, err)
+	cfg.MaxAttempts = 5
+	_, err = aigateway.New(cfg)
+	require.ErrorContains(t, err, "colour: line 1: unknown field")
+}
+
+// TestManyProblems bounds the errors of a config with one problem many times.
+func TestManyProblems(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	var same, models, strategies aigateway.Config
+	for range 84_000 {
+		same.Providers = append(same.Providers, aigateway.Provider{ID: "a", BaseURL: "https://a.example.com"})
+	}
+	p := aigateway.Provider{ID: "a", BaseURL: "https://a.example.com"}
+	for range 1000 {
+		p.Models = append(p.Models, aigateway.Model{ID: long})
+		strategies.ModelSelection.Strategy = append(strategies.ModelSelection.Strategy, "ai.models.filter(m, "+long+")")
+	}
+	models.Providers = []aigateway.Provider{p}
+	for name, cfg := range map[string]aigateway.Config{"equal ids": same, "long ids": models, "long strategies": strategies} {
+		t.Run(name, func(t *testing.T) {
+			_, err := aigateway.New(cfg)
+			require.Error(t, err)
+			got := configErrors(t, err)
+			require.Len(t, got, 101)
+			assert.Equal(t, "and more: only the first 100 are shown", got[100].Reason)
+			assert.Less(t, len(err.Error()), 400<<10)
+		})
+	}
+}
+
+// TestLargeCatalog has a catalog of a relay: each model with prices and limits.
+func TestLargeCatalog(t *testing.T) {
+	var doc strings.Builder
+	doc.WriteString("providers:\n  - id: relay\n    base_url: https://relay.example.com/v1\n    models:\n")
+	for i := range 6000 {
+		fmt.Fprintf(&doc, `      - id: author-%d/model-name-of-some-length-%d
+        display_name: "Model %d of the relay"
+        max_context_window: 131072
+        max_output_tokens: 16384
+        input_modalities: [text, image]
+        output_modalities: [text]
+        supported_features: [tool-calling, streaming, json-mode]
+        pricing:
+          input: 1.25
+          output: 10
+          input_cache_read: 0.125
+          input_cache_write: 1.5
+          input_batch: 0.6
+          output_batch: 5
+        metadata: {tier: gold, region: eu, since: 2026-01-02}
+`, i%50, i, i)
+	}
+	require.Greater(t, doc.Len(), 1<<20)
+	cfg, err := aigateway.ParseConfig([]byte(doc.String()))
+	require.NoError(t, err)
+	_, err = aigateway.New(cfg)
+	require.NoError(t, err)
+}
+
+// A model may be the path of a file, with spaces in it.
+func TestModelIDsWithSpaces(t *testing.T) {
+	for id, ok := range map[string]bool{
+		"/models/My Model.gguf": true, "my model": true, "modèle à moi": true,
+		" model": false, "model ": false, "a\tb": false, "a\nb": false, "a\u0085b": false, "a\u2028b": false, "": false,
+	} {
+		_, err := aigateway.New(aigateway.Config{Providers: []aigateway.Provider{{
+			ID: "local", BaseURL: "https://local.internal", Models: []aigateway.Model{{ID: id}},
+		}}})
+		assert.Equal(t, ok, err == nil, "%q: %v", id, err)
+	}
+}

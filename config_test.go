@@ -112,7 +112,7 @@ func TestNewFaults(t *testing.T) {
 		{"no model id", provider + "    models: [{display_name: x}]", []string{"providers[0].models[0].id: needs an id"}},
 		{"same model", provider + "    models: [{id: m}, {id: M}]", []string{"providers[0].models[1].id: is already the name at providers[0].models[0].id"}},
 		{"model alias", provider + "    models: [{id: m}, {id: n, id_aliases: [m]}]", []string{"providers[0].models[1].id_aliases[0]: at providers[0].models[0].id"}},
-		{"spaces around a model", provider + "    models: [{id: 'm n '}]", []string{"providers[0].models[0].id: must not be empty, have spaces around it"}},
+		{"space around a model", provider + "    models: [{id: ' m'}]", []string{"providers[0].models[0].id: must not be empty, have spaces around it"}},
 		{"negative window", provider + "    models: [{id: m, max_context_window: -1}]", []string{"providers[0].models[0].max_context_window: must not be negative"}},
 		{"negative price", provider + "    models: [{id: m, pricing: {output: -1}}]", []string{"providers[0].models[0].pricing.output: must not be negative"}},
 		{"negative price of a tool", provider + "    models: [{id: m, pricing: {tools: {web_search: -1}}}]", []string{"providers[0].models[0].pricing.tools.web_search: must not be negative"}},

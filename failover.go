@@ -21,8 +21,8 @@ const (
 type failover struct {
 	s        *settings
 	in       *inbound
-	w        http.ResponseWriter // for the answer that is held to relay itself
-	deadline time.Time           // total_timeout
+	to       *client   // for the answer that is held to relay itself
+	deadline time.Time // total_timeout
 	lineup   lineup
 	trail    trail
 	call     call
@@ -40,8 +40,8 @@ type outcome struct {
 }
 
 // start prepares to try the candidates of a plan.
-func (f *failover) start(s *settings, in *inbound, w http.ResponseWriter) {
-	f.s, f.in, f.w = s, in, w
+func (f *failover) start(s *settings, in *inbound, to *client) {
+	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
 	f.lineup = lineup{s: s, in: in}
 	f.call.outbound = outbound{s: s, in: in, trail: &f.trail, surface: in.surface}
@@ -159,7 +159,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		}
 		a := f.trail.begin()
 		a.turn, a.keyTurn = f.lineup.hand(m, a.start), f.lineup.handKey(m, c.track, a.start)
-		committed, failed := c.attempt(a, f.w)
+		committed, failed := c.attempt(a, f.to)
 		switch {
 		case failed == nil:
 			return 0, outcome{}, true

@@ -54,8 +54,12 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 // which the legacy completions take several.
 func (o *outbound) choicesOf(e edits) int {
 	choices := 1
-	if n, err := strconv.Atoi(string(o.outgoing(e, "n"))); err == nil && n > 1 {
-		choices = n
+	for _, name := range []string{"n"} {
+		// Servers take 2, 2.0 and "2".
+		text := strings.Trim(string(o.outgoing(e, name)), `"`)
+		if n, err := strconv.ParseFloat(text, 64); err == nil && n > float64(choices) && n <= 1<<16 && name == "n" {
+			choices = int(n)
+		}
 	}
 	var prompts []json.RawMessage
 	raw := o.outgoing(e, "prompt")

@@ -42,7 +42,7 @@ func (c *call) switchForm() {
 
 // attempt sends the request once. It returns committed once a part of the answer
 // has gone to the client; a failure then means that the answer broke on the way.
-func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *failure) {
+func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
 	a.keyID = c.key.id
 	parent := c.in.ctx
@@ -62,7 +62,7 @@ func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *fa
 	limit := watch{cancel: cancel}
 	defer limit.disarm()
 	limit.arm(c.limit(a.start))
-	committed, f = c.exchange(ctx, a, &limit, w)
+	committed, f = c.exchange(ctx, a, &limit, to)
 	limit.disarm()
 	cancel(nil)
 	ended = true
@@ -74,7 +74,7 @@ func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *fa
 }
 
 // exchange makes the request, sends it, and takes the answer.
-func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.ResponseWriter) (committed bool, f *failure) {
+func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *client) (committed bool, f *failure) {
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
@@ -89,7 +89,6 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.Re
 	resp, err := c.s.transport.RoundTrip(req)
 	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
 		a.resent = true
-		c.trail.note("%s: sent once more, as the kept connection was closed", c.model.name())
 		resp, err = c.s.transport.RoundTrip(dial.Again(req))
 	}
 	if err != nil {
@@ -115,7 +114,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.Re
 	}
 	a.turn.Answers()
 	a.keyTurn.Answers()
-	return true, c.held.relay(ctx, w)
+	return true, c.held.relay(ctx, to)
 }
 
 // limit returns how long an attempt may take until it is committed, and the

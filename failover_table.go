@@ -18,6 +18,8 @@ const (
 	maxRetryAfter = 30 * time.Second
 	// longestCooldown bounds every cooldown, whatever an answer says.
 	longestCooldown = 10 * time.Minute
+	// longestLease bounds how long a probe keeps others away.
+	longestLease = 15 * time.Second
 )
 
 // DefaultFailoverPolicy is the policy of a gateway without one:
@@ -155,11 +157,11 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 	switch v.Kind {
 	case apierror.TooLarge:
 		return CauseTooLarge
-	case apierror.Scopes:
+	case apierror.MissingScope:
 		return CauseScope
 	case apierror.DeadKey:
 		return CauseDeadKey
-	case apierror.Limited:
+	case apierror.RateLimited:
 		if v.WholeKey() {
 			return CauseQuota
 		}
@@ -168,7 +170,7 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 		}
 	case apierror.Denied:
 		return CauseForbidden
-	case apierror.Model:
+	case apierror.UnknownModel:
 		return CauseModel
 	case apierror.NoEndpoint:
 		return CauseEndpoint

@@ -28,6 +28,8 @@ type Gateway struct {
 	history   debugpage.History
 	seed      maphash.Seed
 	reloading sync.Mutex
+
+	warnedDeadlines sync.Once
 }
 
 // New makes a Gateway. It reports everything that is wrong with cfg, each as a
@@ -130,9 +132,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	case models && reading: // first, as a model's id may end like a surface
 		s.selector.serveModels(w, r, id)
 	case surface != nil && surface.takes(r.Method):
-		x := &exchange{s: s, w: w, next: next}
+		x := &exchange{s: s, next: next}
+		x.to.connect(w, r, s.clientTimeout, func() { g.warnDeadlines(s, w) })
+		defer x.to.finish()
 		x.in.receive(r, surface, path)
-		x.in.identify(s)
 		x.serve()
 	case surface != nil:
 		methodNotAllowed(w, surface.format, r, surface.allow())
@@ -145,6 +148,14 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	}
 }
 
+// warnDeadlines logs once that clients of this service are not bounded.
+func (g *Gateway) warnDeadlines(s *settings, w http.ResponseWriter) {
+	g.warnedDeadlines.Do(func() {
+		s.logger.Warn("the ResponseWriter has no deadlines, so that a slow client is not bounded by client_timeout: a middleware wraps it without Unwrap",
+			"type", fmt.Sprintf("%T", w))
+	})
+}
+
 func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
 	writeError(w, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method), requestID(r.Header))
@@ -154,8 +165,8 @@ func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed 
 // send, answer, report. It belongs to the request's goroutine.
 type exchange struct {
 	s    *settings
-	w    http.ResponseWriter
 	next http.Handler // nil for a terminal handler
+	to   client
 	in   inbound
 	plan plan
 	loop failover
@@ -169,23 +180,26 @@ func (x *exchange) serve() {
 		}
 	}
 	var out outcome
+	x.in.identify(x.s)
+	x.in.r.Body = x.to.body(x.in.r.Body)
 	if out.err = x.in.read(x.s.maxBody); out.err == nil {
 		out.err = x.choose()
 	}
 	if out.err == nil {
 		out = x.send()
 	}
-	handOn := x.answer(out)
+	handOn, abort := x.answer(out)
 	res := x.report(out.err)
 	switch last := x.loop.trail.lastFailure(); {
-	case last != nil && last.abort:
+	case abort, last != nil && last.abort:
 		panic(http.ErrAbortHandler)
 	case handOn:
 		r := x.in.r.WithContext(context.WithValue(x.in.ctx, resultKey{}, res))
 		if x.in.raw != nil {
 			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.in.raw)), int64(len(x.in.raw))
 		}
-		x.next.ServeHTTP(x.w, r)
+		x.to.finish()
+		x.next.ServeHTTP(x.to.w, r)
 	}
 }
 
@@ -200,27 +214,37 @@ func (x *exchange) choose() (err *Error) {
 
 // send tries the chosen models.
 func (x *exchange) send() outcome {
-	x.loop.start(x.s, &x.in, x.w)
+	if x.s.keepalive > 0 && x.in.sel.Stream && x.in.surface.stream != nil {
+		x.to.keepAlive(x.s.keepalive, x.in.id)
+	}
+	x.loop.start(x.s, &x.in, &x.to)
 	return x.loop.run(x.plan.candidates)
 }
 
 // answer writes the answer of a request that no upstream's success has answered.
-// It writes nothing and returns true if the next handler takes the request over.
-func (x *exchange) answer(out outcome) (handOn bool) {
+// If the next handler takes the request over, it writes nothing. An error behind a
+// keepalive is an event, and the connection is to be aborted.
+func (x *exchange) answer(out outcome) (handOn, abort bool) {
+	if out.err == nil || x.loop.trail.committed() {
+		return false, false
+	}
+	if x.to.quiet() {
+		x.to.Write(errorEvent(x.in.surface, out.err, x.in.id)) //nolint:errcheck // the connection is aborted either way
+		x.to.flush()                                           //nolint:errcheck // likewise
+		return false, true
+	}
 	switch a := out.relay; {
-	case out.err == nil, x.loop.trail.committed():
-		return false
 	case a != nil && !(x.continues() && a.failure.Kind == FailureStatus && a.failure.Cause != CauseRefusal):
 		a.relayed = true
-		relayError(x.w, a.failure.answer, out.retryAfter)
-		return false
+		relayError(&x.to, a.failure.answer, out.retryAfter)
+		return false, false
 	case x.continues() && !x.in.partial && out.err.Code != CodeClientGone:
-		return true
+		return true, false
 	}
 	// Also for a client that seems gone: some close only their half of the
 	// connection, and must not take an empty 200 for the answer.
-	writeError(x.w, x.in.surface.format, out.err, x.in.id)
-	return false
+	writeError(&x.to, x.in.surface.format, out.err, x.in.id)
+	return false, false
 }
 
 // continues reports whether a failed request goes on to the next handler.

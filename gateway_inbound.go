@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -43,6 +45,9 @@ type inbound struct {
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
+	// wantsStream is set if the client asked for a stream in any way: by stream in
+	// body, form or query, or by stream_format.
+	wantsStream bool
 
 	caller   string // who asks; empty if nobody says
 	callerID uint64 // a keyed hash of the caller, or of the client's address
@@ -141,6 +146,10 @@ func (in *inbound) read(limit int64) *Error {
 		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
 	case errors.As(err, &tooLarge):
 		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e := errorf(CodeClientGone, "the client stopped sending its request")
+		e.Status = http.StatusRequestTimeout
+		return e
 	case err != nil && in.ctx.Err() != nil:
 		return in.gone()
 	case err != nil:
@@ -177,10 +186,29 @@ func (in *inbound) scan() (err error) {
 	if in.sel, err = in.body.Selection(); err != nil {
 		return err
 	}
+	in.wantsStream = in.sel.Stream || in.asksStreamOtherwise()
 	if n := len(in.sel.Models); n > maxClientModels {
 		return fmt.Errorf("models names %d models; at most %d are tried", n, maxClientModels)
 	}
 	return nil
+}
+
+// asksStreamOtherwise reports whether the client asks for a stream by the query, or
+// for one of events by stream_format.
+func (in *inbound) asksStreamOtherwise() bool {
+	if format, ok := in.body.Get("stream_format"); ok && strings.Trim(string(format), `"`) == "sse" {
+		return true
+	}
+	return in.r.URL.RawQuery != "" && in.r.URL.Query().Get("stream") == "true"
+}
+
+// wantsUsage reports whether the client asked for usage in its stream.
+func (in *inbound) wantsUsage() bool {
+	var options struct {
+		IncludeUsage bool `json:"include_usage"`
+	}
+	raw, ok := in.body.Get("stream_options")
+	return ok && json.Unmarshal(raw, &options) == nil && options.IncludeUsage
 }
 
 // query is the part of the request that selection reads.

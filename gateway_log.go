@@ -80,8 +80,14 @@ func (l *logLine) addAttempt(a *attempt) {
 // addSteps says of each attempt that failed why, with everything that the operator
 // may know, and of each skipped candidate for how long it is still in cooldown.
 func (l *logLine) addSteps(steps []step) {
-	var failed, passed []string
+	var failed, passed, notes []string
 	for _, s := range steps {
+		if a := s.attempt; a != nil && a.resent {
+			notes = append(notes, a.model.name()+": sent once more, as its kept connection was closed")
+		}
+		if a := s.attempt; a != nil && a.endedSilent {
+			notes = append(notes, a.model.name()+": ended by the gateway, as it was silent after its finish reason")
+		}
 		switch {
 		case s.attempt != nil && s.attempt.failure != nil:
 			failed = append(failed, s.attempt.model.name()+": "+s.attempt.failure.full())
@@ -95,6 +101,9 @@ func (l *logLine) addSteps(steps []step) {
 	}
 	if len(failed) > 0 {
 		*l = append(*l, slog.Any("aigateway.failures", failed))
+	}
+	if len(notes) > 0 {
+		*l = append(*l, slog.Any("aigateway.notes", notes))
 	}
 	if len(passed) > 0 {
 		*l = append(*l, slog.Any("aigateway.skipped", passed))

@@ -189,8 +189,8 @@ func (c *catalog) track(r *stats.Recorder) {
 	}
 }
 
-// overlay lays a configured provider over the one of the registry that it
-// names: given fields win, the rest stays.
+// overlay lays a configured provider over the registry's: given fields win, the
+// others stay.
 func overlay(base, over Provider) Provider {
 	p := over
 	if strings.EqualFold(base.ID, over.ID) {
@@ -258,9 +258,8 @@ func overlayModel(base, over Model) Model {
 	return m
 }
 
-// overlayPricing fills in the prices that the config does not give. The catalog's
-// tiers belong to its own prices: a config that gives input or output gives the
-// tiers too, or has none.
+// overlayPricing fills in the prices missing in the config. The catalog's tiers
+// belong to its own prices: they do not hold beside a config's input or output.
 func overlayPricing(base, over *Pricing) *Pricing {
 	if base == nil || over == nil {
 		return given(over, base)
@@ -297,7 +296,7 @@ func hasName(id string, aliases []string, name string) bool {
 		slices.ContainsFunc(aliases, func(a string) bool { return strings.EqualFold(a, name) })
 }
 
-// given returns over, or base where over is not given.
+// given returns over, or base if over is zero.
 func given[T comparable](over, base T) T {
 	var zero T
 	if over == zero {

@@ -48,6 +48,8 @@ type surface struct {
 	upgrades bool
 	// form is set if the request may be multipart/form-data.
 	form bool
+	// judge says which form a whole answer must have.
+	judge relay.Surface
 	// stream tells the events of a streamed answer apart, and which of them is
 	// its end. Nil where the API does not stream.
 	stream relay.Dialect
@@ -86,26 +88,26 @@ const (
 // longest path that fits wins.
 func surfaceTable() []surface {
 	return []surface{
-		{path: "chat/completions", format: formatOpenAI, stream: relay.Chat,
+		{path: "chat/completions", format: formatOpenAI, judge: relay.ChatSurface, stream: relay.Chat,
 			limits: []string{"max_tokens", "max_completion_tokens"}, modality: "text"},
-		{path: "completions", format: formatOpenAI, stream: relay.Completions,
+		{path: "completions", format: formatOpenAI, judge: relay.CompletionsSurface, stream: relay.Completions,
 			limits: []string{"max_tokens"}, modality: "text"},
-		{path: "responses", format: formatOpenAI, stream: relay.Responses,
+		{path: "responses", format: formatOpenAI, judge: relay.ResponsesSurface, stream: relay.Responses,
 			limits: []string{"max_output_tokens"}, modality: "text"},
-		{path: "embeddings", format: formatOpenAI, modality: "embedding"},
-		{path: "moderations", format: formatOpenAI},
-		{path: "rerank", format: formatOpenAI},
-		{path: "images/generations", format: formatOpenAI, answer: answerBinary, stream: relay.Events, modality: "image"},
-		{path: "images/edits", format: formatOpenAI, answer: answerBinary, form: true, stream: relay.Events, modality: "image"},
-		{path: "images/variations", format: formatOpenAI, answer: answerBinary, form: true, modality: "image"},
+		{path: "embeddings", format: formatOpenAI, judge: relay.EmbeddingsSurface, modality: "embedding"},
+		{path: "moderations", format: formatOpenAI, judge: relay.ModerationsSurface},
+		{path: "rerank", format: formatOpenAI, judge: relay.RerankSurface},
+		{path: "images/generations", format: formatOpenAI, judge: relay.ImagesSurface, answer: answerBinary, stream: relay.Events, modality: "image"},
+		{path: "images/edits", format: formatOpenAI, judge: relay.ImagesSurface, answer: answerBinary, form: true, stream: relay.Events, modality: "image"},
+		{path: "images/variations", format: formatOpenAI, judge: relay.ImagesSurface, answer: answerBinary, form: true, modality: "image"},
 		{path: "images/*", format: formatOpenAI, answer: answerBinary, form: true, stream: relay.Events},
 		{path: "audio/speech", format: formatOpenAI, answer: answerBinary, stream: relay.Events, modality: "audio"},
-		{path: "audio/transcriptions", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
-		{path: "audio/translations", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
+		{path: "audio/transcriptions", format: formatOpenAI, judge: relay.TranscriptionSurface, answer: answerText, form: true, stream: relay.Events},
+		{path: "audio/translations", format: formatOpenAI, judge: relay.TranscriptionSurface, answer: answerText, form: true, stream: relay.Events},
 		{path: "audio/*", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
-		{path: "messages", format: formatAnthropic, stream: relay.Messages,
+		{path: "messages", format: formatAnthropic, judge: relay.MessagesSurface, stream: relay.Messages,
 			limits: []string{"max_tokens"}, modality: "text"},
-		{path: "messages/count_tokens", format: formatAnthropic, modality: "text"},
+		{path: "messages/count_tokens", format: formatAnthropic, judge: relay.CountTokensSurface, modality: "text"},
 	}
 }
 

@@ -89,6 +89,8 @@ func (a *attempt) public() Attempt {
 		Model:                a.model.id,
 		Number:               a.number,
 		Status:               AttemptSucceeded,
+		Resent:               a.resent,
+		EndedSilent:          a.endedSilent,
 		UpstreamInputTokens:  a.input,
 		UpstreamOutputTokens: a.output,
 		Request:              AttemptRequest{URL: a.url, APIKey: a.key},

@@ -16,24 +16,30 @@ var dialectsTSV string
 //go:embed statuses.tsv
 var statusesTSV string
 
-// dialect is a row of dialects.tsv: what one provider says, and where.
+// dialect is a row of dialects.tsv: one provider's words for one kind of error.
 type dialect struct {
-	class     Kind
-	veto      bool // the row takes its class out of question
-	part      Part
-	cause     Cause
-	reach     Reach
-	provider  string
-	status    []statusRange
-	place     string
-	header    string
-	values    []string // folded
+	class Kind
+	// veto takes the class out of question for answers that match the row.
+	veto  bool
+	part  Part
+	cause Cause
+	reach Reach
+	// provider and source are for readers and tests. Relays pass the words of any provider on.
+	provider, source string
+	status           []statusRange
+	place            string
+	// header is the canonical name of the header at the place "header".
+	header string
+	// values are folded. Without values, anything at the place counts.
+	values []string
+	// fragments are beginnings of messages, in lower case, each cut at its gaps.
 	fragments [][]string
-	source    string
 }
 
+// statusRange has both ends within.
 type statusRange struct{ low, high int }
 
+// The tables are read once, and panic at a slip. The package's tests find every slip.
 var (
 	dialects = parseDialects(dialectsTSV)
 	statuses = parseStatuses(statusesTSV)
@@ -67,6 +73,7 @@ func rows(table string) (out []map[string]string) {
 	return out
 }
 
+// parseDialects keeps the order of the rows: the first row that matches decides.
 func parseDialects(table string) (out []dialect) {
 	for _, row := range rows(table) {
 		d := dialect{provider: row["provider"], source: row["source"], place: row["place"], reach: oneOf[Reach](reachNames, row["reach"])}
@@ -99,7 +106,7 @@ func parseDialects(table string) (out []dialect) {
 	return out
 }
 
-// oneOf is the index of a name. An unknown one is a slip in the table, which every test shows.
+// oneOf is the index of a name. It panics on an unknown name, a slip in the table.
 func oneOf[T ~uint8](names []string, name string) T {
 	i := slices.Index(names, name)
 	if i < 0 {
@@ -108,6 +115,7 @@ func oneOf[T ~uint8](names []string, name string) T {
 	return T(i)
 }
 
+// parseStatusRange reads "429", "4xx" or "*".
 func parseStatusRange(s string) statusRange {
 	if s == "*" {
 		return statusRange{200, 599}
@@ -119,6 +127,7 @@ func parseStatusRange(s string) statusRange {
 	return statusRange{number(s), number(s)}
 }
 
+// number is for cells of the tables.
 func number(s string) int {
 	n, err := strconv.Atoi(s)
 	if err != nil {
@@ -127,6 +136,7 @@ func number(s string) int {
 	return n
 }
 
+// parseStatuses makes a look-up by place and folded value.
 func parseStatuses(table string) map[word]int {
 	out := map[word]int{}
 	for _, row := range rows(table) {
@@ -135,8 +145,8 @@ func parseStatuses(table string) map[word]int {
 	return out
 }
 
-// standsFor is the status that an error's words stand for. A word for any bad request, or for any failure, gives way to a
-// more telling one: DeepSeek's invalid key has the code invalid_request_error. Zero where no word is known.
+// standsFor is the status behind an error's words, and zero if no word is known. A word for any bad request or any failure
+// gives way to a more telling word: DeepSeek reports an invalid key with the code invalid_request_error.
 func standsFor(words []word) (status int) {
 	for _, w := range words {
 		f := folded(w.text)
@@ -157,7 +167,7 @@ func standsFor(words []word) (status int) {
 	return status
 }
 
-// isWord reports whether a place holds a word that means the same wherever it stands.
+// isWord reports whether a place holds words with the same meaning at every such place.
 func isWord(place string) bool {
 	switch place {
 	case "code", "type", "status", "reason", "error_type":
@@ -176,12 +186,13 @@ func folded(s string) string {
 	}, s)
 }
 
-// matches reports whether an answer speaks the dialect. Status 200 is that of an error event, or of an error in a whole
-// answer: the status was sent before the error was known, and so rules nothing out.
+// matches reports whether an answer speaks the dialect. Error events and errors in whole answers have status 200: the
+// status was sent before the error was known, and rules no row out.
 func (d *dialect) matches(status int, h http.Header, r *Report) bool {
 	if (status >= 300 || d.place == "header") && !slices.ContainsFunc(d.status, func(s statusRange) bool { return s.low <= status && status <= s.high }) {
 		return false
 	}
+	// A header never stands for an error by itself, so that its status counts under 200 too.
 	if d.place == "header" {
 		return len(h[d.header]) > 0 && d.takes(h[d.header][0])
 	}
@@ -189,7 +200,8 @@ func (d *dialect) matches(status int, h http.Header, r *Report) bool {
 		return false
 	}
 	switch d.place {
-	case "message": // said by its fragment
+	case "message":
+		// The fragment was the whole condition.
 		return true
 	case "role+code":
 		role, code, _ := strings.Cut(d.values[0], ":")
@@ -203,6 +215,7 @@ func (d *dialect) matches(status int, h http.Header, r *Report) bool {
 
 // takes reports whether a text is one of the row's values.
 func (d *dialect) takes(text string) bool {
+	// Answers are told by their beginnings.
 	if d.place == "content" {
 		return true
 	}
@@ -225,14 +238,15 @@ func (d *dialect) says(r *Report) bool {
 	case d.place == "content":
 		texts = r.contents
 	case d.place == "message" && d.class == DeadKey && r.Param != "":
-		return false // it is about a field of the request, and may quote it
+		// The error is about a field of the request, and may repeat it.
+		return false
 	}
 	return slices.ContainsFunc(texts, func(text string) bool {
 		return slices.ContainsFunc(d.fragments, func(f []string) bool { return begins(text, f) })
 	})
 }
 
-// prepare makes the texts that fragments are looked for in, once for all rows.
+// prepare makes the texts for the search of fragments, once for all rows.
 func (r *Report) prepare() {
 	r.messages, r.contents = nil, nil
 	for _, w := range r.words {
@@ -240,19 +254,23 @@ func (r *Report) prepare() {
 		case "content":
 			r.contents = append(r.contents, unquoted(w.text))
 		case "message":
+			// A relay's words may stand before its upstream's, several times.
 			for text, ok := unquoted(w.text), true; ok; text, ok = unwrapped(text) {
 				r.messages = append(r.messages, text)
 			}
 		}
 	}
-	if r.inner != nil {
-		r.inner.prepare()
+	if r.inner != nil { // shared with copies of r
+		inner := *r.inner
+		inner.prepare()
+		r.inner = &inner
 	}
 }
 
-// begins reports whether a text begins with the parts of a fragment, in their order, with anything between them.
+// begins reports whether a text begins with the parts of a fragment, in order, with any text between them.
 func begins(text string, fragment []string) bool {
 	for i, part := range fragment {
+		// A final dot does not count at the end.
 		whole, atEnd := strings.CutSuffix(part, "$")
 		if atEnd && whole != strings.TrimSpace(strings.TrimRight(text, ".")) {
 			return false
@@ -266,18 +284,20 @@ func begins(text string, fragment []string) bool {
 	return true
 }
 
-// maxMessage bounds how much of a message is looked at. Providers say in the first lines what is wrong.
+// maxMessage bounds the part of a message that is searched, in bytes. Providers name the fault in the first lines.
 const maxMessage = 2 << 10
 
-// unquoted is a message in lower case, on one line, without what stands in quotation marks: names, and a client's own
-// words.
+// unquoted is a message in lower case, on one line, without quotations. Quotations hold names and a client's own words, and
+// neither may decide about a key.
 func unquoted(s string) string {
 	return withoutQuotes(strings.ToLower(strings.Join(strings.Fields(s[:min(len(s), maxMessage)]), " ")))
 }
 
-// closers are the quotation marks, with what ends each.
+// closers are the opening quotation marks, each with its closing mark.
 var closers = map[rune]rune{'"': '"', '\'': '\'', '`': '`', '“': '”', '‘': '’', '«': '»', '「': '」'}
 
+// withoutQuotes cuts quotations out. A mark within a word is an apostrophe. A quotation ends at a closing mark that no letter
+// follows.
 func withoutQuotes(s string) string {
 	var b strings.Builder
 	runes := []rune(s)
@@ -297,24 +317,29 @@ func withoutQuotes(s string) string {
 		switch {
 		case end > 0:
 			i = end
-		case closer == '\'' || closer == '’': // an apostrophe
+		case closer == '\'' || closer == '’':
+			// An apostrophe before a word.
 			b.WriteRune(runes[i])
-		default: // quoted to the end of a text that was cut off
-			return b.String()
+		default:
+			// The text was cut off within the quotation.
+			return strings.TrimSpace(b.String())
 		}
 	}
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
+// isLetter reports whether a rune is a letter or a digit of a script with spaces between words. Chinese quotes stand between
+// letters.
 func isLetter(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 0x2fff
+	return r < 0x2e80 && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }
 
-// maxWrapper bounds a relay's words before those of its upstream.
+// maxWrapper bounds a relay's words before its upstream's message, in bytes.
 const maxWrapper = 60
 
 // unwrapped cuts a relay's words off: "litellm.AuthenticationError: OpenAIException - Incorrect …".
 func unwrapped(text string) (string, bool) {
+	// The first separator ends the relay's words, if they speak of an error.
 	at, width := -1, 0
 	for _, sep := range []string{": ", " - ", "] "} {
 		if i := strings.Index(text, sep); i > 0 && i <= maxWrapper && (at < 0 || i < at) {
@@ -325,6 +350,9 @@ func unwrapped(text string) (string, bool) {
 		return "", false
 	}
 	head := text[:at]
+	if strings.Trim(head, "0123456789") == "" { // a status
+		return text[at+width:], true
+	}
 	for _, name := range []string{"error", "exception", "http ", "status", "upstream", "provider"} {
 		if strings.Contains(head, name) {
 			return text[at+width:], true

@@ -175,3 +175,39 @@ func TestDialectTable(t *testing.T) {
 	assert.Panics(t, func() { parseDialects("class\tsource\nrefusal\t\n") }, "a row without a source")
 	assert.Panics(t, func() { rows("a\tsource\nx\n") }, "a row without a cell")
 }
+
+func TestUnquoted(t *testing.T) {
+	for text, want := range map[string]string{
+		"The model `gpt-9` does not exist":    "the model does not exist",
+		`a "b" c 'd' e “f” g «h» i 「j」 k`:     "a c e g i k",
+		"You didn't pay, it's over":           "you didn't pay, it's over",
+		"the users' key":                      "the users' key",
+		`quoted "to the end`:                  "quoted",
+		`'it's' here`:                         "here",
+		"模型「gpt」不存在":                          "模型不存在",
+		`模型"gpt"不存在`:                          "模型不存在",
+		"two\nlines\t and   spaces":           "two lines and spaces",
+		strings.Repeat("x", maxMessage) + "y": strings.Repeat("x", maxMessage),
+		"":                                    "",
+	} {
+		assert.Equal(t, want, unquoted(text), text)
+	}
+}
+
+func TestUnwrapped(t *testing.T) {
+	for text, want := range map[string]string{
+		"litellm.authenticationerror: openaiexception - incorrect key": "incorrect key",
+		"error code: 400 - bad":                "bad",
+		"http 401: bad":                        "bad",
+		"[400 error] bad":                      "bad",
+		"could not parse: bad":                 "could not parse: bad",
+		"bad":                                  "bad",
+		strings.Repeat("error ", 20) + ": bad": strings.Repeat("error ", 20) + ": bad",
+	} {
+		got := text
+		for rest, ok := unwrapped(got); ok; rest, ok = unwrapped(got) {
+			got = rest
+		}
+		assert.Equal(t, want, got)
+	}
+}

@@ -15,7 +15,7 @@ import (
 //go:embed hints.tsv
 var hintsTSV string
 
-// hint is a row of hints.tsv: a place where an answer may say when to come back.
+// hint is a row of hints.tsv: a place for the time until the next try.
 type hint struct {
 	place, name string
 	read        func(text string, now time.Time) (time.Duration, bool)
@@ -23,6 +23,17 @@ type hint struct {
 
 var hints = parseHints(hintsTSV)
 
+// hintFields are the fields of an error that hold a wait.
+var hintFields = func() (names []string) {
+	for _, row := range rows(hintsTSV) {
+		if row["place"] == "field" {
+			names = append(names, row["name"])
+		}
+	}
+	return names
+}()
+
+// parseHints keeps the order of the rows: the first readable row decides. Explicit waits stand before the resets of limits.
 func parseHints(table string) (out []hint) {
 	for _, row := range rows(table) {
 		h := hint{place: row["place"], name: row["name"]}
@@ -35,7 +46,8 @@ func parseHints(table string) (out []hint) {
 			h.read = func(text string, _ time.Time) (time.Duration, bool) { return spoken(text) }
 		case "beijing":
 			h.read = beijing
-		case "reset": // of package ratelimit
+		case "reset":
+			// Package ratelimit reads these.
 		default:
 			panic(fmt.Sprintf("apierror: %q is not a form of a hint", form))
 		}
@@ -44,8 +56,8 @@ func parseHints(table string) (out []hint) {
 	return out
 }
 
-// Hint is how long an upstream asks to be left alone, from the headers of its answer or the words of its error. It is false
-// where neither says so, and [ratelimit.Longest] at most. now is when the answer came.
+// Hint is the wait that an upstream asks for, in the headers of its answer or the words of its error. It is false if neither
+// asks, and [ratelimit.Longest] at most. now is the time of the answer.
 func Hint(h http.Header, r Report, now time.Time) (time.Duration, bool) {
 	for _, row := range hints {
 		if d, ok := row.find(h, &r, now); ok {
@@ -55,6 +67,7 @@ func Hint(h http.Header, r Report, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
+// find looks at the row's place.
 func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, bool) {
 	switch row.place {
 	case "header":
@@ -63,6 +76,15 @@ func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, b
 		return row.read(r.retry, now)
 	case "limits":
 		return ratelimit.Exhausted(h, now)
+	case "headers":
+		return ratelimit.Exhausted(r.headers, now)
+	case "field":
+		for _, w := range r.words {
+			if w.place == row.name {
+				return row.read(w.text, now)
+			}
+		}
+		return 0, false
 	case "code":
 		if !slices.ContainsFunc(r.words, func(w word) bool { return w.place == "code" && w.text == row.name }) {
 			return 0, false
@@ -73,6 +95,7 @@ func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, b
 			continue
 		}
 		text := w.text[:min(len(w.text), maxMessage)]
+		// The wait follows the row's words. Quoted text may be the client's.
 		if row.place == "message" {
 			_, after, ok := strings.Cut(unquoted(text), row.name+" ")
 			if !ok {
@@ -87,8 +110,7 @@ func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, b
 	return 0, false
 }
 
-// ShouldRetry is the upstream's own word on whether to send the request again, by x-should-retry. known is false where it
-// did not say.
+// ShouldRetry reads x-should-retry, the upstream's word on sending the request again. known is false without the header.
 func ShouldRetry(h http.Header) (should, known bool) {
 	switch strings.ToLower(strings.TrimSpace(h.Get("X-Should-Retry"))) {
 	case "true":
@@ -99,7 +121,7 @@ func ShouldRetry(h http.Header) (should, known bool) {
 	return false, false
 }
 
-// units are how messages write the units of time, the longer words before those that begin them.
+// units are the units of time in messages.
 var units = []struct {
 	name string
 	unit time.Duration
@@ -113,6 +135,7 @@ var units = []struct {
 
 // spoken reads the duration at the front of a text: "7.2s", "1m2.5s", "1 hour and 5 minutes".
 func spoken(text string) (d time.Duration, ok bool) {
+	// Each round reads a number and its unit.
 	text = strings.TrimPrefix(text, "about ")
 	for {
 		digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789."))]
@@ -131,6 +154,7 @@ func spoken(text string) (d time.Duration, ok bool) {
 		if i < 0 {
 			return d, ok
 		}
+		// Huge numbers must not overflow the sum.
 		if n *= float64(units[i].unit); n > float64(ratelimit.Longest-d) {
 			return ratelimit.Longest, true
 		}
@@ -140,7 +164,7 @@ func spoken(text string) (d time.Duration, ok bool) {
 	}
 }
 
-// beijing reads the first date of a text, "2006-01-02 15:04:05" in Beijing time. It is 0 for one that has passed.
+// beijing reads the first date of a text, "2006-01-02 15:04:05" in Beijing time. It is 0 for a past date.
 func beijing(text string, now time.Time) (time.Duration, bool) {
 	zone := time.FixedZone("UTC+8", 8*60*60)
 	for i := 0; i+len(time.DateTime) <= len(text); i++ {

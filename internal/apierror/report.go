@@ -1,13 +1,14 @@
-// Package apierror reads the errors of providers, in any of their shapes, and says what they mean: a refusal for the
-// prompt's content, a dead key, a limit, a model that is not there.
+// Package apierror reads the errors of providers and classifies them: a refusal for the prompt's content, a dead key, a
+// rate limit, an unknown model.
 //
-// The words of providers are data: dialects.tsv and statuses.tsv, one row a dialect, each row with its source. The
-// package decides nothing: what follows an error is the caller's affair.
+// The words of providers are data. dialects.tsv, statuses.tsv and hints.tsv have one row a dialect, each with its source.
+// The package decides nothing: retries, failover and cooldowns are the caller's affair.
 package apierror
 
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,40 +16,41 @@ import (
 
 // Report is an upstream's error in parts. The zero Report is the error of an empty body.
 type Report struct {
-	// Code is the most telling code, as the upstream wrote it. A number that only repeats an HTTP status is left out.
+	// Code is the most telling code, as the upstream wrote it. Numbers that repeat an HTTP status are left out.
 	Code string
-	// Type is the error's type, such as "rate_limit_error". Empty where the body had none.
+	// Type is the error's type, such as "rate_limit_error". Empty if the body has no type.
 	Type string
 	// Message is the error's text, unshortened and not redacted.
 	Message string
-	// Param names the field of the request that the error is about. Empty where the body named none.
+	// Param names the faulty field of the request. Empty if the body names no field.
 	Param string
-	// Status is the HTTP status that the error stands for: a number in the body, else the status of its type. Zero where
-	// neither is known.
+	// Status is the HTTP status behind the error: a number in the body, else the status of its type. Zero if neither is
+	// known.
 	Status int
 	// Reasons are further words: Google's details, OpenRouter's error_type and reasons.
 	Reasons []string
 	// Provider is the upstream's own upstream, as OpenRouter names it.
 	Provider string
-	// Found reports whether the body holds an error in a known shape. Plain text and HTML are no such shape.
+	// Found reports whether the body is an error in a known shape. Plain text and HTML are not.
 	Found bool
 
-	words []word
-	retry string  // Google's retryDelay
-	inner *Report // of the upstream's own upstream
+	words   []word
+	retry   string      // Google's retryDelay
+	headers http.Header // repeated in the body
+	inner   *Report     // of the upstream's own upstream
 
 	// For Classify: messages and contents, and each of them without a relay's words before it, unquoted.
 	messages, contents []string
 }
 
-// word is a value at a place, under the names that dialects.tsv has for places.
+// word is a value at a place. Places have their names from dialects.tsv.
 type word struct{ place, text string }
 
 // maxDepth bounds how many errors may stand in each other.
 const maxDepth = 4
 
-// Read reads an error out of a body: JSON, plain text, or the lines of an event. Each part is looked at on its own, so
-// that one of a strange type hides nothing. Read never fails: what it cannot read leaves the Report empty.
+// Read reads an error out of a body: JSON, plain text, or the lines of an event. Each part is read on its own: a part of a
+// strange type hides no other. Read never fails. An unreadable body makes an empty Report.
 func Read(body []byte) Report {
 	var r Report
 	r.read(body, 0)
@@ -58,10 +60,11 @@ func Read(body []byte) Report {
 	return r
 }
 
+// read is Read for an error within another.
 func (r *Report) read(body []byte, depth int) {
 	body = payload(body)
 	if len(body) == 0 || body[0] == '<' || string(body) == "null" {
-		return // nothing, or HTML
+		return // HTML, or an empty body
 	}
 	if strings.IndexByte(`{["`, body[0]) >= 0 {
 		if v, ok := decode(body); ok {
@@ -73,8 +76,7 @@ func (r *Report) read(body []byte, depth int) {
 	r.message(strings.TrimSpace(strings.ToValidUTF8(string(line), "")))
 }
 
-// payload strips what an event stream puts around an error. Of several lines, the first that is data or an error is the
-// one.
+// payload cuts an error out of the lines of an event. The first line with data or an error decides.
 func payload(body []byte) []byte {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 || strings.IndexByte("{[\"<", body[0]) >= 0 {
@@ -98,15 +100,17 @@ func payload(body []byte) []byte {
 	return body
 }
 
+// decode reads the first JSON value of a body. Numbers stay as they were written: codes are compared as text.
 func decode(body []byte) (v any, ok bool) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	return v, dec.Decode(&v) == nil
 }
 
+// value reads any JSON value. Google wraps its error in a list.
 func (r *Report) value(v any, depth int) {
 	switch v := v.(type) {
-	case []any: // Google's
+	case []any:
 		for _, e := range v {
 			if o, ok := e.(map[string]any); ok {
 				r.document(o, depth)
@@ -121,78 +125,106 @@ func (r *Report) value(v any, depth int) {
 	}
 }
 
-// document reads a whole body.
+// document reads a whole body, in any of these shapes:
+//
+//	{"error": {"message", "type", "param", "code"}}           OpenAI and its followers
+//	{"error": {"code", "message", "innererror": {"code"}}}    Azure
+//	{"type": "error", "error": {"type", "message"}}           Anthropic
+//	{"error": {"code": 400, "message", "status", "details"}}  Google, also within a list
+//	{"error": {"code": 403, "message", "metadata"}}           OpenRouter, also within a choice
+//	{"error": "message", "code"}                              xAI; the error may also be a flag or a number
+//	{"error": {"code": "1301", "message"}, "contentFilter"}   Zhipu
+//	{"base_resp": {"status_code": 1008, "status_msg"}}        MiniMax, beside an empty answer
+//	{"object": "error", "message", "type", "code": 400}       vLLM
+//	{"code", "message"}, {"message"}, {"detail"}              DashScope, Cerebras; proxies; FastAPI
+//	{"response": {"error": {"code", "message"}}}              a response.failed event
+//	{"success": false, "errors": [{"code", "message"}]}       Cloudflare
 func (r *Report) document(top map[string]any, depth int) {
 	r.answer(top)
-	failed := top["error"]
-	if !holds(failed) {
-		failed = first(top["errors"])
-	}
-	for _, name := range []string{"response", "data"} { // of response.failed; of relays
-		if o, ok := top[name].(map[string]any); ok {
-			r.answer(o)
-			if !holds(failed) {
-				failed = o["error"]
-			}
-		}
-	}
-	if !holds(failed) { // of a choice that failed
-		if choice, ok := first(top["choices"]).(map[string]any); ok {
-			failed = choice["error"]
-		}
-	}
-	if base, ok := top["base_resp"].(map[string]any); ok { // MiniMax
+	r.answer(object(top["response"]))
+	if base := object(top["base_resp"]); base != nil {
+		// Every answer of MiniMax has a base_resp. Zero is success.
 		if code := scalar(base["status_code"]); code != "" && code != "0" {
 			r.Found = true
 			r.code("base_resp", code)
 			r.message(prose(base["status_msg"]))
 		}
 	}
-	switch failed := failed.(type) {
+	switch failed := failure(top).(type) {
 	case map[string]any:
 		r.Found = true
 		r.fields(failed, depth)
 	case string:
-		if failed != "" {
-			r.Found = true
-			r.text(failed, depth)
-		}
+		r.Found = true
+		r.text(failed, depth)
 	case []any:
-		if o, ok := first(failed).(map[string]any); ok {
-			r.Found = true
-			r.fields(o, depth)
-		}
-	case json.Number: // {"error": 404}
+		r.Found = true
+		r.fields(object(first(failed)), depth)
+	case json.Number:
 		r.Found = true
 		r.code("code", failed.String())
 	}
-	// An object without an error inside is one itself if it says so, or has nothing but words.
-	kind, _ := top["type"].(string)
-	isError := top["object"] == "error" || strings.HasSuffix(kind, "error") || top["error"] == true || top["success"] == false
-	bare := top["choices"] == nil && top["id"] == nil && top["object"] == nil && scalar(top["code"]) != "0" && top["success"] != true
-	if r.Found || isError || bare && (prose(top["message"])+prose(top["detail"])+prose(top["msg"])+prose(top["error_msg"]) != "" || isStatus(scalar(top["code"])) || isStatus(scalar(top["status"]))) {
+	// Beside a nested error the document may hold more of it, such as xAI's code.
+	if r.Found || isError(top) {
 		r.Found = true
 		r.fields(without(top, "error", "errors", "metadata", "data"), depth)
 	}
 }
 
-// fields reads an object that is an error.
+// failure is the error within a document, of whatever type. It is nil if there is no such part.
+func failure(top map[string]any) any {
+	candidates := []any{top["error"], first(top["errors"]), object(top["response"])["error"], object(top["data"])["error"]}
+	for _, choice := range list(top["choices"]) {
+		candidates = append(candidates, object(choice)["error"])
+	}
+	for _, c := range candidates {
+		// A flag says that the document itself is the error.
+		if c != nil && c != "" && c != true && c != false {
+			return c
+		}
+	}
+	return nil
+}
+
+// isError reports whether a document without an error inside is one itself. It says so, or it has a message and nothing of
+// an answer.
+func isError(top map[string]any) bool {
+	kind, _ := top["type"].(string)
+	if top["object"] == "error" || top["error"] == true || top["success"] == false || strings.HasSuffix(kind, "error") {
+		return true
+	}
+	for _, name := range []string{"choices", "id", "object"} {
+		if top[name] != nil {
+			return false
+		}
+	}
+	// An envelope around a success has a message too: "ok".
+	if scalar(top["code"]) == "0" || top["success"] == true {
+		return false
+	}
+	for _, name := range messageFields {
+		if prose(top[name]) != "" {
+			return true
+		}
+	}
+	return isStatus(scalar(top["code"])) || isStatus(scalar(top["status"]))
+}
+
+// messageFields are the names of the message, the more common before the others.
+var messageFields = []string{"message", "msg", "detail", "error_msg", "error_message", "errorMessage", "error_description", "title"}
+
+// fields reads the error object itself. The first code, type, param and message win; the others stay known to Classify.
 func (r *Report) fields(e map[string]any, depth int) {
 	r.code("code", scalar(e["code"]))
 	r.code("code", scalar(e["error_code"]))
-	for _, name := range []string{"innererror", "innerError"} { // Azure's
-		if inner, ok := e[name].(map[string]any); ok {
-			r.code("code", scalar(inner["code"]))
-		}
-	}
-	if kind, _ := e["type"].(string); kind != "" && kind != "error" && kind != "response.failed" {
-		if r.Type == "" {
-			r.Type = kind
-		}
-		r.add("type", kind)
-	}
-	if status := scalar(e["status"]); isStatus(status) || status != "" && status == strings.ToUpper(status) {
-		r.code("status", status) // Google's in capitals; "failed" is that of an answer
+	// Azure writes the reason into an inner error, under two spellings.
+	r.code("code", scalar(object(e["innererror"])["code"]))
+	r.code("code", scalar(object(e["innerError"])["code"]))
+	r.kind(e["type"])
+	r.kind(e["__type"])
+	// Google's status is a word in capitals. An answer's own status ("failed") is not part of the error.
+	if status := scalar(e["status"]); status != "" && status == strings.ToUpper(status) {
+		r.code("status", status)
 	}
 	r.code("status", scalar(e["status_code"]))
 	r.code("status", scalar(e["http_status"]))
@@ -207,32 +239,50 @@ func (r *Report) fields(e map[string]any, depth int) {
 	if r.Param == "" {
 		r.Param = field(e["detail"])
 	}
-	for _, name := range []string{"message", "msg", "detail", "error_msg", "error_message", "errorMessage", "error_description", "title"} {
+	for _, name := range messageFields {
 		r.text(prose(e[name]), depth)
 	}
+	r.waits(e)
 	r.details(e["details"])
-	if meta, ok := e["metadata"].(map[string]any); ok {
-		r.metadata(meta, depth)
+	r.metadata(object(e["metadata"]), depth)
+	// Zhipu tells by the role whether the prompt or the answer was refused.
+	for _, filter := range list(e["contentFilter"]) {
+		r.string("role", object(filter)["role"])
 	}
-	for _, filter := range list(e["contentFilter"]) { // Zhipu
-		if f, ok := filter.(map[string]any); ok {
-			if role, _ := f["role"].(string); role != "" {
-				r.add("role", role)
-			}
-		}
-	}
-	if inner, ok := e["error"].(map[string]any); ok && depth < maxDepth {
+	if inner := object(e["error"]); inner != nil && depth < maxDepth {
 		r.fields(inner, depth+1)
+	}
+}
+
+// kind takes the type of an error. The types of events are not types of errors. AWS puts a namespace before a hash sign.
+func (r *Report) kind(v any) {
+	kind, _ := v.(string)
+	if _, name, ok := strings.Cut(kind, "#"); ok {
+		kind = name
+	}
+	if kind == "" || kind == "error" || strings.HasPrefix(kind, "response.") {
+		return
+	}
+	if r.Type == "" {
+		r.Type = kind
+	}
+	r.add("type", kind)
+}
+
+// waits reads the numbers for the time until the next try.
+func (r *Report) waits(e map[string]any) {
+	for _, name := range hintFields {
+		if text := scalar(e[name]); text != "" {
+			r.add(name, text)
+		}
 	}
 }
 
 // details reads Google's list.
 func (r *Report) details(v any) {
 	for _, d := range list(v) {
-		o, ok := d.(map[string]any)
-		if !ok {
-			continue
-		}
+		// Each entry is of another type: ErrorInfo has a reason, RetryInfo a delay, QuotaFailure the quotas.
+		o := object(d)
 		if reason, _ := o["reason"].(string); reason != "" {
 			r.reason("reason", reason)
 		}
@@ -240,11 +290,7 @@ func (r *Report) details(v any) {
 			r.retry = delay
 		}
 		for _, violation := range list(o["violations"]) {
-			if v, ok := violation.(map[string]any); ok {
-				if id, _ := v["quotaId"].(string); id != "" {
-					r.add("quota", id)
-				}
-			}
+			r.string("quota", object(violation)["quotaId"])
 		}
 	}
 }
@@ -256,15 +302,23 @@ func (r *Report) metadata(meta map[string]any, depth int) {
 	}
 	for _, name := range []string{"reasons", "patterns"} {
 		for _, v := range list(meta[name]) {
+			// The entries of patterns may be objects. Any entry counts.
 			text, ok := v.(string)
 			if !ok {
-				text = name // a list that holds something is what counts
+				text = name
 			}
 			r.reason(name, text)
 		}
 	}
 	if r.Provider == "" {
 		r.Provider, _ = meta["provider_name"].(string)
+	}
+	r.waits(meta)
+	for name, v := range object(meta["headers"]) {
+		if r.headers == nil {
+			r.headers = http.Header{}
+		}
+		r.headers.Set(name, scalar(v))
 	}
 	if raw, _ := meta["raw"].(string); raw != "" && depth < maxDepth {
 		inner := &Report{}
@@ -273,55 +327,23 @@ func (r *Report) metadata(meta map[string]any, depth int) {
 	}
 }
 
-// answer reads the parts of a whole answer, or of an event, that tell of a refusal under status 200.
-func (r *Report) answer(top map[string]any) {
-	for _, c := range list(top["choices"]) {
-		if choice, ok := c.(map[string]any); ok {
-			r.string("finish", choice["finish_reason"])
-			r.speech(choice["message"])
-			r.speech(choice["delta"])
-		}
-	}
-	for _, c := range list(top["candidates"]) {
-		if candidate, ok := c.(map[string]any); ok {
-			r.string("finish", candidate["finishReason"])
-		}
-	}
-	r.string("finish", top["stop_reason"])
-	r.string("finish", object(top["delta"])["stop_reason"])
-	r.string("block", object(top["promptFeedback"])["blockReason"])
-	r.string("incomplete", object(top["incomplete_details"])["reason"])
-	for _, o := range list(top["output"]) {
-		for _, part := range list(object(o)["content"]) {
-			if object(part)["type"] == "refusal" {
-				r.add("refusal", "refusal")
-			}
-		}
-	}
-}
-
-func (r *Report) speech(v any) {
-	message := object(v)
-	if text, _ := message["refusal"].(string); text != "" {
-		r.add("refusal", text)
-	}
-	r.string("content", message["content"])
-}
-
+// string takes a value if it is a string.
 func (r *Report) string(place string, v any) {
 	if text, _ := v.(string); text != "" {
 		r.add(place, text)
 	}
 }
 
+// add takes a word for Classify.
 func (r *Report) add(place, text string) { r.words = append(r.words, word{place, text}) }
 
+// reason takes a word, and shows it in the Report.
 func (r *Report) reason(place, text string) {
 	r.Reasons = append(r.Reasons, text)
 	r.add(place, text)
 }
 
-// code takes a code, and the status if it is one.
+// code takes a code, and the status if the code is a status.
 func (r *Report) code(place, text string) {
 	if text == "" {
 		return
@@ -337,8 +359,7 @@ func (r *Report) code(place, text string) {
 	}
 }
 
-// text takes a message. One that is a JSON document is the error of an upstream behind the upstream, and is read in its
-// place.
+// text takes a message. Relays put the whole error of their upstream there as JSON: it is read in the message's place.
 func (r *Report) text(text string, depth int) {
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && depth < maxDepth {
 		if v, ok := decode([]byte(trimmed)); ok {
@@ -349,6 +370,7 @@ func (r *Report) text(text string, depth int) {
 	r.message(text)
 }
 
+// message takes a message once.
 func (r *Report) message(text string) {
 	if text == "" {
 		return
@@ -361,13 +383,7 @@ func (r *Report) message(text string) {
 	}
 }
 
-// has reports whether any word stands at a place.
-func (r *Report) has(place string) bool {
-	return slices.ContainsFunc(r.words, func(w word) bool { return w.place == place })
-}
-
-func holds(v any) bool { return v != nil && v != false && v != "" && v != true }
-
+// first is the first element of a list, or nil.
 func first(v any) any {
 	if l := list(v); len(l) > 0 {
 		return l[0]
@@ -375,11 +391,13 @@ func first(v any) any {
 	return nil
 }
 
+// list is v if it is a list, else empty.
 func list(v any) []any { l, _ := v.([]any); return l }
 
+// object is v if it is an object, else nil. Fields of a nil object are nil.
 func object(v any) map[string]any { o, _ := v.(map[string]any); return o }
 
-// scalar is a text or a number as text.
+// scalar is a string, or a number as it was written. It is empty for all else.
 func scalar(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -390,12 +408,13 @@ func scalar(v any) string {
 	return ""
 }
 
+// isStatus reports whether a code is an HTTP status of an error.
 func isStatus(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && n >= 400 && n < 600
 }
 
-// prose is a message that may be a list, of texts or of FastAPI's entries, one for each wrong field.
+// prose is a message. FastAPI sends a list with an entry for each wrong field.
 func prose(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -418,7 +437,7 @@ func prose(v any) string {
 	return ""
 }
 
-// field is the place in the request that FastAPI names.
+// field is the faulty field of the request, as FastAPI names it.
 func field(v any) string {
 	var parts []string
 	for _, part := range list(object(first(v))["loc"]) {
@@ -427,6 +446,7 @@ func field(v any) string {
 	return strings.Join(parts, ".")
 }
 
+// without is a shallow copy of an object without some of its fields.
 func without(m map[string]any, names ...string) map[string]any {
 	out := make(map[string]any, len(m))
 	for k, v := range m {

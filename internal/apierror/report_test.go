@@ -39,6 +39,8 @@ func TestRead(t *testing.T) {
 		"an event of responses":    {`{"type":"error","code":"rate_limit_exceeded","message":"m","param":null}`, Report{Code: "rate_limit_exceeded", Message: "m", Status: 429, Found: true}},
 		"a choice":                 {`{"id":"1","choices":[{"message":{"content":""},"finish_reason":"error","error":{"code":502,"message":"m"}}]}`, Report{Message: "m", Status: 502, Found: true}},
 		"errors":                   {`{"success":false,"errors":[{"code":7003,"message":"m"}]}`, Report{Code: "7003", Message: "m", Found: true}},
+		"AWS":                      {`{"__type":"com.amazon.coral#UnrecognizedClientException","message":"m"}`, Report{Type: "UnrecognizedClientException", Message: "m", Found: true}},
+		"a later choice":           {`{"id":"1","choices":[{"message":{"content":"a"}},{"error":{"code":502,"message":"m"}}]}`, Report{Message: "m", Status: 502, Found: true}},
 		"a number":                 {`{"error":404}`, Report{Status: 404, Found: true}},
 		"a flag":                   {`{"error":true,"message":"m"}`, Report{Message: "m", Found: true}},
 		"an error in an error":     {`{"error":{"error":{"message":"m","type":"server_error"}}}`, Report{Type: "server_error", Message: "m", Status: 500, Found: true}},
@@ -60,7 +62,7 @@ func TestRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Read([]byte(c.body))
-			got.words, got.retry, got.inner = nil, "", nil
+			got.words, got.retry, got.headers, got.inner = nil, "", nil, nil
 			assert.Equal(t, c.want, got)
 		})
 	}
@@ -136,6 +138,14 @@ func TestHint(t *testing.T) {
 			{nil, `{"error":{"code":"1308","message":"Your limit will reset at 2026-11-27 19:00:00"}}`, 0, true},
 			{nil, `{"error":{"code":"1302","message":"2026-11-27 20:06:00"}}`, 0, false},
 			{nil, `{"error":{"code":"1308","message":"no date"}}`, 0, false},
+			{nil, `{"error":{"message":"Rate limit exceeded: free-models-per-day","code":429,"metadata":{"headers":{"X-RateLimit-Limit":"50","X-RateLimit-Remaining":"0","X-RateLimit-Reset":"1795780860000"}}}}`, time.Minute, true},
+			{nil, `{"error":{"code":429,"message":"slow","metadata":{"retry_after_seconds":3}}}`, 3 * time.Second, true},
+			{nil, `{"message":"You are being rate limited.","retry_after":0.5}`, 500 * ms, true},
+			{nil, `{"error":"Model x is currently loading","estimated_time":20.5}`, 20500 * ms, true},
+			{nil, `{"message":"slow","retry_after":"soon"}`, 0, false},
+			{nil, `{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached","resets_in_seconds":3600}}`, time.Hour, true},
+			{nil, `{"error":{"type":"usage_limit_reached","resets_at":1795780860}}`, time.Minute, true},
+			{nil, `{"error":{"code":"RateLimitReached","message":"Rate limit of 50 per 86400s exceeded for UserByModelByDay. Please wait 43200 seconds before retrying."}}`, 12 * time.Hour, true},
 			{[]string{"Retry-After", "5"}, `{"error":{"message":"try again in 2s"}}`, 5 * time.Second, true},
 		},
 	} {

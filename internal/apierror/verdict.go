@@ -6,77 +6,77 @@ import (
 	"strings"
 )
 
-// Kind says what an error is about.
+// Kind is the subject of an error.
 type Kind uint8
 
 const (
-	// Unknown errors say no more than their status.
+	// Unknown: the error tells no more than its status.
 	Unknown Kind = iota
-	// Refusal: the prompt or the answer was refused for its content. Verdict.Part says which.
+	// Refusal: the prompt or the answer was refused for its content, see Verdict.Part.
 	Refusal
-	// TooLarge: the request is over the model's context, or alone over a limit. No wait helps.
+	// TooLarge: the request exceeds the model's context, or exceeds a rate limit by itself. Waiting does not help.
 	TooLarge
-	// Scopes: the key is good, but has no right to this surface or model.
-	Scopes
-	// DeadKey: no request with this key will succeed until somebody acts. Verdict.Cause says why. 401 and 402 are of this
-	// kind unless their words say otherwise.
+	// MissingScope: the key is valid, but has no right to this surface or model.
+	MissingScope
+	// DeadKey: every request with this key fails until somebody acts, see Verdict.Cause. 401 and 402 are of this kind
+	// unless their words say otherwise.
 	DeadKey
-	// Limited: too much for now. Verdict.Reach says whose limit it is.
-	Limited
-	// Denied: 403 without a word about the key.
+	// RateLimited: the key works again later. Verdict.Reach tells whose limit it is.
+	RateLimited
+	// Denied: a 403 that does not speak of the key.
 	Denied
-	// Model: the model is not known there, or not to this key.
-	Model
-	// NotFound: another thing is not known, such as a file or a vector store.
+	// UnknownModel: the model is not known there, or not to this key.
+	UnknownModel
+	// NotFound: something other than the model is not known, such as a file or a vector store.
 	NotFound
-	// NoEndpoint: nothing speaks this surface at that address: 404, 405 or 501 of a router rather than of an API.
+	// NoEndpoint: the upstream has no such surface: 501, or 404 and 405 from a router rather than an API.
 	NoEndpoint
 )
 
-// Part is the part of an exchange that was refused.
+// Part is the refused part of an exchange.
 type Part uint8
 
 const (
-	// PartUnknown is that of an error that is not a refusal.
+	// PartUnknown: the error is not a refusal.
 	PartUnknown Part = iota
-	// Prompt: a filter refused the prompt.
-	Prompt
-	// Output: a filter cut or withheld the answer.
-	Output
-	// TheModel: the model itself declined.
-	TheModel
+	// PartPrompt: a filter refused the prompt.
+	PartPrompt
+	// PartOutput: a filter cut or withheld the answer.
+	PartOutput
+	// PartModel: the model itself declined.
+	PartModel
 )
 
-// Cause is why a key is dead.
+// Cause is the reason for a dead key.
 type Cause uint8
 
 const (
-	// CauseUnknown is that of an error that is not about a dead key.
+	// CauseUnknown: the error is not about a dead key.
 	CauseUnknown Cause = iota
-	// Invalid: missing, wrong, expired or revoked.
-	Invalid
-	// NoMoney: no credit, or a bill not paid.
-	NoMoney
-	// Suspended: the account, project or key was switched off, or lacks the API.
-	Suspended
-	// Spent: a spending or usage limit that somebody set was reached.
-	Spent
+	// CauseInvalid: missing, wrong, expired or revoked.
+	CauseInvalid
+	// CauseNoMoney: no credit, or a bill not paid.
+	CauseNoMoney
+	// CauseSuspended: the account, project or key was switched off, or lacks the API.
+	CauseSuspended
+	// CauseSpent: the key reached a spending or usage limit that its owner set.
+	CauseSpent
 )
 
-// Reach is whom an error concerns.
+// Reach is the extent of an error.
 type Reach uint8
 
 const (
 	// ReachUnknown: the error does not say.
 	ReachUnknown Reach = iota
-	// ThisModel: this key and model alone.
-	ThisModel
-	// TheKey: every model with this key.
-	TheKey
-	// TheProject: every key of the project.
-	TheProject
-	// TheAccount: every key of the account.
-	TheAccount
+	// ReachModel: this key with this model only.
+	ReachModel
+	// ReachKey: every model with this key.
+	ReachKey
+	// ReachProject: every key of the project.
+	ReachProject
+	// ReachAccount: every key of the account.
+	ReachAccount
 )
 
 // The words of dialects.tsv, in the order of the constants.
@@ -92,12 +92,11 @@ func (p Part) String() string  { return partNames[p] }
 func (c Cause) String() string { return causeNames[c] }
 func (r Reach) String() string { return reachNames[r] }
 
-// Verdict is what an error means.
+// Verdict is the meaning of an error.
 type Verdict struct {
-	// Status is the answer's; for an error under status 200, the one that the error stands for. Zero where that is not
-	// known.
+	// Status is the answer's. For an error under status 200 it is the status behind the error, and zero if unknown.
 	Status int
-	// Kind says what the error is about. The next three say more of some kinds.
+	// Kind is the subject. Part belongs to refusals, Cause to dead keys, Reach to dead keys and limits.
 	Kind  Kind
 	Part  Part
 	Cause Cause
@@ -107,10 +106,10 @@ type Verdict struct {
 }
 
 // WholeKey reports whether the error speaks of the key or its account as a whole, rather than of one model.
-func (v Verdict) WholeKey() bool { return v.Reach >= TheKey }
+func (v Verdict) WholeKey() bool { return v.Reach >= ReachKey }
 
-// Classify says what an upstream's answer means. status and h are the answer's; r is its body, or one event of its
-// stream. An answer of status 200 without an error or a refusal is Unknown.
+// Classify tells the meaning of an upstream's answer. status and h are the answer's; r is its body, or one event of its
+// stream. An answer of status 200 without an error or a refusal is Unknown. Classify is safe for concurrent use.
 func Classify(status int, h http.Header, r Report) Verdict {
 	v := Verdict{Status: status}
 	if status < 300 {
@@ -136,28 +135,27 @@ func Classify(status int, h http.Header, r Report) Verdict {
 	return v
 }
 
-// matchesInner looks at the error of an upstream behind the upstream. Its keys are not ours, so that a dead one there
-// says nothing of ours.
+// matchesInner looks at the error of an upstream behind the upstream. A dead key there is not ours.
 func (d *dialect) matchesInner(status int, h http.Header, r *Report) bool {
 	if r.inner == nil || d.place == "header" {
 		return false
 	}
 	switch d.class {
-	case Refusal, TooLarge, Model:
+	case Refusal, TooLarge, UnknownModel:
 		return d.matches(status, h, r.inner)
 	}
 	return false
 }
 
-// byStatus is for errors without telling words.
+// byStatus classifies errors without telling words.
 func (v *Verdict) byStatus(r *Report) {
 	switch v.Status {
 	case http.StatusUnauthorized:
-		v.Kind, v.Cause, v.Reach = DeadKey, Invalid, TheKey
+		v.Kind, v.Cause, v.Reach = DeadKey, CauseInvalid, ReachKey
 	case http.StatusPaymentRequired:
-		v.Kind, v.Cause, v.Reach = DeadKey, NoMoney, TheAccount
+		v.Kind, v.Cause, v.Reach = DeadKey, CauseNoMoney, ReachAccount
 	case http.StatusForbidden:
-		v.Kind, v.Reach = Denied, ThisModel
+		v.Kind, v.Reach = Denied, ReachModel
 	case http.StatusNotFound:
 		v.Kind = NotFound
 		if !r.Found {
@@ -170,16 +168,16 @@ func (v *Verdict) byStatus(r *Report) {
 	case http.StatusRequestEntityTooLarge:
 		v.Kind = TooLarge
 	case http.StatusTooManyRequests:
-		v.Kind, v.Reach = Limited, ThisModel
-		if r.aloneOverLimit() {
+		v.Kind, v.Reach = RateLimited, ReachModel
+		if r.exceedsAlone() {
 			v.Kind, v.Reach = TooLarge, ReachUnknown
 		}
 	}
 }
 
-// aloneOverLimit reports whether a rate limit's message has numbers by which this request exceeds the limit with nothing
-// used yet: "Limit 6000, Requested 14368".
-func (r *Report) aloneOverLimit() bool {
+// exceedsAlone reports whether a rate limit's message has a request larger than the whole limit: "Limit 6000, Requested
+// 14368".
+func (r *Report) exceedsAlone() bool {
 	for _, w := range r.words {
 		if w.place != "message" {
 			continue
@@ -194,14 +192,21 @@ func (r *Report) aloneOverLimit() bool {
 	return false
 }
 
-// numberAfter reads the first whole number that directly follows a word.
+// numberAfter reads the first whole number directly behind a word: "30000" or "30,000".
 func numberAfter(text, name string) (int64, bool) {
 	for {
 		_, after, ok := strings.Cut(text, name)
 		if !ok {
 			return 0, false
 		}
-		digits := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
+		digits := leadingDigits(after)
+		for rest := after[len(digits):]; digits != "" && strings.HasPrefix(rest, ","); {
+			group := leadingDigits(rest[1:])
+			if len(group) != 3 {
+				break
+			}
+			digits, rest = digits+group, rest[4:]
+		}
 		if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
 			return n, true
 		}
@@ -209,7 +214,11 @@ func numberAfter(text, name string) (int64, bool) {
 	}
 }
 
-// namesStreamOptions reports whether a refusal of the request names a parameter that asks for usage. Its name may stand in
+func leadingDigits(text string) string {
+	return text[:len(text)-len(strings.TrimLeft(text, "0123456789"))]
+}
+
+// namesStreamOptions reports whether a refusal of the request names one of the parameters for usage. The name may stand in
 // quotation marks.
 func (r *Report) namesStreamOptions(status int) bool {
 	switch status {
@@ -225,7 +234,8 @@ func (r *Report) namesStreamOptions(status int) bool {
 	return false
 }
 
-// texts yields the texts that may name a parameter: param, the beginnings of messages, and those of the upstream behind.
+// texts yields the places for a parameter's name: param and the beginnings of messages, of the upstream and of the one
+// behind it.
 func (r *Report) texts() func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for ; r != nil; r = r.inner {

@@ -7,10 +7,10 @@ import "time"
 
 // Setting is one row.
 type Setting struct {
-	Struct string // the type that has the field, such as "Config"
-	Field  string // its name in a document, or in Go where a document cannot set it
-	// Default is what an empty or zero field stands for: a time.Duration, an
-	// int64 or a string. Nil stands for off or none.
+	Struct string // the type of the field's owner, such as "Config"
+	Field  string // the name in a document, or in Go if a document cannot set it
+	// Default is the meaning of an empty or zero field: a time.Duration, an int64
+	// or a string. Nil is off.
 	Default any
 	// Min and Max bound a number that is given. Zero is always allowed, and
 	// stands for the default. A Max of zero is no upper bound.
@@ -18,8 +18,8 @@ type Setting struct {
 	Unit     string // of a number
 }
 
-// Of returns the row of a field. It panics where there is none, which is a mistake
-// in the program.
+// Of returns the row of a field. A missing row is a mistake in the program, and
+// panics.
 func Of(structName, field string) Setting {
 	for _, s := range Table() {
 		if s.Struct == structName && s.Field == field {

@@ -1,19 +1,17 @@
-// Package builtin holds facts as data files: the catalog of providers and models that the gateway knows without
-// configuration, and the families of model names.
+// Package builtin holds facts as data files: the catalog of built-in providers and models, and the families of model names.
 //
-// models.tsv and providers.tsv are edited by hand, and catalog.json is made of them: adding a model is one line and
-// `go generate ./internal/builtin`. What belongs in them:
+// models.tsv and providers.tsv are edited by hand. To add a model, add one line and run `go generate ./internal/builtin`,
+// which makes catalog.json. The rules for the tables:
 //
-//   - Facts that the provider publishes, each row with its source. A price or a limit that is not known is left out; 0
-//     stands only where nothing is charged.
-//   - Models that an ordinary key can call today. One with a shutdown date leaves the catalog on that day: a name that no
-//     provider answers to is better refused than sent.
-//   - As aliases, names that people send for the very same model: the dated snapshot of an undated id, a name that the
-//     provider itself redirects, and a plain name ("gpt-oss-120b") where a host adds a path to it, so that one name reaches
-//     the model at every host.
-//   - No author where the author is the provider.
+//   - Facts are published by the provider, and each row names its source. An unknown price or limit stays empty; 0 means
+//     free of charge.
+//   - An ordinary key can call the model today. A model leaves the catalog after its shutdown date: a dead name is better
+//     refused than sent.
+//   - Aliases name the very same model: the dated snapshot of an undated id, a redirect of the provider, or the plain name
+//     of a model with a host's path ("gpt-oss-120b"). One plain name reaches the model at every host.
+//   - The author stays empty if it is the provider.
 //
-// Openrouter and hyperbolic list no models: theirs are reached by prefix.
+// Openrouter and hyperbolic list no models: their models are reached by prefix.
 package builtin
 
 import (
@@ -45,7 +43,7 @@ func parseUnasked(table string) map[string]bool {
 }
 
 // StreamUsageUnasked reports whether a built-in provider sends usage in chat streams without stream_options asking for it.
-// False means that it does not, or that it is not known. The id is the catalog's own, not an alias.
+// False means no, or unknown. The id is the catalog's own, not an alias.
 func StreamUsageUnasked(providerID string) bool { return unasked[strings.ToLower(providerID)] }
 
 // rows yields the cells of each row of a table, by the names of the columns.

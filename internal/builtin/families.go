@@ -10,13 +10,15 @@ var familiesTSV string
 
 // family is a row of families.tsv.
 type family struct {
-	prefix   string
-	word     bool // the prefix is the whole name, or stands before a hyphen or a digit
+	prefix string
+	// word wants the prefix to be the whole name, or to stand before a hyphen or a digit.
+	word     bool
 	provider string
 }
 
 var families = parseFamilies(familiesTSV)
 
+// parseFamilies reads the table. Its order does not matter.
 func parseFamilies(table string) (out []family) {
 	for _, row := range rows(table) {
 		out = append(out, family{prefix: row["prefix"], word: row["rule"] == "word", provider: row["provider"]})
@@ -24,11 +26,11 @@ func parseFamilies(table string) (out []family) {
 	return out
 }
 
-// Family returns the built-in provider whose own models go by names like this one: openai for "gpt-9". It is false for
-// names of no family, and for families of open models, which many hosts serve. Letter case does not count. Of several
-// rows that fit the longest decides, so that "gpt-oss-120b" is an exception from "gpt-".
+// Family returns the built-in provider of a model's family: openai for "gpt-9". It is false for names without a family, and
+// for families of open models, served by many hosts. Letter case does not count. The longest fitting row decides:
+// "gpt-oss-120b" is an exception from "gpt-".
 //
-// A colon is not part of any provider's own names, but for fine-tuned models: "deepseek-r1:8b" is a tag of Ollama.
+// Names with a colon are tags of Ollama ("deepseek-r1:8b") and have no family, except for fine-tuned models.
 func Family(name string) (provider string, ok bool) {
 	name = strings.ToLower(name)
 	longest := 0
@@ -40,6 +42,7 @@ func Family(name string) (provider string, ok bool) {
 	return provider, provider != ""
 }
 
+// has reports whether a name in lower case belongs to the family. A prefix that ends in a hyphen or slash needs more behind it.
 func (f *family) has(name string) bool {
 	rest, ok := strings.CutPrefix(name, f.prefix)
 	if !ok || strings.Contains(rest, ":") && !strings.Contains(f.prefix, ":") {

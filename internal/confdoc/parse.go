@@ -12,13 +12,12 @@ import (
 	"unicode/utf8"
 
 	// The package is marked as deprecated in favour of the module it forwards
-	// to. It is the one that this project has chosen to depend on.
+	// to. The project has chosen to depend on it.
 	yaml "sigs.k8s.io/yaml/goyaml.v3"
 )
 
-// parse turns the text into one tree of nodes, whether it is YAML or
-// JSON. JSON gets a reader of its own because YAML's refuses some of it: tabs,
-// and characters written as two \u escapes.
+// parse turns YAML or JSON into one tree of nodes. JSON has a reader of its own, for
+// YAML's refuses tabs and characters written as two \u escapes.
 func parse(doc []byte) (*yaml.Node, *Fault) {
 	if len(doc) > MaxBytes {
 		return nil, &Fault{Reason: fmt.Sprintf("the document is larger than %d bytes", MaxBytes)}
@@ -41,8 +40,7 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 	}
 	root, fault := parseYAML(doc)
 	if fault != nil && looksJSON {
-		// Either may have been meant. Only JSON's complaint is of use to
-		// those who meant JSON.
+		// Somebody who meant JSON needs JSON's complaint.
 		var syntax *json.SyntaxError
 		if err := json.Unmarshal(doc, new(any)); errors.As(err, &syntax) {
 			fault.Line = lineAt(doc, int(syntax.Offset))
@@ -52,19 +50,18 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 	return root, fault
 }
 
-// yamlSyntaxError splits the parser's message, whose line is only in its text.
+// yamlSyntaxError splits the parser's message. The line is only in its text.
 var yamlSyntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 
 func parseYAML(doc []byte) (root *yaml.Node, fault *Fault) {
-	// The parser panics where its own assumptions fail. A document is not
-	// trusted to spare them.
+	// The parser panics if one of its own assumptions fails.
 	defer func() {
 		if recover() != nil {
 			root, fault = nil, &Fault{Reason: "not valid YAML"}
 		}
 	}()
-	// An empty file is more often a mount that failed than a wish for the
-	// defaults, which are written {}.
+	// An empty file is more often a failed mount than a wish for the defaults,
+	// which are written {}.
 	const want = "expected the settings, such as a list under providers"
 	tree, second, err := yamlTrees(doc)
 	switch {
@@ -86,8 +83,8 @@ func parseYAML(doc []byte) (root *yaml.Node, fault *Fault) {
 	return root, nil
 }
 
-// yamlTrees parses the document, and the second one where there are two. The error
-// is io.EOF where there is none at all.
+// yamlTrees parses the document, and a second one if there is one. For an empty
+// text the error is io.EOF.
 func yamlTrees(doc []byte) (first, second *yaml.Node, err error) {
 	dec := yaml.NewDecoder(bytes.NewReader(doc))
 	first, second = new(yaml.Node), new(yaml.Node)
@@ -103,9 +100,8 @@ func yamlTrees(doc []byte) (first, second *yaml.Node, err error) {
 	return first, second, nil
 }
 
-// indicators counts the characters that may begin a node, so that the parser does
-// not build a tree of a size that the decoder would refuse. The tree has about two
-// nodes for each.
+// indicators counts the characters that begin nodes. The parser is spared a document
+// with too many: its tree would have about two nodes for each of them.
 func indicators(doc []byte) int {
 	n := 0
 	for _, c := range []byte{':', ',', '[', '{', '\n'} {
@@ -117,10 +113,10 @@ func indicators(doc []byte) int {
 // maxSearch bounds the search for a culprit, in bytes parsed.
 const maxSearch = 32 << 20
 
-// culprit returns the line that a syntax error is about. The parser often names the
-// start of the block that the line stands in. The culprit is the last line of the
-// shortest beginning of the document with the same error; guess is about where it
-// is. Zero means that the search would take too long.
+// culprit returns the line of a syntax error. The parser often names the start of
+// the block around the line. The culprit is the last line of the shortest beginning
+// of the document with the same error. The search starts at the line guess. It gives
+// up on a large document, and returns 0.
 func culprit(doc []byte, err error, guess int) int {
 	var ends []int // of the lines
 	for i := 0; i < len(doc); {
@@ -137,8 +133,8 @@ func culprit(doc []byte, err error, guess int) int {
 		_, _, e := yamlTrees(doc[:ends[lines-1]])
 		return e != nil && e.Error() == err.Error()
 	}
-	// A longer beginning has the same error as well. Doubling steps lead to one
-	// without parsing much of a document that goes on.
+	// Each longer beginning has the same error. Doubling steps find one of them
+	// without parsing a long rest.
 	low, high := 0, min(max(guess, 1), len(ends))
 	for step := 1; !same(high); step *= 2 {
 		if high == len(ends) || searched > maxSearch {
@@ -173,8 +169,7 @@ func yamlFault(err error) *Fault {
 		line++
 	}
 	if strings.HasPrefix(reason, "unknown anchor") {
-		// An unquoted value that starts with * is an alias to YAML, and may
-		// have been meant as a password.
+		// A password without quotes that starts with * is an alias to YAML.
 		reason = "an alias (*name) without its anchor (&name): put a text that starts with * in quotes"
 	}
 	for prefix, remedy := range map[string]string{
@@ -206,9 +201,9 @@ func lineOfInvalidUTF8(doc []byte) int {
 	return 0
 }
 
-// jsonReader builds the nodes that the same document would have in YAML, so
-// that one decoder with one set of messages serves both. Unlike encoding/json's
-// own decoding it keeps keys that are given twice, and the lines.
+// jsonReader builds the nodes of the same document in YAML, so that one decoder
+// with one set of messages serves both. Unlike encoding/json it keeps the lines,
+// and keys that are given twice.
 type jsonReader struct {
 	doc     []byte
 	dec     *json.Decoder
@@ -228,8 +223,7 @@ func (r jsonReader) read() (*yaml.Node, *Fault) {
 	return root, nil
 }
 
-// value reads one value with all that it holds. Its depth is bounded by what
-// json.Valid accepts.
+// value reads one value with all its children. json.Valid has bounded its depth.
 func (r *jsonReader) value() (*yaml.Node, error) {
 	token, err := r.dec.Token()
 	if err != nil {

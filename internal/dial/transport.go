@@ -1,6 +1,5 @@
-// Package dial reaches upstreams: it dials TCP and Unix sockets, checks each
-// address before it is connected to, and tells whether a request went out on a
-// connection that had been closed by then.
+// Package dial reaches upstreams. It dials TCP and Unix sockets, checks each address
+// before the connect, and recognises a request that was sent on a closed connection.
 package dial
 
 import (

@@ -7,16 +7,15 @@ import (
 	"time"
 )
 
-// bucketTime is the time that an empty bucket takes to fill up.
+// bucketTime is the time from an empty bucket to a full one.
 const bucketTime = time.Minute
 
 // bucket is a token bucket of n a minute with a burst of n, in one atomic word:
-// the time at which it will be full. The zero bucket is full. Its level may be
-// negative.
+// the time of its being full. The zero bucket is full. The level may be negative.
 type bucket struct{ fullAt atomic.Int64 } // in nanoseconds of the owner's clock
 
-// take takes k out. It returns false and the time at which it could, where too
-// little is left. A k above n goes when the bucket is full.
+// take takes k out. If too little is left it returns false and the time of enough.
+// A k above n goes when the bucket is full.
 func (b *bucket) take(now, n, k int64) (at int64, ok bool) {
 	cost := price(k, n)
 	for {
@@ -30,12 +29,12 @@ func (b *bucket) take(now, n, k int64) (at int64, ok bool) {
 	}
 }
 
-// ready returns the time at which k can be taken, be it past.
+// ready returns the time of enough for k, be it past.
 func (b *bucket) ready(n, k int64) int64 { return readyAt(b.fullAt.Load(), price(k, n)) }
 
 func readyAt(full, cost int64) int64 { return full - max(int64(bucketTime)-cost, 0) }
 
-// add gives k back, or takes more than is left where k is negative.
+// add gives k back. A negative k takes it, even below zero.
 func (b *bucket) add(now, n, k int64) {
 	for {
 		full := b.fullAt.Load()
@@ -46,6 +45,7 @@ func (b *bucket) add(now, n, k int64) {
 }
 
 // left returns the number of tokens, be it negative.
+// The number is rounded down.
 func (b *bucket) left(now, n int64) int64 {
 	missing := max(b.fullAt.Load()-now, 0)
 	hi, lo := bits.Mul64(uint64(missing), uint64(n))
@@ -56,7 +56,7 @@ func (b *bucket) left(now, n int64) int64 {
 	return n - int64(taken)
 }
 
-// Bounds of numbers that come from outside. A larger limit a minute counts as
+// Bounds of numbers from outside. A larger limit a minute counts as
 // maxRate, more tokens of one request as maxTokens. A bucket is back to its level
 // of zero after mostDebt at the latest.
 const (
@@ -65,7 +65,7 @@ const (
 	mostDebt  = int64(24 * time.Hour)
 )
 
-// price returns the nanoseconds that a bucket of n a minute takes to fill up by k.
+// price returns the nanoseconds of k in a bucket of n a minute.
 func price(k, n int64) int64 {
 	if k < 0 {
 		return -price(-k, n)
@@ -75,7 +75,7 @@ func price(k, n int64) int64 {
 	}
 	hi, lo := bits.Mul64(uint64(k), uint64(bucketTime))
 	if hi >= uint64(n) {
-		return mostDebt
+		return mostDebt // the quotient exceeds 64 bits
 	}
 	ns, _ := bits.Div64(hi, lo, uint64(n))
 	return min(int64(min(ns, math.MaxInt64)), mostDebt)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Limits are those of a provider, a model or a key. Zero means no limit.
+// Limits bound a provider, a model or a key. Zero means no limit.
 type Limits struct {
 	InFlight          int64
 	RequestsPerMinute int64
@@ -32,16 +32,16 @@ func (k Kind) String() string {
 	return [...]string{"", "in_flight", "requests_per_minute", "tokens_per_minute", "queue"}[k]
 }
 
-// Limiter holds the gates of one gateway, and the requests that wait at them. Its
-// methods may be called from many goroutines at once. While no request waits,
-// they take no lock. The Limiter has no goroutine, and needs no Close.
+// Limiter holds the gates of one gateway, and their queues. Its methods may be
+// called from many goroutines at once. They take no lock while no request waits.
+// The Limiter needs no Close: it starts no goroutine, and timers end with the
+// waiting requests.
 type Limiter struct {
 	epoch time.Time
 
-	mu      sync.Mutex
-	gates   map[string]*Gate
-	dirty   []*Gate // their queues need a look
-	arrived uint64  // requests that came to wait
+	mu    sync.Mutex
+	gates map[string]*Gate
+	dirty []*Gate // their queues need a look
 }
 
 // NewLimiter returns a Limiter whose clock starts at now.
@@ -51,14 +51,16 @@ func NewLimiter(now time.Time) *Limiter {
 
 func (l *Limiter) clock(now time.Time) int64 { return int64(now.Sub(l.epoch)) }
 
-// Gate is where requests are counted for one provider, model or key. It belongs
-// to one Limiter.
+func (l *Limiter) time(at int64) time.Time { return l.epoch.Add(time.Duration(at)) }
+
+// Gate counts the requests of one provider, model or key. It belongs to one
+// Limiter.
 type Gate struct {
 	limiter *Limiter
 	limits  atomic.Pointer[Limits]
 
 	waiting  atomic.Int32 // entries of the queue
-	stopped  atomic.Bool  // a request waits for this gate, and for no other
+	stopped  atomic.Bool  // a request waits for this gate and no other
 	inFlight atomic.Int64
 	requests bucket
 	tokens   bucket
@@ -67,8 +69,8 @@ type Gate struct {
 }
 
 // Gate returns the gate of a name, always the same one, with new limits. So a
-// reload changes limits and keeps counts. Requests that wait are served by the
-// new limits. A gate without limits still counts the requests in flight.
+// reload changes limits and keeps counts. Waiting requests are served by the new
+// limits. A gate without limits still counts the requests in flight.
 func (l *Limiter) Gate(name string, now time.Time, limits Limits) *Gate {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,6 +81,7 @@ func (l *Limiter) Gate(name string, now time.Time, limits Limits) *Gate {
 	}
 	limits.RequestsPerMinute = min(limits.RequestsPerMinute, maxRate)
 	limits.TokensPerMinute = min(limits.TokensPerMinute, maxRate)
+	// Requests under way see either the old limits or the new ones as a whole.
 	g.limits.Store(&limits)
 	l.serveLocked(now, g)
 	return g
@@ -96,7 +99,7 @@ func (l *Limiter) Keep(names func(name string) bool) {
 	}
 }
 
-// InFlight returns the number of requests that hold a slot.
+// InFlight returns the number of requests with a slot.
 func (g *Gate) InFlight() int64 { return g.inFlight.Load() }
 
 // Waiting returns the number of requests in the queue.
@@ -115,18 +118,18 @@ func (g *Gate) Left(now time.Time) (requests, tokens int64) {
 	return requests, tokens
 }
 
-// Full says which limit of which gate is in the way.
+// Full is the limit in the way of a request. A zero Kind means that the way is
+// free.
 type Full struct {
 	Gate *Gate
 	Kind Kind
 
 	// Ready is when the limit lets the request through, if all goes on as it is.
-	// It is zero where that depends on other requests.
+	// It is zero if other requests must end first.
 	Ready time.Time
 }
 
-// full returns the limit that is in the way, zero where none is, and when it
-// opens.
+// full takes nothing. It returns the limit in the way, and when it opens. It is zero for a free way.
 func (g *Gate) full(now, tokens int64) (Kind, int64) {
 	limits := g.limits.Load()
 	if limits.InFlight > 0 && g.inFlight.Load() >= limits.InFlight {
@@ -145,12 +148,18 @@ func (g *Gate) full(now, tokens int64) (Kind, int64) {
 	return 0, 0
 }
 
-// take takes a slot, a request and tokens, or nothing.
+// take takes a slot, a request and tokens, or nothing. For a moment others may see
+// less room than there is. It never lets more through than the limits.
 func (g *Gate) take(now, tokens int64) (Kind, int64) {
 	limits := g.limits.Load()
-	if n := g.inFlight.Add(1); limits.InFlight > 0 && n > limits.InFlight {
-		g.inFlight.Add(-1)
-		return InFlight, 0
+	for {
+		n := g.inFlight.Load()
+		if limits.InFlight > 0 && n >= limits.InFlight {
+			return InFlight, 0
+		}
+		if g.inFlight.CompareAndSwap(n, n+1) {
+			break
+		}
 	}
 	if n := limits.RequestsPerMinute; n > 0 {
 		if at, ok := g.requests.take(now, n, 1); !ok {
@@ -170,7 +179,7 @@ func (g *Gate) take(now, tokens int64) (Kind, int64) {
 	return 0, 0
 }
 
-// undo gives back all that a request took.
+// undo gives back all of take.
 func (g *Gate) undo(now, tokens int64) {
 	if n := g.limits.Load().RequestsPerMinute; n > 0 {
 		g.requests.add(now, n, 1)
@@ -178,8 +187,8 @@ func (g *Gate) undo(now, tokens int64) {
 	g.release(now, tokens)
 }
 
-// release gives a slot back, and tokens that were not used. Negative tokens were
-// used beyond the estimate.
+// release gives a slot and unused tokens back. Negative tokens were used beyond the
+// estimate.
 func (g *Gate) release(now, tokens int64) {
 	if n := g.limits.Load().TokensPerMinute; n > 0 && tokens != 0 {
 		g.tokens.add(now, n, tokens)

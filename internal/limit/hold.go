@@ -1,10 +1,10 @@
-// Package limit bounds what goes out to providers, models and keys, and what
-// comes in from clients.
+// Package limit bounds requests, tokens and money: of providers, models and keys,
+// and of clients.
 //
 // A [Gate] counts requests in flight, requests a minute and tokens a minute. A
-// request takes all gates of its route together or none of them, by [Limiter.Try]
-// or, where all of its routes are full, by [Limiter.Wait]. Nothing holds one gate
-// while it waits for another. [Clients] counts requests, tokens and money of each
+// request takes all gates of its route together by [Limiter.Try]. If all of its
+// routes are full, it waits by [Limiter.Wait]. A request never holds one gate while
+// it waits for another. [Clients] counts requests, tokens and money of each
 // client.
 package limit
 
@@ -17,7 +17,7 @@ import (
 // and its key.
 const maxGates = 3
 
-// Route is one way that a request may go.
+// Route is one way for a request.
 type Route struct {
 	// Gates are at most three. nil is a gate without limits.
 	Gates [maxGates]*Gate
@@ -26,16 +26,16 @@ type Route struct {
 	Tokens int64
 }
 
-// Hold is what a request took of its gates. The zero Hold took nothing. It must
-// not be copied once it may be released.
+// Hold is a request's part of its gates. The zero Hold has no part. It must not be
+// copied once it may be released.
 type Hold struct {
 	gates    [maxGates]*Gate
 	tokens   int64
 	released uint32
 }
 
-// Try takes all gates of a route, or returns the limit in its way. A request that
-// waits for one of the gates comes first.
+// Try takes all gates of a route, or returns the limit in its way. Requests in the
+// queue of a gate come first. Try does not wait and does not keep r.
 func (l *Limiter) Try(now time.Time, r *Route) (h Hold, full Full) {
 	for _, g := range &r.Gates {
 		if g != nil && g.stopped.Load() {
@@ -49,11 +49,12 @@ func (l *Limiter) Try(now time.Time, r *Route) (h Hold, full Full) {
 	return h, full
 }
 
-// take is Try without regard to requests that wait. It sets h or full, and returns
-// whether gates were taken and given back, as others may have found them full.
+// take is Try without regard to queues. It sets h or full. It returns whether gates
+// were taken and given back, as others may have found them full.
 func (l *Limiter) take(now time.Time, r *Route, h *Hold, full *Full) (undone bool) {
 	at, tokens := l.clock(now), r.tokens()
-	// A look at all comes before the first is taken.
+	// A look at all comes before the first is taken. Otherwise a full model would
+	// make its provider look full to others now and then.
 	for _, g := range &r.Gates {
 		if g != nil {
 			if kind, ready := g.full(at, tokens); kind != 0 {
@@ -85,7 +86,7 @@ func (r *Route) tokens() int64 { return min(max(r.Tokens, 0), maxTokens) }
 func (l *Limiter) fullAt(g *Gate, kind Kind, ready int64) Full {
 	f := Full{Gate: g, Kind: kind}
 	if kind != InFlight {
-		f.Ready = l.epoch.Add(time.Duration(ready))
+		f.Ready = l.time(ready)
 	}
 	return f
 }
@@ -109,8 +110,8 @@ func (h *Hold) Release(now time.Time, used int64) {
 	h.serve(now)
 }
 
-// Cancel gives back all that was taken, the request and its tokens included, as
-// nothing was sent. It counts as Release.
+// Cancel gives all back, the request and its tokens included, as nothing was sent.
+// It counts as Release.
 func (h *Hold) Cancel(now time.Time) {
 	if !h.first() {
 		return
@@ -126,13 +127,14 @@ func (h *Hold) Cancel(now time.Time) {
 func (h *Hold) serve(now time.Time) {
 	for _, g := range &h.gates {
 		if g != nil {
+			// All gates of a route belong to one Limiter.
 			g.limiter.serve(now, &h.gates)
 			return
 		}
 	}
 }
 
-// first returns whether there is something to release, and nobody has yet.
+// first reports whether there is something to release, and this is the first call.
 func (h *Hold) first() bool {
 	return h.gates != [maxGates]*Gate{} && atomic.CompareAndSwapUint32(&h.released, 0, 1)
 }

@@ -104,6 +104,26 @@ func TestAllOrNothing(t *testing.T) {
 	}
 }
 
+// What looked free may be gone a moment later: then nothing is taken either.
+func TestTakenMeanwhile(t *testing.T) {
+	l := NewLimiter(began)
+	g := l.Gate("g", began, Limits{InFlight: 5, RequestsPerMinute: 5, TokensPerMinute: 10})
+	once := l.Gate("once", began, Limits{InFlight: 1})
+	kind, _ := g.take(0, 5)
+	require.Zero(t, kind)
+	kind, _ = g.take(0, 6)
+	assert.Equal(t, TokensPerMinute, kind)
+	requests, tokens := g.Left(began)
+	assert.Equal(t, []int64{4, 5, 1}, []int64{requests, tokens, g.InFlight()})
+
+	hold, full := l.Try(began, to(1, g, once, once)) // the second time it is full
+	assert.Equal(t, Full{Gate: once, Kind: InFlight}, full)
+	requests, tokens = g.Left(began)
+	assert.Equal(t, []int64{4, 5, 1, 0}, []int64{requests, tokens, g.InFlight(), once.InFlight()})
+	hold.Release(began, 0)
+	assert.EqualValues(t, 1, g.InFlight(), "it held nothing")
+}
+
 func TestRelease(t *testing.T) {
 	for name, tt := range map[string]struct {
 		used, left int64

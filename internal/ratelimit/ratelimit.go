@@ -1,5 +1,5 @@
-// Package ratelimit reads the headers in which providers tell of their limits: which part of a limit is left, when it is
-// full again, and when to come back.
+// Package ratelimit reads the rate-limit headers of providers: the limit, the rest of it, and the time of its reset.
+// windows.tsv has the headers' names, one row a window.
 package ratelimit
 
 import (
@@ -12,26 +12,26 @@ import (
 	"time"
 )
 
-// Longest bounds every duration that is read, so that adding it to a time cannot overflow.
+// Longest bounds every duration of this package. Added to a time it cannot overflow.
 const Longest = 365 * 24 * time.Hour
 
-// Count is a number that may be unknown.
+// Count is a number, if Known.
 type Count struct {
 	N     int64
 	Known bool
 }
 
-// Quota is the rest of a key's rate limits, as one answer told it. Of several windows one is taken: the shortest that
-// providers name. The zero Quota knows nothing.
+// Quota is the rest of a key's rate limits, from one answer. Of several windows the shortest counts. The zero Quota is
+// unknown.
 type Quota struct {
 	LimitRequests, RemainingRequests Count
 	LimitTokens, RemainingTokens     Count
 
-	// ResetRequests and ResetTokens are when the counts start anew. Zero if unknown.
+	// ResetRequests and ResetTokens are the times of the resets. Zero if unknown.
 	ResetRequests, ResetTokens time.Time
 }
 
-// Known reports whether there is anything in q.
+// Known reports whether q holds anything.
 func (q Quota) Known() bool { return q != Quota{} }
 
 //go:embed windows.tsv
@@ -43,12 +43,13 @@ type window struct {
 	rank   int
 }
 
-// cell says which column of which window a header is.
+// cell is a header's place in the table.
 type cell struct {
 	window int
 	column column
 }
 
+// column is one of a window's three headers, in the table's order.
 type column uint8
 
 const (
@@ -60,8 +61,10 @@ const (
 // maxWindows is room for the rows of the table, on the stack of Read.
 const maxWindows = 24
 
+// The table is read once, and panics at a slip. The package's tests find every slip.
 var windows, cells = parseWindows(windowsTSV)
 
+// parseWindows returns the rows, and the place of each header under its canonical name.
 func parseWindows(table string) (list []window, byHeader map[string]cell) {
 	byHeader = map[string]cell{}
 	names := false
@@ -92,19 +95,25 @@ func parseWindows(table string) (list []window, byHeader map[string]cell) {
 	return list, byHeader
 }
 
-// reading is one window as an answer told it.
+// reading is one window of one answer.
 type reading struct {
 	limit, remaining Count
 	reset            time.Time
 }
 
+// counts reports whether the window was in the answer. A reset without any number is not a window.
 func (r reading) counts() bool { return r.limit.Known || r.remaining.Known }
 
-// read fills a reading for each window. now is when the answer came: some resets are a time to go, others a date.
+// read fills a reading for each window. now is the time of the answer: some resets are a wait, others a date.
 func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) {
 	for key, values := range h {
-		// The other twenty headers of an answer are cheap.
+		// An answer has twenty other headers: they must be cheap.
 		if len(values) == 0 || !isLimit(key) {
+			continue
+		}
+		if len(key) == len("RateLimit") {
+			into[combined] = structured(values[0], now)
+			found = true
 			continue
 		}
 		c, ok := cells[http.CanonicalHeaderKey(key)]
@@ -127,21 +136,63 @@ func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) 
 
 // isLimit reports whether a header may be of a rate limit.
 func isLimit(key string) bool {
-	for _, prefix := range []string{"X-Ratelimit-", "Anthropic-Ratelimit-", "X-Tokenlimit-", "Ratelimit-"} {
-		if len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix) {
-			return true
-		}
+	if key == "" {
+		return false
+	}
+	switch key[0] {
+	case 'X', 'x':
+		return prefixed(key, "X-Ratelimit-") || prefixed(key, "X-Tokenlimit-")
+	case 'A', 'a':
+		return prefixed(key, "Anthropic-Ratelimit-")
+	case 'R', 'r':
+		return prefixed(key, "Ratelimit-") || strings.EqualFold(key, "RateLimit")
 	}
 	return false
 }
 
-// Read reads the quota that an answer's headers tell. now is when the answer came.
+// prefixed reports whether a header begins with a prefix, in any letter case.
+func prefixed(key, prefix string) bool {
+	return len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix)
+}
+
+// combined is the window of the single RateLimit header of the IETF's drafts.
+var combined = cells["Ratelimit-Remaining"].window
+
+// structured reads `limit=100, remaining=50, reset=30`, and the later `"name";r=50;t=30`. Of several windows the first
+// counts.
+func structured(v string, now time.Time) (r reading) {
+	seen := 0
+	for part := range strings.FieldsFuncSeq(v, func(c rune) bool { return c == ';' || c == ',' }) {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		bit := 0
+		switch name {
+		case "limit", "q":
+			bit, r.limit = 1, first(seen&1 == 0, count(value), r.limit)
+		case "remaining", "r":
+			bit, r.remaining = 2, first(seen&2 == 0, count(value), r.remaining)
+		case "reset", "t":
+			bit, r.reset = 4, first(seen&4 == 0, instant(value, now), r.reset)
+		}
+		seen |= bit
+	}
+	return r
+}
+
+// first keeps the value from before unless this one is the first.
+func first[T any](fresh bool, now, before T) T {
+	if fresh {
+		return now
+	}
+	return before
+}
+
+// Read reads the quota from an answer's headers. now is the time of the answer.
 func Read(h http.Header, now time.Time) (q Quota) {
 	var all [maxWindows]reading
 	if !read(h, now, &all) {
 		return Quota{}
 	}
-	// A window is taken as a whole: the rest of one limit says nothing beside the size of another.
+	// A window is taken as a whole: the rest of one limit means nothing beside the size of another.
 	requests, tokens := -1, -1
 	for i, w := range windows {
 		if !all[i].counts() {
@@ -166,8 +217,8 @@ func Read(h http.Header, now time.Time) (q Quota) {
 	return q
 }
 
-// Exhausted is how long it takes until every window that has nothing left is open again. It is false where the headers
-// name no such window with a reset.
+// Exhausted is the wait until every used-up window is open again. It is false without a used-up window, or if no such
+// window has a reset.
 func Exhausted(h http.Header, now time.Time) (wait time.Duration, ok bool) {
 	var all [maxWindows]reading
 	if !read(h, now, &all) {
@@ -189,7 +240,7 @@ func Milliseconds(v string) (time.Duration, bool) {
 }
 
 // Seconds reads a wait as providers write it: seconds with or without a fraction, a Go duration ("6m0s"), or a date of HTTP
-// or RFC 3339. It is 0 for a date that has passed, and [Longest] at most.
+// or RFC 3339. It is 0 for a past date, and [Longest] at most.
 func Seconds(v string, now time.Time) (time.Duration, bool) {
 	v = strings.TrimSpace(v)
 	if n, ok := number(v); ok {
@@ -210,8 +261,10 @@ func Seconds(v string, now time.Time) (time.Duration, bool) {
 	return 0, false
 }
 
+// until is the wait until a time, within the bounds of this package.
 func until(at, now time.Time) time.Duration { return min(max(at.Sub(now), 0), Longest) }
 
+// count reads a whole number that a float64 can hold. All else is unknown.
 func count(v string) Count {
 	n, ok := number(v)
 	if !ok || n >= 1<<53 {
@@ -220,8 +273,8 @@ func count(v string) Count {
 	return Count{N: int64(n), Known: true}
 }
 
-// instant reads a reset: a duration ("6m0s", "20ms"), a date of RFC 3339, or a bare number. A number that is too large for
-// seconds to go is a date in seconds, and a larger one in milliseconds.
+// instant reads a reset: a duration ("6m0s", "20ms"), a date of RFC 3339, or a number of seconds. A number of 30 years or
+// more is a date in seconds, and a still larger number a date in milliseconds.
 func instant(v string, now time.Time) time.Time {
 	if n, ok := number(v); ok {
 		switch {
@@ -255,6 +308,7 @@ func number(v string) (float64, bool) {
 	return n, err == nil
 }
 
+// scale rounds up: a client that comes back too early is refused again.
 func scale(n float64, unit time.Duration) time.Duration {
 	return time.Duration(math.Min(math.Ceil(n*float64(unit)), float64(Longest)))
 }

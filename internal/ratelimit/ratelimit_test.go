@@ -112,6 +112,9 @@ func TestRead(t *testing.T) {
 			Quota{LimitRequests: n(10), RemainingRequests: n(9), ResetRequests: after(time.Second), LimitTokens: n(3000), RemainingTokens: n(2000)}},
 		{"the draft's", header("Ratelimit-Limit: 100", "RateLimit-Remaining: 50", "ratelimit-reset: 30"),
 			Quota{LimitRequests: n(100), RemainingRequests: n(50), ResetRequests: after(30 * time.Second)}},
+		{"one header", header("RateLimit: limit=100, remaining=50, reset=30"), Quota{LimitRequests: n(100), RemainingRequests: n(50), ResetRequests: after(30 * time.Second)}},
+		{"one structured header", header("Ratelimit: \"api\";r=55;t=60, \"day\";r=1;t=9"), Quota{RemainingRequests: n(55), ResetRequests: after(time.Minute)}},
+		{"one bad header", header("Ratelimit: r;t=;;=,"), Quota{}},
 		{"a day beside a minute", header("X-Ratelimit-Remaining-Tokens-Day: 7", "X-Ratelimit-Remaining-Tokens-Minute: 5"), Quota{RemainingTokens: n(5)}},
 		{"output alone", header("Anthropic-Ratelimit-Output-Tokens-Remaining: 5"), Quota{RemainingTokens: n(5)}},
 		{"specific beats general", header("X-Ratelimit-Limit: 1", "X-Ratelimit-Remaining: 2", "X-Ratelimit-Remaining-Requests: 3"),
@@ -147,6 +150,7 @@ func TestExhausted(t *testing.T) {
 		{"seconds with a fraction", header("X-Ratelimit-Remaining-Tokens-Minute: 0", "X-Ratelimit-Reset-Tokens-Minute: 26.5"), 26500 * time.Millisecond, true},
 		{"milliseconds since 1970", header("X-Ratelimit-Remaining: 0", "X-Ratelimit-Reset: "+strconv.FormatInt(now.UnixMilli()+60000, 10)), time.Minute, true},
 		{"the draft's", header("RateLimit-Remaining: 0", "RateLimit-Reset: 50"), 50 * time.Second, true},
+		{"one header", header("RateLimit: \"api\";r=0;t=7"), 7 * time.Second, true},
 		{"no reset", header("X-Ratelimit-Remaining-Tokens-Month: 0"), 0, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -194,6 +198,7 @@ func FuzzHeaders(f *testing.F) {
 		}
 		wait, ok := Exhausted(http.Header{"X-Ratelimit-Remaining-Tokens": {"0"}, "X-Ratelimit-Reset-Tokens": {v}}, now)
 		assert.True(t, wait >= 0 && wait <= Longest && (ok || wait == 0))
+		Read(http.Header{"Ratelimit": {v}}, now)
 		q := Read(http.Header{"X-Ratelimit-Remaining-Tokens": {v}, "X-Ratelimit-Reset-Tokens": {v}, "X-Ratelimit-Limit-Requests": {v}}, now)
 		assert.GreaterOrEqual(t, q.LimitRequests.N, int64(0))
 		assert.GreaterOrEqual(t, q.RemainingTokens.N, int64(0))

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Foreign recognises a key that is written in the notation of another tool, or that
-// is a placeholder. Nothing expands such a text: it would travel as the key. It
-// returns what the text looks like and the remedy, both without the text itself
-// but for the name of a variable. Both are empty for a plausible key.
+// Foreign recognises a placeholder, or a key in the notation of another tool. Nothing
+// expands such a text: it would travel as the key. Foreign returns the name of the
+// notation, and the remedy. Of the text itself, they contain only the name of a
+// variable. Both are empty for a plausible key.
 func Foreign(literal string) (looks, remedy string) {
 	literal = strings.TrimSpace(literal)
 	for _, n := range notations {
@@ -24,8 +24,8 @@ func Foreign(literal string) (looks, remedy string) {
 	return "", ""
 }
 
-// notation is one way to write a key that is not a key. A notation without a remedy
-// has the name of an environment variable as its first group.
+// notation is one way to write a key that is not a key. If it has no remedy, the first
+// group of the pattern is the name of an environment variable.
 type notation struct {
 	looks, remedy string
 	pattern       *regexp.Regexp
@@ -36,8 +36,7 @@ const (
 	realKey   = "put the key itself here, or better ${secrets.get('my-provider', 'api-key')}, which reads MY_PROVIDER_API_KEY"
 )
 
-// notations are tried in order. The names of tools are those of the documents that
-// people copy from.
+// notations are tried in order.
 var notations = []notation{
 	{"LiteLLM's notation for an environment variable", "", regexp.MustCompile(`^os\.environ/(\w+)$`)},
 	{"Python's notation for an environment variable", "", regexp.MustCompile(`^os\.(?:environ\[|environ\.get\(|getenv\()["'](\w+)["'].*[\])]$`)},
@@ -61,7 +60,7 @@ var notations = []notation{
 	{"the name of an environment variable", "", regexp.MustCompile(`^([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:KEY|TOKEN|SECRET|PAT|PASSWORD))$`)},
 }
 
-// fromVariable is the remedy for a variable: the secret that reads it.
+// fromVariable is the remedy for a variable: the secret of the same name.
 func fromVariable(name string) string {
 	vault, rest, ok := strings.Cut(strings.Trim(name, "_"), "_")
 	if !ok || rest == "" || strings.ToUpper(name) != name || strings.HasPrefix(name, "_") {

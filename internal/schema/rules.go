@@ -7,8 +7,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/bounds"
 )
 
-// rule is what a field must be beyond its type. What holds of a list or a map
-// holds of its items.
+// rule constrains a field beyond its type. The rule of a list or a map constrains
+// its items.
 type rule struct {
 	required bool
 	min, max float64
@@ -22,7 +22,8 @@ type rule struct {
 }
 
 const (
-	// durationPattern is what time.ParseDuration reads, less what is negative.
+	// durationPattern matches the texts that time.ParseDuration reads, but no
+	// negative ones.
 	durationPattern = `^$|^[+]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
 	tokenPattern    = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 	providerPattern = `^[^\s:]+$`

@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,24 +9,20 @@ import (
 // Bounds of what one candidate remembers while something is wrong with it. An
 // entry costs about 250 bytes.
 const (
-	maxSurfaces = 32 // a higher Surface counts as the last one
+	maxSurfaces = 64 // a higher Surface counts as the last one
 	maxRow      = 16 // failures in a row
 	mostCallers = 64
 )
 
-// callersKeptFor is how long after its last cooldown a caller is remembered who
-// does not return to end it.
-const callersKeptFor = windowLength
-
-// Surface is the caller's own number of an endpoint. Numbers are below 32.
+// Surface is the caller's own number of an endpoint. Numbers are below 64.
 type Surface uint8
 
-// Request tells apart the requests that health depends on.
+// Request holds what a candidate's health depends on.
 type Request struct {
 	// Caller is a hash of who asks. Requests of equal Callers come from one
 	// client. Zero is a caller like any other.
 	Caller uint64
-	// Surface is the endpoint that is asked for.
+	// Surface is the requested endpoint.
 	Surface Surface
 }
 
@@ -56,12 +51,11 @@ type Rules struct {
 // later.
 //
 // Health is shared by all callers, so one caller must not move it:
-//   - Failures in a row cool the candidate down for everybody only where at
-//     least two callers had them. An unprovoked failure counts as one of a
-//     caller of its own.
-//   - Where one caller has had as many failures without a success of its own,
-//     the candidate cools down for this caller. The caller is then its only
-//     prober.
+//   - Failures in a row cool the candidate down for everybody only if at least
+//     two callers had them. An unprovoked failure counts like one of another
+//     caller.
+//   - A caller with as many failures of its own, without a success of its own,
+//     gets a cooldown for itself. It is then the only prober of it.
 //   - A caller whose probe failed, or whose probes showed nothing three times
 //     in a row, waits a little longer for its next probe than others.
 //   - A failure can be taken back, with its consequences: see [Turn.Retract].
@@ -75,7 +69,7 @@ type Rules struct {
 // for a few instructions.
 type CandidateHealth struct{ trouble atomic.Pointer[trouble] }
 
-// trouble is the memory of a candidate that once failed.
+// trouble is the memory of a candidate after its first failure.
 type trouble struct {
 	well atomic.Bool // written with the lock, read without it
 
@@ -83,38 +77,6 @@ type trouble struct {
 	ticket   uint64 // the last one given out, to a probe or a failure
 	all      circuit
 	surfaces [maxSurfaces]*circuit
-}
-
-// circuit is the state of one candidate, or of one surface of it.
-type circuit struct {
-	shared  streak
-	row     []failed // in a row, the latest last
-	several bool     // whether at least two callers led to the shared cooldown
-	callers table[uint64, streak]
-	pruned  time.Time
-}
-
-// streak is a breaker that failures in a row open, for everybody or one caller.
-type streak struct {
-	breaker
-	length time.Duration // of the last cooldown; zero while closed
-	needs  int           // failures in a row that led to it
-	probes int           // failed, since the first cooldown
-
-	// The last failed probe, and the length of the cooldown before it.
-	verdict uint64
-	before  time.Duration
-
-	// Of a caller's streak alone: its failures in a row, and when it last failed.
-	own  []uint64 // tickets
-	last time.Time
-}
-
-// failed is one failure in a row.
-type failed struct {
-	ticket     uint64
-	caller     uint64
-	unprovoked bool
 }
 
 // State returns the candidate's State for a request, and changes nothing.
@@ -141,33 +103,15 @@ func (t *trouble) state(now time.Time, r Request) State {
 
 func (s Surface) index() int { return min(int(s), maxSurfaces-1) }
 
-func (c *circuit) state(now time.Time, caller uint64) State {
-	phase, until := c.shared.state(now, caller)
-	s := State{Phase: phase, Until: until, Failures: len(c.row)}
-	if own := c.own(caller); own != nil {
-		phase, until = own.state(now, ^caller)
-		s = s.And(State{Phase: phase, Until: until})
-		s.Failures = max(s.Failures, len(own.own))
-	}
-	return s
-}
-
-// own returns the streak of a caller, or nil.
-func (c *circuit) own(caller uint64) *streak {
-	if e := c.callers.entries[caller]; e != nil {
-		return &e.value
-	}
-	return nil
-}
-
-// Begin is called before a request is sent. It returns false where other
-// candidates should come first: the candidate cools down, is being probed, or is
-// due while mayProbe is false. The Turn is good all the same, for a caller that
-// has nothing else left to try.
+// Begin is called before a request is sent. It returns false if other candidates
+// should come first: this one cools down, is being probed, or is due while mayProbe
+// is false. The Turn is good all the same, for a request with nothing else left to
+// try.
 //
-// Where the Turn is a probe, other requests get none until it has reported, until
-// [Turn.Answers], or until the lease is over. A request has one probe at most:
-// the caller passes mayProbe false after it.
+// A Turn may be a probe. Other requests then get no probe until this one reports,
+// calls [Turn.Answers], or has used up its lease. A short lease keeps a slow request
+// from hiding a candidate for long. A request has one probe at most: pass mayProbe
+// false after it.
 func (h *CandidateHealth) Begin(now time.Time, r Request, lease time.Duration, mayProbe bool) (Turn, bool) {
 	turn := Turn{health: h, began: now, request: r}
 	t := h.trouble.Load()
@@ -191,7 +135,7 @@ func (h *CandidateHealth) Begin(now time.Time, r Request, lease time.Duration, m
 	return turn, true
 }
 
-// each calls f with the breakers that a request depends on.
+// each calls f with the breakers in the way of a request.
 func (t *trouble) each(r Request, f func(*breaker)) {
 	for _, c := range [...]*circuit{&t.all, t.surfaces[r.Surface.index()]} {
 		if c == nil {
@@ -217,8 +161,8 @@ func (h *CandidateHealth) open() *trouble {
 
 // Turn is one request's leave to report to a candidate's health. The first report
 // counts, and later ones have no effect, so Release may be deferred. A Turn
-// belongs to one goroutine. It may be copied before its report. The zero Turn
-// reports to nobody.
+// belongs to one goroutine. It may be copied before its report. Reports of the
+// zero Turn have no effect.
 type Turn struct {
 	health  *CandidateHealth
 	began   time.Time
@@ -236,12 +180,12 @@ const (
 	reported
 )
 
-// Probe reports whether the request is a probe that has yet to report.
+// Probe reports whether the request is a probe without a report yet.
 func (t *Turn) Probe() bool { return t.ticket != 0 && t.status <= answering }
 
-// Answers says that an answer has begun. Where the request is a probe, the next
-// probe may go: a stream of minutes does not keep others away from a candidate
-// that is well again. The probe's own verdict comes with its report.
+// Answers says that an answer has begun. After a probe's the next probe may go, so
+// a stream of minutes does not keep others away. The probe's own verdict comes with
+// its report.
 func (t *Turn) Answers() {
 	if t.ticket == 0 || t.status != waiting {
 		return
@@ -254,7 +198,7 @@ func (t *Turn) Answers() {
 }
 
 // Success ends a cooldown and forgets failures in a row: everybody's, and the
-// caller's own. A request that began before the cooldown cannot end it.
+// caller's own. A request from before the cooldown cannot end it.
 func (t *Turn) Success(now time.Time) {
 	if !t.report(reported) {
 		return
@@ -267,47 +211,26 @@ func (t *Turn) Success(now time.Time) {
 	defer s.mu.Unlock()
 	well := s.all.succeed(now, t)
 	at := t.request.Surface.index()
-	if c := s.surfaces[at]; c != nil && c.succeed(now, t) {
-		s.surfaces[at] = nil
-	}
-	for _, c := range s.surfaces {
-		well = well && c == nil
+	for i, c := range s.surfaces {
+		switch {
+		case c == nil:
+		case i == at && c.succeed(now, t), c.forgotten(now):
+			s.surfaces[i] = nil
+		default:
+			well = false
+		}
 	}
 	s.well.Store(well)
 }
 
-// succeed returns whether nothing is left to remember.
-func (c *circuit) succeed(now time.Time, t *Turn) bool {
-	switch {
-	case c.shared.endedBy(t.began):
-		c.shared, c.row, c.several = streak{}, nil, false
-	case !c.shared.open:
-		c.row = nil
-	default:
-		c.shared.waste(t.ticket, now)
-	}
-	if own := c.own(t.request.Caller); own != nil && (!own.open || own.endedBy(t.began)) {
-		c.callers.remove(t.request.Caller)
-	}
-	if len(c.callers.entries) > 0 && now.Sub(c.pruned) >= slotLength {
-		c.pruned = now
-		for caller, e := range c.callers.entries {
-			if now.Sub(e.value.until) >= callersKeptFor && now.Sub(e.value.last) >= callersKeptFor {
-				c.callers.remove(caller)
-			}
-		}
-	}
-	return !c.shared.open && len(c.row) == 0 && len(c.callers.entries) == 0
-}
-
 // Failure counts a failure at now. One that completes a row begins a cooldown. A
-// failed probe begins one that is twice as long as the last. Other failures
-// during a cooldown change nothing: their requests were under way when it began,
-// or had nothing better left to try.
-func (t *Turn) Failure(now time.Time, f Failure) {
+// failed probe begins one of twice the length. Other failures during a cooldown
+// change nothing: their requests were under way when it began, or had nothing
+// better left to try. Failure returns the new cooldown.
+func (t *Turn) Failure(now time.Time, f Failure) Cooldown {
 	ticket, early := t.ticket, t.status == answering
 	if !t.report(failing) {
-		return
+		return Cooldown{}
 	}
 	s := t.health.open()
 	s.mu.Lock()
@@ -326,118 +249,17 @@ func (t *Turn) Failure(now time.Time, f Failure) {
 		}
 		c = s.surfaces[at]
 	}
-	// A probe of several scopes is a verdict on the one that it failed in.
+	// A probe of several scopes is a verdict only on the scope of the failure.
 	s.each(t.request, func(b *breaker) {
 		if own := c.own(t.request.Caller); b != &c.shared.breaker && (own == nil || b != &own.breaker) {
 			b.waste(ticket, now)
 		}
 	})
-	c.fail(now, t, f, ticket, early)
-}
-
-func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bool) {
-	own := c.own(t.request.Caller)
-	if c.shared.open {
-		if own != nil {
-			own.waste(probe, now)
-		}
-		if c.shared.judges(probe, early, t.began) {
-			c.shared.extend(now, t.ticket, f.Rules)
-			if c.several && !f.Unprovoked {
-				c.shared.hold()
-			}
-		}
-		return
-	}
-	if own != nil && own.open {
-		if own.judges(probe, early, t.began) {
-			own.extend(now, t.ticket, f.Rules)
-		}
-		if !f.Unprovoked {
-			own.last = now
-			return
-		}
-	}
-	if !f.Unprovoked {
-		own = c.remember(now, t)
-		if own.own = append(own.own, t.ticket); len(own.own) >= f.Rules.Failures {
-			own.begin(now, f.Rules)
-		}
-	}
-	if len(c.row) == maxRow {
-		c.row = append(c.row[:0], c.row[1:]...)
-	}
-	c.row = append(c.row, failed{t.ticket, t.request.Caller, f.Unprovoked})
-	if len(c.row) >= f.Rules.Failures && !c.oneCaller() {
-		c.several = c.callersInRow() >= 2
-		c.shared.begin(now, f.Rules)
-	}
-}
-
-// remember returns the streak of the caller that failed, a new one where it had
-// none.
-func (c *circuit) remember(now time.Time, t *Turn) *streak {
-	e := c.callers.entries[t.request.Caller]
-	if e == nil {
-		e = &entry[streak]{caller: t.request.Caller}
-		c.callers.add(t.request.Caller, e, limits{mostCallers, mostCallers}, func(o *entry[streak]) bool {
-			return now.Before(o.value.until)
-		})
-	}
-	e.used.Store(int64(t.ticket))
-	e.value.last = now
-	return &e.value
-}
-
-// oneCaller reports whether one caller may be the reason for the whole row.
-func (c *circuit) oneCaller() bool {
-	for _, f := range c.row {
-		if f.unprovoked {
-			return false
-		}
-	}
-	return c.callersInRow() < 2
-}
-
-// callersInRow counts the callers of provoked failures, up to two.
-func (c *circuit) callersInRow() int {
-	var first *failed
-	for i := range c.row {
-		switch f := &c.row[i]; {
-		case f.unprovoked:
-		case first == nil:
-			first = f
-		case f.caller != first.caller:
-			return 2
-		}
-	}
-	if first == nil {
-		return 0
-	}
-	return 1
-}
-
-func (s *streak) begin(now time.Time, r Rules) {
-	s.length, s.needs, s.probes = r.First, r.Failures, 0
-	s.cool(now, now.Add(s.length))
-}
-
-// judges reports whether the failure of a request is one of a probe. An early
-// probe let others go when its answer began.
-func (s *streak) judges(probe uint64, early bool, began time.Time) bool {
-	return probe != 0 && s.open && (probe == s.probe || early && !began.Before(s.began))
-}
-
-func (s *streak) extend(now time.Time, verdict uint64, r Rules) {
-	s.verdict, s.before = verdict, s.length
-	s.length = min(2*s.length, r.Longest)
-	s.probes++
-	s.probe, s.held, s.wasted = 0, time.Time{}, 0
-	s.cool(now, now.Add(s.length))
+	return c.fail(now, t, f, ticket, early)
 }
 
 // Retract takes a reported failure back, as its request failed alike everywhere:
-// the request was at fault. A cooldown ends at now that would not have begun
+// the request was at fault. A cooldown ends at now if it would not have begun
 // without the failure. A failed probe leaves the candidate due for the next one.
 // An unprovoked failure stays. Retract has no effect before a failure was
 // reported, after a success came since, and the second time.
@@ -455,39 +277,8 @@ func (t *Turn) Retract(now time.Time) {
 	}
 }
 
-func (c *circuit) retract(now time.Time, t *Turn) {
-	c.row = slices.DeleteFunc(c.row, func(f failed) bool { return f.ticket == t.ticket })
-	c.shared.retract(now, t.ticket, len(c.row) >= c.shared.needs && !c.oneCaller())
-	own := c.own(t.request.Caller)
-	if own == nil {
-		return
-	}
-	own.own = slices.DeleteFunc(own.own, func(ticket uint64) bool { return ticket == t.ticket })
-	own.retract(now, t.ticket, len(own.own) >= own.needs)
-	if !own.open && len(own.own) == 0 {
-		c.callers.remove(t.request.Caller)
-	}
-}
-
-// retract takes back what the failure with a ticket did. Earned says whether
-// the remaining failures lead to a cooldown as well.
-func (s *streak) retract(now time.Time, ticket uint64, earned bool) {
-	if !s.open {
-		return
-	}
-	if s.verdict == ticket {
-		s.length, s.verdict = s.before, 0
-		s.probes--
-		s.held = now.Add(s.grace())
-		s.until = now
-	}
-	if s.probes == 0 && !earned {
-		*s = streak{own: s.own, last: s.last}
-	}
-}
-
-// Release reports nothing: the client left, or asked for something that it would
-// be refused everywhere. Where the request was a probe, the next one may go.
+// Release reports nothing: the client left, or its request is wrong everywhere.
+// After a probe the next one may go.
 func (t *Turn) Release(now time.Time) {
 	if !t.report(reported) || t.ticket == 0 {
 		return

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,7 +83,8 @@ func TestZeroHealthIsHealthy(t *testing.T) {
 	new(Turn).Release(at(0))
 }
 
-// Whose failures in a row put the candidate last for whom.
+// Each row lists reports in their order, and the callers they put the candidate
+// last for.
 func TestBlame(t *testing.T) {
 	type step struct {
 		who     Request
@@ -164,7 +166,7 @@ func TestSurfaceCooldownSparesOthers(t *testing.T) {
 	assert.True(t, h.trouble.Load().well.Load())
 }
 
-// A caller that alone sees failures is the only prober, until it succeeds.
+// A caller with a cooldown of its own is its only prober, until it succeeds.
 func TestOneCallersCooldown(t *testing.T) {
 	var h CandidateHealth
 	for range 5 {
@@ -217,8 +219,7 @@ func TestFailedProbesDoubleTheCooldown(t *testing.T) {
 	assert.Equal(t, at(now+5*time.Second), h.State(at(now), cleo).Until)
 }
 
-// At most five failures, and back within 15 s: with two callers, with one, and
-// where the connection fails.
+// A candidate is left after five failures, and is back within 15 s.
 func TestDownAndBack(t *testing.T) {
 	for name, tt := range map[string]struct {
 		callers []Request
@@ -340,8 +341,8 @@ func TestLostProbe(t *testing.T) {
 	assert.Zero(t, h.State(at(13*time.Minute), bob), "a success is news, even late")
 }
 
-// A caller whose probes fail, show nothing or never end leaves the next probe to
-// others for a moment, and gets it again if they do not come.
+// After failed, fruitless and endless probes a caller leaves the next one to others
+// for a moment.
 func TestProbesGoRound(t *testing.T) {
 	t.Run("never ends", func(t *testing.T) {
 		h := tripped(t)
@@ -372,7 +373,7 @@ func TestProbesGoRound(t *testing.T) {
 	})
 }
 
-// Of the requests that are under way when a cooldown begins, none may change it.
+// Requests from before a cooldown do not change it.
 func TestStragglers(t *testing.T) {
 	var h CandidateHealth
 	var before [4]Turn
@@ -486,6 +487,142 @@ func TestRetract(t *testing.T) {
 	})
 }
 
+// A failure taken back at once changes no State.
+func TestRetractRestores(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	everybody := []Request{ann, bob, cleo}
+	for range 200 {
+		var with, without CandidateHealth
+		now := time.Duration(0)
+		for range 40 {
+			now += time.Duration(r.Int64N(int64(secs(2))))
+			who, kind := everybody[r.IntN(3)], r.IntN(8)
+			if kind == 0 {
+				turn, _ := with.Begin(at(now), who, lease, false)
+				turn.Failure(at(now), []Failure{provoked, onSurface}[r.IntN(2)])
+				turn.Retract(at(now))
+			}
+			for _, h := range []*CandidateHealth{&with, &without} {
+				switch kind {
+				case 1:
+					succeed(h, at(now), who)
+				case 2:
+					fail(h, at(now), who, unprovoked)
+				case 3:
+					fail(h, at(now), who, onSurface)
+				default:
+					fail(h, at(now), who, provoked)
+				case 0:
+				}
+			}
+			for _, who := range everybody {
+				require.Equal(t, without.State(at(now), who), with.State(at(now), who))
+			}
+		}
+	}
+}
+
+// Whatever one caller does, the others see a healthy candidate, as long as their
+// own requests do not fail.
+func TestOneCallerCannotMoveOthers(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		var h CandidateHealth
+		var open []*Turn
+		now := time.Duration(0)
+		for range 60 {
+			now += time.Duration(r.Int64N(int64(secs(3))))
+			who := ann.on(Surface(r.IntN(2)))
+			switch r.IntN(6) {
+			case 0:
+				succeed(&h, at(now), bob.on(Surface(r.IntN(2))))
+			case 1:
+				turn, _ := h.Begin(at(now), who, lease, r.IntN(2) == 0)
+				open = append(open, &turn)
+			case 2:
+				fail(&h, at(now), who, []Failure{provoked, onSurface}[r.IntN(2)])
+			default:
+				if len(open) == 0 {
+					continue
+				}
+				turn := open[r.IntN(len(open))]
+				switch r.IntN(5) {
+				case 0:
+					turn.Answers()
+				case 1:
+					turn.Success(at(now))
+				case 2:
+					turn.Release(at(now))
+				default:
+					turn.Failure(at(now), []Failure{provoked, onSurface}[r.IntN(2)])
+					if r.IntN(2) == 0 {
+						turn.Retract(at(now))
+					}
+				}
+			}
+			for _, other := range []Request{bob, cleo.on(1)} {
+				require.Equal(t, Healthy, h.State(at(now), other).Phase)
+			}
+		}
+	}
+}
+
+func TestFailureReturnsTheCooldown(t *testing.T) {
+	var h CandidateHealth
+	fails := func(now float64, r Request, f Failure) Cooldown {
+		turn, _ := h.Begin(at(secs(now)), r, lease, true)
+		return turn.Failure(at(secs(now)), f)
+	}
+	for range 4 {
+		assert.Zero(t, fails(0, ann, provoked))
+	}
+	assert.Equal(t, Cooldown{secs(5), false}, fails(0, ann, provoked))
+	assert.Zero(t, fails(1, ann, provoked))
+	assert.Equal(t, Cooldown{secs(10), false}, fails(5, ann, provoked))
+	assert.Equal(t, Cooldown{secs(5), true}, fails(6, bob, provoked))
+	assert.Equal(t, Cooldown{secs(10), true}, fails(11, cleo, provoked))
+}
+
+func TestOverview(t *testing.T) {
+	var h CandidateHealth
+	assert.Zero(t, h.Overview(at(0)))
+	for range 5 {
+		fail(&h, at(0), ann, provoked)
+		fail(&h, at(0), ann.on(3), Failure{Rules: rules, ThisSurface: true, Unprovoked: true})
+	}
+	assert.Equal(t, Overview{
+		Everybody: State{Failures: 5}, Callers: 1, Until: at(secs(5)),
+		Surfaces: []SurfaceState{{3, State{CoolingDown, at(secs(5)), 5}}},
+	}, h.Overview(at(0)))
+	fail(&h, at(0), bob, provoked)
+	assert.Equal(t, State{CoolingDown, at(secs(5)), 6}, h.Overview(at(0)).Everybody)
+	assert.Equal(t, Due, h.Overview(at(secs(5))).Everybody.Phase)
+}
+
+// After a cooldown for everybody the fast path is back.
+func TestRecoveryForgetsCallers(t *testing.T) {
+	var h CandidateHealth
+	for caller := range uint64(5) {
+		fail(&h, at(0), Request{Caller: caller}, provoked)
+	}
+	require.Equal(t, CoolingDown, h.State(at(0), ann).Phase)
+	probe(t, &h, at(secs(5)), bob).Success(at(secs(5)))
+	assert.True(t, h.trouble.Load().well.Load())
+}
+
+func TestOldSurfaceTroubleIsForgotten(t *testing.T) {
+	var h CandidateHealth
+	for range 5 {
+		fail(&h, at(0), ann.on(9), onSurface)
+		fail(&h, at(0), bob.on(9), onSurface)
+	}
+	succeed(&h, at(keptFor), ann)
+	assert.False(t, h.trouble.Load().well.Load())
+	succeed(&h, at(keptFor+secs(5)), ann)
+	assert.True(t, h.trouble.Load().well.Load())
+	assert.Zero(t, h.State(at(keptFor+secs(5)), ann.on(9)))
+}
+
 func TestCallersOfOneCandidateAreBounded(t *testing.T) {
 	var h CandidateHealth
 	for range 5 {
@@ -501,7 +638,7 @@ func TestCallersOfOneCandidateAreBounded(t *testing.T) {
 	assert.LessOrEqual(t, len(c.callers.entries), mostCallers)
 	assert.Len(t, c.callers.shares, len(c.callers.entries))
 	assert.Equal(t, CoolingDown, h.State(at(0), ann).Phase, "a caller in cooldown is remembered")
-	succeed(&h, at(callersKeptFor+secs(5)), bob)
+	succeed(&h, at(keptFor+secs(5)), bob)
 	assert.True(t, h.trouble.Load().well.Load(), "callers that do not return are forgotten")
 	assert.Empty(t, c.callers.entries)
 }

@@ -57,7 +57,7 @@ func (s State) CooldownUntil() time.Time {
 	return s.Until
 }
 
-// And returns the State of a request that needs both s and o: the later one
+// And returns the State of a request in need of both s and o: the later one
 // decides. Failures are those of s.
 func (s State) And(o State) State {
 	if s.readyBefore(o) {
@@ -66,8 +66,8 @@ func (s State) And(o State) State {
 	return s
 }
 
-// FirstReady returns the State of the key that is ready first. It is healthy
-// without states. Give the keys in the order of their preference.
+// FirstReady returns the first State to be ready, and of equals the first in the
+// list. It is healthy for an empty list.
 func FirstReady(states ...State) State {
 	if len(states) == 0 {
 		return State{}
@@ -89,14 +89,13 @@ func (s State) readyBefore(o State) bool {
 }
 
 // Order returns items in the order of their attempts. Healthy items stay in
-// place. The first item that is due stays in place too, where mayProbe allows
-// the request its one probe. All others come after them: first what is due, then
-// what is ready first. Order asks for each state once and does not change items.
-// It returns items itself where nothing moves.
+// place. The first due item stays in place too, if mayProbe allows the request its
+// one probe. All others come after them: due items, then cooldowns by their ends.
+// Order asks for each state once and does not change items. It returns items itself
+// if nothing moves.
 //
-// A caller that tries items one by one need not order all of them beforehand. It
-// may put off each item that refuses [CandidateHealth.Begin], and call Order on
-// these with mayProbe false.
+// A caller may instead try items one by one, put off each refusal of
+// [CandidateHealth.Begin], and call Order on these with mayProbe false.
 func Order[S ~[]E, E any](items S, mayProbe bool, state func(E) State) S {
 	type later struct {
 		item  E
@@ -133,8 +132,7 @@ func Order[S ~[]E, E any](items S, mayProbe bool, state func(E) State) S {
 	return ordered
 }
 
-// A caller whose probes fail or show nothing waits a little before its next
-// probe, so that others get one.
+// A caller waits a little after failed and fruitless probes, so others get one.
 const (
 	wastedProbes = 3 // in a row, by one caller
 	graceParts   = 5 // of the cooldown
@@ -148,7 +146,7 @@ type breaker struct {
 	began time.Time // the last cooldown
 	until time.Time // the end of the longest cooldown, even if past
 
-	// The probe is a ticket of the owner; zero means that nobody probes. It
+	// The probe is a ticket of the owner; zero means no probe. It
 	// counts as lost after its lease.
 	probe uint64
 	lease time.Time
@@ -156,7 +154,7 @@ type breaker struct {
 	// The caller of the last probe gets the next one not before held.
 	prober uint64
 	held   time.Time
-	wasted uint8 // probes in a row of this caller that showed nothing
+	wasted uint8 // probes in a row of this caller without a verdict
 }
 
 func (b *breaker) state(now time.Time, caller uint64) (Phase, time.Time) {
@@ -179,7 +177,7 @@ func (b *breaker) take(ticket, caller uint64, now time.Time, lease time.Duration
 		b.prober, b.wasted = caller, 0
 	}
 	b.probe, b.lease = ticket, now.Add(lease)
-	// A caller that lets its lease run out does not take the next one at once.
+	// After a lost probe a caller does not take the next one at once.
 	b.held = b.lease.Add(b.grace())
 }
 
@@ -198,7 +196,7 @@ func (b *breaker) answers(ticket uint64) {
 	}
 }
 
-// waste frees the place of a probe that showed nothing.
+// waste frees the place of a probe without a verdict.
 func (b *breaker) waste(ticket uint64, now time.Time) {
 	if b.probe != ticket || ticket == 0 {
 		return
@@ -216,6 +214,5 @@ func (b *breaker) grace() time.Duration {
 // hold makes the caller of a failed probe wait longer than others for the next.
 func (b *breaker) hold() { b.held = b.until.Add(b.grace()) }
 
-// endedBy reports whether a success of a request that began then ends the
-// cooldown. Earlier requests say nothing about it.
+// endedBy reports whether the success of a request from then ends the cooldown. Earlier requests say nothing about it.
 func (b *breaker) endedBy(began time.Time) bool { return b.open && !began.Before(b.began) }

@@ -72,10 +72,9 @@ func bucket(ns int64) int {
 	return i
 }
 
-// estimate returns the nanoseconds that are least wrong for a bucket. For values
+// estimate returns the least wrong nanoseconds for a bucket. For values
 // between a and ga, 2ga/(1+g) is off by (g-1)/(g+1) at most: 8.65 % for g = 2^¼.
-// The outer buckets have one end only. The caller bounds them by the range that it
-// saw.
+// The outer buckets have one end only. The caller bounds them by its range.
 func estimate(bucket int) float64 {
 	switch bucket {
 	case 0:
@@ -87,7 +86,7 @@ func estimate(bucket int) float64 {
 	return math.Exp2(lowestOctave+float64(bucket-1)/perOctave) * 2 * g / (1 + g)
 }
 
-// spread is the sum of histograms that a reader saw.
+// spread is a reader's sum of histograms.
 type spread struct {
 	low, high, sum, count int64
 	counts                [bucketCount]int64
@@ -137,8 +136,8 @@ func (s *spread) widen(low, high int64) {
 	s.high = max(s.high, high)
 }
 
-// clamp holds an estimate to the range of real values. It is exact where all
-// values are the same.
+// clamp holds an estimate to the range of real values. It is exact if all
+// values are equal.
 func (s *spread) clamp(ns float64) float64 {
 	return min(max(ns, float64(s.low)), float64(s.high))
 }

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// maxScopes bounds the models and surfaces in trouble that one key remembers.
+// maxScopes bounds the models and surfaces in trouble of one key.
 // An entry costs about 400 bytes. One caller has at most a sixteenth.
 const maxScopes = 1024
 
-// Breadth is the part of a key that a refusal speaks of.
+// Breadth is the part of a key in a refusal.
 type Breadth uint8
 
 const (
@@ -22,16 +22,16 @@ const (
 	ThisModelAndSurface
 )
 
-// Refusal says how a key that was refused cools down.
+// Refusal says how a refused key cools down.
 type Refusal struct {
 	Breadth Breadth
 
-	// Backoff gives the cooldown where the answer names no end. Refusals under
+	// Backoff gives the cooldown without a word in the answer. Refusals under
 	// different Backoffs double apart.
 	Backoff Backoff
 
-	// Told is the cooldown that the answer named. It does not enter the
-	// doubling. Zero or negative: the answer named none.
+	// Told is the cooldown named in the answer. It does not enter the
+	// doubling. Zero or negative: the answer does not say.
 	Told time.Duration
 
 	// Most bounds the cooldown, whatever the answer says.
@@ -55,7 +55,7 @@ type Backoff struct{ First, Longest time.Duration }
 // loads, and does not allocate.
 type KeyHealth struct{ trouble atomic.Pointer[keyTrouble] }
 
-// keyTrouble is the memory of a key that was once refused.
+// keyTrouble is the memory of a key after its first refusal.
 type keyTrouble struct {
 	well atomic.Bool // written with the lock, read without it
 
@@ -63,6 +63,7 @@ type keyTrouble struct {
 	ticket uint64
 	whole  refused
 	scopes table[scope, refused]
+	pruned time.Time
 }
 
 // scope is a part of a key. Its surface is zero for all surfaces, else the
@@ -82,7 +83,7 @@ type refused struct {
 		length  time.Duration
 	}
 
-	// The first word of a refusal that takes two callers.
+	// The first word of a refusal on the word of two callers.
 	word   bool
 	caller uint64
 	at     time.Time
@@ -108,7 +109,7 @@ func (t *keyTrouble) state(now time.Time, model *Track, r Request) State {
 	return s
 }
 
-// each calls f with the parts that a request depends on.
+// each calls f with the parts in the way of a request.
 func (t *keyTrouble) each(model *Track, r Request, f func(*refused)) {
 	f(&t.whole)
 	for _, surface := range [...]uint8{0, r.Surface.scope()} {
@@ -118,9 +119,9 @@ func (t *keyTrouble) each(model *Track, r Request, f func(*refused)) {
 	}
 }
 
-// Begin is called before a request is sent with the key. It returns false where
-// other keys should come first: the key cools down, is being probed, or is due
-// while mayProbe is false. The KeyTurn is good all the same. Lease and mayProbe
+// Begin is called before a request is sent with the key. It returns false if other
+// keys should come first: this one cools down, is being probed, or is due while
+// mayProbe is false. The KeyTurn is good all the same. Lease and mayProbe
 // are as in [CandidateHealth.Begin].
 func (h *KeyHealth) Begin(now time.Time, model *Track, r Request, lease time.Duration, mayProbe bool) (KeyTurn, bool) {
 	turn := KeyTurn{health: h, model: model, began: now, request: r}
@@ -145,8 +146,8 @@ func (h *KeyHealth) Begin(now time.Time, model *Track, r Request, lease time.Dur
 	return turn, true
 }
 
-// Renew ends all cooldowns of the key, as its value has changed. A report about
-// the old value that comes later still counts: report it before.
+// Renew ends all cooldowns of the key, as its value has changed. Report on the old
+// value before: later reports count for the new one.
 func (h *KeyHealth) Renew() {
 	t := h.trouble.Load()
 	if t == nil {
@@ -171,7 +172,7 @@ func (h *KeyHealth) open() *keyTrouble {
 
 // KeyTurn is one request's leave to report to a key's health. The first report
 // counts, and later ones have no effect, so Release may be deferred. A KeyTurn
-// belongs to one goroutine. The zero KeyTurn reports to nobody.
+// belongs to one goroutine. Reports of the zero KeyTurn have no effect.
 type KeyTurn struct {
 	health  *KeyHealth
 	model   *Track
@@ -181,11 +182,10 @@ type KeyTurn struct {
 	status  turnStatus
 }
 
-// Probe reports whether the request is a probe that has yet to report.
+// Probe reports whether the request is a probe without a report yet.
 func (t *KeyTurn) Probe() bool { return t.ticket != 0 && t.status <= answering }
 
-// Answers says that an answer has begun. Where the request is a probe, the next
-// probe may go.
+// Answers says that an answer has begun. After a probe's the next probe may go.
 func (t *KeyTurn) Answers() {
 	if t.ticket == 0 || t.status != waiting {
 		return
@@ -201,8 +201,8 @@ func (t *KeyTurn) each(f func(*refused)) {
 	s.each(t.model, t.request, f)
 }
 
-// Success ends the cooldowns that the request depended on, and their doubling
-// begins anew. A request that began before a cooldown cannot end it.
+// Success ends the cooldowns in the way of the request, and their doubling begins
+// anew. A request from before a cooldown cannot end it.
 func (t *KeyTurn) Success(now time.Time) {
 	if !t.report(reported) {
 		return
@@ -222,7 +222,21 @@ func (t *KeyTurn) Success(now time.Time) {
 			s.scopes.remove(at)
 		}
 	}
+	s.prune(now)
 	s.well.Store(!s.whole.open && !s.whole.word && len(s.scopes.entries) == 0)
+}
+
+// prune forgets parts without a request in long: see keptFor.
+func (s *keyTrouble) prune(now time.Time) {
+	if len(s.scopes.entries) == 0 || now.Sub(s.pruned) < slotLength {
+		return
+	}
+	s.pruned = now
+	for at, e := range s.scopes.entries {
+		if now.Sub(e.value.until) >= keptFor && now.Sub(e.value.at) >= keptFor {
+			s.scopes.remove(at)
+		}
+	}
 }
 
 func (e *refused) succeed(now time.Time, t *KeyTurn) bool {
@@ -234,9 +248,8 @@ func (e *refused) succeed(now time.Time, t *KeyTurn) bool {
 	return true
 }
 
-// Refused reports that the key was refused at now. It returns for how long the
-// part that the refusal speaks of cools down for it: zero where it takes a second
-// caller's word.
+// Refused reports a refusal of the key at now, and returns the cooldown for it. It
+// is zero until a second caller's word, where the Refusal needs one.
 func (t *KeyTurn) Refused(now time.Time, r Refusal) time.Duration {
 	if !t.report(reported) {
 		return 0
@@ -270,7 +283,7 @@ func (t *KeyTurn) Refused(now time.Time, r Refusal) time.Duration {
 	return d
 }
 
-// part returns the state of a part of the key, a new one where it had none.
+// part returns the state of a part of the key, a new one at its first refusal.
 func (s *keyTrouble) part(now time.Time, t *KeyTurn, b Breadth) *refused {
 	at := scope{model: t.model}
 	switch b {
@@ -302,8 +315,8 @@ func (e *refused) firstWord(now time.Time, caller uint64, kept time.Duration) bo
 	return true
 }
 
-// backOff returns the length of a cooldown that the answer did not name. It
-// doubles with each refusal of a request that began after the last cooldown.
+// backOff returns the length of a cooldown without a word in the answer. It
+// doubles with each refusal of a request from after the last cooldown.
 func (e *refused) backOff(began time.Time, b Backoff) time.Duration {
 	l := &e.lengths[0]
 	if l.backoff != b && l.length != 0 {
@@ -319,7 +332,7 @@ func (e *refused) backOff(began time.Time, b Backoff) time.Duration {
 }
 
 // Release reports nothing about the key: the request failed for another reason.
-// Where it was a probe, the next one may go.
+// After a probe the next one may go.
 func (t *KeyTurn) Release(now time.Time) {
 	if t.report(reported) && t.ticket != 0 {
 		t.each(func(e *refused) { e.waste(t.ticket, now) })

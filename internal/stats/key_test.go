@@ -56,7 +56,7 @@ func TestBreadth(t *testing.T) {
 		model   *Track
 		surface Surface
 	}
-	asks := []ask{{large, 0}, {large, 31}, {small, 0}}
+	asks := []ask{{large, 0}, {large, 63}, {small, 0}}
 	for name, tt := range map[string]struct {
 		refusals []Refusal
 		last     []bool // of the asks
@@ -205,6 +205,31 @@ func TestTwoCallersWord(t *testing.T) {
 	answer(&other, at(0), large, cleo)
 	assert.Zero(t, refuse(&other, at(0), large, bob, forbidden), "a success in between")
 	assert.Zero(t, refuse(&other, at(time.Hour), large, ann, forbidden), "a word from long ago")
+}
+
+func TestParts(t *testing.T) {
+	var k KeyHealth
+	assert.Empty(t, k.Parts(at(0)))
+	refuse(&k, at(0), large, ann, limited)
+	refuse(&k, at(0), small, ann.on(4), scoped)
+	refuse(&k, at(0), small, ann, forbidden) // one word
+	cools := func(d time.Duration) State { return State{Phase: CoolingDown, Until: at(d)} }
+	assert.ElementsMatch(t, []Part{
+		{ThisModel, large, 0, cools(secs(5))}, {ThisModelAndSurface, small, 4, cools(time.Minute)},
+	}, k.Parts(at(0)))
+	refuse(&k, at(0), large, ann, unauthorized)
+	assert.Equal(t, Part{State: cools(time.Minute)}, k.Parts(at(0))[0])
+}
+
+func TestOldPartsAreForgotten(t *testing.T) {
+	var k KeyHealth
+	refuse(&k, at(0), large, ann, limited)
+	refuse(&k, at(0), small, ann, forbidden)
+	answer(&k, at(keptFor), new(Track), ann)
+	assert.Equal(t, Due, k.State(at(keptFor), large, ann).Phase)
+	answer(&k, at(keptFor+slotLength), new(Track), ann)
+	assert.Zero(t, k.State(at(keptFor+slotLength), large, ann))
+	assert.True(t, k.trouble.Load().well.Load())
 }
 
 func TestRenew(t *testing.T) {

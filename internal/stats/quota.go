@@ -29,7 +29,7 @@ type Allowance struct {
 	Reset time.Time
 }
 
-// Count is a number that may be unknown.
+// Count is a number, perhaps unknown.
 type Count struct {
 	N     int64
 	Known bool
@@ -43,8 +43,7 @@ func (q *Quota) SetRequests(now time.Time, a Allowance) { q.requests.set(now, a)
 func (q *Quota) SetTokens(now time.Time, a Allowance) { q.tokens.set(now, a) }
 
 // Requests returns the allowance of requests. From its reset on the whole limit
-// remains. Unknown would put a key that was just filled up behind a nearly empty
-// one.
+// remains. Unknown would put a full key behind a nearly empty one.
 func (q *Quota) Requests(now time.Time) Allowance { return q.requests.get(now) }
 
 // Tokens is like Requests, about tokens.
@@ -57,7 +56,7 @@ type quota struct {
 	// until is the reset in Unix milliseconds. Resets follow the wall clock, and
 	// some dates exceed what nanoseconds can hold.
 	until atomic.Int64
-	// told is set where the provider named the reset.
+	// told is set if the provider named the reset.
 	told atomic.Bool
 }
 

@@ -36,14 +36,14 @@ const (
 	errorClasses = int(ServerFault) // all classes after Answered
 )
 
-// Outcome holds the measurements of one request that has ended. Zero means not
-// measured, and does not enter an average. A provider that fails within a
+// Outcome holds the measurements of one finished request. Zero means not measured,
+// and does not enter an average. A provider that fails within a
 // millisecond is not fast, so a failed request should leave such latencies zero.
 type Outcome struct {
 	Class Class
 
 	// Upstream is from sending the request to the end of the answer. Gateway is
-	// the time that the gateway itself added.
+	// the gateway's own time.
 	Upstream, Gateway time.Duration
 
 	// FirstToken is from sending the request to the first content.
@@ -73,8 +73,8 @@ type ring struct {
 }
 
 // slot holds the records of one slot of time. It is never emptied: its successor
-// takes its place in the ring. So a record is neither lost nor counted twice, and a
-// reader that still holds an old slot reads old numbers, not mixed ones.
+// takes its place in the ring. So a record is counted exactly once,
+// and a reader of an old slot reads old numbers, not mixed ones.
 type slot struct {
 	index    int64 // since the start of the ring
 	requests atomic.Int64
@@ -83,7 +83,7 @@ type slot struct {
 	latency  [latencyKinds]histogram
 }
 
-// Begin notes that a request is under way. Each Begin needs one End.
+// Begin notes a request under way. Each Begin needs one End.
 func (s *Series) Begin() { s.inFlight.Add(1) }
 
 // End notes how a request ended at now. Begin came before it.
@@ -108,7 +108,7 @@ func (s *Series) End(now time.Time, o Outcome) {
 	at.time(perOutputToken, o.PerOutputToken)
 }
 
-// slot returns the slot of now. It replaces the oldest one where there is none yet.
+// slot returns the slot of now. A new one replaces the oldest.
 func (s *Series) slot(now time.Time) *slot {
 	r := s.ring.Load()
 	if r == nil {
@@ -134,8 +134,7 @@ func (s *Series) slot(now time.Time) *slot {
 
 func (r *ring) index(now time.Time) int64 { return int64(now.Sub(r.start) / slotLength) }
 
-// holds reports whether a slot is part of the window that ends with the slot
-// cur. The next slot counts too: it began after the reader's look at the clock.
+// holds reports whether a slot is part of the window up to the slot cur. The next slot counts too: it began after the reader's look at the clock.
 func (p *slot) holds(cur int64) bool { return p.index > cur-slotCount && p.index <= cur+1 }
 
 func (p *slot) count(kind int, n int64) {
@@ -151,7 +150,7 @@ func (p *slot) time(kind int, d time.Duration) {
 }
 
 // AnsweredWithin reports whether the latest answer ended at most d before now.
-// Requests that record at the same moment may be out of order by that moment.
+// Simultaneous records may be out of order by their overlap.
 func (s *Series) AnsweredWithin(now time.Time, d time.Duration) bool {
 	latest := s.answered.Load()
 	if latest == 0 {

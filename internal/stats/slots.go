@@ -8,8 +8,8 @@ const (
 	SlotLength = slotLength
 )
 
-// Slot holds the numbers of one slot of the window. It counts the requests that
-// ended in it.
+// Slot holds the numbers of one slot of the window. It counts requests at their
+// end.
 type Slot struct {
 	// Failed is never more than Requests.
 	Requests, Failed int64
@@ -17,12 +17,12 @@ type Slot struct {
 	// Tokens as the provider reported them.
 	InputTokens, OutputTokens int64
 
-	// Latency is the mean of Outcome.Upstream. Zero where none was measured.
+	// Latency is the mean of Outcome.Upstream. Zero: not measured.
 	Latency time.Duration
 }
 
 // Slots returns the slots of the window for a chart, the oldest first. The last
-// one is the slot of now, which is not over. Several Series are added up. Each
+// one is the slot of now, and not over yet. Several Series are added up. Each
 // counts its slots from its own first record, so records of one time may be a slot
 // apart.
 func Slots(now time.Time, series ...*Series) [SlotCount]Slot {
@@ -72,5 +72,5 @@ func Sum(now time.Time, series ...*Series) Window {
 	return t.window()
 }
 
-// Idle reports whether no request is under way and none ended in the window.
+// Idle reports whether no request is under way or ended in the window.
 func (s *Series) Idle(now time.Time) bool { return s.idle(now) }

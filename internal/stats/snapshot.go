@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Snapshot keeps a value that is expensive to make, and renews it when it is asked
-// for and old. One caller pays. Others get the old value meanwhile, and do not
+// Snapshot keeps an expensive value, and renews it when it is asked for and old. One caller pays. Others get the old value meanwhile, and do not
 // wait for a lock. Only the first value may be made by several callers at once.
 //
 // Goroutines share the value and must not change it.
@@ -32,8 +31,8 @@ func NewSnapshot[T any](interval time.Duration, f func(now time.Time) T) *Snapsh
 // another caller renews it.
 func (s *Snapshot[T]) Get(now time.Time) T {
 	old := s.value.Load()
-	// An age below zero means that this caller looked at the clock before the
-	// value was made.
+	// The age is negative if this caller looked at the clock before the maker of
+	// the value.
 	if old != nil && now.Sub(old.at) < s.interval {
 		return old.value
 	}

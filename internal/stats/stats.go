@@ -1,9 +1,9 @@
 // Package stats measures the models and API keys of a gateway: counts, latencies,
-// error rates and tokens over a rolling window of five minutes, the quotas that
-// providers report, and cooldowns after failures.
+// error rates and tokens over a rolling window of five minutes, the quotas of
+// providers, and cooldowns after failures.
 //
 // A gateway has one [Recorder]. It hands out a [Track] for each model and key. The
-// gateway records into the Track, which outlives its configuration. Readers put
+// gateway records into the Track. It outlives the configuration. Readers put
 // the wider scopes together from the Tracks of all gateways in the process, so a
 // record is written once.
 //
@@ -64,7 +64,7 @@ type Track struct {
 	id identity
 	Series
 
-	// Health is that of a model at its provider.
+	// Health is the health of a model at its provider.
 	Health CandidateHealth
 	// Key is the health of an API key.
 	Key   KeyHealth
@@ -72,8 +72,8 @@ type Track struct {
 }
 
 // NewRecorder returns a Recorder for a gateway in a region and an account.
-// Gateways of this process with the same name share that scope. A gateway without
-// a name has the scope to itself.
+// Gateways of this process with the same name share the scope. A gateway without a
+// name has the scope to itself.
 func NewRecorder(region, account string) *Recorder { return process.newRecorder(region, account) }
 
 // Move changes the names of the scopes of r, as a reload may.
@@ -81,8 +81,8 @@ func (r *Recorder) Move(region, account string) { r.place.Store(&place{region, a
 
 // Model returns the Track of a model at a provider, always the same one. Names
 // are compared as they are: the caller folds aliases and case. The Track stays
-// for the life of r, so this is for names that the catalog or the configuration
-// lists. See [Recorder.Unlisted] for others.
+// for the life of r, so this is for names in the catalog or the configuration. See
+// [Recorder.Unlisted] for others.
 func (r *Recorder) Model(provider, name string) *Track {
 	return r.track(identity{modelKind, provider, name})
 }
@@ -117,7 +117,7 @@ func (r *Recorder) track(id identity) *Track {
 	return t
 }
 
-// find returns the Track of id, or nil. It creates none.
+// find returns the Track of id, or nil.
 func (r *Recorder) find(id identity) *Track {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -147,7 +147,7 @@ type Scopes struct {
 }
 
 // Read returns the windows of a Track of r at a time. It does not disturb
-// concurrent records. It may see a part of a record that is being written.
+// concurrent records. It may see a part of a concurrent record.
 func (r *Recorder) Read(t *Track, now time.Time) Scopes {
 	var endpoint tally
 	endpoint.collect(&t.Series, now)
@@ -188,7 +188,7 @@ func (r *Recorder) Read(t *Track, now time.Time) Scopes {
 // package brings them together. It holds them weakly and keeps nothing alive.
 var process registry
 
-// registry is a set of Recorders that share their wider scopes.
+// registry is a set of Recorders with common wider scopes.
 type registry struct {
 	mu sync.Mutex // of writers
 

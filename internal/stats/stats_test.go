@@ -94,7 +94,7 @@ func TestLoneGatewayIsEveryScope(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { r.Read(m, at(0)) }))
 }
 
-// collected runs the collector until ok, and fails where that does not happen.
+// collected runs the collector until ok.
 func collected(t *testing.T, ok func() bool) {
 	t.Helper()
 	for range 1000 {

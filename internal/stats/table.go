@@ -6,12 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// table is a map with a bound, of which one caller fills only a part. The least
+// table is a map with a bound. One caller fills only a part of it. The least
 // recently used entries make room for new ones. The zero table is empty. The lock
 // of its owner guards it.
 type table[K comparable, V any] struct {
 	entries map[K]*entry[V]
-	shares  map[uint64]int // entries by the caller that made them
+	shares  map[uint64]int // number of entries by caller
 }
 
 type entry[V any] struct {
@@ -26,8 +26,8 @@ type limits struct {
 	share int // entries of one caller
 }
 
-// add puts a new entry in. It makes room where the table or the caller's share is
-// full. Entries in use go only where all are in use.
+// add puts a new entry in. It makes room if the table or the caller's share is
+// full. Entries in use go only if all are in use.
 func (t *table[K, V]) add(key K, e *entry[V], most limits, inUse func(*entry[V]) bool) {
 	switch {
 	case t.shares[e.caller] >= most.share:
@@ -42,7 +42,7 @@ func (t *table[K, V]) add(key K, e *entry[V], most limits, inUse func(*entry[V])
 	t.shares[e.caller]++
 }
 
-// makeRoom forgets a sixteenth of the entries at once, so that a flood of new
+// makeRoom forgets a sixteenth of the entries at once, so a flood of new
 // keys does not pay for a walk each.
 func (t *table[K, V]) makeRoom(of func(*entry[V]) bool, size int, inUse func(*entry[V]) bool) {
 	type victim struct {

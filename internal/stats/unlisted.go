@@ -2,19 +2,19 @@ package stats
 
 import "time"
 
-// Bounds of the Tracks under names and values that clients choose. A Track that
-// was used once takes about 2 KB. One caller has at most a sixteenth, so that a
-// flood of made-up names costs others nothing.
+// Bounds of the Tracks under names and values of the clients' choice. A Track with
+// one record takes about 2 KB. One caller has at most a sixteenth, so a flood of
+// made-up names costs others nothing.
 const (
 	maxUnlisted = 4096
 	maxValues   = 4096
 	shareOf     = 16
 )
 
-// Unlisted returns the Track of a model that a client named and that is not
-// listed. There are at most 4096 of them, and 256 of one caller. New ones replace
-// the least recently used. A Track with requests in flight or in cooldown for
-// everybody goes last. A Track that is merely due for a probe may go.
+// Unlisted returns the Track of a model outside of the catalog and the
+// configuration. There are at most 4096 of them, and 256 of one caller. New ones
+// replace the least recently used. A Track with requests in flight or in cooldown
+// for everybody goes last. A Track due for a probe may go.
 func (r *Recorder) Unlisted(provider, name string, caller uint64, now time.Time) *Track {
 	id := identity{modelKind, provider, name}
 	r.mu.RLock()
@@ -67,7 +67,18 @@ func (r *Recorder) KeyValue(provider string, value [16]byte, caller uint64, now 
 	})
 }
 
-// addLocked makes a Track. Those in use go last where the table is full.
+// Find returns the Track of a model, listed or not, or nil. It makes none, so it is
+// for a look at the state without a request.
+func (r *Recorder) Find(provider, name string) *Track {
+	return r.find(identity{modelKind, provider, name})
+}
+
+// FindKeyValue is like Find, for [Recorder.KeyValue].
+func (r *Recorder) FindKeyValue(provider string, value [16]byte) *Track {
+	return r.find(identity{valueKind, provider, string(value[:])})
+}
+
+// addLocked makes a Track. Tracks in use are the last to make room for it.
 func (r *Recorder) addLocked(in *table[identity, *Track], id identity, caller uint64, most limits, inUse func(*Track) bool) *Track {
 	e := &entry[*Track]{value: &Track{id: id}, caller: caller}
 	e.used.Store(r.uses.Add(1))
@@ -81,8 +92,8 @@ type Named struct {
 	*Track
 }
 
-// UnlistedInUse returns the Tracks of unlisted models that were used within the window,
-// in no order. See [Recorder.Unlisted].
+// UnlistedInUse returns the Tracks of unlisted models with requests in the window,
+// in any order. See [Recorder.Unlisted].
 func (r *Recorder) UnlistedInUse(now time.Time) []Named {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -26,6 +26,7 @@ type provider struct {
 	models []model
 }
 
+// surface is a part of an API, in the words of the configuration.
 type surface struct {
 	Format  string `json:"format"`
 	Surface string `json:"surface,omitempty"`
@@ -46,6 +47,7 @@ type model struct {
 	Pricing           *pricing `json:"pricing,omitempty"`
 }
 
+// pricing is nil for a model without a price in tokens, such as one billed by the hour.
 type pricing struct {
 	Input             *float64 `json:"input,omitempty"`
 	Output            *float64 `json:"output,omitempty"`
@@ -57,6 +59,7 @@ type pricing struct {
 	Tiers             []tier   `json:"tiers,omitempty"`
 }
 
+// tier holds the prices of long prompts.
 type tier struct {
 	AboveInputTokens int64    `json:"above_input_tokens"`
 	Input            *float64 `json:"input,omitempty"`
@@ -65,6 +68,7 @@ type tier struct {
 	InputCacheWrite  *float64 `json:"input_cache_write,omitempty"`
 }
 
+// The tables must have exactly these columns: a misspelt column would lose its facts in silence.
 var (
 	modelColumns = []string{
 		"provider", "id", "aliases", "display_name", "author", "context_window", "max_output_tokens", "input_modalities", "output_modalities",
@@ -92,7 +96,8 @@ func generate(models, providers string) ([]byte, error) {
 		}
 		list, byID[p.ID] = append(list, p), p
 	}
-	names := map[string]int{} // "provider name", folded, to its line
+	// Names are unique within a provider. The key is "provider name", in lower case; the value is the line.
+	names := map[string]int{}
 	for _, r := range rows(models, modelColumns, fault) {
 		p := byID[r.cells["provider"]]
 		if p == nil {
@@ -100,7 +105,7 @@ func generate(models, providers string) ([]byte, error) {
 			continue
 		}
 		m := r.model(p)
-		// A model that is gone needs no names of its own: a successor may take them over.
+		// A successor may take over the names of a model after its shutdown.
 		if m.ShutdownDate != "" && m.ShutdownDate < today {
 			continue
 		}
@@ -122,20 +127,21 @@ func generate(models, providers string) ([]byte, error) {
 	return write(list)
 }
 
-// kind orders the models of a provider: a request that names no model takes the first that fits.
+// kind orders the models of a provider. A request without a model takes the first fitting one.
 func (m model) kind() int {
 	switch {
 	case slices.ContainsFunc(m.OutputModalities, func(o string) bool { return o == "image" || o == "video" }):
 		return 3
 	case slices.Contains(m.OutputModalities, "audio") || !slices.Contains(m.InputModalities, "text"):
-		return 2 // speech, either way
+		// Speech, as input or output.
+		return 2
 	case slices.Contains(m.OutputModalities, "embedding"):
 		return 1
 	}
 	return 0
 }
 
-// asOf is the day that the table is as of, "2006-01-02".
+// asOf is the day of the table, such as "2006-01-02". Models with an earlier shutdown date are gone.
 func asOf(models string) (string, error) {
 	for line := range strings.Lines(models) {
 		if day, ok := strings.CutPrefix(line, "# as of:"); ok {
@@ -193,6 +199,7 @@ func rows(table string, columns []string, fault func(line int, format string, ar
 	return out
 }
 
+// list is a cell with commas.
 func (r row) list(column string) []string {
 	if r.cells[column] == "" {
 		return nil
@@ -200,6 +207,7 @@ func (r row) list(column string) []string {
 	return strings.Split(r.cells[column], ",")
 }
 
+// required is a cell that must not be empty.
 func (r row) required(column string) string {
 	if r.cells[column] == "" {
 		r.fault("%s is missing", column)
@@ -207,6 +215,7 @@ func (r row) required(column string) string {
 	return r.cells[column]
 }
 
+// provider reads a row of providers.tsv.
 func (r row) provider() *provider {
 	p := &provider{
 		ID: r.required("id"), IDAliases: r.list("aliases"), BaseURL: r.required("base_url"),
@@ -225,12 +234,14 @@ func (r row) provider() *provider {
 	return p
 }
 
+// The vocabulary of modalities and features, which strategies compare with.
 var (
 	inputs   = []string{"text", "image", "audio", "video", "pdf"}
 	outputs  = []string{"text", "image", "audio", "video", "embedding"}
 	features = []string{"tool-calling", "structured-output", "reasoning", "vision"}
 )
 
+// words is a list of known words.
 func (r row) words(column string, known []string) []string {
 	words := r.list(column)
 	for _, w := range words {
@@ -241,6 +252,7 @@ func (r row) words(column string, known []string) []string {
 	return words
 }
 
+// model reads a row of models.tsv.
 func (r row) model(p *provider) model {
 	m := model{
 		ID: r.required("id"), IDAliases: r.list("aliases"), AuthorID: r.cells["author"], DisplayName: r.required("display_name"),
@@ -261,6 +273,7 @@ func (r row) model(p *provider) model {
 	return m
 }
 
+// integer is a number of tokens, and zero for an empty cell.
 func (r row) integer(column string) int64 {
 	if r.cells[column] == "" {
 		return 0
@@ -272,8 +285,10 @@ func (r row) integer(column string) int64 {
 	return n
 }
 
+// price is a cell in USD per million tokens, and nil if it is empty.
 func (r row) price(column string) *float64 { return r.number(column, r.cells[column]) }
 
+// number is a price, and nil for "" and "-".
 func (r row) number(what, text string) *float64 {
 	if text == "" || text == "-" {
 		return nil
@@ -286,6 +301,7 @@ func (r row) number(what, text string) *float64 {
 	return &n
 }
 
+// pricing needs both main prices: a cost of half the tokens would be wrong in silence.
 func (r row) pricing() *pricing {
 	p := &pricing{
 		Input: r.price("input"), Output: r.price("output"), InputCacheRead: r.price("cache_read"),
@@ -336,7 +352,7 @@ func (r row) tiers() (out []tier) {
 	return out
 }
 
-// write lays the catalog out with one model a line, so that a change of one model is a change of one line.
+// write lays the catalog out with one model a line: a change of one model is a change of one line.
 func write(providers []*provider) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("[\n")
@@ -364,6 +380,7 @@ func write(providers []*provider) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// comma ends a line of a list with n elements.
 func comma(i, n int) string {
 	if i == n-1 {
 		return "\n"

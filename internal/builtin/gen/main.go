@@ -1,4 +1,4 @@
-// Command gen makes catalog.json from models.tsv and providers.tsv, in the directory that it is called in.
+// Command gen makes catalog.json from models.tsv and providers.tsv, in the current directory.
 package main
 
 import (
