@@ -374,7 +374,7 @@ func TestErrorsContinue(t *testing.T) {
 		{"relayed 429", testbed.ChatRequest, gatewaytest.KeyError(429, ""), aigateway.CodeUpstreamError, 2, 0},
 		{"content filter", testbed.ChatRequest, gatewaytest.KeyError(400, "content_filter"), "", 1, 400},
 		{"success", testbed.ChatRequest, gatewaytest.Chat("fine"), "", 1, 200},
-		{"after the commit", testbed.ChatRequest, gatewaytest.Stream(gatewaytest.ChatDelta("Hel")), "", 1, 200},
+		{"after the commit", testbed.StreamRequest, gatewaytest.Stream(gatewaytest.ChatDelta("Hel")), "", 1, 200},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

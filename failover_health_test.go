@@ -274,7 +274,7 @@ func TestCooldownCounts(t *testing.T) {
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 					synctest.Wait()
 				} else {
-					testbed.Ask(h.Harness)
+					h.Post("/v1/chat/completions", testbed.StreamRequest)
 				}
 				require.Equal(t, "a1", h.Harness.Routes()[0], "four failures are not enough")
 				h.Harness.Unreachable("a", nil)
@@ -648,7 +648,7 @@ func TestCooldownProbeByStream(t *testing.T) {
 				var stream sync.WaitGroup
 				stream.Go(func() {
 					defer func() { _ = recover() }() // of a stream that breaks
-					h.Send()
+					h.SendBody(testbed.StreamRequest)
 				})
 				synctest.Wait()
 				assert.Contains(t, h.Send().Body.String(), "from b1", "nothing is known of the primary yet")

@@ -197,7 +197,7 @@ func (l *language) compile(src string, text []rune, base int, want func(*diagnos
 		d.types(errs.GetErrors())
 		return nil, d.problems
 	}
-	d.meaning()
+	d.check()
 	want(d)
 	if len(d.problems) > 0 {
 		return nil, d.problems

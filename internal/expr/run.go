@@ -27,7 +27,7 @@ type run struct {
 	secret    func(ctx context.Context, vault, name string) (string, error)
 	rand      func(int) int
 	inFlight  func(i int) int64
-	pin       func(key uint64) any // *Model or *Key, nil for none
+	pin       func(key uint64) int32 // index of a model or key, -1 for none
 
 	// The lists are built when first asked for, and then shared: `ai.models`
 	// inside a predicate is read once per element.
@@ -35,7 +35,11 @@ type run struct {
 
 	spent int // steps, see spend
 
-	sticky []stickyCall
+	// arg answers @arg(i) in a leaf of a plan.
+	arg func(i int) ref.Val
+
+	sticky    []stickyCall
+	snapshots []*ModelMetrics // of models, nil where they were not read
 
 	notes     []string
 	moreNotes int
@@ -78,9 +82,9 @@ func (r *run) requestOrEmpty() *Request {
 	return r.request
 }
 
-func (r *run) pinned(key uint64) any {
+func (r *run) pinned(key uint64) int32 {
 	if r.pin == nil {
-		return nil
+		return -1
 	}
 	return r.pin(key)
 }
@@ -111,11 +115,10 @@ func (r *run) allNotes() []string {
 // piece, and each stays the only one for its model.
 type modelRef struct {
 	structVal
-	model    *Model
-	index    int // in run.models
-	run      *run
-	snapshot *ModelMetrics
-	chosen   bool // it is in the result already
+	model  *Model
+	index  int // in run.models
+	run    *run
+	chosen bool // it is in the result already
 }
 
 func (m *modelRef) identity() any { return m.model }
@@ -126,23 +129,27 @@ func (m *modelRef) Equal(other ref.Val) ref.Val {
 	return types.Bool(ok && o.model == m.model)
 }
 
-func (m *modelRef) provider() *Provider {
-	if m.model.Provider == nil {
-		return new(Provider)
+func (m *modelRef) provider() *Provider { return m.model.provider() }
+
+func (m *modelRef) metrics() *ModelMetrics { return m.run.metricsOf(m.index) }
+
+// metricsOf reads the source once, so that one evaluation sees one snapshot.
+func (r *run) metricsOf(index int) *ModelMetrics {
+	if r.snapshots == nil {
+		r.snapshots = make([]*ModelMetrics, len(r.models))
 	}
-	return m.model.Provider
+	if r.snapshots[index] == nil {
+		if r.source != nil {
+			r.snapshots[index] = r.source(r.models[index])
+		}
+		if r.snapshots[index] == nil {
+			r.snapshots[index] = noMetrics
+		}
+	}
+	return r.snapshots[index]
 }
 
-// metrics reads the source once, so that one evaluation sees one snapshot.
-func (m *modelRef) metrics() *ModelMetrics {
-	if m.snapshot == nil && m.run.source != nil {
-		m.snapshot = m.run.source(m.model)
-	}
-	if m.snapshot == nil {
-		m.snapshot = new(ModelMetrics)
-	}
-	return m.snapshot
-}
+var noMetrics = new(ModelMetrics)
 
 // label names an element in a note.
 func (m *modelRef) label() string { return m.provider().ID + ":" + m.model.ID }

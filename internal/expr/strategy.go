@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -13,6 +14,7 @@ import (
 // safe for concurrent use.
 type Strategy struct {
 	program *program
+	plan    *plan // nil where CEL evaluates all
 	uses    Uses
 }
 
@@ -74,7 +76,7 @@ func CompileStrategy(src string) (*Strategy, []Problem) {
 	if problems != nil {
 		return nil, problems
 	}
-	return &Strategy{program: p, uses: usesOf(p)}, nil
+	return &Strategy{program: p, plan: planOf(p), uses: usesOf(p)}, nil
 }
 
 // Uses reports what the strategy depends on. It errs on the side of more.
@@ -86,7 +88,12 @@ func (s *Strategy) Uses() Uses { return s.uses }
 //
 // [Strategy.Prepare] makes repeated evaluations over the same models cheap.
 func (s *Strategy) Eval(ctx context.Context, in *Input) (Selection, error) {
-	r := newRun(in)
+	return s.Prepare(in).Eval(ctx, in)
+}
+
+// evalCEL evaluates without a plan. It is the definition of the language.
+func (s *Strategy) evalCEL(ctx context.Context, in *Input) (Selection, error) {
+	r := newRun(in, func(m *Model) int32 { return int32(slices.Index(in.Models, m)) })
 	var sel Selection
 	err := s.program.choose(ctx, r, func(elems []ref.Val) error {
 		sel.Models, sel.Order = make([]*Model, 0, len(elems)), make([]int32, 0, len(elems))
@@ -105,18 +112,22 @@ func (s *Strategy) Eval(ctx context.Context, in *Input) (Selection, error) {
 	if err != nil {
 		sel.Models, sel.Order = nil, nil
 	}
-	sel.Affinity, sel.Notes = affinityOf(r, sel.Models), r.allNotes()
+	if len(sel.Order) > 0 {
+		sel.Affinity = affinityOf(r, sel.Order[0], in.Models)
+	}
+	sel.Notes = r.allNotes()
 	return sel, err
 }
 
-func newRun(in *Input) *run {
+// newRun returns a run over the lists of an input. indexOf finds a model again.
+func newRun(in *Input, indexOf func(*Model) int32) *run {
 	r := &run{models: in.Models, providers: in.Providers, authors: in.Authors, source: in.Metrics, request: in.Request, rand: in.Rand, inFlight: in.InFlight}
 	if in.Pinned != nil {
-		r.pin = func(key uint64) any {
+		r.pin = func(key uint64) int32 {
 			if m := in.Pinned(key); m != nil {
-				return m
+				return indexOf(m)
 			}
-			return nil
+			return -1
 		}
 	}
 	return r
@@ -153,12 +164,7 @@ func (s *KeyStrategy) Uses() Uses { return s.uses }
 func (s *KeyStrategy) Eval(ctx context.Context, in *KeyInput) (KeySelection, error) {
 	r := &run{keys: in.Keys, request: in.Request, rand: in.Rand, inFlight: in.InFlight}
 	if in.Pinned != nil {
-		r.pin = func(key uint64) any {
-			if k := in.Pinned(key); k != nil {
-				return k
-			}
-			return nil
-		}
+		r.pin = func(key uint64) int32 { return int32(slices.Index(in.Keys, in.Pinned(key))) }
 	}
 	var keys []*Key
 	err := s.program.choose(ctx, r, func(elems []ref.Val) error {
@@ -178,7 +184,11 @@ func (s *KeyStrategy) Eval(ctx context.Context, in *KeyInput) (KeySelection, err
 	if err != nil {
 		keys = nil
 	}
-	return KeySelection{Keys: keys, Affinity: affinityOf(r, keys), Notes: r.allNotes()}, err
+	sel := KeySelection{Keys: keys, Notes: r.allNotes()}
+	if len(keys) > 0 {
+		sel.Affinity = affinityOf(r, int32(slices.Index(in.Keys, keys[0])), in.Keys)
+	}
+	return sel, err
 }
 
 // compileChoice compiles an expression whose result is one or many of a kind.

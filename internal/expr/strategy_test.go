@@ -419,12 +419,12 @@ func TestCostLimit(t *testing.T) {
 		`ai.models.filter(a, ai.models.exists(b, ai.models.exists(c, a.id == b.id && b.id == c.id)))`,
 		`ai.models.filter(a, ai.models.filter(b, ai.models.filter(c, a.id == c.id).size() > 2).size() > 2)`,
 		`ai.models.filter(a, ai.models.sortBy('price').size() == ai.models.filter(b, ai.models.randomize().size() == 0).size())`,
-		`ai.models.filter(a, ai.models.all(b, ai.models.underCost('text.input', 3).ignore('x').size() > 0))`,
-		`ai.models.filter(a, ai.models.all(b, ai.providers[0].getModel('m999') == ai.models.get('p', 'm998')))`,
+		`ai.models.filter(a, ai.models.all(b, ai.models.underCost('text.input', 3).ignore(a.id + b.id).size() > 0))`,
+		`ai.models.filter(a, ai.models.all(b, ai.providers[0].getModel('m999') == ai.models.get(a.provider_id, 'm998') && b.id != ''))`,
 		`ai.models.map(a, ai.models.map(b, ai.models.map(c, c))).size() > 0 ? ai.models : ai.models`,
 		`[ai.models]` + strings.Repeat(`.map(a, a + a)`, 40) + `[0]`,
 		`[req.method + 'x']` + strings.Repeat(`.map(a, a + a)`, 60) + `.size() == 0 ? ai.models : ai.models`,
-		`ai.models.filter(a, ai.models.filter(b, ai.models == ai.models).size() > 0 || true)`,
+		`ai.models.filter(a, ai.models.filter(b, b.id != a.id && ai.models == ai.models).size() > 0 || true)`,
 	} {
 		s, problems := CompileStrategy(src)
 		require.Empty(t, problems, src)

@@ -52,6 +52,15 @@ type Model struct {
 	Datacenters []Datacenter
 }
 
+var noProvider = new(Provider)
+
+func (m *Model) provider() *Provider {
+	if m.Provider == nil {
+		return noProvider
+	}
+	return m.Provider
+}
+
 // Provider is a service that has models.
 type Provider struct {
 	ID            string

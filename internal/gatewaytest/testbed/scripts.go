@@ -119,7 +119,12 @@ func (s *Scripts) CoolDown() {
 // Send sends ChatRequest to the gateway's handler, without a connection. The
 // header is given as names and values in turn.
 func (s *Scripts) Send(header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(ChatRequest))
+	return s.SendBody(ChatRequest, header...)
+}
+
+// SendBody sends another chat request like Send.
+func (s *Scripts) SendBody(body string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}

@@ -11,19 +11,19 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// meaning reports what is well typed and still wrong.
-func (d *diagnosis) meaning() {
+// check reports what is well typed and still wrong.
+func (d *diagnosis) check() {
 	ast.PreOrderVisit(d.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.StructKind:
 			d.report(d.start(e), "", "'%s' cannot be constructed", e.AsStruct().TypeName())
 		case ast.CallKind:
-			d.callMeaning(e.AsCall())
+			d.checkCall(e.AsCall())
 		}
 	}))
 }
 
-func (d *diagnosis) callMeaning(call ast.CallExpr) {
+func (d *diagnosis) checkCall(call ast.CallExpr) {
 	args := call.Args()
 	switch call.FunctionName() {
 	case fnKeep:

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -31,7 +32,10 @@ func plainType(t *types.Type) string {
 // internals, and that null quotas and prices make a common one.
 func plainError(err error) error {
 	function, ok := strings.CutPrefix(err.Error(), "no such overload: ")
-	if !ok {
+	switch {
+	case err.Error() == "no such overload":
+		return errNoOverload
+	case !ok:
 		return err
 	}
 	function, _, _ = strings.Cut(function, "(")
@@ -40,6 +44,8 @@ func plainError(err error) error {
 	}
 	return fmt.Errorf("'%s' is not defined for null or for values of these types", function)
 }
+
+var errNoOverload = errors.New("an operator is not defined for null or for values of these types")
 
 // plainTypeName names the type of a value at run time.
 func plainTypeName(t ref.Type) string {
