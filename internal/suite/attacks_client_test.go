@@ -54,7 +54,6 @@ func TestAttackModelInJSON(t *testing.T) {
 		{"a second object", `{"model":"small"}{"model":"large"}`, 400},
 		{"a comment", `{"model":"small"/*,"model":"large"*/}`, 400},
 		{"a trailing comma", `{"model":"small",}`, 400},
-		{"a byte order mark", "\xef\xbb\xbf" + `{"model":"small"}`, 400},
 		{"UTF-16", "{\x00\"\x00m\x00o\x00d\x00e\x00l\x00\"\x00}\x00", 400},
 		{"a list of models as model", `{"model":["large"]}`, 400},
 	} {

@@ -119,7 +119,7 @@ func TestAttackOriginHeaders(t *testing.T) {
 		}
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"an answer": answer(200, "application/json", `{"choices":[]}`),
+		"an answer": answer(200, "application/json", gatewaytest.LeastAnswer("chat/completions", "hi", "")),
 		"a stream":  answer(200, "text/event-stream", gatewaytest.ChatDelta("x")+gatewaytest.ChatStop+gatewaytest.ChatDone),
 		"an error":  answer(429, "application/json", `{"error":{"message":"slow down"}}`),
 	} {

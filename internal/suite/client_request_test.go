@@ -184,7 +184,7 @@ func TestRefusedBodies(t *testing.T) {
 		{"leading zero", `{"model":"m","n":01}`, ""},
 		{"line break in a string", "{\"model\":\"m\",\"x\":\"a\nb\"}", ""},
 		{"bad escape", `{"model":"m","x":"\q"}`, ""},
-		{"byte order mark", "\xef\xbb\xbf{\"model\":\"m\"}", ""},
+		{"byte order mark twice", "\xef\xbb\xbf" + "\xef\xbb\xbf{\"model\":\"m\"}", ""},
 		{"too deep", `{"model":"m","x":` + strings.Repeat("[", 100_000), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

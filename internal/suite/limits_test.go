@@ -116,7 +116,10 @@ func TestLimitOfAttempts(t *testing.T) {
 // answers are relayed without being held, and some are failures.
 func TestLimitsOfAnswers(t *testing.T) {
 	const mib = 1 << 20
-	text := func(n int) string { return `{"x":"` + strings.Repeat("y", n-8) + `"}` } // of n bytes
+	text := func(n int) string { // an answer of n bytes
+		front, back := `{"choices":[{"message":{"content":"`, `"}}]}`
+		return front + strings.Repeat("y", n-len(front)-len(back)) + back
+	}
 	cut := func(kind string, parts ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", kind)
