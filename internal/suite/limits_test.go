@@ -162,7 +162,7 @@ func TestLimitsOfAnswers(t *testing.T) {
 		{"an endless header", false, fields(4 << 20), true, "262144"},
 		{"a whole answer of 1 MiB", false, gatewaytest.JSON(200, text(mib)), false, ""},
 		{"1 MiB, and then cut", false, cut("application/json", text(mib - 1)[:mib-2]), true, "closed before the answer was complete"},
-		{"one byte over 1 MiB, and then cut", false, cut("application/json", text(mib + 2)[:mib+1]), false, "closed before"},
+		{"128 KiB over 1 MiB, and then cut", false, cut("application/json", text(2 * mib)[:mib+128<<10]), false, "closed before"},
 		{"an event of 64 KiB less one while held", false, cut(event, role(64<<10-1)), true, "closed before"},
 		{"an event of 64 KiB while held", false, cut(event, role(64<<10)), false, "closed before"},
 		{"half an event of 64 KiB while held", false, cut(event, role(128 << 10)[:64<<10]), false, "closed before"},
