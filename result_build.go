@@ -28,7 +28,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 	}
 	if err != nil {
 		res.Status = StatusError
-		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message}
+		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message, Detail: err.detail()}
 	}
 	for i, r := range t.tried {
 		m := r.public()
