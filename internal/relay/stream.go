@@ -229,6 +229,7 @@ func (s *Stream) HoldWhole() error {
 // Relay writes the held bytes in one piece, then each read as it comes, and
 // calls flush, unless nil, after each write. It returns nil when the answer was
 // whole, else an [*EventError], [ErrCut], a [*WriteError], or the body's own error.
+// A body that breaks behind an error event is its own error.
 //
 // After the End it reads on to the end of the body, and relays those bytes. No
 // error counts from there on: the caller cuts this short by its own timer.
