@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -202,18 +201,6 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		f.answer.header.Del("Content-Encoding")
 	}
 	return f
-}
-
-// judge takes the meaning of an upstream's error into the failure.
-func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
-	v := apierror.Classify(status, h, r)
-	f.Code, f.Cause = a.secrets.scrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
-	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
-		f.RetryAfter = wait
-	}
-	if should, known := apierror.ShouldRetry(h); known {
-		f.NoRetry = !should
-	}
 }
 
 // excuseKey looks whether a 401 is the fault of the request rather than of the

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"syscall"
@@ -148,4 +150,16 @@ func isConnectError(err error) bool {
 	)
 	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &record) ||
 		errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &host) || errors.As(err, &author)
+}
+
+// judge takes the meaning of an upstream's error into the failure.
+func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
+	v := apierror.Classify(status, h, r)
+	f.Code, f.Cause = a.secrets.scrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
+	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
+		f.RetryAfter = wait
+	}
+	if should, known := apierror.ShouldRetry(h); known {
+		f.NoRetry = !should
+	}
 }
