@@ -111,7 +111,7 @@ func newSettings(cfg Config) (*settings, error) {
 	case *SecretCache:
 		s.secrets = r
 	case nil:
-		s.secrets = NewSecretCache(EnvSecrets{}, secretTTL)
+		s.secrets = NewSecretCache(nil, secretTTL)
 	default:
 		s.secrets = NewSecretCache(r, secretTTL)
 	}

@@ -529,7 +529,7 @@ func TestFailoverPolicyIsTold(t *testing.T) {
 		{"error event", nil, gatewaytest.Stream("data: {\"error\":{\"code\":\"busy\"}}\n\n"), nil,
 			aigateway.Failure{Kind: aigateway.FailureAnswer, Code: "busy", RetryAfter: -1}},
 		{"secret", func(c *aigateway.Config) {
-			c.Providers[0].APIKeys[0].Value, c.Secrets = "${secrets.get('vault', 'key')}", aigateway.MapSecrets{}
+			c.Providers[0].APIKeys[0].Value, c.Secrets = "${secrets.get('vault', 'key')}", aigateway.MapSecrets(nil)
 		}, gatewaytest.Chat("unexpected"), nil, aigateway.Failure{Kind: aigateway.FailureSecret, RetryAfter: -1}},
 		{"request", func(c *aigateway.Config) { c.Body = map[string]any{"user": "${req.headers['x-none'][0]}"} },
 			gatewaytest.Chat("unexpected"), nil, aigateway.Failure{Kind: aigateway.FailureRequest, RetryAfter: -1}},

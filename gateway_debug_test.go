@@ -290,7 +290,7 @@ body: {api_key: canary-in-body, deep: {token: {value: canary-in-deep}}, mixed: "
 `))
 	require.NoError(t, err)
 	cfg.InternalEndpoints = map[string]string{"echo.internal": echo.URL}
-	cfg.Secrets = aigateway.MapSecrets{"echo": {"key": "sk-echo-canary-in-secret-0123456789"}}
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"echo": {"key": "sk-echo-canary-in-secret-0123456789"}})
 	cfg.Body["sk-canary-as-a-name-0123456789"] = "x"
 	g, err := aigateway.New(cfg)
 	require.NoError(t, err)
@@ -326,7 +326,7 @@ total_timeout: 90s
 	assert.Equal(t, 10., state.Config["max_attempts"])
 	assert.Equal(t, "halt", state.Config["on_error"])
 	assert.Equal(t, map[string]any{"user": "mine", "temperature": 0.25}, state.Config["body"])
-	assert.Contains(t, state.Runtime.Secrets, "MapSecrets")
+	assert.Contains(t, state.Runtime.Secrets, "mapSecrets")
 
 	// The text is YAML that means the same.
 	page := debugGet(t, debug, "").Body.String()
@@ -520,7 +520,7 @@ func ExampleGateway_DebugHandler() {
 func debugGateway(t *testing.T, config string, upstreams ...*gatewaytest.Upstream) *aigateway.Gateway {
 	cfg, err := aigateway.ParseConfig([]byte(config))
 	require.NoError(t, err)
-	cfg.Secrets = aigateway.MapSecrets{"good": {"key": "sk-good-aaaabbbbcccc"}}
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"good": {"key": "sk-good-aaaabbbbcccc"}})
 	cfg.InternalEndpoints = map[string]string{}
 	for i, up := range upstreams {
 		cfg.InternalEndpoints[cfg.Providers[i].ID+".internal"] = up.URL

@@ -125,12 +125,12 @@ func TestCheck(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		secrets aigateway.MapSecrets
+		secrets aigateway.SecretResolver
 		paths   []string
 	}{
-		{"none", nil, []string{"body.user.ids[0]", "headers.X-Auth", "query_params.key", "providers[0].api_keys[1].value", "providers[1].headers.X-B"}},
-		{"some", aigateway.MapSecrets{"shared": {"token": "t-hunter2"}, "b": {"header": "h-hunter2"}}, []string{"body.user.ids[0]", "providers[0].api_keys[1].value"}},
-		{"all", aigateway.MapSecrets{"shared": {"token": "t", "user": "u"}, "b": {"header": "h"}, "openai": {"api-key": "k"}}, nil},
+		{"none", aigateway.MapSecrets(nil), []string{"body.user.ids[0]", "headers.X-Auth", "query_params.key", "providers[0].api_keys[1].value", "providers[1].headers.X-B"}},
+		{"some", aigateway.MapSecrets(map[string]map[string]string{"shared": {"token": "t-hunter2"}, "b": {"header": "h-hunter2"}}), []string{"body.user.ids[0]", "providers[0].api_keys[1].value"}},
+		{"all", aigateway.MapSecrets(map[string]map[string]string{"shared": {"token": "t", "user": "u"}, "b": {"header": "h"}, "openai": {"api-key": "k"}}), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg.Secrets = tt.secrets
@@ -389,7 +389,7 @@ func gatewayLeaky(upstream string) aigateway.Config {
 		QueryParams:       map[string]aigateway.Template{"sig": "${secrets.get('v', 'query')}"},
 		Body:              map[string]any{"user": "${secrets.get('v', 'body')}"},
 		Providers:         []aigateway.Provider{{ID: "a", BaseURL: "http://a.internal", APIKeys: []aigateway.APIKey{{Value: "sk-hunter2-config"}}, Models: []aigateway.Model{{ID: "m"}}}},
-		Secrets:           aigateway.MapSecrets{"v": {"header": "hunter2-header", "query": "hunter2-query", "body": "hunter2-body"}},
+		Secrets:           aigateway.MapSecrets(map[string]map[string]string{"v": {"header": "hunter2-header", "query": "hunter2-query", "body": "hunter2-body"}}),
 	}
 }
 

@@ -8,8 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -40,6 +43,32 @@ type SecretResolverFunc func(ctx context.Context, vault, name string) (string, e
 
 // ResolveSecret calls f.
 func (f SecretResolverFunc) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
+	return f(ctx, vault, name)
+}
+
+// SecretRefresher is what a [SecretResolver] may implement as well, if it keeps
+// values for a while.
+//
+// Refresh is called in the place of ResolveSecret after an upstream refused a
+// value. It must ask the store itself, however fresh the kept value is, and must
+// return a failure of the store and not the kept value. Errors, contexts and
+// goroutines are as for ResolveSecret. [NewSecretCache] and [ChainSecrets] look
+// for the power by type assertion.
+type SecretRefresher interface {
+	Refresh(ctx context.Context, vault, name string) (string, error)
+}
+
+// refresher returns r as a SecretRefresher. Without the power, it resolves.
+func refresher(r SecretResolver) SecretRefresher {
+	if inner, ok := r.(SecretRefresher); ok {
+		return inner
+	}
+	return refreshFunc(r.ResolveSecret)
+}
+
+type refreshFunc func(ctx context.Context, vault, name string) (string, error)
+
+func (f refreshFunc) Refresh(ctx context.Context, vault, name string) (string, error) {
 	return f(ctx, vault, name)
 }
 
@@ -87,12 +116,14 @@ func resolveSecret(ctx context.Context, r SecretResolver, vault, name string) (s
 // vault and the name in upper case, joined by an underscore, with each run of
 // other characters than A-Z and 0-9 as one underscore:
 // secrets.get('my-provider', 'api-key') reads MY_PROVIDER_API_KEY. Names that
-// differ in such characters alone share a variable. One that is empty counts as
+// differ only in such characters share a variable. An empty variable counts as
 // not set.
-type EnvSecrets struct{}
+func EnvSecrets() SecretResolver { return envSecrets{} }
+
+type envSecrets struct{}
 
 // ResolveSecret returns the value of the secret's variable.
-func (EnvSecrets) ResolveSecret(_ context.Context, vault, name string) (string, error) {
+func (envSecrets) ResolveSecret(_ context.Context, vault, name string) (string, error) {
 	key := envName(vault, name)
 	if value := os.Getenv(key); value != "" {
 		return value, nil
@@ -115,21 +146,23 @@ func envName(vault, name string) string {
 	return b.String()
 }
 
-// DirSecrets reads secrets from the files of a directory, DIR/vault/name, as
+// DirSecrets reads secrets from the files of a directory, dir/vault/name, as
 // Kubernetes and Docker mount them: DirSecrets("/run/secrets"). A file is read
-// anew each time, so a rotated one is found. One final line break is not part of
-// the secret. An empty file counts as not there; one over 64 KiB is an error.
+// anew each time, so a rotated secret is found. One final line break is not part
+// of the secret. An empty file counts as not there; a file over 64 KiB is an error.
 //
-// A vault or name with a path separator, one that starts with "..", and an empty
-// one are refused, and no other store is asked then: names can come from a
-// request. Symbolic links are followed within the directory only.
-type DirSecrets string
+// Names can come from a request. A vault or name that is empty, starts with ".."
+// or has a path separator is refused, and a chain asks no further store for it.
+// Symbolic links are followed within the directory only.
+func DirSecrets(dir string) SecretResolver { return dirSecrets(dir) }
+
+type dirSecrets string
 
 // maxSecretFile bounds what a mistaken name can read into memory, in bytes.
 const maxSecretFile = 64 << 10
 
 // ResolveSecret returns the content of the secret's file.
-func (d DirSecrets) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
+func (d dirSecrets) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
 	if d == "" {
 		return "", errors.New("the secret directory's path is empty")
 	}
@@ -165,7 +198,7 @@ func (d DirSecrets) ResolveSecret(ctx context.Context, vault, name string) (stri
 
 // read returns the bytes of a secret's file. The [os.Root] keeps links, which
 // mounts are full of, from leading out of the directory.
-func (d DirSecrets) read(vault, name string) ([]byte, error) {
+func (d dirSecrets) read(vault, name string) ([]byte, error) {
 	root, err := os.OpenRoot(string(d))
 	if err != nil {
 		return nil, err
@@ -198,23 +231,34 @@ func isFileName(s string) bool {
 		!strings.ContainsAny(s, "/\\\x00") && filepath.IsLocal(s)
 }
 
-// MapSecrets holds secrets by vault and name, for tests. It shows its values
-// redacted where it is printed, logged or marshaled, with the exceptions that a
-// [Template] has. It must not be changed while a gateway uses it.
-type MapSecrets map[string]map[string]string
+// MapSecrets holds secrets by vault and name, for tests. It copies the map. It
+// shows its values redacted where it is printed, logged or marshaled.
+func MapSecrets(secrets map[string]map[string]string) SecretResolver {
+	m := mapSecrets{&vaults{}}
+	for vault, names := range secrets {
+		(*m.vaults)[vault] = maps.Clone(names)
+	}
+	return m
+}
 
-// ResolveSecret returns the value at m[vault][name]. An empty one counts as not
-// there.
-func (m MapSecrets) ResolveSecret(_ context.Context, vault, name string) (string, error) {
-	if value := m[vault][name]; value != "" {
+// mapSecrets has its values behind a pointer: fmt asks no methods of unexported
+// fields, and finds an address there.
+type mapSecrets struct{ vaults *vaults }
+
+type vaults map[string]map[string]string
+
+// ResolveSecret returns the value of the name in the vault. An empty value counts
+// as not there.
+func (m mapSecrets) ResolveSecret(_ context.Context, vault, name string) (string, error) {
+	if value := (*m.vaults)[vault][name]; value != "" {
 		return value, nil
 	}
 	return "", notFound("the map has no %q in %q", name, vault)
 }
 
-func (m MapSecrets) shown() map[string]map[string]string {
-	out := make(map[string]map[string]string, len(m))
-	for vault, names := range m {
+func (m mapSecrets) shown() map[string]map[string]string {
+	out := make(map[string]map[string]string, len(*m.vaults))
+	for vault, names := range *m.vaults {
 		out[vault] = make(map[string]string, len(names))
 		for name, value := range names {
 			out[vault][name] = redact.Text(value)
@@ -224,34 +268,53 @@ func (m MapSecrets) shown() map[string]map[string]string {
 }
 
 // Format prints m with its values redacted.
-func (m MapSecrets) Format(f fmt.State, verb rune) { redact.Format(f, verb, m.shown()) }
+func (m mapSecrets) Format(f fmt.State, verb rune) { redact.Format(f, verb, m.shown()) }
 
 // String returns m with its values redacted.
-func (m MapSecrets) String() string { return fmt.Sprint(m.shown()) }
+func (m mapSecrets) String() string { return fmt.Sprint(m.shown()) }
 
 // GoString returns m with its values redacted.
-func (m MapSecrets) GoString() string { return fmt.Sprintf("%#v", m.shown()) }
+func (m mapSecrets) GoString() string { return fmt.Sprintf("%#v", m.shown()) }
 
 // LogValue returns m with its values redacted.
-func (m MapSecrets) LogValue() slog.Value { return slog.AnyValue(m.shown()) }
+func (m mapSecrets) LogValue() slog.Value { return slog.AnyValue(m.shown()) }
 
 // MarshalJSON returns m with its values redacted.
-func (m MapSecrets) MarshalJSON() ([]byte, error) { return json.Marshal(m.shown()) }
+func (m mapSecrets) MarshalJSON() ([]byte, error) { return json.Marshal(m.shown()) }
 
 // ChainSecrets asks several stores in order: the first that has the secret
 // answers. Only [ErrSecretNotFound] moves on to the next: a store that is out of
-// order must not be mistaken for one that does not have the secret. Where none
-// has it, the error says where was looked. Nil elements are passed over.
-type ChainSecrets []SecretResolver
+// order must not be mistaken for one without the secret. If all stores lack it,
+// the error names each of them. Nil stores are passed over.
+func ChainSecrets(stores ...SecretResolver) SecretResolver {
+	return chainSecrets(slices.Clone(stores))
+}
+
+type chainSecrets []SecretResolver
 
 // ResolveSecret asks each store in turn.
-func (c ChainSecrets) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
+func (c chainSecrets) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
+	return c.ask(ctx, SecretResolver.ResolveSecret, vault, name)
+}
+
+// Refresh asks each store in turn, and by its own Refresh where it has one.
+func (c chainSecrets) Refresh(ctx context.Context, vault, name string) (string, error) {
+	return c.ask(ctx, func(r SecretResolver, ctx context.Context, vault, name string) (string, error) {
+		return refresher(r).Refresh(ctx, vault, name)
+	}, vault, name)
+}
+
+func (c chainSecrets) ask(
+	ctx context.Context, ask func(r SecretResolver, ctx context.Context, vault, name string) (string, error), vault, name string,
+) (string, error) {
 	var looked []string
 	for _, r := range c {
 		if r == nil {
 			continue
 		}
-		value, err := resolveSecret(ctx, r, vault, name)
+		value, err := resolveSecret(ctx, SecretResolverFunc(func(ctx context.Context, vault, name string) (string, error) {
+			return ask(r, ctx, vault, name)
+		}), vault, name)
 		if err == nil || !errors.Is(err, ErrSecretNotFound) {
 			return value, err
 		}
@@ -261,4 +324,20 @@ func (c ChainSecrets) ResolveSecret(ctx context.Context, vault, name string) (st
 		return "", notFound("there is no store to look in")
 	}
 	return "", notFound("%s", strings.Join(looked, "; "))
+}
+
+// sameResolver reports whether two resolvers ask the same store. Resolvers of
+// types that cannot be compared are different.
+func sameResolver(a, b SecretResolver) bool {
+	if a == nil {
+		a = EnvSecrets()
+	}
+	if b == nil {
+		b = EnvSecrets()
+	}
+	if a, ok := a.(chainSecrets); ok {
+		b, ok := b.(chainSecrets)
+		return ok && slices.EqualFunc(a, b, func(a, b SecretResolver) bool { return (a == nil) == (b == nil) && sameResolver(a, b) })
+	}
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	// secretTTL is how long a value is used before the store is asked again.
+	// secretTTL is the time to live where none is given.
 	secretTTL = 5 * time.Minute
 	// secretRetryPause spares a store that has just failed while there is a last
 	// good value to go on with.
@@ -19,9 +20,10 @@ const (
 	// secretErrorTTL is how long an error is repeated without asking the store:
 	// long enough that a burst of requests is one question.
 	secretErrorTTL = time.Second
-	// secretRefreshShare is how long one refresh answers for others: a thousand
-	// requests that get 401 at once are one question.
-	secretRefreshShare = time.Second
+	// secretRefusedTTL is the time to live of an answer about a refused value. A
+	// thousand requests that get 401 at once are one question, and a rotated
+	// secret is seen soon.
+	secretRefusedTTL = 100 * time.Millisecond
 	// secretPatience is how long requests wait for a store that is slow to renew
 	// a secret, before they go on with the last good value.
 	secretPatience = time.Second
@@ -39,14 +41,21 @@ const (
 //     for all requests that wait.
 //   - Where the store fails, or takes longer than a second, the last good value
 //     serves on, and the store is asked again after ten seconds. A secret that the
-//     store says it does not have ([ErrSecretNotFound]) is gone at once: to delete
-//     it is how its use is ended.
-//   - An error with no good value behind it is repeated for a second.
-//   - A request that gives up does not stop the question that others wait for;
-//     what it asked is answered within thirty seconds and kept.
+//     store does not have any more ([ErrSecretNotFound]) is gone at once: deleting
+//     a secret ends its use.
+//   - An error without a good value behind it is repeated for a second.
+//   - While the value is one that an upstream refused, the store is asked anew with
+//     each use, at most every 100 ms.
+//   - A request that gives up does not stop a question that others wait for. The
+//     store has thirty seconds to answer it.
+//
+// A gateway keeps its own cache over a Reload with the same store. To another
+// store it carries the last good values: the new store is asked first, and they
+// serve where it fails.
 type SecretCache struct {
 	// Functions and not the resolver itself, which a %+v could look into.
 	resolve, refresh func(ctx context.Context, vault, name string) (string, error)
+	serves           func(SecretResolver) bool
 
 	ttl     time.Duration
 	mu      sync.Mutex // held while entries is replaced
@@ -57,7 +66,7 @@ type SecretCache struct {
 // time to live is five minutes if it is not positive.
 func NewSecretCache(r SecretResolver, ttl time.Duration) *SecretCache {
 	if r == nil {
-		r = EnvSecrets{}
+		r = EnvSecrets()
 	}
 	if ttl <= 0 {
 		ttl = secretTTL
@@ -67,16 +76,54 @@ func NewSecretCache(r SecretResolver, ttl time.Duration) *SecretCache {
 	c.resolve = func(ctx context.Context, vault, name string) (string, error) {
 		return resolveSecret(ctx, r, vault, name)
 	}
-	c.refresh = c.resolve
+	c.serves = func(other SecretResolver) bool { return sameResolver(r, other) }
 	// A cache before a cache would otherwise refresh from the inner one's age.
-	if inner, ok := r.(interface {
-		Refresh(ctx context.Context, vault, name string) (string, error)
-	}); ok {
-		c.refresh = func(ctx context.Context, vault, name string) (string, error) {
-			return resolveSecret(ctx, SecretResolverFunc(inner.Refresh), vault, name)
-		}
+	inner := refresher(r)
+	c.refresh = func(ctx context.Context, vault, name string) (string, error) {
+		return resolveSecret(ctx, SecretResolverFunc(inner.Refresh), vault, name)
 	}
 	return c
+}
+
+// cachedSecrets returns the cache of a gateway before r. A Reload gives the cache
+// that it replaces, else old is nil. The same store keeps its cache; another one
+// inherits the last good values. A cache of the user's own is used as it is.
+func cachedSecrets(r SecretResolver, old *SecretCache) *SecretCache {
+	c, own := r.(*SecretCache)
+	switch {
+	case own && c != nil:
+	case old != nil && old.ttl == secretTTL && old.serves(r):
+		return old
+	default:
+		c = NewSecretCache(r, secretTTL)
+	}
+	if old != nil && c != old {
+		c.inherit(old)
+	}
+	return c
+}
+
+// inherit takes over the last good values of another cache for the secrets that c
+// does not know. The values are stale: the store of c is asked before one is used,
+// and the value serves only where the store fails.
+func (c *SecretCache) inherit(old *SecretCache) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := *c.entries.Load()
+	next := maps.Clone(known)
+	for ref, e := range *old.entries.Load() {
+		last := e.state.Load()
+		if len(next) >= maxCachedSecrets {
+			break
+		}
+		if known[ref] != nil || last == nil || last.value == "" {
+			continue
+		}
+		fresh := new(secretEntry)
+		fresh.state.Store(&secretState{value: last.value, refused: last.refused})
+		next[ref] = fresh
+	}
+	c.entries.Store(&next)
 }
 
 type secretRef struct{ vault, name string }
@@ -92,9 +139,11 @@ type secretEntry struct {
 // secretState is what is known of a secret. It is not changed once stored.
 type secretState struct {
 	value     string    // the last good one; empty if there is none
-	err       error     // what the last question ended in
-	until     time.Time // when the store is to be asked again
-	refreshed time.Time // when the question was answered, if it was a refresh
+	err       error     // of the last question
+	until     time.Time // the store is asked again from then on
+	answered  time.Time // when the last question ended; zero if inherited
+	refreshed time.Time // the same, if the question was a refresh
+	refused   bool      // whether an upstream refused the value
 }
 
 // usable is the answer to a request: the last good value, else the error.
@@ -105,7 +154,7 @@ func (s *secretState) usable() (string, error) {
 	return "", s.err
 }
 
-// outcome is the answer to a refresh: what the store said, good or not.
+// outcome is the answer to a refresh: that of the store, good or not.
 func (s *secretState) outcome() (string, error) {
 	if s.err != nil {
 		return "", s.err
@@ -137,7 +186,11 @@ func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (st
 		e.mu.Unlock()
 		return last.usable()
 	}
-	f := c.askLocked(ctx, ref, e, c.resolve)
+	ask := c.resolve
+	if last != nil && last.refused {
+		ask = c.refresh // a cache in between would repeat the refused value
+	}
+	f := c.askLocked(ctx, ref, e, ask)
 	e.mu.Unlock()
 
 	var patience <-chan time.Time
@@ -157,16 +210,16 @@ func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (st
 }
 
 // Refresh asks the store now, however fresh the cached value is, and returns
-// what it says: a failure is returned and not covered by the last good value,
-// which [SecretCache.ResolveSecret] goes on to serve. It is for the moment in
-// which an upstream has refused the value. A question under way is shared, and
-// so is the answer of a refresh that ended less than a second ago.
+// its answer. A failure is returned and not covered by the last good value, which
+// [SecretCache.ResolveSecret] goes on to serve. It is for the moment in which an
+// upstream has refused the value. A question under way is shared, and so is the
+// answer of a refresh that ended less than 100 ms ago.
 func (c *SecretCache) Refresh(ctx context.Context, vault, name string) (string, error) {
 	ref := secretRef{vault, name}
 	e := c.entry(ref)
 
 	e.mu.Lock()
-	if s := e.state.Load(); s != nil && time.Now().Before(s.refreshed.Add(secretRefreshShare)) {
+	if s := e.state.Load(); s != nil && time.Now().Before(s.refreshed.Add(secretRefusedTTL)) {
 		e.mu.Unlock()
 		return s.outcome()
 	}
@@ -180,6 +233,35 @@ func (c *SecretCache) Refresh(ctx context.Context, vault, name string) (string, 
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
+}
+
+// replace returns the value to use after an upstream refused one: the cached value
+// if it is another by now, else the answer of the store, as [SecretCache.Refresh]
+// gives it. While the refused value stays the cached one, each later use asks the
+// store too, at most every 100 ms.
+func (c *SecretCache) replace(ctx context.Context, vault, name, refused string) (string, error) {
+	e := c.entry(secretRef{vault, name})
+	e.mu.Lock()
+	switch s := e.state.Load(); {
+	case s == nil || s.value == "":
+	case s.value == refused:
+		e.state.Store(s.refusedNow())
+	case !s.answered.IsZero():
+		e.mu.Unlock()
+		return s.value, nil
+	}
+	e.mu.Unlock()
+	return c.Refresh(ctx, vault, name)
+}
+
+// refusedNow returns the state after an upstream refused the value.
+func (s *secretState) refusedNow() *secretState {
+	next := *s
+	next.refused = true
+	if soon := s.answered.Add(secretRefusedTTL); soon.Before(next.until) {
+		next.until = soon
+	}
+	return &next
 }
 
 // entry returns the secret's entry, made if need be. The map is replaced, never
@@ -271,7 +353,7 @@ func (c *SecretCache) settle(e *secretEntry, f *secretFlight, value string, err 
 	if err != nil && last != nil {
 		err = withoutValue(err, last.value)
 	}
-	next := &secretState{value: value, err: err}
+	next := &secretState{value: value, err: err, answered: now}
 	switch {
 	case err == nil:
 		next.until = now.Add(c.ttl)
@@ -280,6 +362,9 @@ func (c *SecretCache) settle(e *secretEntry, f *secretFlight, value string, err 
 		next.until = now.Add(secretRetryPause)
 	default:
 		next.until = now.Add(secretErrorTTL)
+	}
+	if next.refused = last != nil && last.refused && last.value == next.value && next.value != ""; next.refused {
+		next.until = now.Add(secretRefusedTTL)
 	}
 	if f.refresh {
 		next.refreshed = now

@@ -301,7 +301,7 @@ func TestSecretCacheRefresh(t *testing.T) {
 		t.wantRefresh("one", 1)
 		t.want("one", 1)
 		t.store.has("two")
-		gatewaytest.Pass(time.Second - 1)
+		gatewaytest.Pass(100*time.Millisecond - 1)
 		t.wantRefresh("one", 1)
 		gatewaytest.Pass(1)
 		t.wantRefresh("two", 2)
@@ -344,7 +344,7 @@ func TestSecretCacheRefreshStampede(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 1000 {
 			all.Go(func() {
-				gatewaytest.Pass(time.Duration(i) * time.Millisecond)
+				gatewaytest.Pass(time.Duration(i) * 100 * time.Microsecond)
 				got, err := t.cache.Refresh(t.Context(), "v", "n")
 				assert.NoError(t, err)
 				assert.Equal(t, "two", got)
@@ -440,7 +440,7 @@ func TestSecretCacheIsBounded(t *testing.T) {
 }
 
 func TestSecretCacheFreshValueDoesNotAllocate(t *testing.T) {
-	c := aigateway.NewSecretCache(aigateway.MapSecrets{"v": {"n": "value"}}, 0)
+	c := aigateway.NewSecretCache(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": "value"}}), 0)
 	ctx := t.Context()
 	_, err := c.ResolveSecret(ctx, "v", "n")
 	require.NoError(t, err)
@@ -449,7 +449,7 @@ func TestSecretCacheFreshValueDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkSecretCache(b *testing.B) {
-	c := aigateway.NewSecretCache(aigateway.MapSecrets{"v": {"n": "value"}}, time.Hour)
+	c := aigateway.NewSecretCache(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": "value"}}), time.Hour)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {

@@ -64,10 +64,10 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		Providers:   []aigateway.Provider{provider},
 		Headers:     map[string]aigateway.Template{"X-Key": literal},
 		QueryParams: map[string]aigateway.Template{"key": literal},
-		Secrets:     aigateway.ChainSecrets{aigateway.MapSecrets{"v": {"n": literal}}},
+		Secrets:     aigateway.ChainSecrets(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": literal}})),
 		Registry:    aigateway.StaticRegistry(provider),
 	}
-	cache := aigateway.NewSecretCache(aigateway.MapSecrets{"v": {"n": literal}}, 0)
+	cache := aigateway.NewSecretCache(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": literal}}), 0)
 	_, err := cache.ResolveSecret(t.Context(), "v", "n")
 	require.NoError(t, err)
 
@@ -81,11 +81,46 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		"*Provider":      &provider,
 		"Config":         config,
 		"*Config":        &config,
-		"MapSecrets":     aigateway.MapSecrets{"v": {"n": literal}},
-		"ChainSecrets":   aigateway.ChainSecrets{aigateway.MapSecrets{"v": {"n": literal}}, cache},
+		"MapSecrets":     aigateway.MapSecrets(map[string]map[string]string{"v": {"n": literal}}),
+		"ChainSecrets":   aigateway.ChainSecrets(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": literal}}), cache),
 		"SecretCache":    cache,
 		"StaticRegistry": aigateway.StaticRegistry(provider),
 	}
+	// fmt asks no methods of a pointer that it cannot print under a verb, unless the
+	// pointer itself has them.
+	whole := config
+	whole.InternalEndpoints = map[string]string{"a.internal": "http://u:" + literal + "@127.0.0.1"}
+	whole.Body = map[string]any{"user": literal, "deep": []any{map[string]any{"k": "x " + literal}, json.Number("1"), true, nil}, "typed": map[string]string{"k": literal}, "odd": &struct{ S string }{literal}}
+	whole.Secrets = &struct {
+		aigateway.SecretResolver
+		Token string
+	}{aigateway.EnvSecrets(), literal}
+	whole.Providers = []aigateway.Provider{provider}
+	whole.Providers[0].BaseURL = "https://p.example/?key=" + literal
+	whole.Providers[0].Body = whole.Body
+	whole.Providers[0].Metadata = map[string]any{"note": "with " + literal}
+	key := &whole.Providers[0].APIKeys[0]
+	for name, v := range map[string]any{
+		"[]*Config": []*aigateway.Config{&whole}, "map of *Config": map[string]*aigateway.Config{"a": &whole},
+		"struct of *Config": struct{ C *aigateway.Config }{&whole}, "*struct of Config": &struct{ C aigateway.Config }{whole},
+		"[]any of *Config": []any{&whole, whole}, "**Config": new(&whole), "whole": whole,
+		"[]*Provider": []*aigateway.Provider{&whole.Providers[0]}, "map of *Provider": map[string]*aigateway.Provider{"a": &whole.Providers[0]},
+		"struct of *Provider": struct{ P *aigateway.Provider }{&whole.Providers[0]},
+		"[]*APIKey":           []*aigateway.APIKey{key}, "map of *APIKey": map[int]*aigateway.APIKey{1: key}, "struct of *APIKey": struct{ K *aigateway.APIKey }{key},
+		"[]*Template": []*aigateway.Template{&key.Value}, "struct of *Template": struct{ T *aigateway.Template }{&key.Value},
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%#q", "%x", "% X", "%d", "%t", "%U", "%40v"} {
+			text := strings.ToLower(strings.ReplaceAll(fmt.Sprintf(verb, v), " ", ""))
+			assert.NotContains(t, text, "0123456789abcdef", "%s by %s", name, verb)
+			assert.NotContains(t, text, hex.EncodeToString([]byte("0123456789abcdef")), "%s by %s", name, verb)
+		}
+	}
+	for _, v := range []any{[]*aigateway.Config{nil}, []*aigateway.Provider{nil}, []*aigateway.APIKey{nil}} {
+		assert.Equal(t, "[<nil>]", fmt.Sprintf("%s", v))
+	}
+	assert.Contains(t, fmt.Sprintf("%+v", whole), "MaxAttempts:0")
+	assert.Contains(t, fmt.Sprintf("%+v", provider), "{ID:p IDAliases:[] BaseURL: APIKeys:[{Value:…}]")
+
 	// The middle is what no redaction shows; as it is and as %x shows it.
 	hidden := []string{"0123456789abcdef", hex.EncodeToString([]byte("0123456789abcdef")), base64.StdEncoding.EncodeToString([]byte(literal))[8:24]}
 	for name, v := range values {

@@ -30,16 +30,16 @@ func TestEnvSecrets(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.variable, func(t *testing.T) {
-			_, err := aigateway.EnvSecrets{}.ResolveSecret(t.Context(), tt.vault, tt.name)
+			_, err := aigateway.EnvSecrets().ResolveSecret(t.Context(), tt.vault, tt.name)
 			require.ErrorIs(t, err, aigateway.ErrSecretNotFound)
 			assert.Contains(t, err.Error(), tt.variable+" is not set")
 
 			t.Setenv(tt.variable, "")
-			_, err = aigateway.EnvSecrets{}.ResolveSecret(t.Context(), tt.vault, tt.name)
+			_, err = aigateway.EnvSecrets().ResolveSecret(t.Context(), tt.vault, tt.name)
 			require.ErrorIs(t, err, aigateway.ErrSecretNotFound, "empty counts as not found")
 
 			t.Setenv(tt.variable, "value \n")
-			got, err := aigateway.EnvSecrets{}.ResolveSecret(t.Context(), tt.vault, tt.name)
+			got, err := aigateway.EnvSecrets().ResolveSecret(t.Context(), tt.vault, tt.name)
 			require.NoError(t, err)
 			assert.Equal(t, "value \n", got)
 		})
@@ -199,7 +199,7 @@ func FuzzDirSecrets(f *testing.F) {
 }
 
 func TestMapSecrets(t *testing.T) {
-	m := aigateway.MapSecrets{"v": {"n": "value", "blank": ""}}
+	m := aigateway.MapSecrets(map[string]map[string]string{"v": {"n": "value", "blank": ""}})
 	got, err := m.ResolveSecret(t.Context(), "v", "n")
 	require.NoError(t, err)
 	assert.Equal(t, "value", got)
@@ -212,35 +212,35 @@ func TestMapSecrets(t *testing.T) {
 }
 
 func TestChainSecrets(t *testing.T) {
-	type chain = aigateway.ChainSecrets
+	chain := aigateway.ChainSecrets
 	outage := errors.New("store is down")
 	broken := aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) { return "half a va", outage })
 	blank := aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) { return "", nil })
 	own := aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) {
 		return "", fmt.Errorf("attic: %w", aigateway.ErrSecretNotFound)
 	})
-	first := aigateway.MapSecrets{"v": {"a": "first"}}
-	second := aigateway.MapSecrets{"v": {"a": "second", "b": "second"}}
+	first := aigateway.MapSecrets(map[string]map[string]string{"v": {"a": "first"}})
+	second := aigateway.MapSecrets(map[string]map[string]string{"v": {"a": "second", "b": "second"}})
 	tests := map[string]struct {
-		chain    chain
+		chain    aigateway.SecretResolver
 		name     string
 		want     string
 		err      string
 		notFound bool
 	}{
-		"first has it":          {chain{first, second}, "a", "first", "", false},
-		"second has it":         {chain{first, second}, "b", "second", "", false},
-		"nil is passed over":    {chain{nil, second}, "b", "second", "", false},
-		"blank is no answer":    {chain{blank, second}, "b", "second", "", false},
-		"outage ends it":        {chain{broken, second}, "b", "", "store is down", false},
-		"outage not reached":    {chain{second, broken}, "b", "second", "", false},
-		"outage after a miss":   {chain{first, broken}, "b", "", "store is down", false},
-		"none":                  {chain{first, own, aigateway.EnvSecrets{}}, "c", "", `secret not found: the map has no "c" in "v"; attic: secret not found; environment variable V_C is not set or empty`, true},
-		"chains nest":           {chain{chain{first}, chain{second}}, "b", "second", "", false},
-		"nested misses":         {chain{chain{first, second}, first}, "c", "", `"c" in "v"; the map has no "c" in "v"; the map`, true},
-		"empty chain":           {nil, "a", "", "there is no store to look in", true},
-		"chain of nothing":      {chain{nil}, "a", "", "there is no store to look in", true},
-		"nothing in the blanks": {chain{blank}, "a", "", "is empty", true},
+		"first has it":          {chain(first, second), "a", "first", "", false},
+		"second has it":         {chain(first, second), "b", "second", "", false},
+		"nil is passed over":    {chain(nil, second), "b", "second", "", false},
+		"blank is no answer":    {chain(blank, second), "b", "second", "", false},
+		"outage ends it":        {chain(broken, second), "b", "", "store is down", false},
+		"outage not reached":    {chain(second, broken), "b", "second", "", false},
+		"outage after a miss":   {chain(first, broken), "b", "", "store is down", false},
+		"none":                  {chain(first, own, aigateway.EnvSecrets()), "c", "", `secret not found: the map has no "c" in "v"; attic: secret not found; environment variable V_C is not set or empty`, true},
+		"chains nest":           {chain(chain(first), chain(second)), "b", "second", "", false},
+		"nested misses":         {chain(chain(first, second), first), "c", "", `"c" in "v"; the map has no "c" in "v"; the map`, true},
+		"empty chain":           {chain(), "a", "", "there is no store to look in", true},
+		"chain of nothing":      {chain(nil), "a", "", "there is no store to look in", true},
+		"nothing in the blanks": {chain(blank), "a", "", "is empty", true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -259,10 +259,10 @@ func TestChainSecrets(t *testing.T) {
 func ExampleChainSecrets() {
 	// The files of a mount come before the environment.
 	cfg := aigateway.Config{
-		Secrets: aigateway.ChainSecrets{
+		Secrets: aigateway.ChainSecrets(
 			aigateway.DirSecrets("/run/secrets"),
-			aigateway.EnvSecrets{},
-		},
+			aigateway.EnvSecrets(),
+		),
 	}
 	_, err := cfg.Secrets.ResolveSecret(context.Background(), "no-such-provider", "api-key")
 	fmt.Println(err)

@@ -351,7 +351,7 @@ func TestUnsentAttempt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, upstream{"second.example:8443": after(0, 200, jsonType, completion)}, gatewayotel.Options{},
 				func(cfg *aigateway.Config) {
-					cfg.Secrets = aigateway.MapSecrets{}
+					cfg.Secrets = aigateway.MapSecrets(nil)
 					edit(&cfg.Providers[0])
 				})
 			require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","stream":true,"messages":[]}`))

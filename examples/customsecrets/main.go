@@ -34,7 +34,7 @@ func main() {
 
 // secrets asks the store, and the environment for what the store does not have.
 func secrets(addr, token string) aigateway.SecretResolver {
-	return aigateway.ChainSecrets{&vault{addr: addr, token: token}, aigateway.EnvSecrets{}}
+	return aigateway.ChainSecrets(&vault{addr: addr, token: token}, aigateway.EnvSecrets())
 }
 
 // vault is a store whose secrets lie at secret/data/VAULT, under NAME. Its

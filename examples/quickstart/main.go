@@ -61,7 +61,7 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	// Where a secret comes from is no matter of the file. If nothing is said, it
 	// is the environment: this one would be CLOUD_API_KEY.
-	cfg.Secrets = aigateway.MapSecrets{"cloud": {"api-key": cloudKey}}
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"cloud": {"api-key": cloudKey}})
 	// The hook is told of each request when it is over. The request waits for
 	// it, which is no matter here: there is one at a time.
 	results := make(chan *aigateway.Result, 1)

@@ -156,9 +156,9 @@ func (o options) load(logger *slog.Logger) (aigateway.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
-	cfg.Secrets = aigateway.EnvSecrets{}
+	cfg.Secrets = aigateway.EnvSecrets()
 	if o.secretsDir != "" {
-		cfg.Secrets = aigateway.ChainSecrets{aigateway.DirSecrets(o.secretsDir), aigateway.EnvSecrets{}}
+		cfg.Secrets = aigateway.ChainSecrets(aigateway.DirSecrets(o.secretsDir), aigateway.EnvSecrets())
 	}
 	cfg.Logger = logger
 	return cfg, nil

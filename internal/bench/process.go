@@ -216,7 +216,7 @@ func variantConfig(variant string) (aigateway.Config, error) {
 		APIKeys: []aigateway.APIKey{{Value: "${secrets.get('p', 'api-key')}"}},
 	}
 	cfg := aigateway.Config{
-		Secrets: aigateway.MapSecrets{"p": {"api-key": "sk-1234567890abcdef12345678", "second": "sk-2234567890abcdef12345678", "third": "sk-3234567890abcdef12345678"}},
+		Secrets: aigateway.MapSecrets(map[string]map[string]string{"p": {"api-key": "sk-1234567890abcdef12345678", "second": "sk-2234567890abcdef12345678", "third": "sk-3234567890abcdef12345678"}}),
 	}
 	kind, number, _ := strings.Cut(variant, ":")
 	switch kind {

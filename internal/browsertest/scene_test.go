@@ -54,7 +54,7 @@ func newScene(t *testing.T) *scene {
 	for name, u := range up {
 		cfg.InternalEndpoints[name+".internal"] = u.URL
 	}
-	cfg.Secrets = aigateway.MapSecrets{"rack": {"one": "sk-rack-canary-0001-aaaabbbbcccc", "two": "sk-rack-canary-0002-aaaabbbbcccc"}, "limited": {"key": "sk-limited-canary-aaaabbbbcccc"}}
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"rack": {"one": "sk-rack-canary-0001-aaaabbbbcccc", "two": "sk-rack-canary-0002-aaaabbbbcccc"}, "limited": {"key": "sk-limited-canary-aaaabbbbcccc"}})
 	gateway, err := aigateway.New(cfg)
 	require.NoError(t, err)
 	mux := http.NewServeMux()

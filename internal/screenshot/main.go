@@ -93,7 +93,7 @@ func newGateway() (*aigateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Secrets = aigateway.MapSecrets{"cloud": {"one": "sk-cloud-of-the-picture-0001", "two": "sk-cloud-of-the-picture-0002"}}
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"cloud": {"one": "sk-cloud-of-the-picture-0001", "two": "sk-cloud-of-the-picture-0002"}})
 	cfg.InternalEndpoints = map[string]string{}
 	for name, provider := range map[string]http.HandlerFunc{
 		"rack-a": answers(25 * time.Millisecond),

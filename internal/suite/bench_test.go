@@ -26,7 +26,7 @@ func benchGateway(b testing.TB, transport http.RoundTripper) http.Handler {
 			ID: "p", BaseURL: "http://p.internal", Models: []aigateway.Model{{ID: "llama3"}},
 			APIKeys: []aigateway.APIKey{{Value: "${secrets.get('p', 'api-key')}"}},
 		}},
-		Secrets:   aigateway.MapSecrets{"p": {"api-key": "sk-123456789012345678901234"}},
+		Secrets:   aigateway.MapSecrets(map[string]map[string]string{"p": {"api-key": "sk-123456789012345678901234"}}),
 		Transport: transport,
 	})
 	require.NoError(b, err)

@@ -86,7 +86,7 @@ func TestOperatorsAuthorizationWithoutValue(t *testing.T) {
 
 // A secret that an expression can do without does not fail another one.
 func TestSecretThatIsNotNeeded(t *testing.T) {
-	cfg := aigateway.Config{Secrets: aigateway.MapSecrets{}, Providers: []aigateway.Provider{{
+	cfg := aigateway.Config{Secrets: aigateway.MapSecrets(nil), Providers: []aigateway.Provider{{
 		ID: "a", BaseURL: "http://a.internal", Headers: map[string]aigateway.Template{
 			"X-A": "${secrets.get('no', 'no') == 'a' || true}", "X-B": "${req.headers['x-not-sent'][0]}",
 		},

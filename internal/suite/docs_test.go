@@ -229,10 +229,10 @@ func TestDocsObserving(t *testing.T) {
 func TestDocsSecrets(t *testing.T) {
 	var cfg aigateway.Config
 	store := docsStore{"openai/api-key": "sk-of-the-store"}
-	cfg.Secrets = aigateway.ChainSecrets{
+	cfg.Secrets = aigateway.ChainSecrets(
 		aigateway.DirSecrets("/run/secrets"),
-		aigateway.EnvSecrets{},
-	}
+		aigateway.EnvSecrets(),
+	)
 	t.Setenv("OPENAI_API_KEY", "sk-of-the-environment")
 	value, err := cfg.Secrets.ResolveSecret(t.Context(), "openai", "api-key")
 	require.NoError(t, err)
@@ -298,7 +298,7 @@ func TestDocsOwnConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.InternalEndpoints = map[string]string{"ollama.internal": upstream.URL}
-	cfg.Secrets = aigateway.MapSecrets{"openai": {"api-key": "sk-test"}}
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"openai": {"api-key": "sk-test"}})
 	cfg.Providers[1].BaseURL = upstream.URL // of a provider outside of .internal, which needs
 	cfg.URLPolicy = aigateway.LoopbackURLPolicy()
 

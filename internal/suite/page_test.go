@@ -425,11 +425,11 @@ func (p *page) start() {
 	p.network = gatewaytest.NewHosts(p.t, p.hosts)
 	cfg := p.config
 	cfg.Transport = p.network.Transport(p.t)
-	cfg.Secrets = aigateway.MapSecrets{
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{
 		"my-provider": {"api-key": "sk-my-provider-api-key", "token": "sk-my-provider-token"},
 		"custom":      {"api-key": "sk-custom-api-key"},
 		"openai":      {"api-key": "sk-openai-api-key"},
-	}
+	})
 	g, err := aigateway.New(cfg)
 	require.NoError(p.t, err)
 	p.server = httptest.NewServer(g)

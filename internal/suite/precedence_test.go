@@ -450,7 +450,7 @@ func precedenceSend(t *testing.T, yaml, path string, header http.Header, body st
 	require.NoError(t, err)
 	cfg.InternalEndpoints = map[string]string{"p.internal": up.URL}
 	cfg.Registry = aigateway.StaticRegistry(aigateway.Provider{ID: "openai", BaseURL: "https://openai.internal"})
-	cfg.Secrets = aigateway.MapSecrets{"vault": {"name": "s3cret"}}
+	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"vault": {"name": "s3cret"}})
 	results := requestResults(&cfg)
 	if !strings.Contains(yaml, "models:") {
 		body = strings.Replace(body, `"model":"m"`, `"model":"p:m"`, 1)

@@ -132,7 +132,7 @@ func TestReferenceExamples(t *testing.T) {
 	for _, row := range referenceOf(t, "Template") {
 		t.Run(row.Signature, func(t *testing.T) {
 			cfg := referenceConfig(t)
-			cfg.Secrets = aigateway.MapSecrets{"openai": {"api-key": "the-secret"}}
+			cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"openai": {"api-key": "the-secret"}})
 			cfg.Providers[0].APIKeys = []aigateway.APIKey{{Value: aigateway.Template(row.Example)}}
 			var sent []string
 			cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {

@@ -431,7 +431,7 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 			}
 			g, err := aigateway.New(aigateway.Config{
 				Providers: []aigateway.Provider{p}, InternalEndpoints: map[string]string{"a.internal": up.URL},
-				Secrets: aigateway.MapSecrets{"vault": {"name": key + "\n"}}, Logger: w.logger(), Hooks: w.hooks(),
+				Secrets: aigateway.MapSecrets(map[string]map[string]string{"vault": {"name": key + "\n"}}), Logger: w.logger(), Hooks: w.hooks(),
 			})
 			require.NoError(t, err)
 			rec := httptest.NewRecorder()
@@ -455,7 +455,7 @@ func TestNoSecretsInWhatLooksAtThem(t *testing.T) {
 			"X-Kind": "${secrets.get('vault', 'mode') == 'mode-one' ? 'application/json' : 'text/plain'}",
 			"X-Cust": "${secrets.get('vault', 'mode') == 'mode-one' ? 'customer null' : 'none'}",
 		}}},
-		InternalEndpoints: map[string]string{"a.internal": up.URL}, Secrets: aigateway.MapSecrets{"vault": {"mode": "mode-one"}},
+		InternalEndpoints: map[string]string{"a.internal": up.URL}, Secrets: aigateway.MapSecrets(map[string]map[string]string{"vault": {"mode": "mode-one"}}),
 	})
 	require.NoError(t, err)
 	for _, want := range []string{`"kind":"application/json","param":null`, `no customer null, nor application/json","param":null`} {
@@ -477,7 +477,7 @@ func TestSecretsInUnmadeRequests(t *testing.T) {
 			}
 			return "", errors.New("GET vault?token=" + known)
 		}),
-		"a secret as the name of one": aigateway.MapSecrets{"vault": {"known": known}},
+		"a secret as the name of one": aigateway.MapSecrets(map[string]map[string]string{"vault": {"known": known}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := new(canaryWatch)

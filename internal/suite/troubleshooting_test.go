@@ -176,7 +176,7 @@ func TestTroubleAuthentication(t *testing.T) {
 
 	t.Run("a secret that is not there", func(t *testing.T) {
 		cfg := troubleConfig("http://127.0.0.1:1")
-		cfg.Secrets = aigateway.EnvSecrets{}
+		cfg.Secrets = aigateway.EnvSecrets()
 		cfg.Providers[0].APIKeys = []aigateway.APIKey{{Value: "${secrets.get('my-trouble', 'api-key')}"}}
 		_, body, said := troubleAsk(t, cfg, "/v1/chat/completions", `{"model":"llama3"}`)
 		assert.Contains(t, said, "environment variable MY_TROUBLE_API_KEY is not set or empty")

@@ -353,7 +353,7 @@ func TestCredential(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			up, cfg := requestProvider(t)
-			cfg.Secrets = aigateway.MapSecrets{"v": {"n": "s3cret"}}
+			cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"v": {"n": "s3cret"}})
 			cfg.Headers, cfg.Providers[0].Headers, cfg.Providers[0].Auth = c.headers, c.provider, c.auth
 			if c.keys != nil {
 				cfg.Providers[0].APIKeys = c.keys
@@ -468,7 +468,7 @@ func TestLineBreakInSecret(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, cfg := requestProvider(t)
 			c.set(&cfg.Providers[0])
-			cfg.Secrets = aigateway.MapSecrets{"v": {"n": c.value}}
+			cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"v": {"n": c.value}})
 			cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
 				t.Errorf("sent: %v", r.Header)
 				return nil, io.ErrUnexpectedEOF

@@ -1,0 +1,119 @@
+package aigateway
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/redact"
+)
+
+// fmt asks no methods of the values behind a pointer that a verb cannot print, as
+// %s cannot print the elements of a []*Config. The types that hold literal keys
+// therefore format themselves, and not only the Template in them.
+
+// Format prints c without literal secrets. Each dependency is shown as its type.
+func (c Config) Format(f fmt.State, verb rune) {
+	dependencies := map[string]string{}
+	for name, d := range map[string]any{
+		"Secrets": c.Secrets, "Registry": c.Registry, "URLPolicy": c.URLPolicy, "Transport": c.Transport,
+		"TokenCounter": c.TokenCounter, "FailoverPolicy": c.FailoverPolicy,
+	} {
+		if d != nil {
+			dependencies[name] = fmt.Sprintf("%T", d)
+		}
+	}
+	c.Secrets, c.Registry, c.URLPolicy, c.Transport, c.TokenCounter, c.FailoverPolicy = nil, nil, nil, nil, nil, nil
+	c.Logger, c.Hooks, c.shape = nil, nil, nil
+	c.Headers, c.QueryParams, c.Body = printedKeys(c.Headers), printedKeys(c.QueryParams), printedBody(c.Body)
+	c.InternalEndpoints = maps.Clone(c.InternalEndpoints)
+	for host, target := range c.InternalEndpoints {
+		c.InternalEndpoints[host] = printedURL(target)
+	}
+	redact.Format(f, verb, printedConfig{printedSettings(c), dependencies})
+}
+
+// Format prints p without literal secrets.
+func (p Provider) Format(f fmt.State, verb rune) {
+	p.BaseURL = printedURL(p.BaseURL)
+	p.Headers, p.QueryParams, p.Body = printedKeys(p.Headers), printedKeys(p.QueryParams), printedBody(p.Body)
+	p.Metadata = maps.Clone(p.Metadata)
+	for name, v := range p.Metadata {
+		p.Metadata[name] = printedValue(v, redact.HasSecret)
+	}
+	redact.Format(f, verb, printedProvider(p))
+}
+
+// Format prints k without the literal parts of its value.
+func (k APIKey) Format(f fmt.State, verb rune) { redact.Format(f, verb, printedKey(k)) }
+
+// The printed types have the fields of the types that they stand for, and no
+// Format.
+type (
+	printedConfig struct {
+		printedSettings
+		Dependencies map[string]string // types by field
+	}
+	printedSettings Config
+	printedProvider Provider
+	printedKey      APIKey
+)
+
+// printedURL hides an address that could hold a credential.
+func printedURL(raw string) string {
+	if raw != "" && address.Shown(raw) == "" {
+		return "…"
+	}
+	return raw
+}
+
+// printedKeys hides the names of headers and parameters that are credentials in the
+// wrong place. The values hide themselves.
+func printedKeys(values map[string]Template) map[string]Template {
+	out := maps.Clone(values)
+	for name, v := range values {
+		if redact.IsKey(name) {
+			delete(out, name)
+			out["…"] = v
+		}
+	}
+	return out
+}
+
+// printedBody hides the texts of a body, but not its expressions.
+func printedBody(body map[string]any) map[string]any {
+	out := maps.Clone(body)
+	for name, v := range out {
+		out[name] = printedValue(v, func(string) bool { return true })
+	}
+	return out
+}
+
+// printedValue copies a value of any shape, with those texts hidden that secret
+// reports. Values of types that JSON does not decode to are hidden as a whole.
+func printedValue(v any, secret func(string) bool) any {
+	switch v := plainValue(v).(type) {
+	case string:
+		if strings.Contains(v, "${") || secret(v) {
+			return Template(v)
+		}
+		return v
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, child := range v {
+			out[name] = printedValue(child, secret)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, child := range v {
+			out[i] = printedValue(child, secret)
+		}
+		return out
+	case nil, bool, int, int64, uint64, float64:
+		return v
+	default:
+		return Template("…")
+	}
+}
