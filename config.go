@@ -92,6 +92,15 @@ type Config struct {
 	// is. It is an error where the URLPolicy is an [AddrPolicy], or a provider is
 	// reached over a Unix socket: both need the gateway's own.
 	Transport http.RoundTripper `json:"-"`
+	// ProviderTransport returns what sends the requests of a provider, to sign them
+	// for one. [New] and [Gateway.Reload] call it once for each provider, also for
+	// those of the registry. Base is the gateway's own transport to that provider,
+	// with its TLS and Proxy; its fields may be changed before ProviderTransport
+	// returns, and it is sent requests as it is. A nil RoundTripper stands for base.
+	// The RoundTripper is used by many goroutines at once, and sees a request again
+	// for each attempt. If nil, no transport is wrapped. It is an error beside a
+	// Transport.
+	ProviderTransport func(id string, base *http.Transport) http.RoundTripper `json:"-"`
 	// Logger gets one line a request, at level info or, where the request
 	// failed, warn. If debug is enabled, it holds the whole Result. If nil,
 	// nothing is logged.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -118,7 +119,7 @@ func newSettings(cfg Config) (*settings, error) {
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
 	if cfg.Transport != nil {
-		s.refuseTransport(&p)
+		s.refuseTransport(&p, cfg)
 	}
 	return s, cfg.withShape(p).err()
 }
@@ -157,11 +158,17 @@ func (s *settings) checkAddr() func(netip.Addr) error {
 }
 
 // refuseTransport reports what a Transport of the user's own cannot do.
-func (s *settings) refuseTransport(p *problems) {
+func (s *settings) refuseTransport(p *problems, cfg Config) {
 	if s.addrs != nil {
 		p.add("Transport", "", "the URLPolicy checks addresses when they are dialled, which only the gateway's own transport does: leave Transport nil")
 	}
+	if cfg.ProviderTransport != nil {
+		p.add("ProviderTransport", "", "wraps the gateway's own transport, which Transport replaces: leave one of them nil")
+	}
 	for _, pr := range s.selector.providers {
+		if pr.network != (dial.Settings{}) {
+			p.add("Transport", "", "provider %q has tls or proxy, which only the gateway's own transport knows: leave Transport nil, or use ProviderTransport", pr.id)
+		}
 		if address.IsUnix(pr.target.Host) {
 			p.add("Transport", "", "provider %q is reached over a unix socket, which only the gateway's own transport does: leave Transport nil", pr.id)
 		}

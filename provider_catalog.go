@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -30,6 +31,7 @@ type provider struct {
 	needsKey  bool // without a key there is no use in asking
 	auth      Auth
 	timeout   time.Duration
+	network   dial.Settings // how target is reached
 	surfaces  []apiSurface
 	headers   []field // the provider's over the gateway's
 	query     []field
@@ -200,6 +202,7 @@ func overlay(base, over Provider) Provider {
 	p.Website = given(over.Website, base.Website)
 	p.PerRequestTimeout = given(over.PerRequestTimeout, base.PerRequestTimeout)
 	p.Auth = given(over.Auth, base.Auth)
+	p.TLS, p.Proxy = given(over.TLS, base.TLS), given(over.Proxy, base.Proxy)
 	p.Disabled = over.Disabled || base.Disabled
 	if len(over.APIKeys) == 0 {
 		p.APIKeys = base.APIKeys

@@ -95,6 +95,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		},
 	}
 	c.address(path+".base_url", p, out)
+	out.network = c.network(path, p, out)
 	if p.Auth == (Auth{}) && isAzureHost(out.base.Hostname()) {
 		out.auth.Header = "Api-Key"
 	}
