@@ -20,15 +20,13 @@ import (
 // on_http_request list that holds one action of type ai-gateway with the
 // settings under its config.
 //
-// It reports every fault of shape at once, each as a [*ConfigError] with its
-// path and line: fields that do not exist, keys given twice, values of the
-// wrong type. [New] checks the meaning of the values. A null is the same as a
-// field that is not given.
+// It reports every fault of shape at once, each as a [*ConfigError] with its path and
+// line: unknown fields, keys given twice, values of the wrong type. [New] checks the
+// meaning of the values. A null means a field that is not given.
 //
-// On an error the Config holds the part of the document that could be read. New
-// refuses it, and reports the faults of shape together with those of meaning: a
-// program that wants to show all faults calls New in either case. A Config with
-// a syntax error is empty.
+// On an error the Config holds the readable part of the document. New refuses it, and
+// reports the faults of shape together with those of meaning. To show all faults, a
+// program calls New in either case. After a syntax error the Config is empty.
 //
 // Paths start at the settings, whichever form the document has, so that they
 // agree with those of New. They start at on_http_request only where that
@@ -55,13 +53,11 @@ func LoadConfig(path string) (Config, error) {
 	return cfg, nil
 }
 
-// pipePatience bounds the wait for a config that is not a regular file: a reload
-// must not hang for ever on a named pipe.
+// pipePatience bounds the wait for a config in a pipe. A reload must not hang for ever.
 const pipePatience = 5 * time.Second
 
-// readConfigFile reads a file up to one byte more than a config may have: enough
-// to tell too large from just fitting, however much a path such as /dev/zero
-// delivers.
+// readConfigFile reads a file up to one byte over the limit of a config, to tell a
+// large one. A path such as /dev/zero delivers bytes for ever.
 func readConfigFile(path string, patience time.Duration) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -113,17 +109,8 @@ func parseConfig(doc []byte) (Config, problems) {
 	return cfg, shapeProblems(cfg.shape)
 }
 
-// credentialFields are the fields of a document under which values may be
-// credentials.
+// credentialFields are the fields of a document with credentials among their values.
 var credentialFields = []string{"api_keys", "headers", "query_params", "body"}
-
-func shapeProblems(faults []confdoc.Fault) problems {
-	var p problems
-	for _, f := range faults {
-		p = append(p, &ConfigError{Path: f.Path, Line: f.Line, Value: f.Value, Reason: f.Reason})
-	}
-	return p
-}
 
 // configReader reads either form of a document into a Config.
 type configReader struct {

@@ -15,8 +15,8 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// configErrors lists the ConfigErrors in err, in order, and fails the test
-// where there is anything else in it.
+// configErrors lists the ConfigErrors in err, in order. Any other error fails
+// the test.
 func configErrors(t testing.TB, err error) []*aigateway.ConfigError {
 	t.Helper()
 	for {
@@ -168,8 +168,8 @@ func TestParseConfigPage(t *testing.T) {
 	}
 }
 
-// TestParseConfigEverything sees each field of Config arrive, so that one
-// which is added and cannot be read from a document is noticed.
+// TestParseConfigEverything reads a value into each field of Config. A new field
+// that no document can set fails the test.
 func TestParseConfigEverything(t *testing.T) {
 	cfg, err := aigateway.LoadConfig("testdata/config/everything.good.yaml")
 	require.NoError(t, err)
@@ -205,7 +205,7 @@ func assertFilled(t *testing.T, v reflect.Value, path string) {
 		}
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		require.NotEmpty(t, name, "%s has no json tag", field.Name)
-		// A disabled model is the one thing that is shown as false.
+		// The document has disabled: false once, and sets all other fields.
 		f, at := v.Field(i), path+"."+name
 		if name == "-" || at == ".providers.models.disabled" {
 			continue
@@ -236,7 +236,7 @@ func TestParseConfigSharing(t *testing.T) {
 	assert.Equal(t, "https://one.internal", cfg.Providers[2].BaseURL)
 	assert.Equal(t, "merged", cfg.Providers[2].Description)
 
-	// What one provider does with its copy must not reach another.
+	// If one provider changes its copy, no other may notice.
 	cfg.Providers[0].Models[0].ID = "changed"
 	cfg.Providers[0].Headers["X-A"] = "changed"
 	assert.Equal(t, "llama3", cfg.Providers[1].Models[0].ID)
@@ -325,7 +325,7 @@ func TestParseConfigJSON(t *testing.T) {
 	}
 }
 
-// TestParseConfigErrorText shows the whole of what a user reads.
+// TestParseConfigErrorText shows a whole error text, as users read it.
 func TestParseConfigErrorText(t *testing.T) {
 	doc := "providers:\n  - id: a\n    base_urls: https://a.example.com\nheaders:\n  X-A.b: [x]\nmax_attempts: ten\ntotal_timeout: 90\n"
 	_, err := aigateway.ParseConfig([]byte(doc))
@@ -340,8 +340,8 @@ total_timeout: line 7: "90": must be a duration with its unit, such as "90s"`)
 	assert.Equal(t, 3, fault.Line)
 }
 
-// TestParseConfigLineOfUse points to where an alias is used: its anchor may be
-// right where it stands.
+// TestParseConfigLineOfUse: an error names the line of the alias, as the value
+// may be right at its anchor.
 func TestParseConfigLineOfUse(t *testing.T) {
 	_, err := aigateway.ParseConfig([]byte("model_selection: &m\n  strategy: [ai.models]\napi_key_selection:\n  strategy: *m\n"))
 	faults := configErrors(t, err)
@@ -433,9 +433,9 @@ func FuzzParseConfig(f *testing.F) {
 			}
 			return
 		}
-		// Where encoding/json can read the document into the same fields, it
-		// must have found the same in it. Values of free form are not compared:
-		// there, an integer is a float64 to it.
+		// If encoding/json can read the document into the same fields, the
+		// values are the same. Free-form values are not compared: encoding/json
+		// reads integers as float64.
 		var same aigateway.Config
 		dec := json.NewDecoder(strings.NewReader(string(doc)))
 		dec.DisallowUnknownFields()
@@ -453,4 +453,117 @@ func FuzzParseConfig(f *testing.F) {
 		}
 		require.Equal(t, same, got)
 	})
+}
+
+// TestShapeAndMeaningTogether has New report the faults of a document with its own.
+func TestShapeAndMeaningTogether(t *testing.T) {
+	tests := map[string]struct {
+		doc  string
+		want []string
+	}{
+		"both": {
+			"providers:\n  - id: a\n    base_url: ftp://a.example.com\n    colour: red\nmax_attempts: 1000\ntotal_timeout: [1]\n",
+			[]string{`providers[0].colour: line 4: unknown field`, `total_timeout: line 6: must be a duration`, `max_attempts: "1000": must be from 1 to 100`, `providers[0].base_url: "ftp://a.example.com": the scheme must be https`},
+		},
+		"a misspelt field is not missed as well": {
+			"providers:\n  - id: a\n    base_urls: https://a.example.com\n",
+			[]string{`providers[0].base_urls: line 3: unknown field; did you mean "base_url"?`},
+		},
+		"a value that could not be read is not judged": {
+			"providers:\n  - id: a\n    base_url: https://a.example.com\n    api_keys:\n      - value: 12\n      - value: [x]\n",
+			[]string{"providers[0].api_keys[0].value: line 5: must be a string", "providers[0].api_keys[1].value: line 6: must be a string"},
+		},
+		"nor is what it holds": {
+			"providers: {id: a}\nonly_allow_configured_models: true\nmax_retries: 9\n",
+			[]string{"providers: line 1: must be a list", `max_retries: "9": must be`},
+		},
+		"syntax alone": {"a: [\n", []string{"line 1: not valid YAML"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := aigateway.ParseConfig([]byte(tt.doc))
+			require.Error(t, err)
+			_, err = aigateway.New(cfg)
+			require.Error(t, err)
+			got := configErrors(t, err)
+			require.Len(t, got, len(tt.want), "%v", err)
+			for i, want := range tt.want {
+				assert.ErrorContains(t, got[i], want)
+			}
+		})
+	}
+
+	// The Config can be mended, but not by forgetting the error.
+	cfg, err := aigateway.ParseConfig([]byte("colour: red\n"))
+	require.Error(t, err)
+	cfg.MaxAttempts = 5
+	_, err = aigateway.New(cfg)
+	require.ErrorContains(t, err, "colour: line 1: unknown field")
+}
+
+// TestManyProblems bounds the errors of a config with one problem many times.
+func TestManyProblems(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	var same, models, strategies aigateway.Config
+	for range 84_000 {
+		same.Providers = append(same.Providers, aigateway.Provider{ID: "a", BaseURL: "https://a.example.com"})
+	}
+	p := aigateway.Provider{ID: "a", BaseURL: "https://a.example.com"}
+	for range 1000 {
+		p.Models = append(p.Models, aigateway.Model{ID: long})
+		strategies.ModelSelection.Strategy = append(strategies.ModelSelection.Strategy, "ai.models.filter(m, "+long+")")
+	}
+	models.Providers = []aigateway.Provider{p}
+	for name, cfg := range map[string]aigateway.Config{"equal ids": same, "long ids": models, "long strategies": strategies} {
+		t.Run(name, func(t *testing.T) {
+			_, err := aigateway.New(cfg)
+			require.Error(t, err)
+			got := configErrors(t, err)
+			require.Len(t, got, 101)
+			assert.Equal(t, "and more: only the first 100 are shown", got[100].Reason)
+			assert.Less(t, len(err.Error()), 400<<10)
+		})
+	}
+}
+
+// TestLargeCatalog has a catalog of a relay: each model with prices and limits.
+func TestLargeCatalog(t *testing.T) {
+	var doc strings.Builder
+	doc.WriteString("providers:\n  - id: relay\n    base_url: https://relay.example.com/v1\n    models:\n")
+	for i := range 6000 {
+		fmt.Fprintf(&doc, `      - id: author-%d/model-name-of-some-length-%d
+        display_name: "Model %d of the relay"
+        max_context_window: 131072
+        max_output_tokens: 16384
+        input_modalities: [text, image]
+        output_modalities: [text]
+        supported_features: [tool-calling, streaming, json-mode]
+        pricing:
+          input: 1.25
+          output: 10
+          input_cache_read: 0.125
+          input_cache_write: 1.5
+          input_batch: 0.6
+          output_batch: 5
+        metadata: {tier: gold, region: eu, since: 2026-01-02}
+`, i%50, i, i)
+	}
+	require.Greater(t, doc.Len(), 1<<20)
+	cfg, err := aigateway.ParseConfig([]byte(doc.String()))
+	require.NoError(t, err)
+	_, err = aigateway.New(cfg)
+	require.NoError(t, err)
+}
+
+// A model may be the path of a file, with spaces in it.
+func TestModelIDsWithSpaces(t *testing.T) {
+	for id, ok := range map[string]bool{
+		"/models/My Model.gguf": true, "my model": true, "modèle à moi": true,
+		" model": false, "model ": false, "a\tb": false, "a\nb": false, "a\u0085b": false, "a\u2028b": false, "": false,
+	} {
+		_, err := aigateway.New(aigateway.Config{Providers: []aigateway.Provider{{
+			ID: "local", BaseURL: "https://local.internal", Models: []aigateway.Model{{ID: id}},
+		}}})
+		assert.Equal(t, ok, err == nil, "%q: %v", id, err)
+	}
 }

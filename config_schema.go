@@ -8,7 +8,7 @@ import _ "embed"
 var configSchema string
 
 // ConfigSchema returns the JSON Schema (draft 2020-12) of the documents that
-// [ParseConfig] reads, for editors that complete and check YAML. It says all that
-// can be said of one field alone; what fields mean together, and whether an
-// expression is right, is for [New] to say. The caller owns the bytes.
+// [ParseConfig] reads, for editors that complete and check YAML. It constrains each
+// field by itself. [New] checks the fields together, and the expressions. The caller
+// owns the bytes.
 func ConfigSchema() []byte { return []byte(configSchema) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -61,6 +62,15 @@ type settings struct {
 	transport    http.RoundTripper
 	ownTransport bool // transport is the gateway's
 	debug        debugSettings
+	seed         maphash.Seed // of the gateway, for hashes of callers and key values
+
+	caller     func(*http.Request) string
+	callerExpr *expr.Identity // nil: clients are told apart by their address, for blame
+
+	clientTimeout time.Duration
+	keepalive     time.Duration // 0: off
+	failEmpty     bool          // empty_answers: fail
+	failRefusals  bool          // refusals: fail_over
 }
 
 // secretPlace is a secret that the config names, and where.
@@ -77,27 +87,40 @@ func newSettings(cfg Config) (*settings, error) {
 			onlyModels:    cfg.OnlyAllowConfiguredModels,
 			passThrough:   len(cfg.Providers) == 0,
 		},
-		perRequest:  cfg.PerRequestTimeout.parse(&p, "per_request_timeout", defaultPerRequestTimeout),
-		total:       cfg.TotalTimeout.parse(&p, "total_timeout", defaultTotalTimeout),
-		firstToken:  cfg.FirstTokenTimeout.parse(&p, "first_token_timeout", 0),
-		maxAttempts: bounded(&p, "max_attempts", cfg.MaxAttempts, defaultMaxAttempts, maxMaxAttempts),
-		maxRetries:  bounded(&p, "max_retries", cfg.MaxRetries, 0, maxMaxRetries),
-		maxInput:    int64(bounded(&p, "max_input_tokens", cfg.MaxInputTokens, 0, maxTokenLimit)),
-		maxOutput:   int64(bounded(&p, "max_output_tokens", cfg.MaxOutputTokens, 0, maxTokenLimit)),
-		maxBody:     given(cfg.MaxBodyBytes, defaultMaxBodyBytes),
-		holdWhole:   oneOf(&p, "stream_commit", cfg.StreamCommit, CommitFirstContent, CommitComplete) == CommitComplete,
-		onContinue:  oneOf(&p, "on_error", cfg.OnError, OnErrorHalt, OnErrorContinue) == OnErrorContinue,
-		forward:     forwardSet(&p, cfg.ForwardHeaders),
-		policy:      cfg.FailoverPolicy,
-		counter:     cfg.TokenCounter,
-		logger:      cfg.Logger,
-		transport:   cfg.Transport,
+		perRequest:   cfg.PerRequestTimeout.parse(&p, "per_request_timeout", defaultPerRequestTimeout),
+		total:        cfg.TotalTimeout.parse(&p, "total_timeout", defaultTotalTimeout),
+		firstToken:   cfg.FirstTokenTimeout.parse(&p, "first_token_timeout", 0),
+		maxAttempts:  bounded(&p, "max_attempts", cfg.MaxAttempts, defaultMaxAttempts, maxMaxAttempts),
+		maxRetries:   bounded(&p, "max_retries", cfg.MaxRetries, 0, maxMaxRetries),
+		maxInput:     int64(bounded(&p, "max_input_tokens", cfg.MaxInputTokens, 0, maxTokenLimit)),
+		maxOutput:    int64(bounded(&p, "max_output_tokens", cfg.MaxOutputTokens, 0, maxTokenLimit)),
+		maxBody:      given(cfg.MaxBodyBytes, defaultMaxBodyBytes),
+		holdWhole:    oneOf(&p, "stream_commit", cfg.StreamCommit, CommitFirstContent, CommitComplete) == CommitComplete,
+		onContinue:   oneOf(&p, "on_error", cfg.OnError, OnErrorHalt, OnErrorContinue) == OnErrorContinue,
+		forward:      forwardSet(&p, cfg.ForwardHeaders),
+		keepalive:    p.duration("stream_keepalive", cfg.StreamKeepalive),
+		failEmpty:    oneOf(&p, "empty_answers", cfg.EmptyAnswers, EmptyRelay, EmptyFail) == EmptyFail,
+		failRefusals: oneOf(&p, "refusals", cfg.Refusals, RefusalRelay, RefusalFailOver) == RefusalFailOver,
+		caller:       cfg.Caller,
+		policy:       cfg.FailoverPolicy,
+		counter:      cfg.TokenCounter,
+		logger:       cfg.Logger,
+		transport:    cfg.Transport,
 	}
 	if cfg.MaxBodyBytes < 0 {
 		p.add("MaxBodyBytes", fmt.Sprint(cfg.MaxBodyBytes), "must not be negative; leave it zero for 64 MiB")
 	}
+	s.clientTimeout = given(p.duration("client_timeout", cfg.ClientTimeout), s.perRequest)
+	if s.keepalive != 0 && s.keepalive < time.Second {
+		p.add("stream_keepalive", string(cfg.StreamKeepalive), "must be at least 1s")
+	}
+	if cfg.CallerExpr != "" {
+		var faults []expr.Problem
+		s.callerExpr, faults = expr.CompileIdentity(cfg.CallerExpr)
+		p.addFaults("caller", cfg.CallerExpr, faults)
+	}
 	if s.policy == nil {
-		s.policy = DefaultFailoverPolicy()
+		s.policy = defaultPolicy{refusalsFailOver: s.failRefusals}
 	}
 	if s.counter == nil {
 		s.counter = estimate{}
@@ -121,7 +144,7 @@ func newSettings(cfg Config) (*settings, error) {
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)
 	}
-	return s, cfg.withShape(p).err()
+	return s, p.withShape(cfg.shape).err()
 }
 
 // attach has the settings measure into a gateway's recorder.

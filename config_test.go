@@ -112,10 +112,15 @@ func TestNewFaults(t *testing.T) {
 		{"no model id", provider + "    models: [{display_name: x}]", []string{"providers[0].models[0].id: needs an id"}},
 		{"same model", provider + "    models: [{id: m}, {id: M}]", []string{"providers[0].models[1].id: is already the name at providers[0].models[0].id"}},
 		{"model alias", provider + "    models: [{id: m}, {id: n, id_aliases: [m]}]", []string{"providers[0].models[1].id_aliases[0]: at providers[0].models[0].id"}},
-		{"space in a model", provider + "    models: [{id: 'm n'}]", []string{"providers[0].models[0].id: spaces"}},
+		{"space around a model", provider + "    models: [{id: ' m'}]", []string{"providers[0].models[0].id: must not be empty, have spaces around it"}},
 		{"negative window", provider + "    models: [{id: m, max_context_window: -1}]", []string{"providers[0].models[0].max_context_window: must not be negative"}},
 		{"negative price", provider + "    models: [{id: m, pricing: {output: -1}}]", []string{"providers[0].models[0].pricing.output: must not be negative"}},
 		{"negative price of a tool", provider + "    models: [{id: m, pricing: {tools: {web_search: -1}}}]", []string{"providers[0].models[0].pricing.tools.web_search: must not be negative"}},
+		{"tiers", provider + "    models: [{id: m, pricing: {tiers: [{above_input_tokens: 0}, {above_input_tokens: 9, input: -1}, {above_input_tokens: 9}]}}]", []string{
+			"providers[0].models[0].pricing.tiers[0].above_input_tokens: must be above zero", "providers[0].models[0].pricing.tiers[1].input: must not be negative",
+			"providers[0].models[0].pricing.tiers[2].above_input_tokens: tiers ascend",
+		}},
+		{"shutdown date", provider + "    models: [{id: m, shutdown_date: soon}]", []string{"providers[0].models[0].shutdown_date: is not a date such as 2026-12-31"}},
 		{"unnamed unsupported param", provider + "    models: [{id: m, unsupported_params: [{name: ''}]}]", []string{"providers[0].models[0].unsupported_params[0].name: is required"}},
 
 		// Restrictions and strategies.
@@ -160,7 +165,7 @@ model_selection: {strategy: [ai.model, ai.modles]}
 	}
 }
 
-// TestNewFaultsOfDependencies has what only a Go program can get wrong.
+// TestNewFaultsOfDependencies: the errors that only a Go program can make.
 func TestNewFaultsOfDependencies(t *testing.T) {
 	service := aigateway.Provider{ID: "a", BaseURL: "https://a.internal"}
 	transport := http.DefaultTransport
@@ -214,14 +219,14 @@ func TestNewFaultsOfDependencies(t *testing.T) {
 	}
 }
 
-// newConfigAddrs is a policy that wants to see addresses.
+// newConfigAddrs is a policy with a check of addresses.
 type newConfigAddrs struct{}
 
 func (newConfigAddrs) CheckURL(*url.URL) error    { return nil }
 func (newConfigAddrs) CheckAddr(netip.Addr) error { return nil }
 
-// TestNewSharesNothing changes everything in a Config that New was given: the
-// gateway must not notice.
+// TestNewSharesNothing changes everything in a Config after New. The gateway
+// must not notice.
 func TestNewSharesNothing(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
 	newConfig := func() aigateway.Config {
@@ -332,8 +337,8 @@ func TestNewDefaults(t *testing.T) {
 	}
 }
 
-// TestZeroConfig is pass-through: the client's own key, to the provider that it
-// asks for.
+// TestZeroConfig: the client's own key goes to the provider that the client asks
+// for.
 func TestZeroConfig(t *testing.T) {
 	g, err := aigateway.New(aigateway.Config{})
 	require.NoError(t, err)
@@ -363,7 +368,7 @@ func TestZeroConfig(t *testing.T) {
 }
 
 // TestOverlay lays configured providers over built-in ones. Each row asks for a
-// model, and says where that goes and with which key.
+// model, and names its provider and key.
 func TestOverlay(t *testing.T) {
 	const chat = "/chat/completions"
 	tests := []struct {
@@ -434,7 +439,7 @@ func TestOverlay(t *testing.T) {
 	}
 }
 
-// TestOverlayFacts has strategies tell what is known, custom and merged.
+// TestOverlayFacts distinguishes known, custom and merged models in strategies.
 func TestOverlayFacts(t *testing.T) {
 	const doc = `
 providers:
@@ -466,8 +471,8 @@ providers:
 	}
 }
 
-// TestOverlayTakesNames has a name that the config gives away mean nothing else
-// in strategies either.
+// TestOverlayTakesNames: a name that the config gives to another provider has
+// the same meaning in strategies.
 func TestOverlayTakesNames(t *testing.T) {
 	for strategy, want := range map[string][]string{
 		"ai.models.onlyProviders('taken')":                            {"mine:m"},
@@ -492,7 +497,7 @@ func TestOverlayTakesNames(t *testing.T) {
 	}
 }
 
-// newConfigFaults compares a config error with what is wanted of it, in order.
+// newConfigFaults compares a config error with the wanted problems, in order.
 func newConfigFaults(t *testing.T, err error, wants []string) {
 	t.Helper()
 	require.Error(t, err)

@@ -48,6 +48,9 @@ const (
 
 	// CodeUpstreamUnreachable: no attempt could connect.
 	CodeUpstreamUnreachable Code = "upstream_unreachable"
+	// CodeUpstreamAuthenticationFailed: every attempt was refused for the gateway's
+	// own key.
+	CodeUpstreamAuthenticationFailed Code = "upstream_authentication_failed"
 	// CodeRequestTimeout: total_timeout, or every attempt timed out.
 	CodeRequestTimeout Code = "request_timeout"
 	// CodeAllProvidersFailed: every attempt failed, for causes that differ.
@@ -83,7 +86,7 @@ func (c Code) HTTPStatus() int {
 	case CodeNoMatchingModels, CodeProviderNotAllowed, CodeModelNotAllowed,
 		CodeModelSelectionFailed, CodeModelSelectionEmpty, CodeAPIKeySelectionFailed:
 		return http.StatusUnprocessableEntity
-	case CodeUpstreamUnreachable, CodeUpstreamError:
+	case CodeUpstreamUnreachable, CodeUpstreamAuthenticationFailed, CodeUpstreamError:
 		return http.StatusBadGateway
 	case CodeRequestTimeout:
 		return http.StatusGatewayTimeout
@@ -219,7 +222,7 @@ func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
 		h.Set("X-Request-Id", requestID)
 	}
 	switch e.Code {
-	case CodeAllProvidersFailed, CodeUpstreamUnreachable, CodeRequestTimeout:
+	case CodeAllProvidersFailed, CodeUpstreamUnreachable, CodeUpstreamAuthenticationFailed, CodeRequestTimeout:
 		h.Set("X-Should-Retry", "false")
 	}
 	w.WriteHeader(e.Status)

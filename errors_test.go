@@ -23,7 +23,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// One attempt alone: the client gets its answer as it was, whatever the status.
+// After a single attempt the client gets its answer unchanged, whatever the
+// status.
 func TestErrorsSingleAttemptIsRelayed(t *testing.T) {
 	const body = "{ \"error\" : {\"message\":\"as \\u0069t was\",\"code\":1e2} }\n"
 	for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
@@ -57,7 +58,7 @@ func TestErrorsSingleAttemptIsRelayed(t *testing.T) {
 	}
 }
 
-// What the client gets when several attempts failed: the first rule that fits.
+// The client's answer after several failed attempts: the first rule that fits.
 func TestErrorsOfSeveralAttempts(t *testing.T) {
 	with := func(status int, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -128,8 +129,8 @@ func TestErrorsFirstCandidatesLastAnswer(t *testing.T) {
 	})
 }
 
-// The list of what was tried tells each provider, model, status and reason, and
-// no key, not even one that an upstream echoes.
+// The list of attempts names each provider, model, status and reason. It
+// contains no key, not even one echoed by an upstream.
 func TestErrorsListAttempts(t *testing.T) {
 	for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
 		t.Run(path, func(t *testing.T) {
@@ -152,7 +153,7 @@ func TestErrorsListAttempts(t *testing.T) {
 	}
 }
 
-// An upstream that echoes the gateway's key does not tell it to the client.
+// If an upstream echoes the gateway's key, the client does not see it.
 func TestErrorsCutEchoedKey(t *testing.T) {
 	const key = "sk-a1-0123456789abcdef"
 	echo := `{"error":{"message":"Incorrect API key provided: ` + key + `.","code":"invalid_api_key"}}`
@@ -185,7 +186,7 @@ func TestErrorsCutEchoedKey(t *testing.T) {
 	}
 }
 
-// Every code, what brings it about, and its body in both formats.
+// Every code, its cause, and its body in both formats.
 func TestErrorsCodes(t *testing.T) {
 	strategy := func(text string) func(*aigateway.Config) {
 		return func(c *aigateway.Config) { c.ModelSelection.Strategy = []string{text} }
@@ -284,7 +285,7 @@ func TestErrorsCodes(t *testing.T) {
 	}
 }
 
-// on_error: continue hands what the gateway could not serve to the next handler.
+// on_error: continue passes failed requests to the next handler.
 func TestErrorsContinue(t *testing.T) {
 	const bad = `{"model": "unheard-of" }`
 	tests := []struct {
@@ -349,7 +350,7 @@ func TestErrorsContinue(t *testing.T) {
 	}
 }
 
-// A body that the gateway refuses to read reaches the next handler untouched.
+// If the gateway refuses to read a body, the next handler gets it untouched.
 func TestErrorsContinueWithUnreadBody(t *testing.T) {
 	cfg := testbed.Config(1, "a")
 	cfg.OnError = aigateway.OnErrorContinue
@@ -366,7 +367,7 @@ func TestErrorsContinueWithUnreadBody(t *testing.T) {
 	assert.Equal(t, sent, got)
 }
 
-// Without a next handler, on_error: continue has nobody to go on to.
+// Without a next handler, on_error: continue answers with the error.
 func TestErrorsContinueHaltsAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a")

@@ -24,7 +24,8 @@ providers:
 	if err != nil {
 		panic(err)
 	}
-	// Where the .internal host really is; the field internal_endpoints of a file.
+	// The real place of the .internal host; the field internal_endpoints of a
+	// file.
 	cfg.InternalEndpoints = map[string]string{"ollama.internal": exampleOllama()}
 
 	gateway, err := aigateway.New(cfg)
@@ -40,8 +41,8 @@ providers:
 	// 200 {"choices":[{"message":{"role":"assistant","content":"I am llama3.2."},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":6}}
 }
 
-// As middleware a gateway takes the requests that are for it. With on_error:
-// continue it also hands on those that it could not serve, with the Result.
+// As middleware a gateway takes its own requests. With on_error: continue it
+// also passes on the requests that it could not serve, with the Result.
 func ExampleGateway_Wrap() {
 	gateway, err := aigateway.New(aigateway.Config{
 		Providers: []aigateway.Provider{{
@@ -76,7 +77,7 @@ func ExampleGateway_Wrap() {
 	// 200 the rest of the service
 }
 
-// All that is wrong with a config is reported at once, each with its place.
+// A config error lists every problem, each with its path.
 func ExampleParseConfig() {
 	_, err := aigateway.ParseConfig([]byte(`
 providers:
@@ -99,7 +100,7 @@ total_timeout: 5
 	// line 8, total_timeout: must be a duration with its unit, such as "5s"
 }
 
-// Explain says what would be tried for a request, and tries nothing.
+// Explain returns the plan for a request, and sends nothing.
 func ExampleGateway_Explain() {
 	cfg, err := aigateway.ParseConfig([]byte(`
 providers:
@@ -144,14 +145,14 @@ model_selection:
 	// 2. inference-1:llama3
 }
 
-// A function that asks your own store of secrets.
+// A function asks your own store of secrets.
 func ExampleSecretResolverFunc() {
 	vault := aigateway.SecretResolverFunc(func(_ context.Context, vault, name string) (string, error) {
 		if vault == "openai" && name == "api-key" {
 			return "sk-...", nil
 		}
-		// That a secret does not exist is another thing than a store that does
-		// not answer: it is not covered by a value of yesterday.
+		// A missing secret differs from a store that does not answer: the cached
+		// value is not used for it.
 		return "", fmt.Errorf("%w: my store has no %s/%s", aigateway.ErrSecretNotFound, vault, name)
 	})
 	gateway, err := aigateway.New(aigateway.Config{
@@ -164,15 +165,15 @@ func ExampleSecretResolverFunc() {
 	if err != nil {
 		panic(err)
 	}
-	// New resolves nothing. Check does, to find what is missing before a request
-	// does.
+	// New resolves no secrets. Check does, to find a missing secret before a
+	// request needs it.
 	fmt.Println(gateway.Check(context.Background()))
 	// Output:
 	// aigateway: secrets that do not resolve:
 	// providers[1].api_keys[0].value: secret "api-key" of vault "groq": secret not found: my store has no groq/api-key
 }
 
-// A registry lists providers that need no configuration, here those of a
+// A registry lists providers for use without configuration, here those of a
 // company. Providers and models of the Config come on top.
 func ExampleStaticRegistry() {
 	gateway, err := aigateway.New(aigateway.Config{
@@ -260,8 +261,8 @@ func exampleChat(h http.Handler, body string) string {
 	return fmt.Sprint(w.Code, " ", strings.TrimSpace(w.Body.String()))
 }
 
-// exampleOllama starts a stand-in for a model server, which says which model it
-// was asked for, and returns where it listens.
+// exampleOllama starts a stand-in for a model server, and returns its URL. Its
+// answers name the requested model.
 func exampleOllama() string {
 	return exampleServer(func(w http.ResponseWriter, r *http.Request) {
 		var ask struct {
@@ -277,6 +278,6 @@ func exampleOllama() string {
 	})
 }
 
-// exampleServer starts a server on loopback that ends with the tests, and
-// returns its URL.
+// exampleServer starts a loopback server for the life of the tests, and returns
+// its URL.
 func exampleServer(h http.HandlerFunc) string { return httptest.NewServer(h).URL }

@@ -17,9 +17,6 @@ const (
 	backoffMax  = 8 * time.Second
 )
 
-// keyless stands for the keys of a provider that is called without one.
-var keyless = []*apiKey{nil}
-
 // failover tries the candidates of a request until one answers.
 type failover struct {
 	s        *settings
@@ -51,6 +48,7 @@ func (f *failover) start(s *settings, in *inbound, w http.ResponseWriter) {
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
+	f.call.more = func() bool { return f.lineup.more(&f.trail) }
 }
 
 // run tries the candidates in order until one answers. Those in cooldown come
@@ -63,6 +61,7 @@ func (f *failover) run(candidates []*model) outcome {
 		}
 		m := f.lineup.take(&f.trail)
 		if m == nil {
+			f.trail.retract(len(candidates), time.Now())
 			return f.exhausted()
 		}
 		if out, done := f.try(m); done {
@@ -76,7 +75,7 @@ func (f *failover) run(candidates []*model) outcome {
 func (f *failover) rehearse(candidates []*model) {
 	now := time.Now()
 	f.lineup.candidates = candidates
-	for _, m := range stats.Order(candidates, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
+	for _, m := range stats.Order(candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
 		f.consider(m)
 	}
 }
@@ -99,11 +98,7 @@ func (f *failover) try(m *model) (outcome, bool) {
 	if t.err != nil {
 		return outcome{}, false
 	}
-	keys := t.keys
-	if len(keys) == 0 {
-		keys = keyless
-	}
-	for _, key := range keys {
+	for _, key := range t.keys {
 		step, out, done := f.route(m, key)
 		if done {
 			return out, true
@@ -122,10 +117,10 @@ func (f *failover) consider(m *model) *tried {
 	now := time.Now()
 	t := f.trail.turn(m, now)
 	if t.err = f.inputTooLarge(m); t.err == nil {
-		t.keys, t.err = f.lineup.keysInOrder(m, now, &f.trail)
+		t.keys, t.keyStates, t.err = f.lineup.keysInOrder(m, now, &f.trail)
 	}
 	if !f.lineup.probes(m) { // else others are kept away, but not this request
-		t.cooldown = m.cooldown(now)
+		t.cooldown = f.lineup.own(m, now)
 	}
 	return t
 }
@@ -156,15 +151,15 @@ func (f *failover) inputTooLarge(m *model) *Error {
 // help.
 func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bool) {
 	c := &f.call
-	c.model, c.key = m, key
+	c.use(m, key, f.lineup.track(key))
 	refreshed := false
 	for retries := 0; ; {
 		if out, over := f.over(); over {
 			return 0, out, true
 		}
-		f.lineup.hand(m, c)
-		committed, failed := c.attempt(f.w)
-		a := f.trail.attempts[len(f.trail.attempts)-1]
+		a := f.trail.begin()
+		a.turn, a.keyTurn = f.lineup.hand(m, a.start), f.lineup.handKey(m, c.track, a.start)
+		committed, failed := c.attempt(a, f.w)
 		switch {
 		case failed == nil:
 			return 0, outcome{}, true
@@ -176,15 +171,19 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 			return 0, outcome{err: e}, true
 		}
 		failed.Provider, failed.Model, failed.Retries, failed.MaxRetries = m.provider.id, m.id, retries, f.s.maxRetries
-		if failed.Status == http.StatusUnauthorized && !refreshed {
+		if failed.otherForm {
+			c.switchForm()
+			continue // once more in the provider's other form
+		}
+		if failed.Cause == CauseDeadKey && !refreshed {
 			refreshed = true
 			// A secret store that hangs is bounded like an upstream that does.
 			ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)
 			changed := c.refreshed(ctx, a)
 			cancel()
 			if changed {
-				heal(m, key)
-				continue // once more with the new secret
+				c.track.Key.Renew() // the refusal of the old secret says nothing about the new one
+				continue            // once more with it
 			}
 		}
 		switch step := f.s.policy.NextStep(failed.Failure); {
@@ -237,6 +236,8 @@ func (f *failover) exhausted() outcome {
 	switch {
 	case n.sent == 0:
 		return outcome{err: f.untried()}
+	case n.refused == n.sent:
+		return outcome{err: f.ownKeyRefused()}
 	case n.sent == 1 && n.answers == 1:
 		return f.relayed(n.last, -1)
 	case n.limited == n.sent:
@@ -257,8 +258,9 @@ func (f *failover) text() string { return f.trail.text(f.s.maxAttempts, len(f.li
 // tally counts failed attempts by the way in which they failed.
 type tally struct {
 	sent, answers, limited, client int
+	refused                        int // for the gateway's own key
 	timedOut, unreachable          int
-	last, lastOfFirst              *attempt // lastOfFirst: of the first candidate that answered
+	last, lastOfFirst              *attempt // lastOfFirst: of the first candidate that was not refused for the gateway's own key
 	retryAfter                     time.Duration
 }
 
@@ -278,6 +280,11 @@ func (n *tally) add(a *attempt) {
 		return
 	}
 	n.answers++
+	if failed.Cause == CauseDeadKey && a.ownKey {
+		n.refused++
+		n.client++
+		return
+	}
 	if failed.Status/100 == 4 {
 		n.client++
 	}
@@ -292,10 +299,24 @@ func (n *tally) add(a *attempt) {
 	}
 }
 
+// ownKeyRefused is the error of a request that every provider refused for the
+// gateway's own key. The client's key is not at fault, and sending the request
+// again does not help.
+func (f *failover) ownKeyRefused() *Error {
+	return errorf(CodeUpstreamAuthenticationFailed, "the provider refused the gateway's key")
+}
+
 // untried is the error of a request that nothing was sent for.
 func (f *failover) untried() *Error {
 	if !time.Now().Before(f.deadline) {
 		return errorf(CodeRequestTimeout, "%s", f.text())
+	}
+	unresolved := len(f.trail.attempts) > 0
+	for _, a := range f.trail.attempts {
+		unresolved = unresolved && a.failure != nil && a.failure.Kind == FailureSecret
+	}
+	if unresolved {
+		return errorf(CodeUpstreamAuthenticationFailed, "the gateway's key for the provider is not available")
 	}
 	var first *Error
 	for _, t := range f.trail.tried {

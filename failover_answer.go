@@ -3,6 +3,7 @@ package aigateway
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
@@ -26,7 +28,8 @@ type held struct {
 	in       *inbound
 	surface  *surface // the upstream's
 	choices  int
-	deadline time.Time // total_timeout
+	deadline time.Time   // total_timeout
+	more     func() bool // whether another candidate may have its turn
 	a        *attempt
 	resp     *http.Response
 	limit    *watch
@@ -168,10 +171,7 @@ func (h *held) judge(kind, encoding string) *failure {
 	case kind == "text/html":
 		return wrongAnswer("the answer is a web page")
 	case errors.Is(err, relay.ErrBodyError):
-		code, message := upstreamError(plain)
-		f := wrongAnswer("status 200 with an error" + h.a.secrets.quoted(given(message, code)))
-		f.Code = h.a.secrets.scrubText(code)
-		return f
+		return h.errorAnswer("status 200 with an error", plain)
 	default:
 		return wrongAnswer(err.Error())
 	}
@@ -198,6 +198,34 @@ func (h *held) plainAnswer(data []byte) bool {
 		}
 	}
 	return true
+}
+
+// errorAnswer is the failure of an answer that is an error under a success status.
+// If the error says which status it stands for, it can be relayed with that.
+func (h *held) errorAnswer(reason string, data []byte) *failure {
+	report := apierror.Read(data)
+	f := wrongAnswer(reason + h.a.secrets.quoted(given(report.Message, report.Code)))
+	f.judge(report, h.resp.StatusCode, h.resp.Header, h.a)
+	h.a.body = h.a.secrets.scrub(data)
+	if status := report.Status; status >= 400 && status < 600 {
+		f.Status = status
+		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, h.errorObject(report, status, data)}
+	}
+	return f
+}
+
+// errorObject is an upstream's error as the client's SDK reads it: as it came if it
+// has that shape, else in the client's format.
+func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
+	var shape struct {
+		Error map[string]json.RawMessage `json:"error"`
+	}
+	if json.Unmarshal(data, &shape) == nil && shape.Error["message"] != nil {
+		return h.a.secrets.scrub(data)
+	}
+	e := errorf(CodeUpstreamError, "%s", h.a.secrets.scrubLine(given(r.Message, r.Code), 400))
+	e.Status = status
+	return errorBody(h.in.surface.format, e, h.in.id)
 }
 
 // relay commits the answer and carries it to the client. A failure means that it

@@ -16,7 +16,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// Which answers under a success status are none, and lead to the next provider.
+// Some answers with a success status are failures, and lead to the next
+// provider.
 func TestAnswerOrNot(t *testing.T) {
 	const (
 		chat, speech  = "/v1/chat/completions", "/v1/audio/speech"
@@ -161,8 +162,8 @@ func TestAnswerSpeechPlaysAsItComes(t *testing.T) {
 	})
 }
 
-// An answer over 1 MiB is committed before its end: it is then bounded by
-// per_request_timeout as a whole, and aborted where it breaks.
+// An answer over 1 MiB is committed before its end. From then on
+// per_request_timeout bounds the whole of it, and a break aborts it.
 func TestAnswerLarge(t *testing.T) {
 	front := `{"data":"` + strings.Repeat("x", 1<<20)
 	for _, tt := range []struct {
@@ -200,7 +201,8 @@ func TestAnswerLarge(t *testing.T) {
 	}
 }
 
-// Which of an upstream's response headers reach the client, on every way out.
+// The response headers of an upstream, and the ones that reach the client, for
+// each kind of answer.
 func TestAnswerHeaders(t *testing.T) {
 	pass := map[string]string{
 		"X-Request-Id": "req_1", "X-Ratelimit-Remaining-Requests": "59", "Retry-After": "3", "Openai-Processing-Ms": "42",

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
-	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // maxErrorBody bounds the body of a failed answer that is kept for relaying, in
@@ -21,39 +21,59 @@ const maxErrorBody = 1 << 20
 // call is one candidate with one key: its requests, its turn, and the answer.
 type call struct {
 	outbound
-	deadline time.Time // total_timeout
-	turn     stats.Turn
-	keyTurn  stats.Turn
+	deadline time.Time   // total_timeout
+	more     func() bool // whether another candidate may have its turn
+	switched bool        // the provider's other form of credential is being tried
 	held     held
+}
+
+// use has the next attempts go to a candidate with a key.
+func (c *call) use(m *model, key *apiKey, track *stats.Track) {
+	c.model, c.key, c.track = m, key, track
+	c.form, c.switched = m.provider.forms.uses(), false
+}
+
+// switchForm has the next attempt send the key in the provider's other form.
+func (c *call) switchForm() {
+	c.switched = true
+	c.form = c.form.other(c.in.credential)
 }
 
 // attempt sends the request once. It returns committed once a part of the answer
 // has gone to the client; a failure then means that the answer broke on the way.
-func (c *call) attempt(w http.ResponseWriter) (committed bool, f *failure) {
-	a := c.trail.begin()
+func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *failure) {
 	c.held = held{}
-	if c.key != nil {
-		a.keyID = c.key.id
-	}
-	c.beginTurn(a)
+	a.keyID = c.key.id
 	parent := c.in.ctx
+	ended := false
+	defer func() {
+		if !ended { // code of the embedding service panicked
+			c.end(a, ourFault(FailureRequest, "the service's own code failed"))
+		}
+	}()
 	if hook := c.s.hooks.AttemptStart; hook != nil {
 		if ctx := hook(parent, a.public()); ctx != nil {
 			parent = ctx
 		}
 	}
 	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
 	limit := watch{cancel: cancel}
-	defer func() {
-		limit.disarm()
-		cancel(nil)
-		c.end(a, f)
-		if hook := c.s.hooks.AttemptDone; hook != nil {
-			hook(parent, a.public())
-		}
-	}()
+	defer limit.disarm()
 	limit.arm(c.limit(a.start))
+	committed, f = c.exchange(ctx, a, &limit, w)
+	limit.disarm()
+	cancel(nil)
+	ended = true
+	c.end(a, f)
+	if hook := c.s.hooks.AttemptDone; hook != nil {
+		hook(parent, a.public())
+	}
+	return committed, f
+}
 
+// exchange makes the request, sends it, and takes the answer.
+func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.ResponseWriter) (committed bool, f *failure) {
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
@@ -64,11 +84,10 @@ func (c *call) attempt(w http.ResponseWriter) (committed bool, f *failure) {
 	}
 	c.trail.send(a)
 	c.model.track.Begin()
-	if c.key != nil {
-		c.key.track.Begin()
-	}
+	c.track.Begin()
 	resp, err := c.s.transport.RoundTrip(req)
 	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
+		a.resent = true
 		c.trail.note("%s: sent once more, as the kept connection was closed", c.model.name())
 		resp, err = c.s.transport.RoundTrip(dial.Again(req))
 	}
@@ -78,21 +97,23 @@ func (c *call) attempt(w http.ResponseWriter) (committed bool, f *failure) {
 	defer resp.Body.Close()
 	a.firstByte = time.Since(a.start)
 	a.status, a.header = resp.StatusCode, resp.Header
-	if c.key != nil {
-		c.key.allows(resp.Header, time.Now())
-	}
+	noteQuota(c.track, resp.Header, time.Now())
 	if resp.StatusCode/100 != 2 {
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, choices: c.choices, deadline: c.deadline,
-		a: a, resp: resp, limit: &limit,
+		s: c.s, in: c.in, surface: c.surface, choices: c.choices, deadline: c.deadline, more: c.more,
+		a: a, resp: resp, limit: limit,
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {
 		return false, f
 	}
-	c.turn.Answers()
+	if a.ownKey {
+		c.model.provider.forms.accepted(c.form.bearer(c.in.credential), c.switched)
+	}
+	a.turn.Answers()
+	a.keyTurn.Answers()
 	return true, c.held.relay(ctx, w)
 }
 
@@ -112,42 +133,42 @@ func (c *call) limit(start time.Time) (time.Duration, error) {
 // notMade is the failure of an attempt whose request could not be made. The
 // detail is about the config and the secret store, and not for the client.
 func notMade(kind FailureKind, detail string) *failure {
-	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, detail: detail}
+	reason := "its request could not be made from the config"
 	if kind == FailureSecret {
-		f.reason = "a secret could not be resolved"
-	} else {
-		f.reason = "its request could not be made from the config"
+		reason = "a secret could not be resolved"
 	}
+	f := ourFault(kind, reason)
+	f.detail = detail
 	return f
+}
+
+// ourFault is a failure before anything was sent.
+func ourFault(kind FailureKind, reason string) *failure {
+	return &failure{Failure: Failure{Kind: kind, Cause: causeOf(kind, 0, apierror.Verdict{}), RetryAfter: -1}, reason: reason}
 }
 
 // refused is the failure of an attempt that got an error status. Its answer is
 // kept, to be relayed if nothing else answers.
 func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *failure {
 	f := &failure{Failure: Failure{Kind: FailureStatus, Status: resp.StatusCode, RetryAfter: -1}}
-	if after, ok := usage.RetryAfter(resp.Header, time.Now()); ok {
-		f.RetryAfter = after
-	}
 	f.reason = strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 	switch resp.StatusCode / 100 {
-	case 3:
-		// To follow it would take the credentials along. Relayed, it would have
-		// the client do so.
-		f.reason += ": redirects are not followed; set base_url to where it points"
-		return f
 	case 4, 5, 6, 7, 8, 9:
 	default:
-		// After a 101 the connection does not carry HTTP any more: relayed, the
-		// client would misread the rest of its connection. And a server cannot
-		// send a status such as 042 on.
+		// A redirect followed would take the credentials along; relayed, it would
+		// have the client do so. After a 101 the connection does not carry HTTP any
+		// more: relayed, the client would misread the rest of its connection. And a
+		// server cannot send a status such as 042 on.
+		f.Cause = CauseRedirect
 		return f
 	}
 	data, complete, err := relay.HoldBody(resp.Body, resp.ContentLength, maxErrorBody)
 	if err != nil {
 		broken := interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)
 		f.reason += "; " + broken.reason
+		f.Cause = causeOfStatus(resp.StatusCode)
 		if broken.Kind == FailureTimeout {
-			f.Kind = FailureTimeout
+			f.Kind, f.Cause = FailureTimeout, CauseTimeout
 		}
 		return f
 	}
@@ -155,10 +176,12 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	if err != nil {
 		plain = nil
 	}
-	var message string
-	f.Code, message = upstreamError(plain)
-	f.Code = a.secrets.scrubText(f.Code)
-	f.reason += a.secrets.quoted(message)
+	report := apierror.Read(plain)
+	f.judge(report, resp.StatusCode, resp.Header, a)
+	if f.Cause == CauseDeadKey && resp.StatusCode == http.StatusUnauthorized {
+		c.excuseKey(a, f)
+	}
+	f.reason += a.secrets.quoted(report.Message)
 	a.body = a.secrets.scrub(plain)
 	if !complete {
 		return f
@@ -181,6 +204,42 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	return f
 }
 
+// judge takes the meaning of an upstream's error into the failure.
+func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
+	v := apierror.Classify(status, h, r)
+	f.Code, f.Cause = a.secrets.scrubText(r.Code), causeOf(f.Kind, status, v)
+	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
+		f.RetryAfter = wait
+	}
+	if should, known := apierror.ShouldRetry(h); known {
+		f.NoRetry = !should
+	}
+}
+
+// excuseKey looks whether a 401 is the fault of the request rather than of the
+// key: of the form of the credential, or of a feature that the client asked for.
+func (c *call) excuseKey(a *attempt, f *failure) {
+	switch {
+	case a.formOpen && !c.switched:
+		f.otherForm = true
+	case hasVendorHeader(c.in.r.Header) && c.track.AnsweredWithin(time.Now(), time.Minute):
+		f.Cause = CauseScope
+	}
+}
+
+// hasVendorHeader reports whether a client chose features of a provider by a
+// header. Those can lack a permission that the key has otherwise.
+func hasVendorHeader(h http.Header) bool {
+	for name := range h {
+		switch {
+		case name == "Anthropic-Version", name == "Openai-Organization", name == "Openai-Project":
+		case strings.HasPrefix(name, "Anthropic-"), strings.HasPrefix(name, "Openai-"):
+			return true
+		}
+	}
+	return false
+}
+
 // refreshed resolves the secrets of an attempt anew, and reports whether one of
 // them has changed.
 func (c *call) refreshed(ctx context.Context, a *attempt) bool {
@@ -189,7 +248,7 @@ func (c *call) refreshed(ctx context.Context, a *attempt) bool {
 		if u.name == "" {
 			continue
 		}
-		value, err := c.s.secrets.Refresh(ctx, u.vault, u.name)
+		value, err := c.s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
 		if err == nil && value != u.value.Reveal() {
 			changed = true
 		}

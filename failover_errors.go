@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dial"
 )
 
@@ -64,13 +65,13 @@ func (w *watch) disarm() {
 
 // wrongAnswer is the failure of an answer under a success status.
 func wrongAnswer(reason string) *failure {
-	return &failure{Failure: Failure{Kind: FailureAnswer, RetryAfter: -1}, reason: reason}
+	return &failure{Failure: Failure{Kind: FailureAnswer, Cause: CauseAnswer, RetryAfter: -1}, reason: reason}
 }
 
 // clientGone is the failure of an answer that nobody reads any more.
 func clientGone() *failure {
 	return &failure{
-		Failure: Failure{Kind: FailureNetwork, RetryAfter: -1},
+		Failure: Failure{Kind: FailureNetwork, Cause: CauseNetwork, RetryAfter: -1},
 		reason:  "the client is gone", gone: true, abort: true,
 	}
 }
@@ -80,6 +81,7 @@ func clientGone() *failure {
 // not be made from the rest. ctx is the attempt's.
 func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind FailureKind, err error) *failure {
 	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, cause: err}
+	defer func() { f.Cause = causeOf(f.Kind, 0, apierror.Verdict{}) }()
 	var timeout *timeoutError
 	switch cause := context.Cause(ctx); {
 	case errors.As(cause, &timeout):

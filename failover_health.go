@@ -1,23 +1,30 @@
 package aigateway
 
 import (
+	"context"
+	"hash/maphash"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/stats"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // lineup gives the candidates of a request their turn: the healthy ones in order,
-// then those in cooldown, of which the one that is ready first comes first.
+// then those in cooldown, of which the one that is ready first comes first. A
+// request makes at most one probe.
 type lineup struct {
 	s          *settings
 	in         *inbound
 	candidates []*model
 	next       int        // of candidates
 	chosen     []keysOf   // by the key strategies, once a candidate
+	values     []valueOf  // of keys that depend on the request
 	turn       stats.Turn // of the candidate that is to be tried next
 	turnOf     *model
+	probed     bool // the request has made its probe
 }
 
 // keysOf is the result of key selection for a candidate.
@@ -27,14 +34,20 @@ type keysOf struct {
 	err   *Error
 }
 
+// valueOf is the track of a key's value for this request.
+type valueOf struct {
+	key   *apiKey
+	track *stats.Track
+}
+
 // take returns the candidate whose turn it is, nil after the last. It records in
 // the trail which ones are skipped for now.
 func (l *lineup) take(t *trail) *model {
 	for l.next < len(l.candidates) {
 		m := l.candidates[l.next]
 		l.next++
-		l.s.selector.attach(m)
 		now := time.Now()
+		l.attach(m, now)
 		if l.begins(m, now, t) {
 			return m
 		}
@@ -43,7 +56,7 @@ func (l *lineup) take(t *trail) *model {
 	if l.next == len(l.candidates) {
 		l.next++
 		now := time.Now()
-		t.skipped = stats.Order(t.skipped, func(k *skipped) stats.State { return l.cooldown(k.model, now, t) })
+		t.skipped = stats.Order(t.skipped, !l.probed, func(k *skipped) stats.State { return l.cooldown(k.model, now, t) })
 	}
 	if len(t.skipped) == 0 {
 		return nil
@@ -53,15 +66,19 @@ func (l *lineup) take(t *trail) *model {
 	return m
 }
 
+// more reports whether another candidate may still have its turn.
+func (l *lineup) more(t *trail) bool { return l.next < len(l.candidates) || len(t.skipped) > 0 }
+
 // begins reports whether a candidate may be tried now, and not after the healthy
 // ones. If it is due for a probe, this request is the probe.
 func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
-	if keys, _ := l.keys(m, t); len(keys) > 0 && keysCooldown(keys, now).Phase.Last() {
+	if k := l.keysState(m, now, t); k.Phase.Last() || k.Phase == stats.Due && l.probed {
 		return false
 	}
-	turn, ok := m.track.Rest.Begin(now, m.provider.timeout)
+	turn, ok := m.track.Health.Begin(now, l.in.asks(), m.provider.timeout, !l.probed)
 	if ok {
 		l.turn, l.turnOf = turn, m
+		l.probed = l.probed || turn.Probe()
 	}
 	return ok
 }
@@ -69,7 +86,10 @@ func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 // keys returns a candidate's keys in the order of their turn, chosen once a
 // request.
 func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
-	if len(m.provider.keys) == 0 || len(l.s.selector.keyStrategies) == 0 {
+	if len(m.provider.keys) == 0 {
+		return m.provider.keyless, nil
+	}
+	if len(l.s.selector.keyStrategies) == 0 {
 		return m.provider.keys, nil
 	}
 	for i := range l.chosen {
@@ -85,85 +105,126 @@ func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
 	return keys, err
 }
 
-// keysInOrder returns a candidate's keys with those in cooldown at the end.
-func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, *Error) {
+// keysInOrder returns a candidate's keys with those in cooldown at the end, and the
+// state of each.
+func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []stats.State, *Error) {
 	keys, err := l.keys(m, t)
-	if err != nil {
-		return nil, err
+	if err != nil || len(keys) == 1 && keys[0].none {
+		return keys, nil, err
 	}
-	return stats.Order(keys, func(k *apiKey) stats.State { return k.track.Rest.State(now) }), nil
+	keys = stats.Order(keys, !l.probed, func(k *apiKey) stats.State { return l.keyState(k, m, now) })
+	states := make([]stats.State, len(keys))
+	for i, k := range keys {
+		states[i] = l.keyState(k, m, now)
+	}
+	return keys, states, nil
+}
+
+// track is the track of a key. A key whose value depends on the request has one
+// for each value, so that one tenant's cooldown does not move another.
+func (l *lineup) track(k *apiKey) *stats.Track {
+	if !k.perRequest && !(k.none && l.s.selector.passThrough && l.in.credential.given()) {
+		return k.track
+	}
+	if i := slices.IndexFunc(l.values, func(v valueOf) bool { return v.key == k }); i >= 0 {
+		return l.values[i].track
+	}
+	value := l.in.credential.value.Reveal()
+	if !k.none {
+		var set secretSet
+		t := templates{resolve: l.s.secrets.ResolveSecret, set: &set}
+		t.in.Request, t.in.Secret = &l.in.request, t.secret
+		ctx, cancel := context.WithTimeout(l.in.ctx, l.s.perRequest)
+		value, _ = t.text(ctx, k.value) // a value that fails is told by the attempt
+		cancel()
+	}
+	track := l.s.selector.recorder.KeyValue(k.provider, l.s.hashKey(value), l.in.callerID, time.Now())
+	l.values = append(l.values, valueOf{k, track})
+	return track
+}
+
+// hashKey is the keyed hash of a key's value.
+func (s *settings) hashKey(value string) (sum [16]byte) {
+	for i, salt := range []string{"a", "b"} {
+		h := maphash.String(s.seed, salt+value)
+		for j := range 8 {
+			sum[8*i+j] = byte(h >> (8 * j))
+		}
+	}
+	return sum
+}
+
+func (l *lineup) keyState(k *apiKey, m *model, now time.Time) stats.State {
+	if m.track == nil {
+		return stats.State{}
+	}
+	return l.track(k).Key.State(now, m.track, l.in.asks())
+}
+
+// keysState is that of the key that is ready first.
+func (l *lineup) keysState(m *model, now time.Time, t *trail) stats.State {
+	keys, _ := l.keys(m, t)
+	if len(keys) == 1 {
+		return l.keyState(keys[0], m, now)
+	}
+	states := make([]stats.State, len(keys))
+	for i, k := range keys {
+		states[i] = l.keyState(k, m, now)
+	}
+	return stats.FirstReady(states...)
 }
 
 // cooldown is that of a candidate and its keys: it ends when both the candidate's
-// own and that of its first key have ended.
+// own and that of its first key have ended. An unlisted model that was not sent
+// yet has none.
 func (l *lineup) cooldown(m *model, now time.Time, t *trail) stats.State {
-	keys, _ := l.keys(m, t)
-	return cooldownWith(m, keys, now)
+	if m.track == nil {
+		return stats.State{}
+	}
+	return l.own(m, now).And(l.keysState(m, now, t))
+}
+
+// own is the cooldown of the candidate itself, without its keys.
+func (l *lineup) own(m *model, now time.Time) stats.State {
+	if m.track == nil {
+		return stats.State{}
+	}
+	return m.track.Health.State(now, l.in.asks())
 }
 
 // probes reports whether this request is the probe of a candidate.
 func (l *lineup) probes(m *model) bool { return l.turnOf == m && l.turn.Probe() }
 
-// hand gives the turn of a candidate to the call.
-func (l *lineup) hand(m *model, c *call) {
+// hand gives the turn of a candidate to an attempt.
+func (l *lineup) hand(m *model, now time.Time) stats.Turn {
 	if l.turnOf == m {
-		c.turn, l.turnOf = l.turn, nil
-		return
+		l.turnOf = nil
+		return l.turn
 	}
-	c.turn, _ = m.track.Rest.Begin(time.Now(), m.provider.timeout)
+	turn, _ := m.track.Health.Begin(now, l.in.asks(), m.provider.timeout, !l.probed)
+	l.probed = l.probed || turn.Probe()
+	return turn
+}
+
+// handKey gives the turn of a key to an attempt.
+func (l *lineup) handKey(m *model, track *stats.Track, now time.Time) stats.KeyTurn {
+	turn, _ := track.Key.Begin(now, m.track, l.in.asks(), m.provider.timeout, !l.probed)
+	l.probed = l.probed || turn.Probe()
+	return turn
 }
 
 // release gives the turn back if nothing was sent.
 func (l *lineup) release() {
 	if l.turnOf != nil {
-		l.turn.Release()
+		l.turn.Release(time.Now())
 		l.turnOf = nil
 	}
 }
 
 // attach gives an unlisted model the track of its name. A listed model has one.
-func (s *selector) attach(m *model) {
+func (l *lineup) attach(m *model, now time.Time) {
 	if m.track == nil {
-		m.track = s.recorder.Passing(fold(m.provider.id), fold(m.id), time.Now())
-	}
-}
-
-// cooldown is that of the candidate itself, without its keys.
-func (m *model) cooldown(now time.Time) stats.State {
-	if m.track == nil {
-		return stats.State{}
-	}
-	return m.track.Rest.State(now)
-}
-
-func cooldownWith(m *model, keys []*apiKey, now time.Time) stats.State {
-	own := m.cooldown(now)
-	if k := keysCooldown(keys, now); k.Phase.Last() && k.Until.After(own.Until) {
-		return k
-	}
-	return own
-}
-
-// keysCooldown is that of the key that is ready first.
-func keysCooldown(keys []*apiKey, now time.Time) stats.State {
-	var first stats.State
-	for i, k := range keys {
-		s := k.track.Rest.State(now)
-		if !s.Phase.Last() {
-			return s
-		}
-		if i == 0 || s.Until.Before(first.Until) {
-			first = s
-		}
-	}
-	return first
-}
-
-// beginTurn takes the key's turn for an attempt.
-func (c *call) beginTurn(a *attempt) {
-	c.keyTurn = stats.Turn{}
-	if c.key != nil {
-		c.keyTurn, _ = c.key.track.Rest.Begin(a.start, c.model.provider.timeout)
+		m.track = l.s.selector.recorder.Unlisted(fold(m.provider.id), fold(m.id), l.in.callerID, now)
 	}
 }
 
@@ -179,68 +240,45 @@ func (c *call) end(a *attempt, f *failure) {
 	a.input, a.output = tokens.Input, tokens.Output
 
 	now := time.Now()
-	before := c.model.track.Rest.State(now).Resting()
-	class := c.class(f)
-	switch class {
-	case stats.Answered:
-		c.turn.Success()
-		c.keyTurn.Success()
-	case stats.ClientFault:
-		c.turn.Release()
+	class := stats.ClientFault
+	switch {
+	case f == nil:
+		class = stats.Answered
+		a.turn.Success(now)
+		a.keyTurn.Success(now)
+	case c.in.ctx.Err() != nil, f.gone:
 	default:
-		c.turn.Failure(now)
+		m := f.meaning()
+		class = m.class
+		c.blame(a, f, m, now)
 	}
-	c.keyTurn.Release()
-	if f != nil {
-		a.cooldown = coolDown(c.model, c.key, f, now)
-		if until := c.model.track.Rest.State(now).Resting(); until.After(before) {
-			a.cooldown = max(a.cooldown, until.Sub(now))
-		}
-	}
+	a.turn.Release(now)
+	a.keyTurn.Release(now)
 	if a.sent {
 		o := c.measured(a, class)
 		c.model.track.End(now, o)
-		if c.key != nil {
-			c.key.track.End(now, o)
+		c.track.End(now, o)
+	}
+}
+
+// blame reports a failure to the health of the candidate or the key.
+func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
+	if m.candidate != nil {
+		asks := c.in.asks()
+		before := c.model.track.Health.State(now, asks).CooldownUntil()
+		a.turn.Failure(now, *m.candidate)
+		if until := c.model.track.Health.State(now, asks).CooldownUntil(); until.After(before) {
+			a.cooldown = until.Sub(now)
 		}
 	}
-}
-
-// class says how an attempt ended, and so whose fault it was.
-func (c *call) class(f *failure) stats.Class {
-	switch {
-	case f == nil:
-		return stats.Answered
-	case c.in.ctx.Err() != nil, f.gone:
-		return stats.ClientFault
+	// With an operator's own credential, or in a form that is not settled yet, no
+	// key is at fault. A limit is one all the same.
+	if m.key == nil || f.otherForm || a.operatorAuth && !m.limit {
+		return
 	}
-	return f.meaning().class
-}
-
-// coolDown puts a key into cooldown that is refused or has used up its rate. For a
-// provider without keys it is the candidate. It returns for how long.
-func coolDown(m *model, key *apiKey, f *failure, now time.Time) time.Duration {
-	d := f.meaning().cooldown(f.RetryAfter)
-	if d <= 0 {
-		return 0
-	}
-	if key != nil {
-		key.track.Rest.RestUntil(now, now.Add(d))
-	} else {
-		m.track.Rest.RestUntil(now, now.Add(d))
-	}
-	return d
-}
-
-// heal ends the cooldown of a key whose secret has changed: the refusal of the old
-// one says nothing about the new one.
-func heal(m *model, key *apiKey) {
-	r := &m.track.Rest
-	if key != nil {
-		r = &key.track.Rest
-	}
-	turn, _ := r.Begin(time.Now(), 0)
-	turn.Success()
+	r := *m.key
+	r.Told = f.RetryAfter
+	a.cooldown = a.keyTurn.Refused(now, r)
 }
 
 // measured is an attempt as the metrics keep it. Only an answer says how fast a
@@ -270,16 +308,38 @@ func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
 	return o
 }
 
-// allows notes the limits of the key that an answer tells.
-func (k *apiKey) allows(h http.Header, now time.Time) {
-	q := usage.RateLimit(h, now)
+// noteQuota notes the limits of a key that an answer tells.
+func noteQuota(track *stats.Track, h http.Header, now time.Time) {
+	q := ratelimit.Read(h, now)
 	if !q.Known() {
 		return
 	}
-	k.track.Quota.SetRequests(now, stats.Allowance{
+	track.Quota.SetRequests(now, stats.Allowance{
 		Limit: stats.Count(q.LimitRequests), Remaining: stats.Count(q.RemainingRequests), Reset: q.ResetRequests,
 	})
-	k.track.Quota.SetTokens(now, stats.Allowance{
+	track.Quota.SetTokens(now, stats.Allowance{
 		Limit: stats.Count(q.LimitTokens), Remaining: stats.Count(q.RemainingTokens), Reset: q.ResetTokens,
 	})
+}
+
+// retract takes the failures of a request back that failed alike at every
+// candidate it had: the request was at fault, and not the candidates.
+func (t *trail) retract(candidates int, now time.Time) {
+	if candidates < 2 || len(t.tried) < candidates || len(t.attempts) == 0 {
+		return
+	}
+	first := t.attempts[0]
+	for _, r := range t.tried {
+		if len(r.attempts) == 0 {
+			return
+		}
+		for _, a := range r.attempts {
+			if a.failure == nil || a.failure.gone || !retractable(first.failure.Cause, a.failure.Cause) {
+				return
+			}
+		}
+	}
+	for _, a := range t.attempts {
+		a.turn.Retract(now)
+	}
 }

@@ -23,9 +23,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// A key that was told to come back later is the last to be asked until then,
-// and in its place again from then on.
-func TestRestOfKeys(t *testing.T) {
+// A key in cooldown is the last to be asked. It is back in its place as soon as
+// the cooldown ends.
+func TestCooldownOfKeys(t *testing.T) {
 	ok, failing := gatewaytest.Chat("fine"), gatewaytest.KeyError(500, "")
 	inADate := func(w http.ResponseWriter, r *http.Request) {
 		gatewaytest.RateLimited(time.Now().Add(30*time.Second).UTC().Format(http.TimeFormat))(w, r)
@@ -95,9 +95,9 @@ func TestRestOfKeys(t *testing.T) {
 	}
 }
 
-// A candidate all of whose keys rest comes after those that have one awake, and
-// among several such the one that wakes first comes first.
-func TestRestOfAllKeysOfCandidate(t *testing.T) {
+// A candidate with all keys in cooldown comes after those with a healthy key.
+// Among several such candidates the first to end its cooldown comes first.
+func TestCooldownOfAllKeysOfCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(2, "a", "b", "c"))
 		h.Set("a1", gatewaytest.RateLimited("40"), gatewaytest.Chat(""))
@@ -116,8 +116,8 @@ func TestRestOfAllKeysOfCandidate(t *testing.T) {
 	})
 }
 
-// A model that is called without a key rests itself.
-func TestRestWithoutKeys(t *testing.T) {
+// A model without keys cools down itself.
+func TestCooldownWithoutKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(0, "a", "b"))
 		h.Set("a", gatewaytest.RateLimited("30"), gatewaytest.Chat(""))
@@ -125,9 +125,9 @@ func TestRestWithoutKeys(t *testing.T) {
 	})
 }
 
-// A key that was rotated is no key that was refused, whatever becomes of the
-// request with the new one.
-func TestRestAndRotatedSecret(t *testing.T) {
+// A rotated key is not a refused key, whatever becomes of the request with the
+// new one.
+func TestCooldownAndRotatedSecret(t *testing.T) {
 	tests := []struct {
 		name   string
 		values []string // of the secret, in the order in which it is asked for
@@ -164,9 +164,9 @@ func TestRestAndRotatedSecret(t *testing.T) {
 	}
 }
 
-// Five failures in a row rest a candidate for 5 s. Then it is probed, and each
-// probe that fails doubles the rest, up to 15 s.
-func TestRestOfCandidate(t *testing.T) {
+// Five failures in a row cool a candidate down for 5 s. Then it is probed. Each
+// failed probe doubles the cooldown, up to 15 s.
+func TestCooldownOfCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
 		h.Set("a1", gatewaytest.KeyError(500, ""))
@@ -190,9 +190,9 @@ func TestRestOfCandidate(t *testing.T) {
 	})
 }
 
-// What brings a candidate nearer to its rest, what starts the count anew, and
-// what does neither, because it is the client's own doing.
-func TestRestCounts(t *testing.T) {
+// Some failures bring a candidate nearer to its cooldown, and a success starts
+// the count anew. Mistakes of the client do neither.
+func TestCooldownCounts(t *testing.T) {
 	const counts, resets, neither = "counts", "resets", "neither"
 	unreachable := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}
 	tests := []struct {
@@ -266,9 +266,9 @@ func TestRestCounts(t *testing.T) {
 	}
 }
 
-// One request at a time probes what comes back from its rest; the others do not
-// wait for it, but go elsewhere at once.
-func TestRestProbe(t *testing.T) {
+// One request at a time probes a candidate after its cooldown. The others do not
+// wait for it: they go elsewhere at once.
+func TestCooldownProbe(t *testing.T) {
 	slowly := func(h http.HandlerFunc) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			select {
@@ -338,7 +338,7 @@ func TestRestProbe(t *testing.T) {
 }
 
 // Resting means last, not away.
-func TestRestOfSoleCandidate(t *testing.T) {
+func TestCooldownOfSoleCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(1, "a"))
 		h.CoolDown()
@@ -350,8 +350,8 @@ func TestRestOfSoleCandidate(t *testing.T) {
 	})
 }
 
-// When all candidates rest, they are tried in the order of their waking.
-func TestRestOfAllCandidates(t *testing.T) {
+// If all candidates are in cooldown, they are tried in the order of its end.
+func TestCooldownOfAllCandidates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
 		h.Set("a1", gatewaytest.KeyError(500, ""))
@@ -372,7 +372,7 @@ func TestRestOfAllCandidates(t *testing.T) {
 }
 
 // Rests can be read in the Result, of a request as of a dry run.
-func TestRestInResult(t *testing.T) {
+func TestCooldownInResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(2, "a", "b"))
 		resting := func(res *aigateway.Result) map[string]float64 {
@@ -420,8 +420,8 @@ func TestRestInResult(t *testing.T) {
 	})
 }
 
-// What a gateway knows of its candidates and keys outlives its config.
-func TestRestOutlivesReload(t *testing.T) {
+// The health of candidates and keys outlives a config.
+func TestCooldownOutlivesReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(2, "a", "b")
 		h := testbed.NewScripts(t, cfg)
@@ -436,9 +436,9 @@ func TestRestOutlivesReload(t *testing.T) {
 	})
 }
 
-// A primary that comes and goes: no client notices, and it is back in its place
-// within 30 s of its recovery, each time.
-func TestRestOfFlappingPrimary(t *testing.T) {
+// A primary comes and goes. The clients do not notice, and within 30 s of each
+// recovery it is back in its place.
+func TestCooldownOfFlappingPrimary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
 		begin := time.Now()
@@ -472,16 +472,16 @@ func TestRestOfFlappingPrimary(t *testing.T) {
 			}
 		}
 		assert.Zero(t, late)
-		// Of each 100 s that it is down: five failures, and probes after 5, 15, 30,
-		// 45 s and so on.
+		// In each outage of 100 s: five failures, and probes after 5, 15, 30, 45
+		// s and so on.
 		assert.LessOrEqual(t, wasted, 4*(5+8))
 		assert.Positive(t, wasted)
 	})
 }
 
-// Where strategies choose among the keys, those chosen decide whether a candidate
-// rests: another that is awake is of no use.
-func TestRestOfChosenKeys(t *testing.T) {
+// If strategies choose among the keys, the chosen ones decide whether a
+// candidate is in cooldown. A healthy key outside the choice does not count.
+func TestCooldownOfChosenKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(2, "a", "b")
 		cfg.APIKeySelection.Strategy = []string{"ai.keys[0]"}
@@ -491,7 +491,7 @@ func TestRestOfChosenKeys(t *testing.T) {
 	})
 }
 
-// What others came before is named, with the reason.
+// Candidates and keys that were passed over are named, with the reason.
 func TestSkippedInResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
@@ -504,7 +504,7 @@ func TestSkippedInResult(t *testing.T) {
 		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", CooldownMS: 3800}}, h.Result().Skipped)
 		assert.Contains(t, log.String(), `"aigateway.skipped":["a:m: in cooldown for 3.8s"]`)
 
-		// A probe that hangs, and another request meanwhile.
+		// A probe hangs, with another request meanwhile.
 		gatewaytest.Pass(3800 * time.Millisecond)
 		h.Set("a1", gatewaytest.Silence)
 		ctx, leave := context.WithCancel(t.Context())
@@ -524,13 +524,13 @@ func TestSkippedInResult(t *testing.T) {
 		leave()
 		probe.Wait()
 
-		// A probe that fails leads to a longer rest, which its attempt tells.
+		// A failed probe leads to a longer cooldown, shown by its attempt.
 		h.Set("a1", gatewaytest.KeyError(500, ""))
 		testbed.Ask(h.Harness)
 		assert.Equal(t, 10000.0, h.Result().ModelsTried[0].RequestsMade[0].CooldownMS)
 		assert.Empty(t, h.Result().Skipped)
 
-		// A request that fails beside a probe tells of no rest.
+		// A failed request beside a probe does not show a cooldown.
 		gatewaytest.Pass(10 * time.Second)
 		h.Set("a1", gatewaytest.Silence)
 		ctx, leave = context.WithCancel(t.Context())
@@ -549,13 +549,14 @@ func TestSkippedInResult(t *testing.T) {
 		h.Set("b1", gatewaytest.Chat(""))
 		testbed.Ask(h.Harness) // the next probe, which fails
 
-		// Where nothing else answers, what rests has its turn after all.
+		// If every other candidate fails, the one in cooldown has its turn after
+		// all.
 		h.Set("b1", gatewaytest.KeyError(500, ""))
 		testbed.Ask(h.Harness)
 		assert.Empty(t, h.Result().Skipped)
 		assert.Equal(t, 15000.0, h.Result().ModelsTried[1].CooldownMS)
 
-		// And where no attempt is left for it, it had none.
+		// Without a further attempt it does not have a turn.
 		cfg.MaxAttempts, cfg.Transport = 1, h.Harness
 		cfg.Hooks = h.Hooks()
 		require.NoError(t, h.Gateway.Reload(cfg))
@@ -565,7 +566,7 @@ func TestSkippedInResult(t *testing.T) {
 	})
 }
 
-// What a key strategy left out by itself is in the Result.
+// The Result notes the keys left out by a failing key strategy.
 func TestNotesOfKeyStrategies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a")
@@ -577,10 +578,10 @@ func TestNotesOfKeyStrategies(t *testing.T) {
 	})
 }
 
-// A stream shows at its first content that the provider answers: who comes later
-// does not wait for its end, be it minutes away. Whether the provider is well
-// again is told by the first answer that is whole.
-func TestRestProbeByStream(t *testing.T) {
+// The first content of a probe's stream proves that the provider answers: later
+// requests do not wait for the end of the stream, minutes away. The first
+// complete answer decides whether the provider is healthy again.
+func TestCooldownProbeByStream(t *testing.T) {
 	tests := []struct {
 		name  string
 		end   []string       // what the stream ends with

@@ -2,20 +2,25 @@ package aigateway
 
 import "time"
 
-// Failure is what a [FailoverPolicy] decides about: an attempt that failed
-// before anything of its answer went to the client.
+// Failure is an attempt that failed before a part of its answer went to the
+// client. A [FailoverPolicy] decides what follows.
 type Failure struct {
 	// Provider and Model are those of the candidate.
 	Provider, Model string
-	// Kind says what went wrong.
+	// Kind says in what way the attempt failed.
 	Kind FailureKind
-	// Status is the upstream's, where it gave an answer; else zero.
+	// Cause says what the failure means. It comes from the kind, the status and
+	// the words of the upstream's error.
+	Cause FailureCause
+	// Status is the upstream's. Zero if it gave no answer.
 	Status int
-	// Code is the upstream's own word for the error, where its body had one.
+	// Code is the upstream's own word for the error. Empty if its body had none.
 	Code string
-	// RetryAfter is how long the upstream asked to be left alone. Negative
-	// where it did not say.
+	// RetryAfter is the wait that the upstream asked for. Negative if it did not
+	// ask.
 	RetryAfter time.Duration
+	// NoRetry is set if the upstream said x-should-retry: false.
+	NoRetry bool
 	// Retries counts the attempts that this model and key had before.
 	Retries int
 	// MaxRetries is the Config's.
@@ -26,11 +31,12 @@ type Failure struct {
 type FailureKind string
 
 const (
-	// FailureStatus: the upstream answered with a status that is no success.
+	// FailureStatus: the upstream answered with a status that is not a success.
 	FailureStatus FailureKind = "status"
 	// FailureSecret: a secret of the request could not be resolved.
 	FailureSecret FailureKind = "secret"
-	// FailureRequest: a configured value of the request could not be made.
+	// FailureRequest: a configured value of the request could not be made, or code
+	// of the embedding service failed.
 	FailureRequest FailureKind = "request"
 	// FailureConnect: no connection: DNS, TCP or TLS.
 	FailureConnect FailureKind = "connect"
@@ -38,9 +44,57 @@ const (
 	FailureNetwork FailureKind = "network"
 	// FailureTimeout: silence past a timeout.
 	FailureTimeout FailureKind = "timeout"
-	// FailureAnswer: status 200, but the answer broke off, was empty, was no
-	// answer of this surface, or held an error.
+	// FailureAnswer: status 200, but the answer broke off, was empty, held an
+	// error, or was not an answer of this endpoint.
 	FailureAnswer FailureKind = "answer"
+)
+
+// FailureCause says what a failure means. Each has a row in the failure table,
+// which decides the next step, and whose health it counts against.
+type FailureCause string
+
+const (
+	// CauseSecret: a secret did not resolve. The next key may.
+	CauseSecret FailureCause = "secret"
+	// CauseRequest: the request could not be made from the config.
+	CauseRequest FailureCause = "request"
+	// CauseConnect: the provider could not be reached.
+	CauseConnect FailureCause = "connect"
+	// CauseNetwork: the connection broke.
+	CauseNetwork FailureCause = "network"
+	// CauseTimeout: the provider was silent for too long.
+	CauseTimeout FailureCause = "timeout"
+	// CauseAnswer: the answer is not an answer.
+	CauseAnswer FailureCause = "answer"
+	// CauseServer: 5xx, 424 and 499.
+	CauseServer FailureCause = "server"
+	// CauseRedirect: 3xx, and statuses outside of HTTP's.
+	CauseRedirect FailureCause = "redirect"
+	// CauseDeadKey: no request with this key will succeed until somebody acts: 401,
+	// 402, and the words for it under other statuses.
+	CauseDeadKey FailureCause = "dead_key"
+	// CauseScope: the key is good, but has no right to this model and endpoint.
+	CauseScope FailureCause = "scope"
+	// CauseForbidden: 403 without a word about the key.
+	CauseForbidden FailureCause = "forbidden"
+	// CauseRateLimit: too many requests or tokens of this key for this model.
+	CauseRateLimit FailureCause = "rate_limit"
+	// CauseQuota: too many of this key or account, for all models.
+	CauseQuota FailureCause = "quota"
+	// CauseModel: the provider does not know the model.
+	CauseModel FailureCause = "model"
+	// CauseEndpoint: nothing speaks this endpoint at the provider's address.
+	CauseEndpoint FailureCause = "endpoint"
+	// CauseNotFound: another thing is not known there, such as a file.
+	CauseNotFound FailureCause = "not_found"
+	// CauseConflict: 408 and 409.
+	CauseConflict FailureCause = "conflict"
+	// CauseTooLarge: this request is too large for the model, or for the limit.
+	CauseTooLarge FailureCause = "too_large"
+	// CauseClient: another 4xx. The request is wrong.
+	CauseClient FailureCause = "client"
+	// CauseRefusal: the prompt or the answer was refused for its content.
+	CauseRefusal FailureCause = "refusal"
 )
 
 // Step is what follows a failed attempt.
@@ -52,8 +106,8 @@ const (
 	StepNextKey Step = iota
 	// StepNextCandidate tries the next candidate.
 	StepNextCandidate
-	// StepRetry tries the same key again, after Failure.RetryAfter where it is
-	// known, else after a random wait that grows.
+	// StepRetry tries the same key again: after Failure.RetryAfter if it is known,
+	// else after a random wait that grows.
 	StepRetry
 	// StepStop tries nothing more: an upstream's answer is relayed as it was.
 	StepStop
@@ -62,9 +116,8 @@ const (
 // FailoverPolicy decides what follows a failed attempt. It is asked after each
 // one, from many goroutines at once, and must not block. It is not asked after a
 // 401 to a secret that has changed in its store meanwhile: the new one is tried
-// at once. What it cannot do is exceed the Config's max_attempts and
-// total_timeout, go on after the client has gone, or once something of an answer
-// has reached the client.
+// at once. It cannot exceed the Config's max_attempts and total_timeout, go on
+// after the client has gone, or once a part of an answer has reached the client.
 type FailoverPolicy interface {
 	NextStep(f Failure) Step
 }

@@ -10,10 +10,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // outbound makes the upstream requests of one candidate with one key.
@@ -22,10 +24,67 @@ type outbound struct {
 	in        *inbound
 	trail     *trail
 	model     *model
-	key       *apiKey  // nil for a candidate without keys
+	key       *apiKey
+	track     *stats.Track // of the key's value
+	form      keyForm
 	surface   *surface // the upstream's
 	templates templates
 	choices   int // of the answer, as far as the request tells: each ends on its own
+}
+
+// keyForm is the way in which a key is sent, where the provider's auth does not
+// say: in the anthropic format both are in use.
+type keyForm uint32
+
+const (
+	formOfClient  keyForm = iota // as the client sent its own key
+	formBearer                   // Authorization: Bearer KEY
+	formKeyHeader                // X-Api-Key: KEY
+)
+
+// bearer reports whether the form is Authorization: Bearer.
+func (f keyForm) bearer(client credential) bool {
+	return f == formBearer || f == formOfClient && client.bearer
+}
+
+// knownForms is what a provider's answers have told about the forms: which ones it
+// takes, and which one to use whatever the client sent.
+type knownForms struct{ bits atomic.Uint32 }
+
+// uses is the form to send a key in.
+func (k *knownForms) uses() keyForm { return keyForm(k.bits.Load() >> 4) }
+
+// takes reports whether a key was accepted in a form.
+func (k *knownForms) takes(bearer bool) bool { return k.bits.Load()&formBit(bearer) != 0 }
+
+// accepted notes that a key was accepted in a form. It is the one to use from now
+// on if the other form was refused with the same key.
+func (k *knownForms) accepted(bearer, otherRefused bool) {
+	bits := formBit(bearer)
+	switch {
+	case otherRefused && bearer:
+		bits |= uint32(formBearer) << 4
+	case otherRefused:
+		bits |= uint32(formKeyHeader) << 4
+	}
+	if k.bits.Load()&bits != bits {
+		k.bits.Or(bits)
+	}
+}
+
+func formBit(bearer bool) uint32 {
+	if bearer {
+		return 1
+	}
+	return 2
+}
+
+// other is the form that was not tried yet.
+func (f keyForm) other(client credential) keyForm {
+	if f.bearer(client) {
+		return formKeyHeader
+	}
+	return formBearer
 }
 
 // requestError reports a configured value that cannot go into an upstream
@@ -175,7 +234,7 @@ func hasCredential(raw string) bool {
 func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) (http.Header, error) {
 	h := make(http.Header, 12)
 	dropped := o.in.r.Header["Connection"]
-	ownKey := o.key == nil && len(p.operatorAuth) == 0 && o.s.selector.passThrough
+	ownKey := o.key.none && len(p.operatorAuth) == 0 && o.s.selector.passThrough
 	for name, values := range o.in.r.Header {
 		if o.forwards(name, ownKey) && !namedBy(dropped, name) {
 			h[name] = values
@@ -264,11 +323,12 @@ func namedBy(connection []string, name string) bool {
 // this request.
 func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider, a *attempt) error {
 	if slices.ContainsFunc(p.operatorAuth, func(name string) bool { _, ok := h[name]; return ok }) {
+		a.operatorAuth = true
 		return nil
 	}
 	var value string
 	switch {
-	case o.key != nil:
+	case !o.key.none:
 		v, err := o.templates.text(ctx, o.key.value)
 		if err != nil {
 			if o.templates.err != nil {
@@ -279,6 +339,8 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 		if v == "" || !header.IsValue(v) {
 			return badRequest("the api key is empty, or holds a line break or control character")
 		}
+		// A value that the request alone made is the client's key.
+		a.ownKey = !o.key.perRequest || len(a.secrets.used) > 0
 		o.templates.set.hide(v)
 		value = v
 	case o.s.selector.passThrough && o.in.credential.given():
@@ -291,8 +353,12 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 	name, scheme := p.auth.Header, p.auth.Scheme
 	if name == "" {
 		name, scheme = "Authorization", given(scheme, "Bearer")
-		if o.surface.format == formatAnthropic && p.auth.Scheme == "" && !o.in.credential.bearer {
-			name, scheme = "X-Api-Key", ""
+		if o.surface.format == formatAnthropic && p.auth.Scheme == "" {
+			bearer := o.form.bearer(o.in.credential)
+			a.formOpen = a.ownKey && o.form == formOfClient && o.in.credential.given() && !p.forms.takes(bearer)
+			if !bearer {
+				name, scheme = "X-Api-Key", ""
+			}
 		}
 	}
 	a.sentAs = name

@@ -77,10 +77,7 @@ func (h *held) streamBroke(ctx context.Context, err error) *failure {
 	var event *relay.EventError
 	switch {
 	case errors.As(err, &event):
-		code, message := upstreamError(event.Data)
-		f := wrongAnswer("the stream began with an error" + h.a.secrets.quoted(given(message, code)))
-		f.Code = h.a.secrets.scrubText(code)
-		return f
+		return h.errorAnswer("the stream began with an error", event.Data)
 	case errors.Is(err, relay.ErrCut), errors.Is(context.Cause(ctx), errFinished):
 		return wrongAnswer("the stream ended before it was complete")
 	}

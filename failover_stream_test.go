@@ -41,8 +41,8 @@ var (
 	}
 )
 
-// Each event is on its way to the client before the next one exists: the
-// upstream waits until the client has seen it. A gateway that buffers hangs.
+// Each event reaches the client before the next one exists: the upstream waits
+// until the client has seen it. A gateway that buffers hangs.
 func TestStreamTokenByToken(t *testing.T) {
 	for path, events := range map[string][]string{
 		"/v1/chat/completions": streamChat, "/v1/responses": streamResponses, "/v1/messages": streamMessages,
@@ -90,7 +90,7 @@ func TestStreamTokenByToken(t *testing.T) {
 	}
 }
 
-// A client that leaves ends the upstream's request, and its connection with it.
+// A client that leaves ends the upstream's request and its connection.
 func TestStreamClientLeaves(t *testing.T) {
 	gone, closed := make(chan struct{}), make(chan struct{})
 	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -125,9 +125,9 @@ func TestStreamClientLeaves(t *testing.T) {
 	assert.Less(t, time.Since(left), 500*time.Millisecond)
 }
 
-// Where the upstream itself says what went wrong, and ends the stream properly,
-// the client gets that as it is: an aborted connection could lose it, and does
-// in SDKs that read ahead. The Result still says that the stream broke.
+// If the upstream reports the error itself and ends the stream properly, the
+// client gets its events unchanged. An aborted connection could lose them, and
+// does in SDKs that read ahead. The Result still has the stream as broken.
 func TestStreamTellsItsError(t *testing.T) {
 	for path, events := range map[string]string{
 		"/v1/chat/completions": strings.Join(streamChat[:2], "") + "data: {\"error\":{\"message\":\"died\"}}\n\n",
@@ -148,8 +148,8 @@ func TestStreamTellsItsError(t *testing.T) {
 	}
 }
 
-// A committed stream that breaks never looks complete: the connection is
-// aborted, after an error event where one may stand.
+// A committed stream that breaks never looks complete. The connection is
+// aborted, after an error event if one can stand there.
 func TestStreamBreaks(t *testing.T) {
 	const (
 		chatEvent      = "data: {\"error\":{\"message\":"
@@ -277,7 +277,7 @@ func TestStreamEnds(t *testing.T) {
 	}
 }
 
-// SDKs close the connection when they have read the end. That is a success.
+// SDKs close the connection after reading the end. The request is a success.
 func TestStreamClientLeavesAfterTheEnd(t *testing.T) {
 	for path, events := range map[string][]string{
 		"/v1/chat/completions": streamChat, "/v1/responses": streamResponses, "/v1/messages": streamMessages,
@@ -304,7 +304,7 @@ func TestStreamClientLeavesAfterTheEnd(t *testing.T) {
 	}
 }
 
-// What fails before its first content is never seen by the client.
+// The client never sees a failure before the first content.
 func TestStreamHeld(t *testing.T) {
 	abort := func(events ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -357,7 +357,7 @@ func TestStreamHeld(t *testing.T) {
 	}
 }
 
-// Under stream_commit: complete a stream that breaks half-way is rescued.
+// Under stream_commit: complete a stream that breaks half-way is saved.
 func TestStreamCommitComplete(t *testing.T) {
 	whole := streamChat[1:]
 	front := whole[:3:3]
@@ -460,8 +460,8 @@ func finishChoice(index int, text string) string {
 	return fmt.Sprintf("data: {\"choices\":[{\"index\":%d,\"text\":%q,\"finish_reason\":\"stop\"}]}\n\n", index, text)
 }
 
-// After a finish reason two seconds of silence end the answer, and nothing else
-// does: what still comes is the client's, and half an event is no end.
+// After a finish reason only two seconds of silence end the answer. Later events
+// still reach the client, and half an event is not an end.
 func TestStreamAfterFinish(t *testing.T) {
 	const usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\n"
 	const chat, legacy = "/v1/chat/completions", "/v1/completions"
@@ -554,7 +554,7 @@ func TestStreamAfterFinish(t *testing.T) {
 	}
 }
 
-// A client that does not read for a while does not make its upstream silent.
+// A client that pauses its reading does not make its upstream silent.
 func TestStreamAfterFinishToPausingClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		usage := "data: {\"choices\":[],\"usage\":{},\"filler\":\"" + strings.Repeat("z", 20_000) + "\"}\n\n"

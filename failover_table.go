@@ -5,23 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// maxRetryAfter bounds the wait that an upstream may ask for: over that, the
-// next key or candidate answers sooner.
-const maxRetryAfter = 30 * time.Second
+const (
+	// maxRetryAfter bounds the wait that an upstream may ask for: over that, the
+	// next key or candidate answers sooner.
+	maxRetryAfter = 30 * time.Second
+	// longestCooldown bounds every cooldown, whatever an answer says.
+	longestCooldown = 10 * time.Minute
+)
 
 // DefaultFailoverPolicy is the policy of a gateway without one:
 //
 //   - A refusal for the prompt's content is relayed. It is not routed around.
 //   - While MaxRetries allows, the same key is tried again after a 429 that says to
 //     come back within 30 s, after a 5xx that does not say to come back later than
-//     that, and after a connection that broke before an answer.
+//     that, and after a connection that broke before an answer. An upstream's
+//     x-should-retry: false forbids it.
 //   - After 400, 413, 415, 422 and other 4xx about the request, the next candidate
 //     follows, because another key would be told the same. So it does if the
 //     request could not be made from the config.
@@ -29,118 +34,183 @@ const maxRetryAfter = 30 * time.Second
 //     next key follows, and then the next candidate.
 //
 // A policy does not decide about cooldowns, which change the order of later
-// requests. A candidate cools down for 5 s after five failures in a row that are
-// not the client's doing. Then one request at a time probes it, up to its first
-// content. Each probe that fails doubles the cooldown, up to 15 s. A key cools down
-// after a 429 that says when to come back until then, and after a 401 for as long
-// as it says, else for 60 s. If no key was sent, the candidate does. A later
-// success ends a cooldown. A candidate in cooldown is never refused, but tried
-// after all others, whatever the strategies chose. See [TriedModel],
-// [SkippedModel] and the field CooldownMS of [Attempt].
-func DefaultFailoverPolicy() FailoverPolicy {
-	return FailoverPolicyFunc(func(f Failure) Step {
-		m := f.meaning()
-		if m.transient && f.Retries < f.MaxRetries && f.RetryAfter <= maxRetryAfter &&
-			(f.Status != http.StatusTooManyRequests || f.RetryAfter >= 0) {
-			return StepRetry
-		}
-		return m.step
-	})
+// requests. A candidate in cooldown is never refused, but tried after all others,
+// whatever the strategies chose. docs/failover.md has the rules; [TriedModel],
+// [SkippedModel] and the field CooldownMS of [Attempt] show them at work.
+func DefaultFailoverPolicy() FailoverPolicy { return defaultPolicy{} }
+
+// defaultPolicy follows the failure table.
+type defaultPolicy struct {
+	refusalsFailOver bool // refusals: fail_over
 }
 
-// meaning is a row of the failure table.
+// NextStep looks the failure up.
+func (p defaultPolicy) NextStep(f Failure) Step {
+	m := f.meaning()
+	switch {
+	case m.transient && !f.NoRetry && f.Retries < f.MaxRetries && f.RetryAfter <= maxRetryAfter && (!m.limit || f.RetryAfter >= 0):
+		return StepRetry
+	case p.refusalsFailOver && f.Cause == CauseRefusal:
+		return StepNextCandidate
+	}
+	return m.step
+}
+
+// meaning is a row of the failure table: what follows, and whose fault it was. A
+// row with neither a candidate's nor a key's fault moves nobody's health.
 type meaning struct {
-	// step is what follows.
 	step Step
 	// transient is set if the same route may well answer the next time. A silent
 	// upstream, and a stream that was cut while held, may not: nobody waits twice
 	// for the same silence.
 	transient bool
-	// class says whose fault it was.
+	// limit is set for limits: they are retried only if the answer says when.
+	limit bool
+	// class is for the metrics.
 	class stats.Class
-	// cools is how long the key cools down if the answer does not say. Zero: only
-	// as long as the answer says.
-	cools time.Duration
-	// asked is set if the answer's own word counts for the cooldown of the key.
-	asked bool
+	// candidate says how the failure counts against the candidate. Nil: not at all.
+	candidate *stats.Failure
+	// key says how the key cools down. Nil: not at all.
+	key *stats.Refusal
 	// hint says where the operator should look. Nil: there is nothing to say.
 	hint func(a *attempt, f *failure) string
 }
 
-// cooldown is how long the key cools down, as the answer asked for a wait or, if
-// negative or zero, not.
-func (m *meaning) cooldown(asked time.Duration) time.Duration {
-	if m.asked && asked > 0 {
-		return asked
-	}
-	return m.cools
-}
-
-// The failure table: it is the only place that knows what a failure means. A
-// status without a row of its own has that of its class.
+// The rules of cooldowns.
 var (
-	// failuresByKind holds the failures without an error status.
-	failuresByKind = map[FailureKind]*meaning{
-		FailureSecret:  {step: StepNextKey, class: stats.ServerFault},
-		FailureRequest: {step: StepNextCandidate, class: stats.ClientFault},
-		FailureConnect: {step: StepNextKey, class: stats.ServerFault, hint: hintConnect},
-		FailureNetwork: {step: StepNextKey, class: stats.ServerFault, transient: true},
-		FailureTimeout: {step: StepNextKey, class: stats.TimedOut, hint: hintTimeout},
-		FailureAnswer:  {step: StepNextKey, class: stats.ServerFault, hint: hintStray},
-	}
-	// failuresByStatus holds the statuses that differ from their class.
-	failuresByStatus = map[int]*meaning{
-		http.StatusUnauthorized:     {step: StepNextKey, class: stats.ServerFault, cools: time.Minute, asked: true, hint: hintCredential},
-		http.StatusPaymentRequired:  {step: StepNextKey, class: stats.ServerFault},
-		http.StatusForbidden:        {step: StepNextKey, class: stats.ServerFault, hint: hintCredential},
-		http.StatusNotFound:         {step: StepNextKey, class: stats.ServerFault, hint: hintModel},
-		http.StatusMethodNotAllowed: {step: StepNextCandidate, class: stats.ClientFault, hint: hintAddress},
-		http.StatusRequestTimeout:   {step: StepNextKey, class: stats.ServerFault},
-		http.StatusConflict:         {step: StepNextKey, class: stats.ServerFault},
-		http.StatusTooManyRequests:  {step: StepNextKey, class: stats.RateLimited, transient: true, asked: true},
-	}
-	failureClient  = &meaning{step: StepNextCandidate, class: stats.ClientFault}
-	failureServer  = &meaning{step: StepNextKey, class: stats.ServerFault, transient: true}
-	failureOther   = &meaning{step: StepNextKey, class: stats.ServerFault}
-	failureRefusal = &meaning{step: StepStop, class: stats.ClientFault}
+	// inARow: five failures in a row cool a candidate down for 5 s; each probe that
+	// fails doubles it, up to 15 s.
+	inARow = stats.Rules{Failures: 5, First: 5 * time.Second, Longest: 15 * time.Second}
+
+	ofCandidate  = &stats.Failure{Rules: inARow}
+	ofConnection = &stats.Failure{Rules: inARow, Unprovoked: true}
+	ofEndpoint   = &stats.Failure{Rules: inARow, ThisSurface: true}
+
+	// refused and limited: how a key cools down if the answer does not say.
+	refused = stats.Backoff{First: time.Minute, Longest: 10 * time.Minute}
+	limited = stats.Backoff{First: 5 * time.Second, Longest: time.Minute}
+
+	ofKey       = &stats.Refusal{Breadth: stats.WholeKey, Backoff: refused, Most: longestCooldown}
+	ofScope     = &stats.Refusal{Breadth: stats.ThisModelAndSurface, Backoff: refused, Most: longestCooldown}
+	ofForbidden = &stats.Refusal{Breadth: stats.ThisModel, Backoff: refused, Most: longestCooldown, Callers: 2}
+	ofRate      = &stats.Refusal{Breadth: stats.ThisModel, Backoff: limited, Most: longestCooldown}
+	ofQuota     = &stats.Refusal{Breadth: stats.WholeKey, Backoff: limited, Most: longestCooldown}
 )
+
+// failureTable is the only place that knows what a failure means.
+var failureTable = map[FailureCause]*meaning{
+	CauseSecret:    {step: StepNextKey, class: stats.ClientFault},
+	CauseRequest:   {step: StepNextCandidate, class: stats.ClientFault},
+	CauseConnect:   {step: StepNextKey, class: stats.ServerFault, candidate: ofConnection, hint: hintConnect},
+	CauseNetwork:   {step: StepNextKey, class: stats.ServerFault, candidate: ofCandidate, transient: true},
+	CauseTimeout:   {step: StepNextKey, class: stats.TimedOut, candidate: ofCandidate, hint: hintTimeout},
+	CauseAnswer:    {step: StepNextKey, class: stats.ServerFault, candidate: ofCandidate, hint: hintStray},
+	CauseServer:    {step: StepNextKey, class: stats.ServerFault, candidate: ofCandidate, transient: true},
+	CauseRedirect:  {step: StepNextKey, class: stats.ServerFault, candidate: ofCandidate, hint: hintRedirect},
+	CauseDeadKey:   {step: StepNextKey, class: stats.ServerFault, key: ofKey, hint: hintCredential},
+	CauseScope:     {step: StepNextKey, class: stats.ServerFault, key: ofScope, hint: hintCredential},
+	CauseForbidden: {step: StepNextKey, class: stats.ServerFault, key: ofForbidden, hint: hintCredential},
+	CauseRateLimit: {step: StepNextKey, class: stats.RateLimited, key: ofRate, transient: true, limit: true},
+	CauseQuota:     {step: StepNextKey, class: stats.RateLimited, key: ofQuota, transient: true, limit: true},
+	CauseModel:     {step: StepNextKey, class: stats.ServerFault, candidate: ofCandidate, hint: hintModel},
+	CauseEndpoint:  {step: StepNextKey, class: stats.ServerFault, candidate: ofEndpoint, hint: hintAddress},
+	CauseNotFound:  {step: StepNextKey, class: stats.ClientFault, hint: hintModel},
+	CauseConflict:  {step: StepNextKey, class: stats.ClientFault},
+	CauseTooLarge:  {step: StepNextCandidate, class: stats.ClientFault},
+	CauseClient:    {step: StepNextCandidate, class: stats.ClientFault, hint: hintMethod},
+	CauseRefusal:   {step: StepStop, class: stats.ClientFault},
+}
 
 // meaning looks a failure up in the table.
 func (f Failure) meaning() *meaning {
-	if f.Kind != FailureStatus {
-		return failuresByKind[f.Kind]
-	}
-	if isContentRefusal(f.Status, f.Code) {
-		return failureRefusal
-	}
-	if m, ok := failuresByStatus[f.Status]; ok {
+	if m := failureTable[f.Cause]; m != nil {
 		return m
 	}
-	switch f.Status / 100 {
+	return failureTable[causeOf(f.Kind, f.Status, apierror.Verdict{})]
+}
+
+// causeOf names the cause of a failure from its kind, its status, and the words of
+// the upstream's error.
+func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
+	if v.Kind == apierror.Refusal {
+		return CauseRefusal
+	}
+	switch kind {
+	case FailureSecret:
+		return CauseSecret
+	case FailureRequest:
+		return CauseRequest
+	case FailureConnect:
+		return CauseConnect
+	case FailureNetwork:
+		return CauseNetwork
+	case FailureTimeout:
+		return CauseTimeout
+	case FailureAnswer:
+		if v.Kind == apierror.DeadKey {
+			return CauseDeadKey // some providers say it under status 200
+		}
+		return CauseAnswer
+	}
+	switch v.Kind {
+	case apierror.TooLarge:
+		return CauseTooLarge
+	case apierror.MissingScope:
+		return CauseScope
+	case apierror.DeadKey:
+		return CauseDeadKey
+	case apierror.RateLimited:
+		if v.WholeKey() {
+			return CauseQuota
+		}
+		if status == http.StatusTooManyRequests {
+			return CauseRateLimit
+		}
+	case apierror.Denied:
+		return CauseForbidden
+	case apierror.UnknownModel:
+		return CauseModel
+	case apierror.NoEndpoint:
+		return CauseEndpoint
+	case apierror.NotFound:
+		return CauseNotFound
+	}
+	return causeOfStatus(status)
+}
+
+// causeOfStatus names the cause of an error status without telling words.
+func causeOfStatus(status int) FailureCause {
+	switch status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired:
+		return CauseDeadKey
+	case http.StatusForbidden:
+		return CauseForbidden
+	case http.StatusNotFound:
+		return CauseNotFound
+	case http.StatusRequestTimeout, http.StatusConflict:
+		return CauseConflict
+	case http.StatusRequestEntityTooLarge:
+		return CauseTooLarge
+	case http.StatusTooManyRequests:
+		return CauseRateLimit
+	case http.StatusNotImplemented:
+		return CauseEndpoint
+	case http.StatusFailedDependency, 499:
+		return CauseServer // of an inference server or a relay: the model process failed
+	}
+	switch status / 100 {
 	case 4:
-		return failureClient
+		return CauseClient
 	case 5, 6, 7, 8, 9:
-		return failureServer
+		return CauseServer
 	}
-	return failureOther
+	return CauseRedirect
 }
 
-// isContentRefusal reports whether an upstream refused the prompt for what it
-// says. OpenAI and Azure name it in the error's code.
-func isContentRefusal(status int, code string) bool {
-	if status != http.StatusBadRequest && status != http.StatusForbidden {
-		return false
-	}
-	return isContentRefusalCode(code)
-}
-
-// isContentRefusalCode goes by the word alone, in whatever case it is written.
-func isContentRefusalCode(code string) bool {
-	switch strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(code)) {
-	case "contentfilter", "contentpolicy", "contentpolicyviolation", "responsibleaipolicyviolation", "moderationblocked":
-		return true
-	}
-	return false
+// retractable reports whether two failures are in one row of docs/failover.md's
+// table: the request then was at fault if every candidate failed so.
+func retractable(a, b FailureCause) bool {
+	return failureTable[a].candidate != nil && failureTable[b].candidate != nil
 }
 
 // hint says where the operator should look after a failure. It is for logs and
@@ -174,6 +244,20 @@ func hintConnect(a *attempt, f *failure) string {
 func hintTimeout(a *attempt, _ *failure) string {
 	if address.IsInternal(a.model.provider.base.Hostname()) && !a.committed {
 		return "a model that is still being loaded may need longer: raise the timeout, or load it before the first request"
+	}
+	return ""
+}
+
+func hintRedirect(_ *attempt, f *failure) string {
+	if f.Status/100 != 3 {
+		return ""
+	}
+	return "redirects are not followed: set base_url to where it points"
+}
+
+func hintMethod(a *attempt, f *failure) string {
+	if f.Status == http.StatusMethodNotAllowed {
+		return hintAddress(a, f)
 	}
 	return ""
 }

@@ -24,16 +24,16 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// The three ways to go on after a failure, as the routes that follow when
-// everything at provider "a" fails and "b" answers.
+// The three ways to go on after a failure, as the following routes when all of
+// provider "a" fails and "b" answers.
 var (
 	failoverByKey       = []string{"a1", "a2", "b1"}
 	failoverByCandidate = []string{"a1", "b1"}
 	failoverStops       = []string{"a1"}
 )
 
-// The whole table of failures: where each leads while another provider answers,
-// and what the client gets where none does.
+// The whole table of failures: the next route while another provider answers,
+// and the client's answer if every provider fails.
 func TestFailoverTable(t *testing.T) {
 	const broken = `{"id":"chatcmpl-1","choices":[{"index":0,"message":{"role":"assist`
 	unreachable := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}
@@ -187,7 +187,7 @@ func TestFailoverRefreshesSecret(t *testing.T) {
 	}
 }
 
-// A secret store that hangs counts against total_timeout like an upstream does.
+// A hanging secret store counts against total_timeout like an upstream.
 func TestFailoverSecretHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a")
@@ -234,7 +234,7 @@ func TestFailoverMaxAttempts(t *testing.T) {
 	}
 }
 
-// max_retries: when the same route is asked again, and after which wait.
+// max_retries: the cases in which the same route is asked again, and the waits.
 func TestFailoverRetries(t *testing.T) {
 	limited := func(header, value string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -300,7 +300,7 @@ func TestFailoverRetries(t *testing.T) {
 	}
 }
 
-// Clients that failed together must not come back together.
+// Clients that failed together must not return together.
 func TestFailoverBackoffIsRandom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a")
@@ -402,7 +402,8 @@ func TestFailoverTimeouts(t *testing.T) {
 	}
 }
 
-// A client that leaves ends what is under way at once, and nothing follows.
+// A client that leaves ends the current attempt at once. No further attempt
+// follows.
 func TestFailoverClientGone(t *testing.T) {
 	for name, a := range map[string]http.HandlerFunc{
 		"before the header":  gatewaytest.Silence,
@@ -491,8 +492,8 @@ func TestFailoverPolicy(t *testing.T) {
 	}
 }
 
-// Where the policy stops after a failure without an answer, the client gets the
-// error for what happened.
+// If the policy stops after a failure without an answer, the client gets the
+// error of the failure.
 func TestFailoverPolicyStopsWithoutAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a", "b")
@@ -509,7 +510,7 @@ func TestFailoverPolicyStopsWithoutAnswer(t *testing.T) {
 	})
 }
 
-// What a policy is told of failures of each kind.
+// The arguments of a policy, for failures of each kind.
 func TestFailoverPolicyIsTold(t *testing.T) {
 	tests := []struct {
 		name string
@@ -555,7 +556,7 @@ func TestFailoverPolicyIsTold(t *testing.T) {
 	}
 }
 
-// A TLS handshake that fails is a connection that could not be made.
+// A failed TLS handshake is a failed connection.
 func TestFailoverTLS(t *testing.T) {
 	quiet := log.New(io.Discard, "", 0)
 	for name, start := range map[string]func(*httptest.Server){

@@ -38,13 +38,14 @@ type trail struct {
 
 // tried is a candidate that had its turn.
 type tried struct {
-	model    *model
-	at       time.Time
-	order    int
-	cooldown stats.State // its own, when its turn came
-	keys     []*apiKey   // in the order of their turn
-	attempts []*attempt
-	err      *Error // why it failed without an attempt
+	model     *model
+	at        time.Time
+	order     int
+	cooldown  stats.State   // its own, when its turn came
+	keys      []*apiKey     // in the order of their turn
+	keyStates []stats.State // of each, when the turn came
+	attempts  []*attempt
+	err       *Error // why it failed without an attempt
 }
 
 // skipped is a candidate that others came before, because it is in cooldown or
@@ -82,6 +83,13 @@ type attempt struct {
 	output      int64
 	failure     *failure
 	cooldown    time.Duration // that the failure led to
+
+	turn         stats.Turn    // of the candidate's health
+	keyTurn      stats.KeyTurn // of the key's
+	ownKey       bool          // the key was the gateway's own, and not the client's
+	formOpen     bool          // the client chose the form of the credential
+	operatorAuth bool          // the credential came with the configured headers
+	resent       bool          // it went out once more, as its kept connection was closed
 }
 
 // failure is the end of an attempt that failed.
@@ -92,9 +100,12 @@ type failure struct {
 	hint   string // where the operator should look
 	cause  error  // the transport's error, if there was no answer
 	stray  bool   // a success, but not of the API
-	abort  bool   // the client's connection must not end as if all were well
-	gone   bool   // nobody waited for the answer any more
-	answer *upstreamAnswer
+	// otherForm is set if the key was refused in a form that the client chose, and
+	// the provider's other form is still to be tried.
+	otherForm bool
+	abort     bool // the client's connection must not end as if all were well
+	gone      bool // nobody waited for the answer any more
+	answer    *upstreamAnswer
 }
 
 // upstreamAnswer is an upstream's error answer. It is whole, and can be relayed

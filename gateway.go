@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net/http"
 	"strconv"
@@ -25,6 +26,7 @@ type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
 	history   debugpage.History
+	seed      maphash.Seed
 	reloading sync.Mutex
 }
 
@@ -37,7 +39,8 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account)}
+	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), seed: maphash.MakeSeed()}
+	s.seed = g.seed
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
 	if s.transport == nil {
@@ -71,6 +74,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	default:
 		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
 	}
+	s.seed = g.seed
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
@@ -128,6 +132,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, w: w, next: next}
 		x.in.receive(r, surface, path)
+		x.in.identify(s)
 		x.serve()
 	case surface != nil:
 		methodNotAllowed(w, surface.format, r, surface.allow())
@@ -205,7 +210,7 @@ func (x *exchange) answer(out outcome) (handOn bool) {
 	switch a := out.relay; {
 	case out.err == nil, x.loop.trail.committed():
 		return false
-	case a != nil && !(x.continues() && a.failure.Kind == FailureStatus && a.failure.meaning() != failureRefusal):
+	case a != nil && !(x.continues() && a.failure.Kind == FailureStatus && a.failure.Cause != CauseRefusal):
 		a.relayed = true
 		relayError(x.w, a.failure.answer, out.retryAfter)
 		return false
@@ -302,6 +307,7 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	}
 	x := &exchange{s: s}
 	x.in.receive(r, surface, path)
+	x.in.identify(s)
 	err := x.in.read(s.maxBody)
 	understood := err == nil
 	if understood || x.in.raw != nil {

@@ -64,9 +64,9 @@ func (g *Gateway) DebugHandler() http.Handler {
 // debugState is what the page shows at a time.
 func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	s := g.current.Load()
-	d := debugView{s: s, now: now, guests: map[string][]stats.Named{}}
-	for _, guest := range g.recorder.Guests(now) {
-		d.guests[guest.Provider] = append(d.guests[guest.Provider], guest)
+	d := debugView{s: s, now: now, unlisted: map[string][]stats.Named{}}
+	for _, guest := range g.recorder.UnlistedInUse(now) {
+		d.unlisted[guest.Provider] = append(d.unlisted[guest.Provider], guest)
 	}
 	state := &debugpage.State{
 		Time:           now,
@@ -100,9 +100,9 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 
 // debugView reads what there is to show.
 type debugView struct {
-	s      *settings
-	now    time.Time
-	guests map[string][]stats.Named // by the folded id of their provider
+	s        *settings
+	now      time.Time
+	unlisted map[string][]stats.Named // by the folded id of their provider
 }
 
 // series are those of a provider's models that have something in their window.
@@ -113,7 +113,7 @@ func (d *debugView) series(p *provider) []*stats.Series {
 			list = append(list, &m.track.Series)
 		}
 	}
-	for _, guest := range d.guests[fold(p.id)] {
+	for _, guest := range d.unlisted[fold(p.id)] {
 		list = append(list, &guest.Series)
 	}
 	return list
@@ -137,8 +137,8 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 		}
 	}
 	for _, m := range p.models {
-		switch m.track.Rest.State(d.now).Phase {
-		case stats.Resting:
+		switch m.track.Health.State(d.now, everybody).Phase {
+		case stats.CoolingDown:
 			out.ModelsInCooldown++
 		case stats.Probing:
 			out.ModelsProbing++
@@ -147,12 +147,16 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 		}
 	}
 	for _, k := range p.keys {
-		if k.track.Rest.State(d.now).Phase == stats.Resting {
+		if k.track.Key.State(d.now, nil, everybody).Phase == stats.CoolingDown {
 			out.KeysInCooldown++
 		}
 	}
 	return out
 }
+
+// everybody stands for a request of any caller: the page shows the health that all
+// of them share.
+var everybody stats.Request
 
 // models lists the models that are worth a row, and names the others. Where
 // there are too many, those with the most to do get the rows.
@@ -166,7 +170,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	others := map[string][]string{}
 	for _, p := range d.s.selector.providers {
 		for _, m := range p.models {
-			if !m.configured && m.track.Idle(d.now) && m.track.Rest.State(d.now).Phase == stats.Awake {
+			if !m.configured && m.track.Idle(d.now) && m.track.Health.State(d.now, everybody).Phase == stats.Healthy {
 				others[p.id] = append(others[p.id], m.id)
 				continue
 			}
@@ -174,7 +178,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 				Provider: p.id, ID: m.id, Configured: m.configured, Disabled: m.disabled || p.disabled,
 			}, m.track, p.keys})
 		}
-		for _, guest := range d.guests[fold(p.id)] {
+		for _, guest := range d.unlisted[fold(p.id)] {
 			// Its name is a client's, and may be long and strange.
 			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name), Unlisted: true}, guest.Track, p.keys})
 		}
@@ -192,7 +196,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	}
 	list := make([]debugpage.Model, 0, len(rows))
 	for _, r := range rows {
-		r.model.Health, r.model.Load = d.modelHealth(&r.track.Rest, r.keys), d.load(&r.track.Series)
+		r.model.Health, r.model.Load = d.modelHealth(r.track, r.keys), d.load(&r.track.Series)
 		list = append(list, r.model)
 	}
 	rest := []debugpage.OtherModel{}
@@ -212,7 +216,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
 	return debugpage.Key{
 		Provider: p.id, ID: k.id,
-		Health:   d.health(k.track.Rest.State(d.now)),
+		Health:   d.health(k.track.Key.State(d.now, nil, everybody)),
 		Requests: d.allowance(k.track.Quota.Requests(d.now)),
 		Tokens:   d.allowance(k.track.Quota.Tokens(d.now)),
 		Load:     d.load(&k.track.Series),
@@ -228,23 +232,24 @@ func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
 }
 
 // modelHealth is that of a model with these keys: like a request for it, it goes by
-// what wakes later, the model or the first of its keys.
-func (d *debugView) modelHealth(r *stats.Rest, keys []*apiKey) debugpage.Health {
-	own := r.State(d.now)
-	out := d.health(own)
-	if k := keysCooldown(keys, d.now); k.Phase.Last() && k.Until.After(own.Until) {
-		failures := out.Failures
-		out = d.health(k)
-		out.OfKeys, out.Failures = true, failures
+// the later one of the model and the first of its keys.
+func (d *debugView) modelHealth(track *stats.Track, keys []*apiKey) debugpage.Health {
+	own := track.Health.State(d.now, everybody)
+	states := make([]stats.State, len(keys))
+	for i, k := range keys {
+		states[i] = k.track.Key.State(d.now, track, everybody)
 	}
+	key := stats.FirstReady(states...)
+	out := d.health(own.And(key))
+	out.OfKeys = out.State == debugpage.InCooldown && key.CooldownUntil().After(own.CooldownUntil())
 	return out
 }
 
 func (d *debugView) health(state stats.State) debugpage.Health {
 	out := debugpage.Health{State: debugpage.Healthy, Failures: state.Failures}
 	switch state.Phase {
-	case stats.Resting:
-		out.State, out.CooldownMS = debugpage.InCooldown, left(state.Until, d.now)
+	case stats.CoolingDown:
+		out.State, out.CooldownMS = debugpage.InCooldown, left(state.CooldownUntil(), d.now)
 	case stats.Probing:
 		out.State = debugpage.Probing
 	case stats.Due:

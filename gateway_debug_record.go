@@ -101,7 +101,7 @@ func (s step) debug() debugpage.Step {
 }
 
 func whySkipped(k *skipped) string {
-	if until := k.cooldown.Resting(); !until.IsZero() {
+	if until := k.cooldown.CooldownUntil(); !until.IsZero() {
 		return "in cooldown for " + seconds(until.Sub(k.at))
 	}
 	return "being probed"

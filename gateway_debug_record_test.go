@@ -17,8 +17,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// Regression: a candidate that was passed over because it rests, or is being
-// probed, was not in the trail, and the request looked like any other.
+// Regression: a candidate that was passed over, in cooldown or during a probe,
+// was missing from the trail.
 func TestDebugPageShowsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		harness := gatewaytest.NewHarness(t)
@@ -112,8 +112,8 @@ func TestDebugPageSkippedByMany(t *testing.T) {
 	})
 }
 
-// Regression: a request whose answer broke off was shown as 499, though its client
-// had got 200; and one whose body nobody could read as "auto".
+// Regression: a request with a broken answer was shown as 499, though its client
+// had got 200; and one with an unreadable body as "auto".
 func TestDebugPageShowsBrokenRequests(t *testing.T) {
 	cut := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		gatewaytest.StartStream(w)
@@ -144,7 +144,7 @@ func TestDebugPageShowsBrokenRequests(t *testing.T) {
 	assert.Contains(t, page, "<bdi>auto</bdi>")
 }
 
-// What a strategy left out for one reason is one note.
+// Elements left out by a strategy for one reason share one note.
 func TestDebugPageGroupsNotes(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("Hi."))
 	cfg := aigateway.Config{
@@ -169,7 +169,7 @@ func TestDebugPageGroupsNotes(t *testing.T) {
 	assert.Regexp(t, `Not tried, and why \(\d+\)`, page)
 }
 
-// Keys that look alike once they are redacted are told apart by their ids.
+// Keys that look the same when redacted are told apart by their ids.
 func TestDebugPageNamesKeys(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Error(401, "", "no"), gatewaytest.Chat("Hi."))
 	g := debugGateway(t, `

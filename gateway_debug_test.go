@@ -21,8 +21,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// debugState is the part of the JSON that the tests look at, by its documented
-// names.
+// debugState is the tested part of the JSON, by its documented names.
 type debugState struct {
 	WindowSeconds int       `json:"window_seconds"`
 	SlotSeconds   int       `json:"slot_seconds"`
@@ -328,7 +327,7 @@ total_timeout: 90s
 	assert.Equal(t, map[string]any{"user": "mine", "temperature": 0.25}, state.Config["body"])
 	assert.Contains(t, state.Runtime.Secrets, "mapSecrets")
 
-	// The text is YAML that means the same.
+	// The text is YAML with the same meaning.
 	page := debugGet(t, debug, "").Body.String()
 	_, text, _ := strings.Cut(page, `<pre`)
 	_, text, _ = strings.Cut(text, ">")
@@ -405,7 +404,7 @@ func TestDebugPageRemembersFromMount(t *testing.T) {
 	assert.Len(t, debugJSON(t, g.DebugHandler()).Requests, 1, "all handlers show the same")
 }
 
-// What is remembered is bounded, however large what clients send is.
+// The page's memory is bounded, however large the clients' requests are.
 func TestDebugPageMemory(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Error(500, "", strings.Repeat("very broken ", 500)))
 	g := debugGateway(t, `
@@ -499,7 +498,7 @@ func TestDebugPageConcurrently(t *testing.T) {
 	assert.Zero(t, state.Total.InFlight)
 }
 
-// The page is mounted where only operators come.
+// Mount the page for operators only.
 func ExampleGateway_DebugHandler() {
 	gateway, err := aigateway.New(aigateway.Config{})
 	if err != nil {

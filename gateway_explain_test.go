@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Explain has a reason for every model that is not tried.
+// Explain gives a reason for every model that is not tried.
 func TestExplainReasons(t *testing.T) {
 	models := func(ids ...string) []aigateway.Model {
 		var list []aigateway.Model

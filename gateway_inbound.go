@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // maxClientModels bounds the names that one request may ask for.
@@ -41,6 +43,9 @@ type inbound struct {
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
+
+	caller   string // who asks; empty if nobody says
+	callerID uint64 // a keyed hash of the caller, or of the client's address
 }
 
 // clientBody is a client's body as it was scanned: JSON or a form.
@@ -74,6 +79,26 @@ func requestID(h http.Header) string {
 	var b [12]byte
 	rand.Read(b[:])
 	return "req_" + hex.EncodeToString(b[:])
+}
+
+// identify notes who asks. Without a caller from the service, clients are told
+// apart by their address: for blame alone.
+func (in *inbound) identify(s *settings) {
+	salt, text := "a", in.request.ClientIP
+	switch {
+	case s.caller != nil:
+		in.caller = s.caller(in.r)
+		salt, text = "c", in.caller
+	case s.callerExpr != nil:
+		in.caller, _ = s.callerExpr.Eval(in.ctx, &in.request) // without a value it is the empty caller
+		salt, text = "c", in.caller
+	}
+	in.callerID = maphash.String(s.seed, salt+text)
+}
+
+// asks is the request as the health of candidates and keys tells requests apart.
+func (in *inbound) asks() stats.Request {
+	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
 }
 
 // credential is the key that a client brought.

@@ -87,7 +87,7 @@ func (l *logLine) addSteps(steps []step) {
 			failed = append(failed, s.attempt.model.name()+": "+s.attempt.failure.full())
 		case s.skipped != nil:
 			why := "being probed"
-			if until := s.skipped.cooldown.Resting(); !until.IsZero() {
+			if until := s.skipped.cooldown.CooldownUntil(); !until.IsZero() {
 				why = "in cooldown for " + until.Sub(s.skipped.at).Round(100*time.Millisecond).String()
 			}
 			passed = append(passed, s.skipped.model.name()+": "+why)

@@ -23,7 +23,7 @@ const modelsProviders = selectionProviders + `
     supported_api_surfaces: [{format: openai}, {format: anthropic}]
 `
 
-// TestModels lists what a client may send without a prefix, and no more.
+// TestModels lists exactly the models that a client may send without a prefix.
 func TestModels(t *testing.T) {
 	openai := []string{"llama3", "llama", "mistral", "qwen:7b", "embed", "Meta/Llama-4", "llama4"}
 	for _, tt := range []struct {
@@ -92,7 +92,7 @@ func TestModels(t *testing.T) {
 	}
 }
 
-// TestModelsPassThrough lists the catalog to a client that brings a key.
+// TestModelsPassThrough lists the catalog for a client with a key.
 func TestModelsPassThrough(t *testing.T) {
 	g, err := aigateway.New(aigateway.Config{})
 	require.NoError(t, err)
@@ -164,7 +164,7 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// TestModelSlash finds an id that ends in a slash before the one without.
+// TestModelSlash prefers an id with a slash at its end to the one without.
 func TestModelSlash(t *testing.T) {
 	g := selectionGateway(t, "providers: [{id: mine, base_url: 'https://mine.internal', models: [{id: nick}, {id: nick/}]}]")
 	assert.Contains(t, modelsGet(g, "/v1/models/nick/", false).Body.String(), `"id":"nick/"`)
@@ -185,8 +185,8 @@ func TestModelsMounted(t *testing.T) {
 	}
 }
 
-// TestModelUnlisted says of a name that is not listed why: that it may be sent all
-// the same, or what is against it.
+// TestModelUnlisted gives the reason for an unlisted name: it may be sent all
+// the same, or something speaks against it.
 func TestModelUnlisted(t *testing.T) {
 	const (
 		mine = "providers: [{id: mine, base_url: 'https://mine.internal', models: [{id: model, id_aliases: [nick]}, {id: off, disabled: true}]}, {id: openai}, {id: second, base_url: 'https://s.internal'}]\n"

@@ -25,8 +25,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// TestExplain asks first what would be tried, and then has it tried: everything
-// fails, so that the whole order shows.
+// TestExplain asks for the plan, and then has it tried. Everything fails, so the
+// whole order shows.
 func TestExplain(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusInternalServerError, "", "down"))
 	var resolved atomic.Int64
@@ -111,7 +111,7 @@ func TestExplain(t *testing.T) {
 	})
 }
 
-// TestCheck reports each secret that does not resolve, at each of its places.
+// TestCheck reports each unresolved secret, at each of its places.
 func TestCheck(t *testing.T) {
 	cfg := aigateway.Config{
 		Headers:     map[string]aigateway.Template{"X-Auth": "Token ${secrets.get('shared', 'token')}", "X-None": "literal", "X-Id": "${req.id}"},
@@ -159,8 +159,8 @@ func TestCheck(t *testing.T) {
 	})
 }
 
-// TestReload lets a request that is under way finish on its old config, its
-// failover included, while new ones go by the new.
+// TestReload lets a running request finish on its old config, with its failover.
+// New requests use the new one.
 func TestReload(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	first := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -321,7 +321,7 @@ func TestGatewaysAreApart(t *testing.T) {
 	}
 }
 
-// TestNoGoroutineIsLeft relies on the bubble, which fails where one is.
+// TestNoGoroutineIsLeft relies on its bubble: a goroutine that is left fails it.
 func TestNoGoroutineIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := gatewaytest.NewNetwork()
@@ -379,8 +379,8 @@ func TestLogger(t *testing.T) {
 	}
 }
 
-// gatewayLeaky is a config with a secret wherever one can be, each with the
-// word hunter2 in it.
+// gatewayLeaky is a config with a secret in every possible place, each with the
+// word hunter2.
 func gatewayLeaky(upstream string) aigateway.Config {
 	return aigateway.Config{
 		Registry:          aigateway.NoRegistry(),

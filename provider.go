@@ -115,29 +115,29 @@ type Param struct {
 
 // Model is a model at one provider. The same id at two providers is two models.
 type Model struct {
-	// ID is what the provider calls the model. Required.
+	// ID is the provider's name for the model. Required.
 	ID string `json:"id"`
-	// IDAliases are further names that clients may send for it.
+	// IDAliases are further names for it in clients' requests.
 	IDAliases []string `json:"id_aliases,omitempty"`
-	// AuthorID names who made the model. If empty, its provider.
+	// AuthorID names the maker of the model. If empty, its provider.
 	AuthorID string `json:"author_id,omitempty"`
 	// DisplayName and Description are for people, and for strategies.
 	DisplayName string `json:"display_name,omitempty"`
 	Description string `json:"description,omitempty"`
 	// Disabled takes the model out of use.
 	Disabled bool `json:"disabled,omitempty"`
-	// Metadata is free-form, for selection strategies; what it lacks is looked
-	// up in the provider's.
+	// Metadata is free-form, for selection strategies. Missing keys are looked up
+	// in the provider's metadata.
 	Metadata map[string]any `json:"metadata,omitempty"`
 
 	// InputModalities and OutputModalities are words such as "text", "image",
-	// "audio" and "embedding". A request that names no model is not sent to one
-	// whose output is of another kind. If empty, they are not known, and nothing
-	// is ruled out.
+	// "audio" and "embedding". A request without a model is not sent to a model
+	// with output of another kind. If empty, they are unknown and rule nothing
+	// out.
 	InputModalities  []string `json:"input_modalities,omitempty"`
 	OutputModalities []string `json:"output_modalities,omitempty"`
-	// MaxContextWindow and MaxOutputTokens are facts for strategies, in tokens;
-	// they limit no request. Zero means unknown.
+	// MaxContextWindow and MaxOutputTokens are facts for strategies, in tokens.
+	// They limit no request. Zero means unknown.
 	MaxContextWindow int64 `json:"max_context_window,omitempty"`
 	MaxOutputTokens  int64 `json:"max_output_tokens,omitempty"`
 	// SupportedFeatures are words for strategies, such as "tool-calling".
@@ -145,46 +145,77 @@ type Model struct {
 	// UnsupportedParams are top-level fields that must not reach the model.
 	UnsupportedParams []Param `json:"unsupported_params,omitempty"`
 
-	// Pricing is nil where it is not known.
+	// ShutdownDate is the last day of the model at the provider, such as
+	// "2026-12-31". Empty means unknown.
+	ShutdownDate string `json:"shutdown_date,omitempty"`
+	// Pricing is nil if unknown.
 	Pricing *Pricing `json:"pricing,omitempty"`
-	// Datacenters are where the model runs. Empty where that is not known.
+	// Datacenters are the places of the model. Empty means unknown.
 	Datacenters []Datacenter `json:"datacenters,omitempty"`
 	// ParameterCount is the number of weights. Zero means unknown.
 	ParameterCount int64 `json:"parameter_count,omitempty"`
 	// Quantization is a word for strategies, such as "fp8".
 	Quantization string `json:"quantization,omitempty"`
-	// DataTrainingPolicy says whether prompts are trained on, and
-	// DataRetentionPolicy what they are kept for, in words of the operator's own
-	// choice. Empty means unknown.
+	// DataTrainingPolicy is about the use of prompts for training, and
+	// DataRetentionPolicy about the purpose of keeping them, in words of the
+	// operator's own choice. Empty means unknown.
 	DataTrainingPolicy  string `json:"data_training_policy,omitempty"`
 	DataRetentionPolicy string `json:"data_retention_policy,omitempty"`
-	// DataRetentionDays is for how many days prompts are kept. Zero means unknown.
+	// DataRetentionDays is the time that prompts are kept, in days. Zero means
+	// unknown.
 	DataRetentionDays int64 `json:"data_retention_days,omitempty"`
 }
 
-// Pricing is what a model costs, in USD per million tokens, but for Tools. A nil
-// price is not known, which is not the same as free.
+// Pricing holds the prices of a model, in USD per million tokens except for
+// Tools. A nil price is unknown, not free.
 type Pricing struct {
-	// Input and Output are the prices of prompts and answers, those with Cache
-	// of what is read from and written to a prompt cache, and those with Batch
-	// of requests that can wait.
-	Input           *float64 `json:"input,omitempty"`
-	Output          *float64 `json:"output,omitempty"`
-	InputCacheRead  *float64 `json:"input_cache_read,omitempty"`
-	InputCacheWrite *float64 `json:"input_cache_write,omitempty"`
-	InputBatch      *float64 `json:"input_batch,omitempty"`
-	OutputBatch     *float64 `json:"output_batch,omitempty"`
+	// Input and Output are the prices of prompts and answers.
+	Input  *float64 `json:"input,omitempty"`
+	Output *float64 `json:"output,omitempty"`
+	// InputCacheRead is the price of prompt tokens from a cache.
+	InputCacheRead *float64 `json:"input_cache_read,omitempty"`
+	// InputCacheWrite is the price of prompt tokens written to a cache, and
+	// InputCacheWrite1h the price of tokens written to it for an hour.
+	InputCacheWrite   *float64 `json:"input_cache_write,omitempty"`
+	InputCacheWrite1h *float64 `json:"input_cache_write_1h,omitempty"`
+	// InputBatch and OutputBatch are the prices of requests in a batch.
+	InputBatch  *float64 `json:"input_batch,omitempty"`
+	OutputBatch *float64 `json:"output_batch,omitempty"`
+	// Tiers are the prices of requests with a long prompt, in ascending order.
+	// The last tier below the request's input tokens sets the prices of all of
+	// its tokens.
+	Tiers []PricingTier `json:"tiers,omitempty"`
 	// Tools holds prices by the tool's name, in USD per call.
 	Tools map[string]float64 `json:"tools,omitempty"`
 }
 
-// Datacenter is a place where a model runs.
+// PricingTier holds the prices of requests with a prompt above a number of
+// tokens. A nil price is the price in [Pricing].
+type PricingTier struct {
+	// AboveInputTokens is the number of prompt tokens above which the tier's
+	// prices hold. Required.
+	AboveInputTokens int64 `json:"above_input_tokens"`
+
+	Input             *float64 `json:"input,omitempty"`
+	Output            *float64 `json:"output,omitempty"`
+	InputCacheRead    *float64 `json:"input_cache_read,omitempty"`
+	InputCacheWrite   *float64 `json:"input_cache_write,omitempty"`
+	InputCacheWrite1h *float64 `json:"input_cache_write_1h,omitempty"`
+}
+
+// Datacenter is the place of a model.
 type Datacenter struct {
 	// CountryCode is ISO 3166-1 alpha-2, such as "DE".
 	CountryCode string `json:"country_code,omitempty"`
 	// Region is a word of the provider's own, such as "eu-central-1".
 	Region string `json:"region,omitempty"`
 }
+
+// A Duration is a span of time as [time.ParseDuration] reads it, such as "90s"
+// or "3m". It keeps its text so that a wrong one can be named with its place.
+// Empty and zero mean the default of its field. From a [time.Duration]:
+// Duration(d.String()).
+type Duration string
 
 // ProviderRegistry lists the providers that are known without configuration.
 // What it lists does not count as configured: with

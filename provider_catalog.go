@@ -28,7 +28,8 @@ type provider struct {
 	target    *url.URL // where base's host really is; its scheme and host are dialled
 	hasTarget bool     // target was mapped by internal_endpoints
 	keys      []*apiKey
-	needsKey  bool // without a key there is no use in asking
+	keyless   []*apiKey // stands in if there are no keys
+	needsKey  bool      // without a key there is no use in asking
 	auth      Auth
 	timeout   time.Duration
 	network   dial.Settings // how target is reached
@@ -39,6 +40,7 @@ type provider struct {
 	// operatorAuth are the configured headers that carry the credential
 	// themselves; they beat the key.
 	operatorAuth []string
+	forms        knownForms
 }
 
 // apiSurface is an APISurface, compiled.
@@ -50,9 +52,16 @@ type apiSurface struct {
 
 // apiKey is a configured key. Its value is known only when it is used.
 type apiKey struct {
-	id    string
-	value *expr.Template
-	track *stats.Track
+	id       string
+	provider string // folded
+	value    *expr.Template
+	// perRequest is set if the value depends on the request. Its health then is
+	// that of each value.
+	perRequest bool
+	// none is set for the stand-in of a provider without keys: limits are its
+	// provider's then.
+	none  bool
+	track *stats.Track // of the text in the config
 }
 
 // field is a configured header or query parameter.
@@ -176,14 +185,14 @@ func (c *catalog) track(r *stats.Recorder) {
 		for _, m := range p.models {
 			m.track = r.Model(fold(p.id), fold(m.id))
 		}
-		for _, k := range p.keys {
+		for _, k := range append(slices.Clone(p.keys), p.keyless...) {
 			k.track = r.Key(fold(p.id), k.id)
 		}
 	}
 }
 
-// overlay lays a configured provider over the one of the registry that it
-// names: given fields win, the rest stays.
+// overlay lays a configured provider over the registry's: given fields win, the
+// others stay.
 func overlay(base, over Provider) Provider {
 	p := over
 	if strings.EqualFold(base.ID, over.ID) {
@@ -247,23 +256,31 @@ func overlayModel(base, over Model) Model {
 	m.DataTrainingPolicy = given(over.DataTrainingPolicy, base.DataTrainingPolicy)
 	m.DataRetentionDays = given(over.DataRetentionDays, base.DataRetentionDays)
 	m.DataRetentionPolicy = given(over.DataRetentionPolicy, base.DataRetentionPolicy)
+	m.ShutdownDate = given(over.ShutdownDate, base.ShutdownDate)
 	m.Pricing = overlayPricing(base.Pricing, over.Pricing)
 	return m
 }
 
-// overlayPricing fills in the prices that the config does not give.
+// overlayPricing fills in the prices missing in the config. The catalog's tiers
+// belong to its own prices: they do not hold beside a config's input or output.
 func overlayPricing(base, over *Pricing) *Pricing {
 	if base == nil || over == nil {
 		return given(over, base)
 	}
-	return &Pricing{
+	p := &Pricing{
 		Input: given(over.Input, base.Input), Output: given(over.Output, base.Output),
-		InputCacheRead:  given(over.InputCacheRead, base.InputCacheRead),
-		InputCacheWrite: given(over.InputCacheWrite, base.InputCacheWrite),
-		InputBatch:      given(over.InputBatch, base.InputBatch),
-		OutputBatch:     given(over.OutputBatch, base.OutputBatch),
-		Tools:           merged(base.Tools, over.Tools),
+		InputCacheRead:    given(over.InputCacheRead, base.InputCacheRead),
+		InputCacheWrite:   given(over.InputCacheWrite, base.InputCacheWrite),
+		InputCacheWrite1h: given(over.InputCacheWrite1h, base.InputCacheWrite1h),
+		InputBatch:        given(over.InputBatch, base.InputBatch),
+		OutputBatch:       given(over.OutputBatch, base.OutputBatch),
+		Tiers:             over.Tiers,
+		Tools:             merged(base.Tools, over.Tools),
 	}
+	if over.Input == nil && over.Output == nil {
+		p.Tiers = givenList(over.Tiers, base.Tiers)
+	}
+	return p
 }
 
 // hasHeader reports whether a header is among some, in any letter case.
@@ -282,7 +299,7 @@ func hasName(id string, aliases []string, name string) bool {
 		slices.ContainsFunc(aliases, func(a string) bool { return strings.EqualFold(a, name) })
 }
 
-// given returns over, or base where over is not given.
+// given returns over, or base if over is zero.
 func given[T comparable](over, base T) T {
 	var zero T
 	if over == zero {

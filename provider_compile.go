@@ -110,6 +110,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 			out.keys = append(out.keys, key)
 		}
 	}
+	out.keyless = []*apiKey{{provider: fold(p.ID), none: true}}
 	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
 	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
 	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
@@ -270,7 +271,7 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 		return nil
 	}
 	sum := sha256.Sum256([]byte(provider + "\x00" + string(k.Value)))
-	return &apiKey{id: hex.EncodeToString(sum[:6]), value: t}
+	return &apiKey{id: hex.EncodeToString(sum[:6]), provider: fold(provider), value: t, perRequest: t.Uses().Request}
 }
 
 // isShellVariable reports whether a key is $NAME, which nothing here expands.
@@ -473,8 +474,8 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		if i > 0 {
 			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
 		}
-		if !header.IsPlain(name) {
-			c.add(at, name, "must not be empty or contain spaces or control characters")
+		if !header.IsLine(name) {
+			c.add(at, name, "must not be empty, have spaces around it or contain control characters")
 		}
 		if first, ok := seen[fold(name)]; ok {
 			c.add(at, name, "is already the name at %s: ids and aliases of a provider's models must differ (case does not count)", first)
@@ -523,24 +524,48 @@ func (c *compiler) facts(path string, m Model) {
 			c.add(path+"."+n.name, fmt.Sprint(n.value), "must not be negative")
 		}
 	}
-	if m.Pricing == nil {
-		return
-	}
-	for _, price := range []struct {
-		name  string
-		value *float64
-	}{
-		{"input", m.Pricing.Input}, {"output", m.Pricing.Output},
-		{"input_cache_read", m.Pricing.InputCacheRead}, {"input_cache_write", m.Pricing.InputCacheWrite},
-		{"input_batch", m.Pricing.InputBatch}, {"output_batch", m.Pricing.OutputBatch},
-	} {
-		if price.value != nil && !(*price.value >= 0) {
-			c.add(path+".pricing."+price.name, fmt.Sprint(*price.value), "a price must not be negative")
+	if m.ShutdownDate != "" {
+		if _, err := time.Parse(time.DateOnly, m.ShutdownDate); err != nil {
+			c.add(path+".shutdown_date", m.ShutdownDate, "is not a date such as 2026-12-31")
 		}
 	}
-	for _, tool := range sortedKeys(m.Pricing.Tools) {
-		if price := m.Pricing.Tools[tool]; !(price >= 0) {
-			c.add(confdoc.JoinKey(path+".pricing.tools", tool), fmt.Sprint(price), "a price must not be negative")
+	if m.Pricing != nil {
+		c.prices(path+".pricing", m.Pricing)
+	}
+}
+
+// namedPrice is a price under the name that the configuration has for it.
+type namedPrice struct {
+	name  string
+	value *float64
+}
+
+// prices checks that no price is negative, and that tiers ascend.
+func (c *compiler) prices(path string, p *Pricing) {
+	check := func(path string, prices ...namedPrice) {
+		for _, price := range prices {
+			if price.value != nil && !(*price.value >= 0) {
+				c.add(path+"."+price.name, fmt.Sprint(*price.value), "a price must not be negative")
+			}
+		}
+	}
+	check(path, namedPrice{"input", p.Input}, namedPrice{"output", p.Output}, namedPrice{"input_cache_read", p.InputCacheRead},
+		namedPrice{"input_cache_write", p.InputCacheWrite}, namedPrice{"input_cache_write_1h", p.InputCacheWrite1h},
+		namedPrice{"input_batch", p.InputBatch}, namedPrice{"output_batch", p.OutputBatch})
+	for i, t := range p.Tiers {
+		at := fmt.Sprintf("%s.tiers[%d]", path, i)
+		switch {
+		case t.AboveInputTokens <= 0:
+			c.add(at+".above_input_tokens", fmt.Sprint(t.AboveInputTokens), "must be above zero: the prices of short prompts stand beside the tiers")
+		case i > 0 && t.AboveInputTokens <= p.Tiers[i-1].AboveInputTokens:
+			c.add(at+".above_input_tokens", fmt.Sprint(t.AboveInputTokens), "must be above that of the tier before: tiers ascend")
+		}
+		check(at, namedPrice{"input", t.Input}, namedPrice{"output", t.Output}, namedPrice{"input_cache_read", t.InputCacheRead},
+			namedPrice{"input_cache_write", t.InputCacheWrite}, namedPrice{"input_cache_write_1h", t.InputCacheWrite1h})
+	}
+	for _, tool := range sortedKeys(p.Tools) {
+		if price := p.Tools[tool]; !(price >= 0) {
+			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(price), "a price must not be negative")
 		}
 	}
 }
@@ -631,5 +656,3 @@ func foldedNames(id string, aliases []string) []string {
 	}
 	return names
 }
-
-// isPlain reports whether a name can be sent in a header, a URL and a log line

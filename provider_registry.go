@@ -12,25 +12,24 @@ import (
 	"github.com/aigateway-go/aigateway/internal/builtin"
 )
 
-// BuiltinRegistry returns the catalog that is compiled into the library: public
-// providers with their base URLs, and what is known of their models. They are
-// openai, anthropic, google, deepseek, groq, openrouter, hyperbolic,
-// inceptionlabs, inference.net, xai, mistral, cerebras, together, fireworks and
-// moonshotai; openrouter and hyperbolic list no models, and take any behind
-// their prefix. The catalog knows what was true when the library was released; a
-// Config overlays it.
+// BuiltinRegistry returns the catalog of the library: public providers with
+// their base URLs, models and prices. The providers are openai, anthropic,
+// google, deepseek, groq, openrouter, hyperbolic, inceptionlabs, inference.net,
+// xai, mistral, cerebras, together, fireworks and moonshotai. Openrouter and
+// hyperbolic list no models: any name works behind their prefix. The catalog is
+// as old as the library's release. A Config overlays it.
 func BuiltinRegistry() ProviderRegistry { return builtinRegistry{} }
 
-// StaticRegistry returns a registry that lists the given providers, in that
-// order. It copies them, and so does each call of Providers: changing either
-// side later changes nothing on the other. Values in Metadata and Body are
-// copied where they are what JSON decodes to; values of other types are shared.
+// StaticRegistry returns a registry of the given providers, in that order. It
+// copies them, and so does each call of Providers: later changes on one side do
+// not reach the other. Values of the types that JSON decodes to are copied in
+// Metadata and Body; values of other types are shared.
 func StaticRegistry(providers ...Provider) ProviderRegistry {
 	return staticRegistry(cloneProviders(providers))
 }
 
-// NoRegistry returns a registry that lists nothing: only what the Config
-// describes in full can be reached.
+// NoRegistry returns an empty registry: only providers of the Config can be
+// reached.
 func NoRegistry() ProviderRegistry { return staticRegistry(nil) }
 
 type builtinRegistry struct{}
@@ -55,8 +54,8 @@ var builtinProviders = sync.OnceValues(func() ([]Provider, error) {
 	return decodeCatalog(builtin.Catalog())
 })
 
-// decodeCatalog reads a catalog document. A field that [Provider] or [Model]
-// does not have is an error: in a data file it can only be a slip.
+// decodeCatalog reads a catalog document. A field unknown to [Provider] or
+// [Model] is an error: in a data file it can only be a slip.
 func decodeCatalog(doc []byte) ([]Provider, error) {
 	dec := json.NewDecoder(bytes.NewReader(doc))
 	dec.DisallowUnknownFields()
@@ -67,8 +66,8 @@ func decodeCatalog(doc []byte) ([]Provider, error) {
 	return providers, nil
 }
 
-// cloneProviders copies providers so that the copy shares nothing with the
-// original that either side could change.
+// cloneProviders copies providers. Copy and original share nothing that either
+// side could change.
 func cloneProviders(providers []Provider) []Provider {
 	out := slices.Clone(providers)
 	for i := range out {
@@ -110,9 +109,16 @@ func clonePricing(p *Pricing) *Pricing {
 	}
 	c := *p
 	for _, price := range []**float64{
-		&c.Input, &c.Output, &c.InputCacheRead, &c.InputCacheWrite, &c.InputBatch, &c.OutputBatch,
+		&c.Input, &c.Output, &c.InputCacheRead, &c.InputCacheWrite, &c.InputCacheWrite1h, &c.InputBatch, &c.OutputBatch,
 	} {
 		*price = clonePrice(*price)
+	}
+	c.Tiers = slices.Clone(c.Tiers)
+	for i := range c.Tiers {
+		t := &c.Tiers[i]
+		for _, price := range []**float64{&t.Input, &t.Output, &t.InputCacheRead, &t.InputCacheWrite, &t.InputCacheWrite1h} {
+			*price = clonePrice(*price)
+		}
 	}
 	c.Tools = maps.Clone(c.Tools)
 	return &c

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/builtin"
 )
 
 func providersOf(t *testing.T, r aigateway.ProviderRegistry) []aigateway.Provider {
@@ -51,7 +53,7 @@ func TestBuiltinProviders(t *testing.T) {
 		byPrefixOnly := p.ID == "openrouter" || p.ID == "hyperbolic"
 		assert.Equal(t, byPrefixOnly, len(p.Models) == 0, p.ID)
 
-		// Facts alone: nothing that would change how requests are sent.
+		// Facts only: nothing that changes how requests are sent.
 		bare := aigateway.Provider{
 			ID: p.ID, IDAliases: p.IDAliases, BaseURL: p.BaseURL, Models: p.Models,
 			DisplayName: p.DisplayName, Website: p.Website, SupportedAPISurfaces: p.SupportedAPISurfaces,
@@ -70,7 +72,7 @@ func TestBuiltinProviders(t *testing.T) {
 	}
 }
 
-// TestBuiltinNames checks that no name is ambiguous within its scope.
+// TestBuiltinNames: every name is unique within its scope.
 func TestBuiltinNames(t *testing.T) {
 	providerNames := map[string]bool{}
 	claim := func(seen map[string]bool, scope string, names ...string) {
@@ -106,7 +108,7 @@ func TestBuiltinModels(t *testing.T) {
 	outputs := words("text", "image", "audio", "video", "embedding")
 	features := words("tool-calling", "structured-output", "reasoning", "vision")
 	authors := words("", "canopylabs", "deepcogito", "deepseek", "essentialai", "google", "liquidai", "meta", "minimax",
-		"mistral", "moonshotai", "nvidia", "openai", "osmosis", "pearl-ai", "qwen", "zhipuai")
+		"mistral", "moonshotai", "nvidia", "openai", "osmosis", "pearl-ai", "qwen", "thinkingmachines", "zhipuai")
 	within := func(set map[string]bool, what string, list []string) {
 		seen := map[string]bool{}
 		for _, w := range list {
@@ -156,11 +158,25 @@ func TestBuiltinModels(t *testing.T) {
 			}
 			price(what, m.Pricing.InputCacheRead, *m.Pricing.Input)
 			price(what, m.Pricing.InputCacheWrite, 2**m.Pricing.Input)
+			price(what, m.Pricing.InputCacheWrite1h, 3**m.Pricing.Input)
+			price(what, m.Pricing.InputBatch, *m.Pricing.Input)
+			price(what, m.Pricing.OutputBatch, *m.Pricing.Output)
+			assert.Equal(t, m.Pricing.InputBatch == nil, m.Pricing.OutputBatch == nil, what)
+			above := int64(0)
+			for _, tier := range m.Pricing.Tiers {
+				assert.Greater(t, tier.AboveInputTokens, above, what)
+				above = tier.AboveInputTokens
+				assert.GreaterOrEqual(t, *tier.Input, *m.Pricing.Input, what)
+				assert.GreaterOrEqual(t, *tier.Output, *m.Pricing.Output, what)
+				price(what, tier.InputCacheRead, *tier.Input)
+				price(what, tier.InputCacheWrite, 2**tier.Input)
+			}
+			assert.Less(t, above, max(m.MaxContextWindow, 1), what)
 		}
 	}
 }
 
-// TestBuiltinFacts looks a few facts up by every name that they go by.
+// TestBuiltinFacts looks a few facts up by each of their names.
 func TestBuiltinFacts(t *testing.T) {
 	models := map[string]aigateway.Model{}
 	for _, p := range providersOf(t, aigateway.BuiltinRegistry()) {
@@ -185,7 +201,14 @@ func TestBuiltinFacts(t *testing.T) {
 		{"anthropic:claude-sonnet-4-5-20250929", "claude-sonnet-4-5", "", 200000, 64000, 3, 15},
 		{"anthropic:claude-opus-4.5", "claude-opus-4-5", "", 200000, 64000, 5, 25},
 		{"google:gemini-3-pro-preview", "gemini-3.1-pro-preview", "", 1048576, 65536, 2, 12},
-		{"deepseek:deepseek-chat", "deepseek-v4-flash", "", 1000000, 384000, 0.14, 0.28},
+		{"deepseek:deepseek-v4-flash", "deepseek-flash", "", 1000000, 384000, 0.3, 1.2},
+		{"deepseek:deepseek-chat", "deepseek-flash", "", 1000000, 384000, 0.3, 1.2},
+		{"openai:gpt-5.6", "gpt-5.6-sol", "", 1050000, 128000, 4, 20},
+		{"openai:gpt-6.1-terra", "gpt-6.1-terra", "", 1050000, 128000, 1, 5},
+		{"anthropic:claude-opus-5", "claude-opus-5", "", 1000000, 128000, 5, 25},
+		{"anthropic:claude-opus-5.5", "claude-opus-5-5", "", 1000000, 128000, 4, 20},
+		{"together:kimi-k3", "moonshotai/Kimi-K3", "moonshotai", 1048576, 131072, 3, 15},
+		{"mistral:mistral-medium-3.5", "mistral-medium-latest", "", 262144, 262144, 1.5, 7.5},
 		{"groq:gpt-oss-120b", "openai/gpt-oss-120b", "openai", 131072, 65536, 0.15, 0.6},
 		{"groq:llama-3.3-70b-versatile", "llama-3.3-70b-versatile", "meta", 131072, 32768, 0.59, 0.79},
 		{"cerebras:gpt-oss-120b", "gpt-oss-120b", "openai", 131072, 40960, 0.35, 0.75},
@@ -208,7 +231,46 @@ func TestBuiltinFacts(t *testing.T) {
 	}
 	assert.Equal(t, []string{"audio"}, models["groq:whisper-large-v3"].InputModalities)
 	assert.Nil(t, models["groq:whisper-large-v3"].Pricing, "billed by the hour, so not known in tokens")
-	assert.InDelta(t, 12.5, *models["anthropic:claude-fable-5"].Pricing.InputCacheWrite, 0)
+	fable := models["anthropic:claude-fable-5"].Pricing
+	assert.InDelta(t, 12.5, *fable.InputCacheWrite, 0)
+	assert.InDelta(t, 20, *fable.InputCacheWrite1h, 0)
+	astra := models["openai:gpt-6-astra"].Pricing
+	assert.InDelta(t, 5, *astra.InputBatch, 0)
+	assert.InDelta(t, 25, *astra.OutputBatch, 0)
+	read, write, in, out := 2.0, 25.0, 20.0, 75.0
+	assert.Equal(t, []aigateway.PricingTier{
+		{AboveInputTokens: 272000, Input: &in, Output: &out, InputCacheRead: &read, InputCacheWrite: &write},
+	}, astra.Tiers)
+	assert.Equal(t, "2027-01-14", models["openai:gpt-4o"].ShutdownDate)
+	assert.Empty(t, models["openai:gpt-5.2"].ShutdownDate)
+}
+
+// TestBuiltinOrder: a request that names no model takes the first that fits.
+func TestBuiltinOrder(t *testing.T) {
+	for _, p := range providersOf(t, aigateway.BuiltinRegistry()) {
+		drawn := false
+		for i, m := range p.Models {
+			draws := slices.Contains(m.OutputModalities, "image") || slices.Contains(m.OutputModalities, "video")
+			assert.False(t, drawn && !draws, "%s:%s stands behind one that draws", p.ID, m.ID)
+			drawn = drawn || draws
+			if i == 0 {
+				assert.Equal(t, []string{"text"}, m.OutputModalities, "%s:%s", p.ID, m.ID)
+				assert.Contains(t, m.InputModalities, "text", "%s:%s", p.ID, m.ID)
+			}
+		}
+	}
+}
+
+// TestBuiltinFamilies holds the catalog and the families to each other: a name of a provider's own never leads to another.
+func TestBuiltinFamilies(t *testing.T) {
+	own := map[string]bool{"openai": true, "anthropic": true, "google": true, "deepseek": true, "xai": true, "mistral": true, "moonshotai": true, "inceptionlabs": true}
+	for _, p := range providersOf(t, aigateway.BuiltinRegistry()) {
+		for _, m := range p.Models {
+			if family, ok := builtin.Family(m.ID); ok && m.AuthorID == "" && own[p.ID] {
+				assert.Equal(t, p.ID, family, m.ID)
+			}
+		}
+	}
 }
 
 func TestRegistriesHandOutCopies(t *testing.T) {
@@ -227,7 +289,7 @@ func TestRegistriesHandOutCopies(t *testing.T) {
 	}
 }
 
-// filled returns a value of type t in which nothing is zero.
+// filled returns a value of type t without zero fields.
 func filled(t reflect.Type) reflect.Value {
 	v := reflect.New(t).Elem()
 	switch t.Kind() {
@@ -259,7 +321,7 @@ func filled(t reflect.Type) reflect.Value {
 	return v
 }
 
-// shared returns the places at which two equal values hold the same memory.
+// shared returns the places of two equal values that share memory.
 func shared(a, b reflect.Value) []string {
 	var found []string
 	var walk func(path string, a, b reflect.Value)

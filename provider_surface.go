@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/relay"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // format is the family of APIs that a request, and its answer, belong to.
@@ -39,6 +40,8 @@ type surface struct {
 	name   string
 	format format
 	answer answerKind
+	// number is the place in the table.
+	number stats.Surface
 	// methods are the ones that the surface is called by. Empty means POST.
 	methods []string
 	// upgrades is set if a request asks to upgrade its connection.
@@ -114,7 +117,7 @@ func newSurfaces() surfaces {
 	m := make(surfaces, len(table))
 	for i := range table {
 		s := &table[i]
-		s.name = surfaceName(s.path)
+		s.name, s.number = surfaceName(s.path), stats.Surface(i)
 		m[s.path] = s
 	}
 	return m

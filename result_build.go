@@ -30,9 +30,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		res.Status = StatusError
 		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message}
 	}
-	now := time.Now()
 	for i, r := range t.tried {
-		m := r.public(now)
+		m := r.public()
 		for _, a := range r.attempts {
 			m.RequestsMade = append(m.RequestsMade, a.public())
 			if a == sum.answered && a.failure == nil {
@@ -48,24 +47,26 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 	for _, k := range t.skipped {
 		res.Skipped = append(res.Skipped, SkippedModel{
 			Model: k.model.id, Provider: k.model.provider.id,
-			CooldownMS: left(k.cooldown.Resting(), k.at), Probed: k.cooldown.Phase == stats.Probing,
+			CooldownMS: left(k.cooldown.CooldownUntil(), k.at), Probed: k.cooldown.Phase == stats.Probing,
 		})
 	}
 	return res
 }
 
 // public is a candidate as the Result shows it, without its attempts.
-func (r *tried) public(now time.Time) TriedModel {
+func (r *tried) public() TriedModel {
 	m := r.model
 	out := TriedModel{
 		Model: m.id, Provider: m.provider.id, Author: m.view.AuthorID, Known: m.view.Known, Unlisted: m.unlisted,
-		CooldownMS: left(r.cooldown.Resting(), r.at), Probed: r.cooldown.Phase == stats.Probing,
+		CooldownMS: left(r.cooldown.CooldownUntil(), r.at), Probed: r.cooldown.Phase == stats.Probing,
 	}
 	if r.err != nil {
 		out.Error = r.err.Message
 	}
-	for _, k := range r.keys {
-		out.APIKeySelection = append(out.APIKeySelection, SelectedKey{ID: k.id, CooldownMS: left(k.track.Rest.State(now).Resting(), now)})
+	for i, k := range r.keys {
+		if !k.none {
+			out.APIKeySelection = append(out.APIKeySelection, SelectedKey{ID: k.id, CooldownMS: left(r.keyStates[i].CooldownUntil(), r.at)})
+		}
 	}
 	return out
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// TestResultJSON is the contract of a Result's JSON: every name, and what
-// stands there after a failover. Time is the bubble's, so latencies are exact.
+// TestResultJSON is the contract of a Result's JSON: every name, and its value
+// after a failover. Time is the bubble's, so latencies are exact.
 func TestResultJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := gatewaytest.NewNetwork()
@@ -139,7 +139,7 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
 	})
 }
 
-// TestResultError has the error of a request that nothing could serve.
+// TestResultError: the error of a request that could not be served.
 func TestResultError(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.JSON(http.StatusBadGateway, `{"error":{"message":"`+strings.Repeat("long ", 1000)+`"}}`))
 	for _, tt := range []struct {
@@ -233,8 +233,8 @@ func TestResultTokens(t *testing.T) {
 	}
 }
 
-// TestHooks has their order, what each is given, where the contexts go, and
-// that a hook cannot disturb the request with what it was given.
+// TestHooks: the order of the hooks, their arguments and contexts. A hook cannot
+// disturb the request through its arguments.
 func TestHooks(t *testing.T) {
 	type key string
 	var mu sync.Mutex
@@ -301,8 +301,7 @@ func TestHooks(t *testing.T) {
 	assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
 }
 
-// TestHooksAreOptional serves with each one alone, and with contexts that are
-// nil.
+// TestHooksAreOptional serves with each hook by itself, and with nil contexts.
 func TestHooksAreOptional(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
 	calls := 0

@@ -22,16 +22,15 @@ import (
 // secrets.
 //
 // [New] and [Gateway.Reload] never call it. The gateway calls it through a
-// [SecretCache] when a request needs a secret that is not cached or is due,
-// again after an upstream answered 401 to it, and from [Gateway.Check]. Calls
-// come from many goroutines, also several at once; those for one secret come
-// one after the other.
+// [SecretCache]: when a request needs a secret that is not cached or is due, again
+// after an upstream answered 401 to it, and from [Gateway.Check]. Calls come from
+// many goroutines at once, but those for one secret come one after the other.
 //
 // An error that wraps [ErrSecretNotFound] is a fact: this store does not have
 // the secret, another may. An empty value with a nil error means the same. Any
 // other error is an outage: the last good value stays in use and the store is
-// asked again later. An error must not hold a secret's value, as errors are
-// logged: the values that the gateway knows are cut out of it, and no others.
+// asked again later. An error must not contain the value of a secret, for errors are
+// logged. The gateway cuts the values that it knows out of an error, and no others.
 //
 // ResolveSecret must return soon after ctx ends. It must not keep ctx.
 type SecretResolver interface {
@@ -72,15 +71,15 @@ func (f refreshFunc) Refresh(ctx context.Context, vault, name string) (string, e
 	return f(ctx, vault, name)
 }
 
-// ErrSecretNotFound is what a [SecretResolver] wraps where its store does not
-// have the secret that was asked for.
+// ErrSecretNotFound is wrapped by a [SecretResolver] whose store does not have the
+// secret.
 var ErrSecretNotFound = errors.New("secret not found")
 
 func notFound(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrSecretNotFound, fmt.Sprintf(format, args...))
 }
 
-// withoutValue is an error of a resolver's, less the values that it quotes.
+// withoutValue returns an error of a resolver without the values in its text.
 func withoutValue(err error, values ...string) error {
 	text := err.Error()
 	if scrubbed := redact.NewScrubber(values...).Scrub(text); scrubbed != text {
@@ -89,8 +88,8 @@ func withoutValue(err error, values ...string) error {
 	return err
 }
 
-// scrubbedError stands for an error that quotes a secret. It does not wrap it:
-// what prints a chain would print the secret too.
+// scrubbedError stands for an error that quotes a secret. It does not wrap the
+// error: a printed chain would show the secret.
 type scrubbedError struct {
 	text     string
 	notFound bool
@@ -99,8 +98,8 @@ type scrubbedError struct {
 func (e *scrubbedError) Error() string        { return e.text }
 func (e *scrubbedError) Is(target error) bool { return e.notFound && target == ErrSecretNotFound }
 
-// resolveSecret asks r and holds it to the rule that an empty value is none, so
-// that a blank never travels as "Authorization: Bearer ".
+// resolveSecret asks r. An empty value is not found, so that a blank never travels as
+// "Authorization: Bearer ".
 func resolveSecret(ctx context.Context, r SecretResolver, vault, name string) (string, error) {
 	value, err := r.ResolveSecret(ctx, vault, name)
 	switch {
@@ -113,11 +112,10 @@ func resolveSecret(ctx context.Context, r SecretResolver, vault, name string) (s
 }
 
 // EnvSecrets reads secrets from environment variables. The variable is the
-// vault and the name in upper case, joined by an underscore, with each run of
-// other characters than A-Z and 0-9 as one underscore:
-// secrets.get('my-provider', 'api-key') reads MY_PROVIDER_API_KEY. Names that
-// differ only in such characters share a variable. An empty variable counts as
-// not set.
+// vault and the name in upper case, joined by an underscore. Each run of characters
+// other than A-Z and 0-9 becomes one underscore. So
+// secrets.get('my-provider', 'api-key') reads MY_PROVIDER_API_KEY. Different names may
+// share a variable. An empty variable counts as not set.
 func EnvSecrets() SecretResolver { return envSecrets{} }
 
 type envSecrets struct{}
@@ -158,7 +156,8 @@ func DirSecrets(dir string) SecretResolver { return dirSecrets(dir) }
 
 type dirSecrets string
 
-// maxSecretFile bounds what a mistaken name can read into memory, in bytes.
+// maxSecretFile bounds a secret's file, in bytes: a mistaken name could read a large
+// one into memory.
 const maxSecretFile = 64 << 10
 
 // ResolveSecret returns the content of the secret's file.
@@ -176,8 +175,8 @@ func (d dirSecrets) ResolveSecret(ctx context.Context, vault, name string) (stri
 	data, err := d.read(vault, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Kubernetes replaces the files of a mount by turning a link, and then
-		// removes the old ones: who has read the link just before finds nothing.
-		// The second look tells that from a secret that is not there.
+		// removes the old ones: a reader of the old link finds nothing.
+		// A second look tells a turned link from a missing secret.
 		data, err = d.read(vault, name)
 	}
 	switch {
@@ -196,8 +195,8 @@ func (d dirSecrets) ResolveSecret(ctx context.Context, vault, name string) (stri
 	return value, nil
 }
 
-// read returns the bytes of a secret's file. The [os.Root] keeps links, which
-// mounts are full of, from leading out of the directory.
+// read returns the bytes of a secret's file. The [os.Root] keeps the links of a mount
+// from leading out of the directory.
 func (d dirSecrets) read(vault, name string) ([]byte, error) {
 	root, err := os.OpenRoot(string(d))
 	if err != nil {
@@ -224,15 +223,15 @@ func (d dirSecrets) read(vault, name string) ([]byte, error) {
 }
 
 // isFileName reports whether s names a file directly inside a directory, on any
-// system. Names that start with ".." are refused altogether: Kubernetes keeps
-// its own past and future versions of a mount under such names.
+// system. Names that start with ".." are refused altogether: under such names,
+// Kubernetes keeps the past and future versions of a mount.
 func isFileName(s string) bool {
 	return s != "" && s != "." && !strings.HasPrefix(s, "..") &&
 		!strings.ContainsAny(s, "/\\\x00") && filepath.IsLocal(s)
 }
 
 // MapSecrets holds secrets by vault and name, for tests. It copies the map. It
-// shows its values redacted where it is printed, logged or marshaled.
+// shows its values redacted when it is printed, logged or marshaled.
 func MapSecrets(secrets map[string]map[string]string) SecretResolver {
 	m := mapSecrets{&vaults{}}
 	for vault, names := range secrets {
@@ -297,7 +296,7 @@ func (c chainSecrets) ResolveSecret(ctx context.Context, vault, name string) (st
 	return c.ask(ctx, SecretResolver.ResolveSecret, vault, name)
 }
 
-// Refresh asks each store in turn, and by its own Refresh where it has one.
+// Refresh asks each store in turn, by its own Refresh if it has one.
 func (c chainSecrets) Refresh(ctx context.Context, vault, name string) (string, error) {
 	return c.ask(ctx, func(r SecretResolver, ctx context.Context, vault, name string) (string, error) {
 		return refresher(r).Refresh(ctx, vault, name)

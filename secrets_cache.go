@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	// secretTTL is the time to live where none is given.
+	// secretTTL is how long a value is used before the store is asked again.
 	secretTTL = 5 * time.Minute
-	// secretRetryPause spares a store that has just failed while there is a last
-	// good value to go on with.
+	// secretRetryPause spares a store that has just failed, while a last good
+	// value serves on.
 	secretRetryPause = 10 * time.Second
 	// secretErrorTTL is how long an error is repeated without asking the store:
 	// long enough that a burst of requests is one question.
@@ -24,8 +24,8 @@ const (
 	// thousand requests that get 401 at once are one question, and a rotated
 	// secret is seen soon.
 	secretRefusedTTL = 100 * time.Millisecond
-	// secretPatience is how long requests wait for a store that is slow to renew
-	// a secret, before they go on with the last good value.
+	// secretPatience bounds the wait of a request for a slow store. Then the last
+	// good value serves on.
 	secretPatience = time.Second
 	// secretTimeout bounds one question to the store.
 	secretTimeout = 30 * time.Second
@@ -38,7 +38,7 @@ const (
 // while it asks the store.
 //
 //   - A value is used for the time to live. Then the store is asked again, once
-//     for all requests that wait.
+//     for all waiting requests.
 //   - Where the store fails, or takes longer than a second, the last good value
 //     serves on, and the store is asked again after ten seconds. A secret that the
 //     store does not have any more ([ErrSecretNotFound]) is gone at once: deleting
@@ -53,7 +53,7 @@ const (
 // store it carries the last good values: the new store is asked first, and they
 // serve where it fails.
 type SecretCache struct {
-	// Functions and not the resolver itself, which a %+v could look into.
+	// Functions and not the resolver itself: a %+v could look into that.
 	resolve, refresh func(ctx context.Context, vault, name string) (string, error)
 	serves           func(SecretResolver) bool
 
@@ -136,7 +136,7 @@ type secretEntry struct {
 	flight *secretFlight // the question under way; nil if none
 }
 
-// secretState is what is known of a secret. It is not changed once stored.
+// secretState is the knowledge of a secret. It is not changed once stored.
 type secretState struct {
 	value     string    // the last good one; empty if there is none
 	err       error     // of the last question
@@ -265,7 +265,7 @@ func (s *secretState) refusedNow() *secretState {
 }
 
 // entry returns the secret's entry, made if need be. The map is replaced, never
-// changed, so that reading it needs no lock.
+// changed: reading it takes no lock.
 func (c *SecretCache) entry(ref secretRef) *secretEntry {
 	if e := (*c.entries.Load())[ref]; e != nil {
 		return e
@@ -308,8 +308,8 @@ func (e *secretEntry) worthKeeping(now time.Time) bool {
 // askLocked returns the question under way, or starts one. e.mu is held.
 //
 // The question runs in a goroutine of its own: it must not end with the request
-// that happened to come first, as others wait for it too. It keeps that
-// request's context values, for tracing.
+// that came first, for others wait for it too. It keeps the context values of that
+// request, for tracing.
 func (c *SecretCache) askLocked(
 	ctx context.Context, ref secretRef, e *secretEntry,
 	ask func(ctx context.Context, vault, name string) (string, error),
@@ -322,11 +322,11 @@ func (c *SecretCache) askLocked(
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), secretTimeout)
 	go func() {
 		defer cancel()
-		// Also what those who wait get if the resolver ends the goroutine.
+		// This error stays if the resolver ends the goroutine.
 		value, err := "", errors.New("the secret resolver did not return")
 		defer func() {
-			// Not in a handler's goroutine, a panic would end the process. Its
-			// value is not repeated where it could hold the secret.
+			// Outside a handler's goroutine, a panic would end the process. The
+			// value of a panic is not repeated, for it could hold the secret.
 			switch p := recover().(type) {
 			case nil:
 			case runtime.Error:

@@ -18,7 +18,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// store is a scripted secret store that counts its questions.
+// store is a scripted secret store with a count of its questions.
 type store struct {
 	calls  atomic.Int64
 	answer atomic.Pointer[func(ctx context.Context) (string, error)]
@@ -225,8 +225,7 @@ func TestSecretCacheSecretsAreApart(t *testing.T) {
 	})
 }
 
-// The first request's end must not be the end of the question that others wait
-// for.
+// The end of the first request must not end a question that others wait for.
 func TestSecretCacheOutlivesTheFirstWaiter(t *testing.T) {
 	testCache(t, func(t cacheTest) {
 		t.store.takes(3*time.Second, "one")
@@ -276,8 +275,8 @@ func TestSecretCacheSilentStore(t *testing.T) {
 	})
 }
 
-// A store that has become slow may cost requests a second each, and none at all
-// once it has been silent for a second.
+// A slow store may cost requests a second each. After a second of silence it
+// costs nothing.
 func TestSecretCachePatience(t *testing.T) {
 	testCache(t, func(t cacheTest) {
 		t.store.has("one")
@@ -311,7 +310,7 @@ func TestSecretCacheRefresh(t *testing.T) {
 		t.want("two", 2)
 		gatewaytest.Pass(1)
 		t.want("three", 3)
-		// That was no refresh, so it does not answer for one.
+		// The last question was not a refresh, so a refresh asks again.
 		t.wantRefresh("three", 4)
 	})
 }
@@ -400,8 +399,8 @@ func TestSecretCachePanic(t *testing.T) {
 	}
 }
 
-// The names of secrets can come from requests, so the cache must not grow with
-// them, and must not lose what is in use to names that do not exist.
+// The names of secrets can come from requests. The cache must not grow with
+// them, and names that do not exist must not displace used secrets.
 func TestSecretCacheIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64

@@ -9,25 +9,25 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// Template is text in which ${…} is a CEL expression, as in
+// Template is text with CEL expressions in ${…}, as in
 // "Bearer ${secrets.get('vault', 'name')}"; $${ stands for a literal ${. A
 // Template without an expression is plain text, an API key for one.
 //
 // An expression sees req, conn, the functions of any list and CEL's own, as
-// [ModelSelection] has them, and the secrets. It is evaluated for each request,
-// when it is needed. One that fails leaves a header or query parameter out, with a
-// note in the [Result], and fails the candidate in a key or in the body, where a
-// value that is one ${…} alone keeps its type.
+// [ModelSelection] has them, and the secrets. It is evaluated for each request, when
+// it is needed. After a failure in a header or query parameter, that one is left
+// out, with a note in the [Result]. A failure in a key or in the body fails the
+// candidate. In the body, a value of one ${…} and nothing else keeps its type.
 //
 //	secrets.get(vault string, name string)  string: the secret; where it does not resolve, the next key has its turn
 //	    ${secrets.get('openai', 'api-key')}
 //
-// As that text can be a secret, a Template shows its expressions only and each
-// literal part as "…", wherever it is printed, logged or marshaled. A Config
-// therefore does not survive a round trip through JSON. string(t) is the text
-// itself. Not covered are the cases in which fmt asks no methods (values in
-// unexported fields of other types, and the verbs %p and %w, which vet reports);
-// and text quoted inside an expression is shown.
+// The text can be a secret. When it is printed, logged or marshaled, a Template shows
+// its expressions and each literal part as "…". A Config therefore does not survive
+// a round trip through JSON. string(t) is the text itself. Text quoted inside an
+// expression is shown. fmt asks no methods of unexported fields, of a struct of
+// another type behind a pointer in a list that its verb cannot print, and under %w
+// and %p: it shows a Template there.
 type Template string
 
 // String returns t with its literal parts hidden.
@@ -44,7 +44,7 @@ func (t Template) String() string {
 		case strings.HasPrefix(s, "${"):
 			n = expressionLen(s)
 			if n == 0 {
-				// It has no end, so what it holds is anybody's guess.
+				// It has no end: the rest could be anything.
 				return b.String() + "…"
 			}
 		default:

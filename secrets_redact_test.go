@@ -50,8 +50,8 @@ func FuzzTemplateString(f *testing.F) {
 	})
 }
 
-// TestNothingPrintsSecrets prints each exported type that can hold a secret in
-// every way that a program might.
+// TestNothingPrintsSecrets prints each exported type with a secret in every way
+// of printing.
 func TestNothingPrintsSecrets(t *testing.T) {
 	const literal = "sk-proj-0123456789abcdef2315"
 	provider := aigateway.Provider{
@@ -122,7 +122,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	assert.Contains(t, fmt.Sprintf("%+v", whole), "MaxAttempts:0")
 	assert.Contains(t, fmt.Sprintf("%+v", provider), "{ID:p IDAliases:[] BaseURL: APIKeys:[{Value:…}]")
 
-	// The middle is what no redaction shows; as it is and as %x shows it.
+	// Redaction never shows the middle: as it is, or in the form of %x.
 	hidden := []string{"0123456789abcdef", hex.EncodeToString([]byte("0123456789abcdef")), base64.StdEncoding.EncodeToString([]byte(literal))[8:24]}
 	for name, v := range values {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	assert.JSONEq(t, `{"id":"p","api_keys":[{"value":"…"}],"headers":{"X-Key":"…"},"proxy":"http://…@proxy.example.com","query_params":{"key":"…${req.id}"}}`, string(text))
 }
 
-// A Template reads from JSON as it is; what it writes is for eyes alone.
+// A Template reads from JSON unchanged. Its output is only for eyes.
 func TestTemplateReadsFromJSON(t *testing.T) {
 	var key aigateway.APIKey
 	require.NoError(t, json.Unmarshal([]byte(`{"value":"sk-literal"}`), &key))

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkSelection measures selection alone, as requests in a row have it.
-// What a metric strategy costs is paid once a metricsInterval by one request;
-// "anew" is that request's share.
+// BenchmarkSelection measures only selection, for requests in a row. A metric
+// strategy is evaluated once a metricsInterval, by one request; "anew" is the
+// cost to that request.
 func BenchmarkSelection(b *testing.B) {
 	for _, strategy := range []struct{ name, text string }{
 		{"none", ""},
@@ -47,7 +47,7 @@ func BenchmarkSelection(b *testing.B) {
 	}
 }
 
-// selectionGateway has models at one provider, of which each has been measured.
+// selectionGateway has models at one provider, each with measurements.
 func selectionGateway(b *testing.B, strategy string, models int) *Gateway {
 	p := Provider{ID: "p", BaseURL: "http://p.internal"}
 	for i := range models {

@@ -16,8 +16,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// selectionProviders are the providers of most tests here: llama3 is at three
-// of them, in an order that neither the ids nor the sizes of the lists give.
+// selectionProviders are the providers of most tests here. llama3 is at three of
+// them; their order follows from the config, not from the ids or the sizes of
+// the lists.
 const selectionProviders = `
 providers:
   - id: beta
@@ -34,8 +35,8 @@ providers:
   - {id: vectors, base_url: "https://v.internal", models: [{id: embed}], supported_api_surfaces: [{format: openai, surface: embeddings}]}
 `
 
-// TestSelectionOfNames goes from what the client asks for to what is tried,
-// without strategies.
+// TestSelectionOfNames compares the client's names with the plan, without
+// strategies.
 func TestSelectionOfNames(t *testing.T) {
 	tests := []struct {
 		name, body string
@@ -90,8 +91,8 @@ func TestSelectionOfNames(t *testing.T) {
 	}
 }
 
-// TestSelectionRefused has the code, the status and the words for each way in
-// which nothing is left to try.
+// TestSelectionRefused: the code, the status and the words for each way to have
+// nothing left to try.
 func TestSelectionRefused(t *testing.T) {
 	only := selectionProviders + "only_allow_configured_providers: true\n"
 	both := only + "only_allow_configured_models: true\n"
@@ -156,8 +157,8 @@ func TestSelectionRefused(t *testing.T) {
 	}
 }
 
-// TestSelectionSoleProvider passes names that nobody knows to the only provider
-// there is, if it lists no models.
+// TestSelectionSoleProvider: unknown names go to the only provider, if it lists
+// no models.
 func TestSelectionSoleProvider(t *testing.T) {
 	const local = "providers:\n  - id: local\n    base_url: https://local.internal\n"
 	for _, tt := range []struct {
@@ -242,7 +243,7 @@ func TestSelectionByStrategy(t *testing.T) {
 	}
 }
 
-// TestSelectionNotes says which elements a failing predicate left out.
+// TestSelectionNotes: a note lists the elements left out by a failing predicate.
 func TestSelectionNotes(t *testing.T) {
 	g := selectionGateway(t, selectionProviders+"model_selection: {strategy: ['ai.models.filter(m, m.metadata.size > 10)']}")
 	res, err := testbed.Explain(g, "/v1/chat/completions", `{"models":["mistral","llama3"]}`)
@@ -255,7 +256,7 @@ func TestSelectionNotes(t *testing.T) {
 	assert.Equal(t, []string{"beta:llama3"}, res.ModelSelection[1].ModelsToTry)
 }
 
-// TestSelectionRandom spreads, and keeps to what the client asked for.
+// TestSelectionRandom spreads requests within the client's names.
 func TestSelectionRandom(t *testing.T) {
 	for _, tt := range []struct {
 		strategy, body string
@@ -277,7 +278,7 @@ func TestSelectionRandom(t *testing.T) {
 	}
 }
 
-// TestSelectionOfKeys tries keys in the order that the strategies give.
+// TestSelectionOfKeys tries keys in the order of the strategies.
 func TestSelectionOfKeys(t *testing.T) {
 	const fail = "size(ai.keys) / (size(ai.keys) - 3) == 0 ? ai.keys : ai.keys.filter(k, false)"
 	for _, tt := range []struct {
@@ -372,8 +373,8 @@ providers:
   - {id: other, base_url: "https://other.internal"}
 `
 
-// TestSelectionOfBuiltInPrefixes regresses models that were listed, but could not
-// be sent, because their ids began like the name of a built-in provider.
+// TestSelectionOfBuiltInPrefixes regresses models that were listed, but could
+// not be sent: their ids began like the name of a built-in provider.
 func TestSelectionOfBuiltInPrefixes(t *testing.T) {
 	const (
 		only = "only_allow_configured_providers: true\n"
@@ -409,8 +410,8 @@ func TestSelectionOfBuiltInPrefixes(t *testing.T) {
 	}
 }
 
-// TestSelectionOfUnknownNames holds the advice for a name that nobody has to what
-// the client can do next.
+// TestSelectionOfUnknownNames: the advice for an unknown name is a next step for
+// the client.
 func TestSelectionOfUnknownNames(t *testing.T) {
 	const (
 		mine   = "providers: [{id: mine, base_url: 'https://mine.internal', models: [{id: llama3}]}]\n"
@@ -457,8 +458,8 @@ func TestSelectionOfUnknownNames(t *testing.T) {
 	}
 }
 
-// TestSelectionSuggestsWithKey suggests a built-in model only to a client that
-// brought a key for it.
+// TestSelectionSuggestsWithKey suggests a built-in model only to a client with a
+// key for it.
 func TestSelectionSuggestsWithKey(t *testing.T) {
 	g, err := aigateway.New(aigateway.Config{})
 	require.NoError(t, err)
@@ -475,8 +476,8 @@ func TestSelectionSuggestsWithKey(t *testing.T) {
 	}
 }
 
-// TestSelectionOfNoName says what is missing where there is nothing to choose
-// from.
+// TestSelectionOfNoName: the error names the missing part if there is nothing to
+// choose from.
 func TestSelectionOfNoName(t *testing.T) {
 	const nothing = "the request names no model, and no model is configured to choose from: send a model, or list models under providers[].models"
 	provider := func(more string) string {
@@ -506,8 +507,8 @@ func TestSelectionOfNoName(t *testing.T) {
 	}
 }
 
-// A name of megabytes is refused at once: neither compared with all that are
-// known, nor passed through, remembered or repeated at length.
+// A name of megabytes is refused at once. It is not compared with the known
+// names, sent, remembered or repeated at length.
 func TestLongNames(t *testing.T) {
 	gateway, err := aigateway.New(aigateway.Config{Providers: []aigateway.Provider{
 		{ID: "p", BaseURL: "https://p.internal", Models: []aigateway.Model{{ID: "m"}}},
@@ -523,7 +524,7 @@ func TestLongNames(t *testing.T) {
 		assert.Less(t, len(res.Client.Model), 100)
 		assert.Empty(t, res.ModelsTried)
 	}
-	// The longest that is taken.
+	// The longest valid name.
 	res, err := gateway.Explain(httptest.NewRequest(http.MethodPost, "/v1/chat/completions",
 		strings.NewReader(`{"model":"p:`+strings.Repeat("m", 1022)+`"}`)))
 	require.NoError(t, err)

@@ -13,17 +13,16 @@ import (
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 )
 
-// URLPolicy decides which upstream addresses are allowed.
+// URLPolicy allows or refuses upstream addresses.
 //
-// [New] and [Gateway.Reload] call CheckURL once for each base_url, of the
-// Config and of what the registry returned, one after the other, and nothing
-// calls it later. The URL is well-formed by then: scheme http or https in lower
+// [New] and [Gateway.Reload] call CheckURL once for each base_url of the Config and
+// of the registry, one after the other. Nothing calls it later. The URL is well-formed by then: scheme http or https in lower
 // case, a valid host in lower case, no user info, no fragment. Changing it has
 // no effect. An error makes New fail, and its text becomes the Reason of a
-// [*ConfigError], so it should say which rule is broken and what to do; it
-// should not repeat the URL.
+// [*ConfigError]. It should name the broken rule and the remedy, and should not
+// repeat the URL.
 //
-// A policy that is an [AddrPolicy] as well is also asked at each connection.
+// A policy may be an [AddrPolicy] as well, to be asked at each connection.
 type URLPolicy interface {
 	CheckURL(u *url.URL) error
 }
@@ -35,22 +34,21 @@ type URLPolicyFunc func(u *url.URL) error
 func (f URLPolicyFunc) CheckURL(u *url.URL) error { return f(u) }
 
 // AddrPolicy is what a [URLPolicy] may implement as well, to decide about the
-// addresses that a host turns out to have.
+// addresses of a host.
 //
-// CheckAddr is called for each address that is about to be connected to, after
-// DNS resolution, from many goroutines at once; it should not block. IPv4 comes
-// as IPv4, never mapped into IPv6. The targets of internal_endpoints are no
-// exception, for they stand in the same document as the hosts; a Unix socket,
-// which has no address, is asked for with the zero Addr. An error makes that
-// connection fail like one that was refused.
+// CheckAddr is called before each connect, after DNS resolution, from many
+// goroutines at once; it should not block. IPv4 comes as IPv4, never mapped into
+// IPv6. The targets of internal_endpoints are asked for too: they stand in the same
+// document as the hosts. The zero Addr stands for a Unix socket. After an error the
+// connection fails like a refused one.
 //
-// The gateway asks where it dials itself: a Config with a Transport of its own
-// leaves the addresses to that Transport.
+// The gateway asks when it dials itself. A Config with a Transport of its own leaves
+// the addresses to it.
 type AddrPolicy interface {
 	CheckAddr(addr netip.Addr) error
 }
 
-// StrictURLPolicy allows https, and http where the host is under .internal.
+// StrictURLPolicy allows https, and http to hosts under .internal.
 func StrictURLPolicy() URLPolicy { return URLPolicyFunc(checkStrict) }
 
 // LoopbackURLPolicy is [StrictURLPolicy] that also allows http on loopback:
@@ -64,15 +62,15 @@ func LoopbackURLPolicy() URLPolicy {
 	})
 }
 
-// PublicURLPolicy is for configs that are not trusted: it allows https to
-// public addresses only. Hosts that are private by their name (.internal,
-// .local, .localhost, names without a dot) are refused at once, the other ones
-// by the addresses that they have when they are dialled: private, loopback,
-// link-local (which is where clouds serve credentials), shared, multicast,
-// documentation and other special ones, also where IPv6 embeds them.
+// PublicURLPolicy is for configs that are not trusted: it allows https to public
+// addresses only. Hosts with a private name (.internal, .local, .localhost, names
+// without a dot) are refused at once. Other hosts are refused when they are dialled
+// and have a special address: private, loopback, link-local (clouds serve
+// credentials there), shared, multicast, documentation and the like, also embedded
+// in IPv6.
 //
-// internal_endpoints cannot get around it: .internal hosts are refused whether
-// or not they are mapped, and so are Unix sockets.
+// internal_endpoints cannot get around it: .internal hosts and Unix sockets are
+// refused, mapped or not.
 func PublicURLPolicy() URLPolicy { return publicPolicy{address.NewPublic()} }
 
 func checkStrict(u *url.URL) error {
@@ -88,7 +86,7 @@ func checkStrict(u *url.URL) error {
 	}
 }
 
-// internalNameFor makes up the .internal name that an error suggests.
+// internalNameFor makes up a .internal name for an error to suggest.
 func internalNameFor(host string) string {
 	if _, err := netip.ParseAddr(host); err != nil && !address.IsLoopback(host) {
 		first, _, _ := strings.Cut(host, ".")
@@ -100,7 +98,7 @@ func internalNameFor(host string) string {
 // publicPolicy is a [URLPolicy] and an [AddrPolicy].
 type publicPolicy struct{ public address.Public }
 
-// CheckURL refuses what can be seen to be private before any look-up.
+// CheckURL refuses hosts that are private by their text, before any look-up.
 func (p publicPolicy) CheckURL(u *url.URL) error {
 	host := u.Hostname()
 	if address.IsPrivateName(host) {

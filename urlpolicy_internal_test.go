@@ -14,8 +14,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/address"
 )
 
-// baseURLs are well-formed base URLs, in normal form where that differs, and
-// what each policy has against them; empty means allowed.
+// baseURLs are well-formed base URLs, their normal form if it differs, and the
+// objection of each policy; empty means allowed.
 var baseURLs = []struct {
 	raw, normal              string
 	strict, loopback, public string
@@ -73,7 +73,8 @@ var baseURLs = []struct {
 	{raw: "http://127.0.0.1.example.com", strict: "must use https", loopback: "must use https", public: "must use https"},
 	{raw: "http://localhost.example.com", strict: "must use https", loopback: "must use https", public: "must use https"},
 	{raw: "http://128.0.0.1", strict: "must use https", loopback: "must use https", public: "must use https"},
-	// An address of a network at home is told what such a service needs.
+	// The error about an address of a home network tells how to reach such a
+	// service.
 	{raw: "http://10.0.0.1", strict: "that it is http://10.0.0.1", loopback: "that it is http://10.0.0.1", public: "it is private"},
 	{raw: "http://169.254.1.1", strict: "that it is http://169.254.1.1", loopback: "that it is http://169.254.1.1", public: "it is link-local"},
 	{raw: "http://203.0.113.7", strict: "must use https", loopback: "must use https", public: "it is documentation"},

@@ -19,7 +19,7 @@ import (
 )
 
 func TestNoSecrets(t *testing.T) {
-	r := newRig(t, upstream{
+	r := newHarness(t, upstream{
 		"first.example":       after(0, 401, jsonType, `{"error":{"message":"bad key sk-first-secret-0123456789"}}`),
 		"second.example:8443": after(0, 500, jsonType, overloaded),
 	}, gatewayotel.Options{})
@@ -31,7 +31,7 @@ func TestNoSecrets(t *testing.T) {
 
 // Nor where a provider tells all that it was sent, in every way that it can fail.
 func TestNoSecretsOfFaults(t *testing.T) {
-	r := &rig{t: t, spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader()}
+	r := &harness{t: t, spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader()}
 	hooks := gatewayotel.Hooks(gatewayotel.Options{
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),
 		MeterProvider:  metric.NewMeterProvider(metric.WithReader(r.reader)),

@@ -61,19 +61,19 @@ const (
 		"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\ndata: [DONE]\n\n"
 )
 
-// rig is a gateway, and what it told of itself.
-type rig struct {
+// harness is a gateway with its spans and metrics.
+type harness struct {
 	t       *testing.T
 	gateway *aigateway.Gateway
 	spans   *tracetest.SpanRecorder
 	reader  *metric.ManualReader
 }
 
-// newRig makes a gateway with two providers of the catalog and one of its own,
+// newHarness makes a gateway with two providers of the catalog and one of its own,
 // in this order: first.example and second.example both have gpt-4o.
-func newRig(t *testing.T, u upstream, o gatewayotel.Options, edit ...func(*aigateway.Config)) *rig {
+func newHarness(t *testing.T, u upstream, o gatewayotel.Options, edit ...func(*aigateway.Config)) *harness {
 	t.Helper()
-	r := &rig{t: t, spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader()}
+	r := &harness{t: t, spans: tracetest.NewSpanRecorder(), reader: metric.NewManualReader()}
 	o.TracerProvider = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans))
 	o.MeterProvider = metric.NewMeterProvider(metric.WithReader(r.reader))
 	cfg, err := aigateway.ParseConfig([]byte(`
@@ -102,7 +102,7 @@ providers:
 }
 
 // do sends a request and returns the answer's status.
-func (r *rig) do(ctx context.Context, path, body string) int {
+func (r *harness) do(ctx context.Context, path, body string) int {
 	r.t.Helper()
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(body))
 	req.Header.Set("Content-Type", jsonType)
@@ -121,7 +121,7 @@ func (r *rig) do(ctx context.Context, path, body string) int {
 }
 
 // ended returns the spans by their end, the request's last.
-func (r *rig) ended() []sdktrace.ReadOnlySpan {
+func (r *harness) ended() []sdktrace.ReadOnlySpan {
 	r.t.Helper()
 	spans := r.spans.Ended()
 	require.Len(r.t, r.spans.Started(), len(spans), "spans that never end")
@@ -130,7 +130,7 @@ func (r *rig) ended() []sdktrace.ReadOnlySpan {
 
 // metrics returns all points by metric and attributes: a histogram's sum and a
 // counter's value.
-func (r *rig) metrics() map[string]map[string]float64 {
+func (r *harness) metrics() map[string]map[string]float64 {
 	r.t.Helper()
 	var data metricdata.ResourceMetrics
 	require.NoError(r.t, r.reader.Collect(context.Background(), &data))
@@ -161,7 +161,7 @@ func (r *rig) metrics() map[string]map[string]float64 {
 }
 
 // told is all that anybody gets to read.
-func (r *rig) told() string {
+func (r *harness) told() string {
 	r.t.Helper()
 	var all strings.Builder
 	for _, s := range r.ended() {
@@ -190,7 +190,7 @@ func attrs(s sdktrace.ReadOnlySpan) map[string]any {
 
 func TestFailoverIsTracedAndMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, upstream{
+		r := newHarness(t, upstream{
 			"first.example":       after(250*time.Millisecond, 503, jsonType, overloaded),
 			"second.example:8443": after(500*time.Millisecond, 200, jsonType, completion),
 		}, gatewayotel.Options{})
@@ -255,7 +255,7 @@ func TestFailoverIsTracedAndMeasured(t *testing.T) {
 
 func TestStreamHasTimeToFirstChunk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, upstream{"first.example": after(2*time.Second, 200, "text/event-stream", stream)}, gatewayotel.Options{})
+		r := newHarness(t, upstream{"first.example": after(2*time.Second, 200, "text/event-stream", stream)}, gatewayotel.Options{})
 		require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"gpt-4o","stream":true,"messages":[]}`))
 		got := attrs(r.ended()[0])
 		assert.Equal(t, 2.0, got["gen_ai.response.time_to_first_chunk"])
@@ -317,7 +317,7 @@ func TestErrorType(t *testing.T) {
 				if tt.ctx != nil {
 					ctx = tt.ctx(ctx)
 				}
-				r := newRig(t, upstream{"mine.example": tt.play}, gatewayotel.Options{})
+				r := newHarness(t, upstream{"mine.example": tt.play}, gatewayotel.Options{})
 				r.do(ctx, "/v1/chat/completions", `{"model":"house","messages":[]}`)
 				spans := r.ended()
 				require.Len(t, spans, 2)
@@ -349,7 +349,7 @@ func TestUnsentAttempt(t *testing.T) {
 		"request": func(p *aigateway.Provider) { p.Body = map[string]any{"user": "${req.headers['x-user'][0]}"} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, upstream{"second.example:8443": after(0, 200, jsonType, completion)}, gatewayotel.Options{},
+			r := newHarness(t, upstream{"second.example:8443": after(0, 200, jsonType, completion)}, gatewayotel.Options{},
 				func(cfg *aigateway.Config) {
 					cfg.Secrets = aigateway.MapSecrets(nil)
 					edit(&cfg.Providers[0])
@@ -378,7 +378,7 @@ func TestUnsentAttempt(t *testing.T) {
 
 // A request that nothing was sent for is a span and a duration all the same.
 func TestRequestWithoutAttempt(t *testing.T) {
-	r := newRig(t, upstream{}, gatewayotel.Options{})
+	r := newHarness(t, upstream{}, gatewayotel.Options{})
 	require.Equal(t, 400, r.do(t.Context(), "/v1/embeddings", `{`))
 	spans := r.ended()
 	require.Len(t, spans, 1)
@@ -392,7 +392,7 @@ func TestRequestWithoutAttempt(t *testing.T) {
 
 // A model that fails before anything is sent is left for a reason, too.
 func TestFailoverWithoutAttempt(t *testing.T) {
-	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{},
+	r := newHarness(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{},
 		func(cfg *aigateway.Config) {
 			cfg.MaxInputTokens = 1
 			cfg.TokenCounter = counter(func(model string) int64 {
@@ -416,7 +416,7 @@ func (f counter) CountTokens(_ context.Context, model string, _ []byte) (int64, 
 
 // Clients choose names, and metrics do not grow with them.
 func TestUnlistedModels(t *testing.T) {
-	r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{})
+	r := newHarness(t, upstream{"mine.example": after(0, 200, jsonType, completion)}, gatewayotel.Options{})
 	long := strings.Repeat("x", 1_000)
 	for _, name := range []string{"a", "b", long, "HOUSE"} {
 		require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"mine:`+name+`","messages":[]}`))
@@ -445,7 +445,7 @@ func TestUnlistedModels(t *testing.T) {
 // A model that is tried although it cooldowns says so.
 func TestAttemptInCooldown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, upstream{"mine.example": after(0, 503, jsonType, overloaded)}, gatewayotel.Options{})
+		r := newHarness(t, upstream{"mine.example": after(0, 503, jsonType, overloaded)}, gatewayotel.Options{})
 		var last map[string]any
 		for range 6 { // five failures in a row make it rest, for 5 s
 			r.do(t.Context(), "/v1/chat/completions", `{"model":"house","messages":[]}`)
@@ -481,7 +481,7 @@ func TestRests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, upstream{"first.example": tt.play, "mine.example": tt.play}, gatewayotel.Options{})
+				r := newHarness(t, upstream{"first.example": tt.play, "mine.example": tt.play}, gatewayotel.Options{})
 				for range tt.requests {
 					r.do(t.Context(), "/v1/chat/completions", `{"model":"`+tt.model+`","messages":[]}`)
 				}
@@ -498,7 +498,7 @@ func TestRests(t *testing.T) {
 func TestAttributesAreUTF8(t *testing.T) {
 	for name, model := range map[string]string{"cut": strings.Repeat("€", 1000), "no text": "a\xffb"} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, upstream{"mine.example": after(0, 200, jsonType, `{"text":"hi"}`)}, gatewayotel.Options{})
+			r := newHarness(t, upstream{"mine.example": after(0, 200, jsonType, `{"text":"hi"}`)}, gatewayotel.Options{})
 			body := "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nmine:" + model + "\r\n--b--\r\n"
 			req := httptest.NewRequest(http.MethodPost, "/v1/audio/transcriptions", strings.NewReader(body))
 			req.Header.Set("Content-Type", "multipart/form-data; boundary=b")
@@ -539,7 +539,7 @@ func TestPropagation(t *testing.T) {
 		"both":              {propagate: []string{"openai", "xai"}, first: true, second: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, u, gatewayotel.Options{Propagate: tt.propagate})
+			r := newHarness(t, u, gatewayotel.Options{Propagate: tt.propagate})
 			member, err := baggage.NewMember("user", "alice")
 			require.NoError(t, err)
 			bag, err := baggage.New(member)
@@ -570,7 +570,7 @@ func TestTransportChangesNoRequest(t *testing.T) {
 		sent = r
 		return after(0, 200, jsonType, completion)(r)
 	}})
-	r := newRig(t, nil, gatewayotel.Options{Propagate: []string{"mine"}}, func(cfg *aigateway.Config) {
+	r := newHarness(t, nil, gatewayotel.Options{Propagate: []string{"mine"}}, func(cfg *aigateway.Config) {
 		cfg.Transport = upstream{"mine.example": func(r *http.Request) (*http.Response, error) {
 			given = r
 			return inner.RoundTrip(r)
@@ -591,7 +591,7 @@ func TestTransportWithoutBase(t *testing.T) {
 		assert.NoError(t, err)
 	}))
 	defer server.Close()
-	r := newRig(t, nil, gatewayotel.Options{Propagate: []string{"mine"}}, func(cfg *aigateway.Config) {
+	r := newHarness(t, nil, gatewayotel.Options{Propagate: []string{"mine"}}, func(cfg *aigateway.Config) {
 		cfg.Transport = gatewayotel.Transport(nil)
 		cfg.URLPolicy = aigateway.LoopbackURLPolicy()
 		cfg.Providers[2].BaseURL = server.URL
@@ -602,7 +602,7 @@ func TestTransportWithoutBase(t *testing.T) {
 
 // The names, units and bounds that dashboards are made for.
 func TestInstruments(t *testing.T) {
-	r := newRig(t, upstream{
+	r := newHarness(t, upstream{
 		"first.example":       after(0, 401, jsonType, overloaded),
 		"second.example:8443": after(time.Millisecond, 200, "text/event-stream", stream),
 	}, gatewayotel.Options{})
@@ -662,8 +662,8 @@ func TestZeroOptions(t *testing.T) {
 }
 
 func TestRequestsAtTheSameTime(t *testing.T) {
-	r := newRig(t, upstream{
-		"first.example":       after(0, 400, jsonType, overloaded), // which cooldowns nothing
+	r := newHarness(t, upstream{
+		"first.example":       after(0, 400, jsonType, overloaded), // without a cooldown
 		"second.example:8443": after(0, 200, jsonType, completion),
 	}, gatewayotel.Options{})
 	var wg sync.WaitGroup

@@ -14,8 +14,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
-// internal/suite plays all faults and scenarios. Here a
-// few of them show that the tables tell what happened.
+// internal/suite plays all faults and scenarios. Here a few of them show that
+// the tables are true.
 func TestFaults(t *testing.T) {
 	var out, tables strings.Builder
 	p := program{open: openGateway, pace: time.Second, cases: some("503 for ever", "stall mid-stream"), scenarios: faultwall.Scenarios()[12:13]}
@@ -38,7 +38,7 @@ func TestFaults(t *testing.T) {
 	assert.NotContains(t, text, "NOT OK")
 }
 
-// A wall that any gateway passes would show nothing.
+// A gateway that answers everything with nonsense must fail.
 func TestFaultsFindsABadGateway(t *testing.T) {
 	var out strings.Builder
 	p := program{
@@ -57,7 +57,7 @@ func TestFaultsFindsABadGateway(t *testing.T) {
 	assert.NotContains(t, out.String(), "All as it should be.")
 }
 
-// A wall that cannot be built is no pass either.
+// A gateway that cannot be made must fail too.
 func TestFaultsNoGateway(t *testing.T) {
 	var out strings.Builder
 	p := program{
@@ -68,7 +68,7 @@ func TestFaultsNoGateway(t *testing.T) {
 	assert.Contains(t, out.String(), "no gateway today")
 }
 
-// some are the cases of the faults with these names.
+// some returns the cases of the faults with these names.
 func some(names ...string) (cases []faultwall.Case) {
 	for _, c := range faultwall.Cases() {
 		for _, name := range names {

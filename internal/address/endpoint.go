@@ -12,8 +12,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// Endpoints says where .internal hosts really are, by host or host:port. A value
-// has a scheme and a host only.
+// Endpoints maps .internal hosts, as host or host:port, to their real addresses. A
+// value has a scheme and a host only.
 type Endpoints map[string]*url.URL
 
 // ParseName reads a key of internal_endpoints, host or host:port, into its normal
@@ -68,7 +68,7 @@ func ParseEndpoint(raw string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: host}, nil
 }
 
-// maxSocketPath is what macOS and the BSDs allow; Linux allows 107.
+// maxSocketPath is the limit of macOS and the BSDs; Linux allows 107.
 const maxSocketPath = 103
 
 func parseSocket(u *url.URL) (*url.URL, error) {
@@ -85,8 +85,8 @@ func parseSocket(u *url.URL) (*url.URL, error) {
 	return &url.URL{Scheme: "http", Host: unixHost(path.Clean(u.Path))}, nil
 }
 
-// Resolve returns u with the scheme and host of its endpoint: that of the exact
-// host and port if there is one, else of the host. False means that u has none.
+// Resolve returns u with the scheme and host of its endpoint. An endpoint of the exact
+// host and port comes before one of the host. False means a host without an endpoint.
 // The host of u belongs in the Host header.
 func (e Endpoints) Resolve(u *url.URL) (target *url.URL, ok bool) {
 	host := Fold(u.Hostname())
@@ -107,25 +107,24 @@ func (e Endpoints) Resolve(u *url.URL) (target *url.URL, ok bool) {
 	return &moved, true
 }
 
-// unixZone holds the hosts that stand for Unix sockets. Base URLs and internal
-// endpoints under it are refused, so that a URL reaches only those sockets that
-// internal_endpoints names.
+// unixZone is the zone of the hosts for Unix sockets. Base URLs and internal endpoints
+// under it are refused: a URL reaches only the sockets in internal_endpoints.
 const unixZone = ".unix.internal"
 
-// unixHost writes the path of a socket as a host. The host survives in a URL, so
-// that dialling needs no table that a Reload could change under a request.
+// unixHost writes the path of a socket as a host. The host survives in a URL. A table
+// of sockets could change by a Reload under a request.
 func unixHost(socket string) string {
 	return hex.EncodeToString([]byte(socket)) + unixZone
 }
 
-// IsUnix reports a host that stands for a Unix socket, or could be taken for one.
+// IsUnix reports a host for a Unix socket, and its zone.
 func IsUnix(host string) bool {
 	host = Fold(host)
 	return strings.HasSuffix(host, unixZone) || "."+host == unixZone
 }
 
-// Socket returns the path of the socket that a host stands for. It is empty for an
-// ordinary host.
+// Socket returns the path of the socket behind a host. It is empty for an ordinary
+// host.
 func Socket(host string) string {
 	digits, ok := strings.CutSuffix(host, unixZone)
 	if !ok {

@@ -23,8 +23,7 @@ func IsLoopback(host string) bool {
 	return Fold(host) == "localhost"
 }
 
-// IsPrivateName reports a host that no public DNS can know. An address
-// is not a name.
+// IsPrivateName reports a host beyond public DNS. An address is not a name.
 func IsPrivateName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return false
@@ -38,8 +37,8 @@ func IsPrivateName(host string) bool {
 	return !strings.Contains(host, ".")
 }
 
-// IsPrivateAddr reports an address of a network at home or at work, where
-// services without TLS are common.
+// IsPrivateAddr reports an address of a network at home or at work. Services without
+// TLS are common there.
 func IsPrivateAddr(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return err == nil && (addr.IsPrivate() || addr.IsLinkLocalUnicast())

@@ -12,13 +12,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// ParseBase reads a base_url and holds it to the rules that no policy can lift.
+// ParseBase reads a base_url and holds it to the rules beyond every policy.
 // It returns the URL in normal form: scheme and host in lower case, the host of an
 // .internal name without its final dot, and at most one slash at the end of the
 // path.
 //
-// The error says which rule is broken and what to do. It never repeats the URL,
-// which may hold a password; see [Shown].
+// The error names the broken rule and the remedy. It never repeats the URL, which may
+// hold a password; see [Shown].
 func ParseBase(raw string) (*url.URL, error) {
 	if err := checkText(raw); err != nil {
 		return nil, err
@@ -128,8 +128,8 @@ func isEscape(s string) bool {
 	return len(s) == 3 && s[0] == '%' && strings.IndexByte(digits, s[1]) >= 0 && strings.IndexByte(digits, s[2]) >= 0
 }
 
-// checkParts refuses the parts that neither a base_url nor an internal endpoint
-// can have.
+// checkParts refuses the parts of a URL beyond those of a base_url or an internal
+// endpoint.
 func checkParts(u *url.URL) error {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -235,8 +235,8 @@ func checkPath(escaped string) error {
 	}
 }
 
-// Shown returns the part of a base_url that an error may show: none of it where it
-// could hold a credential.
+// Shown returns a base_url for an error to show. It is empty if the URL could hold a
+// credential.
 func Shown(raw string) string {
 	if strings.ContainsAny(raw, "@?#") {
 		return ""

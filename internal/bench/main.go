@@ -1,5 +1,5 @@
 // Command bench measures the gateway beside a bare reverse proxy, its twin (see
-// gatewaytest.Yardstick), and prints the ratios as docs/performance.md shows
+// gatewaytest.BareProxy), and prints the ratios as docs/performance.md shows
 // them.
 //
 // The server under test, its upstream and the client are three processes. The

@@ -1,27 +1,69 @@
-// Package builtin holds the catalog of providers and models that the gateway
-// knows without configuration, as one data file.
+// Package builtin holds facts as data files: the catalog of built-in providers and models, and the families of model names.
 //
-// catalog.json is a JSON array of providers in the words of the configuration,
-// with one model a line, so that a change of one model is a change of one line.
-// It is edited by hand. What belongs in it:
+// models.tsv and providers.tsv are edited by hand. To add a model, add one line and run `go generate ./internal/builtin`,
+// which makes catalog.json. The rules for the tables:
 //
-//   - Facts that the provider publishes. A price or a limit that is not known is
-//     left out; 0 stands only where nothing is charged.
-//   - Models that an ordinary key can call today. A retired model is removed:
-//     a name that no provider answers to is better refused than sent.
-//   - As aliases, names that people send for the very same model: the dated
-//     snapshot that an undated id stands for, a name that the provider itself
-//     redirects, and a plain name ("gpt-oss-120b") where a host adds a path to
-//     it, so that one name reaches the model at every host.
-//   - No author_id where the author is the provider.
+//   - Facts are published by the provider, and each row names its source. An unknown price or limit stays empty; 0 means
+//     free of charge.
+//   - An ordinary key can call the model today. A model leaves the catalog after its shutdown date: a dead name is better
+//     refused than sent.
+//   - Aliases name the very same model: the dated snapshot of an undated id, a redirect of the provider, or the plain name
+//     of a model with a host's path ("gpt-oss-120b"). One plain name reaches the model at every host.
+//   - The author stays empty if it is the provider.
 //
-// Openrouter and hyperbolic list no models: theirs are reached by prefix.
+// Openrouter and hyperbolic list no models: their models are reached by prefix.
 package builtin
 
-import _ "embed"
+import (
+	_ "embed"
+	"strings"
+)
+
+//go:generate go run ./gen
 
 //go:embed catalog.json
 var catalog string
 
-// Catalog returns the catalog as JSON. The caller owns the bytes.
+//go:embed providers.tsv
+var providersTSV string
+
+// Catalog returns the catalog as JSON, in the words of the configuration. The caller owns the bytes.
 func Catalog() []byte { return []byte(catalog) }
+
+var unasked = parseUnasked(providersTSV)
+
+func parseUnasked(table string) map[string]bool {
+	out := map[string]bool{}
+	for _, row := range rows(table) {
+		if row["stream_usage"] == "unasked" {
+			out[row["id"]] = true
+		}
+	}
+	return out
+}
+
+// StreamUsageUnasked reports whether a built-in provider sends usage in chat streams without stream_options asking for it.
+// False means no, or unknown. The id is the catalog's own, not an alias.
+func StreamUsageUnasked(providerID string) bool { return unasked[strings.ToLower(providerID)] }
+
+// rows yields the cells of each row of a table, by the names of the columns.
+func rows(table string) (out []map[string]string) {
+	var names []string
+	for line := range strings.Lines(table) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		cells := strings.Split(line, "\t")
+		if names == nil {
+			names = cells
+			continue
+		}
+		row := map[string]string{}
+		for i, name := range names {
+			row[name] = cells[i]
+		}
+		out = append(out, row)
+	}
+	return out
+}

@@ -45,8 +45,8 @@ func fieldsOf(t reflect.Type) fields {
 	return f
 }
 
-// visit counts a node and follows an alias. It is called for each node that is
-// looked at, and false means not to look.
+// visit counts a node and follows an alias. The decoder calls it for each node
+// before it looks at one. False means not to look.
 func (d *Document) visit(n *yaml.Node, at *place) (*yaml.Node, bool) {
 	n = unaliased(n)
 	if d.stopped {
@@ -74,9 +74,9 @@ func (d *Document) visit(n *yaml.Node, at *place) (*yaml.Node, bool) {
 	return n, !d.stopped
 }
 
-// entries lists what a mapping holds, in its order, and then what its merge
-// keys (<<) add. A key of the mapping itself wins over a merged one, and of
-// merged mappings the one named first.
+// entries lists the entries of a mapping, in its order, and then those of its merge
+// keys (<<). A key of the mapping itself wins over a merged one; of several merged
+// mappings, the first wins.
 func (d *Document) entries(n *yaml.Node, at *place) []Entry {
 	list := make([]Entry, 0, len(n.Content)/2)
 	lines := make(map[string]int)
@@ -114,8 +114,8 @@ func (d *Document) entries(n *yaml.Node, at *place) []Entry {
 	return list
 }
 
-// merged lists what the value of a merge key adds: a mapping, or several in a
-// list.
+// merged lists the entries under a merge key, whose value is a mapping or a list of
+// mappings.
 func (d *Document) merged(n *yaml.Node, at *place) []Entry {
 	n, ok := d.visit(n, at)
 	switch {
@@ -139,7 +139,7 @@ func (d *Document) merged(n *yaml.Node, at *place) []Entry {
 	return list
 }
 
-// value stores what n holds in v, which stands at the place.
+// value stores the node in v.
 func (d *Document) value(n *yaml.Node, v reflect.Value, at *place) {
 	line := n.Line
 	n, ok := d.visit(n, at)
@@ -147,7 +147,7 @@ func (d *Document) value(n *yaml.Node, v reflect.Value, at *place) {
 		return
 	}
 	if n.Line != line {
-		// Show where the alias is used, not where its anchor is.
+		// Faults show the line of the alias, not that of its anchor.
 		here := *n
 		here.Line = line
 		n = &here
@@ -171,8 +171,8 @@ func (d *Document) value(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
-// structure decodes a mapping whose keys are known. A null leaves its field
-// alone, as templates that fill in nothing write one.
+// structure decodes a mapping with known keys. A null leaves its field alone:
+// tools that generate a document write one for an empty value.
 func (d *Document) structure(n *yaml.Node, v reflect.Value, at *place) {
 	fields := d.fieldsOf(v.Type())
 	if n.Kind != yaml.MappingNode {
@@ -186,15 +186,14 @@ func (d *Document) structure(n *yaml.Node, v reflect.Value, at *place) {
 	d.assign(d.entries(n, at), v, nil)
 }
 
-// list decodes a list. A null in it is a fault of the item's own type: there is
-// no default that it could stand for.
+// list decodes a list. A null in it is a fault of the item's own type: an item does
+// not have a default.
 func (d *Document) list(n *yaml.Node, v reflect.Value, at *place) {
 	if n.Kind != yaml.SequenceNode {
 		d.fault(n, at, "must be a list, not %s", describe(n))
 		return
 	}
-	// Grown item by item: a size taken from the document could be a lie that
-	// the limits have not seen yet.
+	// Grown item by item: the limits have not seen the later items yet.
 	for i, item := range n.Content {
 		if d.stopped {
 			return
@@ -205,7 +204,7 @@ func (d *Document) list(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
-// mapping decodes a mapping whose keys are the user's.
+// mapping decodes a mapping with keys of the user's own.
 func (d *Document) mapping(n *yaml.Node, v reflect.Value, at *place) {
 	if n.Kind != yaml.MappingNode {
 		d.fault(n, at, "must be a mapping, not %s", describe(n))
@@ -224,8 +223,8 @@ func (d *Document) mapping(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
-// headerValue reads the value of a header or a query parameter. Those are text
-// by nature, so numbers and booleans mean the text that they are written as.
+// headerValue reads an element of a map of Options.Text, such as a header. It is
+// text by nature: a number or boolean means its own text.
 func (d *Document) headerValue(n *yaml.Node, v reflect.Value, at *place) {
 	target, ok := d.visit(n, at)
 	switch {

@@ -1,6 +1,6 @@
 // Package confdoc decodes configuration documents, YAML or JSON, into structs. It
-// reports every fault of shape with its path and line, and shows no value that
-// could be a credential. It knows the structs by their json tags only.
+// reports every fault of shape with its path and line, but hides a value that could
+// be a credential. It knows the structs by their json tags only.
 package confdoc
 
 import (
@@ -12,9 +12,9 @@ import (
 	yaml "sigs.k8s.io/yaml/goyaml.v3"
 )
 
-// The limits of a document. They are far above what a configuration needs, and low
-// enough that a hostile document cannot hurt the process. Aliases are counted where
-// they are used, so that a few lines of them cannot grow into gigabytes.
+// The limits of a document. They are far above the needs of a configuration, and low
+// enough against hostile documents. Aliases are counted at each use: a few lines of
+// them could grow into gigabytes.
 const (
 	MaxBytes  = 16 << 20  // of the document
 	maxText   = 32 << 20  // bytes of scalars
@@ -23,27 +23,28 @@ const (
 	MaxFaults = 100
 )
 
-// Fault is one thing that is wrong with a document.
+// Fault is one problem of a document.
 type Fault struct {
 	// Path is the place, such as "providers[1].models[0].id". Empty for the
 	// document itself.
 	Path string
-	// Line is counted from 1; 0 where it is not known.
+	// Line is counted from 1; 0 if it is not known.
 	Line int
 	// Value is the text at the place; empty where it could be a credential.
 	Value string
 	// Reason says what is wrong.
 	Reason string
-	// Meant is the path of the field that a misspelt one probably means.
+	// Meant is the path of the field that was probably meant by a misspelt one.
 	Meant string
 }
 
 // Options describe the structs to decode into. All are optional.
 type Options struct {
-	// Text is a string type. Numbers and booleans in a map of it are taken as
-	// the text that they are written as.
+	// Text is a string type. In a map of it, a number or boolean means its own
+	// text.
 	Text reflect.Type
-	// Duration is a string type. A number in its place is told to have a unit.
+	// Duration is a string type. The fault of a number in its place asks for a
+	// unit.
 	Duration reflect.Type
 	// Secret reports whether the field of that name may hold credentials, at any
 	// depth.
@@ -84,11 +85,11 @@ func (d *Document) Root() Value {
 	return Value{doc: d, node: d.root, at: &place{index: -1}}
 }
 
-// Faults returns the faults so far, in the order of the document, at most
-// [MaxFaults] and one that says that there are more.
+// Faults returns the faults so far, in the order of the document, at most [MaxFaults]
+// and one that tells of the rest.
 func (d *Document) Faults() []Fault { return d.faults }
 
-// fault notes a problem of the node, with its text where that may be shown.
+// fault notes a problem of the node, with its text if that may be shown.
 func (d *Document) fault(n *yaml.Node, at *place, format string, args ...any) {
 	if d.full() {
 		return
@@ -115,7 +116,7 @@ func (d *Document) full() bool {
 	return d.stopped
 }
 
-// stop ends the decoding where the rest could cost too much.
+// stop ends the decoding: the rest could cost too much.
 func (d *Document) stop(n *yaml.Node, at *place, format string, args ...any) {
 	if !d.stopped {
 		d.faults = append(d.faults, Fault{Path: at.String(), Line: n.Line, Reason: fmt.Sprintf(format, args...)})
@@ -123,7 +124,7 @@ func (d *Document) stop(n *yaml.Node, at *place, format string, args ...any) {
 	}
 }
 
-// shown returns the part of a text that a fault may show.
+// shown returns a text for a fault to show.
 func shown(text string) string {
 	if redact.LooksSecret(text) {
 		return ""

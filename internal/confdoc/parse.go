@@ -12,13 +12,12 @@ import (
 	"unicode/utf8"
 
 	// The package is marked as deprecated in favour of the module it forwards
-	// to. It is the one that this project has chosen to depend on.
+	// to. The project has chosen to depend on it.
 	yaml "sigs.k8s.io/yaml/goyaml.v3"
 )
 
-// parse turns the text into one tree of nodes, whether it is YAML or
-// JSON. JSON gets a reader of its own because YAML's refuses some of it: tabs,
-// and characters written as two \u escapes.
+// parse turns YAML or JSON into one tree of nodes. JSON has a reader of its own, for
+// YAML's refuses tabs and characters written as two \u escapes.
 func parse(doc []byte) (*yaml.Node, *Fault) {
 	if len(doc) > MaxBytes {
 		return nil, &Fault{Reason: fmt.Sprintf("the document is larger than %d bytes", MaxBytes)}
@@ -27,10 +26,13 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 	if !utf8.Valid(doc) {
 		return nil, &Fault{Reason: "the document must be text in UTF-8", Line: lineOfInvalidUTF8(doc)}
 	}
-	// The YAML parser compares each of these with all before it. Settings need
-	// none at all.
+	// The YAML parser compares each of these with all before it. Settings do not
+	// need any.
 	if bytes.Count(doc, []byte("%TAG")) > 8 {
 		return nil, &Fault{Reason: "the document has too many %TAG directives"}
+	}
+	if indicators(doc) > maxNodes {
+		return nil, &Fault{Reason: fmt.Sprintf("the document holds more than %d values", maxNodes)}
 	}
 	looksJSON := bytes.HasPrefix(bytes.TrimLeft(doc, " \t\r\n"), []byte("{"))
 	if looksJSON && json.Valid(doc) {
@@ -38,49 +40,119 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 	}
 	root, fault := parseYAML(doc)
 	if fault != nil && looksJSON {
-		// Either may have been meant. Only JSON's complaint is of use to
-		// those who meant JSON.
+		// Somebody who meant JSON needs JSON's complaint.
 		var syntax *json.SyntaxError
 		if err := json.Unmarshal(doc, new(any)); errors.As(err, &syntax) {
-			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", lineAt(doc, int(syntax.Offset)), syntax)
+			fault.Line = lineAt(doc, int(syntax.Offset))
+			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", fault.Line, syntax)
 		}
 	}
 	return root, fault
 }
 
-// yamlSyntaxError splits the parser's message, whose line is only in its text.
+// yamlSyntaxError splits the parser's message. The line is only in its text.
 var yamlSyntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 
 func parseYAML(doc []byte) (root *yaml.Node, fault *Fault) {
-	// The parser panics where its own assumptions fail. A document is not
-	// trusted to spare them.
+	// The parser panics if one of its own assumptions fails.
 	defer func() {
 		if recover() != nil {
 			root, fault = nil, &Fault{Reason: "not valid YAML"}
 		}
 	}()
-	// An empty file is more often a mount that failed than a wish for the
-	// defaults, which are written {}.
+	// An empty file is more often a failed mount than a wish for the defaults,
+	// which are written {}.
 	const want = "expected the settings, such as a list under providers"
-	dec := yaml.NewDecoder(bytes.NewReader(doc))
-	var tree, more yaml.Node
-	switch err := dec.Decode(&tree); {
+	tree, second, err := yamlTrees(doc)
+	switch {
 	case errors.Is(err, io.EOF):
 		return nil, &Fault{Reason: "the document is empty: " + want}
 	case err != nil:
-		return nil, yamlFault(err)
-	}
-	switch err := dec.Decode(&more); {
-	case err == nil:
-		return nil, &Fault{Line: more.Line, Reason: "a second document starts here: a config is one document"}
-	case !errors.Is(err, io.EOF):
-		return nil, yamlFault(err)
+		fault := yamlFault(err)
+		if line := culprit(doc, err, fault.Line); line > 0 {
+			fault.Line = line
+		}
+		return nil, fault
+	case second != nil:
+		return nil, &Fault{Line: second.Line, Reason: "a second document starts here: a config is one document"}
 	}
 	root = tree.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		return nil, &Fault{Reason: "the document is empty: " + want}
 	}
 	return root, nil
+}
+
+// yamlTrees parses the document, and a second one if there is one. For an empty
+// text the error is io.EOF.
+func yamlTrees(doc []byte) (first, second *yaml.Node, err error) {
+	dec := yaml.NewDecoder(bytes.NewReader(doc))
+	first, second = new(yaml.Node), new(yaml.Node)
+	if err := dec.Decode(first); err != nil {
+		return nil, nil, err
+	}
+	switch err := dec.Decode(second); {
+	case errors.Is(err, io.EOF):
+		return first, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return first, second, nil
+}
+
+// indicators counts the characters that begin nodes. The parser is spared a document
+// with too many: its tree would have about two nodes for each of them.
+func indicators(doc []byte) int {
+	n := 0
+	for _, c := range []byte{':', ',', '[', '{', '\n'} {
+		n = max(n, bytes.Count(doc, []byte{c}))
+	}
+	return max(n, bytes.Count(doc, []byte("- ")))
+}
+
+// maxSearch bounds the search for a culprit, in bytes parsed.
+const maxSearch = 32 << 20
+
+// culprit returns the line of a syntax error. The parser often names the start of
+// the block around the line. The culprit is the last line of the shortest beginning
+// of the document with the same error. The search starts at the line guess. It gives
+// up on a large document, and returns 0.
+func culprit(doc []byte, err error, guess int) int {
+	var ends []int // of the lines
+	for i := 0; i < len(doc); {
+		n := bytes.IndexByte(doc[i:], '\n') + 1
+		if n == 0 {
+			n = len(doc) - i
+		}
+		i += n
+		ends = append(ends, i)
+	}
+	searched := 0
+	same := func(lines int) bool {
+		searched += ends[lines-1]
+		_, _, e := yamlTrees(doc[:ends[lines-1]])
+		return e != nil && e.Error() == err.Error()
+	}
+	// Each longer beginning has the same error. Doubling steps find one of them
+	// without parsing a long rest.
+	low, high := 0, min(max(guess, 1), len(ends))
+	for step := 1; !same(high); step *= 2 {
+		if high == len(ends) || searched > maxSearch {
+			return 0
+		}
+		low, high = high, min(high+step, len(ends))
+	}
+	for low+1 < high {
+		if searched > maxSearch {
+			return 0
+		}
+		if middle := (low + high) / 2; same(middle) {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+	return high
 }
 
 // yamlFault is the parser's error in the words of a Fault.
@@ -97,12 +169,19 @@ func yamlFault(err error) *Fault {
 		line++
 	}
 	if strings.HasPrefix(reason, "unknown anchor") {
-		// An unquoted value that starts with * is an alias to YAML, and may
-		// have been meant as a password.
+		// A password without quotes that starts with * is an alias to YAML.
 		reason = "an alias (*name) without its anchor (&name): put a text that starts with * in quotes"
 	}
-	if strings.HasPrefix(reason, "found character that cannot start any token") {
-		reason += " (a tab? YAML indents by spaces)"
+	for prefix, remedy := range map[string]string{
+		"found character that cannot start any token": "a tab? YAML indents by spaces",
+		"did not find expected key":                   "is this line indented like its neighbours?",
+		"did not find expected '-' indicator":         "is this line indented like the list above it?",
+		"mapping values are not allowed":              "is this line indented too far, or is a colon in a text without quotes?",
+		"could not find expected ':'":                 "a key is followed by a colon and a space",
+	} {
+		if strings.HasPrefix(reason, prefix) {
+			reason += " (" + remedy + ")"
+		}
 	}
 	return &Fault{Line: line, Reason: "not valid YAML: " + reason}
 }
@@ -122,9 +201,9 @@ func lineOfInvalidUTF8(doc []byte) int {
 	return 0
 }
 
-// jsonReader builds the nodes that the same document would have in YAML, so
-// that one decoder with one set of messages serves both. Unlike encoding/json's
-// own decoding it keeps keys that are given twice, and the lines.
+// jsonReader builds the nodes of the same document in YAML, so that one decoder
+// with one set of messages serves both. Unlike encoding/json it keeps the lines,
+// and keys that are given twice.
 type jsonReader struct {
 	doc     []byte
 	dec     *json.Decoder
@@ -144,8 +223,7 @@ func (r jsonReader) read() (*yaml.Node, *Fault) {
 	return root, nil
 }
 
-// value reads one value with all that it holds. Its depth is bounded by what
-// json.Valid accepts.
+// value reads one value with all its children. json.Valid has bounded its depth.
 func (r *jsonReader) value() (*yaml.Node, error) {
 	token, err := r.dec.Token()
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	yaml "sigs.k8s.io/yaml/goyaml.v3"
 )
 
-// scalar decodes a value that holds no others. Nothing is converted: an id
-// written 4.10 would become "4.1" in one reader and stay in another, so what is
-// meant as text must say so.
+// scalar decodes a string, a number or a boolean. Nothing is converted: an id
+// written 4.10 would become "4.1" in some readers, so a text must be written as
+// one.
 func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 	switch v.Kind() {
 	case reflect.String:
@@ -67,8 +67,7 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 	}
 }
 
-// notNumber reports what stands where a number should: err if it is one that
-// number refused.
+// notNumber reports a value in the place of a number. An err is that of [number].
 func (d *Document) notNumber(n *yaml.Node, at *place, want string, err error) {
 	switch {
 	case err != nil:
@@ -80,8 +79,8 @@ func (d *Document) notNumber(n *yaml.Node, at *place, want string, err error) {
 	}
 }
 
-// free reads a value of any shape that JSON can hold: string, bool, int64,
-// uint64 or float64 where those are too small, nil, []any, map[string]any.
+// free reads a value of any shape of JSON, into a string, a bool, nil, []any,
+// map[string]any or a number. A number is an int64, else a uint64, else a float64.
 func (d *Document) free(n *yaml.Node, at *place) any {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -126,8 +125,8 @@ func (d *Document) freeChild(n *yaml.Node, at *place) any {
 	return d.free(n, at)
 }
 
-// isText reports a string. A date without quotes is one: that it would be a
-// type of its own surprises everybody who writes one.
+// isText reports a string. A date without quotes is a string too: few people expect
+// a type of its own.
 func isText(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Tag == "!!timestamp" || n.Tag == "!!merge")
 }
@@ -136,7 +135,7 @@ func isNumber(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float")
 }
 
-// unaliased is what an alias stands for, and other nodes as they are.
+// unaliased returns the node behind an alias, and another node as it is.
 func unaliased(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -144,15 +143,15 @@ func unaliased(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// isNull reports a null, or an alias to one. With a tag it is none: visit is to
-// refuse the tag.
+// isNull reports a null, or an alias to one. A null with a tag is not reported, so
+// that visit can refuse the tag.
 func isNull(n *yaml.Node) bool {
 	n = unaliased(n)
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Style&yaml.TaggedStyle == 0
 }
 
-// boolean reads true and false. The yes, no, on and off of older YAML are
-// strings to the parser, and refused where a boolean is needed.
+// boolean reads true and false. To the parser, the yes, no, on and off of older YAML
+// are strings.
 func boolean(n *yaml.Node) (value, ok bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
 		return false, false
@@ -162,9 +161,9 @@ func boolean(n *yaml.Node) (value, ok bool) {
 
 var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]`)
 
-// number reads an int64, a uint64 or float64 where that is too small, and nil
-// where n is no number. What JSON cannot hold (.inf, .nan) is an error, as all
-// of this may go into a request's body.
+// number reads a number as an int64, else a uint64, else a float64. For another node
+// it returns nil. Numbers beyond JSON (.inf, .nan) are an error, for any number may
+// go into the body of a request.
 func number(n *yaml.Node) (any, error) {
 	if !isNumber(n) {
 		return nil, nil
@@ -188,7 +187,7 @@ func number(n *yaml.Node) (any, error) {
 	return f, nil
 }
 
-// describe names what a node is in words of the people who write documents.
+// describe names the kind of a node in the words of a document's author.
 func describe(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.SequenceNode:

@@ -44,7 +44,7 @@ func (v Value) Faulty() bool { return len(v.doc.faults) > 0 }
 // Faultf notes a problem of the value.
 func (v Value) Faultf(format string, args ...any) { v.doc.fault(v.node, v.at, format, args...) }
 
-// FieldFaultf notes a problem of a field that the mapping v should have.
+// FieldFaultf notes a problem of a field of the mapping v, which may be missing.
 func (v Value) FieldFaultf(name, format string, args ...any) {
 	v.doc.faultAt(v.node.Line, v.at.key(name), format, args...)
 }
@@ -89,11 +89,10 @@ func (v Value) Text() (string, bool) {
 	return text, len(v.doc.faults) == before && !v.doc.stopped
 }
 
-// Decode stores the value in the struct that dst points to.
+// Decode stores the value in the struct behind dst.
 func (v Value) Decode(dst any) { v.doc.value(v.node, reflect.ValueOf(dst).Elem(), v.at) }
 
-// AsRoot returns the value with its path cut off: the paths of its faults start
-// at it.
+// AsRoot returns the value as a root: the paths of its faults start at it.
 func (v Value) AsRoot() Value { return Value{v.doc, v.node, &place{index: -1}} }
 
 // Faultf notes a problem of the key.
@@ -101,24 +100,23 @@ func (e Entry) Faultf(format string, args ...any) {
 	e.Value.doc.faultAt(e.line, e.parent.key(e.Name), format, args...)
 }
 
-// Unknown notes that there is no such field, and names a near one of those that
-// are known. The value is not shown: a misspelt field may hold anything.
+// Unknown notes an unknown field, and suggests a near one of the known names. The
+// value is not shown: a misspelt field may hold anything.
 func (e Entry) Unknown(known []string) { e.Value.doc.unknown(e, known) }
 
-// Assign stores the entries of the mapping v in the struct that dst points to. An
-// entry without a field is a fault, for which also lists further known names.
+// Assign stores the entries of the mapping v in the struct behind dst. An entry
+// without a field is a fault; also lists further names for its hint.
 func (v Value) Assign(entries []Entry, dst any, also ...string) {
 	v.doc.assign(entries, reflect.ValueOf(dst).Elem(), also)
 }
 
-// FieldNames lists the fields that a document may give to the struct that dst
-// points to.
+// FieldNames lists the fields of the struct behind dst, by their names in a document.
 func FieldNames(dst any) []string {
 	return slices.Clone(fieldsOf(reflect.TypeOf(dst).Elem()).names)
 }
 
-// assign stores the entries of a mapping in the fields of the struct v. A null
-// leaves its field alone, for templates that fill in nothing write one.
+// assign stores the entries of a mapping in the fields of the struct v. A null leaves
+// its field alone: tools that generate a document write one for an empty value.
 func (d *Document) assign(entries []Entry, v reflect.Value, also []string) {
 	f := d.fieldsOf(v.Type())
 	for _, e := range entries {

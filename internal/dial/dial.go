@@ -37,8 +37,8 @@ func refused(err error) error {
 func Context(check func(netip.Addr) error) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	if check != nil {
-		// Control runs after the look-up and before each connect, so there is
-		// no moment in which a name could change what it stands for.
+		// Control runs after the look-up and before each connect: the name cannot
+		// come to stand for another address in between.
 		dialer.ControlContext = func(_ context.Context, _, target string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(target)
 			if err != nil {

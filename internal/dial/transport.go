@@ -1,7 +1,6 @@
-// Package dial reaches upstreams: it dials TCP and Unix sockets, checks each
-// address before it is connected to, speaks TLS with a provider's own authorities
-// and certificates, goes through proxies, and tells whether a request went out on a
-// connection that had been closed by then.
+// Package dial reaches upstreams. It dials TCP and Unix sockets, checks each address
+// before the connect, speaks TLS with a provider's own authorities and certificates,
+// goes through proxies, and recognises a request that was sent on a closed connection.
 package dial
 
 import (

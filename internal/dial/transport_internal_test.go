@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// deadEnd is a connection that may come to pass nothing on any more, as behind a
-// firewall that has forgotten it: nobody is told.
+// deadEnd is a connection that can lose everything without notice, as behind a
+// firewall that has forgotten it.
 type deadEnd struct {
 	net.Conn
 	dead *atomic.Bool

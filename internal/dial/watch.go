@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Watch observes the connection that a request goes out on. The zero Watch is
+// Watch observes the connection of a request. The zero Watch is
 // ready for one request.
 type Watch struct {
 	trace          httptrace.ClientTrace
@@ -32,10 +32,10 @@ func (c *Watch) Context(ctx context.Context) context.Context {
 // closed connection. Later, the upstream was at work on it.
 const maxStale = 5 * time.Second
 
-// Stale reports whether a failed request went out on a connection that was kept
-// from an earlier request, and on which nothing came back. Upstreams close such
-// connections at any time, and net/http sends another request only where it has no
-// body. Over HTTP/2 net/http repeats by itself what was not looked at.
+// Stale reports whether a failed request went out on a connection kept from an earlier
+// request, and nothing came back on it. Upstreams close such
+// connections at any time, and net/http repeats only a request without a body. Over
+// HTTP/2 net/http repeats by itself each request that was not looked at.
 func (c *Watch) Stale(err error, sent time.Time) bool {
 	var timeout net.Error
 	return c.kept.Load() && !c.answered.Load() && time.Since(sent) < maxStale && !(errors.As(err, &timeout) && timeout.Timeout())

@@ -127,12 +127,13 @@ func boundedCall(tree *ast.AST, e ast.Expr) bool {
 	args := call.Args()
 	switch call.FunctionName() {
 	case fnPick, fnKeep, fnPicked, fnRank, fnSorted, fnRandom, fnRandomize, fnAt, fnSpend,
+		fnSticky, fnLeastBusy, fnAble, fnWeigh, fnWeighed, fnWeighedBy,
 		"only", "ignore", "onlyProviders", "ignoreProviders", "onlyAuthors", "ignoreAuthors",
 		"inRegion", "inCountryCode", "underCost", "sortBy", "get", "getModel", "getMetadata",
 		operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.NotStrictlyFalse, operators.Conditional,
 		operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals,
 		operators.Negate, operators.Subtract, operators.Multiply, operators.Divide, operators.Modulo,
-		"size", "contains", "startsWith", "endsWith", "lowerAscii", "upperAscii":
+		"size", "hash", "contains", "startsWith", "endsWith", "lowerAscii", "upperAscii":
 		return true
 	case "matches":
 		_, ok := constant(args[len(args)-1])

@@ -139,6 +139,13 @@ func (d *diagnosis) types(errs []*common.Error) {
 			d.muteVariable(e, muted)
 		}
 	}
+	failed := map[int64]bool{}
+	for _, err := range errs {
+		failed[err.ExprID] = true
+	}
+	for _, e := range nodes {
+		d.lacksVariable(e, failed, muted)
+	}
 	// An erroneous operand makes errors of all that is done with it. What
 	// goes on inside of a macro does not change the type of its result, and
 	// an unknown function is unknown on its own account.
@@ -150,7 +157,8 @@ func (d *diagnosis) types(errs []*common.Error) {
 			if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() != id {
 				break
 			}
-			if parent.Kind() != ast.CallKind || d.lang.env.HasFunction(parent.AsCall().FunctionName()) {
+			foreign := nodes[err.ExprID] != nil && d.lang.elsewhere[nodes[err.ExprID].AsIdent()] != ""
+			if parent.Kind() != ast.CallKind || foreign || d.lang.env.HasFunction(parent.AsCall().FunctionName()) {
 				muted[parent.ID()] = true
 			}
 		}
@@ -175,7 +183,7 @@ func (d *diagnosis) muteVariable(e ast.Expr, muted map[int64]bool) {
 		return
 	}
 	name := e.AsCall().FunctionName()
-	if !slices.Contains(macroNames(), name) && !slices.Contains(macroNames(), Nearest(name, macroNames())) {
+	if macros := d.lang.macroNames(); !slices.Contains(macros, name) && !slices.Contains(macros, Nearest(name, macros)) {
 		return
 	}
 	variable := e.AsCall().Args()[0]
@@ -192,6 +200,32 @@ func (d *diagnosis) muteVariable(e ast.Expr, muted map[int64]bool) {
 			}
 		}))
 	}
+}
+
+// lacksVariable finds sortBy(m.id) that was meant to be sortBy(m, m.id), and
+// silences the complaints about it.
+func (d *diagnosis) lacksVariable(e ast.Expr, failed, muted map[int64]bool) {
+	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) != 1 {
+		return
+	}
+	name, arg := e.AsCall().FunctionName(), e.AsCall().Args()[0]
+	if !strings.Contains(usages()[name], "(variable,") {
+		return
+	}
+	variable := ""
+	ast.PreOrderVisit(arg, ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() == ast.IdentKind && failed[e.ID()] {
+			variable = e.AsIdent()
+		}
+	}))
+	start := d.start(arg)
+	end := expressionEnd(d.src, start, '(', ')')
+	if variable == "" || variable == arg.AsIdent() || end < 0 {
+		return
+	}
+	muted[e.ID()] = true
+	ast.PreOrderVisit(arg, ast.NewExprVisitor(func(e ast.Expr) { muted[e.ID()] = true }))
+	d.report(d.at(e), "", "'%s' takes a name for the element first: write %s(%s, %s)", name, name, variable, strings.TrimSpace(string(d.src[start:end])))
 }
 
 func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
@@ -365,9 +399,13 @@ func (d *diagnosis) path(e ast.Expr) (string, bool) {
 // in its number of arguments is an unknown function to CEL.
 func usages() map[string]string {
 	return map[string]string{
+		"sortBy":     "sortBy(variable, expression)",
 		"filter":     "filter(variable, predicate)",
-		"random":     "random()",
-		"randomize":  "randomize()",
+		"random":     "random() or random(variable, weight)",
+		"randomize":  "randomize() or randomize(variable, weight)",
+		"sticky":     "sticky(string) or sticky(string, number)",
+		"leastBusy":  "leastBusy()",
+		"able":       "able()",
 		"all":        "all(variable, predicate)",
 		"exists":     "exists(variable, predicate)",
 		"exists_one": "exists_one(variable, predicate)",
@@ -397,6 +435,14 @@ func (d *diagnosis) badCall(e ast.Expr) {
 	case fnRandom, fnRandomize:
 		d.report(d.at(e), "", "'%s' needs a list, not %s", strings.TrimPrefix(name, "@"), plainType(argTypes[1]))
 		return
+	case fnSticky, fnLeastBusy, fnAble:
+		want := d.lang.env.Functions()[name].OverloadDecls()[0].ArgTypes()[1]
+		if plain := strings.TrimPrefix(name, "@"); !want.IsExactType(argTypes[1]) {
+			d.report(d.at(e), "", "'%s' needs a %s, not %s", plain, plainType(want), plainType(argTypes[1]))
+		} else {
+			d.report(d.at(e), "", "%s(%s) does not exist: it is %s", plain, plainTypes(argTypes[3:], ", "), usages()[plain])
+		}
+		return
 	case operators.Conditional:
 		if k := argTypes[0].Kind(); k != types.BoolKind && k != types.DynKind {
 			d.report(d.start(args[0]), "", "the condition must be bool, is %s", plainType(argTypes[0]))
@@ -420,6 +466,7 @@ func (d *diagnosis) badCall(e ast.Expr) {
 
 	fn, known := d.lang.env.Functions()[name]
 	usage, isMacro := usages()[name]
+	isMacro = isMacro && (name == "has" || slices.Contains(d.lang.macroNames(), name))
 	switch {
 	case isMacro && !known && target == nil && name != "has":
 		d.report(d.at(e), "", "'%s' is called on a list: ai.models.%s", name, usage)
@@ -490,7 +537,7 @@ func memberReceivers(fn *decls.FunctionDecl) []string {
 func (l *language) memberFunctions(t *types.Type) []string {
 	var names []string
 	if t == nil || t.Kind() == types.ListKind || t.Kind() == types.DynKind {
-		names = macroNames()
+		names = l.macroNames()
 	}
 	for name, fn := range l.env.Functions() {
 		callable := func(o *decls.OverloadDecl) bool {

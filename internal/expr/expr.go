@@ -64,6 +64,15 @@ type EvalError struct {
 func (e *EvalError) Error() string { return fmt.Sprintf("%s: %v", e.Source, e.Err) }
 func (e *EvalError) Unwrap() error { return e.Err }
 
+// Public says in words for the client that the evaluation failed. Error shows
+// the expression and the details, which are for operators.
+func (e *EvalError) Public() string {
+	if errors.Is(e.Err, ErrTooCostly) {
+		return "the gateway's rules take too many steps for this request"
+	}
+	return "the gateway's rules failed for this request"
+}
+
 // language is the environment of one kind of expression. It is immutable.
 type language struct {
 	env     *cel.Env
@@ -78,18 +87,25 @@ type language struct {
 // once for the process, when first used.
 var (
 	strategyLanguage = sync.OnceValues(func() (*language, error) {
-		return newLanguage(strategyTypes(), strategyFunctions(), []string{"ai"}, map[string]string{
+		return newLanguage(strategyTypes(), append(strategyFunctions(),
+			cel.Macros(choiceMacros()...), cel.Macros(cel.ReceiverMacro("able", 0, expandWithRun(fnAble)))), []string{"ai"}, map[string]string{
 			"secrets": "secrets are not visible to a strategy, only to ${…} in keys, headers, query_params and body",
 			"ai.keys": "'ai.keys' is visible in api_key_selection alone",
 		})
 	})
 	keyStrategyLanguage = sync.OnceValues(func() (*language, error) {
 		const modelsOnly = "is visible in model_selection alone; here is 'ai.keys'"
-		return newLanguage(keyStrategyTypes(), keyStrategyFunctions(), []string{"ai"}, map[string]string{
+		return newLanguage(keyStrategyTypes(), append(keyStrategyFunctions(), cel.Macros(choiceMacros()...)), []string{"ai"}, map[string]string{
 			"secrets":      "secrets are not visible to a strategy, only to ${…} in keys, headers, query_params and body",
 			"ai.models":    "'ai.models' " + modelsOnly,
 			"ai.providers": "'ai.providers' " + modelsOnly,
 			"ai.authors":   "'ai.authors' " + modelsOnly,
+		})
+	})
+	identityLanguage = sync.OnceValues(func() (*language, error) {
+		return newLanguage(requestTypes(), nil, nil, map[string]string{
+			"ai":      "'ai' is visible to strategies alone; here are 'req' and 'conn'",
+			"secrets": "'secrets' is visible in ${…} alone; here are 'req' and 'conn'",
 		})
 	})
 	templateLanguage = sync.OnceValues(func() (*language, error) {

@@ -43,7 +43,9 @@ func priceOf(types map[string]func(*Pricing) *float64, word string) (func(*Prici
 func strategyFunctions() []cel.EnvOption {
 	models, providers, authors := listOf(object("model")), listOf(object("provider")), listOf(object("author"))
 	model, provider := object("model"), object("provider")
-	return []cel.EnvOption{
+	return append(choiceFunctions("model"),
+		cel.Function(fnAble, cel.Overload("@able_models", []*cel.Type{runType, models}, models, cel.BinaryBinding(able))),
+
 		// only(ids), ignore(ids): elements whose id or alias is one of ids,
 		// or is none of them. Letter case does not matter.
 		// ai.models.only(['gpt-4o', 'gpt-4o-mini'])
@@ -104,19 +106,19 @@ func strategyFunctions() []cel.EnvOption {
 			cel.MemberOverload("model_getMetadata_string", []*cel.Type{model, cel.StringType}, cel.DynType, cel.BinaryBinding(getMetadata)),
 			cel.MemberOverload("provider_getMetadata_string", []*cel.Type{provider, cel.StringType}, cel.DynType, cel.BinaryBinding(getMetadata)),
 		),
-	}
+	)
 }
 
 // keyStrategyFunctions are those of a key strategy.
 func keyStrategyFunctions() []cel.EnvOption {
 	keys := listOf(object("key"))
-	return []cel.EnvOption{
+	return append(choiceFunctions("key"),
 		cel.Function("only", byNames("only", "keys", keys, keepWhere(keyNamed))...),
 		cel.Function("ignore", byNames("ignore", "keys", keys, keepUnless(keyNamed))...),
 		cel.Function("get",
 			cel.MemberOverload("keys_get_string", []*cel.Type{keys, cel.StringType}, object("key"), cel.BinaryBinding(getByName("key", keyNamed))),
 		),
-	}
+	)
 }
 
 // templateFunctions are those of a `${…}`.
@@ -127,6 +129,23 @@ func templateFunctions() []cel.EnvOption {
 			cel.MemberOverload("secrets_get_string_string", []*cel.Type{object("secrets"), cel.StringType, cel.StringType}, cel.StringType, cel.FunctionBinding(getSecret)),
 		),
 	}
+}
+
+// able is models.able(): the models whose known facts fit the request.
+func able(runArg, list ref.Val) ref.Val {
+	r, elems, errVal := runAndElements(runArg, list)
+	if errVal != nil {
+		return errVal
+	}
+	r.spend(2 * len(elems))
+	facts := r.requestOrEmpty().facts()
+	var kept []ref.Val
+	for _, e := range elems {
+		if m, ok := e.(*modelRef); ok && Able(m.model, facts) {
+			kept = append(kept, e)
+		}
+	}
+	return &objectList{kept}
 }
 
 // nameSet is a set of names with letter case folded.

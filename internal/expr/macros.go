@@ -25,6 +25,12 @@ const (
 	fnSorted    = "@sorted"    // (picks(T)) → list(T)
 	fnRandom    = "@random"    // (run, list(T)) → T
 	fnRandomize = "@randomize" // (run, list(T)) → list(T)
+	fnSticky    = "@sticky"    // (run, list(T), source, key[, bound]) → list(T)
+	fnLeastBusy = "@leastBusy" // (run, list(T)) → list(T)
+	fnAble      = "@able"      // (run, list(model)) → list(model)
+	fnWeigh     = "@weigh"     // (picks(T), T, weight) → picks(T)
+	fnWeighed   = "@weighed"   // (picks(T)) → T
+	fnWeighedBy = "@weighedBy" // (picks(T)) → list(T)
 	fnAt        = "@at"        // indexing, see rewriteIndexing
 )
 
@@ -41,6 +47,7 @@ var (
 //   - list.sortBy(m, key) orders by a number or string, ascending and stable.
 //     Elements without a key (null, or the key fails) come last.
 //   - list.random() is one element, list.randomize() all of them shuffled.
+//   - list.random(m, weight) and list.randomize(m, weight) do so with weights.
 func macros() []cel.Macro {
 	return []cel.Macro{
 		cel.HasMacro, cel.AllMacro, cel.ExistsMacro, cel.ExistsOneMacro, parser.ExistsOneMacroNew, cel.MapMacro, cel.MapFilterMacro,
@@ -48,12 +55,21 @@ func macros() []cel.Macro {
 		cel.ReceiverMacro("sortBy", 2, expandFold("sortBy(variable, expression)", fnRank, fnSorted)),
 		cel.ReceiverMacro("random", 0, expandWithRun(fnRandom)),
 		cel.ReceiverMacro("randomize", 0, expandWithRun(fnRandomize)),
+		cel.ReceiverMacro("random", 2, expandFold("random(variable, weight)", fnWeigh, fnWeighed)),
+		cel.ReceiverMacro("randomize", 2, expandFold("randomize(variable, weight)", fnWeigh, fnWeighedBy)),
 	}
 }
 
-// macroNames are the receiver-style names for "did you mean".
-func macroNames() []string {
-	return []string{"filter", "sortBy", "random", "randomize", "all", "exists", "exists_one", "existsOne", "map"}
+// macroNames are the receiver-style macros, for "did you mean".
+func (l *language) macroNames() []string {
+	var names []string
+	for _, m := range l.env.Macros() {
+		if m.IsReceiverStyle() {
+			names = append(names, m.Function())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // expandFold expands list.f(x, e) to a comprehension that calls step once per
@@ -80,6 +96,28 @@ func expandWithRun(function string) cel.MacroFactory {
 	}
 }
 
+// choiceMacros are those of models and of keys, but not of other lists.
+func choiceMacros() []cel.Macro {
+	return []cel.Macro{
+		cel.ReceiverMacro("sticky", 1, stickyMacro),
+		cel.ReceiverMacro("sticky", 2, stickyMacro),
+		cel.ReceiverMacro("leastBusy", 0, expandWithRun(fnLeastBusy)),
+	}
+}
+
+// choiceFunctions are the functions behind [choiceMacros], for a list.
+func choiceFunctions(kind string) []cel.EnvOption {
+	list := listOf(object(kind))
+	return []cel.EnvOption{
+		cel.Function(fnSticky,
+			cel.Overload("@sticky_"+kind, []*cel.Type{runType, list, cel.StringType, cel.StringType}, list, cel.FunctionBinding(sticky)),
+			cel.Overload("@sticky_"+kind+"_int", []*cel.Type{runType, list, cel.StringType, cel.StringType, cel.IntType}, list, cel.FunctionBinding(sticky)),
+			cel.Overload("@sticky_"+kind+"_double", []*cel.Type{runType, list, cel.StringType, cel.StringType, cel.DoubleType}, list, cel.FunctionBinding(sticky)),
+		),
+		cel.Function(fnLeastBusy, cel.Overload("@leastBusy_"+kind, []*cel.Type{runType, list}, list, cel.BinaryBinding(leastBusy))),
+	}
+}
+
 // macroFunctions declares what the macros expand to, and indexing.
 func macroFunctions() []cel.EnvOption {
 	elem := types.NewTypeParamType("T")
@@ -96,6 +134,10 @@ func macroFunctions() []cel.EnvOption {
 		cel.Function(fnSorted, cel.Overload("@sorted_picks", []*cel.Type{picksType}, list, cel.UnaryBinding(sorted))),
 		cel.Function(fnRandom, cel.Overload("@random_list", []*cel.Type{runType, list}, elem, cel.BinaryBinding(randomOf))),
 		cel.Function(fnRandomize, cel.Overload("@randomize_list", []*cel.Type{runType, list}, list, cel.BinaryBinding(randomize))),
+		cel.Function(fnWeigh, cel.Overload("@weigh_picks", []*cel.Type{picksType, elem, whatever}, picksType,
+			cel.OverloadIsNonStrict(), cel.FunctionBinding(weigh))),
+		cel.Function(fnWeighed, cel.Overload("@weighed_picks", []*cel.Type{picksType}, elem, cel.UnaryBinding(weighedRandom))),
+		cel.Function(fnWeighedBy, cel.Overload("@weighedBy_picks", []*cel.Type{picksType}, list, cel.UnaryBinding(weighedOrder))),
 		cel.Function(fnAt,
 			cel.Overload("@at_list", []*cel.Type{list, cel.IntType}, elem, cel.BinaryBinding(at)),
 			cel.Overload("@at_map", []*cel.Type{cel.MapType(key, value), key}, value, cel.BinaryBinding(at)),
@@ -109,6 +151,8 @@ type picks struct {
 	run   *run
 	elems []ref.Val
 	keys  []ref.Val // for sortBy: the key of each element, null for none
+
+	weights []float64 // for random and randomize: of each element, 0 for none
 }
 
 func (p *picks) Type() ref.Type                 { return picksType }
@@ -240,31 +284,6 @@ func compareKeys(a, b ref.Val) int {
 	}
 	c, _ := a.(traits.Comparer).Compare(b).(types.Int)
 	return int(c)
-}
-
-func randomOf(runArg, list ref.Val) ref.Val {
-	r, elems, errVal := runAndElements(runArg, list)
-	if errVal != nil {
-		return errVal
-	}
-	if len(elems) == 0 {
-		return nothing("random() of an empty list")
-	}
-	return elems[r.intN(len(elems))]
-}
-
-func randomize(runArg, list ref.Val) ref.Val {
-	r, elems, errVal := runAndElements(runArg, list)
-	if errVal != nil {
-		return errVal
-	}
-	r.spend(len(elems))
-	shuffled := slices.Clone(elems)
-	for i := len(shuffled) - 1; i > 0; i-- {
-		j := r.intN(i + 1)
-		shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
-	}
-	return &objectList{shuffled}
 }
 
 func runAndElements(runArg, list ref.Val) (*run, []ref.Val, ref.Val) {

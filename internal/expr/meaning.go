@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,6 +33,14 @@ func (d *diagnosis) callMeaning(call ast.CallExpr) {
 	case fnRank:
 		if t := d.checked.GetType(args[2].ID()); !sortable(t) {
 			d.report(d.start(args[2]), "", "cannot sort by %s, only by a number, string or bool", plainType(t))
+		}
+	case fnWeigh:
+		if t := d.checked.GetType(args[2].ID()); !isNumber(t) {
+			d.report(d.start(args[2]), "", "a weight must be a number, is %s", plainType(t))
+		}
+	case fnSticky:
+		if len(args) > 4 {
+			d.checkBound(args[4])
 		}
 	case "underCost":
 		if word, ok := constant(args[0]); ok {
@@ -67,14 +76,7 @@ func (d *diagnosis) word(e ast.Expr, word, kind string, known []string, prefix s
 	d.report(d.at(e), nearest, "unknown %s '%s'", kind, word)
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // constant returns the text of a string literal.
 func constant(e ast.Expr) (string, bool) {
@@ -83,6 +85,14 @@ func constant(e ast.Expr) (string, bool) {
 	}
 	s, ok := e.AsLiteral().(types.String)
 	return string(s), ok
+}
+
+func isNumber(t *types.Type) bool {
+	switch t.Kind() {
+	case types.IntKind, types.UintKind, types.DoubleKind, types.DynKind, types.NullTypeKind:
+		return true
+	}
+	return false
 }
 
 func sortable(t *types.Type) bool {

@@ -57,12 +57,10 @@ func (v *vocabulary) NativeToValue(value any) ref.Val {
 		return v.wrap("@metrics", value)
 	case *KeyMetrics:
 		return v.wrap("@key_metrics", value)
-	case *Latency:
-		return v.wrap("@latency", value)
-	case *ErrorRate:
-		return v.wrap("@error_rate", value)
-	case *Tokens:
-		return v.wrap("@token", value)
+	case metricGroup:
+		return v.wrap("@"+value.name, value)
+	case *RequestFacts:
+		return v.wrap("@request_facts", value)
 	case *Quota:
 		return v.wrap("@quota", value)
 	case *Request:

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,9 +52,24 @@ func TestProblems(t *testing.T) {
 				{`ai.models.filter(m, m.id.startWith('gpt'))`, "1:26: undeclared function 'startWith'; did you mean 'startsWith'?"},
 				{`siz(ai.models) > 1 ? ai.models : ai.models`, "1:1: undeclared function 'siz'; did you mean 'size'?"},
 				{`ai.models.take (3)`, "1:11: undeclared function 'take'"},
-				{`random()`, "1:1: 'random' is called on a list: ai.models.random()"},
-				{`ai.models.random(2)`, "1:11: wrong number of arguments: it is random()"},
-				{`ai.models.filter(m.known)`, "1:11: wrong number of arguments: it is filter(variable, predicate)"},
+				{`random()`, "1:1: 'random' is called on a list: ai.models.random() or random(variable, weight)"},
+				{`ai.models.random(2)`, "1:11: wrong number of arguments: it is random() or random(variable, weight)"},
+				{`ai.models.filter(m.known)`, "1:11: 'filter' takes a name for the element first: write filter(m, m.known)"},
+				{`ai.models.filter(true)`, "1:11: wrong number of arguments: it is filter(variable, predicate)"},
+				{`ai.models.sortBy(m.pricing.input)`, "1:11: 'sortBy' takes a name for the element first: write sortBy(m, m.pricing.input)"},
+				{`ai.models.sortBy( -m.pricing.input ).only('x')`, "1:11: 'sortBy' takes a name for the element first: write sortBy(m, -m.pricing.input)"},
+				{`ai.models.sortBy(m.id.indexOf(')'))[0]`, "1:11: 'sortBy' takes a name for the element first: write sortBy(m, m.id.indexOf(')'))"},
+				{`ai.models.random(m.metadata.weight)`, "1:11: 'random' takes a name for the element first: write random(m, m.metadata.weight)"},
+				{`ai.models.random(m, m.id)`, "1:21: a weight must be a number, is string"},
+				{`ai.models.sticky(3)`, "1:11: sticky(int) does not exist: it is sticky(string) or sticky(string, number)"},
+				{`ai.models.sticky(req.session, 0.5)`, "1:31: the bound of sticky must be 1 or more, is 0.5"},
+				{`ai.models.sticky(req.session, 0)`, "1:31: the bound of sticky must be 1 or more, is 0"},
+				{`ai.models.sticky(req.sesion)`, "1:22: undeclared reference to 'req.sesion'; did you mean 'req.session'?"},
+				{`ai.providers.sticky('a')`, "1:14: 'sticky' needs a list of models, not list of providers"},
+				{`ai.providers.able()`, "1:14: 'able' needs a list of models, not list of providers"},
+				{`ai.models.leastbusy()`, "1:11: undeclared function 'leastbusy'; did you mean 'leastBusy'?"},
+				{`ai.models.leastBusy(2)`, "1:11: wrong number of arguments: it is leastBusy()"},
+				{`req.ai.image > 0 ? ai.models : []`, "1:8: undeclared reference to 'req.ai.image'; did you mean 'req.ai.images'?"},
 				{`ai.models.filter(m.id, true)`, "1:19: the first argument of filter(variable, predicate) must be a plain name"},
 				{`ai.filter(m, true)`, "1:4: 'filter' needs a list, not ai"},
 				{`ai.models[0].random()`, "1:14: 'random' needs a list, not model"},
@@ -113,6 +129,16 @@ func TestProblems(t *testing.T) {
 				{`ai.keys.underCost('text.input', 1)`, "1:9: undeclared function 'underCost'"},
 				{`ai.keys[0].id`, "1:1: the result must be a key or a list of keys, is string"},
 				{`secrets.get('a', 'b')`, "1:1: secrets are not visible to a strategy, only to ${…} in keys, headers, query_params and body"},
+			},
+		},
+		"identity": {
+			func(src string) []Problem { _, p := CompileIdentity(src); return p },
+			[]row{
+				{`req.headers['x-tenant']`, "1:1: the result must be a string, is list of strings"},
+				{`ai.models[0].id`, "1:1: 'ai' is visible to strategies alone; here are 'req' and 'conn'"},
+				{`secrets.get('a', 'b')`, "1:1: 'secrets' is visible in ${…} alone; here are 'req' and 'conn'"},
+				{`req.header['x'][0]`, "1:5: undeclared reference to 'req.header'; did you mean 'req.headers'?"},
+				{`req.caller.sticky('a')`, "1:12: undeclared function 'sticky'"},
 			},
 		},
 		"template": {
@@ -177,6 +203,13 @@ func TestNearest(t *testing.T) {
 		{"anything", nil, ""},
 	} {
 		assert.Equal(t, row.want, Nearest(row.name, row.known), row.name)
+
+		// The index gives the same answer where the names stand among many.
+		crowd := slices.Clone(row.known)
+		for i := range 2 * smallNames {
+			crowd = append(crowd, strings.Repeat("(", 40)+strings.Repeat(")", i))
+		}
+		assert.Equal(t, row.want, NewNames(crowd).Nearest(row.name), "%s, among many", row.name)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 
@@ -27,12 +26,16 @@ type run struct {
 	request   *Request
 	secret    func(ctx context.Context, vault, name string) (string, error)
 	rand      func(int) int
+	inFlight  func(i int) int64
+	pin       func(key uint64) any // *Model or *Key, nil for none
 
 	// The lists are built when first asked for, and then shared: `ai.models`
 	// inside a predicate is read once per element.
 	modelVals, providerVals, authorVals, keyVals *objectList
 
 	spent int // steps, see spend
+
+	sticky []stickyCall
 
 	notes     []string
 	moreNotes int
@@ -75,11 +78,11 @@ func (r *run) requestOrEmpty() *Request {
 	return r.request
 }
 
-func (r *run) intN(n int) int {
-	if r.rand != nil {
-		return r.rand(n)
+func (r *run) pinned(key uint64) any {
+	if r.pin == nil {
+		return nil
 	}
-	return rand.IntN(n)
+	return r.pin(key)
 }
 
 // A selection over many models can fail in the same way for each of them;
@@ -109,6 +112,7 @@ func (r *run) allNotes() []string {
 type modelRef struct {
 	structVal
 	model    *Model
+	index    int // in run.models
 	run      *run
 	snapshot *ModelMetrics
 	chosen   bool // it is in the result already
@@ -148,7 +152,7 @@ func (r *run) modelList() *objectList {
 		st := r.vocab.structs["@model"]
 		refs, elems := make([]modelRef, len(r.models)), make([]ref.Val, len(r.models))
 		for i, m := range r.models {
-			refs[i] = modelRef{structVal: structVal{st: st}, model: m, run: r}
+			refs[i] = modelRef{structVal: structVal{st: st}, model: m, index: i, run: r}
 			refs[i].self = &refs[i]
 			elems[i] = &refs[i]
 		}
@@ -194,8 +198,9 @@ func (r *run) authorList() *objectList {
 // keyRef is a key in one run.
 type keyRef struct {
 	structVal
-	key *Key
-	run *run
+	key   *Key
+	index int // in run.keys
+	run   *run
 }
 
 func (k *keyRef) label() string { return "key " + k.key.ID }
@@ -212,7 +217,7 @@ func (r *run) keyList() *objectList {
 		st := r.vocab.structs["@key"]
 		elems := make([]ref.Val, len(r.keys))
 		for i, k := range r.keys {
-			v := &keyRef{structVal: structVal{st: st}, key: k, run: r}
+			v := &keyRef{structVal: structVal{st: st}, key: k, index: i, run: r}
 			v.self = v
 			elems[i] = v
 		}

@@ -134,7 +134,7 @@ func keyStrategyTypes() []*structType {
 		newStructType("key",
 			field("id", cel.StringType, func(k *keyRef) any { return k.key.ID }),
 			field("quota", object("quota"), func(k *keyRef) any { return &k.metrics().Quota }),
-			field("error_rate", object("error_rate"), func(k *keyRef) any { return &k.metrics().ErrorRate }),
+			field("error_rate", object("error_rate"), func(k *keyRef) any { return metricGroup{"error_rate", &k.metrics().Metrics} }),
 			field("metrics", object("key_metrics"), func(k *keyRef) any { return k.metrics() }),
 		),
 	})
@@ -218,57 +218,6 @@ func modelTypes() []*structType {
 	}
 }
 
-func metricsTypes() []*structType {
-	num, real := cel.IntType, cel.DoubleType
-	count := cel.NullableType(cel.IntType)
-	return []*structType{
-		newStructType("metrics",
-			field("request_count", num, func(m *Metrics) any { return m.RequestCount }),
-			field("in_flight", num, func(m *Metrics) any { return m.InFlight }),
-			field("latency", object("latency"), func(m *Metrics) any { return &m.Latency }),
-			field("error_rate", object("error_rate"), func(m *Metrics) any { return &m.ErrorRate }),
-			field("token", object("token"), func(m *Metrics) any { return &m.Token }),
-		),
-		newStructType("key_metrics",
-			field("request_count", num, func(m *KeyMetrics) any { return m.RequestCount }),
-			field("in_flight", num, func(m *KeyMetrics) any { return m.InFlight }),
-			field("latency", object("latency"), func(m *KeyMetrics) any { return &m.Latency }),
-			field("error_rate", object("error_rate"), func(m *KeyMetrics) any { return &m.ErrorRate }),
-			field("token", object("token"), func(m *KeyMetrics) any { return &m.Token }),
-			field("quota", object("quota"), func(m *KeyMetrics) any { return &m.Quota }),
-		),
-		newStructType("latency",
-			field("upstream_ms_avg", real, func(l *Latency) any { return l.UpstreamMsAvg }),
-			field("upstream_ms_p95", real, func(l *Latency) any { return l.UpstreamMsP95 }),
-			field("gateway_ms_avg", real, func(l *Latency) any { return l.GatewayMsAvg }),
-			field("gateway_ms_p95", real, func(l *Latency) any { return l.GatewayMsP95 }),
-			field("time_to_first_token_ms_avg", real, func(l *Latency) any { return l.TimeToFirstTokenMsAvg }),
-			field("time_to_first_token_ms_p95", real, func(l *Latency) any { return l.TimeToFirstTokenMsP95 }),
-			field("time_per_output_token_ms_avg", real, func(l *Latency) any { return l.TimePerOutputTokenMsAvg }),
-			field("time_per_output_token_ms_p95", real, func(l *Latency) any { return l.TimePerOutputTokenMsP95 }),
-		),
-		newStructType("error_rate",
-			field("total", real, func(e *ErrorRate) any { return e.Total }),
-			field("timeout", real, func(e *ErrorRate) any { return e.Timeout }),
-			field("rate_limit", real, func(e *ErrorRate) any { return e.RateLimit }),
-			field("client", real, func(e *ErrorRate) any { return e.Client }),
-			field("server", real, func(e *ErrorRate) any { return e.Server }),
-		),
-		newStructType("token",
-			field("provider_input", num, func(t *Tokens) any { return t.ProviderInput }),
-			field("provider_output", num, func(t *Tokens) any { return t.ProviderOutput }),
-			field("estimated_input", num, func(t *Tokens) any { return t.EstimatedInput }),
-			field("estimated_output", num, func(t *Tokens) any { return t.EstimatedOutput }),
-		),
-		newStructType("quota",
-			field("remaining_requests", count, func(q *Quota) any { return nullable(q.RemainingRequests) }),
-			field("limit_requests", count, func(q *Quota) any { return nullable(q.LimitRequests) }),
-			field("remaining_tokens", count, func(q *Quota) any { return nullable(q.RemainingTokens) }),
-			field("limit_tokens", count, func(q *Quota) any { return nullable(q.LimitTokens) }),
-		),
-	}
-}
-
 // The three views of a [Request] are pointer conversions, so they cost
 // nothing, and their Go types tell the CEL types apart.
 type (
@@ -284,6 +233,9 @@ func requestTypes() []*structType {
 			field("id", cel.StringType, func(r *Request) any { return r.ID }),
 			field("url", object("url"), func(r *Request) any { return (*urlView)(r) }),
 			field("headers", cel.MapType(cel.StringType, listOf(cel.StringType)), func(r *Request) any { return newHeaderMap(r.Header) }),
+			field("caller", cel.StringType, func(r *Request) any { return r.Caller }),
+			field("session", cel.StringType, func(r *Request) any { return r.session() }),
+			field("ai", object("request_facts"), func(r *Request) any { return r.facts() }),
 		),
 		newStructType("url",
 			field("path", cel.StringType, func(u *urlView) any { return u.Path }),
@@ -291,5 +243,6 @@ func requestTypes() []*structType {
 		newStructType("connection",
 			field("client_ip", cel.StringType, func(c *connectionView) any { return c.ClientIP }),
 		),
+		factsType(),
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 )
@@ -17,28 +16,55 @@ type Strategy struct {
 	uses    Uses
 }
 
-// Selection is what a strategy chose.
+// Selection is the result of a [Strategy].
 type Selection struct {
-	// Models is in order of preference, each model once. It is empty where
-	// the strategy matched nothing.
+	// Models is in order of preference, each model once. It is empty where the
+	// strategy matched nothing. The caller must not change it: evaluations may
+	// share it.
 	Models []*Model
 
-	// Notes explain what is missing: elements that were left out because
-	// their predicate failed, and look-ups that found nothing. They are
-	// without duplicates, and no more than a handful.
+	// Order holds the index of each of Models in [Input.Models].
+	Order []int32
+
+	// Shared is the same for all evaluations that answered with this very list.
+	// It is nil for a list of this evaluation alone.
+	Shared *Shared
+
+	// Affinity is set where sticky() placed the first model.
+	Affinity *Affinity[Model]
+
+	// Notes explain gaps: elements that were left out because their predicate
+	// failed, and look-ups that found nothing. They are without duplicates, and
+	// no more than a handful. They are for operators.
 	Notes []string
 }
 
 // Uses says what a strategy depends on besides the lists of its input. A
 // strategy that uses nothing has the same answer for every request.
 type Uses struct {
-	Metrics bool // metrics, quotas or error rates
-	Random  bool
-	Request bool // req or conn
+	Metrics  bool // metrics, quotas or error rates
+	Random   bool // chance
+	Request  bool // req or conn, and all that changes from request to request
+	Session  bool // req.session
+	Caller   bool // req.caller
+	InFlight bool // live counters: leastBusy() and sticky() with a bound
+	Sticky   bool // sticky(), which asks for pins
+
+	// Facts are the fields of req.ai, able() included.
+	Facts Facts
 
 	// Estimates is set where the metrics are those of estimated tokens, which
 	// somebody has to count first.
 	Estimates bool
+}
+
+// Or returns what two strategies use.
+func (u Uses) Or(v Uses) Uses {
+	return Uses{
+		Metrics: u.Metrics || v.Metrics, Random: u.Random || v.Random, Request: u.Request || v.Request,
+		Session: u.Session || v.Session, Caller: u.Caller || v.Caller, InFlight: u.InFlight || v.InFlight,
+		Sticky: u.Sticky || v.Sticky, Facts: u.Facts | v.Facts, Estimates: u.Estimates || v.Estimates,
+	}
 }
 
 // CompileStrategy compiles an expression whose result is a model or a list of
@@ -57,11 +83,13 @@ func (s *Strategy) Uses() Uses { return s.uses }
 // Eval chooses among in.Models. Errors are of type [*EvalError]; they wrap
 // [ErrTooCostly] or the cause of ctx where one of those ended the evaluation.
 // Notes are given even with an error.
+//
+// [Strategy.Prepare] makes repeated evaluations over the same models cheap.
 func (s *Strategy) Eval(ctx context.Context, in *Input) (Selection, error) {
-	r := &run{models: in.Models, providers: in.Providers, authors: in.Authors, source: in.Metrics, request: in.Request, rand: in.Rand}
-	var models []*Model
+	r := newRun(in)
+	var sel Selection
 	err := s.program.choose(ctx, r, func(elems []ref.Val) error {
-		models = make([]*Model, 0, len(elems))
+		sel.Models, sel.Order = make([]*Model, 0, len(elems)), make([]int32, 0, len(elems))
 		for _, e := range elems {
 			m, ok := e.(*modelRef)
 			if !ok {
@@ -69,15 +97,29 @@ func (s *Strategy) Eval(ctx context.Context, in *Input) (Selection, error) {
 			}
 			if !m.chosen {
 				m.chosen = true
-				models = append(models, m.model)
+				sel.Models, sel.Order = append(sel.Models, m.model), append(sel.Order, int32(m.index))
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		models = nil
+		sel.Models, sel.Order = nil, nil
 	}
-	return Selection{Models: models, Notes: r.allNotes()}, err
+	sel.Affinity, sel.Notes = affinityOf(r, sel.Models), r.allNotes()
+	return sel, err
+}
+
+func newRun(in *Input) *run {
+	r := &run{models: in.Models, providers: in.Providers, authors: in.Authors, source: in.Metrics, request: in.Request, rand: in.Rand, inFlight: in.InFlight}
+	if in.Pinned != nil {
+		r.pin = func(key uint64) any {
+			if m := in.Pinned(key); m != nil {
+				return m
+			}
+			return nil
+		}
+	}
+	return r
 }
 
 // KeyStrategy is a compiled expression that chooses API keys. It is immutable
@@ -87,10 +129,11 @@ type KeyStrategy struct {
 	uses    Uses
 }
 
-// KeySelection is what a key strategy chose, see [Selection].
+// KeySelection is the result of a [KeyStrategy], see [Selection].
 type KeySelection struct {
-	Keys  []*Key
-	Notes []string
+	Keys     []*Key
+	Affinity *Affinity[Key]
+	Notes    []string
 }
 
 // CompileKeyStrategy compiles an expression whose result is a key or a list of
@@ -108,7 +151,15 @@ func (s *KeyStrategy) Uses() Uses { return s.uses }
 
 // Eval chooses among in.Keys, see [Strategy.Eval].
 func (s *KeyStrategy) Eval(ctx context.Context, in *KeyInput) (KeySelection, error) {
-	r := &run{keys: in.Keys, request: in.Request, rand: in.Rand}
+	r := &run{keys: in.Keys, request: in.Request, rand: in.Rand, inFlight: in.InFlight}
+	if in.Pinned != nil {
+		r.pin = func(key uint64) any {
+			if k := in.Pinned(key); k != nil {
+				return k
+			}
+			return nil
+		}
+	}
 	var keys []*Key
 	err := s.program.choose(ctx, r, func(elems []ref.Val) error {
 		seen := make(map[*Key]bool, len(elems))
@@ -127,7 +178,7 @@ func (s *KeyStrategy) Eval(ctx context.Context, in *KeyInput) (KeySelection, err
 	if err != nil {
 		keys = nil
 	}
-	return KeySelection{Keys: keys, Notes: r.allNotes()}, err
+	return KeySelection{Keys: keys, Affinity: affinityOf(r, keys), Notes: r.allNotes()}, err
 }
 
 // compileChoice compiles an expression whose result is one or many of a kind.
@@ -175,42 +226,4 @@ func (p *program) choose(ctx context.Context, r *run, take func([]ref.Val) error
 		return &EvalError{Source: p.source, Err: err}
 	}
 	return nil
-}
-
-// usesOf reads off the checked expression what it depends on. Where a type is
-// known only at run time the name alone decides, and a name that is computed
-// could be any.
-func usesOf(p *program) Uses {
-	var u Uses
-	measured := func(name string) bool {
-		return name == "metrics" || name == "quota" || name == "error_rate"
-	}
-	estimated := func(name string) bool { return name == "estimated_input" || name == "estimated_output" }
-	ast.PreOrderVisit(p.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		switch e.Kind() {
-		case ast.IdentKind:
-			if name := e.AsIdent(); name == "req" || name == "conn" {
-				u.Request = true
-			}
-		case ast.SelectKind:
-			u.Estimates = u.Estimates || estimated(e.AsSelect().FieldName())
-			operand := p.checked.GetType(e.AsSelect().Operand().ID())
-			holder := operand.TypeName() == "@model" || operand.TypeName() == "@key" || operand.Kind() == types.DynKind
-			if holder && measured(e.AsSelect().FieldName()) {
-				u.Metrics = true
-			}
-		case ast.CallKind:
-			switch call := e.AsCall(); call.FunctionName() {
-			case fnRandom, fnRandomize:
-				u.Random = true
-			case fnAt:
-				if p.checked.GetType(call.Args()[0].ID()).Kind() == types.DynKind {
-					name, known := constant(call.Args()[1])
-					u.Metrics = u.Metrics || !known || measured(name)
-					u.Estimates = u.Estimates || !known || estimated(name)
-				}
-			}
-		}
-	}))
-	return u
 }

@@ -70,7 +70,7 @@ func compileTemplate(src string, alone func(*diagnosis)) (*Template, []Problem) 
 			i += 3
 		case hasPrefix(text[i:], "${"):
 			start := i + 2
-			end := expressionEnd(text, start)
+			end := expressionEnd(text, start, '{', '}')
 			if end < 0 {
 				return nil, append(problems, problemAt(text, i, "", "'${' has no '}'; a literal '${' is written '$${'"))
 			}
@@ -103,13 +103,13 @@ func hasPrefix(text []rune, prefix string) bool {
 
 // expressionEnd finds the brace that ends an expression, past braces, strings
 // and comments inside of it. It returns -1 if there is none.
-func expressionEnd(text []rune, i int) int {
+func expressionEnd(text []rune, i int, open, closing rune) int {
 	depth := 0
 	for i < len(text) {
 		switch r := text[i]; {
-		case r == '{':
+		case r == open:
 			depth++
-		case r == '}':
+		case r == closing:
 			if depth == 0 {
 				return i
 			}
@@ -246,6 +246,17 @@ func (t *Template) Secrets() (refs []SecretRef, all bool) {
 		}
 	}
 	return refs, all
+}
+
+// Uses reports which parts of the request the expressions of the template read.
+func (t *Template) Uses() Uses {
+	var u Uses
+	for _, s := range t.segments {
+		if s.program != nil {
+			u = u.Or(usesOf(s.program))
+		}
+	}
+	return u
 }
 
 // Eval returns the value of the template. If it is one ${…} alone, that is the

@@ -33,7 +33,10 @@ func textFunctions() ([]cel.EnvOption, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []cel.EnvOption{library}
+	opts := []cel.EnvOption{
+		library,
+		cel.Function("hash", cel.Overload("hash_string", []*cel.Type{cel.StringType}, cel.IntType, cel.UnaryBinding(hash))),
+	}
 	for name, size := range growing() {
 		fn := env.Functions()[name]
 		bindings, err := fn.Bindings()
@@ -55,6 +58,15 @@ func textFunctions() ([]cel.EnvOption, error) {
 		}
 	}
 	return opts, nil
+}
+
+// hash is hash(text), see [Hash].
+func hash(arg ref.Val) ref.Val {
+	text, ok := arg.(types.String)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(arg)
+	}
+	return types.Int(Hash(string(text)))
 }
 
 // binding is what an overload of a function calls.
@@ -128,7 +140,7 @@ var _ interpreter.ActualCostEstimator = textCost{}
 func (textCost) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
 	switch function {
 	case "replace", "join", "format", "split", "substring", "trim", "reverse", "strings.quote",
-		"indexOf", "lastIndexOf", "charAt", "lowerAscii", "upperAscii":
+		"indexOf", "lastIndexOf", "charAt", "lowerAscii", "upperAscii", "hash":
 	default:
 		return nil // CEL's own
 	}

@@ -92,57 +92,6 @@ type Datacenter struct {
 	Region      string // the provider's own name for the region
 }
 
-// ModelMetrics is a snapshot of how a model did lately, in the four scopes.
-type ModelMetrics struct {
-	Global, Region, Account, Endpoint Metrics
-
-	// APIKeys is keyed by [Key.ID]. It should hold every key of the model's
-	// provider, used or not: asking for another id is a run-time error, which
-	// is how a mistyped id is found.
-	APIKeys map[string]*KeyMetrics
-}
-
-// Metrics is one scope of a snapshot. The zero value means that nothing was
-// measured.
-type Metrics struct {
-	RequestCount int64
-	InFlight     int64 // requests under way at the time of the snapshot
-	Latency      Latency
-	ErrorRate    ErrorRate
-	Token        Tokens
-}
-
-// Latency holds milliseconds.
-type Latency struct {
-	UpstreamMsAvg, UpstreamMsP95                     float64
-	GatewayMsAvg, GatewayMsP95                       float64
-	TimeToFirstTokenMsAvg, TimeToFirstTokenMsP95     float64
-	TimePerOutputTokenMsAvg, TimePerOutputTokenMsP95 float64
-}
-
-// ErrorRate holds fractions of all requests, from 0 to 1.
-type ErrorRate struct {
-	Total, Timeout, RateLimit, Client, Server float64
-}
-
-// Tokens counts tokens, as reported by the provider and as estimated before
-// the request was sent.
-type Tokens struct {
-	ProviderInput, ProviderOutput, EstimatedInput, EstimatedOutput int64
-}
-
-// KeyMetrics is what was measured with one API key.
-type KeyMetrics struct {
-	Metrics
-	Quota Quota
-}
-
-// Quota is what the provider last said about a key's limits. Nil is unknown.
-type Quota struct {
-	RemainingRequests, LimitRequests *int64
-	RemainingTokens, LimitTokens     *int64
-}
-
 // Key is one API key of a provider. Its value is no part of the vocabulary.
 type Key struct {
 	ID      string      // a hash, safe to print
@@ -159,33 +108,76 @@ type Request struct {
 
 	// Header is read only where an expression asks for it, and never copied.
 	Header http.Header
+
+	// Caller is req.caller: who asks, '' where nobody is told apart.
+	Caller string
+
+	// Session answers req.session, and AI answers req.ai. They are called from
+	// the goroutine of the evaluation, once for each time that an expression
+	// reads them, and never else. If nil, the session is '' and all facts are
+	// zero.
+	Session func() string
+	AI      func() *RequestFacts
 }
 
-// Input is what one evaluation of a [Strategy] works on.
+func (r *Request) session() string {
+	if r.Session == nil {
+		return ""
+	}
+	return r.Session()
+}
+
+func (r *Request) facts() *RequestFacts {
+	if r.AI != nil {
+		if f := r.AI(); f != nil {
+			return f
+		}
+	}
+	return new(RequestFacts)
+}
+
+// Input is the material of one evaluation of a [Strategy]. All functions are
+// called from the goroutine of the evaluation.
 type Input struct {
-	Models    []*Model // what `ai.models` is, in this order
+	Models    []*Model // `ai.models`, in this order
 	Providers []*Provider
 	Authors   []*Author
 
-	// Metrics is asked at most once per model and evaluation, from the
-	// goroutine of Eval. A nil func, and a nil answer, read as all zeros.
+	// Metrics is asked at most once per model and evaluation. A nil func, and a
+	// nil answer, read as all zeros.
 	Metrics func(*Model) *ModelMetrics
+
+	// Snapshot numbers the snapshot that Metrics reads: nanoseconds since 1970.
+	// Results that depend on metrics are kept as long as the number stays. 0
+	// keeps none.
+	Snapshot int64
+
+	// InFlight returns the requests that Models[i] serves at this moment. If
+	// nil, nobody serves any.
+	InFlight func(i int) int64
+
+	// Pinned returns the model that served the key of sticky() last, or nil. The
+	// key is [Affinity.Key]. If nil, no key is pinned.
+	Pinned func(key uint64) *Model
 
 	// Request may be nil: all fields empty.
 	Request *Request
 
-	// Rand returns a number in [0, n). If nil, math/rand/v2 is used.
+	// Rand returns a number in [0, n). If nil, math/rand/v2 is used. Tests give
+	// one of their own.
 	Rand func(n int) int
 }
 
-// KeyInput is what one evaluation of a [KeyStrategy] works on.
+// KeyInput is the material of one evaluation of a [KeyStrategy], see [Input].
 type KeyInput struct {
-	Keys    []*Key          // what `ai.keys` is, in this order
-	Request *Request        // may be nil
-	Rand    func(n int) int // see [Input]
+	Keys     []*Key // `ai.keys`, in this order
+	InFlight func(i int) int64
+	Pinned   func(key uint64) *Key
+	Request  *Request
+	Rand     func(n int) int
 }
 
-// TemplateInput is what one evaluation of a [Template] works on.
+// TemplateInput is the material of one evaluation of a [Template].
 type TemplateInput struct {
 	Request *Request // may be nil
 

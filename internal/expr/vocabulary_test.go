@@ -22,7 +22,7 @@ func TestVocabulary(t *testing.T) {
 	for _, l := range []struct {
 		name string
 		get  func() (*language, error)
-	}{{"strategy", strategyLanguage}, {"key strategy", keyStrategyLanguage}, {"template", templateLanguage}} {
+	}{{"strategy", strategyLanguage}, {"key strategy", keyStrategyLanguage}, {"template", templateLanguage}, {"identity", identityLanguage}} {
 		lang, err := l.get()
 		require.NoError(t, err)
 		lines := []string{}

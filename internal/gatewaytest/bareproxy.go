@@ -67,8 +67,8 @@ func ChatEvents(n int) []string {
 		"data: [DONE]\n\n")
 }
 
-// Canned answers every request at once, without a network: what is left is what
-// a handler itself costs.
+// Canned answers every request at once, without a network, to measure only the
+// handler.
 type Canned struct {
 	ContentType string
 	Body        []byte

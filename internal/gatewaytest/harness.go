@@ -84,8 +84,8 @@ func (r *Harness) serve(name string, h http.Handler) {
 // Unreachable makes requests to name.internal fail in the transport.
 func (r *Harness) Unreachable(name string, err error) { r.fails[name+".internal"] = err }
 
-// ServeGateway serves the gateway itself. Call it after Host: what was served
-// last is closed first.
+// ServeGateway serves the gateway itself. Call it after Host: the last server is
+// closed first.
 func (r *Harness) ServeGateway(h http.Handler) {
 	r.serve("gateway", h)
 	r.t.Cleanup(func() {

@@ -43,8 +43,8 @@ func IsConnection(canonical string) bool {
 	return false
 }
 
-// IsPlain reports whether a name fits into a header, a URL and a log line as it
-// is: it has neither spaces nor control characters, and is not empty.
+// IsPlain reports whether a name fits into a header, a URL and a log line: it is not
+// empty, and has neither spaces nor control characters.
 func IsPlain(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || isControl(r) })
 }

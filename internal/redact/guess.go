@@ -25,8 +25,8 @@ func LooksSecret(s string) bool {
 		secretShape.MatchString(s) && strings.ContainsAny(s, "0123456789")
 }
 
-// HasSecret reports whether a text is a possible credential by [LooksSecret], or
-// has a word that is one.
+// HasSecret reports whether a text, or a word of it, could be a credential by
+// [LooksSecret].
 func HasSecret(text string) bool {
 	return LooksSecret(text) || slices.ContainsFunc(words(text), LooksSecret)
 }

@@ -17,8 +17,8 @@ func IsCredentialHeader(canonical string) bool {
 	return false
 }
 
-// credentialSuffixes end the names of headers that vendors, clouds and proxies
-// take credentials in, such as Ocp-Apim-Subscription-Key.
+// credentialSuffixes end the names of the credential headers of vendors, clouds and
+// proxies, such as Ocp-Apim-Subscription-Key.
 var credentialSuffixes = [...]string{
 	"-Authorization", "-Api-Key", "-Apikey", "-Subscription-Key", "-Auth-Token", "-Access-Token", "-Auth-Key", "-Secret-Key", "-Security-Token",
 }

@@ -11,8 +11,7 @@ import (
 // reading is a text after some unescaping, with the way back to the original.
 type reading struct {
 	text string
-	// starts and ends are the bytes of the original that each byte of text was
-	// made of. Nil for the original itself.
+	// starts and ends are the bytes of the original behind each byte of text. Nil for the original itself.
 	starts, ends []int32
 }
 
@@ -26,25 +25,25 @@ func (r reading) span(from, to int) (start, end int) {
 
 // unescaper knows one kind of escape.
 type unescaper struct {
-	begins func(c byte) bool
-	// next reads the escape that s starts with, which takes size bytes. Without
-	// one, the size is that of what to step over, negated; 0 steps over a byte.
+	// seek returns the offset of the next byte that may begin an escape, or -1.
+	seek func(s string) int
+	// next reads the escape at the start of s. It takes size bytes. If s does not
+	// start with an escape, -size bytes are stepped over, at least one.
 	next func(s string) (replacement string, size int)
 }
 
 // unescapers are the ways in which a text hides a secret from a plain search.
 func unescapers() [4]unescaper {
 	return [...]unescaper{
-		{func(c byte) bool { return c == '\\' }, backslashed},
-		{func(c byte) bool { return c == '%' }, percented},
-		{func(c byte) bool { return c == '&' }, entity},
-		{func(c byte) bool { return c == 0 || c >= utf8.RuneSelf }, dropped},
+		{func(s string) int { return strings.IndexByte(s, '\\') }, backslashed},
+		{func(s string) int { return strings.IndexByte(s, '%') }, percented},
+		{func(s string) int { return strings.IndexByte(s, '&') }, entity},
+		{seekDropped, dropped},
 	}
 }
 
-// A text is unescaped in every order of the unescapers, up to three deep: a JSON
-// text that quotes a JSON text that quotes a URL. A long text is two deep, which
-// bounds the cost.
+// A text is unescaped in every order of the unescapers, up to three deep: JSON in
+// JSON around a URL. To bound the cost, a long text is unescaped only two deep.
 const (
 	maxDepth     = 3
 	maxDepthLong = 2
@@ -57,7 +56,7 @@ func eachReading(text string, f func(reading)) {
 	if len(text) > longText {
 		depth = maxDepthLong
 	}
-	seen := map[string]bool{}
+	var seen map[string]bool // made for the first that is unescaped
 	list := unescapers()
 	var visit func(r reading, depth int)
 	visit = func(r reading, depth int) {
@@ -67,6 +66,9 @@ func eachReading(text string, f func(reading)) {
 		}
 		for _, u := range list {
 			if next, ok := r.unescape(u); ok && !seen[next.text] {
+				if seen == nil {
+					seen = map[string]bool{}
+				}
 				seen[next.text] = true
 				visit(next, depth-1)
 			}
@@ -76,7 +78,7 @@ func eachReading(text string, f func(reading)) {
 }
 
 // unescape returns the reading with the escapes of one kind replaced. False means
-// that the text has none.
+// a text without such escapes.
 func (r reading) unescape(u unescaper) (reading, bool) {
 	var (
 		out  reading
@@ -84,10 +86,11 @@ func (r reading) unescape(u unescaper) (reading, bool) {
 		done int // bytes of r.text that are in b
 	)
 	for i := 0; i < len(r.text); {
-		if !u.begins(r.text[i]) {
-			i++
-			continue
+		at := u.seek(r.text[i:])
+		if at < 0 {
+			break
 		}
+		i += at
 		replacement, size := u.next(r.text[i:])
 		if size <= 0 {
 			i += max(1, -size)
@@ -124,8 +127,8 @@ func (r *reading) copy(b *strings.Builder, from reading, i, j int) {
 	}
 }
 
-// backslashed reads an escape of JSON, and those of the languages whose error
-// messages quote strings: \u0026, \x26, \', \/ and the like.
+// backslashed reads an escape of JSON, or of a language that quotes strings in its
+// error messages: \u0026, \x26, \', \/ and the like.
 func backslashed(s string) (string, int) {
 	if len(s) < 2 {
 		return "", 0
@@ -211,8 +214,17 @@ func entity(s string) (string, int) {
 	return text, size
 }
 
-// dropped reads a byte that a reader may drop: one that is not valid UTF-8, its
-// replacement U+FFFD, and NUL, which stands between the letters of UTF-16.
+func seekDropped(s string) int {
+	for i := range len(s) {
+		if c := s[i]; c == 0 || c >= utf8.RuneSelf {
+			return i
+		}
+	}
+	return -1
+}
+
+// dropped reads a byte that readers drop: invalid UTF-8, its replacement U+FFFD, and
+// NUL. NULs stand between the letters of UTF-16.
 func dropped(s string) (string, int) {
 	r, size := utf8.DecodeRuneInString(s)
 	if r == utf8.RuneError || r == 0 {

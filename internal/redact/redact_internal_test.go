@@ -90,7 +90,7 @@ func TestSecretDoesNotPrintItself(t *testing.T) {
 			assert.NotContains(t, text, fmt.Sprintf("%x", "0123456789abcdef"))
 		}
 	}
-	// %w of what is no error prints without asking any method.
+	// %w of a value that is not an error prints without calling its methods.
 	format := "%w"
 	assert.NotContains(t, fmt.Errorf(format, s).Error(), "0123")
 

@@ -9,15 +9,14 @@ import (
 	"unicode/utf16"
 )
 
-// MinScrubbed is the length of the shortest value that a [Scrubber] looks for, in
-// bytes. A shorter value occurs in half of all texts: shredding them would give it
+// MinScrubbed is the length of the shortest value for a [Scrubber], in bytes. A shorter value occurs in half of all texts: shredding them would give it
 // away all the same.
 const MinScrubbed = 4
 
 // Scrubber replaces known secrets in a text by their redacted form. It finds them
 // as they are, in base64 and in UTF-16, and behind escapes of JSON, URLs and HTML
-// in any mixture, such as JSON within JSON. It also finds a secret that becomes
-// whole when a reader drops invalid bytes.
+// in any mixture, such as JSON within JSON. It also finds a secret with invalid bytes
+// in it: it would become whole when a reader drops them.
 //
 // It is safe for concurrent use. A nil Scrubber changes nothing.
 type Scrubber struct {
@@ -25,7 +24,7 @@ type Scrubber struct {
 	needles func() []needle
 }
 
-// needle is one form of a secret that a text is searched for.
+// needle is one form of a secret.
 type needle struct {
 	form  Secret // itself a secret; never empty
 	shown string // the secret, redacted
@@ -57,7 +56,7 @@ func (s *Scrubber) build() []needle {
 	return all
 }
 
-// forms returns the texts that stand for a secret where nothing is escaped.
+// forms returns the texts for a secret, without escapes.
 func forms(value string) []string {
 	list := []string{value}
 	if strings.Contains(value, " ") {

@@ -1,5 +1,5 @@
-// Package redact keeps secrets out of what people read: it shows a secret in a
-// short form, recognises texts that could be one, and cuts known secrets out of
+// Package redact keeps secrets out of logs, errors and answers. It shows a secret in
+// a short form, recognises a text that could be one, and cuts known secrets out of
 // other texts. It is a leaf: it imports the standard library only.
 package redact
 
@@ -43,8 +43,7 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText returns the redacted form, for JSON and other encodings.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Format prints shown in the place of a value, under the verb and the flags that
-// the value was asked for.
+// Format prints shown in the place of a value, under the same verb and flags.
 func Format(f fmt.State, verb rune, shown any) {
 	_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), shown)
 }

@@ -1,11 +1,18 @@
 package schema
 
-// rule is what a field must be beyond its type. What holds of a list or a map
-// holds of its items.
+import (
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/bounds"
+)
+
+// rule constrains a field beyond its type. The rule of a list or a map constrains
+// its items.
 type rule struct {
 	required bool
 	min, max float64
-	bounded  bool // whether min and max count; a max of 0 is none
+	bounded  bool // a number from min to max; a max of 0 is none
 	pattern  string
 	names    string // the pattern of a map's keys
 	words    []string
@@ -15,34 +22,25 @@ type rule struct {
 }
 
 const (
-	// durationPattern is what time.ParseDuration reads, less what is negative.
+	// durationPattern matches the texts that time.ParseDuration reads, but no
+	// negative ones.
 	durationPattern = `^$|^[+]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
 	tokenPattern    = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 	providerPattern = `^[^\s:]+$`
-	modelPattern    = `^\S+$`
+	modelPattern    = `^\S(.*\S)?$`
 	urlPattern      = `^$|^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$`
 	proxyPattern    = `^(none|[Hh][Tt][Tt][Pp]://[^/?#]+/?)?$`
 	endpointPattern = `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?|[Uu][Nn][Ii][Xx]:///.+)$`
 	internalPattern = `^[^/?@]*[.][Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll][.]?(:[0-9]+)?$`
-	maxTokens       = 500_000
+	datePattern     = `^$|^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
 )
 
-// rules is the table, by type and name. A test in the root package holds it to
-// what New does.
+// rules is the table, by type and name. Defaults and bounds come from package bounds.
+// A test in the root package compares the rules with those of New.
 func rules() map[string]rule {
-	atLeastZero := rule{bounded: true}
-	bound := func(limit float64, def any) rule { return rule{bounded: true, max: limit, def: def} }
-	return map[string]rule{
-		"Config.per_request_timeout": {def: "3m"},
-		"Config.total_timeout":       {def: "6m"},
+	all := map[string]rule{
 		"Config.first_token_timeout": {examples: []any{"10s"}},
-		"Config.max_attempts":        bound(100, 10),
-		"Config.max_retries":         bound(5, 0),
-		"Config.stream_commit":       {def: "first_content"},
-		"Config.on_error":            {def: "halt"},
 		"Config.headers":             {names: tokenPattern},
-		"Config.max_input_tokens":    bound(maxTokens, nil),
-		"Config.max_output_tokens":   bound(maxTokens, nil),
 		"Config.forward_headers":     {pattern: tokenPattern},
 		"Config.internal_endpoints":  {names: internalPattern, pattern: endpointPattern},
 
@@ -65,18 +63,39 @@ func rules() map[string]rule {
 		}},
 		"Param.name": {required: true, notEmpty: true},
 
-		"Model.id":                  {required: true, pattern: modelPattern},
-		"Model.id_aliases":          {pattern: modelPattern},
-		"Model.max_context_window":  atLeastZero,
-		"Model.max_output_tokens":   atLeastZero,
-		"Model.parameter_count":     atLeastZero,
-		"Model.data_retention_days": atLeastZero,
-		"Pricing.input":             atLeastZero,
-		"Pricing.output":            atLeastZero,
-		"Pricing.input_cache_read":  atLeastZero, "Pricing.input_cache_write": atLeastZero,
-		"Pricing.input_batch": atLeastZero, "Pricing.output_batch": atLeastZero,
-		"Pricing.tools": atLeastZero,
+		"Model.id":                       {required: true, pattern: modelPattern},
+		"Model.id_aliases":               {pattern: modelPattern},
+		"Model.shutdown_date":            {pattern: datePattern, examples: []any{"2026-12-31"}},
+		"PricingTier.above_input_tokens": {required: true, bounded: true, min: 1},
 	}
+	for _, b := range bounds.Table() {
+		if b.Field == "MaxBodyBytes" {
+			continue // only Go can set it
+		}
+		name := b.Struct + "." + b.Field
+		r := all[name]
+		r.bounded, r.max = r.bounded || b.Unit != "", float64(b.Max)
+		switch def := b.Default.(type) {
+		case time.Duration:
+			r.def = shortDuration(def)
+		default:
+			r.def = def
+		}
+		all[name] = r
+	}
+	return all
+}
+
+// shortDuration writes a duration as people do: 3m, not 3m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // apply adds the rule to the schema of its field.

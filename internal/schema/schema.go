@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// node is a schema. Its fields are in the order in which they are written.
+// node is a schema. Its fields are in the order of the written schema.
 type node struct {
 	Schema      string `json:"$schema,omitempty"`
 	Title       string `json:"title,omitempty"`
@@ -45,7 +45,7 @@ type node struct {
 	Defs  members `json:"$defs,omitempty"`
 }
 
-// members is an object that keeps its order, which is that of the Go fields.
+// members is an object that keeps the order of the Go fields.
 type members []member
 
 type member struct {
@@ -83,7 +83,7 @@ func writeJSON(b *bytes.Buffer, v any) error {
 }
 
 // Generate returns the schema of the struct type config, whose package has its
-// source in dir. An error says which comment or type it cannot deal with.
+// source in dir. An error names the comment or type that it cannot deal with.
 func Generate(config reflect.Type, dir string) ([]byte, error) {
 	src, err := parseSource(dir)
 	if err != nil {
@@ -168,14 +168,13 @@ type generator struct {
 	err    error
 }
 
-// define adds a struct to the definitions, after those that it refers to have
-// had their place kept.
+// define adds a struct to the definitions, before the structs that it refers to.
 func (g *generator) define(t reflect.Type) {
 	if g.seen[t] {
 		return
 	}
 	g.seen[t] = true
-	// A null is the same as a field that is not given.
+	// A null means a field that is not given.
 	def := &node{Description: g.source.typeDoc(t), Type: []string{"object", "null"}, AdditionalProperties: false}
 	g.defs = append(g.defs, member{t.Name(), def})
 	for i := range t.NumField() {
@@ -210,8 +209,7 @@ func notNull(t any) any {
 	return t
 }
 
-// value is the schema of what may stand in a field, where null means nothing
-// given.
+// value is the schema of a field's value. A null means a field that is not given.
 func (g *generator) value(t reflect.Type, place string) *node {
 	orNull := func(word string) []string { return []string{word, "null"} }
 	switch t.Kind() {
@@ -251,8 +249,8 @@ func (g *generator) value(t reflect.Type, place string) *node {
 		case t.Elem().Kind() == reflect.Interface:
 			n.AdditionalProperties = true
 		case t.Elem().Name() == "Template":
-			// Headers and parameters are text by nature: numbers and booleans mean
-			// the text that they are written as.
+			// Headers and parameters are text by nature: a number or boolean
+			// means its own text.
 			n.AdditionalProperties = &node{AnyOf: []*node{{Type: "string"}, {Type: "number"}, {Type: "boolean"}}}
 		default:
 			child := g.value(t.Elem(), place)
@@ -267,5 +265,5 @@ func (g *generator) value(t reflect.Type, place string) *node {
 	return &node{}
 }
 
-// linkPattern finds the links of a comment, which are noise elsewhere.
+// linkPattern finds the links of a comment. They are noise in a schema.
 var linkPattern = regexp.MustCompile(`\[\*?([A-Za-z.]+)\]`)

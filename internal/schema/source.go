@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// source is what the types do not say of themselves.
+// source holds the comments and constants of a package, which reflection does not
+// show.
 type source struct {
 	types  map[string]string   // comments by name
 	fields map[string]string   // comments by "Type.Field"
@@ -75,8 +76,8 @@ func (s *source) declaration(d *ast.GenDecl) {
 	}
 }
 
-// structure notes the comments of fields. One without a comment shares that of
-// the field above it, where that speaks of both.
+// structure notes the comments of fields. A field without a comment shares the one
+// above it, if that comment names the field.
 func (s *source) structure(name string, structure *ast.StructType) {
 	above := ""
 	for _, f := range structure.Fields.List {
@@ -98,7 +99,7 @@ func (s *source) typeDoc(t reflect.Type) string {
 	return s.plain(t, first)
 }
 
-// fieldDoc is a field's comment, or its type's where that says it all.
+// fieldDoc is the comment of a field, or else that of its type.
 func (s *source) fieldDoc(t reflect.Type, f reflect.StructField) string {
 	if text := s.fields[t.Name()+"."+f.Name]; text != "" {
 		return s.plain(t, text)

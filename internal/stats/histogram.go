@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// A histogram counts nanoseconds in buckets that are a quarter of an octave wide,
-// from 2^12 ns (4 µs) to 2^40 ns (18 minutes), and one bucket each for what is
-// below and above. A percentile is thus off by 8.7 % at most (see estimate),
-// and the sum, the least and the greatest value are exact.
+// A histogram counts nanoseconds in buckets of a quarter of an octave, from 2^12 ns
+// (4 µs) to 2^40 ns (18 minutes). One bucket each holds smaller and larger values.
+// A percentile is off by 8.7 % at most (see estimate). The sum, the least and the
+// greatest value are exact.
 const (
 	lowestOctave  = 12
 	highestOctave = 40
@@ -17,8 +17,8 @@ const (
 	bucketCount   = (highestOctave-lowestOctave)*perOctave + 2
 )
 
-// The quarters of an octave begin at 1, 2^¼, 2^½ and 2^¾, here as fractions of
-// 64 bits whose first is set.
+// The quarters of an octave begin at 1, 2^¼, 2^½ and 2^¾, here as fractions of 64
+// bits with the first bit set.
 const (
 	quarter1 = 0x9837f0518db8a970
 	quarter2 = 0xb504f333f9de6485
@@ -26,14 +26,12 @@ const (
 )
 
 type histogram struct {
-	// low and high are zero until the first record, and set before it is
-	// counted: a reader that sees a count sees a range that is not empty, and
-	// looks at the buckets in the range only.
+	// low and high are zero until the first record, and set before it is counted.
+	// A reader of a count so sees a range, and reads only the buckets in it.
 	low, high atomic.Int64
 	sum       atomic.Int64
 
-	// 32 bits last for 143 million records a second, as a slot does not live
-	// longer than it.
+	// 32 bits last for 143 million records a second in the life of a slot.
 	counts [bucketCount]atomic.Uint32
 }
 
@@ -74,10 +72,9 @@ func bucket(ns int64) int {
 	return i
 }
 
-// estimate returns the value in nanoseconds that is least wrong for a bucket.
-// For all values between a and ga, 2ga/(1+g) is off by (g-1)/(g+1) at most, and
-// just that at both ends: 8.65 % for g = 2^¼. The outer buckets have one end only,
-// and are for the caller to bound by what was seen.
+// estimate returns the least wrong nanoseconds for a bucket. For values
+// between a and ga, 2ga/(1+g) is off by (g-1)/(g+1) at most: 8.65 % for g = 2^¼.
+// The outer buckets have one end only. The caller bounds them by its range.
 func estimate(bucket int) float64 {
 	switch bucket {
 	case 0:
@@ -89,16 +86,16 @@ func estimate(bucket int) float64 {
 	return math.Exp2(lowestOctave+float64(bucket-1)/perOctave) * 2 * g / (1 + g)
 }
 
-// spread is what a reader made of one histogram or more.
+// spread is a reader's sum of histograms.
 type spread struct {
 	low, high, sum, count int64
 	counts                [bucketCount]int64
 }
 
-// collect adds a histogram that others may be recording into. The order of the
-// loads is the reverse of record's, as far as it matters: high before low, as a
-// high says that there is a low, and counts before their sum. An average may
-// so be too high by what a record in progress adds, and is cut to the range.
+// collect adds a histogram. Others may record into it meanwhile. The order of the
+// loads is the reverse of record's: high before low, as a high implies a low, and
+// counts before their sum. An average may be too high by a record in progress, and
+// is cut to the range.
 func (s *spread) collect(h *histogram) {
 	high := h.high.Load()
 	if high == 0 {
@@ -119,7 +116,7 @@ func (s *spread) collect(h *histogram) {
 	s.widen(low, high)
 }
 
-// add adds what another reader saw.
+// add adds the sum of another reader.
 func (s *spread) add(o *spread) {
 	if o.count == 0 {
 		return
@@ -139,13 +136,13 @@ func (s *spread) widen(low, high int64) {
 	s.high = max(s.high, high)
 }
 
-// clamp holds an estimate to the range of what was really seen, which also
-// makes it exact where all values are the same.
+// clamp holds an estimate to the range of real values. It is exact if all
+// values are equal.
 func (s *spread) clamp(ns float64) float64 {
 	return min(max(ns, float64(s.low)), float64(s.high))
 }
 
-// avg is zero when nothing was recorded, as is p95.
+// avg is zero without records, as is p95.
 func (s *spread) avg() float64 {
 	if s.count == 0 {
 		return 0
@@ -153,7 +150,7 @@ func (s *spread) avg() float64 {
 	return s.clamp(float64(s.sum) / float64(s.count))
 }
 
-// p95 is the nearest rank: the least value that 95 % of all values do not exceed.
+// p95 is the nearest rank: 95 % of all values do not exceed it.
 func (s *spread) p95() float64 {
 	rank := (s.count*95 + 99) / 100
 	if rank == s.count {

@@ -5,47 +5,45 @@ import (
 	"time"
 )
 
-// unknownReset is for how long an allowance is believed that came without a
-// reset. Most limits are by the minute. It has to end at some time: a key that a
-// strategy avoids because nothing remains is not used, so nobody would learn that
-// it has recovered.
+// unknownReset is the life of an allowance without a reset. Most limits are by the
+// minute. It has to end: a strategy avoids a key with nothing left, so no answer
+// would tell of its recovery.
 const unknownReset = time.Minute
 
-// staleLimit is for how long after its reset a limit is believed that nobody has
-// spoken of since. Limits change with plans, not by the minute.
+// staleLimit is the life of a limit after its reset, without a new word. Limits
+// change with plans, not by the minute.
 const staleLimit = time.Hour
 
-// Quota is what a provider last said about the limits of a key. The zero Quota
-// knows nothing. Its methods may be called from many goroutines at once, take no
-// lock and do not allocate. Of two answers that come at the same moment the
-// numbers may be mixed, until the next answer.
+// Quota holds a provider's last word about the limits of a key. The zero Quota is
+// unknown. Its methods may be called from many goroutines at once, take no lock
+// and do not allocate. The numbers of two simultaneous answers may be mixed until
+// the next answer.
 type Quota struct{ requests, tokens quota }
 
-// Allowance is what a provider allows, of requests or of tokens. The zero
-// Allowance is unknown.
+// Allowance is a provider's limit of requests or tokens. The zero Allowance is
+// unknown.
 type Allowance struct {
 	Limit, Remaining Count
 
-	// Reset is when Remaining starts anew. Zero is unknown.
+	// Reset is when Remaining starts anew. Zero means unknown.
 	Reset time.Time
 }
 
-// Count is a number that may be unknown.
+// Count is a number, perhaps unknown.
 type Count struct {
 	N     int64
 	Known bool
 }
 
-// SetRequests notes what an answer said about requests at now. An answer that
-// said nothing changes nothing. What came without a reset holds for a minute.
+// SetRequests notes the word of an answer about requests at now. An unknown
+// Allowance changes nothing. One without a reset holds for a minute.
 func (q *Quota) SetRequests(now time.Time, a Allowance) { q.requests.set(now, a) }
 
 // SetTokens is like SetRequests, about tokens.
 func (q *Quota) SetTokens(now time.Time, a Allowance) { q.tokens.set(now, a) }
 
-// Requests returns what is known about requests. From its reset on, all that the
-// limit allows remains; to take it for unknown would put a key that has just been
-// filled up behind one that is nearly empty.
+// Requests returns the allowance of requests. From its reset on the whole limit
+// remains. Unknown would put a full key behind a nearly empty one.
 func (q *Quota) Requests(now time.Time) Allowance { return q.requests.get(now) }
 
 // Tokens is like Requests, about tokens.
@@ -55,10 +53,10 @@ func (q *Quota) Tokens(now time.Time) Allowance { return q.tokens.get(now) }
 type quota struct {
 	limit, remaining atomic.Int64 // plus one: zero is unknown
 
-	// until is the reset in Unix milliseconds. Resets are told by the wall clock,
-	// some of them as dates that nanoseconds could not hold.
+	// until is the reset in Unix milliseconds. Resets follow the wall clock, and
+	// some dates exceed what nanoseconds can hold.
 	until atomic.Int64
-	// told is set where the provider said when the reset is.
+	// told is set if the provider named the reset.
 	told atomic.Bool
 }
 
@@ -66,8 +64,8 @@ func (q *quota) set(now time.Time, a Allowance) {
 	if !a.Limit.Known && !a.Remaining.Known {
 		return
 	}
-	// One that is over when it is told comes of a clock that differs, or of a date
-	// that was cut down to the second.
+	// A reset in the past comes from another clock, or from a date without
+	// fractions of a second.
 	told := a.Reset.After(now)
 	if !told {
 		a.Reset = now.Add(unknownReset)
@@ -79,8 +77,8 @@ func (q *quota) set(now time.Time, a Allowance) {
 }
 
 func (q *quota) get(now time.Time) Allowance {
-	// Until comes first: new numbers with an old reset are forgotten too soon,
-	// old numbers with a new reset would live too long.
+	// Until comes first. New numbers with an old reset are forgotten too soon; old
+	// numbers with a new reset would live too long.
 	until := q.until.Load()
 	limit, over := decode(q.limit.Load()), now.UnixMilli()-until
 	switch {

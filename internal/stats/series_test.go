@@ -107,8 +107,8 @@ func TestWindowRolls(t *testing.T) {
 	}
 }
 
-// Recorders, while slots rotate under them and readers look on: nothing is lost,
-// and no reader sees what never was.
+// Slots rotate under writers and readers: every record counts, and readers see only
+// real numbers.
 func TestSeriesConcurrently(t *testing.T) {
 	const (
 		writers = 64
@@ -166,8 +166,7 @@ func TestSeriesConcurrently(t *testing.T) {
 	assert.InDelta(t, 51./64, w.Errors.Total, 1e-9)
 }
 
-// Many find at once that the ring, or the slot of now, has yet to be made: all
-// must end up with the same one.
+// Many first records at once end up in the same ring and slot.
 func TestFirstRecordsTogether(t *testing.T) {
 	const goroutines, rounds = 8, 3000
 	var (

@@ -2,14 +2,14 @@ package stats
 
 import "time"
 
-// What a reader of slots has to know of their number and length.
+// The number and length of slots, for their readers.
 const (
 	SlotCount  = slotCount
 	SlotLength = slotLength
 )
 
-// Slot is what was measured in one slot of the window. The requests are those
-// that ended in it.
+// Slot holds the numbers of one slot of the window. It counts requests at their
+// end.
 type Slot struct {
 	// Failed is never more than Requests.
 	Requests, Failed int64
@@ -17,14 +17,14 @@ type Slot struct {
 	// Tokens as the provider reported them.
 	InputTokens, OutputTokens int64
 
-	// Latency is the mean of Outcome.Upstream. Zero where none was measured.
+	// Latency is the mean of Outcome.Upstream. Zero: not measured.
 	Latency time.Duration
 }
 
-// Slots returns the slots of the window, the oldest first, for a chart: the last
-// one is the slot of now, which is not over. Several Series are added up. As each
-// counts its slots from its own first record, what happened at one time may then
-// be a slot apart.
+// Slots returns the slots of the window for a chart, the oldest first. The last
+// one is the slot of now, and not over yet. Several Series are added up. Each
+// counts its slots from its own first record, so records of one time may be a slot
+// apart.
 func Slots(now time.Time, series ...*Series) [SlotCount]Slot {
 	var out [SlotCount]Slot
 	var latency [SlotCount]struct{ sum, count int64 }
@@ -39,7 +39,7 @@ func Slots(now time.Time, series ...*Series) [SlotCount]Slot {
 			if p == nil || !p.holds(cur) {
 				continue
 			}
-			// What was recorded after the reader looked at the clock counts as now.
+			// A record from after the reader's look at the clock counts as now.
 			at := min(SlotCount-1-int(cur-p.index), SlotCount-1)
 			failed := int64(0)
 			for k := range p.errors { // before requests, the reverse of End's order
@@ -63,7 +63,7 @@ func Slots(now time.Time, series ...*Series) [SlotCount]Slot {
 	return out
 }
 
-// Sum returns what was measured in several Series, as if it had been one.
+// Sum returns the window of several Series, as if they were one.
 func Sum(now time.Time, series ...*Series) Window {
 	var t tally
 	for _, s := range series {
@@ -72,25 +72,5 @@ func Sum(now time.Time, series ...*Series) Window {
 	return t.window()
 }
 
-// Idle reports whether nothing is under way and nothing ended in the window.
+// Idle reports whether no request is under way or ended in the window.
 func (s *Series) Idle(now time.Time) bool { return s.idle(now) }
-
-// Named is a Track with the names that it was asked for by.
-type Named struct {
-	Provider, Name string
-	*Track
-}
-
-// Guests returns the Tracks of names that clients made up (see
-// [Recorder.Passing]) and that were used within the window, in no order.
-func (r *Recorder) Guests(now time.Time) []Named {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	var list []Named
-	for id, p := range r.passing {
-		if !p.idle(now) {
-			list = append(list, Named{id.provider, id.name, p.Track})
-		}
-	}
-	return list
-}

@@ -60,17 +60,7 @@ func TestIdle(t *testing.T) {
 	assert.True(t, s.Idle(at(time.Hour)))
 }
 
-func TestGuests(t *testing.T) {
-	r := new(registry).newRecorder("", "")
-	request(&r.Model("p", "listed").Series, at(0), Outcome{})
-	r.Passing("p", "unused", at(0))
-	used := r.Passing("p", "used", at(0))
-	request(&used.Series, at(0), Outcome{})
-	assert.Equal(t, []Named{{"p", "used", used}}, r.Guests(at(time.Minute)))
-	assert.Empty(t, r.Guests(at(time.Hour)))
-}
-
-// A reader sees no more failures than requests, whatever happens meanwhile.
+// A reader never sees more failures than requests.
 func TestSlotsWhileRecording(t *testing.T) {
 	var s Series
 	var wg sync.WaitGroup

@@ -5,12 +5,10 @@ import (
 	"time"
 )
 
-// Snapshot keeps a value that costs something to make, and makes it anew when it
-// is asked for and old. One caller pays; those who ask meanwhile get the old
-// value, and nobody waits for a lock. The first value alone may be made by
-// several callers at once, as there is no old one yet.
+// Snapshot keeps an expensive value, and renews it when it is asked for and old. One caller pays. Others get the old value meanwhile, and do not
+// wait for a lock. Only the first value may be made by several callers at once.
 //
-// Who gets a value from several goroutines must not change it.
+// Goroutines share the value and must not change it.
 type Snapshot[T any] struct {
 	interval time.Duration
 	make     func(now time.Time) T
@@ -23,18 +21,18 @@ type dated[T any] struct {
 	at    time.Time
 }
 
-// NewSnapshot returns a Snapshot of what f makes, which is asked for at most
-// once per interval, after the first time.
+// NewSnapshot returns a Snapshot of the value of f. After the first value f is
+// called at most once per interval.
 func NewSnapshot[T any](interval time.Duration, f func(now time.Time) T) *Snapshot[T] {
 	return &Snapshot[T]{interval: interval, make: f}
 }
 
-// Get returns a value that was made within the interval before now, or the one
-// that is being replaced.
+// Get returns a value made within the interval before now, or the old one while
+// another caller renews it.
 func (s *Snapshot[T]) Get(now time.Time) T {
 	old := s.value.Load()
-	// An age below zero belongs to a caller who looked at the clock before the one
-	// who made the value.
+	// The age is negative if this caller looked at the clock before the maker of
+	// the value.
 	if old != nil && now.Sub(old.at) < s.interval {
 		return old.value
 	}
@@ -45,7 +43,7 @@ func (s *Snapshot[T]) Get(now time.Time) T {
 		return s.make(now)
 	}
 	defer s.making.Store(false) // also when f panics
-	// Another caller may have been done between the look and the claim.
+	// Another caller may have finished between the look and the claim.
 	if latest := s.value.Load(); latest != old {
 		return latest.value
 	}

@@ -44,7 +44,7 @@ func TestSnapshotDoesNotWait(t *testing.T) {
 	})
 }
 
-// Where there is no old value, nobody waits for another's either.
+// Without an old value callers do not wait for each other.
 func TestSnapshotFirstValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})

@@ -1,18 +1,18 @@
-// Package stats measures how models and API keys did lately: counts, latencies,
-// error rates and tokens over a rolling window of five minutes, what a provider
-// last said about a quota, and who rests after failures.
+// Package stats measures the models and API keys of a gateway: counts, latencies,
+// error rates and tokens over a rolling window of five minutes, the quotas of
+// providers, and cooldowns after failures.
 //
-// A gateway has one [Recorder]. It hands out a [Track] for each model and key,
-// which the gateway records into and which outlives its configuration. What one
-// gateway measured is the scope endpoint; the wider scopes are put together from
-// the Tracks of all gateways in the process when somebody reads them, so that a
+// A gateway has one [Recorder]. It hands out a [Track] for each model and key. The
+// gateway records into the Track. It outlives the configuration. Readers put
+// the wider scopes together from the Tracks of all gateways in the process, so a
 // record is written once.
 //
-// To record costs about 150 nanoseconds, no lock and, but for the first
-// record of each half minute, no allocation. Time is always an argument: the
-// package asks no clock, starts no goroutine and sets no timer. Times should come
-// from [time.Now], whose monotonic reading makes windows and rests immune to a
-// wall clock that is set.
+// A record costs about 150 nanoseconds and takes no lock. It allocates only for
+// the first record of each half minute. Time is always an argument: the package
+// asks no clock, starts no goroutine and sets no timer. Pass times from
+// [time.Now]: their monotonic reading protects windows and cooldowns from changes
+// of the wall clock. Durations of cooldowns are arguments too, as they are the
+// gateway's policy.
 package stats
 
 import (
@@ -24,11 +24,7 @@ import (
 	"weak"
 )
 
-// maxPassing bounds the Tracks of names that clients made up. One that was used
-// once takes about 2 KB.
-const maxPassing = 4096
-
-// Recorder is what one gateway remembers of its models and keys. Its methods may
+// Recorder is the memory of one gateway for its models and keys. Its methods may
 // be called from many goroutines at once. It needs no Close: once nothing refers
 // to it, its numbers leave the wider scopes of all other Recorders.
 type Recorder struct {
@@ -37,16 +33,17 @@ type Recorder struct {
 
 	// mu guards the maps, not the Tracks. A gateway looks a configured model up
 	// when it is configured, so no request waits here for it.
-	mu      sync.RWMutex
-	tracks  map[identity]*Track
-	passing map[identity]passing
-	swept   time.Time
+	mu       sync.RWMutex
+	tracks   map[identity]*Track
+	unlisted table[identity, *Track]
+	values   table[identity, *Track]
+	uses     atomic.Int64 // of unlisted and values
 }
 
 // place is where a gateway is, by the names of its scopes.
 type place struct{ region, account string }
 
-// identity is what the Tracks of two Recorders are matched by.
+// identity matches the Tracks of two Recorders.
 type identity struct {
 	kind     kind
 	provider string
@@ -58,85 +55,43 @@ type kind uint8
 const (
 	modelKind kind = iota
 	keyKind
+	valueKind
 )
 
-// passing is a Track whose name is no part of a configuration.
-type passing struct {
-	*Track
-	created time.Time
-}
-
-// Track is what a Recorder remembers of one model at one provider, or of one API
+// Track is the memory of a Recorder for one model at one provider, or for one API
 // key. It must not be copied.
 type Track struct {
 	id identity
 	Series
-	Rest  Rest
+
+	// Health is the health of a model at its provider.
+	Health CandidateHealth
+	// Key is the health of an API key.
+	Key   KeyHealth
 	Quota Quota
 }
 
 // NewRecorder returns a Recorder for a gateway in a region and an account.
-// Gateways of this process that give the same name share that scope; with an
-// empty name a gateway is alone in it.
+// Gateways of this process with the same name share the scope. A gateway without a
+// name has the scope to itself.
 func NewRecorder(region, account string) *Recorder { return process.newRecorder(region, account) }
 
-// Move changes the names of the scopes that r is in, as a reload may.
+// Move changes the names of the scopes of r, as a reload may.
 func (r *Recorder) Move(region, account string) { r.place.Store(&place{region, account}) }
 
 // Model returns the Track of a model at a provider, always the same one. Names
 // are compared as they are: the caller folds aliases and case. The Track stays
-// for the life of r, so this is for names that the catalog or the configuration
-// lists; see [Recorder.Passing].
+// for the life of r, so this is for names in the catalog or the configuration. See
+// [Recorder.Unlisted] for others.
 func (r *Recorder) Model(provider, name string) *Track {
 	return r.track(identity{modelKind, provider, name})
 }
 
-// Key returns the Track of an API key by its id, which must not be the key
-// itself. It stays for the life of r.
+// Key returns the Track of an API key by its id, always the same one. The id must
+// not be the key itself. The Track stays for the life of r. See
+// [Recorder.KeyValue] for a key whose value depends on the request.
 func (r *Recorder) Key(provider, id string) *Track {
 	return r.track(identity{keyKind, provider, id})
-}
-
-// Passing returns the Track of a model that a client named and nobody lists. As
-// clients can name anything, there are at most 4096 of these: when more come,
-// the ones that the window has left behind are forgotten. Where that makes no
-// room, the Track returned is good to record into, but nobody else finds it.
-func (r *Recorder) Passing(provider, name string, now time.Time) *Track {
-	id := identity{modelKind, provider, name}
-	if t := r.find(id); t != nil {
-		return t
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if t := r.findLocked(id); t != nil {
-		return t
-	}
-	t := &Track{id: id}
-	if len(r.passing) >= maxPassing {
-		r.sweepLocked(now)
-	}
-	if len(r.passing) < maxPassing {
-		if r.passing == nil {
-			r.passing = make(map[identity]passing)
-		}
-		r.passing[id] = passing{t, now}
-	}
-	return t
-}
-
-// sweepLocked forgets passing Tracks that hold nothing any more. It does so once
-// in a while only, lest a flood of new names makes each of them pay for a walk.
-func (r *Recorder) sweepLocked(now time.Time) {
-	if since := now.Sub(r.swept); since >= 0 && since < slotLength {
-		return
-	}
-	r.swept = now
-	for id, p := range r.passing {
-		// A new one may be between its look-up and its first record.
-		if now.Sub(p.created) >= windowLength && p.idle(now) && p.Rest.State(now).Phase == Awake {
-			delete(r.passing, id)
-		}
-	}
 }
 
 func (r *Recorder) track(id identity) *Track {
@@ -151,10 +106,10 @@ func (r *Recorder) track(id identity) *Track {
 	if t := r.tracks[id]; t != nil {
 		return t
 	}
-	if p, ok := r.passing[id]; ok {
-		// A reload came to list what had been passed through.
-		delete(r.passing, id)
-		t = p.Track
+	if e := r.unlisted.entries[id]; e != nil {
+		// A reload came to list the model.
+		t = e.value
+		r.unlisted.remove(id)
 	} else {
 		t = &Track{id: id}
 	}
@@ -162,7 +117,7 @@ func (r *Recorder) track(id identity) *Track {
 	return t
 }
 
-// find returns the Track of id, or nil. It creates none.
+// find returns the Track of id, or nil.
 func (r *Recorder) find(id identity) *Track {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -173,12 +128,17 @@ func (r *Recorder) findLocked(id identity) *Track {
 	if t := r.tracks[id]; t != nil {
 		return t
 	}
-	return r.passing[id].Track
+	for _, t := range [...]*table[identity, *Track]{&r.unlisted, &r.values} {
+		if e := t.entries[id]; e != nil {
+			return e.value
+		}
+	}
+	return nil
 }
 
 // Scopes are the windows of one model or key, from the narrowest scope to the
-// widest. Each contains those before it, but for region and account, which do
-// not contain each other.
+// widest. Each contains the ones before it. Region and account do not contain
+// each other.
 type Scopes struct {
 	Endpoint Window // this gateway
 	Region   Window // the gateways of this process in the same region
@@ -186,9 +146,8 @@ type Scopes struct {
 	Global   Window // all gateways of this process
 }
 
-// Read returns the windows of a Track of r at a time. It does not disturb those
-// who record meanwhile; what it sees of a record that is just being written may
-// be a part.
+// Read returns the windows of a Track of r at a time. It does not disturb
+// concurrent records. It may see a part of a concurrent record.
 func (r *Recorder) Read(t *Track, now time.Time) Scopes {
 	var endpoint tally
 	endpoint.collect(&t.Series, now)
@@ -197,8 +156,8 @@ func (r *Recorder) Read(t *Track, now time.Time) Scopes {
 		w := endpoint.window()
 		return Scopes{w, w, w, w}
 	}
-	// One sample of each Series goes into every scope that it is part of, so
-	// that a scope is never smaller than one inside it.
+	// One sample of each Series goes into all of its scopes. A scope is so never
+	// smaller than one inside it.
 	region, account, global := endpoint, endpoint, endpoint
 	here := r.place.Load()
 	for _, w := range all {
@@ -224,17 +183,16 @@ func (r *Recorder) Read(t *Track, now time.Time) Scopes {
 	return Scopes{endpoint.window(), region.window(), account.window(), global.window()}
 }
 
-// process knows the Recorders of this process. The scope global is defined as
-// all gateways of the process, which do not know each other: only a variable of
-// the package can bring them together. It holds them weakly, so it keeps
-// nothing alive, and nobody can set it.
+// process knows the Recorders of this process. The scope global is defined as all
+// gateways of the process. Gateways do not know each other, so a variable of the
+// package brings them together. It holds them weakly and keeps nothing alive.
 var process registry
 
-// registry is a set of Recorders that share their wider scopes.
+// registry is a set of Recorders with common wider scopes.
 type registry struct {
 	mu sync.Mutex // of writers
 
-	// recorders is replaced, never changed: readers take no lock.
+	// recorders is replaced, never changed. Readers take no lock.
 	recorders atomic.Pointer[[]weak.Pointer[Recorder]]
 }
 
@@ -243,8 +201,8 @@ func (g *registry) newRecorder(region, account string) *Recorder {
 	r.Move(region, account)
 	w := weak.Make(r)
 	g.update(func(all []weak.Pointer[Recorder]) []weak.Pointer[Recorder] { return append(all, w) })
-	// The weak pointer has no value from the moment r is unreachable; the cleanup
-	// only takes out the entry.
+	// The weak pointer loses its value as soon as r is unreachable. The cleanup
+	// only removes the entry.
 	runtime.AddCleanup(r, g.remove, w)
 	return r
 }
@@ -255,7 +213,7 @@ func (g *registry) remove(w weak.Pointer[Recorder]) {
 	})
 }
 
-// update replaces the set by what change makes of a copy.
+// update replaces the set by a changed copy.
 func (g *registry) update(change func([]weak.Pointer[Recorder]) []weak.Pointer[Recorder]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -15,17 +15,18 @@ func TestTracksAreStable(t *testing.T) {
 	r := NewRecorder("", "")
 	m := r.Model("p", "m")
 	assert.Same(t, m, r.Model("p", "m"))
-	assert.Same(t, m, r.Passing("p", "m", began), "listed already")
+	assert.Same(t, m, r.Unlisted("p", "m", 0, began), "listed already")
 	assert.NotSame(t, m, r.Model("p", "M"))
 	assert.NotSame(t, m, r.Model("q", "m"))
-	assert.NotSame(t, m, r.Key("p", "m"), "a key is no model")
+	assert.NotSame(t, m, r.Key("p", "m"), "a key is not a model")
 	assert.Same(t, r.Key("p", "k"), r.Key("p", "k"))
 
-	passing := r.Passing("p", "new", began)
-	assert.Same(t, passing, r.Passing("p", "new", began))
-	assert.Same(t, passing, r.Model("p", "new"), "a reload lists it")
-	assert.Same(t, passing, r.Passing("p", "new", began))
-	assert.Empty(t, r.passing)
+	unlisted := r.Unlisted("p", "new", 0, began)
+	assert.Same(t, unlisted, r.Unlisted("p", "new", 0, began))
+	assert.Same(t, unlisted, r.Model("p", "new"), "a reload lists it")
+	assert.Same(t, unlisted, r.Unlisted("p", "new", 0, began))
+	assert.Empty(t, r.unlisted.entries)
+	assert.Empty(t, r.unlisted.shares)
 
 	var wg sync.WaitGroup
 	got := make([]*Track, 16)
@@ -93,7 +94,7 @@ func TestLoneGatewayIsEveryScope(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { r.Read(m, at(0)) }))
 }
 
-// collected runs the collector until ok, and fails where that does not happen.
+// collected runs the collector until ok.
 func collected(t *testing.T, ok func() bool) {
 	t.Helper()
 	for range 1000 {
@@ -133,31 +134,6 @@ func TestProcessKnowsItsRecorders(t *testing.T) {
 	assert.Zero(t, s.Endpoint.Requests)
 	assert.EqualValues(t, 1, s.Global.Requests)
 	runtime.KeepAlive(b)
-}
-
-func TestPassingTracksAreBounded(t *testing.T) {
-	r := NewRecorder("", "")
-	name := func(i int) string { return fmt.Sprint("made-up-", i) }
-	for i := range maxPassing {
-		request(&r.Passing("p", name(i), at(0)).Series, at(0), Outcome{})
-	}
-	busy := r.Passing("p", name(1), at(0))
-	busy.Begin()
-	resting := r.Passing("p", name(2), at(0))
-	resting.Rest.RestUntil(at(0), at(time.Hour))
-
-	over := r.Passing("p", "one too many", at(time.Minute))
-	request(&over.Series, at(time.Minute), Outcome{})
-	assert.Nil(t, r.find(over.id), "no room while the window holds all of them")
-	assert.Len(t, r.passing, maxPassing)
-	assert.NotNil(t, r.Model("p", "listed"), "listed models have their own room")
-
-	// The failed attempt to make room was more than a slot ago.
-	fresh := r.Passing("p", "fresh", at(6*time.Minute))
-	assert.Same(t, fresh, r.find(fresh.id))
-	assert.Same(t, busy, r.find(busy.id))
-	assert.Same(t, resting, r.find(resting.id))
-	assert.Len(t, r.passing, 3)
 }
 
 func TestManyUnusedModelsCostLittle(t *testing.T) {

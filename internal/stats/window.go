@@ -2,11 +2,10 @@ package stats
 
 import "time"
 
-// Window is what was measured within the last five minutes. It is all zeros
-// when nothing was.
+// Window holds the measurements of the last five minutes. It is zero without
+// any.
 type Window struct {
-	// Requests counts the requests that ended, InFlight those that are under
-	// way.
+	// Requests counts the requests that ended, InFlight the ones under way.
 	Requests, InFlight int64
 
 	Upstream       Latency
@@ -18,23 +17,22 @@ type Window struct {
 	Tokens Tokens
 }
 
-// Latency holds milliseconds, of the requests for which they were measured.
+// Latency holds milliseconds of the requests with a measurement.
 type Latency struct {
 	Avg float64 // exact
-	P95 float64 // within 9 %, between 4 µs and 18 minutes; exact for fewer than 20
+	P95 float64 // within 9 % between 4 µs and 18 minutes; exact for fewer than 20 requests
 }
 
 // Rates are fractions of Window.Requests, from 0 to 1.
 type Rates struct {
-	// Total is the sum of the others, the client's faults included: the
-	// fraction that was not answered. What the provider is to blame for is
-	// Total - Client.
+	// Total is the sum of the others: the fraction without an answer. The
+	// provider's part of it is Total - Client.
 	Total float64
 
 	Timeout, RateLimit, Client, Server float64
 }
 
-// Tokens counts tokens, as providers reported them and as estimated beforehand.
+// Tokens counts tokens as providers reported and as the gateway estimated them.
 type Tokens struct {
 	ProviderInput, ProviderOutput   int64
 	EstimatedInput, EstimatedOutput int64
@@ -56,8 +54,8 @@ const (
 	tokenKinds
 )
 
-// Window returns what was measured in this Series alone. See [Recorder.Read]
-// for the wider scopes.
+// Window returns the window of this Series. See [Recorder.Read] for the wider
+// scopes.
 func (s *Series) Window(now time.Time) Window {
 	var t tally
 	t.collect(s, now)
@@ -72,7 +70,7 @@ type tally struct {
 	latency            [latencyKinds]spread
 }
 
-// collect adds the window of a Series that others may be recording into.
+// collect adds the window of a Series. Others may record into it meanwhile.
 func (t *tally) collect(s *Series, now time.Time) {
 	t.inFlight += max(s.inFlight.Load(), 0)
 	r := s.ring.Load()

@@ -19,12 +19,11 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// Each test of this file takes the side of somebody who wants more than they
-// are given, and fails if the defence is taken away. The clients of the first
-// ones are allowed one model, "small", of a provider that has others too.
+// Each test of this file plays a client in search of more than it is given, and
+// fails if the defence is taken away. The first clients may use one model,
+// "small", of a provider with several.
 
-// TestAttackModelInJSON asks for another model by a body that two parsers read
-// in two ways.
+// TestAttackModelInJSON asks for another model in a body with two readings.
 func TestAttackModelInJSON(t *testing.T) {
 	up, url := attackGateway(t, nil)
 	post := func(contentType, body string) *http.Response {
@@ -66,7 +65,7 @@ func TestAttackModelInJSON(t *testing.T) {
 	}
 	require.Zero(t, up.Count())
 
-	// What passes is read by the provider as it was read here: in UTF-8.
+	// The provider reads an accepted name as the gateway did: in UTF-8.
 	for _, contentType := range []string{
 		"application/json; charset=utf-7", "application/json; charset=utf-16", "application/json; charset*=us-ascii''utf-7",
 		"multipart/form-data; boundary=x", "text/plain", "", "application/json; charset=utf-7; x*=%",
@@ -81,10 +80,9 @@ func TestAttackModelInJSON(t *testing.T) {
 	assert.Equal(t, "application/json; charset=UTF-8", up.Last().Header.Get("Content-Type"))
 }
 
-// TestAttackPrefix asks for other models by the prefix of a built-in provider,
-// where the config lists a name that begins with one, or takes any name. What
-// there is of the built-in providers is a key for one of them in the client's
-// hands, and it goes nowhere.
+// TestAttackPrefix asks for other models by the prefix of a built-in provider.
+// The config lists a name with such a prefix, or takes any name. The client has
+// a key for the built-in provider; it must go nowhere.
 func TestAttackPrefix(t *testing.T) {
 	up, url := attackGateway(t, func(cfg *aigateway.Config) {
 		cfg.Providers[0].Models = []aigateway.Model{{ID: "small"}, {ID: "large", Disabled: true, IDAliases: []string{"groq:large"}},
@@ -170,8 +168,8 @@ func TestAttackModelInForm(t *testing.T) {
 	}
 }
 
-// TestAttackModelName has the name of a model, which is the client's where the
-// provider takes any, break out of where it is put.
+// TestAttackModelName sends names of models to break out of their place in a
+// URL, a header or a log. The provider takes any name.
 func TestAttackModelName(t *testing.T) {
 	up, url := attackGateway(t, func(cfg *aigateway.Config) { cfg.OnlyAllowConfiguredModels = false })
 	resp := attackPost(t, url+"/v1/chat/completions", "application/json", `{"model":"p:x\r\nX-Evil: 1\u0000\",\"stream\":true,\"x\":\""}`)
@@ -251,8 +249,8 @@ func TestAttackPaths(t *testing.T) {
 	assert.Equal(t, before, up.Count())
 }
 
-// TestAttackFraming hides one request in another. What net/http lets pass, the
-// gateway frames anew: it reads the body to its end and counts it.
+// TestAttackFraming hides one request in another. The gateway frames each
+// request anew: it reads the body to its end and counts it.
 func TestAttackFraming(t *testing.T) {
 	up, url := attackGateway(t, nil)
 	addr := strings.TrimPrefix(url, "http://")
@@ -308,8 +306,8 @@ func TestAttackFraming(t *testing.T) {
 	}
 }
 
-// TestAttackConnectionNames has the client take away, by naming them in
-// Connection, headers that the provider is meant to get.
+// TestAttackConnectionNames names headers in Connection, to take them away from
+// the provider.
 func TestAttackConnectionNames(t *testing.T) {
 	up, url := attackGateway(t, func(cfg *aigateway.Config) {
 		cfg.Headers = map[string]aigateway.Template{"X-Operator": "set"}
@@ -333,8 +331,8 @@ func TestAttackConnectionNames(t *testing.T) {
 	}
 }
 
-// TestAttackHalfClosed: a client that closes its half of the connection counts
-// as gone, and does not get an empty answer that looks like a good one.
+// TestAttackHalfClosed: a client counts as gone after it closes its half of the
+// connection. It does not get an empty answer with a good status.
 func TestAttackHalfClosed(t *testing.T) {
 	up, url := attackGateway(t, nil)
 	before := up.Count()
@@ -353,7 +351,7 @@ func TestAttackHalfClosed(t *testing.T) {
 	assert.Equal(t, before, up.Count())
 }
 
-// attackGateway serves a gateway that allows its clients one model.
+// attackGateway serves a gateway with one allowed model.
 func attackGateway(t *testing.T, set func(*aigateway.Config)) (*gatewaytest.Upstream, string) {
 	t.Helper()
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))

@@ -18,8 +18,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// TestAttackExpressions burns time and memory by what a config, or a client
-// that an expression looks at, can say.
+// TestAttackExpressions burns time and memory in expressions, by the config and
+// by the client's input.
 func TestAttackExpressions(t *testing.T) {
 	long := strings.Repeat("ab", 20_000)
 	header := http.Header{
@@ -89,8 +89,8 @@ func TestAttackExpressions(t *testing.T) {
 }
 
 // TestAttackForeignVault has a config from elsewhere ask for the secrets of
-// others. What a config may read is for the resolver to decide that it is given;
-// a map, a directory and a function can each hold to one vault.
+// others. The resolver decides which secrets a config may read: a map, a
+// directory and a function can each hold to one vault.
 func TestAttackForeignVault(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
 	for _, expr := range []string{

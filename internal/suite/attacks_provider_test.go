@@ -27,7 +27,7 @@ import (
 )
 
 // TestAttackSecretsStayWithTheirProvider fails a request over from one provider
-// to the next: what the first was given must not travel along.
+// to the next. The values for the first must not travel along.
 func TestAttackSecretsStayWithTheirProvider(t *testing.T) {
 	provider := func(id string) aigateway.Provider {
 		own := aigateway.Template("own-of-" + id)
@@ -97,8 +97,7 @@ func TestAttackRedirects(t *testing.T) {
 	assert.Zero(t, elsewhere.Count())
 }
 
-// TestAttackOriginHeaders has a provider speak for the origin that the client
-// talks to.
+// TestAttackOriginHeaders has a provider speak for the gateway's origin.
 func TestAttackOriginHeaders(t *testing.T) {
 	evil := http.Header{
 		"Set-Cookie": {"session=mine; Path=/", "a=b"}, "Set-Cookie2": {"x=y"},
@@ -139,8 +138,8 @@ func TestAttackOriginHeaders(t *testing.T) {
 	}
 }
 
-// TestAttackBombs has a provider answer with a few bytes that unfold to many.
-// The gateway looks into what is compressed, as far as a bound.
+// TestAttackBombs has a provider answer with a few bytes of compressed
+// megabytes. The gateway decompresses up to a bound.
 func TestAttackBombs(t *testing.T) {
 	for _, c := range []struct {
 		name, kind string
@@ -185,8 +184,8 @@ func TestAttackBombs(t *testing.T) {
 	}
 }
 
-// attackBomb compresses a front and size bytes more, as members of 1 MiB each,
-// which are quickly made.
+// attackBomb compresses a front and size further bytes, in members of 1 MiB
+// each.
 func attackBomb(t testing.TB, front string, fill byte, size int) []byte {
 	t.Helper()
 	pack := func(data []byte) []byte {
@@ -201,8 +200,8 @@ func attackBomb(t testing.TB, front string, fill byte, size int) []byte {
 	return append(pack([]byte(front)), bytes.Repeat(member, size>>20)...)
 }
 
-// TestAttackUnreadableError has a provider repeat the key where it cannot be
-// found: behind two encodings, or one that is not known here.
+// TestAttackUnreadableError has a provider repeat the key under two encodings,
+// or under an unknown one.
 func TestAttackUnreadableError(t *testing.T) {
 	var twice bytes.Buffer
 	outer := gzip.NewWriter(&twice)
@@ -232,8 +231,8 @@ func TestAttackUnreadableError(t *testing.T) {
 	}
 }
 
-// TestAttackRebinding has a name of a public look lead to this machine, which
-// PublicURLPolicy finds out when it is dialled.
+// TestAttackRebinding has a public name lead to this machine. PublicURLPolicy
+// refuses the dialled address.
 func TestAttackRebinding(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkSocket is BenchmarkHandler over loopback sockets, with the client and
-// the upstream in this process too: its ratio is that of whole round trips.
+// BenchmarkSocket is BenchmarkHandler over loopback sockets. The client and the
+// upstream run in this process too: the ratio is of whole round trips.
 func BenchmarkSocket(b *testing.B) {
 	for _, bb := range benchRows {
 		upstream := socketUpstream(b, bb.answer)
@@ -27,8 +27,8 @@ func BenchmarkSocket(b *testing.B) {
 		b.Cleanup(gateway.Close)
 		u, err := url.Parse(upstream.URL)
 		require.NoError(b, err)
-		twin := httptest.NewServer(gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()))
-		b.Cleanup(twin.Close)
+		bare := httptest.NewServer(gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()))
+		b.Cleanup(bare.Close)
 		body := gatewaytest.ChatBody("llama3", bb.size)
 		for _, conns := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("%s/%d connections", bb.name, conns), func(b *testing.B) {
@@ -36,14 +36,14 @@ func BenchmarkSocket(b *testing.B) {
 				defer client.CloseIdleConnections()
 				benchRatio(b,
 					func() { socketPost(b, client, gateway.URL, body, conns) },
-					func() { socketPost(b, client, twin.URL, body, conns) })
+					func() { socketPost(b, client, bare.URL, body, conns) })
 			})
 		}
 	}
 }
 
-// Regression: the memory that an answer is held in is used again for another
-// one, but only when its client has it all.
+// Regression: the buffer of a held answer is used again only after its client
+// has the whole answer.
 func TestHeldAnswersAreNotMixedUp(t *testing.T) {
 	upstream := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -74,8 +74,8 @@ func TestHeldAnswersAreNotMixedUp(t *testing.T) {
 	wg.Wait()
 }
 
-// A user's own transport is used as it is: it sees the request that is sent, and
-// what it dials is what is dialled.
+// A user's own transport is used unchanged: it sees the request itself, and
+// dials its own addresses.
 func TestOwnTransportIsUsedAsItIs(t *testing.T) {
 	upstream := socketUpstream(t, benchRows[0].answer)
 	var mu sync.Mutex

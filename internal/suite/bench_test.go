@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each benchmark has the same work done by the yardstick, a bare reverse proxy,
-// in the same run, and reports the ratio. internal/bench measures the same over
-// sockets and between processes, for the README.
+// Each benchmark does the same work through a bare reverse proxy in the same run,
+// and reports the ratio. internal/bench measures the same over sockets and
+// between processes, for the documents.
 
 func benchGateway(b testing.TB, transport http.RoundTripper) http.Handler {
 	g, err := aigateway.New(aigateway.Config{
@@ -33,7 +33,7 @@ func benchGateway(b testing.TB, transport http.RoundTripper) http.Handler {
 	return g
 }
 
-func benchTwin(transport http.RoundTripper) http.Handler {
+func benchBareProxy(transport http.RoundTripper) http.Handler {
 	return gatewaytest.BareProxy(&url.URL{Scheme: "http", Host: "p.internal"}, transport)
 }
 
@@ -54,11 +54,11 @@ var benchRows = []struct {
 func BenchmarkHandler(b *testing.B) {
 	for _, bb := range benchRows {
 		body := gatewaytest.ChatBody("llama3", bb.size)
-		gateway, twin := benchGateway(b, bb.answer), benchTwin(bb.answer)
+		gateway, bare := benchGateway(b, bb.answer), benchBareProxy(bb.answer)
 		for _, h := range []struct {
 			name    string
 			handler http.Handler
-		}{{"gateway", gateway}, {"twin", twin}} {
+		}{{"gateway", gateway}, {"bare proxy", bare}} {
 			b.Run(bb.name+"/"+h.name, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
@@ -67,21 +67,21 @@ func BenchmarkHandler(b *testing.B) {
 			})
 		}
 		b.Run(bb.name+"/ratio", func(b *testing.B) {
-			benchRatio(b, func() { benchServe(gateway, body) }, func() { benchServe(twin, body) })
+			benchRatio(b, func() { benchServe(gateway, body) }, func() { benchServe(bare, body) })
 		})
 	}
 }
 
-// TestHandlerAllocations holds what a request allocates to what the yardstick
-// allocates and a little: what keeps it so is easily lost by an innocent line.
+// TestHandlerAllocations compares the allocations of a request with those of the
+// bare proxy. An innocent line can easily add some.
 func TestHandlerAllocations(t *testing.T) {
 	for _, bb := range benchRows {
 		t.Run(bb.name, func(t *testing.T) {
 			body := gatewaytest.ChatBody("llama3", bb.size)
-			gateway, twin := benchGateway(t, bb.answer), benchTwin(bb.answer)
+			gateway, bare := benchGateway(t, bb.answer), benchBareProxy(bb.answer)
 			mine := testing.AllocsPerRun(5, func() { benchServe(gateway, body) })
-			yardstick := testing.AllocsPerRun(5, func() { benchServe(twin, body) })
-			require.LessOrEqual(t, mine, yardstick+25)
+			proxy := testing.AllocsPerRun(5, func() { benchServe(bare, body) })
+			require.LessOrEqual(t, mine, proxy+25)
 		})
 	}
 }
@@ -96,16 +96,16 @@ func benchServe(h http.Handler, body []byte) {
 	h.ServeHTTP(gatewaytest.Discard{}, r)
 }
 
-// benchRatio has two sides take turns, and reports what the first takes per
-// operation, as a multiple of the second: the median over all turns, so that
-// what slows the machine down for a while does not count.
-func benchRatio(b *testing.B, mine, yardstick func()) {
+// benchRatio lets two sides take turns, and reports the time of the first as a
+// multiple of the second. It is the median over all turns: a machine that is
+// slow for a while does not count.
+func benchRatio(b *testing.B, mine, proxy func()) {
 	const turn = 20
 	var ratios []float64
 	for b.Loop() {
 		begin := time.Now()
 		for range turn {
-			yardstick()
+			proxy()
 		}
 		middle := time.Now()
 		for range turn {

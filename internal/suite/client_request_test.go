@@ -22,8 +22,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// TestSurfacePaths sends each surface, under each way of mounting a gateway,
-// and holds the upstream's URL to the surface's part of the path alone.
+// TestSurfacePaths sends each surface under each way of mounting a gateway. The
+// upstream's URL has only the surface's part of the path.
 func TestSurfacePaths(t *testing.T) {
 	surfaces := []string{
 		"chat/completions", "completions", "responses", "embeddings", "moderations", "rerank",
@@ -106,8 +106,8 @@ func TestUnknownPaths(t *testing.T) {
 	assert.Zero(t, up.Count())
 }
 
-// TestWrongMethod: a known surface with the wrong method is 405, and says which
-// one is right.
+// TestWrongMethod: a known surface with the wrong method is 405, and names the
+// right one.
 func TestWrongMethod(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg)
@@ -135,8 +135,8 @@ func TestWrongMethod(t *testing.T) {
 	assert.Zero(t, up.Count())
 }
 
-// TestRefusedBodies: what two parsers could read differently, or none at all,
-// is refused in the client's format, and goes nowhere.
+// TestRefusedBodies: a body with two readings, or without any, is refused in the
+// client's format and goes nowhere.
 func TestRefusedBodies(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg)
@@ -202,8 +202,7 @@ func TestRefusedBodies(t *testing.T) {
 	assert.Zero(t, up.Count())
 }
 
-// TestMaxBodyBytes: the limit is the last length that is allowed, whether the
-// length is announced or not.
+// TestMaxBodyBytes: the limit is the longest allowed length, announced or not.
 func TestMaxBodyBytes(t *testing.T) {
 	up, cfg := requestProvider(t)
 	cfg.MaxBodyBytes = 100
@@ -239,7 +238,7 @@ func TestMaxBodyBytes(t *testing.T) {
 	}
 }
 
-// TestContentEncoding: a compressed body is not what the gateway scans.
+// TestContentEncoding: the gateway does not scan compressed bodies.
 func TestContentEncoding(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg)
@@ -255,9 +254,9 @@ func TestContentEncoding(t *testing.T) {
 	assert.NotContains(t, up.Last().Header, "Content-Encoding")
 }
 
-// TestContentType: JSON is recognised by its first byte too, and is then called
-// JSON: an upstream that believed "curl -d" would read a form, in which another
-// model may stand.
+// TestContentType: JSON is recognised by its first byte too, and is sent on as
+// JSON. An upstream that believed "curl -d" would read a form, with another
+// model in it.
 func TestContentType(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg)
@@ -291,8 +290,8 @@ func TestContentType(t *testing.T) {
 	}
 }
 
-// TestMultipart: in a form the model is replaced and models are cut; the file,
-// which SDKs send first, stays as it was to the byte.
+// TestMultipart: in a form the model is replaced and models are cut. The file,
+// sent first by the SDKs, keeps every byte.
 func TestMultipart(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg)
@@ -375,7 +374,7 @@ func TestMultipart(t *testing.T) {
 	assert.Equal(t, before, up.Count())
 }
 
-// TestInternalEndpoints: the request goes to where the host really is, under
+// TestInternalEndpoints: the request goes to the real place of the host, under
 // its .internal name.
 func TestInternalEndpoints(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))

@@ -16,7 +16,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// valuesSend sends a request through a gateway, and returns what arrived.
+// valuesSend sends a request through a gateway, and returns the upstream's
+// request.
 func valuesSend(t *testing.T, cfg aigateway.Config, model string) gatewaytest.Request {
 	t.Helper()
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat(""))
@@ -32,8 +33,8 @@ func valuesSend(t *testing.T, cfg aigateway.Config, model string) gatewaytest.Re
 	return up.Last()
 }
 
-// A Go program may write values in types of its own: they mean what they would in
-// a document.
+// A Go program may write values in types of its own. They have the same meaning
+// as in a document.
 func TestValuesOfGo(t *testing.T) {
 	type level string
 	at := aigateway.Provider{ID: "a", BaseURL: "http://a.internal", Models: []aigateway.Model{{ID: "m", Metadata: map[string]any{
@@ -63,7 +64,7 @@ func TestValuesOfGo(t *testing.T) {
 	}
 }
 
-// An expression may be written on several lines, also where its value may not.
+// An expression may be written on several lines, even if its value may not.
 func TestTemplateOnSeveralLines(t *testing.T) {
 	cfg, err := aigateway.ParseConfig([]byte(`
 headers:
@@ -75,7 +76,7 @@ providers: [{id: a, base_url: "http://a.internal"}]`))
 	assert.Equal(t, "c", valuesSend(t, cfg, "a:m").Header.Get("X-A"))
 }
 
-// The operator's own Authorization beats the key, where it has a value.
+// The operator's own Authorization beats the key, if it has a value.
 func TestOperatorsAuthorizationWithoutValue(t *testing.T) {
 	cfg := aigateway.Config{Providers: []aigateway.Provider{{
 		ID: "a", BaseURL: "http://a.internal", APIKeys: []aigateway.APIKey{{Value: "sk-key"}},
@@ -84,7 +85,8 @@ func TestOperatorsAuthorizationWithoutValue(t *testing.T) {
 	assert.Equal(t, "Bearer sk-key", valuesSend(t, cfg, "a:m").Header.Get("Authorization"))
 }
 
-// A secret that an expression can do without does not fail another one.
+// A missing secret in an unused branch of an expression does not fail another
+// expression.
 func TestSecretThatIsNotNeeded(t *testing.T) {
 	cfg := aigateway.Config{Secrets: aigateway.MapSecrets(nil), Providers: []aigateway.Provider{{
 		ID: "a", BaseURL: "http://a.internal", Headers: map[string]aigateway.Template{
@@ -128,7 +130,7 @@ func TestKeyHeaderOfAzure(t *testing.T) {
 	}
 }
 
-// What a registry lists is held to the rules of the config.
+// The models and providers of a registry must keep the rules of the config.
 func TestRegistryFaults(t *testing.T) {
 	at := func(id string, aliases ...string) aigateway.Provider {
 		return aigateway.Provider{ID: id, IDAliases: aliases, BaseURL: "https://" + id + ".example.com"}
@@ -154,8 +156,8 @@ func TestRegistryFaults(t *testing.T) {
 	assert.NotContains(t, err.Error(), "providers[1]", "the registry may well have known it")
 }
 
-// A provider of the config overlays the one of that id, before one of that alias:
-// its key is for no other.
+// A provider of the config overlays the built-in provider of its id, before one
+// of its alias: its key is only for that provider.
 func TestOverlayByIDBeforeAlias(t *testing.T) {
 	var hosts []string
 	g, err := aigateway.New(aigateway.Config{
@@ -185,7 +187,7 @@ func TestOverlayOfHeaders(t *testing.T) {
 	assert.Equal(t, []string{"base"}, got.Header["X-Other"])
 }
 
-// A name that an alias of the config has taken means the config's provider, in
+// A name that the config takes for an alias means the config's provider, in
 // strategies as in requests.
 func TestShadowedProviderInStrategies(t *testing.T) {
 	at := func(id string, aliases ...string) aigateway.Provider {

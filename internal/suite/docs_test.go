@@ -232,10 +232,8 @@ func TestDocsObserving(t *testing.T) {
 func TestDocsSecrets(t *testing.T) {
 	var cfg aigateway.Config
 	store := docsStore{"openai/api-key": "sk-of-the-store"}
-	cfg.Secrets = aigateway.ChainSecrets(
-		aigateway.DirSecrets("/run/secrets"),
-		aigateway.EnvSecrets(),
-	)
+	cfg.Secrets = aigateway.ChainSecrets(aigateway.DirSecrets("/run/secrets"),
+		aigateway.EnvSecrets())
 	t.Setenv("OPENAI_API_KEY", "sk-of-the-environment")
 	value, err := cfg.Secrets.ResolveSecret(t.Context(), "openai", "api-key")
 	require.NoError(t, err)

@@ -18,12 +18,12 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/faultwall"
 )
 
-// Every fault that a provider or the network can bring, over real sockets: what
-// must come of it is in the table of faultwall.Faults. Those that hang on a
-// timeout are played in the next test, where no busy machine can miss it.
+// TestFaultWall plays every fault over real sockets, and compares the outcome
+// with the table of faultwall.Faults. Cases with a timeout or a pause run in
+// TestFaultWallTimed.
 //
-// The wall is full of secrets, which its providers tell whenever they fail. None
-// of them may be in anything that comes out of a gateway.
+// The wall is full of secrets, and its failing providers repeat them. No output
+// of a gateway may contain a secret.
 func TestFaultWall(t *testing.T) {
 	const pace, slack = time.Second, 20 * time.Second
 	before := runtime.NumGoroutine()
@@ -61,7 +61,8 @@ func TestFaultWall(t *testing.T) {
 	gatewaytest.Settled(t, before)
 }
 
-// The faults of an upstream that is silent, or too slow, in virtual time.
+// TestFaultWallTimed plays the faults of silent and slow upstreams in virtual
+// time.
 func TestFaultWallTimed(t *testing.T) {
 	const pace, slack = 5 * time.Second, 3 * time.Second
 	for _, c := range faultwall.Cases() {
@@ -86,14 +87,14 @@ func faultName(c faultwall.Case) string {
 	return c.Name + "/" + c.Format.Name() + "/with a fallback"
 }
 
-// faultWall is a gateway before the wall, and all that anybody sees of it.
+// faultWall is a gateway in front of the wall, with all of its outputs.
 type faultWall struct {
-	seen    *canaryWatch
+	seen    *leakWatch
 	gateway *aigateway.Gateway
 	page    http.Handler
 }
 
-// check compares what came of a case with what should have, and looks for the
+// check compares the outcome of a case with the wanted one, and looks for the
 // wall's secrets.
 func (w *faultWall) check(t *testing.T, c faultwall.Case, out *faultwall.Outcome, pace, slack time.Duration) {
 	t.Helper()
@@ -119,9 +120,9 @@ func (w *faultWall) checkSecrets(t *testing.T) {
 	w.seen.checkFor(t, "a secret of the wall", faultwall.SecretMark)
 }
 
-// open makes the gateway, with everything on that watches one.
+// open makes the gateway, with every observer turned on.
 func (w *faultWall) open(setup faultwall.Setup) (http.Handler, error) {
-	w.seen = new(canaryWatch)
+	w.seen = new(leakWatch)
 	cfg, err := aigateway.ParseConfig(setup.Config)
 	if err != nil {
 		return nil, err
@@ -150,9 +151,10 @@ func (w *faultWall) open(setup faultwall.Setup) (http.Handler, error) {
 	return w.gateway, nil
 }
 
-// The sixteen scenarios of failoverbench at their real durations, in virtual
-// time: all pass where a whole answer matters more than an early first token,
-// and otherwise a stream that breaks after its first content ends in an error.
+// TestFaultBench plays the sixteen scenarios of failoverbench at their real
+// durations, in virtual time. All pass under stream_commit: complete. Under
+// first_content a stream that breaks after its first content ends in a clean
+// error.
 func TestFaultBench(t *testing.T) {
 	for _, s := range faultwall.Scenarios() {
 		for name, holdWhole := range map[string]bool{"complete": true, "first content": false} {

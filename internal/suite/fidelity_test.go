@@ -20,15 +20,15 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// fidelityFields are what a gateway that decodes and encodes would change or
-// lose: numbers beyond a float, numbers as they were written, keys out of order
-// and repeated within, vendor parameters, escapes, white space.
+// fidelityFields are fields that decoding and encoding would change or lose:
+// numbers beyond a float, numbers in their spelling, keys out of order and
+// repeated within, vendor parameters, escapes, white space.
 const fidelityFields = `"seed": 9007199254740993, "temperature":0.70,"zulu":1e-07, "alpha" : -0.0,` +
 	`"big":123456789012345678901234567890,"enable_thinking":false,"chat_template_kwargs":{"thinking":true,"z":1,"a":2,"a":3},` +
 	"\n\t\"vendor.ext\":[null,{},[ ]],\"text\":\"\\u00e9 \\/ <&> \u2028 \\ud83d\\ude80\",\"caf\\u00e9\":\"\", \"user\":\"🦜\""
 
-// fidelityCase is one surface: what a client sends and what its provider
-// answers, whole and streamed.
+// fidelityCase is one surface: a client's request and its provider's answer,
+// whole and streamed.
 type fidelityCase struct {
 	surface string // as in the table
 	path    string // where that has "*"
@@ -39,7 +39,7 @@ type fidelityCase struct {
 	input   int64 // usage in the answer
 	output  int64
 	stream  []string // the events of a streamed answer, the last its end; nil where the API has none
-	// finish is set where the last event is not the only sign of the end.
+	// finish is set if the stream also ends by a finish reason.
 	finish bool
 }
 
@@ -167,8 +167,8 @@ var fidelityCases = []fidelityCase{
 	},
 }
 
-// TestFidelity: on each surface, what the provider gets and what the client
-// gets is what the other sent, but for the model's name.
+// TestFidelity: on each surface the provider gets the client's bytes, but for
+// the model's name, and the client gets the provider's.
 func TestFidelity(t *testing.T) {
 	served := map[string]bool{}
 	for _, c := range fidelityCases {
@@ -201,7 +201,7 @@ func TestFidelity(t *testing.T) {
 	assert.ElementsMatch(t, surfaceNames(t), slices.Collect(maps.Keys(served)), "every surface has a row, and every row a surface")
 }
 
-// surfaceNames are the names that supported_api_surfaces may list.
+// surfaceNames are the valid names of supported_api_surfaces.
 func surfaceNames(t *testing.T) []string {
 	_, err := aigateway.New(aigateway.Config{Providers: []aigateway.Provider{{
 		ID: "p", BaseURL: "https://p.example.com",
@@ -218,8 +218,8 @@ func surfaceNames(t *testing.T) []string {
 	return names
 }
 
-// TestFidelityOfErrors: on each surface a provider's error is the client's, byte
-// for byte, and the gateway's own is in the format that the client reads.
+// TestFidelityOfErrors: on each surface the client gets a provider's error byte
+// for byte, and the gateway's own error in the client's format.
 func TestFidelityOfErrors(t *testing.T) {
 	const refusal = "{\"error\" : {\"message\":\"<b>no\\u00e9</b>\",\"type\":\"invalid_request_error\",\"code\":9007199254740993,\"extra\":0.70}}\n"
 	for _, c := range fidelityCases {
@@ -244,8 +244,8 @@ func TestFidelityOfErrors(t *testing.T) {
 	}
 }
 
-// TestFidelityOfStreams: on each surface that streams, the events are the
-// provider's, their usage is read, and a stream without its end is broken.
+// TestFidelityOfStreams: on each streaming surface the client gets the
+// provider's events, their usage is read, and a stream without an end is broken.
 func TestFidelityOfStreams(t *testing.T) {
 	for _, c := range fidelityCases {
 		if c.stream == nil {
@@ -281,8 +281,8 @@ func TestFidelityOfStreams(t *testing.T) {
 }
 
 // TestAnthropicHeaders: a provider of the Anthropic format gets the client's
-// version and betas, and neither where the client sent none. The credential goes
-// the way the client's own came.
+// version and betas, or neither if the client sent neither. The credential goes
+// the way of the client's own.
 func TestAnthropicHeaders(t *testing.T) {
 	c := fidelityCases[len(fidelityCases)-2]
 	require.Equal(t, "messages", c.surface)
@@ -321,11 +321,10 @@ func TestAnthropicHeaders(t *testing.T) {
 	}
 }
 
-// TestStreamsAreApart: 200 clients at once, each with a stream of its own, get
-// what is theirs and nothing else.
+// TestStreamsAreApart: each of 200 clients at once gets only its own stream.
 func TestStreamsAreApart(t *testing.T) {
 	const clients, events = 200, 20
-	// What a client gets follows from its name, in events of any length.
+	// A client's stream follows from its name, in events of any length.
 	stream := func(name string) []string {
 		random := rand.New(rand.NewPCG(uint64(len(name)), uint64(name[len(name)-1])))
 		parts := []string{gatewaytest.ChatRole}
@@ -373,7 +372,7 @@ func TestStreamsAreApart(t *testing.T) {
 	})
 }
 
-// format is that of the surface.
+// format is the format of the surface.
 func (c fidelityCase) format() string {
 	if strings.HasPrefix(c.surface, "messages") {
 		return "anthropic"
@@ -403,9 +402,8 @@ func (c fidelityCase) answerBytes() (kind, body string) {
 	return "application/json; charset=utf-8", " {\t" + c.answer + ",\"model\":\"m-2025-01-01\"," + fidelityFields + "}\n"
 }
 
-// fidelityGateway is a gateway before an upstream that always answers so, and a
-// client of it. ask returns what of the answer's body came, be it broken off or
-// not.
+// fidelityGateway is a gateway in front of an upstream with one answer, and a
+// client for it. ask returns the answer's body as far as it came.
 func fidelityGateway(t *testing.T, answer http.HandlerFunc) (*gatewaytest.Upstream, func(c fidelityCase, model string) (*http.Response, string, *aigateway.Result)) {
 	t.Helper()
 	up := gatewaytest.NewUpstream(t, answer)

@@ -19,7 +19,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// headersValues are the values of the headers for which not any value will do.
+// headersValues are valid values for headers with a syntax.
 var headersValues = map[string]string{
 	"Content-Type":            "application/json; charset=utf-8",
 	"Content-Encoding":        "identity",
@@ -43,8 +43,8 @@ var headersValues = map[string]string{
 // headersBody is a request's body and an answer's alike.
 const headersBody = `{"model":"m","choices":[]}` + "\n"
 
-// TestRequestHeaderTable sends each header of the README's first table, alone,
-// and looks at what the provider gets under its name.
+// TestRequestHeaderTable sends each header of the README's first table by
+// itself, and compares the provider's header of that name.
 func TestRequestHeaderTable(t *testing.T) {
 	up, cfg := requestProvider(t)
 	cfg.ForwardHeaders = []string{"X-Tenant"}
@@ -176,16 +176,16 @@ func TestResponseHeaderTable(t *testing.T) {
 	}
 }
 
-// headersRow is what the README says of one header.
+// headersRow is the README's row about one header.
 type headersRow struct {
 	name string
-	// does is "passes", "stays", "replaced" by the provider's key, or the value that
-	// the provider gets instead.
+	// does is "passes", "stays", "replaced" (by the provider's key), or the
+	// value for the provider.
 	does string
 }
 
-// headersTable reads the README's table whose first column has that title. A row
-// may be about several headers; "*" in a name stands for anything.
+// headersTable reads the README's table with that title in its first column. A
+// row may list several headers; "*" in a name stands for any text.
 func headersTable(t *testing.T, title string) []headersRow {
 	t.Helper()
 	readme, err := os.ReadFile("../../docs/headers.md")

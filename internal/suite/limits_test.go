@@ -19,12 +19,11 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// The limits of what a client, a provider or a config can have the gateway
-// hold, each at its edge: the last that is allowed, and one more. Those of
-// MaxBodyBytes, of the events that are held and of the config are in the tests
-// TestMaxBodyBytes, TestStreamHeld and TestParseConfigBounds.
+// The limits on the data of a client, a provider or a config, each at its edge:
+// the last allowed value, and one more. TestMaxBodyBytes, TestStreamHeld and
+// TestParseConfigBounds test further limits.
 
-// TestLimitsOfRequests are those of what a client sends.
+// TestLimitsOfRequests: the limits of a client's request.
 func TestLimitsOfRequests(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
 	gateway := testbed.Serve(t, aigateway.Config{
@@ -87,8 +86,8 @@ func TestLimitsOfRequests(t *testing.T) {
 	}
 }
 
-// TestLimitOfAttempts has max_attempts end what the candidates and keys could
-// still do, and a hundred be the most that a config may ask for.
+// TestLimitOfAttempts: max_attempts ends the attempts before the candidates and
+// keys do. A config may ask for at most a hundred.
 func TestLimitOfAttempts(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusServiceUnavailable, "", "down"))
 	cfg := aigateway.Config{Registry: aigateway.NoRegistry(), InternalEndpoints: map[string]string{}, MaxAttempts: 100}
@@ -113,7 +112,7 @@ func TestLimitOfAttempts(t *testing.T) {
 	assert.ErrorContains(t, err, `max_attempts: "101": must be from 1 to 100`)
 }
 
-// TestLimitsOfAnswers are those of what a provider sends. Beyond them, some
+// TestLimitsOfAnswers: the limits of a provider's answer. Beyond them some
 // answers are relayed without being held, and some are failures.
 func TestLimitsOfAnswers(t *testing.T) {
 	const mib = 1 << 20
@@ -193,8 +192,8 @@ func TestLimitsOfAnswers(t *testing.T) {
 	}
 }
 
-// TestLimitOfErrorBodies has an error be relayed as it was up to 1 MiB, and
-// told by the gateway beyond that.
+// TestLimitOfErrorBodies: an error is relayed unchanged up to 1 MiB. The gateway
+// reports a longer one itself.
 func TestLimitOfErrorBodies(t *testing.T) {
 	for size, status := range map[int]int{1 << 20: 400, 1<<20 + 1: 503} {
 		body := `{"error":{"message":"no"},"x":"` + strings.Repeat("y", size-33) + `"}`
@@ -210,8 +209,8 @@ func TestLimitOfErrorBodies(t *testing.T) {
 	}
 }
 
-// TestLimitsOfConfig are those of a document, beside TestParseConfigBounds: here
-// is what just fits.
+// TestLimitsOfConfig: documents that just fit. TestParseConfigBounds has those
+// beyond.
 func TestLimitsOfConfig(t *testing.T) {
 	nested := func(n int) string { return "body: {a: " + strings.Repeat("[", n) + strings.Repeat("]", n) + "}" }
 	for _, c := range []struct {
@@ -233,8 +232,8 @@ func TestLimitsOfConfig(t *testing.T) {
 	}
 }
 
-// BenchmarkHeldMemory measures what a request of a large body holds while its
-// provider thinks: the bodies are all there at once.
+// BenchmarkHeldMemory measures the memory of a request with a large body while
+// its provider thinks: all bodies are held at once.
 func BenchmarkHeldMemory(b *testing.B) {
 	const bodies = 32
 	for _, size := range []int{1 << 20, 8 << 20} {
@@ -285,7 +284,7 @@ type limitsTransport func(*http.Request) (*http.Response, error)
 
 func (f limitsTransport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// limitsHeap is what is live on the heap.
+// limitsHeap returns the live bytes of the heap.
 func limitsHeap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats

@@ -22,9 +22,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// What a gateway remembers of a choice is what it would choose anew: random
-// strategies and requests, asked from several goroutines in any order, come to
-// the same as at a gateway that is asked for the first time.
+// A remembered choice equals a new choice. Random strategies and requests, asked
+// from several goroutines in any order, give the same as at a fresh gateway.
 func TestMemoEqualsEvaluation(t *testing.T) {
 	const seed, rounds, goroutines = 20261123, 16, 4
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -63,8 +62,8 @@ func TestMemoEqualsEvaluation(t *testing.T) {
 	}
 }
 
-// A choice by metrics holds for the tenth of a second that its snapshot does,
-// and then follows them.
+// A choice by metrics holds for the tenth of a second of its snapshot, and then
+// follows the metrics.
 func TestMemoFollowsMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a", "b")
@@ -87,8 +86,8 @@ func TestMemoFollowsMetrics(t *testing.T) {
 	})
 }
 
-// What depends on the request or on chance is never remembered, also where only
-// one of the strategies does.
+// A choice by the request or by chance is never remembered, even if only one of
+// its strategies depends on them.
 func TestMemoForgets(t *testing.T) {
 	byHeader := "ai.models.filter(m, m.provider_id == req.headers['x-provider'][0])"
 	for name, strategies := range map[string][]string{
@@ -126,8 +125,8 @@ func TestMemoForgets(t *testing.T) {
 	}
 }
 
-// A client that leaves while its choice is made spoils nobody else's: what was
-// cut short is not remembered.
+// A client that leaves during its choice spoils the choice of no other client:
+// an interrupted choice is not remembered.
 func TestMemoOfClientGone(t *testing.T) {
 	cfg := memoConfig([]string{"ai.models.filter(m, m.supported_features.exists(f, f == 'chat'))"})
 	for i := range cfg.Providers[0].Models {
@@ -147,9 +146,9 @@ func TestMemoOfClientGone(t *testing.T) {
 	assert.Len(t, testbed.Tried(res), want)
 }
 
-// A flood of names, whether anybody knows them or not, changes no answer, and
-// what a request without a name comes to is remembered all the same: nothing is
-// evaluated over a thousand models again.
+// A flood of names, known or unknown, changes no answer. The choice of a request
+// without a name stays remembered: no strategy runs over a thousand models
+// again.
 func TestMemoUnderFlood(t *testing.T) {
 	cfg := memoConfig([]string{"ai.models.filter(m, m.id.startsWith('model-')).sortBy(m, m.id)"})
 	for i := range 1000 {
@@ -179,7 +178,7 @@ func TestMemoUnderFlood(t *testing.T) {
 	assert.Less(t, allocs, 1000.0, "to evaluate it anew takes some ten thousand")
 }
 
-// memoRequest is what a choice can depend on.
+// memoRequest is everything that a choice can depend on.
 type memoRequest struct {
 	body, provider, tier string
 }
@@ -195,7 +194,7 @@ func (r memoRequest) http() *http.Request {
 	return req
 }
 
-// explained asks what would be tried.
+// explained asks for the plan.
 func (r memoRequest) explained(g *aigateway.Gateway) string {
 	res, _ := g.Explain(r.http())
 	return memoStory(res)
@@ -211,7 +210,7 @@ func (r memoRequest) served(g *aigateway.Gateway, done *sync.Map) string {
 	return memoStory(res.(*aigateway.Result))
 }
 
-// memoStory is all of a Result that selection decides.
+// memoStory is the part of a Result that selection decides.
 func memoStory(res *aigateway.Result) string {
 	code := ""
 	if res.Error != nil && res.Error.Code != aigateway.CodeUpstreamError {
@@ -226,9 +225,9 @@ func memoStory(res *aigateway.Result) string {
 	return string(data)
 }
 
-// memoGateway is a gateway whose providers refuse every prompt, so that all
-// candidates have their turn and none ever rests. The Results are kept by the
-// ids of their requests.
+// memoGateway is a gateway whose providers refuse every prompt: all candidates
+// are tried, without cooldowns. The Results are kept by the ids of their
+// requests.
 func memoGateway(t *testing.T, cfg aigateway.Config) (*aigateway.Gateway, *sync.Map) {
 	t.Helper()
 	done := new(sync.Map)
@@ -274,8 +273,8 @@ func memoConfig(strategies []string) aigateway.Config {
 	}
 }
 
-// memoStrategies are one to three strategies of random pieces. None depends on
-// chance, and the metrics that some read never change here.
+// memoStrategies are one to three strategies of random pieces. They do not
+// depend on chance, and the metrics in them never change here.
 func memoStrategies(r *rand.Rand) []string {
 	one := func(options ...string) string { return options[r.IntN(len(options))] }
 	predicate := func() string {

@@ -21,7 +21,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// What strategies see of the requests that were sent, to the millisecond.
+// The metrics of earlier requests, as strategies see them, to the millisecond.
 func TestMetrics(t *testing.T) {
 	const usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5}}\n\n"
 	fast, slow := metricsAfter(100*time.Millisecond, gatewaytest.Chat("")), metricsAfter(500*time.Millisecond, gatewaytest.Chat(""))
@@ -127,8 +127,8 @@ func TestMetricsPercentile(t *testing.T) {
 	}
 }
 
-// What the gateway itself took is told apart from what it waited for: the
-// client's body, a retry, and the attempts before.
+// The gateway's own latency does not include its waits: for the client's body,
+// for a retry, and for earlier attempts.
 func TestMetricsOfGateway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMetered(t, metricsAfter(time.Second, gatewaytest.RateLimited("2")), metricsAfter(100*time.Millisecond, gatewaytest.Chat("")))
@@ -154,8 +154,8 @@ func TestMetricsOfGateway(t *testing.T) {
 	})
 }
 
-// Tokens are estimated where a strategy asks for them, whatever the provider
-// reports: a stream of words, a whole answer, and one that breaks on the way.
+// Tokens are estimated if a strategy asks for them, whatever the provider
+// reports: for a stream of words, a whole answer, and a broken answer.
 func TestMetricsOfEstimates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMetered(t,
@@ -185,7 +185,7 @@ func TestMetricsOfEstimates(t *testing.T) {
 	})
 }
 
-// A client that leaves is no failure of the model's, but counted.
+// A client that leaves counts, but not as a failure of the model.
 func TestMetricsOfClientGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMetered(t, gatewaytest.Silence)
@@ -200,8 +200,8 @@ func TestMetricsOfClientGone(t *testing.T) {
 	})
 }
 
-// Requests in flight are those that were sent and have not ended, streams that
-// are being read among them.
+// Requests in flight are sent and have not ended. Streams count while they are
+// read.
 func TestMetricsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMetered(t, metricsAfter(time.Second, gatewaytest.Chat("")),
@@ -225,7 +225,7 @@ func TestMetricsInFlight(t *testing.T) {
 	})
 }
 
-// What was measured is forgotten after five minutes.
+// Measurements are forgotten after five minutes.
 func TestMetricsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMetered(t, gatewaytest.Chat(""))
@@ -244,8 +244,8 @@ func TestMetricsWindow(t *testing.T) {
 	})
 }
 
-// Who shares which numbers: all gateways of the process, those of the same
-// region, and those of the same account.
+// The scopes of metrics: all gateways of the process, those of a region, and
+// those of an account.
 func TestMetricsScopes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMetered(t, gatewaytest.Chat(""))
@@ -278,8 +278,8 @@ func TestMetricsScopes(t *testing.T) {
 	})
 }
 
-// A strategy by latency leaves a provider that turns slow, and comes back to it
-// when what made it slow has left the window.
+// A strategy by latency leaves a provider that turns slow, and returns to it
+// after the slow requests have left the window.
 func TestMetricsLeaveSlowProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a", "b")
@@ -345,8 +345,7 @@ func TestMetricsLeaveFailingProvider(t *testing.T) {
 	})
 }
 
-// Keys by what the provider says about their limits, in the headers of either
-// family, and by how they did.
+// Keys by their limits, from the headers of either family, and by their results.
 func TestMetricsOrderKeys(t *testing.T) {
 	with := func(next http.HandlerFunc, header ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -367,8 +366,8 @@ func TestMetricsOrderKeys(t *testing.T) {
 	tests := []struct {
 		name       string
 		strategies []string
-		// a1, a2 and a3 are what each key meets the first time. They answer well
-		// from then on.
+		// a1, a2 and a3 are the first answers of each key. Later answers are
+		// good.
 		a1, a2, a3 http.HandlerFunc
 		steps      []testbed.Step
 	}{
@@ -415,8 +414,8 @@ func TestMetricsOrderKeys(t *testing.T) {
 	}
 }
 
-// A key whose quota has been filled up again is not taken for one of which nothing
-// is known, and so does not come behind one that is nearly empty.
+// A key with a refilled quota is not taken for a key of unknown quota, and does
+// not come behind a nearly empty one.
 func TestQuotaAfterReset(t *testing.T) {
 	openAI := func(next http.HandlerFunc, left, in string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -489,8 +488,9 @@ var metricsFields = []string{
 	"token.provider_input", "token.provider_output", "token.estimated_input", "token.estimated_output",
 }
 
-// metered is a gateway in a bubble with one model at one provider, of a name
-// that no other gateway of the process has: the scope global is for all.
+// metered is a gateway in a bubble with one model at one provider. The
+// provider's name is unique in the process, because the scope global covers
+// every gateway.
 type metered struct {
 	cfg     aigateway.Config
 	gateway *aigateway.Gateway
@@ -523,14 +523,14 @@ func (s *metered) keyID(t *testing.T) string {
 	return res.ModelsTried[0].APIKeySelection[0].ID
 }
 
-// assert checks what an expression about m is at a gateway by now.
+// assert checks the current value of an expression about m at a gateway.
 func (s *metered) assert(t *testing.T, g *aigateway.Gateway, expression, want string) {
 	t.Helper()
 	s.assertWith(t, g, s.cfg, expression, want)
 }
 
-// assertWith does so by a strategy that chooses m if it is: nothing else shows
-// metrics. The config comes new, and so do the numbers that it sees.
+// assertWith does so by a strategy that chooses m if the value is right: only
+// strategies see metrics. The config is reloaded, for fresh numbers.
 func (s *metered) assertWith(t *testing.T, g *aigateway.Gateway, cfg aigateway.Config, expression, want string) {
 	t.Helper()
 	explain := func(strategy string) (*aigateway.Result, error) {
@@ -539,13 +539,13 @@ func (s *metered) assertWith(t *testing.T, g *aigateway.Gateway, cfg aigateway.C
 		return testbed.Explain(g, "/v1/chat/completions", testbed.ChatRequest)
 	}
 	if _, err := explain(fmt.Sprintf("ai.models.filter(m, (%s) == %s)", expression, want)); err != nil {
-		// The note about a key that is not there has the value in it.
+		// The note about the missing key contains the value.
 		res, _ := explain(fmt.Sprintf("ai.models.filter(m, {'': true}[string(%s)])", expression))
 		assert.Fail(t, expression, "is not %s: %v", want, res.ModelSelection[0].Notes)
 	}
 }
 
-// metricsAfter answers after a time.
+// metricsAfter answers after a pause.
 func metricsAfter(d time.Duration, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		select {

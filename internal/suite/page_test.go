@@ -24,7 +24,7 @@ import (
 // the same, for the tests of the parser.
 var pageBlocks = []struct {
 	name, yaml string
-	// does shows what the block must do.
+	// does shows the behaviour of the block.
 	does func(t *testing.T, p *page)
 }{
 	{"external-https-urls", `providers:
@@ -227,7 +227,7 @@ var pageBlocks = []struct {
 			assert.NotEqual(t, before2, two.Count(), "inference-2 gets a share of %s", body)
 			assert.Equal(t, 40, one.Count()-before1+two.Count()-before2, "one attempt each")
 		}
-		// What the client names, random() does not leave.
+		// random() keeps to the client's names.
 		before := two.Count()
 		for range 16 {
 			p.answers(`{"model":"inference-1:llama3"}`, "one")
@@ -268,8 +268,8 @@ func TestPageBlocksAreTheFiles(t *testing.T) {
 	assert.ElementsMatch(t, names, files)
 }
 
-// pageKeyless is what a block without api_keys does: nothing of a credential
-// goes upstream, not even the client's own.
+// pageKeyless is the behaviour of a block without api_keys: no credential goes
+// upstream, not even the client's own.
 func pageKeyless(model string) func(t *testing.T, p *page) {
 	return func(t *testing.T, p *page) {
 		service := p.host("my-service.internal", gatewaytest.Chat("hello"))
@@ -334,8 +334,8 @@ func pageFallback(t *testing.T, p *page) {
 	})
 }
 
-// TestPageAliases covers the last of the page's configuration fields that no
-// block shows.
+// TestPageAliases covers the page's last configuration fields. Its blocks leave
+// them out.
 func TestPageAliases(t *testing.T) {
 	cfg, err := aigateway.ParseConfig([]byte(`providers:
   - id: "my-provider"
@@ -393,7 +393,7 @@ func TestPageTimeouts(t *testing.T) {
 	}
 }
 
-// pagePlain speaks http where the page says https: a bubble's network has no
+// pagePlain speaks http in place of the page's https: a bubble's network has no
 // TLS.
 type pagePlain struct{ http.RoundTripper }
 
@@ -436,8 +436,7 @@ func (p *page) start() {
 	p.t.Cleanup(p.server.Close)
 }
 
-// ask sends a request with credentials of the client's own, which must go
-// nowhere.
+// ask sends a request with the client's own credentials, which must go nowhere.
 func (p *page) ask(method, path, body string) (status int, answer string) {
 	p.t.Helper()
 	if p.server == nil {

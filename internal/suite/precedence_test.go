@@ -74,7 +74,7 @@ providers: [{id: p, base_url: "http://p.internal/v1?`+c.base+`", query_params: {
 }
 
 // TestBodyPrecedence: the provider's config, then the gateway's, then the
-// client. A field that is there is replaced in its place; a new one comes last.
+// client. An existing field is replaced in its place; a new one comes last.
 func TestBodyPrecedence(t *testing.T) {
 	for _, c := range []struct{ name, gateway, provider, client, want string }{
 		{"nothing", "", "", `{ "model": "m", "a":1 }`, `{ "model": "m", "a":1 }`},
@@ -100,8 +100,8 @@ providers: [{id: p, base_url: "http://p.internal", body: {`+c.provider+`}}]`, "/
 	}
 }
 
-// TestTemplates: expressions in headers and parameters are written as text; in
-// a body, one that stands alone keeps its type.
+// TestTemplates: expressions in headers and parameters are written as text. In a
+// body an expression without text around it keeps its type.
 func TestTemplates(t *testing.T) {
 	for _, c := range []struct{ name, value, text, json string }{
 		{"integer", "${1 + 1}", "2", `2`},
@@ -149,8 +149,9 @@ providers: [{id: p, base_url: "http://p.internal"}]`, "/ai/v1/chat/completions",
 	}
 }
 
-// TestTemplateWithoutValue: a header that the client did not send leaves a
-// header or parameter out, with a note; in a body it fails the candidate.
+// TestTemplateWithoutValue: if an expression reads a header that the client did
+// not send, its header or parameter is left out, with a note. In a body it fails
+// the candidate.
 func TestTemplateWithoutValue(t *testing.T) {
 	const missing = `"${req.headers['x-not-sent'][0]}"`
 	got, res := precedenceSend(t, `
@@ -192,8 +193,8 @@ providers:
 	}
 }
 
-// TestProviderSettingsStay: what is configured for one provider does not travel
-// to another one on failover.
+// TestProviderSettingsStay: the settings for one provider do not travel to
+// another on failover.
 func TestProviderSettingsStay(t *testing.T) {
 	first := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusInternalServerError, "down", "down"))
 	second := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
@@ -237,8 +238,8 @@ providers:
 	assert.Equal(t, `{"model":"m-two","seed":1,"all":"all"}`, string(two.Body))
 }
 
-// TestMaxOutputTokens caps the surface's own field, and sets it where the
-// client set none.
+// TestMaxOutputTokens caps the surface's own field, and sets it if the client
+// did not.
 func TestMaxOutputTokens(t *testing.T) {
 	const chat = "chat/completions"
 	for _, c := range []struct{ name, provider, path, client, want string }{
@@ -284,8 +285,8 @@ providers: [{id: `+c.provider+`, base_url: "http://p.internal", models: [{id: m,
 	}
 }
 
-// TestMaxInputTokens: a prompt that is over fails each candidate with 413, and
-// where the byte length decides nobody is asked to count.
+// TestMaxInputTokens: a prompt over the limit fails each candidate with 413. If
+// the byte length decides, the tokens are not counted.
 func TestMaxInputTokens(t *testing.T) {
 	const limit = 100
 	long := func(n int) string { return `{"model":"m","x":"` + strings.Repeat("x", n-20) + `"}` }
@@ -400,7 +401,7 @@ providers:
 	}
 }
 
-// TestRequestID: the client's is used where it is sane, else one is made; it is
+// TestRequestID: a sane id of the client is used, else a new one is made. It is
 // the same in expressions, in the Result and in an error's body.
 func TestRequestID(t *testing.T) {
 	for _, c := range []struct {
@@ -441,8 +442,8 @@ providers: [{id: p, base_url: "http://p.internal", supported_api_surfaces: [{for
 	}
 }
 
-// precedenceSend posts a body to a gateway of the given YAML, in which
-// p.internal is an upstream, and returns what the upstream got and the Result.
+// precedenceSend posts a body to a gateway of the given YAML, with an upstream
+// at p.internal, and returns the upstream's request and the Result.
 func precedenceSend(t *testing.T, yaml, path string, header http.Header, body string) (gatewaytest.Request, *aigateway.Result) {
 	t.Helper()
 	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))

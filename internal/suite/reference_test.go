@@ -67,7 +67,7 @@ func TestReferenceIsComplete(t *testing.T) {
 			}
 		}
 		for _, row := range slices.Concat(models, own) {
-			// A key strategy and a template have most of what a strategy has.
+			// A key strategy and a template have most names of a strategy.
 			for _, name := range row.names(t, slices.Concat(vocabulary["strategy"], names)) {
 				said[name] = true
 			}
@@ -83,8 +83,8 @@ func TestReferenceIsComplete(t *testing.T) {
 	}
 }
 
-// TestReferenceExamples evaluates each example, as the strategy that it is or as
-// the part of one, and compares with the value that the reference gives.
+// TestReferenceExamples evaluates each example, as a whole strategy or as a part
+// of one, and compares the value with the reference.
 func TestReferenceExamples(t *testing.T) {
 	models := regexp.MustCompile(`^[a-z-]+:[^ ,]+(, [a-z-]+:[^ ,]+)*$`)
 	for _, row := range referenceOf(t, "ModelSelection") {
@@ -159,7 +159,7 @@ func referenceConfig(t *testing.T) aigateway.Config {
 	return cfg
 }
 
-// referenceRequest is the request that the examples on req and conn are about.
+// referenceRequest is the request of the examples on req and conn.
 func referenceRequest(model string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "http://ai.example.com/v1/chat/completions", strings.NewReader(`{"model":"`+model+`"}`))
 	r.RemoteAddr = "192.0.2.7:49152"
@@ -238,8 +238,8 @@ func referenceVocabulary(t *testing.T) map[string][]string {
 	return names
 }
 
-// names lists what a row stands for, in the words of the vocabulary: a/b in a
-// signature is two of them, [, x] one with x and one without.
+// names lists the names of a row, in the words of the vocabulary. In a signature
+// a/b is two of them, and [, x] is one with x and one without.
 func (row referenceRow) names(t *testing.T, vocabulary []string) (names []string) {
 	t.Helper()
 	head, params, isFunction := strings.Cut(row.Signature, "(")
@@ -287,8 +287,8 @@ func (row referenceRow) names(t *testing.T, vocabulary []string) (names []string
 	return names
 }
 
-// referenceParams expands a list of parameters into the overloads that it stands
-// for. A type is marked by "?", for a macro has none.
+// referenceParams expands a list of parameters into its overloads. "?" stands
+// for the type of a macro's parameter.
 func referenceParams(t *testing.T, params string) [][]string {
 	t.Helper()
 	if before, rest, ok := strings.Cut(params, "["); ok {
@@ -338,7 +338,7 @@ func referenceType(typ string) string {
 	return typ
 }
 
-// referenceReceiver is the vocabulary's word for what a function is called on.
+// referenceReceiver is the vocabulary's word for the receiver of a function.
 func referenceReceiver(word string) string {
 	switch word {
 	case "models", "providers", "authors", "keys", "strings":
@@ -351,8 +351,8 @@ func referenceReceiver(word string) string {
 	return referenceType(word)
 }
 
-// referenceStruct walks a path, such as m.metrics.endpoint, to the type that it
-// ends at.
+// referenceStruct returns the type at the end of a path, such as
+// m.metrics.endpoint.
 func referenceStruct(t *testing.T, path string, vocabulary []string) string {
 	t.Helper()
 	words := strings.Split(path, ".")

@@ -21,9 +21,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// TestReloadUnderFire reloads a gateway 200 times, half of them with configs
-// that are refused, under 64 clients over sockets. Every request is answered, by
-// one config alone; afterwards nothing is left: no goroutine, no connection.
+// TestReloadUnderFire reloads a gateway 200 times under 64 clients over sockets.
+// Half of the configs are refused. Every request is answered by a single config.
+// Afterwards no goroutine and no connection is left.
 func TestReloadUnderFire(t *testing.T) {
 	before := runtime.NumGoroutine()
 	const hosts, clients, reloads = 4, 64, 200
@@ -84,8 +84,8 @@ func TestReloadUnderFire(t *testing.T) {
 	t.Logf("%d requests, %d of them failed over", served.Load(), fire.failed.Load())
 	assert.Positive(t, fire.failed.Load(), "it was under fire")
 
-	// A gateway has no Close: what it holds are idle connections, which go with
-	// the servers, here, or after 90 s.
+	// A gateway has no Close. Its idle connections end with the servers, or
+	// after 90 s.
 	client.CloseIdleConnections()
 	gateway.Close()
 	apart.Close()
@@ -94,8 +94,8 @@ func TestReloadUnderFire(t *testing.T) {
 	gatewaytest.Settled(t, before)
 }
 
-// reloadFire is a set of providers, each of which holds every request to being
-// of one config.
+// reloadFire is a set of providers. Each checks that every request comes from a
+// single config.
 type reloadFire struct {
 	t       *testing.T
 	servers []*httptest.Server
@@ -139,8 +139,7 @@ func (f *reloadFire) serve(id string) {
 	f.servers = append(f.servers, server)
 }
 
-// config is one of many. Two providers of different ones in each, the first of
-// which may fail.
+// config is one of many. Each has two providers of its own; the first may fail.
 func (f *reloadFire) config(n int) aigateway.Config {
 	v := fmt.Sprint("v", n)
 	cfg := aigateway.Config{
@@ -162,8 +161,8 @@ func (f *reloadFire) config(n int) aigateway.Config {
 	return cfg
 }
 
-// ask sends one request, and reports whether its answer is whole and, where one
-// is given, from that version.
+// ask sends one request, and reports whether its answer is whole and, if a
+// version is given, of that version.
 func (f *reloadFire) ask(client *http.Client, gateway string, stream bool, version string) bool {
 	req, err := http.NewRequest(http.MethodPost, gateway+"/v1/chat/completions", strings.NewReader(fmt.Sprintf(`{"model":"m","stream":%t}`, stream)))
 	if err != nil {

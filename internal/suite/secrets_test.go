@@ -27,26 +27,26 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
-// A canary is a secret that is planted somewhere, and looked for by its middle,
-// which no redaction shows.
-func canary(where string) string { return "canary-" + where + canaryMark(where) + "-the-end" }
+// plantedSecret is a secret to plant at a place. The tests look for its middle,
+// which redaction never shows.
+func plantedSecret(where string) string { return "secret-" + where + secretMark(where) + "-the-end" }
 
-func canaryMark(where string) string { return "XX" + where + "secretmiddleof" + where + "XX" }
+func secretMark(where string) string { return "XX" + where + "secretmiddleof" + where + "XX" }
 
-// canaryPlaces is where they are planted: what the gateway is given, and what
-// a client brings.
-func canaryPlaces() []string {
+// secretPlaces are the places of secrets: the gateway's config and the client's
+// request.
+func secretPlaces() []string {
 	return []string{"literalkey", "secretkey", "oldkey", "header", "literalheader", "operatorauth", "query", "literalquery", "body", "nested",
 		"bearer", "xapikey", "cookie", "param", "token", "proxyauth", "goog", "jwt"}
 }
 
-// canaryWatch collects everything that anybody gets to see.
-type canaryWatch struct {
+// leakWatch collects every output of a gateway.
+type leakWatch struct {
 	mu   sync.Mutex
 	seen []string
 }
 
-func (w *canaryWatch) see(what string, values ...any) {
+func (w *leakWatch) see(what string, values ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, v := range values {
@@ -59,29 +59,29 @@ func (w *canaryWatch) see(what string, values ...any) {
 }
 
 // Write takes the lines of a log.
-func (w *canaryWatch) Write(p []byte) (int, error) {
+func (w *leakWatch) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen = append(w.seen, "log: "+string(p))
 	return len(p), nil
 }
 
-// check looks for every canary.
-func (w *canaryWatch) check(t *testing.T) {
+// check looks for every planted secret.
+func (w *leakWatch) check(t *testing.T) {
 	t.Helper()
-	for _, where := range canaryPlaces() {
-		w.checkFor(t, where, canaryMark(where))
+	for _, where := range secretPlaces() {
+		w.checkFor(t, where, secretMark(where))
 	}
 }
 
-// checkFor looks for one mark, in every form that a text can hold it in.
-func (w *canaryWatch) checkFor(t *testing.T, where, mark string) {
+// checkFor looks for one mark in every encoding.
+func (w *leakWatch) checkFor(t *testing.T, where, mark string) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	require.NotEmpty(t, w.seen)
 	all := strings.Join(w.seen, "\n")
-	for _, form := range canaryForms(mark) {
+	for _, form := range secretForms(mark) {
 		if i := strings.Index(all, form); i >= 0 {
 			line := strings.LastIndex(all[:i], "\n") + 1
 			t.Errorf("%s is in %.30s …%s", where, all[line:], all[max(line, i-100):min(len(all), i+50)])
@@ -90,7 +90,7 @@ func (w *canaryWatch) checkFor(t *testing.T, where, mark string) {
 	}
 }
 
-func canaryForms(mark string) []string {
+func secretForms(mark string) []string {
 	forms := []string{mark, mark[:len(mark)*2/3], hex.EncodeToString([]byte(mark))}
 	for offset := range 3 {
 		forms = append(forms, base64.StdEncoding.EncodeToString([]byte(mark[offset:]))[:20])
@@ -98,42 +98,42 @@ func canaryForms(mark string) []string {
 	return forms
 }
 
-// canaryStore is a secret store that can be told to change its mind, and that
-// says too much when it fails.
-type canaryStore struct {
+// leakyStore is a secret store with values to change, and with secrets in its
+// errors.
+type leakyStore struct {
 	mu      sync.Mutex
 	rotated bool
 	broken  bool
 	panics  bool
 }
 
-func (s *canaryStore) ResolveSecret(_ context.Context, _, name string) (string, error) {
+func (s *leakyStore) ResolveSecret(_ context.Context, _, name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.panics:
-		panic("no " + canary(name))
+		panic("no " + plantedSecret(name))
 	case s.broken && name == "secretkey":
-		return canary(name), fmt.Errorf("cannot renew %q", canary(name))
+		return plantedSecret(name), fmt.Errorf("cannot renew %q", plantedSecret(name))
 	case s.rotated && name == "secretkey":
-		return canary("oldkey"), nil
+		return plantedSecret("oldkey"), nil
 	}
-	return canary(name), nil
+	return plantedSecret(name), nil
 }
 
-func (s *canaryStore) set(f func(*canaryStore)) {
+func (s *leakyStore) set(f func(*leakyStore)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(s)
 }
 
-// canaryConfig has a canary wherever a config can hold one, and everything on
-// that watches a gateway.
-func canaryConfig(w *canaryWatch, store aigateway.SecretResolver, upstream string) aigateway.Config {
+// leakConfig has a secret at every place of a config, and every observer turned
+// on.
+func leakConfig(w *leakWatch, store aigateway.SecretResolver, upstream string) aigateway.Config {
 	secret := func(name string) aigateway.Template {
 		return aigateway.Template("${secrets.get('vault', '" + name + "')}")
 	}
-	literal := func(name string) aigateway.Template { return aigateway.Template(canary(name)) }
+	literal := func(name string) aigateway.Template { return aigateway.Template(plantedSecret(name)) }
 	models := []aigateway.Model{{ID: "m"}}
 	return aigateway.Config{
 		Registry: aigateway.NoRegistry(),
@@ -153,19 +153,19 @@ func canaryConfig(w *canaryWatch, store aigateway.SecretResolver, upstream strin
 	}
 }
 
-// logger, policy and hooks show the watch all that a gateway says.
-func (w *canaryWatch) logger() *slog.Logger {
+// logger, policy and hooks show the watch the gateway's outputs.
+func (w *leakWatch) logger() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func (w *canaryWatch) policy() aigateway.FailoverPolicy {
+func (w *leakWatch) policy() aigateway.FailoverPolicy {
 	return aigateway.FailoverPolicyFunc(func(f aigateway.Failure) aigateway.Step {
 		w.see("Failure", f)
 		return aigateway.DefaultFailoverPolicy().NextStep(f)
 	})
 }
 
-func (w *canaryWatch) hooks() *aigateway.Hooks {
+func (w *leakWatch) hooks() *aigateway.Hooks {
 	return &aigateway.Hooks{
 		RequestStart: func(ctx context.Context, r aigateway.ClientRequest) context.Context {
 			w.see("RequestStart", r, &r)
@@ -180,31 +180,30 @@ func (w *canaryWatch) hooks() *aigateway.Hooks {
 	}
 }
 
-// canaryRequest is a request with a client's credentials in every place.
-func canaryRequest(body string) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions?x=1&key="+canary("param"), strings.NewReader(body))
+// leakRequest is a request with a client's credentials in every place.
+func leakRequest(body string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions?x=1&key="+plantedSecret("param"), strings.NewReader(body))
 	for name, value := range map[string]string{
-		"Content-Type": "application/json", "Authorization": "Bearer " + canary("bearer"), "X-Api-Key": canary("xapikey"),
-		"Cookie": "a=b; session=" + canary("cookie"), "X-Session-Token": canary("token"), "Proxy-Authorization": "Basic " + canary("proxyauth"),
-		"X-Goog-Api-Key": canary("goog"), "X-Amzn-Jwt": canary("jwt"),
+		"Content-Type": "application/json", "Authorization": "Bearer " + plantedSecret("bearer"), "X-Api-Key": plantedSecret("xapikey"),
+		"Cookie": "a=b; session=" + plantedSecret("cookie"), "X-Session-Token": plantedSecret("token"), "Proxy-Authorization": "Basic " + plantedSecret("proxyauth"),
+		"X-Goog-Api-Key": plantedSecret("goog"), "X-Amzn-Jwt": plantedSecret("jwt"),
 	} {
 		r.Header.Set(name, value)
 	}
 	return r
 }
 
-// canaryEcho is all that a request brought, in a text: with what comes before,
-// so that what cuts texts at some length cuts a secret in two.
-func canaryEcho(r *http.Request, before int) string {
+// leakEcho is a text with everything in a request. The text before it moves the
+// secrets to where a cut at some length splits them.
+func leakEcho(r *http.Request, before int) string {
 	data, _ := io.ReadAll(r.Body)
 	auth := r.Header.Get("Authorization") + r.Header.Get("X-Auth-Token") + r.Header.Get("X-Tenant")
 	return strings.Repeat("x", before) + " " + auth + " " + base64.StdEncoding.EncodeToString([]byte("user:"+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))) +
 		" " + r.RequestURI + " " + url.QueryEscape(auth) + string(data)
 }
 
-// TestSecretsOnEveryPath plants canaries everywhere, has a provider say all that
-// it was told in each way that it can fail, and looks for them in all that
-// comes out.
+// TestSecretsOnEveryPath plants secrets everywhere, lets a provider repeat them
+// in every kind of failure, and looks for them in every output.
 func TestSecretsOnEveryPath(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	packed := func(s string) string {
@@ -230,7 +229,7 @@ func TestSecretsOnEveryPath(t *testing.T) {
 					w.Header().Set("Content-Encoding", encoding)
 				}
 				w.WriteHeader(status)
-				io.WriteString(w, make(canaryEcho(r, before)))
+				io.WriteString(w, make(leakEcho(r, before)))
 			}
 		}
 	}
@@ -256,7 +255,7 @@ func TestSecretsOnEveryPath(t *testing.T) {
 		"reset": func(int) http.HandlerFunc { return gatewaytest.Abort },
 		"garbage": func(before int) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
-				echo := canaryEcho(r, before)
+				echo := leakEcho(r, before)
 				conn, _, err := http.NewResponseController(w).Hijack()
 				if err != nil {
 					return
@@ -273,41 +272,41 @@ func TestSecretsOnEveryPath(t *testing.T) {
 	for name, path := range paths {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := new(canaryWatch)
+			w := new(leakWatch)
 			for _, before := range []int{0, 150} { // of what is cut at 200 bytes
 				up := gatewaytest.NewUpstream(t, path(before))
-				canaryAsk(t, w, new(canaryStore), up.URL, nil)
+				leakAsk(t, w, new(leakyStore), up.URL, nil)
 			}
 			w.check(t)
 		})
 	}
-	for name, change := range map[string]func(*canaryStore){
-		"a key that is rotated":      func(s *canaryStore) { s.rotated = true },
-		"a store that quotes values": func(s *canaryStore) { s.broken = true },
-		"a store that panics":        func(s *canaryStore) { s.panics = true },
+	for name, change := range map[string]func(*leakyStore){
+		"a key that is rotated":      func(s *leakyStore) { s.rotated = true },
+		"a store that quotes values": func(s *leakyStore) { s.broken = true },
+		"a store that panics":        func(s *leakyStore) { s.panics = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, store := new(canaryWatch), new(canaryStore)
+			w, store := new(leakWatch), new(leakyStore)
 			up := gatewaytest.NewUpstream(t, answer(200, "application/json", "", func(string) string { return `{"choices":[]}` })(0), answer(401, "application/json", "", errorBody)(0))
-			canaryAsk(t, w, store, up.URL, func() { store.set(change) })
+			leakAsk(t, w, store, up.URL, func() { store.set(change) })
 			w.check(t)
 			if name == "a store that panics" {
-				canaryAsk(t, w, store, up.URL, nil)
+				leakAsk(t, w, store, up.URL, nil)
 				w.check(t)
 			}
 		})
 	}
 	t.Run("a transport that quotes its request", func(t *testing.T) {
-		w := new(canaryWatch)
-		canaryAskConfig(t, w, canaryConfig(w, new(canaryStore), "http://127.0.0.1:1"), func(cfg *aigateway.Config) {
+		w := new(leakWatch)
+		leakAskConfig(t, w, leakConfig(w, new(leakyStore), "http://127.0.0.1:1"), func(cfg *aigateway.Config) {
 			cfg.Transport = failingTransport{}
 		}, nil)
 		w.check(t)
 	})
 }
 
-// failingTransport says in its error all that it was given.
+// failingTransport repeats the whole request in its error.
 type failingTransport struct{}
 
 func (failingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -316,14 +315,14 @@ func (failingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: fmt.Errorf("%v %s", r.Header, data)}
 }
 
-func canaryAsk(t *testing.T, w *canaryWatch, store aigateway.SecretResolver, upstream string, then func()) {
+func leakAsk(t *testing.T, w *leakWatch, store aigateway.SecretResolver, upstream string, then func()) {
 	t.Helper()
-	canaryAskConfig(t, w, canaryConfig(w, store, upstream), nil, then)
+	leakAskConfig(t, w, leakConfig(w, store, upstream), nil, then)
 }
 
-// canaryAskConfig sends requests of several kinds, and shows the watch all that
-// comes of them. Then is called after the first.
-func canaryAskConfig(t *testing.T, w *canaryWatch, cfg aigateway.Config, set func(*aigateway.Config), then func()) {
+// leakAskConfig sends requests of several kinds, and shows the watch all
+// outputs. then is called after the first request.
+func leakAskConfig(t *testing.T, w *leakWatch, cfg aigateway.Config, set func(*aigateway.Config), then func()) {
 	t.Helper()
 	if set != nil {
 		set(&cfg)
@@ -344,14 +343,14 @@ func canaryAskConfig(t *testing.T, w *canaryWatch, cfg aigateway.Config, set fun
 			rec := httptest.NewRecorder()
 			func() {
 				defer func() { w.see("panic", recover()) }()
-				h.ServeHTTP(rec, canaryRequest(body))
+				h.ServeHTTP(rec, leakRequest(body))
 			}()
 			w.see("answer", rec.Header(), rec.Body.String())
 		}
 		if i == 0 && then != nil {
 			then()
 		}
-		res, err := g.Explain(canaryRequest(body))
+		res, err := g.Explain(leakRequest(body))
 		w.see("Explain", res, err)
 	}
 	rec := httptest.NewRecorder()
@@ -361,20 +360,20 @@ func canaryAskConfig(t *testing.T, w *canaryWatch, cfg aigateway.Config, set fun
 	w.see("Check", g.Check(t.Context()))
 	w.see("Gateway", g, *cfg.Hooks)
 	w.see("Config", aigateway.Config{Providers: cfg.Providers, Headers: cfg.Headers, QueryParams: cfg.QueryParams, Secrets: cfg.Secrets})
-	unread := canaryRequest("")
+	unread := leakRequest("")
 	unread.Body = io.NopCloser(iotest.ErrReader(errors.New("cut")))
 	rec = httptest.NewRecorder()
 	g.ServeHTTP(rec, unread)
 	w.see("unread", rec.Body.String())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
-	g.ServeHTTP(httptest.NewRecorder(), canaryRequest(`{"model":"m"}`).WithContext(ctx))
+	g.ServeHTTP(httptest.NewRecorder(), leakRequest(`{"model":"m"}`).WithContext(ctx))
 }
 
-// TestSecretsMadeOfSecrets: what an expression makes of a secret is one, in
-// whatever header and field it stands, and in whatever way it is echoed.
+// TestSecretsMadeOfSecrets: a value made from a secret is a secret, in every
+// header and field, and in every echo.
 func TestSecretsMadeOfSecrets(t *testing.T) {
-	const mark = "canarymiddleofthesecret"
+	const mark = "middleoftheplantedsecret"
 	const key = "AbCd+Ef&" + mark + "=GhIj/KlMn"
 	secret := func(suffix string) aigateway.Template {
 		return aigateway.Template("${secrets.get('vault', 'name')" + suffix + "}")
@@ -412,7 +411,7 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 		"as Gson escapes it": {write: escaped("&=", "0123456789abcdef")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := new(canaryWatch)
+			w := new(leakWatch)
 			up := gatewaytest.NewUpstream(t, func(rw http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
 				echo := r.Header.Get("X-Up") + " " + strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ") + " " + r.URL.RawQuery + " " + string(body)
@@ -435,7 +434,7 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 			})
 			require.NoError(t, err)
 			rec := httptest.NewRecorder()
-			g.ServeHTTP(rec, canaryRequest(`{"model":"a:m"}`))
+			g.ServeHTTP(rec, leakRequest(`{"model":"a:m"}`))
 			require.Equal(t, 401, rec.Code)
 			var said struct{ Error struct{ Message string } }
 			require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &said), rec.Body)
@@ -445,8 +444,8 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 	}
 }
 
-// TestNoSecretsInWhatLooksAtThem: a word that an expression chose by looking at a
-// secret is none, and stays in the answers.
+// TestNoSecretsInWhatLooksAtThem: an expression may choose a word by looking at
+// a secret. The word itself is not secret, and stays in the answers.
 func TestNoSecretsInWhatLooksAtThem(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, gatewaytest.JSON(200, `{"choices":[],"kind":"application/json","param":null}`),
 		gatewaytest.JSON(400, `{"error":{"message":"no customer null, nor application/json","param":null}}`))
@@ -460,16 +459,16 @@ func TestNoSecretsInWhatLooksAtThem(t *testing.T) {
 	require.NoError(t, err)
 	for _, want := range []string{`"kind":"application/json","param":null`, `no customer null, nor application/json","param":null`} {
 		w := httptest.NewRecorder()
-		g.ServeHTTP(w, canaryRequest(`{"model":"a:m"}`))
+		g.ServeHTTP(w, leakRequest(`{"model":"a:m"}`))
 		assert.Contains(t, w.Body.String(), want)
 		assert.Equal(t, "application/json", w.Header().Get("Content-Type"))
 	}
 }
 
-// TestSecretsInUnmadeRequests: why a request could not be made is told without the
-// secrets that others of its parts have used.
+// TestSecretsInUnmadeRequests: the error of a request that could not be made
+// does not contain the secrets of its other parts.
 func TestSecretsInUnmadeRequests(t *testing.T) {
-	known := canary("header")
+	known := plantedSecret("header")
 	for name, secrets := range map[string]aigateway.SecretResolver{
 		"a store that quotes another secret": aigateway.SecretResolverFunc(func(_ context.Context, _, name string) (string, error) {
 			if name == "known" {
@@ -480,23 +479,23 @@ func TestSecretsInUnmadeRequests(t *testing.T) {
 		"a secret as the name of one": aigateway.MapSecrets(map[string]map[string]string{"vault": {"known": known}}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := new(canaryWatch)
+			w := new(leakWatch)
 			g, err := aigateway.New(aigateway.Config{Secrets: secrets, Logger: w.logger(), Hooks: w.hooks(), Providers: []aigateway.Provider{{
 				ID: "a", BaseURL: "https://a.internal", Headers: map[string]aigateway.Template{
 					"X-A": "${secrets.get('vault', 'known')}", "X-B": "${secrets.get('vault', secrets.get('vault', 'known'))}",
 				},
 			}}})
 			require.NoError(t, err)
-			g.ServeHTTP(httptest.NewRecorder(), canaryRequest(`{"model":"a:m"}`))
+			g.ServeHTTP(httptest.NewRecorder(), leakRequest(`{"model":"a:m"}`))
 			w.check(t)
 		})
 	}
 }
 
-// TestSecretsInErrorsOfStores: a store must not quote a value in an error, and
-// one that does is cut short where the gateway knows the value.
+// TestSecretsInErrorsOfStores: if a store quotes a secret in an error, the
+// gateway redacts the values that it knows.
 func TestSecretsInErrorsOfStores(t *testing.T) {
-	w := new(canaryWatch)
+	w := new(leakWatch)
 	see := func(_ string, err error) {
 		require.Error(t, err)
 		w.see("error", err)
@@ -504,21 +503,21 @@ func TestSecretsInErrorsOfStores(t *testing.T) {
 			w.see("wrapped", err)
 		}
 	}
-	store := new(canaryStore)
+	store := new(leakyStore)
 	cache := aigateway.NewSecretCache(store, 0)
 	value, err := cache.ResolveSecret(t.Context(), "v", "secretkey")
 	require.NoError(t, err)
-	require.Equal(t, canary("secretkey"), value)
-	store.set(func(s *canaryStore) { s.broken = true })
+	require.Equal(t, plantedSecret("secretkey"), value)
+	store.set(func(s *leakyStore) { s.broken = true })
 	see(cache.Refresh(t.Context(), "v", "secretkey"))
 	see(aigateway.NewSecretCache(store, 0).ResolveSecret(t.Context(), "v", "secretkey"))
 
 	quoting := false
 	last := aigateway.NewSecretCache(aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) {
 		if quoting {
-			return "", fmt.Errorf("%w: it was %q", aigateway.ErrSecretNotFound, canary("oldkey"))
+			return "", fmt.Errorf("%w: it was %q", aigateway.ErrSecretNotFound, plantedSecret("oldkey"))
 		}
-		return canary("oldkey"), nil
+		return plantedSecret("oldkey"), nil
 	}), 0)
 	_, err = last.ResolveSecret(t.Context(), "v", "n")
 	require.NoError(t, err)
@@ -529,11 +528,11 @@ func TestSecretsInErrorsOfStores(t *testing.T) {
 	w.check(t)
 }
 
-// TestSecretsInConfigFaults has every fault of a config that holds secrets named
-// without them.
+// TestSecretsInConfigFaults: the error of a config with secrets names every
+// problem, and no secret.
 func TestSecretsInConfigFaults(t *testing.T) {
-	w := new(canaryWatch)
-	secret := canary("literalkey")
+	w := new(leakWatch)
+	secret := plantedSecret("literalkey")
 	for _, doc := range []string{
 		"providers: [{id: p, api_keys: [" + secret + "]}]",
 		"providers: [{id: p, api_keys: " + secret + "}]",

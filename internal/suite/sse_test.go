@@ -73,8 +73,8 @@ func TestSSEAsFound(t *testing.T) {
 		if tt.gzip {
 			sent = sseGzip(t, sent)
 		}
-		// What follows the end is not waited for long, see TestSSELate. It goes in
-		// one piece, so that a busy machine makes no difference.
+		// Bytes after the end are awaited only briefly, see TestSSELate. They go
+		// in one piece, so that a busy machine makes no difference.
 		end := max(bytes.LastIndex(sent, []byte("[DONE]")), len(sent)-64)
 		for _, c := range []struct {
 			name string
@@ -108,8 +108,8 @@ func TestSSEAsFound(t *testing.T) {
 	}
 }
 
-// TestSSELate: what comes shortly after the end still reaches the client. It is
-// not waited for when the provider goes on for ever, nor is it an error then.
+// TestSSELate: bytes shortly after the end still reach the client. A provider
+// that goes on for ever is not awaited, and is not an error.
 func TestSSELate(t *testing.T) {
 	front := sseText + "\n\n" + sseUsage + "\n\n" + sseStop + "\n\n" + sseDone
 	for _, tt := range []struct {
@@ -141,7 +141,7 @@ func TestSSELate(t *testing.T) {
 	}
 }
 
-// TestSSENotWhole: what only looks like an end is none, however it is written.
+// TestSSENotWhole: a lookalike of an end marker is not an end, in any spelling.
 func TestSSENotWhole(t *testing.T) {
 	for _, tt := range []struct{ name, sent string }{
 		{"no finish reason", sseText + "\n\n" + sseUsage + "\n\n"},
@@ -164,8 +164,8 @@ func TestSSENotWhole(t *testing.T) {
 	}
 }
 
-// sseRelay has a provider send a stream piece by piece, each flushed, and
-// returns what reaches a client that takes it as it comes.
+// sseRelay lets a provider send a stream piece by piece, each flushed, and
+// returns the client's answer.
 func sseRelay(t *testing.T, compressed bool, script func(send func(piece []byte))) (http.Header, []byte, *aigateway.Result) {
 	t.Helper()
 	up := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -190,7 +190,7 @@ func sseRelay(t *testing.T, compressed bool, script func(send func(piece []byte)
 	return resp.Header, got, <-results
 }
 
-// sseGzip compresses a stream as servers do that flush after each event.
+// sseGzip compresses a stream, with a flush after each event.
 func sseGzip(t *testing.T, plain []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer

@@ -22,14 +22,14 @@ import (
 // strategiesModels are the models of the reference's config, in its order.
 const strategiesModels = "openai:gpt-4o openai:gpt-4o-mini anthropic:claude-sonnet-4-5 groq:llama-3.3-70b-versatile rack-a:llama3 rack-b:llama3"
 
-// TestStrategiesOfREADME asks a gateway what it makes of each strategy that the
-// README shows, for clients that name no model, one, or several.
+// TestStrategiesOfREADME asks a gateway for the plan of each strategy in the
+// README, for clients that name no model, one model, or several.
 func TestStrategiesOfREADME(t *testing.T) {
 	const (
 		auto  = `{"model":"auto"}`
 		racks = "rack-a:llama3 rack-b:llama3"
 	)
-	// What is not in the list of the config is refused, unless a row needs it.
+	// Models outside the config's list are refused, unless a row needs them.
 	tests := []struct {
 		strategy, body, tier string
 		want                 string // "!" and the code of the error
@@ -105,7 +105,7 @@ func TestStrategiesOfREADME(t *testing.T) {
 	assert.Len(t, shown, len(tested), "a strategy of the README is not tested")
 }
 
-// TestStrategiesTiers says which strategy of a list of them serves whom.
+// TestStrategiesTiers: each strategy of a list serves the right clients.
 func TestStrategiesTiers(t *testing.T) {
 	shown := strategiesOfREADME(t)
 	for _, tt := range []struct {
@@ -137,8 +137,8 @@ func TestStrategiesTiers(t *testing.T) {
 	}
 }
 
-// TestStrategiesAndNames crosses what the client names (nothing, one, several;
-// known, unknown, passed through) with what strategies do.
+// TestStrategiesAndNames crosses the client's names (no, one or several names;
+// known, unknown, passed through) with the kinds of strategies.
 func TestStrategiesAndNames(t *testing.T) {
 	const (
 		a, b   = "rack-a:llama3", "rack-b:llama3"
@@ -190,8 +190,8 @@ func TestStrategiesAndNames(t *testing.T) {
 	}
 }
 
-// TestStrategiesSpread draws with a seed, so that the statistic is the same in
-// each run, and holds it to a bound that an even spread exceeds once in a million.
+// TestStrategiesSpread draws with a seed, so the statistic is the same in each
+// run. An even spread exceeds the bound once in a million.
 func TestStrategiesSpread(t *testing.T) {
 	const draws = 20000
 	for _, tt := range []struct {
@@ -259,7 +259,7 @@ func TestStrategiesAtOnce(t *testing.T) {
 	}
 }
 
-// strategiesOfREADME are the strategies that the README shows, by their titles.
+// strategiesOfREADME are the README's strategies, by their titles.
 func strategiesOfREADME(t *testing.T) map[string]aigateway.ModelSelection {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/selection.md")
@@ -278,8 +278,8 @@ func strategiesOfREADME(t *testing.T) map[string]aigateway.ModelSelection {
 	return shown
 }
 
-// strategiesGateway has the models of the reference's config alone, with those
-// that are the catalog's in a registry, and takes others behind a prefix.
+// strategiesGateway has only the models of the reference's config, those of the
+// catalog in a registry. It takes other models behind a prefix.
 func strategiesGateway(t *testing.T, strategies []string) *aigateway.Gateway {
 	t.Helper()
 	cfg := referenceConfig(t)
@@ -298,7 +298,7 @@ func strategiesGateway(t *testing.T, strategies []string) *aigateway.Gateway {
 	return g
 }
 
-// strategiesTried lists what would be tried, or "!" and the code of the error.
+// strategiesTried lists the plan, or "!" and the code of the error.
 func strategiesTried(g *aigateway.Gateway, body, tier string) string {
 	r := referenceRequest("")
 	r.Header.Del("X-Tier")

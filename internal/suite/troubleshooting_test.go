@@ -20,8 +20,8 @@ import (
 
 const troubleKey = "sk-trouble-0123456789abcdef-4242"
 
-// What goes wrong with a new provider, provoked: the operator's log names the
-// cause and the remedy, and the client learns nothing of the network behind.
+// Common mistakes with a new provider. The operator's log names the cause and
+// the remedy, and the client learns nothing of the network behind.
 func TestTroubleConnecting(t *testing.T) {
 	closed := troubleClosed(t)
 	plain := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
@@ -76,7 +76,7 @@ func TestTroubleConnecting(t *testing.T) {
 	}
 }
 
-// An address without https is refused with what to write in its place.
+// The error about an address without https shows the right spelling.
 func TestTroubleHTTPS(t *testing.T) {
 	const local = "http is only for hosts under .internal: use one, such as "
 	for _, row := range []struct{ baseURL, want string }{
@@ -111,7 +111,7 @@ func TestTroubleHTTPS(t *testing.T) {
 	})
 }
 
-// A refused key is named, redacted, with the header that it went in.
+// A refused key is named, redacted, with its header.
 func TestTroubleAuthentication(t *testing.T) {
 	const shown = "sk-trou…4242"
 	wants := func(header, value string) http.HandlerFunc {
@@ -190,7 +190,8 @@ func TestTroubleAuthentication(t *testing.T) {
 	})
 }
 
-// Where the model is not known, here or there, the message says what to compare.
+// If the model is unknown, here or at the provider, the message names the lists
+// to compare.
 func TestTroubleModelNotFound(t *testing.T) {
 	upstream := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusNotFound, "model_not_found", "the model does not exist"))
 	for _, row := range []struct {
@@ -217,7 +218,7 @@ func TestTroubleModelNotFound(t *testing.T) {
 	}
 }
 
-// A base_url that leads to something else than the API.
+// A base_url of something else than the API.
 func TestTroubleWrongPlace(t *testing.T) {
 	const want = "asked at http://my-service.internal/v1/chat/completions: check that base_url leads to the API"
 	for _, row := range []struct {
@@ -254,8 +255,7 @@ func troubleConfig(at string) aigateway.Config {
 	return cfg
 }
 
-// troubleAsk sends a request. What the gateway says to its operator must stand
-// in the Result as in the log.
+// troubleAsk sends a request. The log must say the same as the Result.
 func troubleAsk(t *testing.T, cfg aigateway.Config, path, body string) (status int, answer, said string) {
 	t.Helper()
 	var log bytes.Buffer
@@ -285,7 +285,7 @@ func troubleAsk(t *testing.T, cfg aigateway.Config, path, body string) (status i
 	return w.Code, w.Body.String(), said
 }
 
-// troubleClosed is a loopback address that nobody listens at.
+// troubleClosed is a loopback address without a listener.
 func troubleClosed(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -23,8 +23,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// upstreamConns serves connections one after the other, each by a function that
-// is told its number, from 1.
+// upstreamConns serves connections one after the other. The function gets the
+// number of the connection, from 1.
 func upstreamConns(t *testing.T, serve func(n int, c net.Conn, r *bufio.Reader)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,9 +57,9 @@ func upstreamRead(r *bufio.Reader) bool {
 
 const upstreamAnswer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"choices\":[]}"
 
-// A provider may close a connection that is kept open just as the next request
-// goes out on it. That is no failure: the request is sent on another one. Where
-// the connection was new, or something came back, it is one.
+// A provider may close a kept connection just as the next request goes out on
+// it. The request is sent again on another connection, and the attempt does not
+// fail. It fails if the connection was new, or if an answer had begun.
 func TestKeptConnectionClosed(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -115,8 +115,8 @@ func TestKeptConnectionClosed(t *testing.T) {
 	})
 }
 
-// A request that the upstream was at work on is not sent again behind anybody's
-// back, though it went out on a kept connection.
+// A request is not sent again silently after the upstream began to work on it,
+// even on a kept connection.
 func TestNotSentAgain(t *testing.T) {
 	t.Run("a timeout of the Transport's", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -194,7 +194,7 @@ func (tr headerTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// A status that no server could send on is a failed attempt, and no panic.
+// An invalid status is a failed attempt, without a panic.
 func TestOddStatus(t *testing.T) {
 	for _, status := range []string{"000", "042", "099", "999"} {
 		url := upstreamConns(t, func(_ int, c net.Conn, r *bufio.Reader) {
@@ -210,7 +210,7 @@ func TestOddStatus(t *testing.T) {
 	}
 }
 
-// A refusal of the prompt's content is one in whatever shape it comes, and is not
+// A refusal of the prompt's content is recognised in every shape, and is not
 // routed around.
 func TestContentRefusals(t *testing.T) {
 	for _, body := range []string{
@@ -237,7 +237,7 @@ func TestContentRefusals(t *testing.T) {
 	}
 }
 
-// What an upstream says of its error is read in every shape that is in use.
+// The message of an upstream's error is read in every known shape.
 func TestUpstreamsWords(t *testing.T) {
 	const chat, responses = "/v1/chat/completions", "/v1/responses"
 	for _, tt := range []struct {
@@ -281,7 +281,7 @@ func TestNoAddressInErrors(t *testing.T) {
 	})
 }
 
-// A stream is one by what it says, where its type says nothing.
+// A stream is recognised by its content if its type is vague.
 func TestStreamUnderVagueType(t *testing.T) {
 	stream := gatewaytest.ChatDelta("x") + gatewaytest.ChatStop + gatewaytest.ChatDone
 	for _, kind := range []string{"", "text/plain; charset=utf-8", "application/octet-stream"} {

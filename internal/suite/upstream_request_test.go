@@ -20,9 +20,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-// TestBodyBytesSurvive sends random JSON objects. What reaches the upstream is
-// the client's bytes, with the model's value replaced and the models cut out
-// with one comma; where that changes nothing, to the byte what was sent.
+// TestBodyBytesSurvive sends random JSON objects. The upstream gets the client's
+// bytes, with the model's value replaced, and models cut out with one comma. If
+// neither changes anything, every byte is the same.
 func TestBodyBytesSurvive(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg) + "/v1/chat/completions"
@@ -83,7 +83,7 @@ func newRandomBody(seed uint64) *randomBody {
 
 func (b *randomBody) text() string { return strings.Join(b.pieces, "") }
 
-// arrived reports whether got is what had to arrive.
+// arrived reports whether got is the expected body.
 func (b *randomBody) arrived(got string) bool {
 	pieces := append([]string(nil), b.pieces...)
 	if b.model >= 0 && !b.same {
@@ -99,8 +99,7 @@ func (b *randomBody) arrived(got string) bool {
 	if b.models < 0 {
 		return got == strings.Join(pieces, "")
 	}
-	// Which of the white space around goes along is the gateway's choice: the
-	// cut may begin and end anywhere in it.
+	// The cut may begin and end anywhere in the white space around.
 	before := strings.Join(pieces[:b.models], "")
 	member := pieces[b.models]
 	after := strings.Join(pieces[b.models+1:], "")
@@ -185,7 +184,7 @@ func (b *randomBody) value(depth int) string {
 			out.WriteString(b.space() + "," + b.space())
 		}
 		if kind == 6 {
-			// Nested keys are nobody's business, repeated or not.
+			// Nested keys are passed through, repeated or not.
 			out.WriteString(b.key2(b.pick("model", "models", "Model", "a", "a", "role")) + b.space() + ":" + b.space())
 		}
 		out.WriteString(b.value(depth - 1))
@@ -233,7 +232,7 @@ func TestUpstreamURL(t *testing.T) {
 	}
 }
 
-// TestForwardedHeaders holds the request that leaves to the exact set of
+// TestForwardedHeaders compares the outbound request with an exact set of
 // headers.
 func TestForwardedHeaders(t *testing.T) {
 	forwarded := http.Header{
@@ -299,8 +298,8 @@ func TestForwardedHeaders(t *testing.T) {
 	})
 }
 
-// TestCredential: exactly one goes to the provider, in the way that the config,
-// or else the client, asks for.
+// TestCredential: the provider gets exactly one credential, in the way of the
+// config or else of the client.
 func TestCredential(t *testing.T) {
 	const chat, messages = "/v1/chat/completions", "/v1/messages"
 	bearer := http.Header{"Authorization": {"Bearer client-key"}}
@@ -369,8 +368,8 @@ func TestCredential(t *testing.T) {
 	}
 }
 
-// TestPassThrough: without configured providers the client's own key goes to
-// the first provider that it asks for, and to no other.
+// TestPassThrough: without configured providers the client's own key goes only
+// to the first provider that it asks for.
 func TestPassThrough(t *testing.T) {
 	first := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusInternalServerError, "down", "down"))
 	second := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
@@ -442,8 +441,8 @@ func TestPassThrough(t *testing.T) {
 	})
 }
 
-// TestLineBreakInSecret: a value that would begin another header is not given
-// to the transport, which need not be one that looks, and appears nowhere.
+// TestLineBreakInSecret: a value with a line break would begin another header.
+// The transport does not get it, as it may not check, and no output shows it.
 func TestLineBreakInSecret(t *testing.T) {
 	const secret = "${secrets.get('v', 'n')}"
 	key := func(p *aigateway.Provider) { p.APIKeys = []aigateway.APIKey{{Value: secret}} }

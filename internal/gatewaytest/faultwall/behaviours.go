@@ -240,7 +240,7 @@ func cut(t *Exchange) { half(t) } // what is not ended is hung up on
 
 func cutByReset(t *Exchange) {
 	half(t)
-	// A RST overtakes what is under way. The gateway is to see the words first.
+	// A RST overtakes bytes on their way. The gateway must see the words first.
 	t.Wait(t.Pace / 4)
 	t.Reset()
 }

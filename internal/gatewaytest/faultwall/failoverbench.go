@@ -41,7 +41,7 @@ type check struct {
 	ok            func(m *measured) bool
 }
 
-// measured is what both ends saw of a scenario.
+// measured holds the observations of both ends.
 type measured struct {
 	replies   []*Reply        // one, or those of a sequence
 	sent      []time.Duration // when

@@ -25,7 +25,8 @@ type Fault struct {
 	Settings
 	// Reason is a word of the Result's text on a failed attempt.
 	Reason string
-	// WithFallback and Alone are the outcomes with a fallback and without one.
+	// WithFallback is the outcome with a fallback, Alone the outcome without
+	// one.
 	WithFallback, Alone Want
 }
 

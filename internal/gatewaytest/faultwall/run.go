@@ -429,7 +429,7 @@ func (c Case) checkResult(p *problems, w Want, o *Outcome) {
 // big reports whether the answer is too large for the gateway to read its usage.
 func (c Case) big() bool { return strings.HasPrefix(c.Name, "50 MB") }
 
-// problems collects what is wrong.
+// problems collects deviations.
 type problems []string
 
 func (p *problems) check(ok bool, format string, args ...any) {

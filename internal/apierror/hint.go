@@ -1,0 +1,179 @@
+package apierror
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/ratelimit"
+)
+
+//go:embed hints.tsv
+var hintsTSV string
+
+// hint is a row of hints.tsv: a place for the time until the next try.
+type hint struct {
+	place, name string
+	read        func(text string, now time.Time) (time.Duration, bool)
+}
+
+var hints = parseHints(hintsTSV)
+
+// hintFields are the fields of an error that hold a wait.
+var hintFields = func() (names []string) {
+	for _, row := range rows(hintsTSV) {
+		if row["place"] == "field" {
+			names = append(names, row["name"])
+		}
+	}
+	return names
+}()
+
+// parseHints keeps the order of the rows: the first readable row decides. Explicit waits stand before the resets of limits.
+func parseHints(table string) (out []hint) {
+	for _, row := range rows(table) {
+		h := hint{place: row["place"], name: row["name"]}
+		switch form := row["form"]; form {
+		case "milliseconds":
+			h.read = func(text string, _ time.Time) (time.Duration, bool) { return ratelimit.Milliseconds(text) }
+		case "seconds":
+			h.read = ratelimit.Seconds
+		case "duration":
+			h.read = func(text string, _ time.Time) (time.Duration, bool) { return spoken(text) }
+		case "beijing":
+			h.read = beijing
+		case "reset":
+			// Package ratelimit reads these.
+		default:
+			panic(fmt.Sprintf("apierror: %q is not a form of a hint", form))
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// Hint is the wait that an upstream asks for, in the headers of its answer or the words of its error. It is false if neither
+// asks, and [ratelimit.Longest] at most. now is the time of the answer.
+func Hint(h http.Header, r Report, now time.Time) (time.Duration, bool) {
+	for _, row := range hints {
+		if d, ok := row.find(h, &r, now); ok {
+			return d, true
+		}
+	}
+	return 0, false
+}
+
+// find looks at the row's place.
+func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, bool) {
+	switch row.place {
+	case "header":
+		return row.read(h.Get(row.name), now)
+	case "retry_info":
+		return row.read(r.retry, now)
+	case "limits":
+		return ratelimit.Exhausted(h, now)
+	case "headers":
+		return ratelimit.Exhausted(r.headers, now)
+	case "field":
+		for _, w := range r.words {
+			if w.place == row.name {
+				return row.read(w.text, now)
+			}
+		}
+		return 0, false
+	case "code":
+		if !slices.ContainsFunc(r.words, func(w word) bool { return w.place == "code" && w.text == row.name }) {
+			return 0, false
+		}
+	}
+	for _, w := range r.words {
+		if w.place != "message" {
+			continue
+		}
+		text := w.text[:min(len(w.text), maxMessage)]
+		// The wait follows the row's words. Quoted text may be the client's.
+		if row.place == "message" {
+			_, after, ok := strings.Cut(unquoted(text), row.name+" ")
+			if !ok {
+				continue
+			}
+			text = after
+		}
+		if d, ok := row.read(text, now); ok {
+			return d, true
+		}
+	}
+	return 0, false
+}
+
+// ShouldRetry reads x-should-retry, the upstream's word on sending the request again. known is false without the header.
+func ShouldRetry(h http.Header) (should, known bool) {
+	switch strings.ToLower(strings.TrimSpace(h.Get("X-Should-Retry"))) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	return false, false
+}
+
+// units are the units of time in messages.
+var units = []struct {
+	name string
+	unit time.Duration
+}{
+	{"milliseconds", time.Millisecond}, {"millisecond", time.Millisecond}, {"ms", time.Millisecond},
+	{"minutes", time.Minute}, {"minute", time.Minute}, {"mins", time.Minute}, {"min", time.Minute}, {"m", time.Minute},
+	{"seconds", time.Second}, {"second", time.Second}, {"secs", time.Second}, {"sec", time.Second}, {"s", time.Second},
+	{"hours", time.Hour}, {"hour", time.Hour}, {"hrs", time.Hour}, {"hr", time.Hour}, {"h", time.Hour},
+	{"days", 24 * time.Hour}, {"day", 24 * time.Hour}, {"d", 24 * time.Hour},
+}
+
+// spoken reads the duration at the front of a text: "7.2s", "1m2.5s", "1 hour and 5 minutes".
+func spoken(text string) (d time.Duration, ok bool) {
+	// Each round reads a number and its unit.
+	text = strings.TrimPrefix(text, "about ")
+	for {
+		digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789."))]
+		n, err := strconv.ParseFloat(strings.TrimRight(digits, "."), 64)
+		if err != nil {
+			return d, ok
+		}
+		text = strings.TrimLeft(text[len(digits):], " ")
+		i := slices.IndexFunc(units, func(u struct {
+			name string
+			unit time.Duration
+		}) bool {
+			after, ok := strings.CutPrefix(text, u.name)
+			return ok && (after == "" || after[0] < 'a' || after[0] > 'z')
+		})
+		if i < 0 {
+			return d, ok
+		}
+		// Huge numbers must not overflow the sum.
+		if n *= float64(units[i].unit); n > float64(ratelimit.Longest-d) {
+			return ratelimit.Longest, true
+		}
+		d, ok = d+time.Duration(n), true
+		text = strings.TrimLeft(text[len(units[i].name):], " ,")
+		text = strings.TrimPrefix(text, "and ")
+	}
+}
+
+// beijing reads the first date of a text, "2006-01-02 15:04:05" in Beijing time. It is 0 for a past date.
+func beijing(text string, now time.Time) (time.Duration, bool) {
+	zone := time.FixedZone("UTC+8", 8*60*60)
+	for i := 0; i+len(time.DateTime) <= len(text); i++ {
+		if text[i] < '0' || text[i] > '9' {
+			continue
+		}
+		if at, err := time.ParseInLocation(time.DateTime, text[i:i+len(time.DateTime)], zone); err == nil {
+			return min(max(at.Sub(now), 0), ratelimit.Longest), true
+		}
+	}
+	return 0, false
+}

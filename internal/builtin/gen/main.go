@@ -1,0 +1,26 @@
+// Command gen makes catalog.json from models.tsv and providers.tsv, in the current directory.
+package main
+
+import (
+	"log"
+	"os"
+)
+
+func main() {
+	log.SetFlags(0)
+	models, err := os.ReadFile("models.tsv")
+	if err != nil {
+		log.Fatal(err)
+	}
+	providers, err := os.ReadFile("providers.tsv")
+	if err != nil {
+		log.Fatal(err)
+	}
+	doc, err := generate(string(models), string(providers))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := os.WriteFile("catalog.json", doc, 0o644); err != nil {
+		log.Fatal(err)
+	}
+}

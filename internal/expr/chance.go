@@ -1,0 +1,227 @@
+package expr
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+)
+
+// intN returns a number in [0, n).
+func (r *run) intN(n int) int {
+	if r.rand != nil {
+		return r.rand(n)
+	}
+	return rand.IntN(n)
+}
+
+// fraction returns a number in [0, 1).
+func (r *run) fraction() float64 {
+	if r.rand != nil {
+		return float64(r.rand(1<<53)) / (1 << 53)
+	}
+	return rand.Float64()
+}
+
+// randomOf is list.random(): one element, all equally likely.
+func randomOf(runArg, list ref.Val) ref.Val {
+	r, elems, errVal := runAndElements(runArg, list)
+	if errVal != nil {
+		return errVal
+	}
+	if len(elems) == 0 {
+		return nothing("random() of an empty list")
+	}
+	return elems[r.intN(len(elems))]
+}
+
+// randomize is list.randomize(): all elements, each order equally likely.
+func randomize(runArg, list ref.Val) ref.Val {
+	r, elems, errVal := runAndElements(runArg, list)
+	if errVal != nil {
+		return errVal
+	}
+	r.spend(len(elems))
+	shuffled := slices.Clone(elems)
+	shuffle(r, shuffled)
+	return &objectList{shuffled}
+}
+
+func shuffle[E any](r *run, elems []E) {
+	for i := len(elems) - 1; i > 0; i-- {
+		j := r.intN(i + 1)
+		elems[i], elems[j] = elems[j], elems[i]
+	}
+}
+
+// leastBusy is list.leastBusy(): the fewest requests in flight first, ties by
+// chance.
+func leastBusy(runArg, list ref.Val) ref.Val {
+	r, elems, errVal := runAndElements(runArg, list)
+	if errVal != nil {
+		return errVal
+	}
+	r.spend(2 * len(elems))
+	type loaded struct {
+		elem ref.Val
+		load int64
+	}
+	order := make([]loaded, len(elems))
+	for i, e := range elems {
+		order[i] = loaded{e, r.load(e)}
+	}
+	shuffle(r, order)
+	slices.SortStableFunc(order, func(a, b loaded) int { return compareInts(a.load, b.load) })
+	sorted := make([]ref.Val, len(order))
+	for i, o := range order {
+		sorted[i] = o.elem
+	}
+	return &objectList{sorted}
+}
+
+func compareInts(a, b int64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// load returns the requests that an element serves at this moment.
+func (r *run) load(e ref.Val) int64 {
+	if r.inFlight == nil {
+		return 0
+	}
+	switch e := e.(type) {
+	case *modelRef:
+		return r.inFlight(e.index)
+	case *keyRef:
+		return r.inFlight(e.index)
+	}
+	return 0
+}
+
+// weigh is the step of random(x, weight) and randomize(x, weight).
+func weigh(args ...ref.Val) ref.Val {
+	p, early := stepArgs(args)
+	if early != nil {
+		return early
+	}
+	w, complaint := weightOf(args[2])
+	if complaint != "" {
+		p.run.note("random: %s is last: %s", labelOf(args[1]), complaint)
+	}
+	p.elems = append(p.elems, args[1])
+	p.weights = append(p.weights, w)
+	return p
+}
+
+// weightOf returns a weight, or 0 and the reason why it is not one.
+func weightOf(v ref.Val) (w float64, complaint string) {
+	if err, ok := v.(*types.Err); ok {
+		return 0, plainError(err).Error()
+	}
+	w, ok := number(v)
+	switch {
+	case !ok && v.Type() != types.DoubleType:
+		return 0, "the weight is " + plainTypeName(v.Type()) + ", not a number"
+	case !ok || math.IsInf(w, 0):
+		return 0, "the weight is not a finite number"
+	case w <= 0:
+		return 0, "the weight is not above 0"
+	}
+	return w, ""
+}
+
+// weighedRandom is one of the weighed elements.
+func weighedRandom(arg ref.Val) ref.Val {
+	p, ok := arg.(*picks)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(arg)
+	}
+	if len(p.elems) == 0 {
+		return nothing("random() of an empty list")
+	}
+	return p.elems[pickWeighted(cumulated(p.weights), p.run.fraction)]
+}
+
+// cumulated returns the sums of the weights up to each element. The largest
+// weight counts as 1, so that no sum is infinite.
+func cumulated(weights []float64) []float64 {
+	largest, sum := 0.0, 0.0
+	for _, w := range weights {
+		largest = max(largest, w)
+	}
+	sums := make([]float64, len(weights))
+	for i, w := range weights {
+		if largest > 0 {
+			sum += w / largest
+		}
+		sums[i] = sum
+	}
+	return sums
+}
+
+// pickWeighted returns the index of one element, given the sums of the weights.
+// Where all weights are 0 it is the first.
+func pickWeighted(sums []float64, fraction func() float64) int {
+	total := sums[len(sums)-1]
+	if total == 0 {
+		return 0
+	}
+	at := fraction() * total
+	i, _ := slices.BinarySearchFunc(sums, at, func(sum, at float64) int {
+		if sum <= at {
+			return -1
+		}
+		return 1
+	})
+	return min(i, len(sums)-1)
+}
+
+// weighedOrder is all of the weighed elements.
+func weighedOrder(arg ref.Val) ref.Val {
+	p, ok := arg.(*picks)
+	if !ok {
+		return types.MaybeNoSuchOverloadErr(arg)
+	}
+	p.run.spend(2 * len(p.elems))
+	elems := make([]ref.Val, len(p.elems))
+	for i, at := range weightedOrder(p.weights, p.run.fraction) {
+		elems[i] = p.elems[at]
+	}
+	return &objectList{elems}
+}
+
+// weightedOrder draws all elements one after the other, each in proportion to
+// its weight among the rest: in the order of -ln(u)/w, with a fraction u for
+// each. Elements without a weight are last, in their order.
+func weightedOrder(weights []float64, fraction func() float64) []int {
+	keys, order := make([]float64, len(weights)), make([]int, len(weights))
+	for i, w := range weights {
+		keys[i], order[i] = math.Inf(1), i
+		if w > 0 {
+			keys[i] = -math.Log(1-fraction()) / w
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		if wa, wb := weights[a] > 0, weights[b] > 0; wa != wb {
+			if wa {
+				return -1
+			}
+			return 1
+		}
+		switch {
+		case keys[a] < keys[b]:
+			return -1
+		case keys[a] > keys[b]:
+			return 1
+		}
+		return 0
+	})
+	return order
+}

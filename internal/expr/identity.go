@@ -1,0 +1,53 @@
+package expr
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/cel-go/common/types"
+)
+
+// Identity is a compiled expression that names the sender of a request: the
+// `caller` of the configuration and the `key` of a client limit. It sees req and
+// conn. It is immutable and safe for concurrent use.
+type Identity struct {
+	program *program
+	uses    Uses
+}
+
+// CompileIdentity compiles an expression whose result is a string. The identity
+// is nil if there are problems. An expression for `caller` must not use the
+// caller: see [Uses.Caller].
+func CompileIdentity(src string) (*Identity, []Problem) {
+	l, err := identityLanguage()
+	if err != nil {
+		return nil, []Problem{{Line: 1, Column: 1, Message: err.Error()}}
+	}
+	p, problems := l.compile(src, []rune(src), 0, func(d *diagnosis) {
+		root := d.checked.Expr()
+		if t := d.checked.GetType(root.ID()); t.Kind() != types.StringKind && t.Kind() != types.DynKind {
+			d.report(d.start(root), "", "the result must be a string, is %s", plainType(t))
+		}
+	})
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return &Identity{program: p, uses: usesOf(p)}, nil
+}
+
+// Uses reports what the identity depends on.
+func (i *Identity) Uses() Uses { return i.uses }
+
+// Eval returns the name. Errors are of type [*EvalError]: a header that the
+// client did not send is one.
+func (i *Identity) Eval(ctx context.Context, request *Request) (string, error) {
+	val, err := i.program.eval(ctx, &run{request: request})
+	if err != nil {
+		return "", &EvalError{Source: i.program.source, Err: err}
+	}
+	name, ok := val.(types.String)
+	if !ok {
+		return "", &EvalError{Source: i.program.source, Err: fmt.Errorf("the result is %s, not a string", plainTypeName(val.Type()))}
+	}
+	return string(name), nil
+}

@@ -1,0 +1,97 @@
+package expr
+
+import (
+	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
+)
+
+// usesOf reads off a checked expression what it depends on. Where a type is
+// known only at run time, the name of a field decides. A name that is computed
+// could be any.
+func usesOf(p *program) Uses {
+	var u Uses
+	factsRead, factsNamed := 0, 0
+	named := func(holder *types.Type, name string) {
+		dynamic := holder.Kind() == types.DynKind
+		of := func(kinds ...string) bool {
+			for _, k := range kinds {
+				if holder.TypeName() == "@"+k {
+					return true
+				}
+			}
+			return dynamic
+		}
+		switch name {
+		case "metrics", "quota", "error_rate":
+			u.Metrics = u.Metrics || of("model", "key")
+		case "estimated_input", "estimated_output":
+			u.Estimates = u.Estimates || of("token")
+		case "session":
+			u.Session = u.Session || of("request")
+		case "caller":
+			u.Caller = u.Caller || of("request")
+		case "ai":
+			switch {
+			case dynamic:
+				u.Facts = allFacts
+			case of("request"):
+				factsRead++
+			}
+		}
+		if of("request_facts") {
+			u.Facts |= factBit(name)
+			if !dynamic {
+				factsNamed++
+			}
+		}
+	}
+	ast.PreOrderVisit(p.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.IdentKind:
+			if name := e.AsIdent(); name == "req" || name == "conn" {
+				u.Request = true
+			}
+		case ast.SelectKind:
+			named(p.checked.GetType(e.AsSelect().Operand().ID()), e.AsSelect().FieldName())
+		case ast.CallKind:
+			switch call := e.AsCall(); call.FunctionName() {
+			case fnRandom, fnRandomize, fnWeighed, fnWeighedBy:
+				u.Random = true
+			case fnLeastBusy:
+				u.Random, u.InFlight, u.Request = true, true, true
+			case fnSticky:
+				u.Sticky, u.Request = true, true
+				u.InFlight = u.InFlight || len(call.Args()) > 4
+			case fnAble:
+				u.Request = true
+				u.Facts |= ableFacts
+			case fnAt:
+				holder := p.checked.GetType(call.Args()[0].ID())
+				if holder.Kind() != types.DynKind {
+					return
+				}
+				if name, known := constant(call.Args()[1]); known {
+					named(holder, name)
+				} else {
+					u.Metrics, u.Estimates = true, true
+					// Only an expression that holds the request can read it.
+					if mentions(p.checked.Expr(), "req") {
+						u.Session, u.Caller, u.Facts = true, true, allFacts
+					}
+				}
+			}
+		}
+	}))
+	if factsRead > factsNamed {
+		u.Facts = allFacts // req.ai went somewhere as a whole
+	}
+	return u
+}
+
+func mentions(e ast.Expr, variable string) bool {
+	found := false
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
+		found = found || e.Kind() == ast.IdentKind && e.AsIdent() == variable
+	}))
+	return found
+}

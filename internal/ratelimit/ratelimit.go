@@ -1,0 +1,314 @@
+// Package ratelimit reads the rate-limit headers of providers: the limit, the rest of it, and the time of its reset.
+// windows.tsv has the headers' names, one row a window.
+package ratelimit
+
+import (
+	_ "embed"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Longest bounds every duration of this package. Added to a time it cannot overflow.
+const Longest = 365 * 24 * time.Hour
+
+// Count is a number, if Known.
+type Count struct {
+	N     int64
+	Known bool
+}
+
+// Quota is the rest of a key's rate limits, from one answer. Of several windows the shortest counts. The zero Quota is
+// unknown.
+type Quota struct {
+	LimitRequests, RemainingRequests Count
+	LimitTokens, RemainingTokens     Count
+
+	// ResetRequests and ResetTokens are the times of the resets. Zero if unknown.
+	ResetRequests, ResetTokens time.Time
+}
+
+// Known reports whether q holds anything.
+func (q Quota) Known() bool { return q != Quota{} }
+
+//go:embed windows.tsv
+var windowsTSV string
+
+// window is a row of windows.tsv.
+type window struct {
+	tokens bool // else requests
+	rank   int
+}
+
+// cell is a header's place in the table.
+type cell struct {
+	window int
+	column column
+}
+
+// column is one of a window's three headers, in the table's order.
+type column uint8
+
+const (
+	limitColumn column = iota
+	remainingColumn
+	resetColumn
+)
+
+// maxWindows is room for the rows of the table, on the stack of Read.
+const maxWindows = 24
+
+// The table is read once, and panics at a slip. The package's tests find every slip.
+var windows, cells = parseWindows(windowsTSV)
+
+// parseWindows returns the rows, and the place of each header under its canonical name.
+func parseWindows(table string) (list []window, byHeader map[string]cell) {
+	byHeader = map[string]cell{}
+	names := false
+	for line := range strings.Lines(table) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if !names {
+			names = true
+			continue
+		}
+		row := strings.Split(line, "\t")
+		if len(row) != 7 || row[6] == "" || len(list) == maxWindows {
+			panic(fmt.Sprintf("ratelimit: a bad row: %q", line))
+		}
+		rank, err := strconv.Atoi(row[2])
+		if err != nil {
+			panic(fmt.Sprintf("ratelimit: a bad rank: %q", line))
+		}
+		for i, name := range row[3:6] {
+			if name != "" {
+				byHeader[name] = cell{len(list), column(i)}
+			}
+		}
+		list = append(list, window{tokens: row[1] == "tokens", rank: rank})
+	}
+	return list, byHeader
+}
+
+// reading is one window of one answer.
+type reading struct {
+	limit, remaining Count
+	reset            time.Time
+}
+
+// counts reports whether the window was in the answer. A reset without any number is not a window.
+func (r reading) counts() bool { return r.limit.Known || r.remaining.Known }
+
+// read fills a reading for each window. now is the time of the answer: some resets are a wait, others a date.
+func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) {
+	for key, values := range h {
+		// An answer has twenty other headers: they must be cheap.
+		if len(values) == 0 || !isLimit(key) {
+			continue
+		}
+		if len(key) == len("RateLimit") {
+			into[combined] = structured(values[0], now)
+			found = true
+			continue
+		}
+		c, ok := cells[http.CanonicalHeaderKey(key)]
+		if !ok {
+			continue
+		}
+		found = true
+		v := strings.TrimSpace(values[0])
+		switch r := &into[c.window]; c.column {
+		case limitColumn:
+			r.limit = count(v)
+		case remainingColumn:
+			r.remaining = count(v)
+		case resetColumn:
+			r.reset = instant(v, now)
+		}
+	}
+	return found
+}
+
+// isLimit reports whether a header may be of a rate limit.
+func isLimit(key string) bool {
+	if key == "" {
+		return false
+	}
+	switch key[0] {
+	case 'X', 'x':
+		return prefixed(key, "X-Ratelimit-") || prefixed(key, "X-Tokenlimit-")
+	case 'A', 'a':
+		return prefixed(key, "Anthropic-Ratelimit-")
+	case 'R', 'r':
+		return prefixed(key, "Ratelimit-") || strings.EqualFold(key, "RateLimit")
+	}
+	return false
+}
+
+// prefixed reports whether a header begins with a prefix, in any letter case.
+func prefixed(key, prefix string) bool {
+	return len(key) > len(prefix) && strings.EqualFold(key[:len(prefix)], prefix)
+}
+
+// combined is the window of the single RateLimit header of the IETF's drafts.
+var combined = cells["Ratelimit-Remaining"].window
+
+// structured reads `limit=100, remaining=50, reset=30`, and the later `"name";r=50;t=30`. Of several windows the first
+// counts.
+func structured(v string, now time.Time) (r reading) {
+	seen := 0
+	for part := range strings.FieldsFuncSeq(v, func(c rune) bool { return c == ';' || c == ',' }) {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		bit := 0
+		switch name {
+		case "limit", "q":
+			bit, r.limit = 1, first(seen&1 == 0, count(value), r.limit)
+		case "remaining", "r":
+			bit, r.remaining = 2, first(seen&2 == 0, count(value), r.remaining)
+		case "reset", "t":
+			bit, r.reset = 4, first(seen&4 == 0, instant(value, now), r.reset)
+		}
+		seen |= bit
+	}
+	return r
+}
+
+// first keeps the value from before unless this one is the first.
+func first[T any](fresh bool, now, before T) T {
+	if fresh {
+		return now
+	}
+	return before
+}
+
+// Read reads the quota from an answer's headers. now is the time of the answer.
+func Read(h http.Header, now time.Time) (q Quota) {
+	var all [maxWindows]reading
+	if !read(h, now, &all) {
+		return Quota{}
+	}
+	// A window is taken as a whole: the rest of one limit means nothing beside the size of another.
+	requests, tokens := -1, -1
+	for i, w := range windows {
+		if !all[i].counts() {
+			continue
+		}
+		best := &requests
+		if w.tokens {
+			best = &tokens
+		}
+		if *best < 0 || w.rank < windows[*best].rank {
+			*best = i
+		}
+	}
+	if requests >= 0 {
+		r := &all[requests]
+		q.LimitRequests, q.RemainingRequests, q.ResetRequests = r.limit, r.remaining, r.reset
+	}
+	if tokens >= 0 {
+		r := &all[tokens]
+		q.LimitTokens, q.RemainingTokens, q.ResetTokens = r.limit, r.remaining, r.reset
+	}
+	return q
+}
+
+// Exhausted is the wait until every used-up window is open again. It is false without a used-up window, or if no such
+// window has a reset.
+func Exhausted(h http.Header, now time.Time) (wait time.Duration, ok bool) {
+	var all [maxWindows]reading
+	if !read(h, now, &all) {
+		return 0, false
+	}
+	for i := range windows {
+		r := &all[i]
+		if r.remaining.Known && r.remaining.N == 0 && !r.reset.IsZero() {
+			wait, ok = max(wait, min(r.reset.Sub(now), Longest)), true
+		}
+	}
+	return wait, ok
+}
+
+// Milliseconds reads a number of milliseconds, with or without a fraction.
+func Milliseconds(v string) (time.Duration, bool) {
+	n, ok := number(v)
+	return scale(n, time.Millisecond), ok
+}
+
+// Seconds reads a wait as providers write it: seconds with or without a fraction, a Go duration ("6m0s"), or a date of HTTP
+// or RFC 3339. It is 0 for a past date, and [Longest] at most.
+func Seconds(v string, now time.Time) (time.Duration, bool) {
+	v = strings.TrimSpace(v)
+	if n, ok := number(v); ok {
+		if n >= 1e9 && n < 1e11 { // 30 years are a date
+			return until(time.Unix(int64(n), 0), now), true
+		}
+		return scale(n, time.Second), true
+	}
+	if d, err := time.ParseDuration(v); err == nil && d >= 0 && v[0] != '+' {
+		return min(d, Longest), true
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return until(at, now), true
+	}
+	if at, err := time.Parse(time.RFC3339, v); err == nil {
+		return until(at, now), true
+	}
+	return 0, false
+}
+
+// until is the wait until a time, within the bounds of this package.
+func until(at, now time.Time) time.Duration { return min(max(at.Sub(now), 0), Longest) }
+
+// count reads a whole number that a float64 can hold. All else is unknown.
+func count(v string) Count {
+	n, ok := number(v)
+	if !ok || n >= 1<<53 {
+		return Count{}
+	}
+	return Count{N: int64(n), Known: true}
+}
+
+// instant reads a reset: a duration ("6m0s", "20ms"), a date of RFC 3339, or a number of seconds. A number of 30 years or
+// more is a date in seconds, and a still larger number a date in milliseconds.
+func instant(v string, now time.Time) time.Time {
+	if n, ok := number(v); ok {
+		switch {
+		case n >= 1e15:
+			return time.Time{}
+		case n >= 1e11:
+			return time.UnixMilli(int64(n))
+		case n >= 1e9:
+			return time.Unix(int64(n), 0)
+		}
+		return now.Add(scale(n, time.Second))
+	}
+	if d, err := time.ParseDuration(v); err == nil && d >= 0 {
+		return now.Add(min(d, Longest))
+	}
+	if at, err := time.Parse(time.RFC3339, v); err == nil {
+		return at
+	}
+	return time.Time{}
+}
+
+// number reads digits with an optional fraction. strconv would also take signs, exponents, hexadecimals and words.
+func number(v string) (float64, bool) {
+	v = strings.TrimSpace(v)
+	for i := range len(v) {
+		if c := v[i]; c != '.' && (c < '0' || c > '9') {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseFloat(v, 64)
+	return n, err == nil
+}
+
+// scale rounds up: a client that comes back too early is refused again.
+func scale(n float64, unit time.Duration) time.Duration {
+	return time.Duration(math.Min(math.Ceil(n*float64(unit)), float64(Longest)))
+}

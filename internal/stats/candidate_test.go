@@ -1,0 +1,696 @@
+package stats
+
+import (
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const lease = time.Minute
+
+var (
+	rules      = Rules{Failures: 5, First: 5 * time.Second, Longest: 15 * time.Second}
+	provoked   = Failure{Rules: rules}
+	unprovoked = Failure{Rules: rules, Unprovoked: true}
+	onSurface  = Failure{Rules: rules, ThisSurface: true}
+)
+
+// The callers of these tests, and the surfaces that they use.
+var (
+	ann  = Request{Caller: 1}
+	bob  = Request{Caller: 2}
+	cleo = Request{Caller: 3}
+)
+
+func (r Request) on(s Surface) Request { r.Surface = s; return r }
+
+func secs(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+
+// fail has a request fail at a time, and returns its Turn.
+func fail(h *CandidateHealth, now time.Time, r Request, f Failure) *Turn {
+	turn, _ := h.Begin(now, r, lease, true)
+	turn.Failure(now, f)
+	return &turn
+}
+
+func succeed(h *CandidateHealth, now time.Time, r Request) {
+	turn, _ := h.Begin(now, r, lease, true)
+	turn.Success(now)
+}
+
+// tripped returns a health that is in cooldown for everybody from 0 to 5 s.
+func tripped(t *testing.T) *CandidateHealth {
+	t.Helper()
+	h := new(CandidateHealth)
+	for i := range rules.Failures {
+		require.Equal(t, State{Failures: i}, h.State(at(0), ann))
+		fail(h, at(0), ann, unprovoked)
+	}
+	require.Equal(t, State{CoolingDown, at(secs(5)), 5}, h.State(at(0), ann))
+	require.Equal(t, State{CoolingDown, at(secs(5)), 5}, h.State(at(0), cleo))
+	return h
+}
+
+// probe begins a request that must be the probe.
+func probe(t *testing.T, h *CandidateHealth, now time.Time, r Request) *Turn {
+	t.Helper()
+	require.Equal(t, Due, h.State(now, r).Phase)
+	turn, ok := h.Begin(now, r, lease, true)
+	require.True(t, ok)
+	require.True(t, turn.Probe())
+	return &turn
+}
+
+func TestZeroHealthIsHealthy(t *testing.T) {
+	var h CandidateHealth
+	assert.Zero(t, h.State(at(0), ann))
+	turn, ok := h.Begin(at(0), ann, lease, false)
+	assert.True(t, ok)
+	assert.False(t, turn.Probe())
+	turn.Retract(at(0))
+	turn.Success(at(0))
+	turn.Retract(at(0))
+	assert.Zero(t, h.State(at(0), ann))
+	new(Turn).Answers()
+	new(Turn).Success(at(0))
+	new(Turn).Failure(at(0), provoked)
+	new(Turn).Retract(at(0))
+	new(Turn).Release(at(0))
+}
+
+// Each row lists reports in their order, and the callers they put the candidate
+// last for.
+func TestBlame(t *testing.T) {
+	type step struct {
+		who     Request
+		failure *Failure // nil: success
+	}
+	p, u, s := &provoked, &unprovoked, &onSurface
+	chat, embeddings := Surface(0), Surface(1)
+	times := func(n int, who Request, f *Failure) []step {
+		var list []step
+		for range n {
+			list = append(list, step{who, f})
+		}
+		return list
+	}
+	join := func(lists ...[]step) (all []step) {
+		for _, l := range lists {
+			all = append(all, l...)
+		}
+		return all
+	}
+	for name, tt := range map[string]struct {
+		steps []step
+		last  []Request // for whom the candidate is last, of ann, bob and cleo
+	}{
+		"four":                         {times(4, ann, p), nil},
+		"five of one caller":           {times(5, ann, p), []Request{ann}},
+		"a hundred of one caller":      {times(100, ann, p), []Request{ann}},
+		"five of two callers":          {join(times(4, ann, p), times(1, bob, p)), []Request{ann, bob, cleo}},
+		"five of one, then another":    {join(times(5, ann, p), times(1, bob, p)), []Request{ann, bob, cleo}},
+		"two of each":                  {join(times(2, ann, p), times(2, bob, p)), nil},
+		"a success between":            {join(times(4, ann, p), times(1, cleo, nil), times(1, bob, p)), nil},
+		"others' successes do not end": {join(times(4, ann, p), times(1, cleo, nil), times(1, ann, p)), []Request{ann}},
+		"one's own success ends":       {join(times(4, ann, p), times(1, ann, nil), times(1, ann, p)), nil},
+		"others end only everybody's":  {join(times(5, ann, p), times(1, bob, nil)), []Request{ann}},
+		"five connects of one caller":  {times(5, ann, u), []Request{ann, bob, cleo}},
+		"four connects":                {times(4, ann, u), nil},
+		"a connect among one's own":    {join(times(4, ann, p), times(1, ann, u)), []Request{ann, bob, cleo}},
+		"hostile ones between good":    {join(times(9, ann, p), times(1, bob, nil), times(9, ann, p), times(4, bob, p)), []Request{ann}},
+		"a surface alone":              {join(times(4, ann.on(embeddings), s), times(1, bob.on(embeddings), s)), nil},
+		"each surface counts alone":    {join(times(4, ann, s), times(1, bob.on(embeddings), s)), nil},
+		"chat's own":                   {join(times(4, ann, s), times(1, bob, s)), []Request{ann, bob, cleo}},
+		"a surface's, from one caller": {times(5, ann, s), []Request{ann}},
+		"surfaces and all do not add":  {join(times(4, ann, s), times(1, bob, p)), nil},
+		"success on another surface":   {join(times(4, ann, s), times(1, bob.on(embeddings), nil), times(1, bob, s)), []Request{ann, bob, cleo}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var h CandidateHealth
+			for _, s := range tt.steps {
+				if s.failure == nil {
+					succeed(&h, at(0), s.who)
+				} else {
+					fail(&h, at(0), s.who, *s.failure)
+				}
+			}
+			for _, who := range []Request{ann, bob, cleo} {
+				want := false
+				for _, l := range tt.last {
+					want = want || l == who
+				}
+				assert.Equal(t, want, h.State(at(0), who.on(chat)).Phase == CoolingDown, "caller %d", who.Caller)
+				_, ok := h.Begin(at(0), who, lease, true)
+				assert.Equal(t, !want, ok)
+			}
+		})
+	}
+}
+
+func TestSurfaceCooldownSparesOthers(t *testing.T) {
+	var h CandidateHealth
+	for range 5 {
+		fail(&h, at(0), ann.on(7), Failure{Rules: rules, ThisSurface: true, Unprovoked: true})
+	}
+	assert.Equal(t, CoolingDown, h.State(at(0), bob.on(7)).Phase)
+	assert.Zero(t, h.State(at(0), bob))
+	assert.Zero(t, h.State(at(0), bob.on(200)))
+	succeed(&h, at(0), bob)
+	assert.Equal(t, CoolingDown, h.State(at(0), bob.on(7)).Phase, "a success elsewhere shows nothing")
+	probe(t, &h, at(secs(5)), bob.on(7)).Success(at(secs(5)))
+	assert.True(t, h.trouble.Load().well.Load())
+}
+
+// A caller with a cooldown of its own is its only prober, until it succeeds.
+func TestOneCallersCooldown(t *testing.T) {
+	var h CandidateHealth
+	for range 5 {
+		fail(&h, at(0), ann, provoked)
+	}
+	assert.Equal(t, State{CoolingDown, at(secs(5)), 5}, h.State(at(0), ann))
+	now := secs(5)
+	for _, want := range []float64{10, 15, 15} {
+		turn := probe(t, &h, at(now), ann)
+		assert.Equal(t, Probing, h.State(at(now), ann).Phase)
+		for range 3 {
+			succeed(&h, at(now), bob)
+			assert.Equal(t, Healthy, h.State(at(now), cleo).Phase)
+		}
+		turn.Failure(at(now), provoked)
+		assert.Equal(t, at(now+secs(want)), h.State(at(now), ann).Until)
+		assert.Zero(t, h.State(at(now), bob))
+		now += secs(want)
+	}
+	for range 4 {
+		fail(&h, at(now), bob, provoked)
+	}
+	assert.Zero(t, h.State(at(now), cleo).Phase, "failed probes of one caller do not add to the row")
+	turn := probe(t, &h, at(now), ann)
+	turn.Success(at(now))
+	assert.Zero(t, h.State(at(now), ann))
+	succeed(&h, at(now), bob)
+	assert.True(t, h.trouble.Load().well.Load(), "nothing is left to remember")
+}
+
+func TestFailedProbesDoubleTheCooldown(t *testing.T) {
+	h := tripped(t)
+	now := secs(5)
+	for _, want := range []time.Duration{10 * time.Second, 15 * time.Second, 15 * time.Second} {
+		turn := probe(t, h, at(now), bob)
+		now += time.Second
+		turn.Failure(at(now), provoked)
+		assert.Equal(t, State{CoolingDown, at(now + want), 5}, h.State(at(now), bob))
+		now += want
+	}
+	probe(t, h, at(now), cleo).Success(at(now))
+	assert.Zero(t, h.State(at(now), cleo))
+
+	// All is forgotten: it takes five again, and the cooldown is the first.
+	for range rules.Failures {
+		turn, ok := h.Begin(at(now), ann, lease, true)
+		require.True(t, ok)
+		turn.Failure(at(now), unprovoked)
+	}
+	assert.Equal(t, at(now+5*time.Second), h.State(at(now), cleo).Until)
+}
+
+// A candidate is left after five failures, and is back within 15 s.
+func TestDownAndBack(t *testing.T) {
+	for name, tt := range map[string]struct {
+		callers []Request
+		failure Failure
+	}{
+		"two callers":           {[]Request{ann, bob}, provoked},
+		"one caller":            {[]Request{ann}, provoked},
+		"one caller, connects":  {[]Request{ann}, unprovoked},
+		"many callers":          {[]Request{ann, bob, cleo, {Caller: 4}, {Caller: 5}, {Caller: 6}}, provoked},
+		"two callers, surfaces": {[]Request{ann, bob}, onSurface},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var h CandidateHealth
+			failures := 0
+			const step = 50 * msec
+			for now := time.Duration(0); now < secs(40); now += step {
+				who := tt.callers[int(now/step)%len(tt.callers)]
+				turn, ok := h.Begin(at(now), who, lease, true)
+				if ok {
+					turn.Failure(at(now), tt.failure)
+					failures++
+				}
+				if now < secs(5) {
+					require.LessOrEqual(t, failures, 5)
+				}
+			}
+			require.LessOrEqual(t, failures, 5+4, "each cooldown has one probe")
+			back := time.Duration(-1)
+			for now := secs(40); back < 0; now += step {
+				who := tt.callers[int(now/step)%len(tt.callers)]
+				if turn, ok := h.Begin(at(now), who, lease, true); ok {
+					turn.Success(at(now))
+					back = now - secs(40)
+				}
+			}
+			assert.LessOrEqual(t, back, secs(15)+2*step)
+			for _, who := range tt.callers {
+				assert.Equal(t, Healthy, h.State(at(secs(40)+back), who).Phase)
+			}
+		})
+	}
+}
+
+func TestOneProbeAtATime(t *testing.T) {
+	h := tripped(t)
+	_, ok := h.Begin(at(secs(5)-1), ann, lease, true)
+	assert.False(t, ok, "in cooldown")
+	refused, ok := h.Begin(at(secs(5)), ann, lease, false)
+	assert.False(t, ok, "a request makes one probe, and made it elsewhere")
+	assert.False(t, refused.Probe())
+	first := probe(t, h, at(secs(5)), ann)
+	assert.Equal(t, State{Probing, at(secs(65)), 5}, h.State(at(secs(6)), bob), "all others come later")
+	other, ok := h.Begin(at(secs(6)), bob, lease, true)
+	assert.False(t, ok)
+	assert.False(t, other.Probe())
+	other.Failure(at(secs(7)), provoked)
+	assert.Equal(t, at(secs(65)), h.State(at(secs(7)), bob).Until, "not a probe, not a verdict")
+
+	first.Release(at(secs(8)))
+	assert.False(t, first.Probe())
+	second := probe(t, h, at(secs(8)), ann)
+	first.Failure(at(secs(9)), provoked)
+	assert.Equal(t, at(secs(68)), h.State(at(secs(9)), bob).Until, "a Turn reports once")
+	second.Success(at(secs(9)))
+	assert.Zero(t, h.State(at(secs(9)), bob))
+}
+
+func TestProbeThatAnswers(t *testing.T) {
+	h := tripped(t)
+	first := probe(t, h, at(secs(5)), ann)
+	first.Answers()
+	assert.Equal(t, Due, h.State(at(secs(6)), ann).Phase, "not last any more, and not yet healthy")
+	second := probe(t, h, at(secs(6)), ann)
+	first.Answers()
+	assert.Equal(t, Probing, h.State(at(secs(6)), bob).Phase, "it gives way once")
+	second.Answers()
+	third := probe(t, h, at(secs(7)), bob)
+
+	second.Failure(at(secs(8)), provoked)
+	assert.Equal(t, State{CoolingDown, at(secs(18)), 5}, h.State(at(secs(8)), bob), "an answer that breaks is a failed probe")
+	third.Failure(at(secs(9)), provoked)
+	assert.Equal(t, at(secs(18)), h.State(at(secs(9)), bob).Until, "one verdict, however many went before it")
+	first.Success(at(secs(9)))
+	assert.Equal(t, at(secs(18)), h.State(at(secs(9)), bob).Until, "it began before the cooldown")
+
+	fourth := probe(t, h, at(secs(18)), cleo)
+	fourth.Answers()
+	fourth.Release(at(secs(18)))
+	fifth := probe(t, h, at(secs(19)), cleo)
+	fifth.Answers()
+	fifth.Success(at(secs(20)))
+	assert.Zero(t, h.State(at(secs(20)), ann))
+
+	turn, ok := new(CandidateHealth).Begin(at(0), ann, lease, true)
+	require.True(t, ok)
+	turn.Answers() // not a probe
+}
+
+func TestLostProbe(t *testing.T) {
+	h := tripped(t)
+	lost := probe(t, h, at(secs(5)), ann)
+	assert.Equal(t, Probing, h.State(at(secs(65)-1), bob).Phase)
+	second := probe(t, h, at(secs(65)), bob)
+	lost.Failure(at(secs(66)), provoked)
+	assert.Equal(t, at(secs(125)), h.State(at(secs(66)), ann).Until, "the second is the probe now")
+	lost = second
+	second = probe(t, h, at(secs(125)), ann)
+	lost.Release(at(secs(126)))
+	assert.Equal(t, Probing, h.State(at(secs(126)), cleo).Phase, "a lost probe has no place to free")
+	second.Release(at(secs(126)))
+
+	late := probe(t, h, at(secs(130)), ann)
+	late.Failure(at(10*time.Minute), provoked)
+	assert.Equal(t, at(10*time.Minute+secs(10)), h.State(at(10*time.Minute), cleo).Until, "late, but still the probe")
+
+	late = probe(t, h, at(11*time.Minute), ann)
+	probe(t, h, at(13*time.Minute), bob)
+	late.Success(at(13 * time.Minute))
+	assert.Zero(t, h.State(at(13*time.Minute), bob), "a success is news, even late")
+}
+
+// After failed, fruitless and endless probes a caller leaves the next one to others
+// for a moment.
+func TestProbesGoRound(t *testing.T) {
+	t.Run("never ends", func(t *testing.T) {
+		h := tripped(t)
+		probe(t, h, at(secs(5)), ann)
+		assert.Equal(t, CoolingDown, h.State(at(secs(65)), ann).Phase)
+		assert.Equal(t, Due, h.State(at(secs(65)), bob).Phase)
+		assert.Equal(t, Due, h.State(at(secs(66)), ann).Phase)
+	})
+	t.Run("shows nothing", func(t *testing.T) {
+		h := tripped(t)
+		for range wastedProbes {
+			probe(t, h, at(secs(5)), ann).Release(at(secs(5)))
+		}
+		assert.Equal(t, State{CoolingDown, at(secs(6)), 5}, h.State(at(secs(5)), ann))
+		assert.Equal(t, Due, h.State(at(secs(5)), bob).Phase)
+		assert.Equal(t, Due, h.State(at(secs(6)), ann).Phase)
+	})
+	t.Run("fails", func(t *testing.T) {
+		h := new(CandidateHealth)
+		for range 4 {
+			fail(h, at(0), ann, provoked)
+		}
+		fail(h, at(0), bob, provoked)
+		probe(t, h, at(secs(5)), ann).Failure(at(secs(5)), provoked)
+		assert.Equal(t, Due, h.State(at(secs(15)), bob).Phase)
+		assert.Equal(t, at(secs(16)), h.State(at(secs(15)), ann).Until)
+		assert.Equal(t, Due, h.State(at(secs(16)), ann).Phase)
+	})
+}
+
+// Requests from before a cooldown do not change it.
+func TestStragglers(t *testing.T) {
+	var h CandidateHealth
+	var before [4]Turn
+	for i := range before {
+		before[i], _ = h.Begin(at(secs(-1)), bob, lease, true)
+	}
+	for range rules.Failures {
+		fail(&h, at(0), ann, unprovoked)
+	}
+	before[0].Failure(at(secs(1)), provoked)
+	before[1].Success(at(secs(1)))
+	assert.Equal(t, State{CoolingDown, at(secs(5)), 5}, h.State(at(secs(1)), ann))
+	before[2].Failure(at(secs(6)), provoked)
+	assert.Equal(t, Due, h.State(at(secs(6)), ann).Phase)
+	turn := probe(t, &h, at(secs(6)), ann)
+	before[3].Failure(at(secs(6)), provoked)
+	assert.True(t, turn.Probe())
+	assert.Equal(t, Probing, h.State(at(secs(6)), bob).Phase)
+}
+
+func TestRetract(t *testing.T) {
+	t.Run("before the row is full", func(t *testing.T) {
+		var h CandidateHealth
+		for range 4 {
+			fail(&h, at(0), ann, provoked)
+		}
+		turn := fail(&h, at(0), bob, provoked)
+		turn.Retract(at(0))
+		turn.Retract(at(0))
+		assert.Equal(t, State{Failures: 4}, h.State(at(0), cleo))
+		fail(&h, at(0), bob, provoked)
+		assert.Equal(t, CoolingDown, h.State(at(0), cleo).Phase)
+	})
+	t.Run("a cooldown for everybody ends", func(t *testing.T) {
+		var h CandidateHealth
+		for range 3 {
+			fail(&h, at(0), ann, provoked)
+		}
+		turn := fail(&h, at(0), cleo, provoked)
+		fail(&h, at(0), bob, provoked)
+		require.Equal(t, CoolingDown, h.State(at(secs(1)), cleo).Phase)
+		turn.Retract(at(secs(1)))
+		assert.Equal(t, State{Failures: 4}, h.State(at(secs(1)), cleo))
+		fail(&h, at(secs(2)), cleo, provoked)
+		assert.Equal(t, at(secs(7)), h.State(at(secs(2)), cleo).Until, "the others still count")
+	})
+	t.Run("what remains may be one caller's", func(t *testing.T) {
+		var h CandidateHealth
+		for range 5 {
+			fail(&h, at(0), ann, provoked)
+		}
+		turn := fail(&h, at(0), bob, provoked)
+		require.Equal(t, CoolingDown, h.State(at(0), cleo).Phase)
+		turn.Retract(at(0))
+		assert.Equal(t, Healthy, h.State(at(0), cleo).Phase)
+		assert.Equal(t, Healthy, h.State(at(0), bob).Phase)
+		assert.Equal(t, CoolingDown, h.State(at(0), ann).Phase)
+	})
+	t.Run("a cooldown that has other reasons stays", func(t *testing.T) {
+		var h CandidateHealth
+		turn, _ := h.Begin(at(0), bob, lease, true)
+		for range 5 {
+			fail(&h, at(0), ann, unprovoked)
+		}
+		turn.Failure(at(0), provoked)
+		turn.Retract(at(0))
+		assert.Equal(t, CoolingDown, h.State(at(0), bob).Phase)
+	})
+	t.Run("one caller's cooldown ends", func(t *testing.T) {
+		var h CandidateHealth
+		var turn *Turn
+		for range 5 {
+			turn = fail(&h, at(0), ann, provoked)
+		}
+		require.Equal(t, CoolingDown, h.State(at(0), ann).Phase)
+		turn.Retract(at(0))
+		assert.Equal(t, State{Failures: 4}, h.State(at(0), ann))
+	})
+	t.Run("a probe", func(t *testing.T) {
+		h := tripped(t)
+		turn := probe(t, h, at(secs(5)), bob)
+		turn.Failure(at(secs(6)), provoked)
+		require.Equal(t, at(secs(16)), h.State(at(secs(6)), cleo).Until)
+		turn.Retract(at(secs(7)))
+		probe(t, h, at(secs(7)), cleo).Failure(at(secs(7)), provoked)
+		assert.Equal(t, at(secs(17)), h.State(at(secs(7)), cleo).Until, "doubled once")
+	})
+	t.Run("unprovoked failures stay", func(t *testing.T) {
+		var h CandidateHealth
+		for range 5 {
+			fail(&h, at(0), ann, unprovoked).Retract(at(0))
+		}
+		assert.Equal(t, CoolingDown, h.State(at(0), ann).Phase)
+	})
+	t.Run("on a surface", func(t *testing.T) {
+		var h CandidateHealth
+		var turn *Turn
+		for _, who := range []Request{ann, ann, ann, ann, bob} {
+			turn = fail(&h, at(0), who.on(3), onSurface)
+		}
+		require.Equal(t, CoolingDown, h.State(at(0), cleo.on(3)).Phase)
+		turn.Retract(at(0))
+		assert.Equal(t, Healthy, h.State(at(0), cleo.on(3)).Phase)
+	})
+	t.Run("a success came since", func(t *testing.T) {
+		var h CandidateHealth
+		turn := fail(&h, at(0), ann, provoked)
+		succeed(&h, at(0), ann)
+		turn.Retract(at(0))
+		assert.Zero(t, h.State(at(0), ann))
+	})
+}
+
+// A failure taken back at once changes no State.
+func TestRetractRestores(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	everybody := []Request{ann, bob, cleo}
+	for range 500 {
+		var with, without CandidateHealth
+		now := time.Duration(0)
+		for range 40 {
+			now += time.Duration(r.Int64N(int64(secs(2))))
+			who, kind := everybody[r.IntN(3)], r.IntN(8)
+			if kind == 0 {
+				turn, _ := with.Begin(at(now), who, lease, false)
+				turn.Failure(at(now), []Failure{provoked, onSurface}[r.IntN(2)])
+				turn.Retract(at(now))
+			}
+			for _, h := range []*CandidateHealth{&with, &without} {
+				switch kind {
+				case 1:
+					succeed(h, at(now), who)
+				case 2:
+					fail(h, at(now), who, unprovoked)
+				case 3:
+					fail(h, at(now), who, onSurface)
+				default:
+					fail(h, at(now), who, provoked)
+				case 0:
+				}
+			}
+			for _, who := range everybody {
+				require.Equal(t, without.State(at(now), who), with.State(at(now), who))
+			}
+		}
+	}
+}
+
+func TestFailureReturnsTheCooldown(t *testing.T) {
+	var h CandidateHealth
+	fails := func(now float64, r Request, f Failure) Cooldown {
+		turn, _ := h.Begin(at(secs(now)), r, lease, true)
+		return turn.Failure(at(secs(now)), f)
+	}
+	for range 4 {
+		assert.Zero(t, fails(0, ann, provoked))
+	}
+	assert.Equal(t, Cooldown{secs(5), false}, fails(0, ann, provoked))
+	assert.Zero(t, fails(1, ann, provoked))
+	assert.Equal(t, Cooldown{secs(10), false}, fails(5, ann, provoked))
+	assert.Equal(t, Cooldown{secs(5), true}, fails(6, bob, provoked))
+	assert.Equal(t, Cooldown{secs(10), true}, fails(11, cleo, provoked))
+}
+
+func TestOverview(t *testing.T) {
+	var h CandidateHealth
+	assert.Zero(t, h.Overview(at(0)))
+	for range 5 {
+		fail(&h, at(0), ann, provoked)
+		fail(&h, at(0), ann.on(3), Failure{Rules: rules, ThisSurface: true, Unprovoked: true})
+	}
+	assert.Equal(t, Overview{
+		Everybody: State{Failures: 5}, Callers: 1, Until: at(secs(5)),
+		Surfaces: []SurfaceState{{3, State{CoolingDown, at(secs(5)), 5}}},
+	}, h.Overview(at(0)))
+	fail(&h, at(0), bob, provoked)
+	assert.Equal(t, State{CoolingDown, at(secs(5)), 6}, h.Overview(at(0)).Everybody)
+	assert.Equal(t, Due, h.Overview(at(secs(5))).Everybody.Phase)
+}
+
+// After a cooldown for everybody the fast path is back.
+func TestRecoveryForgetsCallers(t *testing.T) {
+	var h CandidateHealth
+	for caller := range uint64(5) {
+		fail(&h, at(0), Request{Caller: caller}, provoked)
+	}
+	require.Equal(t, CoolingDown, h.State(at(0), ann).Phase)
+	probe(t, &h, at(secs(5)), bob).Success(at(secs(5)))
+	assert.True(t, h.trouble.Load().well.Load())
+}
+
+func TestCallersOfOneCandidateAreBounded(t *testing.T) {
+	var h CandidateHealth
+	for range 5 {
+		fail(&h, at(0), ann, provoked)
+	}
+	for caller := range uint64(1000) {
+		who := Request{Caller: 100 + caller}
+		succeed(&h, at(0), who)
+		fail(&h, at(0), who, provoked)
+		succeed(&h, at(0), bob)
+	}
+	c := &h.trouble.Load().all
+	assert.LessOrEqual(t, len(c.callers.entries), mostCallers)
+	assert.Len(t, c.callers.shares, len(c.callers.entries))
+	assert.Equal(t, CoolingDown, h.State(at(0), ann).Phase, "a caller in cooldown is remembered")
+	succeed(&h, at(callersKeptFor+secs(5)), bob)
+	assert.True(t, h.trouble.Load().well.Load(), "callers that do not return are forgotten")
+	assert.Empty(t, c.callers.entries)
+}
+
+func TestProbesConcurrently(t *testing.T) {
+	var (
+		h      = tripped(t)
+		wg     sync.WaitGroup
+		probes atomic.Int32
+	)
+	for i := range 64 {
+		wg.Go(func() {
+			who := Request{Caller: uint64(i % 5)}
+			h.State(at(secs(5)), who)
+			turn, ok := h.Begin(at(secs(5)), who, lease, true)
+			assert.Equal(t, ok, turn.Probe())
+			if ok {
+				probes.Add(1)
+				return // it never reports
+			}
+			if i%2 == 0 {
+				turn.Failure(at(secs(5)), provoked)
+			} else {
+				turn.Release(at(secs(5)))
+			}
+		})
+	}
+	wg.Wait()
+	assert.EqualValues(t, 1, probes.Load())
+	assert.Equal(t, at(secs(65)), h.State(at(secs(5)), Request{Caller: 99}).Until)
+}
+
+func TestHealthConcurrently(t *testing.T) {
+	var h CandidateHealth
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			who := Request{Caller: uint64(i % 7), Surface: Surface(i % 3)}
+			for k := range 200 {
+				now := at(time.Duration(k) * time.Second)
+				turn, _ := h.Begin(now, who, time.Second, k%2 == 0)
+				turn.Answers()
+				switch (i + k) % 5 {
+				case 0:
+					turn.Success(now)
+				case 1:
+					turn.Release(now)
+				case 2:
+					turn.Failure(now, onSurface)
+				case 3:
+					turn.Failure(now, unprovoked)
+				default:
+					turn.Failure(now, provoked)
+					turn.Retract(now)
+				}
+				h.coolsDown(now)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range 7 {
+		for s := range Surface(3) {
+			turn, _ := h.Begin(at(time.Hour), Request{Caller: uint64(i), Surface: s}, lease, true)
+			turn.Success(at(time.Hour))
+		}
+	}
+	assert.Zero(t, h.State(at(time.Hour), ann))
+	assert.True(t, h.trouble.Load().well.Load())
+}
+
+func TestHealthDoesNotAllocate(t *testing.T) {
+	recovered := tripped(t)
+	succeed(recovered, at(secs(5)), ann)
+	for name, h := range map[string]*CandidateHealth{"well": new(CandidateHealth), "recovered": recovered, "troubled": tripped(t)} {
+		assert.Zero(t, testing.AllocsPerRun(100, func() {
+			h.State(at(0), ann)
+			turn, _ := h.Begin(at(0), ann, lease, true)
+			turn.Release(at(0))
+			turn, _ = h.Begin(at(time.Hour), ann, lease, true)
+			turn.Answers()
+			turn.Success(at(time.Hour))
+		}), name)
+	}
+}
+
+func BenchmarkHealth(b *testing.B) {
+	for name, h := range map[string]*CandidateHealth{"well": new(CandidateHealth), "troubled": new(CandidateHealth)} {
+		if name == "troubled" {
+			for range 5 {
+				fail(h, began, ann, unprovoked)
+			}
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				turn, _ := h.Begin(began, ann, lease, true)
+				if name == "well" {
+					turn.Success(began)
+				} else {
+					turn.Release(began)
+				}
+			}
+		})
+	}
+	b.Run("failing", func(b *testing.B) {
+		var h CandidateHealth
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			turn, _ := h.Begin(began, Request{Caller: uint64(i % 100)}, lease, true)
+			turn.Failure(began, provoked)
+		}
+	})
+}

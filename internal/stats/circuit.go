@@ -1,0 +1,236 @@
+package stats
+
+import (
+	"slices"
+	"time"
+)
+
+// callersKeptFor is how long after its last cooldown a caller is remembered who
+// does not return to end it.
+const callersKeptFor = windowLength
+
+// circuit is the state of one candidate, or of one surface of it.
+type circuit struct {
+	shared  streak
+	row     []failed // in a row, the latest last
+	several bool     // whether at least two callers led to the shared cooldown
+	callers table[uint64, streak]
+	pruned  time.Time
+}
+
+// streak is a breaker for failures in a row, of everybody or of one caller.
+type streak struct {
+	breaker
+	length time.Duration // of the last cooldown; zero while closed
+	needs  int           // failures in a row for the first cooldown
+	probes int           // failed, since the first cooldown
+
+	// The last failed probe, and the length of the cooldown before it.
+	verdict uint64
+	before  time.Duration
+
+	// Only in a caller's streak: its failures in a row, and the time of the last.
+	own  []uint64 // tickets
+	last time.Time
+}
+
+// failed is one failure in a row.
+type failed struct {
+	ticket     uint64
+	caller     uint64
+	unprovoked bool
+}
+
+func (c *circuit) state(now time.Time, caller uint64) State {
+	phase, until := c.shared.state(now, caller)
+	s := State{Phase: phase, Until: until, Failures: len(c.row)}
+	if own := c.own(caller); own != nil {
+		phase, until = own.state(now, ^caller)
+		s = s.And(State{Phase: phase, Until: until})
+		s.Failures = max(s.Failures, len(own.own))
+	}
+	return s
+}
+
+// own returns the streak of a caller, or nil.
+func (c *circuit) own(caller uint64) *streak {
+	if e := c.callers.entries[caller]; e != nil {
+		return &e.value
+	}
+	return nil
+}
+
+// succeed returns whether nothing is left to remember.
+func (c *circuit) succeed(now time.Time, t *Turn) bool {
+	switch {
+	case c.shared.endedBy(t.began):
+		c.shared, c.row, c.several = streak{}, nil, false
+		// The callers' failures were part of it.
+		for caller, e := range c.callers.entries {
+			if !e.value.open {
+				c.callers.remove(caller)
+			}
+		}
+	case !c.shared.open:
+		c.row = nil
+	default:
+		c.shared.waste(t.ticket, now)
+	}
+	if own := c.own(t.request.Caller); own != nil && (!own.open || own.endedBy(t.began)) {
+		c.callers.remove(t.request.Caller)
+	}
+	if len(c.callers.entries) > 0 && now.Sub(c.pruned) >= slotLength {
+		c.pruned = now
+		for caller, e := range c.callers.entries {
+			if now.Sub(e.value.until) >= callersKeptFor && now.Sub(e.value.last) >= callersKeptFor {
+				c.callers.remove(caller)
+			}
+		}
+	}
+	return !c.shared.open && len(c.row) == 0 && len(c.callers.entries) == 0
+}
+
+// Cooldown is the consequence of a failure. Zero: the failure had none.
+type Cooldown struct {
+	Length time.Duration
+
+	// Everybody: for all callers, not only for this one.
+	Everybody bool
+}
+
+func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bool) (begun Cooldown) {
+	own := c.own(t.request.Caller)
+	if c.shared.open {
+		if own != nil {
+			own.waste(probe, now)
+		}
+		if c.shared.judges(probe, early, t.began) {
+			c.shared.extend(now, t.ticket, f.Rules)
+			begun = Cooldown{c.shared.length, true}
+			if c.several && !f.Unprovoked {
+				c.shared.hold()
+			}
+		}
+		return begun
+	}
+	if own != nil && own.open {
+		if own.judges(probe, early, t.began) {
+			own.extend(now, t.ticket, f.Rules)
+			begun.Length = own.length
+		}
+		if !f.Unprovoked {
+			own.last = now
+			return begun
+		}
+	}
+	if !f.Unprovoked {
+		own = c.remember(now, t)
+		if own.own = append(own.own, t.ticket); len(own.own) >= f.Rules.Failures {
+			own.begin(now, f.Rules)
+			begun.Length = own.length
+		}
+	}
+	if len(c.row) == maxRow {
+		c.row = append(c.row[:0], c.row[1:]...)
+	}
+	c.row = append(c.row, failed{t.ticket, t.request.Caller, f.Unprovoked})
+	if len(c.row) >= f.Rules.Failures && !c.oneCaller() {
+		c.several = c.callersInRow() >= 2
+		c.shared.begin(now, f.Rules)
+		begun = Cooldown{c.shared.length, true}
+	}
+	return begun
+}
+
+// remember returns the streak of the failing caller, a new one at its first
+// failure.
+func (c *circuit) remember(now time.Time, t *Turn) *streak {
+	e := c.callers.entries[t.request.Caller]
+	if e == nil {
+		e = &entry[streak]{caller: t.request.Caller}
+		c.callers.add(t.request.Caller, e, limits{mostCallers, mostCallers}, func(o *entry[streak]) bool {
+			return now.Before(o.value.until)
+		})
+	}
+	e.used.Store(int64(t.ticket))
+	e.value.last = now
+	return &e.value
+}
+
+// oneCaller reports whether one caller may be the reason for the whole row.
+func (c *circuit) oneCaller() bool {
+	for _, f := range c.row {
+		if f.unprovoked {
+			return false
+		}
+	}
+	return c.callersInRow() < 2
+}
+
+// callersInRow counts the callers of provoked failures, up to two.
+func (c *circuit) callersInRow() int {
+	var first *failed
+	for i := range c.row {
+		switch f := &c.row[i]; {
+		case f.unprovoked:
+		case first == nil:
+			first = f
+		case f.caller != first.caller:
+			return 2
+		}
+	}
+	if first == nil {
+		return 0
+	}
+	return 1
+}
+
+func (s *streak) begin(now time.Time, r Rules) {
+	s.length, s.needs, s.probes = r.First, r.Failures, 0
+	s.cool(now, now.Add(s.length))
+}
+
+// judges reports whether the failure of a request is one of a probe. An early
+// probe let others go when its answer began.
+func (s *streak) judges(probe uint64, early bool, began time.Time) bool {
+	return probe != 0 && s.open && (probe == s.probe || early && !began.Before(s.began))
+}
+
+func (s *streak) extend(now time.Time, verdict uint64, r Rules) {
+	s.verdict, s.before = verdict, s.length
+	s.length = min(2*s.length, r.Longest)
+	s.probes++
+	s.probe, s.held, s.wasted = 0, time.Time{}, 0
+	s.cool(now, now.Add(s.length))
+}
+
+func (c *circuit) retract(now time.Time, t *Turn) {
+	c.row = slices.DeleteFunc(c.row, func(f failed) bool { return f.ticket == t.ticket })
+	c.shared.retract(now, t.ticket, len(c.row) >= c.shared.needs && !c.oneCaller())
+	own := c.own(t.request.Caller)
+	if own == nil {
+		return
+	}
+	own.own = slices.DeleteFunc(own.own, func(ticket uint64) bool { return ticket == t.ticket })
+	own.retract(now, t.ticket, len(own.own) >= own.needs)
+	if !own.open && len(own.own) == 0 {
+		c.callers.remove(t.request.Caller)
+	}
+}
+
+// retract takes back what the failure with a ticket did. Earned says whether
+// the remaining failures lead to a cooldown as well.
+func (s *streak) retract(now time.Time, ticket uint64, earned bool) {
+	if !s.open {
+		return
+	}
+	if s.verdict == ticket {
+		s.length, s.verdict = s.before, 0
+		s.probes--
+		s.held = now.Add(s.grace())
+		s.until = now
+	}
+	if s.probes == 0 && !earned {
+		*s = streak{own: s.own, last: s.last}
+	}
+}
