@@ -41,28 +41,27 @@ type settings struct {
 	selector *selector
 	surfaces surfaces
 
-	perRequest   time.Duration
-	total        time.Duration
-	firstToken   time.Duration // 0: off
-	maxAttempts  int
-	maxRetries   int
-	holdWhole    bool // stream_commit: complete
-	onContinue   bool // on_error: continue
-	maxInput     int64
-	maxOutput    int64
-	maxBody      int64
-	forward      map[string]bool // canonical names
-	secrets      *SecretCache
-	secretRefs   []secretPlace // for Check
-	policy       FailoverPolicy
-	counter      TokenCounter
-	hooks        Hooks
-	logger       *slog.Logger
-	addrs        AddrPolicy // nil: any address
-	transport    http.RoundTripper
-	ownTransport bool // transport is the gateway's
-	debug        debugSettings
-	seed         maphash.Seed // of the gateway, for hashes of callers and key values
+	perRequest  time.Duration
+	total       time.Duration
+	firstToken  time.Duration // 0: off
+	maxAttempts int
+	maxRetries  int
+	holdWhole   bool // stream_commit: complete
+	onContinue  bool // on_error: continue
+	maxInput    int64
+	maxOutput   int64
+	maxBody     int64
+	forward     map[string]bool // canonical names
+	secrets     *SecretCache
+	secretRefs  []secretPlace // for Check
+	policy      FailoverPolicy
+	counter     TokenCounter
+	hooks       Hooks
+	logger      *slog.Logger
+	addrs       AddrPolicy       // nil: any address
+	transports  *dial.Transports // nil: Config.Transport
+	debug       debugSettings
+	seed        maphash.Seed // of the gateway, for hashes of callers and key values
 
 	caller     func(*http.Request) string
 	callerExpr *expr.Identity // nil: clients are told apart by their address, for blame
@@ -105,7 +104,6 @@ func newSettings(cfg Config) (*settings, error) {
 		policy:       cfg.FailoverPolicy,
 		counter:      cfg.TokenCounter,
 		logger:       cfg.Logger,
-		transport:    cfg.Transport,
 	}
 	if cfg.MaxBodyBytes < 0 {
 		p.add("MaxBodyBytes", fmt.Sprint(cfg.MaxBodyBytes), "must not be negative; leave it zero for 64 MiB")

@@ -85,11 +85,11 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.Re
 	c.trail.send(a)
 	c.model.track.Begin()
 	c.track.Begin()
-	resp, err := c.s.transport.RoundTrip(req)
+	resp, err := c.model.provider.transport.RoundTrip(req)
 	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
 		a.resent = true
 		c.trail.note("%s: sent once more, as the kept connection was closed", c.model.name())
-		resp, err = c.s.transport.RoundTrip(dial.Again(req))
+		resp, err = c.model.provider.transport.RoundTrip(dial.Again(req))
 	}
 	if err != nil {
 		return false, interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)

@@ -2,6 +2,7 @@ package aigateway
 
 import (
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -33,6 +34,8 @@ type provider struct {
 	auth      Auth
 	timeout   time.Duration
 	network   dial.Settings // how target is reached
+	transport http.RoundTripper
+	dialled   bool // transport ends in the gateway's own
 	surfaces  []apiSurface
 	headers   []field // the provider's over the gateway's
 	query     []field

@@ -99,6 +99,14 @@ func (t *Transports) For(id string) http.RoundTripper {
 	return t.shared
 }
 
+// CloseIdleConnections closes the connections that no request is on.
+func (t *Transports) CloseIdleConnections() {
+	t.shared.CloseIdleConnections()
+	for _, own := range t.own {
+		own.CloseIdleConnections()
+	}
+}
+
 // Retire closes the connections of t that no request is on, but for those that the
 // next Transports have taken over.
 func (t *Transports) Retire(next *Transports) {
