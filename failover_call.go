@@ -85,10 +85,10 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	c.trail.send(a)
 	c.model.track.Begin()
 	c.track.Begin()
-	resp, err := c.s.transport.RoundTrip(req)
+	resp, err := c.model.provider.transport.RoundTrip(req)
 	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
 		a.resent = true
-		resp, err = c.s.transport.RoundTrip(dial.Again(req))
+		resp, err = c.model.provider.transport.RoundTrip(dial.Again(req))
 	}
 	if err != nil {
 		return false, interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)
