@@ -115,6 +115,7 @@ type blameRun struct {
 	named bool // callers are told apart by Config.Caller, not by their address
 	// down answers requests of all tenants. It returns nils for a good answer.
 	down func(provider string, r *http.Request) (*http.Response, error)
+	long time.Duration
 
 	gateway *aigateway.Gateway
 	begun   time.Time
@@ -135,7 +136,7 @@ type blameServed struct {
 }
 
 func runBlame(t *testing.T, way *blameWay, named bool) *blameRun {
-	run := &blameRun{way: way, named: named}
+	run := &blameRun{way: way, named: named, long: blameLong}
 	run.play(t)
 	return run
 }
@@ -184,7 +185,7 @@ func (b *blameRun) play(t *testing.T) {
 						pause += time.Duration(random.Int64N(int64(time.Millisecond)))
 					}
 					<-time.After(pause)
-					if time.Since(b.begun) > blameLong {
+					if time.Since(b.begun) > b.long {
 						return
 					}
 					seed := random.Int64N(int64(100 * time.Millisecond))
@@ -204,7 +205,7 @@ func (b *blameRun) ask(tenant string, i, n int, seed int64) {
 		header: http.Header{"Content-Type": {"application/json"}, "X-Tenant": {tenant}},
 		w:      &blameWriter{header: http.Header{}},
 	}
-	ctx := context.Background()
+	ctx := context.WithValue(context.Background(), blameBegun{}, b.begun)
 	if i == 0 && b.way.client != nil {
 		b.way.client(c, n)
 	}

@@ -266,7 +266,7 @@ func streamFaults() []Fault {
 		return Fault{Name: name, Behaviour: behaviour, Stream: true, Settings: set, Reason: reason, WithFallback: saved, Alone: alone}
 	}
 	unmarked := broken()
-	unmarked.Code = "" // no event may stand where another has begun
+	unmarked.Code = ""                                // no event may stand where another has begun
 	overloaded := relayed(1, 529, "overloaded_error") // the status that the error's type stands for
 	reported := broken()
 	reported.Code, reported.Reported = "overloaded_error", true
