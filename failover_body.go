@@ -15,7 +15,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	m, p := o.model, o.model.provider
 	var room [4]reqbody.Edit
 	e := edits(room[:0])
-	if o.in.sel.Model != m.id {
+	if !o.in.sel.HasModel || o.in.sel.Model != m.id {
 		e.set("model", reqbody.Quote(m.id))
 	}
 	if _, ok := o.in.body.Get("models"); ok {
@@ -125,7 +125,7 @@ func (o *outbound) capOutput(e *edits) {
 		return
 	}
 	name := limits[0]
-	if o.surface.name == surfaceChat && o.model.provider.known && strings.EqualFold(o.model.provider.id, "openai") {
+	if o.surface.name == surfaceChat && o.model.provider.refusesMaxTokens {
 		name = "max_completion_tokens" // its newer models refuse max_tokens
 	}
 	e.set(name, limit)

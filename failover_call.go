@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -86,10 +85,11 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	c.trail.send(a)
 	c.model.track.Begin()
 	c.track.Begin()
-	resp, err := c.s.transport.RoundTrip(req)
-	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
+	transport := c.model.provider.transport
+	resp, err := transport.RoundTrip(req)
+	if err != nil && ctx.Err() == nil && conn.Stale(err) {
 		a.resent = true
-		resp, err = c.s.transport.RoundTrip(dial.Again(req))
+		resp, err = sendFresh(transport, dial.Again(req))
 	}
 	if err != nil {
 		return false, interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)
@@ -115,6 +115,16 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	a.turn.Answers()
 	a.keyTurn.Answers()
 	return true, c.held.relay(ctx, to)
+}
+
+// sendFresh sends a request on a connection of its own, if the transport can.
+func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if own, ok := transport.(interface {
+		RoundTripFresh(*http.Request) (*http.Response, error)
+	}); ok {
+		return own.RoundTripFresh(req)
+	}
+	return transport.RoundTrip(req)
 }
 
 // limit returns how long an attempt may take until it is committed, and the
@@ -202,18 +212,6 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		f.answer.header.Del("Content-Encoding")
 	}
 	return f
-}
-
-// judge takes the meaning of an upstream's error into the failure.
-func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
-	v := apierror.Classify(status, h, r)
-	f.Code, f.Cause = a.secrets.scrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
-	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
-		f.RetryAfter = wait
-	}
-	if should, known := apierror.ShouldRetry(h); known {
-		f.NoRetry = !should
-	}
 }
 
 // excuseKey looks whether a 401 is the fault of the request rather than of the

@@ -162,7 +162,7 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 // hashKey is the keyed hash of a key's value.
 func (s *settings) hashKey(value string) (sum [16]byte) {
 	for i, salt := range []string{"a", "b"} {
-		h := maphash.String(s.seed, salt+value)
+		h := maphash.String(s.callers.seed, salt+value)
 		for j := range 8 {
 			sum[8*i+j] = byte(h >> (8 * j))
 		}

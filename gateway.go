@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
-	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -37,17 +36,17 @@ type Gateway struct {
 // needed (see [Gateway.Check]). Of the interfaces it asks only the registry and the
 // URL policy.
 func New(cfg Config) (*Gateway, error) {
-	s, err := newSettings(cfg)
+	s, err := newSettings(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), seed: maphash.MakeSeed()}
-	s.seed = g.seed
+	if err := s.connect(cfg, nil); err != nil {
+		return nil, err
+	}
+	s.callers.seed = g.seed
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
-	if s.transport == nil {
-		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
-	}
 	g.current.Store(s)
 	return g, nil
 }
@@ -59,31 +58,25 @@ func New(cfg Config) (*Gateway, error) {
 // Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
 // every other dependency come from the new one, and must be set on it again. The
 // gateway keeps its knowledge: metrics, cooldowns, and the requests of the debug
-// page. Connections are kept too, unless the transport is another one or the URL
-// policy is an [AddrPolicy].
+// page. Connections are kept too, but for providers with another TLS or Proxy, and
+// unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
-	s, err := newSettings(cfg)
-	if err != nil {
-		return err
-	}
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	old := g.current.Load()
-	switch {
-	case s.transport != nil:
-	case old.ownTransport && old.addrs == nil && s.addrs == nil:
-		s.transport, s.ownTransport = old.transport, true
-	default:
-		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
+	s, err := newSettings(cfg, old)
+	if err != nil {
+		return err
 	}
-	s.seed = g.seed
+	if err := s.connect(cfg, old); err != nil {
+		return err
+	}
+	s.callers.seed = g.seed
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
-	if t, ok := old.transport.(*http.Transport); ok && old.ownTransport && old.transport != s.transport {
-		t.CloseIdleConnections()
-	}
+	old.retire(s)
 	return nil
 }
 
@@ -102,6 +95,15 @@ func (g *Gateway) Check(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("aigateway: secrets that do not resolve:\n%w", ConfigErrors(p))
+}
+
+// Warnings are the slips in the config that [New] or the latest [Gateway.Reload]
+// accepted: keys in the notation of another tool, models that a provider's prefix
+// hides or that are shut down within 60 days, names in strategies that nobody has,
+// and addresses that are probably wrong. Log them at the start. The caller owns the
+// slice. They hold no secret.
+func (g *Gateway) Warnings() []*ConfigError {
+	return append([]*ConfigError(nil), g.current.Load().warnings.list()...)
 }
 
 // ServeHTTP answers a request. A path that the gateway does not serve gets 404 in
@@ -137,6 +139,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		defer x.to.finish()
 		x.in.receive(r, surface, path)
 		x.serve()
+	case surface != nil && reading && r.Header.Get("Upgrade") != "":
+		// Clients that would like a WebSocket go over to POST after this.
+		w.Header().Set("Upgrade", "HTTP/1.1")
+		writeError(w, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()), requestID(r.Header))
 	case surface != nil:
 		methodNotAllowed(w, surface.format, r, surface.allow())
 	case models:
@@ -180,23 +186,29 @@ func (x *exchange) serve() {
 		}
 	}
 	var out outcome
-	x.in.identify(x.s)
-	x.in.r.Body = x.to.body(x.in.r.Body)
-	if out.err = x.in.read(x.s.maxBody); out.err == nil {
+	reported := false
+	defer func() {
+		if !reported { // code of the embedding service panicked
+			x.report(errorf(CodeInternal, "the service's own code failed"))
+		}
+	}()
+	x.in.identify(&x.s.callers)
+	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
 		out.err = x.choose()
 	}
 	if out.err == nil {
 		out = x.send()
 	}
 	handOn, abort := x.answer(out)
+	reported = true
 	res := x.report(out.err)
 	switch last := x.loop.trail.lastFailure(); {
 	case abort, last != nil && last.abort:
 		panic(http.ErrAbortHandler)
 	case handOn:
 		r := x.in.r.WithContext(context.WithValue(x.in.ctx, resultKey{}, res))
-		if x.in.raw != nil {
-			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.in.raw)), int64(len(x.in.raw))
+		if x.in.wire != nil {
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.in.wire)), int64(len(x.in.wire))
 		}
 		x.to.finish()
 		x.next.ServeHTTP(x.to.w, r)
@@ -331,11 +343,11 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	}
 	x := &exchange{s: s}
 	x.in.receive(r, surface, path)
-	x.in.identify(s)
-	err := x.in.read(s.maxBody)
+	x.in.identify(&s.callers)
+	err := x.in.read(r.Body, s.maxBody)
 	understood := err == nil
-	if understood || x.in.raw != nil {
-		r.Body = io.NopCloser(bytes.NewReader(x.in.raw))
+	if understood || x.in.wire != nil {
+		r.Body = io.NopCloser(bytes.NewReader(x.in.wire))
 	}
 	if err == nil {
 		err = x.choose()

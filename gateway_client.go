@@ -167,16 +167,16 @@ func (c *client) deadline(err error) {
 }
 
 // body is the request's body with deadlines.
-func (c *client) body(r io.ReadCloser) io.ReadCloser {
+func (c *client) body(r io.Reader) io.Reader {
 	if r == nil || r == http.NoBody {
 		return r
 	}
-	return &timedBody{ReadCloser: r, c: c, began: time.Now()}
+	return &timedBody{r: r, c: c, began: time.Now()}
 }
 
 // timedBody bounds each silence of a body, and its average rate.
 type timedBody struct {
-	io.ReadCloser
+	r     io.Reader
 	c     *client
 	began time.Time
 	n     int64
@@ -197,7 +197,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 			c.deadline(c.control.SetReadDeadline(until))
 		}
 	}
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.r.Read(p)
 	b.n += int64(n)
 	if err != nil && !c.blind {
 		c.readUntil = time.Time{}

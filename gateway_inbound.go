@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"iter"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/coding"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -33,12 +35,14 @@ type inbound struct {
 	ctx        context.Context
 	surface    *surface // the client's
 	path       string   // is joined to a base URL
+	pathModel  string   // the model that the path names, as Azure's clients do
 	id         string
 	start      time.Time
 	credential credential
 	request    expr.Request // as expressions see it
 
-	raw      []byte // the body; nil until it was read
+	raw      []byte // the body, decoded; nil until it was read
+	wire     []byte // the body as it came
 	json     reqbody.Document
 	body     clientBody
 	sel      reqbody.Selection
@@ -65,6 +69,7 @@ type clientBody interface {
 // receive starts a request on a surface. It reads nothing of the body yet.
 func (in *inbound) receive(r *http.Request, surface *surface, path string) {
 	in.r, in.ctx, in.surface, in.path = r, r.Context(), surface, path
+	in.pathModel = modelInPath(r.URL.Path, path)
 	in.start, in.id, in.credential = time.Now(), requestID(r.Header), clientCredential(r.Header)
 	ip, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -88,33 +93,32 @@ func requestID(h http.Header) string {
 
 // identify notes who asks. Without a caller from the service, clients are told
 // apart by their address: for blame alone.
-func (in *inbound) identify(s *settings) {
+func (in *inbound) identify(c *callers) {
 	salt, text := "a", in.request.ClientIP
 	switch {
-	case s.caller != nil:
-		in.caller = s.caller(in.r)
+	case c.name != nil:
+		in.caller = c.name(in.r)
 		salt, text = "c", in.caller
-	case s.callerExpr != nil:
-		in.caller, _ = s.callerExpr.Eval(in.ctx, &in.request) // without a value it is the empty caller
+	case c.expr != nil:
+		in.caller, _ = c.expr.Eval(in.ctx, &in.request) // without a value it is the empty caller
 		salt, text = "c", in.caller
 	}
-	in.callerID = maphash.String(s.seed, salt+text)
+	in.request.Caller = in.caller
+	in.callerID = maphash.String(c.seed, salt+text)
+}
+
+// callers tells who asks. If it has neither a function nor an expression, clients
+// are told apart by their address.
+type callers struct {
+	name func(*http.Request) string
+	expr *expr.Identity
+	seed maphash.Seed // of the gateway
 }
 
 // asks is the request as the health of candidates and keys tells requests apart.
 func (in *inbound) asks() stats.Request {
 	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
 }
-
-// credential is the key that a client brought.
-type credential struct {
-	value redact.Secret
-	// bearer is set if it came as Authorization: Bearer.
-	bearer bool
-}
-
-// given reports whether there is one.
-func (c credential) given() bool { return c.value.Reveal() != "" }
 
 // clientCredential reads the client's key. Anthropic's own header counts before
 // Authorization, as it does at Anthropic.
@@ -129,15 +133,10 @@ func clientCredential(h http.Header) credential {
 	return credential{value: redact.NewSecret(strings.TrimSpace(value)), bearer: true}
 }
 
-// read reads and scans the body, within a limit in bytes.
-func (in *inbound) read(limit int64) *Error {
-	for _, enc := range in.r.Header["Content-Encoding"] { // one line may follow another
-		if enc != "" && !strings.EqualFold(enc, "identity") {
-			return errorf(CodeUnsupportedMediaType, "the body has Content-Encoding %q: send it uncompressed", enc)
-		}
-	}
+// read reads the body, within a limit in bytes, decodes and scans it.
+func (in *inbound) read(body io.Reader, limit int64) *Error {
 	begin := time.Now()
-	raw, err := reqbody.Read(in.r.Body, in.r.ContentLength, limit)
+	raw, err := reqbody.Read(body, in.r.ContentLength, limit)
 	in.readTime = time.Since(begin)
 	in.partial = err != nil
 	var tooLarge *http.MaxBytesError
@@ -157,7 +156,12 @@ func (in *inbound) read(limit int64) *Error {
 		e.Err = err
 		return e
 	}
-	in.raw = raw
+	in.raw, in.wire = raw, raw
+	if encoding := strings.Join(in.r.Header["Content-Encoding"], ", "); encoding != "" { // one line may follow another
+		if err := in.decode(encoding, limit); err != nil {
+			return err
+		}
+	}
 	if err := in.scan(); err != nil {
 		e := errorf(CodeInvalidRequestBody, "invalid request body: %v", err)
 		e.Err = err
@@ -166,10 +170,28 @@ func (in *inbound) read(limit int64) *Error {
 	return nil
 }
 
+// decode takes the content coding off the body. It goes on plain.
+func (in *inbound) decode(encoding string, limit int64) *Error {
+	plain, err := coding.DecodeRequest(in.raw, encoding, limit)
+	var unknown *coding.UnknownError
+	switch {
+	case errors.As(err, &unknown):
+		return errorf(CodeUnsupportedMediaType, "the body has Content-Encoding %q: send gzip, deflate, zstd, or the body as it is", shown(encoding))
+	case errors.Is(err, coding.ErrTooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes, or over 100 times its compressed size", limit)
+	case err != nil:
+		e := errorf(CodeInvalidRequestBody, "the body is not of its Content-Encoding %q", shown(encoding))
+		e.Err = err
+		return e
+	}
+	in.raw = plain
+	return nil
+}
+
 // scan finds the fields that the gateway needs in the body. JSON is recognised by
 // its first byte too, as curl sends it under the type of a form.
 func (in *inbound) scan() (err error) {
-	first := bytes.TrimLeft(in.raw, " \t\r\n")
+	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
 	sent := in.r.Header.Get("Content-Type")
 	switch {
 	case !reqbody.IsForm(sent) || bytes.HasPrefix(first, []byte("{")):
@@ -185,6 +207,9 @@ func (in *inbound) scan() (err error) {
 	}
 	if in.sel, err = in.body.Selection(); err != nil {
 		return err
+	}
+	if in.pathModel != "" && len(in.sel.Models) == 0 && isAuto(in.sel.Model) {
+		in.sel.Model = in.pathModel
 	}
 	in.wantsStream = in.sel.Stream || in.asksStreamOtherwise()
 	if n := len(in.sel.Models); n > maxClientModels {

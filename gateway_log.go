@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -51,8 +50,8 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 			slog.String("error.type", string(err.Code)),
 			slog.Int("http.response.status_code", err.Status),
 			slog.String("error.message", err.Message))
-		if err.Code == CodeClientGone && err.Err != nil && !errors.Is(err.Err, context.Canceled) {
-			l = append(l, slog.String("aigateway.cause", err.Err.Error()))
+		if detail := err.detail(); detail != "" {
+			l = append(l, slog.String("aigateway.cause", detail))
 		}
 	}
 	l.addSteps(sum.steps)

@@ -94,6 +94,7 @@ func surfaceTable() []surface {
 			limits: []string{"max_tokens"}, modality: "text"},
 		{path: "responses", format: formatOpenAI, judge: relay.ResponsesSurface, stream: relay.Responses,
 			limits: []string{"max_output_tokens"}, modality: "text"},
+		{path: "responses/compact", format: formatOpenAI, modality: "text"},
 		{path: "embeddings", format: formatOpenAI, judge: relay.EmbeddingsSurface, modality: "embedding"},
 		{path: "moderations", format: formatOpenAI, judge: relay.ModerationsSurface},
 		{path: "rerank", format: formatOpenAI, judge: relay.RerankSurface},
@@ -139,17 +140,37 @@ func (m surfaces) find(path string) (s *surface, upstream string) {
 	word := path[last+1:]
 	if last >= 0 {
 		prev := path[strings.LastIndexByte(path[:last], '/')+1:]
-		if s := m[prev]; s != nil {
+		if s := m[prev]; s != nil && word != "*" {
 			return s, s.path
 		}
 		if s := m[prev[:len(prev)-len(word)]+"*"]; s != nil && isWord(word) {
 			return s, prev
 		}
 	}
-	if s := m[word]; s != nil {
+	if s := m[word]; s != nil && word != "*" {
 		return s, s.path
 	}
 	return nil, ""
+}
+
+// modelInPath is the model that stands in a path before the part of the surface:
+// …/deployments/NAME/chat/completions, as Azure's clients ask, or …/engines/NAME/….
+func modelInPath(path, surface string) string {
+	before, ok := strings.CutSuffix(strings.TrimSuffix(path, "/"), "/"+surface)
+	if !ok {
+		return ""
+	}
+	before, name := cutLast(before)
+	if _, kind := cutLast(before); kind != "deployments" && kind != "engines" {
+		return ""
+	}
+	return name
+}
+
+// cutLast parts a path at its last slash.
+func cutLast(path string) (before, last string) {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(i, 0)], path[i+1:]
 }
 
 // isWord reports whether s may stand for "*" in a surface's path: it goes into

@@ -83,6 +83,9 @@ type ResultError struct {
 	Status int `json:"status"`
 	// Message is what the client was told.
 	Message string `json:"message"`
+	// Detail is for the operator: the cause, which no client is told. Empty if there
+	// is nothing more to say. It holds no secret.
+	Detail string `json:"detail,omitempty"`
 }
 
 // ClientRequest is the client's request, less what is secret.

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 	}
 	if err != nil {
 		res.Status = StatusError
-		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message}
+		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message, Detail: err.detail()}
 	}
 	for i, r := range t.tried {
 		m := r.public()
@@ -81,6 +82,14 @@ func left(until, at time.Time) float64 {
 
 // ms is a duration in milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// seconds writes a cooldown for people.
+func seconds(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
 
 // public is an attempt as hooks and Results show it.
 func (a *attempt) public() Attempt {

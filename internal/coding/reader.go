@@ -150,7 +150,9 @@ type stage interface {
 	release()
 }
 
-// The pools hold decoders without a source.
+// The pools hold decoders without a source: a pooled decoder must not keep the body
+// of a finished request alive. A zstd decoder has no goroutine at a concurrency of
+// 1, so that the collector may drop it unclosed.
 var (
 	gzips  sync.Pool
 	zlibs  sync.Pool
@@ -158,6 +160,8 @@ var (
 	zstds  sync.Pool
 )
 
+// open takes a decoder out of its pool, or makes one, and reads the header of the
+// data. A decoder that fails on the header goes back at once.
 func open(m method, src Source) (stage, error) {
 	switch m {
 	case gzipMethod:

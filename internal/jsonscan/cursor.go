@@ -202,6 +202,7 @@ func (c *Cursor) Skip() bool {
 	}
 }
 
+// skipStrictly is Skip for a value that must be valid. Its first byte is b.
 func (c *Cursor) skipStrictly(b byte) bool {
 	start := c.i
 	end, f := SkipValue(c.b, start)

@@ -150,7 +150,8 @@ func (f *Follower) Follow(p []byte) {
 	}
 }
 
-// skipPlain returns the offset of the next quote or bracket.
+// skipPlain returns the offset of the next quote or bracket, eight bytes at a time.
+// It may stop at a few other bytes, y and _ among them.
 func skipPlain(p []byte, i int) int {
 	for i <= len(p)-8 {
 		x := binary.LittleEndian.Uint64(p[i:])
@@ -238,7 +239,8 @@ func (f *Follower) skipText(p []byte, i int) (next int, closed bool) {
 	}
 }
 
-// note compares a string of the top level with the member's name.
+// note compares a string of the top level with the member's name. The string may
+// come in pieces. A value of the same text is told apart by the missing colon.
 func (f *Follower) note(piece []byte, closed bool) {
 	if closed {
 		piece = piece[:len(piece)-1] // its quote
@@ -272,6 +274,7 @@ func (f *Follower) expect(p []byte, i int) int {
 	}
 }
 
+// keep appends to the kept value, up to maxMember.
 func (f *Follower) keep(b []byte) {
 	if len(f.value)+len(b) > maxMember {
 		f.value, f.member = nil, memberNone // too long to be of use
@@ -280,6 +283,7 @@ func (f *Follower) keep(b []byte) {
 	f.value = append(f.value, b...)
 }
 
+// push enters an array or object.
 func (f *Follower) push(c byte) {
 	f.depth++
 	if f.depth >= maxKinds {
@@ -293,6 +297,8 @@ func (f *Follower) push(c byte) {
 	}
 }
 
+// pop leaves an array or object. A bracket of the other kind breaks the document:
+// two documents may have been mixed up, as by a proxy that lost bytes.
 func (f *Follower) pop(c byte) {
 	if f.depth < maxKinds {
 		object := f.kinds[f.depth>>6]&(1<<(f.depth&63)) != 0

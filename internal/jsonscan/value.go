@@ -305,7 +305,7 @@ func skipNumber(src []byte, i int) (int, Fault) {
 	return i, OK
 }
 
-// skipDigits skips one digit or more.
+// skipDigits skips one digit or more. JSON has no number without them.
 func skipDigits(src []byte, i int) (int, Fault) {
 	if i == len(src) {
 		return i, UnexpectedEnd

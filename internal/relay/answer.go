@@ -27,6 +27,9 @@ const (
 	CountTokensSurface
 )
 
+// Judging by the answer's own form catches errors of unknown shapes: an answer
+// without its main member is not an answer, whatever else it holds.
+
 // needs are the members that a whole answer must have, by surface. One of them is
 // enough, if it is as full as it must be.
 var needs = [...]struct {
@@ -160,7 +163,9 @@ func (j *judge) object(each func(name, value []byte)) {
 	}
 }
 
-// member reads one top-level member, whose value begins with b.
+// member reads one top-level member. Its value begins with b. Members of all
+// formats are read on all surfaces: their names do not collide, and servers mix
+// them.
 func (j *judge) member(name []byte, b byte) {
 	c := &j.c
 	from := c.Offset()
@@ -222,7 +227,9 @@ func isVoid(value []byte) bool {
 	return false
 }
 
-// readChoices reads the choices of a chat or of completions.
+// readChoices reads the choices of a chat or of completions. A choice with an error
+// and without content fails the answer, also beside good ones: the client asked
+// for each.
 func (j *judge) readChoices() {
 	c := &j.c
 	if !c.Enter('[') {
@@ -281,7 +288,8 @@ func (j *judge) readChoices() {
 	}
 }
 
-// readMessage reads the message of a choice.
+// readMessage reads the message of a choice. A word is text, a tool call, a refusal,
+// sound or an image. A thought is reasoning.
 func (j *judge) readMessage() (word, thought bool) {
 	c := &j.c
 	if !c.Enter('{') {
@@ -313,7 +321,8 @@ func (j *judge) readMessage() (word, thought bool) {
 	}
 }
 
-// isWord reports whether the inside of a string is more than white space.
+// isWord reports whether the inside of a string, still escaped, is more than white
+// space.
 func isWord(text []byte) bool {
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
@@ -329,7 +338,8 @@ func isWord(text []byte) bool {
 	return false
 }
 
-// readOutput reads the output of a response.
+// readOutput reads the output of a response. Its items are messages, reasoning, and
+// calls of many kinds. Unknown kinds count as calls.
 func (j *judge) readOutput() {
 	c := &j.c
 	if !c.Enter('[') {
@@ -366,7 +376,8 @@ func (j *judge) readOutput() {
 	}
 }
 
-// readContent reads the parts of a message, of responses or messages.
+// readContent reads the parts of a message, of responses or messages. Unknown kinds
+// of parts count as words: a new kind must not make an answer empty.
 func (j *judge) readContent() {
 	c := &j.c
 	if !c.Enter('[') {
@@ -411,6 +422,8 @@ func (j *judge) readContent() {
 	}
 }
 
+// verdict decides, from the strongest sign to the weakest: an error object, a
+// failed status, a failed choice, a missing member.
 func (j *judge) verdict(data []byte) Verdict {
 	v := Verdict{Refusal: j.refusal}
 	need := &needs[j.surface]

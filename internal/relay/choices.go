@@ -43,6 +43,9 @@ func (c *choices) note(e *Event) (followed bool) {
 	return followed
 }
 
+// find returns the state of a choice, new if its index is. It returns nil beyond
+// maxChoices. Nearly all streams have one choice, and few more than four: a list is
+// faster than a map.
 func (c *choices) find(index int) *choice {
 	for i := range c.list {
 		if c.list[i].index == index {

@@ -98,7 +98,9 @@ func write(w io.Writer, b []byte, flush func() error) error {
 	return nil
 }
 
-// jsonCopier is the source of a decoder, or is read by itself.
+// jsonCopier reads a body, and writes each read when the next one came. It is the
+// source of a decoder, or followed directly. Two buffers take turns: the kept read
+// must survive the next.
 type jsonCopier struct {
 	w    io.Writer
 	body io.Reader
@@ -173,7 +175,8 @@ func (c *jsonCopier) decode(list coding.List) error {
 	}
 }
 
-// next reads once. The read before it is written then.
+// next reads once, and then writes the read before it. An error that came with
+// bytes is kept for the next call: the bytes count first.
 func (c *jsonCopier) next() error {
 	if c.err != nil {
 		return c.err

@@ -130,6 +130,8 @@ func Chat(name, data []byte, e *Event) {
 	}
 }
 
+// kind is the meaning of one choice for the event. A finish reason outranks content
+// in the same chunk, and an error outranks both.
 func (c Choice) kind() Kind {
 	switch {
 	case c.Reason == ErrorReason:
@@ -142,11 +144,11 @@ func (c Choice) kind() Kind {
 	return Other
 }
 
-// readStray reads data that is not an object.
+// readStray reads data that is not an object. Plain text, such as a proxy's words
+// about a dead upstream, and a page are suspect. Google wraps errors in a list.
 func readStray(c *jsonscan.Cursor, data []byte, e *Event) {
 	switch b := c.Peek(); {
 	case b == '[':
-		// Google wraps an error in a list.
 		var w errorShape
 		if c.Enter('[') && c.Elem() && c.Enter('{') {
 			for {
@@ -218,7 +220,8 @@ func (e *Event) readChoices(c *jsonscan.Cursor) bool {
 	return any
 }
 
-// readDelta reads the delta of a chat choice at c.
+// readDelta reads the delta of a chat choice at c. Reasoning has a name of its own
+// with nearly each provider. A role by itself is not content.
 func (e *Event) readDelta(c *jsonscan.Cursor, choice *Choice) {
 	if !c.Enter('{') {
 		c.Skip()

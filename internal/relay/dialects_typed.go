@@ -88,6 +88,8 @@ func Responses(name, data []byte, e *Event) {
 	}
 }
 
+// responseEnd is the kind of the terminal events of a response, and Other for the
+// rest.
 func responseEnd(typ []byte) Kind {
 	switch string(typ) {
 	case "response.completed", "response.incomplete":

@@ -97,3 +97,40 @@ func isPing(typ []byte) bool {
 	}
 	return false
 }
+
+// ErrorDetail returns the part of an error event, or of an answer with an error,
+// to read a code and a message from: the first choice with an error or with a
+// finish reason for one, else all of data.
+func ErrorDetail(data []byte) []byte {
+	c := jsonscan.Lenient(data)
+	if !c.Enter('{') || !seek(&c, "choices") || !c.Enter('[') {
+		return data
+	}
+	for c.Elem() {
+		c.Peek()
+		from := c.Offset()
+		failed := false
+		if !c.Enter('{') {
+			c.Skip()
+			continue
+		}
+		for {
+			k, ok := c.Key()
+			if !ok {
+				break
+			}
+			switch string(k) {
+			case "error":
+				failed = c.Skip() || failed
+			case "finish_reason":
+				failed = reasonOf(c.Text()) == ErrorReason || failed
+			default:
+				c.Skip()
+			}
+		}
+		if failed && !c.Bad() {
+			return c.Since(from)
+		}
+	}
+	return data
+}

@@ -134,6 +134,25 @@ func (s *splitter) inEvent() bool {
 	return s.cut || !isDone(data) && !json.Valid(data)
 }
 
+// atDone reports whether the open event is [DONE], and lacks only its blank line or
+// its line end.
+func (s *splitter) atDone() bool {
+	data := s.data
+	switch {
+	case s.ready || s.cut:
+		return false
+	case s.open && s.lines > 0:
+		return false
+	case s.open:
+		field, value, _ := bytes.Cut(s.line, []byte(":"))
+		if string(field) != "data" {
+			return false
+		}
+		data = value
+	}
+	return isDone(data)
+}
+
 // name is nil for an event without an event: line.
 func (s *splitter) name() []byte {
 	if s.nameLen == 0 {

@@ -229,6 +229,7 @@ func (s *Stream) HoldWhole() error {
 // Relay writes the held bytes in one piece, then each read as it comes, and
 // calls flush, unless nil, after each write. It returns nil when the answer was
 // whole, else an [*EventError], [ErrCut], a [*WriteError], or the body's own error.
+// A body that breaks behind an error event is its own error.
 //
 // After the End it reads on to the end of the body, and relays those bytes. No
 // error counts from there on: the caller cuts this short by its own timer.
@@ -282,13 +283,19 @@ func (s *Stream) Finished() bool {
 	return s.ended || s.choices.finished(s.o.Choices) || s.finished && s.choices.none() && s.finishes >= s.o.Choices
 }
 
-// MayEnd reports whether a silence may be taken for the end of the answer: a
-// stream of the chat format in which each choice finished by stop or length, in an
+// MayEnd reports whether a silence may be taken for the end of the answer. It must
+// be a stream of the chat format. Each choice finished by stop or length, in an
 // event of its own without content. Nothing followed a finish reason, no comment
-// came after it, and usage came if the client asked for it.
+// came after it, and usage came if the client asked for it. A [DONE] that lacks its
+// blank line is an end too.
 func (s *Stream) MayEnd() bool {
-	return s.broken == nil && !s.ended && !s.followed && s.decode.idle() && s.body != nil && !s.opaque &&
-		s.choices.finished(s.o.Choices) && s.choices.plainEnds() &&
+	if s.broken != nil || s.ended || s.body == nil || s.opaque || !s.decode.idle() {
+		return false
+	}
+	if s.split.atDone() && !s.choices.none() {
+		return s.content
+	}
+	return !s.followed && s.choices.finished(s.o.Choices) && s.choices.plainEnds() &&
 		(s.usage || !s.o.UsageWanted) && s.split.comments == s.afterFinish && s.split.boundary()
 }
 
@@ -356,7 +363,7 @@ func (s *Stream) progress() {
 // verdict is the meaning of an end of the reading.
 func (s *Stream) verdict() error {
 	switch {
-	case s.broken != nil:
+	case s.broken != nil && (s.severed || s.ended || s.rerr == nil || s.atEOF()):
 		return s.broken
 	case s.nothing:
 		return ErrNoAnswer

@@ -19,7 +19,8 @@ type editor struct {
 	tooLarge bool // the event under way is too large to be held, and passes
 }
 
-// event takes over the event whose last byte stands before end.
+// event takes over one event, up to the offset end. The extra event is cut, and of
+// the others a null usage. An event after the End stays as it is.
 func (d *editor) event(s *Stream, end int) {
 	if !d.on {
 		return
@@ -57,7 +58,7 @@ func (d *editor) takeLF(s *Stream) {
 	}
 }
 
-// pass makes the raw bytes before end ready.
+// pass makes the raw bytes before end ready. Without a gap nothing is copied.
 func (d *editor) pass(s *Stream, end int) {
 	if d.ready == d.raw {
 		d.ready, d.raw = end, end
@@ -116,8 +117,10 @@ func blockStart(raw []byte) int {
 	return start
 }
 
-// nullUsage finds the member "usage":null in an event of one data line, with the
-// comma and white space that go with it.
+// nullUsage finds the member "usage":null in an event of one data line, with its
+// comma and white space. Providers append the member to each chunk once usage is
+// asked for. Of malformed objects, and of objects over several data lines, nothing
+// is cut.
 func nullUsage(raw []byte) (from, to int, ok bool) {
 	at := bytes.Index(raw, []byte(`"usage"`))
 	if at < 0 {

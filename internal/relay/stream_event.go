@@ -2,6 +2,8 @@ package relay
 
 import "bytes"
 
+// inspect finds the events of a read and notes them. chunk is the last bytes of buf,
+// or decoded bytes.
 func (s *Stream) inspect(chunk []byte) {
 	s.read += int64(len(chunk))
 	for !s.severed {
@@ -90,7 +92,9 @@ func (s *Stream) event(name, data []byte) {
 	}
 }
 
-// noteFinish keeps the books of finish reasons.
+// noteFinish keeps the books of finish reasons: which choices have one, and whether
+// anything followed. A server that runs tools between two turns, or puts a finish
+// reason into each chunk, shows itself so. MayEnd then stays false for good.
 func (s *Stream) noteFinish(e *Event) {
 	was := s.anyFinished()
 	if len(e.Choices) > 0 {
@@ -115,6 +119,7 @@ func (s *Stream) noteFinish(e *Event) {
 // anyFinished reports whether some choice has a finish reason.
 func (s *Stream) anyFinished() bool { return s.finished || s.choices.any }
 
+// fail notes an error event. The first one counts: later ones only follow from it.
 func (s *Stream) fail(name, data []byte, hidden bool) {
 	s.sawError = true
 	if s.broken != nil {

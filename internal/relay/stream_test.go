@@ -117,6 +117,7 @@ func TestStream(t *testing.T) {
 		{"error and content in a read", Chat, []string{errorEv + hello}, nil, event, 1, event, event, true},
 		{"content and error in a read", Chat, []string{hello + errorEv}, nil, ok, 1, event, event, true},
 		{"error later", Chat, []string{hello, errorEv}, nil, ok, 1, event, event, true},
+		{"error later, then a reset", Chat, []string{hello, errorEv}, errBroken, ok, 1, event, reset, true},
 		{"error later, then done", Chat, []string{hello, errorEv, doneEv}, nil, ok, 1, event, event, true},
 		{"error after end", Chat, []string{hello, doneEv, errorEv}, nil, ok, 1, ok, ok, false},
 		{"trailing bytes", Chat, []string{hello, doneEv + "xyz", ": more\n\n"}, nil, ok, 1, ok, ok, false},
