@@ -238,14 +238,20 @@ func TestMaxBodyBytes(t *testing.T) {
 	}
 }
 
-// TestContentEncoding: the gateway does not scan compressed bodies.
+// TestContentEncoding: an encoding that the gateway does not know is refused, and
+// so is a body that is not of its encoding.
 func TestContentEncoding(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg)
-	for _, encoding := range [][]string{{"gzip"}, {"br"}, {"zstd"}, {"identity, gzip"}, {"identity", "gzip"}, {"", "gzip"}} {
+	for _, encoding := range [][]string{{"br"}, {"identity, br"}, {"identity", "compress"}, {"", "x"}} {
 		resp, body := requestPost(t, url+"/v1/messages", http.Header{"Content-Encoding": encoding}, `{"model":"m"}`)
 		assert.Equal(t, http.StatusUnsupportedMediaType, resp.StatusCode)
 		requestAnthropicError(t, resp.Header, body, "invalid_request_error", "unsupported_media_type")
+	}
+	for _, encoding := range [][]string{{"gzip"}, {"zstd"}, {"deflate"}, {"identity, gzip"}, {"identity", "gzip"}, {"", "gzip"}} {
+		resp, body := requestPost(t, url+"/v1/messages", http.Header{"Content-Encoding": encoding}, `{"model":"m"}`)
+		assert.Equal(t, http.StatusBadRequest, resp.StatusCode)
+		requestAnthropicError(t, resp.Header, body, "invalid_request_error", "invalid_request_body")
 	}
 	assert.Zero(t, up.Count())
 

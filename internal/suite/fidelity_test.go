@@ -79,6 +79,12 @@ var fidelityCases = []fidelityCase{
 		},
 	},
 	{
+		surface: "responses/compact",
+		request: `"input":[{"role":"user","content":"hi"},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi"}]}]`,
+		answer:  `"object":"response.compaction","output":[{"type":"compaction","encrypted_content":"gAAA"}],"usage":{"input_tokens":139,"output_tokens":438}`,
+		input:   139, output: 438,
+	},
+	{
 		surface: "embeddings",
 		request: `"input":"hi","encoding_format":"float","dimensions":3`,
 		answer:  `"object":"list","data":[{"object":"embedding","index":0,"embedding":[-0.0069292834,1e-05,0.10]}],"usage":{"prompt_tokens":8,"total_tokens":8}`,
