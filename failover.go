@@ -279,13 +279,15 @@ func (n *tally) add(a *attempt) {
 	case FailureConnect:
 		n.unreachable++
 	}
-	if failed.answer == nil {
-		return
+	if failed.answer != nil {
+		n.answers++
 	}
-	n.answers++
-	if failed.Cause == CauseDeadKey && a.ownKey {
+	if failed.Cause == CauseDeadKey && a.ownKey { // also by an event that names no status
 		n.refused++
 		n.client++
+		return
+	}
+	if failed.answer == nil {
 		return
 	}
 	if failed.Status/100 == 4 {
