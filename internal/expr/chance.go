@@ -91,7 +91,7 @@ func compareInts(a, b int64) int {
 	return 0
 }
 
-// load returns the requests that an element serves at this moment.
+// load returns the element's requests in flight at this moment.
 func (r *run) load(e ref.Val) int64 {
 	if r.inFlight == nil {
 		return 0
@@ -150,7 +150,7 @@ func weighedRandom(arg ref.Val) ref.Val {
 }
 
 // cumulated returns the sums of the weights up to each element. The largest
-// weight counts as 1, so that no sum is infinite.
+// weight counts as 1, to keep the sums finite.
 func cumulated(weights []float64) []float64 {
 	largest, sum := 0.0, 0.0
 	for _, w := range weights {
@@ -167,7 +167,7 @@ func cumulated(weights []float64) []float64 {
 }
 
 // pickWeighted returns the index of one element, given the sums of the weights.
-// Where all weights are 0 it is the first.
+// It is the first if all weights are 0.
 func pickWeighted(sums []float64, fraction func() float64) int {
 	total := sums[len(sums)-1]
 	if total == 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// check reports what is well typed and still wrong.
+// check reports mistakes in a well-typed expression.
 func (d *diagnosis) check() {
 	ast.PreOrderVisit(d.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
@@ -59,7 +59,7 @@ func (d *diagnosis) checkCall(call ast.CallExpr) {
 	}
 }
 
-// word checks a constant against the words that a function knows.
+// word checks a constant against the words of a function.
 func (d *diagnosis) word(e ast.Expr, word, kind string, known []string, prefix string) {
 	if slices.Contains(known, word) || (prefix != "" && strings.HasPrefix(word, prefix) && len(word) > len(prefix)) {
 		return

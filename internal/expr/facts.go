@@ -47,7 +47,7 @@ const (
 	allFacts = 1<<iota - 1
 )
 
-// ableFacts are the facts that able() looks at.
+// ableFacts are the facts behind able().
 const ableFacts = FactInputTokens | FactMaxOutputTokens | FactTools | FactImages | FactAudio | FactDocuments | FactJSONSchema
 
 // fact is one field of req.ai. One of the readers is set.

@@ -28,8 +28,8 @@ func plainType(t *types.Type) string {
 	return plainTypeName(t)
 }
 
-// plainError translates the one message of CEL's run time that shows its
-// internals, and that null quotas and prices make a common one.
+// plainError translates one message of CEL with internals in it. Null quotas
+// and prices make it a common one.
 func plainError(err error) error {
 	function, ok := strings.CutPrefix(err.Error(), "no such overload: ")
 	switch {

@@ -38,7 +38,7 @@ func newVocabulary(structs []*structType) (*vocabulary, error) {
 	return v, nil
 }
 
-// NativeToValue wraps a Go value that a field's getter answered.
+// NativeToValue wraps the Go value of a field.
 func (v *vocabulary) NativeToValue(value any) ref.Val {
 	switch value := value.(type) {
 	case ref.Val:
@@ -112,15 +112,15 @@ func (v *vocabulary) EnumValue(name string) ref.Val {
 	return types.NewErr("unknown enum name '%s'", name)
 }
 
-// NewValue refuses to build anything: a strategy chooses among what it was
-// given. The checker knows no struct that source text can name, so this is
-// never reached from a compiled expression.
+// NewValue refuses to build anything: a strategy chooses among given values.
+// The checker knows no struct of a name in source text, so compiled expressions
+// never get here.
 func (v *vocabulary) NewValue(name string, _ map[string]ref.Val) ref.Val {
 	return types.NewErr("a value of type %q cannot be constructed", name)
 }
 
-// structVal is a struct of the vocabulary as a CEL value. Its identity is
-// that of the Go pointer in self.
+// structVal is a struct of the vocabulary as a CEL value. Its identity is the
+// Go pointer in self.
 type structVal struct {
 	st   *structType
 	self any
@@ -181,8 +181,8 @@ type objectList struct {
 
 var _ traits.Lister = (*objectList)(nil)
 
-// elements returns what is in a CEL list, without copying where it is one of
-// ours. The slice must not be changed.
+// elements returns the elements of a CEL list. It does not copy an
+// [objectList]. The slice must not be changed.
 func elements(v ref.Val) ([]ref.Val, bool) {
 	switch l := v.(type) {
 	case *objectList:
@@ -259,7 +259,8 @@ func (l *objectList) generic() traits.Lister {
 
 func (l *objectList) Iterator() traits.Iterator { return &listIterator{Val: l, elems: l.elems} }
 
-// listIterator is never seen as a value; the list stands in for that.
+// listIterator is never a value of the language; it borrows the methods of its
+// list.
 type listIterator struct {
 	ref.Val
 	elems []ref.Val
@@ -276,8 +277,8 @@ func (it *listIterator) Next() ref.Val {
 	return e
 }
 
-// lazyMap is a map with string keys whose entries are looked up one by one,
-// and which is only built as a whole when an expression walks over it.
+// lazyMap is a map with string keys. Entries are looked up one by one. A loop
+// over it builds the whole map.
 type lazyMap struct {
 	lookup
 }
@@ -351,8 +352,8 @@ type layers struct {
 	own, base map[string]any
 }
 
-// layered returns metadata in which base shows through where own lacks a key.
-// Where one of the two is empty the other is returned as the plain Go map.
+// layered returns metadata with base showing through for keys missing in own.
+// With one of the two empty it returns the other as a plain Go map.
 func layered(own, base map[string]any) any {
 	switch {
 	case len(base) == 0:

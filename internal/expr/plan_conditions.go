@@ -146,7 +146,7 @@ func both[A, B, T any](a node[A], b node[B], do func(*frame, A, B) (T, error)) n
 	}}
 }
 
-// logical is && and ||. The side that decides does so even if the other fails.
+// logical is && and ||. A deciding side wins even if the other one fails.
 func (c *planner) logical(args []ast.Expr, decides bool) (none node[bool], ok bool) {
 	a, ok1 := c.condition(args[0])
 	b, ok2 := c.condition(args[1])

@@ -10,10 +10,10 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// maxLeaves bounds the parts of one expression that CEL evaluates.
+// maxLeaves bounds the parts of one expression left to CEL.
 const maxLeaves = 32
 
-// fnArg is (run, i) → any: the i-th part of a leaf that was planned.
+// fnArg is (run, i) → any: the i-th planned part of a leaf.
 const fnArg = "@arg"
 
 func argFunction() cel.EnvOption {
@@ -28,8 +28,8 @@ func argFunction() cel.EnvOption {
 		})))
 }
 
-// leaf has CEL evaluate a part of the expression that reads no loop variable. The
-// lists in it that can be kept are planned all the same.
+// leaf has CEL evaluate a part of the expression. The part must not read loop
+// variables. Lists in it are still planned if they can be kept.
 func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 	if c.leaves++; c.leaves > maxLeaves || !c.isClosed(e, map[string]bool{}) {
 		return node[ref.Val]{}, false
@@ -169,8 +169,8 @@ func (c *planner) isClosed(e ast.Expr, own map[string]bool) bool {
 	return true
 }
 
-// replaceLists hands each largest list of models within e that can be kept to
-// replace. The root of a leaf is not among them.
+// replaceLists hands the largest lists of models within e to replace, if they
+// can be kept. The root of a leaf is left out.
 func (c *planner) replaceLists(e ast.Expr, replace func(ast.Expr, node[modelList])) {
 	below := children(e)
 	switch e.Kind() {

@@ -223,7 +223,7 @@ func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 	}
 }
 
-// derive makes a node of what a function makes of a list.
+// derive makes a node of a function on a list.
 func derive[T any](inner node[modelList], more deps, do func(*frame, modelList) (T, error)) node[T] {
 	return node[T]{inner.deps | more, inner.vars, func(f *frame) (T, error) {
 		l, err := inner.eval(f)
@@ -280,7 +280,7 @@ func (c *planner) underCost(call ast.CallExpr) (none node[modelList], ok bool) {
 	}), true
 }
 
-// names is an argument that is a string or a list of strings.
+// names is an argument: a string or a list of strings.
 func (c *planner) names(e ast.Expr) (none node[nameSet], ok bool) {
 	if e.Kind() == ast.ListKind {
 		var parts []node[string]

@@ -12,7 +12,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// loop is a list that a macro walks over: filter, sortBy and randomize.
+// loop plans the list of a macro: filter, sortBy or randomize.
 func (c *planner) loop(loop ast.ComprehensionExpr) (none node[modelList], ok bool) {
 	if loop.LoopStep().Kind() != ast.CallKind {
 		return none, false
@@ -107,7 +107,7 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 	n.eval = func(f *frame) (modelList, error) {
 		value, err := key.value.eval(f)
 		if err != nil {
-			return scan(f) // it fails for each element, which is noted
+			return scan(f) // it fails for each element, with a note
 		}
 		byValue, err := index.eval(f)
 		if err != nil {
@@ -147,14 +147,14 @@ func (r *run) noteOf(format string, m *Model, why any) {
 	r.note(format, m.provider().ID+":"+m.ID, why)
 }
 
-// equality is m.field == value, where no loop variable changes the value.
+// equality is m.field == value, with a value fixed for the whole loop.
 type equality struct {
 	field func(*Model) string
 	value node[string]
 	alone bool // the predicate is nothing else
 }
 
-// equality finds one that all kept elements fulfil.
+// equality finds one in a predicate. All kept elements fulfil it.
 func (c *planner) equality(e ast.Expr, slot int) *equality {
 	if e.Kind() != ast.CallKind {
 		return nil

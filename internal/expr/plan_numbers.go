@@ -53,7 +53,7 @@ func (n num) equal(o num) bool {
 	return types.Equal(n.val(), o.val()) == types.True
 }
 
-// compare orders two numbers that are neither null nor NaN.
+// compare orders two numbers. Null and NaN are not among them.
 func (n num) compare(o num) int {
 	switch {
 	case n.kind == numDouble && o.kind == numDouble:
@@ -198,7 +198,7 @@ func (c *planner) arithmetic(operator string, args []ast.Expr) (none node[num], 
 	}), ok1 && ok2
 }
 
-// numberField plans a field that is a number.
+// numberField plans a field with a number.
 func (c *planner) numberField(sel ast.SelectExpr) (none node[num], ok bool) {
 	operand, name := sel.Operand(), sel.FieldName()
 	if slot, ok := c.variable(operand); ok && c.typeOf(operand).TypeName() == "@model" {
