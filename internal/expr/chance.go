@@ -20,7 +20,7 @@ func (r *run) intN(n int) int {
 // fraction returns a number in [0, 1).
 func (r *run) fraction() float64 {
 	if r.rand != nil {
-		return float64(r.rand(1<<53)) / (1 << 53)
+		return (float64(r.rand(1<<26)) + float64(r.rand(1<<27))/(1<<27)) / (1 << 26)
 	}
 	return rand.Float64()
 }
