@@ -88,6 +88,8 @@ func spread(x uint64) uint64 {
 // score is the rank of an element for a key. The highest one is first.
 func score(key, element uint64) uint64 { return spread(key ^ element) }
 
+// hash identifies a model for sticky(): by the ids of its provider and its own.
+// Aliases and the place in the config play no part.
 func (m *Model) hash() uint64 {
 	provider := ""
 	if m.Provider != nil {
@@ -206,6 +208,8 @@ func (r *run) stickyOrder(indexes []int32, hashes []uint64, source, text string,
 	return order
 }
 
+// remember keeps a call for [affinityOf]. Calls beyond the bound get lost: they
+// come from loops, and the first ones are enough.
 func (r *run) remember(call stickyCall) {
 	if len(r.sticky) < maxStickyCalls {
 		r.sticky = append(r.sticky, call)
@@ -315,6 +319,8 @@ func (r *ranking) radix(key uint64, indexes []int32, hashes []uint64) {
 	}
 }
 
+// number reads a number of any type. It reports false for NaN and for other
+// values.
 func number(v ref.Val) (float64, bool) {
 	switch v := v.(type) {
 	case types.Int:
@@ -338,6 +344,7 @@ func indexOf(e ref.Val) (int32, bool) {
 	return 0, false
 }
 
+// elementHash returns the hash of a model or key.
 func elementHash(e ref.Val) uint64 {
 	switch e := e.(type) {
 	case *modelRef:

@@ -59,6 +59,8 @@ func steps(e ast.Expr) int {
 	return len(all) - len(nested)
 }
 
+// spendFunction declares [fnSpend]. It charges lists and maps by their size,
+// and other values not at all.
 func spendFunction() cel.EnvOption {
 	elem := types.NewTypeParamType("T")
 	return cel.Function(fnSpend, cel.Overload("@spend_any", []*cel.Type{runType, elem, cel.IntType}, elem, cel.FunctionBinding(
@@ -122,6 +124,8 @@ func boundedNodes(tree *ast.AST) bool {
 	return bounded
 }
 
+// boundedCall is [boundedNodes] for a call. The named functions charge for
+// themselves or look at one element.
 func boundedCall(tree *ast.AST, e ast.Expr) bool {
 	call := e.AsCall()
 	args := call.Args()

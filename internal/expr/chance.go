@@ -49,6 +49,7 @@ func randomize(runArg, list ref.Val) ref.Val {
 	return &objectList{shuffled}
 }
 
+// shuffle is Fisher and Yates' algorithm: n-1 draws for n elements.
 func shuffle[E any](r *run, elems []E) {
 	for i := len(elems) - 1; i > 0; i-- {
 		j := r.intN(i + 1)
@@ -81,6 +82,8 @@ func leastBusy(runArg, list ref.Val) ref.Val {
 	return &objectList{sorted}
 }
 
+// compareInts orders two numbers, without the risk of an overflow of their
+// difference.
 func compareInts(a, b int64) int {
 	switch {
 	case a < b:

@@ -23,6 +23,8 @@ func (d *diagnosis) check() {
 	}))
 }
 
+// checkCall reports constants and types that the checker lets pass: a predicate
+// is "any type" to it, as the step of a macro sees errors.
 func (d *diagnosis) checkCall(call ast.CallExpr) {
 	args := call.Args()
 	switch call.FunctionName() {
@@ -87,6 +89,7 @@ func constant(e ast.Expr) (string, bool) {
 	return string(s), ok
 }
 
+// isNumber reports whether values of a type can be numbers.
 func isNumber(t *types.Type) bool {
 	switch t.Kind() {
 	case types.IntKind, types.UintKind, types.DoubleKind, types.DynKind, types.NullTypeKind:
@@ -95,6 +98,7 @@ func isNumber(t *types.Type) bool {
 	return false
 }
 
+// sortable reports whether values of a type can be keys of sortBy.
 func sortable(t *types.Type) bool {
 	switch t.Kind() {
 	case types.IntKind, types.UintKind, types.DoubleKind, types.StringKind, types.BoolKind, types.DynKind, types.NullTypeKind:

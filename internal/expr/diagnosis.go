@@ -61,6 +61,8 @@ func (d *diagnosis) syntax(errs []*common.Error) {
 	}
 }
 
+// offsetOf turns a line and column of CEL into an offset. Lines count from 1,
+// columns from 0.
 func (d *diagnosis) offsetOf(loc common.Location) int {
 	line, column := loc.Line(), loc.Column()
 	offset := 0

@@ -112,6 +112,7 @@ func (d *diagnosis) lacksVariable(e ast.Expr, failed, muted map[int64]bool) {
 	d.report(d.at(e), "", "'%s' takes a name for the element first: write %s(%s, %s)", name, name, variable, strings.TrimSpace(string(d.src[start:end])))
 }
 
+// index collects the nodes of an expression by id, and the parent of each.
 func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
 		nodes[e.ID()] = e
@@ -121,6 +122,7 @@ func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
 	}))
 }
 
+// children returns the operands of a call, loop or selection.
 func children(e ast.Expr) []ast.Expr {
 	switch e.Kind() {
 	case ast.CallKind:
@@ -138,6 +140,8 @@ func children(e ast.Expr) []ast.Expr {
 	return nil
 }
 
+// typeError reports one error of the type checker. message is CEL's own, for
+// kinds of nodes without a better one.
 func (d *diagnosis) typeError(e, parent ast.Expr, message string) {
 	// Two errors stand at a node with a good type in the wrong place.
 	if t := d.checked.GetType(e.ID()); parent != nil && t != nil && t.Kind() != types.ErrorKind {
@@ -176,6 +180,7 @@ func (d *diagnosis) nameAt(e ast.Expr) string {
 	return string(d.src[start:end])
 }
 
+// undeclared reports an unknown variable, with the nearest one.
 func (d *diagnosis) undeclared(e ast.Expr) {
 	name := e.AsIdent()
 	if why, ok := d.lang.elsewhere[name]; ok {
@@ -200,6 +205,7 @@ func (d *diagnosis) undeclared(e ast.Expr) {
 	d.report(d.at(e), near, "undeclared reference to '%s'", name)
 }
 
+// variables lists the gateway's variables.
 func (l *language) variables() []string {
 	var names []string
 	for _, v := range l.env.Variables() {
@@ -217,6 +223,7 @@ func (l *language) isVariable(name string) bool {
 	return slices.Contains([]string{"ai", "req", "conn", "secrets"}, name)
 }
 
+// undefinedField reports an unknown field, with the nearest one of the type.
 func (d *diagnosis) undefinedField(e ast.Expr) {
 	sel := e.AsSelect()
 	operand := d.checked.GetType(sel.Operand().ID())
@@ -298,6 +305,8 @@ func usages() map[string]string {
 	}
 }
 
+// badCall reports a call of an unknown function, or with wrong arguments.
+// Operators and macros are functions, too.
 func (d *diagnosis) badCall(e ast.Expr) {
 	call := e.AsCall()
 	name := call.FunctionName()
@@ -406,6 +415,7 @@ func (d *diagnosis) noOverload(e ast.Expr, fn *decls.FunctionDecl, target *types
 	}
 }
 
+// memberReceivers lists the types with a member function of a name.
 func memberReceivers(fn *decls.FunctionDecl) []string {
 	var receivers []string
 	for _, o := range fn.OverloadDecls() {
@@ -434,6 +444,7 @@ func (l *language) memberFunctions(t *types.Type) []string {
 	return slices.Compact(names)
 }
 
+// globalFunctions lists the functions called without a receiver.
 func (l *language) globalFunctions() []string {
 	names := []string{"has"}
 	for name, fn := range l.env.Functions() {
@@ -455,6 +466,8 @@ func isListOf(list, elem *types.Type) bool {
 	return list.Kind() == types.ListKind && list.Parameters()[0].IsExactType(elem)
 }
 
+// mixesNumbers reports an int beside a double: CEL compares them, but does not
+// calculate with both.
 func mixesNumbers(ts []*types.Type) bool {
 	var ints, doubles bool
 	for _, t := range ts {

@@ -119,6 +119,8 @@ var (
 	})
 )
 
+// newLanguage builds the environment of one kind of expression. All kinds share
+// CEL's standard library, the macros, req and conn.
 func newLanguage(structs []*structType, functions []cel.EnvOption, vars []string, elsewhere map[string]string) (*language, error) {
 	vocab, err := newVocabulary(structs)
 	if err != nil {

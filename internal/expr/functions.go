@@ -143,6 +143,8 @@ func able(runArg, list ref.Val) ref.Val {
 // Matchers compare an element with names. A dynamic expression can bring an
 // element of another type, which does not match.
 
+// underCost is models.underCost(type, max). A model without that price is not
+// under any cost.
 func underCost(args ...ref.Val) ref.Val {
 	elems, ok := elements(args[0])
 	if !ok {
@@ -203,6 +205,8 @@ func pricingOf(e ref.Val) *Pricing {
 
 var noPricing = new(Pricing)
 
+// comparePricing orders by the input price, then by the output price. Nil has
+// no prices.
 func comparePricing(a, b *Pricing) int {
 	if a == nil {
 		a = noPricing
@@ -213,6 +217,7 @@ func comparePricing(a, b *Pricing) int {
 	return cmp.Or(comparePrices(a.Input, b.Input), comparePrices(a.Output, b.Output))
 }
 
+// comparePrices puts unknown prices last.
 func comparePrices(a, b *float64) int {
 	switch {
 	case a == nil && b == nil:
@@ -229,6 +234,7 @@ func comparePrices(a, b *float64) int {
 	return 0
 }
 
+// getModelAt is models.get(provider, model), by ids or aliases.
 func getModelAt(args ...ref.Val) ref.Val {
 	elems, ok := elements(args[0])
 	if !ok {
@@ -246,6 +252,8 @@ func getModelAt(args ...ref.Val) ref.Val {
 	return nothing("there is no model '%s' at '%s'", string(model), string(provider))
 }
 
+// getByName makes a look-up of the first element with a name. kind is its word
+// in the note of a failure.
 func getByName(kind string, match matcher) func(target, name ref.Val) ref.Val {
 	return func(target, arg ref.Val) ref.Val {
 		elems, ok := elements(target)
@@ -264,6 +272,8 @@ func getByName(kind string, match matcher) func(target, name ref.Val) ref.Val {
 	}
 }
 
+// getModelOf is provider.getModel(model). It looks among ai.models: a provider
+// may have others that this request must not use.
 func getModelOf(target, arg ref.Val) ref.Val {
 	p, ok := target.(*providerRef)
 	if !ok {
@@ -272,6 +282,7 @@ func getModelOf(target, arg ref.Val) ref.Val {
 	return getModelAt(p.run.modelList(), types.String(p.provider.ID), arg)
 }
 
+// getMetadata is getMetadata(path) of a model or provider.
 func getMetadata(target, arg ref.Val) ref.Val {
 	var own, base map[string]any
 	switch t := target.(type) {
@@ -303,6 +314,8 @@ func metadataOf(own, base map[string]any, path string) (any, bool) {
 	return nil, false
 }
 
+// metadataAt looks a path up. It tries the whole path as a key, then each split
+// at a dot, the shortest first key first.
 func metadataAt(metadata map[string]any, path string) (any, bool) {
 	if v, ok := metadata[path]; ok {
 		return v, true
@@ -320,6 +333,7 @@ func metadataAt(metadata map[string]any, path string) (any, bool) {
 	return nil, false
 }
 
+// getSecret is secrets.get(vault, name). Each call asks the callback.
 func getSecret(args ...ref.Val) ref.Val {
 	target, ok := args[0].(*secretsVal)
 	if !ok {

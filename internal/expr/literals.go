@@ -32,6 +32,7 @@ type namesFinder struct {
 	providers, models []Literal
 }
 
+// call collects the constants of one call.
 func (n *namesFinder) call(call ast.CallExpr) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {

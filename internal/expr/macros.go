@@ -90,6 +90,7 @@ func expandFold(usage, step, result string) cel.MacroFactory {
 	}
 }
 
+// expandWithRun expands list.f() to f(run, list).
 func expandWithRun(function string) cel.MacroFactory {
 	return func(eh cel.MacroExprFactory, target ast.Expr, _ []ast.Expr) (ast.Expr, *cel.Error) {
 		return eh.NewCall(function, eh.NewIdent(runVar), target), nil
@@ -163,6 +164,7 @@ func (p *picks) ConvertToNative(reflect.Type) (any, error) {
 	return nil, errors.New("not a value of the language")
 }
 
+// newPicks starts an accumulator.
 func newPicks(arg ref.Val) ref.Val {
 	r, ok := arg.(runVal)
 	if !ok {
@@ -186,6 +188,8 @@ func stepArgs(args []ref.Val) (p *picks, val ref.Val) {
 	return p, nil
 }
 
+// keep is the step of filter. It takes errors as values, see
+// cel.OverloadIsNonStrict.
 func keep(args ...ref.Val) ref.Val {
 	p, early := stepArgs(args)
 	if early != nil {
@@ -204,6 +208,7 @@ func keep(args ...ref.Val) ref.Val {
 	return p
 }
 
+// picked ends a filter.
 func picked(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {
@@ -212,6 +217,7 @@ func picked(arg ref.Val) ref.Val {
 	return &objectList{p.elems}
 }
 
+// rank is the step of sortBy. It takes errors as values.
 func rank(args ...ref.Val) ref.Val {
 	p, early := stepArgs(args)
 	if early != nil {
@@ -259,6 +265,7 @@ func keyRank(key ref.Val) int {
 	return rankNone
 }
 
+// sorted ends a sortBy.
 func sorted(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {
@@ -277,6 +284,8 @@ func sorted(arg ref.Val) ref.Val {
 	return &objectList{elems}
 }
 
+// compareKeys orders keys by rank, and keys of one rank by value. Keys without
+// a rank are equal, and so stay in their order.
 func compareKeys(a, b ref.Val) int {
 	ra, rb := keyRank(a), keyRank(b)
 	if ra != rb || ra == rankNone {
@@ -286,6 +295,7 @@ func compareKeys(a, b ref.Val) int {
 	return int(c)
 }
 
+// runAndElements unpacks the arguments of a function over a list of a run.
 func runAndElements(runArg, list ref.Val) (*run, []ref.Val, ref.Val) {
 	r, ok := runArg.(runVal)
 	if !ok {

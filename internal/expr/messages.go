@@ -57,6 +57,7 @@ func plainTypeName(t ref.Type) string {
 	}
 }
 
+// plural is the plural of a type's name: "lists of strings".
 func plural(name string) string {
 	if first, rest, ok := strings.Cut(name, " of "); ok {
 		return first + "s of " + rest

@@ -60,6 +60,7 @@ type misspelt struct {
 	rows     [3][maxNearest + 1]int16
 }
 
+// newMisspelt prepares a search. The name must not be longer than maxNearest.
 func newMisspelt(name string) *misspelt {
 	q := &misspelt{best: -1, cells: maxCells}
 	q.runes, q.letters = foldInto(q.buffer[:0], name)
@@ -227,9 +228,6 @@ func newPostings(size int, each func(add func(hash uint32, id int32))) postings 
 // afterwards.
 func NewNames(known []string) *Names { return &Names{known: known} }
 
-// All returns the names. The caller must not change them.
-func (n *Names) All() []string { return n.known }
-
 // Nearest is the function [Nearest] for this list. In a long list it compares
 // the names one slip away, and else the names with the most pairs of letters in
 // common.
@@ -263,6 +261,7 @@ func (n *Names) Nearest(name string) string {
 	return n.known[q.best]
 }
 
+// index builds the tables. Names over the bound are left out.
 func (n *Names) index() {
 	n.sorted = make([]prefixed, 0, len(n.known))
 	letters := 0

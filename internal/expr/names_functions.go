@@ -24,6 +24,7 @@ func modelsByName() map[string]byName {
 	}
 }
 
+// byName is a function that keeps or drops models by their names.
 type byName struct {
 	match func(*Model, nameSet) bool
 	drop  bool
@@ -53,6 +54,7 @@ func (s nameSet) has(name string, aliases ...string) bool {
 	return false
 }
 
+// ofModel makes a matcher of elements from one of models.
 func ofModel(match func(*Model, nameSet) bool) matcher {
 	return func(e ref.Val, names nameSet) bool {
 		m, ok := e.(*modelRef)

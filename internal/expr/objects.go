@@ -25,6 +25,7 @@ var (
 	_ types.Adapter  = (*vocabulary)(nil)
 )
 
+// newVocabulary binds types to a vocabulary. Each type belongs to one alone.
 func newVocabulary(structs []*structType) (*vocabulary, error) {
 	std, err := types.NewRegistry()
 	if err != nil {
@@ -77,6 +78,7 @@ func (v *vocabulary) NativeToValue(value any) ref.Val {
 	return v.Adapter.NativeToValue(value)
 }
 
+// wrap makes a CEL value of a Go value, given the name of its type.
 func (v *vocabulary) wrap(name string, value any) *structVal {
 	return &structVal{st: v.structs[name], self: value}
 }
@@ -129,6 +131,7 @@ type structVal struct {
 func (s *structVal) Type() ref.Type { return s.st.typ }
 func (s *structVal) Value() any     { return s.self }
 
+// Equal compares identities: two models are equal if they are one.
 func (s *structVal) Equal(other ref.Val) ref.Val {
 	o, ok := other.(interface{ identity() any })
 	return types.Bool(ok && o.identity() == s.self)
@@ -202,6 +205,7 @@ func (l *objectList) Type() ref.Type { return types.ListType }
 func (l *objectList) Value() any     { return l.elems }
 func (l *objectList) Size() ref.Val  { return types.Int(len(l.elems)) }
 
+// Add concatenates, and charges for both lists.
 func (l *objectList) Add(other ref.Val) ref.Val {
 	more, ok := elements(other)
 	if !ok {
@@ -222,6 +226,7 @@ func (l *objectList) Contains(value ref.Val) ref.Val {
 	return types.False
 }
 
+// Get fails with a [nothingError] for an index out of range.
 func (l *objectList) Get(index ref.Val) ref.Val {
 	i, err := types.IndexOrError(index)
 	if err != nil {
@@ -253,6 +258,7 @@ func (l *objectList) ConvertToNative(t reflect.Type) (any, error) {
 	return l.generic().ConvertToNative(t)
 }
 
+// generic is the list as one of CEL's own, for conversions.
 func (l *objectList) generic() traits.Lister {
 	return types.NewRefValList(types.DefaultTypeAdapter, l.elems)
 }
@@ -283,6 +289,7 @@ type lazyMap struct {
 	lookup
 }
 
+// lookup is the source of a [lazyMap].
 type lookup interface {
 	find(name string) (any, bool)
 	whole() any // a Go map with string keys

@@ -94,6 +94,7 @@ func planOf(p *program) *plan {
 	return &plan{root: result, slots: c.slots, onces: c.onces}
 }
 
+// asList makes a list of one model.
 func asList(m node[int32]) node[modelList] {
 	return node[modelList]{m.deps, m.vars, func(f *frame) (modelList, error) {
 		i, err := m.eval(f)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/cel-go/common/ast"
 )
 
+// randomized is list.randomize().
 func (f *frame) randomized(l modelList) (modelList, error) {
 	f.run.spend(len(l.order))
 	order := slices.Clone(l.order)
@@ -140,6 +141,7 @@ func (c *planner) sticky(args []ast.Expr) (none node[modelList], ok bool) {
 	return n, true
 }
 
+// sticky orders by the prepared hashes. The key must not be empty.
 func (f *frame) sticky(l modelList, source, key string, bound float64) modelList {
 	order := f.run.stickyOrder(l.order, f.prepared.elementHashes(), source, key, bound)
 	return modelList{order: order, distinct: l.distinct}

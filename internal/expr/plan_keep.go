@@ -19,6 +19,8 @@ type slot struct {
 	kept atomic.Pointer[kept]
 }
 
+// kept is the result of a node, with the notes on its way. Each use repeats the
+// notes.
 type kept struct {
 	value    any
 	err      error

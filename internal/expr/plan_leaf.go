@@ -16,6 +16,8 @@ const maxLeaves = 32
 // fnArg is (run, i) → any: the i-th planned part of a leaf.
 const fnArg = "@arg"
 
+// argFunction declares [fnArg]. Its result type is any; the checked expression
+// keeps the type of the replaced list.
 func argFunction() cel.EnvOption {
 	return cel.Function(fnArg, cel.Overload("@arg_int", []*cel.Type{runType, cel.IntType}, cel.DynType, cel.BinaryBinding(
 		func(runArg, index ref.Val) ref.Val {
@@ -102,6 +104,7 @@ func (r *run) listOf(order []int32) ref.Val {
 	return &objectList{elems}
 }
 
+// depsOf translates the dependencies of an expression into those of a node.
 func depsOf(u Uses) (d deps) {
 	if u.Request || u.Session || u.Caller || u.Facts != 0 {
 		d |= depRequest

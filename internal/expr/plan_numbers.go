@@ -41,6 +41,8 @@ func (n num) val() ref.Val {
 	return types.NullValue
 }
 
+// equal is CEL's ==: NaN equals nothing, null equals null, and numbers of
+// different types compare by value.
 func (n num) equal(o num) bool {
 	switch {
 	case n.kind == numDouble && o.kind == numDouble:
@@ -113,6 +115,8 @@ func (c *planner) number(e ast.Expr) (none node[num], ok bool) {
 	}}), true
 }
 
+// nativeNumber plans literals, fields and calls. Arithmetic of ints is left to
+// CEL, with its checks for overflows.
 func (c *planner) nativeNumber(e ast.Expr) (none node[num], ok bool) {
 	switch e.Kind() {
 	case ast.LiteralKind:

@@ -91,6 +91,7 @@ func (p *Prepared) selection(l modelList) (sel Selection) {
 	return sel
 }
 
+// result lists each model once.
 func (p *Prepared) result(l modelList) ([]int32, []*Model) {
 	order := l.order
 	if !l.distinct {

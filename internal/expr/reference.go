@@ -184,6 +184,7 @@ func Reference() []Section {
 	}
 }
 
+// factRows are the rows of req.ai.
 func factRows() []Row {
 	var rows []Row
 	for _, f := range factTable() {

@@ -59,6 +59,7 @@ var _ interpreter.Activation = (*run)(nil)
 
 func (r *run) Parent() interpreter.Activation { return nil }
 
+// ResolveName gives CEL the variables.
 func (r *run) ResolveName(name string) (any, bool) {
 	switch name {
 	case "ai":
@@ -93,6 +94,7 @@ func (r *run) pinned(key uint64) int32 {
 // the first few notes tell it all.
 const maxNotes = 16
 
+// note adds a note, once. After maxNotes they are only counted.
 func (r *run) note(format string, args ...any) {
 	if len(r.notes) >= maxNotes {
 		r.moreNotes++
@@ -154,6 +156,7 @@ var noMetrics = new(ModelMetrics)
 // label names an element in a note.
 func (m *modelRef) label() string { return m.provider().ID + ":" + m.model.ID }
 
+// modelList is ai.models.
 func (r *run) modelList() *objectList {
 	if r.modelVals == nil {
 		st := r.vocab.structs["@model"]
@@ -177,6 +180,7 @@ type providerRef struct {
 
 func (p *providerRef) label() string { return p.provider.ID }
 
+// providerList is ai.providers.
 func (r *run) providerList() *objectList {
 	if r.providerVals == nil {
 		st := r.vocab.structs["@provider"]
@@ -191,6 +195,7 @@ func (r *run) providerList() *objectList {
 	return r.providerVals
 }
 
+// authorList is ai.authors.
 func (r *run) authorList() *objectList {
 	if r.authorVals == nil {
 		elems := make([]ref.Val, len(r.authors))
@@ -219,6 +224,7 @@ func (k *keyRef) metrics() *KeyMetrics {
 	return k.key.Metrics
 }
 
+// keyList is ai.keys.
 func (r *run) keyList() *objectList {
 	if r.keyVals == nil {
 		st := r.vocab.structs["@key"]
@@ -265,6 +271,7 @@ type nothingError struct{ what string }
 
 func (e *nothingError) Error() string { return e.what }
 
+// nothing is the value of a look-up without a result.
 func nothing(format string, args ...any) ref.Val {
 	return types.WrapErr(&nothingError{fmt.Sprintf(format, args...)})
 }

@@ -24,6 +24,7 @@ type structType struct {
 	vocab  *vocabulary // the owner of this type
 }
 
+// newStructType declares a type by its plain name.
 func newStructType(plain string, fields ...structField) *structType {
 	st := &structType{
 		name:   "@" + plain,
@@ -47,6 +48,7 @@ func (st *structType) fieldNames() []string {
 	return names
 }
 
+// structField is a field with its name.
 type structField struct {
 	name  string
 	field *types.FieldType
@@ -125,6 +127,7 @@ func strategyTypes() []*structType {
 	})
 }
 
+// keyStrategyTypes are the types of a key strategy.
 func keyStrategyTypes() []*structType {
 	return slices.Concat(metricsTypes(), requestTypes(), []*structType{
 		newStructType("ai",
@@ -198,6 +201,7 @@ func prices() map[string]func(*Pricing) *float64 {
 	}
 }
 
+// modelTypes are the types of models, providers and authors.
 func modelTypes() []*structType {
 	str, strs, boolean := cel.StringType, listOf(cel.StringType), cel.BoolType
 	metadata := cel.MapType(cel.StringType, cel.DynType)
@@ -267,6 +271,8 @@ type (
 	connectionView Request
 )
 
+// requestTypes are the types of req and conn. All kinds of expressions see
+// them.
 func requestTypes() []*structType {
 	return []*structType{
 		newStructType("request",

@@ -169,6 +169,7 @@ func wantText(d *diagnosis) {
 	}
 }
 
+// newSegment recognises a secret with a constant name, which runs without CEL.
 func newSegment(p *program) segment {
 	if root := p.checked.Expr(); root.Kind() == ast.CallKind {
 		if s, constant := secretOf(p, root); constant {
@@ -293,6 +294,7 @@ func (t *Template) Text(ctx context.Context, in *TemplateInput) (string, error) 
 	return s, err
 }
 
+// asText writes the value of a segment as text.
 func (s *segment) asText(ctx context.Context, in *TemplateInput) (string, error) {
 	if s.isText() {
 		return s.text, nil
@@ -319,6 +321,8 @@ func (s *segment) asText(ctx context.Context, in *TemplateInput) (string, error)
 	return "", &EvalError{Source: s.program.source, Err: errors.New("a list or map cannot be written as text")}
 }
 
+// value evaluates a segment. An error after a secret was read comes without its
+// text, which could quote the secret.
 func (s *segment) value(ctx context.Context, in *TemplateInput) (any, error) {
 	if s.isText() {
 		return s.text, nil
@@ -341,6 +345,7 @@ func (s *segment) value(ctx context.Context, in *TemplateInput) (any, error) {
 	return nil, &EvalError{Source: s.program.source, Err: err}
 }
 
+// readSecret reads the secret of a segment that is nothing else.
 func (s *segment) readSecret(ctx context.Context, in *TemplateInput) (string, error) {
 	r := run{ctx: ctx, secret: in.Secret}
 	value, err := r.readSecret(s.secret.Vault, s.secret.Name)

@@ -87,6 +87,7 @@ func usesOf(p *program) Uses {
 	return u
 }
 
+// mentions reports whether a variable stands anywhere in an expression.
 func mentions(e ast.Expr, variable string) bool {
 	found := false
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {

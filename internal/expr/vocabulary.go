@@ -128,6 +128,7 @@ type Request struct {
 	AI      func() *RequestFacts
 }
 
+// session is req.session.
 func (r *Request) session() string {
 	if r.Session == nil {
 		return ""
@@ -135,6 +136,7 @@ func (r *Request) session() string {
 	return r.Session()
 }
 
+// facts is req.ai, never nil.
 func (r *Request) facts() *RequestFacts {
 	if r.AI != nil {
 		if f := r.AI(); f != nil {
