@@ -253,7 +253,9 @@ func TestBlameOfForm(t *testing.T) {
 					return strings.Join(h.Routes(), " ")
 				}
 				assert.Equal(t, "a1 a1", ask("X-Caller", "hostile", tt.header, tt.value), "once more in the other form")
-				times(5, func() { assert.Equal(t, "a1", ask("X-Caller", "hostile", tt.header, tt.value), "the form is remembered") })
+				times(5, func() {
+					assert.Equal(t, "a1", ask("X-Caller", "hostile", tt.header, tt.value), "the form is remembered")
+				})
 				assert.Equal(t, "a1", ask("X-Caller", "ann"))
 
 				// If both forms are refused, the key is.
