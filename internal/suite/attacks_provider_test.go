@@ -152,7 +152,7 @@ func TestAttackBombs(t *testing.T) {
 		{"a stream of events", "text/event-stream", 200, "data: ", 'x', 40, 32},
 		{"a stream of comments", "text/event-stream", 200, ": ", 'x', 40, 32},
 		{"a stream of nothing", "text/event-stream", 200, "", '\n', 6, 4},
-		{"an error", "application/json", 401, `{"error":{"message":"no sk-of-the-provider","x":"`, 'x', 192, 96},
+		{"an error", "application/json", 422, `{"error":{"message":"no sk-of-the-provider","x":"`, 'x', 192, 96},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			data := attackBomb(t, c.front, c.fill, c.size<<20)

@@ -475,11 +475,15 @@ func TestLineBreakInSecret(t *testing.T) {
 			results := requestResults(&cfg)
 			url := testbed.Serve(t, cfg)
 			resp, body := requestPost(t, url+"/v1/messages", nil, `{"model":"m"}`)
-			assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
-			requestAnthropicError(t, resp.Header, body, "api_error", "all_providers_failed")
+			status, code := http.StatusServiceUnavailable, "all_providers_failed"
+			if c.value == "" { // a secret that does not resolve
+				status, code = http.StatusBadGateway, "upstream_authentication_failed"
+			}
+			assert.Equal(t, status, resp.StatusCode)
+			requestAnthropicError(t, resp.Header, body, "api_error", code)
 			resp, body = requestPost(t, url+"/v1/chat/completions", nil, `{"model":"m"}`)
-			assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
-			requestOpenAIError(t, resp.Header, body, "api_error", "all_providers_failed")
+			assert.Equal(t, status, resp.StatusCode)
+			requestOpenAIError(t, resp.Header, body, "api_error", code)
 			shown, err := json.Marshal(<-results)
 			require.NoError(t, err)
 			assert.NotContains(t, body+string(shown), "k3y")

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aigateway-go/aigateway"
@@ -60,6 +62,13 @@ func Start(t testing.TB, cfg aigateway.Config, hosts Hosts, unreachable Unreacha
 	cfg.Transport = harness
 	harness.ServeGateway(newGateway(t, cfg))
 	return harness
+}
+
+// EachCaller is a Config.Caller that names another caller for each request. What
+// then fails for all requests does not fail for one caller alone.
+func EachCaller() func(*http.Request) string {
+	var asked atomic.Int64
+	return func(*http.Request) string { return strconv.FormatInt(asked.Add(1), 10) }
 }
 
 // Ask sends ChatRequest.
