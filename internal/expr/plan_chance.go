@@ -14,7 +14,7 @@ func (f *frame) randomized(l modelList) (modelList, error) {
 	f.run.spend(len(l.order))
 	order := slices.Clone(l.order)
 	f.shuffle(order)
-	return modelList{order: order, distinct: l.distinct}
+	return modelList{order: order, distinct: l.distinct}, nil
 }
 
 // shuffle draws like the function of the same name. Without the caller's source
