@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -26,7 +25,7 @@ func explain(ctx context.Context, o options, stdout io.Writer) int {
 		fmt.Fprintln(stdout, err)
 		return exitFailed
 	}
-	cfg, err := o.load(slog.New(slog.DiscardHandler))
+	cfg, err := o.loadUntil(ctx, nil)
 	if err != nil {
 		fmt.Fprintln(stdout, err)
 		return exitFailed

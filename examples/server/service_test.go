@@ -83,9 +83,18 @@ func TestServingEndsWhileDraining(t *testing.T) {
 // listening starts a service of a handler on free ports.
 func listening(t *testing.T, h http.HandlerFunc) (*service, *bytes.Buffer) {
 	t.Helper()
-	var log bytes.Buffer
-	s := newService(h, http.NotFoundHandler(), slog.New(slog.NewJSONHandler(&log, nil)))
+	s, log := newTestService(t, h)
 	require.NoError(t, s.listen("127.0.0.1:0", "127.0.0.1:0"))
-	t.Cleanup(func() { s.server.Close() })
+	return s, log
+}
+
+// newTestService makes a service that does not listen yet.
+func newTestService(t *testing.T, h http.HandlerFunc) (*service, *bytes.Buffer) {
+	var log bytes.Buffer
+	s := newService(h, http.NotFoundHandler(), &guard{hosts{}, noOrigins(), slog.New(slog.NewJSONHandler(&log, nil))})
+	t.Cleanup(func() {
+		s.server.Close()
+		s.admin.Close()
+	})
 	return s, &log
 }
