@@ -26,7 +26,7 @@ func (g *guard) host(listener net.Addr, next http.Handler) http.Handler {
 			return
 		}
 		g.refuse(w, r, refusal{
-			// Not 403: the host may well be somebody's, but this server does not speak for it.
+			// Not 403: credentials would not help. The request is at the wrong server.
 			status: http.StatusMisdirectedRequest, code: "host_not_allowed",
 			message: fmt.Sprintf("this server does not answer to the host %q", clip(r.Host)),
 			remedy:  "list the name in -hosts if clients may use it",
@@ -34,9 +34,9 @@ func (g *guard) host(listener net.Addr, next http.Handler) http.Handler {
 	})
 }
 
-// origin lets pass requests without an origin, such as those of SDKs, and those of
-// the server's own and the listed origins. To the listed ones it gives the headers
-// that have their browser show the answer.
+// origin refuses the requests of other web pages than the server's own and the listed
+// ones. SDKs and services are no pages, and pass. Listed pages get the headers by which
+// their browser shows them the answer.
 func (g *guard) origin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.origins.any() {
@@ -49,7 +49,7 @@ func (g *guard) origin(next http.Handler) http.Handler {
 				w.WriteHeader(http.StatusNoContent)
 				return
 			}
-		case isPreflight(r) || g.origins.isForeign(r):
+		case g.origins.isForeign(r):
 			g.refuse(w, r, refusal{
 				status: http.StatusForbidden, code: "origin_not_allowed",
 				message: "pages of this origin may not use this server",
@@ -83,7 +83,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(why.status)
-	w.Write(body) //nolint:errcheck // the client has left: nobody is left to tell
+	w.Write(body)
 }
 
 // clip bounds a client's text, for a log line.

@@ -213,7 +213,7 @@ func (q *question) why() string {
 			return m.Error
 		}
 	}
-	return q.result.Error.Message
+	return strings.TrimPrefix(q.result.Error.Message, fmt.Sprintf("model %q: ", unlikely))
 }
 
 // modelList is the transport of a question. It turns the gateway's request into one

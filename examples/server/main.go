@@ -37,8 +37,8 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal drains. After it signals have their default effect, so that a
-	// second one ends a drain that takes too long.
+	// The first signal drains. After it signals have their default effect, and a second
+	// one ends a drain that takes too long.
 	context.AfterFunc(ctx, stop)
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)

@@ -172,7 +172,7 @@ func TestLogLevel(t *testing.T) {
 	}
 }
 
-// What does not resolve is in the log from the start, and again after a reload.
+// Missing secrets and slips are logged after the start, and again after a reload.
 func TestMissingSecretsAreLogged(t *testing.T) {
 	upstream := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
 	file := filepath.Join(t.TempDir(), "gateway.yaml")
@@ -232,7 +232,7 @@ func TestAdmin(t *testing.T) {
 	server.signal(t, syscall.SIGTERM)
 	server.wait()
 	ended := server.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	assert.Equal(t, syscall.SIGTERM, ended.Signal(), "a second signal ends it at once, and not the test's limit")
+	assert.Equal(t, syscall.SIGTERM, ended.Signal(), "a second signal ends it at once")
 }
 
 // Two servers need no flags to stay out of each other's way.
@@ -256,8 +256,19 @@ func TestAdminIsOffUnlessAskedFor(t *testing.T) {
 }
 
 func TestStopDrains(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		t.Run(sig.String(), func(t *testing.T) {
+	http2 := new(http.Protocols)
+	http2.SetUnencryptedHTTP2(true)
+	for _, row := range []struct {
+		name   string
+		signal syscall.Signal
+		client *http.Client
+		proto  string
+	}{
+		{"SIGTERM", syscall.SIGTERM, http.DefaultClient, "HTTP/1.1"},
+		{"SIGINT", syscall.SIGINT, http.DefaultClient, "HTTP/1.1"},
+		{"SIGTERM, HTTP/2", syscall.SIGTERM, &http.Client{Transport: &http.Transport{Protocols: http2}}, "HTTP/2.0"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
 			goOn := make(chan struct{})
 			upstream := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 				gatewaytest.StartStream(w)
@@ -269,12 +280,13 @@ func TestStopDrains(t *testing.T) {
 				}
 			})
 			server := start(t, "-drain-delay", "1ms", "-config", writeConfig(t, filepath.Join(t.TempDir(), "gateway.yaml"), upstream.URL, ""))
-			stream := server.post(t, `{"model":"m","messages":[],"stream":true}`)
+			stream := server.postBy(t, row.client, `{"model":"m","messages":[],"stream":true}`)
+			assert.Equal(t, row.proto, stream.Proto)
 			begun, err := bufio.NewReader(stream.Body).ReadString('\n')
 			require.NoError(t, err)
 			require.Contains(t, begun, "begun")
 
-			server.signal(t, sig)
+			server.signal(t, row.signal)
 			server.awaitLog(t, "draining")
 			close(goOn)
 			rest, err := io.ReadAll(stream.Body)
@@ -359,8 +371,7 @@ func TestSecretRotation(t *testing.T) {
 	}
 }
 
-// clientKey is what the tests' client sends as its own key. It stays with the
-// gateway.
+// clientKey is the client's own key. It stays with the gateway.
 const clientKey = "sk-client-5555"
 
 // writeConfig writes a config with one provider, "mine", and returns the file.
@@ -394,8 +405,8 @@ type command struct {
 	read int           // how many lines awaitLog has seen
 }
 
-// start starts the command on free ports, and returns when it listens. It is
-// killed after 10 s, which ends everything that waits for it.
+// start starts the command on free ports, and returns when it listens. A hang ends
+// with the process, after two minutes.
 func start(t *testing.T, args ...string) *command {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // bounds a hang alone
@@ -491,17 +502,22 @@ func (c *command) wait() int {
 // post sends a chat request, and closes the answer when the test ends.
 func (c *command) post(t *testing.T, body string) *http.Response {
 	t.Helper()
+	return c.postBy(t, http.DefaultClient, body)
+}
+
+func (c *command) postBy(t *testing.T, client *http.Client, body string) *http.Response {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+"/v1/chat/completions", bytes.NewReader([]byte(body)))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+clientKey)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	require.NoError(t, err)
 	t.Cleanup(func() { resp.Body.Close() })
 	return resp
 }
 
-// chat sends a request that is no stream, and returns the answer.
+// chat sends a request without streaming, and returns the answer.
 func (c *command) chat(t *testing.T, status int) string {
 	t.Helper()
 	resp := c.post(t, `{"model":"m","messages":[]}`)

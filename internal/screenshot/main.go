@@ -45,8 +45,8 @@ only_allow_configured_providers: true
 caller: req.headers['x-team'][0]
 `
 
-// teams are the callers. A failure that one caller alone meets could be of its own
-// making: a cooldown for all takes two.
+// teams are the callers. A model cools down for all when two of them meet its failures:
+// one could have caused them itself.
 var teams = [...]string{"search", "support"}
 
 func main() {
