@@ -59,7 +59,7 @@ type command struct {
 // with the process, after two minutes.
 func start(t *testing.T, args ...string) *command {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // bounds a hang alone
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // bounds a hang only
 	c := &command{news: make(chan struct{}, 1)}
 	c.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0"}, args...)...)
 	// The race detector's second of waiting before each exit is not needed: no

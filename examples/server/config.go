@@ -48,7 +48,7 @@ type loaded struct {
 }
 
 // loadAside loads in a goroutine: a pipe or a dead network disk can keep its reader
-// waiting. The channel is buffered, so that nobody need take the result.
+// waiting. The channel is buffered: the result may be left in it.
 func (o options) loadAside(logger *slog.Logger) <-chan loaded {
 	done := make(chan loaded, 1)
 	go func() {

@@ -62,7 +62,7 @@ func (g *guard) origin(next http.Handler) http.Handler {
 }
 
 // refusal is an answer to a request that reaches no handler. The remedy is for the
-// log alone.
+// log only.
 type refusal struct {
 	status                int
 	code, message, remedy string

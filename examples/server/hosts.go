@@ -32,7 +32,7 @@ func parseHosts(list string) (hosts, error) {
 	return h, nil
 }
 
-// isName reports whether s can be a host's name alone.
+// isName reports whether s can be the name of a host.
 func isName(s string) bool { return s != "." && !strings.ContainsAny(s, "/\\:@?#*[] ") }
 
 // allow reports whether a server that listens on an address answers to a Host header.

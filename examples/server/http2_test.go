@@ -45,7 +45,7 @@ func TestHTTP2ConnectionThatTakesNothing(t *testing.T) {
 	select {
 	case err := <-ended:
 		assert.Error(t, err)
-	case <-time.After(time.Minute): // bounds a hang alone
+	case <-time.After(time.Minute): // bounds a hang only
 		t.Fatal("the handler still waits for its client")
 	}
 	_, err := io.Copy(io.Discard, conn)
@@ -64,7 +64,7 @@ func TestHTTP2ConnectionThatIsSilent(t *testing.T) {
 	openHTTP2(t, s)
 	select {
 	case <-ended:
-	case <-time.After(time.Minute): // bounds a hang alone
+	case <-time.After(time.Minute): // bounds a hang only
 		t.Fatal("the handler still waits for its client")
 	}
 }

@@ -140,7 +140,7 @@ func endpoints(m map[string]string) (map[string]string, http.RoundTripper) {
 }
 
 // surfaces are the parts of an API to ask on. A provider with both formats may take
-// its key in one of them alone.
+// its key in only one of them.
 var surfaces = []string{"messages", "chat/completions", "responses", "embeddings", "images/generations", "audio/speech", "audio/transcriptions", "rerank"}
 
 // ask sends the question, until a list comes or a second format fails too.

@@ -52,7 +52,7 @@ func newService(gateway, debug http.Handler, g *guard) *service {
 	s := &service{
 		logger: g.logger, guard: g, gateway: gateway, debug: debug,
 		server: newServer(g.logger), admin: newServer(g.logger),
-		// Buffered, so that the goroutines end also when nobody asks for the reason.
+		// Buffered, so that the goroutines end also without a reader.
 		ended: make(chan error, 2),
 	}
 	var base context.Context
@@ -83,7 +83,7 @@ func newServer(logger *slog.Logger) *http.Server {
 }
 
 // health answers /healthz and /readyz. They are asked by any name: a load balancer
-// knows the address alone.
+// knows only the address.
 func (s *service) health(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch asks := r.Method == http.MethodGet || r.Method == http.MethodHead; {
