@@ -19,7 +19,8 @@ import (
 const checkTimeout = 30 * time.Second
 
 // check reports whether the configuration can be served, one problem a line. Warnings
-// do not keep it from starting.
+// do not keep it from starting, so they do not change the exit code. Everything goes to
+// stdout: a pipeline reads one stream. Secrets are resolved, but never printed.
 func check(ctx context.Context, o options, stdout io.Writer) int {
 	checking, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -31,6 +32,7 @@ func check(ctx context.Context, o options, stdout io.Writer) int {
 	if err != nil {
 		return printProblems(stdout, err)
 	}
+	// Warnings come first, for the last line to be the verdict.
 	for _, slip := range slips(gateway, cfg) {
 		fmt.Fprintln(stdout, "warning: "+slip)
 	}
@@ -39,6 +41,7 @@ func check(ctx context.Context, o options, stdout io.Writer) int {
 	if err != nil {
 		code = printProblems(stdout, err)
 	}
+	// Providers get a time of their own: a slow secret store must not take it.
 	if o.live && !printLive(ctx, stdout, cfg, err) {
 		code = exitFailed
 	}
@@ -57,7 +60,8 @@ func printProblems(stdout io.Writer, err error) int {
 }
 
 // checker logs the findings of -check about the config that is served. A gateway with
-// a missing key works for the other models, so nothing waits for it.
+// a missing key works for the other models, so nothing waits for it. It belongs to one
+// goroutine. The zero checker is ready.
 type checker struct {
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -83,6 +87,7 @@ func (c *checker) start(ctx context.Context, gateway *aigateway.Gateway, cfg aig
 		var missing aigateway.ConfigErrors
 		switch {
 		case errors.Is(ctx.Err(), context.Canceled):
+			// Stopped or overtaken. The errors are those of the context.
 		case errors.As(err, &missing):
 			for _, e := range missing {
 				logger.Warn("secret does not resolve", "problem", e.Error())
@@ -93,7 +98,8 @@ func (c *checker) start(ctx context.Context, gateway *aigateway.Gateway, cfg aig
 	}()
 }
 
-// slips are likely mistakes in a config that New has accepted.
+// slips are likely mistakes in a config that New has accepted. They hold no secret. The
+// gateway's own warnings come first.
 func slips(gateway *aigateway.Gateway, cfg aigateway.Config) []string {
 	var found []string
 	for _, w := range gateway.Warnings() {
@@ -104,7 +110,7 @@ func slips(gateway *aigateway.Gateway, cfg aigateway.Config) []string {
 
 // unusedEndpoints are internal_endpoints that no provider's base_url leads to.
 func unusedEndpoints(cfg aigateway.Config) (found []string) {
-	used := map[string]bool{}
+	used := map[string]bool{} // host and host:port of each base_url
 	for _, p := range cfg.Providers {
 		host, port := hostPort(p.BaseURL)
 		used[host], used[host+":"+port] = true, true
@@ -121,12 +127,14 @@ func unusedEndpoints(cfg aigateway.Config) (found []string) {
 	return found
 }
 
-// hostPort splits an address as the gateway compares it.
+// hostPort splits an address as the gateway compares it: in lower case, without a final
+// dot. Both are empty if the address is not a URL.
 func hostPort(address string) (host, port string) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "", ""
 	}
+	// Without a port, that of the scheme counts: ollama.internal:80 is ollama.internal.
 	port = u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]

@@ -18,7 +18,8 @@ import (
 )
 
 // explain prints the gateway's plan for a request, and returns the exit code. That is
-// exitFailed if it would refuse the request.
+// exitFailed if it would refuse the request. Nothing is sent. The request has only a
+// body and a Content-Type, so strategies that read other headers see it without them.
 func explain(ctx context.Context, o options, stdout io.Writer) int {
 	body, err := os.ReadFile(o.explain)
 	if err != nil {
@@ -41,6 +42,7 @@ func explain(ctx context.Context, o options, stdout io.Writer) int {
 		return exitFailed
 	}
 	r.Header.Set("Content-Type", "application/json")
+	// A refusal can come with a result, and then both are printed.
 	result, err := gateway.Explain(r)
 	if err != nil {
 		printRefusal(stdout, err)
@@ -58,7 +60,7 @@ func explain(ctx context.Context, o options, stdout io.Writer) int {
 	return exitOK
 }
 
-// printRefusal prints the reason of a refusal.
+// printRefusal prints the reason of a refusal, as the client would get it.
 func printRefusal(stdout io.Writer, err error) {
 	var refusal *aigateway.Error
 	if !errors.As(err, &refusal) {
@@ -68,7 +70,8 @@ func printRefusal(stdout io.Writer, err error) {
 	fmt.Fprintf(stdout, "refused with %d %s: %s\n\n", refusal.Status, refusal.Code, refusal.Message)
 }
 
-// printAsked prints the fate of each name in the request.
+// printAsked prints the fate of each name in the request: the models that it became, or
+// the reasons against it.
 func printAsked(stdout io.Writer, result *aigateway.Result) {
 	w := newTable(stdout, "ASKED FOR\tWHAT BECOMES OF IT")
 	for _, name := range asked(result.Client) {
@@ -117,7 +120,8 @@ func asked(r aigateway.ClientRequest) (names []string) {
 	return names
 }
 
-// printTried prints the candidates in the order of their turns.
+// printTried prints the candidates in the order of their turns. Cooldowns are not shown:
+// a gateway that has just started knows none.
 func printTried(stdout io.Writer, result *aigateway.Result) {
 	w := newTable(stdout, "TURN\tPROVIDER\tMODEL\tKEYS")
 	for i, m := range result.ModelsTried {
@@ -126,7 +130,8 @@ func printTried(stdout io.Writer, result *aigateway.Result) {
 	w.print()
 }
 
-// keys are a candidate's, by their ids on the debug page and in Results.
+// keys are a candidate's, by their ids on the debug page and in Results. The ids are
+// hashes of the config's text, and not of the keys.
 func keys(m aigateway.TriedModel) string {
 	switch n := len(m.APIKeySelection); {
 	case m.Error != "":
@@ -164,7 +169,8 @@ func printNotes(stdout io.Writer, result *aigateway.Result, all bool) {
 	}
 }
 
-// printMissing warns of keys that do not resolve, if the request would be sent with keys.
+// printMissing warns of secrets that do not resolve, if the request would be sent with a
+// key. It asks for all secrets of the config.
 func printMissing(ctx context.Context, stdout io.Writer, gateway *aigateway.Gateway, result *aigateway.Result) {
 	hasKeys := func(m aigateway.TriedModel) bool { return len(m.APIKeySelection) > 0 }
 	if !slices.ContainsFunc(result.ModelsTried, hasKeys) {
@@ -197,6 +203,7 @@ func printNotTried(stdout io.Writer, models []aigateway.RejectedModel, all bool)
 	for _, m := range models {
 		count[m.Reason]++
 	}
+	// The most frequent first, and equals by their text: the output is always the same.
 	reasons := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
 		return cmp.Or(count[b]-count[a], strings.Compare(a, b))
 	})
@@ -206,7 +213,7 @@ func printNotTried(stdout io.Writer, models []aigateway.RejectedModel, all bool)
 	fmt.Fprintf(stdout, "not tried: %s (-v lists them)\n", strings.Join(reasons, ", "))
 }
 
-// list joins the first words, and counts the others.
+// list joins the first words, at most that many, and counts the others.
 func list(words []string, most int) string {
 	more := len(words) - most
 	if more <= 0 {

@@ -18,7 +18,8 @@ type guard struct {
 	logger  *slog.Logger
 }
 
-// host lets pass only requests with a Host that the listener answers to.
+// host lets pass only requests with a Host that the listener answers to. It comes before
+// origin: after a rebinding the browser takes both for the same origin.
 func (g *guard) host(listener net.Addr, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.hosts.allow(listener, r.Host) {
@@ -39,13 +40,14 @@ func (g *guard) host(listener net.Addr, next http.Handler) http.Handler {
 // their browser shows them the answer.
 func (g *guard) origin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Answers differ by origin, refusals included, and a cache must know.
 		if g.origins.any() {
 			w.Header().Add("Vary", "Origin")
 		}
 		switch {
 		case g.origins.has(r):
 			allowOrigin(w.Header(), r)
-			if isPreflight(r) {
+			if isPreflight(r) { // it asks the server, and not the gateway
 				w.WriteHeader(http.StatusNoContent)
 				return
 			}
@@ -61,13 +63,15 @@ func (g *guard) origin(next http.Handler) http.Handler {
 	})
 }
 
-// refusal is an answer to a request that reaches no handler. The remedy is for the
-// log only.
+// refusal is an answer to a request that reaches no handler. Message is for the client,
+// and remedy for the operator, in the log only.
 type refusal struct {
 	status                int
 	code, message, remedy string
 }
 
+// refuse logs the request and answers it. A page of another origin cannot read the
+// answer: its browser keeps it. It is for the developer who looks at the traffic.
 func (g *guard) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
 	g.logger.Warn("request refused",
 		"error.type", why.code, "error.message", why.message, "http.response.status_code", why.status, "remedy", why.remedy,
@@ -86,7 +90,7 @@ func (g *guard) refuse(w http.ResponseWriter, r *http.Request, why refusal) {
 	w.Write(body)
 }
 
-// clip bounds a client's text, for a log line.
+// clip bounds a client's text for a log line: a header may have a megabyte.
 func clip(s string) string {
 	const most = 200 // bytes
 	if len(s) > most {

@@ -27,7 +27,7 @@ const (
 	maxModelList = 8 << 20
 )
 
-// printLive asks each provider for its model list with each of its keys, and prints the
+// printLive asks the providers, some at once. It asks each one for its model list with each of its keys, and prints the
 // answers in the order of the config. It returns whether all are good. A key that err,
 // the error of Check, is about is not asked with.
 func printLive(ctx context.Context, stdout io.Writer, cfg aigateway.Config, err error) bool {
@@ -88,13 +88,14 @@ type question struct {
 	err     error
 }
 
-// unlikely is a model id that no provider has: no request is meant for a model.
+// unlikely stands for the model of a question. It is a model id that no provider has: no request is meant for a model.
 const unlikely = "aigateway-check-live"
 
 func newQuestion(cfg aigateway.Config, path, at string, p aigateway.Provider) *question {
 	q := &question{path: path, at: at, models: p.Models}
 	p.Models = []aigateway.Model{{ID: unlikely}}
 	p.PerRequestTimeout = ""
+	// The strategies, limits and other providers of the config could only get in the way.
 	one := aigateway.Config{
 		Providers: []aigateway.Provider{p}, OnlyAllowConfiguredProviders: true,
 		PerRequestTimeout: aigateway.Duration(liveTimeout.String()), MaxAttempts: 1,
@@ -161,6 +162,8 @@ func (q *question) ask(ctx context.Context) {
 		}
 		q.list.answer = nil
 		q.gateway.ServeHTTP(nowhere{}, r)
+		// Without an answer, the provider does not serve this surface, or the request
+		// failed before it was sent.
 		if a := q.list.answer; a != nil {
 			a.surface, q.answer = surface, a
 			a.failure = failure(q.result)
@@ -182,11 +185,13 @@ func failure(r *aigateway.Result) string {
 // problem.
 func (q *question) findings() (lines []string, ok bool) {
 	switch a := q.answer; {
-	case q.err != nil:
+	case q.err != nil: // a fault of the question, for New has accepted the whole config
 		return []string{q.path + ": " + q.err.Error()}, false
 	case a == nil:
+		// The key depends on the request, or is the client's own.
 		return []string{"warning: " + q.path + ": not asked: " + q.why()}, true
 	case a.isList():
+		// A model may be served without being listed.
 		lines = append(lines, fmt.Sprintf("%s: %d models", q.path, len(a.models)))
 		for j, m := range q.models {
 			if !m.Disabled && !a.has(m.ID) {
@@ -195,15 +200,17 @@ func (q *question) findings() (lines []string, ok bool) {
 		}
 		return lines, true
 	case a.status == http.StatusNotFound, a.status == http.StatusMethodNotAllowed, a.status == http.StatusNotImplemented:
+		// Many servers have no list, and have not looked at the key.
 		return []string{fmt.Sprintf("warning: %s: the provider answered %d to GET %s: it has no model list, or base_url is wrong", q.path, a.status, a.url)}, true
 	case a.status/100 == 2:
+		// Such as a sign-in page.
 		return []string{fmt.Sprintf("%s: GET %s was answered with something else than a model list: is base_url right?", q.path, a.url)}, false
 	default:
 		return []string{q.path + ": " + a.failure}, false
 	}
 }
 
-// why is the reason that nothing was sent.
+// why is the reason that nothing was sent, in the gateway's words.
 func (q *question) why() string {
 	if q.result == nil || q.result.Error == nil {
 		return "the gateway sent nothing"
@@ -217,19 +224,21 @@ func (q *question) why() string {
 }
 
 // modelList is the transport of a question. It turns the gateway's request into one
-// for the model list.
+// for the model list, at the same base_url, with the same key, headers and query. It
+// serves one request at a time.
 type modelList struct {
 	transport http.RoundTripper
 	answer    *liveAnswer // nil until a request has come
 }
 
-// liveAnswer is the answer to a question.
+// liveAnswer is the answer to a question. It holds no part of the provider's body but
+// the ids of models.
 type liveAnswer struct {
 	surface string
-	url     string // without a query
-	status  int    // zero if no answer came
-	models  []string
-	failure string
+	url     string   // without a query
+	status  int      // zero if no answer came
+	models  []string // nil if the body is not a list; a list may be empty
+	failure string   // the gateway's judgement; empty if it sent nothing
 }
 
 // RoundTrip sends the request for the list. Errors of a provider go on to the gateway,
@@ -240,6 +249,7 @@ func (l *modelList) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	ask := r.Clone(r.Context())
 	ask.Method, ask.Body, ask.GetBody, ask.ContentLength = http.MethodGet, nil, nil, 0
+	// Without its own Accept-Encoding, the transport decompresses.
 	for _, name := range []string{"Content-Type", "Content-Length", "Content-Encoding", "Accept-Encoding"} {
 		ask.Header.Del(name)
 	}
@@ -253,6 +263,7 @@ func (l *modelList) RoundTrip(r *http.Request) (*http.Response, error) {
 			break
 		}
 	}
+	// A query can hold a key.
 	shown := url.URL{Scheme: ask.URL.Scheme, Host: ask.URL.Host, Path: ask.URL.Path}
 	l.answer = &liveAnswer{url: shown.String()}
 	resp, err := l.transport.RoundTrip(ask)
@@ -270,6 +281,7 @@ func (l *modelList) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	l.answer.models = modelIDs(body)
+	// The gateway waits for a chat answer. Its judgement of this one is not read.
 	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
 }
 
@@ -303,7 +315,7 @@ func (a *liveAnswer) has(id string) bool {
 	})
 }
 
-// nowhere is the client of a question.
+// nowhere is the client of a question. It forgets the answer: the transport has seen it.
 type nowhere struct{}
 
 func (nowhere) Header() http.Header         { return http.Header{} }

@@ -105,13 +105,14 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	}
 }
 
-// options are the command's flags.
+// options are the command's flags. At most one of check, schema and explain holds, in
+// the order of run; without them the command serves.
 type options struct {
-	config      string
-	listen      string
+	config      string // a file
+	listen      string // host:port
 	hosts       hosts
 	origins     *origins
-	adminListen string
+	adminListen string // empty if the debug page is not served
 	logLevel    slog.Level
 	secretsDir  string
 	drainDelay  time.Duration
@@ -181,13 +182,14 @@ func printSchema(stdout io.Writer) int {
 	return exitOK
 }
 
-// fail logs an error, and returns the exit code of one that ends the command.
+// fail logs an error with all of its problems, and returns the exit code of one that ends the command.
 func fail(logger *slog.Logger, message string, err error) int {
 	logger.Error(message, "problems", problems(err))
 	return exitFailed
 }
 
-// problems takes apart the errors of a config, which come all at once.
+// problems takes apart the errors of a config, as they come all at once. Another error is
+// one problem.
 func problems(err error) []string {
 	var all aigateway.ConfigErrors
 	if !errors.As(err, &all) {

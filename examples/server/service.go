@@ -97,7 +97,8 @@ func (s *service) health(next http.Handler) http.Handler {
 	})
 }
 
-// ready answers a load balancer that asks whether to send requests here.
+// ready answers a load balancer's question whether to send requests here. It does not
+// ask the providers: a gateway without one can still say so better than no gateway.
 func (s *service) ready(w http.ResponseWriter) {
 	if s.draining.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
