@@ -27,9 +27,9 @@ const (
 	maxModelList = 8 << 20
 )
 
-// printLive asks the providers, some at once. It asks each one for its model list with each of its keys, and prints the
-// answers in the order of the config. It returns whether all are good. A key that err,
-// the error of Check, is about is not asked with.
+// printLive asks each provider for its model list with each of its keys, some at once.
+// It prints the answers in the order of the config, and returns whether all are good.
+// Keys in err, the error of Check, are left out.
 func printLive(ctx context.Context, stdout io.Writer, cfg aigateway.Config, err error) bool {
 	unresolved := map[string]bool{}
 	var missing aigateway.ConfigErrors
@@ -88,7 +88,7 @@ type question struct {
 	err     error
 }
 
-// unlikely stands for the model of a question. It is a model id that no provider has: no request is meant for a model.
+// unlikely is the model of all questions. It never reaches a provider.
 const unlikely = "aigateway-check-live"
 
 func newQuestion(cfg aigateway.Config, path, at string, p aigateway.Provider) *question {
@@ -165,8 +165,11 @@ func (q *question) ask(ctx context.Context) {
 		// Without an answer, the provider does not serve this surface, or the request
 		// failed before it was sent.
 		if a := q.list.answer; a != nil {
-			a.surface, q.answer = surface, a
-			a.failure = failure(q.result)
+			a.surface, a.failure = surface, failure(q.result)
+			if q.answer != nil && a.failure != q.answer.failure {
+				a.failure = q.answer.failure + "; in the OpenAI format: " + a.failure
+			}
+			q.answer = a
 		}
 	}
 }

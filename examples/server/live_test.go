@@ -75,7 +75,9 @@ func TestCheckLive(t *testing.T) {
 			}
 			lists("m")(w, r)
 		}, models + oneKey("sk-good") + "    supported_api_surfaces: [{format: anthropic}, {format: openai}]\n", "providers[0].api_keys[0].value: 1 models\nok", exitOK},
-		{"embeddings alone", lists("m"), models + "    supported_api_surfaces: [{format: openai, surface: embeddings}]\n", "providers[0]: 1 models\nok", exitOK},
+		{"both formats, and a key for neither", lists("m"), models + oneKey("sk-bad-0123456789abcdef") + "    supported_api_surfaces: [{format: anthropic}, {format: openai}]\n",
+			"; in the OpenAI format: 401 Unauthorized", exitFailed},
+		{"embeddings only", lists("m"), models + "    supported_api_surfaces: [{format: openai, surface: embeddings}]\n", "providers[0]: 1 models\nok", exitOK},
 		{"a model that is not listed", lists("models/a", "b:latest"), "    models: [{id: a}, {id: b}, {id: c}, {id: d, disabled: true}]\n",
 			"providers[0]: 2 models\nwarning: providers[0].models[2].id: the provider does not list \"c\"\nok", exitOK},
 		{"no model list", answers(http.StatusNotFound, "404 page not found"), models, "warning: providers[0]: the provider answered 404 to GET\nok", exitOK},
