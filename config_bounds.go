@@ -2,11 +2,14 @@ package aigateway
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/bounds"
+	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
 // duration reads a duration of the Config. Empty and zero are the default of its
@@ -50,3 +53,49 @@ func withDefaults(cfg Config) Config {
 	}
 	return cfg
 }
+
+// parse reads a duration. Empty and zero mean the default.
+func (d Duration) parse(p *problems, path string, def time.Duration) time.Duration {
+	if d == "" {
+		return def
+	}
+	v, err := time.ParseDuration(string(d))
+	switch {
+	case err != nil && strings.Trim(string(d), "0123456789.hmsµun") == "" && len(d) > 6:
+		p.add(path, string(d), "is too long, or no duration: write it like \"90s\" or \"3m\"")
+	case err != nil:
+		p.add(path, string(d), "is no duration: write it like \"90s\" or \"3m\"")
+	case v < 0:
+		p.add(path, string(d), "must not be negative")
+	case v > 0:
+		return v
+	}
+	return def
+}
+
+// oneOf checks a word; the first one is the default.
+func oneOf[T ~string](p *problems, path string, v T, words ...T) T {
+	if v == "" {
+		return words[0]
+	}
+	if !slices.Contains(words, v) {
+		p.add(path, string(v), "%s", notOneOf(string(v), words))
+	}
+	return v
+}
+
+// notOneOf says which words there are, and which was probably meant.
+func notOneOf[T ~string](v string, words []T) string {
+	known := make([]string, len(words))
+	for i, w := range words {
+		known[i] = string(w)
+	}
+	if near := expr.Nearest(v, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "must be one of " + strings.Join(known, ", ")
+}
+
+// sortedKeys returns the keys of a map in order, so that what is built from it
+// does not change from run to run.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

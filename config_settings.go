@@ -4,34 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
-	"maps"
-	"net/http"
 	"net/netip"
 	"net/textproto"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/bounds"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
-)
-
-// The defaults of every setting that has one, and the bounds of those that are
-// bounded.
-const (
-	defaultPerRequestTimeout = 3 * time.Minute
-	defaultTotalTimeout      = 6 * time.Minute
-	defaultMaxAttempts       = 10
-	maxMaxAttempts           = 100
-	maxMaxRetries            = 5
-	maxTokenLimit            = 500_000
-	defaultMaxBodyBytes      = 64 << 20
 )
 
 // settings is a Config in the form that requests are served from: checked,
@@ -54,6 +39,7 @@ type settings struct {
 	forward     map[string]bool // canonical names
 	secrets     *SecretCache
 	secretRefs  []secretPlace // for Check
+	warnings    problems
 	policy      FailoverPolicy
 	counter     TokenCounter
 	hooks       Hooks
@@ -61,10 +47,7 @@ type settings struct {
 	addrs       AddrPolicy       // nil: any address
 	transports  *dial.Transports // nil: Config.Transport
 	debug       debugSettings
-	seed        maphash.Seed // of the gateway, for hashes of callers and key values
-
-	caller     func(*http.Request) string
-	callerExpr *expr.Identity // nil: clients are told apart by their address, for blame
+	callers     callers
 
 	clientTimeout time.Duration
 	keepalive     time.Duration // 0: off
@@ -72,12 +55,10 @@ type settings struct {
 	failRefusals  bool          // refusals: fail_over
 }
 
-// secretPlace is a secret that the config names, and where.
-type secretPlace struct{ path, vault, name string }
-
-// newSettings checks and compiles a Config, and reports all that is wrong with
-// it. Only the registry is asked for anything.
-func newSettings(cfg Config) (*settings, error) {
+// newSettings checks and compiles a Config, and reports everything that is wrong
+// with it. Of the Config's interfaces it asks only the registry and the URL policy.
+// The settings take over the secrets of the old ones; nil at the start.
+func newSettings(cfg Config, old *settings) (*settings, error) {
 	var p problems
 	s := &settings{
 		surfaces: newSurfaces(),
@@ -86,21 +67,21 @@ func newSettings(cfg Config) (*settings, error) {
 			onlyModels:    cfg.OnlyAllowConfiguredModels,
 			passThrough:   len(cfg.Providers) == 0,
 		},
-		perRequest:   cfg.PerRequestTimeout.parse(&p, "per_request_timeout", defaultPerRequestTimeout),
-		total:        cfg.TotalTimeout.parse(&p, "total_timeout", defaultTotalTimeout),
-		firstToken:   cfg.FirstTokenTimeout.parse(&p, "first_token_timeout", 0),
-		maxAttempts:  bounded(&p, "max_attempts", cfg.MaxAttempts, defaultMaxAttempts, maxMaxAttempts),
-		maxRetries:   bounded(&p, "max_retries", cfg.MaxRetries, 0, maxMaxRetries),
-		maxInput:     int64(bounded(&p, "max_input_tokens", cfg.MaxInputTokens, 0, maxTokenLimit)),
-		maxOutput:    int64(bounded(&p, "max_output_tokens", cfg.MaxOutputTokens, 0, maxTokenLimit)),
-		maxBody:      given(cfg.MaxBodyBytes, defaultMaxBodyBytes),
+		perRequest:   p.duration("per_request_timeout", cfg.PerRequestTimeout),
+		total:        p.duration("total_timeout", cfg.TotalTimeout),
+		firstToken:   p.duration("first_token_timeout", cfg.FirstTokenTimeout),
+		maxAttempts:  p.number("max_attempts", cfg.MaxAttempts),
+		maxRetries:   p.number("max_retries", cfg.MaxRetries),
+		maxInput:     int64(p.number("max_input_tokens", cfg.MaxInputTokens)),
+		maxOutput:    int64(p.number("max_output_tokens", cfg.MaxOutputTokens)),
+		maxBody:      given(cfg.MaxBodyBytes, bounds.Of("Config", "MaxBodyBytes").Number()),
 		holdWhole:    oneOf(&p, "stream_commit", cfg.StreamCommit, CommitFirstContent, CommitComplete) == CommitComplete,
 		onContinue:   oneOf(&p, "on_error", cfg.OnError, OnErrorHalt, OnErrorContinue) == OnErrorContinue,
 		forward:      forwardSet(&p, cfg.ForwardHeaders),
 		keepalive:    p.duration("stream_keepalive", cfg.StreamKeepalive),
 		failEmpty:    oneOf(&p, "empty_answers", cfg.EmptyAnswers, EmptyRelay, EmptyFail) == EmptyFail,
 		failRefusals: oneOf(&p, "refusals", cfg.Refusals, RefusalRelay, RefusalFailOver) == RefusalFailOver,
-		caller:       cfg.Caller,
+		callers:      callers{name: cfg.Caller},
 		policy:       cfg.FailoverPolicy,
 		counter:      cfg.TokenCounter,
 		logger:       cfg.Logger,
@@ -114,7 +95,7 @@ func newSettings(cfg Config) (*settings, error) {
 	}
 	if cfg.CallerExpr != "" {
 		var faults []expr.Problem
-		s.callerExpr, faults = expr.CompileIdentity(cfg.CallerExpr)
+		s.callers.expr, faults = expr.CompileIdentity(cfg.CallerExpr)
 		p.addFaults("caller", cfg.CallerExpr, faults)
 	}
 	if s.policy == nil {
@@ -129,16 +110,14 @@ func newSettings(cfg Config) (*settings, error) {
 	if cfg.Hooks != nil {
 		s.hooks = *cfg.Hooks
 	}
-	switch r := cfg.Secrets.(type) {
-	case *SecretCache:
-		s.secrets = r
-	case nil:
-		s.secrets = NewSecretCache(nil, secretTTL)
-	default:
-		s.secrets = NewSecretCache(r, secretTTL)
+	var known *SecretCache
+	if old != nil {
+		known = old.secrets
 	}
+	s.secrets = cachedSecrets(cfg.Secrets, known)
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
+	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)
 	}
@@ -196,85 +175,43 @@ func (s *settings) refuseTransport(p *problems, cfg Config) {
 	}
 }
 
-// compileProviders merges the configured providers with the registry's, and
+// compileProviders compiles the providers of the config and the registry, and
 // indexes them.
 func (s *settings) compileProviders(p *problems, cfg Config) {
-	registry := cfg.Registry
+	registry, policy := cfg.Registry, cfg.URLPolicy
 	if registry == nil {
 		registry = BuiltinRegistry()
 	}
-	listed, err := registry.Providers(context.Background())
-	if err != nil {
-		p.add("Registry", "", "cannot list the providers: %v", err)
-		listed = nil // what else is wrong can still be said
-	}
-	policy := cfg.URLPolicy
 	if policy == nil {
 		policy = StrictURLPolicy()
 	}
 	s.addrs, _ = policy.(AddrPolicy)
+	listed, err := registry.Providers(context.Background())
+	if err != nil {
+		p.add("Registry", "", "cannot list the providers: %v", err)
+		listed = nil // the rest can still be checked
+	}
 	c := &compiler{
-		problems:  p,
-		policy:    policy,
-		surfaces:  s.surfaces,
-		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p),
-		total:     s.perRequest,
-		blind:     err != nil,
+		problems: p, warnings: &s.warnings, today: time.Now(), policy: policy, surfaces: s.surfaces,
+		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, blind: err != nil,
 	}
 	c.gateway.headers = c.headers("headers", cfg.Headers)
 	c.gateway.query = c.query("query_params", cfg.QueryParams)
 	c.gateway.body = c.body("body", cfg.Body)
+	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.refs
+	s.selector.sole = s.selector.soleProvider()
+	s.selector.refuseUseless(p)
+	s.selector.refuseCostly(p)
+}
 
-	for _, base := range listed {
-		c.known = append(append(c.known, base.ID), base.IDAliases...)
-	}
-	c.twins(listed)
-	owner := c.clashes(cfg.Providers)
-	overlaid := map[int]int{}
-	var all []*provider
-	for i, over := range cfg.Providers {
-		path := fmt.Sprintf("providers[%d]", i)
-		at := slices.IndexFunc(listed, func(base Provider) bool { return strings.EqualFold(base.ID, over.ID) })
-		if at < 0 {
-			at = slices.IndexFunc(listed, func(base Provider) bool { return hasName(base.ID, base.IDAliases, over.ID) })
-		}
-		if at < 0 || over.ID == "" {
-			c.ownBase = false
-			all = append(all, c.provider(path, over, over.Models, nil, true, false))
-			continue
-		}
-		base := listed[at]
-		if first, ok := overlaid[at]; ok {
-			if !strings.EqualFold(over.ID, cfg.Providers[first].ID) { // else clashes has said so
-				p.add(path+".id", over.ID, "is the built-in %q, which providers[%d] configures already: put both into one", base.ID, first)
-			}
-		} else {
-			overlaid[at] = i
-		}
-		c.ownBase = over.BaseURL != ""
-		if !strings.EqualFold(base.ID, over.ID) {
-			base.Models = authored(base)
-		}
-		merged := overlay(base, over)
-		merged.IDAliases = unowned(merged.IDAliases, owner, i)
-		all = append(all, c.provider(path, merged, over.Models, base.Models, true, true))
-	}
-	for i, base := range listed {
-		if _, ok := overlaid[i]; !ok {
-			c.ownBase = false
-			base.IDAliases = unowned(base.IDAliases, owner, -1)
-			all = append(all, c.provider(fmt.Sprintf("registry[%q]", base.ID), base, base.Models, nil, false, true))
-		}
-	}
-	if len(cfg.Providers) == 0 && s.selector.onlyProviders {
+// refuseUseless reports flags that would refuse every request.
+func (s *selector) refuseUseless(p *problems) {
+	if s.passThrough && s.onlyProviders {
 		p.add("only_allow_configured_providers", "true", "no provider is configured, so that every request would be refused: list some under providers")
 	}
-	s.selector.catalog, s.secretRefs = newCatalog(all), c.refs
-	if s.selector.onlyModels && !slices.ContainsFunc(s.selector.listed, func(m *model) bool { return m.configured }) {
+	if s.onlyModels && !slices.ContainsFunc(s.listed, func(m *model) bool { return m.configured }) {
 		p.add("only_allow_configured_models", "true", "no model is configured, so that every request would be refused: list some under providers[].models")
 	}
-	s.selector.sole = s.selector.soleProvider()
-	s.selector.refuseCostly(p)
 }
 
 // refuseCostly reports strategies that take more steps over this catalog than
@@ -298,25 +235,6 @@ func (s *selector) refuseCostly(p *problems) {
 	}
 }
 
-// authored returns a provider's models with its id as the author of those that
-// name none, for when the provider is to go by another name.
-func authored(p Provider) []Model {
-	models := slices.Clone(p.Models)
-	for i := range models {
-		models[i].AuthorID = given(models[i].AuthorID, p.ID)
-	}
-	return models
-}
-
-// unowned returns those of a provider's aliases that the config does not give
-// to another provider than its i-th.
-func unowned(aliases []string, owner map[string]int, i int) []string {
-	return slices.DeleteFunc(slices.Clone(aliases), func(a string) bool {
-		j, ok := owner[fold(a)]
-		return ok && j != i
-	})
-}
-
 // soleProvider returns the only allowed provider, if it lists no models.
 func (s *selector) soleProvider() *provider {
 	var sole *provider
@@ -333,59 +251,6 @@ func (s *selector) soleProvider() *provider {
 		return nil
 	}
 	return sole
-}
-
-// parse reads a duration. Empty and zero mean the default.
-func (d Duration) parse(p *problems, path string, def time.Duration) time.Duration {
-	if d == "" {
-		return def
-	}
-	v, err := time.ParseDuration(string(d))
-	switch {
-	case err != nil && strings.Trim(string(d), "0123456789.hmsµun") == "" && len(d) > 6:
-		p.add(path, string(d), "is too long, or no duration: write it like \"90s\" or \"3m\"")
-	case err != nil:
-		p.add(path, string(d), "is no duration: write it like \"90s\" or \"3m\"")
-	case v < 0:
-		p.add(path, string(d), "must not be negative")
-	case v > 0:
-		return v
-	}
-	return def
-}
-
-// bounded checks a number from 0 to limit, where 0 means the default.
-func bounded(p *problems, path string, v, def, limit int) int {
-	if v < 0 || v > limit {
-		p.add(path, fmt.Sprint(v), "must be from %d to %d", min(def, 1), limit)
-	}
-	if v == 0 {
-		return def
-	}
-	return v
-}
-
-// oneOf checks a word; the first one is the default.
-func oneOf[T ~string](p *problems, path string, v T, words ...T) T {
-	if v == "" {
-		return words[0]
-	}
-	if !slices.Contains(words, v) {
-		p.add(path, string(v), "%s", notOneOf(string(v), words))
-	}
-	return v
-}
-
-// notOneOf says which words there are, and which was probably meant.
-func notOneOf[T ~string](v string, words []T) string {
-	known := make([]string, len(words))
-	for i, w := range words {
-		known[i] = string(w)
-	}
-	if near := expr.Nearest(v, known); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	return "must be one of " + strings.Join(known, ", ")
 }
 
 // addFaults notes what is wrong with an expression.
@@ -416,7 +281,3 @@ func forwardSet(p *problems, names []string) map[string]bool {
 	}
 	return set
 }
-
-// sortedKeys returns the keys of a map in order, so that what is built from it
-// does not change from run to run.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

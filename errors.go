@@ -1,7 +1,9 @@
 package aigateway
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -25,6 +27,8 @@ const (
 	CodeNotFound Code = "not_found"
 	// CodeMethodNotAllowed: the surface is called by another method.
 	CodeMethodNotAllowed Code = "method_not_allowed"
+	// CodeUpgradeRequired: the endpoint is not served over a WebSocket.
+	CodeUpgradeRequired Code = "upgrade_required"
 	// CodeModelNotFound: GET models/{id} of a model that no client may send.
 	CodeModelNotFound Code = "model_not_found"
 
@@ -63,6 +67,9 @@ const (
 	// the client, whose connection was then aborted, or sent an error in its
 	// stream, which the client got as it was.
 	CodeStreamBroken Code = "stream_broken"
+	// CodeInternal: code of the embedding service panicked: a hook, a policy, a
+	// counter or a transport. The panic goes on to net/http.
+	CodeInternal Code = "internal_error"
 	// CodeClientGone: the client left before the answer was whole, or the service
 	// that embeds the gateway ended the request.
 	CodeClientGone Code = "client_gone"
@@ -83,6 +90,8 @@ func (c Code) HTTPStatus() int {
 		return http.StatusNotFound
 	case CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
+	case CodeUpgradeRequired:
+		return http.StatusUpgradeRequired
 	case CodeNoMatchingModels, CodeProviderNotAllowed, CodeModelNotAllowed,
 		CodeModelSelectionFailed, CodeModelSelectionEmpty, CodeAPIKeySelectionFailed:
 		return http.StatusUnprocessableEntity
@@ -116,6 +125,14 @@ type Error struct {
 
 // Error returns the code and the message.
 func (e *Error) Error() string { return "aigateway: " + string(e.Code) + ": " + e.Message }
+
+// detail is the cause for the operator, if it says more than the message.
+func (e *Error) detail() string {
+	if e.Err == nil || errors.Is(e.Err, context.Canceled) {
+		return ""
+	}
+	return oneLine(e.Err.Error(), 1<<10)
+}
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }

@@ -21,8 +21,8 @@ const (
 type failover struct {
 	s        *settings
 	in       *inbound
-	w        http.ResponseWriter // for the answer that is held to relay itself
-	deadline time.Time           // total_timeout
+	to       *client   // for the answer that is held to relay itself
+	deadline time.Time // total_timeout
 	lineup   lineup
 	trail    trail
 	call     call
@@ -40,16 +40,19 @@ type outcome struct {
 }
 
 // start prepares to try the candidates of a plan.
-func (f *failover) start(s *settings, in *inbound, w http.ResponseWriter) {
-	f.s, f.in, f.w = s, in, w
+func (f *failover) start(s *settings, in *inbound, to *client) {
+	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
 	f.lineup = lineup{s: s, in: in}
 	f.call.outbound = outbound{s: s, in: in, trail: &f.trail, surface: in.surface}
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
-	f.call.more = func() bool { return f.lineup.more(&f.trail) }
+	f.call.loop = f
 }
+
+// more reports whether another candidate may have its turn.
+func (f *failover) more() bool { return f.lineup.more(&f.trail) }
 
 // run tries the candidates in order until one answers. Those in cooldown come
 // last; the one that is ready first comes before the others.
@@ -159,7 +162,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		}
 		a := f.trail.begin()
 		a.turn, a.keyTurn = f.lineup.hand(m, a.start), f.lineup.handKey(m, c.track, a.start)
-		committed, failed := c.attempt(a, f.w)
+		committed, failed := c.attempt(a, f.to)
 		switch {
 		case failed == nil:
 			return 0, outcome{}, true
@@ -276,13 +279,15 @@ func (n *tally) add(a *attempt) {
 	case FailureConnect:
 		n.unreachable++
 	}
-	if failed.answer == nil {
-		return
+	if failed.answer != nil {
+		n.answers++
 	}
-	n.answers++
-	if failed.Cause == CauseDeadKey && a.ownKey {
+	if failed.Cause == CauseDeadKey && a.ownKey { // also by an event that names no status
 		n.refused++
 		n.client++
+		return
+	}
+	if failed.answer == nil {
 		return
 	}
 	if failed.Status/100 == 4 {

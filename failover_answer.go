@@ -1,7 +1,6 @@
 package aigateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/relay"
-	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
@@ -28,69 +26,83 @@ type held struct {
 	in       *inbound
 	surface  *surface // the upstream's
 	choices  int
-	deadline time.Time   // total_timeout
-	more     func() bool // whether another candidate may have its turn
+	deadline time.Time // total_timeout
+	loop     *failover // knows whether another candidate may have its turn
 	a        *attempt
 	resp     *http.Response
+	source   io.Reader // the body, from its start
 	limit    *watch
 
 	meter   usage.Meter
-	written usage.Written // if a strategy asks for estimates
-	stream  *relay.Stream // of an event stream
-	body    *watchedBody
+	written usage.OutputEstimate // if a strategy asks for estimates
+	stream  *relay.Stream        // of an event stream
+	body    watchedBody
 	data    []byte // of any other answer, as far as it was held
 	whole   bool   // data is the whole answer
-	silence bool   // each silence is bounded, and not the whole answer
+	binary  bool   // nothing tells where the answer ends
 }
 
 // hold reads the answer until it may be committed.
 func (h *held) hold(ctx context.Context) *failure {
 	kind, _, _ := header.MediaType(h.resp.Header.Get("Content-Type"))
-	if h.in.sel.Stream && h.surface.stream != nil && h.surface.answer != answerBinary && isVague(kind) {
-		// Some servers leave the type of their streams to their framework.
-		events, err := peekEvents(h.resp)
-		if err != nil {
-			return h.interrupted(ctx, err)
-		}
-		if events {
-			kind = "text/event-stream"
-		}
-	}
-	switch {
-	case kind == "text/event-stream" && h.surface.stream != nil:
-		return h.holdStream(ctx)
-	case h.surface.answer == answerBinary && !header.IsJSON(kind) && kind != "text/html":
-		// Its first byte commits, not the header before it.
-		first, _, err := relay.HoldBody(h.resp.Body, -1, 0)
+	binary := h.surface.answer == answerBinary && !header.IsJSON(kind) && kind != "text/html" && kind != "text/event-stream"
+	finite := header.IsJSON(kind) && h.resp.ContentLength >= 0 && !h.in.wantsStream
+	if !binary && !finite && h.surface.stream != nil {
+		// The bytes decide, as servers label streams as anything.
+		events, rest, err := relay.PeekEvents(h.source, h.resp.Header.Get("Content-Encoding"))
+		h.source = rest
 		switch {
 		case err != nil:
 			return h.interrupted(ctx, err)
-		case len(first) == 0:
-			return wrongAnswer(relay.ErrEmptyBody.Error())
+		case events && !h.in.wantsStream:
+			return wrongAnswer("the answer is an event stream, which the request did not ask for")
+		case events || kind == "text/event-stream":
+			if kind != "text/event-stream" {
+				h.resp.Header.Set("Content-Type", "text/event-stream")
+			}
+			return h.holdStream(ctx)
 		}
-		h.data, h.silence = first, true
-		return nil
+	}
+	if binary {
+		return h.holdFirst(ctx)
 	}
 	return h.holdBody(ctx, kind)
+}
+
+// holdFirst holds a binary answer until its first byte, which commits. The header
+// before it does not.
+func (h *held) holdFirst(ctx context.Context) *failure {
+	first, _, err := relay.HoldBody(h.source, -1, 0)
+	switch {
+	case err != nil:
+		return h.interrupted(ctx, err)
+	case len(first) == 0:
+		return wrongAnswer(relay.ErrEmptyBody.Error())
+	}
+	h.data, h.binary = first, true
+	return nil
 }
 
 // holdBody holds an answer until it is whole, or too large.
 func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error
-	h.data, h.whole, err = relay.HoldBody(h.resp.Body, h.resp.ContentLength, maxHeldJSON)
+	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, maxHeldJSON)
 	switch {
 	case err != nil:
 		return h.interrupted(ctx, err)
 	case !h.whole && kind == "text/html":
 		return wrongAnswer("the answer is a web page")
-	case !h.whole && !h.mayBeJSON(kind, encoding):
-		return wrongAnswer(relay.ErrNotJSON.Error())
 	case !h.whole:
+		h.binary = h.surface.answer == answerText && !header.IsJSON(kind)
+		plain := encoding == "" || strings.EqualFold(encoding, "identity")
+		if plain && !h.binary && !relay.JudgeFront(h.data) {
+			return wrongAnswer(relay.ErrNotJSON.Error())
+		}
 		return nil
 	}
 	if f := h.judge(kind, encoding); f != nil {
-		f.stray = true
+		f.stray = f.Cause == CauseAnswer
 		return f
 	}
 	return nil
@@ -98,44 +110,6 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 
 func (h *held) interrupted(ctx context.Context, err error) *failure {
 	return interrupted(ctx, h.in, &h.a.secrets, FailureAnswer, err)
-}
-
-// peekEvents reads the front of an answer until it tells whether the answer is an
-// event stream, and puts it back.
-func peekEvents(resp *http.Response) (bool, error) {
-	var front []byte
-	for {
-		piece, complete, err := relay.HoldBody(resp.Body, -1, 0)
-		if err != nil {
-			return false, err
-		}
-		front = append(front, piece...)
-		if yes, sure := relay.LooksLikeEvents(front); sure || complete {
-			resp.Body = &peekedBody{Reader: io.MultiReader(bytes.NewReader(front), resp.Body), Closer: resp.Body}
-			return yes, nil
-		}
-	}
-}
-
-// peekedBody is a body whose front was read already.
-type peekedBody struct {
-	io.Reader
-	io.Closer
-}
-
-// isVague reports whether a type says nothing about an answer.
-func isVague(kind string) bool {
-	return kind == "" || kind == "text/plain" || kind == "application/octet-stream"
-}
-
-// mayBeJSON reports whether an answer that is too large to be held may be good, as
-// far as its front tells.
-func (h *held) mayBeJSON(kind, encoding string) bool {
-	if encoding != "" && !strings.EqualFold(encoding, "identity") || h.surface.answer == answerText && !header.IsJSON(kind) {
-		return true
-	}
-	front := bytes.TrimLeft(h.data, " \t\r\n")
-	return len(front) == 0 || front[0] == '{' || front[0] == '[' || front[0] == '"'
 }
 
 // judge says why a whole answer under a success status is not an answer.
@@ -158,46 +132,44 @@ func (h *held) judge(kind, encoding string) *failure {
 		}
 		return nil
 	}
-	if h.plainAnswer(plain) {
-		return nil
-	}
-	switch err := relay.CheckJSON(plain); {
-	case err == nil:
-		h.meter.Body(plain)
-		if h.s.selector.usesEstimates {
-			h.written.Body(plain)
+	v := relay.Judge(h.surface.judge, plain, h.meterMember)
+	switch {
+	case errors.Is(v.Err, relay.ErrBodyError):
+		reason := "status 200 with an error"
+		if len(v.FinishReason) > 0 {
+			reason = "the finish reason " + h.a.secrets.scrubLine(string(v.FinishReason), 40)
 		}
-		return nil
-	case kind == "text/html":
+		return h.errorAnswer(reason, v.Detail)
+	case v.Err != nil && kind == "text/html":
 		return wrongAnswer("the answer is a web page")
-	case errors.Is(err, relay.ErrBodyError):
-		return h.errorAnswer("status 200 with an error", plain)
-	default:
-		return wrongAnswer(err.Error())
+	case v.Err != nil:
+		h.a.body = h.a.secrets.scrub(plain)
+		return wrongAnswer(v.Err.Error())
+	case v.Refusal:
+		return h.refusal()
+	case v.Empty && h.s.failEmpty:
+		return wrongAnswer(relay.ErrEmptyAnswer.Error())
+	}
+	return nil
+}
+
+// meterMember meters a member of a whole answer.
+func (h *held) meterMember(name, value []byte) {
+	h.meter.Member(name, value)
+	if h.s.selector.usesEstimates {
+		h.written.Member(name, value)
 	}
 }
 
-// plainAnswer reports whether data is a JSON object without an error, as nearly
-// all answers are, and meters it. relay.CheckJSON judges the rest. This is ten
-// times as fast: an answer with images or embeddings has megabytes, and json.Valid
-// would take more time than the rest of the request.
-func (h *held) plainAnswer(data []byte) bool {
-	var object reqbody.Document
-	if reqbody.Scan(data, &object) != nil {
-		return false
+// refusal is the failure of an answer that declines, under refusals: fail_over. The
+// last candidate's refusal is relayed.
+func (h *held) refusal() *failure {
+	if !h.s.failRefusals || !h.loop.more() {
+		return nil
 	}
-	for name, value := range object.Members() {
-		if string(name) == "error" && string(value) != "null" {
-			return false
-		}
-	}
-	for name, value := range object.Members() {
-		h.meter.Member(name, value)
-		if h.s.selector.usesEstimates {
-			h.written.Member(name, value)
-		}
-	}
-	return true
+	f := wrongAnswer("the answer is a refusal")
+	f.Cause = CauseRefusal
+	return f
 }
 
 // errorAnswer is the failure of an answer that is an error under a success status.
@@ -230,16 +202,20 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 
 // relay commits the answer and carries it to the client. A failure means that it
 // broke on the way.
-func (h *held) relay(ctx context.Context, w http.ResponseWriter) *failure {
+func (h *held) relay(ctx context.Context, to *client) *failure {
 	switch {
+	case to.isOpen() && (h.stream == nil || h.resp.Header.Get("Content-Encoding") != ""):
+		// The client was promised a plain stream.
+		h.a.committed, h.a.committedAt = true, time.Now()
+		return h.brokenOff(to, wrongAnswer("the answer is not a plain stream, and a keepalive has begun one"), true)
 	case h.stream != nil:
-		return h.relayStream(ctx, w)
+		return h.relayStream(ctx, to)
 	case !h.whole:
-		return h.relayRest(ctx, w)
+		return h.relayRest(ctx, to)
 	}
 	h.resp.Header.Set("Content-Length", strconv.Itoa(len(h.data)))
-	h.commit(w)
-	_, err := w.Write(h.data)
+	h.commit(to)
+	_, err := to.Write(h.data)
 	relay.ReleaseBody(h.data)
 	if err != nil {
 		return clientGone()
@@ -249,43 +225,38 @@ func (h *held) relay(ctx context.Context, w http.ResponseWriter) *failure {
 
 // commit sends the answer's header to the client. After this nothing else can be
 // tried.
-func (h *held) commit(w http.ResponseWriter) {
+func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
-	relay.CopyResponseHeader(w.Header(), h.a.secrets.plainHeader(h.resp.Header))
-	w.WriteHeader(h.resp.StatusCode)
+	to.commit(h.resp.StatusCode, h.a.secrets.plainHeader(h.resp.Header), h.stream != nil)
 }
 
 // relayRest commits an answer that is not held to its end, and copies it. Binary
-// answers are bounded by each silence, as they may play as they come; other
-// answers as a whole.
-func (h *held) relayRest(ctx context.Context, w http.ResponseWriter) *failure {
-	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout, each: h.silence}
-	if !h.silence {
+// answers are bounded by each silence, as they may play as they come. JSON is
+// bounded as a whole, and followed to the end of its document.
+func (h *held) relayRest(ctx context.Context, to *client) *failure {
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, each: h.binary}
+	if h.binary {
+		h.limit.disarm() // until the next read: a slow client is not the upstream's fault
+	} else {
 		// total_timeout no longer counts, and per_request_timeout goes on.
 		h.limit.arm(time.Until(h.a.start.Add(h.body.limit)), &timeoutError{"no whole answer within per_request_timeout", h.body.limit})
-	} else {
-		h.limit.disarm() // until the next read: a slow client is not the upstream's fault
 	}
-	h.commit(w)
+	h.commit(to)
+	if !h.binary {
+		return h.ended(ctx, to, relay.CopyJSON(to, &h.body, relay.JSONCopy{
+			Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: to.flush,
+			Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
+		}))
+	}
 	if len(h.data) > 0 {
-		if _, err := w.Write(h.data); err != nil {
+		if _, err := to.Write(h.data); err != nil {
 			return clientGone()
 		}
-		if err := flush(w); err != nil {
+		if err := to.flush(); err != nil {
 			return clientGone()
 		}
 	}
-	err := relay.CopyRest(w, func() error { return flush(w) }, h.body, nil)
-	return h.ended(ctx, w, err)
-}
-
-// flush sends the written bytes on. A writer that cannot flush sends them when it
-// is full.
-func flush(w http.ResponseWriter) error {
-	if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	return nil
+	return h.ended(ctx, to, relay.CopyRest(to, to.flush, &h.body, nil))
 }
 
 // release gives the answer's memory back.

@@ -15,7 +15,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	m, p := o.model, o.model.provider
 	var room [4]reqbody.Edit
 	e := edits(room[:0])
-	if o.in.sel.Model != m.id {
+	if !o.in.sel.HasModel || o.in.sel.Model != m.id {
 		e.set("model", reqbody.Quote(m.id))
 	}
 	if _, ok := o.in.body.Get("models"); ok {
@@ -54,12 +54,18 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 // which the legacy completions take several.
 func (o *outbound) choicesOf(e edits) int {
 	choices := 1
-	if n, err := strconv.Atoi(string(o.outgoing(e, "n"))); err == nil && n > 1 {
-		choices = n
+	if raw := o.outgoing(e, "n"); len(raw) > 0 {
+		// Servers take 2, 2.0 and "2".
+		if n, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64); err == nil && n > 1 && n <= 1<<16 {
+			choices = int(n)
+		}
+	}
+	raw := o.outgoing(e, "prompt")
+	if len(raw) == 0 || raw[0] != '[' {
+		return choices
 	}
 	var prompts []json.RawMessage
-	raw := o.outgoing(e, "prompt")
-	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &prompts) != nil || len(prompts) == 0 {
+	if json.Unmarshal(raw, &prompts) != nil || len(prompts) == 0 {
 		return choices
 	}
 	if first := prompts[0][0]; first == '"' || first == '[' { // else they are tokens
@@ -121,7 +127,7 @@ func (o *outbound) capOutput(e *edits) {
 		return
 	}
 	name := limits[0]
-	if o.surface.name == surfaceChat && o.model.provider.known && strings.EqualFold(o.model.provider.id, "openai") {
+	if o.surface.name == surfaceChat && o.model.provider.refusesMaxTokens {
 		name = "max_completion_tokens" // its newer models refuse max_tokens
 	}
 	e.set(name, limit)

@@ -21,9 +21,9 @@ const maxErrorBody = 1 << 20
 // call is one candidate with one key: its requests, its turn, and the answer.
 type call struct {
 	outbound
-	deadline time.Time   // total_timeout
-	more     func() bool // whether another candidate may have its turn
-	switched bool        // the provider's other form of credential is being tried
+	deadline time.Time // total_timeout
+	loop     *failover // knows whether another candidate may have its turn
+	switched bool      // the provider's other form of credential is being tried
 	held     held
 }
 
@@ -41,7 +41,7 @@ func (c *call) switchForm() {
 
 // attempt sends the request once. It returns committed once a part of the answer
 // has gone to the client; a failure then means that the answer broke on the way.
-func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *failure) {
+func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
 	a.keyID = c.key.id
 	parent := c.in.ctx
@@ -61,7 +61,7 @@ func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *fa
 	limit := watch{cancel: cancel}
 	defer limit.disarm()
 	limit.arm(c.limit(a.start))
-	committed, f = c.exchange(ctx, a, &limit, w)
+	committed, f = c.exchange(ctx, a, &limit, to)
 	limit.disarm()
 	cancel(nil)
 	ended = true
@@ -73,7 +73,7 @@ func (c *call) attempt(a *attempt, w http.ResponseWriter) (committed bool, f *fa
 }
 
 // exchange makes the request, sends it, and takes the answer.
-func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.ResponseWriter) (committed bool, f *failure) {
+func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *client) (committed bool, f *failure) {
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
@@ -85,11 +85,11 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.Re
 	c.trail.send(a)
 	c.model.track.Begin()
 	c.track.Begin()
-	resp, err := c.model.provider.transport.RoundTrip(req)
-	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
+	transport := c.model.provider.transport
+	resp, err := transport.RoundTrip(req)
+	if err != nil && ctx.Err() == nil && conn.Stale(err) {
 		a.resent = true
-		c.trail.note("%s: sent once more, as the kept connection was closed", c.model.name())
-		resp, err = c.model.provider.transport.RoundTrip(dial.Again(req))
+		resp, err = sendFresh(transport, dial.Again(req))
 	}
 	if err != nil {
 		return false, interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)
@@ -102,8 +102,8 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.Re
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, choices: c.choices, deadline: c.deadline, more: c.more,
-		a: a, resp: resp, limit: limit,
+		s: c.s, in: c.in, surface: c.surface, choices: c.choices, deadline: c.deadline, loop: c.loop,
+		a: a, resp: resp, source: resp.Body, limit: limit,
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {
@@ -114,7 +114,17 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, w http.Re
 	}
 	a.turn.Answers()
 	a.keyTurn.Answers()
-	return true, c.held.relay(ctx, w)
+	return true, c.held.relay(ctx, to)
+}
+
+// sendFresh sends a request on a connection of its own, if the transport can.
+func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if own, ok := transport.(interface {
+		RoundTripFresh(*http.Request) (*http.Response, error)
+	}); ok {
+		return own.RoundTripFresh(req)
+	}
+	return transport.RoundTrip(req)
 }
 
 // limit returns how long an attempt may take until it is committed, and the
@@ -202,18 +212,6 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		f.answer.header.Del("Content-Encoding")
 	}
 	return f
-}
-
-// judge takes the meaning of an upstream's error into the failure.
-func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
-	v := apierror.Classify(status, h, r)
-	f.Code, f.Cause = a.secrets.scrubText(r.Code), causeOf(f.Kind, status, v)
-	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
-		f.RetryAfter = wait
-	}
-	if should, known := apierror.ShouldRetry(h); known {
-		f.NoRetry = !should
-	}
 }
 
 // excuseKey looks whether a 401 is the fault of the request rather than of the

@@ -1,11 +1,13 @@
 package aigateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"syscall"
@@ -130,4 +132,16 @@ func withoutAddress(err error) error {
 		return errors.New(dns.Err)
 	}
 	return err
+}
+
+// judge takes the meaning of an upstream's error into the failure.
+func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
+	v := apierror.Classify(status, h, r)
+	f.Code, f.Cause = a.secrets.scrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
+	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
+		f.RetryAfter = wait
+	}
+	if should, known := apierror.ShouldRetry(h); known {
+		f.NoRetry = !should
+	}
 }

@@ -25,6 +25,7 @@ type lineup struct {
 	turn       stats.Turn // of the candidate that is to be tried next
 	turnOf     *model
 	probed     bool // the request has made its probe
+	probing    *model
 }
 
 // keysOf is the result of key selection for a candidate.
@@ -75,13 +76,28 @@ func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 	if k := l.keysState(m, now, t); k.Phase.Last() || k.Phase == stats.Due && l.probed {
 		return false
 	}
-	turn, ok := m.track.Health.Begin(now, l.in.asks(), m.provider.timeout, !l.probed)
+	turn, ok := m.track.Health.Begin(now, l.in.asks(), lease(m), !l.probed)
 	if ok {
 		l.turn, l.turnOf = turn, m
-		l.probed = l.probed || turn.Probe()
+		l.probe(m, turn.Probe())
 	}
 	return ok
 }
+
+// lease is how long a probe keeps others away at most. A slow one must not hide a
+// candidate from everybody.
+func lease(m *model) time.Duration { return min(m.provider.timeout, longestLease) }
+
+// probe notes that this request probes a candidate, or the key of one.
+func (l *lineup) probe(m *model, is bool) {
+	if is {
+		l.probed, l.probing = true, m
+	}
+}
+
+// mayProbe reports whether this request may probe a candidate or its keys: it makes
+// one probe, and a candidate with its key counts as one.
+func (l *lineup) mayProbe(m *model) bool { return !l.probed || l.probing == m }
 
 // keys returns a candidate's keys in the order of their turn, chosen once a
 // request.
@@ -112,7 +128,7 @@ func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []st
 	if err != nil || len(keys) == 1 && keys[0].none {
 		return keys, nil, err
 	}
-	keys = stats.Order(keys, !l.probed, func(k *apiKey) stats.State { return l.keyState(k, m, now) })
+	keys = stats.Order(keys, l.mayProbe(m), func(k *apiKey) stats.State { return l.keyState(k, m, now) })
 	states := make([]stats.State, len(keys))
 	for i, k := range keys {
 		states[i] = l.keyState(k, m, now)
@@ -146,7 +162,7 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 // hashKey is the keyed hash of a key's value.
 func (s *settings) hashKey(value string) (sum [16]byte) {
 	for i, salt := range []string{"a", "b"} {
-		h := maphash.String(s.seed, salt+value)
+		h := maphash.String(s.callers.seed, salt+value)
 		for j := range 8 {
 			sum[8*i+j] = byte(h >> (8 * j))
 		}
@@ -201,15 +217,15 @@ func (l *lineup) hand(m *model, now time.Time) stats.Turn {
 		l.turnOf = nil
 		return l.turn
 	}
-	turn, _ := m.track.Health.Begin(now, l.in.asks(), m.provider.timeout, !l.probed)
-	l.probed = l.probed || turn.Probe()
+	turn, _ := m.track.Health.Begin(now, l.in.asks(), lease(m), l.mayProbe(m))
+	l.probe(m, turn.Probe())
 	return turn
 }
 
 // handKey gives the turn of a key to an attempt.
 func (l *lineup) handKey(m *model, track *stats.Track, now time.Time) stats.KeyTurn {
-	turn, _ := track.Key.Begin(now, m.track, l.in.asks(), m.provider.timeout, !l.probed)
-	l.probed = l.probed || turn.Probe()
+	turn, _ := track.Key.Begin(now, m.track, l.in.asks(), lease(m), l.mayProbe(m))
+	l.probe(m, turn.Probe())
 	return turn
 }
 
@@ -264,12 +280,7 @@ func (c *call) end(a *attempt, f *failure) {
 // blame reports a failure to the health of the candidate or the key.
 func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 	if m.candidate != nil {
-		asks := c.in.asks()
-		before := c.model.track.Health.State(now, asks).CooldownUntil()
-		a.turn.Failure(now, *m.candidate)
-		if until := c.model.track.Health.State(now, asks).CooldownUntil(); until.After(before) {
-			a.cooldown = until.Sub(now)
-		}
+		a.cooldown = a.turn.Failure(now, *m.candidate).Length
 	}
 	// With an operator's own credential, or in a form that is not settled yet, no
 	// key is at fault. A limit is one all the same.

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -30,61 +29,6 @@ type outbound struct {
 	surface   *surface // the upstream's
 	templates templates
 	choices   int // of the answer, as far as the request tells: each ends on its own
-}
-
-// keyForm is the way in which a key is sent, where the provider's auth does not
-// say: in the anthropic format both are in use.
-type keyForm uint32
-
-const (
-	formOfClient  keyForm = iota // as the client sent its own key
-	formBearer                   // Authorization: Bearer KEY
-	formKeyHeader                // X-Api-Key: KEY
-)
-
-// bearer reports whether the form is Authorization: Bearer.
-func (f keyForm) bearer(client credential) bool {
-	return f == formBearer || f == formOfClient && client.bearer
-}
-
-// knownForms is what a provider's answers have told about the forms: which ones it
-// takes, and which one to use whatever the client sent.
-type knownForms struct{ bits atomic.Uint32 }
-
-// uses is the form to send a key in.
-func (k *knownForms) uses() keyForm { return keyForm(k.bits.Load() >> 4) }
-
-// takes reports whether a key was accepted in a form.
-func (k *knownForms) takes(bearer bool) bool { return k.bits.Load()&formBit(bearer) != 0 }
-
-// accepted notes that a key was accepted in a form. It is the one to use from now
-// on if the other form was refused with the same key.
-func (k *knownForms) accepted(bearer, otherRefused bool) {
-	bits := formBit(bearer)
-	switch {
-	case otherRefused && bearer:
-		bits |= uint32(formBearer) << 4
-	case otherRefused:
-		bits |= uint32(formKeyHeader) << 4
-	}
-	if k.bits.Load()&bits != bits {
-		k.bits.Or(bits)
-	}
-}
-
-func formBit(bearer bool) uint32 {
-	if bearer {
-		return 1
-	}
-	return 2
-}
-
-// other is the form that was not tried yet.
-func (f keyForm) other(client credential) keyForm {
-	if f.bearer(client) {
-		return formKeyHeader
-	}
-	return formBearer
 }
 
 // requestError reports a configured value that cannot go into an upstream
@@ -156,7 +100,7 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 		u.RawPath = p.base.RawPath + "/" + o.in.path
 	}
 	client := o.in.r.URL.RawQuery
-	if len(p.query) == 0 && (client == "" || p.base.RawQuery == "") && !hasCredential(client) {
+	if len(p.query) == 0 && (client == "" || p.base.RawQuery == "" && o.in.pathModel == "") && !hasCredential(client) {
 		u.RawQuery = client + p.base.RawQuery // one of them is empty
 		return u, nil
 	}
@@ -175,7 +119,10 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 			q.names = append(q.names, f.name) // nor may the client give it a value
 		}
 	}
-	q.merge(client, redact.IsCredentialParam)
+	q.merge(client, func(name string) bool {
+		// The version of Azure's API is about the path that named the model.
+		return redact.IsCredentialParam(name) || o.in.pathModel != "" && strings.EqualFold(name, "api-version")
+	})
 	q.merge(p.base.RawQuery, func(string) bool { return false })
 	u.RawQuery = strings.Join(q.pairs, "&")
 	return u, nil
@@ -195,15 +142,24 @@ func (q *rawQuery) set(name, pair string) {
 // merge adds the pairs of a query whose names no earlier source had.
 func (q *rawQuery) merge(raw string, skip func(name string) bool) {
 	earlier := q.names
+	taken := func(name string) bool {
+		return skip(name) || slices.ContainsFunc(earlier, func(e string) bool { return strings.EqualFold(e, name) })
+	}
 	for pair := range strings.SplitSeq(raw, "&") {
-		if pair == "" {
-			continue
-		}
-		name := paramName(pair)
-		if !skip(name) && !slices.Contains(earlier, name) {
-			q.set(name, pair)
+		if pair != "" && !slices.ContainsFunc(paramNames(pair), taken) {
+			q.set(paramName(pair), pair)
 		}
 	}
+}
+
+// paramNames are the names that some server reads in a pair: a few part them at a
+// semicolon too.
+func paramNames(pair string) []string {
+	var names []string
+	for part := range strings.SplitSeq(pair, ";") {
+		names = append(names, paramName(part))
+	}
+	return names
 }
 
 // paramName is the decoded name of a pair. One that cannot be decoded stands
@@ -222,7 +178,7 @@ func hasCredential(raw string) bool {
 		return false
 	}
 	for pair := range strings.SplitSeq(raw, "&") {
-		if redact.IsCredentialParam(paramName(pair)) {
+		if slices.ContainsFunc(paramNames(pair), redact.IsCredentialParam) {
 			return true
 		}
 	}
@@ -236,9 +192,14 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 	dropped := o.in.r.Header["Connection"]
 	ownKey := o.key.none && len(p.operatorAuth) == 0 && o.s.selector.passThrough
 	for name, values := range o.in.r.Header {
-		if o.forwards(name, ownKey) && !namedBy(dropped, name) {
-			h[name] = values
+		if !o.forwards(name, ownKey) || namedBy(dropped, name) {
+			continue
 		}
+		if name == "Idempotency-Key" {
+			// Under its usual name net/http would send the request again by itself.
+			name = "idempotency-key"
+		}
+		h[name] = values
 	}
 	o.setContentType(h)
 	h["Accept-Encoding"] = identityEncoding
@@ -295,12 +256,13 @@ func (o *outbound) setContentType(h http.Header) {
 // that it gets the client's key too.
 func (o *outbound) forwards(name string, ownKey bool) bool {
 	switch name {
-	case "Openai-Api-Key", "Anthropic-Api-Key":
-		return false
 	case "Content-Type", "Accept", "User-Agent", "Idempotency-Key", "X-Request-Id":
 		return true
 	case "Openai-Organization", "Openai-Project":
 		return ownKey
+	}
+	if redact.IsCredentialHeader(name) {
+		return false
 	}
 	return strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") ||
 		strings.HasPrefix(name, "X-Stainless-") || o.s.forward[name]

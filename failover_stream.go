@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// finishGrace is how long a stream may be silent after a finish reason
-	// before it counts as ended: some servers never send [DONE].
+	// finishGrace is how long a stream may be silent after a finish reason before it
+	// counts as ended, if it looks like one: some servers never send [DONE].
 	finishGrace = 2 * time.Second
 	// drainGrace is how long the end of the body is waited for after the last
 	// event, so that the connection can be used again.
 	drainGrace = 50 * time.Millisecond
 )
 
-// errFinished and errDrained end the reading of a stream that has said all.
+// errFinished and errDrained end the reading of a stream that is over.
 var (
 	errFinished = errors.New("silent after its finish reason")
 	errDrained  = errors.New("ended")
@@ -27,23 +27,30 @@ var (
 
 // holdStream holds an event stream until its first content, or until it is whole.
 func (h *held) holdStream(ctx context.Context) *failure {
-	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout}
-	h.stream = relay.NewStream(h.body, relay.Options{
-		Dialect:  h.surface.stream,
-		Encoding: h.resp.Header.Get("Content-Encoding"),
-		Tap:      h.meterEvent,
-		Choices:  h.choices,
-		Progress: func(p relay.Phase) { h.body.progress(p, h.stream.Said(), h.stream.AllFinished()) },
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, events: true}
+	h.stream = relay.NewStream(&h.body, relay.Options{
+		Dialect:     h.surface.stream,
+		Encoding:    h.resp.Header.Get("Content-Encoding"),
+		Tap:         h.meterEvent,
+		Choices:     h.choices,
+		UsageWanted: h.in.wantsUsage(),
+		FailEmpty:   h.s.failEmpty,
+		Progress:    func(p relay.Phase) { h.body.progress(p, h.stream.Advances(), h.stream.MayEnd()) },
 	})
 	if err := h.stream.Hold(); err != nil {
 		return h.streamBroke(ctx, err)
+	}
+	if h.stream.Refused() {
+		if f := h.refusal(); f != nil {
+			return f
+		}
 	}
 	h.a.firstToken = time.Since(h.a.start)
 	h.limit.disarm()
 	h.body.each = true
 	if h.s.holdWhole {
 		h.body.deadline, h.body.total = h.deadline, h.s.total
-		if err := h.stream.HoldWhole(); err != nil && !finished(ctx, h.stream) {
+		if err := h.stream.HoldWhole(); err != nil && !h.finished(ctx) {
 			return h.streamBroke(ctx, err)
 		}
 		h.body.deadline = time.Time{}
@@ -60,16 +67,20 @@ func (h *held) meterEvent(data []byte) {
 }
 
 // relayStream commits the stream and carries it to its end.
-func (h *held) relayStream(ctx context.Context, w http.ResponseWriter) *failure {
+func (h *held) relayStream(ctx context.Context, to *client) *failure {
 	h.resp.Header.Del("Content-Length")
-	h.commit(w)
-	return h.ended(ctx, w, h.stream.Relay(w, func() error { return flush(w) }))
+	h.commit(to)
+	return h.ended(ctx, to, h.stream.Relay(to, to.flush))
 }
 
-// finished reports whether a stream was ended by its silence after a finish
-// reason. Half an event is not an end.
-func finished(ctx context.Context, s *relay.Stream) bool {
-	return s.Finished() && !s.InEvent() && errors.Is(context.Cause(ctx), errFinished)
+// finished reports whether the gateway ended a stream for its silence after a
+// finish reason. The Result says so.
+func (h *held) finished(ctx context.Context) bool {
+	if !h.stream.MayEnd() || h.stream.InEvent() || !errors.Is(context.Cause(ctx), errFinished) {
+		return false
+	}
+	h.a.endedSilent = true
+	return true
 }
 
 // streamBroke is the failure of a stream that broke before it was committed.
@@ -78,6 +89,8 @@ func (h *held) streamBroke(ctx context.Context, err error) *failure {
 	switch {
 	case errors.As(err, &event):
 		return h.errorAnswer("the stream began with an error", event.Data)
+	case errors.Is(err, relay.ErrNoAnswer), errors.Is(err, relay.ErrEmptyAnswer):
+		return wrongAnswer(err.Error())
 	case errors.Is(err, relay.ErrCut), errors.Is(context.Cause(ctx), errFinished):
 		return wrongAnswer("the stream ended before it was complete")
 	}
@@ -87,15 +100,24 @@ func (h *held) streamBroke(ctx context.Context, err error) *failure {
 // ended says whether a relayed answer reached its end. If it did not, an event
 // tells the client, where an event may stand. The client must never believe that
 // it has the whole answer.
-func (h *held) ended(ctx context.Context, w http.ResponseWriter, err error) *failure {
+func (h *held) ended(ctx context.Context, to *client, err error) *failure {
+	if err == nil {
+		return nil
+	}
 	s := h.stream
-	var write *relay.WriteError
+	var (
+		write *relay.WriteError
+		event *relay.EventError
+	)
 	switch {
-	case err == nil && s != nil && s.SawError(), s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
+	case s != nil && h.finished(ctx):
+		return nil
+	case errors.As(err, &event) && !event.Hidden, s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
 		// The client has the upstream's own error event, which aborting could lose.
 		return wrongAnswer("the upstream sent an error in its stream")
-	case err == nil, s != nil && finished(ctx, s):
-		return nil
+	case errors.As(err, &event):
+		f := wrongAnswer("the upstream sent an error in its stream")
+		return h.brokenOff(to, f, s.AtBoundary())
 	case errors.As(err, &write), h.in.ctx.Err() != nil:
 		if s != nil && s.Finished() {
 			return nil // it stopped reading where the model stopped writing
@@ -103,17 +125,26 @@ func (h *held) ended(ctx context.Context, w http.ResponseWriter, err error) *fai
 		return clientGone()
 	}
 	var f *failure
-	if errors.Is(err, relay.ErrCut) || errors.Is(context.Cause(ctx), errFinished) {
+	switch {
+	case errors.Is(err, relay.ErrNotWhole):
+		f = wrongAnswer("the answer ended before it was complete")
+	case errors.Is(err, relay.ErrCut), errors.Is(err, relay.ErrNoAnswer), errors.Is(err, relay.ErrEmptyAnswer), errors.Is(context.Cause(ctx), errFinished):
 		f = wrongAnswer("the stream ended before it was complete")
-	} else {
+	default:
 		f = h.interrupted(ctx, err)
 	}
+	return h.brokenOff(to, f, s != nil && s.AtBoundary() && !s.SawError())
+}
+
+// brokenOff tells the client that its stream is over and not whole: by an event, if
+// one may stand here, and by aborting the connection.
+func (h *held) brokenOff(to *client, f *failure, event bool) *failure {
 	f.abort = true
-	if s != nil && s.AtBoundary() && !s.SawError() {
+	if event {
 		e := errorf(CodeStreamBroken, "the upstream's stream broke off: %s", f.reason)
 		e.Status = http.StatusBadGateway
-		w.Write(errorEvent(h.in.surface, e, h.in.id)) //nolint:errcheck // the connection is aborted either way
-		flush(w)                                      //nolint:errcheck // likewise
+		to.Write(errorEvent(h.in.surface, e, h.in.id)) //nolint:errcheck // the connection is aborted either way
+		to.flush()                                     //nolint:errcheck // likewise
 	}
 	return f
 }
@@ -121,18 +152,18 @@ func (h *held) ended(ctx context.Context, w http.ResponseWriter, err error) *fai
 // watchedBody arms the watch for each read of a committed answer. The time of a
 // slow client then does not count against the upstream.
 type watchedBody struct {
-	body  io.Reader
-	w     *watch
-	limit time.Duration // per_request_timeout
-	each  bool          // whether each read is bounded, or another limit is at work
-	phase relay.Phase
-	// said counts the events that said something, and silent is how long was waited
-	// for the next one after a finish reason. What else comes, comments and pings,
-	// does not count: a server that only keeps the connection alive has nothing
-	// more to say. Unless all choices have finished, it may take as long as ever.
-	said   int
-	silent time.Duration
-	all    bool
+	body   io.Reader
+	w      *watch
+	limit  time.Duration // per_request_timeout
+	each   bool          // whether each read is bounded, or another limit is at work
+	events bool          // whether only events end a silence, or any byte
+	phase  relay.Phase
+	// advances counts the events that brought the answer further, and silent is the
+	// wait since the last one. Comments and pings are silence: a server that only
+	// keeps the connection alive has nothing more to say.
+	advances int
+	silent   time.Duration
+	mayEnd   bool // a silence may be taken for the end
 	// drainBy bounds all reads after the stream's end.
 	drainBy time.Time
 	// deadline bounds the reads of a stream that is held until it is whole, by
@@ -143,11 +174,11 @@ type watchedBody struct {
 }
 
 // progress notes how far the stream has come.
-func (b *watchedBody) progress(p relay.Phase, said int, all bool) {
-	if p != b.phase || said != b.said {
-		b.phase, b.said, b.silent = p, said, 0
+func (b *watchedBody) progress(p relay.Phase, advances int, mayEnd bool) {
+	if p != b.phase || advances != b.advances {
+		b.phase, b.advances, b.silent = p, advances, 0
 	}
-	b.all = all
+	b.mayEnd = mayEnd
 }
 
 // Read reads under the limit that the phase of the stream sets.
@@ -155,35 +186,31 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	if !b.each {
 		return b.body.Read(p)
 	}
-	limit, cause := b.limit, error(nil)
-	switch b.phase {
-	case relay.Ended:
+	if b.silence == nil {
+		b.silence = &timeoutError{"silent for per_request_timeout", b.limit}
+	}
+	limit, cause := b.limit-b.silent, error(b.silence)
+	switch {
+	case b.phase == relay.Ended:
 		if b.drainBy.IsZero() {
 			b.drainBy = time.Now().Add(drainGrace)
 		}
 		limit, cause = time.Until(b.drainBy), errDrained
-	case relay.Finished:
-		grace := limit
-		if b.all {
-			grace = min(limit, finishGrace)
-		}
-		limit, cause = grace-b.silent, errFinished
+	case b.phase == relay.Finished && b.mayEnd && finishGrace-b.silent < limit:
+		limit, cause = finishGrace-b.silent, errFinished
 	}
 	if !b.deadline.IsZero() {
 		if left := time.Until(b.deadline); left < limit {
 			limit, cause = left, errTotal(b.total)
 		}
 	}
-	if cause == nil {
-		if b.silence == nil {
-			b.silence = &timeoutError{"silent for per_request_timeout", limit}
-		}
-		cause = b.silence
-	}
 	b.w.arm(limit, cause)
 	begin := time.Now()
 	n, err := b.body.Read(p)
 	b.w.disarm()
 	b.silent += time.Since(begin)
+	if n > 0 && !b.events {
+		b.silent = 0
+	}
 	return n, err
 }

@@ -90,6 +90,7 @@ type attempt struct {
 	formOpen     bool          // the client chose the form of the credential
 	operatorAuth bool          // the credential came with the configured headers
 	resent       bool          // it went out once more, as its kept connection was closed
+	endedSilent  bool          // the gateway ended its stream after a silence behind the finish reason
 }
 
 // failure is the end of an attempt that failed.

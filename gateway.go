@@ -27,6 +27,8 @@ type Gateway struct {
 	history   debugpage.History
 	seed      maphash.Seed
 	reloading sync.Mutex
+
+	warnedDeadlines sync.Once
 }
 
 // New makes a Gateway. It reports everything that is wrong with cfg, each as a
@@ -34,15 +36,15 @@ type Gateway struct {
 // needed (see [Gateway.Check]). Of the interfaces it asks only the registry and the
 // URL policy.
 func New(cfg Config) (*Gateway, error) {
-	s, err := newSettings(cfg)
+	s, err := newSettings(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), seed: maphash.MakeSeed()}
-	s.seed = g.seed
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
 	}
+	s.callers.seed = g.seed
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
 	g.current.Store(s)
@@ -59,17 +61,17 @@ func New(cfg Config) (*Gateway, error) {
 // page. Connections are kept too, but for providers with another TLS or Proxy, and
 // unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
-	s, err := newSettings(cfg)
-	if err != nil {
-		return err
-	}
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	old := g.current.Load()
+	s, err := newSettings(cfg, old)
+	if err != nil {
+		return err
+	}
 	if err := s.connect(cfg, old); err != nil {
 		return err
 	}
-	s.seed = g.seed
+	s.callers.seed = g.seed
 	s.attach(g.recorder)
 	s.debug = newDebugSettings(&g.history, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
@@ -93,6 +95,15 @@ func (g *Gateway) Check(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("aigateway: secrets that do not resolve:\n%w", ConfigErrors(p))
+}
+
+// Warnings are the slips in the config that [New] or the latest [Gateway.Reload]
+// accepted: keys in the notation of another tool, models that a provider's prefix
+// hides or that are shut down within 60 days, names in strategies that nobody has,
+// and addresses that are probably wrong. Log them at the start. The caller owns the
+// slice. They hold no secret.
+func (g *Gateway) Warnings() []*ConfigError {
+	return append([]*ConfigError(nil), g.current.Load().warnings.list()...)
 }
 
 // ServeHTTP answers a request. A path that the gateway does not serve gets 404 in
@@ -123,10 +134,15 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	case models && reading: // first, as a model's id may end like a surface
 		s.selector.serveModels(w, r, id)
 	case surface != nil && surface.takes(r.Method):
-		x := &exchange{s: s, w: w, next: next}
+		x := &exchange{s: s, next: next}
+		x.to.connect(w, r, g, s)
+		defer x.to.finish()
 		x.in.receive(r, surface, path)
-		x.in.identify(s)
 		x.serve()
+	case surface != nil && reading && r.Header.Get("Upgrade") != "":
+		// Clients that would like a WebSocket go over to POST after this.
+		w.Header().Set("Upgrade", "HTTP/1.1")
+		writeError(w, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()), requestID(r.Header))
 	case surface != nil:
 		methodNotAllowed(w, surface.format, r, surface.allow())
 	case models:
@@ -138,6 +154,14 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	}
 }
 
+// warnDeadlines logs once that clients of this service are not bounded.
+func (g *Gateway) warnDeadlines(s *settings, w http.ResponseWriter) {
+	g.warnedDeadlines.Do(func() {
+		s.logger.Warn("the ResponseWriter has no deadlines, so that a slow client is not bounded by client_timeout: a middleware wraps it without Unwrap",
+			"type", fmt.Sprintf("%T", w))
+	})
+}
+
 func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
 	writeError(w, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method), requestID(r.Header))
@@ -147,8 +171,8 @@ func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed 
 // send, answer, report. It belongs to the request's goroutine.
 type exchange struct {
 	s    *settings
-	w    http.ResponseWriter
 	next http.Handler // nil for a terminal handler
+	to   client
 	in   inbound
 	plan plan
 	loop failover
@@ -162,23 +186,32 @@ func (x *exchange) serve() {
 		}
 	}
 	var out outcome
-	if out.err = x.in.read(x.s.maxBody); out.err == nil {
+	reported := false
+	defer func() {
+		if !reported { // code of the embedding service panicked
+			x.report(errorf(CodeInternal, "the service's own code failed"))
+		}
+	}()
+	x.in.identify(&x.s.callers)
+	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
 		out.err = x.choose()
 	}
 	if out.err == nil {
 		out = x.send()
 	}
-	handOn := x.answer(out)
+	handOn, abort := x.answer(out)
+	reported = true
 	res := x.report(out.err)
 	switch last := x.loop.trail.lastFailure(); {
-	case last != nil && last.abort:
+	case abort, last != nil && last.abort:
 		panic(http.ErrAbortHandler)
 	case handOn:
 		r := x.in.r.WithContext(context.WithValue(x.in.ctx, resultKey{}, res))
-		if x.in.raw != nil {
-			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.in.raw)), int64(len(x.in.raw))
+		if x.in.wire != nil {
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(x.in.wire)), int64(len(x.in.wire))
 		}
-		x.next.ServeHTTP(x.w, r)
+		x.to.finish()
+		x.next.ServeHTTP(x.to.w, r)
 	}
 }
 
@@ -193,27 +226,37 @@ func (x *exchange) choose() (err *Error) {
 
 // send tries the chosen models.
 func (x *exchange) send() outcome {
-	x.loop.start(x.s, &x.in, x.w)
+	if x.s.keepalive > 0 && x.in.sel.Stream && x.in.surface.stream != nil {
+		x.to.keepAlive(x.s.keepalive, x.in.id)
+	}
+	x.loop.start(x.s, &x.in, &x.to)
 	return x.loop.run(x.plan.candidates)
 }
 
 // answer writes the answer of a request that no upstream's success has answered.
-// It writes nothing and returns true if the next handler takes the request over.
-func (x *exchange) answer(out outcome) (handOn bool) {
+// If the next handler takes the request over, it writes nothing. An error behind a
+// keepalive is an event, and the connection is to be aborted.
+func (x *exchange) answer(out outcome) (handOn, abort bool) {
+	if out.err == nil || x.loop.trail.committed() {
+		return false, false
+	}
+	if x.to.quiet() {
+		x.to.Write(errorEvent(x.in.surface, out.err, x.in.id)) //nolint:errcheck // the connection is aborted either way
+		x.to.flush()                                           //nolint:errcheck // likewise
+		return false, true
+	}
 	switch a := out.relay; {
-	case out.err == nil, x.loop.trail.committed():
-		return false
 	case a != nil && !(x.continues() && a.failure.Kind == FailureStatus && a.failure.Cause != CauseRefusal):
 		a.relayed = true
-		relayError(x.w, a.failure.answer, out.retryAfter)
-		return false
+		relayError(&x.to, a.failure.answer, out.retryAfter)
+		return false, false
 	case x.continues() && !x.in.partial && out.err.Code != CodeClientGone:
-		return true
+		return true, false
 	}
 	// Also for a client that seems gone: some close only their half of the
 	// connection, and must not take an empty 200 for the answer.
-	writeError(x.w, x.in.surface.format, out.err, x.in.id)
-	return false
+	writeError(&x.to, x.in.surface.format, out.err, x.in.id)
+	return false, false
 }
 
 // continues reports whether a failed request goes on to the next handler.
@@ -300,11 +343,11 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	}
 	x := &exchange{s: s}
 	x.in.receive(r, surface, path)
-	x.in.identify(s)
-	err := x.in.read(s.maxBody)
+	x.in.identify(&s.callers)
+	err := x.in.read(r.Body, s.maxBody)
 	understood := err == nil
-	if understood || x.in.raw != nil {
-		r.Body = io.NopCloser(bytes.NewReader(x.in.raw))
+	if understood || x.in.wire != nil {
+		r.Body = io.NopCloser(bytes.NewReader(x.in.wire))
 	}
 	if err == nil {
 		err = x.choose()

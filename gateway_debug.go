@@ -374,14 +374,6 @@ func debugTurn(m TriedModel) string {
 
 func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
-// seconds writes a rest for people.
-func seconds(d time.Duration) string {
-	if d >= 2*time.Minute {
-		return d.Round(time.Second).String()
-	}
-	return fmt.Sprintf("%.1f s", d.Seconds())
-}
-
 // pastedHeader reads lines of "Name: value". In the text, which the page shows
 // again, it cuts the values that are credentials.
 func pastedHeader(text *string) (http.Header, error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aigateway-go/aigateway/internal/bounds"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -35,7 +36,7 @@ func newDebugSettings(history *debugpage.History, cfg Config) debugSettings {
 		FailoverPolicy: shownType(cfg.FailoverPolicy, "DefaultFailoverPolicy, by default"),
 		TokenCounter:   shownType(cfg.TokenCounter, "an estimate, by default"),
 		Hooks:          cfg.Hooks != nil, Logger: cfg.Logger != nil,
-		Region: cfg.Region, Account: cfg.Account, MaxBodyBytes: given(cfg.MaxBodyBytes, defaultMaxBodyBytes),
+		Region: cfg.Region, Account: cfg.Account, MaxBodyBytes: given(cfg.MaxBodyBytes, bounds.Of("Config", "MaxBodyBytes").Number()),
 	}}
 }
 
@@ -51,11 +52,7 @@ func shownType(v any, none string) string {
 // without what could be a secret. Templates cut themselves when they are
 // marshaled; this is about what is free in its form.
 func shownConfig(cfg Config) Config {
-	cfg.PerRequestTimeout = given(cfg.PerRequestTimeout, Duration(defaultPerRequestTimeout.String()))
-	cfg.TotalTimeout = given(cfg.TotalTimeout, Duration(defaultTotalTimeout.String()))
-	cfg.MaxAttempts = given(cfg.MaxAttempts, defaultMaxAttempts)
-	cfg.StreamCommit = given(cfg.StreamCommit, CommitFirstContent)
-	cfg.OnError = given(cfg.OnError, OnErrorHalt)
+	cfg = withDefaults(cfg)
 	cfg.Headers, cfg.QueryParams, cfg.Body = shownKeys(cfg.Headers), shownKeys(cfg.QueryParams), shownMap(cfg.Body)
 	cfg.Providers = slices.Clone(cfg.Providers)
 	for i := range cfg.Providers {

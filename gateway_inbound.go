@@ -5,15 +5,19 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"iter"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/coding"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -31,18 +35,23 @@ type inbound struct {
 	ctx        context.Context
 	surface    *surface // the client's
 	path       string   // is joined to a base URL
+	pathModel  string   // the model that the path names, as Azure's clients do
 	id         string
 	start      time.Time
 	credential credential
 	request    expr.Request // as expressions see it
 
-	raw      []byte // the body; nil until it was read
+	raw      []byte // the body, decoded; nil until it was read
+	wire     []byte // the body as it came
 	json     reqbody.Document
 	body     clientBody
 	sel      reqbody.Selection
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
+	// wantsStream is set if the client asked for a stream in any way: by stream in
+	// body, form or query, or by stream_format.
+	wantsStream bool
 
 	caller   string // who asks; empty if nobody says
 	callerID uint64 // a keyed hash of the caller, or of the client's address
@@ -60,6 +69,7 @@ type clientBody interface {
 // receive starts a request on a surface. It reads nothing of the body yet.
 func (in *inbound) receive(r *http.Request, surface *surface, path string) {
 	in.r, in.ctx, in.surface, in.path = r, r.Context(), surface, path
+	in.pathModel = modelInPath(r.URL.Path, path)
 	in.start, in.id, in.credential = time.Now(), requestID(r.Header), clientCredential(r.Header)
 	ip, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -83,33 +93,32 @@ func requestID(h http.Header) string {
 
 // identify notes who asks. Without a caller from the service, clients are told
 // apart by their address: for blame alone.
-func (in *inbound) identify(s *settings) {
+func (in *inbound) identify(c *callers) {
 	salt, text := "a", in.request.ClientIP
 	switch {
-	case s.caller != nil:
-		in.caller = s.caller(in.r)
+	case c.name != nil:
+		in.caller = c.name(in.r)
 		salt, text = "c", in.caller
-	case s.callerExpr != nil:
-		in.caller, _ = s.callerExpr.Eval(in.ctx, &in.request) // without a value it is the empty caller
+	case c.expr != nil:
+		in.caller, _ = c.expr.Eval(in.ctx, &in.request) // without a value it is the empty caller
 		salt, text = "c", in.caller
 	}
-	in.callerID = maphash.String(s.seed, salt+text)
+	in.request.Caller = in.caller
+	in.callerID = maphash.String(c.seed, salt+text)
+}
+
+// callers tells who asks. If it has neither a function nor an expression, clients
+// are told apart by their address.
+type callers struct {
+	name func(*http.Request) string
+	expr *expr.Identity
+	seed maphash.Seed // of the gateway
 }
 
 // asks is the request as the health of candidates and keys tells requests apart.
 func (in *inbound) asks() stats.Request {
 	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
 }
-
-// credential is the key that a client brought.
-type credential struct {
-	value redact.Secret
-	// bearer is set if it came as Authorization: Bearer.
-	bearer bool
-}
-
-// given reports whether there is one.
-func (c credential) given() bool { return c.value.Reveal() != "" }
 
 // clientCredential reads the client's key. Anthropic's own header counts before
 // Authorization, as it does at Anthropic.
@@ -124,15 +133,10 @@ func clientCredential(h http.Header) credential {
 	return credential{value: redact.NewSecret(strings.TrimSpace(value)), bearer: true}
 }
 
-// read reads and scans the body, within a limit in bytes.
-func (in *inbound) read(limit int64) *Error {
-	for _, enc := range in.r.Header["Content-Encoding"] { // one line may follow another
-		if enc != "" && !strings.EqualFold(enc, "identity") {
-			return errorf(CodeUnsupportedMediaType, "the body has Content-Encoding %q: send it uncompressed", enc)
-		}
-	}
+// read reads the body, within a limit in bytes, decodes and scans it.
+func (in *inbound) read(body io.Reader, limit int64) *Error {
 	begin := time.Now()
-	raw, err := reqbody.Read(in.r.Body, in.r.ContentLength, limit)
+	raw, err := reqbody.Read(body, in.r.ContentLength, limit)
 	in.readTime = time.Since(begin)
 	in.partial = err != nil
 	var tooLarge *http.MaxBytesError
@@ -141,6 +145,10 @@ func (in *inbound) read(limit int64) *Error {
 		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
 	case errors.As(err, &tooLarge):
 		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e := errorf(CodeClientGone, "the client stopped sending its request")
+		e.Status = http.StatusRequestTimeout
+		return e
 	case err != nil && in.ctx.Err() != nil:
 		return in.gone()
 	case err != nil:
@@ -148,7 +156,12 @@ func (in *inbound) read(limit int64) *Error {
 		e.Err = err
 		return e
 	}
-	in.raw = raw
+	in.raw, in.wire = raw, raw
+	if encoding := strings.Join(in.r.Header["Content-Encoding"], ", "); encoding != "" { // one line may follow another
+		if err := in.decode(encoding, limit); err != nil {
+			return err
+		}
+	}
 	if err := in.scan(); err != nil {
 		e := errorf(CodeInvalidRequestBody, "invalid request body: %v", err)
 		e.Err = err
@@ -157,10 +170,28 @@ func (in *inbound) read(limit int64) *Error {
 	return nil
 }
 
+// decode takes the content coding off the body. It goes on plain.
+func (in *inbound) decode(encoding string, limit int64) *Error {
+	plain, err := coding.DecodeRequest(in.raw, encoding, limit)
+	var unknown *coding.UnknownError
+	switch {
+	case errors.As(err, &unknown):
+		return errorf(CodeUnsupportedMediaType, "the body has Content-Encoding %q: send gzip, deflate, zstd, or the body as it is", shown(encoding))
+	case errors.Is(err, coding.ErrTooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes, or over 100 times its compressed size", limit)
+	case err != nil:
+		e := errorf(CodeInvalidRequestBody, "the body is not of its Content-Encoding %q", shown(encoding))
+		e.Err = err
+		return e
+	}
+	in.raw = plain
+	return nil
+}
+
 // scan finds the fields that the gateway needs in the body. JSON is recognised by
 // its first byte too, as curl sends it under the type of a form.
 func (in *inbound) scan() (err error) {
-	first := bytes.TrimLeft(in.raw, " \t\r\n")
+	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
 	sent := in.r.Header.Get("Content-Type")
 	switch {
 	case !reqbody.IsForm(sent) || bytes.HasPrefix(first, []byte("{")):
@@ -177,10 +208,32 @@ func (in *inbound) scan() (err error) {
 	if in.sel, err = in.body.Selection(); err != nil {
 		return err
 	}
+	if in.pathModel != "" && len(in.sel.Models) == 0 && isAuto(in.sel.Model) {
+		in.sel.Model = in.pathModel
+	}
+	in.wantsStream = in.sel.Stream || in.asksStreamOtherwise()
 	if n := len(in.sel.Models); n > maxClientModels {
 		return fmt.Errorf("models names %d models; at most %d are tried", n, maxClientModels)
 	}
 	return nil
+}
+
+// asksStreamOtherwise reports whether the client asks for a stream by the query, or
+// for one of events by stream_format.
+func (in *inbound) asksStreamOtherwise() bool {
+	if format, ok := in.body.Get("stream_format"); ok && strings.Trim(string(format), `"`) == "sse" {
+		return true
+	}
+	return in.r.URL.RawQuery != "" && in.r.URL.Query().Get("stream") == "true"
+}
+
+// wantsUsage reports whether the client asked for usage in its stream.
+func (in *inbound) wantsUsage() bool {
+	var options struct {
+		IncludeUsage bool `json:"include_usage"`
+	}
+	raw, ok := in.body.Get("stream_options")
+	return ok && json.Unmarshal(raw, &options) == nil && options.IncludeUsage
 }
 
 // query is the part of the request that selection reads.

@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -51,8 +50,8 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 			slog.String("error.type", string(err.Code)),
 			slog.Int("http.response.status_code", err.Status),
 			slog.String("error.message", err.Message))
-		if err.Code == CodeClientGone && err.Err != nil && !errors.Is(err.Err, context.Canceled) {
-			l = append(l, slog.String("aigateway.cause", err.Err.Error()))
+		if detail := err.detail(); detail != "" {
+			l = append(l, slog.String("aigateway.cause", detail))
 		}
 	}
 	l.addSteps(sum.steps)
@@ -80,8 +79,14 @@ func (l *logLine) addAttempt(a *attempt) {
 // addSteps says of each attempt that failed why, with everything that the operator
 // may know, and of each skipped candidate for how long it is still in cooldown.
 func (l *logLine) addSteps(steps []step) {
-	var failed, passed []string
+	var failed, passed, notes []string
 	for _, s := range steps {
+		if a := s.attempt; a != nil && a.resent {
+			notes = append(notes, a.model.name()+": sent once more, as its kept connection was closed")
+		}
+		if a := s.attempt; a != nil && a.endedSilent {
+			notes = append(notes, a.model.name()+": ended by the gateway, as it was silent after its finish reason")
+		}
 		switch {
 		case s.attempt != nil && s.attempt.failure != nil:
 			failed = append(failed, s.attempt.model.name()+": "+s.attempt.failure.full())
@@ -95,6 +100,9 @@ func (l *logLine) addSteps(steps []step) {
 	}
 	if len(failed) > 0 {
 		*l = append(*l, slog.Any("aigateway.failures", failed))
+	}
+	if len(notes) > 0 {
+		*l = append(*l, slog.Any("aigateway.notes", notes))
 	}
 	if len(passed) > 0 {
 		*l = append(*l, slog.Any("aigateway.skipped", passed))

@@ -4,6 +4,7 @@ go 1.26
 
 require (
 	github.com/google/cel-go v0.31.0
+	github.com/klauspost/compress v1.20.4
 	github.com/stretchr/testify v1.12.1
 	sigs.k8s.io/yaml v1.6.0
 )

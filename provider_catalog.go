@@ -1,15 +1,16 @@
 package aigateway
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -31,15 +32,18 @@ type provider struct {
 	keys      []*apiKey
 	keyless   []*apiKey // stands in if there are no keys
 	needsKey  bool      // without a key there is no use in asking
-	auth      Auth
-	timeout   time.Duration
-	network   dial.Settings // how target is reached
-	transport http.RoundTripper
-	dialled   bool // transport ends in the gateway's own
-	surfaces  []apiSurface
-	headers   []field // the provider's over the gateway's
-	query     []field
-	body      []bodyField
+	// refusesMaxTokens is set for hosts whose newer models take
+	// max_completion_tokens alone.
+	refusesMaxTokens bool
+	auth             Auth
+	timeout          time.Duration
+	network          dial.Settings // how target is reached
+	transport        http.RoundTripper
+	dialled          bool // transport ends in the gateway's own
+	surfaces         []apiSurface
+	headers          []field // the provider's over the gateway's
+	query            []field
+	body             []bodyField
 	// operatorAuth are the configured headers that carry the credential
 	// themselves; they beat the key.
 	operatorAuth []string
@@ -97,6 +101,71 @@ type model struct {
 
 // name is the candidate as a client could ask for it.
 func (m *model) name() string { return m.provider.id + ":" + m.id }
+
+// credential is the key that a client brought.
+type credential struct {
+	value redact.Secret
+	// bearer is set if it came as Authorization: Bearer.
+	bearer bool
+}
+
+// given reports whether there is one.
+func (c credential) given() bool { return c.value.Reveal() != "" }
+
+// keyForm is the way in which a key is sent, where the provider's auth does not
+// say: in the anthropic format both are in use.
+type keyForm uint32
+
+const (
+	formOfClient  keyForm = iota // as the client sent its own key
+	formBearer                   // Authorization: Bearer KEY
+	formKeyHeader                // X-Api-Key: KEY
+)
+
+// bearer reports whether the form is Authorization: Bearer.
+func (f keyForm) bearer(client credential) bool {
+	return f == formBearer || f == formOfClient && client.bearer
+}
+
+// knownForms is what a provider's answers have told about the forms: which ones it
+// takes, and which one to use whatever the client sent.
+type knownForms struct{ bits atomic.Uint32 }
+
+// uses is the form to send a key in.
+func (k *knownForms) uses() keyForm { return keyForm(k.bits.Load() >> 4) }
+
+// takes reports whether a key was accepted in a form.
+func (k *knownForms) takes(bearer bool) bool { return k.bits.Load()&formBit(bearer) != 0 }
+
+// accepted notes that a key was accepted in a form. It is the one to use from now
+// on if the other form was refused with the same key.
+func (k *knownForms) accepted(bearer, otherRefused bool) {
+	bits := formBit(bearer)
+	switch {
+	case otherRefused && bearer:
+		bits |= uint32(formBearer) << 4
+	case otherRefused:
+		bits |= uint32(formKeyHeader) << 4
+	}
+	if k.bits.Load()&bits != bits {
+		k.bits.Or(bits)
+	}
+}
+
+func formBit(bearer bool) uint32 {
+	if bearer {
+		return 1
+	}
+	return 2
+}
+
+// other is the form that was not tried yet.
+func (f keyForm) other(client credential) keyForm {
+	if f.bearer(client) {
+		return formKeyHeader
+	}
+	return formBearer
+}
 
 // fold is the form in which ids and aliases are compared.
 func fold(name string) string { return strings.ToLower(name) }
@@ -192,138 +261,4 @@ func (c *catalog) track(r *stats.Recorder) {
 			k.track = r.Key(fold(p.id), k.id)
 		}
 	}
-}
-
-// overlay lays a configured provider over the registry's: given fields win, the
-// others stay.
-func overlay(base, over Provider) Provider {
-	p := over
-	if strings.EqualFold(base.ID, over.ID) {
-		p.ID = base.ID
-	} else if !hasName(p.ID, p.IDAliases, base.ID) {
-		p.IDAliases = append(slices.Clone(p.IDAliases), base.ID)
-	}
-	for _, alias := range base.IDAliases {
-		if !hasName(p.ID, p.IDAliases, alias) {
-			p.IDAliases = append(slices.Clone(p.IDAliases), alias)
-		}
-	}
-	p.BaseURL = given(over.BaseURL, base.BaseURL)
-	p.DisplayName = given(over.DisplayName, base.DisplayName)
-	p.Description = given(over.Description, base.Description)
-	p.Website = given(over.Website, base.Website)
-	p.PerRequestTimeout = given(over.PerRequestTimeout, base.PerRequestTimeout)
-	p.Auth = given(over.Auth, base.Auth)
-	p.TLS, p.Proxy = given(over.TLS, base.TLS), given(over.Proxy, base.Proxy)
-	p.Disabled = over.Disabled || base.Disabled
-	if len(over.APIKeys) == 0 {
-		p.APIKeys = base.APIKeys
-	}
-	if len(over.SupportedAPISurfaces) == 0 {
-		p.SupportedAPISurfaces = base.SupportedAPISurfaces
-	}
-	p.Metadata = merged(base.Metadata, over.Metadata)
-	p.Headers = maps.Clone(base.Headers)
-	maps.DeleteFunc(p.Headers, func(name string, _ Template) bool { return hasHeader(over.Headers, name) })
-	p.Headers = merged(p.Headers, over.Headers)
-	p.QueryParams = merged(base.QueryParams, over.QueryParams)
-	p.Body = merged(base.Body, over.Body)
-	return p
-}
-
-// overlayModel fills in the facts of a configured model from the catalog's.
-func overlayModel(base, over Model) Model {
-	m := over
-	if strings.EqualFold(base.ID, over.ID) {
-		m.ID = base.ID
-		for _, alias := range base.IDAliases {
-			if !hasName(m.ID, m.IDAliases, alias) {
-				m.IDAliases = append(slices.Clone(m.IDAliases), alias)
-			}
-		}
-	}
-	m.AuthorID = given(over.AuthorID, base.AuthorID)
-	m.DisplayName = given(over.DisplayName, base.DisplayName)
-	m.Description = given(over.Description, base.Description)
-	m.Disabled = over.Disabled || base.Disabled
-	m.Metadata = merged(base.Metadata, over.Metadata)
-	m.InputModalities = givenList(over.InputModalities, base.InputModalities)
-	m.OutputModalities = givenList(over.OutputModalities, base.OutputModalities)
-	m.SupportedFeatures = givenList(over.SupportedFeatures, base.SupportedFeatures)
-	m.UnsupportedParams = givenList(over.UnsupportedParams, base.UnsupportedParams)
-	m.Datacenters = givenList(over.Datacenters, base.Datacenters)
-	m.MaxContextWindow = given(over.MaxContextWindow, base.MaxContextWindow)
-	m.MaxOutputTokens = given(over.MaxOutputTokens, base.MaxOutputTokens)
-	m.ParameterCount = given(over.ParameterCount, base.ParameterCount)
-	m.Quantization = given(over.Quantization, base.Quantization)
-	m.DataTrainingPolicy = given(over.DataTrainingPolicy, base.DataTrainingPolicy)
-	m.DataRetentionDays = given(over.DataRetentionDays, base.DataRetentionDays)
-	m.DataRetentionPolicy = given(over.DataRetentionPolicy, base.DataRetentionPolicy)
-	m.ShutdownDate = given(over.ShutdownDate, base.ShutdownDate)
-	m.Pricing = overlayPricing(base.Pricing, over.Pricing)
-	return m
-}
-
-// overlayPricing fills in the prices missing in the config. The catalog's tiers
-// belong to its own prices: they do not hold beside a config's input or output.
-func overlayPricing(base, over *Pricing) *Pricing {
-	if base == nil || over == nil {
-		return given(over, base)
-	}
-	p := &Pricing{
-		Input: given(over.Input, base.Input), Output: given(over.Output, base.Output),
-		InputCacheRead:    given(over.InputCacheRead, base.InputCacheRead),
-		InputCacheWrite:   given(over.InputCacheWrite, base.InputCacheWrite),
-		InputCacheWrite1h: given(over.InputCacheWrite1h, base.InputCacheWrite1h),
-		InputBatch:        given(over.InputBatch, base.InputBatch),
-		OutputBatch:       given(over.OutputBatch, base.OutputBatch),
-		Tiers:             over.Tiers,
-		Tools:             merged(base.Tools, over.Tools),
-	}
-	if over.Input == nil && over.Output == nil {
-		p.Tiers = givenList(over.Tiers, base.Tiers)
-	}
-	return p
-}
-
-// hasHeader reports whether a header is among some, in any letter case.
-func hasHeader(headers map[string]Template, name string) bool {
-	for given := range headers {
-		if strings.EqualFold(given, name) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasName reports whether a name is the id or one of the aliases.
-func hasName(id string, aliases []string, name string) bool {
-	return strings.EqualFold(id, name) ||
-		slices.ContainsFunc(aliases, func(a string) bool { return strings.EqualFold(a, name) })
-}
-
-// given returns over, or base if over is zero.
-func given[T comparable](over, base T) T {
-	var zero T
-	if over == zero {
-		return base
-	}
-	return over
-}
-
-func givenList[T any](over, base []T) []T {
-	if len(over) == 0 {
-		return base
-	}
-	return over
-}
-
-// merged returns the entries of both, over's before base's.
-func merged[V any](base, over map[string]V) map[string]V {
-	if len(base) == 0 {
-		return over
-	}
-	m := maps.Clone(base)
-	maps.Copy(m, over)
-	return m
 }

@@ -24,6 +24,8 @@ import (
 // compiler turns Providers into providers, and notes what is wrong with them.
 type compiler struct {
 	*problems
+	warnings  *problems
+	today     time.Time
 	policy    URLPolicy
 	known     []string // ids and aliases of the registry
 	surfaces  surfaces
@@ -38,9 +40,12 @@ type compiler struct {
 	}
 }
 
-// twins notes providers of the registry that go by the same id. An alias that
-// belongs to two is the first one's.
-func (c *compiler) twins(listed []Provider) {
+// secretPlace is a secret that the config names, and where.
+type secretPlace struct{ path, vault, name string }
+
+// duplicates reports providers of the registry with the same id. An alias of two
+// providers belongs to the first.
+func (c *compiler) duplicates(listed []Provider) {
 	seen := map[string]bool{}
 	for _, p := range listed {
 		if p.ID != "" && seen[fold(p.ID)] {
@@ -50,9 +55,9 @@ func (c *compiler) twins(listed []Provider) {
 	}
 }
 
-// clashes notes names that two configured providers share, and returns which
-// provider each name belongs to.
-func (c *compiler) clashes(providers []Provider) (owner map[string]int) {
+// owners reports names that two configured providers share, and returns the provider
+// that each name belongs to.
+func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 	seen := map[string]string{}
 	owner = map[string]int{}
 	for i, p := range providers {
@@ -95,10 +100,15 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		},
 	}
 	c.address(path+".base_url", p, out)
+	if configured && strings.HasSuffix(out.base.Path, "/anthropic") {
+		c.warnings.add(path+".base_url", address.Shown(p.BaseURL), "ends in /anthropic: APIs in that format are usually at /anthropic/v1")
+	}
 	out.network = c.network(path, p, out)
-	if p.Auth == (Auth{}) && isAzureHost(out.base.Hostname()) {
+	azure := isAzureHost(out.base.Hostname())
+	if p.Auth == (Auth{}) && azure {
 		out.auth.Header = "Api-Key"
 	}
+	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)
@@ -201,6 +211,11 @@ func isAzureHost(host string) bool {
 	return false
 }
 
+// isOpenAIHost reports whether a host is OpenAI's own, in any region.
+func isOpenAIHost(host string) bool {
+	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
+}
+
 func (c *compiler) auth(path string, a Auth) Auth {
 	if a.Header != "" && !header.IsName(a.Header) {
 		c.add(path+".header", a.Header, "is no header name")
@@ -266,9 +281,14 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	if t == nil {
 		return nil
 	}
-	if literal, ok := t.Literal(); ok && isShellVariable(literal) {
-		c.add(path, "", "is a shell's variable and no key: write ${secrets.get('my-provider', 'api-key')}, which reads MY_PROVIDER_API_KEY")
-		return nil
+	if literal, ok := t.Literal(); ok {
+		if isShellVariable(literal) {
+			c.add(path, "", "is a shell's variable and not a key: write ${secrets.get('my-provider', 'api-key')}, which reads MY_PROVIDER_API_KEY")
+			return nil
+		}
+		if looks, remedy := redact.Foreign(literal); looks != "" {
+			c.warnings.add(path, "", "looks like %s, and is sent as it is: %s", looks, remedy)
+		}
 	}
 	sum := sha256.Sum256([]byte(provider + "\x00" + string(k.Value)))
 	return &apiKey{id: hex.EncodeToString(sum[:6]), provider: fold(provider), value: t, perRequest: t.Uses().Request}
@@ -488,6 +508,9 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		}
 	}
 	c.facts(path, m)
+	if end, err := time.Parse(time.DateOnly, m.ShutdownDate); err == nil && configured && end.Sub(c.today) < 60*24*time.Hour {
+		c.warnings.add(path+".id", m.ID, "is shut down by its provider on %s", m.ShutdownDate)
+	}
 	out := &model{
 		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
 		view: &expr.Model{

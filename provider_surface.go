@@ -48,6 +48,8 @@ type surface struct {
 	upgrades bool
 	// form is set if the request may be multipart/form-data.
 	form bool
+	// judge says which form a whole answer must have.
+	judge relay.Surface
 	// stream tells the events of a streamed answer apart, and which of them is
 	// its end. Nil where the API does not stream.
 	stream relay.Dialect
@@ -86,26 +88,27 @@ const (
 // longest path that fits wins.
 func surfaceTable() []surface {
 	return []surface{
-		{path: "chat/completions", format: formatOpenAI, stream: relay.Chat,
+		{path: "chat/completions", format: formatOpenAI, judge: relay.ChatSurface, stream: relay.Chat,
 			limits: []string{"max_tokens", "max_completion_tokens"}, modality: "text"},
-		{path: "completions", format: formatOpenAI, stream: relay.Completions,
+		{path: "completions", format: formatOpenAI, judge: relay.CompletionsSurface, stream: relay.Completions,
 			limits: []string{"max_tokens"}, modality: "text"},
-		{path: "responses", format: formatOpenAI, stream: relay.Responses,
+		{path: "responses", format: formatOpenAI, judge: relay.ResponsesSurface, stream: relay.Responses,
 			limits: []string{"max_output_tokens"}, modality: "text"},
-		{path: "embeddings", format: formatOpenAI, modality: "embedding"},
-		{path: "moderations", format: formatOpenAI},
-		{path: "rerank", format: formatOpenAI},
-		{path: "images/generations", format: formatOpenAI, answer: answerBinary, stream: relay.Events, modality: "image"},
-		{path: "images/edits", format: formatOpenAI, answer: answerBinary, form: true, stream: relay.Events, modality: "image"},
-		{path: "images/variations", format: formatOpenAI, answer: answerBinary, form: true, modality: "image"},
+		{path: "responses/compact", format: formatOpenAI, modality: "text"},
+		{path: "embeddings", format: formatOpenAI, judge: relay.EmbeddingsSurface, modality: "embedding"},
+		{path: "moderations", format: formatOpenAI, judge: relay.ModerationsSurface},
+		{path: "rerank", format: formatOpenAI, judge: relay.RerankSurface},
+		{path: "images/generations", format: formatOpenAI, judge: relay.ImagesSurface, answer: answerBinary, stream: relay.Events, modality: "image"},
+		{path: "images/edits", format: formatOpenAI, judge: relay.ImagesSurface, answer: answerBinary, form: true, stream: relay.Events, modality: "image"},
+		{path: "images/variations", format: formatOpenAI, judge: relay.ImagesSurface, answer: answerBinary, form: true, modality: "image"},
 		{path: "images/*", format: formatOpenAI, answer: answerBinary, form: true, stream: relay.Events},
 		{path: "audio/speech", format: formatOpenAI, answer: answerBinary, stream: relay.Events, modality: "audio"},
-		{path: "audio/transcriptions", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
-		{path: "audio/translations", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
+		{path: "audio/transcriptions", format: formatOpenAI, judge: relay.TranscriptionSurface, answer: answerText, form: true, stream: relay.Events},
+		{path: "audio/translations", format: formatOpenAI, judge: relay.TranscriptionSurface, answer: answerText, form: true, stream: relay.Events},
 		{path: "audio/*", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
-		{path: "messages", format: formatAnthropic, stream: relay.Messages,
+		{path: "messages", format: formatAnthropic, judge: relay.MessagesSurface, stream: relay.Messages,
 			limits: []string{"max_tokens"}, modality: "text"},
-		{path: "messages/count_tokens", format: formatAnthropic, modality: "text"},
+		{path: "messages/count_tokens", format: formatAnthropic, judge: relay.CountTokensSurface, modality: "text"},
 	}
 }
 
@@ -137,17 +140,37 @@ func (m surfaces) find(path string) (s *surface, upstream string) {
 	word := path[last+1:]
 	if last >= 0 {
 		prev := path[strings.LastIndexByte(path[:last], '/')+1:]
-		if s := m[prev]; s != nil {
+		if s := m[prev]; s != nil && word != "*" {
 			return s, s.path
 		}
 		if s := m[prev[:len(prev)-len(word)]+"*"]; s != nil && isWord(word) {
 			return s, prev
 		}
 	}
-	if s := m[word]; s != nil {
+	if s := m[word]; s != nil && word != "*" {
 		return s, s.path
 	}
 	return nil, ""
+}
+
+// modelInPath is the model that stands in a path before the part of the surface:
+// …/deployments/NAME/chat/completions, as Azure's clients ask, or …/engines/NAME/….
+func modelInPath(path, surface string) string {
+	before, ok := strings.CutSuffix(strings.TrimSuffix(path, "/"), "/"+surface)
+	if !ok {
+		return ""
+	}
+	before, name := cutLast(before)
+	if _, kind := cutLast(before); kind != "deployments" && kind != "engines" {
+		return ""
+	}
+	return name
+}
+
+// cutLast parts a path at its last slash.
+func cutLast(path string) (before, last string) {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(i, 0)], path[i+1:]
 }
 
 // isWord reports whether s may stand for "*" in a surface's path: it goes into

@@ -83,6 +83,9 @@ type ResultError struct {
 	Status int `json:"status"`
 	// Message is what the client was told.
 	Message string `json:"message"`
+	// Detail is for the operator: the cause, which no client is told. Empty if there
+	// is nothing more to say. It holds no secret.
+	Detail string `json:"detail,omitempty"`
 }
 
 // ClientRequest is the client's request, less what is secret.
@@ -202,6 +205,12 @@ type Attempt struct {
 	// CooldownMS is the cooldown of the key or the candidate that this failure led
 	// to, in milliseconds. Zero if it led to none; see [DefaultFailoverPolicy].
 	CooldownMS float64 `json:"cooldown_ms,omitempty"`
+	// Resent is set if the request went out a second time, because a kept
+	// connection turned out to be closed.
+	Resent bool `json:"resent,omitempty"`
+	// EndedSilent is set if the gateway ended the stream itself: it had finished, and
+	// said nothing more.
+	EndedSilent bool `json:"ended_silent,omitempty"`
 	// UpstreamInputTokens and UpstreamOutputTokens are as the upstream
 	// reported them.
 	UpstreamInputTokens  int64            `json:"upstream_input_tokens"`

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 	}
 	if err != nil {
 		res.Status = StatusError
-		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message}
+		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message, Detail: err.detail()}
 	}
 	for i, r := range t.tried {
 		m := r.public()
@@ -82,6 +83,14 @@ func left(until, at time.Time) float64 {
 // ms is a duration in milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// seconds writes a cooldown for people.
+func seconds(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
 // public is an attempt as hooks and Results show it.
 func (a *attempt) public() Attempt {
 	out := Attempt{
@@ -89,6 +98,8 @@ func (a *attempt) public() Attempt {
 		Model:                a.model.id,
 		Number:               a.number,
 		Status:               AttemptSucceeded,
+		Resent:               a.resent,
+		EndedSilent:          a.endedSilent,
 		UpstreamInputTokens:  a.input,
 		UpstreamOutputTokens: a.output,
 		Request:              AttemptRequest{URL: a.url, APIKey: a.key},

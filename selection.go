@@ -30,6 +30,7 @@ type selector struct {
 	usesEstimates bool // of tokens
 
 	memo     memo
+	indexes  sync.Map // nameKey to *expr.Names
 	recorder *stats.Recorder
 	metrics  *stats.Snapshot[*metrics]
 }

@@ -121,7 +121,7 @@ func (s *selector) nothingChosen(q query, p *plan) *Error {
 	case len(q.names) == 0 && slices.ContainsFunc(s.providers, func(p *provider) bool {
 		return s.rejects(q, &model{provider: p, configured: true}) == reasonNone
 	}):
-		return errorf(CodeNoMatchingModels, "the request names no model, and no model is configured to choose from: send a model, or list models under providers[].models")
+		return errorf(CodeNoMatchingModels, "the request names no model, and no model is configured to choose from: send a model")
 	default:
 		return errorf(CodeNoMatchingModels, "no configured provider can serve %s requests", q.surface.name)
 	}
@@ -142,8 +142,8 @@ func (s *selector) keysFor(ctx context.Context, m *model, req *expr.Request) (_ 
 			notes = append(notes, fmt.Sprintf("api_key_selection.strategy[%d] for provider %q: %s", i, m.provider.id, n))
 		}
 		if err != nil {
-			e := errorf(CodeAPIKeySelectionFailed, "api_key_selection.strategy[%d] failed for provider %q: %v", i, m.provider.id, err)
-			e.Err = err
+			e := errorf(CodeAPIKeySelectionFailed, "%s", publicCause(err))
+			e.Err = fmt.Errorf("api_key_selection.strategy[%d] for provider %q: %w", i, m.provider.id, err)
 			return nil, notes, e
 		}
 		if len(sel.Keys) == 0 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aigateway-go/aigateway/internal/builtin"
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
@@ -32,7 +33,7 @@ func (r rejection) message(s *selector, q query) string {
 	case reasonSurface:
 		return fmt.Sprintf("model %q: provider %q does not offer %s", r.name, id, q.surface.name)
 	case reasonNoKey:
-		return fmt.Sprintf("model %q: provider %q needs an API key and has none: give it api_keys", r.name, id)
+		return fmt.Sprintf("model %q: provider %q needs an API key and has none", r.name, id)
 	case reasonOtherProvider:
 		return fmt.Sprintf("model %q: the client's key went with its first model, and is not sent to provider %q as well", r.name, id)
 	case reasonNotNamed:
@@ -143,6 +144,11 @@ func (s *selector) resolve(q query, name string) *resolved {
 	if len(models) == 0 && !allowed && s.sole != nil {
 		return s.resolveAt(q, name, s.sole, name)
 	}
+	if len(known) == 0 {
+		if p := s.familyOf(name); p != nil {
+			return s.resolveAt(q, name, p, name)
+		}
+	}
 	for _, m := range known {
 		if r := s.rejects(q, m); r != reasonNone {
 			rejected = append(rejected, rejection{name, m.provider, r})
@@ -154,6 +160,20 @@ func (s *selector) resolve(q query, name string) *resolved {
 	// Configured providers come first in the catalog, and so do their reasons:
 	// an operator can change them.
 	return &resolved{models: models, rejected: rejected}
+}
+
+// familyOf returns the built-in provider whose family of names a name belongs to,
+// if it is configured with a key: the model may be newer than the catalog.
+func (s *selector) familyOf(name string) *provider {
+	id, ok := builtin.Family(name)
+	if !ok {
+		return nil
+	}
+	p := s.byName[fold(id)]
+	if p == nil || !p.configured || !p.known || len(p.keys) == 0 && len(p.operatorAuth) == 0 {
+		return nil
+	}
+	return p
 }
 
 // prefixed returns the provider that a name begins with, and the name that it is
@@ -284,7 +304,10 @@ func (s *selector) unoffered(name string, q query) string {
 // next does not help.
 func (s *selector) unknownModel(name string, q query) string {
 	q = anyOf(q.surface.format, q.credential)
-	near := expr.Nearest(name, s.modelNames(q))
+	if prefix, rest, ok := strings.Cut(name, "/"); ok && s.byName[fold(prefix)] != nil && s.rejects(q, s.byName[fold(prefix)].find(rest)) == reasonNone {
+		return fmt.Sprintf("no provider has a model %q, did you mean %q?", name, prefix+":"+rest)
+	}
+	near := s.names(q).Nearest(name)
 	prefix, rest, _ := strings.Cut(name, ":")
 	if rest == "" || strings.HasPrefix(fold(near), fold(prefix)+":") {
 		message := fmt.Sprintf("no provider has a model %q", name)
@@ -312,13 +335,25 @@ func (s *selector) unknownModel(name string, q query) string {
 	return fmt.Sprintf("model %q: no provider %q, and no provider has a model of that whole name", name, prefix)
 }
 
-// modelNames lists the names that GET models does.
-func (s *selector) modelNames(q query) []string {
+// names is the index of the names that GET models lists. It is made once: a refusal
+// must be cheaper than an answer.
+func (s *selector) names(q query) *expr.Names {
+	key := nameKey{q.surface.format, q.credential}
+	if n, ok := s.indexes.Load(key); ok {
+		return n.(*expr.Names)
+	}
 	var names []string
 	for _, m := range s.offered(q) {
 		names = append(names, m.name)
 	}
-	return names
+	n, _ := s.indexes.LoadOrStore(key, expr.NewNames(names))
+	return n.(*expr.Names)
+}
+
+// nameKey is what the offered names depend on.
+type nameKey struct {
+	format     format
+	credential bool
 }
 
 // providerNames lists the prefixes that a client may put before a model's name.

@@ -2,6 +2,8 @@ package aigateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -85,8 +87,8 @@ func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name str
 		r := strategyRun{strategy: i, name: name, notes: sel.Notes, err: err, chosen: s.modelsOf(sel.Models, models)}
 		v.runs = append(v.runs, r)
 		if err != nil {
-			e := errorf(CodeModelSelectionFailed, "model_selection.strategy[%d] failed: %v", i, err)
-			e.Err = err
+			e := errorf(CodeModelSelectionFailed, "%s", publicCause(err))
+			e.Err = fmt.Errorf("model_selection.strategy[%d]: %w", i, err)
 			return v, uses, e
 		}
 		if len(r.chosen) > 0 {
@@ -95,6 +97,16 @@ func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name str
 		}
 	}
 	return v, uses, nil
+}
+
+// publicCause says in words for the client that an evaluation failed. Its source
+// and the values that it read are for the operator.
+func publicCause(err error) string {
+	var failed *expr.EvalError
+	if errors.As(err, &failed) {
+		return failed.Public()
+	}
+	return "the gateway's rules failed for this request"
 }
 
 // modelsOf returns the models of the views that a strategy chose.

@@ -136,6 +136,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// RoundTripFresh sends a request on a connection of its own.
+func (t *Transport) RoundTripFresh(r *http.Request) (*http.Response, error) {
+	once := t.generation().Clone()
+	once.DisableKeepAlives = true
+	return once.RoundTrip(r)
+}
+
 // CloseIdleConnections closes the connections that no request is on.
 func (t *Transport) CloseIdleConnections() {
 	if g := t.current.Load(); g.Transport != nil {

@@ -79,6 +79,7 @@ type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error
 // proxy that speaks TLS itself gets nothing of the provider's.
 func dialTLS(dial dialFunc, current *atomic.Pointer[tls.Config], proxy *proxies) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		begin := time.Now()
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
@@ -99,6 +100,9 @@ func dialTLS(dial dialFunc, current *atomic.Pointer[tls.Config], proxy *proxies)
 		if err := tlsConn.HandshakeContext(shaking); err != nil {
 			conn.Close()
 			return nil, &net.OpError{Op: "dial", Net: "tls", Addr: conn.RemoteAddr(), Err: err}
+		}
+		if timed, ok := conn.(*timedConn); ok {
+			timed.took = time.Since(begin)
 		}
 		return tlsConn, nil
 	}

@@ -3,8 +3,8 @@ package expr
 import (
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
+	"sync"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -15,23 +15,23 @@ import (
 // Affinity says how sticky() placed the first element of a selection. E is
 // [Model] or [Key].
 type Affinity[E any] struct {
-	// Key is the hash of the key, by which the caller remembers pins. The key
-	// itself is kept nowhere.
+	// Key is the hash of the key. Callers remember pins by it. The key itself
+	// is not kept anywhere.
 	Key uint64
 
-	// Source says which part of the request the key was made of: "session",
-	// "caller", "header", "body", "address" or "expression".
+	// Source is the part of the request behind the key: "session", "caller",
+	// "header", "body", "address" or "expression".
 	Source string
 
-	// First is the element that the key hashes to, and Pinned the one that it is
-	// pinned to, nil for none in the list.
+	// First is the element of the highest rank for the key. Pinned served the
+	// key last. Nil means that the list does not hold one.
 	First, Pinned *E
 
-	// Place is where the first element of the selection comes from.
+	// Place says how the first element of the selection got there.
 	Place Place
 
-	// Spilled is set where the bound put the pinned element, or without one the
-	// first, behind others. Such a selection must not be pinned.
+	// Spilled is set where the bound put the preferred element behind others.
+	// The caller must not pin such a selection.
 	Spilled bool
 }
 
@@ -40,22 +40,23 @@ type Place string
 
 // The places of a selection's first element.
 const (
-	PlaceFirst  Place = "first"  // the element that the key hashes to
-	PlacePinned Place = "pinned" // another one, which served the key last
-	PlaceMoved  Place = "moved"  // neither
+	PlaceFirst  Place = "first"  // the element of the highest rank
+	PlacePinned Place = "pinned" // another one, pinned
+	PlaceMoved  Place = "moved"  // another one, not pinned
 )
 
-// stickyCall is one evaluation of sticky().
+// stickyCall is one evaluation of sticky(). Elements are indexes of the run's
+// models or keys.
 type stickyCall struct {
 	key     uint64
 	source  string
-	first   any // *Model or *Key
-	pinned  any // likewise, or nil
+	first   int32
+	pinned  int32 // -1: not pinned
 	spilled bool
-	order   []ref.Val
+	order   []int32
 }
 
-// maxStickyCalls bounds the calls that one evaluation remembers.
+// maxStickyCalls bounds the calls kept by one evaluation.
 const maxStickyCalls = 8
 
 // Hash is the function hash() of the language: never negative, and the same in
@@ -87,6 +88,8 @@ func spread(x uint64) uint64 {
 // score is the rank of an element for a key. The highest one is first.
 func score(key, element uint64) uint64 { return spread(key ^ element) }
 
+// hash identifies a model for sticky(): by the ids of its provider and its own.
+// Aliases and the place in the config play no part.
 func (m *Model) hash() uint64 {
 	provider := ""
 	if m.Provider != nil {
@@ -104,7 +107,7 @@ func stickyMacro(eh cel.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast
 	return eh.NewCall(fnSticky, append(all, args...)...), nil
 }
 
-// keySource names the part of the request that an expression is about.
+// keySource names the part of the request behind a key.
 func keySource(e ast.Expr) string {
 	source := ""
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
@@ -163,131 +166,161 @@ func sticky(args ...ref.Val) ref.Val {
 	if key == "" || len(elems) == 0 {
 		return args[1]
 	}
-	call := stickyCall{key: hashText(string(key)), source: string(source)}
-	order := make([]ranked, len(elems))
+	size := max(len(r.models), len(r.keys))
+	indexes, hashes, byIndex := make([]int32, len(elems)), make([]uint64, size), make([]ref.Val, size)
 	for i, e := range elems {
-		h, ok := elementHash(e)
+		index, ok := indexOf(e)
 		if !ok {
 			return types.MaybeNoSuchOverloadErr(e)
 		}
-		order[i] = ranked{score(call.key, h), int32(i)}
+		indexes[i], hashes[index], byIndex[index] = index, elementHash(e), e
 	}
-	sortRanked(order)
-	first := elems[order[0].index]
-	call.first = identityOf(first)
-	pin := r.pinned(call.key)
-	pinnedAt := -1
-	for at, o := range order {
-		if pin != nil && identityOf(elems[o.index]) == pin {
-			pinnedAt = at
-			break
-		}
-	}
-	if pinnedAt >= 0 {
-		call.pinned = pin
-		o := order[pinnedAt]
-		copy(order[1:pinnedAt+1], order[:pinnedAt])
-		order[0] = o
-	}
-	sorted := make([]ref.Val, 0, len(elems))
-	if bound > 0 {
-		busy := overloaded(order, bound, func(i int32) int64 { return r.load(elems[i]) })
-		for i, o := range order {
-			if !busy[i] {
-				sorted = append(sorted, elems[o.index])
-			}
-		}
-		for i, o := range order {
-			if busy[i] {
-				sorted = append(sorted, elems[o.index])
-			}
-		}
-		call.spilled = sorted[0] != elems[order[0].index]
-	} else {
-		for _, o := range order {
-			sorted = append(sorted, elems[o.index])
-		}
-	}
-	call.order = sorted
-	if len(r.sticky) < maxStickyCalls {
-		r.sticky = append(r.sticky, call)
+	order := r.stickyOrder(indexes, hashes, string(source), string(key), bound)
+	sorted := make([]ref.Val, len(order))
+	for i, at := range order {
+		sorted[i] = byIndex[at]
 	}
 	return &objectList{sorted}
 }
 
-// overloaded says which elements have more in flight than bound × the mean of
-// all, and at least two.
-func overloaded(order []ranked, bound float64, load func(int32) int64) []bool {
-	loads, sum := make([]int64, len(order)), int64(0)
-	for i, o := range order {
-		loads[i] = load(o.index)
-		sum += loads[i]
-	}
-	limit := bound * float64(sum) / float64(len(order))
-	busy := make([]bool, len(order))
-	for i, n := range loads {
-		busy[i] = n >= 2 && float64(n) > limit
-	}
-	return busy
-}
-
-// ranked is an element with its score.
-type ranked struct {
-	score uint64
-	index int32
-}
-
-// sortRanked sorts by score, the highest first, and by index where scores are
-// equal. Scores are even over all numbers, so most elements find their place by
-// their score alone, and the time is linear.
-func sortRanked(all []ranked) {
-	n := len(all)
-	if n < 32 {
-		slices.SortFunc(all, higher)
-		return
-	}
-	bucket := func(r ranked) uint64 {
-		at, _ := bits.Mul64(^r.score, uint64(n))
-		return at
-	}
-	starts := make([]int32, n+1)
-	for _, r := range all {
-		starts[bucket(r)+1]++
-	}
-	for i := range n {
-		starts[i+1] += starts[i]
-	}
-	placed := make([]ranked, n)
-	for _, r := range all {
-		b := bucket(r)
-		placed[starts[b]] = r
-		starts[b]++
-	}
-	insertionSort(placed)
-	copy(all, placed)
-}
-
-func insertionSort(all []ranked) {
-	for i := 1; i < len(all); i++ {
-		r := all[i]
-		j := i
-		for ; j > 0 && higher(r, all[j-1]) < 0; j-- {
-			all[j] = all[j-1]
+// stickyOrder returns the order of elements for a key: the pinned one first,
+// the overloaded ones last. A bound of 0 switches the bound off.
+func (r *run) stickyOrder(indexes []int32, hashes []uint64, source, text string, bound float64) []int32 {
+	scratch := rankings.Get().(*ranking)
+	defer rankings.Put(scratch)
+	key := hashText(text)
+	order := scratch.by(key, indexes, hashes)
+	call := stickyCall{key: key, source: source, first: order[0], pinned: -1}
+	if pin := r.pinned(key); pin >= 0 {
+		if at := slices.Index(order, pin); at >= 0 {
+			call.pinned = pin
+			copy(order[1:at+1], order[:at])
+			order[0] = pin
 		}
-		all[j] = r
+	}
+	if bound > 0 && r.inFlight != nil {
+		preferred := order[0]
+		scratch.spill(order, bound, r.inFlight)
+		call.spilled = order[0] != preferred
+	}
+	call.order = order
+	r.remember(call)
+	return order
+}
+
+// remember keeps a call for [affinityOf]. Calls beyond the bound get lost: they
+// come from loops, and the first ones are enough.
+func (r *run) remember(call stickyCall) {
+	if len(r.sticky) < maxStickyCalls {
+		r.sticky = append(r.sticky, call)
 	}
 }
 
-func higher(a, b ranked) int {
-	switch {
-	case a.score > b.score:
-		return -1
-	case a.score < b.score:
-		return 1
+// spill moves overloaded elements to the end. An element is overloaded with
+// more than bound × the mean in flight, and at least two.
+func (r *ranking) spill(order []int32, bound float64, load func(int) int64) {
+	r.loads = slices.Grow(r.loads[:0], len(order))[:len(order)]
+	sum := int64(0)
+	for i, at := range order {
+		n := load(int(at))
+		sum += n
+		r.loads[i] = int32(min(max(n, 0), math.MaxInt32))
 	}
-	return int(a.index - b.index)
+	limit := int32(min(max(bound*float64(sum)/float64(len(order)), 1), math.MaxInt32))
+	// Both places are written each time, as a branch would be guessed wrong.
+	kept, behind, spilled := 0, 0, r.packed[:len(order)]
+	for i, n := range r.loads {
+		at := order[i]
+		order[kept], spilled[behind] = at, uint64(at)
+		over := int(uint32(limit-n) >> 31) // 1 if n > limit
+		kept += 1 - over
+		behind += over
+	}
+	for i, at := range spilled[:behind] {
+		order[kept+i] = int32(at)
+	}
 }
 
+// ranking orders elements by their scores. It is scratch space, used again.
+type ranking struct {
+	packed, placed []uint64 // the upper half of ^score, and the index
+	low, high      [1 << digit]int32
+	loads          []int32
+}
+
+// digit is the width in bits of one pass of the radix sort.
+const digit = 11
+
+var rankings = sync.Pool{New: func() any { return new(ranking) }}
+
+// by returns the indexes by their scores for a key, the highest first. Equal
+// scores go by index. hashes holds the hash of each index.
+//
+// Scores spread evenly over all numbers. Two passes of a radix sort over their
+// first bits put nearly all elements in place. The time is linear.
+func (r *ranking) by(key uint64, indexes []int32, hashes []uint64) []int32 {
+	n := len(indexes)
+	r.packed = slices.Grow(r.packed[:0], n)[:n]
+	less := func(a, b uint64) bool {
+		if a>>32 != b>>32 {
+			return a < b
+		}
+		sa, sb := score(key, hashes[int32(a)]), score(key, hashes[int32(b)])
+		return sa > sb || sa == sb && int32(a) < int32(b)
+	}
+	if n < 64 {
+		for i, at := range indexes {
+			r.packed[i] = ^score(key, hashes[at])&^0xffffffff | uint64(uint32(at))
+		}
+	} else {
+		r.radix(key, indexes, hashes)
+	}
+	for i, p := range r.packed {
+		j := i
+		for ; j > 0 && less(p, r.packed[j-1]); j-- {
+			r.packed[j] = r.packed[j-1]
+		}
+		r.packed[j] = p
+	}
+	order := make([]int32, n)
+	for i, p := range r.packed {
+		order[i] = int32(p)
+	}
+	return order
+}
+
+// radix fills packed, sorted by the upper 22 bits.
+func (r *ranking) radix(key uint64, indexes []int32, hashes []uint64) {
+	n := len(indexes)
+	r.placed = slices.Grow(r.placed[:0], n)[:n]
+	clear(r.low[:])
+	clear(r.high[:])
+	packed, placed := r.packed[:n], r.placed[:n]
+	for i, at := range indexes {
+		p := ^score(key, hashes[at])&^0xffffffff | uint64(uint32(at))
+		packed[i] = p
+		r.low[p>>(64-2*digit)&(1<<digit-1)]++
+		r.high[p>>(64-digit)]++
+	}
+	low, high := int32(0), int32(0)
+	for i := range r.low {
+		low, r.low[i] = low+r.low[i], low
+		high, r.high[i] = high+r.high[i], high
+	}
+	for _, p := range packed {
+		at := &r.low[p>>(64-2*digit)&(1<<digit-1)]
+		placed[*at] = p
+		*at++
+	}
+	for _, p := range placed {
+		at := &r.high[p>>(64-digit)]
+		packed[*at] = p
+		*at++
+	}
+}
+
+// number reads a number of any type. It reports false for NaN and for other
+// values.
 func number(v ref.Val) (float64, bool) {
 	switch v := v.(type) {
 	case types.Int:
@@ -300,46 +333,44 @@ func number(v ref.Val) (float64, bool) {
 	return 0, false
 }
 
-// elementHash returns the hash of a model or key.
-func elementHash(e ref.Val) (uint64, bool) {
+// indexOf returns the index of a model or key in the lists of its run.
+func indexOf(e ref.Val) (int32, bool) {
 	switch e := e.(type) {
 	case *modelRef:
-		return e.model.hash(), true
+		return int32(e.index), true
 	case *keyRef:
-		return e.key.hash(), true
+		return int32(e.index), true
 	}
 	return 0, false
 }
 
-// identityOf returns the *Model or *Key of an element, nil for another type.
-func identityOf(e ref.Val) any {
+// elementHash returns the hash of a model or key.
+func elementHash(e ref.Val) uint64 {
 	switch e := e.(type) {
 	case *modelRef:
-		return e.model
+		return e.model.hash()
 	case *keyRef:
-		return e.key
+		return e.key.hash()
 	}
-	return nil
+	return 0
 }
 
-// affinityOf finds the call of sticky() that placed the first element of a
-// result.
-func affinityOf[E any](r *run, result []*E) *Affinity[E] {
-	if len(result) == 0 {
-		return nil
-	}
-	first := result[0]
-	for _, call := range r.sticky {
-		if !slices.ContainsFunc(call.order, func(e ref.Val) bool { return identityOf(e) == any(first) }) {
+// affinityOf finds the call of sticky() behind the first element of a result.
+// first is its index among the run's models or keys.
+func affinityOf[E any](r *run, first int32, all []*E) *Affinity[E] {
+	for i := range r.sticky {
+		call := &r.sticky[i]
+		if call.order[0] != first && !slices.Contains(call.order, first) {
 			continue
 		}
-		a := &Affinity[E]{Key: call.key, Source: call.source, Place: PlaceMoved, Spilled: call.spilled}
-		a.First, _ = call.first.(*E)
-		a.Pinned, _ = call.pinned.(*E)
+		a := &Affinity[E]{Key: call.key, Source: call.source, First: all[call.first], Place: PlaceMoved, Spilled: call.spilled}
+		if call.pinned >= 0 {
+			a.Pinned = all[call.pinned]
+		}
 		switch first {
-		case a.First:
+		case call.first:
 			a.Place = PlaceFirst
-		case a.Pinned:
+		case call.pinned:
 			a.Place = PlacePinned
 		}
 		return a

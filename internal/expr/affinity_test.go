@@ -1,8 +1,10 @@
 package expr
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -184,16 +186,22 @@ func within(t *testing.T, count, trials int, p float64) {
 	assert.InDelta(t, mean, float64(count), 5*sigma)
 }
 
-func TestSortRanked(t *testing.T) {
-	for _, n := range []int{0, 1, 2, 31, 32, 33, 1000} {
-		all := make([]ranked, n)
-		for i := range all {
-			all[i] = ranked{spread(uint64(i % 500)), int32(i)}
+func TestRanking(t *testing.T) {
+	scratch := new(ranking)
+	for _, n := range []int{1, 2, 31, 1000, 5} {
+		indexes := make([]int32, n)
+		for i := range indexes {
+			indexes[i] = int32(n - 1 - i)
 		}
-		sortRanked(all)
-		for i := 1; i < n; i++ {
-			assert.Negative(t, higher(all[i-1], all[i]))
+		hashes := make([]uint64, n)
+		for i := range hashes {
+			hashes[i] = hashText(fmt.Sprint(i / 2)) // pairs are equal
 		}
+		want := slices.Clone(indexes)
+		slices.SortFunc(want, func(a, b int32) int {
+			return cmp.Or(-cmp.Compare(score(7, hashes[a]), score(7, hashes[b])), cmp.Compare(a, b))
+		})
+		assert.Equal(t, want, scratch.by(7, indexes, hashes))
 	}
 }
 

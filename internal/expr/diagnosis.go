@@ -1,25 +1,21 @@
 package expr
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
 
 	"github.com/google/cel-go/common"
 	"github.com/google/cel-go/common/ast"
-	"github.com/google/cel-go/common/decls"
-	"github.com/google/cel-go/common/operators"
-	"github.com/google/cel-go/common/types"
 )
 
-// diagnosis turns what is wrong with an expression into problems. CEL's own
-// messages name its internals and no alternatives, so they serve only to find
-// the node; what is said about it comes from the node and its types.
+// diagnosis turns the errors of CEL into problems. CEL's own messages name its
+// internals and do not suggest alternatives. They only serve to find the node;
+// the message comes from the node and its types.
 type diagnosis struct {
 	lang    *language
-	text    []rune // what positions refer to
-	base    int    // where src begins in text
+	text    []rune // the text of the positions
+	base    int    // the place of src in text
 	src     []rune
 	checked *ast.AST
 
@@ -35,8 +31,8 @@ func (d *diagnosis) report(offset int, suggestion, format string, args ...any) {
 	}
 }
 
-// syntax reports the first thing that the parser stumbled over. What it found
-// after that is most often a consequence.
+// syntax reports the parser's first error. The later ones are mostly its
+// consequences.
 func (d *diagnosis) syntax(errs []*common.Error) {
 	first := errs[0]
 	offset := d.offsetOf(first.Location)
@@ -65,6 +61,8 @@ func (d *diagnosis) syntax(errs []*common.Error) {
 	}
 }
 
+// offsetOf turns a line and column of CEL into an offset. Lines count from 1,
+// columns from 0.
 func (d *diagnosis) offsetOf(loc common.Location) int {
 	line, column := loc.Line(), loc.Column()
 	offset := 0
@@ -85,8 +83,8 @@ func (d *diagnosis) skipSpace(offset int) int {
 
 func isNameChar(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-// at returns where the name of a node begins: CEL records the dot of a
-// selection and the parenthesis of a call.
+// at returns the place of a node's name. CEL records the dot of a selection and
+// the parenthesis of a call.
 func (d *diagnosis) at(e ast.Expr) int {
 	r, ok := d.checked.SourceInfo().GetOffsetRange(e.ID())
 	if !ok {
@@ -118,7 +116,7 @@ func (d *diagnosis) at(e ast.Expr) int {
 	return offset
 }
 
-// start returns where the leftmost part of a node begins.
+// start returns the leftmost place of a node.
 func (d *diagnosis) start(e ast.Expr) int {
 	offset := len(d.src)
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
@@ -127,456 +125,4 @@ func (d *diagnosis) start(e ast.Expr) int {
 		}
 	}))
 	return offset
-}
-
-// types reports what the type checker found.
-func (d *diagnosis) types(errs []*common.Error) {
-	nodes, parents := map[int64]ast.Expr{}, map[int64]ast.Expr{}
-	index(d.checked.Expr(), nodes, parents)
-	muted := map[int64]bool{}
-	for _, err := range errs {
-		if e, ok := nodes[err.ExprID]; ok {
-			d.muteVariable(e, muted)
-		}
-	}
-	failed := map[int64]bool{}
-	for _, err := range errs {
-		failed[err.ExprID] = true
-	}
-	for _, e := range nodes {
-		d.lacksVariable(e, failed, muted)
-	}
-	// An erroneous operand makes errors of all that is done with it. What
-	// goes on inside of a macro does not change the type of its result, and
-	// an unknown function is unknown on its own account.
-	for _, err := range errs {
-		if muted[err.ExprID] {
-			continue
-		}
-		for id, parent := err.ExprID, parents[err.ExprID]; parent != nil; id, parent = parent.ID(), parents[parent.ID()] {
-			if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() != id {
-				break
-			}
-			foreign := nodes[err.ExprID] != nil && d.lang.elsewhere[nodes[err.ExprID].AsIdent()] != ""
-			if parent.Kind() != ast.CallKind || foreign || d.lang.env.HasFunction(parent.AsCall().FunctionName()) {
-				muted[parent.ID()] = true
-			}
-		}
-	}
-	for _, err := range errs {
-		e, ok := nodes[err.ExprID]
-		if !ok {
-			d.report(d.offsetOf(err.Location), "", "%s", err.Message)
-			continue
-		}
-		if muted[err.ExprID] {
-			continue
-		}
-		d.typeError(e, parents[err.ExprID], err.Message)
-	}
-}
-
-// muteVariable finds a call that was meant to be a macro, "fliter(m, m.known)",
-// and silences the complaints that its variable is undeclared.
-func (d *diagnosis) muteVariable(e ast.Expr, muted map[int64]bool) {
-	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) == 0 {
-		return
-	}
-	name := e.AsCall().FunctionName()
-	if macros := d.lang.macroNames(); !slices.Contains(macros, name) && !slices.Contains(macros, Nearest(name, macros)) {
-		return
-	}
-	variable := e.AsCall().Args()[0]
-	for variable.Kind() == ast.SelectKind {
-		variable = variable.AsSelect().Operand()
-	}
-	if variable.Kind() != ast.IdentKind || d.lang.isVariable(variable.AsIdent()) {
-		return
-	}
-	for _, arg := range e.AsCall().Args() {
-		ast.PreOrderVisit(arg, ast.NewExprVisitor(func(e ast.Expr) {
-			if e.Kind() == ast.IdentKind && e.AsIdent() == variable.AsIdent() {
-				muted[e.ID()] = true
-			}
-		}))
-	}
-}
-
-// lacksVariable finds sortBy(m.id) that was meant to be sortBy(m, m.id), and
-// silences the complaints about it.
-func (d *diagnosis) lacksVariable(e ast.Expr, failed, muted map[int64]bool) {
-	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) != 1 {
-		return
-	}
-	name, arg := e.AsCall().FunctionName(), e.AsCall().Args()[0]
-	if !strings.Contains(usages()[name], "(variable,") {
-		return
-	}
-	variable := ""
-	ast.PreOrderVisit(arg, ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() == ast.IdentKind && failed[e.ID()] {
-			variable = e.AsIdent()
-		}
-	}))
-	start := d.start(arg)
-	end := expressionEnd(d.src, start, '(', ')')
-	if variable == "" || variable == arg.AsIdent() || end < 0 {
-		return
-	}
-	muted[e.ID()] = true
-	ast.PreOrderVisit(arg, ast.NewExprVisitor(func(e ast.Expr) { muted[e.ID()] = true }))
-	d.report(d.at(e), "", "'%s' takes a name for the element first: write %s(%s, %s)", name, name, variable, strings.TrimSpace(string(d.src[start:end])))
-}
-
-func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
-	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
-		nodes[e.ID()] = e
-		for _, child := range children(e) {
-			parents[child.ID()] = e
-		}
-	}))
-}
-
-func children(e ast.Expr) []ast.Expr {
-	switch e.Kind() {
-	case ast.CallKind:
-		call := e.AsCall()
-		if call.IsMemberFunction() {
-			return append([]ast.Expr{call.Target()}, call.Args()...)
-		}
-		return call.Args()
-	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		return []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()}
-	case ast.SelectKind:
-		return []ast.Expr{e.AsSelect().Operand()}
-	}
-	return nil
-}
-
-func (d *diagnosis) typeError(e, parent ast.Expr, message string) {
-	// Two errors are recorded at a node whose own type is fine, but wrong for
-	// where it stands.
-	if t := d.checked.GetType(e.ID()); parent != nil && t != nil && t.Kind() != types.ErrorKind {
-		if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() == e.ID() {
-			d.report(d.at(parent), "", "'%s' needs a list, not %s", d.nameAt(parent), plainType(t))
-			return
-		}
-		if parent.Kind() == ast.CallKind {
-			if fn := parent.AsCall().FunctionName(); fn == operators.LogicalAnd || fn == operators.LogicalOr {
-				d.report(d.start(e), "", "must be bool, is %s", plainType(t))
-				return
-			}
-		}
-	}
-	switch e.Kind() {
-	case ast.IdentKind:
-		d.undeclared(e)
-	case ast.SelectKind:
-		d.undefinedField(e)
-	case ast.CallKind:
-		d.badCall(e)
-	case ast.StructKind:
-		d.report(d.start(e), "", "'%s' cannot be constructed", e.AsStruct().TypeName())
-	default:
-		d.report(d.start(e), "", "%s", message)
-	}
-}
-
-// nameAt reads the name of a macro back from the source.
-func (d *diagnosis) nameAt(e ast.Expr) string {
-	start := d.at(e)
-	end := start
-	for end < len(d.src) && isNameChar(d.src[end]) {
-		end++
-	}
-	return string(d.src[start:end])
-}
-
-func (d *diagnosis) undeclared(e ast.Expr) {
-	name := e.AsIdent()
-	if why, ok := d.lang.elsewhere[name]; ok {
-		d.report(d.at(e), "", "%s", why)
-		return
-	}
-	known := d.lang.variables()
-	// "models" alone is ai.models to somebody who has just read about it.
-	for _, v := range known {
-		if st := d.lang.vocab.structs["@"+v]; st != nil {
-			if _, ok := st.fields[name]; ok {
-				d.report(d.at(e), v+"."+name, "undeclared reference to '%s'", name)
-				return
-			}
-		}
-	}
-	near := Nearest(name, known)
-	if near == "" && slices.Contains(known, "secrets") && strings.ToUpper(name) == name {
-		d.report(d.at(e), "", "undeclared reference to '%s': the environment is read by secrets.get('my-provider', 'api-key'), which is MY_PROVIDER_API_KEY", name)
-		return
-	}
-	d.report(d.at(e), near, "undeclared reference to '%s'", name)
-}
-
-func (l *language) variables() []string {
-	var names []string
-	for _, v := range l.env.Variables() {
-		if name := v.Name(); l.isVariable(name) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// isVariable tells our variables from the names of types, which CEL holds to
-// be variables too, and from hidden ones.
-func (l *language) isVariable(name string) bool {
-	return slices.Contains([]string{"ai", "req", "conn", "secrets"}, name)
-}
-
-func (d *diagnosis) undefinedField(e ast.Expr) {
-	sel := e.AsSelect()
-	operand := d.checked.GetType(sel.Operand().ID())
-	path, rooted := d.path(e)
-	if why, ok := d.lang.elsewhere[path]; ok {
-		d.report(d.at(e), "", "%s", why)
-		return
-	}
-	st := d.lang.vocab.structs[operand.TypeName()]
-	if st == nil {
-		suggestion := ""
-		if slices.Contains(d.lang.memberFunctions(operand), sel.FieldName()) {
-			suggestion = sel.FieldName() + "()"
-		}
-		d.report(d.at(e), suggestion, "%s has no field '%s'", plainType(operand), sel.FieldName())
-		return
-	}
-	nearest := Nearest(sel.FieldName(), st.fieldNames())
-	if nearest == "" {
-		nearest = d.deeper(st, sel.FieldName())
-	}
-	if !rooted {
-		d.report(d.at(e), nearest, "%s has no field '%s'", plainType(operand), sel.FieldName())
-		return
-	}
-	if nearest != "" {
-		nearest = strings.TrimSuffix(path, sel.FieldName()) + nearest
-	}
-	d.report(d.at(e), nearest, "undeclared reference to '%s'", path)
-}
-
-// deeper finds a field of that name one step further down, if there is just
-// one: "url.path" for "path" of a request.
-func (d *diagnosis) deeper(st *structType, name string) string {
-	var found []string
-	for _, f := range st.fieldNames() {
-		if inner := d.lang.vocab.structs[st.fields[f].Type.TypeName()]; inner != nil && inner != st {
-			if _, ok := inner.fields[name]; ok {
-				found = append(found, f+"."+name)
-			}
-		}
-	}
-	if len(found) == 1 {
-		return found[0]
-	}
-	return ""
-}
-
-// path spells a chain of selections, and says whether it begins with one of
-// our variables rather than with a macro's.
-func (d *diagnosis) path(e ast.Expr) (string, bool) {
-	switch e.Kind() {
-	case ast.IdentKind:
-		return e.AsIdent(), d.lang.isVariable(e.AsIdent())
-	case ast.SelectKind:
-		prefix, rooted := d.path(e.AsSelect().Operand())
-		return prefix + "." + e.AsSelect().FieldName(), rooted
-	}
-	return "", false
-}
-
-// usages shows how macros are written. A call that does not match one of them
-// in its number of arguments is an unknown function to CEL.
-func usages() map[string]string {
-	return map[string]string{
-		"sortBy":     "sortBy(variable, expression)",
-		"filter":     "filter(variable, predicate)",
-		"random":     "random() or random(variable, weight)",
-		"randomize":  "randomize() or randomize(variable, weight)",
-		"sticky":     "sticky(string) or sticky(string, number)",
-		"leastBusy":  "leastBusy()",
-		"able":       "able()",
-		"all":        "all(variable, predicate)",
-		"exists":     "exists(variable, predicate)",
-		"exists_one": "exists_one(variable, predicate)",
-		"existsOne":  "existsOne(variable, predicate)",
-		"map":        "map(variable, expression)",
-		"has":        "has(value.field)",
-	}
-}
-
-func (d *diagnosis) badCall(e ast.Expr) {
-	call := e.AsCall()
-	name := call.FunctionName()
-	args := call.Args()
-	argTypes := make([]*types.Type, len(args))
-	for i, a := range args {
-		argTypes[i] = d.checked.GetType(a.ID())
-	}
-	var target *types.Type
-	if call.IsMemberFunction() {
-		target = d.checked.GetType(call.Target().ID())
-	}
-
-	switch name {
-	case fnAt:
-		d.report(d.at(e), "", "%s cannot be indexed with %s", plainType(argTypes[0]), plainType(argTypes[1]))
-		return
-	case fnRandom, fnRandomize:
-		d.report(d.at(e), "", "'%s' needs a list, not %s", strings.TrimPrefix(name, "@"), plainType(argTypes[1]))
-		return
-	case fnSticky, fnLeastBusy, fnAble:
-		want := d.lang.env.Functions()[name].OverloadDecls()[0].ArgTypes()[1]
-		if plain := strings.TrimPrefix(name, "@"); !want.IsExactType(argTypes[1]) {
-			d.report(d.at(e), "", "'%s' needs a %s, not %s", plain, plainType(want), plainType(argTypes[1]))
-		} else {
-			d.report(d.at(e), "", "%s(%s) does not exist: it is %s", plain, plainTypes(argTypes[3:], ", "), usages()[plain])
-		}
-		return
-	case operators.Conditional:
-		if k := argTypes[0].Kind(); k != types.BoolKind && k != types.DynKind {
-			d.report(d.start(args[0]), "", "the condition must be bool, is %s", plainType(argTypes[0]))
-		} else {
-			hint := ""
-			if isListOf(argTypes[1], argTypes[2]) || isListOf(argTypes[2], argTypes[1]) {
-				hint = "; a list of one is written [x]"
-			}
-			d.report(d.at(e), "", "both results must have one type, they are %s and %s%s", plainType(argTypes[1]), plainType(argTypes[2]), hint)
-		}
-		return
-	}
-	if symbol, ok := operators.FindReverse(name); ok && symbol != "" {
-		hint := ""
-		if mixesNumbers(argTypes) {
-			hint = "; write numbers as 1.0, or convert them with double(…)"
-		}
-		d.report(d.at(e), "", "'%s' is not defined for %s%s", symbol, plainTypes(argTypes, " and "), hint)
-		return
-	}
-
-	fn, known := d.lang.env.Functions()[name]
-	usage, isMacro := usages()[name]
-	isMacro = isMacro && (name == "has" || slices.Contains(d.lang.macroNames(), name))
-	switch {
-	case isMacro && !known && target == nil && name != "has":
-		d.report(d.at(e), "", "'%s' is called on a list: ai.models.%s", name, usage)
-	case isMacro && !known:
-		d.report(d.at(e), "", "wrong number of arguments: it is %s", usage)
-	case !known:
-		candidates := d.lang.globalFunctions()
-		if target != nil {
-			candidates = d.lang.memberFunctions(target)
-		}
-		suggestion := Nearest(name, candidates)
-		if suggestion == "" && target != nil {
-			suggestion = Nearest(name, d.lang.memberFunctions(nil))
-		}
-		d.report(d.at(e), suggestion, "undeclared function '%s'", name)
-	default:
-		d.noOverload(e, fn, target, argTypes)
-	}
-}
-
-// noOverload reports a function that exists, but not for these types.
-func (d *diagnosis) noOverload(e ast.Expr, fn *decls.FunctionDecl, target *types.Type, args []*types.Type) {
-	var fitting, receivers []string
-	for _, o := range fn.OverloadDecls() {
-		params := o.ArgTypes()
-		if target == nil {
-			if !o.IsMemberFunction() {
-				fitting = append(fitting, fmt.Sprintf("%s(%s)", fn.Name(), plainTypes(params, ", ")))
-			}
-			continue
-		}
-		if !o.IsMemberFunction() {
-			continue
-		}
-		if r := plainType(params[0]); !slices.Contains(receivers, r) {
-			receivers = append(receivers, r)
-		}
-		if params[0].IsAssignableType(target) {
-			fitting = append(fitting, fmt.Sprintf("%s(%s)", fn.Name(), plainTypes(params[1:], ", ")))
-		}
-	}
-	if fn.Name() == "sortBy" && len(fitting) > 0 {
-		fitting = append(fitting, "sortBy(variable, expression)")
-	}
-	switch {
-	case len(fitting) > 0:
-		d.report(d.at(e), "", "%s(%s) does not exist: it is %s", fn.Name(), plainTypes(args, ", "), strings.Join(fitting, " or "))
-	case target == nil:
-		d.report(d.at(e), "", "'%s' is called on a value: it is for %s", fn.Name(), strings.Join(memberReceivers(fn), ", "))
-	case len(receivers) > 0:
-		d.report(d.at(e), "", "'%s' is for %s, not for %s", fn.Name(), strings.Join(receivers, ", "), plainType(target))
-	default:
-		d.report(d.at(e), "", "'%s' is not called on a value", fn.Name())
-	}
-}
-
-func memberReceivers(fn *decls.FunctionDecl) []string {
-	var receivers []string
-	for _, o := range fn.OverloadDecls() {
-		if r := plainType(o.ArgTypes()[0]); o.IsMemberFunction() && !slices.Contains(receivers, r) {
-			receivers = append(receivers, r)
-		}
-	}
-	return receivers
-}
-
-// memberFunctions lists what can be called on a type, on anything if nil.
-func (l *language) memberFunctions(t *types.Type) []string {
-	var names []string
-	if t == nil || t.Kind() == types.ListKind || t.Kind() == types.DynKind {
-		names = l.macroNames()
-	}
-	for name, fn := range l.env.Functions() {
-		callable := func(o *decls.OverloadDecl) bool {
-			return o.IsMemberFunction() && (t == nil || o.ArgTypes()[0].IsAssignableType(t))
-		}
-		if isWord(name) && slices.ContainsFunc(fn.OverloadDecls(), callable) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-func (l *language) globalFunctions() []string {
-	names := []string{"has"}
-	for name, fn := range l.env.Functions() {
-		if isWord(name) && slices.ContainsFunc(fn.OverloadDecls(), func(o *decls.OverloadDecl) bool { return !o.IsMemberFunction() }) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// isWord tells names that source text can spell from operators and the
-// functions behind macros.
-func isWord(name string) bool {
-	return name != "" && unicode.IsLetter(rune(name[0]))
-}
-
-func isListOf(list, elem *types.Type) bool {
-	return list.Kind() == types.ListKind && list.Parameters()[0].IsExactType(elem)
-}
-
-func mixesNumbers(ts []*types.Type) bool {
-	var ints, doubles bool
-	for _, t := range ts {
-		ints = ints || t.Kind() == types.IntKind || t.Kind() == types.UintKind
-		doubles = doubles || t.Kind() == types.DoubleKind
-	}
-	return ints && doubles
 }

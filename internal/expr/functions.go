@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -12,14 +13,11 @@ import (
 // priceTypes are the words of underCost, and the prices behind them. Besides
 // them there is "tools." and the key of a tool price.
 func priceTypes() map[string]func(*Pricing) *float64 {
-	return map[string]func(*Pricing) *float64{
-		"text.input":             func(p *Pricing) *float64 { return p.Input },
-		"text.output":            func(p *Pricing) *float64 { return p.Output },
-		"text.input_cache_read":  func(p *Pricing) *float64 { return p.InputCacheRead },
-		"text.input_cache_write": func(p *Pricing) *float64 { return p.InputCacheWrite },
-		"text.input_batch":       func(p *Pricing) *float64 { return p.InputBatch },
-		"text.output_batch":      func(p *Pricing) *float64 { return p.OutputBatch },
+	all := map[string]func(*Pricing) *float64{}
+	for name, read := range prices() {
+		all["text."+name] = read
 	}
+	return all
 }
 
 const toolPricePrefix = "tools."
@@ -43,34 +41,28 @@ func priceOf(types map[string]func(*Pricing) *float64, word string) (func(*Prici
 func strategyFunctions() []cel.EnvOption {
 	models, providers, authors := listOf(object("model")), listOf(object("provider")), listOf(object("author"))
 	model, provider := object("model"), object("provider")
-	return append(choiceFunctions("model"),
-		cel.Function(fnAble, cel.Overload("@able_models", []*cel.Type{runType, models}, models, cel.BinaryBinding(able))),
-
-		// only(ids), ignore(ids): elements whose id or alias is one of ids,
-		// or is none of them. Letter case does not matter.
-		// ai.models.only(['gpt-4o', 'gpt-4o-mini'])
-		cel.Function("only", slices.Concat(
-			byNames("only", "models", models, keepWhere(modelNamed)),
+	// Lists of providers and of authors share two of the names.
+	others := map[string][]cel.FunctionOpt{
+		"only": slices.Concat(
 			byNames("only", "providers", providers, keepWhere(providerNamed)),
 			byNames("only", "authors", authors, keepWhere(authorNamed)),
-		)...),
-		cel.Function("ignore", slices.Concat(
-			byNames("ignore", "models", models, keepUnless(modelNamed)),
+		),
+		"ignore": slices.Concat(
 			byNames("ignore", "providers", providers, keepUnless(providerNamed)),
 			byNames("ignore", "authors", authors, keepUnless(authorNamed)),
-		)...),
-
-		// onlyProviders(ids) and the like: models by their provider or author.
-		// ai.models.ignoreProviders(['google'])
-		cel.Function("onlyProviders", byNames("onlyProviders", "models", models, keepWhere(modelAtProvider))...),
-		cel.Function("ignoreProviders", byNames("ignoreProviders", "models", models, keepUnless(modelAtProvider))...),
-		cel.Function("onlyAuthors", byNames("onlyAuthors", "models", models, keepWhere(modelByAuthor))...),
-		cel.Function("ignoreAuthors", byNames("ignoreAuthors", "models", models, keepUnless(modelByAuthor))...),
-
-		// inRegion(regions), inCountryCode(codes): models with a datacenter
-		// in one of them. ai.models.inCountryCode(['DE', 'FR'])
-		cel.Function("inRegion", byNames("inRegion", "models", models, keepWhere(modelInRegion))...),
-		cel.Function("inCountryCode", byNames("inCountryCode", "models", models, keepWhere(modelInCountry))...),
+		),
+	}
+	functions := choiceFunctions("model")
+	for name, by := range modelsByName() {
+		keep := keepWhere(ofModel(by.match))
+		if by.drop {
+			keep = keepUnless(ofModel(by.match))
+		}
+		functions = append(functions, cel.Function(name, append(byNames(name, "models", models, keep), others[name]...)...))
+	}
+	return append(functions,
+		argFunction(),
+		cel.Function(fnAble, cel.Overload("@able_models", []*cel.Type{runType, models}, models, cel.BinaryBinding(able))),
 
 		// underCost(type, max): models whose price is known and less than max,
 		// in USD per million tokens. ai.models.underCost('text.input', 0.5)
@@ -85,8 +77,8 @@ func strategyFunctions() []cel.EnvOption {
 			cel.MemberOverload("models_sortBy_string", []*cel.Type{models, cel.StringType}, models, cel.BinaryBinding(sortByPrice)),
 		),
 
-		// get(provider, model) on models, get(id) on the others; one that is
-		// not there makes the result empty. ai.models.get('openai', 'gpt-4o')
+		// get(provider, model) on models, get(id) on the others. An unknown
+		// name makes the result empty. ai.models.get('openai', 'gpt-4o')
 		cel.Function("get",
 			cel.MemberOverload("models_get_string_string", []*cel.Type{models, cel.StringType, cel.StringType}, model, cel.FunctionBinding(getModelAt)),
 			cel.MemberOverload("providers_get_string", []*cel.Type{providers, cel.StringType}, provider, cel.BinaryBinding(getByName("provider", providerNamed))),
@@ -96,11 +88,11 @@ func strategyFunctions() []cel.EnvOption {
 		// getModel(id): the first such model of a list, or of a provider.
 		// ai.providers.get('openai').getModel('gpt-4o')
 		cel.Function("getModel",
-			cel.MemberOverload("models_getModel_string", []*cel.Type{models, cel.StringType}, model, cel.BinaryBinding(getByName("model", modelNamed))),
+			cel.MemberOverload("models_getModel_string", []*cel.Type{models, cel.StringType}, model, cel.BinaryBinding(getByName("model", ofModel(modelNamed)))),
 			cel.MemberOverload("provider_getModel_string", []*cel.Type{provider, cel.StringType}, model, cel.BinaryBinding(getModelOf)),
 		),
 
-		// getMetadata('a.b'): metadata by a path. A key that holds dots itself
+		// getMetadata('a.b'): metadata by a path. A key with dots of its own
 		// wins over the path. m.getMetadata('limits.tier')
 		cel.Function("getMetadata",
 			cel.MemberOverload("model_getMetadata_string", []*cel.Type{model, cel.StringType}, cel.DynType, cel.BinaryBinding(getMetadata)),
@@ -109,7 +101,7 @@ func strategyFunctions() []cel.EnvOption {
 	)
 }
 
-// keyStrategyFunctions are those of a key strategy.
+// keyStrategyFunctions are the functions of a key strategy.
 func keyStrategyFunctions() []cel.EnvOption {
 	keys := listOf(object("key"))
 	return append(choiceFunctions("key"),
@@ -121,7 +113,7 @@ func keyStrategyFunctions() []cel.EnvOption {
 	)
 }
 
-// templateFunctions are those of a `${…}`.
+// templateFunctions are the functions of `${…}`.
 func templateFunctions() []cel.EnvOption {
 	return []cel.EnvOption{
 		// secrets.get(vault, name): the secret's text.
@@ -148,137 +140,11 @@ func able(runArg, list ref.Val) ref.Val {
 	return &objectList{kept}
 }
 
-// nameSet is a set of names with letter case folded.
-type nameSet map[string]struct{}
+// Matchers compare an element with names. A dynamic expression can bring an
+// element of another type, which does not match.
 
-func newNameSet(names ...string) nameSet {
-	set := make(nameSet, len(names))
-	for _, n := range names {
-		set[strings.ToLower(n)] = struct{}{}
-	}
-	return set
-}
-
-// has reports whether a name or one of its aliases is in the set.
-func (s nameSet) has(name string, aliases ...string) bool {
-	if _, ok := s[strings.ToLower(name)]; ok {
-		return true
-	}
-	for _, a := range aliases {
-		if _, ok := s[strings.ToLower(a)]; ok {
-			return true
-		}
-	}
-	return false
-}
-
-// The matchers say whether an element is meant by one of the names. An
-// element of another type, which only a dynamic expression can bring, is not.
-
-func modelNamed(e ref.Val, names nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && names.has(m.model.ID, m.model.IDAliases...)
-}
-
-func modelAtProvider(e ref.Val, names nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && m.provider().named(names)
-}
-
-// named reports whether a provider goes by one of the names.
-func (p *Provider) named(names nameSet) bool {
-	return !p.Shadowed && names.has(p.ID) || slices.ContainsFunc(p.IDAliases, func(a string) bool { return names.has(a) })
-}
-
-func modelByAuthor(e ref.Val, names nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && names.has(m.model.AuthorID, m.model.AuthorIDAliases...)
-}
-
-func modelInRegion(e ref.Val, regions nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && slices.ContainsFunc(m.model.Datacenters, func(d Datacenter) bool { return regions.has(d.Region) })
-}
-
-func modelInCountry(e ref.Val, codes nameSet) bool {
-	m, ok := e.(*modelRef)
-	return ok && slices.ContainsFunc(m.model.Datacenters, func(d Datacenter) bool { return codes.has(d.CountryCode) })
-}
-
-func providerNamed(e ref.Val, names nameSet) bool {
-	p, ok := e.(*providerRef)
-	return ok && p.provider.named(names)
-}
-
-func authorNamed(e ref.Val, names nameSet) bool {
-	v, ok := e.(*structVal)
-	if !ok {
-		return false
-	}
-	a, ok := v.self.(*Author)
-	return ok && names.has(a.ID, a.IDAliases...)
-}
-
-func keyNamed(e ref.Val, names nameSet) bool {
-	k, ok := e.(*keyRef)
-	return ok && names.has(k.key.ID)
-}
-
-type matcher func(e ref.Val, names nameSet) bool
-
-func keepWhere(match matcher) matcher { return match }
-
-func keepUnless(match matcher) matcher {
-	return func(e ref.Val, names nameSet) bool { return !match(e, names) }
-}
-
-// byNames declares a member function of a list that takes names, as a list or
-// as a single string, and keeps some of the elements.
-func byNames(function, receiver string, list *cel.Type, keep matcher) []cel.FunctionOpt {
-	impl := func(target, arg ref.Val) ref.Val {
-		elems, ok := elements(target)
-		if !ok {
-			return types.MaybeNoSuchOverloadErr(target)
-		}
-		spendOn(elems)
-		names, errVal := namesOf(arg)
-		if errVal != nil {
-			return errVal
-		}
-		var kept []ref.Val
-		for _, e := range elems {
-			if keep(e, names) {
-				kept = append(kept, e)
-			}
-		}
-		return &objectList{kept}
-	}
-	return []cel.FunctionOpt{
-		cel.MemberOverload(receiver+"_"+function+"_list", []*cel.Type{list, listOf(cel.StringType)}, list, cel.BinaryBinding(impl)),
-		cel.MemberOverload(receiver+"_"+function+"_string", []*cel.Type{list, cel.StringType}, list, cel.BinaryBinding(impl)),
-	}
-}
-
-// namesOf reads an argument that is a string or a list of strings.
-func namesOf(arg ref.Val) (nameSet, ref.Val) {
-	if s, ok := arg.(types.String); ok {
-		return newNameSet(string(s)), nil
-	}
-	elems, ok := elements(arg)
-	if !ok {
-		return nil, types.MaybeNoSuchOverloadErr(arg)
-	}
-	names := make([]string, len(elems))
-	for i, e := range elems {
-		s, ok := e.(types.String)
-		if !ok {
-			return nil, types.NewErr("a name must be a string, is %s", plainTypeName(e.Type()))
-		}
-		names[i] = string(s)
-	}
-	return newNameSet(names...), nil
-}
-
+// underCost is models.underCost(type, max). A model without that price is not
+// under any cost.
 func underCost(args ...ref.Val) ref.Val {
 	elems, ok := elements(args[0])
 	if !ok {
@@ -310,12 +176,12 @@ func underCost(args ...ref.Val) ref.Val {
 	return &objectList{kept}
 }
 
-// sortWords are the words that sortBy takes instead of an expression.
+// sortWords are the words of sortBy, in place of an expression.
 func sortWords() []string { return []string{"price"} }
 
-// sortByPrice orders by the price of input tokens, by that of output tokens
-// where those are equal, and leaves the rest in its order. Input comes first
-// since it is most of what chat requests consist of. Unknown is last.
+// sortByPrice orders by the price of input tokens, and then by the price of
+// output tokens. It is stable. Input comes first, as chat requests mostly
+// consist of it. Unknown prices are last.
 func sortByPrice(target, arg ref.Val) ref.Val {
 	elems, ok := elements(target)
 	if !ok {
@@ -326,23 +192,32 @@ func sortByPrice(target, arg ref.Val) ref.Val {
 	}
 	spendOn(elems)
 	sorted := slices.Clone(elems)
-	slices.SortStableFunc(sorted, func(a, b ref.Val) int {
-		pa, pb := pricingOf(a), pricingOf(b)
-		if c := comparePrices(pa.Input, pb.Input); c != 0 {
-			return c
-		}
-		return comparePrices(pa.Output, pb.Output)
-	})
+	slices.SortStableFunc(sorted, func(a, b ref.Val) int { return comparePricing(pricingOf(a), pricingOf(b)) })
 	return &objectList{sorted}
 }
 
 func pricingOf(e ref.Val) *Pricing {
-	if m, ok := e.(*modelRef); ok && m.model.Pricing != nil {
+	if m, ok := e.(*modelRef); ok {
 		return m.model.Pricing
 	}
-	return new(Pricing)
+	return nil
 }
 
+var noPricing = new(Pricing)
+
+// comparePricing orders by the input price, then by the output price. Nil has
+// no prices.
+func comparePricing(a, b *Pricing) int {
+	if a == nil {
+		a = noPricing
+	}
+	if b == nil {
+		b = noPricing
+	}
+	return cmp.Or(comparePrices(a.Input, b.Input), comparePrices(a.Output, b.Output))
+}
+
+// comparePrices puts unknown prices last.
 func comparePrices(a, b *float64) int {
 	switch {
 	case a == nil && b == nil:
@@ -359,6 +234,7 @@ func comparePrices(a, b *float64) int {
 	return 0
 }
 
+// getModelAt is models.get(provider, model), by ids or aliases.
 func getModelAt(args ...ref.Val) ref.Val {
 	elems, ok := elements(args[0])
 	if !ok {
@@ -369,13 +245,15 @@ func getModelAt(args ...ref.Val) ref.Val {
 	model, _ := args[2].(types.String)
 	atProvider, named := newNameSet(string(provider)), newNameSet(string(model))
 	for _, e := range elems {
-		if modelAtProvider(e, atProvider) && modelNamed(e, named) {
+		if m, ok := e.(*modelRef); ok && modelAtProvider(m.model, atProvider) && modelNamed(m.model, named) {
 			return e
 		}
 	}
 	return nothing("there is no model '%s' at '%s'", string(model), string(provider))
 }
 
+// getByName makes a look-up of the first element with a name. kind is its word
+// in the note of a failure.
 func getByName(kind string, match matcher) func(target, name ref.Val) ref.Val {
 	return func(target, arg ref.Val) ref.Val {
 		elems, ok := elements(target)
@@ -394,6 +272,8 @@ func getByName(kind string, match matcher) func(target, name ref.Val) ref.Val {
 	}
 }
 
+// getModelOf is provider.getModel(model). It looks among ai.models: a provider
+// may have others that this request must not use.
 func getModelOf(target, arg ref.Val) ref.Val {
 	p, ok := target.(*providerRef)
 	if !ok {
@@ -402,29 +282,40 @@ func getModelOf(target, arg ref.Val) ref.Val {
 	return getModelAt(p.run.modelList(), types.String(p.provider.ID), arg)
 }
 
+// getMetadata is getMetadata(path) of a model or provider.
 func getMetadata(target, arg ref.Val) ref.Val {
 	var own, base map[string]any
 	switch t := target.(type) {
 	case *modelRef:
-		own, base = t.model.Metadata, t.provider().Metadata
+		own, base = t.model.Metadata, t.model.provider().Metadata
 	case *providerRef:
 		own = t.provider.Metadata
 	}
 	path, _ := arg.(types.String)
-	for _, metadata := range []map[string]any{own, base} {
-		if v, ok := metadataAt(metadata, string(path)); ok {
-			return types.DefaultTypeAdapter.NativeToValue(v)
-		}
-		// The provider's metadata shows through for whole top-level keys:
-		// a model that has 'limits' hides the provider's 'limits.tier'.
-		first, _, _ := strings.Cut(string(path), ".")
-		if _, hidden := metadata[first]; hidden {
-			break
-		}
+	if v, ok := metadataOf(own, base, string(path)); ok {
+		return types.DefaultTypeAdapter.NativeToValue(v)
 	}
 	return types.NewErr("no such metadata: %s", string(path))
 }
 
+// metadataOf looks a path up in a model's metadata, and then in its provider's.
+// The latter shows through for whole top-level keys: 'limits' of a model hides
+// the provider's 'limits.tier'.
+func metadataOf(own, base map[string]any, path string) (any, bool) {
+	for _, metadata := range []map[string]any{own, base} {
+		if v, ok := metadataAt(metadata, path); ok {
+			return v, true
+		}
+		first, _, _ := strings.Cut(path, ".")
+		if _, hidden := metadata[first]; hidden {
+			break
+		}
+	}
+	return nil, false
+}
+
+// metadataAt looks a path up. It tries the whole path as a key, then each split
+// at a dot, the shortest first key first.
 func metadataAt(metadata map[string]any, path string) (any, bool) {
 	if v, ok := metadata[path]; ok {
 		return v, true
@@ -442,6 +333,7 @@ func metadataAt(metadata map[string]any, path string) (any, bool) {
 	return nil, false
 }
 
+// getSecret is secrets.get(vault, name). Each call asks the callback.
 func getSecret(args ...ref.Val) ref.Val {
 	target, ok := args[0].(*secretsVal)
 	if !ok {

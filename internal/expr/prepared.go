@@ -2,40 +2,136 @@ package expr
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 )
 
-// Shared is a list of models that evaluations have in common. It carries what
-// the caller makes of the list, so that this is done once.
+// Shared is a list of models common to several evaluations. It carries the
+// caller's form of the list, so that the caller makes it once.
 type Shared struct {
-	once  sync.Once
-	value any
+	attach sync.Once
+	value  any
 }
 
-// Attached returns the value that the first caller made. It is safe for
+// Attached returns the value of the first call's function. It is safe for
 // concurrent use.
 func (s *Shared) Attached(make func() any) any {
-	s.once.Do(func() { s.value = make() })
+	s.attach.Do(func() { s.value = make() })
 	return s.value
 }
 
-// Prepared is a strategy with the models that it chooses from. It remembers
-// everything that depends on these alone. It is safe for concurrent use.
+// Prepared is a strategy with its models. It keeps every list on the models
+// alone, and every list on metrics until the next snapshot. It is safe for
+// concurrent use.
 type Prepared struct {
-	strategy *Strategy
-	models   []*Model
-	in       Input
+	strategy  *Strategy
+	models    []*Model
+	providers []*Provider
+	authors   []*Author
+	all       modelList // every model
+	slots     []slot
+
+	hash   sync.Once
+	hashes []uint64
+
+	index   sync.Once
+	indexes map[*Model]int32
 }
 
-// Prepare binds a strategy to in.Models, in.Providers and in.Authors, which must
-// not change any more. Nothing else of in is used.
+// Prepare binds a strategy to in.Models, in.Providers and in.Authors. The three
+// must not change any more. The rest of in is not used.
 func (s *Strategy) Prepare(in *Input) *Prepared {
-	return &Prepared{strategy: s, in: Input{Models: in.Models, Providers: in.Providers, Authors: in.Authors}}
+	p := &Prepared{strategy: s, models: in.Models, providers: in.Providers, authors: in.Authors}
+	if s.plan != nil {
+		p.slots = make([]slot, s.plan.slots)
+		order := make([]int32, len(in.Models))
+		for i := range order {
+			order[i] = int32(i)
+		}
+		p.all = modelList{order: order, distinct: true, shared: &sharedModels{}}
+	}
+	return p
 }
 
 // Eval is [Strategy.Eval] over the prepared lists. The lists of in are not used.
 func (p *Prepared) Eval(ctx context.Context, in *Input) (Selection, error) {
 	bound := *in
-	bound.Models, bound.Providers, bound.Authors = p.in.Models, p.in.Providers, p.in.Authors
-	return p.strategy.Eval(ctx, &bound)
+	bound.Models, bound.Providers, bound.Authors = p.models, p.providers, p.authors
+	if p.strategy.plan == nil {
+		return p.strategy.evalCEL(ctx, &bound)
+	}
+	r := newRun(&bound, p.indexOf)
+	r.ctx, r.vocab = ctx, p.strategy.program.lang.vocab
+	f := &frame{ctx: ctx, run: r, in: &bound, prepared: p}
+	list, err := p.strategy.plan.eval(f)
+	sel := p.selection(list)
+	var none *nothingError
+	switch {
+	case errors.As(err, &none):
+		sel, err = Selection{}, nil
+		r.note("%s", none.what)
+	case err != nil:
+		sel, err = Selection{}, &EvalError{Source: p.strategy.program.source, Err: err}
+	}
+	if len(sel.Order) > 0 && len(r.sticky) > 0 {
+		sel.Affinity = affinityOf(r, sel.Order[0], p.models)
+	}
+	sel.Notes = r.allNotes()
+	return sel, err
+}
+
+// selection is a list as a result.
+func (p *Prepared) selection(l modelList) (sel Selection) {
+	if l.shared != nil {
+		l.shared.once.Do(func() { l.shared.order, l.shared.models = p.result(l) })
+		return Selection{Order: l.shared.order, Models: l.shared.models, Shared: &l.shared.Shared}
+	}
+	sel.Order, sel.Models = p.result(l)
+	return sel
+}
+
+// result lists each model once.
+func (p *Prepared) result(l modelList) ([]int32, []*Model) {
+	order := l.order
+	if !l.distinct {
+		seen := make([]bool, len(p.models))
+		order = make([]int32, 0, len(l.order))
+		for _, i := range l.order {
+			if !seen[i] {
+				seen[i] = true
+				order = append(order, i)
+			}
+		}
+	}
+	models := make([]*Model, len(order))
+	for n, i := range order {
+		models[n] = p.models[i]
+	}
+	return slices.Clip(order), models
+}
+
+// elementHashes are the hashes of the models, for sticky.
+func (p *Prepared) elementHashes() []uint64 {
+	p.hash.Do(func() {
+		p.hashes = make([]uint64, len(p.models))
+		for i, m := range p.models {
+			p.hashes[i] = m.hash()
+		}
+	})
+	return p.hashes
+}
+
+// indexOf returns the place of a model, or -1.
+func (p *Prepared) indexOf(m *Model) int32 {
+	p.index.Do(func() {
+		p.indexes = make(map[*Model]int32, len(p.models))
+		for i, m := range p.models {
+			p.indexes[m] = int32(i)
+		}
+	})
+	if i, ok := p.indexes[m]; ok {
+		return i
+	}
+	return -1
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// run is one evaluation: the variables, and what its functions need besides
-// their arguments. It belongs to one goroutine.
+// run is one evaluation: its variables, and the surroundings of its functions.
+// It belongs to one goroutine.
 type run struct {
 	vocab *vocabulary
 	ctx   context.Context
@@ -27,7 +27,7 @@ type run struct {
 	secret    func(ctx context.Context, vault, name string) (string, error)
 	rand      func(int) int
 	inFlight  func(i int) int64
-	pin       func(key uint64) any // *Model or *Key, nil for none
+	pin       func(key uint64) int32 // index of a model or key, -1: not pinned
 
 	// The lists are built when first asked for, and then shared: `ai.models`
 	// inside a predicate is read once per element.
@@ -35,7 +35,11 @@ type run struct {
 
 	spent int // steps, see spend
 
-	sticky []stickyCall
+	// arg answers @arg(i) in a leaf of a plan.
+	arg func(i int) ref.Val
+
+	sticky    []stickyCall
+	snapshots []*ModelMetrics // of models, nil before they are read
 
 	notes     []string
 	moreNotes int
@@ -43,18 +47,19 @@ type run struct {
 	// secretRead is set once the expression holds a secret, from when on its
 	// errors could quote it. See [Template.Eval].
 	secretRead bool
-	// secretErr is what the callback failed with last.
+	// secretErr is the latest error of the callback.
 	secretErr error
 }
 
-// runVar is the hidden variable through which macros hand the run to the
-// functions that they expand to. Source text cannot spell it.
+// runVar is a hidden variable. Macros hand the run to functions by it. Source
+// text cannot spell it.
 const runVar = "@run"
 
 var _ interpreter.Activation = (*run)(nil)
 
 func (r *run) Parent() interpreter.Activation { return nil }
 
+// ResolveName gives CEL the variables.
 func (r *run) ResolveName(name string) (any, bool) {
 	switch name {
 	case "ai":
@@ -78,9 +83,9 @@ func (r *run) requestOrEmpty() *Request {
 	return r.request
 }
 
-func (r *run) pinned(key uint64) any {
+func (r *run) pinned(key uint64) int32 {
 	if r.pin == nil {
-		return nil
+		return -1
 	}
 	return r.pin(key)
 }
@@ -89,6 +94,7 @@ func (r *run) pinned(key uint64) any {
 // the first few notes tell it all.
 const maxNotes = 16
 
+// note adds a note, once. After maxNotes they are only counted.
 func (r *run) note(format string, args ...any) {
 	if len(r.notes) >= maxNotes {
 		r.moreNotes++
@@ -111,11 +117,10 @@ func (r *run) allNotes() []string {
 // piece, and each stays the only one for its model.
 type modelRef struct {
 	structVal
-	model    *Model
-	index    int // in run.models
-	run      *run
-	snapshot *ModelMetrics
-	chosen   bool // it is in the result already
+	model  *Model
+	index  int // in run.models
+	run    *run
+	chosen bool // it is in the result already
 }
 
 func (m *modelRef) identity() any { return m.model }
@@ -126,27 +131,32 @@ func (m *modelRef) Equal(other ref.Val) ref.Val {
 	return types.Bool(ok && o.model == m.model)
 }
 
-func (m *modelRef) provider() *Provider {
-	if m.model.Provider == nil {
-		return new(Provider)
+func (m *modelRef) provider() *Provider { return m.model.provider() }
+
+func (m *modelRef) metrics() *ModelMetrics { return m.run.metricsOf(m.index) }
+
+// metricsOf reads the source once per model: an evaluation sees one snapshot.
+func (r *run) metricsOf(index int) *ModelMetrics {
+	if r.snapshots == nil {
+		r.snapshots = make([]*ModelMetrics, len(r.models))
 	}
-	return m.model.Provider
+	if r.snapshots[index] == nil {
+		if r.source != nil {
+			r.snapshots[index] = r.source(r.models[index])
+		}
+		if r.snapshots[index] == nil {
+			r.snapshots[index] = noMetrics
+		}
+	}
+	return r.snapshots[index]
 }
 
-// metrics reads the source once, so that one evaluation sees one snapshot.
-func (m *modelRef) metrics() *ModelMetrics {
-	if m.snapshot == nil && m.run.source != nil {
-		m.snapshot = m.run.source(m.model)
-	}
-	if m.snapshot == nil {
-		m.snapshot = new(ModelMetrics)
-	}
-	return m.snapshot
-}
+var noMetrics = new(ModelMetrics)
 
 // label names an element in a note.
 func (m *modelRef) label() string { return m.provider().ID + ":" + m.model.ID }
 
+// modelList is ai.models.
 func (r *run) modelList() *objectList {
 	if r.modelVals == nil {
 		st := r.vocab.structs["@model"]
@@ -170,6 +180,7 @@ type providerRef struct {
 
 func (p *providerRef) label() string { return p.provider.ID }
 
+// providerList is ai.providers.
 func (r *run) providerList() *objectList {
 	if r.providerVals == nil {
 		st := r.vocab.structs["@provider"]
@@ -184,6 +195,7 @@ func (r *run) providerList() *objectList {
 	return r.providerVals
 }
 
+// authorList is ai.authors.
 func (r *run) authorList() *objectList {
 	if r.authorVals == nil {
 		elems := make([]ref.Val, len(r.authors))
@@ -212,6 +224,7 @@ func (k *keyRef) metrics() *KeyMetrics {
 	return k.key.Metrics
 }
 
+// keyList is ai.keys.
 func (r *run) keyList() *objectList {
 	if r.keyVals == nil {
 		st := r.vocab.structs["@key"]
@@ -252,12 +265,13 @@ func (v runVal) ConvertToNative(reflect.Type) (any, error) {
 // secretsVal is `secrets`. It has no fields and only serves as a receiver.
 type secretsVal struct{ structVal }
 
-// nothingError says that a look-up found nothing, which makes a selection
-// empty rather than failed.
+// nothingError is a look-up without a result. It makes a selection empty rather
+// than failed.
 type nothingError struct{ what string }
 
 func (e *nothingError) Error() string { return e.what }
 
+// nothing is the value of a look-up without a result.
 func nothing(format string, args ...any) ref.Val {
 	return types.WrapErr(&nothingError{fmt.Sprintf(format, args...)})
 }

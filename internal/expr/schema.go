@@ -10,20 +10,21 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// errNoValue is what reading a field of something that is not there yields,
-// such as m.pricing.input where no price is known.
+// errNoValue is the error of a field of null, such as m.pricing.input of a
+// model without prices.
 var errNoValue = errors.New("no such value")
 
 // structType describes one type of the vocabulary: its name in CEL, its name
 // in messages, and its fields.
 type structType struct {
-	name   string // begins with '@', which no source text can spell
+	name   string // begins with '@', which source text cannot spell
 	plain  string // for messages: "model"
 	typ    *types.Type
 	fields map[string]*types.FieldType
-	vocab  *vocabulary // the one that this type belongs to
+	vocab  *vocabulary // the owner of this type
 }
 
+// newStructType declares a type by its plain name.
 func newStructType(plain string, fields ...structField) *structType {
 	st := &structType{
 		name:   "@" + plain,
@@ -47,14 +48,15 @@ func (st *structType) fieldNames() []string {
 	return names
 }
 
+// structField is a field with its name.
 type structField struct {
 	name  string
 	field *types.FieldType
 }
 
-// field declares a field that is read from a Go value of type T. The answer of
-// get may be any Go value that [adapter] knows, so a chain of selections walks
-// plain Go pointers and only its end becomes a CEL value.
+// field declares a field with a reader from a Go value of type T. The reader
+// may return any Go value known to [vocabulary.NativeToValue]. A chain of
+// selections walks plain Go pointers, and only its end becomes a CEL value.
 func field[T any](name string, typ *types.Type, get func(T) any) structField {
 	return structField{name, &types.FieldType{
 		Type: typ,
@@ -108,14 +110,13 @@ func nullable[T any](p *T) any {
 	return *p
 }
 
-// object is the type of another struct of the vocabulary, by its plain name,
-// so that the tables below need no order.
+// object is the type of another struct of the vocabulary, by its plain name.
+// The tables below need no order.
 func object(plain string) *types.Type { return types.NewObjectType("@" + plain) }
 
 func listOf(t *types.Type) *types.Type { return types.NewListType(t) }
 
-// strategyTypes are the types that model strategies, key strategies and
-// templates share, and `ai` as a model strategy sees it.
+// strategyTypes are the types of a model strategy.
 func strategyTypes() []*structType {
 	return slices.Concat(modelTypes(), metricsTypes(), requestTypes(), []*structType{
 		newStructType("ai",
@@ -126,6 +127,7 @@ func strategyTypes() []*structType {
 	})
 }
 
+// keyStrategyTypes are the types of a key strategy.
 func keyStrategyTypes() []*structType {
 	return slices.Concat(metricsTypes(), requestTypes(), []*structType{
 		newStructType("ai",
@@ -144,42 +146,95 @@ func templateTypes() []*structType {
 	return append(requestTypes(), newStructType("secrets"))
 }
 
+// The simple fields of a model by type, with their readers. Two evaluators read
+// them: CEL, and the compiled predicates of plan_values.go.
+
+func modelTexts() map[string]func(*Model) string {
+	return map[string]func(*Model) string{
+		"id":                    func(m *Model) string { return m.ID },
+		"provider_id":           func(m *Model) string { return m.provider().ID },
+		"author_id":             func(m *Model) string { return m.AuthorID },
+		"display_name":          func(m *Model) string { return m.DisplayName },
+		"description":           func(m *Model) string { return m.Description },
+		"quantization":          func(m *Model) string { return m.Quantization },
+		"data_training_policy":  func(m *Model) string { return m.DataTrainingPolicy },
+		"data_retention_policy": func(m *Model) string { return m.DataRetentionPolicy },
+	}
+}
+
+func modelLists() map[string]func(*Model) []string {
+	return map[string]func(*Model) []string{
+		"id_aliases":          func(m *Model) []string { return m.IDAliases },
+		"provider_id_aliases": func(m *Model) []string { return m.provider().IDAliases },
+		"author_id_aliases":   func(m *Model) []string { return m.AuthorIDAliases },
+		"input_modalities":    func(m *Model) []string { return m.InputModalities },
+		"output_modalities":   func(m *Model) []string { return m.OutputModalities },
+		"supported_features":  func(m *Model) []string { return m.SupportedFeatures },
+	}
+}
+
+func modelCounts() map[string]func(*Model) int64 {
+	return map[string]func(*Model) int64{
+		"max_context_window":  func(m *Model) int64 { return m.MaxContextWindow },
+		"max_output_tokens":   func(m *Model) int64 { return m.MaxOutputTokens },
+		"parameter_count":     func(m *Model) int64 { return m.ParameterCount },
+		"data_retention_days": func(m *Model) int64 { return m.DataRetentionDays },
+	}
+}
+
+func modelFlags() map[string]func(*Model) bool {
+	return map[string]func(*Model) bool{
+		"known":  func(m *Model) bool { return m.Known },
+		"custom": func(m *Model) bool { return m.Custom },
+	}
+}
+
+// prices are the prices of tokens in m.pricing.
+func prices() map[string]func(*Pricing) *float64 {
+	return map[string]func(*Pricing) *float64{
+		"input":             func(p *Pricing) *float64 { return p.Input },
+		"output":            func(p *Pricing) *float64 { return p.Output },
+		"input_cache_read":  func(p *Pricing) *float64 { return p.InputCacheRead },
+		"input_cache_write": func(p *Pricing) *float64 { return p.InputCacheWrite },
+		"input_batch":       func(p *Pricing) *float64 { return p.InputBatch },
+		"output_batch":      func(p *Pricing) *float64 { return p.OutputBatch },
+	}
+}
+
+// modelTypes are the types of models, providers and authors.
 func modelTypes() []*structType {
-	str, strs, num, boolean := cel.StringType, listOf(cel.StringType), cel.IntType, cel.BoolType
-	price := cel.NullableType(cel.DoubleType)
+	str, strs, boolean := cel.StringType, listOf(cel.StringType), cel.BoolType
 	metadata := cel.MapType(cel.StringType, cel.DynType)
+	model := []structField{
+		field("metadata", metadata, func(m *modelRef) any { return layered(m.model.Metadata, m.provider().Metadata) }),
+		field("pricing", object("pricing"), func(m *modelRef) any {
+			if m.model.Pricing == nil {
+				return types.NullValue
+			}
+			return m.model.Pricing
+		}),
+		field("datacenters", listOf(object("datacenter")), func(m *modelRef) any { return datacenterList(m.model.Datacenters) }),
+		field("metrics", object("model_metrics"), func(m *modelRef) any { return m.metrics() }),
+	}
+	for name, read := range modelTexts() {
+		model = append(model, field(name, str, func(m *modelRef) any { return read(m.model) }))
+	}
+	for name, read := range modelLists() {
+		model = append(model, field(name, strs, func(m *modelRef) any { return read(m.model) }))
+	}
+	for name, read := range modelCounts() {
+		model = append(model, field(name, cel.IntType, func(m *modelRef) any { return read(m.model) }))
+	}
+	for name, read := range modelFlags() {
+		model = append(model, field(name, boolean, func(m *modelRef) any { return read(m.model) }))
+	}
+	pricing := []structField{field("tools", cel.MapType(str, cel.DoubleType), func(p *Pricing) any { return p.Tools })}
+	for name, read := range prices() {
+		pricing = append(pricing, field(name, cel.NullableType(cel.DoubleType), func(p *Pricing) any { return nullable(read(p)) }))
+	}
 	return []*structType{
-		newStructType("model",
-			field("id", str, func(m *modelRef) any { return m.model.ID }),
-			field("id_aliases", strs, func(m *modelRef) any { return m.model.IDAliases }),
-			field("provider_id", str, func(m *modelRef) any { return m.provider().ID }),
-			field("provider_id_aliases", strs, func(m *modelRef) any { return m.provider().IDAliases }),
-			field("author_id", str, func(m *modelRef) any { return m.model.AuthorID }),
-			field("author_id_aliases", strs, func(m *modelRef) any { return m.model.AuthorIDAliases }),
-			field("display_name", str, func(m *modelRef) any { return m.model.DisplayName }),
-			field("description", str, func(m *modelRef) any { return m.model.Description }),
-			field("known", boolean, func(m *modelRef) any { return m.model.Known }),
-			field("custom", boolean, func(m *modelRef) any { return m.model.Custom }),
-			field("metadata", metadata, func(m *modelRef) any { return layered(m.model.Metadata, m.provider().Metadata) }),
-			field("input_modalities", strs, func(m *modelRef) any { return m.model.InputModalities }),
-			field("output_modalities", strs, func(m *modelRef) any { return m.model.OutputModalities }),
-			field("supported_features", strs, func(m *modelRef) any { return m.model.SupportedFeatures }),
-			field("max_context_window", num, func(m *modelRef) any { return m.model.MaxContextWindow }),
-			field("max_output_tokens", num, func(m *modelRef) any { return m.model.MaxOutputTokens }),
-			field("parameter_count", num, func(m *modelRef) any { return m.model.ParameterCount }),
-			field("quantization", str, func(m *modelRef) any { return m.model.Quantization }),
-			field("data_training_policy", str, func(m *modelRef) any { return m.model.DataTrainingPolicy }),
-			field("data_retention_days", num, func(m *modelRef) any { return m.model.DataRetentionDays }),
-			field("data_retention_policy", str, func(m *modelRef) any { return m.model.DataRetentionPolicy }),
-			field("pricing", object("pricing"), func(m *modelRef) any {
-				if m.model.Pricing == nil {
-					return types.NullValue
-				}
-				return m.model.Pricing
-			}),
-			field("datacenters", listOf(object("datacenter")), func(m *modelRef) any { return datacenterList(m.model.Datacenters) }),
-			field("metrics", object("model_metrics"), func(m *modelRef) any { return m.metrics() }),
-		),
+		newStructType("model", model...),
+		newStructType("pricing", pricing...),
 		newStructType("provider",
 			field("id", str, func(p *providerRef) any { return p.provider.ID }),
 			field("id_aliases", strs, func(p *providerRef) any { return p.provider.IDAliases }),
@@ -194,15 +249,6 @@ func modelTypes() []*structType {
 			field("id", str, func(a *Author) any { return a.ID }),
 			field("id_aliases", strs, func(a *Author) any { return a.IDAliases }),
 			field("display_name", str, func(a *Author) any { return a.DisplayName }),
-		),
-		newStructType("pricing",
-			field("input", price, func(p *Pricing) any { return nullable(p.Input) }),
-			field("output", price, func(p *Pricing) any { return nullable(p.Output) }),
-			field("input_cache_read", price, func(p *Pricing) any { return nullable(p.InputCacheRead) }),
-			field("input_cache_write", price, func(p *Pricing) any { return nullable(p.InputCacheWrite) }),
-			field("input_batch", price, func(p *Pricing) any { return nullable(p.InputBatch) }),
-			field("output_batch", price, func(p *Pricing) any { return nullable(p.OutputBatch) }),
-			field("tools", cel.MapType(str, cel.DoubleType), func(p *Pricing) any { return p.Tools }),
 		),
 		newStructType("datacenter",
 			field("country_code", str, func(d *Datacenter) any { return d.CountryCode }),
@@ -225,6 +271,8 @@ type (
 	connectionView Request
 )
 
+// requestTypes are the types of req and conn. All kinds of expressions see
+// them.
 func requestTypes() []*structType {
 	return []*structType{
 		newStructType("request",

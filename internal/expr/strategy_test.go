@@ -300,6 +300,11 @@ func TestKeyStrategies(t *testing.T) {
 		{`ai.keys.get('k9')`, ""},
 		{`ai.keys.random()`, "k3"},
 		{`ai.keys.randomize()`, "k1 k2 k3"},
+		{`ai.keys.random(k, k.id == 'k2' ? 1 : 0)`, "k2"},
+		{`ai.keys.randomize(k, k.id == 'k3' ? 1 : 0)`, "k3 k1 k2"},
+		{`ai.keys.leastBusy()`, "k2 k3 k1"},
+		{`ai.keys.sticky('')`, "k1 k2 k3"},
+		{`req.ai.stream || req.session != '' || req.caller != '' ? ai.keys[0] : ai.keys[1]`, "k2"},
 		{`ai.keys.filter(k, k.quota.remaining_requests > 100)`, "k2"},
 		{`ai.keys.filter(k, k.quota.remaining_requests == null)`, "k3"},
 		{`ai.keys.filter(k, k.quota.remaining_requests == null || k.quota.remaining_requests > 100)`, "k2 k3"},
@@ -319,7 +324,7 @@ func TestKeyStrategies(t *testing.T) {
 		if !assert.Empty(t, problems, row.expr) {
 			continue
 		}
-		got, err := s.Eval(t.Context(), &KeyInput{Keys: newKeys(), Request: newRequest(), Rand: func(n int) int { return n - 1 }})
+		got, err := s.Eval(t.Context(), &KeyInput{Keys: newKeys(), Request: newRequest(), Rand: func(n int) int { return n - 1 }, InFlight: func(i int) int64 { return []int64{2, 0, 1}[i] }})
 		if message, fails := strings.CutPrefix(row.want, "!"); fails {
 			assert.EqualError(t, errors.Unwrap(err), message, row.expr)
 			continue
@@ -419,12 +424,12 @@ func TestCostLimit(t *testing.T) {
 		`ai.models.filter(a, ai.models.exists(b, ai.models.exists(c, a.id == b.id && b.id == c.id)))`,
 		`ai.models.filter(a, ai.models.filter(b, ai.models.filter(c, a.id == c.id).size() > 2).size() > 2)`,
 		`ai.models.filter(a, ai.models.sortBy('price').size() == ai.models.filter(b, ai.models.randomize().size() == 0).size())`,
-		`ai.models.filter(a, ai.models.all(b, ai.models.underCost('text.input', 3).ignore('x').size() > 0))`,
-		`ai.models.filter(a, ai.models.all(b, ai.providers[0].getModel('m999') == ai.models.get('p', 'm998')))`,
+		`ai.models.filter(a, ai.models.all(b, ai.models.underCost('text.input', 3).ignore(a.id + b.id).size() > 0))`,
+		`ai.models.filter(a, ai.models.all(b, ai.providers[0].getModel('m999') == ai.models.get(a.provider_id, 'm998') && b.id != ''))`,
 		`ai.models.map(a, ai.models.map(b, ai.models.map(c, c))).size() > 0 ? ai.models : ai.models`,
 		`[ai.models]` + strings.Repeat(`.map(a, a + a)`, 40) + `[0]`,
 		`[req.method + 'x']` + strings.Repeat(`.map(a, a + a)`, 60) + `.size() == 0 ? ai.models : ai.models`,
-		`ai.models.filter(a, ai.models.filter(b, ai.models == ai.models).size() > 0 || true)`,
+		`ai.models.filter(a, ai.models.filter(b, b.id != a.id && ai.models == ai.models).size() > 0 || true)`,
 	} {
 		s, problems := CompileStrategy(src)
 		require.Empty(t, problems, src)

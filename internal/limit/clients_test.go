@@ -84,6 +84,20 @@ func TestAllEntriesBeforeAnyIsSpent(t *testing.T) {
 	assert.EqualValues(t, 9, c.Nearest(began, claims[:1]).Requests.Remaining, "a refused request costs nothing")
 }
 
+func TestNames(t *testing.T) {
+	var names []string
+	for m := range measures {
+		names = append(names, m.String())
+	}
+	for k := InFlight; k <= Queue; k++ {
+		names = append(names, k.String())
+	}
+	assert.Equal(t, []string{
+		"requests_per_minute", "tokens_per_minute", "usd_per_day", "usd_per_month",
+		"in_flight", "requests_per_minute", "tokens_per_minute", "queue",
+	}, names)
+}
+
 func TestNearest(t *testing.T) {
 	c := NewClients(began)
 	a, b := c.Entry("a", Allowance{RequestsPerMinute: 10, TokensPerMinute: 600}), c.Entry("b", Allowance{RequestsPerMinute: 4})

@@ -51,6 +51,8 @@ func NewLimiter(now time.Time) *Limiter {
 
 func (l *Limiter) clock(now time.Time) int64 { return int64(now.Sub(l.epoch)) }
 
+func (l *Limiter) time(at int64) time.Time { return l.epoch.Add(time.Duration(at)) }
+
 // Gate counts the requests of one provider, model or key. It belongs to one
 // Limiter.
 type Gate struct {

@@ -86,7 +86,7 @@ func (r *Route) tokens() int64 { return min(max(r.Tokens, 0), maxTokens) }
 func (l *Limiter) fullAt(g *Gate, kind Kind, ready int64) Full {
 	f := Full{Gate: g, Kind: kind}
 	if kind != InFlight {
-		f.Ready = l.epoch.Add(time.Duration(ready))
+		f.Ready = l.time(ready)
 	}
 	return f
 }

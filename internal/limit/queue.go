@@ -160,7 +160,7 @@ func (l *Limiter) serveDirty(now time.Time) {
 // blocked by other gates. A request blocked by g only is not overtaken. serveOne
 // returns whether there may be more.
 func (l *Limiter) serveOne(now time.Time, g *Gate) bool {
-	stopped, served := false, false
+	stopped, served, at := false, false, l.clock(now)
 	g.queue.each(func(w *waiter, route int) bool {
 		r := &w.routes[route]
 		var full Full
@@ -177,8 +177,8 @@ func (l *Limiter) serveOne(now time.Time, g *Gate) bool {
 			served = true
 			return false
 		}
-		b := l.blockers(now, r)
-		if !b.inFlight && b.count > 0 && (w.alarm.IsZero() || b.ready.Before(w.alarm)) {
+		b := blocked(at, r)
+		if !b.inFlight && b.count > 0 && (w.alarm == 0 || b.ready < w.alarm) {
 			w.signal() // it sets a timer
 		}
 		// Blocked by this gate only, it goes as soon as the gate has room. Others

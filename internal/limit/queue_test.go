@@ -247,6 +247,7 @@ func TestQueueIsBounded(t *testing.T) {
 		_, _, err := w.Wait(t.Context(), 1, []Route{route(0, g)})
 		require.ErrorAs(t, err, &full)
 		assert.True(t, full.QueueFull)
+		assert.EqualError(t, full, "in_flight is reached, and its queue is full")
 		assert.Zero(t, w.elapsed(), "one caller has at most half")
 		for i := range maxWaiting {
 			go w.Wait(context.Background(), uint64(10+i), []Route{route(0, g)})
@@ -315,7 +316,7 @@ func TestSoak(t *testing.T) {
 		for i := range 64 {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(1, uint64(i)))
-				for range 100 {
+				for range 60 {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.Int64N(int64(secs(6)))))
 					tokens := r.Int64N(4000)
 					var routes []Route

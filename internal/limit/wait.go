@@ -31,8 +31,8 @@ type waiter struct {
 
 	// All below is guarded by the Limiter's lock.
 	hold  Hold
-	route int       // of hold; negative: it still waits
-	alarm time.Time // of its timer; zero: not set yet
+	route int   // of hold; negative: it still waits
+	alarm int64 // of its timer, on the Limiter's clock; zero: not set yet
 
 	// A signal makes it look at the fields above. It has room for one, so a sender
 	// never blocks.
@@ -42,8 +42,7 @@ type waiter struct {
 // Wait takes all gates of the first route with room, and returns the route's index.
 // It waits at all routes at once, at each for the shortest Wait of the gates in its
 // way at the beginning. Callers are served in turn, and the requests of one caller
-// as they come. A queue holds 1024 requests, and one
-// caller at most half.
+// as they come. A queue holds 1024 requests, and one caller at most half.
 //
 // The error is a [*FullError] after all routes were given up, or the context's
 // cause. A cancelled request frees its place at once. If it got its gates in the
@@ -73,15 +72,17 @@ func (l *Limiter) Wait(ctx context.Context, caller uint64, routes []Route) (int,
 		if ctx.Err() != nil {
 			break
 		}
-		if w.alarm = l.nextLook(now, w); w.alarm.IsZero() {
+		alarm := l.nextLook(now, w)
+		if alarm.IsZero() {
 			break
 		}
+		w.alarm = l.clock(alarm)
 		l.mu.Unlock()
 		if timer == nil {
-			timer = time.NewTimer(w.alarm.Sub(now))
+			timer = time.NewTimer(alarm.Sub(now))
 			defer timer.Stop()
 		} else {
-			timer.Reset(w.alarm.Sub(now))
+			timer.Reset(alarm.Sub(now))
 		}
 		select {
 		case <-w.wake:
@@ -141,13 +142,14 @@ func (l *Limiter) enqueue(now time.Time, w *waiter) (queueFull bool) {
 // patience returns the time for a request at a route: the shortest Wait of the
 // gates in its way. If the way was open for a moment, all gates count.
 func (l *Limiter) patience(now time.Time, r *Route) time.Duration {
+	at := l.clock(now)
 	inTheWay, all := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
 	for _, g := range &r.Gates {
 		if g == nil {
 			continue
 		}
 		wait := g.limits.Load().Wait
-		if kind, _ := g.full(l.clock(now), r.tokens()); kind != 0 || g.stopped.Load() {
+		if kind, _ := g.full(at, r.tokens()); kind != 0 || g.stopped.Load() {
 			inTheWay = min(inTheWay, wait)
 		}
 		if *g.limits.Load() != (Limits{}) {
@@ -163,9 +165,12 @@ func (l *Limiter) patience(now time.Time, r *Route) time.Duration {
 // look serves the queues of a request again, and gives up routes at the end of
 // their time.
 func (l *Limiter) look(now time.Time, w *waiter) {
+	at := l.clock(now)
 	for i := range w.routes {
-		if !w.until[i].IsZero() {
-			l.mark(&w.routes[i].Gates)
+		// While its own way is blocked, others have nothing from a look either: they
+		// have timers of their own.
+		if r := &w.routes[i]; !w.until[i].IsZero() && blocked(at, r).count == 0 {
+			l.mark(&r.Gates)
 		}
 	}
 	l.serveDirty(now)
@@ -190,13 +195,14 @@ func (l *Limiter) nextLook(now time.Time, w *waiter) time.Time {
 			next = t
 		}
 	}
+	at := l.clock(now)
 	for i := range w.routes {
 		if w.until[i].IsZero() {
 			continue
 		}
 		earlier(w.until[i])
-		if b := l.blockers(now, &w.routes[i]); !b.inFlight && b.ready.After(now) {
-			earlier(b.ready)
+		if b := blocked(at, &w.routes[i]); !b.inFlight && b.ready > at {
+			earlier(l.time(b.ready))
 		}
 	}
 	return next
@@ -206,13 +212,13 @@ func (l *Limiter) nextLook(now time.Time, w *waiter) time.Time {
 func (l *Limiter) soonest(now time.Time, w *waiter) Full {
 	var first Full
 	for i := range w.routes {
-		b := l.blockers(now, &w.routes[i])
+		b := blocked(l.clock(now), &w.routes[i])
 		f := Full{Gate: b.last, Kind: b.kind}
 		if b.count == 0 {
 			f = Full{Gate: w.routes[i].Gates[0], Kind: Queue}
 		}
 		if b.count > 0 && !b.inFlight {
-			f.Ready = b.ready
+			f.Ready = l.time(b.ready)
 		}
 		if first.Gate == nil || !f.Ready.IsZero() && (first.Ready.IsZero() || f.Ready.Before(first.Ready)) {
 			first = f
@@ -226,31 +232,28 @@ type blockers struct {
 	count    int
 	last     *Gate // to open
 	kind     Kind
-	ready    time.Time // when the last bucket has filled up
-	inFlight bool      // whether it depends on other requests
+	ready    int64 // when the last bucket has filled up, on the Limiter's clock
+	inFlight bool  // whether it depends on other requests
 }
 
-func (l *Limiter) blockers(now time.Time, r *Route) blockers {
+func blocked(at int64, r *Route) blockers {
 	var b blockers
 	for _, g := range &r.Gates {
 		if g == nil {
 			continue
 		}
-		kind, ready := g.full(l.clock(now), r.tokens())
-		if kind == 0 {
+		switch kind, ready := g.full(at, r.tokens()); {
+		case kind == 0:
 			continue
-		}
-		b.count++
-		at := l.epoch.Add(time.Duration(ready))
-		switch {
 		case kind == InFlight:
 			b.inFlight, b.last, b.kind = true, g, kind
-		case b.ready.Before(at):
-			b.ready = at
+		case b.ready < ready:
+			b.ready = ready
 			if !b.inFlight {
 				b.last, b.kind = g, kind
 			}
 		}
+		b.count++
 	}
 	return b
 }

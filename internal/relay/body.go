@@ -1,27 +1,15 @@
 package relay
 
-import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
-)
+import "io"
 
-// Why [CheckJSON] takes a body for no answer.
-var (
-	ErrEmptyBody = errors.New("answer is empty")
-	ErrNotJSON   = errors.New("answer is not JSON")
-	ErrBodyError = errors.New("answer is an error under a success status")
-)
-
-// HoldBody reads body until its end, or until it exceeds limit bytes; data is
-// then a little longer than limit, and complete is false: it must be written
-// before what CopyRest brings. contentLength is the announced length or -1, and a
-// body that ends before it is [io.ErrUnexpectedEOF]. data is the caller's own,
-// who may give it back by [ReleaseBody].
+// HoldBody reads body until its end, or until it exceeds limit bytes. data is then
+// a little longer than limit, and complete is false: [CopyRest] or [CopyJSON] take
+// it from there. contentLength is the announced length or -1. A body that ends
+// before it is [io.ErrUnexpectedEOF]. data belongs to the caller. [ReleaseBody]
+// gives it back.
 func HoldBody(body io.Reader, contentLength, limit int64) (data []byte, complete bool, err error) {
-	// One byte more than announced, so that the read that finds the end needs no
-	// larger buffer. Announcing much does not get much: limit bounds it.
+	// One byte more than announced: the read that finds the end then needs no larger
+	// buffer. A large announcement does not get much: limit bounds it.
 	size := int64(4 << 10)
 	if contentLength >= 0 {
 		size = min(contentLength, limit) + 1
@@ -46,7 +34,7 @@ func HoldBody(body io.Reader, contentLength, limit int64) (data []byte, complete
 			return data, false, io.ErrUnexpectedEOF
 		case err != nil && err != io.EOF:
 			return data, false, err
-		case int64(len(data)) > limit: // be it the end: the next read says so again
+		case int64(len(data)) > limit: // even at the end: the next read says so again
 			return data, false, nil
 		case err == io.EOF:
 			return data, true, nil
@@ -60,52 +48,10 @@ func HoldBody(body io.Reader, contentLength, limit int64) (data []byte, complete
 	}
 }
 
-// ReleaseBody gives back the memory of a body that HoldBody returned. Nothing may
-// use it any more.
+// ReleaseBody gives the memory of a held body back. The body must not be used any
+// more.
 func ReleaseBody(data []byte) {
 	if cap(data) == wholeSize {
 		wholes.Put((*whole)(data[:wholeSize]))
 	}
-}
-
-// CheckJSON says why data, a whole and decoded JSON answer with a success status,
-// is none: [ErrEmptyBody], [ErrNotJSON], or [ErrBodyError] for an object whose
-// top-level error says something. "error": null is part of a good answer.
-func CheckJSON(data []byte) error {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return ErrEmptyBody
-	}
-	if !json.Valid(data) {
-		return ErrNotJSON
-	}
-	c := cursor{b: data}
-	if !c.enter('{') {
-		return nil
-	}
-	for {
-		k, ok := c.key()
-		if !ok {
-			return nil
-		}
-		if c.skip() && string(k) == "error" {
-			return ErrBodyError
-		}
-	}
-}
-
-// CopyRest writes to w what body still brings, each read as it comes, and
-// calls flush, unless nil, after each write and progress, unless nil, after each
-// read. It returns nil at the body's clean end, a [*WriteError] when the client
-// is gone, and the body's own error otherwise.
-func CopyRest(w io.Writer, flush func() error, body io.Reader, progress func()) error {
-	s := NewStream(body, Options{})
-	defer s.Release()
-	if progress != nil {
-		s.o.Progress = func(Phase) { progress() }
-	}
-	err := s.Relay(w, flush)
-	if errors.Is(err, ErrCut) {
-		return nil // nothing at all was left
-	}
-	return err
 }

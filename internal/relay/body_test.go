@@ -67,25 +67,6 @@ func TestCopyRest(t *testing.T) {
 	assert.Equal(t, []string{"a", "flush", "b", "flush"}, w.log)
 }
 
-func TestCheckJSON(t *testing.T) {
-	for in, want := range map[string]error{
-		`{"id":"x"}`:                            nil,
-		` {"error":null,"id":"x"} `:             nil,
-		`{"error":{}}`:                          nil,
-		`[1]`:                                   nil,
-		`{"a":{"error":{"x":1}}}`:               nil,
-		``:                                      ErrEmptyBody,
-		" \r\n":                                 ErrEmptyBody,
-		`<html>`:                                ErrNotJSON,
-		`{"id":"x"`:                             ErrNotJSON,
-		`{"id":"x"}{`:                           ErrNotJSON,
-		`{"id":"x","error":{"message":"boom"}}`: ErrBodyError,
-		`{"error":"boom"}`:                      ErrBodyError,
-	} {
-		assert.Equal(t, want, CheckJSON([]byte(in)), "%q", in)
-	}
-}
-
 func TestDecode(t *testing.T) {
 	want := strings.Repeat("hello ", 1000)
 	for _, c := range []struct{ form, header string }{{"gzip", "gzip"}, {"deflate", "deflate"}, {"raw", " Deflate "}} {
@@ -105,7 +86,7 @@ func TestDecode(t *testing.T) {
 	assert.ErrorIs(t, err, ErrDecodedTooLong)
 	for header, want := range map[string]string{
 		"br": ErrUnknownEncoding.Error(), "gzip, br": ErrUnknownEncoding.Error(),
-		"gzip": "answer does not decode", "deflate": "answer does not decode",
+		"gzip": "answer does not decode", "deflate": "answer does not decode", "zstd": "answer does not decode",
 	} {
 		_, err = Decode(nil, header, 10)
 		assert.ErrorContains(t, err, want, header)
@@ -118,7 +99,9 @@ func FuzzBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, encoding string) {
 		out, err := Decode(data, encoding, 1<<16)
 		assert.True(t, err != nil || len(out) <= 1<<16)
-		_ = CheckJSON(out)
+		for surface := AnySurface; surface <= CountTokensSurface; surface++ {
+			_ = Judge(surface, out, nil)
+		}
 	})
 }
 

@@ -2,94 +2,44 @@ package relay
 
 import (
 	"bufio"
-	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/coding"
 )
 
-type encoding uint8
-
-const (
-	codingUnknown encoding = iota
-	codingNone
-	codingGzip
-	codingDeflate
-)
-
-// coding reads a Content-Encoding. A list of several is unknown: nobody sends
-// one, and an opaque stream is still relayed as it is.
-func coding(header string) encoding {
-	header = strings.TrimSpace(header)
-	switch {
-	case header == "", strings.EqualFold(header, "identity"):
-		return codingNone
-	case strings.EqualFold(header, "gzip"), strings.EqualFold(header, "x-gzip"):
-		return codingGzip
-	case strings.EqualFold(header, "deflate"):
-		return codingDeflate
-	}
-	return codingUnknown
-}
-
-// newReader starts to decode r. HTTP's "deflate" is the zlib format, but some
-// servers send the bare one: the two bytes of zlib's header tell.
-func (e encoding) newReader(r interface {
-	io.Reader
-	io.ByteScanner
-}) (io.Reader, error) {
-	if e == codingGzip {
-		return gzip.NewReader(r)
-	}
-	first, err := r.ReadByte()
-	if err != nil {
-		return nil, err
-	}
-	if err := r.UnreadByte(); err != nil {
-		return nil, err
-	}
-	// The low half of zlib's first byte is 8 (deflate). A bare stream that starts so
-	// would be a stored block of unusual padding, which no encoder writes.
-	if first&0x0f == 8 {
-		return zlib.NewReader(r)
-	}
-	return flate.NewReader(r), nil
-}
-
-// decoder reads the decoded copy of a stream, for inspection alone. It takes the
-// raw bytes out of the stream's buffer as it needs them, and never holds more of
-// the decoded ones than a buffer, whatever they expand to.
+// decoder reads the decoded copy of a stream, for inspection. It takes the raw
+// bytes out of the stream's buffer as it needs them. Of the decoded bytes it holds
+// at most one buffer, however far they expand.
 //
 // A nil decoder is that of a stream without an encoding.
 type decoder struct {
-	s      *Stream
-	coding encoding
-	r      io.Reader
-	out    *buffer
-	over   bool  // nothing more will be decoded
-	err    error // why, unless the encoding came to its end
+	s    *Stream
+	r    *coding.Reader
+	out  *buffer
+	over bool  // nothing more will be decoded
+	err  error // why, unless the encoding came to its end
 }
 
-func newDecoder(s *Stream, c encoding) *decoder { return &decoder{s: s, coding: c} }
+func newDecoder(s *Stream, list coding.List) *decoder {
+	d := &decoder{s: s}
+	d.r = list.NewReader(d)
+	return d
+}
 
 func (d *decoder) active() bool { return d != nil && !d.over }
 
+// idle reports whether no decoded byte is left behind. Compressed streams never
+// show that, short of their end.
+func (d *decoder) idle() bool { return d == nil || d.s.pos == d.s.n }
+
 func (d *decoder) failed() bool { return d != nil && d.err != nil }
 
-// next decodes some bytes, reading from the body for them as often as it takes.
+// next decodes some bytes. It reads from the body as often as they take.
 func (d *decoder) next() []byte {
-	if d.r == nil {
-		// Not in the constructor: the formats begin with a header, which is a read.
-		r, err := d.coding.newReader(d)
-		if err != nil {
-			d.stop(err)
-			return nil
-		}
-		d.r, d.out = r, buffers.Get().(*buffer)
+	if d.out == nil {
+		d.out = buffers.Get().(*buffer)
 	}
 	n, err := d.r.Read(d.out[:])
 	if err != nil {
@@ -102,26 +52,34 @@ func (d *decoder) next() []byte {
 // client may know better than this decoder.
 func (d *decoder) stop(err error) {
 	d.over = true
+	var corrupt *coding.CorruptError
 	switch {
-	case errors.Is(err, io.EOF) && d.r != nil: // complete
+	case err == io.EOF: //nolint:errorlint // the io.Reader contract: EOF is returned as it is
 	case d.s.rerr != nil && !errors.Is(d.s.rerr, io.EOF) || d.s.werr != nil: // not its fault
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		d.err = io.ErrUnexpectedEOF
+	case errors.As(err, &corrupt):
+		d.err = fmt.Errorf("answer does not decode: %w", corrupt.Err)
 	default:
 		d.err = fmt.Errorf("answer does not decode: %w", err)
 	}
 }
 
 func (d *decoder) release() {
-	if d != nil && d.out != nil {
-		buffers.Put(d.out)
-		d.out, d.r = nil, nil
+	if d == nil {
+		return
 	}
+	if d.out != nil {
+		buffers.Put(d.out)
+		d.out = nil
+	}
+	d.r.Close()
+	d.over = true
 }
 
 // Read and ReadByte hand raw bytes to the decompressor. They read from the body
-// only when all that is there was taken. That a decompressor finds both methods
-// is what keeps it from reading ahead on its own.
+// only when all its bytes so far were taken. Both methods are there so that a
+// decompressor does not read ahead.
 func (d *decoder) Read(p []byte) (int, error) {
 	if err := d.more(); err != nil {
 		return 0, err
@@ -131,6 +89,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// ReadByte is described at Read.
 func (d *decoder) ReadByte() (byte, error) {
 	if err := d.more(); err != nil {
 		return 0, err
@@ -140,6 +99,7 @@ func (d *decoder) ReadByte() (byte, error) {
 	return b, nil
 }
 
+// UnreadByte takes one ReadByte back.
 func (d *decoder) UnreadByte() error {
 	if d.s.pos == 0 {
 		return bufio.ErrInvalidUnreadByte
@@ -164,37 +124,29 @@ func (d *decoder) more() error {
 	}
 }
 
-// Why [Decode] has no decoded copy to give, where the data may be sound all the same.
+// Reasons why [Decode] has no decoded copy to give. The data may be sound all the
+// same.
 var (
 	ErrUnknownEncoding = errors.New("the encoding is not known here")
 	ErrDecodedTooLong  = errors.New("the decoded answer is too long to inspect")
 )
 
 // Decode returns a decoded copy of data, for inspection. The error is
-// [ErrUnknownEncoding], [ErrDecodedTooLong] where the copy would exceed limit bytes,
-// or that of data that is not of its encoding, or incomplete. Without an encoding
-// it returns data itself.
+// [ErrUnknownEncoding], [ErrDecodedTooLong] for a copy over limit bytes, or tells
+// of data that is incomplete or not of its encoding. Without an encoding Decode
+// returns data itself.
 func Decode(data []byte, contentEncoding string, limit int64) ([]byte, error) {
-	enc := coding(contentEncoding)
-	switch enc {
-	case codingNone:
-		if int64(len(data)) > limit {
-			return nil, ErrDecodedTooLong
-		}
-		return data, nil
-	case codingUnknown:
+	list, err := coding.Parse(contentEncoding)
+	if err != nil {
 		return nil, ErrUnknownEncoding
 	}
-	r, err := enc.newReader(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("answer does not decode: %w", err)
+	out, err := list.Decode(data, limit)
+	if err == nil {
+		return out, nil
 	}
-	out, err := io.ReadAll(io.LimitReader(r, limit+1))
-	switch {
-	case int64(len(out)) > limit:
-		return nil, ErrDecodedTooLong
-	case err != nil:
-		return nil, fmt.Errorf("answer does not decode: %w", err)
+	var corrupt *coding.CorruptError
+	if errors.As(err, &corrupt) {
+		return nil, fmt.Errorf("answer does not decode: %w", corrupt.Err)
 	}
-	return out, nil
+	return nil, ErrDecodedTooLong
 }

@@ -1,358 +1,270 @@
 package relay
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
+)
 
 // Kind says what one event means for the life of its stream.
 type Kind uint8
 
-// The order matters within a chunk of the chat format: what comes later here
-// outranks what comes earlier.
 const (
 	// Other changes nothing: role-only chunks, response.created, message_start,
-	// pings, usage, and everything that is unknown or malformed.
+	// pings, usage, and unknown or malformed events.
 	Other Kind = iota
+	// Suspect is an error if no answer has begun, and changes nothing later: text
+	// that is not JSON, or an object with a message and no choice.
+	Suspect
 	// Content is the first thing that a reader of the answer would miss.
 	Content
-	// Finish says why the model stopped. A clean end of the body is good from here
-	// on, but more may follow: other choices, usage, the End.
+	// Finish says why the model stopped. More may follow: other choices, usage, the
+	// End.
 	Finish
 	// End is the last event of a whole answer.
 	End
 	// Error is an error in place of an answer, or of the rest of one.
 	Error
 	// Failed is response.failed: an error while nothing has been committed, and a
-	// proper end of the stream afterwards, as clients take it for one.
+	// proper end of the stream afterwards. Clients take it for one.
 	Failed
 )
 
-// Dialect classifies one event of a stream. name is the value of the event:
-// line, nil without one; data is the data lines joined by LF. With empty data
-// the name alone decides. It keeps neither, does not allocate, and may be
-// called from several goroutines.
-type Dialect func(name, data []byte) Kind
+// Event is one event as a [Dialect] reads it.
+type Event struct {
+	Kind Kind
 
-// Chat is the dialect of chat/completions.
-func Chat(name, data []byte) Kind { return chunk(name, data) }
+	// Choices are the choices of a chunk in the chat format, in its order.
+	Choices []Choice
+
+	// Usage: the event reports the consumption of tokens.
+	Usage bool
+	// Refusal: the model or its provider declines, for the prompt's content or for
+	// the output's.
+	Refusal bool
+	// Word: the event has text, a call of a tool or a refusal in it. Reasoning counts.
+	Word bool
+	// Ping: the event keeps the connection open and says nothing.
+	Ping bool
+	// Hidden: the event is an Error, but SDKs do not take it for one.
+	Hidden bool
+	// Done: the event is the [DONE] marker.
+	Done bool
+}
+
+// Choice is one choice of a chunk in the chat format.
+type Choice struct {
+	Index   int
+	Content bool // text, reasoning, refusal, tool call or audio
+	Role    bool // the delta says who speaks: a turn begins
+	Reason  Reason
+}
+
+func (e *Event) reset() { *e = Event{Choices: e.Choices[:0]} }
+
+// Dialect reads one event of a stream into e, and overwrites it. name is the
+// value of the event: line, nil without one. data is the data lines joined by LF.
+// With empty data the name decides. A dialect keeps neither, allocates only for
+// Choices, and may be called from several goroutines.
+type Dialect func(name, data []byte, e *Event)
 
 // Completions is the dialect of the legacy completions. It is read like Chat:
 // their fields do not collide, and compatible servers mix them.
-func Completions(name, data []byte) Kind { return chunk(name, data) }
+func Completions(name, data []byte, e *Event) { Chat(name, data, e) }
 
-func chunk(name, data []byte) Kind {
-	if done(data) {
-		return End
+// Chat is the dialect of chat/completions.
+func Chat(name, data []byte, e *Event) {
+	e.reset()
+	if isDone(data) {
+		e.Kind, e.Done = End, true
+		return
 	}
-	if string(name) == "error" {
-		return Error
+	named := string(name) == "error"
+	c := jsonscan.Lenient(data)
+	if !c.Enter('{') {
+		readStray(&c, data, e)
+		if named {
+			e.Kind, e.Hidden = Error, true
+		}
+		return
 	}
-	c := cursor{b: data}
-	if !c.enter('{') {
-		return Other
-	}
-	kind := Other
+	var w errorShape
+	choices := false
 	for {
-		k, ok := c.key()
+		k, ok := c.Key()
 		if !ok {
 			break
 		}
 		switch string(k) {
-		case "error":
-			if c.skip() {
-				kind = Error
-			}
-		case "object":
-			// Older vLLM sends the error's members at the top, marked by this.
-			if string(c.text()) == "error" {
-				kind = Error
-			}
 		case "choices":
-			kind = max(kind, c.choices())
+			choices = e.readChoices(&c)
+		case "usage":
+			object := c.Peek() == '{'
+			e.Usage = c.Skip() && object || e.Usage
 		default:
-			c.skip()
+			w.read(k, &c)
 		}
 	}
-	if c.bad {
-		return Other
+	if c.Bad() {
+		e.reset()
+		e.Ping = true
+		if named {
+			e.Kind, e.Hidden = Error, true
+		}
+		return
 	}
-	return kind
+	e.Ping = !e.Usage
+	for _, choice := range e.Choices {
+		e.Kind = max(e.Kind, choice.kind())
+		e.Word = e.Word || choice.Content
+		e.Ping = e.Ping && e.Kind == Other && !choice.Role
+	}
+	failed := e.Kind == Error // in a choice
+	e.Hidden = failed
+	if kind := w.kind(choices); kind > Suspect || e.Kind == Other {
+		e.Kind = max(e.Kind, kind)
+		e.Hidden = kind != Other && !w.member
+	}
+	if named && !w.member {
+		e.Kind, e.Hidden = Error, true
+	}
 }
 
-func (c *cursor) choices() Kind {
-	kind := Other
-	if !c.enter('[') {
-		c.skip()
-		return kind
+// kind is the meaning of one choice for the event. A finish reason outranks content
+// in the same chunk, and an error outranks both.
+func (c Choice) kind() Kind {
+	switch {
+	case c.Reason == ErrorReason:
+		return Error
+	case c.Reason != NoReason:
+		return Finish
+	case c.Content:
+		return Content
 	}
-	for c.elem() {
-		if !c.enter('{') {
-			c.skip()
+	return Other
+}
+
+// readStray reads data that is not an object. Plain text, such as a proxy's words
+// about a dead upstream, and a page are suspect. Google wraps errors in a list.
+func readStray(c *jsonscan.Cursor, data []byte, e *Event) {
+	switch b := c.Peek(); {
+	case b == '[':
+		var w errorShape
+		if c.Enter('[') && c.Elem() && c.Enter('{') {
+			for {
+				k, ok := c.Key()
+				if !ok {
+					break
+				}
+				w.read(k, c)
+			}
+		}
+		if w.kind(false) == Error {
+			e.Kind, e.Hidden = Error, true
+			return
+		}
+	case isPing(bytes.TrimSpace(data)):
+	case 'a' <= b|0x20 && b|0x20 <= 'z' && !jsonscan.IsValue(data), b == '<':
+		e.Kind, e.Hidden = Suspect, true // plain text, or a page
+		return
+	}
+	e.Ping = true
+}
+
+// readChoices reads the array of choices at c, and reports whether it has any
+// element.
+func (e *Event) readChoices(c *jsonscan.Cursor) bool {
+	if !c.Enter('[') {
+		c.Skip()
+		return false
+	}
+	any := false
+	for c.Elem() {
+		any = true
+		if !c.Enter('{') {
+			c.Skip()
 			continue
 		}
+		var choice Choice
 		for {
-			k, ok := c.key()
+			k, ok := c.Key()
 			if !ok {
 				break
 			}
 			switch string(k) {
+			case "index":
+				choice.Index = readIndex(c)
 			case "finish_reason":
-				// Some servers send "" where others send null.
-				if c.skip() {
-					kind = max(kind, Finish)
+				if c.Peek() != '"' {
+					if c.Skip() {
+						choice.Reason = OtherReason
+					}
+					continue
+				}
+				choice.Reason = reasonOf(c.Text())
+				e.Refusal = e.Refusal || choice.Reason == RefusalReason
+			case "error":
+				if c.Skip() {
+					choice.Reason = ErrorReason
 				}
 			case "text":
-				if c.skip() {
-					kind = max(kind, Content)
-				}
+				choice.Content = c.Skip() || choice.Content
 			case "delta", "message":
-				if c.delta() {
-					kind = max(kind, Content)
-				}
+				e.readDelta(c, &choice)
 			default:
-				c.skip()
+				c.Skip()
 			}
 		}
+		e.Choices = append(e.Choices, choice)
 	}
-	return kind
+	return any
 }
 
-// delta reports whether the delta of a chat choice at the cursor has content.
-func (c *cursor) delta() bool {
-	if !c.enter('{') {
-		c.skip()
-		return false
+// readDelta reads the delta of a chat choice at c. Reasoning has a name of its own
+// with nearly each provider. A role by itself is not content.
+func (e *Event) readDelta(c *jsonscan.Cursor, choice *Choice) {
+	if !c.Enter('{') {
+		c.Skip()
+		return
 	}
-	filled := false
 	for {
-		k, ok := c.key()
+		k, ok := c.Key()
 		if !ok {
-			return filled
+			return
 		}
-		says := c.skip()
+		says := c.Skip()
 		switch string(k) {
-		case "content", "refusal", "tool_calls", "function_call", "audio", "images",
+		case "role":
+			choice.Role = choice.Role || says
+		case "refusal":
+			e.Refusal = e.Refusal || says
+			choice.Content = choice.Content || says
+		case "content", "tool_calls", "function_call", "audio", "images",
 			"reasoning", "reasoning_content", "reasoning_details", "reasoning_text", "thinking":
-			filled = filled || says
+			choice.Content = choice.Content || says
 		}
 	}
 }
 
-// Responses is the dialect of the Responses API. A [DONE], which some servers
-// add, is no end: what clients wait for is one of the three terminal events.
-func Responses(name, data []byte) Kind {
-	c := cursor{b: data}
-	if len(data) > 0 && !c.enter('{') {
-		return Other
-	}
-	var typ, item []byte
-	var says, failed bool
-	for len(data) > 0 {
-		k, ok := c.key()
-		if !ok {
-			break
+// readIndex reads the small number at c. A value of another kind is -1, so that
+// it is a choice of its own.
+func readIndex(c *jsonscan.Cursor) int {
+	c.Peek()
+	from := c.Offset()
+	c.Skip()
+	n := 0
+	for _, b := range c.Since(from) {
+		if b < '0' || b > '9' || n > 1<<20 {
+			return -1
 		}
-		switch string(k) {
-		case "type":
-			typ = c.text()
-			// The large events say what they are at once. The rest of them, which may
-			// be megabytes, need not be walked.
-			if kind := responseEnd(typ); kind != Other {
-				return kind
-			}
-		case "delta":
-			says = c.skip()
-		case "item":
-			item = c.member("type")
-		case "error":
-			failed = c.skip()
-		default:
-			c.skip()
-		}
+		n = 10*n + int(b-'0')
 	}
-	if c.bad {
-		return Other
-	}
-	if typ == nil {
-		if failed {
-			return Error // a chat-style error, sent by servers that share the code for it
-		}
-		typ = name
-	}
-	if kind := responseEnd(typ); kind != Other {
-		return kind
-	}
-	switch string(typ) {
-	case "response.output_item.added":
-		// A message or reasoning item is an empty frame. The others are calls of
-		// tools, and the frame holds the name of the tool.
-		switch string(item) {
-		case "", "message", "reasoning":
-			return Other
-		}
-		return Content
-	case "response.image_generation_call.partial_image":
-		return Content
-	}
-	if !bytes.HasPrefix(typ, []byte("response.")) {
-		return Other
-	}
-	if says && bytes.HasSuffix(typ, []byte(".delta")) || bytes.HasSuffix(typ, []byte(".done")) {
-		return Content
-	}
-	return Other
+	return n
 }
 
-func responseEnd(typ []byte) Kind {
-	switch string(typ) {
-	case "response.completed", "response.incomplete":
-		return End
-	case "response.failed":
-		return Failed
-	case "error":
-		return Error
-	}
-	return Other
-}
-
-// Messages is the dialect of Anthropic's Messages API. The stop_reason of a
-// message_delta is Content, not Finish: it commits, but only message_stop makes
-// the stream whole, as clients deliver no message without it.
-func Messages(name, data []byte) Kind {
-	c := cursor{b: data}
-	if len(data) > 0 && !c.enter('{') {
-		return Other
-	}
-	var typ []byte
-	var says, failed bool
-	for len(data) > 0 {
-		k, ok := c.key()
-		if !ok {
-			break
-		}
-		switch string(k) {
-		case "type":
-			typ = c.text()
-		case "delta", "content_block":
-			says = c.saysMore()
-		case "error":
-			failed = c.skip()
-		default:
-			c.skip()
-		}
-	}
-	if c.bad {
-		return Other
-	}
-	if typ == nil {
-		if failed {
-			return Error
-		}
-		typ = name
-	}
-	switch string(typ) {
-	case "content_block_delta", "content_block_start", "message_delta":
-		// The frame of a text or thinking block says nothing, that of a tool use has
-		// its name and that of redacted thinking all of it.
-		if says {
-			return Content
-		}
-	case "message_stop":
-		return End
-	case "error":
-		return Error
-	}
-	return Other
-}
-
-// saysMore reports whether the object at the cursor has a member with a value
-// beside its type.
-func (c *cursor) saysMore() bool {
-	if !c.enter('{') {
-		c.skip()
-		return false
-	}
-	more := false
-	for {
-		k, ok := c.key()
-		if !ok {
-			return more
-		}
-		if c.skip() && string(k) != "type" {
-			more = true
-		}
-	}
-}
-
-// member returns the string at key of the object at the cursor and moves behind
-// the object.
-func (c *cursor) member(key string) []byte {
-	if !c.enter('{') {
-		c.skip()
-		return nil
-	}
-	var v []byte
-	for {
-		k, ok := c.key()
-		if !ok {
-			return v
-		}
-		if string(k) == key {
-			v = c.text()
-		} else {
-			c.skip()
-		}
-	}
-}
-
-// Events is the dialect of the surfaces whose streams have no form of their
-// own here: transcriptions, speech, images. It goes by the type's last word.
-// A .done or .completed is Finish, not End: several images each have theirs. Where
-// there is no type, it is read like Chat: so vLLM streams transcriptions.
-func Events(name, data []byte) Kind {
-	if done(data) {
-		return End
-	}
-	c := cursor{b: data}
-	if len(data) > 0 && !c.enter('{') {
-		return Other
-	}
-	var typ []byte
-	failed := false
-	for len(data) > 0 {
-		k, ok := c.key()
-		if !ok {
-			break
-		}
-		switch string(k) {
-		case "type":
-			typ = c.text()
-		case "error":
-			failed = c.skip()
-		default:
-			c.skip()
-		}
-	}
-	if c.bad {
-		return Other
-	}
-	if typ == nil {
-		if typ = name; typ == nil {
-			return chunk(name, data)
-		}
-	}
-	last := typ[bytes.LastIndexByte(typ, '.')+1:]
-	switch {
-	case failed, string(typ) == "error":
-		return Error
-	case string(last) == "delta", string(last) == "segment", bytes.HasPrefix(last, []byte("partial")):
-		return Content
-	case string(last) == "done", string(last) == "completed":
-		return Finish
-	}
-	return Other
-}
-
-// done reports whether data is the marker that ends a stream of the chat format.
-func done(data []byte) bool {
+// isDone reports whether data is the marker at the end of a stream of the chat
+// format.
+func isDone(data []byte) bool {
 	// The length first: most data is long, and starts with a brace.
 	return len(data) < 16 && string(bytes.TrimSpace(data)) == "[DONE]"
 }

@@ -51,7 +51,19 @@ var dialectTables = []struct {
 		{"value that equals a key", "", `{"choices":[{"delta":{"role":"finish_reason"},"finish_reason":null}],"x":"error"}`, Other},
 		{"keys at another depth", "", `{"meta":{"error":{"a":1},"choices":[{"finish_reason":"stop"}]},"choices":[]}`, Other},
 		{"backslashes before the quote", "", `{"a":"\\\\","b":"\\\"","choices":[{"delta":{"content":"\\"}}]}`, Content},
-		{"not JSON", "", `hello`, Other},
+		{"plain text", "", `hello`, Suspect},
+		{"a page", "", `<html></html>`, Suspect},
+		{"error of a gateway", "", `{"code":500,"message":"boom"}`, Error},
+		{"error of a relay", "", `{"type":"error","message":"boom"}`, Error},
+		{"error of FastAPI", "", `{"detail":"Not Found"}`, Suspect},
+		{"error of Envoy", "", `{"message":"no healthy upstream"}`, Suspect},
+		{"error of MiniMax", "", `{"choices":null,"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}`, Error},
+		{"answer of MiniMax", "", `{"choices":[{"delta":{"content":"x"}}],"base_resp":{"status_code":0,"status_msg":""}}`, Content},
+		{"error of Google", "", `[{"error":{"code":400,"message":"API key not valid"}}]`, Error},
+		{"error in a choice", "", `{"choices":[{"delta":{},"error":{"code":502}}]}`, Error},
+		{"finish by an error", "", `{"choices":[{"delta":{"content":""},"finish_reason":"network_error"}]}`, Error},
+		{"finish by no resources", "", `{"choices":[{"delta":{},"finish_reason":"insufficient_system_resource"}]}`, Error},
+		{"code beside content", "", `{"code":500,"choices":[{"delta":{"content":"x"}}]}`, Content},
 		{"half", "", `{"choices":[{"delta":{"content":"x"}`, Other},
 		{"odd shapes", "", `{"choices":[1,"x",null,{"delta":"x","message":[1]}],"error":false,"object":1}`, Other},
 		{"choices of another type", "", `{"choices":{"finish_reason":"stop"}}`, Other},
@@ -98,7 +110,9 @@ var dialectTables = []struct {
 		{"unknown", "", `{"type":"response.shiny.new"}`, Other},
 		{"half of completed", "response.completed", `{"response":{"id":"r`, Other},
 		{"name alone", "response.completed", ``, End},
-		{"not JSON", "response.completed", `oops`, Other},
+		{"not JSON", "response.completed", `oops`, Suspect},
+		{"error of FastAPI", "", `{"detail":"Not Found"}`, Suspect},
+		{"error of a gateway", "", `{"code":502,"message":"boom"}`, Error},
 	}},
 	{"messages", Messages, []dialectCase{
 		{"start", "message_start", `{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"output_tokens":1}}}`, Other},
@@ -123,6 +137,8 @@ var dialectTables = []struct {
 		{"bare error", "", `{"error":{"message":"x"}}`, Error},
 		{"stop in text", "", `{"type":"ping","t":"\"type\":\"message_stop\""}`, Other},
 		{"done is no end", "", `[DONE]`, Other},
+		{"finish by an error", "message_delta", `{"type":"message_delta","delta":{"stop_reason":"error"}}`, Error},
+		{"error of a gateway", "", `{"code":502,"message":"boom"}`, Error},
 		{"name alone", "message_stop", ``, End},
 	}},
 	{"events", Events, []dialectCase{
@@ -135,7 +151,7 @@ var dialectTables = []struct {
 		{"done", "", `[DONE]`, End},
 		{"error", "error", `{"type":"error","error":{"message":"x"}}`, Error},
 		{"other", "", `{"type":"x.started"}`, Other},
-		{"not JSON", "", `x`, Other},
+		{"not JSON", "", `x`, Suspect},
 	}},
 }
 
@@ -147,7 +163,9 @@ func TestDialects(t *testing.T) {
 				if c.event != "" {
 					name = []byte(c.event)
 				}
-				assert.Equal(t, c.want, table.dialect(name, []byte(c.data)))
+				var e Event
+				table.dialect(name, []byte(c.data), &e)
+				assert.Equal(t, c.want, e.Kind)
 			})
 		}
 	}
@@ -157,7 +175,8 @@ func TestDialectsDoNotAllocate(t *testing.T) {
 	for _, table := range dialectTables {
 		for _, c := range table.cases {
 			name, data := []byte(c.event), []byte(c.data)
-			assert.Zero(t, testing.AllocsPerRun(5, func() { table.dialect(name, data) }), "%s/%s", table.name, c.name)
+			e := Event{Choices: make([]Choice, 0, 8)}
+			assert.Zero(t, testing.AllocsPerRun(5, func() { table.dialect(name, data, &e) }), "%s/%s", table.name, c.name)
 		}
 	}
 }
@@ -173,8 +192,12 @@ func FuzzDialects(f *testing.F) {
 	f.Add("", strings.Repeat("[", 1000))
 	f.Fuzz(func(t *testing.T, name, data string) {
 		for _, table := range dialectTables {
-			got := table.dialect([]byte(name), []byte(data))
-			assert.LessOrEqual(t, got, Failed)
+			e := Event{Kind: Failed, Usage: true}
+			table.dialect([]byte(name), []byte(data), &e)
+			assert.LessOrEqual(t, e.Kind, Failed)
+			if e.Hidden {
+				assert.Contains(t, []Kind{Error, Suspect}, e.Kind)
+			}
 		}
 	})
 }
@@ -193,8 +216,9 @@ func BenchmarkDialect(b *testing.B) {
 		data := []byte(row.data)
 		b.Run(row.name, func(b *testing.B) {
 			b.ReportAllocs()
+			var e Event
 			for b.Loop() {
-				row.dialect(nil, data)
+				row.dialect(nil, data, &e)
 			}
 		})
 	}

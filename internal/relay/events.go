@@ -3,45 +3,19 @@ package relay
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 )
 
 const (
-	// maxEvent bounds the data of one event that is kept for classification. It
-	// leaves room for a response.completed that repeats a long answer; of a longer
-	// event only this much of the front is seen.
+	// maxEvent bounds the data of one event that is kept for classification, in
+	// bytes. It leaves room for a response.completed that repeats a long answer. Of a
+	// longer event the front is seen.
 	maxEvent = 4 << 20
-	// keepCarry is how much of the memory for split events a stream keeps.
+	// keepCarry is how much of the memory for split events a stream keeps, in bytes.
 	keepCarry = 8 << 10
-	// maxName is longer than any event name in use. Of a longer one the front is
-	// kept, which matches nothing.
+	// maxName is longer than any event name in use. A longer one is cut, and then
+	// matches nothing.
 	maxName = 64
 )
-
-// maxBlank is how much blank space may stand before an event stream.
-const maxBlank = 64
-
-// LooksLikeEvents reports whether an answer begins like an event stream, by its
-// first bytes, and whether that is sure: of too few it is not.
-func LooksLikeEvents(front []byte) (yes, sure bool) {
-	if mark := []byte("\ufeff"); len(front) < len(mark) && bytes.HasPrefix(mark, front) {
-		return false, false
-	}
-	text := bytes.TrimLeft(bytes.TrimPrefix(front, []byte("\ufeff")), "\r\n")
-	if len(text) == 0 {
-		return false, len(front) > maxBlank
-	}
-	sure = true
-	for _, field := range []string{"data:", "event:", "id:", "retry:", ":"} {
-		switch {
-		case bytes.HasPrefix(text, []byte(field)):
-			return true, true
-		case strings.HasPrefix(field, string(text)):
-			sure = false
-		}
-	}
-	return false, sure
-}
 
 // splitter finds the events in a stream that arrives in pieces of any size,
 // with LF, CRLF or CR at the ends of lines. An event that lies within one piece
@@ -60,14 +34,18 @@ type splitter struct {
 	started bool // the first line is over: no byte order mark from here on
 	skipLF  bool // the last byte was a CR, and an LF after it belongs to it
 	ready   bool // data and name are those of an event that was handed out
+	begun   bool // a field or comment came: the body is an event stream
+	failed  bool // the event is an error beside the format: an error: field, or plain text
+
+	comments int // in the stream so far
 
 	nameLen uint8
 	nameBuf [maxName]byte
 }
 
-// next takes bytes from the front of p and returns how many it took. With ok,
-// an event is complete: name and data are valid until the next call, and p must
-// not change before it. Without, all of p was taken, and p is free.
+// next takes bytes from the front of p and returns their number. With ok an event
+// is complete: name and data are valid until the next call, and p must not change
+// before it. Without ok all of p was taken, and p is free.
 func (s *splitter) next(p []byte) (n int, ok bool) {
 	if s.ready {
 		s.clear()
@@ -81,8 +59,8 @@ func (s *splitter) next(p []byte) (n int, ok bool) {
 				continue
 			}
 		}
-		// The place of the next LF is kept while lines end in CR before it, so that
-		// text without any LF is not searched again for each of its lines.
+		// The place of the next LF is kept while lines before it end in CR: text
+		// without any LF is searched once, not once for each line.
 		if lf < pos {
 			lf = len(p)
 			if i := bytes.IndexByte(p[pos:], '\n'); i >= 0 {
@@ -114,8 +92,8 @@ func (s *splitter) next(p []byte) (n int, ok bool) {
 	return len(p), false
 }
 
-// finish takes the end of the body for the end of the open event. Strictly such
-// an event does not count, but servers that leave out the last blank line exist.
+// finish takes the end of the body for the end of the open event. By the standard
+// such an event does not count, but some servers leave out the last blank line.
 func (s *splitter) finish() bool {
 	if s.ready {
 		s.clear()
@@ -134,8 +112,8 @@ func (s *splitter) boundary() bool {
 	return !s.open && !s.fields
 }
 
-// inEvent reports whether an event has begun that is not whole. Of one that lacks
-// nothing but its blank line, and of comments, it is false.
+// inEvent reports whether an event has begun and is not whole. An event that lacks
+// only its blank line is whole. Comments are not events.
 func (s *splitter) inEvent() bool {
 	data := s.data
 	if s.open {
@@ -153,7 +131,26 @@ func (s *splitter) inEvent() bool {
 	} else if !s.fields {
 		return false
 	}
-	return s.cut || !done(data) && !json.Valid(data)
+	return s.cut || !isDone(data) && !json.Valid(data)
+}
+
+// atDone reports whether the open event is [DONE], and lacks only its blank line or
+// its line end.
+func (s *splitter) atDone() bool {
+	data := s.data
+	switch {
+	case s.ready || s.cut:
+		return false
+	case s.open && s.lines > 0:
+		return false
+	case s.open:
+		field, value, _ := bytes.Cut(s.line, []byte(":"))
+		if string(field) != "data" {
+			return false
+		}
+		data = value
+	}
+	return isDone(data)
 }
 
 // name is nil for an event without an event: line.
@@ -180,7 +177,9 @@ func (s *splitter) take(line []byte, carried bool) bool {
 	}
 	field, value, _ := bytes.Cut(line, []byte(":"))
 	if len(field) == 0 {
-		return false // a comment
+		s.begun = true
+		s.comments++
+		return false
 	}
 	s.fields = true
 	if len(value) > 0 && value[0] == ' ' {
@@ -189,16 +188,27 @@ func (s *splitter) take(line []byte, carried bool) bool {
 	switch string(field) {
 	case "event":
 		s.nameLen = uint8(copy(s.nameBuf[:], value))
-	case "data":
+	case "id", "retry":
+	case "data", "error":
+		// llama.cpp writes its errors into a field of that name. SSE parsers skip
+		// unknown fields, so that clients never see them.
+		s.failed = s.failed || string(field) == "error"
 		s.lines++
 		if s.lines == 1 {
-			s.data, s.inLine = value, carried
+			s.data, s.inLine, s.begun = value, carried, true
 			return false
 		}
 		s.keep()
 		s.add([]byte("\n"))
 		s.add(value)
+	default:
+		if !s.begun { // plain text in place of a stream
+			s.lines, s.failed, s.begun, s.ready = 1, true, true, true
+			s.data, s.inLine = line, carried
+			return true
+		}
 	}
+	s.begun = true
 	return false
 }
 
@@ -251,5 +261,5 @@ func (s *splitter) clear() {
 		s.line = nil
 	}
 	s.data, s.lines, s.nameLen = nil, 0, 0
-	s.fields, s.inOwn, s.inLine, s.cut, s.ready = false, false, false, false, false
+	s.fields, s.inOwn, s.inLine, s.cut, s.ready, s.failed = false, false, false, false, false, false
 }

@@ -1,12 +1,12 @@
-// Package relay carries an upstream's answer to the client without changing a
-// byte of it. It can hold an answer back until it is known to be worth
-// committing to, copy it as it arrives, and say in the end whether it was whole.
+// Package relay carries an upstream's answer to the client byte for byte. It can
+// hold an answer back until the answer is worth committing to, copy it as it
+// arrives, and say in the end whether it was whole.
 //
-// The package knows wire formats, not policy: which failure leads to another
-// provider, how long a silence may last and what the client is told are the
-// caller's. It starts no goroutine and sets no timer. A caller that wants one
-// re-arms it in [Options.Progress] and cancels the read of the body, the one
-// place where a [Stream] can wait.
+// The package knows wire formats, not policy. The caller decides which failure
+// leads to another provider, how long a silence may last and what the client is
+// told. The package starts no goroutine and sets no timer. A [Stream] waits in one
+// place, the read of the body. A caller with a timer re-arms it in
+// [Options.Progress] and cancels that read.
 package relay
 
 import (
@@ -14,33 +14,44 @@ import (
 	"sync"
 )
 
-// ErrCut reports an answer that ended without an error, but before anything
-// showed that it was whole. Servers do that when the model's process dies: the
-// front end closes the chunked encoding properly.
-var ErrCut = errors.New("answer ended before it was complete")
+// Reasons why an answer is not one.
+var (
+	// ErrCut reports an answer that ended without an error, but before anything
+	// showed that it was whole. Servers do that when the model's process dies: the
+	// front end closes the chunked encoding properly.
+	ErrCut = errors.New("answer ended before it was complete")
+	// ErrNoAnswer reports a stream that said [DONE] before any content or finish
+	// reason.
+	ErrNoAnswer = errors.New("stream ended without an answer")
+	// ErrEmptyAnswer reports a whole answer without text, a call of a tool or a
+	// refusal.
+	ErrEmptyAnswer = errors.New("answer has no content")
+)
 
-// EventError is an error event that came before the answer was committed.
-// Both fields are copies. Error does not quote them, as they are the
-// upstream's words and may echo a secret.
+// EventError is an error event of a stream. Name and Data are copies. Error does
+// not quote them: they are the upstream's words and may echo a secret.
 type EventError struct {
 	Name string // the value of the event: line, empty without one
 	Data []byte // the data lines, joined by LF
+	// Hidden: SDKs do not take the event for an error, and a stream that goes on
+	// behind it would look whole to them.
+	Hidden bool
 }
 
 func (e *EventError) Error() string { return "upstream sent an error event" }
 
-// WriteError wraps a failure to write or flush towards the client: it tells a
-// client that went away from an upstream that broke, which may well fail with
-// the same kind of network error.
+// WriteError wraps a failure to write or flush towards the client. It tells a
+// client that went away from an upstream that broke: both may fail with the same
+// kind of network error.
 type WriteError struct{ Err error }
 
 func (e *WriteError) Error() string { return "write to client: " + e.Err.Error() }
 
 func (e *WriteError) Unwrap() error { return e.Err }
 
-// What one read may take. A stream begins with a small buffer, and has another
-// once a read has filled it: most of the memory of ten thousand idle streams is
-// what they would read into, and the events of nearly all come one at a time.
+// The sizes of one read, in bytes. A stream begins with a small buffer, and gets a
+// larger one when a read has filled it. Buffers are most of the memory of ten
+// thousand idle streams, and nearly all events come one at a time.
 const (
 	smallSize  = 8 << 10
 	bufferSize = 32 << 10 // as net/http/httputil has it
@@ -51,16 +62,16 @@ type (
 	buffer      [bufferSize]byte
 )
 
-// The pools are the one piece of state that the streams of a process share.
-// Nothing that leaves the package may alias a buffer of theirs.
+// The pools are the one piece of state that the streams of a process share. No
+// buffer of theirs may be aliased outside of the package.
 var (
 	smallBuffers = sync.Pool{New: func() any { return new(smallBuffer) }}
 	buffers      = sync.Pool{New: func() any { return new(buffer) }}
 	wholes       = sync.Pool{New: func() any { return new(whole) }}
 )
 
-// A held body of more than pooledFrom bytes comes from a pool, as far as it fits:
-// answers of a megabyte each otherwise keep the collector as busy as the sockets.
+// A held body of more than pooledFrom bytes comes from a pool, as far as it fits.
+// Without it answers of a megabyte keep the collector as busy as the sockets.
 const (
 	pooledFrom = 128 << 10
 	wholeSize  = 1<<20 + 1 // a body of 1 MiB, and the byte that HoldBody reads more

@@ -1,99 +1,134 @@
 package relay
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
+
+	"github.com/aigateway-go/aigateway/internal/coding"
 )
 
 const (
 	defaultHoldBytes  = 64 << 10
 	defaultHoldEvents = 32
 	defaultMaxWhole   = 32 << 20
-
-	// minRead is the least room that a read is offered while an answer is held.
-	minRead = 4 << 10
-	// maxTrailing bounds what is relayed after the End, so that an upstream that
-	// goes on for ever cannot keep the request alive by it.
-	maxTrailing = 64 << 10
-	// maxEmptyReads is how often a reader may return nothing before it is broken.
-	maxEmptyReads = 100
 )
 
-// Phase says how far a stream has come. What a silence means depends on it.
+// Phase says how far a stream has come. The meaning of a silence depends on it.
 type Phase uint8
 
 const (
-	// Waiting: nothing that commits has been seen, and nothing was relayed.
+	// Waiting: nothing that commits was seen, and nothing was relayed.
 	Waiting Phase = iota
 	// Streaming: the answer is under way.
 	Streaming
-	// Finished: the model said why it stopped. A clean end of the body is good.
+	// Finished: the model said why it stopped, in each choice. A clean end of the
+	// body is good. [Stream.MayEnd] says whether a silence is.
 	Finished
-	// Ended: the last event was seen. What is left to read is of no interest to
-	// the client; reaching the end of the body only lets its connection be reused.
+	// Ended: the last event was seen. The client needs nothing more. The end of the
+	// body only lets its connection be used again.
 	Ended
 )
 
 // Options says how a [Stream] reads. The zero value relays without looking.
 type Options struct {
-	// Dialect classifies the events. If nil, the stream is opaque: its first byte
-	// commits and its clean end makes it whole.
+	// Dialect reads the events. If nil, the stream is opaque: its first byte commits
+	// and its clean end makes it whole.
 	Dialect Dialect
 
-	// Encoding is the Content-Encoding of the answer. Gzip and deflate are
-	// inspected through a copy that is decoded as it passes; the client gets the
-	// bytes as they are. A stream in any other encoding is opaque.
+	// Encoding is the Content-Encoding of the answer. Gzip, deflate and zstd are
+	// inspected through a copy, decoded as it passes. The client gets the bytes
+	// unchanged. A stream in any other encoding is opaque.
 	Encoding string
 
-	// HoldBytes and HoldEvents bound what Hold holds: 64 KiB and 32 events if zero.
-	// Comments count towards the bytes alone.
+	// Decode: the client gets the decoded bytes of a gzip, deflate or zstd stream.
+	// The caller removes the Content-Encoding header. See [CanDecode].
+	Decode bool
+
+	// HoldBytes and HoldEvents bound the hold: 64 KiB and 32 events if zero. Comments
+	// count towards the bytes.
 	HoldBytes, HoldEvents int
 
-	// MaxWhole bounds what HoldWhole holds, in bytes: 32 MiB if zero.
+	// MaxWhole bounds the bytes that HoldWhole holds: 32 MiB if zero.
 	MaxWhole int64
 
-	// Choices is how many the answer is to have, each with a finish reason of its
-	// own. Zero is one.
+	// Choices is the number of choices (or images) that the client asked for, as far
+	// as known. Zero is one. The stream learns of more by their indices.
 	Choices int
 
+	// UsageWanted: the client asked for usage, and a silent stream does not end
+	// without it.
+	UsageWanted bool
+
+	// HideUsage cuts the traces of the gateway's own include_usage from a chat
+	// stream: the event with usage and without a choice, and "usage":null in the
+	// others. The Tap sees all of it. Events are then relayed
+	// whole. It has no effect on a compressed stream without Decode.
+	HideUsage bool
+
+	// FailEmpty: Hold waits for a word behind a finish reason too, and an answer that
+	// ends without one is [ErrEmptyAnswer].
+	FailEmpty bool
+
 	// Tap, if not nil, is called with the data of each whole event, before the event
-	// is relayed (of a compressed stream, it may be after). It must not keep data,
+	// is relayed (in a compressed stream it may be after). It must not keep data,
 	// nor panic: it runs between reading from the upstream and writing to the client.
 	Tap func(data []byte)
 
 	// Progress, if not nil, is called at least once after each read that brought
-	// something, and when Relay has written what was held. The body is not being read
-	// while it runs: it is where the caller re-arms its timer.
+	// something, and when Relay has written the held bytes. The body is not being
+	// read meanwhile: here the caller re-arms its timer.
 	Progress func(Phase)
+}
+
+// CanDecode reports whether the encoding is identity, gzip, deflate or zstd, or
+// several of them in a row.
+func CanDecode(contentEncoding string) bool {
+	_, err := coding.Parse(contentEncoding)
+	return err == nil
 }
 
 // Stream carries one event stream. Use it from one goroutine: Hold or HoldWhole
 // (or Hold, then HoldWhole) to decide, Relay to carry it, Release at the end.
 type Stream struct {
 	body   io.Reader
+	plain  *coding.Reader // body, under Options.Decode
 	o      Options
 	split  splitter
-	small  *smallBuffer // what buf is made of, unless it is
-	pooled *buffer      // this, or had to grow beyond it
-	filled bool         // the last read took all that fits
+	small  *smallBuffer // backs buf at first
+	pooled *buffer      // backs buf later, until it had to grow beyond
+	filled bool         // the last read took all the room
 	buf    []byte
 	n      int // bytes of buf that were read
 	out    int // bytes of buf that were written
 	pos    int // bytes of buf that the decoder has taken
+	edit   editor
 
 	decode  *decoder
 	opaque  bool
-	rerr    error // what ended the reading
-	werr    error // what ended the writing, if wrapped
+	rerr    error // ended the reading
+	werr    error // ended the writing, if wrapped
 	failure *EventError
+	broken  *EventError // the first error event, before the commit or after it
 
-	content, finished, ended bool
-	sawError                 bool
-	relaying, endWritten     bool
-	over                     bool // nothing is left to read or to decode
-	clean                    bool // over, by a proper end of the body and of its encoding
+	ev          Event
+	choiceRoom  [2]Choice
+	choices     choices
+	content     bool // something that commits was seen
+	word        bool // text, a tool call or a refusal was seen
+	refused     bool // a refusal was seen before any other word
+	finished    bool // without choices: a finish reason was seen last
+	finishes    int  // and how many came
+	ended       bool
+	nothing     bool // [DONE] came without content or finish reason
+	severed     bool // an error that clients do not see ends the stream here
+	sawError    bool
+	relaying    bool
+	endWritten  bool
+	over        bool // nothing is left to read or to decode
+	clean       bool // over, by a proper end of the body and of its encoding
+	followed    bool // something came behind a finish reason
+	usage       bool // usage came with or after the latest finish reason
+	afterFinish int  // comments seen by the latest finish reason
 
 	w        io.Writer
 	flush    func() error
@@ -101,8 +136,7 @@ type Stream struct {
 	written  int64
 	trailing int // bytes read after the End
 	events   int
-	said     int              // of the events, those that are no formality
-	ends     map[int]struct{} // choices that have finished, where there are several
+	advances int // events that were not pings
 }
 
 // NewStream returns a stream that reads the answer from body. It reads nothing yet,
@@ -118,33 +152,47 @@ func NewStream(body io.Reader, o Options) *Stream {
 		o.MaxWhole = defaultMaxWhole
 	}
 	s := &Stream{body: body, o: o, opaque: o.Dialect == nil}
-	if !s.opaque {
-		switch enc := coding(o.Encoding); enc {
-		case codingNone:
-		case codingGzip, codingDeflate:
-			s.decode = newDecoder(s, enc)
-		default:
-			s.opaque = true
-		}
+	s.ev.Choices = s.choiceRoom[:0]
+	list, err := coding.Parse(o.Encoding)
+	switch {
+	case err != nil:
+		s.opaque = true
+	case list.Identity():
+	case o.Decode:
+		s.plain = list.NewReader(body)
+		s.body = s.plain
+	case !s.opaque:
+		s.decode = newDecoder(s, list)
 	}
+	s.edit.on = o.HideUsage && !s.opaque && s.decode == nil
 	return s
 }
 
 // Hold reads until the answer is worth committing to: its first content was
-// seen, it ended whole without any, or the bounds of the hold are reached. What
-// was read stays held for Relay.
+// seen, it ended whole without any, or the bounds of the hold are reached. The
+// bytes stay held for Relay.
 //
-// Otherwise it returns an [*EventError] for an error event that came first,
-// [ErrCut] for a clean end that came too early, or the body's own error.
+// Its errors:
+//   - [*EventError]: an error event came first
+//   - [ErrNoAnswer]: a [DONE] came without an answer before it
+//   - [ErrCut]: the body ended cleanly, but too early
+//   - [ErrEmptyAnswer], under Options.FailEmpty
+//   - the body's own error
 func (s *Stream) Hold() error {
 	for {
 		switch {
-		case s.content || s.ended && s.failure == nil:
+		case s.content:
 			return nil
 		case s.failure != nil:
 			return s.failure
-		case s.over || s.decode.failed():
-			return s.verdict()
+		case s.ended, s.over, s.decode.failed():
+			if err := s.verdict(); err != nil {
+				return err
+			}
+			if s.o.FailEmpty && !s.word {
+				return ErrEmptyAnswer
+			}
+			return nil
 		case s.n >= s.o.HoldBytes || s.read >= int64(s.o.HoldBytes) || s.events >= s.o.HoldEvents:
 			return nil
 		}
@@ -157,16 +205,20 @@ func (s *Stream) Hold() error {
 // it comes. Its errors are those of Hold.
 //
 // A caller that cancels the read after a finish reason gets the body's error
-// here, sees Finished, and may go on to Relay: nothing that was held is lost.
+// here. It may ask MayEnd and go on to Relay: held bytes are never lost.
 func (s *Stream) HoldWhole() error {
 	for {
 		switch {
 		case s.failure != nil:
 			return s.failure
-		case s.ended:
+		case s.ended, s.over, s.decode.failed():
+			if err := s.verdict(); err != nil {
+				return err
+			}
+			if s.o.FailEmpty && !s.word {
+				return ErrEmptyAnswer
+			}
 			return nil
-		case s.over || s.decode.failed():
-			return s.verdict()
 		case int64(s.n) >= s.o.MaxWhole:
 			return nil
 		}
@@ -174,15 +226,19 @@ func (s *Stream) HoldWhole() error {
 	}
 }
 
-// Relay writes what is held in one piece, then each read as it comes, and
+// Relay writes the held bytes in one piece, then each read as it comes, and
 // calls flush, unless nil, after each write. It returns nil when the answer was
-// whole, else [ErrCut], a [*WriteError], or the body's own error.
+// whole, else an [*EventError], [ErrCut], a [*WriteError], or the body's own error.
+// A body that breaks behind an error event is its own error.
 //
-// After the End it reads on to the end of the body, relaying what still comes.
-// No error counts from there on: the caller cuts this short by its own timer.
+// After the End it reads on to the end of the body, and relays those bytes. No
+// error counts from there on: the caller cuts this short by its own timer.
+//
+// An error event that SDKs do not take for one ends the relaying behind it. Its
+// [*EventError] is Hidden: the client must be told in another way.
 func (s *Stream) Relay(w io.Writer, flush func() error) error {
 	s.w, s.flush, s.relaying = w, flush, true
-	held := s.n > s.out
+	held := s.ready() > s.out
 	for {
 		s.forward()
 		if s.werr != nil {
@@ -202,31 +258,73 @@ func (s *Stream) Relay(w io.Writer, flush func() error) error {
 	}
 }
 
-// Release gives the stream's memory back. Of the methods, only those that
-// report something may be called after it.
+// Release gives the stream's memory back. Only the methods that report something
+// may be called after it.
 func (s *Stream) Release() {
 	s.dropBuffer()
 	s.decode.release()
+	if s.plain != nil {
+		s.plain.Close()
+		s.plain = nil
+	}
 	s.buf, s.split = nil, splitter{}
 	s.n, s.out, s.pos = 0, 0, 0
 	s.body, s.w, s.flush = nil, nil, nil
 }
 
 // Whole reports whether all of the answer has been read.
-func (s *Stream) Whole() bool { return s.ended || s.clean && s.finishedOrOpaque() }
+func (s *Stream) Whole() bool {
+	return !s.nothing && s.broken == nil && (s.ended || s.clean && (s.Finished() || s.opaque && s.content))
+}
 
-// Finished reports whether a finish reason or the End was seen. It turns false
-// again when another choice of the same answer goes on.
-func (s *Stream) Finished() bool { return s.finished || s.ended }
+// Finished reports whether the End was seen, or a finish reason of each choice. It
+// turns false again when a choice goes on.
+func (s *Stream) Finished() bool {
+	return s.ended || s.choices.finished(s.o.Choices) || s.finished && s.choices.none() && s.finishes >= s.o.Choices
+}
 
-// AtBoundary reports whether the bytes that were written end where another
-// event may follow. In a compressed or opaque stream they never do.
+// MayEnd reports whether a silence may be taken for the end of the answer. It must
+// be a stream of the chat format. Each choice finished by stop or length, in an
+// event of its own without content. Nothing followed a finish reason, no comment
+// came after it, and usage came if the client asked for it. A [DONE] that lacks its
+// blank line is an end too.
+func (s *Stream) MayEnd() bool {
+	if s.broken != nil || s.ended || s.body == nil || s.opaque || !s.decode.idle() {
+		return false
+	}
+	if s.split.atDone() && !s.choices.none() {
+		return s.content
+	}
+	return !s.followed && s.choices.finished(s.o.Choices) && s.choices.plainEnds() &&
+		(s.usage || !s.o.UsageWanted) && s.split.comments == s.afterFinish && s.split.boundary()
+}
+
+// AtBoundary reports whether the bytes that were written end where another event
+// or a comment may follow. During a hold nothing was written, and it is true. In a
+// compressed or opaque stream they never do.
 func (s *Stream) AtBoundary() bool {
-	return s.body != nil && s.out == s.n && s.decode == nil && !s.opaque && s.split.boundary()
+	if s.body == nil || s.decode != nil || s.opaque {
+		return false
+	}
+	switch {
+	case !s.relaying:
+		return true
+	case s.edit.on:
+		return s.out == s.edit.ready // edited streams are written in whole events
+	}
+	return s.out == s.n && (s.severed || s.split.boundary())
 }
 
 // SawError reports whether the upstream sent an error event, or response.failed.
 func (s *Stream) SawError() bool { return s.sawError }
+
+// Refused reports whether the first words of the answer were a refusal: of the
+// model, or of a filter.
+func (s *Stream) Refused() bool { return s.refused }
+
+// Empty reports whether no text, call of a tool or refusal was seen so far.
+// Reasoning counts as text.
+func (s *Stream) Empty() bool { return !s.word }
 
 // Written is the number of bytes that were written to the client.
 func (s *Stream) Written() int64 { return s.written }
@@ -234,240 +332,26 @@ func (s *Stream) Written() int64 { return s.written }
 // Events is the number of events that were read, comments not counted.
 func (s *Stream) Events() int { return s.events }
 
-// AllFinished reports whether a finish reason was seen of each choice.
-func (s *Stream) AllFinished() bool {
-	return s.Finished() && (s.o.Choices <= 1 || len(s.ends) >= s.o.Choices)
-}
-
 // InEvent reports whether an event has begun that is not whole. In an opaque
-// stream nobody knows, and it is false.
+// stream it is false.
 func (s *Stream) InEvent() bool { return s.body != nil && !s.opaque && s.split.inEvent() }
 
-// Said is the number of events that said something to the client: all but pings
-// and the like. Usage is something.
-func (s *Stream) Said() int { return s.said }
+// Advances is the number of events that brought the answer further: all but pings
+// and empty chunks. Comments are not events. A timer for silence starts anew when
+// it grows, not with each read.
+func (s *Stream) Advances() int { return s.advances }
 
 // Phase is how far the stream has come.
 func (s *Stream) Phase() Phase {
 	switch {
 	case s.ended:
 		return Ended
-	case s.finished:
+	case s.Finished():
 		return Finished
 	case s.content || s.relaying:
 		return Streaming
 	}
 	return Waiting
-}
-
-// step reads once and inspects what came.
-func (s *Stream) step() {
-	if s.decode.active() {
-		if chunk := s.decode.next(); len(chunk) > 0 {
-			s.inspect(chunk)
-			s.progress()
-		}
-		if s.rerr != nil && !s.decode.active() {
-			s.finish()
-		}
-		return
-	}
-	if chunk := s.fill(); len(chunk) > 0 {
-		switch {
-		case s.opaque:
-			s.content = true
-		case s.decode == nil:
-			s.inspect(chunk)
-		}
-		s.progress()
-	}
-	if s.rerr != nil {
-		s.finish()
-	}
-}
-
-// fill reads once from the body, behind what is held. While relaying, what was
-// read before goes out first: no byte waits for the one after it.
-func (s *Stream) fill() []byte {
-	if s.relaying {
-		s.forward()
-		if s.werr == nil {
-			s.n, s.out, s.pos = 0, 0, 0
-		}
-	}
-	if s.rerr != nil || s.werr != nil {
-		return nil
-	}
-	s.room()
-	for range maxEmptyReads {
-		n, err := s.body.Read(s.buf[s.n:])
-		chunk := s.buf[s.n : s.n+n]
-		s.n += n
-		s.filled = s.n == len(s.buf)
-		s.rerr = err
-		if s.ended {
-			s.trailing += n
-		}
-		if n > 0 || err != nil {
-			return chunk
-		}
-	}
-	s.rerr = io.ErrNoProgress
-	return nil
-}
-
-// room makes sure that buf can take another read.
-func (s *Stream) room() {
-	held := s.buf[:s.n]
-	switch {
-	case s.n == 0 && s.small == nil && s.pooled == nil && !s.filled:
-		// The start, or the end of a long hold: what it had to grow is left to the
-		// collector, as the rest of the stream needs no more than a pooled buffer.
-		s.small = smallBuffers.Get().(*smallBuffer)
-		s.buf = s.small[:]
-	case s.n == 0 && s.pooled == nil && s.filled, s.small != nil && len(s.buf)-s.n < minRead:
-		larger := buffers.Get().(*buffer)
-		copy(larger[:], held)
-		s.dropBuffer()
-		s.pooled, s.buf = larger, larger[:]
-	case len(s.buf)-s.n < minRead:
-		grown := make([]byte, 2*len(s.buf))
-		copy(grown, held)
-		s.dropBuffer()
-		s.buf = grown
-	}
-}
-
-// dropBuffer gives back what is pooled.
-func (s *Stream) dropBuffer() {
-	if s.small != nil {
-		smallBuffers.Put(s.small)
-	}
-	if s.pooled != nil {
-		buffers.Put(s.pooled)
-	}
-	s.small, s.pooled = nil, nil
-}
-
-// forward writes and flushes what is held.
-func (s *Stream) forward() {
-	rest := s.buf[s.out:s.n]
-	if len(rest) == 0 || s.werr != nil {
-		return
-	}
-	n, err := s.w.Write(rest)
-	s.written += int64(n)
-	if err == nil && n < len(rest) {
-		err = io.ErrShortWrite
-	}
-	if err == nil && s.flush != nil {
-		err = s.flush()
-	}
-	if err != nil {
-		s.werr = &WriteError{Err: err}
-		return
-	}
-	s.out = s.n
-	s.endWritten = s.ended
-}
-
-// finish is called once, at the end of what can be read.
-func (s *Stream) finish() {
-	s.over = true
-	s.clean = s.atEOF() && !s.decode.failed()
-	if s.opaque || !s.clean || s.ended || !s.split.finish() {
-		return
-	}
-	// The last event lacks its blank line. It counts if nothing else is missing:
-	// half of a response.completed looks like a whole one to a dialect.
-	if data := s.split.data; !s.split.cut && (done(data) || json.Valid(data)) {
-		s.event(s.split.name(), data)
-	}
-}
-
-// atEOF reports whether the body ended properly. A wrapped EOF is no such end:
-// somebody had something to say about it.
-func (s *Stream) atEOF() bool {
-	return s.rerr == io.EOF //nolint:errorlint // the io.Reader contract: EOF is returned as it is
-}
-
-func (s *Stream) inspect(chunk []byte) {
-	s.read += int64(len(chunk))
-	for {
-		n, ok := s.split.next(chunk)
-		if !ok {
-			return
-		}
-		chunk = chunk[n:]
-		s.event(s.split.name(), s.split.data)
-	}
-}
-
-// event notes what one event means. Nothing is undone by an event after the End.
-func (s *Stream) event(name, data []byte) {
-	s.events++
-	kind := s.o.Dialect(name, data)
-	if s.split.cut {
-		if kind == Other {
-			kind = s.o.Dialect(name, nil)
-		}
-		kind = max(kind, Content) // nothing of this size is a formality
-	} else if s.o.Tap != nil {
-		s.o.Tap(data)
-	}
-	if s.ended {
-		return
-	}
-	if kind != Other || s.finished && bytes.Contains(data, []byte(`"usage"`)) {
-		s.said++
-	}
-	switch kind {
-	case Content:
-		// The first event that decides wins: content after an error commits nothing.
-		s.content = s.content || s.failure == nil
-		s.finished = false
-	case Finish:
-		s.content = s.content || s.failure == nil
-		s.finished = true
-		s.noteEnds(data)
-	case End:
-		s.ended = true
-	case Error:
-		s.fail(name, data)
-	case Failed:
-		s.fail(name, data)
-		s.ended = true
-	}
-}
-
-// noteEnds notes which choices an event finishes. One answer in a thousand has
-// several, so that the event is read once more for it.
-func (s *Stream) noteEnds(data []byte) {
-	var event struct {
-		Choices []struct {
-			Index  int    `json:"index"`
-			Reason string `json:"finish_reason"`
-		} `json:"choices"`
-	}
-	if s.o.Choices <= 1 || json.Unmarshal(data, &event) != nil {
-		return
-	}
-	for _, c := range event.Choices {
-		if c.Reason == "" || len(s.ends) >= s.o.Choices {
-			continue
-		}
-		if s.ends == nil {
-			s.ends = map[int]struct{}{}
-		}
-		s.ends[c.Index] = struct{}{}
-	}
-}
-
-func (s *Stream) fail(name, data []byte) {
-	s.sawError = true
-	if !s.relaying && s.failure == nil {
-		s.failure = &EventError{Name: string(name), Data: bytes.Clone(data)}
-	}
 }
 
 func (s *Stream) progress() {
@@ -476,20 +360,23 @@ func (s *Stream) progress() {
 	}
 }
 
-func (s *Stream) finishedOrOpaque() bool {
-	return s.finished || s.opaque && s.content
-}
-
-// verdict says what an end of the reading means.
+// verdict is the meaning of an end of the reading.
 func (s *Stream) verdict() error {
 	switch {
+	case s.broken != nil && (s.severed || s.ended || s.rerr == nil || s.atEOF()):
+		return s.broken
+	case s.nothing:
+		return ErrNoAnswer
 	case s.Whole():
 		return nil
 	case s.decode.failed() && !errors.Is(s.decode.err, io.ErrUnexpectedEOF):
 		return s.decode.err
 	case s.rerr == nil || s.atEOF():
 		return ErrCut
-	default:
-		return s.rerr
 	}
+	var corrupt *coding.CorruptError
+	if errors.As(s.rerr, &corrupt) && errors.Is(corrupt.Err, io.ErrUnexpectedEOF) {
+		return ErrCut // the decoded body ended early
+	}
+	return s.rerr
 }

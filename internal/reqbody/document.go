@@ -8,15 +8,16 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
 
-// Document is a JSON object as [Scan] found it: where its top-level members
-// are, and nothing about what is inside them. The zero Document is an object
-// without members that cannot be spliced. A scanned Document is safe for
-// concurrent use.
+// Document is a JSON object as [Scan] found it: the places of its top-level
+// members. The zero Document is an object without members, and cannot be spliced. A
+// scanned Document is safe for concurrent use.
 //
-// Where a name is repeated, the last member counts, as it does in
-// encoding/json and in the JSON parsers of Python and JavaScript.
+// Of a repeated name the last member counts, as in encoding/json and in the JSON
+// parsers of Python and JavaScript.
 type Document struct {
 	src  []byte
 	open int // offset of the object's '{'
@@ -24,7 +25,7 @@ type Document struct {
 	n       int
 	inline  [16]member // the members, while there are no more of them
 	spilled []member   // all members, once there are more
-	decoded [][]byte   // names that were written with escapes
+	decoded [][]byte   // the names with escapes
 }
 
 type span struct{ start, end int }
@@ -106,8 +107,8 @@ func (d *Document) Get(name string) (value []byte, ok bool) {
 	return nil, false
 }
 
-// String returns the text of the member called name. present says that there
-// is such a member, null included; isString, that it is a string.
+// String returns the text of the member called name. present: there is such a
+// member, null included. isString: it is a string.
 func (d *Document) String(name string) (text string, present, isString bool) {
 	value, ok := d.Get(name)
 	if !ok || value[0] != '"' {
@@ -116,22 +117,21 @@ func (d *Document) String(name string) (text string, present, isString bool) {
 	return unquote(value), true, true
 }
 
-// Number returns the number that the member called name is. present says that
-// there is such a member, null included; isNumber, that it is a number. One
-// beyond the range of a float64 is an infinity, so that it is still above
-// every limit.
+// Number returns the member called name as a number. present: there is such a
+// member, null included. isNumber: it is a number. A number beyond the range of a
+// float64 is an infinity, and so above every limit.
 func (d *Document) Number(name string) (n float64, present, isNumber bool) {
 	value, ok := d.Get(name)
 	if !ok || kindOf(value[0]) != "a number" {
 		return 0, ok, false
 	}
-	// The only error left is one of range, and it comes with the infinity.
+	// The only possible error is one of range. It comes with the infinity.
 	n, _ = strconv.ParseFloat(string(value), 64)
 	return n, true, true
 }
 
-// Bool returns the boolean that the member called name is; ok is false where
-// it is something else or there is none.
+// Bool returns the member called name as a boolean. ok is false for other values and
+// without the member.
 func (d *Document) Bool(name string) (b, ok bool) {
 	value, _ := d.Get(name)
 	switch string(value) {
@@ -143,12 +143,12 @@ func (d *Document) Bool(name string) (b, ok bool) {
 	return false, false
 }
 
-// Selection is what a body says about where it wants to go.
+// Selection is the fields of a body that pick a route.
 type Selection struct {
-	Model    string   // empty where there is none, and where it is null
+	Model    string   // empty if absent or null
 	HasModel bool     // model is there, and is not null
-	Models   []string // nil where there are none, and where it is null
-	Stream   bool     // the answer is wanted as a stream
+	Models   []string // nil if absent or null
+	Stream   bool     // the client asks for a stream
 }
 
 // The names of the fields that pick a route.
@@ -159,10 +159,9 @@ const (
 )
 
 // Selection returns the fields that pick a route. The error is an
-// [*InvalidError]: model is not a string or models is not a list of strings
-// (null counts as absent for both), one of them is repeated, or a name is
-// [Alike] one of them.
-// Anything but true as stream means false: the upstream will have its opinion.
+// [*InvalidError]: model is not a string, models is not a list of strings (null
+// counts as absent for both), one of them is repeated, or a name is [Alike] one of
+// them. A stream other than true is false. The upstream will have its opinion.
 func (d *Document) Selection() (Selection, error) {
 	var model, models *member
 	members := d.members()
@@ -208,8 +207,8 @@ func (d *Document) Selection() (Selection, error) {
 	return s, nil
 }
 
-// selects returns which of model and models a name is, or is alike. It is empty
-// for other names.
+// selects returns the field, model or models, that a name is or is alike. It is
+// empty for other names.
 func selects(name []byte) string {
 	name = readable(name)
 	switch {
@@ -223,15 +222,15 @@ func selects(name []byte) string {
 	return ""
 }
 
-// Alike reports whether some parser may take name for field: it is the same
-// once case is folded as encoding/json folds it ("modelſ" is models), once what
-// is no text is left out ("mod\xffel"), or up to a NUL, where a string of C ends.
+// Alike reports whether some parser may take name for field. Case is folded as in
+// encoding/json ("modelſ" is models). Broken UTF-8 is left out ("mod\xffel"). A NUL
+// ends the name, as it ends a string of C.
 func Alike(name, field string) bool {
 	return strings.EqualFold(string(readable([]byte(name))), field)
 }
 
-// readable is a name up to a NUL, without broken UTF-8 and the mark that takes
-// its place.
+// readable is a name up to a NUL, without broken UTF-8 and its replacement
+// character.
 func readable(name []byte) []byte {
 	if !bytes.ContainsFunc(name, func(r rune) bool { return r == 0 || r == utf8.RuneError }) {
 		return name
@@ -258,7 +257,7 @@ func errTwice(name string) error {
 	return &InvalidError{Name: name, Msg: fmt.Sprintf("%q appears twice", name)}
 }
 
-// stringList reads a JSON value that has been checked as a list of strings.
+// stringList reads a checked JSON value as a list of strings.
 func stringList(name string, value []byte) ([]string, error) {
 	switch value[0] {
 	case 'n':
@@ -270,7 +269,7 @@ func stringList(name string, value []byte) ([]string, error) {
 		}
 	}
 	list := []string{}
-	for i := skipSpace(value, 1); value[i] != ']'; {
+	for i := jsonscan.SkipSpace(value, 1); value[i] != ']'; {
 		if value[i] != '"' {
 			return nil, &InvalidError{
 				Name: name,
@@ -281,17 +280,17 @@ func stringList(name string, value []byte) ([]string, error) {
 			return nil, &InvalidError{Name: name, Msg: fmt.Sprintf("%q has more than %d elements", name, maxMembers)}
 		}
 		start := i
-		i, _ = skipString(value, i+1)
+		i, _ = jsonscan.SkipString(value, i+1)
 		list = append(list, unquote(value[start:i]))
-		if i = skipSpace(value, i); value[i] == ',' {
-			i = skipSpace(value, i+1)
+		if i = jsonscan.SkipSpace(value, i); value[i] == ',' {
+			i = jsonscan.SkipSpace(value, i+1)
 		}
 	}
 	return list, nil
 }
 
-// kindOf names the kind of a value by its first byte; empty where no value
-// starts with it.
+// kindOf names the kind of a value by its first byte. It is empty if no value starts
+// with the byte.
 func kindOf(first byte) string {
 	switch first {
 	case '{':
@@ -311,15 +310,15 @@ func kindOf(first byte) string {
 	return ""
 }
 
-// unquote decodes a JSON string that has been checked.
+// unquote decodes a checked JSON string.
 func unquote(quoted []byte) string {
 	text := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text) {
 		return string(text)
 	}
 	var s string
-	// It cannot fail: the string has been checked. Escapes and broken UTF-8
-	// are left to the one that has the last word on them.
+	// It cannot fail: the string was checked. encoding/json has the last word on
+	// escapes and broken UTF-8.
 	_ = json.Unmarshal(quoted, &s)
 	return s
 }

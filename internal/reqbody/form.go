@@ -7,17 +7,18 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
 
-// Form is a multipart/form-data body as [ScanForm] found it. It answers what a
-// [Document] answers. A field called name is a part with that name or, as SDKs
-// write the elements of an array, one with the name and "[]" behind it. Where
-// a name is repeated, the last part counts. The zero Form has no parts. A
-// scanned Form is safe for concurrent use.
+// Form is a multipart/form-data body as [ScanForm] found it. It has the methods of
+// a [Document]. The parts of a field have its name, or its name with "[]" behind
+// it, as SDKs write the elements of an array. Of a repeated name the last part
+// counts. The zero Form has no parts. A scanned Form is safe for concurrent use.
 type Form struct {
 	src      []byte
 	boundary []byte // with the two dashes before it
-	newline  string // "\r\n", or "\n" where the form is written so throughout
+	newline  string // "\r\n", or "\n" throughout
 	final    int    // offset of the final boundary line
 
 	n       int
@@ -57,7 +58,7 @@ func (f *Form) parts() []part {
 
 func (f *Form) value(p *part) []byte { return f.src[p.body.start:p.body.end] }
 
-// fieldName is the name of the field that a part with the name belongs to.
+// fieldName is the field of a part with the name.
 func fieldName(name []byte) []byte { return bytes.TrimSuffix(name, []byte("[]")) }
 
 // Names yields the field name of each part in order, a repeated name each
@@ -91,8 +92,8 @@ func (f *Form) last(name string) *part {
 	return nil
 }
 
-// String returns the text of the field called name. present says that there is
-// such a field; isString, that it is no file.
+// String returns the text of the field called name. present: there is such a
+// field. isString: it is not a file.
 func (f *Form) String(name string) (text string, present, isString bool) {
 	p := f.last(name)
 	if p == nil || p.file {
@@ -101,21 +102,20 @@ func (f *Form) String(name string) (text string, present, isString bool) {
 	return string(f.value(p)), true, true
 }
 
-// Number returns the number that the text of the field called name is. present
-// says that there is such a field; isNumber, that its text is a number as JSON
-// writes it. One beyond the range of a float64 is an infinity.
+// Number returns the field called name as a number. present: there is such a
+// field. isNumber: its text is a number in JSON. A number beyond the range of a
+// float64 is an infinity.
 func (f *Form) Number(name string) (n float64, present, isNumber bool) {
 	text, present, isString := f.String(name)
-	if !isString || text == "" || kindOf(text[0]) != "a number" || !isValue([]byte(text)) {
+	if !isString || text == "" || kindOf(text[0]) != "a number" || !jsonscan.IsValue([]byte(text)) {
 		return 0, present, false
 	}
 	n, _ = strconv.ParseFloat(strings.TrimRight(text, " \t\r\n"), 64)
 	return n, true, true
 }
 
-// Bool returns the boolean that the field called name is; ok is false where it
-// is something else or there is none. Case does not matter: Python's str
-// writes True.
+// Bool returns the field called name as a boolean. ok is false for other texts and
+// without the field. Case does not matter: Python's str writes True.
 func (f *Form) Bool(name string) (b, ok bool) {
 	text, _, _ := f.String(name)
 	switch strings.ToLower(text) {
@@ -127,12 +127,14 @@ func (f *Form) Bool(name string) (b, ok bool) {
 	return false, false
 }
 
-// Selection returns the fields that pick a route; models is a repeated field.
-// The error is an [*InvalidError]: model is repeated, one of them is a file, is
-// not UTF-8 or has another length than its Content-Length (by which a reader could
-// cut "gpt-4o-mini" to "gpt-4o"), or a name could be taken for one of them by
-// another reader: it differs in case alone, becomes it when percent-decoded, or
-// indexes it, as in "models[0]".
+// Selection returns the fields that pick a route. models is a repeated field. The
+// error is an [*InvalidError]:
+//   - model is repeated
+//   - a value is a file, or not UTF-8
+//   - a value is longer or shorter than its Content-Length: a reader could cut
+//     "gpt-4o-mini" to "gpt-4o"
+//   - a name may be taken for model or models by another reader: it differs in
+//     case, is percent-encoded, or has an index, as in "models[0]"
 func (f *Form) Selection() (Selection, error) {
 	var s Selection
 	seen := false
@@ -171,8 +173,8 @@ func (f *Form) Selection() (Selection, error) {
 	return s, nil
 }
 
-// formSelects returns which of model and models a part's name is, and an error
-// where that depends on who reads it.
+// formSelects returns the field, model or models, of a part's name, and an error if
+// readers may disagree on it.
 func formSelects(name []byte) (string, error) {
 	base := bytes.TrimSpace(percentDecode(name))
 	if i := bytes.IndexByte(base, '['); i >= 0 {
@@ -196,7 +198,7 @@ func percentDecode(name []byte) []byte {
 	}
 	decoded := make([]byte, 0, len(name))
 	for i := 0; i < len(name); i++ {
-		if name[i] == '%' && i+2 < len(name) && isHex(name[i+1]) && isHex(name[i+2]) {
+		if name[i] == '%' && i+2 < len(name) && jsonscan.IsHex(name[i+1]) && jsonscan.IsHex(name[i+2]) {
 			n, _ := strconv.ParseUint(string(name[i+1:i+3]), 16, 8)
 			decoded = append(decoded, byte(n))
 			i += 2

@@ -1,17 +1,15 @@
-// Package reqbody reads the body of a client's request, finds the few
-// top-level fields that routing depends on, and splices edits into it.
+// Package reqbody reads the body of a client's request, finds the top-level fields
+// for routing, and splices edits into it.
 //
-// A body is never decoded and encoded again. What goes upstream is the
-// client's own bytes, with the edited values in their place: key order, number
-// text, white space and fields that nobody here has heard of survive. JSON
-// objects are read by [Scan] into a [Document], multipart forms by [ScanForm]
-// into a [Form]; both answer the same questions and take the same [Edit]s, so
-// that a caller decides once and need not know which of them it holds.
+// A body is never decoded and encoded again. The client's own bytes go upstream,
+// with the edited values in their place: key order, number text, white space and
+// unknown fields survive. [Scan] reads a JSON object into a [Document], [ScanForm]
+// a multipart form into a [Form]. Both have the same methods and take the same
+// [Edit]s. A caller decides once and need not know the kind.
 //
-// Bodies are not trusted, and the upstream has a parser of its own. Wherever
-// two parsers could disagree on which model a body asks for (a repeated key, a
-// key that differs in case alone, a boundary inside a value) the body is
-// refused instead of being read one way or the other.
+// Bodies are not trusted, and the upstream has a parser of its own. Two parsers
+// could disagree on the model of a body: by a repeated key, a key in other case, a
+// boundary inside a value. Such a body is refused.
 package reqbody
 
 import (
@@ -25,14 +23,13 @@ import (
 var ErrTooLarge = errors.New("request body is too large")
 
 // maxMembers bounds the top-level members of an object, the parts of a form
-// and the entries of a list of models. Real requests have some tens.
+// and the entries of a list of models. Real requests have some tens of each.
 const maxMembers = 10_000
 
-// SyntaxError says where and why a body cannot be read at all. Its text is
-// meant for the client.
+// SyntaxError reports a body that cannot be read. Its text is for the client.
 type SyntaxError struct {
 	Format string // "JSON" or "form"
-	Offset int64  // of the first byte that does not fit, counted from 0
+	Offset int64  // of the first bad byte, counted from 0
 	Msg    string
 }
 
@@ -40,31 +37,29 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("invalid %s at byte %d: %s", e.Format, e.Offset, e.Msg)
 }
 
-// InvalidError says that a body is well formed, but that one of its fields
-// cannot be used or is ambiguous. Its text is meant for the client.
+// InvalidError reports a well-formed body with a field that cannot be used or is
+// ambiguous. Its text is for the client.
 type InvalidError struct {
-	Name string // the field's name as the client wrote it; empty for the body as a whole
-	Msg  string // whole sentence part, the name included
+	Name string // the field's name as the client wrote it, empty for the whole body
+	Msg  string // the whole message, the name included
 }
 
 func (e *InvalidError) Error() string { return e.Msg }
 
-// readAhead is the most that Read allocates because a Content-Length says so.
-// Beyond it, memory follows the bytes that have really come: readGrowth times as
-// much, which for a body of 4 MB means that a fourth of it is copied once, where
-// doubling would copy three.
+// readAhead is the most that Read allocates on the word of a Content-Length, in
+// bytes. Beyond it, memory follows the bytes that came: readGrowth times as much.
+// Of a body of 4 MB a fourth is copied once. Doubling would copy three.
 const (
 	readAhead  = 1 << 20
 	readGrowth = 4
 )
 
-// Read reads body to its end. It returns [ErrTooLarge] when there are more
-// than limit bytes, without reading anything if contentLength already says so,
-// and [io.ErrUnexpectedEOF] when body ends before contentLength bytes. A
-// negative contentLength means that the length is not known. Bytes beyond
-// contentLength are read like any other: something between the server and
-// here has replaced the body, and the length that goes upstream is counted
-// anew. A nil body is an empty one.
+// Read reads body to its end. It returns [ErrTooLarge] for more than limit bytes,
+// without reading anything if contentLength already says so, and
+// [io.ErrUnexpectedEOF] if body ends before contentLength bytes. A negative
+// contentLength is unknown. Bytes beyond contentLength are read like any other:
+// middleware has replaced the body, and its length is counted anew. A nil body is
+// empty.
 func Read(body io.Reader, contentLength, limit int64) ([]byte, error) {
 	if contentLength > limit {
 		return nil, ErrTooLarge
@@ -83,8 +78,8 @@ func Read(body io.Reader, contentLength, limit int64) ([]byte, error) {
 	for {
 		if len(buf) == cap(buf) {
 			if int64(len(buf)) >= contentLength {
-				// Complete, as far as anyone has said. One byte more,
-				// beside the buffer, saves doubling it to see the end.
+				// Complete by its announced length. One byte beside the buffer
+				// finds the end without doubling it.
 				var probe [1]byte
 				n, err := body.Read(probe[:])
 				if n > 0 {
@@ -107,8 +102,8 @@ func Read(body io.Reader, contentLength, limit int64) ([]byte, error) {
 	}
 }
 
-// readDone says whether reading is over after a Read that ended with err, and
-// how it ended.
+// readDone says whether reading is over after a Read with the result err, and how
+// it ended.
 func readDone(buf []byte, err error, contentLength, limit int64) (bool, error) {
 	n := int64(len(buf))
 	switch {
@@ -125,14 +120,14 @@ func readDone(buf []byte, err error, contentLength, limit int64) (bool, error) {
 }
 
 // Body is a request body made of pieces of the client's bytes and of edits.
-// It copies neither: the bytes that it was made from must not change as long
-// as it is in use. A Body is immutable, and safe for concurrent use.
+// It copies neither: those bytes must not change while it is in use. A Body is
+// immutable, and safe for concurrent use.
 type Body struct {
-	segments [][]byte // none is empty
+	segments [][]byte // without empty ones
 	n        int64
 
-	// inline backs segments for the usual handful of edits, so that a body
-	// costs one allocation.
+	// inline backs segments for the usual handful of edits: a body costs one
+	// allocation.
 	inline [6][]byte
 }
 
@@ -160,8 +155,8 @@ func (b *Body) add(p []byte) {
 // Len returns the number of bytes, the Content-Length of the request.
 func (b *Body) Len() int64 { return b.n }
 
-// Bytes returns the body in one piece. The result must not be changed: it is
-// the client's bytes themselves where there were no edits.
+// Bytes returns the body in one piece. The result must not be changed: without
+// edits it is the client's bytes themselves.
 func (b *Body) Bytes() []byte {
 	if len(b.segments) == 1 {
 		return b.segments[0]
@@ -173,14 +168,14 @@ func (b *Body) Bytes() []byte {
 	return whole
 }
 
-// NewReader returns a reader over the body from its start, which is also an
+// NewReader returns a reader over the body from its start. It is also an
 // [io.WriterTo]. Readers are independent of each other: each attempt, and each
-// replay of an attempt, takes its own, while an abandoned one may still be
-// read by a transport. Close does nothing.
+// replay of an attempt, takes its own, while a transport may still read an
+// abandoned one. Close does nothing.
 func (b *Body) NewReader() io.ReadCloser { return &bodyReader{rest: b.segments} }
 
 type bodyReader struct {
-	rest [][]byte // the segments that are not read to their end
+	rest [][]byte // the unread segments, the first perhaps in part
 	off  int      // into rest[0]
 }
 
@@ -223,15 +218,15 @@ func (r *bodyReader) advance(n int) {
 	}
 }
 
-// splicer writes a body that is src with parts of it cut out and other bytes
-// put in. Positions only go forward.
+// splicer writes a body from src, with parts cut out and other bytes put in.
+// Positions only go forward.
 type splicer struct {
 	src    []byte
 	body   *Body
-	copied int // everything before is either in body or cut
+	copied int // earlier bytes are either in body or cut
 }
 
-// cut takes src up to from, and leaves out what is between from and to.
+// cut takes src up to from, and leaves out the bytes up to to.
 func (s *splicer) cut(from, to int) {
 	s.body.add(s.src[s.copied:from])
 	s.copied = to

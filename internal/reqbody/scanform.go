@@ -12,20 +12,22 @@ const (
 )
 
 // ScanForm reads src, a whole multipart/form-data body, into f. contentType is
-// the header that came with it, which names the boundary.
+// the header of the same request. It names the boundary.
 //
-// It takes what HTTP clients write and refuses what two parsers could read in
-// two ways, though mime/multipart may read it in one: a boundary at the start
-// of a line that is no boundary line, boundary lines with padding, line ends
-// that change, folded headers, transfer encodings, a part without exactly one
-// Content-Disposition and in it exactly one name. Lines may end in LF alone if
-// all boundary and header lines do. What comes before the first boundary (up
-// to 1 KiB) and after the last is kept and means nothing.
+// ScanForm accepts the forms of HTTP clients. It refuses forms that two parsers
+// could read in two ways, stricter than mime/multipart:
+//   - a line that starts with the boundary and goes on
+//   - boundary lines with padding
+//   - line ends that change, though all may be LF
+//   - folded headers, transfer encodings
+//   - a part without exactly one Content-Disposition, with exactly one name
 //
-// The error is a [*SyntaxError] where src is no such form, and an
-// [*InvalidError] where it is, but one of its parts or contentType is not
-// acceptable. f keeps src, which must not change while f is in use. After an
-// error, f is empty.
+// Bytes before the first boundary (up to 1 KiB) and after the last are kept and
+// mean nothing.
+//
+// The error is a [*SyntaxError] for a body that is not a form, and an
+// [*InvalidError] for a part or a contentType that is not acceptable. f keeps src.
+// It must not change while f is in use. After an error, f is empty.
 func ScanForm(src []byte, contentType string, f *Form) error {
 	f.reset()
 	boundary, err := formBoundary(contentType)
@@ -42,7 +44,7 @@ func ScanForm(src []byte, contentType string, f *Form) error {
 }
 
 func (f *Form) scan() error {
-	header := -1 // where the headers of the part begin that is being read
+	header := -1 // offset of the headers of the part under way
 	start := 0
 	for at := f.nextBoundary(0); at >= 0; at = f.nextBoundary(at + 1) {
 		after := at + len(f.boundary)
@@ -87,9 +89,8 @@ func (f *Form) scan() error {
 	return nil
 }
 
-// nextBoundary returns the offset of the next boundary from i on that starts a
-// line, or -1. A lone CR starts a line too: what one parser takes for text,
-// another takes for a line end.
+// nextBoundary returns the offset of the next boundary at the start of a line,
+// from i on, or -1. A lone CR starts a line too: parsers disagree on it.
 func (f *Form) nextBoundary(i int) int {
 	for i < len(f.src) {
 		n := bytes.Index(f.src[i:], f.boundary)
@@ -105,9 +106,8 @@ func (f *Form) nextBoundary(i int) int {
 	return -1
 }
 
-// checkLine checks that the boundary at offset at is a line of its own: after
-// is where the rest of that line begins. The first boundary line decides how
-// lines end.
+// checkLine checks that the boundary at offset at is a line of its own. The rest
+// of the line begins at after. The first boundary line decides how lines end.
 func (f *Form) checkLine(at, after int, final bool) error {
 	rest := f.src[after:]
 	if f.newline == "" {
@@ -116,7 +116,7 @@ func (f *Form) checkLine(at, after int, final bool) error {
 			f.newline = "\n"
 		}
 	}
-	// Before a boundary, "\r\n" is no "\n": some would give the "\r" to the
+	// Before a boundary, "\r\n" is not "\n": some parsers would give the "\r" to the
 	// part and some to the boundary.
 	before := f.src[:at]
 	if at > 0 && (!bytes.HasSuffix(before, []byte(f.newline)) || f.newline == "\n" && bytes.HasSuffix(before, []byte("\r\n"))) {
@@ -128,8 +128,8 @@ func (f *Form) checkLine(at, after int, final bool) error {
 	return nil
 }
 
-// parsePart reads the part whose boundary line is at start, whose headers are
-// at header, and which ends where the boundary line at end starts.
+// parsePart reads one part by its offsets: of the boundary line before it, of its
+// headers, and of the boundary line after it.
 func (f *Form) parsePart(start, header, end int) (part, error) {
 	p := part{start: start}
 	nl := f.newline
@@ -160,15 +160,15 @@ func (f *Form) parsePart(start, header, end int) (part, error) {
 				return p, err
 			}
 		case strings.EqualFold(name, "Content-Length"):
-			// RFC 7578 has no use for it, but some clients write it.
+			// RFC 7578 does not use it, but some clients write it.
 			if lengths++; lengths > 1 {
 				return p, &InvalidError{Msg: "a part of the form has two Content-Length headers"}
 			}
 			start := at + len(line) - len(bytes.TrimLeft(line[len(name)+1:], " \t"))
 			p.length = span{start, start + len(value)}
 		case strings.EqualFold(name, "Content-Transfer-Encoding"):
-			// Some parsers decode and some do not; RFC 7578 retired it.
-			// What older clients send encodes nothing.
+			// Some parsers decode and some do not. RFC 7578 retired it. The values of
+			// older clients encode nothing.
 			switch strings.ToLower(string(value)) {
 			case "7bit", "8bit", "binary":
 			default:
@@ -195,8 +195,8 @@ func splitLines(head []byte, nl string) func(yield func(int, []byte) bool) {
 	}
 }
 
-// parseHeader splits a header line. A line that starts with white space, which
-// continues the one before to some, has no name.
+// parseHeader splits a header line. A line that starts with white space has no
+// name: to some parsers it continues the line before.
 func parseHeader(at int, line []byte) (name string, value []byte, err error) {
 	before, after, ok := bytes.Cut(line, []byte(":"))
 	if !ok || len(before) == 0 || tokenLen(before) != len(before) {
@@ -241,14 +241,14 @@ func (p *part) parseDisposition(at int, value []byte) error {
 	return nil
 }
 
-// IsForm reports whether a Content-Type header says multipart/form-data, be the
-// rest of it readable or not.
+// IsForm reports whether a Content-Type header says multipart/form-data. The rest
+// of the header need not be readable.
 func IsForm(contentType string) bool {
 	kind, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.Trim(kind, " \t"), "multipart/form-data")
 }
 
-// formBoundary returns the boundary that a Content-Type header names.
+// formBoundary returns the boundary of a Content-Type header.
 func formBoundary(contentType string) ([]byte, error) {
 	if !IsForm(contentType) {
 		return nil, &InvalidError{Msg: "the content type is not multipart/form-data"}
@@ -282,10 +282,10 @@ func notBoundary(r rune) bool {
 }
 
 // eachParam calls f for each "; name=value" of a header value, with the name
-// in lower case and the value without quotes. plain says that all backslashes
-// in the value meant what RFC 9110 lets them mean to everybody, an escaped
-// quote or backslash: browsers once wrote file paths without escaping them. A
-// name that comes twice is an error, even with the same value.
+// in lower case and the value without quotes. plain: every backslash in the value
+// escaped a quote or a backslash, as RFC 9110 has it. Browsers once wrote file
+// paths without escaping them. A repeated name is an error, even with the same
+// value.
 func eachParam(v []byte, f func(name string, value []byte, plain bool) error) error {
 	var seen [8]string
 	for n := 0; ; n++ {
@@ -370,7 +370,7 @@ func tokenLen(v []byte) int {
 	return len(v)
 }
 
-// clip shortens what an error quotes from the client's bytes.
+// clip shortens a quotation of the client's bytes.
 func clip(p []byte) []byte { return p[:min(len(p), 40)] }
 
 func formError(at int, msg string) error {

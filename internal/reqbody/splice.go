@@ -6,39 +6,40 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
 
-// Edit changes one top-level field of a body. The same edit does for JSON and
-// for a form.
+// Edit changes one top-level field of a body, JSON or a form.
 //
-// A field that is there gets the value in its place, and one that is not is
-// added at the end. Of a repeated field the last one gets the value, and the
-// others go. Where several edits have the same name, the last counts.
+// A present field gets the value in its place. An absent one is added at the end.
+// Of a repeated field the last one gets the value, and the others go. Of several
+// edits with the same name the last counts.
 type Edit struct {
 	Name  string
-	Value []byte // raw JSON, also for a form; nil or empty removes the field
+	Value []byte // raw JSON, also for a form. Nil or empty removes the field
 }
 
-// errNotScanned is what becomes of a caller who overlooks that a scan failed.
+// errNotScanned is for a caller who overlooks a failed scan.
 var errNotScanned = errors.New("there is no body to splice")
 
 // editSet finds the edit for a name.
 type editSet struct {
 	edits []Edit
-	index map[string]int // nil for few edits, which are faster to compare
-	last  []int          // per edit, the last field with its name; -1 for none
+	index map[string]int // nil for few edits: they are faster to compare
+	last  []int          // per edit, the last field with its name, or -1
 }
 
 func newEditSet(edits []Edit) (*editSet, error) {
 	s := &editSet{edits: edits, last: make([]int, len(edits))}
 	for i, e := range edits {
 		s.last[i] = -1
-		if len(e.Value) > 0 && !isValue(e.Value) {
+		if len(e.Value) > 0 && !jsonscan.IsValue(e.Value) {
 			return nil, fmt.Errorf("the value for %q is not JSON", e.Name)
 		}
 	}
-	// An allowlist makes an edit for each field that is not on it, and a
-	// client may send thousands of those.
+	// An allowlist makes an edit for each field beside it, and a client may send
+	// thousands.
 	if len(edits) > 16 {
 		s.index = make(map[string]int, len(edits))
 		for i, e := range edits {
@@ -48,7 +49,7 @@ func newEditSet(edits []Edit) (*editSet, error) {
 	return s, nil
 }
 
-// find returns the index of the edit that counts for a name, or -1.
+// find returns the index of the last edit for a name, or -1.
 func (s *editSet) find(name []byte) int {
 	if s.index != nil {
 		if i, ok := s.index[string(name)]; ok {
@@ -64,7 +65,7 @@ func (s *editSet) find(name []byte) int {
 	return -1
 }
 
-// added yields the edits that put a field where none was.
+// added yields the edits of absent fields.
 func (s *editSet) added(yield func(Edit) bool) {
 	for i, e := range s.edits {
 		if s.last[i] < 0 && len(e.Value) > 0 && s.find([]byte(e.Name)) == i && !yield(e) {
@@ -74,11 +75,10 @@ func (s *editSet) added(yield func(Edit) bool) {
 }
 
 // Splice returns the object with the edits made, and every other byte as the
-// client sent it. A member that goes takes one comma and the white space
-// before it along, or, at the start of the object, that behind it. The body
-// aliases the scanned bytes and the edits' values. The error says that a value
-// is not JSON, or that d holds no object; it is the caller's mistake, never the
-// client's.
+// client sent it. A removed member takes one comma and the white space before it
+// along, or behind it at the start of the object. The body aliases the scanned
+// bytes and the edits' values. The error is the caller's mistake, never the
+// client's: a value is not JSON, or d holds no object.
 func (d *Document) Splice(edits []Edit) (*Body, error) {
 	if len(d.src) == 0 {
 		return nil, errNotScanned
@@ -108,8 +108,8 @@ func (d *Document) Splice(edits []Edit) (*Body, error) {
 		case drop && kept > 0:
 			out.cut(end, m.value.end)
 		case !drop && kept == 0 && i > 0:
-			// Nothing is left before m, so what goes is the comma before
-			// it. The white space at the start of the object stays.
+			// Nothing is left before m: the comma before it goes. The white space at
+			// the start of the object stays.
 			out.cut(members[0].key.start, m.key.start)
 		}
 		if !drop {
@@ -143,16 +143,15 @@ func (d *Document) Splice(edits []Edit) (*Body, error) {
 }
 
 // Splice returns the form with the edits made, and every other byte as the
-// client sent it. The JSON value of an edit becomes a part's text: a string is
-// its text, a number, boolean or object is its JSON. A list becomes one part
-// for each element, called name[], in place of those that were there. null
-// removes the field, for want of a null in forms. The headers of a part that
-// gets a value stay as they are, but for a Content-Length, which gets the new
-// one. A new part goes before the final boundary.
+// client sent it. The JSON value of an edit becomes a part's text: a string its
+// text, a number, boolean or object its JSON. A list becomes one part for each
+// element, called name[], in place of the earlier ones. Forms have no null, so null
+// removes the field. The headers of a changed part stay, but a Content-Length is
+// updated. A new part goes before the final boundary.
 //
-// The error says that an edit cannot be written into this form: its value is
-// not JSON, it has the form's boundary in it, or a new name is empty or has a
-// control character in it.
+// The error is an edit that cannot be written into this form: its value is not JSON
+// or contains the form's boundary, or a new name is empty or has a control
+// character in it.
 func (f *Form) Splice(edits []Edit) (*Body, error) {
 	if len(f.src) == 0 {
 		return nil, errNotScanned
@@ -164,7 +163,7 @@ func (f *Form) Splice(edits []Edit) (*Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	texts := make([][][]byte, len(edits)) // one per part to be; none removes
+	texts := make([][][]byte, len(edits)) // one per future part, empty to remove
 	for i, e := range edits {
 		texts[i] = formTexts(e.Value)
 		for _, text := range texts[i] {
@@ -175,7 +174,7 @@ func (f *Form) Splice(edits []Edit) (*Body, error) {
 	}
 	parts := f.parts()
 	for i := range parts {
-		// Only a part of the very name can hold a value that is no list.
+		// A value that is not a list needs a part of the exact name.
 		e := set.find(fieldName(parts[i].name))
 		if e >= 0 && len(parts[i].name) == len(edits[e].Name) && !isList(edits[e].Value) {
 			set.last[e] = i
@@ -217,15 +216,15 @@ func (f *Form) Splice(edits []Edit) (*Body, error) {
 		}
 	}
 	if f.newline == "\n" && kept == 0 && added == nil {
-		// A reader learns from the first boundary line how lines end, and
-		// takes none for an end where the only line is the final one.
+		// A reader learns from the first boundary line how lines end. Here the final
+		// line would be the only one, and LF would not do.
 		return nil, &InvalidError{Msg: "the form would have no part left"}
 	}
 	out.put(f.final, added)
 	return out.finish(), nil
 }
 
-// partEnd is where the boundary line after part i starts.
+// partEnd is the offset of the boundary line after part i.
 func (f *Form) partEnd(i int) int {
 	if i+1 < f.n {
 		return f.parts()[i+1].start
@@ -261,16 +260,16 @@ func formTexts(value []byte) [][]byte {
 		return [][]byte{value}
 	}
 	var texts [][]byte
-	for i := skipSpace(value, 1); value[i] != ']'; {
+	for i := jsonscan.SkipSpace(value, 1); value[i] != ']'; {
 		start := i
-		i, _ = skipValue(value, i)
+		i, _ = jsonscan.SkipValue(value, i)
 		if element := value[start:i]; element[0] == '"' {
 			texts = append(texts, []byte(unquote(element)))
 		} else {
 			texts = append(texts, element)
 		}
-		if i = skipSpace(value, i); value[i] == ',' {
-			i = skipSpace(value, i+1)
+		if i = jsonscan.SkipSpace(value, i); value[i] == ',' {
+			i = jsonscan.SkipSpace(value, i+1)
 		}
 	}
 	return texts

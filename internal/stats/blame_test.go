@@ -62,12 +62,12 @@ func TestHostileCallerMovesNobody(t *testing.T) {
 						return candidate == 0 && now > secs(60) && now < secs(90)
 					}
 				}
-				s.run(secs(180))
+				s.run(secs(150))
 				assert.GreaterOrEqual(t, s.share(0, 0, secs(60)), .95)
 				if outage {
 					assert.LessOrEqual(t, s.failed(secs(60), secs(90)), 5+2*8)
 				}
-				assert.GreaterOrEqual(t, s.share(0, secs(90)+secs(16), secs(180)), .95)
+				assert.GreaterOrEqual(t, s.share(0, secs(90)+secs(16), secs(150)), .95)
 			})
 		}
 	}

@@ -9,12 +9,12 @@ import (
 // Bounds of what one candidate remembers while something is wrong with it. An
 // entry costs about 250 bytes.
 const (
-	maxSurfaces = 32 // a higher Surface counts as the last one
+	maxSurfaces = 64 // a higher Surface counts as the last one
 	maxRow      = 16 // failures in a row
 	mostCallers = 64
 )
 
-// Surface is the caller's own number of an endpoint. Numbers are below 32.
+// Surface is the caller's own number of an endpoint. Numbers are below 64.
 type Surface uint8
 
 // Request holds what a candidate's health depends on.
@@ -211,11 +211,14 @@ func (t *Turn) Success(now time.Time) {
 	defer s.mu.Unlock()
 	well := s.all.succeed(now, t)
 	at := t.request.Surface.index()
-	if c := s.surfaces[at]; c != nil && c.succeed(now, t) {
-		s.surfaces[at] = nil
-	}
-	for _, c := range s.surfaces {
-		well = well && c == nil
+	for i, c := range s.surfaces {
+		switch {
+		case c == nil:
+		case i == at && c.succeed(now, t), c.forgotten(now):
+			s.surfaces[i] = nil
+		default:
+			well = false
+		}
 	}
 	s.well.Store(well)
 }

@@ -491,7 +491,7 @@ func TestRetract(t *testing.T) {
 func TestRetractRestores(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	everybody := []Request{ann, bob, cleo}
-	for range 500 {
+	for range 200 {
 		var with, without CandidateHealth
 		now := time.Duration(0)
 		for range 40 {
@@ -517,6 +517,51 @@ func TestRetractRestores(t *testing.T) {
 			}
 			for _, who := range everybody {
 				require.Equal(t, without.State(at(now), who), with.State(at(now), who))
+			}
+		}
+	}
+}
+
+// Whatever one caller does, the others see a healthy candidate, as long as their
+// own requests do not fail.
+func TestOneCallerCannotMoveOthers(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		var h CandidateHealth
+		var open []*Turn
+		now := time.Duration(0)
+		for range 60 {
+			now += time.Duration(r.Int64N(int64(secs(3))))
+			who := ann.on(Surface(r.IntN(2)))
+			switch r.IntN(6) {
+			case 0:
+				succeed(&h, at(now), bob.on(Surface(r.IntN(2))))
+			case 1:
+				turn, _ := h.Begin(at(now), who, lease, r.IntN(2) == 0)
+				open = append(open, &turn)
+			case 2:
+				fail(&h, at(now), who, []Failure{provoked, onSurface}[r.IntN(2)])
+			default:
+				if len(open) == 0 {
+					continue
+				}
+				turn := open[r.IntN(len(open))]
+				switch r.IntN(5) {
+				case 0:
+					turn.Answers()
+				case 1:
+					turn.Success(at(now))
+				case 2:
+					turn.Release(at(now))
+				default:
+					turn.Failure(at(now), []Failure{provoked, onSurface}[r.IntN(2)])
+					if r.IntN(2) == 0 {
+						turn.Retract(at(now))
+					}
+				}
+			}
+			for _, other := range []Request{bob, cleo.on(1)} {
+				require.Equal(t, Healthy, h.State(at(now), other).Phase)
 			}
 		}
 	}
@@ -565,6 +610,19 @@ func TestRecoveryForgetsCallers(t *testing.T) {
 	assert.True(t, h.trouble.Load().well.Load())
 }
 
+func TestOldSurfaceTroubleIsForgotten(t *testing.T) {
+	var h CandidateHealth
+	for range 5 {
+		fail(&h, at(0), ann.on(9), onSurface)
+		fail(&h, at(0), bob.on(9), onSurface)
+	}
+	succeed(&h, at(keptFor), ann)
+	assert.False(t, h.trouble.Load().well.Load())
+	succeed(&h, at(keptFor+secs(5)), ann)
+	assert.True(t, h.trouble.Load().well.Load())
+	assert.Zero(t, h.State(at(keptFor+secs(5)), ann.on(9)))
+}
+
 func TestCallersOfOneCandidateAreBounded(t *testing.T) {
 	var h CandidateHealth
 	for range 5 {
@@ -580,7 +638,7 @@ func TestCallersOfOneCandidateAreBounded(t *testing.T) {
 	assert.LessOrEqual(t, len(c.callers.entries), mostCallers)
 	assert.Len(t, c.callers.shares, len(c.callers.entries))
 	assert.Equal(t, CoolingDown, h.State(at(0), ann).Phase, "a caller in cooldown is remembered")
-	succeed(&h, at(callersKeptFor+secs(5)), bob)
+	succeed(&h, at(keptFor+secs(5)), bob)
 	assert.True(t, h.trouble.Load().well.Load(), "callers that do not return are forgotten")
 	assert.Empty(t, c.callers.entries)
 }

@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// callersKeptFor is how long after its last cooldown a caller is remembered who
-// does not return to end it.
-const callersKeptFor = windowLength
+// keptFor is the time after a cooldown or a failure without a new request. After it
+// the trouble is forgotten. Otherwise the rest of an old trouble would cost every
+// healthy request a lock.
+const keptFor = windowLength
 
 // circuit is the state of one candidate, or of one surface of it.
 type circuit struct {
@@ -16,6 +17,7 @@ type circuit struct {
 	several bool     // whether at least two callers led to the shared cooldown
 	callers table[uint64, streak]
 	pruned  time.Time
+	last    time.Time // failure
 }
 
 // streak is a breaker for failures in a row, of everybody or of one caller.
@@ -82,12 +84,17 @@ func (c *circuit) succeed(now time.Time, t *Turn) bool {
 	if len(c.callers.entries) > 0 && now.Sub(c.pruned) >= slotLength {
 		c.pruned = now
 		for caller, e := range c.callers.entries {
-			if now.Sub(e.value.until) >= callersKeptFor && now.Sub(e.value.last) >= callersKeptFor {
+			if now.Sub(e.value.until) >= keptFor && now.Sub(e.value.last) >= keptFor {
 				c.callers.remove(caller)
 			}
 		}
 	}
 	return !c.shared.open && len(c.row) == 0 && len(c.callers.entries) == 0
+}
+
+// forgotten reports whether a surface has not been asked for in long.
+func (c *circuit) forgotten(now time.Time) bool {
+	return now.Sub(c.last) >= keptFor && now.Sub(c.shared.until) >= keptFor
 }
 
 // Cooldown is the consequence of a failure. Zero: the failure had none.
@@ -99,6 +106,7 @@ type Cooldown struct {
 }
 
 func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bool) (begun Cooldown) {
+	c.last = now
 	own := c.own(t.request.Caller)
 	if c.shared.open {
 		if own != nil {

@@ -63,6 +63,7 @@ type keyTrouble struct {
 	ticket uint64
 	whole  refused
 	scopes table[scope, refused]
+	pruned time.Time
 }
 
 // scope is a part of a key. Its surface is zero for all surfaces, else the
@@ -221,7 +222,21 @@ func (t *KeyTurn) Success(now time.Time) {
 			s.scopes.remove(at)
 		}
 	}
+	s.prune(now)
 	s.well.Store(!s.whole.open && !s.whole.word && len(s.scopes.entries) == 0)
+}
+
+// prune forgets parts without a request in long: see keptFor.
+func (s *keyTrouble) prune(now time.Time) {
+	if len(s.scopes.entries) == 0 || now.Sub(s.pruned) < slotLength {
+		return
+	}
+	s.pruned = now
+	for at, e := range s.scopes.entries {
+		if now.Sub(e.value.until) >= keptFor && now.Sub(e.value.at) >= keptFor {
+			s.scopes.remove(at)
+		}
+	}
 }
 
 func (e *refused) succeed(now time.Time, t *KeyTurn) bool {

@@ -56,7 +56,7 @@ func TestBreadth(t *testing.T) {
 		model   *Track
 		surface Surface
 	}
-	asks := []ask{{large, 0}, {large, 31}, {small, 0}}
+	asks := []ask{{large, 0}, {large, 63}, {small, 0}}
 	for name, tt := range map[string]struct {
 		refusals []Refusal
 		last     []bool // of the asks
@@ -219,6 +219,17 @@ func TestParts(t *testing.T) {
 	}, k.Parts(at(0)))
 	refuse(&k, at(0), large, ann, unauthorized)
 	assert.Equal(t, Part{State: cools(time.Minute)}, k.Parts(at(0))[0])
+}
+
+func TestOldPartsAreForgotten(t *testing.T) {
+	var k KeyHealth
+	refuse(&k, at(0), large, ann, limited)
+	refuse(&k, at(0), small, ann, forbidden)
+	answer(&k, at(keptFor), new(Track), ann)
+	assert.Equal(t, Due, k.State(at(keptFor), large, ann).Phase)
+	answer(&k, at(keptFor+slotLength), new(Track), ann)
+	assert.Zero(t, k.State(at(keptFor+slotLength), large, ann))
+	assert.True(t, k.trouble.Load().well.Load())
 }
 
 func TestRenew(t *testing.T) {

@@ -55,6 +55,7 @@ func TestIdle(t *testing.T) {
 	assert.True(t, s.Idle(at(0)))
 	s.Begin()
 	assert.False(t, s.Idle(at(0)))
+	assert.EqualValues(t, 1, s.InFlight())
 	s.End(at(0), Outcome{})
 	assert.False(t, s.Idle(at(time.Minute)))
 	assert.True(t, s.Idle(at(time.Hour)))

@@ -23,12 +23,12 @@ func TestUnlistedAreBounded(t *testing.T) {
 	}
 	good := r.Unlisted("p", "good", 7, at(0))
 	request(&good.Series, at(0), Outcome{})
-	for i := range 10_000 {
+	for i := range 3000 {
 		use(1, i, at(secs(1)))
 	}
 	assert.LessOrEqual(t, len(r.unlisted.entries), 1+maxUnlisted/shareOf, "one caller's share")
 	assert.Same(t, good, r.Unlisted("p", "good", 1, at(secs(2))), "others keep theirs")
-	latest := r.Unlisted("p", name(1, 9999), 1, at(secs(2)))
+	latest := r.Unlisted("p", name(1, 2999), 1, at(secs(2)))
 	assert.Equal(t, 5, latest.Health.State(at(secs(2)), Request{Caller: 1}).Failures, "the latest are remembered")
 	assert.NotSame(t, latest, r.Unlisted("p", name(1, 0), 1, at(secs(2))))
 
@@ -83,6 +83,16 @@ func TestUnlistedInUse(t *testing.T) {
 	assert.Empty(t, r.UnlistedInUse(at(time.Hour)))
 }
 
+func TestFindMakesNoTrack(t *testing.T) {
+	r := NewRecorder("", "")
+	assert.Nil(t, r.Find("p", "m"))
+	assert.Nil(t, r.Find("p", "m"))
+	assert.Same(t, r.Unlisted("p", "m", 1, at(0)), r.Find("p", "m"))
+	assert.Same(t, r.Model("p", "n"), r.Find("p", "n"))
+	assert.Nil(t, r.FindKeyValue("p", [16]byte{1}))
+	assert.Same(t, r.KeyValue("p", [16]byte{1}, 1, at(0)), r.FindKeyValue("p", [16]byte{1}))
+}
+
 // One tenant's 429 never moves another.
 func TestKeyValues(t *testing.T) {
 	r := NewRecorder("", "")
@@ -97,10 +107,10 @@ func TestKeyValues(t *testing.T) {
 
 	busy := r.KeyValue("p", value(3), 1, at(0))
 	busy.Begin()
-	for i := range uint32(10_000) {
+	for i := range uint32(6000) {
 		r.KeyValue("p", value(100+i), 1, at(0))
 	}
-	for i := range uint32(10_000) {
+	for i := range uint32(6000) {
 		r.KeyValue("p", value(20_000+i), uint64(i), at(0))
 	}
 	assert.LessOrEqual(t, len(r.values.entries), maxValues)

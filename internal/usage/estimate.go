@@ -5,25 +5,25 @@ import (
 	"unicode/utf8"
 )
 
-// Estimate guesses how many tokens the prompt in a request's body has, from its
-// bytes alone: JSON, or a form. It reads the body as it stands, names and
-// settings included, as nobody tells what of them a provider shows to the model.
+// Estimate guesses the number of tokens of the prompt in a request's body, JSON or
+// a form, from its bytes. It reads the whole body, names and settings included:
+// providers do not say which of them the model sees.
 //
 // It parts text into words much as current vocabularies do, and counts a word
 // by its script and length. The numbers were fitted to o200k_base, and lean to
-// the high side: what is refused too early is noticed, what is let through is
-// paid for. internal/tokencheck measures the error, which is between 0 and 25 %
-// too high for prose, code, JSON and logs. Letters at random, of which no
-// vocabulary knows a word, are taken for half of what they are.
+// the high side: an early refusal is noticed, a late one is paid for.
+// internal/tokencheck measures the error: 0 to 25 % too high for prose, code, JSON
+// and logs. Random letters are unknown to every vocabulary, and come out at half
+// of their true number.
 //
-// Escapes in JSON count as what they stand for. Media do not count as text: a
-// base64 value in a field that holds media, and a file of a form, count
-// [MediaTokens] each.
+// Escapes in JSON count as their characters. Media do not count as text: a
+// base64 value in a field for media, and a file of a form, count [MediaTokens]
+// each.
 //
 // It allocates nothing, and its time is in proportion to the length.
 func Estimate(body []byte) int64 {
 	var e estimator
-	front := bytes.TrimLeft(body, " \t\r\n")
+	front := bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\ufeff")), " \t\r\n")
 	switch {
 	case len(front) > 0 && (front[0] == '{' || front[0] == '['):
 		e.json(front)
@@ -38,14 +38,13 @@ func Estimate(body []byte) int64 {
 // unit is one token: the estimate adds up hundredths.
 const unit = 100
 
-// script says what its words cost: one token for the first letters, and part
-// of one for each letter beyond.
+// script is the price of its words: one token for the first letters, and a part
+// of a token for each letter beyond.
 type script struct{ free, more int64 }
 
 func (s script) cost(letters int64) int64 { return unit + max(0, letters-s.free)*s.more }
 
-// kind is what a character is to the estimate. Characters of one kind in a row
-// are a word.
+// kind is a class of characters. Characters of one kind in a row are a word.
 type kind uint8
 
 const (
@@ -69,7 +68,7 @@ const (
 	kindJoiner // joins emoji, or varies one
 	kindEmoji
 	kindSymbol // signs beyond ASCII
-	kindRare   // scripts that vocabularies hardly know
+	kindRare   // scripts that are rare in vocabularies
 )
 
 // estimator adds up the words of a text that comes in pieces. A word may go on
@@ -79,7 +78,7 @@ type estimator struct {
 	kind kind  // of the open word
 	size int64 // its characters
 	odd  int64 // how many of them are kindAccent
-	// apart is set where a blank stands before the open word.
+	// apart: a blank stands before the open word.
 	apart bool
 }
 
@@ -89,7 +88,7 @@ func (e *estimator) total() int64 {
 	return (e.sum + unit - 1) / unit
 }
 
-// text reads characters that mean what they are.
+// text reads characters without escapes.
 func (e *estimator) text(b []byte) {
 	for i := 0; i < len(b); {
 		c := b[i]
@@ -97,7 +96,7 @@ func (e *estimator) text(b []byte) {
 			r, size := utf8.DecodeRune(b[i:])
 			k := runeKind(r)
 			if size == 1 {
-				k = kindSymbol // no character: a token is never shorter than a byte
+				k = kindSymbol // not a character: a token is never shorter than a byte
 			}
 			e.add(k)
 			i += size
@@ -183,7 +182,7 @@ func (e *estimator) open(k kind) {
 		e.sum += script{2, 35}.cost(n)
 	case kindHangul:
 		e.sum += script{1, 65}.cost(n)
-	// The scripts that do not part words count by character.
+	// Scripts without blanks between words count by character.
 	case kindThai:
 		e.sum += n * 45
 	case kindKana:
@@ -203,7 +202,7 @@ func (e *estimator) open(k kind) {
 	e.kind, e.size, e.odd = k, 1, 0
 }
 
-// medium counts one that stands in place of text.
+// medium counts an image, a recording or a document.
 func (e *estimator) medium() {
 	e.open(kindNone)
 	e.sum += MediaTokens * unit

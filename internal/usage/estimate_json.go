@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// json reads a document, whose strings mean what their escapes say. Text that
-// is no JSON is read all the same, in one way or another.
+// json reads a document. Escapes in strings count as their characters. It is not
+// a parser: text that is not JSON is read too, string by string. The quotes are
+// found here, not by package jsonscan: punctuation and broken strings count.
 func (e *estimator) json(b []byte) {
 	var name []byte // of the latest member
 	for {
@@ -40,8 +41,8 @@ func (e *estimator) json(b []byte) {
 	}
 }
 
-// stringEnd returns where the string ends that b is the inside of, at its closing
-// quote or with b, and whether it is free of escapes.
+// stringEnd returns the length of the string at the front of b, up to its closing
+// quote or to the end of b, and whether the string is free of escapes.
 func stringEnd(b []byte) (n int, plain bool) {
 	for plain = true; n < len(b); {
 		i := bytes.IndexByte(b[n:], '"')
@@ -58,8 +59,8 @@ func stringEnd(b []byte) (n int, plain bool) {
 	return len(b), plain
 }
 
-// isName reports whether a string is the name of a member, by what follows:
-// the closing quote, and then a colon.
+// isName reports whether a string is the name of a member: a colon follows its
+// closing quote, the first byte of rest.
 func isName(rest []byte) bool {
 	for i := 1; i < len(rest); i++ {
 		switch rest[i] {
@@ -102,7 +103,7 @@ func (e *estimator) escaped(b []byte) {
 	}
 }
 
-// hex4 reads the four digits of \u. What is none of these is U+FFFD.
+// hex4 reads the four digits of \u, as U+FFFD if they are not digits.
 func hex4(b []byte) rune {
 	if len(b) >= 4 {
 		if r, err := strconv.ParseUint(string(b[:4]), 16, 16); err == nil {

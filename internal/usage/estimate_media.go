@@ -2,20 +2,20 @@ package usage
 
 import "bytes"
 
-// MediaTokens is what an image, a recording or a document counts in
-// [Estimate]. Models charge for these by pixels, seconds and pages, which the
-// length in bytes does not tell. It is about what Anthropic charges at most for
-// an image, and more than OpenAI and Google charge for one of usual size.
-// A recording or a document may cost many times as much.
+// MediaTokens is the count of an image, a recording or a document in [Estimate].
+// Models charge by pixels, seconds and pages. The length in bytes does not show
+// these. The number is about Anthropic's highest charge for an image, and more than
+// OpenAI's and Google's for one of usual size. A recording or a document may cost
+// many times as much.
 const MediaTokens = 1600
 
-// minMedia is the least length of a base64 value that is taken for a medium:
-// below any image, and above the ids that look alike.
+// minMedia is the least length of a medium in base64: below any image, and above
+// ids of the same look.
 const minMedia = 256
 
 // holdsMedia reports whether a member of this name holds media in requests to
-// the known APIs. Under other names base64 is text, whatever it looks like: a
-// prompt must not get around a limit by its form.
+// the known APIs. Under other names base64 is text: a prompt must not get around
+// a limit by its form.
 func holdsMedia(name []byte) bool {
 	switch string(name) {
 	case "url", "image_url", // of image_url, and of input_image
@@ -50,7 +50,7 @@ func isBase64(b []byte) bool {
 }
 
 // form reads a body of type multipart/form-data: the values of its fields.
-// What cannot be told apart counts as text.
+// A part without a header counts as text.
 func (e *estimator) form(b []byte) {
 	boundary, rest, ok := bytes.Cut(b, []byte("\r\n"))
 	if !ok {

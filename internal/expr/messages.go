@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,11 +28,14 @@ func plainType(t *types.Type) string {
 	return plainTypeName(t)
 }
 
-// plainError translates the one message of CEL's run time that shows its
-// internals, and that null quotas and prices make a common one.
+// plainError translates one message of CEL with internals in it. Null quotas
+// and prices make it a common one.
 func plainError(err error) error {
 	function, ok := strings.CutPrefix(err.Error(), "no such overload: ")
-	if !ok {
+	switch {
+	case err.Error() == "no such overload":
+		return errNoOverload
+	case !ok:
 		return err
 	}
 	function, _, _ = strings.Cut(function, "(")
@@ -40,6 +44,8 @@ func plainError(err error) error {
 	}
 	return fmt.Errorf("'%s' is not defined for null or for values of these types", function)
 }
+
+var errNoOverload = errors.New("an operator is not defined for null or for values of these types")
 
 // plainTypeName names the type of a value at run time.
 func plainTypeName(t ref.Type) string {
@@ -51,6 +57,7 @@ func plainTypeName(t ref.Type) string {
 	}
 }
 
+// plural is the plural of a type's name: "lists of strings".
 func plural(name string) string {
 	if first, rest, ok := strings.Cut(name, " of "); ok {
 		return first + "s of " + rest

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var writtenCases = []struct {
+var outputCases = []struct {
 	name   string
 	events []string // of a stream; else body is a whole answer
 	body   string
@@ -57,11 +57,11 @@ var writtenCases = []struct {
 	{name: "no JSON", events: []string{"", "{", `{"choices":`, `{"choices":[`, `{"choices":[}`, `{"choices":[{"delta"`, `{"choices":[,,:`, "text"}},
 }
 
-func TestWritten(t *testing.T) {
-	for _, c := range writtenCases {
+func TestOutputEstimate(t *testing.T) {
+	for _, c := range outputCases {
 		t.Run(c.name, func(t *testing.T) {
 			want := Estimate([]byte(c.want))
-			var w Written
+			var w OutputEstimate
 			for _, e := range c.events {
 				w.Event([]byte(e))
 			}
@@ -74,7 +74,7 @@ func TestWritten(t *testing.T) {
 
 			var members map[string]json.RawMessage
 			require.NoError(t, json.Unmarshal([]byte(c.body), &members))
-			var parts Written
+			var parts OutputEstimate
 			for _, name := range slices.Sorted(maps.Keys(members)) {
 				parts.Member([]byte(name), members[name])
 			}
@@ -83,10 +83,10 @@ func TestWritten(t *testing.T) {
 	}
 }
 
-// A stream that is cut into one event a letter comes to what its text comes to.
-func TestWrittenInPieces(t *testing.T) {
+// A stream of one event a letter has the same estimate as its text.
+func TestOutputEstimateInPieces(t *testing.T) {
 	const text = "The HTTPServer don't answer 12345 times; naïve Größe, 東京 и Москва.\n\n👍🏽"
-	var w Written
+	var w OutputEstimate
 	for _, r := range text {
 		w.Event(fmt.Appendf(nil, `{"choices":[{"delta":{"content":%q}}]}`, string(r)))
 		assert.Equal(t, w.Tokens(), w.Tokens(), "to ask changes nothing")
@@ -94,23 +94,23 @@ func TestWrittenInPieces(t *testing.T) {
 	assert.Equal(t, Estimate([]byte(text)), w.Tokens())
 }
 
-// What is too deep is passed over, and does not end the process.
-func TestWrittenDepth(t *testing.T) {
-	var w Written
+// Text that is too deep is passed over, and does not end the process.
+func TestOutputEstimateDepth(t *testing.T) {
+	var w OutputEstimate
 	w.Event([]byte(`{"choices":` + strings.Repeat(`[`, 1<<20)))
 	w.Event([]byte(`{"choices":` + strings.Repeat(`{"content":`, 1<<20) + `"deep"`))
 	assert.Zero(t, w.Tokens())
 }
 
-func FuzzWritten(f *testing.F) {
-	for _, c := range writtenCases {
+func FuzzOutputEstimate(f *testing.F) {
+	for _, c := range outputCases {
 		f.Add(c.body)
 		for _, e := range c.events {
 			f.Add(e)
 		}
 	}
 	f.Fuzz(func(t *testing.T, data string) {
-		var events, body Written
+		var events, body OutputEstimate
 		events.Event([]byte(data))
 		body.Body([]byte(data))
 		// No character comes to more than four tokens, nor an escape to less than two bytes.
@@ -120,11 +120,11 @@ func FuzzWritten(f *testing.F) {
 	})
 }
 
-func BenchmarkWritten(b *testing.B) {
+func BenchmarkOutputEstimate(b *testing.B) {
 	in := []byte(`{"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}]}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		var w Written
+		var w OutputEstimate
 		w.Event(in)
 	}
 }

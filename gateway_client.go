@@ -1,0 +1,284 @@
+package aigateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/relay"
+)
+
+const (
+	// maxWrite bounds what one write deadline covers, in bytes: a slow client that
+	// goes on reading is not cut.
+	maxWrite = 64 << 10
+	// minBodyRate is the least average rate of a request's body after the first
+	// client_timeout, in bytes per second.
+	minBodyRate = 1 << 10
+)
+
+// client is the connection to the client: the only place that writes to it. Each
+// write, and each silence of the request's body, has a deadline. A deadline runs
+// only while a write or a read is under way: a running one would end an idle
+// HTTP/2 stream, and in HTTP/1 the request's context.
+//
+// It is an [http.ResponseWriter] for the request's goroutine. With a keepalive, a
+// timer's goroutine writes too, under the lock.
+type client struct {
+	w       http.ResponseWriter
+	control http.ResponseController
+	timeout time.Duration
+	multi   bool     // HTTP/2: a deadline must be cleared after each write
+	gateway *Gateway // warned if the connection has no deadlines
+	s       *settings
+	blind   bool // it has none
+
+	timed                 timedBody
+	writeUntil, readUntil time.Time // the deadlines that are set; zero: none
+
+	keepalive time.Duration // 0: off
+	mu        sync.Mutex    // with a keepalive, guards all writes
+	timer     *time.Timer   // nil unless a keepalive is running
+	requestID string
+	opened    bool   // the keepalive has sent the header
+	committed bool   // an answer has
+	tail      []byte // the last bytes written, to know whether an event ended
+	closed    bool
+}
+
+// connect prepares the connection of a request.
+func (c *client) connect(w http.ResponseWriter, r *http.Request, g *Gateway, s *settings) {
+	c.w, c.control, c.timeout = w, *http.NewResponseController(w), s.clientTimeout
+	c.gateway, c.s = g, s
+	c.multi = r.ProtoMajor >= 2
+}
+
+// finish leaves no deadline and no timer behind.
+func (c *client) finish() {
+	c.quiet()
+	if !c.writeUntil.IsZero() {
+		c.control.SetWriteDeadline(time.Time{}) //nolint:errcheck // it could be set before
+		c.writeUntil = time.Time{}
+	}
+}
+
+// Unwrap gives [http.ResponseController] the service's own writer.
+func (c *client) Unwrap() http.ResponseWriter { return c.w }
+
+// Header is the header of the answer.
+func (c *client) Header() http.Header { return c.w.Header() }
+
+// WriteHeader sends it.
+func (c *client) WriteHeader(status int) {
+	c.arm()
+	c.w.WriteHeader(status)
+	c.disarm()
+}
+
+// commit sends the header of an upstream's answer, unless a keepalive has sent one
+// already.
+func (c *client) commit(status int, h http.Header, stream bool) {
+	c.lock()
+	defer c.unlock()
+	c.committed = true
+	if c.opened {
+		return
+	}
+	relay.CopyResponseHeader(c.w.Header(), h)
+	if stream {
+		c.w.Header().Set("X-Accel-Buffering", "no")
+	}
+	c.WriteHeader(status)
+}
+
+// Write writes in pieces, each with a deadline of its own.
+func (c *client) Write(p []byte) (n int, err error) {
+	c.lock()
+	defer c.unlock()
+	for len(p) > maxWrite && err == nil {
+		var m int
+		m, err = c.write(p[:maxWrite])
+		n, p = n+m, p[m:]
+	}
+	if err != nil {
+		return n, err
+	}
+	m, err := c.write(p)
+	return n + m, err
+}
+
+func (c *client) write(p []byte) (int, error) {
+	c.arm()
+	n, err := c.w.Write(p)
+	c.disarm()
+	if c.timer != nil {
+		c.tail = append(c.tail[:0], p[max(0, len(p)-4):]...)
+		c.timer.Reset(c.keepalive)
+	}
+	return n, err
+}
+
+// flush sends the written bytes on. A writer that cannot flush sends them when it
+// is full.
+func (c *client) flush() error {
+	c.lock()
+	defer c.unlock()
+	return c.flushNow()
+}
+
+func (c *client) flushNow() error {
+	c.arm()
+	err := c.control.Flush()
+	c.disarm()
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// arm sets the deadline of a write. It is renewed only if less than three quarters
+// of it are left.
+func (c *client) arm() {
+	now := time.Now()
+	if c.blind || c.writeUntil.Sub(now) > c.timeout*3/4 {
+		return
+	}
+	c.writeUntil = now.Add(c.timeout)
+	c.deadline(c.control.SetWriteDeadline(c.writeUntil))
+}
+
+// disarm ends the deadline of a write where it would go on by itself.
+func (c *client) disarm() {
+	if c.multi && !c.blind && !c.writeUntil.IsZero() {
+		c.writeUntil = time.Time{}
+		c.control.SetWriteDeadline(time.Time{}) //nolint:errcheck // it could be set before
+	}
+}
+
+// deadline looks at the outcome of setting one.
+func (c *client) deadline(err error) {
+	if !errors.Is(err, http.ErrNotSupported) || c.blind {
+		return
+	}
+	c.blind = true
+	if _, recorder := c.w.(interface{ Result() *http.Response }); !recorder { // of httptest, which waits for nobody
+		c.gateway.warnDeadlines(c.s, c.w)
+	}
+}
+
+// body is the request's body with deadlines.
+func (c *client) body(r io.Reader) io.Reader {
+	if r == nil || r == http.NoBody {
+		return r
+	}
+	c.timed = timedBody{r: r, c: c, began: time.Now()}
+	return &c.timed
+}
+
+// timedBody bounds each silence of a body, and its average rate.
+type timedBody struct {
+	r     io.Reader
+	c     *client
+	began time.Time
+	n     int64
+}
+
+// Read reads under a deadline. The deadline goes as soon as the body is whole.
+func (b *timedBody) Read(p []byte) (int, error) {
+	c := b.c
+	if !c.blind {
+		now := time.Now()
+		earned := max(c.timeout, time.Duration(b.n)*(time.Second/minBodyRate))
+		until := now.Add(c.timeout)
+		if by := b.began.Add(earned); by.Before(until) {
+			until = by
+		}
+		if d := until.Sub(c.readUntil); d > c.timeout/4 || d < 0 {
+			c.readUntil = until
+			c.deadline(c.control.SetReadDeadline(until))
+		}
+	}
+	n, err := b.r.Read(p)
+	b.n += int64(n)
+	if err != nil && !c.blind {
+		c.readUntil = time.Time{}
+		c.control.SetReadDeadline(time.Time{}) //nolint:errcheck // it could be set before
+	}
+	return n, err
+}
+
+// keepAlive starts to send a comment after each silence of the stream.
+func (c *client) keepAlive(interval time.Duration, requestID string) {
+	c.keepalive, c.requestID = interval, requestID
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = time.AfterFunc(interval, c.tick)
+}
+
+// tick sends a comment, if an event may begin here. The first one sends the header.
+func (c *client) tick() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.timer.Reset(c.keepalive)
+	if !c.atBoundary() {
+		return
+	}
+	if !c.opened && !c.committed {
+		h := c.w.Header()
+		h.Set("Content-Type", "text/event-stream")
+		h.Set("Cache-Control", "no-cache")
+		h.Set("X-Accel-Buffering", "no")
+		h.Set("X-Request-Id", c.requestID)
+		c.opened = true
+		c.WriteHeader(http.StatusOK)
+	}
+	c.arm()
+	_, err := io.WriteString(c.w, ": keep-alive\n\n")
+	c.disarm()
+	if err == nil {
+		c.flushNow() //nolint:errcheck // the next write of the answer sees it
+	}
+}
+
+// atBoundary reports whether the bytes written so far end where an event may begin.
+func (c *client) atBoundary() bool {
+	t := c.tail
+	return len(t) == 0 || bytes.HasSuffix(t, []byte("\n\n")) || bytes.HasSuffix(t, []byte("\r\r")) || bytes.HasSuffix(t, []byte("\n\r\n"))
+}
+
+// quiet ends the keepalive, and reports whether it has sent the header: then an
+// error can only be an event.
+func (c *client) quiet() (opened bool) {
+	c.lock()
+	defer c.unlock()
+	if c.timer != nil {
+		c.closed = true
+		c.timer.Stop()
+	}
+	return c.opened
+}
+
+// isOpen reports whether the keepalive has sent the header of a stream.
+func (c *client) isOpen() bool {
+	c.lock()
+	defer c.unlock()
+	return c.opened
+}
+
+func (c *client) lock() {
+	if c.keepalive > 0 {
+		c.mu.Lock()
+	}
+}
+
+func (c *client) unlock() {
+	if c.keepalive > 0 {
+		c.mu.Unlock()
+	}
+}

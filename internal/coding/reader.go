@@ -1,0 +1,279 @@
+package coding
+
+import (
+	"bufio"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxWindow bounds the memory of a zstd decoder (RFC 9659).
+const maxWindow = 8 << 20
+
+// Source is read by a decoder byte by byte: a decoder takes no byte before it needs
+// it.
+type Source interface {
+	io.Reader
+	io.ByteScanner
+}
+
+// Reader decodes a stream. It reads from its source only when its caller asks for
+// bytes and no decoded ones are left. Decoding starts with the first Read: the
+// formats begin with a header.
+//
+// A decoding error is a [*CorruptError] or [ErrTooLarge]. An error of the source
+// comes through unchanged, but io.EOF in the midst of the data is a [*CorruptError].
+type Reader struct {
+	list   List
+	src    *watched
+	stages [maxCodings]stage
+	inner  [maxCodings]*bufio.Reader // the source of each stage but the first
+	n      int
+	err    error
+}
+
+// NewReader returns a reader that decodes src. It reads ahead unless src is a
+// [Source].
+func (l List) NewReader(src io.Reader) *Reader {
+	scanner, ok := src.(Source)
+	if !ok {
+		scanner = bufio.NewReader(src)
+	}
+	return &Reader{list: l, src: &watched{Source: scanner}}
+}
+
+// watched remembers the last error of a source. It is not the decoder's fault.
+type watched struct {
+	Source
+	err error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.Source.Read(p)
+	w.note(err)
+	return n, err
+}
+
+func (w *watched) ReadByte() (byte, error) {
+	b, err := w.Source.ReadByte()
+	w.note(err)
+	return b, err
+}
+
+func (w *watched) note(err error) {
+	if err != nil {
+		w.err = err
+	}
+}
+
+// Read returns decoded bytes.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if r.list.Identity() {
+		return r.src.Read(p)
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := r.read(p)
+	if err != nil {
+		r.err = r.explain(err)
+	}
+	return n, r.err
+}
+
+func (r *Reader) read(p []byte) (int, error) {
+	// The coding applied last is taken off first.
+	for r.n < r.list.n {
+		var src Source = r.src
+		if r.n > 0 {
+			r.inner[r.n] = bufio.NewReader(r.stages[r.n-1])
+			src = r.inner[r.n]
+		}
+		s, err := open(r.list.methods[r.list.n-1-r.n], src)
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF // a header is missing
+			}
+			return 0, err
+		}
+		r.stages[r.n] = s
+		r.n++
+	}
+	n, err := r.stages[r.n-1].Read(p)
+	// At the end of the last coding the others must end too.
+	for i := r.n - 1; i > 0 && err == io.EOF; i-- { //nolint:errorlint // the io.Reader contract
+		if _, err = r.inner[i].ReadByte(); err == nil {
+			err = errTrailing
+		}
+	}
+	return n, err
+}
+
+var errTrailing = errors.New("data follows the end")
+
+// explain tells the errors of the source from the errors of the coding.
+func (r *Reader) explain(err error) error {
+	switch {
+	case err == io.EOF: //nolint:errorlint // the io.Reader contract: EOF is returned as it is
+		return io.EOF
+	case r.src.err != nil && !errors.Is(r.src.err, io.EOF):
+		return r.src.err
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrWindowSizeTooSmall), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return ErrTooLarge
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return &CorruptError{Err: io.ErrUnexpectedEOF}
+	}
+	return &CorruptError{Err: err}
+}
+
+// Close gives the decoders back. The reader must not be used any more.
+func (r *Reader) Close() error {
+	for i := range r.n {
+		r.stages[i].release()
+		r.stages[i], r.inner[i] = nil, nil
+	}
+	r.n, r.err = 0, io.ErrClosedPipe
+	return nil
+}
+
+// stage is a pooled decoder.
+type stage interface {
+	io.Reader
+	release()
+}
+
+// The pools hold decoders without a source: a pooled decoder must not keep the body
+// of a finished request alive. A zstd decoder has no goroutine at a concurrency of
+// 1, so that the collector may drop it unclosed.
+var (
+	gzips  sync.Pool
+	zlibs  sync.Pool
+	flates sync.Pool
+	zstds  sync.Pool
+)
+
+// open takes a decoder out of its pool, or makes one, and reads the header of the
+// data. A decoder that fails on the header goes back at once.
+func open(m method, src Source) (stage, error) {
+	switch m {
+	case gzipMethod:
+		return openGzip(src)
+	case zstdMethod:
+		return openZstd(src)
+	}
+	// HTTP's "deflate" is the zlib format, but some servers send the bare one. The
+	// low half of zlib's first byte is 8 (deflate). A bare stream with such a start
+	// would be a stored block of unusual padding, and encoders do not write it.
+	first, err := src.ReadByte()
+	if err != nil {
+		return nil, err
+	}
+	if err := src.UnreadByte(); err != nil {
+		return nil, err
+	}
+	if first&0x0f == 8 {
+		return openZlib(src)
+	}
+	return openFlate(src)
+}
+
+type gzipStage struct{ gzip.Reader }
+
+func openGzip(src Source) (stage, error) {
+	s, _ := gzips.Get().(*gzipStage)
+	if s == nil {
+		s = new(gzipStage)
+	}
+	if err := s.Reset(src); err != nil {
+		gzips.Put(s)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *gzipStage) release() {
+	_ = s.Reset(nothing{}) // its error is that nothing comes
+	gzips.Put(s)
+}
+
+type zlibStage struct{ io.ReadCloser }
+
+func openZlib(src Source) (stage, error) {
+	s, _ := zlibs.Get().(*zlibStage)
+	if s == nil {
+		r, err := zlib.NewReader(src)
+		if err != nil {
+			return nil, err
+		}
+		return &zlibStage{r}, nil
+	}
+	if err := s.ReadCloser.(zlib.Resetter).Reset(src, nil); err != nil {
+		zlibs.Put(s)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *zlibStage) release() {
+	_ = s.ReadCloser.(zlib.Resetter).Reset(nothing{}, nil) // its error is that nothing comes
+	zlibs.Put(s)
+}
+
+type flateStage struct{ io.ReadCloser }
+
+func openFlate(src Source) (stage, error) {
+	s, _ := flates.Get().(*flateStage)
+	if s == nil {
+		return &flateStage{flate.NewReader(src)}, nil
+	}
+	return s, s.ReadCloser.(flate.Resetter).Reset(src, nil)
+}
+
+func (s *flateStage) release() {
+	_ = s.ReadCloser.(flate.Resetter).Reset(nothing{}, nil)
+	flates.Put(s)
+}
+
+type zstdStage struct{ *zstd.Decoder }
+
+func openZstd(src Source) (stage, error) {
+	s, _ := zstds.Get().(*zstdStage)
+	if s == nil {
+		// A concurrency of 1 decodes in the caller's goroutine, without reading ahead.
+		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, err
+		}
+		s = &zstdStage{d}
+	}
+	// A frame is required: the decoder takes an empty source for an empty answer.
+	if _, err := src.ReadByte(); err != nil {
+		zstds.Put(s)
+		return nil, err
+	}
+	if err := src.UnreadByte(); err != nil {
+		zstds.Put(s)
+		return nil, err
+	}
+	return s, s.Reset(src)
+}
+
+func (s *zstdStage) release() {
+	_ = s.Reset(nil) // lets go of the source
+	zstds.Put(s)
+}
+
+// nothing is the source of a decoder in a pool.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
+
+func (nothing) ReadByte() (byte, error) { return 0, io.EOF }

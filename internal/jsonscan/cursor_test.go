@@ -1,0 +1,108 @@
+package jsonscan
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// walk visits every value through the methods of a cursor, down to a depth where
+// it skips.
+func walk(c *Cursor, depth int) {
+	switch {
+	case depth == 0:
+		c.Skip()
+	case c.Enter('{'):
+		for {
+			if _, ok := c.Key(); !ok {
+				return
+			}
+			walk(c, depth-1)
+		}
+	case c.Enter('['):
+		for c.Elem() {
+			walk(c, depth-1)
+		}
+	default:
+		c.Skip()
+	}
+}
+
+var texts = []string{
+	`{}`, `[]`, `null`, `12`, `"x"`, ` {"a":1,"b":[1,2,{"c":"\"\\"}],"d":{"e":[]}} `,
+	`{"a":1,}`, `{,"a":1}`, `{"a":1 "b":2}`, `{"a"}`, `{"a":}`, `{:1}`, `[1,]`, `[,1]`, `[1 2]`, `[1,,2]`, `{"a":1,,"b":2}`,
+	`{"a":tru}`, `{"a":01}`, `{"a":NaN}`, `[NaN]`, `{"a":"` + "\n" + `"}`, `{"a":"\x"}`, `{"a":[}`, `{"a":1]`, `{`, `[`, `"`, ``, `{"a":1`, `{} x`,
+}
+
+// A strict cursor accepts valid JSON and nothing else.
+func checkStrict(t *testing.T, text []byte) {
+	for depth := range 4 {
+		c := Strict(text)
+		walk(&c, depth)
+		whole := !c.Bad() && c.Peek() == 0 && c.Offset() == len(text) && len(strings.Trim(string(text), " \t\r\n")) > 0
+		require.Equal(t, json.Valid(text), whole, "%q at depth %d", text, depth)
+		require.Equal(t, json.Valid(text), IsValue(text), "%q", text)
+	}
+}
+
+func TestStrictCursor(t *testing.T) {
+	for _, text := range texts {
+		checkStrict(t, []byte(text))
+	}
+}
+
+func FuzzCursor(f *testing.F) {
+	for _, text := range texts {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if strings.Count(string(text), "[")+strings.Count(string(text), "{") < MaxDepth {
+			checkStrict(t, text)
+		}
+		for depth := range 4 {
+			lenient := Lenient(text)
+			walk(&lenient, depth)
+			if json.Valid(text) {
+				require.False(t, lenient.Bad(), "%q", text)
+			}
+		}
+	})
+}
+
+func TestCursorSkipSays(t *testing.T) {
+	for text, says := range map[string]bool{
+		`null`: false, `false`: false, `""`: false, `{}`: false, `[ ]`: false, "{\n}": false,
+		`true`: true, `0`: true, `"x"`: true, `[0]`: true, `{"a":null}`: true, `-1`: true,
+	} {
+		lenient, strict := Lenient([]byte(text)), Strict([]byte(text))
+		assert.Equal(t, says, lenient.Skip(), text)
+		assert.Equal(t, says, strict.Skip(), text)
+		assert.Equal(t, len(text), lenient.Offset(), text)
+		assert.Equal(t, len(text), strict.Offset(), text)
+	}
+}
+
+// Some servers write NaN, and raw line ends into strings.
+func TestLenientCursorFollowsSloppyText(t *testing.T) {
+	c := Lenient([]byte("{\"logprobs\":[NaN,-Infinity],\"text\":\"a\nb\",\"finish_reason\":\"stop\"}"))
+	require.True(t, c.Enter('{'))
+	for {
+		name, ok := c.Key()
+		require.True(t, ok)
+		if string(name) == "finish_reason" {
+			break
+		}
+		c.Skip()
+	}
+	assert.Equal(t, "stop", string(c.Text()))
+	assert.False(t, c.Bad())
+}
+
+func TestValueDepth(t *testing.T) {
+	deep := strings.Repeat("[", MaxDepth) + strings.Repeat("]", MaxDepth)
+	assert.False(t, IsValue([]byte(deep)))
+	assert.True(t, IsValue([]byte(deep[1:len(deep)-1])))
+}

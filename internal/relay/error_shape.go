@@ -1,0 +1,136 @@
+package relay
+
+import (
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
+)
+
+// errorShape collects the members by which an object shows to be an error. The
+// shapes are those of all known servers:
+//
+//	{"error":{…}}                        OpenAI and most others, {"error":"text"} too
+//	{"object":"error","message":…}       older vLLM
+//	{"type":"error","message":…}         relays
+//	{"code":500,"message":…}             gateways, relays
+//	{"detail":…}                         FastAPI
+//	{"message":…}                        Envoy, Kong, AWS
+//	{"base_resp":{"status_code":1008}}   MiniMax, always under 200
+type errorShape struct {
+	member  bool // an error member that says something
+	marked  bool // object or type is "error", or a status says so
+	message bool // a message or detail
+}
+
+// read reads one member. The cursor stands at its value and is moved behind it.
+func (w *errorShape) read(name []byte, c *jsonscan.Cursor) {
+	switch string(name) {
+	case "error":
+		w.member = c.Skip() || w.member
+	case "object", "type":
+		w.marked = string(c.Text()) == "error" || w.marked
+	case "code", "status_code":
+		w.marked = readStatus(c) >= 400 || w.marked
+	case "detail", "message", "msg":
+		w.message = c.Skip() || w.message
+	case "base_resp":
+		w.readBase(c)
+	default:
+		c.Skip()
+	}
+}
+
+// readBase reads MiniMax's base_resp. Its status_code is 0 for an answer.
+func (w *errorShape) readBase(c *jsonscan.Cursor) {
+	if !c.Enter('{') {
+		c.Skip()
+		return
+	}
+	for {
+		k, ok := c.Key()
+		switch {
+		case !ok:
+			return
+		case string(k) == "status_code":
+			w.marked = readStatus(c) > 0 || w.marked
+		default:
+			c.Skip()
+		}
+	}
+}
+
+// kind says what the object is. A status or a message beside content is not an
+// error.
+func (w *errorShape) kind(content bool) Kind {
+	switch {
+	case w.member, w.marked && !content:
+		return Error
+	case w.message && !content:
+		return Suspect
+	}
+	return Other
+}
+
+// readStatus reads the number at c, also one in a string, and 0 for other values.
+func readStatus(c *jsonscan.Cursor) int {
+	var text []byte
+	if c.Peek() == '"' {
+		text = c.Text()
+	} else {
+		from := c.Offset()
+		c.Skip()
+		text = c.Since(from)
+	}
+	n := 0
+	for _, b := range text {
+		if b < '0' || b > '9' || n > 1<<20 {
+			return 0
+		}
+		n = 10*n + int(b-'0')
+	}
+	return n
+}
+
+// isPing reports whether a type of event only keeps a connection open.
+func isPing(typ []byte) bool {
+	switch string(typ) {
+	case "ping", "keepalive", "keep-alive", "keep_alive", "heartbeat":
+		return true
+	}
+	return false
+}
+
+// ErrorDetail returns the part of an error event, or of an answer with an error,
+// to read a code and a message from: the first choice with an error or with a
+// finish reason for one, else all of data.
+func ErrorDetail(data []byte) []byte {
+	c := jsonscan.Lenient(data)
+	if !c.Enter('{') || !seek(&c, "choices") || !c.Enter('[') {
+		return data
+	}
+	for c.Elem() {
+		c.Peek()
+		from := c.Offset()
+		failed := false
+		if !c.Enter('{') {
+			c.Skip()
+			continue
+		}
+		for {
+			k, ok := c.Key()
+			if !ok {
+				break
+			}
+			switch string(k) {
+			case "error":
+				failed = c.Skip() || failed
+			case "finish_reason":
+				failed = reasonOf(c.Text()) == ErrorReason || failed
+			default:
+				c.Skip()
+			}
+		}
+		if failed && !c.Bad() {
+			return c.Since(from)
+		}
+	}
+	return data
+}

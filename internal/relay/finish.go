@@ -1,0 +1,49 @@
+package relay
+
+// Reason is a class of finish reasons.
+type Reason uint8
+
+// The classes. They matter for three decisions: whether a silent stream may end,
+// whether an answer is an error, and whether it is a refusal.
+const (
+	NoReason     Reason = iota
+	StopReason          // the model was done, or stopped at a stop sequence
+	LengthReason        // the output limit was reached
+	RefusalReason
+	ErrorReason // the provider failed
+	OtherReason // tool calls and all unknown reasons: more may follow
+)
+
+// reasons are the finish reasons with a meaning here, in the words of all
+// formats. A reason of the table may be followed by a colon and details, as in
+// Google's "content_filter: PROHIBITED_CONTENT".
+var reasons = []struct {
+	word   string
+	class  Reason
+	source string
+}{
+	{"stop", StopReason, "OpenAI"},
+	{"length", LengthReason, "OpenAI"},
+	{"content_filter", RefusalReason, "OpenAI, Azure, Google's OpenAI endpoint"},
+	{"sensitive", RefusalReason, "Zhipu, and Claude-compatible APIs"},
+	{"refusal", RefusalReason, "Anthropic"},
+	{"error", ErrorReason, "OpenRouter, Mistral"},
+	{"network_error", ErrorReason, "Zhipu"},
+	{"insufficient_system_resource", ErrorReason, "DeepSeek"},
+	{"abort", ErrorReason, "SGLang and vLLM, when an engine gives a request up"},
+}
+
+// reasonOf classifies a finish reason as written in JSON, without its quotes.
+// Some servers send an empty one in place of null.
+func reasonOf(text []byte) Reason {
+	if len(text) == 0 {
+		return NoReason
+	}
+	for i := range reasons {
+		word := reasons[i].word
+		if len(text) >= len(word) && string(text[:len(word)]) == word && (len(text) == len(word) || text[len(word)] == ':') {
+			return reasons[i].class
+		}
+	}
+	return OtherReason
+}

@@ -1,0 +1,133 @@
+package relay
+
+import "bytes"
+
+// inspect finds the events of a read and notes them. chunk is the last bytes of buf,
+// or decoded bytes.
+func (s *Stream) inspect(chunk []byte) {
+	s.read += int64(len(chunk))
+	for !s.severed {
+		n, ok := s.split.next(chunk)
+		chunk = chunk[n:]
+		if !ok {
+			break
+		}
+		s.event(s.split.name(), s.split.data)
+		s.edit.event(s, s.n-len(chunk))
+		if s.severed {
+			s.sever(len(chunk))
+		}
+	}
+	s.edit.rest(s)
+}
+
+// sever ends the stream behind an event that clients do not take for an error.
+// The bytes that came after it, such as a [DONE], must not reach them. A
+// compressed stream has no such place: the whole read is withheld.
+func (s *Stream) sever(rest int) {
+	if s.decode == nil {
+		s.n -= rest
+	} else {
+		s.n = s.out
+		s.decode.over = true
+	}
+	s.over = true
+}
+
+// event notes the meaning of one event. Events after the End change nothing.
+func (s *Stream) event(name, data []byte) {
+	s.events++
+	e := &s.ev
+	if s.split.failed {
+		e.reset()
+		e.Kind, e.Hidden = Error, true
+	} else {
+		s.o.Dialect(name, data, e)
+	}
+	if s.split.cut {
+		if e.Kind == Other {
+			s.o.Dialect(name, nil, e)
+		}
+		if e.Kind < Content {
+			e.Kind = Content // nothing of this size is a formality
+		}
+		e.Ping, e.Word = false, true
+	} else if s.o.Tap != nil {
+		s.o.Tap(data)
+	}
+	if s.ended {
+		return
+	}
+	if e.Kind == Suspect {
+		e.Kind = Other
+		if !s.content && !s.anyFinished() {
+			e.Kind = Error
+		}
+	}
+	if !e.Ping || e.Kind != Other {
+		s.advances++
+	}
+	s.noteFinish(e)
+	// The first event that decides wins: content after an error commits nothing.
+	open := s.failure == nil
+	if e.Kind != Error && open && !s.word {
+		s.refused = s.refused || e.Refusal
+	}
+	switch e.Kind {
+	case Other, Suspect:
+	case Content, Finish:
+		s.word = s.word || e.Word
+		s.content = s.content || open && (!s.o.FailEmpty || s.word || e.Refusal)
+	case End:
+		s.ended = true
+		s.word = s.word || e.Refusal
+		s.nothing = e.Done && !s.relaying && !s.content && !s.anyFinished() && open
+	case Error:
+		s.fail(name, data, e.Hidden)
+	case Failed:
+		earlier := s.broken
+		s.fail(name, data, false)
+		s.ended = true
+		s.broken = earlier // after the commit it is a proper end
+	}
+}
+
+// noteFinish keeps the books of finish reasons: which choices have one, and whether
+// anything followed. A server that runs tools between two turns, or puts a finish
+// reason into each chunk, shows itself so. MayEnd then stays false for good.
+func (s *Stream) noteFinish(e *Event) {
+	was := s.anyFinished()
+	if len(e.Choices) > 0 {
+		s.followed = s.choices.note(e) || s.followed
+	}
+	switch e.Kind {
+	case Content:
+		s.finished = false
+	case Finish:
+		s.finished = true
+		s.finishes++
+		s.usage = false
+		s.afterFinish = s.split.comments
+	case Other, Suspect:
+		// Only usage may follow a finish reason.
+		s.followed = s.followed || was && !e.Usage && len(e.Choices) == 0
+	case End, Error, Failed:
+	}
+	s.usage = s.usage || e.Usage && s.anyFinished()
+}
+
+// anyFinished reports whether some choice has a finish reason.
+func (s *Stream) anyFinished() bool { return s.finished || s.choices.any }
+
+// fail notes an error event. The first one counts: later ones only follow from it.
+func (s *Stream) fail(name, data []byte, hidden bool) {
+	s.sawError = true
+	if s.broken != nil {
+		return
+	}
+	s.broken = &EventError{Name: string(name), Data: bytes.Clone(data), Hidden: hidden}
+	if !s.relaying {
+		s.failure = s.broken
+	}
+	s.severed = hidden
+}

@@ -1,0 +1,314 @@
+package reqbody
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"strconv"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
+)
+
+// Facts are the settings and counts of a body, never its text. One form serves
+// chats, completions, responses, messages and embeddings: the names of their fields
+// do not collide.
+type Facts struct {
+	Stream          bool
+	MaxOutputTokens int64 // 0 without a limit, the least of several
+	Tools           int   // hosted tools (web search and so on) included
+	Images          int   // images in the results of tools included
+	Audio           int
+	Documents       int  // files and documents
+	JSONSchema      bool // the answer must follow a schema
+	Reasoning       bool // reasoning is asked for
+	ServiceTier     string
+	// User is the field user or safety_identifier, or the user_id of metadata.
+	User               string
+	PreviousResponseID string
+}
+
+// Facts reads the facts of a scanned object. Each call is a pass over the body: ask
+// once, and only if needed.
+func (d *Document) Facts() Facts {
+	var f Facts
+	members := d.members()
+	for i := range members {
+		f.read(d.name(&members[i]), d.value(&members[i]))
+	}
+	f.Stream, _ = d.Bool(streamField)
+	f.ServiceTier = d.text("service_tier")
+	f.PreviousResponseID = d.text("previous_response_id")
+	if f.User = d.text("user"); f.User == "" {
+		f.User = d.text("safety_identifier")
+	}
+	if f.User == "" {
+		f.User = d.userID()
+	}
+	return f
+}
+
+// text returns the string under a name, empty for other values.
+func (d *Document) text(name string) string {
+	s, _, _ := d.String(name)
+	return s
+}
+
+// userID returns the user_id of metadata, as the messages format has it.
+func (d *Document) userID() string {
+	value, _ := d.Get("metadata")
+	return inner(value, "user_id")
+}
+
+// inner returns the string under a name of an object.
+func inner(object []byte, name string) string {
+	c := jsonscan.Lenient(object)
+	if !c.Enter('{') {
+		return ""
+	}
+	found := ""
+	for {
+		k, ok := c.Key()
+		if !ok {
+			return found
+		}
+		c.Peek()
+		from := c.Offset()
+		c.Skip()
+		if value := c.Since(from); string(k) == name && len(value) > 0 && value[0] == '"' {
+			found = unquote(value)
+		}
+	}
+}
+
+// read reads one top-level member.
+func (f *Facts) read(name, value []byte) {
+	c := jsonscan.Lenient(value)
+	switch string(name) {
+	case "max_tokens", "max_completion_tokens", "max_output_tokens":
+		n, err := strconv.ParseFloat(string(value), 64)
+		if err == nil && n > 0 && n < 1<<53 && (f.MaxOutputTokens == 0 || int64(n) < f.MaxOutputTokens) {
+			f.MaxOutputTokens = int64(n)
+		}
+	case "tools", "functions":
+		f.Tools = elements(&c)
+	case "messages", "input", "system", "instructions", "prompt":
+		f.parts(&c, maxParts)
+	case "response_format": // of chats: {"type":"json_schema"}
+		f.JSONSchema = inner(value, "type") == "json_schema" || f.JSONSchema
+	case "text": // of responses: {"format":{"type":"json_schema"}}
+		f.schema(&c, "format")
+	case "output_config": // of messages
+		f.schema(&c, "format")
+		switch inner(value, "effort") {
+		case "", "none":
+		default:
+			f.Reasoning = true
+		}
+	case "output_format": // of messages, in an older version
+		f.JSONSchema = inner(value, "type") == "json_schema" || f.JSONSchema
+	case "reasoning_effort":
+		f.Reasoning = c.Skip() && string(value) != `"none"` || f.Reasoning
+	case "reasoning": // of responses: {"effort":…}; of OpenRouter: {"enabled":true}
+		f.Reasoning = f.Reasoning || value[0] == '{' && c.Skip() && inner(value, "effort") != "none" && !bytes.Contains(value, []byte(`"enabled":false`))
+	case "thinking": // of messages: {"type":"enabled"} or adaptive
+		typ := inner(value, "type")
+		f.Reasoning = f.Reasoning || typ != "" && typ != "disabled"
+	}
+}
+
+// schema looks for the type json_schema in an object within the object at c.
+func (f *Facts) schema(c *jsonscan.Cursor, name string) {
+	if !c.Enter('{') {
+		return
+	}
+	for {
+		k, ok := c.Key()
+		if !ok {
+			return
+		}
+		c.Peek()
+		from := c.Offset()
+		c.Skip()
+		if string(k) == name && inner(c.Since(from), "type") == "json_schema" {
+			f.JSONSchema = true
+		}
+	}
+}
+
+// elements counts the elements of the array at c.
+func elements(c *jsonscan.Cursor) int {
+	n := 0
+	if c.Enter('[') {
+		for c.Elem() {
+			c.Skip()
+			n++
+		}
+	}
+	return n
+}
+
+// maxParts bounds how deep the parts of messages are looked for. A file in the
+// result of a tool in a message is eight levels deep.
+const maxParts = 16
+
+// parts counts the media in the value at c: objects with the type of a medium, at
+// any depth.
+func (f *Facts) parts(c *jsonscan.Cursor, depth int) {
+	switch {
+	case depth == 0:
+		c.Skip()
+	case c.Enter('['):
+		for c.Elem() {
+			f.parts(c, depth-1)
+		}
+	case c.Enter('{'):
+		for {
+			k, ok := c.Key()
+			if !ok {
+				return
+			}
+			switch string(k) {
+			case "type":
+				f.medium(c.Text())
+			case "arguments", "input", "parameters", "input_schema":
+				c.Skip() // of a tool: it may name anything a type
+			default:
+				f.parts(c, depth-1)
+			}
+		}
+	default:
+		c.Skip()
+	}
+}
+
+// medium counts a part by its type.
+func (f *Facts) medium(typ []byte) {
+	switch string(typ) {
+	case "image_url", "input_image", "image":
+		f.Images++
+	case "input_audio", "audio", "audio_url":
+		f.Audio++
+	case "file", "input_file", "document", "document_url":
+		f.Documents++
+	}
+}
+
+// SessionSource names the part of a body that identifies its conversation.
+type SessionSource string
+
+// The sources, in their order.
+const (
+	NoSession        SessionSource = ""
+	SessionCacheKey  SessionSource = "prompt_cache_key"
+	SessionConverse  SessionSource = "conversation"
+	SessionUserID    SessionSource = "metadata.user_id"
+	SessionFirstTurn SessionSource = "first_turn" // system prompt, tools and first user message
+)
+
+// Session returns a hash, in hex, that identifies the conversation of a body, and
+// its source: prompt_cache_key, conversation (its id), the user_id of metadata, or
+// the system prompt, tools and first user message. Both are empty without any of
+// these. The hash is the same in each process and version.
+func (d *Document) Session() (source SessionSource, key string) {
+	if s := d.text("prompt_cache_key"); s != "" {
+		return SessionCacheKey, hashText(s)
+	}
+	if value, ok := d.Get("conversation"); ok {
+		s := d.text("conversation")
+		if s == "" {
+			s = inner(value, "id")
+		}
+		if s != "" {
+			return SessionConverse, hashText(s)
+		}
+	}
+	if s := d.userID(); s != "" {
+		return SessionUserID, hashText(s)
+	}
+	h := sha256.New()
+	any := false
+	for _, name := range []string{"system", "instructions", "tools"} {
+		if value, ok := d.Get(name); ok {
+			hashValue(h, name, value)
+			any = true
+		}
+	}
+	for _, name := range []string{"messages", "input", "prompt"} {
+		if value, ok := d.Get(name); ok && firstTurn(h, value) {
+			return SessionFirstTurn, digest(h)
+		}
+	}
+	if !any {
+		return NoSession, ""
+	}
+	return SessionFirstTurn, digest(h)
+}
+
+// firstTurn hashes the messages up to the first one of the user, and reports
+// whether there is any.
+func firstTurn(h hash.Hash, value []byte) bool {
+	c := jsonscan.Lenient(value)
+	if !c.Enter('[') {
+		if len(value) == 0 || value[0] != '"' {
+			return false
+		}
+		hashValue(h, "text", value)
+		return true
+	}
+	any := false
+	for c.Elem() {
+		c.Peek()
+		from := c.Offset()
+		c.Skip()
+		message := c.Since(from)
+		hashValue(h, "message", message)
+		any = true
+		if inner(message, "role") == "user" {
+			break
+		}
+	}
+	return any
+}
+
+// hashValue adds a value with its name and length: different lists of values never
+// give the same bytes.
+func hashValue(h hash.Hash, name string, value []byte) {
+	var length [20]byte
+	h.Write([]byte(name))
+	h.Write([]byte{0})
+	h.Write(strconv.AppendInt(length[:0], int64(len(value)), 10))
+	h.Write([]byte{0})
+	h.Write(value)
+}
+
+func hashText(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
+}
+
+func digest(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)[:16]) }
+
+// Facts reads the facts of a form: settings, and the files by the name of their
+// field.
+func (f *Form) Facts() Facts {
+	var facts Facts
+	facts.Stream, _ = f.Bool(streamField)
+	facts.User, _, _ = f.String("user")
+	facts.ServiceTier, _, _ = f.String("service_tier")
+	for _, p := range f.parts() {
+		if !p.file {
+			continue
+		}
+		switch string(fieldName(p.name)) {
+		case "image", "mask":
+			facts.Images++
+		case "file":
+			facts.Audio++ // of transcriptions and translations
+		}
+	}
+	return facts
+}
+
+// Session returns nothing: forms belong to no conversation.
+func (f *Form) Session() (source SessionSource, key string) { return NoSession, "" }
