@@ -15,8 +15,8 @@ import (
 )
 
 // AzureWorkloadIdentity logs in to Microsoft Entra by the token of a Kubernetes
-// service account. The zero value takes all from the environment that Azure's webhook
-// gives to a pod. Its Token method is for [Func].
+// service account. The zero value takes all from the environment, as set by Azure's
+// webhook in a pod. Its Token method is for [Func].
 type AzureWorkloadIdentity struct {
 	// TenantID and ClientID name the identity. If empty, AZURE_TENANT_ID and
 	// AZURE_CLIENT_ID.
@@ -24,11 +24,11 @@ type AzureWorkloadIdentity struct {
 	// TokenFile holds the token of the service account. It is read for each login.
 	// If empty, AZURE_FEDERATED_TOKEN_FILE.
 	TokenFile string
-	// AuthorityHost is where Entra is. If empty, AZURE_AUTHORITY_HOST, or else
+	// AuthorityHost is Entra's address. If empty, AZURE_AUTHORITY_HOST, or else
 	// "https://login.microsoftonline.com/".
 	AuthorityHost string
 	// Scope is what the token is for. If empty,
-	// "https://cognitiveservices.azure.com/.default", which Azure OpenAI wants.
+	// "https://cognitiveservices.azure.com/.default", as Azure OpenAI wants.
 	Scope string
 	// Client sends the logins. If nil, one with a timeout of ten seconds.
 	Client *http.Client

@@ -2,5 +2,5 @@
 // default credentials for Vertex AI, client credentials, Azure's workload identity, or
 // any other oauth2.TokenSource.
 //
-// The gateway renews a token ahead, at 80 % of its life. No request waits for that.
+// The gateway renews a token ahead, at 80 % of its life. No request waits for it.
 package gatewayoauth2

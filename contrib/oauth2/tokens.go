@@ -13,7 +13,7 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// Tokens is an [aigateway.SecretResolver] that has one secret: the access token of a
+// Tokens is an [aigateway.SecretResolver] with one secret: the access token of a
 // source. Make one with [New] or [Func], and several into one with
 // [aigateway.ChainSecrets]. It is safe for concurrent use.
 type Tokens struct {
@@ -28,14 +28,13 @@ type Tokens struct {
 // is asked by one goroutine at a time. It may keep a token until shortly before its
 // end, as those of package oauth2 do.
 //
-// Most sources keep the context that they were made with: give them one that does not
-// end with a request.
+// Most sources keep the context of their making: give them one beyond any request.
 func New(vault, name string, source oauth2.TokenSource) *Tokens {
 	return Func(vault, name, func(context.Context) (*oauth2.Token, error) { return source.Token() })
 }
 
-// Func answers secrets.get(vault, name) with a token that fetch gets. Fetch keeps no
-// token, so that a new one comes after an upstream has refused the old one. The Token
+// Func answers secrets.get(vault, name) with a token by fetch. Fetch keeps no
+// token: a new one comes after an upstream has refused the old one. The Token
 // method of a clientcredentials.Config is such a function.
 func Func(vault, name string, fetch func(ctx context.Context) (*oauth2.Token, error)) *Tokens {
 	return &Tokens{vault: vault, name: name, fetch: fetch}
@@ -106,7 +105,7 @@ func (t *Tokens) ask(ctx context.Context) *flight {
 	return f
 }
 
-// shortened is an error without the body of the endpoint's answer, which could hold
+// shortened is an error without the body of the endpoint's answer: it could hold
 // anything. OAuth's own words stay.
 func shortened(err error) error {
 	var answer *oauth2.RetrieveError
@@ -129,12 +128,12 @@ func shortened(err error) error {
 	return errors.New(text)
 }
 
-// String hides the source, which may hold a secret.
+// String hides the source. It may hold a secret.
 func (t *Tokens) String() string {
 	return fmt.Sprintf("tokens of vault %q and name %q", t.vault, t.name)
 }
 
-// GoString hides the source, which may hold a secret.
+// GoString hides the source. It may hold a secret.
 func (t *Tokens) GoString() string {
 	return fmt.Sprintf("gatewayoauth2.New(%q, %q, …)", t.vault, t.name)
 }

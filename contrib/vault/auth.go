@@ -12,15 +12,14 @@ type Auth interface {
 	login() (login, error)
 }
 
-// login is a request that makes a token. An empty path stands for a token that is
-// there already.
+// login is a request for a token. An empty path stands for a token at hand.
 type login struct {
 	path  string
 	body  map[string]string
 	token string
 }
 
-// Token is a token that somebody else has made. It is renewed while it can be.
+// Token is a token made elsewhere. It is renewed while it can be.
 func Token(token string) Auth { return fixed(token) }
 
 type fixed string
@@ -49,8 +48,8 @@ func (f tokenFile) login() (login, error) {
 	return login{token: token}, err
 }
 
-// Kubernetes logs in as the service account of the pod. The mount is that of the
-// auth method; if empty, "kubernetes".
+// Kubernetes logs in as the service account of the pod. The mount is the
+// auth method's; if empty, "kubernetes".
 func Kubernetes(mount, role string) Auth {
 	if mount == "" {
 		mount = "kubernetes"
@@ -58,8 +57,8 @@ func Kubernetes(mount, role string) Auth {
 	return JWTFile(mount, role, "/var/run/secrets/kubernetes.io/serviceaccount/token")
 }
 
-// JWTFile logs in by a signed token in a file, which is read for each login. The
-// mount is that of an auth method of type jwt or kubernetes.
+// JWTFile logs in by a signed token in a file. The file is read for each login. The
+// mount is an auth method's of type jwt or kubernetes.
 func JWTFile(mount, role, path string) Auth { return jwtFile{mount, role, path} }
 
 type jwtFile struct{ mount, role, path string }
@@ -69,7 +68,7 @@ func (j jwtFile) login() (login, error) {
 	return login{path: "auth/" + j.mount + "/login", body: map[string]string{"role": j.role, "jwt": jwt}}, err
 }
 
-// AppRole logs in by a role id and a secret id in a file, which is read for each
+// AppRole logs in by a role id and a secret id in a file. The file is read for each
 // login.
 func AppRole(roleID, secretIDFile string) Auth { return appRole{roleID, secretIDFile} }
 

@@ -10,7 +10,7 @@ type life struct {
 	retry       time.Time // no renewal before
 }
 
-// newLife is the life of something that was granted just now.
+// newLife is the life of a grant of just now.
 func newLife(now time.Time, seconds int, renewable bool) life {
 	if seconds <= 0 {
 		return life{}
@@ -19,7 +19,7 @@ func newLife(now time.Time, seconds int, renewable bool) life {
 	return life{began: now, ends: now.Add(d), full: d, renewable: renewable}
 }
 
-// renewed is the life after a renewal. Near the greatest age that Vault allows, the
+// renewed is the life after a renewal. Near the greatest age allowed, the
 // renewals become shorter: then enough is false.
 func (l life) renewed(now time.Time, seconds int, renewable bool) (next life, enough bool) {
 	next = newLife(now, seconds, renewable)

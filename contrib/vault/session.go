@@ -17,10 +17,10 @@ type session struct {
 }
 
 // minSession is the least time between a login and the next one for a refused token:
-// a policy that forbids a path also answers 403.
+// a forbidden path also answers 403.
 const minSession = 10 * time.Second
 
-// turn is a lock that a context can end the wait for.
+// turn is a lock. A context can end the wait for it.
 type turn chan struct{}
 
 func (t turn) take(ctx context.Context) error {
@@ -34,8 +34,8 @@ func (t turn) take(ctx context.Context) error {
 
 func (t turn) give() { <-t }
 
-// current returns a token that is good for a while. It logs in where there is none,
-// and renews the token after half of its life.
+// current returns a token good for a while. It logs in if there is no token, and
+// renews the token after half of its life.
 func (v *Vault) current(ctx context.Context) (string, error) {
 	s := &v.session
 	if err := s.turn.take(ctx); err != nil {
@@ -54,8 +54,8 @@ func (v *Vault) current(ctx context.Context) (string, error) {
 	return s.token, nil
 }
 
-// forget drops a token that was refused. It reports whether there is another one, or
-// a login that makes one.
+// forget drops a refused token. It reports whether there is another one, or a login for
+// one.
 func (v *Vault) forget(ctx context.Context, refused string) bool {
 	s := &v.session
 	if s.turn.take(ctx) != nil {
@@ -125,7 +125,7 @@ type authAnswer struct {
 	} `json:"auth"`
 }
 
-// lengthen renews the token, or logs in anew where it cannot be renewed for long. If
+// lengthen renews the token, or logs in anew if it cannot be renewed for long. If
 // all fails, the token serves to its end. The turn is held.
 func (v *Vault) lengthen(ctx context.Context) {
 	s := &v.session

@@ -19,17 +19,17 @@ import (
 
 // Options say which Vault is asked, and as whom.
 type Options struct {
-	// Address is that of Vault, such as "https://vault.example.com:8200". Required.
+	// Address is Vault's, such as "https://vault.example.com:8200". Required.
 	Address string
 	// Auth says who the gateway is. Required.
 	Auth Auth
 	// Namespace is the namespace of Vault Enterprise. It also holds for logins. If
 	// empty, the root.
 	Namespace string
-	// Mount is where the key-value engine is. If empty, "secret".
+	// Mount is the place of the key-value engine. If empty, "secret".
 	Mount string
 	// Path says where the secret of secrets.get(vault, name) is below /v1, and in
-	// which field. An empty path stands for a secret that this Vault does not have.
+	// which field. An empty path stands for a secret of another store.
 	// If nil, the key-value secret by the name of the vault, and the field by the
 	// name of the secret. The path is escaped already.
 	Path func(vault, name string) (path, field string)
@@ -120,7 +120,7 @@ func (v *Vault) ResolveSecretUntil(ctx context.Context, vault, name string) (str
 	return v.resolve(ctx, vault, name, func(p *place) bool { return v.hold(ctx, p) })
 }
 
-// Refresh reads a secret anew, whatever its lease. A secret that was read less than a
+// Refresh reads a secret anew, whatever its lease. A secret read less than a
 // second ago is not read again: its fields are refreshed one after the other, and
 // belong together.
 func (v *Vault) Refresh(ctx context.Context, vault, name string) (string, error) {
@@ -155,7 +155,7 @@ func (v *Vault) resolve(ctx context.Context, vault, name string, willDo func(*pl
 	return text, p.life.ends, nil
 }
 
-// maxPaths bounds the paths that are remembered, as names can come from requests.
+// maxPaths bounds the remembered paths, as names can come from requests.
 const maxPaths = 1024
 
 // place returns what is known of a path.
@@ -252,7 +252,7 @@ func (v *Vault) ask(ctx context.Context, method, path string, question, answer a
 	}
 }
 
-// StatusError is an answer of Vault that is not a success.
+// StatusError is an answer of Vault other than a success.
 type StatusError struct {
 	Status int
 	// Errors are Vault's words. They are for operators.

@@ -30,7 +30,7 @@ type Issued struct {
 	Cert, Key []byte // PEM
 }
 
-// Certificates are valid in real time and in that of synctest, which begins in 2000.
+// Certificates are valid from ValidFrom to ValidTo: in real time, and in that of synctest from 2000 on.
 var ValidFrom, ValidTo = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // NewAuthority makes an authority.
