@@ -259,6 +259,8 @@ func TestBlameOfForm(t *testing.T) {
 					assert.Equal(t, "a1", ask("X-Caller", "hostile", tt.header, tt.value), "the form is remembered")
 				})
 				assert.Equal(t, "a1", ask("X-Caller", "ann"))
+				require.NoError(t, g.Reload(cfg))
+				assert.Equal(t, "a1", ask("X-Caller", "hostile", tt.header, tt.value), "after a Reload too")
 
 				// If both forms are refused, the key is.
 				wants = "X-None"
@@ -333,6 +335,26 @@ func TestBlameOfReload(t *testing.T) {
 		assert.Equal(t, "a1 b1", b.asks("ann"))
 		require.NoError(t, b.Gateway.Reload(cfg))
 		assert.Equal(t, "b1", b.asks("bob"), "the key cools down after the Reload too")
+	})
+}
+
+// TestBlameOfValues: a client that makes up tenants does not end the cooldown of
+// another tenant's key.
+func TestBlameOfValues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testbed.Config(1, "a", "b")
+		cfg.Providers[0].APIKeys[0].Value = "sk-${req.headers['x-tenant'][0]}-0123456789abcdef"
+		b := newBlameBench(t, cfg)
+		b.Set("ann", gatewaytest.RateLimited("300"))
+		assert.Equal(t, "ann b1", b.asks("ann", "X-Tenant", "ann"))
+		for i := range 5000 { // more than there are places
+			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest))
+			r.Header.Set("X-Caller", "hostile")
+			r.Header.Set("X-Tenant", fmt.Sprint("made-up ", i))
+			_, err := b.Gateway.Explain(r)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, "b1", b.asks("ann", "X-Tenant", "ann"))
 	})
 }
 
