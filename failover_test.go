@@ -42,8 +42,9 @@ func TestFailoverTable(t *testing.T) {
 		fail   http.HandlerFunc
 		err    error // of the transport, in place of a handler
 		next   []string
-		status int    // where all fail
-		code   string // of the gateway's own error; else the answer is an upstream's
+		status int                                           // where all fail
+		code   string                                        // of the gateway's own error; else the answer is an upstream's
+		ask    func(*gatewaytest.Harness) gatewaytest.Answer // nil: without a stream
 	}{
 		{name: "401", fail: gatewaytest.KeyError(401, "invalid_api_key"), next: failoverByKey, status: 502, code: "upstream_authentication_failed"},
 		{name: "402", fail: gatewaytest.KeyError(402, "insufficient_balance"), next: failoverByKey, status: 502, code: "upstream_authentication_failed"},
@@ -98,9 +99,11 @@ func TestFailoverTable(t *testing.T) {
 			fail: gatewaytest.Content("text/html; charset=utf-8", "<!DOCTYPE html><title>Sign in</title>")},
 		{name: "error under 200", next: failoverByKey, status: 503, code: "all_providers_failed",
 			fail: gatewaytest.JSON(200, `{"error":{"message":"no capacity","code":503}}`)},
-		{name: "error as first event", next: failoverByKey, status: 503, code: "all_providers_failed",
+		{name: "error as first event", next: failoverByKey, status: 503, code: "all_providers_failed", ask: testbed.AskStream,
 			fail: gatewaytest.Stream("data: {\"error\":{\"message\":\"no capacity\"}}\n\n")},
-		{name: "stream without events", next: failoverByKey, status: 503, code: "all_providers_failed", fail: gatewaytest.Stream()},
+		{name: "events that nobody asked for", next: failoverByKey, status: 503, code: "all_providers_failed",
+			fail: gatewaytest.Stream(streamChat...)},
+		{name: "stream without events", next: failoverByKey, status: 503, code: "all_providers_failed", ask: testbed.AskStream, fail: gatewaytest.Stream()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -109,10 +112,14 @@ func TestFailoverTable(t *testing.T) {
 				cfg.PerRequestTimeout = "10s"
 				return testbed.Start(t, cfg, testbed.Hosts{"a": tt.fail, "b": b}, testbed.Unreachable{"a": tt.err, "b": err})
 			}
+			ask := tt.ask
+			if ask == nil {
+				ask = testbed.Ask
+			}
 			t.Run("then an answer", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					harness := start(t, gatewaytest.Chat("from b"), nil)
-					got := testbed.Ask(harness)
+					got := ask(harness)
 					require.NoError(t, got.Err)
 					assert.Equal(t, tt.next, harness.Routes())
 					if len(tt.next) == 1 {
@@ -127,7 +134,7 @@ func TestFailoverTable(t *testing.T) {
 			t.Run("and nothing else", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					harness := start(t, tt.fail, tt.err)
-					got := testbed.Ask(harness)
+					got := ask(harness)
 					require.NoError(t, got.Err)
 					assert.Equal(t, tt.status, got.Status, got.Body)
 					want := map[int][]string{1: {"a1"}, 2: {"a1", "b1"}, 3: {"a1", "a2", "b1", "b2"}}[len(tt.next)]
@@ -431,7 +438,11 @@ func TestFailoverClientGone(t *testing.T) {
 				}}, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
-				resp, err := harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
+				body := testbed.StreamRequest
+				if name == "in a JSON answer" {
+					body = testbed.ChatRequest
+				}
+				resp, err := harness.Open(ctx, "/v1/chat/completions", body)
 				if err == nil {
 					_, err = io.ReadAll(resp.Body)
 					resp.Body.Close()
@@ -553,7 +564,7 @@ func TestFailoverPolicyIsTold(t *testing.T) {
 					told = append(told, f)
 					return aigateway.StepNextCandidate
 				})
-				testbed.Ask(testbed.Start(t, cfg, testbed.Hosts{"a": tt.a}, testbed.Unreachable{"a": tt.err}))
+				testbed.AskStream(testbed.Start(t, cfg, testbed.Hosts{"a": tt.a}, testbed.Unreachable{"a": tt.err}))
 				tt.want.Provider, tt.want.Model, tt.want.MaxRetries = "a", "m", 3
 				assert.Equal(t, []aigateway.Failure{tt.want}, told)
 			})

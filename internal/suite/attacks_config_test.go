@@ -59,7 +59,7 @@ func TestAttackExpressions(t *testing.T) {
 			},
 		} {
 			t.Run(c.name+"/"+place, func(t *testing.T) {
-				up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+				up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hello"))
 				cfg := aigateway.Config{
 					Registry:          aigateway.NoRegistry(),
 					Providers:         []aigateway.Provider{{ID: "p", BaseURL: "http://p.internal", APIKeys: []aigateway.APIKey{{Value: "sk-of-p"}}, Models: []aigateway.Model{{ID: "m"}}}},
@@ -92,7 +92,7 @@ func TestAttackExpressions(t *testing.T) {
 // others. The resolver decides which secrets a config may read: a map, a
 // directory and a function can each hold to one vault.
 func TestAttackForeignVault(t *testing.T) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hello"))
 	for _, expr := range []string{
 		"${secrets.get('theirs', 'api-key')}",
 		"${secrets.get('mine/../theirs', 'api-key')}",

@@ -447,7 +447,7 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 // TestNoSecretsInWhatLooksAtThem: an expression may choose a word by looking at
 // a secret. The word itself is not secret, and stays in the answers.
 func TestNoSecretsInWhatLooksAtThem(t *testing.T) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.JSON(200, `{"choices":[],"kind":"application/json","param":null}`),
+	up := gatewaytest.NewUpstream(t, gatewaytest.JSON(200, `{"choices":[{"message":{}}],"kind":"application/json","param":null}`),
 		gatewaytest.JSON(400, `{"error":{"message":"no customer null, nor application/json","param":null}}`))
 	g, err := aigateway.New(aigateway.Config{
 		Providers: []aigateway.Provider{{ID: "a", BaseURL: "http://a.internal", Headers: map[string]aigateway.Template{

@@ -186,7 +186,7 @@ func TestTroubleAuthentication(t *testing.T) {
 		cfg := aigateway.Config{Providers: []aigateway.Provider{{ID: "openai"}}}
 		status, body, _ := troubleAsk(t, cfg, "/v1/chat/completions", `{"model":"gpt-4o"}`)
 		assert.Equal(t, http.StatusBadRequest, status)
-		assert.Contains(t, body, `provider \"openai\" needs an API key and has none: give it api_keys`)
+		assert.Contains(t, body, `provider \"openai\" needs an API key and has none`)
 	})
 }
 

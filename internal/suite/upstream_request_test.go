@@ -372,7 +372,7 @@ func TestCredential(t *testing.T) {
 // to the first provider that it asks for.
 func TestPassThrough(t *testing.T) {
 	first := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusInternalServerError, "down", "down"))
-	second := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	second := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	both := []aigateway.APISurface{{Format: "openai"}, {Format: "anthropic"}}
 	cfg := aigateway.Config{
 		Registry: aigateway.StaticRegistry(

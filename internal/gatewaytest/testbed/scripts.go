@@ -62,11 +62,11 @@ func (s *Scripts) Hooks() *aigateway.Hooks {
 
 func (s *Scripts) answer(w http.ResponseWriter, r *http.Request) {
 	route, _, _ := strings.Cut(r.Host, ".")
-	if _, key, ok := strings.Cut(r.Header.Get("Authorization"), "-"); ok {
+	if _, key, ok := strings.Cut(r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"), "-"); ok {
 		route, _, _ = strings.Cut(key, "-")
 	}
 	s.mu.Lock()
-	next := gatewaytest.Chat("from " + route)
+	next := gatewaytest.Fitting("from " + route)
 	if h := s.script[route]; len(h) > 0 {
 		next = h[0]
 		s.script[route] = h[min(1, len(h)-1):]

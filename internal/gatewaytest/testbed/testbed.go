@@ -76,6 +76,11 @@ func Ask(harness *gatewaytest.Harness) gatewaytest.Answer {
 	return harness.Post("/v1/chat/completions", ChatRequest)
 }
 
+// AskStream sends StreamRequest.
+func AskStream(harness *gatewaytest.Harness) gatewaytest.Answer {
+	return harness.Post("/v1/chat/completions", StreamRequest)
+}
+
 // Serve serves a gateway on a loopback socket until the test ends, and returns
 // its URL.
 func Serve(t testing.TB, cfg aigateway.Config) string {
