@@ -94,7 +94,7 @@ func TestBlameOfOneClient(t *testing.T) {
 }
 
 // TestBlameOfAddresses: if no caller is named, clients are told apart by their
-// addresses, whatever their ports.
+// addresses, whatever their ports. Of IPv6 a client has a whole /64.
 func TestBlameOfAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a", "b")
@@ -126,12 +126,21 @@ func TestBlameOfAddresses(t *testing.T) {
 		for port := range 5 {
 			assert.Equal(t, "a1 b1", ask(fmt.Sprintf("10.0.0.1:%d", 1000+port)))
 		}
-		assert.Equal(t, "b1", ask("10.0.0.1:2000"))
+		for host := range 3 {
+			assert.Equal(t, "b1", ask(fmt.Sprintf("10.0.0.1:%d", 2000+host)))
+		}
 		assert.Equal(t, "a1 b1", ask("10.0.0.2:1000"), "the second caller's failure completes the row")
 		assert.Equal(t, "b1", ask("10.0.0.3:1000"), "and the provider cools down for everybody")
 		down = false
 		gatewaytest.Pass(5 * time.Second)
 		assert.Equal(t, "a1", ask("10.0.0.3:1000"))
+
+		down = true
+		for host := range 5 {
+			assert.Equal(t, "a1 b1", ask(fmt.Sprintf("[2001:db8::%d]:1000", host)))
+		}
+		assert.Equal(t, "b1", ask("[2001:db8::abcd]:1000"), "of the same network")
+		assert.Equal(t, "a1 b1", ask("[2001:db8:0:1::1]:1000"), "of another")
 	})
 }
 
