@@ -223,7 +223,8 @@ func (in *inbound) scan() (err error) {
 		return err
 	}
 	if in.pathModel != "" && len(in.sel.Models) == 0 && isAuto(in.sel.Model) {
-		in.sel.Model = in.pathModel
+		// The body's own, if any, is "", null or auto, and does not go out.
+		in.sel.Model, in.sel.HasModel = in.pathModel, false
 	}
 	in.wantsStream = in.sel.Stream || in.asksStreamOtherwise()
 	if n := len(in.sel.Models); n > maxClientModels {
