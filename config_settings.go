@@ -117,6 +117,9 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	s.secrets = cachedSecrets(cfg.Secrets, known)
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
+	if old != nil {
+		s.selector.learn(old.selector.catalog)
+	}
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)

@@ -77,7 +77,9 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
-		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
+		// A secret store that is silent past the attempt's limit is not the
+		// provider's silence.
+		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {
 			return false, notMade(kind, a.secrets.scrubText(err.Error()))
 		}
 		return false, interrupted(ctx, c.in, &a.secrets, FailureTimeout, err)

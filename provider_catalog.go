@@ -206,6 +206,17 @@ type catalog struct {
 	authors   []*expr.Author
 }
 
+// learn takes over the forms of credentials that are known of the same providers
+// at the same addresses.
+func (c *catalog) learn(old *catalog) {
+	for _, p := range c.providers {
+		was := old.byName[fold(p.id)]
+		if was != nil && p.base != nil && fold(was.id) == fold(p.id) && was.base.String() == p.base.String() && was.auth == p.auth {
+			p.forms.bits.Store(was.forms.bits.Load())
+		}
+	}
+}
+
 // newCatalog indexes the providers. Those that come first win a name.
 func newCatalog(providers []*provider) *catalog {
 	c := &catalog{
