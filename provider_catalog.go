@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -272,4 +273,28 @@ func (c *catalog) track(r *stats.Recorder) {
 			k.track = r.Key(fold(p.id), k.id)
 		}
 	}
+}
+
+// addressField is the place in the config that says where the provider is.
+func addressField(p *provider) string {
+	if p.hasTarget {
+		return "internal_endpoints"
+	}
+	return "base_url"
+}
+
+// targetURL is where a provider really is, as internal_endpoints writes it.
+func targetURL(p *provider) string {
+	if address.Socket(p.target.Host) != "" {
+		return "unix://" + shownTarget(p.target.Host)
+	}
+	return p.target.Scheme + "://" + p.target.Host
+}
+
+// shownTarget is the host of a target; a unix socket by its path.
+func shownTarget(host string) string {
+	if socket := address.Socket(host); socket != "" {
+		return socket
+	}
+	return host
 }
