@@ -38,6 +38,7 @@ func (c *planner) text(e ast.Expr) (none node[string], ok bool) {
 	}}), true
 }
 
+// nativeText plans literals, fields, headers and a few calls.
 func (c *planner) nativeText(e ast.Expr) (none node[string], ok bool) {
 	ofRequest := func(read func(*Request) string) (node[string], bool) {
 		return node[string]{deps: depRequest, eval: func(f *frame) (string, error) { return read(f.run.requestOrEmpty()), nil }}, true
@@ -98,6 +99,7 @@ func (c *planner) nativeText(e ast.Expr) (none node[string], ok bool) {
 	return none, false
 }
 
+// lowerASCII is string.lowerAscii(): only A to Z change.
 func lowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
