@@ -16,7 +16,6 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
-	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // settings is a Config in the form that requests are served from: checked,
@@ -49,6 +48,7 @@ type settings struct {
 	ownTransport bool // transport is the gateway's
 	debug        debugSettings
 	callers      callers
+	uses         expr.Uses // of all expressions
 
 	clientTimeout time.Duration
 	keepalive     time.Duration // 0: off
@@ -119,6 +119,7 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	s.secrets = cachedSecrets(cfg.Secrets, known)
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
+	s.uses = s.uses.Or(s.selector.uses)
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
 	if cfg.Transport != nil {
 		s.refuseTransport(&p)
@@ -126,10 +127,11 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	return s, p.withShape(cfg.shape).err()
 }
 
-// attach has the settings measure into a gateway's recorder.
-func (s *settings) attach(r *stats.Recorder) {
-	s.selector.recorder, s.selector.metrics = r, newMetrics(r)
-	s.selector.track(r)
+// attach gives the settings the knowledge of their gateway, which outlives them.
+func (s *settings) attach(g *Gateway) {
+	s.callers.seed = g.seed
+	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
+	s.selector.track(g.recorder)
 }
 
 // compile compiles the strategies.
@@ -140,14 +142,16 @@ func (s *selector) compile(p *problems, cfg Config) {
 		s.strategies = append(s.strategies, strategy{text, eval})
 		if eval != nil {
 			s.usesMetrics = s.usesMetrics || eval.Uses().Metrics
-			s.usesEstimates = s.usesEstimates || eval.Uses().Estimates
+			s.uses = s.uses.Or(eval.Uses())
 		}
 	}
 	for i, text := range cfg.APIKeySelection.Strategy {
 		eval, faults := expr.CompileKeyStrategy(text)
 		p.addFaults(fmt.Sprintf("api_key_selection.strategy[%d]", i), text, faults)
 		s.keyStrategies = append(s.keyStrategies, keyStrategy{text, eval})
-		s.usesEstimates = s.usesEstimates || eval != nil && eval.Uses().Estimates
+		if eval != nil {
+			s.uses = s.uses.Or(eval.Uses())
+		}
 	}
 }
 
@@ -195,6 +199,7 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	c.gateway.query = c.query("query_params", cfg.QueryParams)
 	c.gateway.body = c.body("body", cfg.Body)
 	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.refs
+	s.uses = c.uses
 	s.selector.sole = s.selector.soleProvider()
 	s.selector.refuseUseless(p)
 	s.selector.refuseCostly(p)

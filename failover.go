@@ -23,6 +23,7 @@ type failover struct {
 	in       *inbound
 	to       *client   // for the answer that is held to relay itself
 	deadline time.Time // total_timeout
+	plan     *plan
 	lineup   lineup
 	trail    trail
 	call     call
@@ -53,15 +54,15 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 
 // run tries the candidates in order until one answers. Those in cooldown come
 // last; the one that is ready first comes before the others.
-func (f *failover) run(candidates []*model) outcome {
-	f.lineup.candidates = candidates
+func (f *failover) run(p *plan) outcome {
+	f.plan, f.lineup.candidates = p, p.candidates
 	for {
 		if out, over := f.over(); over {
 			return out
 		}
 		m := f.lineup.take(&f.trail)
 		if m == nil {
-			f.trail.retract(len(candidates), time.Now())
+			f.trail.retract(len(p.candidates), time.Now())
 			return f.exhausted()
 		}
 		if out, done := f.try(m); done {
@@ -72,10 +73,10 @@ func (f *failover) run(candidates []*model) outcome {
 
 // rehearse gives all candidates their turn in the order in which they would be
 // tried, and sends nothing.
-func (f *failover) rehearse(candidates []*model) {
+func (f *failover) rehearse(p *plan) {
 	now := time.Now()
-	f.lineup.candidates = candidates
-	for _, m := range stats.Order(candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
+	f.plan, f.lineup.candidates = p, p.candidates
+	for _, m := range stats.Order(p.candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
 		f.consider(m)
 	}
 }
@@ -162,6 +163,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		committed, failed := c.attempt(a, f.to)
 		switch {
 		case failed == nil:
+			f.pin(m, key)
 			return 0, outcome{}, true
 		case f.in.ctx.Err() != nil:
 			return 0, outcome{err: f.in.gone()}, true

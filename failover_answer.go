@@ -161,7 +161,7 @@ func (h *held) judge(kind, encoding string) *failure {
 // meterMember meters a member of a whole answer.
 func (h *held) meterMember(name, value []byte) {
 	h.meter.Member(name, value)
-	if h.s.selector.usesEstimates {
+	if h.s.selector.uses.Estimates {
 		h.written.Member(name, value)
 	}
 }

@@ -43,7 +43,7 @@ func (c *call) switchForm() {
 // has gone to the client; a failure then means that the answer broke on the way.
 func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
-	a.keyID = c.key.id
+	a.keyID, a.usedKey = c.key.id, c.key
 	parent := c.in.ctx
 	ended := false
 	defer func() {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/stats"
-	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // lineup gives the candidates of a request their turn: the healthy ones in order,
@@ -31,8 +30,7 @@ type lineup struct {
 // keysOf is the result of key selection for a candidate.
 type keysOf struct {
 	model *model
-	keys  []*apiKey
-	err   *Error
+	keyChoice
 }
 
 // valueOf is the track of a key's value for this request.
@@ -108,17 +106,26 @@ func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
 	if len(l.s.selector.keyStrategies) == 0 {
 		return m.provider.keys, nil
 	}
-	for i := range l.chosen {
-		if k := &l.chosen[i]; k.model == m {
-			return k.keys, k.err
-		}
+	if c := l.choice(m); c != nil {
+		return c.keys, c.err
 	}
-	keys, notes, err := l.s.selector.keysFor(l.in.ctx, m, &l.in.request)
-	for _, n := range notes {
+	c := l.s.selector.keysFor(l.in.ctx, m, l.in.query(), func(k *apiKey) int64 { return l.track(k).InFlight() })
+	for _, n := range c.notes {
 		t.note("%s", n)
 	}
-	l.chosen = append(l.chosen, keysOf{m, keys, err})
-	return keys, err
+	l.chosen = append(l.chosen, keysOf{m, c})
+	return c.keys, c.err
+}
+
+// choice returns the result of key selection for a candidate, nil if there was
+// none.
+func (l *lineup) choice(m *model) *keyChoice {
+	for i := range l.chosen {
+		if k := &l.chosen[i]; k.model == m {
+			return &k.keyChoice
+		}
+	}
+	return nil
 }
 
 // keysInOrder returns a candidate's keys with those in cooldown at the end, and the
@@ -295,8 +302,8 @@ func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 // measured is an attempt as the metrics keep it. Only an answer says how fast a
 // candidate is: a candidate that fails at once is not fast.
 func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
-	if c.s.selector.usesEstimates && c.in.tokens == 0 {
-		c.in.tokens = usage.Estimate(c.in.raw)
+	if c.s.selector.uses.Estimates {
+		c.in.estimate()
 	}
 	o := stats.Outcome{
 		Class: class, ProviderInput: a.input, ProviderOutput: a.output,

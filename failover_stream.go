@@ -61,7 +61,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 // meterEvent meters an event of the stream.
 func (h *held) meterEvent(data []byte) {
 	h.meter.Event(data)
-	if h.s.selector.usesEstimates {
+	if h.s.selector.uses.Estimates {
 		h.written.Event(data)
 	}
 }

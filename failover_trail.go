@@ -69,6 +69,7 @@ type attempt struct {
 	secrets     secretSet
 	key         string // redacted
 	keyID       string
+	usedKey     *apiKey
 	sentAs      string // the header of the key, and its scheme
 	status      int
 	header      http.Header

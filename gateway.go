@@ -25,6 +25,7 @@ import (
 type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
+	pins      *pinTable
 	history   debugpage.History
 	seed      maphash.Seed
 	reloading sync.Mutex
@@ -41,9 +42,8 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), seed: maphash.MakeSeed()}
-	s.callers.seed = g.seed
-	s.attach(g.recorder)
+	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), seed: maphash.MakeSeed()}
+	s.attach(g)
 	s.debug = newDebugSettings(&g.history, cfg)
 	if s.transport == nil {
 		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
@@ -58,8 +58,8 @@ func New(cfg Config) (*Gateway, error) {
 //
 // Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
 // every other dependency come from the new one, and must be set on it again. The
-// gateway keeps its knowledge: metrics, cooldowns, and the requests of the debug
-// page. Connections are kept too, unless the transport is another one or the URL
+// gateway keeps its knowledge: metrics, cooldowns, pins, and the requests of the
+// debug page. Connections are kept too, unless the transport is another one or the URL
 // policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
@@ -76,8 +76,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	default:
 		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
 	}
-	s.callers.seed = g.seed
-	s.attach(g.recorder)
+	s.attach(g)
 	s.debug = newDebugSettings(&g.history, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
@@ -200,6 +199,7 @@ func (x *exchange) serve() {
 		}
 	}()
 	x.in.identify(&x.s.callers)
+	x.in.expose(x.s.uses)
 	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
 		out.err = x.choose()
 	}
@@ -237,7 +237,7 @@ func (x *exchange) send() outcome {
 		x.to.keepAlive(x.s.keepalive, x.in.id)
 	}
 	x.loop.start(x.s, &x.in, &x.to)
-	return x.loop.run(x.plan.candidates)
+	return x.loop.run(&x.plan)
 }
 
 // answer writes the answer of a request that no upstream's success has answered.
@@ -306,6 +306,7 @@ func (x *exchange) report(err *Error) *Result {
 func (x *exchange) result(err *Error) *Result {
 	res := x.loop.trail.result(&x.in, err)
 	x.plan.describe(res, x.s.selector, x.in.query())
+	res.Affinity = x.loop.affinity(&x.plan)
 	return res
 }
 
@@ -351,6 +352,7 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	x := &exchange{s: s}
 	x.in.receive(r, surface, path)
 	x.in.identify(&s.callers)
+	x.in.expose(s.uses)
 	err := x.in.read(r.Body, s.maxBody)
 	understood := err == nil
 	if understood || x.in.wire != nil {
@@ -361,7 +363,7 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	}
 	if err == nil {
 		x.loop.start(s, &x.in, nil)
-		x.loop.rehearse(x.plan.candidates)
+		x.loop.rehearse(&x.plan)
 	}
 	res := x.result(err)
 	res.Status = StatusDryRun

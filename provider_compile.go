@@ -32,8 +32,9 @@ type compiler struct {
 	endpoints address.Endpoints
 	total     time.Duration // per_request_timeout of the gateway
 	refs      []secretPlace
-	ownBase   bool // the provider at hand has a base_url of the config's own
-	blind     bool // the registry is not known
+	uses      expr.Uses // of all templates
+	ownBase   bool      // the provider at hand has a base_url of the config's own
+	blind     bool      // the registry is not known
 	gateway   struct {
 		headers, query []field
 		body           []bodyField
@@ -322,6 +323,7 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 	if len(faults) > 0 {
 		return false
 	}
+	c.uses = c.uses.Or(t.Uses())
 	refs, _ := t.Secrets()
 	for _, r := range refs {
 		c.refs = append(c.refs, secretPlace{path, r.Vault, r.Name})

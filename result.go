@@ -61,6 +61,9 @@ type Result struct {
 	// NotTried are, in a dry run, the models that are no candidates. Empty in
 	// others.
 	NotTried []RejectedModel `json:"not_tried,omitempty"`
+	// Affinity says how sticky() placed the model that was tried last, or its key.
+	// Nil without sticky().
+	Affinity *Affinity `json:"affinity,omitempty"`
 	// Success says which attempt answered. Nil unless one did.
 	Success *Success `json:"success,omitempty"`
 	// InputTokens and OutputTokens are what the upstream that answered
@@ -73,6 +76,16 @@ type Result struct {
 	// Notes are remarks on what was left out on the way, such as a configured
 	// header whose expression had no value for this request.
 	Notes []string `json:"notes,omitempty"`
+}
+
+// Affinity says how a request came to a model or a key by sticky().
+type Affinity struct {
+	// Source is the part of the request behind the key: session, caller, header,
+	// body, address or expression. The key itself is not shown.
+	Source string `json:"source"`
+	// Place is first (of the order that the key hashes to), pinned (it served the
+	// key last) or moved (another one).
+	Place string `json:"place"`
 }
 
 // ResultError is why a request failed.

@@ -37,7 +37,7 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 			return nil
 		}
 	}
-	v, uses, err := s.evaluate(ctx, q, now, name, r.models)
+	v, uses, err := s.evaluate(ctx, q, now, name, r)
 	p.note(v.runs)
 	if err != nil {
 		return err
@@ -54,22 +54,51 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 
 // evaluate runs the strategies until one chooses a model. It also reports what
 // those runs depend on.
-func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name string, models []*model) (v verdict, uses expr.Uses, _ *Error) {
+func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name string, r *resolved) (v verdict, uses expr.Uses, _ *Error) {
 	if len(s.strategies) == 0 {
-		v.chosen = models
-		v.runs = []strategyRun{{strategy: -1, name: name, chosen: models}}
+		v.chosen = r.models
+		v.runs = []strategyRun{{strategy: -1, name: name, chosen: r.models}}
 		return v, uses, nil
 	}
-	in := expr.Input{
-		Models:    make([]*expr.Model, len(models)),
-		Providers: s.views,
-		Authors:   s.authors,
-		Request:   q.request,
+	in := s.input(q, now, name, r.models)
+	for i, prepared := range s.prepare(r) {
+		uses = uses.Or(s.strategies[i].eval.Uses())
+		sel, err := prepared.Eval(ctx, &in)
+		run := strategyRun{strategy: i, name: name, notes: sel.Notes, err: err, chosen: chosenOf(&sel, r.models), affinity: sel.Affinity}
+		v.runs = append(v.runs, run)
+		if err != nil {
+			e := errorf(CodeModelSelectionFailed, "%s", publicCause(err))
+			e.Err = fmt.Errorf("model_selection.strategy[%d]: %w", i, err)
+			return v, uses, e
+		}
+		if len(run.chosen) > 0 {
+			v.chosen = run.chosen
+			break
+		}
 	}
-	for i, m := range models {
-		in.Models[i] = m.view
-	}
+	return v, uses, nil
+}
+
+// prepare binds the strategies to the models of a name, once.
+func (s *selector) prepare(r *resolved) []*expr.Prepared {
+	r.prepare.Do(func() {
+		in := expr.Input{Models: make([]*expr.Model, len(r.models)), Providers: s.views, Authors: s.authors}
+		for i, m := range r.models {
+			in.Models[i] = m.view
+		}
+		r.prepared = make([]*expr.Prepared, len(s.strategies))
+		for i, st := range s.strategies {
+			r.prepared[i] = st.eval.Prepare(&in)
+		}
+	})
+	return r.prepared
+}
+
+// input is the material of an evaluation, but for the lists.
+func (s *selector) input(q query, now *metrics, name string, models []*model) expr.Input {
+	in := expr.Input{Request: q.request, Rand: s.rand}
 	if now != nil {
+		in.Snapshot = now.at.UnixNano()
 		in.Metrics = func(view *expr.Model) *expr.ModelMetrics {
 			if m := s.byView[view]; m != nil {
 				return now.of(m)
@@ -78,25 +107,45 @@ func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name str
 			return now.of(models[i])
 		}
 	}
-	for i, st := range s.strategies {
-		u := st.eval.Uses()
-		uses = expr.Uses{
-			Metrics: uses.Metrics || u.Metrics, Random: uses.Random || u.Random, Request: uses.Request || u.Request,
-		}
-		sel, err := st.eval.Eval(ctx, &in)
-		r := strategyRun{strategy: i, name: name, notes: sel.Notes, err: err, chosen: s.modelsOf(sel.Models, models)}
-		v.runs = append(v.runs, r)
-		if err != nil {
-			e := errorf(CodeModelSelectionFailed, "%s", publicCause(err))
-			e.Err = fmt.Errorf("model_selection.strategy[%d]: %w", i, err)
-			return v, uses, e
-		}
-		if len(r.chosen) > 0 {
-			v.chosen = r.chosen
-			break
-		}
+	if s.uses.InFlight {
+		in.InFlight = func(i int) int64 { return s.inFlight(models[i]) }
 	}
-	return v, uses, nil
+	if s.uses.Sticky {
+		in.Pinned = func(sum uint64) *expr.Model { return s.pinnedModel(q, name, sum, models) }
+	}
+	return in
+}
+
+// inFlight returns the requests under way at a model. An unlisted one has a track
+// only while it is in use.
+func (s *selector) inFlight(m *model) int64 {
+	track := m.track
+	if track == nil {
+		track = s.recorder.Find(fold(m.provider.id), fold(m.id))
+	}
+	if track == nil {
+		return 0
+	}
+	return track.InFlight()
+}
+
+// chosenOf returns the models of a selection. Evaluations with the same list share
+// the slice.
+func chosenOf(sel *expr.Selection, among []*model) []*model {
+	if len(sel.Order) == 0 {
+		return nil
+	}
+	pick := func() []*model {
+		out := make([]*model, len(sel.Order))
+		for n, i := range sel.Order {
+			out[n] = among[i]
+		}
+		return out
+	}
+	if sel.Shared == nil {
+		return pick()
+	}
+	return sel.Shared.Attached(func() any { return pick() }).([]*model)
 }
 
 // publicCause says in words for the client that an evaluation failed. Its source
@@ -107,21 +156,4 @@ func publicCause(err error) string {
 		return failed.Public()
 	}
 	return "the gateway's rules failed for this request"
-}
-
-// modelsOf returns the models of the views that a strategy chose.
-func (s *selector) modelsOf(views []*expr.Model, among []*model) []*model {
-	if len(views) == 0 {
-		return nil
-	}
-	out := make([]*model, 0, len(views))
-	for _, v := range views {
-		m := s.byView[v]
-		if m == nil { // unlisted: the catalog does not have it
-			i := slices.IndexFunc(among, func(m *model) bool { return m.view == v })
-			m = among[i]
-		}
-		out = append(out, m)
-	}
-	return out
 }
