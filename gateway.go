@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
-	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -43,11 +42,11 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), seed: maphash.MakeSeed()}
+	if err := s.connect(cfg, nil); err != nil {
+		return nil, err
+	}
 	s.attach(g)
 	s.debug = newDebugSettings(&g.history, cfg)
-	if s.transport == nil {
-		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
-	}
 	g.current.Store(s)
 	return g, nil
 }
@@ -59,8 +58,8 @@ func New(cfg Config) (*Gateway, error) {
 // Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
 // every other dependency come from the new one, and must be set on it again. The
 // gateway keeps its knowledge: metrics, cooldowns, pins, and the requests of the
-// debug page. Connections are kept too, unless the transport is another one or the URL
-// policy is an [AddrPolicy].
+// debug page. Connections are kept too, but for providers with another TLS or Proxy,
+// and unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
@@ -69,20 +68,14 @@ func (g *Gateway) Reload(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case s.transport != nil:
-	case old.ownTransport && old.addrs == nil && s.addrs == nil:
-		s.transport, s.ownTransport = old.transport, true
-	default:
-		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
+	if err := s.connect(cfg, old); err != nil {
+		return err
 	}
 	s.attach(g)
 	s.debug = newDebugSettings(&g.history, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
-	if t, ok := old.transport.(*http.Transport); ok && old.ownTransport && old.transport != s.transport {
-		t.CloseIdleConnections()
-	}
+	old.retire(s)
 	return nil
 }
 
