@@ -87,7 +87,7 @@ func selectionGateway(t testing.TB, strategy string, models int) *Gateway {
 	for i := range models {
 		price := float64(i%97) / 10
 		p.Models = append(p.Models, Model{
-			ID: fmt.Sprintf("m-%d", i), Metadata: map[string]any{"weight": i % 10}, Pricing: &Pricing{Input: &price, Output: &price},
+			ID: fmt.Sprintf("m-%d", i), Metadata: map[string]any{"weight": 1 + i%10}, Pricing: &Pricing{Input: &price, Output: &price},
 		})
 	}
 	cfg := Config{Providers: []Provider{p}, OnlyAllowConfiguredProviders: true}
