@@ -204,27 +204,31 @@ func weighedOrder(arg ref.Val) ref.Val {
 // its weight among the rest: in the order of -ln(u)/w, with a fraction u for
 // each. Elements without a weight are last, in their order.
 func weightedOrder(weights []float64, fraction func() float64) []int {
-	keys, order := make([]float64, len(weights)), make([]int, len(weights))
+	type drawn struct {
+		key   float64
+		index int
+	}
+	all := make([]drawn, len(weights))
 	for i, w := range weights {
-		keys[i], order[i] = math.Inf(1), i
+		all[i] = drawn{math.Inf(1), i}
 		if w > 0 {
-			keys[i] = -math.Log(1-fraction()) / w
+			// A weight near zero can make the key infinite. It stays before
+			// the elements without a weight.
+			all[i].key = min(-math.Log(1-fraction())/w, math.MaxFloat64)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		if wa, wb := weights[a] > 0, weights[b] > 0; wa != wb {
-			if wa {
-				return -1
-			}
-			return 1
-		}
+	slices.SortFunc(all, func(a, b drawn) int {
 		switch {
-		case keys[a] < keys[b]:
+		case a.key < b.key:
 			return -1
-		case keys[a] > keys[b]:
+		case a.key > b.key:
 			return 1
 		}
-		return 0
+		return a.index - b.index
 	})
+	order := make([]int, len(all))
+	for i, d := range all {
+		order[i] = d.index
+	}
 	return order
 }

@@ -42,7 +42,8 @@ type frame struct {
 	run      *run
 	in       *Input
 	prepared *Prepared
-	vars     [maxLoops]int32 // loop variables: indexes of models
+	vars     [maxLoops]int32  // loop variables: indexes of models
+	texts    [maxLoops]string // and strings
 	once     []onceValue
 }
 

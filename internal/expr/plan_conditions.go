@@ -65,6 +65,8 @@ func (c *planner) nativeCondition(e ast.Expr) (none node[bool], ok bool) {
 		}
 	case ast.CallKind:
 		return c.conditionCall(e.AsCall())
+	case ast.ComprehensionKind:
+		return c.quantifier(e.AsComprehension())
 	}
 	return none, false
 }

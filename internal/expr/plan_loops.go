@@ -69,6 +69,10 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 	list, slot, ok := c.body(loop, func(slot int, body ast.Expr) (ok bool) {
 		if predicate, ok = c.condition(body); ok {
 			key = c.equality(body, slot)
+			// Other models must not be missed for their draws and notes.
+			if key != nil && !key.alone && (predicate.deps&depChance != 0 || c.holdsLists(body)) {
+				key = nil
+			}
 		}
 		return ok
 	})
@@ -106,13 +110,13 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 	}})
 	scan := n.eval
 	n.eval = func(f *frame) (modelList, error) {
+		byValue, err := index.eval(f)
+		if err != nil || len(byValue) == 0 {
+			return modelList{}, err
+		}
 		value, err := key.value.eval(f)
 		if err != nil {
 			return scan(f) // it fails for each element, with a note
-		}
-		byValue, err := index.eval(f)
-		if err != nil {
-			return modelList{}, err
 		}
 		l := byValue[value]
 		if key.alone {
@@ -121,6 +125,13 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 		return f.filter(l, slot, predicate)
 	}
 	return n, true
+}
+
+// holdsLists reports whether a list of models stands anywhere in an expression.
+func (c *planner) holdsLists(e ast.Expr) bool {
+	found := false
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) { found = found || c.isListOfModels(e) }))
+	return found
 }
 
 // filter keeps the models that fulfil a predicate, and notes the ones it fails

@@ -44,6 +44,9 @@ func (c *planner) nativeText(e ast.Expr) (none node[string], ok bool) {
 		return node[string]{deps: depRequest, eval: func(f *frame) (string, error) { return read(f.run.requestOrEmpty()), nil }}, true
 	}
 	switch e.Kind() {
+	case ast.IdentKind:
+		slot, ok := c.variable(e)
+		return node[string]{vars: 1 << slot, eval: func(f *frame) (string, error) { return f.texts[slot], nil }}, ok
 	case ast.LiteralKind:
 		s, ok := e.AsLiteral().(types.String)
 		return node[string]{eval: func(*frame) (string, error) { return string(s), nil }}, ok
