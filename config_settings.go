@@ -15,6 +15,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
@@ -47,6 +48,7 @@ type settings struct {
 	transports  *dial.Transports // nil: Config.Transport
 	debug       debugSettings
 	callers     callers
+	limiter     *limit.Limiter
 	uses        expr.Uses // of all expressions
 
 	clientTimeout time.Duration
@@ -130,6 +132,8 @@ func (s *settings) attach(g *Gateway) {
 	s.callers.seed = g.seed
 	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
 	s.selector.track(g.recorder)
+	s.limiter = g.limiter
+	s.selector.limit(g.limiter, time.Now())
 }
 
 // compile compiles the strategies.

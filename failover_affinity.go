@@ -15,12 +15,26 @@ func (f *failover) pin(m *model, key *apiKey) {
 	if !s.uses.Sticky {
 		return
 	}
-	if r := f.plan.affinityOf(m); r != nil && !r.affinity.Spilled {
+	if r := f.plan.affinityOf(m); r != nil && !r.affinity.Spilled && !f.spilled(r, m) {
 		keep(s.pins, now, modelPin(f.in.owner, r.affinity.Key, r.name), modelPlace(r.affinity, m), m.pin())
 	}
 	if c := f.lineup.choice(m); c != nil && c.affinity != nil && !c.affinity.Spilled {
 		keep(s.pins, now, keyPin(f.in.owner, c.affinity.Key, m.provider), keyPlace(c.affinity, key), key.pin())
 	}
+}
+
+// spilled reports whether a limit kept a candidate back that stands before the one
+// that served.
+func (f *failover) spilled(r *strategyRun, served *model) bool {
+	for _, m := range r.chosen {
+		if m == served || len(f.trail.limited) == 0 {
+			return false
+		}
+		if f.trail.passedOver(m) {
+			return true
+		}
+	}
+	return false
 }
 
 // keep sets a pin, or forgets it where the first of the order serves again.

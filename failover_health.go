@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -19,12 +20,19 @@ type lineup struct {
 	in         *inbound
 	candidates []*model
 	next       int        // of candidates
+	direct     skipped    // the candidate at hand, if it was not skipped
 	chosen     []keysOf   // by the key strategies, once a candidate
 	values     []valueOf  // of keys that depend on the request
 	turn       stats.Turn // of the candidate that is to be tried next
 	turnOf     *model
 	probed     bool // the request has made its probe
 	probing    *model
+
+	deadline   time.Time   // total_timeout
+	reserved   reservation // of the next attempt
+	later      []*apiKey   // of the candidate at hand, without room so far
+	laterLimit limit.Kind
+	full       *Error // why nothing is left, if that is for want of room
 }
 
 // keysOf is the result of key selection for a candidate.
@@ -39,30 +47,29 @@ type valueOf struct {
 	track *stats.Track
 }
 
-// take returns the candidate whose turn it is, nil after the last. It records in
-// the trail which ones are skipped for now.
-func (l *lineup) take(t *trail) *model {
+// take returns the candidate whose turn it is, nil after the last. A candidate with
+// keys left over from an earlier turn comes with them. take records in the trail
+// which ones are skipped for now.
+func (l *lineup) take(t *trail) *skipped {
 	for l.next < len(l.candidates) {
 		m := l.candidates[l.next]
 		l.next++
 		now := time.Now()
 		l.attach(m, now)
-		if l.begins(m, now, t) {
-			return m
+		full := l.reserve(m, nil, false, now, t)
+		if full.Kind == 0 && l.begins(m, now, t) {
+			l.direct.model = m
+			return &l.direct
 		}
-		t.skip(m, now, l.cooldown(m, now, t))
+		l.unreserve(now)
+		t.skip(skipped{model: m, at: now, cooldown: l.cooldown(m, now, t), limit: full.Kind})
 	}
 	if l.next == len(l.candidates) {
 		l.next++
 		now := time.Now()
 		t.skipped = stats.Order(t.skipped, !l.probed, func(k *skipped) stats.State { return l.cooldown(k.model, now, t) })
 	}
-	if len(t.skipped) == 0 {
-		return nil
-	}
-	m := t.skipped[0].model
-	t.skipped = t.skipped[1:]
-	return m
+	return l.takeSkipped(t)
 }
 
 // more reports whether another candidate may still have its turn.
@@ -236,8 +243,9 @@ func (l *lineup) handKey(m *model, track *stats.Track, now time.Time) stats.KeyT
 	return turn
 }
 
-// release gives the turn back if nothing was sent.
+// release gives turn and room back if nothing was sent.
 func (l *lineup) release() {
+	l.unreserve(time.Now())
 	if l.turnOf != nil {
 		l.turn.Release(time.Now())
 		l.turnOf = nil
@@ -277,6 +285,7 @@ func (c *call) end(a *attempt, f *failure) {
 	}
 	a.turn.Release(now)
 	a.keyTurn.Release(now)
+	a.settle(now)
 	if a.sent {
 		o := c.measured(a, class)
 		c.model.track.End(now, o)

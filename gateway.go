@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -25,6 +26,7 @@ type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
 	pins      *pinTable
+	limiter   *limit.Limiter
 	history   debugpage.History
 	seed      maphash.Seed
 	reloading sync.Mutex
@@ -41,7 +43,10 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), seed: maphash.MakeSeed()}
+	g := &Gateway{
+		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
+		seed: maphash.MakeSeed(),
+	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
 	}
@@ -57,8 +62,8 @@ func New(cfg Config) (*Gateway, error) {
 //
 // Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
 // every other dependency come from the new one, and must be set on it again. The
-// gateway keeps its knowledge: metrics, cooldowns, pins, and the requests of the
-// debug page. Connections are kept too, but for providers with another TLS or Proxy,
+// gateway keeps its knowledge: metrics, cooldowns, pins, counts of limits, and
+// the requests of the debug page. Connections are kept too, but for providers with another TLS or Proxy,
 // and unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
@@ -269,9 +274,7 @@ func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.D
 	relay.CopyResponseHeader(h, answer.header)
 	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
 	if retryAfter >= 0 {
-		s := retrySeconds(retryAfter)
-		h.Set("Retry-After", strconv.FormatInt(s, 10))
-		h.Set("Retry-After-Ms", strconv.FormatInt(s*1000, 10))
+		setRetryAfter(h, retryAfter)
 	}
 	w.WriteHeader(answer.status)
 	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell

@@ -95,6 +95,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		disabled:   p.Disabled,
 		auth:       c.auth(path+".auth", p.Auth),
 		timeout:    p.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", c.total),
+		limits:     c.limits(path+".limits", p.Limits),
 		view: &expr.Provider{
 			ID: p.ID, IDAliases: slices.Clone(p.IDAliases), DisplayName: p.DisplayName, Description: p.Description,
 			Website: p.Website, Metadata: cloneMap(p.Metadata), Known: known, Custom: !known,
@@ -113,11 +114,12 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)
-		if first := slices.Index(p.APIKeys, k); first < i && k.Value != "" {
+		if first := slices.IndexFunc(p.APIKeys, func(o APIKey) bool { return o.Value == k.Value }); first < i && k.Value != "" {
 			c.add(at, "", "is the same as api_keys[%d]: no key is tried twice", first)
 			continue
 		}
 		if key := c.key(at, p.ID, k); key != nil {
+			key.limits = c.limits(fmt.Sprintf("%s.api_keys[%d].limits", path, i), k.Limits)
 			out.keys = append(out.keys, key)
 		}
 	}
@@ -515,6 +517,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	out := &model{
 		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
+		limits: c.limits(path+".limits", m.Limits),
 		view: &expr.Model{
 			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
 			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,

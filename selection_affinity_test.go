@@ -27,7 +27,16 @@ func newSessions(t testing.TB, cfg aigateway.Config, strategy string) *sessions 
 	if strategy != "" {
 		cfg.ModelSelection.Strategy = []string{strategy}
 	}
-	return &sessions{testbed.NewScripts(t, cfg), t}
+	s := &sessions{testbed.NewScripts(t, cfg), t}
+	s.reload(cfg)
+	return s
+}
+
+// reload replaces the config. Callers are told apart only if it says how.
+func (s *sessions) reload(cfg aigateway.Config) {
+	s.t.Helper()
+	cfg.Transport, cfg.Hooks = s.Harness, s.Hooks()
+	require.NoError(s.t, s.Gateway.Reload(cfg))
 }
 
 // ask sends a request of a session, and returns the route and the place of its
@@ -131,8 +140,7 @@ func TestAffinity(t *testing.T) {
 			moved, _ := s.ask("s")
 			cfg := testbed.Config(0, "c", "b", "a")
 			cfg.ModelSelection.Strategy = []string{"ai.models.sticky(req.session)"}
-			cfg.Transport, cfg.Hooks = s.Harness, s.Hooks()
-			require.NoError(t, s.Gateway.Reload(cfg))
+			s.reload(cfg)
 			route, place := s.ask("s")
 			assert.Equal(t, moved, route)
 			assert.Equal(t, "pinned", place)
@@ -143,8 +151,7 @@ func TestAffinity(t *testing.T) {
 			left := others(moved)
 			cfg := testbed.Config(0, left...)
 			cfg.ModelSelection.Strategy = []string{"ai.models.sticky(req.session)"}
-			cfg.Transport, cfg.Hooks = s.Harness, s.Hooks()
-			require.NoError(t, s.Gateway.Reload(cfg))
+			s.reload(cfg)
 			route, place := s.ask("s")
 			assert.Equal(t, first, route)
 			assert.Equal(t, "first", place)
