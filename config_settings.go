@@ -127,15 +127,6 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	return s, p.withShape(cfg.shape).err()
 }
 
-// attach gives the settings the knowledge of their gateway, which outlives them.
-func (s *settings) attach(g *Gateway) {
-	s.callers.seed = g.seed
-	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
-	s.selector.track(g.recorder)
-	s.limiter = g.limiter
-	s.selector.limit(g.limiter, time.Now())
-}
-
 // compile compiles the strategies.
 func (s *selector) compile(p *problems, cfg Config) {
 	for i, text := range cfg.ModelSelection.Strategy {

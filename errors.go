@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -263,6 +264,9 @@ func setRetryAfter(h http.Header, d time.Duration) {
 	h.Set("Retry-After", strconv.FormatInt(s, 10))
 	h.Set("Retry-After-Ms", strconv.FormatInt(s*1000, 10))
 }
+
+// retrySeconds is a Retry-After, rounded up to whole seconds.
+func retrySeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
 // oneLine cuts a text of an upstream's to one line of at most n bytes.
 func oneLine(s string, n int) string {

@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"context"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -193,7 +192,6 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		committed, failed := c.attempt(a, f.to)
 		switch {
 		case failed == nil:
-			f.pin(m, key)
 			return 0, outcome{}, true
 		case f.in.ctx.Err() != nil:
 			return 0, outcome{err: f.in.gone()}, true
@@ -380,6 +378,3 @@ func (f *failover) relayed(a *attempt, retryAfter time.Duration) outcome {
 	e.Status = a.failure.answer.status
 	return outcome{err: e, relay: a, retryAfter: retryAfter}
 }
-
-// retrySeconds is a Retry-After, rounded up to whole seconds.
-func retrySeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }

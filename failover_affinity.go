@@ -10,11 +10,13 @@ import (
 // pin remembers the model and the key that served a key of sticky(). The first of
 // an order needs no pin. A spill-over by a bound or a limit leaves the pins as they
 // are: the cache is still at the preferred one.
-func (f *failover) pin(m *model, key *apiKey) {
+func (f *failover) pin() {
 	s, now := f.s.selector, time.Now()
 	if !s.uses.Sticky {
 		return
 	}
+	served := f.trail.attempts[len(f.trail.attempts)-1]
+	m, key := served.model, served.usedKey
 	if r := f.plan.affinityOf(m); r != nil && !r.affinity.Spilled && !f.spilled(r, m) {
 		keep(s.pins, now, modelPin(f.in.owner, r.affinity.Key, r.name), modelPlace(r.affinity, m), m.pin())
 	}

@@ -84,6 +84,15 @@ func (g *Gateway) Reload(cfg Config) error {
 	return nil
 }
 
+// attach gives the settings the knowledge of their gateway, which outlives them.
+func (s *settings) attach(g *Gateway) {
+	s.callers.seed = g.seed
+	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
+	s.selector.track(g.recorder)
+	s.limiter = g.limiter
+	s.selector.limit(g.limiter, time.Now())
+}
+
 // Check resolves every secret that the config names, and reports each failure as
 // a [*ConfigError] with its place. It leaves out secrets whose name an expression
 // computes from the request: that name is known only then.
@@ -235,7 +244,11 @@ func (x *exchange) send() outcome {
 		x.to.keepAlive(x.s.keepalive, x.in.id)
 	}
 	x.loop.start(x.s, &x.in, &x.to)
-	return x.loop.run(&x.plan)
+	out := x.loop.run(&x.plan)
+	if out.err == nil {
+		x.loop.pin()
+	}
+	return out
 }
 
 // answer writes the answer of a request that no upstream's success has answered.
