@@ -266,18 +266,18 @@ func TestCooldownCounts(t *testing.T) {
 				}
 				fail(4)
 				h.Set("a1", tt.a)
-				h.Harness.Unreachable("a", tt.err)
+				h.Unreachable("a", tt.err)
 				if tt.name == "the client leaves" {
 					ctx, leave := context.WithTimeout(t.Context(), time.Second)
-					_, err := h.Harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
+					_, err := h.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
 					leave()
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 					synctest.Wait()
 				} else {
 					h.Post("/v1/chat/completions", testbed.StreamRequest)
 				}
-				require.Equal(t, "a1", h.Harness.Routes()[0], "four failures are not enough")
-				h.Harness.Unreachable("a", nil)
+				require.Equal(t, "a1", h.Routes()[0], "four failures are not enough")
+				h.Unreachable("a", nil)
 				switch tt.does {
 				case neither:
 					fail(1)
@@ -323,13 +323,13 @@ func TestCooldownProbe(t *testing.T) {
 				h.CoolDown()
 				gatewaytest.Pass(5 * time.Second)
 				h.Set("a1", tt.a)
-				before := len(h.Harness.Sent())
+				before := len(h.Sent())
 				var group sync.WaitGroup
 				for range 8 {
 					group.Go(func() { h.Send() })
 				}
 				gatewaytest.Pass(time.Second)
-				routes := h.Harness.Routes()[before:]
+				routes := h.Routes()[before:]
 				slices.Sort(routes)
 				assert.Equal(t, strings.Fields("a1 b1 b1 b1 b1 b1 b1 b1"), routes)
 				group.Wait()
@@ -345,7 +345,7 @@ func TestCooldownProbe(t *testing.T) {
 			h.Set("a1", gatewaytest.Silence)
 			ctx, leave := context.WithTimeout(t.Context(), time.Second)
 			defer leave()
-			_, err := h.Harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
+			_, err := h.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			synctest.Wait()
 			h.Set("a1", gatewaytest.Chat(""))
@@ -375,7 +375,7 @@ func TestCooldownOfSoleCandidate(t *testing.T) {
 		h.Set("a1", gatewaytest.Chat(""))
 		got := testbed.Ask(h.Harness)
 		assert.Equal(t, 200, got.Status)
-		assert.Equal(t, []string{"a1"}, h.Harness.Routes())
+		assert.Equal(t, []string{"a1"}, h.Routes())
 	})
 }
 
@@ -494,7 +494,7 @@ func TestCooldownOfFlappingPrimary(t *testing.T) {
 			gatewaytest.Pass(time.Second)
 			got := testbed.Ask(h.Harness)
 			require.Equal(t, 200, got.Status, "%v", time.Since(begin))
-			routes := h.Harness.Routes()
+			routes := h.Routes()
 			switch {
 			case !up():
 				recovered = time.Time{}
@@ -657,7 +657,7 @@ func TestCooldownProbeByStream(t *testing.T) {
 				h.Set("a1", gatewaytest.KeyError(400, ""))
 				for range 3 {
 					assert.Contains(t, h.Send().Body.String(), "from b1")
-					routes := h.Harness.Routes()
+					routes := h.Routes()
 					assert.Equal(t, "a1", routes[len(routes)-2], "asked, though the stream goes on")
 				}
 				end <- true

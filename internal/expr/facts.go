@@ -104,7 +104,7 @@ func (f fact) value(of *RequestFacts) any {
 func factsType() *structType {
 	var fields []structField
 	for _, f := range factTable() {
-		fields = append(fields, field(f.name, f.celType(), func(v *RequestFacts) any { return f.value(v) }))
+		fields = append(fields, field(f.name, f.celType(), f.value))
 	}
 	return newStructType("request_facts", fields...)
 }

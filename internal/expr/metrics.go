@@ -142,7 +142,7 @@ func metricsTypes() []*structType {
 			ofModel = append(ofModel, field(group, m.celType(), func(v *Metrics) any { return metricGroup{group, v} }))
 			ofKey = append(ofKey, field(group, m.celType(), func(k *KeyMetrics) any { return metricGroup{group, &k.Metrics} }))
 		default:
-			ofModel = append(ofModel, field(group, m.celType(), func(v *Metrics) any { return m.value(v) }))
+			ofModel = append(ofModel, field(group, m.celType(), m.value))
 			ofKey = append(ofKey, field(group, m.celType(), func(k *KeyMetrics) any { return m.value(&k.Metrics) }))
 		}
 	}

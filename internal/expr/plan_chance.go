@@ -42,9 +42,9 @@ func (f *frame) shuffle(order []int32) {
 func (f *frame) leastBusy(l modelList) (modelList, error) {
 	f.run.spend(2 * len(l.order))
 	if f.run.rand != nil || f.run.inFlight == nil {
-		out, err := f.randomizedFor(l)
-		if f.run.inFlight == nil || err != nil {
-			return out, err
+		out := f.randomizedFor(l)
+		if f.run.inFlight == nil {
+			return out, nil
 		}
 		slices.SortStableFunc(out.order, func(a, b int32) int {
 			return compareInts(f.run.inFlight(int(a)), f.run.inFlight(int(b)))
@@ -88,10 +88,10 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 	return modelList{order: order, distinct: l.distinct}, nil
 }
 
-func (f *frame) randomizedFor(l modelList) (modelList, error) {
+func (f *frame) randomizedFor(l modelList) modelList {
 	order := slices.Clone(l.order)
 	f.shuffle(order)
-	return modelList{order: order, distinct: l.distinct}, nil
+	return modelList{order: order, distinct: l.distinct}
 }
 
 // sticky is (run, list, source, key[, bound]).

@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -366,7 +365,7 @@ func (c *planner) in(a, b ast.Expr) (none node[bool], ok bool) {
 				if err != nil {
 					return false, err
 				}
-				return len(http.Header(f.run.requestOrEmpty().Header).Values(name)) > 0, nil
+				return len(f.run.requestOrEmpty().Header.Values(name)) > 0, nil
 			}}, true
 		}
 		if slot, ok := c.ofModel(b, "metadata"); ok {

@@ -369,7 +369,7 @@ func (c *planner) weighed(loop ast.ComprehensionExpr) (none node[*weighedList], 
 			f.tick(n)
 			f.vars[slot] = i
 			x, err := weight.eval(f)
-			complaint := ""
+			var complaint string
 			if err != nil {
 				complaint = err.Error()
 			} else {

@@ -291,7 +291,7 @@ func TestMetricsLeaveSlowProvider(t *testing.T) {
 			for end := time.Now().Add(d); time.Now().Before(end); {
 				next := time.After(time.Second)
 				require.Equal(t, 200, testbed.Ask(h.Harness).Status)
-				last = h.Harness.Routes()[0]
+				last = h.Routes()[0]
 				<-next
 			}
 			return last
@@ -324,7 +324,7 @@ func TestMetricsLeaveFailingProvider(t *testing.T) {
 		ask := func(seconds int) {
 			for range seconds {
 				got := testbed.Ask(h.Harness)
-				s := fmt.Sprint(strings.Join(h.Harness.Routes(), " "), " ", got.Status)
+				s := fmt.Sprint(strings.Join(h.Routes(), " "), " ", got.Status)
 				if len(story) == 0 || story[len(story)-1] != s {
 					story = append(story, s)
 				}

@@ -1,3 +1,5 @@
+// Package faultwall plays every known fault of a provider, of the network or of a
+// client against a gateway, and knows the right outcome of each.
 package faultwall
 
 import (
