@@ -192,7 +192,8 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	}
 	c := &compiler{
 		problems: p, warnings: &s.warnings, today: time.Now(), policy: policy, surfaces: s.surfaces,
-		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, blind: err != nil,
+		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, firstToken: s.firstToken,
+		blind: err != nil,
 	}
 	c.gateway.headers = c.headers("headers", cfg.Headers)
 	c.gateway.query = c.query("query_params", cfg.QueryParams)
@@ -200,6 +201,8 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.refs
 	s.uses = c.uses
 	s.selector.sole = s.selector.soleProvider()
+	s.selector.linkFallbacks(p, c.blind)
+	s.selector.compileAliases(p, &s.warnings, cfg, c.blind)
 	s.selector.refuseUseless(p)
 	s.selector.refuseCostly(p)
 }

@@ -130,9 +130,9 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 // limit returns how long an attempt may take until it is committed, and the
 // error that names this limit.
 func (c *call) limit(start time.Time) (time.Duration, error) {
-	limit, what := c.model.provider.timeout, "no answer within per_request_timeout"
-	if c.in.sel.Stream && c.s.firstToken > 0 && c.s.firstToken < limit {
-		limit, what = c.s.firstToken, "no first token within first_token_timeout"
+	limit, what := c.model.timeout, "no answer within per_request_timeout"
+	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
+		limit, what = first, "no first token within first_token_timeout"
 	}
 	if left := c.deadline.Sub(start); left < limit {
 		return left, errTotal(c.s.total)

@@ -91,7 +91,7 @@ func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 
 // lease is how long a probe keeps others away at most. A slow one must not hide a
 // candidate from everybody.
-func lease(m *model) time.Duration { return min(m.provider.timeout, longestLease) }
+func lease(m *model) time.Duration { return min(m.timeout, longestLease) }
 
 // probe notes that this request probes a candidate, or the key of one.
 func (l *lineup) probe(m *model, is bool) {

@@ -191,6 +191,13 @@ type Model struct {
 	// unknown.
 	DataRetentionDays int64 `json:"data_retention_days,omitempty"`
 
+	// Fallbacks are tried after all candidates of a request for this model, as
+	// "provider:model". Fallbacks of a fallback do not count.
+	Fallbacks []string `json:"fallbacks,omitempty"`
+	// PerRequestTimeout and FirstTokenTimeout replace those of the provider and the
+	// config for this model. If empty, those hold.
+	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
+	FirstTokenTimeout Duration `json:"first_token_timeout,omitempty"`
 	// Limits bound the requests to this model.
 	Limits Limits `json:"limits,omitzero"`
 }

@@ -38,6 +38,7 @@ type provider struct {
 	refusesMaxTokens bool
 	auth             Auth
 	timeout          time.Duration
+	firstToken       time.Duration // 0: off
 	limits           limit.Limits
 	gate             *limit.Gate   // nil without limits
 	limited          bool          // it or one of its keys has limits
@@ -102,6 +103,9 @@ type model struct {
 	disabled   bool
 	unlisted   bool     // neither the catalog nor the config lists it
 	denied     []string // parameters that must not reach it
+	timeout    time.Duration
+	firstToken time.Duration // 0: off
+	fallbacks  []fallback
 	track      *stats.Track
 	limits     limit.Limits
 	gate       *limit.Gate // nil without limits

@@ -31,11 +31,13 @@ type compiler struct {
 	surfaces  surfaces
 	endpoints address.Endpoints
 	total     time.Duration // per_request_timeout of the gateway
-	refs      []secretPlace
-	uses      expr.Uses // of all templates
-	ownBase   bool      // the provider at hand has a base_url of the config's own
-	blind     bool      // the registry is not known
-	gateway   struct {
+	// firstToken is first_token_timeout of the gateway, 0: off.
+	firstToken time.Duration
+	refs       []secretPlace
+	uses       expr.Uses // of all templates
+	ownBase    bool      // the provider at hand has a base_url of the config's own
+	blind      bool      // the registry is not known
+	gateway    struct {
 		headers, query []field
 		body           []bodyField
 	}
@@ -94,6 +96,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		known:      known,
 		disabled:   p.Disabled,
 		auth:       c.auth(path+".auth", p.Auth),
+		firstToken: c.firstToken,
 		timeout:    p.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", c.total),
 		limits:     c.limits(path+".limits", p.Limits),
 		view: &expr.Provider{
@@ -517,7 +520,9 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	out := &model{
 		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
-		limits: c.limits(path+".limits", m.Limits),
+		limits:     c.limits(path+".limits", m.Limits),
+		timeout:    m.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", p.timeout),
+		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
 		view: &expr.Model{
 			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
 			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,
@@ -533,6 +538,9 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	for _, param := range m.UnsupportedParams {
 		out.denied = append(out.denied, param.Name)
+	}
+	for i, name := range m.Fallbacks {
+		out.fallbacks = append(out.fallbacks, fallback{path: fmt.Sprintf("%s.fallbacks[%d]", path, i), name: name})
 	}
 	p.models = append(p.models, out)
 }

@@ -29,6 +29,9 @@ type selector struct {
 	usesMetrics   bool // whether a strategy for models does
 	uses          expr.Uses
 
+	aliases   aliases
+	fallbacks bool // whether a model has some
+
 	memo     memo
 	indexes  sync.Map // nameKey to *expr.Names
 	recorder *stats.Recorder
@@ -171,7 +174,7 @@ type resolved struct {
 	rejected []rejection
 	unlisted bool // nobody lists the name, so there can be any number of them
 
-	prepare  sync.Once
+	once     sync.Once
 	prepared []*expr.Prepared // the strategies over models
 	choice   choice
 }

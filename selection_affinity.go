@@ -38,22 +38,6 @@ func keyPin(owner, sum uint64, p *provider) pins.Key {
 	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("key "+fold(p.id)))}
 }
 
-// pinnedModel returns the model that a key of sticky() is pinned to, nil without
-// one.
-func (s *selector) pinnedModel(q query, name string, sum uint64, among []*model) *expr.Model {
-	at, ok := s.pins.Get(time.Now(), modelPin(q.owner, sum, name))
-	if !ok {
-		return nil
-	}
-	if p := s.byName[at.provider]; p != nil && p.byName[at.id] != nil {
-		return p.byName[at.id].view
-	}
-	if i := slices.IndexFunc(among, func(m *model) bool { return m.unlisted && m.pin() == at }); i >= 0 {
-		return among[i].view
-	}
-	return nil
-}
-
 // affinityOf returns the run of sticky() that placed a candidate, nil without one.
 func (p *plan) affinityOf(m *model) *strategyRun {
 	for i := range p.runs {

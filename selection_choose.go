@@ -22,11 +22,12 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 		if len(s.strategies) == 0 {
 			p.ableFirst(q)
 		}
+		s.addFallbacks(q, &p)
 		return p, nil
 	}
 	var sole *provider // in pass-through, the one that gets the client's key
 	found := false
-	for _, name := range q.names {
+	for _, name := range s.aliases.expand(q.names) {
 		r := s.memo.get(memoKey{q.surface, name, q.credential}, func() *resolved { return s.resolve(q, name) })
 		if s.passThrough && len(r.models) > 0 {
 			if sole == nil {
@@ -49,6 +50,7 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	case len(p.candidates) == 0:
 		return p, s.nothingChosen(q, &p)
 	}
+	s.addFallbacks(q, &p)
 	return p, nil
 }
 
@@ -178,7 +180,7 @@ func (s *selector) notTried(q query, candidates []*model) []rejection {
 func (s *selector) unchosen(q query, m *model) reason {
 	if len(q.names) > 0 {
 		means := func(name string) bool { return slices.Contains(s.resolve(q, name).models, m) }
-		if !slices.ContainsFunc(q.names, means) {
+		if !slices.ContainsFunc(s.aliases.expand(q.names), means) {
 			return reasonNotNamed
 		}
 		return reasonNotChosen

@@ -60,8 +60,8 @@ func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name str
 		v.runs = []strategyRun{{strategy: -1, name: name, chosen: r.models}}
 		return v, uses, nil
 	}
-	in := s.input(q, now, name, r.models)
-	for i, prepared := range s.prepare(r) {
+	in := (&evaluation{s, q, name, r.models, now}).input()
+	for i, prepared := range r.prepare(s) {
 		uses = uses.Or(s.strategies[i].eval.Uses())
 		sel, err := prepared.Eval(ctx, &in)
 		run := strategyRun{strategy: i, name: name, notes: sel.Notes, err: err, chosen: chosenOf(&sel, r.models), affinity: sel.Affinity}
@@ -80,8 +80,8 @@ func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name str
 }
 
 // prepare binds the strategies to the models of a name, once.
-func (s *selector) prepare(r *resolved) []*expr.Prepared {
-	r.prepare.Do(func() {
+func (r *resolved) prepare(s *selector) []*expr.Prepared {
+	r.once.Do(func() {
 		in := expr.Input{Models: make([]*expr.Model, len(r.models)), Providers: s.views, Authors: s.authors}
 		for i, m := range r.models {
 			in.Models[i] = m.view
@@ -94,39 +94,66 @@ func (s *selector) prepare(r *resolved) []*expr.Prepared {
 	return r.prepared
 }
 
-// input is the material of an evaluation, but for the lists.
-func (s *selector) input(q query, now *metrics, name string, models []*model) expr.Input {
-	in := expr.Input{Request: q.request, Rand: s.rand}
-	if now != nil {
-		in.Snapshot = now.at.UnixNano()
-		in.Metrics = func(view *expr.Model) *expr.ModelMetrics {
-			if m := s.byView[view]; m != nil {
-				return now.of(m)
-			}
-			i := slices.IndexFunc(models, func(m *model) bool { return m.view == view })
-			return now.of(models[i])
-		}
+// evaluation answers the questions of strategies about the models of a name.
+type evaluation struct {
+	*selector
+	q      query
+	name   string
+	models []*model
+	now    *metrics
+}
+
+// input is the material of the evaluation, but for the lists.
+func (e *evaluation) input() expr.Input {
+	in := expr.Input{Request: e.q.request, Rand: e.rand}
+	if e.now != nil {
+		in.Snapshot, in.Metrics = e.now.at.UnixNano(), e.metricsOf
 	}
-	if s.uses.InFlight {
-		in.InFlight = func(i int) int64 { return s.inFlight(models[i]) }
+	if e.uses.InFlight {
+		in.InFlight = e.inFlight
 	}
-	if s.uses.Sticky {
-		in.Pinned = func(sum uint64) *expr.Model { return s.pinnedModel(q, name, sum, models) }
+	if e.uses.Sticky {
+		in.Pinned = e.pinnedModel
 	}
 	return in
 }
 
+func (e *evaluation) metricsOf(view *expr.Model) *expr.ModelMetrics {
+	if m := e.byView[view]; m != nil {
+		return e.now.of(m)
+	}
+	i := slices.IndexFunc(e.models, func(m *model) bool { return m.view == view })
+	return e.now.of(e.models[i])
+}
+
 // inFlight returns the requests under way at a model. An unlisted one has a track
 // only while it is in use.
-func (s *selector) inFlight(m *model) int64 {
+func (e *evaluation) inFlight(i int) int64 {
+	m := e.models[i]
 	track := m.track
 	if track == nil {
-		track = s.recorder.Find(fold(m.provider.id), fold(m.id))
+		track = e.recorder.Find(fold(m.provider.id), fold(m.id))
 	}
 	if track == nil {
 		return 0
 	}
 	return track.InFlight()
+}
+
+// pinnedModel returns the model that a key of sticky() is pinned to, nil without
+// one.
+func (e *evaluation) pinnedModel(sum uint64) *expr.Model {
+	at, ok := e.pins.Get(time.Now(), modelPin(e.q.owner, sum, e.name))
+	if !ok {
+		return nil
+	}
+	if p := e.byName[at.provider]; p != nil && p.byName[at.id] != nil {
+		return p.byName[at.id].view
+	}
+	if i := slices.IndexFunc(e.models, func(m *model) bool { return m.unlisted && m.pin() == at }); i >= 0 {
+		return e.models[i].view
+	}
+	return nil
 }
 
 // chosenOf returns the models of a selection. Evaluations with the same list share

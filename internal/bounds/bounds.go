@@ -77,6 +77,8 @@ func Table() []Setting {
 		{Struct: "Model", Field: "max_output_tokens", Unit: "tokens"},
 		{Struct: "Model", Field: "parameter_count", Unit: "parameters"},
 		{Struct: "Model", Field: "data_retention_days", Unit: "days"},
+		{Struct: "Model", Field: "per_request_timeout"},
+		{Struct: "Model", Field: "first_token_timeout"},
 		{Struct: "Limits", Field: "in_flight", Unit: "upstream requests"},
 		{Struct: "Limits", Field: "requests_per_minute", Unit: "upstream requests"},
 		{Struct: "Limits", Field: "tokens_per_minute", Unit: "tokens"},
