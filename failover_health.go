@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -28,11 +27,7 @@ type lineup struct {
 	probed     bool // the request has made its probe
 	probing    *model
 
-	deadline   time.Time   // total_timeout
-	reserved   reservation // of the next attempt
-	later      []*apiKey   // of the candidate at hand, without room so far
-	laterLimit limit.Kind
-	full       *Error // why nothing is left, if that is for want of room
+	room capacity
 }
 
 // keysOf is the result of key selection for a candidate.
@@ -56,12 +51,12 @@ func (l *lineup) take(t *trail) *skipped {
 		l.next++
 		now := time.Now()
 		l.attach(m, now)
-		full := l.reserve(m, nil, false, now, t)
+		full := l.room.reserve(m, l.keysToReserve(m, nil, false, now, t), now)
 		if full.Kind == 0 && l.begins(m, now, t) {
 			l.direct.model = m
 			return &l.direct
 		}
-		l.unreserve(now)
+		l.room.unreserve(now)
 		t.skip(skipped{model: m, at: now, cooldown: l.cooldown(m, now, t), limit: full.Kind})
 	}
 	if l.next == len(l.candidates) {
@@ -70,6 +65,44 @@ func (l *lineup) take(t *trail) *skipped {
 		t.skipped = stats.Order(t.skipped, !l.probed, func(k *skipped) stats.State { return l.cooldown(k.model, now, t) })
 	}
 	return l.takeSkipped(t)
+}
+
+// takeSkipped returns the first skipped candidate with room. If all are full, it
+// waits for the first one that has some. It returns nil if there is none in time.
+func (l *lineup) takeSkipped(t *trail) *skipped {
+	now := time.Now()
+	keysOf := func(k *skipped) []*apiKey { return l.keysToReserve(k.model, k.keys, true, now, t) }
+	for i, k := range t.skipped {
+		full := l.room.reserve(k.model, keysOf(k), now)
+		if full.Kind == 0 {
+			return t.resume(i)
+		}
+		k.limit = full.Kind
+	}
+	if len(t.skipped) == 0 {
+		return nil
+	}
+	return l.room.wait(t, keysOf)
+}
+
+// keysToReserve returns the keys of a candidate with limits in their order: those
+// left from an earlier turn, or else all. Without lastToo, keys in cooldown are left
+// out. A candidate without limits has none.
+func (l *lineup) keysToReserve(m *model, left []*apiKey, lastToo bool, now time.Time, t *trail) []*apiKey {
+	if !m.limited() {
+		return nil
+	}
+	all, states, err := l.keysInOrder(m, now, t)
+	if err != nil {
+		return nil // its turn tells
+	}
+	keys := make([]*apiKey, 0, len(all))
+	for i, k := range all {
+		if (left == nil || slices.Contains(left, k)) && (lastToo || states == nil || !states[i].Phase.Last()) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // more reports whether another candidate may still have its turn.
@@ -245,7 +278,7 @@ func (l *lineup) handKey(m *model, track *stats.Track, now time.Time) stats.KeyT
 
 // release gives turn and room back if nothing was sent.
 func (l *lineup) release() {
-	l.unreserve(time.Now())
+	l.room.unreserve(time.Now())
 	if l.turnOf != nil {
 		l.turn.Release(time.Now())
 		l.turnOf = nil
