@@ -120,10 +120,10 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	s.secrets = cachedSecrets(cfg.Secrets, known)
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
-	s.uses = s.uses.Or(s.selector.uses)
 	if old != nil {
 		s.selector.learn(old.selector.catalog)
 	}
+	s.uses = s.uses.Or(s.selector.uses)
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)

@@ -77,6 +77,10 @@ func overlayModel(base, over Model) Model {
 	m.DataRetentionDays = given(over.DataRetentionDays, base.DataRetentionDays)
 	m.DataRetentionPolicy = given(over.DataRetentionPolicy, base.DataRetentionPolicy)
 	m.ShutdownDate = given(over.ShutdownDate, base.ShutdownDate)
+	m.Fallbacks = givenList(over.Fallbacks, base.Fallbacks)
+	m.PerRequestTimeout = given(over.PerRequestTimeout, base.PerRequestTimeout)
+	m.FirstTokenTimeout = given(over.FirstTokenTimeout, base.FirstTokenTimeout)
+	m.Limits = given(over.Limits, base.Limits)
 	m.Pricing = overlayPricing(base.Pricing, over.Pricing)
 	return m
 }
