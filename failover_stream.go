@@ -27,7 +27,7 @@ var (
 
 // holdStream holds an event stream until its first content, or until it is whole.
 func (h *held) holdStream(ctx context.Context) *failure {
-	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, events: true}
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, events: true}
 	h.stream = relay.NewStream(&h.body, relay.Options{
 		Dialect:     h.surface.stream,
 		Encoding:    h.resp.Header.Get("Content-Encoding"),
@@ -61,7 +61,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 // meterEvent meters an event of the stream.
 func (h *held) meterEvent(data []byte) {
 	h.meter.Event(data)
-	if h.s.selector.usesEstimates {
+	if h.s.selector.uses.Estimates {
 		h.written.Event(data)
 	}
 }
