@@ -13,8 +13,8 @@ import (
 // maxWaitRoutes bounds the routes at which one request waits.
 const maxWaitRoutes = 256
 
-// reservation is a candidate's room for one attempt with a key. It is given back
-// if no attempt takes it over.
+// reservation is a candidate's room for one attempt with a key. It is given back if
+// no attempt takes it over.
 type reservation struct {
 	model *model
 	key   *apiKey
@@ -30,8 +30,8 @@ func (l *lineup) route(m *model, k *apiKey) limit.Route {
 	return r
 }
 
-// reserve takes room for an attempt at a candidate, with the first of its keys that
-// has some. It returns the limit in the way if no key has. Keys in cooldown count
+// reserve takes room for an attempt at a candidate, with the first key that has
+// room. If no key has room, it returns the limit in the way. Keys in cooldown count
 // only with lastToo.
 func (l *lineup) reserve(m *model, keys []*apiKey, lastToo bool, now time.Time, t *trail) (full limit.Full) {
 	if !m.limited() {
@@ -80,7 +80,7 @@ func (l *lineup) admit(m *model, k *apiKey) bool {
 	return false
 }
 
-// unreserve gives room back that no attempt has taken over.
+// unreserve gives back room that no attempt has taken over.
 func (l *lineup) unreserve(now time.Time) {
 	l.reserved.hold.Cancel(now)
 	l.reserved = reservation{}
@@ -96,7 +96,7 @@ func (l *lineup) postpone(r *tried, t *trail) {
 }
 
 // takeSkipped returns the first skipped candidate with room. If all are full, it
-// waits for the first one that has some. It returns nil if there is none in time.
+// waits for the first to get room. It returns nil if the wait was in vain.
 func (l *lineup) takeSkipped(t *trail) *skipped {
 	now := time.Now()
 	for i, k := range t.skipped {
@@ -145,7 +145,7 @@ func (l *lineup) wait(t *trail) *skipped {
 	return k
 }
 
-// fullOf is the error of a request that found no room in time.
+// fullOf is the error of a request that did not get room in time.
 func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 	e := errorf(CodeAtCapacity, "all models for this request are at capacity: send it again later")
 	e.Err, e.retryAfter = err, time.Second
@@ -170,8 +170,8 @@ func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 	return e
 }
 
-// limitOf returns the limit that keeps a candidate from an attempt now, and takes
-// nothing. It is empty if some key has room.
+// limitOf returns the limit that keeps a candidate from an attempt now. It takes no
+// room. It is empty if some key has room.
 func (l *lineup) limitOf(m *model, keys []*apiKey, now time.Time) string {
 	if !m.limited() || len(keys) == 0 {
 		return ""
@@ -190,8 +190,8 @@ func (l *lineup) limitOf(m *model, keys []*apiKey, now time.Time) string {
 	return first.String()
 }
 
-// settle gives the room of an attempt back. Its tokens are those that it used: none
-// if it was refused, the estimate if nobody counted them.
+// settle gives back the room of an attempt. The attempt's tokens are its real ones:
+// zero if it was refused, the estimate if the upstream did not count them.
 func (a *attempt) settle(now time.Time) {
 	switch {
 	case !a.sent:
@@ -205,7 +205,7 @@ func (a *attempt) settle(now time.Time) {
 	}
 }
 
-// outputLimit is the limit of the client on the tokens of the answer, 0 without one.
+// outputLimit is the client's limit on the answer's tokens, 0 without one.
 func (in *inbound) outputLimit() int64 {
 	least := 0.0
 	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {

@@ -10,7 +10,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/header"
 )
 
-// maxAliasEntries bounds the names that one alias stands for.
+// maxAliasEntries bounds the names of one alias.
 const maxAliasEntries = maxClientModels
 
 // aliases are the operator's own names for lists of names.
@@ -19,7 +19,7 @@ type aliases struct {
 	names  []string            // as in the config, sorted
 }
 
-// expand replaces aliases by the names that they stand for, each alias once.
+// expand replaces aliases by their names, each alias once.
 func (a *aliases) expand(names []string) []string {
 	if len(a.byName) == 0 || !slices.ContainsFunc(names, a.has) {
 		return names
@@ -42,7 +42,7 @@ func (a *aliases) expand(names []string) []string {
 func (a *aliases) has(name string) bool { return a.byName[fold(name)] != nil }
 
 // compileAliases checks the aliases of a config against its catalog, and compiles
-// them. Without the registry, names that nobody has are not told.
+// them. Without the registry it cannot report unknown names.
 func (s *selector) compileAliases(p, warnings *problems, cfg Config, blind bool) {
 	s.aliases = aliases{byName: map[string][]string{}}
 	for _, name := range sortedKeys(cfg.Aliases) {
@@ -81,7 +81,7 @@ func (s *selector) compileAliases(p, warnings *problems, cfg Config, blind bool)
 	}
 }
 
-// checkAliasName reports an alias that means something else already.
+// checkAliasName reports an alias with another meaning, such as a model's name.
 func (s *selector) checkAliasName(p, warnings *problems, path, name string) {
 	if other, _ := s.prefixed(name); other != nil {
 		p.add(path, name, "reads as a model of provider %q: choose a name without its prefix", other.id)
@@ -96,13 +96,13 @@ func (s *selector) checkAliasName(p, warnings *problems, path, name string) {
 	}
 }
 
-// knows reports whether a name leads to some provider, be it allowed or not.
+// knows reports whether some provider has a name, allowed or not.
 func (s *selector) knows(name string) bool {
 	p, _ := s.prefixed(name)
 	return p != nil || len(s.models[fold(name)]) > 0 || s.sole != nil || s.familyOf(name) != nil
 }
 
-// unknownEntry says what is wrong with a name that leads nowhere.
+// unknownEntry says why a name leads to no provider.
 func (s *selector) unknownEntry(name string) string {
 	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
 		message := fmt.Sprintf("no provider has the id %q", prefix)
@@ -118,7 +118,7 @@ func (s *selector) unknownEntry(name string) string {
 	return message + `; to send a name on as it is, write it as "provider:model"`
 }
 
-// fallback is a model that another one falls back to, as the config names it.
+// fallback is an entry of a model's fallbacks.
 type fallback struct {
 	path, name string
 	provider   *provider
