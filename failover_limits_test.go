@@ -367,7 +367,7 @@ func TestLimitsDoNotPin(t *testing.T) {
 		route, place := s.ask("s")
 		assert.NotEqual(t, first, route)
 		assert.Equal(t, "moved", place)
-		gatewaytest.Pass(time.Second)
+		gatewaytest.Pass(2 * time.Second)
 		route, _ = s.ask("s")
 		assert.Equal(t, first, route)
 	})
