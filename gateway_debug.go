@@ -42,7 +42,7 @@ const (
 //
 // With ?format=json it answers the same as JSON: time, window_seconds and
 // slot_seconds; total, the load of all; providers, models and keys, each with
-// its load (requests, in_flight, error_rate, latency, tokens, slots from the oldest
+// its load (requests, in_flight, limits, error_rate, latency, tokens, slots from the oldest
 // to now) and, but for providers, its health (state awake, due for a probe: "due",
 // probing while one is under way, or resting; cooldown_ms; cooldown_of_keys where a model
 // rests because all keys of its provider do; failures in a row), and keys with
@@ -128,6 +128,7 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 		Models: len(p.models), Keys: len(p.keys),
 		Load: d.load(series...),
 	}
+	out.Load.Limits = debugLimits(p.gate, p.limits, d.now)
 	if p.hasTarget {
 		out.Endpoint = shownTarget(p.target.Host)
 	}
@@ -162,9 +163,10 @@ var everybody stats.Request
 // there are too many, those with the most to do get the rows.
 func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	type row struct {
-		model debugpage.Model
-		track *stats.Track
-		keys  []*apiKey
+		model  debugpage.Model
+		track  *stats.Track
+		keys   []*apiKey
+		limits *debugpage.Limits
 	}
 	var rows []row
 	others := map[string][]string{}
@@ -176,11 +178,11 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 			}
 			rows = append(rows, row{debugpage.Model{
 				Provider: p.id, ID: m.id, Configured: m.configured, Disabled: m.disabled || p.disabled,
-			}, m.track, p.keys})
+			}, m.track, p.keys, debugLimits(m.gate, m.limits, d.now)})
 		}
 		for _, guest := range d.unlisted[fold(p.id)] {
 			// Its name is a client's, and may be long and strange.
-			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name), Unlisted: true}, guest.Track, p.keys})
+			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name), Unlisted: true}, guest.Track, p.keys, nil})
 		}
 	}
 	if len(rows) > maxDebugModels {
@@ -197,6 +199,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	list := make([]debugpage.Model, 0, len(rows))
 	for _, r := range rows {
 		r.model.Health, r.model.Load = d.modelHealth(r.track, r.keys), d.load(&r.track.Series)
+		r.model.Load.Limits = r.limits
 		list = append(list, r.model)
 	}
 	rest := []debugpage.OtherModel{}
@@ -214,13 +217,15 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 }
 
 func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
-	return debugpage.Key{
+	out := debugpage.Key{
 		Provider: p.id, ID: k.id,
 		Health:   d.health(k.track.Key.State(d.now, nil, everybody)),
 		Requests: d.allowance(k.track.Quota.Requests(d.now)),
 		Tokens:   d.allowance(k.track.Quota.Tokens(d.now)),
 		Load:     d.load(&k.track.Series),
 	}
+	out.Load.Limits = debugLimits(k.gate, k.limits, d.now)
+	return out
 }
 
 func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
@@ -361,6 +366,8 @@ func debugTurn(m TriedModel) string {
 	switch {
 	case m.Error != "":
 		return "would be refused: " + m.Error
+	case m.Limit != "":
+		return "is at its limit " + m.Limit + ", and so comes last; " + keys
 	case m.CooldownMS > 0:
 		return "rests for " + seconds(milliseconds(m.CooldownMS)) + ", and so comes last; " + keys
 	case m.Probed:
