@@ -1,0 +1,396 @@
+package dialect
+
+// chatAnswer reads an answer of chat/completions: its first choice.
+func (a *answerReader) chatAnswer() bool {
+	r := a.reply
+	if !a.enter('{') {
+		return false
+	}
+	var u tokens
+	found := false
+	for {
+		name, ok := a.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "id":
+			r.id = a.str()
+		case "model":
+			r.model = a.str()
+		case "created":
+			r.created = a.integer()
+		case "choices":
+			if !a.array() {
+				continue
+			}
+			for a.elem() {
+				if found {
+					a.value()
+					continue
+				}
+				found = a.chatChoice()
+			}
+		case "usage":
+			a.usage(&u)
+		case "error":
+			if a.value() != nil {
+				return false
+			}
+		default:
+			a.value()
+		}
+	}
+	r.usage = u.usage()
+	if r.stop == stopEnd && r.has(kindCall) {
+		r.stop = stopTool // some servers say stop
+	}
+	return found && r.stop != stopUnset
+}
+
+func (a *answerReader) chatChoice() bool {
+	if !a.object() {
+		return false
+	}
+	found := false
+	for {
+		name, ok := a.key()
+		if !ok {
+			return found
+		}
+		switch string(name) {
+		case "message":
+			if a.object() {
+				found = true
+				a.chatMessage()
+			}
+		case "finish_reason":
+			a.reply.stop = chatStop(a.text())
+		case "stop_reason":
+			// The stop sequence, at servers that tell it.
+			a.reply.sequence = a.str()
+		default:
+			a.value()
+		}
+	}
+}
+
+// chatStop reads a finish_reason. The words of a failure are not an end, and an
+// empty one is none yet.
+func chatStop(word string) stopReason {
+	switch word {
+	case "", "error", "network_error", "insufficient_system_resource", "abort":
+		return stopUnset
+	case "length", "max_tokens":
+		return stopLength
+	case "tool_calls", "function_call":
+		return stopTool
+	case "content_filter", "sensitive":
+		return stopRefusal
+	}
+	return stopEnd
+}
+
+func (a *answerReader) chatMessage() {
+	r := a.reply
+	var reasoning part
+	var content, calls []part
+	d := reader{report: &Report{}}
+	for {
+		name, ok := a.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "content":
+			content = append(content, a.chatContent()...)
+		case "refusal":
+			if v := a.str(); !blank(v) {
+				content = append(content, part{kind: kindRefusal, text: v})
+			}
+		case "reasoning_content", "reasoning":
+			if v := a.str(); !blank(v) && reasoning.text == nil {
+				reasoning = part{kind: kindReasoning, text: v, seal: seal{origin: originChat, data: name}}
+			}
+		case "tool_calls":
+			if !a.array() {
+				continue
+			}
+			for a.elem() {
+				d.cursor = a.cursor
+				p := d.chatCall()
+				a.cursor = d.cursor
+				p.id = a.t.callID(p.id)
+				calls = append(calls, a.t.customCall(p))
+			}
+		default:
+			a.value()
+		}
+	}
+	if reasoning.text != nil {
+		r.parts = append(r.parts, reasoning)
+	}
+	r.parts = append(append(r.parts, content...), calls...)
+}
+
+// chatContent reads the content of an answer: a string, or a list of texts and
+// thoughts.
+func (a *answerReader) chatContent() []part {
+	if a.peek() != '[' {
+		if v := a.str(); !blank(v) {
+			return []part{{kind: kindText, text: v}}
+		}
+		return nil
+	}
+	var parts []part
+	a.enter('[')
+	for a.elem() {
+		if !a.object() {
+			continue
+		}
+		var p part
+		for {
+			name, ok := a.key()
+			if !ok {
+				break
+			}
+			switch string(name) {
+			case "text":
+				p.text = a.str()
+			case "thinking":
+				p.kind = kindReasoning
+				p.text = a.thoughts()
+			default:
+				a.value()
+			}
+		}
+		if !blank(p.text) {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// thoughts reads the text of a list of texts.
+func (c *cursor) thoughts() raw {
+	if c.peek() == '"' {
+		return c.str()
+	}
+	var w writer
+	var texts []raw
+	if c.array() {
+		for c.elem() {
+			if !c.object() {
+				continue
+			}
+			for {
+				name, ok := c.key()
+				if !ok {
+					break
+				}
+				if string(name) == "text" {
+					texts = append(texts, orEmpty(c.str()))
+				} else {
+					c.value()
+				}
+			}
+		}
+	}
+	w.joined("", texts...)
+	return w.b
+}
+
+// customCall makes a call of a tool that takes plain text of the call of the
+// function that stood for it.
+func (t *Translator) customCall(p part) part {
+	if len(t.custom) == 0 || t.upstream == Responses || !t.isCustom(p.name) {
+		return p
+	}
+	p.free = true
+	p.args = inputOf(p.argsObject(nil), p.args)
+	return p
+}
+
+// inputOf is the one argument of the function that stands for a tool that takes
+// plain text; all arguments where there is no such one.
+func inputOf(object, all raw) raw {
+	c := cursor{b: object}
+	if c.object() {
+		for {
+			name, ok := c.key()
+			if !ok {
+				break
+			}
+			if v := c.value(); string(name) == "input" && len(v) > 0 && v[0] == '"' {
+				return v
+			}
+		}
+	}
+	if len(all) > 0 && all[0] == '"' {
+		return all
+	}
+	return quotedJSON(orEmpty(all))
+}
+
+// chatAnswer writes an answer of chat/completions.
+func (w *answerWriter) chatAnswer(r *reply) {
+	w.open('{')
+	w.key("id")
+	w.put(w.t.answerID("chatcmpl-", r.id))
+	w.word("object", "chat.completion")
+	w.number("created", r.created)
+	w.orElse("model", r.model, `""`)
+	w.key("choices")
+	w.open('[')
+	w.open('{')
+	w.number("index", 0)
+	w.key("message")
+	w.chatMessage(r)
+	w.key("logprobs")
+	w.lit("null")
+	w.word("finish_reason", chatFinish(r.stop))
+	w.close('}')
+	w.close(']')
+	w.key("usage")
+	w.chatUsage(r.usage)
+	w.close('}')
+}
+
+func chatFinish(stop stopReason) string {
+	switch stop {
+	case stopLength:
+		return "length"
+	case stopTool:
+		return "tool_calls"
+	case stopRefusal:
+		return "content_filter"
+	}
+	return "stop"
+}
+
+func (w *answerWriter) chatMessage(r *reply) {
+	var texts, refusals, reasoning []raw
+	calls, sealed := 0, false
+	for i := range r.parts {
+		switch p := &r.parts[i]; p.kind {
+		case kindText:
+			texts = append(texts, orEmpty(p.text))
+		case kindRefusal:
+			refusals = append(refusals, orEmpty(p.text))
+		case kindReasoning:
+			if !blank(p.text) {
+				reasoning = append(reasoning, p.text)
+			}
+			sealed = sealed || len(p.seal.data) > 0
+		case kindCall:
+			calls++
+		}
+	}
+	w.open('{')
+	w.word("role", "assistant")
+	w.key("content")
+	if len(texts) == 0 && (calls > 0 || len(refusals) > 0) {
+		w.lit("null")
+	} else {
+		w.joined("", texts...)
+	}
+	w.key("refusal")
+	if len(refusals) == 0 {
+		w.lit("null")
+	} else {
+		w.joined("", refusals...)
+	}
+	if len(reasoning) > 0 {
+		w.key("reasoning_content")
+		w.joined(`\n\n`, reasoning...)
+	}
+	if sealed {
+		w.key("reasoning_details")
+		w.open('[')
+		for i := range r.parts {
+			if p := &r.parts[i]; p.kind == kindReasoning {
+				w.detail(p.seal, orEmpty(p.text), true)
+			}
+		}
+		w.close(']')
+	}
+	if calls > 0 {
+		w.key("tool_calls")
+		w.open('[')
+		for i := range r.parts {
+			p := &r.parts[i]
+			if p.kind != kindCall {
+				continue
+			}
+			w.open('{')
+			w.key("id")
+			w.put(p.id)
+			if p.free {
+				w.word("type", "custom")
+				w.key("custom")
+				w.open('{')
+				w.field("name", orEmpty(p.name))
+				w.field("input", orEmpty(p.args))
+			} else {
+				w.word("type", "function")
+				w.key("function")
+				w.open('{')
+				w.field("name", orEmpty(p.name))
+				w.key("arguments")
+				w.put(p.argsText())
+			}
+			w.close('}')
+			w.close('}')
+		}
+		w.close(']')
+	}
+	w.close('}')
+}
+
+// detail writes elements of reasoning_details. whole is false for a piece of a
+// stream that has no seal yet.
+func (w *writer) detail(s seal, body raw, whole bool) {
+	switch s.origin {
+	case originRedacted:
+		w.open('{')
+		w.word("type", "reasoning.encrypted")
+		w.word("format", formatClaude)
+		w.key("data")
+		w.inside(s.data)
+		w.number("index", 0)
+		w.close('}')
+	case originResponses:
+		if !blank(body) {
+			w.open('{')
+			w.word("type", "reasoning.summary")
+			w.word("format", formatOpenAI)
+			w.field("summary", body)
+			w.number("index", 0)
+			w.close('}')
+		}
+		if whole {
+			w.open('{')
+			w.word("type", "reasoning.encrypted")
+			w.word("format", formatOpenAI)
+			if len(s.id) > 0 {
+				w.key("id")
+				w.inside(s.id)
+			}
+			w.key("data")
+			w.inside(s.data)
+			w.number("index", 0)
+			w.close('}')
+		}
+	default:
+		w.open('{')
+		w.word("type", "reasoning.text")
+		w.word("format", formatClaude)
+		w.field("text", body)
+		if whole && len(s.data) > 0 {
+			w.key("signature")
+			w.inside(s.data)
+		}
+		w.number("index", 0)
+		w.close('}')
+	}
+}

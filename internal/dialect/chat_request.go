@@ -1,0 +1,616 @@
+package dialect
+
+// chatRequest reads a request of chat/completions.
+func (d *reader) chatRequest() {
+	c := d.conversation
+	if !d.enter('{') {
+		d.wrong = true
+		return
+	}
+	for {
+		name, ok := d.key()
+		if !ok {
+			break
+		}
+		if d.settle(name) {
+			continue
+		}
+		switch string(name) {
+		case "model":
+			c.model = d.value()
+		case "messages":
+			c.turns = c.turns[:0]
+			if !d.enter('[') {
+				d.wrong = true
+				return
+			}
+			for d.elem() {
+				d.chatMessage()
+			}
+		case "max_tokens":
+			if v := d.value(); c.maxTokens == nil {
+				c.maxTokens = v
+			}
+		case "max_completion_tokens":
+			if v := d.value(); v != nil {
+				c.maxTokens = v
+			}
+		case "temperature":
+			c.temperature = d.value()
+		case "top_p":
+			c.topP = d.value()
+		case "stop":
+			if d.peek() == '[' {
+				c.stop = d.strings()
+			} else if v := d.str(); v != nil {
+				c.stop = []raw{v}
+			}
+		case "stream":
+			c.stream = d.boolean()
+		case "stream_options":
+			if !d.object() {
+				continue
+			}
+			for {
+				name, ok := d.key()
+				if !ok {
+					break
+				}
+				if string(name) == "include_usage" {
+					c.includeUsage = d.boolean()
+				} else {
+					d.value()
+				}
+			}
+		case "tools":
+			c.tools = c.tools[:0]
+			if d.array() {
+				for d.elem() {
+					d.openAITool()
+				}
+			}
+		case "tool_choice":
+			d.openAIChoice()
+		case "parallel_tool_calls":
+			c.parallel = d.value()
+		case "response_format":
+			d.openAIFormat()
+		case "reasoning_effort":
+			c.thinking.effort = d.str()
+			c.thinking.off = is(c.thinking.effort, "none")
+		case "verbosity":
+			c.verbosity = d.value()
+		case "metadata":
+			c.metadata = d.value()
+		case "user":
+			c.user = d.value()
+		case "safety_identifier":
+			c.safetyID = d.value()
+		case "prompt_cache_key":
+			c.cacheKey = d.value()
+		default:
+			d.value()
+		}
+	}
+}
+
+// strings reads a list of strings.
+func (d *reader) strings() []raw {
+	var list []raw
+	if d.array() {
+		for d.elem() {
+			if v := d.str(); v != nil {
+				list = append(list, v)
+			}
+		}
+	}
+	return list
+}
+
+func (d *reader) chatMessage() {
+	if !d.enter('{') {
+		d.wrong = true
+		d.value()
+		return
+	}
+	var t turn
+	var who string
+	var callID, named raw
+	var reasoning part
+	var details, content, calls []part
+	for {
+		name, ok := d.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "role":
+			who = d.text()
+		case "content":
+			content = d.chatContent()
+		case "refusal":
+			if v := d.str(); !blank(v) {
+				content = append(content, part{kind: kindRefusal, text: v})
+			}
+		case "reasoning_content", "reasoning":
+			if v := d.str(); !blank(v) && reasoning.text == nil {
+				reasoning = part{kind: kindReasoning, text: v, seal: seal{origin: originChat, data: name}}
+			}
+		case "reasoning_details":
+			details = d.reasoningDetails(details)
+		case "tool_calls":
+			if d.array() {
+				for d.elem() {
+					calls = append(calls, d.chatCall())
+				}
+			}
+		case "tool_call_id":
+			callID = d.str()
+		case "name":
+			named = d.str()
+		case "audio", "function_call":
+			if v := d.value(); v != nil {
+				d.report.lose(string(name))
+			}
+		default:
+			if v := d.value(); v != nil {
+				d.report.hint(string(name))
+			}
+		}
+	}
+	if named != nil && who != "tool" && who != "function" {
+		d.report.lose("messages.name")
+	}
+	switch who {
+	case "system":
+		t.role = roleSystem
+	case "developer":
+		t.role = roleDeveloper
+	case "user":
+		t.role = roleUser
+	case "assistant":
+		t.role = roleAssistant
+	case "tool", "function":
+		c := d.conversation
+		result := part{kind: kindResult, id: callID, parts: content}
+		if n := len(c.turns); n > 0 && c.turns[n-1].role == roleTool {
+			c.turns[n-1].parts = append(c.turns[n-1].parts, result)
+			return
+		}
+		t.role, t.parts = roleTool, []part{result}
+		c.turns = append(c.turns, t)
+		return
+	default:
+		d.wrong = true
+		return
+	}
+	if len(details) > 0 {
+		t.parts = details
+	} else if reasoning.text != nil {
+		t.parts = append(t.parts, reasoning)
+	}
+	if len(t.parts) == 0 && len(calls) == 0 {
+		t.parts = content
+	} else {
+		t.parts = append(append(t.parts, content...), calls...)
+	}
+	d.conversation.turns = append(d.conversation.turns, t)
+}
+
+// chatContent reads the content of a message: a string, or a list of parts.
+func (d *reader) chatContent() []part {
+	if d.peek() != '[' {
+		if v := d.str(); v != nil {
+			return []part{{kind: kindText, text: v}}
+		}
+		return nil
+	}
+	var parts []part
+	d.enter('[')
+	for d.elem() {
+		if !d.object() {
+			continue
+		}
+		var p part
+		var what string
+		for {
+			name, ok := d.key()
+			if !ok {
+				break
+			}
+			switch string(name) {
+			case "type":
+				what = d.text()
+			case "text", "refusal":
+				p.text = d.str()
+			case "image_url":
+				if d.peek() == '"' {
+					p.media = mediaOf(d.str())
+				} else if d.object() {
+					for {
+						name, ok := d.key()
+						if !ok {
+							break
+						}
+						switch string(name) {
+						case "url":
+							detail := p.media.detail
+							p.media = mediaOf(d.str())
+							p.media.detail = detail
+						case "detail":
+							p.media.detail = d.str()
+						default:
+							d.value()
+						}
+					}
+				}
+			case "file":
+				p.media = d.fileObject()
+			case "prompt_cache_breakpoint", "cache_control":
+				if d.value() != nil {
+					d.report.hint(string(name))
+				}
+			default:
+				d.value()
+			}
+		}
+		switch what {
+		case "text", "input_text", "output_text":
+			p.kind = kindText
+		case "refusal":
+			p.kind = kindRefusal
+		case "image_url":
+			p.kind = kindImage
+		case "file":
+			p.kind = kindFile
+		default:
+			d.report.lose("content." + what)
+			continue
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+// fileObject reads file_data, file_url, file_id and filename.
+func (d *reader) fileObject() media {
+	var m media
+	if !d.object() {
+		return m
+	}
+	for {
+		name, ok := d.key()
+		if !ok {
+			return m
+		}
+		d.fileField(name, &m)
+	}
+}
+
+// fileField reads one member of a file.
+func (d *reader) fileField(name []byte, m *media) {
+	switch string(name) {
+	case "file_data":
+		file := m.name
+		*m = mediaOf(d.str())
+		m.name = file
+	case "file_url":
+		m.url = d.str()
+	case "filename":
+		m.name = d.str()
+	default:
+		d.value()
+	}
+}
+
+// reasoningDetails reads the list that carries reasoning with its signature
+// through chat.
+func (d *reader) reasoningDetails(parts []part) []part {
+	if !d.array() {
+		return parts
+	}
+	for d.elem() {
+		if !d.object() {
+			continue
+		}
+		var what, format string
+		var body, signature, data, id raw
+		for {
+			name, ok := d.key()
+			if !ok {
+				break
+			}
+			switch string(name) {
+			case "type":
+				what = d.text()
+			case "format":
+				format = d.text()
+			case "text", "summary":
+				body = d.str()
+			case "signature":
+				signature = d.str()
+			case "data":
+				data = d.str()
+			case "id":
+				id = d.str()
+			default:
+				d.value()
+			}
+		}
+		parts = addDetail(parts, what, format, body, signature, data, id)
+	}
+	return parts
+}
+
+// The formats of reasoning_details that the gateway makes. They have its mark: a
+// provider that speaks chat could not verify them.
+const (
+	formatClaude = sealMark + "messages"
+	formatOpenAI = sealMark + "responses"
+)
+
+// addDetail adds an element of reasoning_details. The elements of a stream that
+// a client has collected continue each other.
+func addDetail(parts []part, what, format string, body, signature, data, id raw) []part {
+	switch {
+	case what == "reasoning.encrypted" && format == formatClaude:
+		return append(parts, part{kind: kindReasoning, seal: seal{origin: originRedacted, data: inner(data)}})
+	case what == "reasoning.encrypted" && format == formatOpenAI:
+		s := seal{origin: originResponses, id: inner(id), data: inner(data)}
+		if n := len(parts); n > 0 && parts[n-1].seal.origin == originResponses && len(parts[n-1].seal.data) == 0 {
+			parts[n-1].seal = s
+			return parts
+		}
+		return append(parts, part{kind: kindReasoning, seal: s})
+	}
+	s := seal{origin: originMessages, data: inner(signature)}
+	switch {
+	case format == formatOpenAI:
+		s = seal{origin: originResponses, id: inner(id)}
+	case format != formatClaude:
+		// The upstream's own: no other format can carry its proof.
+		s = seal{origin: originChat, data: []byte("reasoning_content")}
+	}
+	if n := len(parts); n > 0 && parts[n-1].seal.origin == s.origin && len(parts[n-1].seal.data) == 0 {
+		last := &parts[n-1]
+		switch {
+		case blank(last.text):
+			last.text = body
+		case !blank(body):
+			var w writer
+			w.joined("", last.text, body)
+			last.text = w.b
+		}
+		last.seal = s
+		return parts
+	}
+	return append(parts, part{kind: kindReasoning, text: body, seal: s})
+}
+
+// chatCall reads an element of tool_calls.
+func (d *reader) chatCall() part {
+	p := part{kind: kindCall}
+	if !d.object() {
+		return p
+	}
+	for {
+		name, ok := d.key()
+		if !ok {
+			return p
+		}
+		switch string(name) {
+		case "id":
+			p.id = d.str()
+		case "function", "custom":
+			p.free = string(name) == "custom"
+			if !d.object() {
+				continue
+			}
+			for {
+				name, ok := d.key()
+				if !ok {
+					break
+				}
+				switch string(name) {
+				case "name":
+					p.name = d.str()
+				case "arguments", "input":
+					p.args = d.value()
+				default:
+					d.value()
+				}
+			}
+		default:
+			d.value()
+		}
+	}
+}
+
+// openAITool reads a tool of chat or of responses. In chat its members stand
+// under the name of its type.
+func (d *reader) openAITool() {
+	if !d.object() {
+		return
+	}
+	var t tool
+	what := "function"
+	d.toolMembers(&t, &what)
+	switch what {
+	case "function", "custom":
+		t.custom = what == "custom"
+		d.conversation.tools = append(d.conversation.tools, t)
+	default:
+		d.report.lose("tools." + what)
+	}
+}
+
+func (d *reader) toolMembers(t *tool, what *string) {
+	for {
+		name, ok := d.key()
+		if !ok {
+			return
+		}
+		switch string(name) {
+		case "type":
+			if v := d.text(); what != nil {
+				*what = v
+			}
+		case "function", "custom":
+			if what == nil {
+				d.value()
+			} else if d.object() {
+				d.toolMembers(t, nil)
+			}
+		case "name":
+			t.name = d.str()
+		case "description":
+			t.description = d.str()
+		case "parameters":
+			t.schema = d.value()
+		case "strict":
+			t.strict = d.value()
+		case "format":
+			t.grammar = d.value()
+		default:
+			d.value()
+		}
+	}
+}
+
+// openAIChoice reads the tool_choice of chat or of responses.
+func (d *reader) openAIChoice() {
+	ch := &d.conversation.choice
+	if d.peek() == '"' {
+		switch d.text() {
+		case "auto":
+			ch.kind = choiceAuto
+		case "none":
+			ch.kind = choiceNone
+		case "required":
+			ch.kind = choiceAny
+		}
+		return
+	}
+	if !d.object() {
+		return
+	}
+	var m choiceMembers
+	d.choiceMembers(&m, 0)
+	ch.name = m.name
+	switch m.what {
+	case "function", "custom":
+		ch.kind = choiceTool
+	case "allowed_tools":
+		ch.kind = choiceAuto
+		if m.mode == "required" {
+			ch.kind = choiceAny
+		}
+		d.conversation.allowed = m.allowed
+	default:
+		*ch = choice{}
+		d.report.lose("tool_choice")
+	}
+}
+
+// choiceMembers is what a tool_choice says.
+type choiceMembers struct {
+	what, mode string
+	name       raw
+	allowed    []raw
+}
+
+// choiceMembers reads a choice. In chat its members stand under the name of its
+// type, and those of an allowed tool one level deeper.
+func (d *reader) choiceMembers(m *choiceMembers, level int) {
+	for {
+		name, ok := d.key()
+		if !ok {
+			return
+		}
+		switch string(name) {
+		case "type":
+			if what := d.text(); level == 0 {
+				m.what = what
+			}
+		case "mode":
+			m.mode = d.text()
+		case "name":
+			m.name = d.str()
+		case "function", "custom", "allowed_tools":
+			if level == 3 {
+				d.value()
+			} else if d.object() {
+				d.choiceMembers(m, level+1)
+			}
+		case "tools":
+			if level > 1 {
+				d.value()
+				continue
+			}
+			if !d.array() {
+				continue
+			}
+			m.allowed = []raw{}
+			for d.elem() {
+				if d.object() {
+					var one choiceMembers
+					d.choiceMembers(&one, 2)
+					m.allowed = append(m.allowed, one.name)
+				}
+			}
+		default:
+			d.value()
+		}
+	}
+}
+
+// openAIFormat reads response_format of chat, or text.format of responses.
+func (d *reader) openAIFormat() {
+	o := &d.conversation.output
+	*o = output{}
+	if !d.object() {
+		return
+	}
+	what := ""
+	d.formatMembers(o, &what)
+	switch what {
+	case "json_object":
+		o.kind = outputObject
+	case "json_schema":
+		o.kind = outputSchema
+	case "text", "":
+	default:
+		d.report.lose("response_format")
+	}
+}
+
+func (d *reader) formatMembers(o *output, what *string) {
+	for {
+		name, ok := d.key()
+		if !ok {
+			return
+		}
+		switch string(name) {
+		case "type":
+			if v := d.text(); what != nil {
+				*what = v
+			}
+		case "json_schema":
+			if what == nil {
+				d.value()
+			} else if d.object() {
+				d.formatMembers(o, nil)
+			}
+		case "name":
+			o.name = d.str()
+		case "schema":
+			o.schema = d.value()
+		case "strict":
+			o.strict = d.value()
+		case "description":
+			o.description = d.str()
+		default:
+			d.value()
+		}
+	}
+}

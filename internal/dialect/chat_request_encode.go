@@ -1,0 +1,430 @@
+package dialect
+
+// The tool that takes plain text becomes a function with one argument.
+const (
+	customSchema   = `{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`
+	customFormat   = `\n\nThe input must have this format: `
+	emptySchema    = `{"type":"object","properties":{}}`
+	seeNextMessage = "The result is in the next message."
+)
+
+// maxStops is the number of stop sequences that chat takes.
+const maxStops = 4
+
+// chatRequest writes a request of chat/completions.
+func (w *requestWriter) chatRequest(c *conversation) {
+	w.open('{')
+	w.field("model", c.model)
+	w.key("messages")
+	w.chatMessages(c.turns)
+	if c.maxTokens != nil {
+		if w.opts.MaxCompletionTokens {
+			w.field("max_completion_tokens", c.maxTokens)
+		} else {
+			w.field("max_tokens", c.maxTokens)
+		}
+	}
+	w.field("temperature", c.temperature)
+	w.field("top_p", c.topP)
+	if len(c.stop) > 0 {
+		w.key("stop")
+		w.open('[')
+		for i, s := range c.stop {
+			if i == maxStops {
+				w.report.lose("stop_sequences")
+				break
+			}
+			w.put(s)
+		}
+		w.close(']')
+	}
+	if tools := c.offered(); len(tools) > 0 {
+		w.key("tools")
+		w.open('[')
+		for i := range tools {
+			w.open('{')
+			w.word("type", "function")
+			w.key("function")
+			w.open('{')
+			w.function(&tools[i], "parameters")
+			w.close('}')
+			w.close('}')
+		}
+		w.close(']')
+		switch ch := w.choiceOf(c, tools); ch.kind {
+		case choiceTool:
+			w.key("tool_choice")
+			w.open('{')
+			w.word("type", "function")
+			w.key("function")
+			w.open('{')
+			w.field("name", ch.name)
+			w.close('}')
+			w.close('}')
+		default:
+			w.choiceWord(ch)
+		}
+		w.field("parallel_tool_calls", c.parallel)
+	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
+		w.report.lose("tool_choice")
+	}
+	switch o := &c.output; o.kind {
+	case outputObject:
+		w.key("response_format")
+		w.lit(`{"type":"json_object"}`)
+	case outputSchema:
+		w.key("response_format")
+		w.open('{')
+		w.word("type", "json_schema")
+		w.key("json_schema")
+		w.open('{')
+		w.schemaMembers(o)
+		w.close('}')
+		w.close('}')
+	}
+	w.field("reasoning_effort", c.thinking.word())
+	if c.thinking.off && c.thinking.effort == nil {
+		w.report.hint("thinking")
+	}
+	w.field("verbosity", c.verbosity)
+	if c.stream {
+		w.key("stream")
+		w.lit("true")
+		if !w.opts.NoStreamUsage {
+			w.key("stream_options")
+			w.lit(`{"include_usage":true}`)
+		}
+	}
+	w.close('}')
+}
+
+// schemaMembers writes the members of a JSON schema for chat and responses.
+func (w *requestWriter) schemaMembers(o *output) {
+	w.orElse("name", o.name, `"response"`)
+	w.field("description", o.description)
+	w.orElse("schema", o.schema, "{}")
+	// Messages has no other mode than the strict one.
+	w.orElse("strict", o.strict, "true")
+}
+
+// choiceWord writes a tool_choice that is one word in chat and responses.
+func (w *requestWriter) choiceWord(ch choice) {
+	switch ch.kind {
+	case choiceAuto:
+		w.word("tool_choice", "auto")
+	case choiceNone:
+		w.word("tool_choice", "none")
+	case choiceAny:
+		w.word("tool_choice", "required")
+	}
+}
+
+// offered are the tools that may be called.
+func (c *conversation) offered() []tool {
+	if c.allowed == nil {
+		return c.tools
+	}
+	var tools []tool
+	for _, t := range c.tools {
+		for _, name := range c.allowed {
+			if string(name) == string(t.name) {
+				tools = append(tools, t)
+				break
+			}
+		}
+	}
+	return tools
+}
+
+// choiceOf is the choice, without a tool that is not offered.
+func (w *requestWriter) choiceOf(c *conversation, tools []tool) choice {
+	if c.choice.kind == choiceTool {
+		for i := range tools {
+			if string(tools[i].name) == string(c.choice.name) {
+				return c.choice
+			}
+		}
+		w.report.lose("tool_choice")
+		return choice{}
+	}
+	return c.choice
+}
+
+// function writes the members of a function: name, description, schema.
+func (w *requestWriter) function(t *tool, schema string) {
+	w.field("name", t.name)
+	if !t.custom {
+		w.field("description", t.description)
+		w.orElse(schema, t.schema, emptySchema)
+		if t.strict != nil && string(t.strict) != "false" {
+			w.field("strict", t.strict)
+		}
+		return
+	}
+	switch {
+	case t.grammar != nil && string(t.grammar) != `{"type":"text"}`:
+		w.report.lose("tools.format")
+		w.key("description")
+		w.joined(customFormat, orEmpty(t.description), quotedJSON(t.grammar))
+	default:
+		w.field("description", t.description)
+	}
+	w.key(schema)
+	w.lit(customSchema)
+}
+
+func orEmpty(v raw) raw {
+	if v == nil {
+		return raw(`""`)
+	}
+	return v
+}
+
+// chatMessages writes the turns. System turns at the start become one message:
+// templates of many models take no second one.
+func (w *requestWriter) chatMessages(turns []turn) {
+	w.open('[')
+	lead := 0
+	for lead < len(turns) && isSystem(turns[lead].role) {
+		lead++
+	}
+	if lead > 0 {
+		var texts []raw
+		for i := range turns[:lead] {
+			texts = w.texts(texts, turns[i].parts, "system")
+		}
+		w.open('{')
+		w.word("role", "system")
+		w.key("content")
+		w.joined(`\n\n`, texts...)
+		w.close('}')
+	}
+	var waiting []part // images and documents of results
+	for i := lead; i < len(turns); i++ {
+		t := &turns[i]
+		if len(waiting) > 0 && t.role != roleUser {
+			w.chatUser(waiting)
+			waiting = nil
+		}
+		switch t.role {
+		case roleSystem, roleDeveloper:
+			w.open('{')
+			w.word("role", "system")
+			w.key("content")
+			w.joined(`\n\n`, w.texts(nil, t.parts, "system")...)
+			w.close('}')
+		case roleUser:
+			if len(waiting) > 0 {
+				w.chatUser(append(waiting, t.parts...))
+				waiting = nil
+				continue
+			}
+			w.chatUser(t.parts)
+		case roleAssistant:
+			w.chatAssistant(t.parts)
+		case roleTool:
+			for j := range t.parts {
+				waiting = w.chatResult(&t.parts[j], waiting)
+			}
+		}
+	}
+	if len(waiting) > 0 {
+		w.chatUser(waiting)
+	}
+	w.close(']')
+}
+
+func isSystem(r role) bool { return r == roleSystem || r == roleDeveloper }
+
+// texts adds the texts of parts. Parts of another kind are lost under a name.
+func (w *requestWriter) texts(list []raw, parts []part, where string) []raw {
+	for i := range parts {
+		if parts[i].kind == kindText || parts[i].kind == kindRefusal {
+			list = append(list, orEmpty(parts[i].text))
+			continue
+		}
+		w.report.lose(where + ".content")
+	}
+	return list
+}
+
+func (w *requestWriter) chatUser(parts []part) {
+	w.open('{')
+	w.word("role", "user")
+	w.key("content")
+	if len(parts) == 1 && parts[0].kind == kindText {
+		w.put(orEmpty(parts[0].text))
+		w.close('}')
+		return
+	}
+	w.open('[')
+	for i := range parts {
+		p := &parts[i]
+		switch p.kind {
+		case kindText, kindRefusal:
+			w.open('{')
+			w.word("type", "text")
+			w.field("text", orEmpty(p.text))
+			w.close('}')
+		case kindImage:
+			if p.media.missing() {
+				w.report.lose("images.file_id")
+				continue
+			}
+			w.open('{')
+			w.word("type", "image_url")
+			w.key("image_url")
+			w.open('{')
+			w.key("url")
+			w.dataURL(&p.media, "image/png")
+			w.field("detail", p.media.detail)
+			w.close('}')
+			w.close('}')
+		case kindFile:
+			if p.media.missing() {
+				w.report.lose("documents.file_id")
+				continue
+			}
+			if p.media.url != nil {
+				w.report.lose("documents.url")
+				continue
+			}
+			w.open('{')
+			w.word("type", "file")
+			w.key("file")
+			w.open('{')
+			w.orElse("filename", p.media.name, `"document.pdf"`)
+			w.key("file_data")
+			w.dataURL(&p.media, "application/pdf")
+			w.close('}')
+			w.close('}')
+		default:
+			w.report.lose("user.content")
+		}
+	}
+	w.close(']')
+	w.close('}')
+}
+
+func (w *requestWriter) chatAssistant(parts []part) {
+	var texts, refusals, reasoning []raw
+	field := ""
+	calls := 0
+	for i := range parts {
+		p := &parts[i]
+		switch p.kind {
+		case kindText:
+			texts = append(texts, orEmpty(p.text))
+		case kindRefusal:
+			refusals = append(refusals, orEmpty(p.text))
+		case kindCall:
+			calls++
+		case kindReasoning:
+			// The text goes back under the name that it came by, and to no server
+			// that has not shown that it knows the name.
+			name := string(p.seal.data)
+			if p.seal.origin != originChat || name != "reasoning_content" && name != "reasoning" {
+				w.report.lose("reasoning")
+				continue
+			}
+			field = name
+			reasoning = append(reasoning, orEmpty(p.text))
+		default:
+			w.report.lose("assistant.content")
+		}
+	}
+	w.open('{')
+	w.word("role", "assistant")
+	w.key("content")
+	if len(texts) == 0 {
+		if calls == 0 && len(refusals) == 0 {
+			w.lit(`""`)
+		} else {
+			w.lit("null")
+		}
+	} else {
+		w.joined("", texts...)
+	}
+	if len(refusals) > 0 {
+		w.key("refusal")
+		w.joined("", refusals...)
+	}
+	if len(reasoning) > 0 {
+		w.key(field)
+		w.joined(`\n\n`, reasoning...)
+	}
+	if calls > 0 {
+		w.key("tool_calls")
+		w.open('[')
+		for i := range parts {
+			if p := &parts[i]; p.kind == kindCall {
+				w.open('{')
+				w.field("id", orEmpty(p.id))
+				w.word("type", "function")
+				w.key("function")
+				w.open('{')
+				w.field("name", orEmpty(p.name))
+				w.key("arguments")
+				w.put(p.argsText())
+				w.close('}')
+				w.close('}')
+			}
+		}
+		w.close(']')
+	}
+	w.close('}')
+}
+
+// argsText is the arguments of a call as a string that holds JSON.
+func (p *part) argsText() raw {
+	switch {
+	case p.free:
+		return quotedJSON(wrapInput(p.args))
+	case p.args == nil:
+		return raw(`"{}"`)
+	case p.args[0] == '"':
+		return p.args
+	}
+	return quotedJSON(p.args)
+}
+
+// wrapInput makes the arguments of the function that stands for a tool that
+// takes plain text.
+func wrapInput(input raw) raw {
+	v := make(raw, 0, len(input)+12)
+	v = append(v, `{"input":`...)
+	v = append(v, orEmpty(input)...)
+	return append(v, '}')
+}
+
+// chatResult writes a message of the tool. Images and documents wait for the
+// next message of the user: a tool's message takes text alone.
+func (w *requestWriter) chatResult(p *part, waiting []part) []part {
+	if p.fail {
+		w.report.lose("is_error")
+	}
+	var texts []raw
+	media := false
+	for i := range p.parts {
+		switch q := &p.parts[i]; q.kind {
+		case kindText, kindRefusal:
+			texts = append(texts, orEmpty(q.text))
+		case kindImage, kindFile:
+			media = true
+			waiting = append(waiting, *q)
+		default:
+			w.report.lose("tool_result.content")
+		}
+	}
+	w.open('{')
+	w.word("role", "tool")
+	w.field("tool_call_id", orEmpty(p.id))
+	w.key("content")
+	if len(texts) == 0 && media {
+		w.str(seeNextMessage)
+	} else {
+		w.joined(`\n`, texts...)
+	}
+	w.close('}')
+	return waiting
+}

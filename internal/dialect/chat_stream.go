@@ -1,0 +1,470 @@
+package dialect
+
+import "bytes"
+
+// maxCalls bounds the calls of tools in one answer.
+const maxCalls = 1024
+
+// chatDecoder reads the chunks of chat/completions.
+type chatDecoder struct {
+	s       *Stream
+	calls   []chatCallState
+	content bool // something was said
+	// afterCall is set while a call is the last thing that was said.
+	afterCall bool
+	field     string // the field that reasoning came in
+}
+
+// chatCallState is a call that has begun.
+type chatCallState struct {
+	index   int64
+	id      raw
+	started bool
+	name    raw
+	early   []byte // the inside of arguments that came before the name
+}
+
+func (d *chatDecoder) event(name, data []byte) {
+	s := d.s
+	if len(data) < 16 && string(bytes.TrimSpace(data)) == "[DONE]" {
+		if s.stop == stopUnset && !d.content {
+			s.broken(ErrEnded)
+			return
+		}
+		d.close()
+		return
+	}
+	if string(name) == "error" {
+		s.failed(data)
+		return
+	}
+	c := cursor{b: data}
+	var id, model, delta, finish, sequence raw
+	created := int64(0)
+	bad := false
+	if !c.enter('{') {
+		s.broken(ErrEvent)
+		return
+	}
+	for {
+		name, ok := c.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "id":
+			id = c.str()
+		case "model":
+			model = c.str()
+		case "created":
+			created = c.integer()
+		case "choices":
+			if !c.array() {
+				continue
+			}
+			for c.elem() {
+				if !c.object() {
+					continue
+				}
+				index := int64(0)
+				var d, f, q raw
+				for {
+					name, ok := c.key()
+					if !ok {
+						break
+					}
+					switch string(name) {
+					case "index":
+						index = c.integer()
+					case "delta", "message":
+						d = c.value()
+					case "finish_reason":
+						f = c.str()
+					case "stop_reason":
+						q = c.str()
+					case "error":
+						if c.value() != nil {
+							bad = true
+						}
+					default:
+						c.value()
+					}
+				}
+				if index == 0 {
+					delta, finish, sequence = d, f, q
+				}
+			}
+		case "usage":
+			c.usage(&s.tokens)
+		case "error":
+			if c.value() != nil {
+				bad = true
+			}
+		case "object":
+			if c.text() == "error" {
+				bad = true
+			}
+		default:
+			c.value()
+		}
+	}
+	switch {
+	case !c.done():
+		s.broken(ErrEvent)
+		return
+	case bad:
+		s.failed(data)
+		return
+	}
+	if delta != nil || finish != nil {
+		s.begin(id, model, created)
+	}
+	d.delta(delta)
+	if s.over() || blank(finish) {
+		return
+	}
+	stop := chatStop(text(finish))
+	if stop == stopUnset {
+		s.fail(ErrUpstream, 502, &problem{message: raw(`"the provider ended the answer with an error"`), code: finish})
+		return
+	}
+	s.stop = stop
+	if !blank(sequence) {
+		s.sequence = clone(sequence)
+	}
+}
+
+// delta passes on a delta of the first choice: reasoning, text, calls.
+func (d *chatDecoder) delta(v raw) {
+	s := d.s
+	c := cursor{b: v}
+	if v == nil || !c.object() {
+		return
+	}
+	var content, refusal, reasoning, calls raw
+	for {
+		name, ok := c.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "content":
+			content = c.value()
+		case "refusal":
+			refusal = c.str()
+		case "reasoning_content", "reasoning":
+			if v := c.str(); !blank(v) && blank(reasoning) {
+				reasoning = v
+				d.field = "reasoning"
+				if len(name) > len(d.field) {
+					d.field = "reasoning_content"
+				}
+			}
+		case "tool_calls":
+			calls = c.value()
+		default:
+			c.value()
+		}
+	}
+	if !blank(reasoning) {
+		d.content, d.afterCall = true, false
+		s.to.reasoning(reasoning, seal{origin: originChat, data: []byte(d.field)})
+	}
+	if len(content) > 0 && content[0] == '[' {
+		a := answerReader{cursor: cursor{b: content}, t: s.t}
+		for _, p := range a.chatContent() {
+			d.content, d.afterCall = true, false
+			if p.kind == kindReasoning {
+				s.to.reasoning(p.text, seal{origin: originChat})
+			} else {
+				s.to.text(p.text)
+			}
+		}
+	} else if len(content) > 0 && content[0] == '"' && !blank(content) {
+		d.content, d.afterCall = true, false
+		s.to.text(content)
+	}
+	if !blank(refusal) {
+		d.content, d.afterCall = true, false
+		s.to.refusal(refusal)
+	}
+	if calls == nil {
+		return
+	}
+	c = cursor{b: calls}
+	if !c.array() {
+		return
+	}
+	for c.elem() && !s.over() {
+		d.call(&c)
+	}
+}
+
+// call passes on a piece of a call.
+func (d *chatDecoder) call(c *cursor) {
+	if !c.object() {
+		return
+	}
+	s := d.s
+	var id, name, args raw
+	index := int64(-1)
+	for {
+		key, ok := c.key()
+		if !ok {
+			break
+		}
+		switch string(key) {
+		case "index":
+			index = c.integer()
+		case "id":
+			id = c.str()
+		case "function":
+			if !c.object() {
+				continue
+			}
+			for {
+				key, ok := c.key()
+				if !ok {
+					break
+				}
+				switch string(key) {
+				case "name":
+					name = c.str()
+				case "arguments":
+					// Some servers give the object itself.
+					if args = c.value(); args != nil && args[0] != '"' {
+						args = quotedJSON(args)
+					}
+				default:
+					c.value()
+				}
+			}
+		default:
+			c.value()
+		}
+	}
+	d.content, d.afterCall = true, true
+	n := d.find(index, id, name)
+	if n < 0 {
+		s.broken(ErrTooLong)
+		return
+	}
+	call := &d.calls[n]
+	if !call.started {
+		if blank(call.name) && blank(name) {
+			call.early = append(call.early, inner(args)...)
+			if len(call.early) > maxWaiting {
+				s.broken(ErrTooLong)
+			}
+			return
+		}
+		call.started = true
+		call.name = clone(name)
+		s.call(n, s.t.callID(call.id), call.name)
+		if len(call.early) > 0 {
+			var w writer
+			w.inside(call.early)
+			s.args(n, w.b)
+			call.early = nil
+		}
+	}
+	if !blank(args) && !s.over() {
+		s.args(n, args)
+	}
+}
+
+// find returns the number of the call that a piece belongs to, a new one if it
+// is the first. Some servers give all calls the index 0, or none.
+func (d *chatDecoder) find(index int64, id, name raw) int {
+	for n := len(d.calls) - 1; n >= 0; n-- {
+		call := &d.calls[n]
+		if index >= 0 && call.index != index {
+			continue
+		}
+		if !blank(id) && !blank(call.id) && string(id) != string(call.id) {
+			if blank(name) {
+				return n
+			}
+			break
+		}
+		if blank(call.id) && !blank(id) {
+			call.id = clone(id)
+		}
+		return n
+	}
+	if len(d.calls) == maxCalls {
+		return -1
+	}
+	d.calls = append(d.calls, chatCallState{index: max(index, 0), id: clone(id)})
+	return len(d.calls) - 1
+}
+
+func (d *chatDecoder) finish() {
+	if d.s.stop != stopUnset {
+		d.close()
+	}
+}
+
+func (d *chatDecoder) close() {
+	s := d.s
+	for n := range d.calls {
+		if !d.calls[n].started {
+			s.broken(ErrEvent) // a call without a name
+			return
+		}
+	}
+	if d.afterCall && (s.stop == stopEnd || s.stop == stopUnset) {
+		s.stop = stopTool // some servers say stop
+	}
+	if s.stop == stopUnset {
+		s.stop = stopEnd
+	}
+	s.end()
+}
+
+// chatEncoder writes the chunks of chat/completions.
+type chatEncoder struct {
+	s      *Stream
+	prefix []byte // a chunk up to its choices
+}
+
+func (e *chatEncoder) start(id, model raw, created int64) {
+	var w writer
+	w.open('{')
+	w.key("id")
+	w.put(e.s.t.answerID("chatcmpl-", id))
+	w.word("object", "chat.completion.chunk")
+	w.number("created", created)
+	w.orElse("model", model, `""`)
+	w.key("choices")
+	e.prefix = append([]byte("data: "), w.b...)
+	e.openDelta()
+	e.s.out.word("role", "assistant")
+	e.s.out.word("content", "")
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) openDelta() {
+	o := &e.s.out
+	o.b = append(o.b, e.prefix...)
+	o.b = append(o.b, `[{"index":0,"delta":{`...)
+	o.comma = false
+}
+
+func (e *chatEncoder) closeDelta(finish string) {
+	o := &e.s.out
+	o.b = append(o.b, `},"logprobs":null,"finish_reason":`...)
+	o.b = append(o.b, finish...)
+	o.b = append(o.b, `}]`...)
+	if e.s.t.includeUsage {
+		o.b = append(o.b, `,"usage":null`...)
+	}
+	o.b = append(o.b, "}\n\n"...)
+}
+
+func (e *chatEncoder) text(body raw) {
+	e.openDelta()
+	e.s.out.field("content", body)
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) refusal(body raw) {
+	e.openDelta()
+	e.s.out.field("refusal", body)
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) reasoning(body raw, s seal) {
+	e.openDelta()
+	e.s.out.field("reasoning_content", body)
+	e.details(s, body, false)
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) details(s seal, body raw, whole bool) {
+	o := &e.s.out
+	o.key("reasoning_details")
+	o.open('[')
+	o.detail(s, body, whole)
+	o.close(']')
+}
+
+func (e *chatEncoder) sealed(s seal) {
+	if len(s.data) == 0 {
+		return
+	}
+	e.openDelta()
+	e.details(s, raw(`""`), true)
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) call(n int, id, name raw, free bool) {
+	e.openDelta()
+	o := &e.s.out
+	e.openCall(n)
+	o.field("id", id)
+	if free {
+		o.word("type", "custom")
+		o.key("custom")
+		o.open('{')
+		o.field("name", name)
+		o.word("input", "")
+	} else {
+		o.word("type", "function")
+		o.key("function")
+		o.open('{')
+		o.field("name", name)
+		o.word("arguments", "")
+	}
+	o.close('}')
+	o.close('}')
+	o.close(']')
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) openCall(n int) {
+	o := &e.s.out
+	o.key("tool_calls")
+	o.open('[')
+	o.open('{')
+	o.number("index", int64(n))
+}
+
+func (e *chatEncoder) args(n int, piece raw) { e.piece(n, "function", "arguments", piece) }
+
+func (e *chatEncoder) piece(n int, object, field string, piece raw) {
+	e.openDelta()
+	o := &e.s.out
+	e.openCall(n)
+	o.key(object)
+	o.open('{')
+	o.field(field, piece)
+	o.close('}')
+	o.close('}')
+	o.close(']')
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) called(int) {}
+
+func (e *chatEncoder) end(stop stopReason, _ raw, u Usage) {
+	e.openDelta()
+	e.closeDelta(`"` + chatFinish(stop) + `"`)
+	o := &e.s.out
+	if e.s.t.includeUsage {
+		o.b = append(o.b, e.prefix...)
+		o.b = append(o.b, `[],"usage":`...)
+		o.comma = false
+		o.chatUsage(u)
+		o.b = append(o.b, "}\n\n"...)
+	}
+	o.b = append(o.b, "data: [DONE]\n\n"...)
+}
+
+func (e *chatEncoder) fail(status int, p *problem) {
+	o := &e.s.out
+	o.b = append(o.b, "data: "...)
+	o.comma = false
+	o.problem(Chat, status, p)
+	o.b = append(o.b, "\n\n"...)
+}

@@ -1,0 +1,170 @@
+package dialect
+
+import "bytes"
+
+// Cut removes reasoning that the gateway has marked from a request which goes to a
+// provider in its own format: the provider could not verify it. It returns the
+// body itself where there is nothing to cut, and where it is not JSON. Values keep
+// their text; white space between them may go.
+func Cut(f Format, body []byte) []byte {
+	if !bytes.Contains(body, []byte(sealMark)) {
+		return body
+	}
+	list, element := "messages", cutChatMessage
+	switch f {
+	case Responses:
+		list, element = "input", cutItem
+	case Messages:
+		element = cutMessage
+	}
+	c := cursor{b: body}
+	out := mapMembers(&c, func(name []byte, value raw) raw {
+		if string(name) == list && len(value) > 0 && value[0] == '[' {
+			return mapElements(value, element)
+		}
+		return value
+	})
+	if out == nil || !c.done() {
+		return body
+	}
+	return out
+}
+
+// mapMembers writes the object at c with the values that change returns, without
+// the members for which it returns nothing. A null is passed as null.
+func mapMembers(c *cursor, change func(name []byte, value raw) raw) raw {
+	if !c.enter('{') {
+		return nil
+	}
+	w := writer{b: make([]byte, 0, len(c.b))}
+	w.open('{')
+	for {
+		name, ok := c.key()
+		if !ok {
+			break
+		}
+		value := c.value()
+		if value == nil {
+			value = raw("null")
+		}
+		if value = change(name, value); value != nil {
+			w.sep()
+			w.b = append(appendQuoted(w.b, name), ':')
+			w.b = append(w.b, value...)
+		}
+	}
+	w.close('}')
+	if c.bad {
+		return nil
+	}
+	return w.b
+}
+
+// mapElements writes an array with the elements that change returns, without
+// those for which it returns nothing.
+func mapElements(array raw, change func(raw) raw) raw {
+	c := cursor{b: array}
+	c.enter('[')
+	w := writer{b: make([]byte, 0, len(array))}
+	w.open('[')
+	for c.elem() {
+		value := c.value()
+		if value == nil {
+			value = raw("null")
+		}
+		if value = change(value); value != nil {
+			w.put(value)
+		}
+	}
+	w.close(']')
+	return w.b
+}
+
+// hasMark is a quick look, before a value is read.
+func hasMark(v raw) bool { return bytes.Contains(v, []byte(sealMark)) }
+
+// member is the value of a member of an object.
+func member(object raw, name string) (found raw) {
+	c := cursor{b: object}
+	if c.object() {
+		for {
+			key, ok := c.key()
+			if !ok {
+				break
+			}
+			if v := c.value(); string(key) == name {
+				found = v
+			}
+		}
+	}
+	return found
+}
+
+// cutMessage cuts thinking blocks from a message, and a message of nothing else.
+func cutMessage(v raw) raw {
+	if !hasMark(v) {
+		return v
+	}
+	empty := false
+	c := cursor{b: v}
+	out := mapMembers(&c, func(name []byte, value raw) raw {
+		if string(name) != "content" || value[0] != '[' {
+			return value
+		}
+		left := mapElements(value, func(block raw) raw {
+			if is(member(block, "type"), "thinking") && isMarked(member(block, "signature")) {
+				return nil
+			}
+			return block
+		})
+		empty = string(left) == "[]"
+		return left
+	})
+	switch {
+	case out == nil:
+		return v
+	case empty:
+		return nil
+	}
+	return out
+}
+
+// cutItem cuts a reasoning item.
+func cutItem(v raw) raw {
+	if hasMark(v) && is(member(v, "type"), "reasoning") && isMarked(member(v, "encrypted_content")) {
+		return nil
+	}
+	return v
+}
+
+// cutChatMessage cuts reasoning_details from a message, and the text of the same
+// reasoning.
+func cutChatMessage(v raw) raw {
+	if !hasMark(v) || !markedDetails(member(v, "reasoning_details")) {
+		return v
+	}
+	c := cursor{b: v}
+	out := mapMembers(&c, func(name []byte, value raw) raw {
+		switch string(name) {
+		case "reasoning_details", "reasoning_content":
+			return nil
+		}
+		return value
+	})
+	if out == nil {
+		return v
+	}
+	return out
+}
+
+// markedDetails reports whether an element of reasoning_details has the mark.
+func markedDetails(list raw) bool {
+	c := cursor{b: list}
+	marked := false
+	if list != nil && c.array() {
+		for c.elem() {
+			marked = isMarked(member(c.value(), "format")) || marked
+		}
+	}
+	return marked
+}

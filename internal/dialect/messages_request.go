@@ -1,0 +1,406 @@
+package dialect
+
+// messagesRequest reads a request of messages.
+func (d *reader) messagesRequest() {
+	c := d.conversation
+	if !d.enter('{') {
+		d.wrong = true
+		return
+	}
+	var system []part
+	for {
+		name, ok := d.key()
+		if !ok {
+			break
+		}
+		if d.settle(name) {
+			continue
+		}
+		switch string(name) {
+		case "model":
+			c.model = d.value()
+		case "messages":
+			c.turns = c.turns[:0]
+			if !d.enter('[') {
+				d.wrong = true
+				return
+			}
+			for d.elem() {
+				d.messagesMessage()
+			}
+		case "system":
+			system = d.messagesContent()
+		case "max_tokens":
+			c.maxTokens = d.value()
+		case "temperature":
+			c.temperature = d.value()
+		case "top_p":
+			c.topP = d.value()
+		case "stop_sequences":
+			c.stop = d.strings()
+		case "stream":
+			c.stream = d.boolean()
+		case "tools":
+			c.tools = c.tools[:0]
+			if d.array() {
+				for d.elem() {
+					d.messagesTool()
+				}
+			}
+		case "tool_choice":
+			d.messagesChoice()
+		case "thinking":
+			d.messagesThinking()
+		case "output_config":
+			if !d.object() {
+				continue
+			}
+			for {
+				name, ok := d.key()
+				if !ok {
+					break
+				}
+				switch string(name) {
+				case "effort":
+					c.thinking.effort = d.str()
+				case "format":
+					d.openAIFormat()
+				default:
+					if d.value() != nil {
+						d.report.lose("output_config." + string(name))
+					}
+				}
+			}
+		case "output_format":
+			d.openAIFormat()
+		default:
+			d.value()
+		}
+	}
+	if len(system) > 0 {
+		c.turns = append([]turn{{role: roleSystem, parts: system}}, c.turns...)
+	}
+}
+
+func (d *reader) messagesTool() {
+	if !d.object() {
+		return
+	}
+	var t tool
+	what := "custom"
+	for {
+		name, ok := d.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "type":
+			if w := d.text(); w != "" {
+				what = w
+			}
+		case "name":
+			t.name = d.str()
+		case "description":
+			t.description = d.str()
+		case "input_schema":
+			t.schema = d.value()
+		case "strict":
+			t.strict = d.value()
+		case "cache_control", "eager_input_streaming":
+			if d.value() != nil {
+				d.report.hint(string(name))
+			}
+		case "defer_loading":
+			// The tool is offered at once, and not found by a search.
+			if d.boolean() {
+				d.report.hint("defer_loading")
+			}
+		default:
+			if d.value() != nil {
+				d.report.lose("tools." + string(name))
+			}
+		}
+	}
+	if what != "custom" {
+		d.report.lose("tools." + what)
+		return
+	}
+	d.conversation.tools = append(d.conversation.tools, t)
+}
+
+func (d *reader) messagesChoice() {
+	if !d.object() {
+		return
+	}
+	c := d.conversation
+	for {
+		name, ok := d.key()
+		if !ok {
+			return
+		}
+		switch string(name) {
+		case "type":
+			switch d.text() {
+			case "auto":
+				c.choice.kind = choiceAuto
+			case "none":
+				c.choice.kind = choiceNone
+			case "any":
+				c.choice.kind = choiceAny
+			case "tool":
+				c.choice.kind = choiceTool
+			}
+		case "name":
+			c.choice.name = d.str()
+		case "disable_parallel_tool_use":
+			if d.boolean() {
+				c.parallel = raw("false")
+			}
+		default:
+			d.value()
+		}
+	}
+}
+
+func (d *reader) messagesThinking() {
+	if !d.object() {
+		return
+	}
+	th := &d.conversation.thinking
+	for {
+		name, ok := d.key()
+		if !ok {
+			return
+		}
+		switch string(name) {
+		case "type":
+			switch d.text() {
+			case "disabled":
+				th.off = true
+			case "adaptive":
+				th.adaptive = true
+			}
+		case "budget_tokens":
+			th.budget = d.integer()
+		default:
+			if d.value() != nil {
+				d.report.hint("thinking." + string(name))
+			}
+		}
+	}
+}
+
+func (d *reader) messagesMessage() {
+	if !d.object() {
+		d.wrong = true
+		return
+	}
+	var who string
+	var parts []part
+	for {
+		name, ok := d.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "role":
+			who = d.text()
+		case "content":
+			parts = d.messagesContent()
+		default:
+			if d.value() != nil {
+				d.report.hint(string(name))
+			}
+		}
+	}
+	c := d.conversation
+	switch who {
+	case "assistant":
+		c.turns = append(c.turns, turn{role: roleAssistant, parts: parts})
+	case "system":
+		c.turns = append(c.turns, turn{role: roleSystem, parts: parts})
+	case "user":
+		results := 0
+		for i := range parts {
+			if parts[i].kind == kindResult {
+				results++
+			}
+		}
+		if results == 0 {
+			c.turns = append(c.turns, turn{role: roleUser, parts: parts})
+			return
+		}
+		// The results answer the assistant; the rest is the user's next word.
+		tools := make([]part, 0, results)
+		rest := parts[:0]
+		for _, p := range parts {
+			if p.kind == kindResult {
+				tools = append(tools, p)
+			} else {
+				rest = append(rest, p)
+			}
+		}
+		c.turns = append(c.turns, turn{role: roleTool, parts: tools})
+		if len(rest) > 0 {
+			c.turns = append(c.turns, turn{role: roleUser, parts: rest})
+		}
+	default:
+		d.wrong = true
+	}
+}
+
+// maxBlocks bounds how deep blocks stand in blocks.
+const maxBlocks = 4
+
+// messagesContent reads a string, or a list of blocks.
+func (d *reader) messagesContent() []part {
+	if d.peek() != '[' {
+		if v := d.str(); v != nil {
+			return []part{{kind: kindText, text: v}}
+		}
+		return nil
+	}
+	// A result may hold a document, whose source holds blocks. Beyond that, the
+	// depth of the body must not become the depth of the stack.
+	if d.depth == maxBlocks {
+		d.value()
+		d.report.lose("content.nested")
+		return nil
+	}
+	d.depth++
+	var parts []part
+	d.enter('[')
+	for d.elem() {
+		parts = d.messagesBlock(parts)
+	}
+	d.depth--
+	return parts
+}
+
+// block is what the members of a content block say.
+type block struct {
+	part
+	what            string
+	signature, data raw
+	title, context  raw
+	sourceKind      string
+	sourceText      raw
+	inside          []part // of a source that is content
+
+}
+
+// messagesBlock reads a content block and adds its parts.
+func (d *reader) messagesBlock(parts []part) []part {
+	if !d.object() {
+		return parts
+	}
+	var b block
+	for {
+		name, ok := d.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "type":
+			b.what = d.text()
+		case "text", "thinking":
+			b.text = d.str()
+		case "signature":
+			b.signature = d.str()
+		case "data":
+			b.data = d.str()
+		case "id", "tool_use_id":
+			b.id = d.str()
+		case "name":
+			b.name = d.str()
+		case "input":
+			b.args = d.value()
+		case "is_error":
+			b.fail = d.boolean()
+		case "content":
+			b.parts = d.messagesContent()
+		case "source":
+			if d.object() {
+				d.messagesSource(&b)
+			}
+		case "title":
+			b.title = d.str()
+		case "context":
+			b.context = d.str()
+		case "citations":
+			if v := d.value(); v != nil && string(v) != "[]" {
+				d.report.lose("citations")
+			}
+		case "cache_control":
+			if d.value() != nil {
+				d.report.hint("cache_control")
+			}
+		default:
+			d.value()
+		}
+	}
+	p := b.part
+	switch b.what {
+	case "text":
+		p.kind = kindText
+	case "thinking":
+		p.kind = kindReasoning
+		p.seal = unwrap(b.signature, originMessages, nil)
+	case "redacted_thinking":
+		p.kind = kindReasoning
+		p.seal = seal{origin: originRedacted, data: inner(b.data)}
+	case "tool_use":
+		p.kind = kindCall
+	case "tool_result":
+		p.kind = kindResult
+	case "image":
+		p.kind = kindImage
+	case "document":
+		if b.context != nil {
+			d.report.lose("documents.context")
+		}
+		switch b.sourceKind {
+		case "text":
+			p.kind, p.text = kindText, b.sourceText
+		case "content":
+			return append(parts, b.inside...)
+		default:
+			p.kind = kindFile
+			p.media.name = b.title
+		}
+	default:
+		d.report.lose("content." + b.what)
+		return parts
+	}
+	return append(parts, p)
+}
+
+func (d *reader) messagesSource(b *block) {
+	var data raw
+	for {
+		name, ok := d.key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "type":
+			b.sourceKind = d.text()
+		case "media_type":
+			b.media.mime = inner(d.str())
+		case "data":
+			data = d.str()
+		case "url":
+			b.media.url = d.str()
+		case "content":
+			b.inside = d.messagesContent()
+		default:
+			d.value()
+		}
+	}
+	switch b.sourceKind {
+	case "base64":
+		b.media.data = inner(data)
+	case "text":
+		b.sourceText = data
+	}
+}

@@ -1,0 +1,64 @@
+package dialect
+
+import "slices"
+
+// maxNames bounds the names in each list of a report, and maxNameLength each name:
+// clients choose the names of their fields.
+const (
+	maxNames      = 32
+	maxNameLength = 64
+)
+
+// Report says what of a request the upstream does not get. The names are the
+// client's own, made of letters, digits, '_', '-' and '.', each once.
+type Report struct {
+	// Lost names what could have changed the answer.
+	Lost []string
+	// Dropped names hints that cannot change the answer.
+	Dropped []string
+	// Refuse is the reason why the upstream cannot serve the request at all.
+	// Empty where it can.
+	Refuse string
+}
+
+func (r *Report) lose(name string) { r.Lost = add(r.Lost, name) }
+func (r *Report) hint(name string) { r.Dropped = add(r.Dropped, name) }
+
+func (r *Report) refuse(reason string) {
+	if r.Refuse == "" {
+		r.Refuse = reason
+	}
+}
+
+func add(names []string, name string) []string {
+	name = safeName(name)
+	if len(names) == maxNames || slices.Contains(names, name) {
+		return names
+	}
+	return append(names, name)
+}
+
+// safeName makes a name that may stand in a header.
+func safeName(name string) string {
+	ok := len(name) <= maxNameLength && name != ""
+	for i := 0; i < len(name) && ok; i++ {
+		ok = isNameByte(name[i])
+	}
+	if ok {
+		return name
+	}
+	if name == "" {
+		return "_"
+	}
+	b := []byte(name[:min(len(name), maxNameLength)])
+	for i, c := range b {
+		if !isNameByte(c) {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+func isNameByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.'
+}

@@ -1,0 +1,130 @@
+package dialect
+
+// tokens are the counts of an upstream's usage, as they were told.
+type tokens struct {
+	input, output, reasoning int64
+	cached, written          int64 // within input
+	read, created            int64 // beside input, in messages
+	known                    bool
+}
+
+// usage is the counts in the one sense that the formats share.
+func (t *tokens) usage() Usage {
+	return Usage{
+		Input:      t.input + t.read + t.created,
+		Cached:     t.cached + t.read,
+		CacheWrite: t.written + t.created,
+		Output:     t.output,
+		Reasoning:  t.reasoning,
+		Known:      t.known,
+	}
+}
+
+// usage reads a usage object of any format. The last count that is not zero holds.
+func (c *cursor) usage(t *tokens) {
+	if !c.object() {
+		return
+	}
+	t.known = true
+	for {
+		name, ok := c.key()
+		if !ok {
+			return
+		}
+		switch string(name) {
+		case "prompt_tokens", "input_tokens":
+			c.count(&t.input)
+		case "completion_tokens", "output_tokens":
+			c.count(&t.output)
+		case "cache_read_input_tokens":
+			c.count(&t.read)
+		case "cache_creation_input_tokens":
+			c.count(&t.created)
+		case "prompt_cache_hit_tokens":
+			c.count(&t.cached)
+		case "prompt_tokens_details", "input_tokens_details":
+			c.details("cached_tokens", &t.cached, "cache_write_tokens", &t.written)
+		case "completion_tokens_details", "output_tokens_details":
+			c.details("reasoning_tokens", &t.reasoning, "thinking_tokens", &t.reasoning)
+		default:
+			c.value()
+		}
+	}
+}
+
+func (c *cursor) count(n *int64) {
+	if v := c.integer(); v > 0 {
+		*n = v
+	}
+}
+
+func (c *cursor) details(name1 string, n1 *int64, name2 string, n2 *int64) {
+	if !c.object() {
+		return
+	}
+	for {
+		name, ok := c.key()
+		if !ok {
+			return
+		}
+		switch string(name) {
+		case name1:
+			c.count(n1)
+		case name2:
+			c.count(n2)
+		default:
+			c.value()
+		}
+	}
+}
+
+// chatUsage writes the usage of chat.
+func (w *writer) chatUsage(u Usage) {
+	w.open('{')
+	w.number("prompt_tokens", u.Input)
+	w.number("completion_tokens", u.Output)
+	w.number("total_tokens", u.Input+u.Output)
+	w.key("prompt_tokens_details")
+	w.open('{')
+	w.number("cached_tokens", u.Cached)
+	if u.CacheWrite > 0 {
+		w.number("cache_write_tokens", u.CacheWrite)
+	}
+	w.close('}')
+	w.key("completion_tokens_details")
+	w.open('{')
+	w.number("reasoning_tokens", u.Reasoning)
+	w.close('}')
+	w.close('}')
+}
+
+// responsesUsage writes the usage of responses.
+func (w *writer) responsesUsage(u Usage) {
+	w.open('{')
+	w.number("input_tokens", u.Input)
+	w.key("input_tokens_details")
+	w.open('{')
+	w.number("cached_tokens", u.Cached)
+	if u.CacheWrite > 0 {
+		w.number("cache_write_tokens", u.CacheWrite)
+	}
+	w.close('}')
+	w.number("output_tokens", u.Output)
+	w.key("output_tokens_details")
+	w.open('{')
+	w.number("reasoning_tokens", u.Reasoning)
+	w.close('}')
+	w.number("total_tokens", u.Input+u.Output)
+	w.close('}')
+}
+
+// messagesUsage writes the usage of messages, where the cached parts stand
+// beside the input.
+func (w *writer) messagesUsage(u Usage) {
+	w.open('{')
+	w.number("input_tokens", max(0, u.Input-u.Cached-u.CacheWrite))
+	w.number("cache_creation_input_tokens", u.CacheWrite)
+	w.number("cache_read_input_tokens", u.Cached)
+	w.number("output_tokens", u.Output)
+	w.close('}')
+}
