@@ -277,7 +277,9 @@ func (w *requestWriter) chatUser(parts []part) {
 			w.open('{')
 			w.key("url")
 			w.dataURL(&p.media, "image/png")
-			w.field("detail", p.media.detail)
+			if d := p.media.detail; d != nil && !is(d, "auto") {
+				w.field("detail", d)
+			}
 			w.close('}')
 			w.close('}')
 		case kindFile:
