@@ -88,6 +88,8 @@ func (d *reader) chatRequest() {
 			c.safetyID = d.value()
 		case "prompt_cache_key":
 			c.cacheKey = d.value()
+		case "service_tier":
+			c.tier = d.value()
 		default:
 			d.value()
 		}

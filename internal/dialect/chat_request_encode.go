@@ -103,8 +103,7 @@ func (w *requestWriter) schemaMembers(o *output) {
 	w.orElse("name", o.name, `"response"`)
 	w.field("description", o.description)
 	w.orElse("schema", o.schema, "{}")
-	// Messages has no other mode than the strict one.
-	w.orElse("strict", o.strict, "true")
+	w.field("strict", o.strict)
 }
 
 // choiceWord writes a tool_choice that is one word in chat and responses.

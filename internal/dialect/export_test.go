@@ -13,3 +13,28 @@ func (t *Translator) CountIDs() {
 
 // Marked reports whether an opaque field has the gateway's mark.
 func Marked(s string) bool { return isMarked(quote(s)) }
+
+// Row is a row of the table of fields.
+type Row struct {
+	Format Format
+	Name   string
+	// To says what becomes of the field in each format: a fate, and its place
+	// there or a reason. Empty for the format's own.
+	Fates, Places [formats]string
+}
+
+// Rows are the table of fields.
+func Rows() []Row {
+	words := map[fate]string{carried: "carried", lost: "lost", hint: "hint", refused: "refused"}
+	var rows []Row
+	for _, f := range fields {
+		r := Row{Format: f.format, Name: f.name}
+		for to, way := range f.to {
+			if r.Fates[to] = words[way.fate]; way.fate != same {
+				r.Places[to] = way.as
+			}
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}

@@ -82,7 +82,7 @@ var fields = []field{
 	row(Chat, "prompt_cache_retention", nudge(""), nudge("")),
 	row(Chat, "prompt_cache_options", nudge(""), nudge("")),
 	row(Chat, "store", nudge("always false"), nudge("")).idleAt("false"),
-	row(Chat, "service_tier", drop(""), drop("")).hintsAt(`"auto"`, `"default"`),
+	row(Chat, "service_tier", as("service_tier"), drop("")).hintsAt(`"auto"`, `"default"`),
 	row(Chat, "seed", drop(""), drop("")),
 	row(Chat, "logprobs", drop(""), drop("")).idleAt("false"),
 	row(Chat, "top_logprobs", drop(""), drop("")).idleAt("0"),

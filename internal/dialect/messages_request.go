@@ -64,7 +64,7 @@ func (d *reader) messagesRequest() {
 				case "effort":
 					c.thinking.effort = d.str()
 				case "format":
-					d.openAIFormat()
+					d.messagesFormat()
 				default:
 					if d.value() != nil {
 						d.report.lose("output_config." + string(name))
@@ -72,13 +72,21 @@ func (d *reader) messagesRequest() {
 				}
 			}
 		case "output_format":
-			d.openAIFormat()
+			d.messagesFormat()
 		default:
 			d.value()
 		}
 	}
 	if len(system) > 0 {
 		c.turns = append([]turn{{role: roleSystem, parts: system}}, c.turns...)
+	}
+}
+
+// messagesFormat reads the form of the output, which is always strict.
+func (d *reader) messagesFormat() {
+	d.openAIFormat()
+	if o := &d.conversation.output; o.kind == outputSchema {
+		o.strict = raw("true")
 	}
 }
 

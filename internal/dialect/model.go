@@ -46,7 +46,7 @@ type conversation struct {
 	includeUsage bool // a chat client wants the usage in its stream
 
 	// Hints that chat and responses share.
-	metadata, user, cacheKey, safetyID raw
+	metadata, user, cacheKey, safetyID, tier raw
 
 	echo echo
 }

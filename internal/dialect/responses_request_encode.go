@@ -91,6 +91,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	w.field("user", c.user)
 	w.field("safety_identifier", c.safetyID)
 	w.field("prompt_cache_key", c.cacheKey)
+	w.field("service_tier", c.tier)
 	// Nobody could ask for a stored answer. Without one, reasoning goes back by its
 	// encrypted content, which models that do not reason refuse to include.
 	w.key("store")
