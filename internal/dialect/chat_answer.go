@@ -206,8 +206,8 @@ func (t *Translator) customCall(p part) part {
 	if len(t.custom) == 0 || t.upstream == Responses || !t.isCustom(p.name) {
 		return p
 	}
-	p.free = true
 	p.args = inputOf(p.argsObject(nil), p.args)
+	p.free = true
 	return p
 }
 

@@ -381,7 +381,7 @@ func (p *part) argsText() raw {
 	switch {
 	case p.free:
 		return quotedJSON(wrapInput(p.args))
-	case p.args == nil:
+	case len(p.args) == 0 || string(p.args) == `""`:
 		return raw(`"{}"`)
 	case p.args[0] == '"':
 		return p.args

@@ -42,6 +42,7 @@ func (d *chatDecoder) event(name, data []byte) {
 	var id, model, delta, finish, sequence raw
 	created := int64(0)
 	bad := false
+	var failure raw // of a choice
 	if !c.enter('{') {
 		s.broken(ErrEvent)
 		return
@@ -83,8 +84,8 @@ func (d *chatDecoder) event(name, data []byte) {
 					case "stop_reason":
 						q = c.str()
 					case "error":
-						if c.value() != nil {
-							bad = true
+						if v := c.value(); v != nil {
+							failure = v
 						}
 					default:
 						c.value()
@@ -111,6 +112,13 @@ func (d *chatDecoder) event(name, data []byte) {
 	switch {
 	case !c.done():
 		s.broken(ErrEvent)
+		return
+	case failure != nil:
+		var w writer
+		w.open('{')
+		w.field("error", failure)
+		w.close('}')
+		s.failed(w.b)
 		return
 	case bad:
 		s.failed(data)

@@ -18,13 +18,18 @@ func Cut(f Format, body []byte) []byte {
 		element = cutMessage
 	}
 	c := cursor{b: body}
+	cut := false
 	out := mapMembers(&c, func(name []byte, value raw) raw {
-		if string(name) == list && len(value) > 0 && value[0] == '[' {
-			return mapElements(value, element)
+		if string(name) != list || value[0] != '[' {
+			return value
 		}
-		return value
+		return mapElements(value, func(v raw) raw {
+			left := element(v)
+			cut = cut || len(left) != len(v)
+			return left
+		})
 	})
-	if out == nil || !c.done() {
+	if !cut || !c.done() {
 		return body
 	}
 	return out

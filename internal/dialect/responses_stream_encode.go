@@ -332,9 +332,8 @@ func (e *responsesEncoder) args(n int, piece raw) {
 }
 
 func (e *responsesEncoder) called(n int) {
-	for i, c := range e.calls {
+	for _, c := range e.calls {
 		if c.n == n {
-			e.calls = slices.Delete(e.calls, i, i+1)
 			e.closeCall(c)
 			return
 		}
@@ -349,18 +348,17 @@ func (e *responsesEncoder) closeCalls(all bool) {
 			i++
 			continue
 		}
-		e.calls = slices.Delete(e.calls, i, i+1)
 		e.closeCall(c)
 	}
 }
 
 func (e *responsesEncoder) closeCall(c *openCall) {
-	var args writer
 	if len(c.args) == 0 && !c.part.free {
-		args.str("{}")
-	} else {
-		args.inside(c.args)
+		e.args(c.n, raw(`"{}"`))
 	}
+	e.calls = slices.DeleteFunc(e.calls, func(o *openCall) bool { return o == c })
+	var args writer
+	args.inside(c.args)
 	c.part.args = args.b
 	name, field := "response.function_call_arguments.done", "arguments"
 	if c.part.free {
