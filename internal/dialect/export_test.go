@@ -38,3 +38,17 @@ func Rows() []Row {
 	}
 	return rows
 }
+
+// Effort is a row of the table of efforts.
+type Effort struct {
+	Word   string
+	Budget int64
+}
+
+// Efforts are the table of efforts.
+func Efforts() (rows []Effort) {
+	for _, e := range efforts {
+		rows = append(rows, Effort{e.word, e.budget})
+	}
+	return rows
+}
