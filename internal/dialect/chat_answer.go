@@ -8,11 +8,7 @@ func (a *answerReader) chatAnswer() bool {
 	}
 	var u tokens
 	found := false
-	for {
-		name, ok := a.key()
-		if !ok {
-			break
-		}
+	for name := range a.members() {
 		switch string(name) {
 		case "id":
 			r.id = a.str()
@@ -53,11 +49,7 @@ func (a *answerReader) chatChoice() bool {
 		return false
 	}
 	found := false
-	for {
-		name, ok := a.key()
-		if !ok {
-			return found
-		}
+	for name := range a.members() {
 		switch string(name) {
 		case "message":
 			if a.object() {
@@ -73,6 +65,7 @@ func (a *answerReader) chatChoice() bool {
 			a.value()
 		}
 	}
+	return found
 }
 
 // chatStop reads a finish_reason. The words of a failure are not an end, and an
@@ -96,11 +89,7 @@ func (a *answerReader) chatMessage() {
 	var reasoning part
 	var content, calls []part
 	d := reader{report: &Report{}}
-	for {
-		name, ok := a.key()
-		if !ok {
-			break
-		}
+	for name := range a.members() {
 		switch string(name) {
 		case "content":
 			content = append(content, a.chatContent()...)
@@ -149,11 +138,7 @@ func (a *answerReader) chatContent() []part {
 			continue
 		}
 		var p part
-		for {
-			name, ok := a.key()
-			if !ok {
-				break
-			}
+		for name := range a.members() {
 			switch string(name) {
 			case "text":
 				p.text = a.str()
@@ -183,11 +168,7 @@ func (c *cursor) thoughts() raw {
 			if !c.object() {
 				continue
 			}
-			for {
-				name, ok := c.key()
-				if !ok {
-					break
-				}
+			for name := range c.members() {
 				if string(name) == "text" {
 					texts = append(texts, orEmpty(c.str()))
 				} else {
@@ -216,11 +197,7 @@ func (t *Translator) customCall(p part) part {
 func inputOf(object, all raw) raw {
 	c := cursor{b: object}
 	if c.object() {
-		for {
-			name, ok := c.key()
-			if !ok {
-				break
-			}
+		for name := range c.members() {
 			if v := c.value(); string(name) == "input" && len(v) > 0 && v[0] == '"' {
 				return v
 			}
@@ -240,20 +217,17 @@ func (w *answerWriter) chatAnswer(r *reply) {
 	w.word("object", "chat.completion")
 	w.number("created", r.created)
 	w.orElse("model", r.model, `""`)
-	w.key("choices")
-	w.open('[')
+	w.array("choices")
 	w.open('{')
 	w.number("index", 0)
 	w.key("message")
 	w.chatMessage(r)
-	w.key("logprobs")
-	w.lit("null")
+	w.constant("logprobs", "null")
 	w.word("finish_reason", chatFinish(r.stop))
-	w.close('}')
-	w.close(']')
+	w.close("}]")
 	w.key("usage")
 	w.chatUsage(r.usage)
-	w.close('}')
+	w.close("}")
 }
 
 func chatFinish(stop stopReason) string {
@@ -305,18 +279,16 @@ func (w *answerWriter) chatMessage(r *reply) {
 		w.joined(`\n\n`, reasoning...)
 	}
 	if sealed {
-		w.key("reasoning_details")
-		w.open('[')
+		w.array("reasoning_details")
 		for i := range r.parts {
 			if p := &r.parts[i]; p.kind == kindReasoning {
 				w.detail(p.seal, orEmpty(p.text), true)
 			}
 		}
-		w.close(']')
+		w.close("]")
 	}
 	if calls > 0 {
-		w.key("tool_calls")
-		w.open('[')
+		w.array("tool_calls")
 		for i := range r.parts {
 			p := &r.parts[i]
 			if p.kind != kindCall {
@@ -327,24 +299,21 @@ func (w *answerWriter) chatMessage(r *reply) {
 			w.put(p.id)
 			if p.free {
 				w.word("type", "custom")
-				w.key("custom")
-				w.open('{')
+				w.object("custom")
 				w.field("name", orEmpty(p.name))
 				w.field("input", orEmpty(p.args))
 			} else {
 				w.word("type", "function")
-				w.key("function")
-				w.open('{')
+				w.object("function")
 				w.field("name", orEmpty(p.name))
 				w.key("arguments")
 				w.put(p.argsText())
 			}
-			w.close('}')
-			w.close('}')
+			w.close("}}")
 		}
-		w.close(']')
+		w.close("]")
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // detail writes elements of reasoning_details. whole is false for a piece of a
@@ -352,25 +321,22 @@ func (w *answerWriter) chatMessage(r *reply) {
 func (w *writer) detail(s seal, body raw, whole bool) {
 	switch s.origin {
 	case originRedacted:
-		w.open('{')
-		w.word("type", "reasoning.encrypted")
+		w.typed("reasoning.encrypted")
 		w.word("format", formatClaude)
 		w.key("data")
 		w.inside(s.data)
 		w.number("index", 0)
-		w.close('}')
+		w.close("}")
 	case originResponses:
 		if !blank(body) {
-			w.open('{')
-			w.word("type", "reasoning.summary")
+			w.typed("reasoning.summary")
 			w.word("format", formatOpenAI)
 			w.field("summary", body)
 			w.number("index", 0)
-			w.close('}')
+			w.close("}")
 		}
 		if whole {
-			w.open('{')
-			w.word("type", "reasoning.encrypted")
+			w.typed("reasoning.encrypted")
 			w.word("format", formatOpenAI)
 			if len(s.id) > 0 {
 				w.key("id")
@@ -379,11 +345,10 @@ func (w *writer) detail(s seal, body raw, whole bool) {
 			w.key("data")
 			w.inside(s.data)
 			w.number("index", 0)
-			w.close('}')
+			w.close("}")
 		}
 	default:
-		w.open('{')
-		w.word("type", "reasoning.text")
+		w.typed("reasoning.text")
 		w.word("format", formatClaude)
 		w.field("text", body)
 		if whole && len(s.data) > 0 {
@@ -391,6 +356,6 @@ func (w *writer) detail(s seal, body raw, whole bool) {
 			w.inside(s.data)
 		}
 		w.number("index", 0)
-		w.close('}')
+		w.close("}")
 	}
 }

@@ -7,11 +7,7 @@ func (d *reader) chatRequest() {
 		d.wrong = true
 		return
 	}
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		if d.settle(name) {
 			continue
 		}
@@ -51,11 +47,7 @@ func (d *reader) chatRequest() {
 			if !d.object() {
 				continue
 			}
-			for {
-				name, ok := d.key()
-				if !ok {
-					break
-				}
+			for name := range d.members() {
 				if string(name) == "include_usage" {
 					c.includeUsage = d.boolean()
 				} else {
@@ -120,11 +112,7 @@ func (d *reader) chatMessage() {
 	var callID, named raw
 	var reasoning part
 	var details, content, calls []part
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "role":
 			who = d.text()
@@ -215,11 +203,7 @@ func (d *reader) chatContent() []part {
 		}
 		var p part
 		var what string
-		for {
-			name, ok := d.key()
-			if !ok {
-				break
-			}
+		for name := range d.members() {
 			switch string(name) {
 			case "type":
 				what = d.text()
@@ -229,11 +213,7 @@ func (d *reader) chatContent() []part {
 				if d.peek() == '"' {
 					p.media = mediaOf(d.str())
 				} else if d.object() {
-					for {
-						name, ok := d.key()
-						if !ok {
-							break
-						}
+					for name := range d.members() {
 						switch string(name) {
 						case "url":
 							detail := p.media.detail
@@ -280,13 +260,10 @@ func (d *reader) fileObject() media {
 	if !d.object() {
 		return m
 	}
-	for {
-		name, ok := d.key()
-		if !ok {
-			return m
-		}
+	for name := range d.members() {
 		d.fileField(name, &m)
 	}
+	return m
 }
 
 // fileField reads one member of a file.
@@ -317,11 +294,7 @@ func (d *reader) reasoningDetails(parts []part) []part {
 		}
 		var what, format string
 		var body, signature, data, id raw
-		for {
-			name, ok := d.key()
-			if !ok {
-				break
-			}
+		for name := range d.members() {
 			switch string(name) {
 			case "type":
 				what = d.text()
@@ -395,11 +368,7 @@ func (d *reader) chatCall() part {
 	if !d.object() {
 		return p
 	}
-	for {
-		name, ok := d.key()
-		if !ok {
-			return p
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "id":
 			p.id = d.str()
@@ -408,11 +377,7 @@ func (d *reader) chatCall() part {
 			if !d.object() {
 				continue
 			}
-			for {
-				name, ok := d.key()
-				if !ok {
-					break
-				}
+			for name := range d.members() {
 				switch string(name) {
 				case "name":
 					p.name = d.str()
@@ -426,6 +391,7 @@ func (d *reader) chatCall() part {
 			d.value()
 		}
 	}
+	return p
 }
 
 // openAITool reads a tool of chat or of responses. In chat its members stand
@@ -447,11 +413,7 @@ func (d *reader) openAITool() {
 }
 
 func (d *reader) toolMembers(t *tool, what *string) {
-	for {
-		name, ok := d.key()
-		if !ok {
-			return
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			if v := d.text(); what != nil {
@@ -524,11 +486,7 @@ type choiceMembers struct {
 // choiceMembers reads a choice. In chat its members stand under the name of its
 // type, and those of an allowed tool one level deeper.
 func (d *reader) choiceMembers(m *choiceMembers, level int) {
-	for {
-		name, ok := d.key()
-		if !ok {
-			return
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			if what := d.text(); level == 0 {
@@ -587,11 +545,7 @@ func (d *reader) openAIFormat() {
 }
 
 func (d *reader) formatMembers(o *output, what *string) {
-	for {
-		name, ok := d.key()
-		if !ok {
-			return
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			if v := d.text(); what != nil {

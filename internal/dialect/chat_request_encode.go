@@ -27,8 +27,7 @@ func (w *requestWriter) chatRequest(c *conversation) {
 	w.field("temperature", c.temperature)
 	w.field("top_p", c.topP)
 	if len(c.stop) > 0 {
-		w.key("stop")
-		w.open('[')
+		w.array("stop")
 		for i, s := range c.stop {
 			if i == maxStops {
 				w.report.lose("stop_sequences")
@@ -36,31 +35,24 @@ func (w *requestWriter) chatRequest(c *conversation) {
 			}
 			w.put(s)
 		}
-		w.close(']')
+		w.close("]")
 	}
 	if tools := c.offered(); len(tools) > 0 {
-		w.key("tools")
-		w.open('[')
+		w.array("tools")
 		for i := range tools {
-			w.open('{')
-			w.word("type", "function")
-			w.key("function")
-			w.open('{')
+			w.typed("function")
+			w.object("function")
 			w.function(&tools[i], "parameters")
-			w.close('}')
-			w.close('}')
+			w.close("}}")
 		}
-		w.close(']')
+		w.close("]")
 		switch ch := w.choiceOf(c, tools); ch.kind {
 		case choiceTool:
-			w.key("tool_choice")
-			w.open('{')
+			w.object("tool_choice")
 			w.word("type", "function")
-			w.key("function")
-			w.open('{')
+			w.object("function")
 			w.field("name", ch.name)
-			w.close('}')
-			w.close('}')
+			w.close("}}")
 		default:
 			w.choiceWord(ch)
 		}
@@ -70,17 +62,13 @@ func (w *requestWriter) chatRequest(c *conversation) {
 	}
 	switch o := &c.output; o.kind {
 	case outputObject:
-		w.key("response_format")
-		w.lit(`{"type":"json_object"}`)
+		w.constant("response_format", `{"type":"json_object"}`)
 	case outputSchema:
-		w.key("response_format")
-		w.open('{')
+		w.object("response_format")
 		w.word("type", "json_schema")
-		w.key("json_schema")
-		w.open('{')
+		w.object("json_schema")
 		w.schemaMembers(o)
-		w.close('}')
-		w.close('}')
+		w.close("}}")
 	}
 	w.field("reasoning_effort", c.thinking.word())
 	if c.thinking.off && c.thinking.effort == nil {
@@ -88,14 +76,12 @@ func (w *requestWriter) chatRequest(c *conversation) {
 	}
 	w.field("verbosity", c.verbosity)
 	if c.stream {
-		w.key("stream")
-		w.lit("true")
+		w.constant("stream", "true")
 		if !w.opts.NoStreamUsage {
-			w.key("stream_options")
-			w.lit(`{"include_usage":true}`)
+			w.constant("stream_options", `{"include_usage":true}`)
 		}
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // schemaMembers writes the members of a JSON schema for chat and responses.
@@ -196,7 +182,7 @@ func (w *requestWriter) chatMessages(turns []turn) {
 		w.word("role", "system")
 		w.key("content")
 		w.joined(`\n\n`, texts...)
-		w.close('}')
+		w.close("}")
 	}
 	var waiting []part // images and documents of results
 	for i := lead; i < len(turns); i++ {
@@ -211,7 +197,7 @@ func (w *requestWriter) chatMessages(turns []turn) {
 			w.word("role", "system")
 			w.key("content")
 			w.joined(`\n\n`, w.texts(nil, t.parts, "system")...)
-			w.close('}')
+			w.close("}")
 		case roleUser:
 			if len(waiting) > 0 {
 				w.chatUser(append(waiting, t.parts...))
@@ -230,7 +216,7 @@ func (w *requestWriter) chatMessages(turns []turn) {
 	if len(waiting) > 0 {
 		w.chatUser(waiting)
 	}
-	w.close(']')
+	w.close("]")
 }
 
 func isSystem(r role) bool { return r == roleSystem || r == roleDeveloper }
@@ -253,7 +239,7 @@ func (w *requestWriter) chatUser(parts []part) {
 	w.key("content")
 	if len(parts) == 1 && parts[0].kind == kindText {
 		w.put(orEmpty(parts[0].text))
-		w.close('}')
+		w.close("}")
 		return
 	}
 	w.open('[')
@@ -261,26 +247,22 @@ func (w *requestWriter) chatUser(parts []part) {
 		p := &parts[i]
 		switch p.kind {
 		case kindText, kindRefusal:
-			w.open('{')
-			w.word("type", "text")
+			w.typed("text")
 			w.field("text", orEmpty(p.text))
-			w.close('}')
+			w.close("}")
 		case kindImage:
 			if p.media.missing() {
 				w.report.lose("images.file_id")
 				continue
 			}
-			w.open('{')
-			w.word("type", "image_url")
-			w.key("image_url")
-			w.open('{')
+			w.typed("image_url")
+			w.object("image_url")
 			w.key("url")
 			w.dataURL(&p.media, "image/png")
 			if d := p.media.detail; d != nil && !is(d, "auto") {
 				w.field("detail", d)
 			}
-			w.close('}')
-			w.close('}')
+			w.close("}}")
 		case kindFile:
 			if p.media.missing() {
 				w.report.lose("documents.file_id")
@@ -290,21 +272,17 @@ func (w *requestWriter) chatUser(parts []part) {
 				w.report.lose("documents.url")
 				continue
 			}
-			w.open('{')
-			w.word("type", "file")
-			w.key("file")
-			w.open('{')
+			w.typed("file")
+			w.object("file")
 			w.orElse("filename", p.media.name, `"document.pdf"`)
 			w.key("file_data")
 			w.dataURL(&p.media, "application/pdf")
-			w.close('}')
-			w.close('}')
+			w.close("}}")
 		default:
 			w.report.lose("user.content")
 		}
 	}
-	w.close(']')
-	w.close('}')
+	w.close("]}")
 }
 
 func (w *requestWriter) chatAssistant(parts []part) {
@@ -355,25 +333,22 @@ func (w *requestWriter) chatAssistant(parts []part) {
 		w.joined(`\n\n`, reasoning...)
 	}
 	if calls > 0 {
-		w.key("tool_calls")
-		w.open('[')
+		w.array("tool_calls")
 		for i := range parts {
 			if p := &parts[i]; p.kind == kindCall {
 				w.open('{')
 				w.field("id", orEmpty(p.id))
 				w.word("type", "function")
-				w.key("function")
-				w.open('{')
+				w.object("function")
 				w.field("name", orEmpty(p.name))
 				w.key("arguments")
 				w.put(p.argsText())
-				w.close('}')
-				w.close('}')
+				w.close("}}")
 			}
 		}
-		w.close(']')
+		w.close("]")
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // argsText is the arguments of a call as a string that holds JSON.
@@ -426,6 +401,6 @@ func (w *requestWriter) chatResult(p *part, waiting []part) []part {
 	} else {
 		w.joined(`\n`, texts...)
 	}
-	w.close('}')
+	w.close("}")
 	return waiting
 }

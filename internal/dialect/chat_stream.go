@@ -47,11 +47,7 @@ func (d *chatDecoder) event(name, data []byte) {
 		s.broken(ErrEvent)
 		return
 	}
-	for {
-		name, ok := c.key()
-		if !ok {
-			break
-		}
+	for name := range c.members() {
 		switch string(name) {
 		case "id":
 			id = c.str()
@@ -69,11 +65,7 @@ func (d *chatDecoder) event(name, data []byte) {
 				}
 				index := int64(0)
 				var d, f, q raw
-				for {
-					name, ok := c.key()
-					if !ok {
-						break
-					}
+				for name := range c.members() {
 					switch string(name) {
 					case "index":
 						index = c.integer()
@@ -117,7 +109,7 @@ func (d *chatDecoder) event(name, data []byte) {
 		var w writer
 		w.open('{')
 		w.field("error", failure)
-		w.close('}')
+		w.close("}")
 		s.failed(w.b)
 		return
 	case bad:
@@ -150,11 +142,7 @@ func (d *chatDecoder) delta(v raw) {
 		return
 	}
 	var content, refusal, reasoning, calls raw
-	for {
-		name, ok := c.key()
-		if !ok {
-			break
-		}
+	for name := range c.members() {
 		switch string(name) {
 		case "content":
 			content = c.value()
@@ -216,11 +204,7 @@ func (d *chatDecoder) call(c *cursor) {
 	s := d.s
 	var id, name, args raw
 	index := int64(-1)
-	for {
-		key, ok := c.key()
-		if !ok {
-			break
-		}
+	for key := range c.members() {
 		switch string(key) {
 		case "index":
 			index = c.integer()
@@ -230,11 +214,7 @@ func (d *chatDecoder) call(c *cursor) {
 			if !c.object() {
 				continue
 			}
-			for {
-				key, ok := c.key()
-				if !ok {
-					break
-				}
+			for key := range c.members() {
 				switch string(key) {
 				case "name":
 					name = c.str()
@@ -391,10 +371,9 @@ func (e *chatEncoder) reasoning(body raw, s seal) {
 
 func (e *chatEncoder) details(s seal, body raw, whole bool) {
 	o := &e.s.out
-	o.key("reasoning_details")
-	o.open('[')
+	o.array("reasoning_details")
 	o.detail(s, body, whole)
-	o.close(']')
+	o.close("]")
 }
 
 func (e *chatEncoder) sealed(s seal) {
@@ -413,27 +392,22 @@ func (e *chatEncoder) call(n int, id, name raw, free bool) {
 	o.field("id", id)
 	if free {
 		o.word("type", "custom")
-		o.key("custom")
-		o.open('{')
+		o.object("custom")
 		o.field("name", name)
 		o.word("input", "")
 	} else {
 		o.word("type", "function")
-		o.key("function")
-		o.open('{')
+		o.object("function")
 		o.field("name", name)
 		o.word("arguments", "")
 	}
-	o.close('}')
-	o.close('}')
-	o.close(']')
+	o.close("}}]")
 	e.closeDelta("null")
 }
 
 func (e *chatEncoder) openCall(n int) {
 	o := &e.s.out
-	o.key("tool_calls")
-	o.open('[')
+	o.array("tool_calls")
 	o.open('{')
 	o.number("index", int64(n))
 }
@@ -444,12 +418,9 @@ func (e *chatEncoder) piece(n int, object, field string, piece raw) {
 	e.openDelta()
 	o := &e.s.out
 	e.openCall(n)
-	o.key(object)
-	o.open('{')
+	o.object(object)
 	o.field(field, piece)
-	o.close('}')
-	o.close('}')
-	o.close(']')
+	o.close("}}]")
 	e.closeDelta("null")
 }
 

@@ -8,11 +8,7 @@ func (t *Translator) CountAnswer(body []byte) ([]byte, error) {
 		return nil, ErrMalformed
 	}
 	n := int64(-1)
-	for {
-		name, ok := c.key()
-		if !ok {
-			break
-		}
+	for name := range c.members() {
 		if v := c.value(); string(name) == "input_tokens" && len(v) > 0 && v[0] != '"' {
 			n = integer(v)
 		}
@@ -32,6 +28,6 @@ func Counted(client Format, n int64) []byte {
 		w.word("object", "response.input_tokens")
 	}
 	w.number("input_tokens", n)
-	w.close('}')
+	w.close("}")
 	return w.b
 }

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"encoding/binary"
+	"iter"
 	"math/bits"
 	"unicode/utf8"
 )
@@ -121,6 +122,19 @@ func (c *cursor) key() ([]byte, bool) {
 		name = appendUnescaped(nil, name)
 	}
 	return name, true
+}
+
+// members yields the names of the members of the open object that are left. Its
+// user reads each value, or skips it.
+func (c *cursor) members() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for {
+			name, ok := c.key()
+			if !ok || !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // elem moves to the next element of the open array.

@@ -43,11 +43,7 @@ func mapMembers(c *cursor, change func(name []byte, value raw) raw) raw {
 	}
 	w := writer{b: make([]byte, 0, len(c.b))}
 	w.open('{')
-	for {
-		name, ok := c.key()
-		if !ok {
-			break
-		}
+	for name := range c.members() {
 		value := c.value()
 		if value == nil {
 			value = raw("null")
@@ -58,7 +54,7 @@ func mapMembers(c *cursor, change func(name []byte, value raw) raw) raw {
 			w.b = append(w.b, value...)
 		}
 	}
-	w.close('}')
+	w.close("}")
 	if c.bad {
 		return nil
 	}
@@ -81,7 +77,7 @@ func mapElements(array raw, change func(raw) raw) raw {
 			w.put(value)
 		}
 	}
-	w.close(']')
+	w.close("]")
 	return w.b
 }
 
@@ -92,11 +88,7 @@ func hasMark(v raw) bool { return bytes.Contains(v, []byte(sealMark)) }
 func member(object raw, name string) (found raw) {
 	c := cursor{b: object}
 	if c.object() {
-		for {
-			key, ok := c.key()
-			if !ok {
-				break
-			}
+		for key := range c.members() {
 			if v := c.value(); string(key) == name {
 				found = v
 			}

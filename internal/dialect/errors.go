@@ -98,18 +98,16 @@ func (w *writer) problem(f Format, status int, p *problem) {
 	w.open('{')
 	if f == Messages {
 		w.word("type", "error")
-		w.key("error")
-		w.open('{')
+		w.object("error")
 		w.word("type", errorType(f, status))
 		w.field("message", orEmpty(p.message))
-		w.close('}')
-		w.key("request_id")
-		w.lit("null")
+		w.close("}")
+		w.constant("request_id", "null")
 	} else {
 		w.key("error")
 		w.openAIProblem(f, status, p)
 	}
-	w.close('}')
+	w.close("}")
 }
 
 func (w *writer) openAIProblem(f Format, status int, p *problem) {
@@ -118,7 +116,7 @@ func (w *writer) openAIProblem(f Format, status int, p *problem) {
 	w.word("type", errorType(f, status))
 	w.orNull("param", p.param)
 	w.orNull("code", p.code)
-	w.close('}')
+	w.close("}")
 }
 
 // readProblem finds the error in a body or in the data of an event. It has no
@@ -134,11 +132,7 @@ func readProblem(body []byte) (p problem) {
 	if !c.enter('{') {
 		return p
 	}
-	for {
-		name, ok := c.key()
-		if !ok {
-			break
-		}
+	for name := range c.members() {
 		switch string(name) {
 		case "error", "response":
 			if c.peek() == '"' {
@@ -163,11 +157,7 @@ func readProblem(body []byte) (p problem) {
 
 // problem reads the members of an error. An error may stand in an error once more.
 func (c *cursor) problem(p *problem, depth int) {
-	for {
-		name, ok := c.key()
-		if !ok {
-			return
-		}
+	for name := range c.members() {
 		if string(name) == "error" && depth < 2 && c.peek() == '{' {
 			c.object()
 			c.problem(p, depth+1)

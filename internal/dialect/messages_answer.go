@@ -8,11 +8,7 @@ func (a *answerReader) messagesAnswer() bool {
 	}
 	var u tokens
 	what := ""
-	for {
-		name, ok := a.key()
-		if !ok {
-			break
-		}
+	for name := range a.members() {
 		switch string(name) {
 		case "type":
 			what = a.text()
@@ -102,8 +98,7 @@ func (w *answerWriter) messagesAnswer(r *reply) {
 	w.word("type", "message")
 	w.word("role", "assistant")
 	w.orElse("model", r.model, `""`)
-	w.key("content")
-	w.open('[')
+	w.array("content")
 	for i := range r.parts {
 		p := &r.parts[i]
 		switch p.kind {
@@ -119,31 +114,29 @@ func (w *answerWriter) messagesAnswer(r *reply) {
 			if len(report.Lost) > 0 {
 				continue
 			}
-			w.open('{')
-			w.word("type", "tool_use")
+			w.typed("tool_use")
 			w.key("id")
 			w.put(p.id)
 			w.field("name", orEmpty(p.name))
 			w.key("input")
 			w.put(args)
-			w.close('}')
+			w.close("}")
 		}
 	}
-	w.close(']')
+	w.close("]")
 	stop, sequence := messagesEnd(r.stop, r.sequence, r.has(kindRefusal))
 	w.word("stop_reason", stop)
 	w.orNull("stop_sequence", sequence)
 	w.key("usage")
 	w.messagesUsage(r.usage)
-	w.close('}')
+	w.close("}")
 }
 
 // wrappedThinking writes reasoning of another format as a thinking block.
 func (w *writer) wrappedThinking(p *part) {
-	w.open('{')
-	w.word("type", "thinking")
+	w.typed("thinking")
 	w.field("thinking", orEmpty(p.text))
 	w.key("signature")
 	w.put(p.seal.wrap())
-	w.close('}')
+	w.close("}")
 }

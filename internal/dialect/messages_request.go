@@ -8,11 +8,7 @@ func (d *reader) messagesRequest() {
 		return
 	}
 	var system []part
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		if d.settle(name) {
 			continue
 		}
@@ -55,11 +51,7 @@ func (d *reader) messagesRequest() {
 			if !d.object() {
 				continue
 			}
-			for {
-				name, ok := d.key()
-				if !ok {
-					break
-				}
+			for name := range d.members() {
 				switch string(name) {
 				case "effort":
 					c.thinking.effort = d.str()
@@ -96,11 +88,7 @@ func (d *reader) messagesTool() {
 	}
 	var t tool
 	what := "custom"
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			if w := d.text(); w != "" {
@@ -141,11 +129,7 @@ func (d *reader) messagesChoice() {
 		return
 	}
 	c := d.conversation
-	for {
-		name, ok := d.key()
-		if !ok {
-			return
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			switch d.text() {
@@ -175,11 +159,7 @@ func (d *reader) messagesThinking() {
 		return
 	}
 	th := &d.conversation.thinking
-	for {
-		name, ok := d.key()
-		if !ok {
-			return
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			switch d.text() {
@@ -205,11 +185,7 @@ func (d *reader) messagesMessage() {
 	}
 	var who string
 	var parts []part
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "role":
 			who = d.text()
@@ -303,11 +279,7 @@ func (d *reader) messagesBlock(parts []part) []part {
 		return parts
 	}
 	var b block
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			b.what = d.text()
@@ -385,11 +357,7 @@ func (d *reader) messagesBlock(parts []part) []part {
 
 func (d *reader) messagesSource(b *block) {
 	var data raw
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			b.sourceKind = d.text()

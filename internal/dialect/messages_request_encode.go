@@ -12,14 +12,13 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	w.key("messages")
 	w.messagesTurns(c.turns)
 	if len(tools) > 0 {
-		w.key("tools")
-		w.open('[')
+		w.array("tools")
 		for i := range tools {
 			w.open('{')
 			w.function(&tools[i], "input_schema")
-			w.close('}')
+			w.close("}")
 		}
-		w.close(']')
+		w.close("]")
 		w.messagesChoice(ch, string(c.parallel) == "false")
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
 		w.report.lose("tool_choice")
@@ -28,23 +27,21 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 		w.report.lose("verbosity")
 	}
 	if w.opts.Count {
-		w.close('}')
+		w.close("}")
 		return
 	}
 	w.messagesSampling(c, on)
 	if len(c.stop) > 0 {
-		w.key("stop_sequences")
-		w.open('[')
+		w.array("stop_sequences")
 		for _, s := range c.stop {
 			w.put(s)
 		}
-		w.close(']')
+		w.close("]")
 	}
 	if c.stream {
-		w.key("stream")
-		w.lit("true")
+		w.constant("stream", "true")
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // messagesSampling writes temperature and top_p. A model that thinks takes no
@@ -77,8 +74,7 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 		}
 		ch.kind = choiceAuto
 	}
-	w.key("tool_choice")
-	w.open('{')
+	w.object("tool_choice")
 	switch ch.kind {
 	case choiceAny:
 		w.word("type", "any")
@@ -92,10 +88,9 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 		w.word("type", "auto")
 	}
 	if single {
-		w.key("disable_parallel_tool_use")
-		w.lit("true")
+		w.constant("disable_parallel_tool_use", "true")
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // messagesThinking writes max_tokens, thinking and output_config, and reports
@@ -138,15 +133,14 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 		}
 	}
 	if on {
-		w.key("thinking")
-		w.open('{')
+		w.object("thinking")
 		if adaptive {
 			w.word("type", "adaptive")
 		} else {
 			w.word("type", "enabled")
 			w.number("budget_tokens", budget)
 		}
-		w.close('}')
+		w.close("}")
 	}
 	w.messagesOutput(c, on && adaptive)
 	return on
@@ -161,8 +155,7 @@ func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 	if o.kind != outputSchema && !effort {
 		return
 	}
-	w.key("output_config")
-	w.open('{')
+	w.object("output_config")
 	if effort {
 		word := c.thinking.effort
 		if is(word, "minimal") {
@@ -171,13 +164,12 @@ func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 		w.field("effort", word)
 	}
 	if o.kind == outputSchema {
-		w.key("format")
-		w.open('{')
+		w.object("format")
 		w.word("type", "json_schema")
 		w.orElse("schema", o.schema, "{}")
-		w.close('}')
+		w.close("}")
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // lacksThinking reports whether an assistant's turn that still waits for its
@@ -232,20 +224,18 @@ func (w *requestWriter) messagesSystem(turns []turn) {
 	case 1:
 		w.field("system", kept[0])
 	default:
-		w.key("system")
-		w.open('[')
+		w.array("system")
 		for _, t := range kept {
 			w.textBlock(t)
 		}
-		w.close(']')
+		w.close("]")
 	}
 }
 
 func (w *writer) textBlock(t raw) {
-	w.open('{')
-	w.word("type", "text")
+	w.typed("text")
 	w.field("text", t)
-	w.close('}')
+	w.close("}")
 }
 
 func (w *requestWriter) messagesTurns(turns []turn) {
@@ -261,12 +251,11 @@ func (w *requestWriter) messagesTurns(turns []turn) {
 			w.word("role", "user")
 			w.key("content")
 			w.messagesUser(t.parts)
-			w.close('}')
+			w.close("}")
 		case roleTool:
 			w.open('{')
 			w.word("role", "user")
-			w.key("content")
-			w.open('[')
+			w.array("content")
 			for j := range t.parts {
 				w.messagesResult(&t.parts[j])
 			}
@@ -275,11 +264,10 @@ func (w *requestWriter) messagesTurns(turns []turn) {
 				i++
 				w.messagesBlocks(turns[i].parts)
 			}
-			w.close(']')
-			w.close('}')
+			w.close("]}")
 		}
 	}
-	w.close(']')
+	w.close("]")
 }
 
 func (w *requestWriter) messagesUser(parts []part) {
@@ -291,7 +279,7 @@ func (w *requestWriter) messagesUser(parts []part) {
 	default:
 		w.open('[')
 		w.messagesBlocks(parts)
-		w.close(']')
+		w.close("]")
 	}
 }
 
@@ -313,10 +301,9 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 			if d := p.media.detail; d != nil && !is(d, "auto") {
 				w.report.lose("images.detail")
 			}
-			w.open('{')
-			w.word("type", "image")
+			w.typed("image")
 			w.source(&p.media, "image/png")
-			w.close('}')
+			w.close("}")
 		case kindFile:
 			if p.media.missing() || p.media.isData() {
 				w.report.lose("documents.file_id")
@@ -326,11 +313,10 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				w.report.lose("documents.type")
 				continue
 			}
-			w.open('{')
-			w.word("type", "document")
+			w.typed("document")
 			w.source(&p.media, "application/pdf")
 			w.field("title", p.media.name)
-			w.close('}')
+			w.close("}")
 		default:
 			w.report.lose("user.content")
 		}
@@ -338,8 +324,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 }
 
 func (w *requestWriter) source(m *media, mime string) {
-	w.key("source")
-	w.open('{')
+	w.object("source")
 	if m.url != nil {
 		w.word("type", "url")
 		w.field("url", m.url)
@@ -354,12 +339,11 @@ func (w *requestWriter) source(m *media, mime string) {
 		w.key("data")
 		w.inside(m.data)
 	}
-	w.close('}')
+	w.close("}")
 }
 
 func (w *requestWriter) messagesResult(p *part) {
-	w.open('{')
-	w.word("type", "tool_result")
+	w.typed("tool_result")
 	w.key("tool_use_id")
 	w.put(messagesID(p.id))
 	if len(p.parts) > 0 {
@@ -367,10 +351,9 @@ func (w *requestWriter) messagesResult(p *part) {
 		w.messagesUser(p.parts)
 	}
 	if p.fail {
-		w.key("is_error")
-		w.lit("true")
+		w.constant("is_error", "true")
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // messagesID is the id of a call with the letters that messages allows.
@@ -397,7 +380,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 	w.key("content")
 	if len(parts) == 1 && parts[0].kind == kindText && !blank(parts[0].text) {
 		w.put(parts[0].text)
-		w.close('}')
+		w.close("}")
 		return
 	}
 	w.open('[')
@@ -409,14 +392,13 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 				w.textBlock(p.text)
 			}
 		case kindCall:
-			w.open('{')
-			w.word("type", "tool_use")
+			w.typed("tool_use")
 			w.key("id")
 			w.put(messagesID(p.id))
 			w.field("name", orEmpty(p.name))
 			w.key("input")
 			w.put(p.argsObject(w.report))
-			w.close('}')
+			w.close("}")
 		case kindReasoning:
 			if !p.seal.native() {
 				w.report.lose("reasoning")
@@ -432,8 +414,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 		w.b, w.comma = w.b[:start], comma
 		return
 	}
-	w.close(']')
-	w.close('}')
+	w.close("]}")
 }
 
 // thinkingBlock writes reasoning with a seal of messages.
@@ -449,7 +430,7 @@ func (w *writer) thinkingBlock(p *part) {
 		w.key("signature")
 		w.inside(p.seal.data)
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // argsObject is the arguments of a call as an object.

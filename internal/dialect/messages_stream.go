@@ -46,11 +46,7 @@ func (d *messagesDecoder) event(name, data []byte) {
 		s.broken(ErrEvent)
 		return
 	}
-	for {
-		key, ok := c.key()
-		if !ok {
-			break
-		}
+	for key := range c.members() {
 		switch string(key) {
 		case "type":
 			e.what = c.text()
@@ -110,11 +106,7 @@ func (d *messagesDecoder) event(name, data []byte) {
 }
 
 func (e *messagesEvent) message(c *cursor, s *Stream) {
-	for {
-		key, ok := c.key()
-		if !ok {
-			return
-		}
+	for key := range c.members() {
 		switch string(key) {
 		case "id":
 			e.id = c.str()
@@ -130,11 +122,7 @@ func (e *messagesEvent) message(c *cursor, s *Stream) {
 
 // content reads a content block, or a delta.
 func (e *messagesEvent) content(c *cursor) {
-	for {
-		key, ok := c.key()
-		if !ok {
-			return
-		}
+	for key := range c.members() {
 		switch string(key) {
 		case "type":
 			e.contentType = c.text()
@@ -286,24 +274,20 @@ type waitingPiece struct {
 func (e *messagesEncoder) start(id, model raw, _ int64) {
 	o := &e.s.out
 	o.openEvent("message_start")
-	o.key("message")
-	o.open('{')
+	o.object("message")
 	o.key("id")
 	o.put(e.s.t.answerID("msg_", id))
 	o.word("type", "message")
 	o.word("role", "assistant")
 	o.orElse("model", model, `""`)
-	o.key("content")
-	o.lit("[]")
-	o.key("stop_reason")
-	o.lit("null")
-	o.key("stop_sequence")
-	o.lit("null")
+	o.constant("content", "[]")
+	o.constant("stop_reason", "null")
+	o.constant("stop_sequence", "null")
 	o.key("usage")
 	u := e.s.tokens.usage()
 	u.Output = max(u.Output, 1)
 	o.messagesUsage(u)
-	o.close('}')
+	o.close("}")
 	o.closeEvent()
 
 }
@@ -476,8 +460,7 @@ func (e *messagesEncoder) openBlock(k blockKind, id, name raw) {
 	o := &e.s.out
 	o.openEvent("content_block_start")
 	o.number("index", e.index)
-	o.key("content_block")
-	o.open('{')
+	o.object("content_block")
 	switch k {
 	case blockText:
 		o.word("type", "text")
@@ -490,10 +473,9 @@ func (e *messagesEncoder) openBlock(k blockKind, id, name raw) {
 		o.word("type", "tool_use")
 		o.field("id", orEmpty(id))
 		o.field("name", orEmpty(name))
-		o.key("input")
-		o.lit("{}")
+		o.constant("input", "{}")
 	}
-	o.close('}')
+	o.close("}")
 	o.closeEvent()
 }
 
@@ -502,11 +484,10 @@ func (e *messagesEncoder) delta(what, field string, body raw) {
 	o.b = append(o.b, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":"...)
 	o.comma = false
 	o.integer(e.index)
-	o.key("delta")
-	o.open('{')
+	o.object("delta")
 	o.word("type", what)
 	o.field(field, body)
-	o.close('}')
+	o.close("}")
 	o.closeEvent()
 }
 
@@ -532,11 +513,10 @@ func (e *messagesEncoder) end(stop stopReason, sequence raw, u Usage) {
 	word, sequence := messagesEnd(stop, sequence, e.refused)
 	o := &e.s.out
 	o.openEvent("message_delta")
-	o.key("delta")
-	o.open('{')
+	o.object("delta")
 	o.word("stop_reason", word)
 	o.orNull("stop_sequence", sequence)
-	o.close('}')
+	o.close("}")
 	o.key("usage")
 	o.messagesUsage(u)
 	o.closeEvent()

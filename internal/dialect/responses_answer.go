@@ -8,11 +8,7 @@ func (a *answerReader) responsesAnswer() bool {
 	}
 	var u tokens
 	status, reason := "", ""
-	for {
-		name, ok := a.key()
-		if !ok {
-			break
-		}
+	for name := range a.members() {
 		switch string(name) {
 		case "id":
 			r.id = a.str()
@@ -61,17 +57,14 @@ func (c *cursor) incompleteReason() (reason string) {
 	if !c.object() {
 		return ""
 	}
-	for {
-		name, ok := c.key()
-		if !ok {
-			return reason
-		}
+	for name := range c.members() {
 		if string(name) == "reason" {
 			reason = c.text()
 		} else {
 			c.value()
 		}
 	}
+	return reason
 }
 
 func responsesStop(status, reason string, calls bool) stopReason {
@@ -131,13 +124,11 @@ func (w *writer) messageItem(id raw, status string, parts []part) {
 	w.word("type", "message")
 	w.word("status", status)
 	w.word("role", "assistant")
-	w.key("content")
-	w.open('[')
+	w.array("content")
 	for i := range parts {
 		w.contentPart(parts[i].kind, orEmpty(parts[i].text))
 	}
-	w.close(']')
-	w.close('}')
+	w.close("]}")
 }
 
 // contentPart writes a part of a message.
@@ -149,12 +140,10 @@ func (w *writer) contentPart(k kind, body raw) {
 	} else {
 		w.word("type", "output_text")
 		w.field("text", body)
-		w.key("annotations")
-		w.lit("[]")
-		w.key("logprobs")
-		w.lit("[]")
+		w.constant("annotations", "[]")
+		w.constant("logprobs", "[]")
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // wrappedReasoning writes reasoning of another format as an item. Its seal
@@ -163,18 +152,16 @@ func (w *writer) wrappedReasoning(id, body raw, s seal) {
 	w.open('{')
 	w.field("id", id)
 	w.word("type", "reasoning")
-	w.key("summary")
-	w.open('[')
+	w.array("summary")
 	if !blank(body) {
-		w.open('{')
-		w.word("type", "summary_text")
+		w.typed("summary_text")
 		w.field("text", body)
-		w.close('}')
+		w.close("}")
 	}
-	w.close(']')
+	w.close("]")
 	w.key("encrypted_content")
 	w.put(s.wrap())
-	w.close('}')
+	w.close("}")
 }
 
 // callItem writes a call of a tool.
@@ -195,7 +182,7 @@ func (w *writer) callItem(id raw, status string, p *part) {
 		w.key("arguments")
 		w.put(p.argsText())
 	}
-	w.close('}')
+	w.close("}")
 }
 
 // responsesObject is the frame of an answer of responses, which the first and the
@@ -229,32 +216,27 @@ func (o *responsesObject) write(w *writer) {
 	w.word("object", "response")
 	w.number("created_at", o.created)
 	w.word("status", o.status)
-	w.key("background")
-	w.lit("false")
-	w.key("error")
-	w.lit("null")
+	w.constant("background", "false")
+	w.constant("error", "null")
 	w.key("incomplete_details")
 	if o.reason == "" {
 		w.lit("null")
 	} else {
 		w.open('{')
 		w.word("reason", o.reason)
-		w.close('}')
+		w.close("}")
 	}
 	w.orNull("instructions", e.instructions)
 	w.orNull("max_output_tokens", e.maxOutput)
 	w.orNull("max_tool_calls", e.maxCalls)
 	w.orElse("model", o.model, `""`)
-	w.key("output")
-	w.open('[')
+	w.array("output")
 	w.b = append(w.b, o.items...)
-	w.close(']')
+	w.close("]")
 	w.orElse("parallel_tool_calls", e.parallel, "true")
-	w.key("previous_response_id")
-	w.lit("null")
+	w.constant("previous_response_id", "null")
 	w.orElse("reasoning", e.reasoning, `{"effort":null,"summary":null}`)
-	w.key("store")
-	w.lit("false")
+	w.constant("store", "false")
 	w.orElse("temperature", e.temperature, "1")
 	w.orElse("text", e.text, `{"format":{"type":"text"}}`)
 	w.orElse("tool_choice", e.choice, `"auto"`)
@@ -269,5 +251,5 @@ func (o *responsesObject) write(w *writer) {
 	}
 	w.orNull("user", e.user)
 	w.orElse("metadata", e.metadata, "{}")
-	w.close('}')
+	w.close("}")
 }

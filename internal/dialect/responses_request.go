@@ -8,11 +8,7 @@ func (d *reader) responsesRequest() {
 		return
 	}
 	var instructions raw
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		if d.echoes(name) {
 			continue
 		}
@@ -119,11 +115,7 @@ func (d *reader) responsesText() {
 	if !d.object() {
 		return
 	}
-	for {
-		name, ok := d.key()
-		if !ok {
-			return
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "format":
 			d.openAIFormat()
@@ -140,11 +132,7 @@ func (d *reader) responsesReasoning() {
 		return
 	}
 	th := &d.conversation.thinking
-	for {
-		name, ok := d.key()
-		if !ok {
-			return
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "effort":
 			th.effort = d.str()
@@ -167,11 +155,7 @@ func (d *reader) responsesItem() {
 	var id, callID, sealed raw
 	var content []part
 	p := part{}
-	for {
-		name, ok := d.key()
-		if !ok {
-			break
-		}
+	for name := range d.members() {
 		switch string(name) {
 		case "type":
 			what = d.text()
@@ -291,11 +275,7 @@ func (d *reader) responsesContent() []part {
 		}
 		var p part
 		var what string
-		for {
-			name, ok := d.key()
-			if !ok {
-				break
-			}
+		for name := range d.members() {
 			switch string(name) {
 			case "type":
 				what = d.text()

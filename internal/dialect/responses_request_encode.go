@@ -14,23 +14,20 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 		turns = turns[1:]
 	}
 	sealed := false
-	w.key("input")
-	w.open('[')
+	w.array("input")
 	for i := range turns {
 		sealed = w.responsesTurn(&turns[i]) || sealed
 	}
-	w.close(']')
+	w.close("]")
 	if tools := c.offered(); len(tools) > 0 {
-		w.key("tools")
-		w.open('[')
+		w.array("tools")
 		for i := range tools {
 			w.responsesTool(&tools[i])
 		}
-		w.close(']')
+		w.close("]")
 		switch ch := w.choiceOf(c, tools); ch.kind {
 		case choiceTool:
-			w.key("tool_choice")
-			w.open('{')
+			w.object("tool_choice")
 			what := "function"
 			for i := range tools {
 				if tools[i].custom && string(tools[i].name) == string(ch.name) {
@@ -39,7 +36,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 			}
 			w.word("type", what)
 			w.field("name", ch.name)
-			w.close('}')
+			w.close("}")
 		default:
 			w.choiceWord(ch)
 		}
@@ -48,33 +45,29 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 		w.report.lose("tool_choice")
 	}
 	if c.output.kind != outputText || c.verbosity != nil {
-		w.key("text")
-		w.open('{')
+		w.object("text")
 		switch c.output.kind {
 		case outputObject:
-			w.key("format")
-			w.lit(`{"type":"json_object"}`)
+			w.constant("format", `{"type":"json_object"}`)
 		case outputSchema:
-			w.key("format")
-			w.open('{')
+			w.object("format")
 			w.word("type", "json_schema")
 			w.schemaMembers(&c.output)
-			w.close('}')
+			w.close("}")
 		}
 		w.field("verbosity", c.verbosity)
-		w.close('}')
+		w.close("}")
 	}
 	if word := c.thinking.word(); word != nil {
-		w.key("reasoning")
-		w.open('{')
+		w.object("reasoning")
 		w.field("effort", word)
-		w.close('}')
+		w.close("}")
 	}
 	if c.thinking.off && c.thinking.effort == nil {
 		w.report.hint("thinking")
 	}
 	if w.opts.Count {
-		w.close('}')
+		w.close("}")
 		return
 	}
 	if v := c.maxTokens; v != nil {
@@ -94,17 +87,14 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	w.field("service_tier", c.tier)
 	// Nobody could ask for a stored answer. Without one, reasoning goes back by its
 	// encrypted content, which models that do not reason refuse to include.
-	w.key("store")
-	w.lit("false")
+	w.constant("store", "false")
 	if sealed || c.thinking.asked() {
-		w.key("include")
-		w.lit(`["reasoning.encrypted_content"]`)
+		w.constant("include", `["reasoning.encrypted_content"]`)
 	}
 	if c.stream {
-		w.key("stream")
-		w.lit("true")
+		w.constant("stream", "true")
 	}
-	w.close('}')
+	w.close("}")
 }
 
 func (w *requestWriter) responsesTool(t *tool) {
@@ -114,7 +104,7 @@ func (w *requestWriter) responsesTool(t *tool) {
 		w.field("name", t.name)
 		w.field("description", t.description)
 		w.field("format", t.grammar)
-		w.close('}')
+		w.close("}")
 		return
 	}
 	w.word("type", "function")
@@ -123,7 +113,7 @@ func (w *requestWriter) responsesTool(t *tool) {
 	w.orElse("parameters", t.schema, emptySchema)
 	// Left out, it means true here, and false elsewhere.
 	w.orElse("strict", t.strict, "false")
-	w.close('}')
+	w.close("}")
 }
 
 // responsesTurn writes the items of a turn, and reports whether reasoning with
@@ -142,7 +132,7 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 		}
 		w.key("content")
 		w.responsesInput(t.parts)
-		w.close('}')
+		w.close("}")
 	case roleTool:
 		for i := range t.parts {
 			p := &t.parts[i]
@@ -158,7 +148,7 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 			w.field("call_id", orEmpty(p.id))
 			w.key("output")
 			w.responsesInput(p.parts)
-			w.close('}')
+			w.close("}")
 		}
 	case roleAssistant:
 		return w.responsesAssistant(t.parts)
@@ -181,28 +171,25 @@ func (w *requestWriter) responsesInput(parts []part) {
 		p := &parts[i]
 		switch p.kind {
 		case kindText, kindRefusal:
-			w.open('{')
-			w.word("type", "input_text")
+			w.typed("input_text")
 			w.field("text", orEmpty(p.text))
-			w.close('}')
+			w.close("}")
 		case kindImage:
 			if p.media.missing() {
 				w.report.lose("images.file_id")
 				continue
 			}
-			w.open('{')
-			w.word("type", "input_image")
+			w.typed("input_image")
 			w.key("image_url")
 			w.dataURL(&p.media, "image/png")
 			w.orElse("detail", p.media.detail, `"auto"`)
-			w.close('}')
+			w.close("}")
 		case kindFile:
 			if p.media.missing() {
 				w.report.lose("documents.file_id")
 				continue
 			}
-			w.open('{')
-			w.word("type", "input_file")
+			w.typed("input_file")
 			if p.media.url != nil {
 				w.field("filename", p.media.name)
 				w.field("file_url", p.media.url)
@@ -211,12 +198,12 @@ func (w *requestWriter) responsesInput(parts []part) {
 				w.key("file_data")
 				w.dataURL(&p.media, "application/pdf")
 			}
-			w.close('}')
+			w.close("}")
 		default:
 			w.report.lose("input.content")
 		}
 	}
-	w.close(']')
+	w.close("]")
 }
 
 func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
@@ -244,11 +231,11 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 						w.word("type", "refusal")
 						w.field("refusal", orEmpty(q.text))
 					}
-					w.close('}')
+					w.close("}")
 				}
-				w.close(']')
+				w.close("]")
 			}
-			w.close('}')
+			w.close("}")
 			i += n - 1
 		case kindCall:
 			w.open('{')
@@ -264,7 +251,7 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 				w.key("arguments")
 				w.put(p.argsText())
 			}
-			w.close('}')
+			w.close("}")
 		case kindReasoning:
 			if p.seal.origin != originResponses || len(p.seal.data) == 0 {
 				w.report.lose("reasoning")
@@ -281,24 +268,21 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 
 // reasoningItem writes a reasoning item with its own encrypted content.
 func (w *writer) reasoningItem(p *part) {
-	w.open('{')
-	w.word("type", "reasoning")
+	w.typed("reasoning")
 	if len(p.seal.id) > 0 {
 		w.key("id")
 		w.inside(p.seal.id)
 	}
-	w.key("summary")
-	w.open('[')
+	w.array("summary")
 	if !blank(p.text) {
-		w.open('{')
-		w.word("type", "summary_text")
+		w.typed("summary_text")
 		w.field("text", p.text)
-		w.close('}')
+		w.close("}")
 	}
-	w.close(']')
+	w.close("]")
 	w.key("encrypted_content")
 	w.inside(p.seal.data)
-	w.close('}')
+	w.close("}")
 }
 
 // inside writes the inside of a string as a string.

@@ -43,11 +43,7 @@ func (d *responsesDecoder) event(name, data []byte) {
 		s.broken(ErrEvent)
 		return
 	}
-	for {
-		key, ok := c.key()
-		if !ok {
-			break
-		}
+	for key := range c.members() {
 		switch string(key) {
 		case "type":
 			e.what = c.text()
@@ -121,11 +117,7 @@ func responseFrame(v raw) (id, model raw, created int64) {
 	if v == nil || !c.object() {
 		return nil, nil, 0
 	}
-	for {
-		key, ok := c.key()
-		if !ok {
-			return id, model, created
-		}
+	for key := range c.members() {
 		switch string(key) {
 		case "id":
 			id = c.str()
@@ -137,6 +129,7 @@ func responseFrame(v raw) (id, model raw, created int64) {
 			c.value()
 		}
 	}
+	return id, model, created
 }
 
 // item reads an item.
@@ -162,11 +155,7 @@ func (d *responsesDecoder) item(v raw) (parts []part, what kind, ok bool) {
 func itemType(v raw) string {
 	c := cursor{b: v}
 	if c.object() {
-		for {
-			key, ok := c.key()
-			if !ok {
-				break
-			}
+		for key := range c.members() {
 			if string(key) == "type" {
 				return c.text()
 			}

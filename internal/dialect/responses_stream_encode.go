@@ -122,8 +122,7 @@ func (e *responsesEncoder) say(k kind, body raw) {
 	e.contentPlace(o)
 	o.field("delta", body)
 	if k == kindText {
-		o.key("logprobs")
-		o.lit("[]")
+		o.constant("logprobs", "[]")
 	}
 	o.closeEvent()
 	e.body = append(e.body, inner(body)...)
@@ -139,8 +138,7 @@ func (e *responsesEncoder) openItem(k itemKind, prefix string) {
 	e.next++
 	o := e.begin("response.output_item.added")
 	o.number("output_index", e.index)
-	o.key("item")
-	o.open('{')
+	o.object("item")
 	o.field("id", e.id)
 	if k == itemMessage {
 		o.word("type", "message")
@@ -152,7 +150,7 @@ func (e *responsesEncoder) openItem(k itemKind, prefix string) {
 		o.key("summary")
 	}
 	o.lit("[]")
-	o.close('}')
+	o.close("}")
 	o.closeEvent()
 }
 
@@ -179,8 +177,7 @@ func (e *responsesEncoder) closePart() {
 	e.contentPlace(o)
 	o.field(field, body)
 	if e.kind == kindText {
-		o.key("logprobs")
-		o.lit("[]")
+		o.constant("logprobs", "[]")
 	}
 	o.closeEvent()
 	o = e.begin("response.content_part.done")
@@ -203,8 +200,7 @@ func (e *responsesEncoder) reasoning(body raw, s seal) {
 		e.on = true
 		o := e.begin("response.reasoning_summary_part.added")
 		e.summaryPlace(o)
-		o.key("part")
-		o.lit(`{"type":"summary_text","text":""}`)
+		o.constant("part", `{"type":"summary_text","text":""}`)
 		o.closeEvent()
 	}
 	e.keep(s)
@@ -256,11 +252,10 @@ func (e *responsesEncoder) closeItem(status string) {
 			o.closeEvent()
 			o = e.begin("response.reasoning_summary_part.done")
 			e.summaryPlace(o)
-			o.key("part")
-			o.open('{')
+			o.object("part")
 			o.word("type", "summary_text")
 			o.field("text", body)
-			o.close('}')
+			o.close("}")
 			o.closeEvent()
 			e.on = false
 		}

@@ -264,12 +264,11 @@ func (w *writer) openEvent(name string) {
 	w.b = append(w.b, name...)
 	w.b = append(w.b, "\ndata: "...)
 	w.comma = false
-	w.open('{')
-	w.word("type", name)
+	w.typed(name)
 }
 
 func (w *writer) closeEvent() {
-	w.close('}')
+	w.close("}")
 	w.b = append(w.b, '\n', '\n')
 }
 

@@ -26,11 +26,7 @@ func (c *cursor) usage(t *tokens) {
 		return
 	}
 	t.known = true
-	for {
-		name, ok := c.key()
-		if !ok {
-			return
-		}
+	for name := range c.members() {
 		switch string(name) {
 		case "prompt_tokens", "input_tokens":
 			c.count(&t.input)
@@ -62,11 +58,7 @@ func (c *cursor) details(name1 string, n1 *int64, name2 string, n2 *int64) {
 	if !c.object() {
 		return
 	}
-	for {
-		name, ok := c.key()
-		if !ok {
-			return
-		}
+	for name := range c.members() {
 		switch string(name) {
 		case name1:
 			c.count(n1)
@@ -84,38 +76,33 @@ func (w *writer) chatUsage(u Usage) {
 	w.number("prompt_tokens", u.Input)
 	w.number("completion_tokens", u.Output)
 	w.number("total_tokens", u.Input+u.Output)
-	w.key("prompt_tokens_details")
-	w.open('{')
+	w.object("prompt_tokens_details")
 	w.number("cached_tokens", u.Cached)
 	if u.CacheWrite > 0 {
 		w.number("cache_write_tokens", u.CacheWrite)
 	}
-	w.close('}')
-	w.key("completion_tokens_details")
-	w.open('{')
+	w.close("}")
+	w.object("completion_tokens_details")
 	w.number("reasoning_tokens", u.Reasoning)
-	w.close('}')
-	w.close('}')
+	w.close("}}")
 }
 
 // responsesUsage writes the usage of responses.
 func (w *writer) responsesUsage(u Usage) {
 	w.open('{')
 	w.number("input_tokens", u.Input)
-	w.key("input_tokens_details")
-	w.open('{')
+	w.object("input_tokens_details")
 	w.number("cached_tokens", u.Cached)
 	if u.CacheWrite > 0 {
 		w.number("cache_write_tokens", u.CacheWrite)
 	}
-	w.close('}')
+	w.close("}")
 	w.number("output_tokens", u.Output)
-	w.key("output_tokens_details")
-	w.open('{')
+	w.object("output_tokens_details")
 	w.number("reasoning_tokens", u.Reasoning)
-	w.close('}')
+	w.close("}")
 	w.number("total_tokens", u.Input+u.Output)
-	w.close('}')
+	w.close("}")
 }
 
 // messagesUsage writes the usage of messages, where the cached parts stand
@@ -126,5 +113,5 @@ func (w *writer) messagesUsage(u Usage) {
 	w.number("cache_creation_input_tokens", u.CacheWrite)
 	w.number("cache_read_input_tokens", u.Cached)
 	w.number("output_tokens", u.Output)
-	w.close('}')
+	w.close("}")
 }

@@ -25,9 +25,34 @@ func (w *writer) open(bracket byte) {
 	w.comma = false
 }
 
-func (w *writer) close(bracket byte) {
-	w.b = append(w.b, bracket)
+// close ends objects and arrays, the innermost first.
+func (w *writer) close(brackets string) {
+	w.b = append(w.b, brackets...)
 	w.comma = true
+}
+
+// object starts a member whose value is an object.
+func (w *writer) object(name string) {
+	w.key(name)
+	w.open('{')
+}
+
+// array starts a member whose value is an array.
+func (w *writer) array(name string) {
+	w.key(name)
+	w.open('[')
+}
+
+// typed starts an object with its type.
+func (w *writer) typed(what string) {
+	w.open('{')
+	w.word("type", what)
+}
+
+// constant writes a member with constant text for its value.
+func (w *writer) constant(name, value string) {
+	w.key(name)
+	w.lit(value)
 }
 
 // key writes the name of a member. Names need no escapes.
