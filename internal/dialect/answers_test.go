@@ -3,6 +3,7 @@ package dialect_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -219,19 +220,36 @@ func TestReasoningComesBack(t *testing.T) {
 		tr := begun(t, c.client, c.upstream, false)
 		out, err := tr.Answer([]byte(c.answer))
 		require.NoError(t, err)
-		answer := decode(string(out)).(object)
-		next := object{"model": "m", "max_tokens": 10}
-		switch c.client {
-		case dialect.Chat:
-			next["messages"] = list{object{"role": "user", "content": "a"}, answer["choices"].(list)[0].(object)["message"], object{"role": "user", "content": "b"}}
-		case dialect.Responses:
-			next["input"] = append(answer["output"].(list), object{"role": "user", "content": "b"})
-		case dialect.Messages:
-			next["messages"] = list{object{"role": "user", "content": "a"}, object{"role": "assistant", "content": answer["content"]}, object{"role": "user", "content": "b"}}
-		}
-		sent, report, err := translator(t, c.client, c.upstream).Request([]byte(compact(next)), dialect.Options{})
-		require.NoError(t, err)
-		assert.NotContains(t, report.Lost, "reasoning")
-		assert.Contains(t, string(sent), c.want, "%s to %s", c.client, c.upstream)
+		comesBack(t, c.client, c.upstream, decode(string(out)).(object), c.want)
 	}
+	// And of streams, which clients put together.
+	a := &answer{reasoning: "some \"thought\"", signature: "sig", text: "hi", stop: "end", in: 9, out: 3}
+	want := map[dialect.Format]string{
+		dialect.Chat:      `"reasoning_content":"some \"thought\""`,
+		dialect.Responses: `{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"some \"thought\""}],"encrypted_content":"sig"}`,
+		dialect.Messages:  `{"type":"thinking","thinking":"some \"thought\"","signature":"sig"}`,
+	}
+	pairs(func(client, upstream dialect.Format) {
+		s := begun(t, client, upstream, true).Stream()
+		stream := string(s.Write([]byte(a.stream(upstream, rand.New(rand.NewPCG(8, 8)), false))))
+		comesBack(t, client, upstream, collect(t, client, stream), want[upstream])
+	})
+}
+
+// comesBack sends an answer back, and looks for its reasoning in the provider's
+// next request.
+func comesBack(t *testing.T, client, upstream dialect.Format, answer object, want string) {
+	next := object{"model": "m", "max_tokens": 10}
+	switch client {
+	case dialect.Chat:
+		next["messages"] = list{object{"role": "user", "content": "a"}, answer["choices"].(list)[0].(object)["message"], object{"role": "user", "content": "b"}}
+	case dialect.Responses:
+		next["input"] = append(answer["output"].(list), object{"role": "user", "content": "b"})
+	case dialect.Messages:
+		next["messages"] = list{object{"role": "user", "content": "a"}, object{"role": "assistant", "content": answer["content"]}, object{"role": "user", "content": "b"}}
+	}
+	sent, report, err := translator(t, client, upstream).Request([]byte(compact(next)), dialect.Options{})
+	require.NoError(t, err)
+	assert.NotContains(t, report.Lost, "reasoning")
+	assert.Contains(t, string(sent), want, "%s to %s", client, upstream)
 }

@@ -12,7 +12,7 @@ type chatDecoder struct {
 	content bool // something was said
 	// afterCall is set while a call is the last thing that was said.
 	afterCall bool
-	field     string // the field that reasoning came in
+	field     []byte // the name of the field that reasoning came in
 }
 
 // chatCallState is a call that has begun.
@@ -94,7 +94,7 @@ func (d *chatDecoder) event(name, data []byte) {
 				bad = true
 			}
 		case "object":
-			if c.text() == "error" {
+			if is(c.str(), "error") {
 				bad = true
 			}
 		default:
@@ -151,10 +151,7 @@ func (d *chatDecoder) delta(v raw) {
 		case "reasoning_content", "reasoning":
 			if v := c.str(); !blank(v) && blank(reasoning) {
 				reasoning = v
-				d.field = "reasoning"
-				if len(name) > len(d.field) {
-					d.field = "reasoning_content"
-				}
+				d.field = append(d.field[:0], name...)
 			}
 		case "tool_calls":
 			calls = c.value()
@@ -164,7 +161,7 @@ func (d *chatDecoder) delta(v raw) {
 	}
 	if !blank(reasoning) {
 		d.content, d.afterCall = true, false
-		s.to.reasoning(reasoning, seal{origin: originChat, data: []byte(d.field)})
+		s.to.reasoning(reasoning, seal{origin: originChat, data: d.field})
 	}
 	if len(content) > 0 && content[0] == '[' {
 		a := answerReader{cursor: cursor{b: content}, t: s.t}

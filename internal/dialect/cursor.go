@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"bytes"
 	"encoding/binary"
 	"iter"
 	"math/bits"
@@ -165,6 +166,15 @@ func (c *cursor) str() raw {
 
 // text is str, decoded. Short words alone are read by it.
 func (c *cursor) text() string { return text(c.str()) }
+
+// word is text without a copy, where it has no escapes.
+func (c *cursor) word() []byte {
+	in := inner(c.str())
+	if bytes.IndexByte(in, '\\') >= 0 {
+		return appendUnescaped(nil, in)
+	}
+	return in
+}
 
 // integer moves behind the next value and returns it if it is a number; a
 // fraction is cut off.

@@ -342,7 +342,13 @@ func (d *reader) messagesBlock(parts []part) []part {
 		switch b.sourceKind {
 		case "text":
 			p.kind, p.text = kindText, b.sourceText
+			if !blank(b.title) {
+				parts = append(parts, part{kind: kindText, text: b.title})
+			}
 		case "content":
+			if !blank(b.title) {
+				parts = append(parts, part{kind: kindText, text: b.title})
+			}
 			return append(parts, b.inside...)
 		default:
 			p.kind = kindFile

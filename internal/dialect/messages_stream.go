@@ -31,7 +31,7 @@ const (
 
 // messagesEvent is what the members of an event say.
 type messagesEvent struct {
-	what, delta, contentType      string
+	what, contentType             []byte
 	index                         int64
 	id, model                     raw
 	body, signature, data, input  raw
@@ -49,7 +49,7 @@ func (d *messagesDecoder) event(name, data []byte) {
 	for key := range c.members() {
 		switch string(key) {
 		case "type":
-			e.what = c.text()
+			e.what = c.word()
 		case "index":
 			e.index = c.integer()
 		case "message":
@@ -63,8 +63,8 @@ func (d *messagesDecoder) event(name, data []byte) {
 		case "usage":
 			c.usage(&s.tokens)
 		case "error":
-			if c.value() != nil && e.what == "" {
-				e.what = "error"
+			if c.value() != nil && e.what == nil {
+				e.what = []byte("error")
 			}
 		default:
 			c.value()
@@ -74,10 +74,10 @@ func (d *messagesDecoder) event(name, data []byte) {
 		s.broken(ErrEvent)
 		return
 	}
-	if e.what == "" {
-		e.what = string(name)
+	if e.what == nil {
+		e.what = name
 	}
-	switch e.what {
+	switch string(e.what) {
 	case "message_start":
 		s.begin(e.id, e.model, 0)
 	case "content_block_start":
@@ -125,7 +125,7 @@ func (e *messagesEvent) content(c *cursor) {
 	for key := range c.members() {
 		switch string(key) {
 		case "type":
-			e.contentType = c.text()
+			e.contentType = c.word()
 		case "text", "thinking", "partial_json":
 			e.body = c.str()
 		case "signature":
@@ -155,7 +155,7 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 		return
 	}
 	b := openBlock{index: e.index}
-	switch e.contentType {
+	switch string(e.contentType) {
 	case "text":
 		b.kind = blockText
 		if !blank(e.body) {

@@ -24,7 +24,7 @@ type openItem struct {
 
 // responsesEvent is what the members of an event say.
 type responsesEvent struct {
-	what        string
+	what        []byte
 	output      int64
 	part        int64
 	delta, body raw
@@ -46,7 +46,7 @@ func (d *responsesDecoder) event(name, data []byte) {
 	for key := range c.members() {
 		switch string(key) {
 		case "type":
-			e.what = c.text()
+			e.what = c.word()
 		case "output_index":
 			e.output = c.integer()
 		case "summary_index", "content_index":
@@ -58,8 +58,8 @@ func (d *responsesDecoder) event(name, data []byte) {
 		case "response":
 			e.response = c.value()
 		case "error":
-			if c.value() != nil && e.what == "" {
-				e.what = "error"
+			if c.value() != nil && e.what == nil {
+				e.what = []byte("error")
 			}
 		default:
 			c.value()
@@ -69,15 +69,15 @@ func (d *responsesDecoder) event(name, data []byte) {
 		s.broken(ErrEvent)
 		return
 	}
-	if e.what == "" {
-		e.what = string(name)
+	if e.what == nil {
+		e.what = name
 	}
 	d.apply(&e, data)
 }
 
 func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
 	s := d.s
-	switch e.what {
+	switch string(e.what) {
 	case "response.created", "response.in_progress":
 		id, model, created := responseFrame(e.response)
 		s.begin(id, model, created)
@@ -92,10 +92,11 @@ func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
 		s.broken(ErrEnded)
 		return
 	}
-	if !strings.HasPrefix(e.what, "response.") {
+	rest, ok := bytes.CutPrefix(e.what, []byte("response."))
+	if !ok {
 		return
 	}
-	switch e.what[len("response."):] {
+	switch string(rest) {
 	case "output_item.added":
 		s.begin(nil, nil, 0)
 		d.added(e)
@@ -199,7 +200,7 @@ func (d *responsesDecoder) find(index int64) *openItem {
 func (d *responsesDecoder) delta(e *responsesEvent) {
 	s := d.s
 	item := d.find(e.output)
-	switch e.what {
+	switch string(e.what) {
 	case "response.output_text.delta":
 		s.to.text(e.delta)
 	case "response.refusal.delta":
