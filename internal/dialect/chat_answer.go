@@ -44,6 +44,9 @@ func (a *answerReader) chatAnswer() bool {
 	return found && r.stop != stopUnset
 }
 
+// chatChoice reads the first choice, and reports whether it holds a message:
+//
+//	{"index": 0, "message": {…}, "finish_reason": "stop"}
 func (a *answerReader) chatChoice() bool {
 	if !a.object() {
 		return false
@@ -84,6 +87,12 @@ func chatStop(word string) stopReason {
 	return stopEnd
 }
 
+// chatMessage reads the message of a choice:
+//
+//	{"role": "assistant", "content": "…", "refusal": null, "tool_calls": […]}
+//
+// Servers give reasoning as reasoning_content or as reasoning, some as both. The
+// first one counts, and its name is kept for the way back.
 func (a *answerReader) chatMessage() {
 	r := a.reply
 	var reasoning part
@@ -242,6 +251,9 @@ func chatFinish(stop stopReason) string {
 	return "stop"
 }
 
+// chatMessage writes the message of an answer. All texts are one string, and so
+// are all refusals. Reasoning stands as text for clients that show it, and with
+// its proof for clients that send it back.
 func (w *answerWriter) chatMessage(r *reply) {
 	var texts, refusals, reasoning []raw
 	calls, sealed := 0, false

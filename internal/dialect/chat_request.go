@@ -1,6 +1,11 @@
 package dialect
 
-// chatRequest reads a request of chat/completions.
+// chatRequest reads a request of chat/completions:
+//
+//	{"model": …, "messages": [{"role": "user", "content": …}], "tools": […]}
+//
+// Fields without a counterpart never come to the switch: settle has named them.
+// A member that stands twice counts as its last one says.
 func (d *reader) chatRequest() {
 	c := d.conversation
 	if !d.enter('{') {
@@ -101,6 +106,14 @@ func (d *reader) strings() []raw {
 	return list
 }
 
+// chatMessage reads an element of messages and adds a turn:
+//
+//	{"role": "assistant", "content": "…", "tool_calls": […], "reasoning_content": "…"}
+//	{"role": "tool", "tool_call_id": "…", "content": "…"}
+//
+// Messages of tools in a row are one turn, as they answer one turn. The parts of
+// an assistant's turn stand in the order that messages wants: reasoning, text,
+// calls. Reasoning with its proof stands in for the bare text of the same.
 func (d *reader) chatMessage() {
 	if !d.enter('{') {
 		d.wrong = true
@@ -188,6 +201,12 @@ func (d *reader) chatMessage() {
 }
 
 // chatContent reads the content of a message: a string, or a list of parts.
+//
+//	{"type": "text", "text": "…"}
+//	{"type": "image_url", "image_url": {"url": "data:image/png;base64,…", "detail": "auto"}}
+//	{"type": "file", "file": {"filename": "a.pdf", "file_data": "data:…"}}
+//
+// Unknown parts are lost under the name of their type.
 func (d *reader) chatContent() []part {
 	if d.peek() != '[' {
 		if v := d.str(); v != nil {
@@ -282,8 +301,11 @@ func (d *reader) fileField(name []byte, m *media) {
 	}
 }
 
-// reasoningDetails reads the list that carries reasoning with its signature
-// through chat.
+// reasoningDetails reads the list that carries reasoning with its proof through
+// clients of chat. The gateway made it.
+//
+//	{"type": "reasoning.text", "format": "aigateway:messages", "text": "…", "signature": "…"}
+//	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…"}
 func (d *reader) reasoningDetails(parts []part) []part {
 	if !d.array() {
 		return parts
@@ -362,7 +384,10 @@ func addDetail(parts []part, what, format string, body, signature, data, id raw)
 	return append(parts, part{kind: kindReasoning, text: body, seal: s})
 }
 
-// chatCall reads an element of tool_calls.
+// chatCall reads an element of tool_calls:
+//
+//	{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{…}"}}
+//	{"id": "call_1", "type": "custom", "custom": {"name": "f", "input": "…"}}
 func (d *reader) chatCall() part {
 	p := part{kind: kindCall}
 	if !d.object() {
@@ -396,6 +421,11 @@ func (d *reader) chatCall() part {
 
 // openAITool reads a tool of chat or of responses. In chat its members stand
 // under the name of its type.
+//
+//	{"type": "function", "function": {"name": "f", "parameters": {…}}}
+//	{"type": "function", "name": "f", "parameters": {…}, "strict": false}
+//
+// Tools that a provider runs itself are lost under the name of their type.
 func (d *reader) openAITool() {
 	if !d.object() {
 		return
@@ -441,7 +471,13 @@ func (d *reader) toolMembers(t *tool, what *string) {
 	}
 }
 
-// openAIChoice reads the tool_choice of chat or of responses.
+// openAIChoice reads the tool_choice of chat or of responses: a word, or an object.
+//
+//	"required"
+//	{"type": "function", "function": {"name": "f"}}
+//	{"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
+//
+// Allowed tools need no counterpart: the other tools are not offered.
 func (d *reader) openAIChoice() {
 	ch := &d.conversation.choice
 	if d.peek() == '"' {
@@ -524,7 +560,12 @@ func (d *reader) choiceMembers(m *choiceMembers, level int) {
 	}
 }
 
-// openAIFormat reads response_format of chat, or text.format of responses.
+// openAIFormat reads response_format of chat, text.format of responses, or the
+// format in output_config of messages.
+//
+//	{"type": "json_schema", "json_schema": {"name": "a", "schema": {…}, "strict": true}}
+//	{"type": "json_schema", "name": "a", "schema": {…}, "strict": true}
+//	{"type": "json_schema", "schema": {…}}
 func (d *reader) openAIFormat() {
 	o := &d.conversation.output
 	*o = output{}

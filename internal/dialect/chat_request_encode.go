@@ -233,6 +233,7 @@ func (w *requestWriter) texts(list []raw, parts []part, where string) []raw {
 	return list
 }
 
+// chatUser writes a message of the user: a string for one text, else parts.
 func (w *requestWriter) chatUser(parts []part) {
 	w.open('{')
 	w.word("role", "user")
@@ -285,6 +286,8 @@ func (w *requestWriter) chatUser(parts []part) {
 	w.close("]}")
 }
 
+// chatAssistant writes a message of the assistant. Its texts are one string: many
+// templates take no list there.
 func (w *requestWriter) chatAssistant(parts []part) {
 	var texts, refusals, reasoning []raw
 	field := ""

@@ -24,6 +24,12 @@ type chatCallState struct {
 	early   []byte // the inside of arguments that came before the name
 }
 
+// event reads one chunk.
+//
+//	{"id": …, "choices": [{"index": 0, "delta": {…}, "finish_reason": null}], "usage": null}
+//
+// The whole chunk is read before its delta is passed on: of a chunk that is cut
+// off, nothing reaches the client.
 func (d *chatDecoder) event(name, data []byte) {
 	s := d.s
 	if len(data) < 16 && string(bytes.TrimSpace(data)) == "[DONE]" {
@@ -193,7 +199,12 @@ func (d *chatDecoder) delta(v raw) {
 	}
 }
 
-// call passes on a piece of a call.
+// call passes on a piece of a call:
+//
+//	{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": ""}}
+//	{"index": 0, "function": {"arguments": "{\"a"}}
+//
+// A call begins with its name. Arguments that come earlier are kept for it.
 func (d *chatDecoder) call(c *cursor) {
 	if !c.object() {
 		return
@@ -284,12 +295,16 @@ func (d *chatDecoder) find(index int64, id, name raw) int {
 	return len(d.calls) - 1
 }
 
+// finish takes a stream without the mark of the end for whole, if it told a
+// finish reason.
 func (d *chatDecoder) finish() {
 	if d.s.stop != stopUnset {
 		d.close()
 	}
 }
 
+// close ends the answer. The upstream has told a finish reason, or the mark of the
+// end behind content.
 func (d *chatDecoder) close() {
 	s := d.s
 	for n := range d.calls {
@@ -313,6 +328,8 @@ type chatEncoder struct {
 	prefix []byte // a chunk up to its choices
 }
 
+// start writes the chunk with the role. It keeps the front of all chunks, which
+// is the same but for their choices.
 func (e *chatEncoder) start(id, model raw, created int64) {
 	var w writer
 	w.open('{')
@@ -373,6 +390,7 @@ func (e *chatEncoder) details(s seal, body raw, whole bool) {
 	o.close("]")
 }
 
+// sealed writes the proof of reasoning, whose text is out already.
 func (e *chatEncoder) sealed(s seal) {
 	if len(s.data) == 0 {
 		return
@@ -382,6 +400,8 @@ func (e *chatEncoder) sealed(s seal) {
 	e.closeDelta("null")
 }
 
+// call writes the first chunk of a call, with its id and name. The arguments
+// follow in chunks of their own.
 func (e *chatEncoder) call(n int, id, name raw, free bool) {
 	e.openDelta()
 	o := &e.s.out
@@ -423,6 +443,8 @@ func (e *chatEncoder) piece(n int, object, field string, piece raw) {
 
 func (e *chatEncoder) called(int) {}
 
+// end writes the chunk with the finish reason, the one with the usage if the
+// client asked for it, and the mark of the end.
 func (e *chatEncoder) end(stop stopReason, _ raw, u Usage) {
 	e.openDelta()
 	e.closeDelta(`"` + chatFinish(stop) + `"`)

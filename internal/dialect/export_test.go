@@ -11,9 +11,6 @@ func (t *Translator) CountIDs() {
 	}
 }
 
-// Marked reports whether an opaque field has the gateway's mark.
-func Marked(s string) bool { return isMarked(quote(s)) }
-
 // Row is a row of the table of fields.
 type Row struct {
 	Format Format

@@ -1,6 +1,8 @@
 package dialect
 
-// messagesAnswer reads an answer of messages.
+// messagesAnswer reads an answer of messages:
+//
+//	{"type": "message", "id": "msg_1", "content": [{"type": "text", "text": "…"}], "stop_reason": "end_turn"}
 func (a *answerReader) messagesAnswer() bool {
 	r := a.reply
 	if !a.enter('{') {
@@ -41,6 +43,7 @@ func (a *answerReader) messagesAnswer() bool {
 	return what == "message" && r.stop != stopUnset
 }
 
+// messagesStop reads a stop_reason. An unknown one is not an end.
 func messagesStop(word string) stopReason {
 	switch word {
 	case "end_turn":
@@ -59,6 +62,7 @@ func messagesStop(word string) stopReason {
 	return stopUnset
 }
 
+// messagesStopWord is the stop_reason for a stop.
 func messagesStopWord(stop stopReason) string {
 	switch stop {
 	case stopLength:

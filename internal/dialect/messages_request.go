@@ -1,6 +1,10 @@
 package dialect
 
-// messagesRequest reads a request of messages.
+// messagesRequest reads a request of messages:
+//
+//	{"model": …, "max_tokens": 1024, "system": …, "messages": [{"role": "user", "content": …}]}
+//
+// System text is the first turn, wherever the member stands.
 func (d *reader) messagesRequest() {
 	c := d.conversation
 	if !d.enter('{') {
@@ -82,6 +86,12 @@ func (d *reader) messagesFormat() {
 	}
 }
 
+// messagesTool reads an element of tools:
+//
+//	{"name": "f", "description": "…", "input_schema": {…}}
+//	{"type": "web_search_20250305", "name": "web_search"}
+//
+// Tools with a type of Anthropic's are lost: no other model knows their schema.
 func (d *reader) messagesTool() {
 	if !d.object() {
 		return
@@ -124,6 +134,9 @@ func (d *reader) messagesTool() {
 	d.conversation.tools = append(d.conversation.tools, t)
 }
 
+// messagesChoice reads tool_choice:
+//
+//	{"type": "tool", "name": "f", "disable_parallel_tool_use": true}
 func (d *reader) messagesChoice() {
 	if !d.object() {
 		return
@@ -154,6 +167,11 @@ func (d *reader) messagesChoice() {
 	}
 }
 
+// messagesThinking reads how much the model shall think:
+//
+//	{"type": "enabled", "budget_tokens": 10000}
+//	{"type": "adaptive"}
+//	{"type": "disabled"}
 func (d *reader) messagesThinking() {
 	if !d.object() {
 		return
@@ -178,6 +196,8 @@ func (d *reader) messagesThinking() {
 	}
 }
 
+// messagesMessage reads an element of messages. Results of tools, which stand in
+// the user's turn here, become a turn of their own.
 func (d *reader) messagesMessage() {
 	if !d.object() {
 		d.wrong = true
@@ -274,6 +294,16 @@ type block struct {
 }
 
 // messagesBlock reads a content block and adds its parts.
+//
+//	{"type": "text", "text": "…"}
+//	{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "…"}}
+//	{"type": "document", "title": "a.pdf", "source": {"type": "url", "url": "…"}}
+//	{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {…}}
+//	{"type": "tool_result", "tool_use_id": "toolu_1", "content": …, "is_error": true}
+//	{"type": "thinking", "thinking": "…", "signature": "…"}
+//	{"type": "redacted_thinking", "data": "…"}
+//
+// Other blocks are lost under the name of their type.
 func (d *reader) messagesBlock(parts []part) []part {
 	if !d.object() {
 		return parts
@@ -361,6 +391,8 @@ func (d *reader) messagesBlock(parts []part) []part {
 	return append(parts, p)
 }
 
+// messagesSource reads the source of an image or a document. A source of type file
+// leaves the media empty: its id means something to one provider.
 func (d *reader) messagesSource(b *block) {
 	var data raw
 	for name := range d.members() {

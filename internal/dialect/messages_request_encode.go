@@ -67,6 +67,8 @@ func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 	}
 }
 
+// messagesChoice writes tool_choice. One call at a time is a member of it, so that
+// it may have to say auto.
 func (w *requestWriter) messagesChoice(ch choice, single bool) {
 	if ch.kind == choiceUnset {
 		if !single {
@@ -146,6 +148,8 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 	return on
 }
 
+// messagesOutput writes output_config: the effort of a model that decides for
+// itself, and the schema of the output. There is no counterpart of json_object.
 func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 	o := &c.output
 	if o.kind == outputObject {
@@ -238,6 +242,7 @@ func (w *writer) textBlock(t raw) {
 	w.close("}")
 }
 
+// messagesTurns writes the turns. The system's stand elsewhere.
 func (w *requestWriter) messagesTurns(turns []turn) {
 	w.open('[')
 	for i := 0; i < len(turns); i++ {
@@ -270,6 +275,7 @@ func (w *requestWriter) messagesTurns(turns []turn) {
 	w.close("]")
 }
 
+// messagesUser writes content: a string for one text, else blocks.
 func (w *requestWriter) messagesUser(parts []part) {
 	switch {
 	case len(parts) == 0:
@@ -323,6 +329,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 	}
 }
 
+// source writes the source of an image or a document.
 func (w *requestWriter) source(m *media, mime string) {
 	w.object("source")
 	if m.url != nil {
@@ -342,6 +349,7 @@ func (w *requestWriter) source(m *media, mime string) {
 	w.close("}")
 }
 
+// messagesResult writes the result of a call. The format takes images there.
 func (w *requestWriter) messagesResult(p *part) {
 	w.typed("tool_result")
 	w.key("tool_use_id")
@@ -373,6 +381,8 @@ func messagesID(id raw) raw {
 	return orEmpty(id)
 }
 
+// messagesAssistant writes a turn of the assistant, its reasoning with the seals
+// of this format alone.
 func (w *requestWriter) messagesAssistant(parts []part) {
 	start, comma := len(w.b), w.comma
 	w.open('{')

@@ -38,6 +38,9 @@ type messagesEvent struct {
 	callID, name, reason, stopped raw
 }
 
+// event reads one event: message_start, content_block_start, …_delta and …_stop,
+// message_delta, message_stop, error. A ping says nothing, and unknown events are
+// skipped, as the API asks of its clients.
 func (d *messagesDecoder) event(name, data []byte) {
 	s := d.s
 	c := cursor{b: data}
@@ -148,6 +151,7 @@ func (e *messagesEvent) content(c *cursor) {
 	}
 }
 
+// start begins a block. A block of a hosted tool is followed and not passed on.
 func (d *messagesDecoder) start(e *messagesEvent) {
 	s := d.s
 	if len(d.open) == maxCalls || d.calls == maxCalls {
@@ -184,6 +188,8 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 	d.open = append(d.open, b)
 }
 
+// delta passes on a piece of an open block. A signature is kept until the block
+// stops. Citations are dropped.
 func (d *messagesDecoder) delta(e *messagesEvent) {
 	s := d.s
 	for i := range d.open {
@@ -214,6 +220,7 @@ func (d *messagesDecoder) delta(e *messagesEvent) {
 	}
 }
 
+// stop ends a block.
 func (d *messagesDecoder) stop(index int64) {
 	s := d.s
 	for i := range d.open {
@@ -271,6 +278,8 @@ type waitingPiece struct {
 	whole    bool
 }
 
+// start writes message_start. What the prompt has cost is often not known yet;
+// message_delta tells it at the end.
 func (e *messagesEncoder) start(id, model raw, _ int64) {
 	o := &e.s.out
 	o.openEvent("message_start")
@@ -347,6 +356,7 @@ func (e *messagesEncoder) keep(s seal) {
 	e.seal = seal{origin: s.origin, id: e.data[:len(s.id)], data: e.data[len(s.id):]}
 }
 
+// sealed ends thinking with its signature. Without text it is a block of its own.
 func (e *messagesEncoder) sealed(s seal) {
 	if e.busy() {
 		s.id, s.data = bytes.Clone(s.id), bytes.Clone(s.data)
@@ -374,10 +384,13 @@ func (e *messagesEncoder) call(n int, id, name raw, _ bool) {
 	e.began(n)
 }
 
+// began makes a call the open one.
 func (e *messagesEncoder) began(n int) {
 	e.openCall, e.whole, e.balance = n, false, balance{}
 }
 
+// args writes a piece of arguments, or keeps it for a call that waits. As soon as
+// the open call is whole, the next one begins.
 func (e *messagesEncoder) args(n int, piece raw) {
 	if e.open == blockCall && e.openCall == n {
 		e.balance.feed(inner(piece))
@@ -402,6 +415,7 @@ func (e *messagesEncoder) args(n int, piece raw) {
 	}
 }
 
+// called marks a call as whole, be it open or waiting.
 func (e *messagesEncoder) called(n int) {
 	if e.open == blockCall && e.openCall == n {
 		e.whole = true
@@ -491,6 +505,7 @@ func (e *messagesEncoder) delta(what, field string, body raw) {
 	o.closeEvent()
 }
 
+// closeBlock stops the open block. Thinking gets its signature before.
 func (e *messagesEncoder) closeBlock() {
 	if e.open == blockNone {
 		return
@@ -507,6 +522,7 @@ func (e *messagesEncoder) closeBlock() {
 	e.index++
 }
 
+// end writes what waits, message_delta with the stop reason, and message_stop.
 func (e *messagesEncoder) end(stop stopReason, sequence raw, u Usage) {
 	e.drain(true)
 	e.closeBlock()

@@ -17,11 +17,11 @@ type kind uint8
 const (
 	kindText kind = iota
 	kindReasoning
-	kindCall    // a call of a tool
-	kindResult  // the result of a call
-	kindImage   //
-	kindFile    // a document
-	kindRefusal //
+	kindCall   // a call of a tool
+	kindResult // the result of a call
+	kindImage
+	kindFile // a document
+	kindRefusal
 )
 
 // conversation is a request of any format. Its values alias the request.
@@ -131,7 +131,7 @@ func (t *thinking) asked() bool {
 // echo holds the settings that a responses answer repeats.
 type echo struct {
 	instructions, maxOutput, maxCalls, metadata, parallel, reasoning, temperature,
-	text, choice, tools, topP, truncation, user, store raw
+	text, choice, tools, topP, truncation, user raw
 }
 
 // stopReason says why an answer ended.

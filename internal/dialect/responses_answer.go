@@ -67,6 +67,8 @@ func (c *cursor) incompleteReason() (reason string) {
 	return reason
 }
 
+// responsesStop reads the status of an answer. A status that is not an end is not
+// an answer.
 func responsesStop(status, reason string, calls bool) stopReason {
 	switch {
 	case status == "incomplete" && reason == "content_filter":
@@ -209,6 +211,7 @@ func (o *responsesObject) end(stop stopReason) {
 	}
 }
 
+// write writes the frame. SDKs expect its settings, though nobody reads most.
 func (o *responsesObject) write(w *writer) {
 	e := &o.t.echo
 	w.open('{')

@@ -1,6 +1,10 @@
 package dialect
 
-// responsesRequest reads a request of responses.
+// responsesRequest reads a request of responses:
+//
+//	{"model": …, "instructions": "…", "input": [{"role": "user", "content": …}], "tools": […]}
+//
+// The answer repeats many settings, so their text is kept beside their meaning.
 func (d *reader) responsesRequest() {
 	c := d.conversation
 	if !d.enter('{') {
@@ -111,6 +115,9 @@ func (d *reader) echoes(name []byte) bool {
 	return false
 }
 
+// responsesText reads the form of the output:
+//
+//	{"format": {"type": "json_schema", …}, "verbosity": "low"}
 func (d *reader) responsesText() {
 	if !d.object() {
 		return
@@ -127,6 +134,9 @@ func (d *reader) responsesText() {
 	}
 }
 
+// responsesReasoning reads how much the model shall reason:
+//
+//	{"effort": "high", "summary": "auto"}
 func (d *reader) responsesReasoning() {
 	if !d.object() {
 		return
@@ -145,7 +155,16 @@ func (d *reader) responsesReasoning() {
 	}
 }
 
-// responsesItem reads an element of input.
+// responsesItem reads an element of input, or of an answer's output.
+//
+//	{"role": "user", "content": …}
+//	{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "…"}]}
+//	{"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{…}"}
+//	{"type": "function_call_output", "call_id": "call_1", "output": …}
+//	{"type": "reasoning", "id": "rs_1", "summary": […], "encrypted_content": "…"}
+//
+// Items of the assistant in a row are one turn, as are results in a row. Other
+// items are lost under the name of their type.
 func (d *reader) responsesItem() {
 	if !d.object() {
 		d.wrong = true
@@ -260,6 +279,11 @@ func reasoningItem(id, sealed raw, texts []part) part {
 }
 
 // responsesContent reads a string, or a list of parts.
+//
+//	{"type": "input_text", "text": "…"}
+//	{"type": "input_image", "image_url": "data:…", "detail": "auto"}
+//	{"type": "input_file", "filename": "a.pdf", "file_data": "data:…"}
+//	{"type": "refusal", "refusal": "…"}
 func (d *reader) responsesContent() []part {
 	if d.peek() != '[' {
 		if v := d.str(); v != nil {

@@ -97,6 +97,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	w.close("}")
 }
 
+// responsesTool writes a tool. A custom one needs no stand-in here.
 func (w *requestWriter) responsesTool(t *tool) {
 	w.open('{')
 	if t.custom {
@@ -206,6 +207,9 @@ func (w *requestWriter) responsesInput(parts []part) {
 	w.close("]")
 }
 
+// responsesAssistant writes the items of an assistant's turn. Texts in a row are
+// one message. Reasoning without encrypted content is left out: nothing is
+// stored, so its id alone means nothing.
 func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 	for i := 0; i < len(parts); i++ {
 		p := &parts[i]

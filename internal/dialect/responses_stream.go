@@ -32,6 +32,11 @@ type responsesEvent struct {
 	response    raw
 }
 
+// event reads one event:
+//
+//	{"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "…"}
+//	{"type": "response.output_item.done", "output_index": 0, "item": {…}}
+//	{"type": "response.completed", "response": {…}}
 func (d *responsesDecoder) event(name, data []byte) {
 	s := d.s
 	if string(bytes.TrimSpace(data)) == "[DONE]" {
@@ -75,6 +80,7 @@ func (d *responsesDecoder) event(name, data []byte) {
 	d.apply(&e, data)
 }
 
+// apply passes an event on. Events that repeat earlier ones are skipped.
 func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
 	s := d.s
 	switch string(e.what) {
@@ -166,6 +172,7 @@ func itemType(v raw) string {
 	return ""
 }
 
+// added begins an item. It returns nil for an item of another kind.
 func (d *responsesDecoder) added(e *responsesEvent) *openItem {
 	s := d.s
 	parts, what, ok := d.item(e.item)
@@ -197,6 +204,8 @@ func (d *responsesDecoder) find(index int64) *openItem {
 	return nil
 }
 
+// delta passes on a piece of an item. A blank line parts the summaries of one
+// reasoning item.
 func (d *responsesDecoder) delta(e *responsesEvent) {
 	s := d.s
 	item := d.find(e.output)
@@ -226,6 +235,8 @@ func (d *responsesDecoder) delta(e *responsesEvent) {
 	}
 }
 
+// done ends an item. It passes on what no delta has told: the proof of reasoning,
+// and all of an item from servers that send no deltas.
 func (d *responsesDecoder) done(e *responsesEvent) {
 	s := d.s
 	item := d.find(e.output)

@@ -57,6 +57,7 @@ func (e *responsesEncoder) begin(name string) *writer {
 	return o
 }
 
+// start writes response.created and response.in_progress.
 func (e *responsesEncoder) start(id, model raw, created int64) {
 	e.object = responsesObject{
 		t: e.s.t, id: clone(e.s.t.answerID("resp_", id)), model: clone(model), created: created, status: "in_progress",
@@ -96,6 +97,7 @@ func (e *responsesEncoder) contentPlace(o *writer) {
 func (e *responsesEncoder) text(body raw)    { e.say(kindText, body) }
 func (e *responsesEncoder) refusal(body raw) { e.say(kindRefusal, body) }
 
+// say writes a piece of text or of a refusal. Both are parts of one message.
 func (e *responsesEncoder) say(k kind, body raw) {
 	if !e.keeps(len(body)) {
 		return
@@ -164,6 +166,7 @@ func (e *responsesEncoder) quotedBody() raw {
 	return v
 }
 
+// closePart writes the whole text of the open part, twice, as the API does.
 func (e *responsesEncoder) closePart() {
 	if !e.on {
 		return
@@ -189,6 +192,7 @@ func (e *responsesEncoder) closePart() {
 	e.on = false
 }
 
+// reasoning writes a piece of reasoning as a summary with one part.
 func (e *responsesEncoder) reasoning(body raw, s seal) {
 	if !e.keeps(len(body)) {
 		return
@@ -275,6 +279,7 @@ func (e *responsesEncoder) itemDone(index int64, json []byte) {
 	e.done = append(e.done, outputItem{index, json})
 }
 
+// call opens the item of a call. Calls that are whole are closed before.
 func (e *responsesEncoder) call(n int, id, name raw, free bool) {
 	if !e.keeps(len(id) + len(name) + 256) {
 		return
@@ -347,6 +352,7 @@ func (e *responsesEncoder) closeCalls(all bool) {
 	}
 }
 
+// closeCall writes the end of a call. Without arguments it has the empty object.
 func (e *responsesEncoder) closeCall(c *openCall) {
 	if len(c.args) == 0 && !c.part.free {
 		e.args(c.n, raw(`"{}"`))
@@ -372,6 +378,8 @@ func (e *responsesEncoder) closeCall(c *openCall) {
 	e.itemDone(c.index, item.b)
 }
 
+// end closes what is open and writes the whole answer once more, its items in the
+// order of their places.
 func (e *responsesEncoder) end(stop stopReason, _ raw, u Usage) {
 	e.object.end(stop)
 	e.closeItem(itemStatus(e.object.status))
@@ -388,6 +396,8 @@ func (e *responsesEncoder) end(stop stopReason, _ raw, u Usage) {
 	e.frame("response." + e.object.status)
 }
 
+// fail writes an error event. It has the members of the API's own and the object
+// of an error, as SDKs look for either.
 func (e *responsesEncoder) fail(status int, p *problem) {
 	o := e.begin("error")
 	o.orElse("code", p.code, `"`+errorType(Responses, status)+`"`)
