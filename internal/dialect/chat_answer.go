@@ -62,7 +62,7 @@ func (a *answerReader) chatChoice() bool {
 		case "finish_reason":
 			a.reply.stop = chatStop(a.text())
 		case "stop_reason":
-			// The stop sequence, at servers that tell it.
+			// Some servers tell the stop sequence here.
 			a.reply.sequence = a.str()
 		default:
 			a.value()
@@ -72,7 +72,7 @@ func (a *answerReader) chatChoice() bool {
 }
 
 // chatStop reads a finish_reason. The words of a failure are not an end, and an
-// empty one is none yet.
+// empty one says nothing yet.
 func chatStop(word string) stopReason {
 	switch word {
 	case "", "error", "network_error", "insufficient_system_resource", "abort":
@@ -190,8 +190,7 @@ func (c *cursor) thoughts() raw {
 	return w.b
 }
 
-// customCall makes a call of a tool that takes plain text of the call of the
-// function that stood for it.
+// customCall turns a call of the stand-in back into one of the custom tool.
 func (t *Translator) customCall(p part) part {
 	if len(t.custom) == 0 || t.upstream == Responses || !t.isCustom(p.name) {
 		return p
@@ -201,8 +200,8 @@ func (t *Translator) customCall(p part) part {
 	return p
 }
 
-// inputOf is the one argument of the function that stands for a tool that takes
-// plain text; all arguments where there is no such one.
+// inputOf is the input of a custom tool: the one argument of its stand-in, or all
+// arguments if the model gave others.
 func inputOf(object, all raw) raw {
 	c := cursor{b: object}
 	if c.object() {
@@ -252,8 +251,8 @@ func chatFinish(stop stopReason) string {
 }
 
 // chatMessage writes the message of an answer. All texts are one string, and so
-// are all refusals. Reasoning stands as text for clients that show it, and with
-// its proof for clients that send it back.
+// are all refusals. Reasoning stands as text for clients to show, and with its
+// proof for clients to send back.
 func (w *answerWriter) chatMessage(r *reply) {
 	var texts, refusals, reasoning []raw
 	calls, sealed := 0, false
@@ -329,7 +328,7 @@ func (w *answerWriter) chatMessage(r *reply) {
 }
 
 // detail writes elements of reasoning_details. whole is false for a piece of a
-// stream that has no seal yet.
+// stream: its seal comes later.
 func (w *writer) detail(s seal, body raw, whole bool) {
 	switch s.origin {
 	case originRedacted:

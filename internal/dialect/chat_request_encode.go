@@ -1,6 +1,6 @@
 package dialect
 
-// The tool that takes plain text becomes a function with one argument.
+// A custom tool becomes a function with one argument, its stand-in.
 const (
 	customSchema   = `{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`
 	customFormat   = `\n\nThe input must have this format: `
@@ -8,7 +8,7 @@ const (
 	seeNextMessage = "The result is in the next message."
 )
 
-// maxStops is the number of stop sequences that chat takes.
+// maxStops is the most stop sequences of a chat request.
 const maxStops = 4
 
 // chatRequest writes a request of chat/completions.
@@ -92,7 +92,7 @@ func (w *requestWriter) schemaMembers(o *output) {
 	w.field("strict", o.strict)
 }
 
-// choiceWord writes a tool_choice that is one word in chat and responses.
+// choiceWord writes a tool_choice of one word, for chat and responses.
 func (w *requestWriter) choiceWord(ch choice) {
 	switch ch.kind {
 	case choiceAuto:
@@ -104,7 +104,7 @@ func (w *requestWriter) choiceWord(ch choice) {
 	}
 }
 
-// offered are the tools that may be called.
+// offered are the tools that the model may call.
 func (c *conversation) offered() []tool {
 	if c.allowed == nil {
 		return c.tools
@@ -121,7 +121,7 @@ func (c *conversation) offered() []tool {
 	return tools
 }
 
-// choiceOf is the choice, without a tool that is not offered.
+// choiceOf is the choice. It is unset for a tool outside of the offered ones.
 func (w *requestWriter) choiceOf(c *conversation, tools []tool) choice {
 	if c.choice.kind == choiceTool {
 		for i := range tools {
@@ -302,8 +302,8 @@ func (w *requestWriter) chatAssistant(parts []part) {
 		case kindCall:
 			calls++
 		case kindReasoning:
-			// The text goes back under the name that it came by, and to no server
-			// that has not shown that it knows the name.
+			// The text goes back under the name of its field. Other servers might
+			// refuse the field, so they do not get it.
 			name := string(p.seal.data)
 			if p.seal.origin != originChat || name != "reasoning_content" && name != "reasoning" {
 				w.report.lose("reasoning")
@@ -354,7 +354,7 @@ func (w *requestWriter) chatAssistant(parts []part) {
 	w.close("}")
 }
 
-// argsText is the arguments of a call as a string that holds JSON.
+// argsText is the arguments of a call as a string of JSON text.
 func (p *part) argsText() raw {
 	switch {
 	case p.free:
@@ -367,8 +367,7 @@ func (p *part) argsText() raw {
 	return quotedJSON(p.args)
 }
 
-// wrapInput makes the arguments of the function that stands for a tool that
-// takes plain text.
+// wrapInput makes the arguments of a custom tool's stand-in.
 func wrapInput(input raw) raw {
 	v := make(raw, 0, len(input)+12)
 	v = append(v, `{"input":`...)
@@ -377,7 +376,7 @@ func wrapInput(input raw) raw {
 }
 
 // chatResult writes a message of the tool. Images and documents wait for the
-// next message of the user: a tool's message takes text alone.
+// next message of the user: a tool's message takes nothing but text.
 func (w *requestWriter) chatResult(p *part, waiting []part) []part {
 	if p.fail {
 		w.report.lose("is_error")

@@ -19,8 +19,8 @@ func (t *Translator) CountAnswer(body []byte) ([]byte, error) {
 	return Counted(t.client, n), nil
 }
 
-// Counted is the answer of the surface that counts tokens. It serves estimates,
-// for upstreams that do not count.
+// Counted is the answer of the surface that counts tokens. It serves the
+// gateway's estimates too.
 func Counted(client Format, n int64) []byte {
 	var w writer
 	w.open('{')

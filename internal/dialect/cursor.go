@@ -12,11 +12,11 @@ import (
 const maxDepth = 1000
 
 // raw is the text of one JSON value, as its sender wrote it. A string keeps its
-// quotes and escapes, so that it is copied and never decoded. Nil is an absent
-// value, or null. A raw aliases the body that it was found in.
+// quotes and escapes: it is copied and never decoded. Nil is an absent value, or
+// null. A raw aliases its body.
 type raw = []byte
 
-// cursor reads JSON text in one pass and checks all that it passes. The first
+// cursor reads JSON text in one pass and checks its syntax. The first
 // fault sets bad; every later read returns nothing. It never recurses.
 type cursor struct {
 	b     []byte
@@ -43,7 +43,7 @@ func (c *cursor) peek() byte {
 	return 0
 }
 
-// enter steps into the object or array that starts with open, if one does.
+// enter steps into the object or array if it starts with open.
 func (c *cursor) enter(open byte) bool {
 	if c.bad || c.peek() != open {
 		return false
@@ -125,7 +125,7 @@ func (c *cursor) key() ([]byte, bool) {
 	return name, true
 }
 
-// members yields the names of the members of the open object that are left. Its
+// members yields the names of the remaining members of the open object. Its
 // user reads each value, or skips it.
 func (c *cursor) members() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
@@ -164,10 +164,10 @@ func (c *cursor) str() raw {
 	return nil
 }
 
-// text is str, decoded. Short words alone are read by it.
+// text is str, decoded. It reads short words.
 func (c *cursor) text() string { return text(c.str()) }
 
-// word is text without a copy, where it has no escapes.
+// word is text without a copy, unless it has escapes.
 func (c *cursor) word() []byte {
 	in := inner(c.str())
 	if bytes.IndexByte(in, '\\') >= 0 {
@@ -304,8 +304,8 @@ const (
 	highBits = 0x80 * eachByte
 )
 
-// endsRun marks, in the high bit of its byte, the lowest of eight bytes that
-// ends a plain run: a quote, a backslash, or a control character. Marks above
+// endsRun looks for the end of a plain run in eight bytes: a quote, a backslash,
+// or a control character. It marks the lowest one in the high bit of its byte. Marks above
 // the lowest may be false.
 func endsRun(x uint64) uint64 {
 	quoteOrControl := (x ^ 0x02*eachByte) - 0x21*eachByte
@@ -313,8 +313,8 @@ func endsRun(x uint64) uint64 {
 	return (quoteOrControl | backslash) &^ x & highBits
 }
 
-// plainRun returns how many bytes at the start of p are neither a quote, nor a
-// backslash, nor a control character.
+// plainRun returns the number of plain bytes at the start of p: all but quotes,
+// backslashes and control characters.
 func plainRun(p []byte) int {
 	n := 0
 	for ; n+8 <= len(p); n += 8 {
@@ -352,8 +352,8 @@ func (c *cursor) skipString() (escaped bool) {
 	}
 }
 
-// escapeLength returns the length of the escape at the start of p, 0 for one
-// that is cut off or unknown.
+// escapeLength returns the length of the escape at the start of p, 0 for an
+// unknown or broken one.
 func escapeLength(p []byte) int {
 	if len(p) < 2 {
 		return 0
@@ -393,7 +393,7 @@ func hexRune(p []byte) rune {
 	return r
 }
 
-// appendUnescaped decodes the inside of a string that a cursor has passed.
+// appendUnescaped decodes the inside of a sound string.
 func appendUnescaped(dst, inner []byte) []byte {
 	for len(inner) > 0 {
 		n := 0

@@ -2,10 +2,10 @@ package dialect
 
 import "bytes"
 
-// Cut removes reasoning that the gateway has marked from a request which goes to a
-// provider in its own format: the provider could not verify it. It returns the
-// body itself where there is nothing to cut, and where it is not JSON. Values keep
-// their text; white space between them may go.
+// Cut removes marked reasoning from a request in a provider's own format. The mark
+// is the gateway's, and the provider could not verify such reasoning. Cut returns
+// the body itself if it has nothing to cut, or is not JSON. Values keep their text;
+// white space between them may go.
 func Cut(f Format, body []byte) []byte {
 	if !bytes.Contains(body, []byte(sealMark)) {
 		return body
@@ -35,8 +35,8 @@ func Cut(f Format, body []byte) []byte {
 	return out
 }
 
-// mapMembers writes the object at c with the values that change returns, without
-// the members for which it returns nothing. A null is passed as null.
+// mapMembers writes the object at c with the values of change. A nil value leaves
+// the member out. A null is passed as null.
 func mapMembers(c *cursor, change func(name []byte, value raw) raw) raw {
 	if !c.enter('{') {
 		return nil
@@ -61,8 +61,8 @@ func mapMembers(c *cursor, change func(name []byte, value raw) raw) raw {
 	return w.b
 }
 
-// mapElements writes an array with the elements that change returns, without
-// those for which it returns nothing.
+// mapElements writes an array with the elements of change. A nil element is left
+// out.
 func mapElements(array raw, change func(raw) raw) raw {
 	c := cursor{b: array}
 	c.enter('[')

@@ -7,7 +7,7 @@
 // format writes from it. Text is copied with its escapes and never decoded.
 //
 // Fields without a counterpart are dropped and named in a [Report]. The table
-// in fields.go says which.
+// in fields.go lists them.
 package dialect
 
 import (
@@ -18,7 +18,7 @@ import (
 // Format is one of the formats of chat models.
 type Format uint8
 
-// The formats. The order is that of the columns in the table of fields.
+// The formats. They are the columns in the table of fields, in this order.
 const (
 	Chat Format = iota
 	Responses
@@ -48,8 +48,8 @@ func (f Format) Path() string {
 	return f.String()
 }
 
-// CountPath is the path of the format's surface that counts tokens, below /v1.
-// Empty for chat, which has none.
+// CountPath is the path of the format's surface for counting tokens, below /v1.
+// Empty for chat: it has no such surface.
 func (f Format) CountPath() string {
 	switch f {
 	case Responses:
@@ -60,26 +60,26 @@ func (f Format) CountPath() string {
 	return ""
 }
 
-// ErrMalformed is returned for a body that is not JSON, or not of its format.
+// ErrMalformed says that a body is not JSON, or not of its format.
 var ErrMalformed = errors.New("the body does not have the form of its API")
 
-// Options are facts about the upstream and the request. The zero value holds for
-// an upstream that nothing is known of.
+// Options are facts about the upstream and the request. The zero value suits an
+// unknown upstream.
 type Options struct {
 	// Model replaces the client's model. Empty keeps it.
 	Model string
-	// MaxTokens is the output limit of the model, for a format that requires one
-	// where the client set none. 0 means 8,192.
+	// MaxTokens is the output limit of the model. Messages requires a limit, and
+	// this one stands in for the client's. 0 means 8,192.
 	MaxTokens int64
 	// MaxCompletionTokens names the limit max_completion_tokens in chat, as
 	// reasoning models of OpenAI want it, and not max_tokens.
 	MaxCompletionTokens bool
 	// NoStreamUsage leaves stream_options out of a chat request.
 	NoStreamUsage bool
-	// Count makes a request of the surface that counts tokens.
+	// Count makes a request for counting tokens.
 	Count bool
-	// Now is the time of the answer in seconds since 1970, for upstreams that do
-	// not say it.
+	// Now is the time of the answer in seconds since 1970. The upstream's own
+	// goes before it.
 	Now int64
 }
 
@@ -97,7 +97,7 @@ type Translator struct {
 	newID func(prefix string) string
 }
 
-// For returns a translator for a client and an upstream. It returns false where
+// For returns a translator for a client and an upstream. It returns false if
 // they speak the same format.
 func For(client, upstream Format) (*Translator, bool) {
 	if client == upstream || client >= formats || upstream >= formats {
@@ -109,7 +109,7 @@ func For(client, upstream Format) (*Translator, bool) {
 // Name says what is translated to what: messages-to-chat.
 func (t *Translator) Name() string { return t.client.String() + "-to-" + t.upstream.String() }
 
-// Usage returns the tokens that the upstream has told so far.
+// Usage returns the tokens told by the upstream so far.
 func (t *Translator) Usage() Usage { return t.usage }
 
 // Request makes the upstream's request of the client's. The body must stay
@@ -155,7 +155,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 	return w.b, report, nil
 }
 
-// effortNames are the fields that ask for reasoning.
+// effortNames are the fields for asking for reasoning.
 var effortNames = [formats]string{Chat: "reasoning_effort", Responses: "reasoning", Messages: "thinking"}
 
 // reader decodes a request into a conversation.
@@ -176,8 +176,8 @@ type requestWriter struct {
 	effortName string // the client's field that asks for reasoning
 }
 
-// Answer makes the client's answer of a whole answer of the upstream's. An answer
-// that holds an error is [ErrMalformed] too: Error translates it.
+// Answer makes the client's answer of a whole answer of the upstream's. An error
+// in place of an answer is [ErrMalformed] too: Error translates it.
 func (t *Translator) Answer(body []byte) ([]byte, error) {
 	var r reply
 	a := answerReader{cursor: cursor{b: body}, t: t, reply: &r}
@@ -222,8 +222,7 @@ type answerWriter struct {
 	t *Translator
 }
 
-// isCustom reports whether the client offered a tool of this name as one that
-// takes plain text.
+// isCustom reports whether the client offered a custom tool of this name.
 func (t *Translator) isCustom(name raw) bool {
 	for _, custom := range t.custom {
 		if is(name, custom) || text(name) == custom {
@@ -249,7 +248,7 @@ func (t *Translator) answerID(prefix string, id raw) raw {
 	return append(v, '"')
 }
 
-// callID is the id of a call, made up where the upstream gave none.
+// callID is the id of a call, made up if the upstream gave no id.
 func (t *Translator) callID(id raw) raw {
 	if blank(id) {
 		return quote(t.newID("call_"))
@@ -257,7 +256,7 @@ func (t *Translator) callID(id raw) raw {
 	return id
 }
 
-// randomID makes an id that no other answer has.
+// randomID makes a new id.
 func randomID(prefix string) string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	b := make([]byte, 0, len(prefix)+24)

@@ -2,8 +2,8 @@ package dialect
 
 import "strings"
 
-// efforts are the words for how much a model reasons, and the budget in tokens
-// that stands for each where a format has no words.
+// efforts are the words for how much a model reasons. The budget in tokens stands
+// for the word in formats without words.
 var efforts = []struct {
 	word   string
 	budget int64
@@ -17,13 +17,13 @@ var efforts = []struct {
 }
 
 const (
-	// minBudget is the least budget that messages takes.
+	// minBudget is the least budget of messages.
 	minBudget = 1024
-	// defaultMaxTokens is the limit of an answer in messages, where nothing is known.
+	// defaultMaxTokens is the limit of an answer in messages if nothing is known.
 	defaultMaxTokens = 8192
 )
 
-// budgetOf is the budget for an effort; medium for a word that is not known.
+// budgetOf is the budget for an effort; an unknown word counts as medium.
 func budgetOf(effort string) int64 {
 	for _, e := range efforts {
 		if e.word == effort {
@@ -33,7 +33,7 @@ func budgetOf(effort string) int64 {
 	return budgetOf("medium")
 }
 
-// effortOf is the effort for a budget: low, medium or high, which all servers know.
+// effortOf is the effort for a budget: low, medium or high. All servers know them.
 func effortOf(budget int64) string {
 	switch {
 	case budget < 4096:
@@ -44,7 +44,7 @@ func effortOf(budget int64) string {
 	return "high"
 }
 
-// word is the effort that chat and responses are asked for; nil for none.
+// word is the effort for chat and responses; nil to leave it open.
 func (t *thinking) word() raw {
 	switch {
 	case t.effort != nil:
@@ -55,7 +55,7 @@ func (t *thinking) word() raw {
 	return nil
 }
 
-// budgetModels are the marks of Claude models that take a budget. Later ones
+// budgetModels are the marks of Claude models with a budget. Later ones
 // decide for themselves, and take an effort.
 var budgetModels = []string{
 	"claude-3", "claude-2", "sonnet-4-0", "sonnet-4-2", "opus-4-0", "opus-4-1", "opus-4-2", "opus-4.1",

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxErrorText bounds the text of an error that is not JSON.
+// maxErrorText bounds the text of an error in another form than JSON, in bytes.
 const maxErrorText = 1024
 
 // problem is an error of an upstream. Its values are strings.
@@ -13,7 +13,7 @@ type problem struct {
 	message, what, code, param raw
 }
 
-// errorTypes are the words of errors: the status that a word stands for, and the
+// errorTypes are the words of errors: the status of a word, and the
 // words of messages and of the formats of OpenAI for a status. The first row of a
 // status holds.
 var errorTypes = []struct {
@@ -53,8 +53,8 @@ func errorType(f Format, status int) string {
 	}
 }
 
-// statusOf is the status that the type or the code of an error stands for; 500
-// for unknown ones.
+// statusOf is the status for the type or the code of an error; 500 for unknown
+// ones.
 func (p *problem) statusOf() int {
 	for _, word := range []raw{p.what, p.code} {
 		for _, e := range errorTypes {
@@ -67,7 +67,7 @@ func (p *problem) statusOf() int {
 }
 
 // Error makes the client's error of an upstream's error, whatever shape its body
-// has. A body that is not JSON becomes the message.
+// has. Plain text becomes the message.
 func (t *Translator) Error(status int, body []byte) []byte {
 	p := readProblem(body)
 	if p.message == nil {
@@ -120,7 +120,7 @@ func (w *writer) openAIProblem(f Format, status int, p *problem) {
 }
 
 // readProblem finds the error in a body or in the data of an event. It has no
-// message where the text has none of the known shapes.
+// message if the text has an unknown shape.
 func readProblem(body []byte) (p problem) {
 	c := cursor{b: body}
 	if c.enter('[') { // Google wraps its errors in a list

@@ -14,19 +14,19 @@ const (
 )
 
 // field is one row of what becomes of a request: a field of the client's format,
-// and its fate in each format that an upstream may speak.
+// and its fate in each format of an upstream.
 type field struct {
 	format Format
 	name   string
 	to     [formats]way
-	// idle are values that change nothing: the field is left out unnamed.
+	// idle are values without effect: the field is left out unnamed.
 	idle []string
-	// hints are values that make a lost field a hint.
+	// A lost field with one of these values is a hint.
 	hints []string
 }
 
-// way is the fate of a field in one format. As names its place there, or says
-// why it has none.
+// way is the fate of a field in one format. As names its place there, or the
+// reason for its loss.
 type way struct {
 	fate fate
 	as   string
@@ -55,8 +55,7 @@ func drop(why string) way     { return way{lost, why} }
 func nudge(why string) way    { return way{hint, why} }
 func stops(reason string) way { return way{refused, reason} }
 
-// fields are the top-level fields of the three APIs. A field that is not here is
-// lost. docs/translation.md is checked against it.
+// fields are the top-level fields of the three APIs. Other fields are lost. docs/translation.md is checked against it.
 var fields = []field{
 	// Chat, to responses and to messages.
 	row(Chat, "model", as("model"), as("model")),
@@ -158,8 +157,8 @@ var fields = []field{
 	row(Messages, "mcp_servers", drop(""), drop("")).idleAt("[]"),
 }
 
-// settle names a top-level field that the upstream's format does not have. It
-// returns false for a field that is carried, and has not moved then.
+// settle names a top-level field without a counterpart in the upstream's format.
+// It returns false for a carried field, and has not moved then.
 func (d *reader) settle(name []byte) bool {
 	way, f := way{fate: lost}, (*field)(nil)
 	for i := range fields {

@@ -78,7 +78,7 @@ func (d *reader) messagesRequest() {
 	}
 }
 
-// messagesFormat reads the form of the output, which is always strict.
+// messagesFormat reads the form of the output. It is always strict.
 func (d *reader) messagesFormat() {
 	d.openAIFormat()
 	if o := &d.conversation.output; o.kind == outputSchema {
@@ -196,8 +196,8 @@ func (d *reader) messagesThinking() {
 	}
 }
 
-// messagesMessage reads an element of messages. Results of tools, which stand in
-// the user's turn here, become a turn of their own.
+// messagesMessage reads an element of messages. Results of tools stand in the
+// user's turn here, and become a turn of their own.
 func (d *reader) messagesMessage() {
 	if !d.object() {
 		d.wrong = true
@@ -264,7 +264,7 @@ func (d *reader) messagesContent() []part {
 		}
 		return nil
 	}
-	// A result may hold a document, whose source holds blocks. Beyond that, the
+	// A result may hold a document, and its source blocks. Any deeper, the
 	// depth of the body must not become the depth of the stack.
 	if d.depth == maxBlocks {
 		d.value()

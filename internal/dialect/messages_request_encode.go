@@ -44,7 +44,7 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	w.close("}")
 }
 
-// messagesSampling writes temperature and top_p. A model that thinks takes no
+// messagesSampling writes temperature and top_p. A thinking model takes no
 // other temperature than 1.
 func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 	if v := c.temperature; v != nil {
@@ -67,7 +67,7 @@ func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 	}
 }
 
-// messagesChoice writes tool_choice. One call at a time is a member of it, so that
+// messagesChoice writes tool_choice. One call at a time is a member of it, so
 // it may have to say auto.
 func (w *requestWriter) messagesChoice(ch choice, single bool) {
 	if ch.kind == choiceUnset {
@@ -104,7 +104,7 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 	adaptive := decides(text(c.model))
 	budget := int64(0)
 	if on && forced {
-		// A model that thinks cannot be told which tool to call.
+		// A thinking model chooses its tools by itself.
 		on = false
 		w.report.lose(w.effortName)
 	}
@@ -148,8 +148,8 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 	return on
 }
 
-// messagesOutput writes output_config: the effort of a model that decides for
-// itself, and the schema of the output. There is no counterpart of json_object.
+// messagesOutput writes output_config: the effort, and the schema of the output.
+// json_object has no counterpart.
 func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 	o := &c.output
 	if o.kind == outputObject {
@@ -176,9 +176,8 @@ func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 	w.close("}")
 }
 
-// lacksThinking reports whether an assistant's turn that still waits for its
-// results has no thinking block of this format: a model that thinks on a budget
-// refuses to go on from there.
+// lacksThinking reports whether the turn before the last results has no thinking
+// block of this format. A model with a budget refuses to go on from there.
 func lacksThinking(turns []turn) bool {
 	n := len(turns)
 	for n > 0 && turns[n-1].role != roleTool {
@@ -364,7 +363,8 @@ func (w *requestWriter) messagesResult(p *part) {
 	w.close("}")
 }
 
-// messagesID is the id of a call with the letters that messages allows.
+// messagesID is the id of a call in the letters of messages. The same id always
+// becomes the same one.
 func messagesID(id raw) raw {
 	in := inner(id)
 	for i, c := range in {
@@ -381,8 +381,8 @@ func messagesID(id raw) raw {
 	return orEmpty(id)
 }
 
-// messagesAssistant writes a turn of the assistant, its reasoning with the seals
-// of this format alone.
+// messagesAssistant writes a turn of the assistant, its reasoning only with a
+// seal of this format.
 func (w *requestWriter) messagesAssistant(parts []part) {
 	start, comma := len(w.b), w.comma
 	w.open('{')

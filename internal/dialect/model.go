@@ -45,7 +45,7 @@ type conversation struct {
 	stream       bool
 	includeUsage bool // a chat client wants the usage in its stream
 
-	// Hints that chat and responses share.
+	// Hints of both chat and responses.
 	metadata, user, cacheKey, safetyID, tier raw
 
 	echo echo
@@ -79,10 +79,10 @@ type media struct {
 	detail raw
 }
 
-// tool is a function that a model may call.
+// tool is a function for the model to call.
 type tool struct {
 	name, description, schema, strict raw
-	// custom is set for a tool that takes plain text. grammar is its format.
+	// A custom tool takes plain text. grammar is its format.
 	custom  bool
 	grammar raw
 }
@@ -102,7 +102,7 @@ type choice struct {
 	name raw // of choiceTool
 }
 
-// output is the form that an answer must have.
+// output is the wanted form of the answer.
 type output struct {
 	kind                              outputKind
 	name, schema, strict, description raw
@@ -128,7 +128,7 @@ func (t *thinking) asked() bool {
 	return !t.off && (t.adaptive || t.budget > 0 || t.effort != nil && !is(t.effort, "none"))
 }
 
-// echo holds the settings that a responses answer repeats.
+// echo holds settings for an answer of responses to repeat.
 type echo struct {
 	instructions, maxOutput, maxCalls, metadata, parallel, reasoning, temperature,
 	text, choice, tools, topP, truncation, user raw

@@ -12,12 +12,12 @@ const (
 // Report says what of a request the upstream does not get. The names are the
 // client's own, made of letters, digits, '_', '-' and '.', each once.
 type Report struct {
-	// Lost names what could have changed the answer.
+	// Lost names losses with an effect on the answer.
 	Lost []string
-	// Dropped names hints that cannot change the answer.
+	// Dropped names hints. They have no effect on the answer.
 	Dropped []string
 	// Refuse is the reason why the upstream cannot serve the request at all.
-	// Empty where it can.
+	// Empty if it can.
 	Refuse string
 }
 
@@ -38,7 +38,7 @@ func add(names []string, name string) []string {
 	return append(names, name)
 }
 
-// safeName makes a name that may stand in a header.
+// safeName makes a name fit for a header.
 func safeName(name string) string {
 	ok := len(name) <= maxNameLength && name != ""
 	for i := 0; i < len(name) && ok; i++ {

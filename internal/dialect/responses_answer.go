@@ -67,7 +67,7 @@ func (c *cursor) incompleteReason() (reason string) {
 	return reason
 }
 
-// responsesStop reads the status of an answer. A status that is not an end is not
+// responsesStop reads the status of an answer. Other statuses are not the end of
 // an answer.
 func responsesStop(status, reason string, calls bool) stopReason {
 	switch {
@@ -187,8 +187,8 @@ func (w *writer) callItem(id raw, status string, p *part) {
 	w.close("}")
 }
 
-// responsesObject is the frame of an answer of responses, which the first and the
-// last events of a stream repeat.
+// responsesObject is the frame of an answer of responses. The first and the last
+// events of a stream repeat it.
 type responsesObject struct {
 	t       *Translator
 	id      raw
@@ -211,7 +211,7 @@ func (o *responsesObject) end(stop stopReason) {
 	}
 }
 
-// write writes the frame. SDKs expect its settings, though nobody reads most.
+// write writes the frame. SDKs expect the request's settings in it.
 func (o *responsesObject) write(w *writer) {
 	e := &o.t.echo
 	w.open('{')

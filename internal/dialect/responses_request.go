@@ -86,7 +86,7 @@ func (d *reader) mark() int {
 	return d.i
 }
 
-// since is the text of the value that was read since a mark; nil for null.
+// since is the text of the value behind a mark; nil for null.
 func (d *reader) since(start int) raw {
 	if d.bad || d.b[start] == 'n' {
 		return nil
@@ -94,7 +94,7 @@ func (d *reader) since(start int) raw {
 	return d.b[start:d.i]
 }
 
-// echoes keeps a field that nothing but the answer repeats, and does not move.
+// echoes keeps a field for the answer to repeat, and does not move.
 func (d *reader) echoes(name []byte) bool {
 	e := &d.conversation.echo
 	var to *raw

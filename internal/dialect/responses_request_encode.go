@@ -1,6 +1,6 @@
 package dialect
 
-// minOutputTokens is the least limit of an answer that responses takes.
+// minOutputTokens is the least limit of an answer in responses.
 const minOutputTokens = 16
 
 // responsesRequest writes a request of responses.
@@ -86,7 +86,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	w.field("prompt_cache_key", c.cacheKey)
 	w.field("service_tier", c.tier)
 	// Nobody could ask for a stored answer. Without one, reasoning goes back by its
-	// encrypted content, which models that do not reason refuse to include.
+	// encrypted content. Other models than reasoning ones refuse to include it.
 	w.constant("store", "false")
 	if sealed || c.thinking.asked() {
 		w.constant("include", `["reasoning.encrypted_content"]`)
@@ -209,7 +209,7 @@ func (w *requestWriter) responsesInput(parts []part) {
 
 // responsesAssistant writes the items of an assistant's turn. Texts in a row are
 // one message. Reasoning without encrypted content is left out: nothing is
-// stored, so its id alone means nothing.
+// stored, so its id means nothing.
 func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 	for i := 0; i < len(parts); i++ {
 		p := &parts[i]

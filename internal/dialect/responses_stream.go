@@ -13,7 +13,7 @@ type responsesDecoder struct {
 	said  bool // an item has begun
 }
 
-// openItem is an item that is not done.
+// openItem is an item under way.
 type openItem struct {
 	index int64
 	kind  kind
@@ -80,7 +80,7 @@ func (d *responsesDecoder) event(name, data []byte) {
 	d.apply(&e, data)
 }
 
-// apply passes an event on. Events that repeat earlier ones are skipped.
+// apply passes an event on. Repetitions of earlier ones are skipped.
 func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
 	s := d.s
 	switch string(e.what) {
@@ -236,7 +236,7 @@ func (d *responsesDecoder) delta(e *responsesEvent) {
 }
 
 // done ends an item. It passes on what no delta has told: the proof of reasoning,
-// and all of an item from servers that send no deltas.
+// and all of an item from servers without deltas.
 func (d *responsesDecoder) done(e *responsesEvent) {
 	s := d.s
 	item := d.find(e.output)
@@ -273,7 +273,7 @@ func (d *responsesDecoder) done(e *responsesEvent) {
 	}
 }
 
-// say passes on the parts of a message that came whole.
+// say passes on the parts of a whole message.
 func (d *responsesDecoder) say(parts []part) {
 	for i := range parts {
 		p := &parts[i]
@@ -289,8 +289,8 @@ func (d *responsesDecoder) say(parts []part) {
 	}
 }
 
-// complete takes the last event, which repeats the answer. Servers that send no
-// other events have it there alone.
+// complete takes the last event. It repeats the answer, and from some servers it
+// is the only event.
 func (d *responsesDecoder) complete(e *responsesEvent) {
 	s := d.s
 	var r reply

@@ -43,7 +43,7 @@ type openCall struct {
 	balance balance
 }
 
-// outputItem is an item that is done, and its place.
+// outputItem is a finished item, and its place.
 type outputItem struct {
 	index int64
 	json  []byte
@@ -74,7 +74,7 @@ func (e *responsesEncoder) frame(name string) {
 	o.closeEvent()
 }
 
-// keeps counts bytes that are kept, and ends the stream where they are too many.
+// keeps counts kept bytes, and ends the stream if they are too many.
 func (e *responsesEncoder) keeps(n int) bool {
 	if e.size += n; e.size > maxAnswer {
 		e.s.broken(ErrTooLong)
@@ -279,7 +279,7 @@ func (e *responsesEncoder) itemDone(index int64, json []byte) {
 	e.done = append(e.done, outputItem{index, json})
 }
 
-// call opens the item of a call. Calls that are whole are closed before.
+// call opens the item of a call. Whole calls are closed before.
 func (e *responsesEncoder) call(n int, id, name raw, free bool) {
 	if !e.keeps(len(id) + len(name) + 256) {
 		return

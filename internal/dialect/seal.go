@@ -4,7 +4,7 @@ import (
 	"bytes"
 )
 
-// origin says which format the proof of a piece of reasoning belongs to.
+// origin is the format of the proof of a piece of reasoning.
 type origin uint8
 
 const (
@@ -22,7 +22,7 @@ type seal struct {
 	data   []byte // the inside of a string
 }
 
-// sealMark starts an opaque field that the gateway made. The provider of the
+// sealMark starts an opaque field of the gateway's making. The provider of the
 // client's format could not verify it.
 const sealMark = "aigateway:"
 
@@ -31,8 +31,8 @@ var origins = [...]string{
 	originMessages: "messages", originRedacted: "redacted", originResponses: "responses", originChat: "chat",
 }
 
-// wrap makes the opaque field that carries a seal through a client of another
-// format: aigateway:<origin>:<id>:<data>, as a string.
+// wrap makes an opaque field, to carry a seal through a client of another format:
+// the string aigateway:<origin>:<id>:<data>.
 func (s seal) wrap() raw {
 	o := s.origin
 	if o == originNone {
@@ -53,8 +53,8 @@ func (s seal) wrap() raw {
 	return append(v, '"')
 }
 
-// unwrap reads an opaque field. One without the gateway's mark belongs to the
-// format that it was found in.
+// unwrap reads an opaque field. Without the gateway's mark it belongs to the
+// format of its body.
 func unwrap(v raw, native origin, id []byte) seal {
 	in := inner(v)
 	rest, marked := bytes.CutPrefix(in, []byte(sealMark))

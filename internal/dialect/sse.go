@@ -3,14 +3,14 @@ package dialect
 import "bytes"
 
 // maxEvent bounds the data of one event. It leaves room for a response.completed
-// that repeats a long answer.
+// with a long answer in it.
 const maxEvent = 16 << 20
 
 // keepCarry is how much of the memory for split events is kept.
 const keepCarry = 16 << 10
 
-// splitter finds events in a stream that arrives in pieces of any size. Lines end
-// in LF, CRLF or CR. An event within one piece is not copied.
+// splitter finds events in a stream. The stream arrives in pieces of any size, and
+// its lines end in LF, CRLF or CR. An event within one piece is not copied.
 type splitter struct {
 	line   []byte // the front of a line that its piece left open
 	data   []byte // the data lines so far, in memory of its own
@@ -22,7 +22,7 @@ type splitter struct {
 	over   bool // an event was larger than maxEvent
 }
 
-// feed calls event for each event that p completes. Name and data are valid
+// feed calls event for each event with its end in p. Name and data are valid
 // until event returns.
 func (s *splitter) feed(p []byte, event func(name, data []byte)) {
 	var here []byte // data that lies within p

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// maxWaiting bounds the calls of tools that wait for an earlier one, in bytes.
+// maxWaiting bounds the calls in wait for an earlier one, in bytes.
 const maxWaiting = 1 << 20
 
-// maxAnswer bounds a streamed answer whose last event repeats it, in bytes.
+// maxAnswer bounds a streamed answer if its last event repeats it, in bytes.
 const maxAnswer = 16 << 20
 
 // The reasons why a stream cannot go on.
@@ -42,8 +42,8 @@ type Stream struct {
 	held     []heldCall
 }
 
-// heldCall is a call of a function that stands for a tool that takes plain text.
-// Its input can be read when its arguments are whole.
+// heldCall is a call of a custom tool's stand-in. Its input can be read when its
+// arguments are whole.
 type heldCall struct {
 	n    int
 	args []byte // the inside of a string
@@ -67,8 +67,8 @@ type encoder interface {
 	sealed(s seal)
 	// call starts the n-th call of a tool. Calls are numbered from 0.
 	call(n int, id, name raw, free bool)
-	// args is a piece of the arguments of a call: a string that holds JSON, or
-	// plain text for a free call.
+	// args is a piece of the arguments of a call: a string of JSON text, or plain
+	// text for a free call.
 	args(n int, piece raw)
 	// called says that the arguments of a call are whole.
 	called(n int)
@@ -122,8 +122,8 @@ func (s *Stream) Event(name, data []byte) (out []byte) {
 }
 
 // Close takes the end of the upstream's stream. It returns the last bytes for the
-// client, and whether the answer was whole. Of one that was not, the client gets
-// an error event, unless it has one.
+// client, and whether the answer was whole. For a broken answer the client
+// gets an error event, unless it has one.
 func (s *Stream) Close() (out []byte, whole bool) {
 	s.out.b = s.out.b[:0]
 	s.splitter.finish(s.onEvent)
@@ -139,8 +139,8 @@ func (s *Stream) Close() (out []byte, whole bool) {
 // Whole reports whether the client has the end of a whole answer.
 func (s *Stream) Whole() bool { return s.ended }
 
-// Err is why the stream is over and not whole; nil for one that goes on, or that
-// is whole.
+// Err is the reason of a broken stream; nil for a whole one, and for one under
+// way.
 func (s *Stream) Err() error { return s.err }
 
 // Broken ends the stream with an error event in the client's format. It returns
@@ -213,7 +213,7 @@ func (s *Stream) end() {
 	}
 }
 
-// call starts a call, be it of a tool that takes plain text.
+// call starts a call, be it of a custom tool.
 func (s *Stream) call(n int, id, name raw) {
 	free := s.t.isCustom(name)
 	if free {
@@ -248,7 +248,7 @@ func (s *Stream) called(n int) {
 	s.to.called(n)
 }
 
-// release passes on the input of a call that was held.
+// release passes on the input of a held call.
 func (s *Stream) release(h heldCall) {
 	var w writer
 	w.inside(h.args)
@@ -272,7 +272,7 @@ func (w *writer) closeEvent() {
 	w.b = append(w.b, '\n', '\n')
 }
 
-// clone copies a value that outlives its event.
+// clone copies a value to outlive its event.
 func clone(v raw) raw {
 	if v == nil {
 		return nil

@@ -8,7 +8,7 @@ type tokens struct {
 	known                    bool
 }
 
-// usage is the counts in the one sense that the formats share.
+// usage is the counts in one sense for all formats.
 func (t *tokens) usage() Usage {
 	return Usage{
 		Input:      t.input + t.read + t.created,
@@ -20,7 +20,7 @@ func (t *tokens) usage() Usage {
 	}
 }
 
-// usage reads a usage object of any format. The last count that is not zero holds.
+// usage reads a usage object of any format. The last count over zero holds.
 func (c *cursor) usage(t *tokens) {
 	if !c.object() {
 		return
@@ -105,8 +105,8 @@ func (w *writer) responsesUsage(u Usage) {
 	w.close("}")
 }
 
-// messagesUsage writes the usage of messages, where the cached parts stand
-// beside the input.
+// messagesUsage writes the usage of messages. The cached parts stand beside the
+// input there.
 func (w *writer) messagesUsage(u Usage) {
 	w.open('{')
 	w.number("input_tokens", max(0, u.Input-u.Cached-u.CacheWrite))

@@ -106,7 +106,7 @@ func (w *writer) number(name string, n int64) {
 	w.integer(n)
 }
 
-// orNull writes a member, null where its value is absent.
+// orNull writes a member, null if its value is absent.
 func (w *writer) orNull(name string, v raw) {
 	if v == nil {
 		v = raw("null")
@@ -114,7 +114,7 @@ func (w *writer) orNull(name string, v raw) {
 	w.field(name, v)
 }
 
-// orElse writes a member, with other text where its value is absent.
+// orElse writes a member, with other text if its value is absent.
 func (w *writer) orElse(name string, v raw, other string) {
 	w.key(name)
 	if v == nil {
@@ -138,7 +138,7 @@ func (w *writer) joined(sep string, texts ...raw) {
 	w.b = append(w.b, '"')
 }
 
-// quoted writes text that is not JSON as a string.
+// quoted writes plain text as a string.
 func (w *writer) quoted(p []byte) {
 	w.sep()
 	w.b = appendQuoted(w.b, p)
@@ -216,11 +216,11 @@ func float(v raw) float64 {
 	return f
 }
 
-// quotedJSON returns a string that holds the text of a JSON value.
+// quotedJSON returns the text of a JSON value as a string.
 func quotedJSON(v raw) raw { return appendQuoted(make([]byte, 0, len(v)+len(v)/8+2), v) }
 
-// objectIn returns the JSON object that a string holds: {} for an empty string,
-// nil for text that is not an object.
+// objectIn returns the JSON object in a string: {} for an empty string, nil for
+// other text.
 func objectIn(v raw) raw {
 	decoded := bytes.TrimSpace(appendUnescaped(make([]byte, 0, len(v)), inner(v)))
 	if len(decoded) == 0 {
