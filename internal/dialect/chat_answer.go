@@ -217,7 +217,9 @@ func inputOf(object, all raw) raw {
 	return quotedJSON(orEmpty(all))
 }
 
-// chatAnswer writes an answer of chat/completions.
+// chatAnswer writes an answer of chat/completions, with one choice:
+//
+//	{"id": "chatcmpl-…", "object": "chat.completion", "choices": [{"index": 0, "message": {…}}], "usage": {…}}
 func (w *answerWriter) chatAnswer(r *reply) {
 	w.open('{')
 	w.key("id")
@@ -238,6 +240,7 @@ func (w *answerWriter) chatAnswer(r *reply) {
 	w.close("}")
 }
 
+// chatFinish is the finish_reason for a stop.
 func chatFinish(stop stopReason) string {
 	switch stop {
 	case stopLength:
@@ -329,6 +332,9 @@ func (w *answerWriter) chatMessage(r *reply) {
 
 // detail writes elements of reasoning_details. whole is false for a piece of a
 // stream: its seal comes later.
+//
+//	{"type": "reasoning.text", "format": "aigateway:messages", "text": "…", "signature": "…", "index": 0}
+//	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…", "index": 0}
 func (w *writer) detail(s seal, body raw, whole bool) {
 	switch s.origin {
 	case originRedacted:

@@ -11,7 +11,11 @@ const (
 // maxStops is the most stop sequences of a chat request.
 const maxStops = 4
 
-// chatRequest writes a request of chat/completions.
+// chatRequest writes a request of chat/completions:
+//
+//	{"model": …, "messages": […], "max_tokens": 1024, "tools": […], "stream": true, "stream_options": {…}}
+//
+// Streams always ask for the usage, unless the upstream is known to refuse it.
 func (w *requestWriter) chatRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
@@ -135,7 +139,12 @@ func (w *requestWriter) choiceOf(c *conversation, tools []tool) choice {
 	return c.choice
 }
 
-// function writes the members of a function: name, description, schema.
+// function writes the members of a function. schema names its parameters:
+//
+//	"name": "f", "description": "…", "parameters": {…}
+//
+// The stand-in of a custom tool has one argument, and the format of the input in
+// its description.
 func (w *requestWriter) function(t *tool, schema string) {
 	w.field("name", t.name)
 	if !t.custom {
@@ -158,6 +167,7 @@ func (w *requestWriter) function(t *tool, schema string) {
 	w.lit(customSchema)
 }
 
+// orEmpty is a string, the empty one if it is absent.
 func orEmpty(v raw) raw {
 	if v == nil {
 		return raw(`""`)
@@ -219,6 +229,7 @@ func (w *requestWriter) chatMessages(turns []turn) {
 	w.close("]")
 }
 
+// isSystem reports whether a turn instructs the model.
 func isSystem(r role) bool { return r == roleSystem || r == roleDeveloper }
 
 // texts adds the texts of parts. Parts of another kind are lost under a name.

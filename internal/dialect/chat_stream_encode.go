@@ -24,6 +24,7 @@ func (e *chatEncoder) start(id, model raw, created int64) {
 	e.closeDelta("null")
 }
 
+// openDelta starts a chunk up to the members of its delta.
 func (e *chatEncoder) openDelta() {
 	o := &e.s.out
 	o.b = append(o.b, e.prefix...)
@@ -31,6 +32,8 @@ func (e *chatEncoder) openDelta() {
 	o.comma = false
 }
 
+// closeDelta ends a chunk. finish is JSON text: null, or a word in quotes. Clients
+// with usage get "usage":null in each chunk, as from OpenAI.
 func (e *chatEncoder) closeDelta(finish string) {
 	o := &e.s.out
 	o.b = append(o.b, `},"logprobs":null,"finish_reason":`...)
@@ -42,18 +45,22 @@ func (e *chatEncoder) closeDelta(finish string) {
 	o.b = append(o.b, "}\n\n"...)
 }
 
+// text writes {"content": "…"}.
 func (e *chatEncoder) text(body raw) {
 	e.openDelta()
 	e.s.out.field("content", body)
 	e.closeDelta("null")
 }
 
+// refusal writes {"refusal": "…"}.
 func (e *chatEncoder) refusal(body raw) {
 	e.openDelta()
 	e.s.out.field("refusal", body)
 	e.closeDelta("null")
 }
 
+// reasoning writes a piece of reasoning twice: as reasoning_content for clients to
+// show, and in reasoning_details for clients to send back.
 func (e *chatEncoder) reasoning(body raw, s seal) {
 	e.openDelta()
 	e.s.out.field("reasoning_content", body)
@@ -61,6 +68,7 @@ func (e *chatEncoder) reasoning(body raw, s seal) {
 	e.closeDelta("null")
 }
 
+// details writes the member reasoning_details.
 func (e *chatEncoder) details(s seal, body raw, whole bool) {
 	o := &e.s.out
 	o.array("reasoning_details")
@@ -100,6 +108,7 @@ func (e *chatEncoder) call(n int, id, name raw, free bool) {
 	e.closeDelta("null")
 }
 
+// openCall starts an element of tool_calls. Its index is the number of the call.
 func (e *chatEncoder) openCall(n int) {
 	o := &e.s.out
 	o.array("tool_calls")
@@ -107,8 +116,10 @@ func (e *chatEncoder) openCall(n int) {
 	o.number("index", int64(n))
 }
 
+// args writes {"tool_calls": [{"index": 0, "function": {"arguments": "…"}}]}.
 func (e *chatEncoder) args(n int, piece raw) { e.piece(n, "function", "arguments", piece) }
 
+// piece writes a chunk with a piece of a call.
 func (e *chatEncoder) piece(n int, object, field string, piece raw) {
 	e.openDelta()
 	o := &e.s.out
@@ -119,6 +130,7 @@ func (e *chatEncoder) piece(n int, object, field string, piece raw) {
 	e.closeDelta("null")
 }
 
+// called does nothing: chat has no mark for the end of a call.
 func (e *chatEncoder) called(int) {}
 
 // end writes the chunk with the finish reason, the one with the usage if the
@@ -137,6 +149,7 @@ func (e *chatEncoder) end(stop stopReason, _ raw, u Usage) {
 	o.b = append(o.b, "data: [DONE]\n\n"...)
 }
 
+// fail writes an error in place of a chunk. The mark of the end does not follow.
 func (e *chatEncoder) fail(status int, p *problem) {
 	o := &e.s.out
 	o.b = append(o.b, "data: "...)

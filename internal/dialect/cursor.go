@@ -25,6 +25,7 @@ type cursor struct {
 	bad   bool
 }
 
+// fail makes a fault of the bytes at the cursor.
 func (c *cursor) fail() {
 	c.bad = true
 	c.i = len(c.b)
@@ -180,6 +181,7 @@ func (c *cursor) word() []byte {
 // fraction is cut off.
 func (c *cursor) integer() int64 { return integer(c.value()) }
 
+// boolean moves behind the next value and reports whether it is true.
 func (c *cursor) boolean() bool { return string(c.value()) == "true" }
 
 // done reports whether the text was sound, and nothing follows the value.
@@ -258,6 +260,7 @@ key:
 	goto value
 }
 
+// literal moves behind true, false or null.
 func (c *cursor) literal(word string) {
 	if end := c.i + len(word); end <= len(c.b) && string(c.b[c.i:end]) == word {
 		c.i = end
@@ -266,6 +269,7 @@ func (c *cursor) literal(word string) {
 	c.fail()
 }
 
+// number moves behind a number. Any other text is a fault.
 func (c *cursor) number() {
 	if c.i < len(c.b) && c.b[c.i] == '-' {
 		c.i++
@@ -375,6 +379,7 @@ func escapeLength(p []byte) int {
 	return 0
 }
 
+// hexDigit is the value of a hexadecimal digit, -1 for another byte.
 func hexDigit(b byte) rune {
 	switch {
 	case b >= '0' && b <= '9':
@@ -385,6 +390,7 @@ func hexDigit(b byte) rune {
 	return -1
 }
 
+// hexRune is the value of four hexadecimal digits.
 func hexRune(p []byte) rune {
 	var r rune
 	for _, h := range p[:4] {
@@ -393,7 +399,8 @@ func hexRune(p []byte) rune {
 	return r
 }
 
-// appendUnescaped decodes the inside of a sound string.
+// appendUnescaped decodes the inside of a sound string. Half of a surrogate pair
+// becomes U+FFFD, as in encoding/json.
 func appendUnescaped(dst, inner []byte) []byte {
 	for len(inner) > 0 {
 		n := 0

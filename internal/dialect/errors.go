@@ -93,7 +93,10 @@ func plainText(body []byte) raw {
 	return appendQuoted(nil, bytes.ToValidUTF8(body, []byte("\uFFFD")))
 }
 
-// problem writes an error body of a format.
+// problem writes an error body of a format:
+//
+//	{"error": {"message": "…", "type": "…", "param": null, "code": null}}
+//	{"type": "error", "error": {"type": "…", "message": "…"}, "request_id": null}
 func (w *writer) problem(f Format, status int, p *problem) {
 	w.open('{')
 	if f == Messages {
@@ -110,6 +113,9 @@ func (w *writer) problem(f Format, status int, p *problem) {
 	w.close("}")
 }
 
+// openAIProblem writes the error object of chat and responses:
+//
+//	{"message": "…", "type": "invalid_request_error", "param": null, "code": null}
 func (w *writer) openAIProblem(f Format, status int, p *problem) {
 	w.open('{')
 	w.field("message", orEmpty(p.message))
@@ -121,6 +127,12 @@ func (w *writer) openAIProblem(f Format, status int, p *problem) {
 
 // readProblem finds the error in a body or in the data of an event. It has no
 // message if the text has an unknown shape.
+//
+//	{"error": {"message": "…", "type": "…"}}          OpenAI and most others
+//	{"type": "error", "error": {"type": "…", …}}      Anthropic
+//	{"type": "response.failed", "response": {"error": {…}}}
+//	[{"error": {"code": 400, "status": "…", …}}]      Google
+//	{"error": "…"}   {"detail": "…"}   {"object": "error", "message": "…"}
 func readProblem(body []byte) (p problem) {
 	c := cursor{b: body}
 	if c.enter('[') { // Google wraps its errors in a list
@@ -167,6 +179,7 @@ func (c *cursor) problem(p *problem, depth int) {
 	}
 }
 
+// problemMember reads one member of an error. Values of another type are skipped.
 func (c *cursor) problemMember(p *problem, name []byte) {
 	switch string(name) {
 	case "message":

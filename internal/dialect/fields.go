@@ -47,9 +47,13 @@ func row(f Format, name string, first, second way) field {
 	return r
 }
 
-func (f field) idleAt(values ...string) field  { f.idle = values; return f }
+// idleAt sets the values without effect.
+func (f field) idleAt(values ...string) field { f.idle = values; return f }
+
+// hintsAt sets the values with the rank of a hint.
 func (f field) hintsAt(values ...string) field { f.hints = values; return f }
 
+// The four fates, in the words of the table.
 func as(place string) way     { return way{carried, place} }
 func drop(why string) way     { return way{lost, why} }
 func nudge(why string) way    { return way{hint, why} }

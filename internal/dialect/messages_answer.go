@@ -136,7 +136,9 @@ func (w *answerWriter) messagesAnswer(r *reply) {
 	w.close("}")
 }
 
-// wrappedThinking writes reasoning of another format as a thinking block.
+// wrappedThinking writes reasoning of another format as a thinking block:
+//
+//	{"type": "thinking", "thinking": "…", "signature": "aigateway:responses:rs_1:…"}
 func (w *writer) wrappedThinking(p *part) {
 	w.typed("thinking")
 	w.field("thinking", orEmpty(p.text))

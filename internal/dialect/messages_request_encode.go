@@ -1,6 +1,10 @@
 package dialect
 
-// messagesRequest writes a request of messages.
+// messagesRequest writes a request of messages:
+//
+//	{"model": …, "system": …, "max_tokens": 1024, "thinking": {…}, "messages": […], "tools": […]}
+//
+// Thinking is settled first: it decides on the limit, and on the sampling.
 func (w *requestWriter) messagesRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
@@ -97,6 +101,12 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 
 // messagesThinking writes max_tokens, thinking and output_config, and reports
 // whether the model thinks.
+//
+//	"max_tokens": 24576, "thinking": {"type": "enabled", "budget_tokens": 16384}
+//	"max_tokens": 8192, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}
+//
+// A budget is a part of the limit. A limit of the client's stays as it is, and the
+// budget shrinks below it; a limit of the gateway's makes room for the budget.
 func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool) {
 	th := &c.thinking
 	limit := integer(c.maxTokens)
@@ -235,6 +245,7 @@ func (w *requestWriter) messagesSystem(turns []turn) {
 	}
 }
 
+// textBlock writes {"type": "text", "text": "…"}.
 func (w *writer) textBlock(t raw) {
 	w.typed("text")
 	w.field("text", t)
@@ -443,7 +454,8 @@ func (w *writer) thinkingBlock(p *part) {
 	w.close("}")
 }
 
-// argsObject is the arguments of a call as an object.
+// argsObject is the arguments of a call as an object. Text in another form is lost,
+// and the object is empty then. report may be nil.
 func (p *part) argsObject(report *Report) raw {
 	switch {
 	case p.free:

@@ -19,6 +19,7 @@ type openBlock struct {
 	said  bool
 }
 
+// blockKind is what a content block holds.
 type blockKind uint8
 
 const (
@@ -108,6 +109,7 @@ func (d *messagesDecoder) event(name, data []byte) {
 	}
 }
 
+// message reads the frame in message_start, with the cost of the prompt.
 func (e *messagesEvent) message(c *cursor, s *Stream) {
 	for key := range c.members() {
 		switch string(key) {

@@ -76,6 +76,7 @@ func (e *messagesEncoder) wait(p waitingPiece, body raw) {
 	e.waiting = append(e.waiting, p)
 }
 
+// text writes a piece of text, in the open text block if there is one.
 func (e *messagesEncoder) text(body raw) {
 	if e.busy() {
 		e.wait(waitingPiece{kind: blockText}, body)
@@ -85,11 +86,13 @@ func (e *messagesEncoder) text(body raw) {
 	e.delta("text_delta", "text", body)
 }
 
+// refusal writes text. The stop reason at the end says what it is.
 func (e *messagesEncoder) refusal(body raw) {
 	e.refused = true
 	e.text(body)
 }
 
+// reasoning writes a piece of a thinking block, and remembers its seal.
 func (e *messagesEncoder) reasoning(body raw, s seal) {
 	if e.busy() {
 		s.id, s.data = bytes.Clone(s.id), bytes.Clone(s.data)
@@ -125,6 +128,7 @@ func (e *messagesEncoder) sealed(s seal) {
 	e.closeBlock()
 }
 
+// call opens the block of a call, or lets it wait.
 func (e *messagesEncoder) call(n int, id, name raw, _ bool) {
 
 	if e.busy() {
@@ -216,6 +220,8 @@ func (e *messagesEncoder) drain(all bool) {
 
 // openBlock makes a block the open one. An open text or thinking block of the
 // same kind goes on.
+//
+//	{"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
 func (e *messagesEncoder) openBlock(k blockKind, id, name raw) {
 	if e.open == k && k != blockCall {
 		return
@@ -244,6 +250,9 @@ func (e *messagesEncoder) openBlock(k blockKind, id, name raw) {
 	o.closeEvent()
 }
 
+// delta writes a piece of the open block:
+//
+//	{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "…"}}
 func (e *messagesEncoder) delta(what, field string, body raw) {
 	o := &e.s.out
 	o.b = append(o.b, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":"...)
@@ -291,6 +300,8 @@ func (e *messagesEncoder) end(stop stopReason, sequence raw, u Usage) {
 	o.closeEvent()
 }
 
+// fail writes an error event. SDKs ignore an error without its event line. The open
+// block stays open: message_stop does not follow.
 func (e *messagesEncoder) fail(status int, p *problem) {
 	o := &e.s.out
 	o.b = append(o.b, "event: error\ndata: "...)

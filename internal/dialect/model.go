@@ -51,6 +51,7 @@ type conversation struct {
 	echo echo
 }
 
+// turn is what one side says before the other one does.
 type turn struct {
 	role  role
 	parts []part
@@ -87,6 +88,7 @@ type tool struct {
 	grammar raw
 }
 
+// choiceKind is how free the model is in its choice of tools.
 type choiceKind uint8
 
 const (
@@ -97,6 +99,7 @@ const (
 	choiceTool
 )
 
+// choice says which tools the model may or must call.
 type choice struct {
 	kind choiceKind
 	name raw // of choiceTool
@@ -108,6 +111,7 @@ type output struct {
 	name, schema, strict, description raw
 }
 
+// outputKind is the form of an answer: text, any JSON object, or JSON of a schema.
 type outputKind uint8
 
 const (
@@ -124,6 +128,7 @@ type thinking struct {
 	effort   raw   // a word as a string; nil where it is not set
 }
 
+// asked reports whether the client wants the model to reason.
 func (t *thinking) asked() bool {
 	return !t.off && (t.adaptive || t.budget > 0 || t.effort != nil && !is(t.effort, "none"))
 }
@@ -157,6 +162,7 @@ type reply struct {
 	usage     Usage
 }
 
+// has reports whether a part of the answer is of a kind.
 func (r *reply) has(k kind) bool {
 	for i := range r.parts {
 		if r.parts[i].kind == k {

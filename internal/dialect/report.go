@@ -21,15 +21,20 @@ type Report struct {
 	Refuse string
 }
 
+// lose names a loss.
 func (r *Report) lose(name string) { r.Lost = add(r.Lost, name) }
+
+// hint names a dropped hint.
 func (r *Report) hint(name string) { r.Dropped = add(r.Dropped, name) }
 
+// refuse gives a reason to refuse. The first reason stays.
 func (r *Report) refuse(reason string) {
 	if r.Refuse == "" {
 		r.Refuse = reason
 	}
 }
 
+// add adds a name to a list, once.
 func add(names []string, name string) []string {
 	name = safeName(name)
 	if len(names) == maxNames || slices.Contains(names, name) {
@@ -59,6 +64,7 @@ func safeName(name string) string {
 	return string(b)
 }
 
+// isNameByte reports whether a byte may stand in a name.
 func isNameByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.'
 }

@@ -1,6 +1,10 @@
 package dialect
 
-// responsesAnswer reads an answer of responses.
+// responsesAnswer reads an answer of responses:
+//
+//	{"id": "resp_1", "status": "completed", "output": [{"type": "message", …}], "usage": {…}}
+//
+// Its items are read as those of a request.
 func (a *answerReader) responsesAnswer() bool {
 	r := a.reply
 	if !a.enter('{') {
@@ -83,7 +87,8 @@ func responsesStop(status, reason string, calls bool) stopReason {
 	return stopEnd
 }
 
-// responsesAnswer writes an answer of responses.
+// responsesAnswer writes an answer of responses. Texts and refusals in a row are
+// one message; reasoning and calls are items of their own.
 func (w *answerWriter) responsesAnswer(r *reply) {
 	o := responsesObject{t: w.t, id: w.t.answerID("resp_", r.id), model: r.model, created: r.created}
 	o.end(r.stop)
@@ -166,7 +171,10 @@ func (w *writer) wrappedReasoning(id, body raw, s seal) {
 	w.close("}")
 }
 
-// callItem writes a call of a tool.
+// callItem writes a call of a tool:
+//
+//	{"type": "function_call", "id": "fc_…", "call_id": "call_1", "name": "f", "arguments": "{…}"}
+//	{"type": "custom_tool_call", "id": "ctc_…", "call_id": "call_1", "name": "f", "input": "…"}
 func (w *writer) callItem(id raw, status string, p *part) {
 	w.open('{')
 	w.field("id", id)

@@ -3,7 +3,11 @@ package dialect
 // minOutputTokens is the least limit of an answer in responses.
 const minOutputTokens = 16
 
-// responsesRequest writes a request of responses.
+// responsesRequest writes a request of responses:
+//
+//	{"model": …, "instructions": "…", "input": […], "tools": […], "store": false}
+//
+// The first system turn becomes the instructions, later ones keep their place.
 func (w *requestWriter) responsesRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
@@ -119,6 +123,9 @@ func (w *requestWriter) responsesTool(t *tool) {
 
 // responsesTurn writes the items of a turn, and reports whether reasoning with
 // its encrypted content is among them.
+//
+//	{"role": "user", "content": …}
+//	{"type": "function_call_output", "call_id": "call_1", "output": …}
 func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 	switch t.role {
 	case roleSystem, roleDeveloper, roleUser:
@@ -157,7 +164,8 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 	return false
 }
 
-// responsesInput writes content: a string for one text, else a list.
+// responsesInput writes content: a string for one text, else a list. Images and
+// documents may stand in results too.
 func (w *requestWriter) responsesInput(parts []part) {
 	if len(parts) == 0 {
 		w.lit(`""`)

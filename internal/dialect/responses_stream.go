@@ -195,6 +195,7 @@ func (d *responsesDecoder) added(e *responsesEvent) *openItem {
 	return &d.items[len(d.items)-1]
 }
 
+// find returns the item under way at an output index, or nil.
 func (d *responsesDecoder) find(index int64) *openItem {
 	for i := range d.items {
 		if d.items[i].index == index {

@@ -25,6 +25,7 @@ type responsesEncoder struct {
 	done  []outputItem
 }
 
+// itemKind is what the open item is. Calls are open beside it.
 type itemKind uint8
 
 const (
@@ -49,6 +50,7 @@ type outputItem struct {
 	json  []byte
 }
 
+// begin starts an event with the next sequence number. They rise from 0.
 func (e *responsesEncoder) begin(name string) *writer {
 	o := &e.s.out
 	o.openEvent(name)
@@ -67,6 +69,7 @@ func (e *responsesEncoder) start(id, model raw, created int64) {
 	}
 }
 
+// frame writes an event with the frame of the answer: {"response": {…}}.
 func (e *responsesEncoder) frame(name string) {
 	o := e.begin(name)
 	o.key("response")
@@ -89,15 +92,21 @@ func (e *responsesEncoder) place(o *writer) {
 	o.number("output_index", e.index)
 }
 
+// contentPlace writes the place of a part of a message.
 func (e *responsesEncoder) contentPlace(o *writer) {
 	e.place(o)
 	o.number("content_index", int64(len(e.parts)))
 }
 
+// Text and refusals are parts of one message.
 func (e *responsesEncoder) text(body raw)    { e.say(kindText, body) }
 func (e *responsesEncoder) refusal(body raw) { e.say(kindRefusal, body) }
 
-// say writes a piece of text or of a refusal. Both are parts of one message.
+// say writes a piece of text or of a refusal. Its events, in order:
+//
+//	response.output_item.added, response.content_part.added
+//	response.output_text.delta …
+//	response.output_text.done, response.content_part.done, response.output_item.done
 func (e *responsesEncoder) say(k kind, body raw) {
 	if !e.keeps(len(body)) {
 		return
@@ -215,6 +224,7 @@ func (e *responsesEncoder) reasoning(body raw, s seal) {
 	e.body = append(e.body, inner(body)...)
 }
 
+// summaryPlace writes the place of a summary. Each item has one.
 func (e *responsesEncoder) summaryPlace(o *writer) {
 	e.place(o)
 	o.number("summary_index", 0)
@@ -226,6 +236,7 @@ func (e *responsesEncoder) keep(s seal) {
 	e.seal = seal{origin: s.origin, id: e.data[:len(s.id)], data: e.data[len(s.id):]}
 }
 
+// sealed closes the item of reasoning with its proof. It may have no summary.
 func (e *responsesEncoder) sealed(s seal) {
 	if !e.keeps(len(s.data)) {
 		return
@@ -270,6 +281,7 @@ func (e *responsesEncoder) closeItem(status string) {
 	e.itemDone(e.index, item.b)
 }
 
+// itemDone writes a finished item, and keeps it for the end.
 func (e *responsesEncoder) itemDone(index int64, json []byte) {
 	o := e.begin("response.output_item.done")
 	o.number("output_index", index)
@@ -302,6 +314,7 @@ func (e *responsesEncoder) call(n int, id, name raw, free bool) {
 	o.closeEvent()
 }
 
+// args writes a piece of the arguments of an open call.
 func (e *responsesEncoder) args(n int, piece raw) {
 	if !e.keeps(len(piece)) {
 		return
@@ -331,6 +344,7 @@ func (e *responsesEncoder) args(n int, piece raw) {
 	}
 }
 
+// called closes the item of a call.
 func (e *responsesEncoder) called(n int) {
 	for _, c := range e.calls {
 		if c.n == n {

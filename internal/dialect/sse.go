@@ -126,6 +126,7 @@ func (s *splitter) own(here []byte) {
 	}
 }
 
+// add adds a line of data to the event.
 func (s *splitter) add(p []byte) {
 	if len(s.data)+len(p) > maxEvent {
 		s.over = true
@@ -134,6 +135,7 @@ func (s *splitter) add(p []byte) {
 	s.data = append(s.data, p...)
 }
 
+// carry keeps the front of a line for the next piece.
 func (s *splitter) carry(p []byte) {
 	if len(s.line) > 0 && s.line[0] == ':' {
 		return // of a comment, the first piece is enough
@@ -145,6 +147,7 @@ func (s *splitter) carry(p []byte) {
 	s.line = append(s.line, p...)
 }
 
+// clear forgets the event, and most of its memory.
 func (s *splitter) clear() {
 	s.lines, s.nameN = 0, 0
 	s.data = s.data[:0]

@@ -153,8 +153,10 @@ func (s *Stream) Broken(status int, message string) (out []byte) {
 	return s.out.b
 }
 
+// over reports whether the client has got its last event.
 func (s *Stream) over() bool { return s.ended || s.err != nil }
 
+// event passes one event on, unless the stream is over.
 func (s *Stream) event(name, data []byte) {
 	if s.over() {
 		return
@@ -172,6 +174,7 @@ func (s *Stream) broken(err error) {
 	}
 }
 
+// fail ends the stream with an error event.
 func (s *Stream) fail(err error, status int, p *problem) {
 	s.err = err
 	s.to.fail(status, p)
@@ -267,6 +270,7 @@ func (w *writer) openEvent(name string) {
 	w.typed(name)
 }
 
+// closeEvent ends an event.
 func (w *writer) closeEvent() {
 	w.close("}")
 	w.b = append(w.b, '\n', '\n')

@@ -23,6 +23,8 @@ func (d *reader) openAITool() {
 	}
 }
 
+// toolMembers reads the members of a tool. what is nil inside of its type, and
+// nothing stands deeper.
 func (d *reader) toolMembers(t *tool, what *string) {
 	for name := range d.members() {
 		switch string(name) {
@@ -166,6 +168,7 @@ func (d *reader) openAIFormat() {
 	}
 }
 
+// formatMembers reads the members of a format. what is nil inside of its type.
 func (d *reader) formatMembers(o *output, what *string) {
 	for name := range d.members() {
 		switch string(name) {

@@ -20,7 +20,12 @@ func (t *tokens) usage() Usage {
 	}
 }
 
-// usage reads a usage object of any format. The last count over zero holds.
+// usage reads a usage object of any format. The last count over zero holds: some
+// servers put a zero for an unknown count.
+//
+//	{"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
+//	{"input_tokens": 9, "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 1}}
+//	{"input_tokens": 5, "cache_read_input_tokens": 4, "output_tokens": 3}
 func (c *cursor) usage(t *tokens) {
 	if !c.object() {
 		return
@@ -48,12 +53,14 @@ func (c *cursor) usage(t *tokens) {
 	}
 }
 
+// count reads a count. Zero does not replace an earlier one.
 func (c *cursor) count(n *int64) {
 	if v := c.integer(); v > 0 {
 		*n = v
 	}
 }
 
+// details reads two counts of an object.
 func (c *cursor) details(name1 string, n1 *int64, name2 string, n2 *int64) {
 	if !c.object() {
 		return

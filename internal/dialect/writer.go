@@ -11,6 +11,7 @@ type writer struct {
 	comma bool // a value stands before the next one at this level
 }
 
+// sep writes the comma before a value, if it needs one.
 func (w *writer) sep() {
 	if w.comma {
 		w.b = append(w.b, ',')
@@ -76,11 +77,13 @@ func (w *writer) lit(v string) {
 	w.b = append(w.b, v...)
 }
 
+// integer writes a number.
 func (w *writer) integer(n int64) {
 	w.sep()
 	w.b = strconv.AppendInt(w.b, n, 10)
 }
 
+// str writes plain text as a string.
 func (w *writer) str(s string) {
 	w.sep()
 	w.b = appendQuoted(w.b, []byte(s))
