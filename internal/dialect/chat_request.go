@@ -247,6 +247,8 @@ func (d *reader) chatContent() []part {
 				}
 			case "file":
 				p.media = d.fileObject()
+			case "input_audio":
+				p.media = d.audioObject()
 			case "prompt_cache_breakpoint", "cache_control":
 				if d.value() != nil {
 					d.report.hint(string(name))
@@ -264,6 +266,8 @@ func (d *reader) chatContent() []part {
 			p.kind = kindImage
 		case "file":
 			p.kind = kindFile
+		case "input_audio":
+			p.kind = kindAudio
 		default:
 			d.report.lose("content." + what)
 			continue
@@ -281,6 +285,27 @@ func (d *reader) fileObject() media {
 	}
 	for name := range d.members() {
 		d.fileField(name, &m)
+	}
+	return m
+}
+
+// audioObject reads sound, which chat and responses write alike:
+//
+//	{"type": "input_audio", "input_audio": {"data": "…", "format": "wav"}}
+func (d *reader) audioObject() media {
+	var m media
+	if !d.object() {
+		return m
+	}
+	for name := range d.members() {
+		switch string(name) {
+		case "data":
+			m.data = inner(d.str())
+		case "format":
+			m.mime = inner(d.str())
+		default:
+			d.value()
+		}
 	}
 	return m
 }

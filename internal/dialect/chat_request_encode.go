@@ -290,6 +290,8 @@ func (w *requestWriter) chatUser(parts []part) {
 			w.key("file_data")
 			w.dataURL(&p.media, "application/pdf")
 			w.close("}}")
+		case kindAudio:
+			w.audio(&p.media)
 		default:
 			w.report.lose("user.content")
 		}
@@ -398,7 +400,7 @@ func (w *requestWriter) chatResult(p *part, waiting []part) []part {
 		switch q := &p.parts[i]; q.kind {
 		case kindText, kindRefusal:
 			texts = append(texts, orEmpty(q.text))
-		case kindImage, kindFile:
+		case kindImage, kindFile, kindAudio:
 			media = true
 			waiting = append(waiting, *q)
 		default:

@@ -59,7 +59,8 @@ func drop(why string) way     { return way{lost, why} }
 func nudge(why string) way    { return way{hint, why} }
 func stops(reason string) way { return way{refused, reason} }
 
-// fields are the top-level fields of the three APIs. Other fields are lost. docs/translation.md is checked against it.
+// fields are the top-level fields of the three APIs. Other fields are lost.
+// docs/translation.md is checked against it.
 var fields = []field{
 	// Chat, to responses and to messages.
 	row(Chat, "model", as("model"), as("model")),

@@ -49,6 +49,17 @@ func (w *writer) dataURL(m *media, mime string) {
 	w.b = append(w.b, '"')
 }
 
+// audio writes sound for chat or responses.
+func (w *writer) audio(m *media) {
+	w.typed("input_audio")
+	w.object("input_audio")
+	w.key("data")
+	w.inside(m.data)
+	w.key("format")
+	w.inside(m.mime)
+	w.close("}}")
+}
+
 // missing reports whether there is nothing to send: media known by an id of
 // another provider.
 func (m *media) missing() bool { return m.url == nil && len(m.data) == 0 }

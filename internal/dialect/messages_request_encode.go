@@ -333,6 +333,8 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 			w.source(&p.media, "application/pdf")
 			w.field("title", p.media.name)
 			w.close("}")
+		case kindAudio:
+			w.report.lose("content.input_audio")
 		default:
 			w.report.lose("user.content")
 		}

@@ -20,7 +20,8 @@ const (
 	kindCall   // a call of a tool
 	kindResult // the result of a call
 	kindImage
-	kindFile // a document
+	kindFile  // a document
+	kindAudio // sound, in a format named by its media's mime
 	kindRefusal
 )
 

@@ -313,6 +313,8 @@ func (d *reader) responsesContent() []part {
 				p.media.detail = d.str()
 			case "file_data", "file_url", "filename":
 				d.fileField(name, &p.media)
+			case "input_audio":
+				p.media = d.audioObject()
 			case "prompt_cache_breakpoint":
 				if d.value() != nil {
 					d.report.hint(string(name))
@@ -330,6 +332,8 @@ func (d *reader) responsesContent() []part {
 			p.kind = kindImage
 		case "input_file":
 			p.kind = kindFile
+		case "input_audio":
+			p.kind = kindAudio
 		default:
 			d.report.lose("content." + what)
 			continue

@@ -208,6 +208,8 @@ func (w *requestWriter) responsesInput(parts []part) {
 				w.dataURL(&p.media, "application/pdf")
 			}
 			w.close("}")
+		case kindAudio:
+			w.audio(&p.media)
 		default:
 			w.report.lose("input.content")
 		}
