@@ -119,7 +119,7 @@ func (a *answerReader) chatMessage() {
 				p := d.chatCall()
 				a.cursor = d.cursor
 				p.id = a.t.callID(p.id)
-				calls = append(calls, a.t.customCall(p))
+				calls = append(calls, a.t.ownCall(p))
 			}
 		default:
 			a.value()
@@ -190,13 +190,14 @@ func (c *cursor) thoughts() raw {
 	return w.b
 }
 
-// customCall turns a call of the stand-in back into one of the custom tool.
-func (t *Translator) customCall(p part) part {
-	if len(t.custom) == 0 || t.upstream == Responses || !t.isCustom(p.name) {
-		return p
+// ownCall turns a call of a stand-in back into one of the custom tool, and a flat
+// name into the function's own.
+func (t *Translator) ownCall(p part) part {
+	if len(t.custom) > 0 && t.upstream != Responses && t.isCustom(p.name) {
+		p.args = inputOf(p.argsObject(nil), p.args)
+		p.free = true
 	}
-	p.args = inputOf(p.argsObject(nil), p.args)
-	p.free = true
+	t.spaced(&p)
 	return p
 }
 

@@ -91,7 +91,8 @@ type Translator struct {
 	// What the answer repeats of the request. It aliases the request's body.
 	echo         echo
 	includeUsage bool
-	custom       []string // names of tools that take plain text
+	custom       []string // names of custom tools
+	flat         []flatName
 
 	usage Usage
 	newID func(prefix string) string
@@ -134,7 +135,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 		return nil, report, nil
 	}
 	t.echo, t.includeUsage = c.echo, c.includeUsage
-	t.custom = t.custom[:0]
+	t.custom, t.flat = t.custom[:0], c.flat
 	for i := range c.tools {
 		if c.tools[i].custom {
 			t.custom = append(t.custom, text(c.tools[i].name))
@@ -165,6 +166,7 @@ type reader struct {
 	report       *Report
 	wrong        bool // the body is JSON, but not of its format
 	depth        int  // of blocks in blocks
+	inNamespace  bool // the tools are those of a namespace
 	conversation *conversation
 }
 

@@ -25,7 +25,7 @@ func (a *answerReader) messagesAnswer() bool {
 			for i := range parts {
 				if parts[i].kind == kindCall {
 					parts[i].id = a.t.callID(parts[i].id)
-					parts[i] = a.t.customCall(parts[i])
+					parts[i] = a.t.ownCall(parts[i])
 				}
 			}
 			r.parts = parts

@@ -31,6 +31,7 @@ type conversation struct {
 	turns []turn
 
 	tools    []tool
+	flat     []flatName
 	choice   choice
 	allowed  []raw // names of the tools that may be called; nil where all may
 	parallel raw   // true or false: may an answer call several tools at once
@@ -64,6 +65,7 @@ type part struct {
 	text  raw    // of text, reasoning and refusals: a string
 	id    raw    // of a call, and of the call that a result is for
 	name  raw    // of a call
+	space raw    // of a call: the namespace of the function
 	args  raw    // of a call: a string that holds JSON, or the object itself
 	free  bool   // of a call or result: the tool is a custom one, and args is plain text
 	fail  bool   // of a result: the tool failed

@@ -186,6 +186,7 @@ func (w *writer) callItem(id raw, status string, p *part) {
 	w.word("status", status)
 	w.field("call_id", orEmpty(p.id))
 	w.field("name", orEmpty(p.name))
+	w.field("namespace", p.space)
 	if p.free {
 		w.field("input", orEmpty(p.args))
 	} else {

@@ -48,7 +48,7 @@ func (d *reader) responsesRequest() {
 		case "stream":
 			c.stream = d.boolean()
 		case "tools":
-			c.tools = c.tools[:0]
+			c.tools, c.flat = c.tools[:0], nil
 			start := d.mark()
 			if d.array() {
 				for d.elem() {
@@ -186,6 +186,8 @@ func (d *reader) responsesItem() {
 			callID = d.str()
 		case "name":
 			p.name = d.str()
+		case "namespace":
+			p.space = d.str()
 		case "arguments", "input":
 			p.args = d.value()
 		case "content":
@@ -225,6 +227,7 @@ func (d *reader) responsesItem() {
 		d.conversation.turns = append(d.conversation.turns, t)
 	case "function_call", "custom_tool_call":
 		p.kind, p.id, p.free = kindCall, callID, what == "custom_tool_call"
+		p.name = flat(p.space, p.name)
 		d.assistant(p)
 	case "function_call_output", "custom_tool_call_output":
 		p.kind, p.id, p.free = kindResult, callID, what == "custom_tool_call_output"

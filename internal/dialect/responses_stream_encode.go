@@ -302,6 +302,7 @@ func (e *responsesEncoder) call(n int, id, name raw, free bool) {
 		n: n, index: e.next, id: quote(e.s.t.newID("fc_")),
 		part: part{kind: kindCall, id: clone(id), name: clone(name), args: raw(`""`), free: free},
 	}
+	e.s.t.spaced(&c.part)
 	if free {
 		c.id = quote(e.s.t.newID("ctc_"))
 	}

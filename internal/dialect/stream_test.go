@@ -188,6 +188,37 @@ func TestCustomTools(t *testing.T) {
 	assert.Equal(t, "*** Begin\n+a\"b\"", item["input"])
 }
 
+// TestNamespaces gives a client calls of functions in a namespace.
+func TestNamespaces(t *testing.T) {
+	in := `{"model":"m","input":"hi","tools":[{"type":"namespace","tools":[{"type":"function","name":"find","parameters":{}},{"type":"custom","name":"say"}],"name":"crm","description":"d"},{"type":"function","name":"find"}]}`
+	tr := translator(t, dialect.Responses, dialect.Chat)
+	out, _, err := tr.Request([]byte(in), dialect.Options{})
+	require.NoError(t, err)
+	assert.Contains(t, string(out), `"name":"crm__find"`)
+	want := func(output any) {
+		t.Helper()
+		items := output.(list)
+		require.Len(t, items, 3)
+		for i, w := range []object{
+			{"type": "function_call", "namespace": "crm", "name": "find", "arguments": "{}"},
+			{"type": "custom_tool_call", "namespace": "crm", "name": "say", "input": "a"},
+			{"type": "function_call", "name": "find", "arguments": "{}"},
+		} {
+			got := items[i].(object)
+			for _, k := range []string{"id", "call_id", "status"} {
+				delete(got, k)
+			}
+			assert.Equal(t, w, got)
+		}
+	}
+	stream := call(0, "a", "crm__find", "{}") + call(1, "b", "crm__say", `{"input":"a"}`) + call(2, "c", "find", "{}")
+	s := tr.Stream()
+	want(collect(t, dialect.Responses, string(s.Write([]byte(stream+finish("tool_calls")+done))))["output"])
+	answer, err := tr.Answer([]byte(chatReply(`"content":null,"tool_calls":[{"id":"a","function":{"name":"crm__find","arguments":"{}"}},{"id":"b","function":{"name":"crm__say","arguments":"{\"input\":\"a\"}"}},{"id":"c","function":{"name":"find","arguments":"{}"}}]`, "tool_calls", "")))
+	require.NoError(t, err)
+	want(decode(string(answer)).(object)["output"])
+}
+
 // TestResponsesInOneEvent reads servers that send nothing but the last event.
 func TestResponsesInOneEvent(t *testing.T) {
 	s := begun(t, dialect.Messages, dialect.Responses, true).Stream()

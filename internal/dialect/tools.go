@@ -13,8 +13,17 @@ func (d *reader) openAITool() {
 	}
 	var t tool
 	what := "function"
-	d.toolMembers(&t, &what)
+	tools := d.toolMembers(&t, &what)
 	switch what {
+	case "namespace":
+		if d.inNamespace {
+			d.report.lose("tools.namespace")
+			return
+		}
+		if !blank(t.description) {
+			d.report.lose("tools.namespace.description")
+		}
+		d.namespace(t.name, tools)
 	case "function", "custom":
 		t.custom = what == "custom"
 		d.conversation.tools = append(d.conversation.tools, t)
@@ -24,8 +33,8 @@ func (d *reader) openAITool() {
 }
 
 // toolMembers reads the members of a tool. what is nil inside of its type, and
-// nothing stands deeper.
-func (d *reader) toolMembers(t *tool, what *string) {
+// nothing stands deeper. The tools of a namespace are returned unread.
+func (d *reader) toolMembers(t *tool, what *string) (tools raw) {
 	for name := range d.members() {
 		switch string(name) {
 		case "type":
@@ -48,10 +57,13 @@ func (d *reader) toolMembers(t *tool, what *string) {
 			t.strict = d.value()
 		case "format":
 			t.grammar = d.value()
+		case "tools":
+			tools = d.value()
 		default:
 			d.value()
 		}
 	}
+	return tools
 }
 
 // openAIChoice reads the tool_choice of chat or of responses: a word, or an object.
