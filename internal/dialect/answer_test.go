@@ -499,7 +499,13 @@ func collectResponses(t testing.TB, list_ []event) object {
 			require.Equal(t, list{}, m["response"].(object)["output"])
 		case "output_item.added":
 			require.Equal(t, float64(len(items)), index)
-			items[index] = &state{item: m["item"].(object)}
+			item := m["item"].(object)
+			for _, k := range []string{"arguments", "input"} {
+				if v, ok := item[k]; ok {
+					require.Equal(t, "", v)
+				}
+			}
+			items[index] = &state{item: item}
 		case "content_part.added", "reasoning_summary_part.added":
 			require.Nil(t, s.part)
 			s.part, s.text = m["part"].(object), ""

@@ -130,6 +130,7 @@ func (d *reader) chatMessage() {
 		case "role":
 			who = d.text()
 		case "content":
+			d.checkContent()
 			content = d.chatContent()
 		case "refusal":
 			if v := d.str(); !blank(v) {
@@ -198,6 +199,15 @@ func (d *reader) chatMessage() {
 		t.parts = append(append(t.parts, content...), calls...)
 	}
 	d.conversation.turns = append(d.conversation.turns, t)
+}
+
+// checkContent finds content of another form than text, a list or null.
+func (d *reader) checkContent() {
+	switch d.peek() {
+	case '"', '[', 'n':
+	default:
+		d.wrong = true
+	}
 }
 
 // chatContent reads the content of a message: a string, or a list of parts.

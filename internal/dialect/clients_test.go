@@ -87,9 +87,9 @@ func TestClients(t *testing.T) {
 // TestMalformed gives requests that are not JSON, or not of their format.
 func TestMalformed(t *testing.T) {
 	for client, bodies := range map[dialect.Format][]string{
-		dialect.Chat:      {``, `[]`, `{`, `{"messages":{}}`, `{"messages":[1]}`, `{"messages":[{"role":"narrator","content":"a"}]}`, `{"messages":[]} x`, `{"messages":[{"role":"user","content":"a` + "\n" + `"}]}`},
+		dialect.Chat:      {``, `[]`, `{`, `{"messages":{}}`, `{"messages":[1]}`, `{"messages":[{"role":"narrator","content":"a"}]}`, `{"messages":[]} x`, `{"messages":[{"role":"user","content":5}]}`, `{"messages":[{"role":"user","content":"a` + "\n" + `"}]}`},
 		dialect.Responses: {`{"input":[1]}`, `{"input":[{"type":"message","role":"narrator"}]}`},
-		dialect.Messages:  {`{"messages":"hi"}`, `{"messages":[{"role":"tool","content":"a"}]}`},
+		dialect.Messages:  {`{"messages":"hi"}`, `{"messages":[{"role":"user","content":{}}]}`, `{"messages":[{"role":"tool","content":"a"}]}`},
 	} {
 		for _, body := range bodies {
 			for upstream := range dialect.Format(3) {

@@ -167,6 +167,7 @@ type reader struct {
 	wrong        bool // the body is JSON, but not of its format
 	depth        int  // of blocks in blocks
 	inNamespace  bool // the tools are those of a namespace
+	answer       bool // the items are those of an answer
 	conversation *conversation
 }
 

@@ -210,6 +210,7 @@ func (d *reader) messagesMessage() {
 		case "role":
 			who = d.text()
 		case "content":
+			d.checkContent()
 			parts = d.messagesContent()
 		default:
 			if d.value() != nil {

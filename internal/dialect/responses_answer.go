@@ -32,11 +32,14 @@ func (a *answerReader) responsesAnswer() bool {
 			if !a.array() {
 				continue
 			}
-			d := reader{cursor: a.cursor, report: &Report{}, conversation: &conversation{}}
+			d := reader{cursor: a.cursor, report: &Report{}, conversation: &conversation{}, answer: true}
 			for d.elem() {
 				d.responsesItem()
 			}
 			a.cursor = d.cursor
+			if d.wrong || d.report.Refuse != "" {
+				return false
+			}
 			for _, t := range d.conversation.turns {
 				r.parts = append(r.parts, t.parts...)
 			}
@@ -191,7 +194,11 @@ func (w *writer) callItem(id raw, status string, p *part) {
 		w.field("input", orEmpty(p.args))
 	} else {
 		w.key("arguments")
-		w.put(p.argsText())
+		if status == "in_progress" {
+			w.put(p.args) // they are still to come
+		} else {
+			w.put(p.argsText())
+		}
 	}
 	w.close("}")
 }

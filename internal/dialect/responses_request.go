@@ -203,6 +203,9 @@ func (d *reader) responsesItem() {
 			d.value()
 		}
 	}
+	if d.answer && who == "" {
+		who = "assistant" // some servers leave it out
+	}
 	switch what {
 	case "", "message":
 		t := turn{parts: content}

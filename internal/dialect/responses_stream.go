@@ -141,7 +141,7 @@ func responseFrame(v raw) (id, model raw, created int64) {
 
 // item reads an item.
 func (d *responsesDecoder) item(v raw) (parts []part, what kind, ok bool) {
-	r := reader{cursor: cursor{b: v}, report: &Report{}, conversation: &conversation{}}
+	r := reader{cursor: cursor{b: v}, report: &Report{}, conversation: &conversation{}, answer: true}
 	if v == nil {
 		return nil, 0, false
 	}

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 )
@@ -36,6 +37,7 @@ type Stream struct {
 	stop     stopReason
 	sequence raw
 	started  bool
+	closing  bool  // the upstream's bytes are over
 	ended    bool  // the upstream's answer was whole, and the client has its end
 	err      error // the stream is over, and not whole
 	onEvent  func(name, data []byte)
@@ -126,6 +128,7 @@ func (s *Stream) Event(name, data []byte) (out []byte) {
 // gets an error event, unless it has one.
 func (s *Stream) Close() (out []byte, whole bool) {
 	s.out.b = s.out.b[:0]
+	s.closing = true
 	s.splitter.finish(s.onEvent)
 	if !s.over() {
 		s.from.finish()
@@ -160,6 +163,12 @@ func (s *Stream) over() bool { return s.ended || s.err != nil }
 func (s *Stream) event(name, data []byte) {
 	if s.over() {
 		return
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		if len(name) == 0 || s.closing {
+			return
+		}
+		data = []byte("{}") // the name says it all
 	}
 	s.from.event(name, data)
 	if s.tokens.known {

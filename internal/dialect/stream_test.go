@@ -88,6 +88,7 @@ func TestInterleavedCalls(t *testing.T) {
 			`+0 text | a | b | -0 | end_turn`},
 		{"another choice", chunk(`{"content":"a"}`) + strings.Replace(chunk(`{"content":"other"}`), `"index":0`, `"index":1`, 1) + finish("stop"),
 			`+0 text | a | -0 | end_turn`},
+		{"data without anything", "data:\n\n" + chunk(`{"content":"a"}`) + "data\n\nevent: ping\ndata:\n\n: comment\n\n" + finish("stop"), `+0 text | a | -0 | end_turn`},
 		{"content_filter", chunk(`{"content":"a"}`) + finish("content_filter"), `+0 text | a | -0 | refusal`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
