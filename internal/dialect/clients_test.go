@@ -1,6 +1,7 @@
 package dialect_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -82,6 +83,36 @@ func TestClients(t *testing.T) {
 			assert.ElementsMatch(t, c.dropped, report.Dropped)
 		})
 	}
+}
+
+// TestReport checks names for headers: clients choose the names of their fields.
+func TestReport(t *testing.T) {
+	tr := translator(t, dialect.Chat, dialect.Messages)
+	many := ""
+	for i := range 100 {
+		many += fmt.Sprintf(`,"f%d":1`, i)
+	}
+	_, report, err := tr.Request([]byte(`{"messages":[],"top_k":1,"bad\r\nname, x":1,"":1,"top_k":2,"null":null`+many+`}`), dialect.Options{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"top_k", "bad__name__x", "_"}, report.Lost[:3])
+	assert.Len(t, report.Lost, 32)
+	report.Lost = report.Lost[:2]
+	assert.Equal(t, "chat-to-messages; lost=top_k,bad__name__x", report.Header(tr.Name()))
+	report.Lost = nil
+	assert.Equal(t, "chat-to-messages", report.Header(tr.Name()))
+}
+
+// TestFinished follows a chat to its end: the usage comes behind the reason.
+func TestFinished(t *testing.T) {
+	s := begun(t, dialect.Messages, dialect.Chat, true).Stream()
+	s.Write([]byte(chunk(`{"content":"a"}`)))
+	assert.False(t, s.Finished())
+	s.Write([]byte(finish("stop")))
+	assert.True(t, s.Finished())
+	assert.False(t, s.Whole())
+	last, whole := s.Close()
+	assert.True(t, whole)
+	assert.True(t, looksWhole(dialect.Messages, string(last)))
 }
 
 // TestMalformed gives requests that are not JSON, or not of their format.

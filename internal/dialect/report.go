@@ -1,6 +1,9 @@
 package dialect
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // maxNames bounds the names in each list of a report, and maxNameLength each name:
 // clients choose the names of their fields.
@@ -19,6 +22,18 @@ type Report struct {
 	// Refuse is the reason why the upstream cannot serve the request at all.
 	// Empty if it can.
 	Refuse string
+}
+
+// Header is the value of X-Aigateway-Translated for a translation of this name:
+//
+//	messages-to-chat; lost=top_k,citations
+//
+// Dropped hints do not show in it.
+func (r *Report) Header(name string) string {
+	if len(r.Lost) == 0 {
+		return name
+	}
+	return name + "; lost=" + strings.Join(r.Lost, ",")
 }
 
 // lose names a loss.

@@ -139,6 +139,10 @@ func (s *Stream) Close() (out []byte, whole bool) {
 	return s.out.b, s.ended
 }
 
+// Finished reports whether the upstream has said why the model stopped. Usage and
+// the end of the answer may still follow.
+func (s *Stream) Finished() bool { return s.stop != stopUnset }
+
 // Whole reports whether the client has the end of a whole answer.
 func (s *Stream) Whole() bool { return s.ended }
 
