@@ -548,7 +548,7 @@ func collectResponses(t testing.TB, list_ []event) object {
 	return final
 }
 
-// plain takes out of an answer what the test does not compare: ids that were
+// plain removes made-up parts of an answer before a comparison: ids that were
 // made up, and settings that a responses answer repeats.
 func plain(v any) any {
 	switch v := v.(type) {

@@ -113,13 +113,14 @@ func (c *conversation) offered() []tool {
 	if c.allowed == nil {
 		return c.tools
 	}
+	allowed := make(map[string]struct{}, len(c.allowed))
+	for _, name := range c.allowed {
+		allowed[string(name)] = struct{}{}
+	}
 	var tools []tool
 	for _, t := range c.tools {
-		for _, name := range c.allowed {
-			if string(name) == string(t.name) {
-				tools = append(tools, t)
-				break
-			}
+		if _, ok := allowed[string(t.name)]; ok {
+			tools = append(tools, t)
 		}
 	}
 	return tools

@@ -73,12 +73,21 @@ func addDetail(parts []part, what, format string, body, signature, data, id raw)
 		case blank(last.text):
 			last.text = body
 		case !blank(body):
-			var w writer
-			w.joined("", last.text, body)
-			last.text = w.b
+			last.extend(body)
 		}
 		last.seal = s
 		return parts
 	}
 	return append(parts, part{kind: kindReasoning, text: body, seal: s})
+}
+
+// extend adds a piece to the text of a part. The text moves to memory of its own
+// with room to grow: a client may send very many pieces.
+func (p *part) extend(piece raw) {
+	if !p.own {
+		p.text = append(make(raw, 0, 2*(len(p.text)+len(piece))), p.text...)
+		p.own = true
+	}
+	p.text = append(p.text[:len(p.text)-1], inner(piece)...)
+	p.text = append(p.text, '"')
 }

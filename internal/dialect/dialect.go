@@ -91,8 +91,8 @@ type Translator struct {
 	// What the answer repeats of the request. It aliases the request's body.
 	echo         echo
 	includeUsage bool
-	custom       []string // names of custom tools
-	flat         []flatName
+	custom       map[string]struct{} // names of custom tools
+	flat         map[string]flatName // by the flat names
 
 	usage Usage
 	newID func(prefix string) string
@@ -135,10 +135,13 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 		return nil, report, nil
 	}
 	t.echo, t.includeUsage = c.echo, c.includeUsage
-	t.custom, t.flat = t.custom[:0], c.flat
+	t.custom, t.flat = nil, c.flat
 	for i := range c.tools {
 		if c.tools[i].custom {
-			t.custom = append(t.custom, text(c.tools[i].name))
+			if t.custom == nil {
+				t.custom = map[string]struct{}{}
+			}
+			t.custom[text(c.tools[i].name)] = struct{}{}
 		}
 	}
 	if opts.Model != "" {
@@ -227,12 +230,11 @@ type answerWriter struct {
 
 // isCustom reports whether the client offered a custom tool of this name.
 func (t *Translator) isCustom(name raw) bool {
-	for _, custom := range t.custom {
-		if is(name, custom) || text(name) == custom {
-			return true
-		}
+	if t.custom == nil {
+		return false
 	}
-	return false
+	_, ok := t.custom[text(name)]
+	return ok
 }
 
 // answerID makes the id of an answer from the upstream's.

@@ -49,7 +49,6 @@ func (e *messagesEncoder) start(id, model raw, _ int64) {
 	o.messagesUsage(u)
 	o.close("}")
 	o.closeEvent()
-
 }
 
 // busy reports whether something must wait: an unfinished call is open, or others

@@ -31,7 +31,7 @@ type conversation struct {
 	turns []turn
 
 	tools    []tool
-	flat     []flatName
+	flat     map[string]flatName // functions in namespaces, by their flat names
 	choice   choice
 	allowed  []raw // names of the tools that may be called; nil where all may
 	parallel raw   // true or false: may an answer call several tools at once
@@ -63,6 +63,7 @@ type turn struct {
 type part struct {
 	kind  kind
 	text  raw    // of text, reasoning and refusals: a string
+	own   bool   // text is in memory of its own
 	id    raw    // of a call, and of the call that a result is for
 	name  raw    // of a call
 	space raw    // of a call: the namespace of the function

@@ -4,9 +4,9 @@ package dialect
 // function. Other formats have no namespaces.
 const namespaceSeparator = "__"
 
-// flatName is a function of a namespace, and its name in other formats.
+// flatName is a function of a namespace.
 type flatName struct {
-	flat, space, name raw
+	space, name raw
 }
 
 // flat is the name of a function of a namespace in other formats.
@@ -37,19 +37,22 @@ func (d *reader) namespace(space, tools raw) {
 	for inside.elem() {
 		inside.openAITool()
 	}
+	if c.flat == nil {
+		c.flat = map[string]flatName{}
+	}
 	for i := first; i < len(c.tools); i++ {
 		name := c.tools[i].name
 		c.tools[i].name = flat(space, name)
-		c.flat = append(c.flat, flatName{c.tools[i].name, space, name})
+		c.flat[text(c.tools[i].name)] = flatName{space, name}
 	}
 }
 
 // spaced gives a call of a function of a namespace its own name back.
 func (t *Translator) spaced(p *part) {
-	for i := range t.flat {
-		if f := &t.flat[i]; string(f.flat) == string(p.name) {
-			p.space, p.name = f.space, f.name
-			return
-		}
+	if t.flat == nil {
+		return
+	}
+	if f, ok := t.flat[text(p.name)]; ok {
+		p.space, p.name = f.space, f.name
 	}
 }

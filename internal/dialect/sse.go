@@ -25,25 +25,27 @@ type splitter struct {
 // feed calls event for each event with its end in p. Name and data are valid
 // until event returns.
 func (s *splitter) feed(p []byte, event func(name, data []byte)) {
-	var here []byte // data that lies within p
+	var here []byte // data within p
+	lf := -1        // offset of the next LF in p, kept while lines end in CR before it
 	for len(p) > 0 && !s.over {
 		if s.skipLF {
 			s.skipLF = false
 			if p[0] == '\n' {
-				p = p[1:]
+				p, lf = p[1:], lf-1
 				continue
 			}
 		}
-		end := bytes.IndexByte(p, '\n')
-		front := p
-		if end >= 0 {
-			front = p[:end]
+		if lf < 0 {
+			if lf = bytes.IndexByte(p, '\n'); lf < 0 {
+				lf = len(p)
+			}
 		}
-		if i := bytes.IndexByte(front, '\r'); i >= 0 {
+		end := lf
+		if i := bytes.IndexByte(p[:lf], '\r'); i >= 0 {
 			end = i
 			s.skipLF = true
 		}
-		if end < 0 {
+		if end == len(p) {
 			break
 		}
 		line := p[:end]
@@ -51,7 +53,7 @@ func (s *splitter) feed(p []byte, event func(name, data []byte)) {
 			s.carry(line)
 			line = s.line
 		}
-		p = p[end+1:]
+		p, lf = p[end+1:], lf-end-1
 		here = s.take(line, here, len(s.line) > 0, event)
 		s.line = s.line[:0]
 		if cap(s.line) > keepCarry {

@@ -163,8 +163,8 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// TestCustomTools gives a client a call of its tool that takes plain text, from
-// an upstream that knows functions alone.
+// TestCustomTools gives a client a call of its custom tool, from
+// an upstream with functions and no more.
 func TestCustomTools(t *testing.T) {
 	in := `{"model":"m","stream":true,"tools":[{"type":"custom","name":"apply_patch","description":"d"}],"input":"hi"}`
 	args := []string{`{"in`, `put":"*** Begin\n+a\"b`, `\""}`}
