@@ -48,11 +48,8 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
-	f.call.loop = f
+	f.call.lineup = &f.lineup
 }
-
-// more reports whether another candidate may have its turn.
-func (f *failover) more() bool { return f.lineup.more(&f.trail) }
 
 // run tries the candidates in order until one answers. Those in cooldown come
 // last; the one that is ready first comes before the others.

@@ -27,7 +27,8 @@ type held struct {
 	surface  *surface // the upstream's
 	choices  int
 	deadline time.Time // total_timeout
-	loop     *failover // knows whether another candidate may have its turn
+	lineup   *lineup   // knows whether another candidate may have its turn
+	trail    *trail
 	a        *attempt
 	resp     *http.Response
 	source   io.Reader // the body, from its start
@@ -164,7 +165,7 @@ func (h *held) meterMember(name, value []byte) {
 // refusal is the failure of an answer that declines, under refusals: fail_over. The
 // last candidate's refusal is relayed.
 func (h *held) refusal() *failure {
-	if !h.s.failRefusals || !h.loop.more() {
+	if !h.s.failRefusals || !h.lineup.more(h.trail) {
 		return nil
 	}
 	f := wrongAnswer("the answer is a refusal")

@@ -22,7 +22,7 @@ const maxErrorBody = 1 << 20
 type call struct {
 	outbound
 	deadline time.Time // total_timeout
-	loop     *failover // knows whether another candidate may have its turn
+	lineup   *lineup   // knows whether another candidate may have its turn
 	switched bool      // the provider's other form of credential is being tried
 	held     held
 }
@@ -77,7 +77,9 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
-		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
+		// A secret store that is silent past the attempt's limit is not the
+		// provider's silence.
+		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {
 			return false, notMade(kind, a.secrets.scrubText(err.Error()))
 		}
 		return false, interrupted(ctx, c.in, &a.secrets, FailureTimeout, err)
@@ -102,7 +104,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, choices: c.choices, deadline: c.deadline, loop: c.loop,
+		s: c.s, in: c.in, surface: c.surface, choices: c.choices, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
 		a: a, resp: resp, source: resp.Body, limit: limit,
 	}
 	defer c.held.release()

@@ -135,7 +135,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		s.selector.serveModels(w, r, id)
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, next: next}
-		x.to.connect(w, r, g, s)
+		x.to.connect(w, r, &g.warnedDeadlines, s)
 		defer x.to.finish()
 		x.in.receive(r, surface, path)
 		x.serve()
@@ -152,14 +152,6 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	default:
 		writeError(w, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path), requestID(r.Header))
 	}
-}
-
-// warnDeadlines logs once that clients of this service are not bounded.
-func (g *Gateway) warnDeadlines(s *settings, w http.ResponseWriter) {
-	g.warnedDeadlines.Do(func() {
-		s.logger.Warn("the ResponseWriter has no deadlines, so that a slow client is not bounded by client_timeout: a middleware wraps it without Unwrap",
-			"type", fmt.Sprintf("%T", w))
-	})
 }
 
 func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {

@@ -13,6 +13,7 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -94,7 +95,7 @@ func requestID(h http.Header) string {
 // identify notes who asks. Without a caller from the service, clients are told
 // apart by their address: for blame alone.
 func (in *inbound) identify(c *callers) {
-	salt, text := "a", in.request.ClientIP
+	salt, text := "a", ""
 	switch {
 	case c.name != nil:
 		in.caller = c.name(in.r)
@@ -102,9 +103,22 @@ func (in *inbound) identify(c *callers) {
 	case c.expr != nil:
 		in.caller, _ = c.expr.Eval(in.ctx, &in.request) // without a value it is the empty caller
 		salt, text = "c", in.caller
+	default:
+		text = network(in.request.ClientIP)
 	}
 	in.request.Caller = in.caller
 	in.callerID = maphash.String(c.seed, salt+text)
+}
+
+// network is the part of an address that one client has for itself: of IPv6 a
+// /64. A client with a new address for each request would else be many.
+func network(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || addr.Unmap().Is4() {
+		return ip
+	}
+	b := addr.As16()
+	return string(b[:8])
 }
 
 // callers tells who asks. If it has neither a function nor an expression, clients
@@ -209,7 +223,8 @@ func (in *inbound) scan() (err error) {
 		return err
 	}
 	if in.pathModel != "" && len(in.sel.Models) == 0 && isAuto(in.sel.Model) {
-		in.sel.Model = in.pathModel
+		// The body's own, if any, is "", null or auto, and does not go out.
+		in.sel.Model, in.sel.HasModel = in.pathModel, false
 	}
 	in.wantsStream = in.sel.Stream || in.asksStreamOtherwise()
 	if n := len(in.sel.Models); n > maxClientModels {

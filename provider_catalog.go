@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -206,6 +207,17 @@ type catalog struct {
 	authors   []*expr.Author
 }
 
+// learn takes over the forms of credentials that are known of the same providers
+// at the same addresses.
+func (c *catalog) learn(old *catalog) {
+	for _, p := range c.providers {
+		was := old.byName[fold(p.id)]
+		if was != nil && p.base != nil && fold(was.id) == fold(p.id) && was.base.String() == p.base.String() && was.auth == p.auth {
+			p.forms.bits.Store(was.forms.bits.Load())
+		}
+	}
+}
+
 // newCatalog indexes the providers. Those that come first win a name.
 func newCatalog(providers []*provider) *catalog {
 	c := &catalog{
@@ -261,4 +273,28 @@ func (c *catalog) track(r *stats.Recorder) {
 			k.track = r.Key(fold(p.id), k.id)
 		}
 	}
+}
+
+// addressField is the place in the config that says where the provider is.
+func addressField(p *provider) string {
+	if p.hasTarget {
+		return "internal_endpoints"
+	}
+	return "base_url"
+}
+
+// targetURL is where a provider really is, as internal_endpoints writes it.
+func targetURL(p *provider) string {
+	if address.Socket(p.target.Host) != "" {
+		return "unix://" + shownTarget(p.target.Host)
+	}
+	return p.target.Scheme + "://" + p.target.Host
+}
+
+// shownTarget is the host of a target; a unix socket by its path.
+func shownTarget(host string) string {
+	if socket := address.Socket(host); socket != "" {
+		return socket
+	}
+	return host
 }
