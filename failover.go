@@ -37,6 +37,8 @@ type outcome struct {
 	relay *attempt
 	// retryAfter replaces the Retry-After of that answer, unless it is negative.
 	retryAfter time.Duration
+	// made is an answer of the gateway's own; nil without one.
+	made *upstreamAnswer
 }
 
 // start prepares to try the candidates of a plan.
@@ -44,7 +46,7 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
 	f.lineup = lineup{s: s, in: in}
-	f.call.outbound = outbound{s: s, in: in, trail: &f.trail, surface: in.surface}
+	f.call.outbound = outbound{s: s, in: in, trail: &f.trail}
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
@@ -98,6 +100,10 @@ func (f *failover) try(m *model) (outcome, bool) {
 	if t.err != nil {
 		return outcome{}, false
 	}
+	if t.codec != nil && t.codec.estimated {
+		return f.estimate(t)
+	}
+	f.call.speak(t.codec)
 	for _, key := range t.keys {
 		step, out, done := f.route(m, key)
 		if done {
@@ -117,6 +123,9 @@ func (f *failover) consider(m *model) *tried {
 	now := time.Now()
 	t := f.trail.turn(m, now)
 	if t.err = f.inputTooLarge(m); t.err == nil {
+		t.codec, t.err = f.codecFor(m)
+	}
+	if t.err == nil {
 		t.keys, t.keyStates, t.err = f.lineup.keysInOrder(m, now, &f.trail)
 	}
 	if !f.lineup.probes(m) { // else others are kept away, but not this request

@@ -63,6 +63,9 @@ type Result struct {
 	NotTried []RejectedModel `json:"not_tried,omitempty"`
 	// Success says which attempt answered. Nil unless one did.
 	Success *Success `json:"success,omitempty"`
+	// Translation is nil unless the client got an answer, or an error, of a
+	// provider of another format.
+	Translation *Translation `json:"translation,omitempty"`
 	// InputTokens and OutputTokens are what the upstream that answered
 	// reported. Zero where it reported none.
 	InputTokens  int64 `json:"input_tokens"`
@@ -170,6 +173,8 @@ type TriedModel struct {
 	// Probed is set if its cooldown was over when its turn came, and another
 	// request was finding out whether it is healthy again.
 	Probed bool `json:"probed,omitempty"`
+	// Translation is nil if the provider speaks the client's format.
+	Translation *Translation `json:"translation,omitempty"`
 	// Error says why the candidate failed without an attempt, such as a key
 	// selection that came back empty.
 	Error string `json:"error,omitempty"`
@@ -178,6 +183,19 @@ type TriedModel struct {
 	APIKeySelection []SelectedKey `json:"api_key_selection,omitempty"`
 	// RequestsMade are the attempts, in order.
 	RequestsMade []Attempt `json:"requests_made,omitempty"`
+}
+
+// Translation says what became of a request for a provider of another format. The
+// names are the client's fields.
+type Translation struct {
+	// Pair names the client's format and the provider's, as "messages-to-chat".
+	Pair string `json:"pair"`
+	// Lost are fields that could have changed the answer.
+	Lost []string `json:"lost,omitempty"`
+	// Dropped are hints. They cannot change the answer.
+	Dropped []string `json:"dropped,omitempty"`
+	// Estimated is set for a count of tokens by the gateway. Nothing was sent.
+	Estimated bool `json:"estimated,omitempty"`
 }
 
 // SelectedKey is a key of a candidate.

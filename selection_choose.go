@@ -69,9 +69,9 @@ func (s *selector) unnamed(q query) []*model {
 		}
 	}
 	if len(s.strategies) == 0 && len(configured) > 0 {
-		return configured
+		return nativeFirst(q.surface, configured)
 	}
-	return all
+	return nativeFirst(q.surface, all)
 }
 
 // outputs reports whether a model can produce a modality, as far as the catalog
