@@ -85,6 +85,11 @@ type Config struct {
 	// RefusalRelay.
 	Refusals Refusals `json:"refusals,omitempty"`
 
+	// Aliases are names of the operator's own. A client that asks for an alias asks
+	// for its names, in their order: names of models, or "provider:model". An alias
+	// that equals a model of the catalog hides it.
+	Aliases map[string][]string `json:"aliases,omitempty"`
+
 	// CallerExpr names the caller of a request: a CEL expression over req and conn
 	// that returns a string, such as req.headers['x-tenant'][0]. Callers do not
 	// share blame for failures. If it fails or is empty, the request has the empty

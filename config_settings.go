@@ -16,8 +16,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/redact"
-	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // settings is a Config in the form that requests are served from: checked,
@@ -49,6 +49,8 @@ type settings struct {
 	transports  *dial.Transports // nil: Config.Transport
 	debug       debugSettings
 	callers     callers
+	limiter     *limit.Limiter
+	uses        expr.Uses // of all expressions
 
 	clientTimeout time.Duration
 	keepalive     time.Duration // 0: off
@@ -121,17 +123,12 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	if old != nil {
 		s.selector.learn(old.selector.catalog)
 	}
+	s.uses = s.uses.Or(s.selector.uses)
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)
 	}
 	return s, p.withShape(cfg.shape).err()
-}
-
-// attach has the settings measure into a gateway's recorder.
-func (s *settings) attach(r *stats.Recorder) {
-	s.selector.recorder, s.selector.metrics = r, newMetrics(r)
-	s.selector.track(r)
 }
 
 // compile compiles the strategies.
@@ -142,14 +139,16 @@ func (s *selector) compile(p *problems, cfg Config) {
 		s.strategies = append(s.strategies, strategy{text, eval})
 		if eval != nil {
 			s.usesMetrics = s.usesMetrics || eval.Uses().Metrics
-			s.usesEstimates = s.usesEstimates || eval.Uses().Estimates
+			s.uses = s.uses.Or(eval.Uses())
 		}
 	}
 	for i, text := range cfg.APIKeySelection.Strategy {
 		eval, faults := expr.CompileKeyStrategy(text)
 		p.addFaults(fmt.Sprintf("api_key_selection.strategy[%d]", i), text, faults)
 		s.keyStrategies = append(s.keyStrategies, keyStrategy{text, eval})
-		s.usesEstimates = s.usesEstimates || eval != nil && eval.Uses().Estimates
+		if eval != nil {
+			s.uses = s.uses.Or(eval.Uses())
+		}
 	}
 }
 
@@ -197,13 +196,18 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	}
 	c := &compiler{
 		problems: p, warnings: &s.warnings, today: time.Now(), policy: policy, surfaces: s.surfaces,
-		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, blind: err != nil,
+		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, firstToken: s.firstToken,
+		blind: err != nil,
 	}
 	c.gateway.headers = c.headers("headers", cfg.Headers)
 	c.gateway.query = c.query("query_params", cfg.QueryParams)
 	c.gateway.body = c.body("body", cfg.Body)
 	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.refs
+	s.uses = c.uses
 	s.selector.sole = s.selector.soleProvider()
+	names := nameChecker{s.selector, p, &s.warnings, c.blind}
+	names.linkFallbacks()
+	names.compileAliases(cfg)
 	s.selector.refuseUseless(p)
 	s.selector.refuseCostly(p)
 }

@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"context"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -23,6 +22,7 @@ type failover struct {
 	in       *inbound
 	to       *client   // for the answer that is held to relay itself
 	deadline time.Time // total_timeout
+	plan     *plan
 	lineup   lineup
 	trail    trail
 	call     call
@@ -45,7 +45,7 @@ type outcome struct {
 func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
-	f.lineup = lineup{s: s, in: in}
+	f.lineup = lineup{s: s, in: in, room: capacity{limiter: s.limiter, in: in, total: s.total, deadline: f.deadline}}
 	f.call.outbound = outbound{s: s, in: in, trail: &f.trail}
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
@@ -54,19 +54,23 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 }
 
 // run tries the candidates in order until one answers. Those in cooldown come
-// last; the one that is ready first comes before the others.
-func (f *failover) run(candidates []*model) outcome {
-	f.lineup.candidates = candidates
+// last; the one that is ready first comes before the others. If all that are left
+// are at a limit, the request waits.
+func (f *failover) run(p *plan) outcome {
+	f.plan, f.lineup.candidates = p, p.candidates
 	for {
 		if out, over := f.over(); over {
 			return out
 		}
-		m := f.lineup.take(&f.trail)
-		if m == nil {
-			f.trail.retract(len(candidates), time.Now())
+		next := f.lineup.take(&f.trail)
+		if next == nil && f.in.ctx.Err() != nil {
+			return outcome{err: f.in.gone()} // while it waited for room
+		}
+		if next == nil {
+			f.trail.retract(len(p.candidates), time.Now())
 			return f.exhausted()
 		}
-		if out, done := f.try(m); done {
+		if out, done := f.try(next); done {
 			return out
 		}
 	}
@@ -74,11 +78,21 @@ func (f *failover) run(candidates []*model) outcome {
 
 // rehearse gives all candidates their turn in the order in which they would be
 // tried, and sends nothing.
-func (f *failover) rehearse(candidates []*model) {
+func (f *failover) rehearse(p *plan) {
 	now := time.Now()
-	f.lineup.candidates = candidates
-	for _, m := range stats.Order(candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
+	f.plan, f.lineup.candidates = p, p.candidates
+	var full []*model
+	for _, m := range stats.Order(p.candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
+		keys, _, _ := f.lineup.keysInOrder(m, now, &f.trail)
+		if f.lineup.room.limitOf(m, keys, now) != "" {
+			full = append(full, m)
+			continue
+		}
 		f.consider(m)
+	}
+	for _, m := range full {
+		t := f.consider(m)
+		t.limit = f.lineup.room.limitOf(m, t.keys, now)
 	}
 }
 
@@ -93,26 +107,35 @@ func (f *failover) over() (outcome, bool) {
 	return outcome{}, false
 }
 
-// try sends the request to one candidate, key by key.
-func (f *failover) try(m *model) (outcome, bool) {
+// try sends the request to one candidate, key by key. Keys at a limit are left for
+// a later turn.
+func (f *failover) try(next *skipped) (outcome, bool) {
 	defer f.lineup.release() // if nothing was sent
-	t := f.consider(m)
-	if t.err != nil {
-		return outcome{}, false
+	m, t, keys := next.model, next.tried, next.keys
+	if t == nil {
+		if t = f.consider(m); t.err != nil {
+			return outcome{}, false
+		}
+		keys = t.keys
 	}
 	if t.codec != nil && t.codec.estimated {
 		return f.estimate(t)
 	}
 	f.call.speak(t.codec)
-	for _, key := range t.keys {
+	f.trail.current, f.lineup.room.later = t, nil
+	for _, key := range keys {
+		if !f.lineup.room.admit(m, key) {
+			continue
+		}
 		step, out, done := f.route(m, key)
 		if done {
 			return out, true
 		}
 		if step == StepNextCandidate {
-			break
+			return outcome{}, false
 		}
 	}
+	f.lineup.room.postpone(t, &f.trail)
 	return outcome{}, false
 }
 
@@ -166,7 +189,11 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		if out, over := f.over(); over {
 			return 0, out, true
 		}
+		if !f.lineup.room.admit(m, key) {
+			return StepNextKey, outcome{}, false
+		}
 		a := f.trail.begin()
+		a.hold = f.lineup.room.takeOver()
 		a.turn, a.keyTurn = f.lineup.hand(m, a.start), f.lineup.handKey(m, c.track, a.start)
 		committed, failed := c.attempt(a, f.to)
 		switch {
@@ -319,6 +346,9 @@ func (f *failover) ownKeyRefused() *Error {
 
 // untried is the error of a request that nothing was sent for.
 func (f *failover) untried() *Error {
+	if f.lineup.room.full != nil {
+		return f.lineup.room.full
+	}
 	if !time.Now().Before(f.deadline) {
 		return errorf(CodeRequestTimeout, "%s", f.text())
 	}
@@ -354,6 +384,3 @@ func (f *failover) relayed(a *attempt, retryAfter time.Duration) outcome {
 	e.Status = a.failure.answer.status
 	return outcome{err: e, relay: a, retryAfter: retryAfter}
 }
-
-// retrySeconds is a Retry-After, rounded up to whole seconds.
-func retrySeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }

@@ -166,7 +166,7 @@ func (h *held) judge(kind, encoding string) *failure {
 // meterMember meters a member of a whole answer.
 func (h *held) meterMember(name, value []byte) {
 	h.meter.Member(name, value)
-	if h.s.selector.usesEstimates {
+	if h.s.selector.uses.Estimates {
 		h.written.Member(name, value)
 	}
 }
@@ -253,7 +253,7 @@ func (h *held) commit(to *client) {
 // answers are bounded by each silence, as they may play as they come. JSON is
 // bounded as a whole, and followed to the end of its document.
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
-	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, each: h.binary}
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, each: h.binary}
 	if h.binary {
 		h.limit.disarm() // until the next read: a slow client is not the upstream's fault
 	} else {

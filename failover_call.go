@@ -43,7 +43,7 @@ func (c *call) switchForm() {
 // has gone to the client; a failure then means that the answer broke on the way.
 func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
-	a.keyID = c.key.id
+	a.keyID, a.usedKey = c.key.id, c.key
 	parent := c.in.ctx
 	ended := false
 	defer func() {
@@ -132,9 +132,9 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 // limit returns how long an attempt may take until it is committed, and the
 // error that names this limit.
 func (c *call) limit(start time.Time) (time.Duration, error) {
-	limit, what := c.model.provider.timeout, "no answer within per_request_timeout"
-	if c.in.sel.Stream && c.s.firstToken > 0 && c.s.firstToken < limit {
-		limit, what = c.s.firstToken, "no first token within first_token_timeout"
+	limit, what := c.model.timeout, "no answer within per_request_timeout"
+	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
+		limit, what = first, "no first token within first_token_timeout"
 	}
 	if left := c.deadline.Sub(start); left < limit {
 		return left, errTotal(c.s.total)

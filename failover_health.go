@@ -3,13 +3,10 @@ package aigateway
 import (
 	"context"
 	"hash/maphash"
-	"net/http"
 	"slices"
 	"time"
 
-	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/stats"
-	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // lineup gives the candidates of a request their turn: the healthy ones in order,
@@ -20,19 +17,21 @@ type lineup struct {
 	in         *inbound
 	candidates []*model
 	next       int        // of candidates
+	direct     skipped    // the candidate at hand, if it was not skipped
 	chosen     []keysOf   // by the key strategies, once a candidate
 	values     []valueOf  // of keys that depend on the request
 	turn       stats.Turn // of the candidate that is to be tried next
 	turnOf     *model
 	probed     bool // the request has made its probe
 	probing    *model
+
+	room capacity
 }
 
 // keysOf is the result of key selection for a candidate.
 type keysOf struct {
 	model *model
-	keys  []*apiKey
-	err   *Error
+	keyChoice
 }
 
 // valueOf is the track of a key's value for this request.
@@ -41,30 +40,67 @@ type valueOf struct {
 	track *stats.Track
 }
 
-// take returns the candidate whose turn it is, nil after the last. It records in
-// the trail which ones are skipped for now.
-func (l *lineup) take(t *trail) *model {
+// take returns the candidate whose turn it is, nil after the last. A candidate with
+// keys left over from an earlier turn comes with them. take records in the trail
+// which ones are skipped for now.
+func (l *lineup) take(t *trail) *skipped {
 	for l.next < len(l.candidates) {
 		m := l.candidates[l.next]
 		l.next++
 		now := time.Now()
 		l.attach(m, now)
-		if l.begins(m, now, t) {
-			return m
+		full := l.room.reserve(m, l.keysToReserve(m, nil, false, now, t), now)
+		if full.Kind == 0 && l.begins(m, now, t) {
+			l.direct.model = m
+			return &l.direct
 		}
-		t.skip(m, now, l.cooldown(m, now, t))
+		l.room.unreserve(now)
+		t.skip(skipped{model: m, at: now, cooldown: l.cooldown(m, now, t), limit: full.Kind})
 	}
 	if l.next == len(l.candidates) {
 		l.next++
 		now := time.Now()
 		t.skipped = stats.Order(t.skipped, !l.probed, func(k *skipped) stats.State { return l.cooldown(k.model, now, t) })
 	}
+	return l.takeSkipped(t)
+}
+
+// takeSkipped returns the first skipped candidate with room. If all are full, it
+// waits for the first one that has some. It returns nil if there is none in time.
+func (l *lineup) takeSkipped(t *trail) *skipped {
+	now := time.Now()
+	keysOf := func(k *skipped) []*apiKey { return l.keysToReserve(k.model, k.keys, true, now, t) }
+	for i, k := range t.skipped {
+		full := l.room.reserve(k.model, keysOf(k), now)
+		if full.Kind == 0 {
+			return t.resume(i)
+		}
+		k.limit = full.Kind
+	}
 	if len(t.skipped) == 0 {
 		return nil
 	}
-	m := t.skipped[0].model
-	t.skipped = t.skipped[1:]
-	return m
+	return l.room.wait(t, keysOf)
+}
+
+// keysToReserve returns the keys of a candidate with limits in their order: those
+// left from an earlier turn, or else all. Without lastToo, keys in cooldown are left
+// out. A candidate without limits has none.
+func (l *lineup) keysToReserve(m *model, left []*apiKey, lastToo bool, now time.Time, t *trail) []*apiKey {
+	if !m.limited() {
+		return nil
+	}
+	all, states, err := l.keysInOrder(m, now, t)
+	if err != nil {
+		return nil // its turn tells
+	}
+	keys := make([]*apiKey, 0, len(all))
+	for i, k := range all {
+		if (left == nil || slices.Contains(left, k)) && (lastToo || states == nil || !states[i].Phase.Last()) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // more reports whether another candidate may still have its turn.
@@ -86,7 +122,7 @@ func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 
 // lease is how long a probe keeps others away at most. A slow one must not hide a
 // candidate from everybody.
-func lease(m *model) time.Duration { return min(m.provider.timeout, longestLease) }
+func lease(m *model) time.Duration { return min(m.timeout, longestLease) }
 
 // probe notes that this request probes a candidate, or the key of one.
 func (l *lineup) probe(m *model, is bool) {
@@ -108,17 +144,26 @@ func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
 	if len(l.s.selector.keyStrategies) == 0 {
 		return m.provider.keys, nil
 	}
-	for i := range l.chosen {
-		if k := &l.chosen[i]; k.model == m {
-			return k.keys, k.err
-		}
+	if c := l.choice(m); c != nil {
+		return c.keys, c.err
 	}
-	keys, notes, err := l.s.selector.keysFor(l.in.ctx, m, &l.in.request)
-	for _, n := range notes {
+	c := l.s.selector.keysFor(l.in.ctx, m, l.in.query(), func(k *apiKey) int64 { return l.track(k).InFlight() })
+	for _, n := range c.notes {
 		t.note("%s", n)
 	}
-	l.chosen = append(l.chosen, keysOf{m, keys, err})
-	return keys, err
+	l.chosen = append(l.chosen, keysOf{m, c})
+	return c.keys, c.err
+}
+
+// choice returns the result of key selection for a candidate, nil if there was
+// none.
+func (l *lineup) choice(m *model) *keyChoice {
+	for i := range l.chosen {
+		if k := &l.chosen[i]; k.model == m {
+			return &k.keyChoice
+		}
+	}
+	return nil
 }
 
 // keysInOrder returns a candidate's keys with those in cooldown at the end, and the
@@ -229,8 +274,9 @@ func (l *lineup) handKey(m *model, track *stats.Track, now time.Time) stats.KeyT
 	return turn
 }
 
-// release gives the turn back if nothing was sent.
+// release gives turn and room back if nothing was sent.
 func (l *lineup) release() {
+	l.room.unreserve(time.Now())
 	if l.turnOf != nil {
 		l.turn.Release(time.Now())
 		l.turnOf = nil
@@ -242,95 +288,6 @@ func (l *lineup) attach(m *model, now time.Time) {
 	if m.track == nil {
 		m.track = l.s.selector.recorder.Unlisted(fold(m.provider.id), fold(m.id), l.in.callerID, now)
 	}
-}
-
-// end completes the record of an attempt, and reports it to the metrics and to the
-// health of the candidate and the key.
-func (c *call) end(a *attempt, f *failure) {
-	if f != nil {
-		f.hint = hint(a, f)
-	}
-	a.failure = f
-	a.total = time.Since(a.start)
-	tokens := c.held.meter.Tokens()
-	a.input, a.output = tokens.Input, tokens.Output
-
-	now := time.Now()
-	class := stats.ClientFault
-	switch {
-	case f == nil:
-		class = stats.Answered
-		a.turn.Success(now)
-		a.keyTurn.Success(now)
-	case c.in.ctx.Err() != nil, f.gone:
-	default:
-		m := f.meaning()
-		class = m.class
-		c.blame(a, f, m, now)
-	}
-	a.turn.Release(now)
-	a.keyTurn.Release(now)
-	if a.sent {
-		o := c.measured(a, class)
-		c.model.track.End(now, o)
-		c.track.End(now, o)
-	}
-}
-
-// blame reports a failure to the health of the candidate or the key.
-func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
-	if m.candidate != nil {
-		a.cooldown = a.turn.Failure(now, *m.candidate).Length
-	}
-	// With an operator's own credential, or in a form that is not settled yet, no
-	// key is at fault. A limit is one all the same.
-	if m.key == nil || f.otherForm || a.operatorAuth && !m.limit {
-		return
-	}
-	r := *m.key
-	r.Told = f.RetryAfter
-	a.cooldown = a.keyTurn.Refused(now, r)
-}
-
-// measured is an attempt as the metrics keep it. Only an answer says how fast a
-// candidate is: a candidate that fails at once is not fast.
-func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
-	if c.s.selector.usesEstimates && c.in.tokens == 0 {
-		c.in.tokens = usage.Estimate(c.in.raw)
-	}
-	o := stats.Outcome{
-		Class: class, ProviderInput: a.input, ProviderOutput: a.output,
-		EstimatedInput: c.in.tokens, EstimatedOutput: c.held.written.Tokens(),
-	}
-	making := a.sentAt.Sub(a.start) // the request; a slow secret store is not the provider's fault
-	switch class {
-	case stats.Answered:
-		o.Upstream = a.total - making
-		if a.firstToken > 0 {
-			o.FirstToken = a.firstToken - making
-		}
-		if writing := a.total - a.firstToken; a.firstToken > 0 && a.output > 1 {
-			o.PerOutputToken = writing / time.Duration(a.output-1)
-		}
-		o.Gateway = c.trail.overhead(c.in, a.sentAt, a)
-	case stats.TimedOut:
-		o.Upstream = a.total - making // it took at least so long
-	}
-	return o
-}
-
-// noteQuota notes the limits of a key that an answer tells.
-func noteQuota(track *stats.Track, h http.Header, now time.Time) {
-	q := ratelimit.Read(h, now)
-	if !q.Known() {
-		return
-	}
-	track.Quota.SetRequests(now, stats.Allowance{
-		Limit: stats.Count(q.LimitRequests), Remaining: stats.Count(q.RemainingRequests), Reset: q.ResetRequests,
-	})
-	track.Quota.SetTokens(now, stats.Allowance{
-		Limit: stats.Count(q.LimitTokens), Remaining: stats.Count(q.RemainingTokens), Reset: q.ResetTokens,
-	})
 }
 
 // retract takes the failures of a request back that failed alike at every

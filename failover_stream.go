@@ -27,7 +27,7 @@ var (
 
 // holdStream holds an event stream until its first content, or until it is whole.
 func (h *held) holdStream(ctx context.Context) *failure {
-	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, events: true}
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, events: true}
 	encoding := h.resp.Header.Get("Content-Encoding")
 	if h.codec != nil {
 		if !relay.CanDecode(encoding) {
@@ -69,7 +69,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 // meterEvent meters an event of the stream.
 func (h *held) meterEvent(data []byte) {
 	h.meter.Event(data)
-	if h.s.selector.usesEstimates {
+	if h.s.selector.uses.Estimates {
 		h.written.Event(data)
 	}
 }

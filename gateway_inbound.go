@@ -56,6 +56,11 @@ type inbound struct {
 
 	caller   string // who asks; empty if nobody says
 	callerID uint64 // a keyed hash of the caller, or of the client's address
+	owner    uint64 // callerID if the service tells callers apart, else 0
+
+	need       expr.Facts // that expressions read
+	ai         *expr.RequestFacts
+	sessionKey string
 }
 
 // clientBody is a client's body as it was scanned: JSON or a form.
@@ -64,6 +69,8 @@ type clientBody interface {
 	Names() iter.Seq[string]
 	Get(name string) (value []byte, ok bool)
 	Number(name string) (n float64, present, isNumber bool)
+	Facts() reqbody.Facts
+	Session() (source reqbody.SessionSource, key string)
 	Splice(edits []reqbody.Edit) (*reqbody.Body, error)
 }
 
@@ -108,6 +115,9 @@ func (in *inbound) identify(c *callers) {
 	}
 	in.request.Caller = in.caller
 	in.callerID = maphash.String(c.seed, salt+text)
+	if c.name != nil || c.expr != nil {
+		in.owner = in.callerID
+	}
 }
 
 // network is the part of an address that one client has for itself: of IPv6 a
@@ -255,7 +265,7 @@ func wantsUsage(body clientBody) bool {
 
 // query is the part of the request that selection reads.
 func (in *inbound) query() query {
-	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request}
+	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
 		q.names = []string{in.sel.Model}
 		return q
@@ -264,6 +274,9 @@ func (in *inbound) query() query {
 		if !isAuto(name) {
 			q.names = append(q.names, name)
 		}
+	}
+	if len(q.names) == 0 { // the choice may depend on what models are able to do
+		in.expose(expr.Uses{Facts: ableFacts})
 	}
 	return q
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -38,6 +39,10 @@ type provider struct {
 	refusesMaxTokens bool
 	auth             Auth
 	timeout          time.Duration
+	firstToken       time.Duration // 0: off
+	limits           limit.Limits
+	gate             *limit.Gate   // nil without limits
+	limited          bool          // it or one of its keys has limits
 	network          dial.Settings // how target is reached
 	transport        http.RoundTripper
 	dialled          bool // transport ends in the gateway's own
@@ -70,8 +75,10 @@ type apiKey struct {
 	perRequest bool
 	// none is set for the stand-in of a provider without keys: limits are its
 	// provider's then.
-	none  bool
-	track *stats.Track // of the text in the config
+	none   bool
+	track  *stats.Track // of the text in the config
+	limits limit.Limits
+	gate   *limit.Gate // nil without limits
 }
 
 // field is a configured header or query parameter.
@@ -99,7 +106,19 @@ type model struct {
 	disabled   bool
 	unlisted   bool     // neither the catalog nor the config lists it
 	denied     []string // parameters that must not reach it
+	timeout    time.Duration
+	firstToken time.Duration // 0: off
+	fallbacks  []fallback
 	track      *stats.Track
+	limits     limit.Limits
+	gate       *limit.Gate // nil without limits
+}
+
+// fallback is a model that another one falls back to, as the config names it.
+type fallback struct {
+	path, name string
+	provider   *provider
+	id         string
 }
 
 // name is the candidate as a client could ask for it.

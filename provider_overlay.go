@@ -26,6 +26,7 @@ func overlay(base, over Provider) Provider {
 	p.Website = given(over.Website, base.Website)
 	p.PerRequestTimeout = given(over.PerRequestTimeout, base.PerRequestTimeout)
 	p.TLS, p.Proxy = given(over.TLS, base.TLS), given(over.Proxy, base.Proxy)
+	p.Limits = given(over.Limits, base.Limits)
 	p.Auth = given(over.Auth, base.Auth)
 	p.Translate = given(over.Translate, base.Translate)
 	p.Disabled = over.Disabled || base.Disabled
@@ -65,6 +66,10 @@ func overlayModel(base, over Model) Model {
 	m.SupportedFeatures = givenList(over.SupportedFeatures, base.SupportedFeatures)
 	m.UnsupportedParams = givenList(over.UnsupportedParams, base.UnsupportedParams)
 	m.Datacenters = givenList(over.Datacenters, base.Datacenters)
+	m.Fallbacks = givenList(over.Fallbacks, base.Fallbacks)
+	m.PerRequestTimeout = given(over.PerRequestTimeout, base.PerRequestTimeout)
+	m.FirstTokenTimeout = given(over.FirstTokenTimeout, base.FirstTokenTimeout)
+	m.Limits = given(over.Limits, base.Limits)
 	m.MaxContextWindow = given(over.MaxContextWindow, base.MaxContextWindow)
 	m.MaxOutputTokens = given(over.MaxOutputTokens, base.MaxOutputTokens)
 	m.ParameterCount = given(over.ParameterCount, base.ParameterCount)
@@ -73,6 +78,10 @@ func overlayModel(base, over Model) Model {
 	m.DataRetentionDays = given(over.DataRetentionDays, base.DataRetentionDays)
 	m.DataRetentionPolicy = given(over.DataRetentionPolicy, base.DataRetentionPolicy)
 	m.ShutdownDate = given(over.ShutdownDate, base.ShutdownDate)
+	m.Fallbacks = givenList(over.Fallbacks, base.Fallbacks)
+	m.PerRequestTimeout = given(over.PerRequestTimeout, base.PerRequestTimeout)
+	m.FirstTokenTimeout = given(over.FirstTokenTimeout, base.FirstTokenTimeout)
+	m.Limits = given(over.Limits, base.Limits)
 	m.Pricing = overlayPricing(base.Pricing, over.Pricing)
 	return m
 }

@@ -344,6 +344,7 @@ func TestTranslateStrict(t *testing.T) {
 func TestTranslatedCounts(t *testing.T) {
 	var cfg aigateway.Config
 	up := translateProvider(t, &cfg, "p", aigateway.TranslateStrict, translateChat, gatewaytest.JSON(200, translateOfChat))
+	cfg.ModelSelection.Strategy = []string{"ai.models.sticky(req.host)"} // nothing is pinned
 	results := requestResults(&cfg)
 	gateway, err := aigateway.New(cfg)
 	require.NoError(t, err)

@@ -1,0 +1,201 @@
+package aigateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/limit"
+)
+
+// maxWaitRoutes bounds the routes at which one request waits.
+const maxWaitRoutes = 256
+
+// reservation is a candidate's room for one attempt with a key. It is given back
+// if no attempt takes it over.
+type reservation struct {
+	model *model
+	key   *apiKey
+	hold  limit.Hold
+}
+
+// capacity is the room that a request needs for its next attempt.
+type capacity struct {
+	limiter  *limit.Limiter
+	in       *inbound
+	total    time.Duration // total_timeout
+	deadline time.Time     // its end
+
+	reserved   reservation // for the next attempt
+	later      []*apiKey   // of the candidate at hand, without room so far
+	laterLimit limit.Kind
+	full       *Error // why nothing is left, if that is for want of room
+}
+
+// route is the way to a candidate with a key.
+func (c *capacity) route(m *model, k *apiKey) limit.Route {
+	r := limit.Route{Gates: [3]*limit.Gate{m.provider.gate, m.gate, k.gate}}
+	if m.provider.limits.TokensPerMinute > 0 || m.limits.TokensPerMinute > 0 || k.limits.TokensPerMinute > 0 {
+		r.Tokens = c.in.estimate() + c.in.outputLimit()
+	}
+	return r
+}
+
+// reserve takes room for an attempt at a candidate, with the first key that has
+// some. It returns the limit in the way if no key has.
+func (c *capacity) reserve(m *model, keys []*apiKey, now time.Time) (full limit.Full) {
+	for _, k := range keys {
+		r := c.route(m, k)
+		hold, in := c.limiter.Try(now, &r)
+		if in.Kind == 0 {
+			c.reserved = reservation{m, k, hold}
+			return limit.Full{}
+		}
+		if full.Kind == 0 {
+			full, c.laterLimit = in, in.Kind
+		}
+	}
+	return full
+}
+
+// admit reports whether an attempt with a key may begin. A key without room is
+// noted for later.
+func (c *capacity) admit(m *model, k *apiKey) bool {
+	switch {
+	case !m.limited() || c.reserved.model == m && c.reserved.key == k:
+		return true
+	case c.reserved.model == m: // it was reserved because this key is full
+	default:
+		if full := c.reserve(m, []*apiKey{k}, time.Now()); full.Kind == 0 {
+			return true
+		}
+	}
+	if !slices.Contains(c.later, k) {
+		c.later = append(c.later, k)
+	}
+	return false
+}
+
+// takeOver returns the reservation's hold, to be released by the attempt.
+func (c *capacity) takeOver() limit.Hold {
+	hold := c.reserved.hold
+	c.reserved = reservation{}
+	return hold
+}
+
+// unreserve gives room back that no attempt has taken over.
+func (c *capacity) unreserve(now time.Time) {
+	c.reserved.hold.Cancel(now)
+	c.reserved = reservation{}
+}
+
+// postpone gives a candidate another turn, with the keys that had no room.
+func (c *capacity) postpone(r *tried, t *trail) {
+	if len(c.later) == 0 {
+		return
+	}
+	t.skip(skipped{model: r.model, limit: c.laterLimit, tried: r, keys: c.later})
+	c.later = nil
+}
+
+// wait waits at all skipped candidates at once, and returns the first one with
+// room. It returns nil if there is none in time.
+func (c *capacity) wait(t *trail, keysOf func(*skipped) []*apiKey) *skipped {
+	begin := time.Now()
+	var routes []limit.Route
+	var of []reservation
+	for _, k := range t.skipped {
+		for _, key := range keysOf(k) {
+			if len(routes) < maxWaitRoutes {
+				routes, of = append(routes, c.route(k.model, key)), append(of, reservation{model: k.model, key: key})
+			}
+		}
+	}
+	ctx, cancel := context.WithDeadlineCause(c.in.ctx, c.deadline, errTotal(c.total))
+	i, hold, err := c.limiter.Wait(ctx, c.in.owner, routes)
+	cancel()
+	t.waited += time.Since(begin)
+	t.queued += time.Since(begin)
+	if err != nil {
+		c.full = fullOf(err, routes, of)
+		return nil
+	}
+	c.reserved = reservation{of[i].model, of[i].key, hold}
+	return t.resume(slices.IndexFunc(t.skipped, func(k *skipped) bool { return k.model == of[i].model }))
+}
+
+// fullOf is the error of a request that found no room in time.
+func fullOf(err error, routes []limit.Route, of []reservation) *Error {
+	e := errorf(CodeAtCapacity, "all models for this request are at capacity: send it again later")
+	e.Err, e.retryAfter = err, time.Second
+	var full *limit.FullError
+	if !errors.As(err, &full) {
+		return e
+	}
+	if !full.Ready.IsZero() {
+		e.retryAfter = max(time.Until(full.Ready), time.Second)
+	}
+	for i, r := range routes {
+		switch full.Gate {
+		case nil:
+		case r.Gates[0]:
+			e.Err = fmt.Errorf("provider %q: %w", of[i].model.provider.id, err)
+		case r.Gates[1]:
+			e.Err = fmt.Errorf("model %q: %w", of[i].model.name(), err)
+		case r.Gates[2]:
+			e.Err = fmt.Errorf("key %s of provider %q: %w", of[i].key.id, of[i].model.provider.id, err)
+		}
+	}
+	return e
+}
+
+// limitOf returns the limit that keeps a candidate from an attempt now, and takes
+// nothing. It is empty if some key has room.
+func (c *capacity) limitOf(m *model, keys []*apiKey, now time.Time) string {
+	if !m.limited() || len(keys) == 0 {
+		return ""
+	}
+	var first limit.Kind
+	for _, k := range keys {
+		r := c.route(m, k)
+		full := c.limiter.Peek(now, &r)
+		if full.Kind == 0 {
+			return ""
+		}
+		if first == 0 {
+			first = full.Kind
+		}
+	}
+	return first.String()
+}
+
+// settle gives the room of an attempt back. Its tokens are those that it used: none
+// if it was refused, the estimate if nobody counted them.
+func (a *attempt) settle(now time.Time) {
+	switch {
+	case !a.sent:
+		a.hold.Cancel(now)
+	case a.status/100 != 2:
+		a.hold.Release(now, 0)
+	case a.failure == nil && a.input+a.output > 0:
+		a.hold.Release(now, a.input+a.output)
+	default:
+		a.hold.Release(now, -1)
+	}
+}
+
+// outputLimit is the limit of the client on the tokens of the answer, 0 without one.
+func (in *inbound) outputLimit() int64 {
+	least := 0.0
+	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {
+		if n, _, ok := in.body.Number(name); ok && n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	return int64(min(least, 1<<40))
+}
+
+// passedOver reports whether a limit kept a candidate back during the request.
+func (t *trail) passedOver(m *model) bool { return slices.Contains(t.limited, m) }
