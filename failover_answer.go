@@ -244,7 +244,7 @@ func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
 	header := h.a.secrets.plainHeader(h.resp.Header)
 	if h.codec != nil {
-		header.Set(headerTranslated, h.codec.header())
+		h.codec.mark(header)
 	}
 	to.commit(h.resp.StatusCode, header, h.stream != nil)
 }

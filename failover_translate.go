@@ -131,7 +131,18 @@ func (k *codec) translateError(answer *upstreamAnswer, body []byte) {
 	answer.body = k.Error(answer.status, body)
 	answer.header.Set("Content-Type", "application/json")
 	answer.header.Del("Content-Encoding")
-	answer.header.Set(headerTranslated, k.header())
+	k.mark(answer.header)
+}
+
+// mark says in the header of an answer that it was translated, and has the upstream's
+// id of the request under the name that the client's SDK reads.
+func (k *codec) mark(h http.Header) {
+	h.Set(headerTranslated, k.header())
+	for _, pair := range [...][2]string{{"Request-Id", "X-Request-Id"}, {"X-Request-Id", "Request-Id"}} {
+		if id := h[pair[1]]; len(id) > 0 && h[pair[0]] == nil {
+			h[pair[0]] = id
+		}
+	}
 }
 
 // estimate answers a count of tokens.
