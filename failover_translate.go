@@ -117,14 +117,6 @@ func (k *codec) line() string {
 	return text
 }
 
-// public is the translation as the Result shows it.
-func (k *codec) public() *Translation {
-	if k == nil {
-		return nil
-	}
-	return &Translation{Pair: k.Name(), Lost: append([]string(nil), k.report.Lost...), Dropped: append([]string(nil), k.report.Dropped...), Estimated: k.estimated}
-}
-
 // translateError makes the client's error of an upstream's. The body is decoded, and
 // without secrets.
 func (k *codec) translateError(answer *upstreamAnswer, body []byte) {
