@@ -25,8 +25,7 @@ func (f *failover) pin() {
 	}
 }
 
-// spilled reports whether a limit kept a candidate back that stands before the one
-// that served.
+// spilled reports whether a limit kept back a candidate before the one that served.
 func (f *failover) spilled(r *strategyRun, served *model) bool {
 	for _, m := range r.chosen {
 		if m == served || len(f.trail.limited) == 0 {

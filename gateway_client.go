@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxWrite bounds what one write deadline covers, in bytes: a slow client that
-	// goes on reading is not cut.
+	// maxWrite bounds the bytes under one write deadline: a slow client is not cut
+	// while it keeps reading.
 	maxWrite = 64 << 10
 	// minBodyRate is the least average rate of a request's body after the first
 	// client_timeout, in bytes per second.
@@ -259,8 +259,8 @@ func (c *client) atBoundary() bool {
 	return len(t) == 0 || bytes.HasSuffix(t, []byte("\n\n")) || bytes.HasSuffix(t, []byte("\r\r")) || bytes.HasSuffix(t, []byte("\n\r\n"))
 }
 
-// quiet ends the keepalive, and reports whether it has sent the header: then an
-// error can only be an event.
+// quiet ends the keepalive, and reports whether it has sent the header. If it has,
+// an error can only be an event.
 func (c *client) quiet() (opened bool) {
 	c.lock()
 	defer c.unlock()

@@ -16,42 +16,51 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// What the debug page shows at most: of the rest it gives the number.
+// The most models and names on the debug page. The page shows how many are left
+// out.
 const (
 	maxDebugModels = 200
 	maxDebugNames  = 500
 )
 
-// DebugHandler returns a page that shows what the gateway is doing: providers,
-// models and keys with their health, rests, quotas, error rates, latencies and
-// tokens of the last five minutes; the latest 50 requests, and the latest 50 that
-// failed or failed over, each with its trail of attempts and the reasons; the
-// config; and a form that runs [Gateway.Explain] on a pasted request. Mount it like
-// net/http/pprof, at any path:
+// DebugHandler returns a page about the gateway's present state:
+//
+//   - providers, models and keys, with health, cooldowns, quotas, and the error rates,
+//     latencies and tokens of the last five minutes
+//   - the latest 50 requests, and the latest 50 that failed or failed over, each with its
+//     trail of attempts
+//   - the config
+//   - a form for [Gateway.Explain] on a pasted request
+//
+// Mount it like net/http/pprof, at any path:
 //
 //	mux.Handle("/debug/aigateway", gateway.DebugHandler())
 //
-// The page holds no key and no secret, and nothing that is asked of it changes
-// anything. It does show models, errors and the config, and does not ask who
-// wants to know: mount it where only operators come. It loads no other file, and
-// works without JavaScript; with it, the page keeps itself up to date.
+// The page holds no key and no secret, and changes nothing. It shows models, errors
+// and the config to every visitor: mount it for operators only. It loads no other
+// file, and works without JavaScript; with JavaScript it refreshes itself.
 //
-// Requests are remembered from the first call of DebugHandler on, in at most 3.2
-// MB and usually 100 KB, by all handlers together; a gateway that it is not called
-// on remembers none.
+// Requests are remembered from the first call of DebugHandler on. All handlers of a
+// gateway share the memory: usually 100 KB, at most 3.2 MB.
 //
-// With ?format=json it answers the same as JSON: time, window_seconds and
-// slot_seconds; total, the load of all; providers, models and keys, each with
-// its load (requests, in_flight, error_rate, latency, tokens, slots from the oldest
-// to now) and, but for providers, its health (state awake, due for a probe: "due",
-// probing while one is under way, or resting; cooldown_ms; cooldown_of_keys where a model
-// rests because all keys of its provider do; failures in a row), and keys with
-// quota_requests and quota_tokens; other_providers and other_models, which were not
-// used lately; requests, the newest first, each with its trail, whose steps have the
-// outcome success, failed, relayed, not_sent or skipped; config and runtime; and
-// to a POST of the form's fields (path, header, body) explain, with the error and
-// the [Result]. Rates are from 0 to 1. Fields may be added. With ?only=failed, page
-// and JSON have of the requests only those that failed or failed over.
+// With ?format=json the answer is JSON:
+//
+//   - time, window_seconds, slot_seconds
+//   - total: the load of all models
+//   - providers, models, keys: each with its load (requests, in_flight, error_rate, latency,
+//     tokens, and slots from the oldest to now). Models and keys have a health: state
+//     (healthy; due, for a probe; probing; or cooldown), cooldown_ms, failures in a row, and
+//     cooldown_of_keys if a model is in cooldown only by its keys. Keys have quota_requests
+//     and quota_tokens
+//   - other_providers, other_models: unused in the window
+//   - requests: the newest first, each with its trail. The outcome of a step is success,
+//     failed, relayed, not_sent or skipped
+//   - config and runtime
+//   - explain: the error and the [Result], in the answer to a POST of the form's fields path,
+//     header and body
+//
+// Rates are from 0 to 1. Fields may be added. With ?only=failed, page and JSON show
+// only requests that failed or failed over.
 func (g *Gateway) DebugHandler() http.Handler {
 	g.history.Want()
 	var paths []string
@@ -61,7 +70,7 @@ func (g *Gateway) DebugHandler() http.Handler {
 	return debugpage.NewHandler(debugpage.Source{State: g.debugState, Explain: g.debugExplain, Paths: paths})
 }
 
-// debugState is what the page shows at a time.
+// debugState is the state of the gateway at a time, for the page.
 func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	s := g.current.Load()
 	d := debugView{s: s, now: now, unlisted: map[string][]stats.Named{}}
@@ -98,14 +107,14 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	return state
 }
 
-// debugView reads what there is to show.
+// debugView collects the parts of the page, at one time.
 type debugView struct {
 	s        *settings
 	now      time.Time
 	unlisted map[string][]stats.Named // by the folded id of their provider
 }
 
-// series are those of a provider's models that have something in their window.
+// series are the loads of a provider's models with requests in their window.
 func (d *debugView) series(p *provider) []*stats.Series {
 	var list []*stats.Series
 	for _, m := range p.models {
@@ -158,8 +167,8 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 // of them share.
 var everybody stats.Request
 
-// models lists the models that are worth a row, and names the others. Where
-// there are too many, those with the most to do get the rows.
+// models lists the models with a row of their own, and the names of the others. If
+// there are too many, the busiest get the rows.
 func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	type row struct {
 		model debugpage.Model
@@ -231,8 +240,8 @@ func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
 	return out
 }
 
-// modelHealth is that of a model with these keys: like a request for it, it goes by
-// the later one of the model and the first of its keys.
+// modelHealth is the health of a model with its keys. It takes the later end of two
+// cooldowns, the model's and the first key's, as a request does.
 func (d *debugView) modelHealth(track *stats.Track, keys []*apiKey) debugpage.Health {
 	own := track.Health.State(d.now, everybody)
 	states := make([]stats.State, len(keys))
@@ -283,8 +292,8 @@ func (d *debugView) load(series ...*stats.Series) debugpage.Load {
 	return out
 }
 
-// debugExplain runs Explain on a request that somebody pasted into the form. It
-// is taken to come from whoever asks.
+// debugExplain runs Explain on a pasted request. The visitor of the page counts as
+// its client.
 func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debugpage.Explain {
 	header, err := pastedHeader(&q.Header)
 	if err != nil {
@@ -342,7 +351,7 @@ func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debu
 	return &out
 }
 
-// debugTurn says how a candidate would be tried.
+// debugTurn describes the turn of a candidate.
 func debugTurn(m TriedModel) string {
 	keys, awake := "without a key", true
 	if len(m.APIKeySelection) > 0 {
@@ -374,8 +383,8 @@ func debugTurn(m TriedModel) string {
 
 func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
-// pastedHeader reads lines of "Name: value". In the text, which the page shows
-// again, it cuts the values that are credentials.
+// pastedHeader reads lines of "Name: value". The page shows the text again, so
+// credentials are cut from it.
 func pastedHeader(text *string) (http.Header, error) {
 	h := http.Header{}
 	var shown []string

@@ -6,7 +6,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 )
 
-// newDebugRecord is a request as the debug page remembers it.
+// newDebugRecord is a request in the form that the debug page keeps.
 func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	sum := t.summarize(in)
 	r := &debugpage.Request{
@@ -46,8 +46,8 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	return r
 }
 
-// understood reports whether the body could be read, so that the client's wish is
-// known.
+// understood reports whether the body could be read. If not, the client's models
+// are not known.
 func (in *inbound) understood(err *Error) bool {
 	if in.raw == nil {
 		return false
@@ -55,7 +55,7 @@ func (in *inbound) understood(err *Error) bool {
 	return err == nil || err.Code != CodeInvalidRequestBody
 }
 
-// rememberSteps notes the steps of the trail, as many as the page shows.
+// rememberSteps notes the steps of the trail, up to the bounds of the page.
 func rememberSteps(r *debugpage.Request, steps []step) {
 	skipped := 0
 	for _, s := range steps {
@@ -70,7 +70,7 @@ func rememberSteps(r *debugpage.Request, steps []step) {
 	}
 }
 
-// debug is a step as the debug page shows it.
+// debug is a step in the form of the debug page.
 func (s step) debug() debugpage.Step {
 	switch {
 	case s.skipped != nil:
@@ -110,7 +110,8 @@ func whySkipped(k *skipped) string {
 	return "being probed"
 }
 
-// rememberPlan notes what the selection and the attempts left out.
+// rememberPlan notes the names and elements left out by the selection and the
+// attempts.
 func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
 	for _, rejected := range p.rejections {
 		if len(r.Rejected) == debugpage.MaxNames {

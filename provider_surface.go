@@ -22,7 +22,7 @@ type answerKind uint8
 
 const (
 	answerJSON   answerKind = iota // JSON, held until it is whole
-	answerText                     // JSON or plain text, held likewise
+	answerText                     // JSON or plain text, held too
 	answerBinary                   // bytes such as audio, committed as they come
 )
 

@@ -34,7 +34,7 @@ const (
 	surfaceKey         = attribute.Key("aigateway.surface")
 	formatKey          = attribute.Key("aigateway.format")
 	attemptsKey        = attribute.Key("aigateway.attempts")          // that were sent
-	earlierCooldownKey = attribute.Key("aigateway.attempt.cooldown")  // seconds left of an earlier rest
+	earlierCooldownKey = attribute.Key("aigateway.attempt.cooldown")  // seconds left of an earlier cooldown
 	cooldownKey        = attribute.Key("aigateway.cooldown.duration") // seconds, because of this attempt
 	attemptNumberKey   = attribute.Key("aigateway.attempt.number")
 	servedProviderKey  = attribute.Key("aigateway.provider") // that answered, by its id

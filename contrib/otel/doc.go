@@ -21,7 +21,7 @@
 //	aigateway.request.duration                   histogram, s          one a request
 //	aigateway.attempts                           counter, {attempt}
 //	aigateway.failovers                          counter, {failover}   moves from one model to the next
-//	aigateway.cooldowns                              counter, {cooldown}       failures that have a key or a model left alone
+//	aigateway.cooldowns                          counter, {cooldown}   cooldowns of keys and models
 //
 // The first three are the conventions', with their buckets. An attempt is the
 // conventions' operation, so that the time and the tokens that a failed provider

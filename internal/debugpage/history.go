@@ -91,7 +91,7 @@ const (
 	Failed    = "failed"
 	Relayed   = "relayed"  // an upstream's error went to the client as it was
 	NotSent   = "not_sent" // the candidate failed without an attempt
-	Skipped   = "skipped"  // others came first, as it rests or is being probed
+	Skipped   = "skipped"  // others came first: it is in cooldown or being probed
 )
 
 // Step is an attempt, or a candidate without one.

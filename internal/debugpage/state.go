@@ -117,7 +117,7 @@ type Slot struct {
 // The values of Health.State.
 const (
 	Healthy    = "healthy"  // any number of requests may go
-	Due        = "due"      // its rest is over, and the next request is a probe
+	Due        = "due"      // its cooldown is over, and the next request is a probe
 	Probing    = "probing"  // the probe is under way, and all else comes first
 	InCooldown = "cooldown" // all else comes first
 )
