@@ -117,6 +117,7 @@ func (p problems) err() error {
 	return fmt.Errorf("aigateway: invalid config:\n%w", p.list())
 }
 
+// shapeProblems makes problems of the faults of a document.
 func shapeProblems(faults []confdoc.Fault) problems {
 	var p problems
 	for _, f := range faults {

@@ -93,6 +93,7 @@ func readConfigFile(path string, patience time.Duration) ([]byte, error) {
 	return doc, nil
 }
 
+// parseConfig is ParseConfig with the problems as a list.
 func parseConfig(doc []byte) (Config, problems) {
 	var cfg Config
 	d, fault := confdoc.Parse(doc, confdoc.Options{

@@ -55,7 +55,7 @@ type (
 	printedKey      APIKey
 )
 
-// printedURL hides an address that could hold a credential.
+// printedURL hides an address with a possible credential.
 func printedURL(raw string) string {
 	if raw != "" && address.Shown(raw) == "" {
 		return "…"
@@ -63,7 +63,7 @@ func printedURL(raw string) string {
 	return raw
 }
 
-// printedKeys hides a name that is a credential in the wrong place. The values hide
+// printedKeys hides names that are credentials in the wrong place. The values hide
 // themselves.
 func printedKeys(values map[string]Template) map[string]Template {
 	out := maps.Clone(values)
@@ -85,8 +85,8 @@ func printedBody(body map[string]any) map[string]any {
 	return out
 }
 
-// printedValue copies a value of any shape. It hides the texts that secret reports,
-// and values of types that JSON does not decode to.
+// printedValue copies a value of any shape. It hides texts for which secret is
+// true, and values of types unknown to JSON.
 func printedValue(v any, secret func(string) bool) any {
 	switch v := plainValue(v).(type) {
 	case string:

@@ -159,8 +159,8 @@ func (s *settings) checkAddr() func(netip.Addr) error {
 	return s.addrs.CheckAddr
 }
 
-// refuseTransport reports settings that a Transport of the user's own cannot
-// honour.
+// refuseTransport reports settings beyond the power of a Transport of the user's
+// own.
 func (s *settings) refuseTransport(p *problems, cfg Config) {
 	if s.addrs != nil {
 		p.add("Transport", "", "the URLPolicy checks addresses when they are dialled, which only the gateway's own transport does: leave Transport nil")
@@ -211,7 +211,7 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	s.selector.refuseCostly(p)
 }
 
-// refuseUseless reports flags that would refuse every request.
+// refuseUseless reports flags with which every request would be refused.
 func (s *selector) refuseUseless(p *problems) {
 	if s.passThrough && s.onlyProviders {
 		p.add("only_allow_configured_providers", "true", "no provider is configured, so that every request would be refused: list some under providers")
@@ -221,9 +221,8 @@ func (s *selector) refuseUseless(p *problems) {
 	}
 }
 
-// refuseCostly reports strategies that exceed the cost limit over this catalog:
-// better now than at the first request. The part of the cost that depends on the
-// request is stopped then.
+// refuseCostly reports strategies over the cost limit with this catalog: better now
+// than at the first request. Costs by the request's own data are stopped then.
 func (s *selector) refuseCostly(p *problems) {
 	if len(*p) > 0 {
 		return // the catalog is not what it is meant to be
@@ -267,8 +266,8 @@ func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 	}
 }
 
-// forwardSet is the set of forward_headers. Headers that the gateway promises to
-// keep from providers are refused.
+// forwardSet is the set of forward_headers. It refuses headers that the gateway
+// promises to keep from providers.
 func forwardSet(p *problems, names []string) map[string]bool {
 	set := make(map[string]bool, len(names))
 	for i, name := range names {
@@ -337,7 +336,7 @@ func (s *settings) retire(next *settings) {
 	}
 }
 
-// reportFile logs that a provider's file has become unreadable.
+// reportFile logs a provider's unreadable file.
 func (s *settings) reportFile(provider string, fault *dial.FieldError) {
 	s.logger.Warn("a file of a provider cannot be read: its last good content stays in force",
 		"provider", provider, "field", fault.Field, "error", fault.Err.Error())

@@ -55,6 +55,7 @@ func warnUnknown(p *problems, path, kind string, names []expr.Literal, known []s
 	}
 }
 
+// providerIDs lists the ids and aliases of all providers.
 func (s *selector) providerIDs() []string {
 	var ids []string
 	for _, p := range s.providers {
@@ -63,6 +64,7 @@ func (s *selector) providerIDs() []string {
 	return ids
 }
 
+// modelIDs lists the ids and aliases of all listed models.
 func (s *selector) modelIDs() []string {
 	var ids []string
 	for _, m := range s.listed {

@@ -87,6 +87,7 @@ func (o *outbound) outgoing(e edits, name string) []byte {
 // edits is a list of edits, at most one for each name.
 type edits []reqbody.Edit
 
+// set replaces the edit of a name, or adds one.
 func (e *edits) set(name string, value []byte) {
 	if i := e.find(name); i >= 0 {
 		(*e)[i].Value = value
@@ -95,6 +96,7 @@ func (e *edits) set(name string, value []byte) {
 	*e = append(*e, reqbody.Edit{Name: name, Value: value})
 }
 
+// find returns the index of a name's edit, -1 without one.
 func (e *edits) find(name string) int {
 	return slices.IndexFunc(*e, func(x reqbody.Edit) bool { return x.Name == name })
 }

@@ -184,6 +184,8 @@ func (s *settings) hashKey(value string) (sum [16]byte) {
 	return sum
 }
 
+// keyState is the health of a key for this request at a model. It is the zero
+// State, healthy, for a model without a track.
 func (l *lineup) keyState(k *apiKey, m *model, now time.Time) stats.State {
 	if m.track == nil {
 		return stats.State{}

@@ -10,7 +10,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/limit"
 )
 
-// maxWaitRoutes bounds the routes at which one request waits.
+// maxWaitRoutes bounds the routes of one waiting request.
 const maxWaitRoutes = 256
 
 // reservation is a candidate's room for one attempt with a key. It is given back if
@@ -21,7 +21,8 @@ type reservation struct {
 	hold  limit.Hold
 }
 
-// route is the way to a candidate with a key.
+// route is the way to a candidate with a key: its three gates, and the tokens to
+// reserve. The tokens are counted only if one of the gates limits them.
 func (l *lineup) route(m *model, k *apiKey) limit.Route {
 	r := limit.Route{Gates: [3]*limit.Gate{m.provider.gate, m.gate, k.gate}}
 	if m.provider.limits.TokensPerMinute > 0 || m.limits.TokensPerMinute > 0 || k.limits.TokensPerMinute > 0 {
@@ -58,8 +59,8 @@ func (l *lineup) reserve(m *model, keys []*apiKey, lastToo bool, now time.Time, 
 	return full
 }
 
-// admit reports whether an attempt with a key may begin. A key without room is
-// noted for later.
+// admit reports whether an attempt with a key may begin. It keeps a key without
+// room for a later turn.
 func (l *lineup) admit(m *model, k *apiKey) bool {
 	switch {
 	case !m.limited() || l.reserved.model == m && l.reserved.key == k:
@@ -80,13 +81,13 @@ func (l *lineup) admit(m *model, k *apiKey) bool {
 	return false
 }
 
-// unreserve gives back room that no attempt has taken over.
+// unreserve gives back unused room.
 func (l *lineup) unreserve(now time.Time) {
 	l.reserved.hold.Cancel(now)
 	l.reserved = reservation{}
 }
 
-// postpone gives a candidate another turn, with the keys that had no room.
+// postpone gives a candidate another turn, with the keys left without room.
 func (l *lineup) postpone(r *tried, t *trail) {
 	if len(l.later) == 0 {
 		return
@@ -113,7 +114,8 @@ func (l *lineup) takeSkipped(t *trail) *skipped {
 	return l.wait(t)
 }
 
-// wait waits at all skipped candidates at once.
+// wait waits at all skipped candidates at once, up to the request's deadline. It
+// holds no place elsewhere meanwhile.
 func (l *lineup) wait(t *trail) *skipped {
 	begin := time.Now()
 	var routes []limit.Route
@@ -145,7 +147,8 @@ func (l *lineup) wait(t *trail) *skipped {
 	return k
 }
 
-// fullOf is the error of a request that did not get room in time.
+// fullOf is the error of a request without room in time. The client learns only the
+// wait; the operator learns the limit.
 func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 	e := errorf(CodeAtCapacity, "all models for this request are at capacity: send it again later")
 	e.Err, e.retryAfter = err, time.Second
@@ -170,8 +173,8 @@ func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 	return e
 }
 
-// limitOf returns the limit that keeps a candidate from an attempt now. It takes no
-// room. It is empty if some key has room.
+// limitOf returns the limit in the way of an attempt now. It takes no room. It is
+// empty if some key has room.
 func (l *lineup) limitOf(m *model, keys []*apiKey, now time.Time) string {
 	if !m.limited() || len(keys) == 0 {
 		return ""

@@ -142,6 +142,8 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 	})
 }
 
+// serve finds the handler of a path. An unknown path goes to next; if that is nil,
+// it gets 404.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)

@@ -111,6 +111,8 @@ func (c *client) Write(p []byte) (n int, err error) {
 	return n + m, err
 }
 
+// write writes under a deadline. The caller holds the lock. It keeps the last bytes
+// for atBoundary.
 func (c *client) write(p []byte) (int, error) {
 	c.arm()
 	n, err := c.w.Write(p)
@@ -130,6 +132,7 @@ func (c *client) flush() error {
 	return c.flushNow()
 }
 
+// flushNow flushes under a deadline. The caller holds the lock.
 func (c *client) flushNow() error {
 	c.arm()
 	err := c.control.Flush()
@@ -278,12 +281,15 @@ func (c *client) isOpen() bool {
 	return c.opened
 }
 
+// lock takes the lock if a keepalive needs one. Without a keepalive only the
+// request's goroutine writes.
 func (c *client) lock() {
 	if c.keepalive > 0 {
 		c.mu.Lock()
 	}
 }
 
+// unlock is the counterpart of lock.
 func (c *client) unlock() {
 	if c.keepalive > 0 {
 		c.mu.Unlock()

@@ -381,6 +381,7 @@ func debugTurn(m TriedModel) string {
 	}
 }
 
+// milliseconds makes a duration of a Result's milliseconds.
 func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
 // pastedHeader reads lines of "Name: value". The page shows the text again, so

@@ -83,6 +83,8 @@ func shownKey(name string) string {
 	return name
 }
 
+// shownKeys redacts the names of headers and parameters. The values redact
+// themselves.
 func shownKeys(values map[string]Template) map[string]Template {
 	out := maps.Clone(values)
 	for name, v := range values {

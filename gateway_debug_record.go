@@ -6,7 +6,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 )
 
-// newDebugRecord is a request in the form that the debug page keeps.
+// newDebugRecord is the debug page's record of a request.
 func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	sum := t.summarize(in)
 	r := &debugpage.Request{
@@ -100,6 +100,7 @@ func (s step) debug() debugpage.Step {
 	return out
 }
 
+// whySkipped is the reason of a skipped candidate, for people.
 func whySkipped(k *skipped) string {
 	if k.limit != 0 {
 		return "at its limit " + k.limit.String()
@@ -118,7 +119,7 @@ func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
 			r.Omitted++
 			continue
 		}
-		// The word and not the sentence, which looks for similar names.
+		// The word, because the sentence looks for similar names.
 		r.Rejected = append(r.Rejected, debugpage.Rejected{Model: debugpage.Name(rejected.name), Reason: rejected.reason.String()})
 	}
 	note := func(text string) {

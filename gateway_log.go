@@ -60,6 +60,7 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	return l
 }
 
+// addAttempt adds the attributes of the last sent attempt.
 func (l *logLine) addAttempt(a *attempt) {
 	*l = append(*l,
 		slog.String("gen_ai.provider.name", genai.Provider(a.model.provider.id)),

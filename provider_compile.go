@@ -345,6 +345,8 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 	return true
 }
 
+// headers compiles configured headers, sorted by name. Their names are canonical
+// afterwards.
 func (c *compiler) headers(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -369,6 +371,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 	return out
 }
 
+// query compiles configured query parameters, sorted by name.
 func (c *compiler) query(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -635,6 +638,7 @@ func pricingView(p *Pricing) *expr.Pricing {
 	return &v
 }
 
+// clonePrice copies a price. Nil stays nil: unknown.
 func clonePrice(p *float64) *float64 {
 	if p == nil {
 		return nil

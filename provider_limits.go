@@ -21,6 +21,7 @@ func (c *compiler) limits(path string, l Limits) limit.Limits {
 	return out
 }
 
+// atLeastZero reports a negative limit, and takes zero for it.
 func (c *compiler) atLeastZero(path string, n int64) int64 {
 	if n < 0 {
 		c.add(path, fmt.Sprint(n), "must not be negative")

@@ -112,6 +112,7 @@ func surfaceTable() []surface {
 // surfaces finds the surface of a path. It is immutable.
 type surfaces map[string]*surface
 
+// newSurfaces makes the index of the table.
 func newSurfaces() surfaces {
 	table := surfaceTable()
 	m := make(surfaces, len(table))

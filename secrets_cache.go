@@ -121,6 +121,7 @@ func (c *SecretCache) inherit(old *SecretCache) {
 	c.entries.Store(&next)
 }
 
+// secretRef names a secret.
 type secretRef struct{ vault, name string }
 
 // secretEntry is one secret in the cache. Its state is read without a lock.

@@ -69,6 +69,7 @@ func (s *metrics) ofKey(k *apiKey) *expr.Key {
 	return v.(*expr.Key)
 }
 
+// countView is a count for expressions. Nil: unknown.
 func countView(c stats.Count) *int64 {
 	if !c.Known {
 		return nil
