@@ -129,6 +129,8 @@ func Name(s string) string { return shown(s, maxName) }
 // Text is Name for sentences. They are cut to 320 bytes.
 func Text(s string) string { return shown(s, maxText) }
 
+// shown returns a copy of s within limit bytes, with unsafe characters replaced. A
+// cut text ends in an ellipsis.
 func shown(s string, limit int) string {
 	whole := len(s) <= limit
 	if !whole {

@@ -28,6 +28,8 @@ type page struct {
 	policy   string
 }
 
+// newPage parses the template once. It panics on a fault, because the template is
+// fixed.
 func newPage() *page {
 	t := template.New("page").Funcs(template.FuncMap{
 		"requests": requestBars, "latency": latencyBars, "tokens": tokenBars,
@@ -192,6 +194,8 @@ func causes(e ErrorRate) string {
 	return strings.Join(list, ", ")
 }
 
+// percent is a rate from 0 to 1 as a percentage. Only a rate of zero is shown as
+// zero.
 func percent(rate float64) string {
 	switch p := rate * 100; {
 	case p == 0:
@@ -261,6 +265,7 @@ type moment struct {
 	Full  string // RFC 3339
 }
 
+// newMoment puts t into the zone of now.
 func newMoment(now, t time.Time) moment {
 	t = t.In(now.Location())
 	m := moment{Clock: t.Format("15:04:05"), Full: t.Format(time.RFC3339)}
