@@ -301,6 +301,7 @@ type tally struct {
 	retryAfter                     time.Duration
 }
 
+// add counts a failed attempt. An attempt may count under several names.
 func (n *tally) add(a *attempt) {
 	if n.sent++; n.sent == 1 {
 		n.retryAfter = -1

@@ -17,8 +17,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
-// maxHeldJSON bounds a JSON answer that is held until it is whole, in bytes. A
-// larger answer is relayed as it comes.
+// maxHeldJSON bounds a JSON answer held to its end, in bytes. A larger answer is
+// relayed as it comes.
 const maxHeldJSON = 1 << 20
 
 // held is an upstream's answer with a success status. hold reads it until it is
@@ -119,6 +119,7 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	return nil
 }
 
+// interrupted is the failure of an answer whose reading ended with an error.
 func (h *held) interrupted(ctx context.Context, err error) *failure {
 	return interrupted(ctx, h.in, &h.a.secrets, FailureAnswer, err)
 }
@@ -173,8 +174,8 @@ func (h *held) meterMember(name, value []byte) {
 	}
 }
 
-// refusal is the failure of an answer that declines, under refusals: fail_over. The
-// last candidate's refusal is relayed.
+// refusal is the failure of a declining answer, under refusals: fail_over. The last
+// candidate's refusal is relayed.
 func (h *held) refusal() *failure {
 	if !h.s.failRefusals || !h.lineup.more(h.trail) {
 		return nil
@@ -203,8 +204,8 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 	return f
 }
 
-// errorObject is an upstream's error in a shape that the client's SDK reads:
-// unchanged if it has that shape, otherwise in the client's format.
+// errorObject is an upstream's error in a shape for the client's SDK: unchanged if
+// it fits, otherwise in the client's format.
 func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	var shape struct {
 		Error map[string]json.RawMessage `json:"error"`
@@ -217,8 +218,8 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	return errorBody(h.in.surface.format, e, h.in.id)
 }
 
-// relay commits the answer and carries it to the client. A failure means that it
-// broke on the way.
+// relay commits the answer and carries it to the client. A failure means a broken
+// answer.
 func (h *held) relay(ctx context.Context, to *client) *failure {
 	switch {
 	case to.isOpen() && (h.stream == nil || h.resp.Header.Get("Content-Encoding") != ""):
@@ -251,9 +252,9 @@ func (h *held) commit(to *client) {
 	to.commit(h.resp.StatusCode, header, h.stream != nil)
 }
 
-// relayRest commits an answer that is not held to its end, and copies it. A limit
-// bounds each silence of a binary answer, which may play as it comes. For JSON it
-// bounds the whole answer, which is followed to the end of its document.
+// relayRest commits an answer before its end, and copies it. A limit bounds each
+// silence of a binary answer, which may play as it comes. For JSON it bounds the
+// whole answer, followed to the end of its document.
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, each: h.binary}
 	if h.binary {

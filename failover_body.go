@@ -50,8 +50,8 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	return body, nil
 }
 
-// choicesOf returns how many choices the answer will have: n of each prompt, of
-// which the legacy completions take several.
+// choicesOf returns the number of choices in the answer: n for each prompt. The
+// legacy completions take several prompts.
 func (o *outbound) choicesOf(e edits) int {
 	choices := 1
 	if raw := o.outgoing(e, "n"); len(raw) > 0 {
@@ -74,7 +74,8 @@ func (o *outbound) choicesOf(e edits) int {
 	return choices
 }
 
-// outgoing is the value of a field as it goes out; empty where it does not.
+// outgoing is the value of a field in the upstream request. Empty if the field is
+// left out.
 func (o *outbound) outgoing(e edits, name string) []byte {
 	if i := e.find(name); i >= 0 {
 		return e[i].Value
@@ -83,9 +84,10 @@ func (o *outbound) outgoing(e edits, name string) []byte {
 	return value
 }
 
-// edits is a list of edits, one a name.
+// edits is a list of edits, at most one for each name.
 type edits []reqbody.Edit
 
+// set replaces the edit of a name, or adds one.
 func (e *edits) set(name string, value []byte) {
 	if i := e.find(name); i >= 0 {
 		(*e)[i].Value = value
@@ -94,14 +96,14 @@ func (e *edits) set(name string, value []byte) {
 	*e = append(*e, reqbody.Edit{Name: name, Value: value})
 }
 
+// find returns the index of a name's edit, -1 without one.
 func (e *edits) find(name string) int {
 	return slices.IndexFunc(*e, func(x reqbody.Edit) bool { return x.Name == name })
 }
 
-// capOutput lowers each of the surface's limits that is above
-// max_output_tokens, and sets one where there is none. A limit that is negative
-// or no number is replaced too: some upstreams take -1 for no limit, and "9999"
-// for a number.
+// capOutput lowers each of the surface's limits above max_output_tokens, and sets
+// one if the request has no limit. A negative or malformed limit is replaced too:
+// some upstreams take -1 for no limit, and "9999" for a number.
 func (o *outbound) capOutput(e *edits) {
 	limits := o.surface.limits
 	if o.s.maxOutput == 0 || len(limits) == 0 {
@@ -133,8 +135,8 @@ func (o *outbound) capOutput(e *edits) {
 	e.set(name, limit)
 }
 
-// isNull reports whether a field that is there says null, which leaves the
-// limit to the model like a field that is not there.
+// isNull reports whether a field is present with the value null. Like an absent
+// field, it leaves the limit to the model.
 func (o *outbound) isNull(name string, e edits) bool {
 	if i := e.find(name); i >= 0 {
 		return string(e[i].Value) == "null"
@@ -143,8 +145,8 @@ func (o *outbound) isNull(name string, e edits) bool {
 	return string(v) == "null"
 }
 
-// dropParams removes the fields that the provider's surface does not list, and
-// those that the model refuses. What the config added is held to both too.
+// dropParams removes fields outside the surface's supported_params, and fields in
+// the model's unsupported_params. Configured fields are held to both too.
 func (o *outbound) dropParams(e *edits) {
 	a, _ := o.model.provider.speaks(o.surface)
 	if a != nil && a.params != nil {
@@ -166,9 +168,9 @@ func (o *outbound) dropParams(e *edits) {
 	}
 }
 
-// dropLookalikes removes the client's fields that would undo what the config
-// says about another one: those whose names some upstream takes for its name
-// (Go folds case, C ends a string at a NUL), and the repetitions of a limit.
+// dropLookalikes removes client fields that could undo a configured field. Some
+// upstreams take a similar name for the same field: Go folds case, and C ends a
+// string at a NUL. Repeated limits are removed too.
 func (o *outbound) dropLookalikes(e *edits) {
 	var governed []string
 	if o.s.maxOutput > 0 {

@@ -6,7 +6,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 )
 
-// newDebugRecord is a request as the debug page remembers it.
+// newDebugRecord is the debug page's record of a request.
 func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	sum := t.summarize(in)
 	r := &debugpage.Request{
@@ -49,8 +49,8 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	return r
 }
 
-// understood reports whether the body could be read, so that the client's wish is
-// known.
+// understood reports whether the body could be read. If not, the client's models
+// are not known.
 func (in *inbound) understood(err *Error) bool {
 	if in.raw == nil {
 		return false
@@ -58,7 +58,7 @@ func (in *inbound) understood(err *Error) bool {
 	return err == nil || err.Code != CodeInvalidRequestBody
 }
 
-// rememberSteps notes the steps of the trail, as many as the page shows.
+// rememberSteps notes the steps of the trail, up to the bounds of the page.
 func rememberSteps(r *debugpage.Request, steps []step) {
 	skipped := 0
 	for _, s := range steps {
@@ -73,7 +73,7 @@ func rememberSteps(r *debugpage.Request, steps []step) {
 	}
 }
 
-// debug is a step as the debug page shows it.
+// debug is a step in the form of the debug page.
 func (s step) debug() debugpage.Step {
 	switch {
 	case s.skipped != nil:
@@ -103,6 +103,7 @@ func (s step) debug() debugpage.Step {
 	return out
 }
 
+// whySkipped is the reason of a skipped candidate, for people.
 func whySkipped(k *skipped) string {
 	if k.limit != 0 {
 		return "at its limit " + k.limit.String()
@@ -113,14 +114,15 @@ func whySkipped(k *skipped) string {
 	return "being probed"
 }
 
-// rememberPlan notes what the selection and the attempts left out.
+// rememberPlan notes the names and elements left out by the selection and the
+// attempts.
 func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
 	for _, rejected := range p.rejections {
 		if len(r.Rejected) == debugpage.MaxNames {
 			r.Omitted++
 			continue
 		}
-		// The word and not the sentence, which looks for similar names.
+		// The word, because the sentence looks for similar names.
 		r.Rejected = append(r.Rejected, debugpage.Rejected{Model: debugpage.Name(rejected.name), Reason: rejected.reason.String()})
 	}
 	note := func(text string) {

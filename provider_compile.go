@@ -21,7 +21,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// compiler turns Providers into providers, and notes what is wrong with them.
+// compiler turns Providers into providers, and notes the problems in them. It is
+// used by one goroutine, in New.
 type compiler struct {
 	*problems
 	warnings  *problems
@@ -43,7 +44,7 @@ type compiler struct {
 	}
 }
 
-// secretPlace is a secret that the config names, and where.
+// secretPlace is the place of a secret in the config, with the secret's names.
 type secretPlace struct{ path, vault, name string }
 
 // duplicates reports providers of the registry with the same id. An alias of two
@@ -58,8 +59,8 @@ func (c *compiler) duplicates(listed []Provider) {
 	}
 }
 
-// owners reports names that two configured providers share, and returns the provider
-// that each name belongs to.
+// owners reports names that two configured providers share. It returns the index of
+// the provider of each name.
 func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 	seen := map[string]string{}
 	owner = map[string]int{}
@@ -82,8 +83,8 @@ func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 	return owner
 }
 
-// provider compiles one provider. Its own models come first, then those that
-// only the catalog lists.
+// provider compiles one provider. Its own models come first, then models that only
+// the catalog lists.
 func (c *compiler) provider(path string, p Provider, own, rest []Model, configured, known bool) *provider {
 	c.name(path+".id", p.ID, "a provider needs an id")
 	for i, alias := range p.IDAliases {
@@ -137,14 +138,14 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 			out.operatorAuth = append(out.operatorAuth, f.name)
 		}
 	}
-	// A vendor's own endpoint wants a key; one of ours, or that the config points
-	// elsewhere may not.
+	// A vendor's own endpoint wants a key. An internal endpoint, or a base_url of
+	// the config, may not.
 	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !address.IsInternal(out.base.Hostname())
 	c.models(path, out, own, rest, configured, known)
 	return out
 }
 
-// noTemplate is the rule for what looks like a template where none is evaluated.
+// noTemplate is the error for a template in a field without templates.
 const noTemplate = "${…} is evaluated in api_keys, headers, query_params and body alone"
 
 // name checks an id or alias of a provider.
@@ -161,7 +162,7 @@ func (c *compiler) name(path, name, empty string) {
 	}
 }
 
-// address compiles the base URL, and where its host really is.
+// address compiles the base URL, and the real address of its host.
 func (c *compiler) address(path string, p Provider, out *provider) {
 	out.base, out.target = &url.URL{}, &url.URL{}
 	if p.BaseURL == "" {
@@ -199,7 +200,7 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	}
 }
 
-// nearProvider suggests the built-in provider that was probably meant.
+// nearProvider suggests the built-in provider with the most similar id.
 func (c *compiler) nearProvider(id string) string {
 	if near := expr.Nearest(id, c.known); near != "" {
 		return fmt.Sprintf("; did you mean the built-in %q?", near)
@@ -207,8 +208,8 @@ func (c *compiler) nearProvider(id string) string {
 	return ""
 }
 
-// isAzureHost reports whether a host is one of Azure's that take a key in a header
-// of their own; behind Bearer they want a token.
+// isAzureHost reports whether a host is an Azure endpoint that takes a key in a
+// header of its own. Behind Bearer such an endpoint wants a token.
 func isAzureHost(host string) bool {
 	for _, zone := range []string{".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com", ".openai.azure.us", ".openai.azure.cn"} {
 		if strings.HasSuffix(host, zone) {
@@ -223,6 +224,8 @@ func isOpenAIHost(host string) bool {
 	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
 }
 
+// auth checks the header and the scheme of a key. Header names are canonical
+// afterwards.
 func (c *compiler) auth(path string, a Auth) Auth {
 	if a.Header != "" && !header.IsName(a.Header) {
 		c.add(path+".header", a.Header, "is no header name")
@@ -240,6 +243,8 @@ func (c *compiler) auth(path string, a Auth) Auth {
 	return a
 }
 
+// apiSurfaces compiles supported_api_surfaces. Empty means all surfaces of the
+// openai format.
 func (c *compiler) apiSurfaces(path string, given []APISurface, out *provider) {
 	if len(given) == 0 {
 		out.surfaces = []apiSurface{{format: formatOpenAI}}
@@ -279,6 +284,8 @@ func (m surfaces) names(f format) []string {
 	return names
 }
 
+// key compiles an API key. Its id is a hash of its text in the config, so that logs
+// can name a key without showing it.
 func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	if k.Value == "" {
 		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
@@ -301,14 +308,16 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	return &apiKey{id: hex.EncodeToString(sum[:6]), provider: fold(provider), value: t, perRequest: t.Uses().Request}
 }
 
-// isShellVariable reports whether a key is $NAME, which nothing here expands.
+// isShellVariable reports whether a key is $NAME. The gateway does not expand it,
+// so it would be sent as it is.
 func isShellVariable(key string) bool {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	name, ok := strings.CutPrefix(key, "$")
 	return ok && name != "" && strings.IndexByte(letters, name[0]) >= 0 && strings.Trim(name, letters+"0123456789") == ""
 }
 
-// text compiles text with ${…}, and checks what stands between them.
+// text compiles text with ${…}, and checks the literal text between the
+// expressions.
 func (c *compiler) text(path string, text Template, valid func(string) bool, rule string) *expr.Template {
 	t, faults := expr.CompileText(string(text))
 	if !c.compiled(path, t, faults) {
@@ -321,8 +330,7 @@ func (c *compiler) text(path string, text Template, valid func(string) bool, rul
 	return t
 }
 
-// compiled notes what is wrong with a template, and else the secrets that it
-// names.
+// compiled notes the faults of a template, or the secrets of a template without faults.
 func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem) bool {
 	for _, f := range faults {
 		c.add(path, "", "%s", f.Error())
@@ -338,6 +346,8 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 	return true
 }
 
+// headers compiles configured headers, sorted by name. Their names are canonical
+// afterwards.
 func (c *compiler) headers(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -362,6 +372,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 	return out
 }
 
+// query compiles configured query parameters, sorted by name.
 func (c *compiler) query(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -377,6 +388,8 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 	return out
 }
 
+// body compiles the configured fields of the body. Constant values are encoded
+// here, once.
 func (c *compiler) body(path string, values map[string]any) []bodyField {
 	var out []bodyField
 	for _, name := range sortedKeys(values) {
@@ -399,8 +412,8 @@ func (c *compiler) body(path string, values map[string]any) []bodyField {
 	return out
 }
 
-// tree copies a value of the body, with its templates compiled, and reports
-// whether it has none.
+// tree copies a value of the body, with its templates compiled. It reports whether
+// the value is constant: without templates.
 func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	switch v := plainValue(v).(type) {
 	case string:
@@ -427,8 +440,8 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 		}
 		return l, constant
 	default:
-		// Encoded now, a value is checked before any request needs it, and what
-		// the Config shares with its owner is left behind.
+		// Encoding it now checks the value before any request needs it, and copies
+		// the parts that the Config shares with its owner.
 		raw, err := json.Marshal(v)
 		if err != nil {
 			c.add(path, "", "is no JSON value: %v", err)
@@ -438,7 +451,7 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	}
 }
 
-// over returns the fields of both, the second's before the first's.
+// over returns the fields of both. The second's replace fields of the same name.
 func over(base, top []field) []field {
 	out := slices.Clone(top)
 	for _, f := range base {
@@ -449,6 +462,7 @@ func over(base, top []field) []field {
 	return out
 }
 
+// overBody is over for fields of the body.
 func overBody(base, top []bodyField) []bodyField {
 	out := slices.Clone(top)
 	for _, f := range base {
@@ -474,7 +488,7 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 		inCatalog := known && !configured
 		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
 			base := rest[j]
-			// A name that the config lists as a model of its own is no alias.
+			// A name that the config lists as a model of its own is not an alias.
 			base.IDAliases = slices.DeleteFunc(slices.Clone(base.IDAliases), func(a string) bool { return listed[fold(a)] })
 			m, inCatalog = overlayModel(base, m), true
 		}
@@ -492,6 +506,8 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 	}
 }
 
+// model compiles one model. seen has the place of each name at this provider, to
+// report names that are defined twice.
 func (c *compiler) model(path string, p *provider, m Model, configured, known bool, seen map[string]string) {
 	if m.ID == "" {
 		c.add(path+".id", "", "a model needs an id")
@@ -571,7 +587,7 @@ func (c *compiler) facts(path string, m Model) {
 	}
 }
 
-// namedPrice is a price under the name that the configuration has for it.
+// namedPrice is a price with its name in the configuration.
 type namedPrice struct {
 	name  string
 	value *float64
@@ -607,6 +623,7 @@ func (c *compiler) prices(path string, p *Pricing) {
 	}
 }
 
+// pricingView copies prices for expressions. It shares nothing with the Config.
 func pricingView(p *Pricing) *expr.Pricing {
 	if p == nil {
 		return nil
@@ -622,6 +639,7 @@ func pricingView(p *Pricing) *expr.Pricing {
 	return &v
 }
 
+// clonePrice copies a price. Nil stays nil: unknown.
 func clonePrice(p *float64) *float64 {
 	if p == nil {
 		return nil
@@ -638,9 +656,9 @@ func cloneMap(m map[string]any) map[string]any {
 	return plainValue(m).(map[string]any)
 }
 
-// plainValue copies a value, to its depth, into what JSON decodes to. A Go
-// program may have put lists and maps of other types there. What knows itself how
-// it is written stays as it is, as does all else.
+// plainValue copies a value, to its depth, into the types that JSON decodes to. A
+// Go program may have put lists and maps of other types into the Config. A value
+// that marshals itself stays as it is, and so does any other type.
 func plainValue(v any) any {
 	switch v := v.(type) {
 	case nil, string, bool, json.Number:
@@ -685,6 +703,8 @@ func plainValue(v any) any {
 	}
 }
 
+// foldedNames lists the id and the aliases in the form for comparison, the id
+// first.
 func foldedNames(id string, aliases []string) []string {
 	names := make([]string, 0, 1+len(aliases))
 	names = append(names, fold(id))

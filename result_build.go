@@ -60,7 +60,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 	return res
 }
 
-// public is a candidate as the Result shows it, without its attempts.
+// public is a candidate in the form of the Result, without its attempts.
 func (r *tried) public() TriedModel {
 	m := r.model
 	out := TriedModel{
@@ -79,7 +79,8 @@ func (r *tried) public() TriedModel {
 	return out
 }
 
-// left is the part of a cooldown that is left at a time, in milliseconds.
+// left is the remaining part of a cooldown, in milliseconds. The zero time is not a
+// cooldown.
 func left(until, at time.Time) float64 {
 	if until.IsZero() {
 		return 0
@@ -90,7 +91,7 @@ func left(until, at time.Time) float64 {
 // ms is a duration in milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// seconds writes a cooldown for people.
+// seconds is a cooldown for people.
 func seconds(d time.Duration) string {
 	if d >= 2*time.Minute {
 		return d.Round(time.Second).String()
@@ -98,7 +99,8 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// public is an attempt as hooks and Results show it.
+// public is an attempt in the form for hooks and Results. It shares nothing with
+// the attempt.
 func (a *attempt) public() Attempt {
 	out := Attempt{
 		Provider:             a.model.provider.id,
@@ -144,6 +146,7 @@ func (a *attempt) publicHeader() http.Header {
 	return out
 }
 
+// excerpt is the start of a body, as valid UTF-8. Its secrets are already cut out.
 func excerpt(body []byte) string {
 	if len(body) > maxErrorExcerpt {
 		body = body[:maxErrorExcerpt]
@@ -178,7 +181,7 @@ func (p *plan) describe(res *Result, s *selector, q query) {
 	}
 }
 
-// public is a rejection as the Result shows it.
+// public is a rejection in the form of the Result.
 func (r rejection) public(s *selector, q query) RejectedModel {
 	out := RejectedModel{Model: r.name, Reason: r.reason.String(), Message: r.message(s, q)}
 	if r.provider != nil {
