@@ -83,6 +83,10 @@ type Config struct {
 	// RefusalRelay.
 	Refusals Refusals `json:"refusals,omitempty"`
 
+	// StreamUsage says whether the gateway asks for usage in chat streams of clients
+	// that did not. They do not see it. If empty, UsageAlways.
+	StreamUsage StreamUsage `json:"stream_usage,omitempty"`
+
 	// CallerExpr names the caller of a request: a CEL expression over req and conn
 	// that returns a string, such as req.headers['x-tenant'][0]. Callers do not
 	// share blame for failures. If it fails or is empty, the request has the empty
@@ -181,4 +185,15 @@ const (
 	RefusalRelay Refusals = "relay"
 	// RefusalFailOver tries the next candidate.
 	RefusalFailOver Refusals = "fail_over"
+)
+
+// StreamUsage says whose chat streams are asked for usage.
+type StreamUsage string
+
+const (
+	// UsageAlways asks in all of them. A client that did not ask sees the stream that
+	// it would have seen.
+	UsageAlways StreamUsage = "always"
+	// UsageClient leaves it to the clients.
+	UsageClient StreamUsage = "client"
 )

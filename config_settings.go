@@ -54,6 +54,8 @@ type settings struct {
 	keepalive     time.Duration // 0: off
 	failEmpty     bool          // empty_answers: fail
 	failRefusals  bool          // refusals: fail_over
+	askUsage      bool          // stream_usage: always
+	habits        *streamHabits // of the gateway
 }
 
 // newSettings checks and compiles a Config, and reports everything that is wrong
@@ -82,6 +84,7 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		keepalive:    p.duration("stream_keepalive", cfg.StreamKeepalive),
 		failEmpty:    oneOf(&p, "empty_answers", cfg.EmptyAnswers, EmptyRelay, EmptyFail) == EmptyFail,
 		failRefusals: oneOf(&p, "refusals", cfg.Refusals, RefusalRelay, RefusalFailOver) == RefusalFailOver,
+		askUsage:     oneOf(&p, "stream_usage", cfg.StreamUsage, UsageAlways, UsageClient) == UsageAlways,
 		callers:      callers{name: cfg.Caller},
 		policy:       cfg.FailoverPolicy,
 		counter:      cfg.TokenCounter,

@@ -26,6 +26,7 @@ type held struct {
 	in       *inbound
 	surface  *surface // the upstream's
 	choices  int
+	usageAsk usageAsk
 	deadline time.Time   // total_timeout
 	more     func() bool // whether another candidate may have its turn
 	a        *attempt

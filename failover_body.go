@@ -40,6 +40,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	o.capOutput(&e)
 	o.dropParams(&e)
 	o.dropLookalikes(&e)
+	o.askForUsage(&e)
 	if o.in.sel.Stream {
 		o.choices = o.choicesOf(e)
 	}

@@ -101,12 +101,16 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, choices: c.choices, deadline: c.deadline, more: c.more,
+		s: c.s, in: c.in, surface: c.surface, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, more: c.more,
 		a: a, resp: resp, limit: limit,
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {
+		c.refusesUsage(f)
 		return false, f
+	}
+	if c.refuser == c.model {
+		c.s.habits.learn(c.model, habitRefuse)
 	}
 	if a.ownKey {
 		c.model.provider.forms.accepted(c.form.bearer(c.in.credential), c.switched)
@@ -177,6 +181,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	}
 	report := apierror.Read(plain)
 	f.judge(report, resp.StatusCode, resp.Header, a)
+	c.refusesUsage(f)
 	if f.Cause == CauseDeadKey && resp.StatusCode == http.StatusUnauthorized {
 		c.excuseKey(a, f)
 	}
@@ -201,6 +206,14 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		f.answer.header.Del("Content-Encoding")
 	}
 	return f
+}
+
+// refusesUsage notes that a model refused the gateway's stream_options. The same
+// request without them follows at once.
+func (c *call) refusesUsage(f *failure) {
+	if f.namesUsage && c.usageAsk == usageForGateway {
+		f.usageRefused, c.refuser = true, c.model
+	}
 }
 
 // excuseKey looks whether a 401 is the fault of the request rather than of the

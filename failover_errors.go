@@ -154,6 +154,7 @@ func isConnectError(err error) bool {
 // judge takes the meaning of an upstream's error into the failure.
 func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
 	v := apierror.Classify(status, h, r)
+	f.namesUsage = v.StreamOptions
 	f.Code, f.Cause = a.secrets.scrubText(r.Code), causeOf(f.Kind, status, v)
 	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
 		f.RetryAfter = wait

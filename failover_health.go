@@ -262,7 +262,7 @@ func (c *call) end(a *attempt, f *failure) {
 		class = stats.Answered
 		a.turn.Success(now)
 		a.keyTurn.Success(now)
-	case c.in.ctx.Err() != nil, f.gone:
+	case c.in.ctx.Err() != nil, f.gone, f.usageRefused:
 	default:
 		m := f.meaning()
 		class = m.class
@@ -340,11 +340,19 @@ func (t *trail) retract(candidates int, now time.Time) {
 		return
 	}
 	first := t.attempts[0]
+	for _, a := range t.attempts[1:] {
+		if first.failure != nil && first.failure.usageRefused {
+			first = a
+		}
+	}
 	for _, r := range t.tried {
 		if len(r.attempts) == 0 {
 			return
 		}
 		for _, a := range r.attempts {
+			if a.failure != nil && a.failure.usageRefused {
+				continue
+			}
 			if a.failure == nil || a.failure.gone || !retractable(first.failure.Cause, a.failure.Cause) {
 				return
 			}

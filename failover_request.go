@@ -29,6 +29,8 @@ type outbound struct {
 	surface   *surface // the upstream's
 	templates templates
 	choices   int // of the answer, as far as the request tells: each ends on its own
+	usageAsk  usageAsk
+	refuser   *model // it refused the gateway's stream_options in this request
 }
 
 // requestError reports a configured value that cannot go into an upstream

@@ -28,9 +28,13 @@ var (
 // holdStream holds an event stream until its first content, or until it is whole.
 func (h *held) holdStream(ctx context.Context) *failure {
 	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout}
+	encoding := h.resp.Header.Get("Content-Encoding")
+	hide, decode := h.hidesUsage()
 	h.stream = relay.NewStream(h.body, relay.Options{
 		Dialect:     h.surface.stream,
-		Encoding:    h.resp.Header.Get("Content-Encoding"),
+		Encoding:    encoding,
+		HideUsage:   hide,
+		Decode:      decode,
 		Tap:         h.meterEvent,
 		Choices:     h.choices,
 		UsageWanted: h.in.wantsUsage(),
@@ -70,7 +74,9 @@ func (h *held) meterEvent(data []byte) {
 func (h *held) relayStream(ctx context.Context, to *client) *failure {
 	h.resp.Header.Del("Content-Length")
 	h.commit(to)
-	return h.ended(ctx, to, h.stream.Relay(to, to.flush))
+	err := h.stream.Relay(to, to.flush)
+	h.learn()
+	return h.ended(ctx, to, err)
 }
 
 // finished reports whether the gateway ended a stream for its silence after a

@@ -20,6 +20,7 @@ type trail struct {
 	skipped  []*skipped
 	attempts []*attempt
 	sent     int // attempts that reached the transport; a failure before that costs nothing
+	free     int // of them, what does not count towards max_attempts
 	notes    []string
 
 	waited time.Duration // between retries
@@ -104,9 +105,12 @@ type failure struct {
 	// otherForm is set if the key was refused in a form that the client chose, and
 	// the provider's other form is still to be tried.
 	otherForm bool
-	abort     bool // the client's connection must not end as if all were well
-	gone      bool // nobody waited for the answer any more
-	answer    *upstreamAnswer
+	// namesUsage is set if the error names stream_options, and usageRefused if they
+	// were the gateway's own. Then the attempt counts for nothing else.
+	namesUsage, usageRefused bool
+	abort                    bool // the client's connection must not end as if all were well
+	gone                     bool // nobody waited for the answer any more
+	answer                   *upstreamAnswer
 }
 
 // upstreamAnswer is an upstream's error answer. It is whole, and can be relayed
@@ -170,6 +174,9 @@ func (t *trail) send(a *attempt) {
 	t.sent++
 }
 
+// spent is the number of attempts that count towards max_attempts.
+func (t *trail) spent() int { return t.sent - t.free }
+
 // note adds a remark to the Result, once.
 func (t *trail) note(format string, args ...any) {
 	if n := fmt.Sprintf(format, args...); !slices.Contains(t.notes, n) {
@@ -181,7 +188,7 @@ func (t *trail) note(format string, args ...any) {
 func (t *trail) text(maxAttempts, candidates int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no provider could answer, after %s", counted(t.sent, "attempt"))
-	if t.sent >= maxAttempts && len(t.tried) < candidates {
+	if t.spent() >= maxAttempts && len(t.tried) < candidates {
 		fmt.Fprintf(&b, " (max_attempts)")
 	}
 	sep := ": "
@@ -191,7 +198,7 @@ func (t *trail) text(maxAttempts, candidates int) string {
 			sep = "; "
 		}
 		for _, a := range r.attempts {
-			if a.failure != nil {
+			if a.failure != nil && !a.failure.usageRefused {
 				b.WriteString(sep + r.model.name() + ": " + a.failure.reason)
 				sep = "; "
 			}

@@ -27,6 +27,7 @@ type Gateway struct {
 	recorder  *stats.Recorder
 	history   debugpage.History
 	seed      maphash.Seed
+	habits    streamHabits
 	reloading sync.Mutex
 
 	warnedDeadlines sync.Once
@@ -42,9 +43,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), seed: maphash.MakeSeed()}
-	s.callers.seed = g.seed
-	s.attach(g.recorder)
-	s.debug = newDebugSettings(&g.history, cfg)
+	g.attach(s, cfg)
 	if s.transport == nil {
 		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
 	}
@@ -76,15 +75,21 @@ func (g *Gateway) Reload(cfg Config) error {
 	default:
 		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
 	}
-	s.callers.seed = g.seed
-	s.attach(g.recorder)
-	s.debug = newDebugSettings(&g.history, cfg)
+	g.attach(s, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	if t, ok := old.transport.(*http.Transport); ok && old.ownTransport && old.transport != s.transport {
 		t.CloseIdleConnections()
 	}
 	return nil
+}
+
+// attach gives settings what outlives them.
+func (g *Gateway) attach(s *settings, cfg Config) {
+	s.callers.seed = g.seed
+	s.habits = &g.habits
+	s.attach(g.recorder)
+	s.debug = newDebugSettings(&g.history, cfg)
 }
 
 // Check resolves every secret that the config names, and reports each failure as

@@ -33,12 +33,14 @@ type provider struct {
 	// refusesMaxTokens is set for hosts whose newer models take
 	// max_completion_tokens alone.
 	refusesMaxTokens bool
-	auth             Auth
-	timeout          time.Duration
-	surfaces         []apiSurface
-	headers          []field // the provider's over the gateway's
-	query            []field
-	body             []bodyField
+	// sendsUsage is set for providers of streams with usage that nobody asked for.
+	sendsUsage bool
+	auth       Auth
+	timeout    time.Duration
+	surfaces   []apiSurface
+	headers    []field // the provider's over the gateway's
+	query      []field
+	body       []bodyField
 	// operatorAuth are the configured headers that carry the credential
 	// themselves; they beat the key.
 	operatorAuth []string

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/builtin"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
@@ -108,6 +109,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		out.auth.Header = "Api-Key"
 	}
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
+	out.sendsUsage = known && builtin.StreamUsageUnasked(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)

@@ -53,6 +53,8 @@ type surface struct {
 	// stream tells the events of a streamed answer apart, and which of them is
 	// its end. Nil where the API does not stream.
 	stream relay.Dialect
+	// usageOption is set if a stream has usage only where stream_options ask for it.
+	usageOption bool
 	// limits are the fields that cap the output; the first is set where the
 	// client set none.
 	limits []string
@@ -88,9 +90,9 @@ const (
 // longest path that fits wins.
 func surfaceTable() []surface {
 	return []surface{
-		{path: "chat/completions", format: formatOpenAI, judge: relay.ChatSurface, stream: relay.Chat,
+		{path: "chat/completions", format: formatOpenAI, judge: relay.ChatSurface, stream: relay.Chat, usageOption: true,
 			limits: []string{"max_tokens", "max_completion_tokens"}, modality: "text"},
-		{path: "completions", format: formatOpenAI, judge: relay.CompletionsSurface, stream: relay.Completions,
+		{path: "completions", format: formatOpenAI, judge: relay.CompletionsSurface, stream: relay.Completions, usageOption: true,
 			limits: []string{"max_tokens"}, modality: "text"},
 		{path: "responses", format: formatOpenAI, judge: relay.ResponsesSurface, stream: relay.Responses,
 			limits: []string{"max_output_tokens"}, modality: "text"},

@@ -211,6 +211,10 @@ type Attempt struct {
 	// EndedSilent is set if the gateway ended the stream itself: it had finished, and
 	// said nothing more.
 	EndedSilent bool `json:"ended_silent,omitempty"`
+	// StreamOptionsRefused is set if the upstream refused the stream_options that the
+	// gateway had added. The next attempt is the same request without them. This one
+	// does not count towards MaxAttempts.
+	StreamOptionsRefused bool `json:"stream_options_refused,omitempty"`
 	// UpstreamInputTokens and UpstreamOutputTokens are as the upstream
 	// reported them.
 	UpstreamInputTokens  int64            `json:"upstream_input_tokens"`

@@ -110,6 +110,7 @@ func (a *attempt) public() Attempt {
 	if a.failure != nil {
 		out.Status, out.Error, out.Kind = AttemptFailed, a.failure.full(), a.failure.Kind
 		out.CooldownMS = ms(a.cooldown)
+		out.StreamOptionsRefused = a.failure.usageRefused
 		if a.relayed {
 			out.Status = AttemptRelayed
 		}
