@@ -116,6 +116,15 @@ type Config struct {
 	// is. It is an error beside a URLPolicy that is an [AddrPolicy], and beside a
 	// provider on a Unix socket: both need the gateway's own.
 	Transport http.RoundTripper `json:"-"`
+	// ProviderTransport returns what sends the requests of a provider, to sign them
+	// for one. [New] and [Gateway.Reload] call it once for each provider, also for
+	// those of the registry. Base is the gateway's own transport to that provider,
+	// with its TLS and Proxy; its fields may be changed before ProviderTransport
+	// returns, and it is sent requests as it is. A nil RoundTripper stands for base.
+	// The RoundTripper is used by many goroutines at once, and sees a request again
+	// for each attempt. If nil, no transport is wrapped. It is an error beside a
+	// Transport.
+	ProviderTransport func(id string, base *http.Transport) http.RoundTripper `json:"-"`
 	// Caller names the caller of a request, from many goroutines at once. If nil,
 	// CallerExpr does.
 	Caller func(*http.Request) string `json:"-"`

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"net/textproto"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/bounds"
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -26,29 +26,28 @@ type settings struct {
 	selector *selector
 	surfaces surfaces
 
-	perRequest   time.Duration
-	total        time.Duration
-	firstToken   time.Duration // 0: off
-	maxAttempts  int
-	maxRetries   int
-	holdWhole    bool // stream_commit: complete
-	onContinue   bool // on_error: continue
-	maxInput     int64
-	maxOutput    int64
-	maxBody      int64
-	forward      map[string]bool // canonical names
-	secrets      *SecretCache
-	secretRefs   []secretPlace // for Check
-	warnings     problems
-	policy       FailoverPolicy
-	counter      TokenCounter
-	hooks        Hooks
-	logger       *slog.Logger
-	addrs        AddrPolicy // nil: any address
-	transport    http.RoundTripper
-	ownTransport bool // transport is the gateway's
-	debug        debugSettings
-	callers      callers
+	perRequest  time.Duration
+	total       time.Duration
+	firstToken  time.Duration // 0: off
+	maxAttempts int
+	maxRetries  int
+	holdWhole   bool // stream_commit: complete
+	onContinue  bool // on_error: continue
+	maxInput    int64
+	maxOutput   int64
+	maxBody     int64
+	forward     map[string]bool // canonical names
+	secrets     *SecretCache
+	secretRefs  []secretPlace // for Check
+	warnings    problems
+	policy      FailoverPolicy
+	counter     TokenCounter
+	hooks       Hooks
+	logger      *slog.Logger
+	addrs       AddrPolicy       // nil: any address
+	transports  *dial.Transports // nil: Config.Transport
+	debug       debugSettings
+	callers     callers
 
 	clientTimeout time.Duration
 	keepalive     time.Duration // 0: off
@@ -89,7 +88,6 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		policy:       cfg.FailoverPolicy,
 		counter:      cfg.TokenCounter,
 		logger:       cfg.Logger,
-		transport:    cfg.Transport,
 	}
 	if cfg.MaxBodyBytes < 0 {
 		p.add("MaxBodyBytes", fmt.Sprint(cfg.MaxBodyBytes), "must not be negative; leave it zero for 64 MiB")
@@ -124,7 +122,7 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	s.compileProviders(&p, cfg)
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
 	if cfg.Transport != nil {
-		s.refuseTransport(&p)
+		s.refuseTransport(&p, cfg)
 	}
 	return s, p.withShape(cfg.shape).err()
 }
@@ -163,11 +161,17 @@ func (s *settings) checkAddr() func(netip.Addr) error {
 }
 
 // refuseTransport reports what a Transport of the user's own cannot do.
-func (s *settings) refuseTransport(p *problems) {
+func (s *settings) refuseTransport(p *problems, cfg Config) {
 	if s.addrs != nil {
 		p.add("Transport", "", "the URLPolicy checks addresses when they are dialled, which only the gateway's own transport does: leave Transport nil")
 	}
+	if cfg.ProviderTransport != nil {
+		p.add("ProviderTransport", "", "wraps the gateway's own transport, which Transport replaces: leave one of them nil")
+	}
 	for _, pr := range s.selector.providers {
+		if pr.network != (dial.Settings{}) {
+			p.add("Transport", "", "provider %q has tls or proxy, which only the gateway's own transport knows: leave Transport nil, or use ProviderTransport", pr.id)
+		}
 		if address.IsUnix(pr.target.Host) {
 			p.add("Transport", "", "provider %q is reached over a unix socket, which only the gateway's own transport does: leave Transport nil", pr.id)
 		}

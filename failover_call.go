@@ -85,10 +85,11 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	c.trail.send(a)
 	c.model.track.Begin()
 	c.track.Begin()
-	resp, err := c.s.transport.RoundTrip(req)
-	if err != nil && ctx.Err() == nil && conn.Stale(err, a.sentAt) {
+	transport := c.model.provider.transport
+	resp, err := transport.RoundTrip(req)
+	if err != nil && ctx.Err() == nil && conn.Stale(err) {
 		a.resent = true
-		resp, err = c.s.transport.RoundTrip(dial.Again(req))
+		resp, err = sendFresh(transport, dial.Again(req))
 	}
 	if err != nil {
 		return false, interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)
@@ -118,6 +119,16 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	a.turn.Answers()
 	a.keyTurn.Answers()
 	return true, c.held.relay(ctx, to)
+}
+
+// sendFresh sends a request on a connection of its own, if the transport can.
+func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
+	if own, ok := transport.(interface {
+		RoundTripFresh(*http.Request) (*http.Response, error)
+	}); ok {
+		return own.RoundTripFresh(req)
+	}
+	return transport.RoundTrip(req)
 }
 
 // limit returns how long an attempt may take until it is committed, and the

@@ -2,8 +2,6 @@ package aigateway
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -92,7 +90,7 @@ func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind Fail
 		f.reason, f.gone = "the client is gone", true
 		return f
 	}
-	if kind == FailureNetwork && isConnectError(err) {
+	if kind == FailureNetwork && dial.IsConnect(err) {
 		f.Kind = FailureConnect
 	}
 	f.reason = secrets.scrubLine(networkReason(f.Kind, err), 200)
@@ -133,22 +131,6 @@ func withoutAddress(err error) error {
 		return errors.New(dns.Err)
 	}
 	return err
-}
-
-// isConnectError reports whether an error says that there never was a
-// connection: DNS, dialling, or TLS.
-func isConnectError(err error) bool {
-	var (
-		op     *net.OpError
-		dns    *net.DNSError
-		record tls.RecordHeaderError
-		verify *tls.CertificateVerificationError
-		alert  tls.AlertError
-		host   x509.HostnameError
-		author x509.UnknownAuthorityError
-	)
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &dns) || errors.As(err, &record) ||
-		errors.As(err, &verify) || errors.As(err, &alert) || errors.As(err, &host) || errors.As(err, &author)
 }
 
 // judge takes the meaning of an upstream's error into the failure.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/apierror"
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -233,6 +234,8 @@ func hintConnect(a *attempt, f *failure) string {
 	switch {
 	case errors.As(f.cause, &plain):
 		return fmt.Sprintf("%s does not speak TLS: give its address as http:// in %s", p.target.Host, addressField(p))
+	case p.dialled && dial.Field(f.cause) != "":
+		return p.network.Hint(f.cause)
 	case errors.As(f.cause, &cert):
 		return fmt.Sprintf("the certificate of %s must be for that name, and of an authority that this machine or Config.Transport trusts", p.target.Host)
 	case p.hasTarget:

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
-	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -43,10 +42,10 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), seed: maphash.MakeSeed()}
-	g.attach(s, cfg)
-	if s.transport == nil {
-		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
+	if err := s.connect(cfg, nil); err != nil {
+		return nil, err
 	}
+	g.attach(s, cfg)
 	g.current.Store(s)
 	return g, nil
 }
@@ -58,8 +57,8 @@ func New(cfg Config) (*Gateway, error) {
 // Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
 // every other dependency come from the new one, and must be set on it again. The
 // gateway keeps its knowledge: metrics, cooldowns, and the requests of the debug
-// page. Connections are kept too, unless the transport is another one or the URL
-// policy is an [AddrPolicy].
+// page. Connections are kept too, but for providers with another TLS or Proxy, and
+// unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
@@ -68,19 +67,13 @@ func (g *Gateway) Reload(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case s.transport != nil:
-	case old.ownTransport && old.addrs == nil && s.addrs == nil:
-		s.transport, s.ownTransport = old.transport, true
-	default:
-		s.transport, s.ownTransport = dial.NewTransport(s.checkAddr()), true
+	if err := s.connect(cfg, old); err != nil {
+		return err
 	}
 	g.attach(s, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
-	if t, ok := old.transport.(*http.Transport); ok && old.ownTransport && old.transport != s.transport {
-		t.CloseIdleConnections()
-	}
+	old.retire(s)
 	return nil
 }
 

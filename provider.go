@@ -49,6 +49,30 @@ type Provider struct {
 	// PerRequestTimeout replaces the Config's for this provider. If empty, that
 	// one holds.
 	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
+
+	// TLS says which authorities are trusted, and who the gateway is. If zero, the
+	// roots of the system, and no client certificate. It is an error where the
+	// provider is reached by http.
+	TLS TLS `json:"tls,omitzero"`
+	// Proxy is the proxy to the provider. If empty, the environment's holds
+	// (HTTPS_PROXY, NO_PROXY). Hosts under .internal are reached without one.
+	Proxy Proxy `json:"proxy,omitempty"`
+}
+
+// TLS holds files in PEM. [New] reads them. They are read again when they change,
+// within 15 seconds. Of a broken file the last good content stays in force, with a
+// line in the log.
+type TLS struct {
+	// CAFile is a bundle of the authorities that the provider's certificate may be
+	// of. They replace the system's.
+	CAFile string `json:"ca_file,omitempty"`
+	// CertFile is the gateway's client certificate with its chain, and KeyFile its
+	// key. Both are given or neither.
+	CertFile string `json:"cert_file,omitempty"`
+	KeyFile  string `json:"key_file,omitempty"`
+	// ServerName is the name that the provider's certificate must be for. If empty,
+	// the host that is connected to.
+	ServerName string `json:"server_name,omitempty"`
 }
 
 // APIKey is one credential of a provider.

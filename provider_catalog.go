@@ -1,12 +1,14 @@
 package aigateway
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -37,6 +39,9 @@ type provider struct {
 	sendsUsage bool
 	auth       Auth
 	timeout    time.Duration
+	network    dial.Settings // how target is reached
+	transport  http.RoundTripper
+	dialled    bool // transport ends in the gateway's own
 	surfaces   []apiSurface
 	headers    []field // the provider's over the gateway's
 	query      []field

@@ -104,6 +104,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	if configured && strings.HasSuffix(out.base.Path, "/anthropic") {
 		c.warnings.add(path+".base_url", address.Shown(p.BaseURL), "ends in /anthropic: APIs in that format are usually at /anthropic/v1")
 	}
+	out.network = c.network(path, p, out)
 	azure := isAzureHost(out.base.Hostname())
 	if p.Auth == (Auth{}) && azure {
 		out.auth.Header = "Api-Key"

@@ -113,6 +113,7 @@ func overlay(base, over Provider) Provider {
 	p.Description = given(over.Description, base.Description)
 	p.Website = given(over.Website, base.Website)
 	p.PerRequestTimeout = given(over.PerRequestTimeout, base.PerRequestTimeout)
+	p.TLS, p.Proxy = given(over.TLS, base.TLS), given(over.Proxy, base.Proxy)
 	p.Auth = given(over.Auth, base.Auth)
 	p.Disabled = over.Disabled || base.Disabled
 	if len(over.APIKeys) == 0 {

@@ -57,20 +57,6 @@ type SecretRefresher interface {
 	Refresh(ctx context.Context, vault, name string) (string, error)
 }
 
-// refresher returns r as a SecretRefresher. Without the power, it resolves.
-func refresher(r SecretResolver) SecretRefresher {
-	if inner, ok := r.(SecretRefresher); ok {
-		return inner
-	}
-	return refreshFunc(r.ResolveSecret)
-}
-
-type refreshFunc func(ctx context.Context, vault, name string) (string, error)
-
-func (f refreshFunc) Refresh(ctx context.Context, vault, name string) (string, error) {
-	return f(ctx, vault, name)
-}
-
 // ErrSecretNotFound is wrapped by a [SecretResolver] whose store does not have the
 // secret.
 var ErrSecretNotFound = errors.New("secret not found")
@@ -97,19 +83,6 @@ type scrubbedError struct {
 
 func (e *scrubbedError) Error() string        { return e.text }
 func (e *scrubbedError) Is(target error) bool { return e.notFound && target == ErrSecretNotFound }
-
-// resolveSecret asks r. An empty value is not found, so that a blank never travels as
-// "Authorization: Bearer ".
-func resolveSecret(ctx context.Context, r SecretResolver, vault, name string) (string, error) {
-	value, err := r.ResolveSecret(ctx, vault, name)
-	switch {
-	case err != nil:
-		return "", withoutValue(err, value)
-	case value == "":
-		return "", notFound("the value of %q in %q is empty", name, vault)
-	}
-	return value, nil
-}
 
 // EnvSecrets reads secrets from environment variables. The variable is the
 // vault and the name in upper case, joined by an underscore. Each run of characters
@@ -290,40 +263,6 @@ func ChainSecrets(stores ...SecretResolver) SecretResolver {
 }
 
 type chainSecrets []SecretResolver
-
-// ResolveSecret asks each store in turn.
-func (c chainSecrets) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
-	return c.ask(ctx, SecretResolver.ResolveSecret, vault, name)
-}
-
-// Refresh asks each store in turn, by its own Refresh if it has one.
-func (c chainSecrets) Refresh(ctx context.Context, vault, name string) (string, error) {
-	return c.ask(ctx, func(r SecretResolver, ctx context.Context, vault, name string) (string, error) {
-		return refresher(r).Refresh(ctx, vault, name)
-	}, vault, name)
-}
-
-func (c chainSecrets) ask(
-	ctx context.Context, ask func(r SecretResolver, ctx context.Context, vault, name string) (string, error), vault, name string,
-) (string, error) {
-	var looked []string
-	for _, r := range c {
-		if r == nil {
-			continue
-		}
-		value, err := resolveSecret(ctx, SecretResolverFunc(func(ctx context.Context, vault, name string) (string, error) {
-			return ask(r, ctx, vault, name)
-		}), vault, name)
-		if err == nil || !errors.Is(err, ErrSecretNotFound) {
-			return value, err
-		}
-		looked = append(looked, strings.TrimPrefix(err.Error(), ErrSecretNotFound.Error()+": "))
-	}
-	if looked == nil {
-		return "", notFound("there is no store to look in")
-	}
-	return "", notFound("%s", strings.Join(looked, "; "))
-}
 
 // sameResolver reports whether two resolvers ask the same store. Resolvers of
 // types that cannot be compared are different.

@@ -43,6 +43,8 @@ const (
 //     serves on, and the store is asked again after ten seconds. A secret that the
 //     store does not have any more ([ErrSecretNotFound]) is gone at once: deleting
 //     a secret ends its use.
+//   - A value that ends, of an [ExpiringSecretResolver], is renewed ahead, at 80 % of
+//     its life. No request waits for that. It does not serve beyond its end.
 //   - An error without a good value behind it is repeated for a second.
 //   - While the value is one that an upstream refused, the store is asked anew with
 //     each use, at most every 100 ms.
@@ -54,7 +56,7 @@ const (
 // serve where it fails.
 type SecretCache struct {
 	// Functions and not the resolver itself: a %+v could look into that.
-	resolve, refresh func(ctx context.Context, vault, name string) (string, error)
+	resolve, refresh secretAsker
 	serves           func(SecretResolver) bool
 
 	ttl     time.Duration
@@ -73,15 +75,10 @@ func NewSecretCache(r SecretResolver, ttl time.Duration) *SecretCache {
 	}
 	c := &SecretCache{ttl: ttl}
 	c.entries.Store(&map[secretRef]*secretEntry{})
-	c.resolve = func(ctx context.Context, vault, name string) (string, error) {
-		return resolveSecret(ctx, r, vault, name)
-	}
-	c.serves = func(other SecretResolver) bool { return sameResolver(r, other) }
+	c.resolve = resolving(r)
 	// A cache before a cache would otherwise refresh from the inner one's age.
-	inner := refresher(r)
-	c.refresh = func(ctx context.Context, vault, name string) (string, error) {
-		return resolveSecret(ctx, SecretResolverFunc(inner.Refresh), vault, name)
-	}
+	c.refresh = refreshing(r)
+	c.serves = func(other SecretResolver) bool { return sameResolver(r, other) }
 	return c
 }
 
@@ -116,11 +113,11 @@ func (c *SecretCache) inherit(old *SecretCache) {
 		if len(next) >= maxCachedSecrets {
 			break
 		}
-		if known[ref] != nil || last == nil || last.value == "" {
+		if known[ref] != nil || last == nil || last.value == "" || last.ended(time.Now()) {
 			continue
 		}
 		fresh := new(secretEntry)
-		fresh.state.Store(&secretState{value: last.value, refused: last.refused})
+		fresh.state.Store(&secretState{value: last.value, ends: last.ends, refused: last.refused})
 		next[ref] = fresh
 	}
 	c.entries.Store(&next)
@@ -140,6 +137,7 @@ type secretEntry struct {
 type secretState struct {
 	value     string    // the last good one; empty if there is none
 	err       error     // of the last question
+	ends      time.Time // the value is not used from then on; zero if it has no end
 	until     time.Time // the store is asked again from then on
 	answered  time.Time // when the last question ended; zero if inherited
 	refreshed time.Time // the same, if the question was a refresh
@@ -147,19 +145,34 @@ type secretState struct {
 }
 
 // usable is the answer to a request: the last good value, else the error.
-func (s *secretState) usable() (string, error) {
+func (s *secretState) usable() (string, time.Time, error) {
 	if s.value != "" {
-		return s.value, nil
+		return s.value, s.ends, nil
 	}
-	return "", s.err
+	return "", time.Time{}, s.err
 }
 
 // outcome is the answer to a refresh: that of the store, good or not.
-func (s *secretState) outcome() (string, error) {
+func (s *secretState) outcome() (string, time.Time, error) {
 	if s.err != nil {
-		return "", s.err
+		return "", time.Time{}, s.err
 	}
-	return s.value, nil
+	return s.value, s.ends, nil
+}
+
+// ended reports whether the value has an end, and the end is over.
+func (s *secretState) ended(now time.Time) bool { return !s.ends.IsZero() && !now.Before(s.ends) }
+
+// spare reports whether a value that is due is good until a known end. Requests do
+// not wait for the next one.
+func (s *secretState) spare(now time.Time) bool {
+	return s.value != "" && !s.refused && now.Before(s.ends)
+}
+
+// renewal is when a value is asked for anew: at 80 % of the life that it has left.
+func renewal(now, ends time.Time) time.Time {
+	life := ends.Sub(now)
+	return now.Add(max(life/5*4, min(life, secretRefusedTTL)))
 }
 
 // secretFlight is one question to the store that several requests may await.
@@ -174,6 +187,13 @@ type secretFlight struct {
 // fresh it takes no lock and allocates nothing. It ends with ctx, with its
 // cause.
 func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
+	value, _, err := c.ResolveSecretUntil(ctx, vault, name)
+	return value, err
+}
+
+// ResolveSecretUntil is ResolveSecret. It also returns when the value ends, as the
+// store has said; the zero time if the store has not.
+func (c *SecretCache) ResolveSecretUntil(ctx context.Context, vault, name string) (string, time.Time, error) {
 	ref := secretRef{vault, name}
 	e := c.entry(ref)
 	if s := e.state.Load(); s != nil && time.Now().Before(s.until) {
@@ -182,7 +202,8 @@ func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (st
 
 	e.mu.Lock()
 	last := e.state.Load() // again: another request may just have renewed it
-	if last != nil && time.Now().Before(last.until) {
+	now := time.Now()
+	if last != nil && now.Before(last.until) {
 		e.mu.Unlock()
 		return last.usable()
 	}
@@ -192,9 +213,12 @@ func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (st
 	}
 	f := c.askLocked(ctx, ref, e, ask)
 	e.mu.Unlock()
+	if last != nil && last.spare(now) {
+		return last.usable()
+	}
 
 	var patience <-chan time.Time
-	if last != nil && last.value != "" {
+	if last != nil && last.value != "" && !last.ended(now) {
 		timer := time.NewTimer(time.Until(f.started.Add(secretPatience)))
 		defer timer.Stop()
 		patience = timer.C
@@ -203,9 +227,9 @@ func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (st
 	case <-f.done:
 		return f.state.usable()
 	case <-patience:
-		return last.value, nil
+		return last.usable()
 	case <-ctx.Done():
-		return "", context.Cause(ctx)
+		return "", time.Time{}, context.Cause(ctx)
 	}
 }
 
@@ -215,6 +239,11 @@ func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (st
 // upstream has refused the value. A question under way is shared, and so is the
 // answer of a refresh that ended less than 100 ms ago.
 func (c *SecretCache) Refresh(ctx context.Context, vault, name string) (string, error) {
+	value, _, err := c.refreshUntil(ctx, vault, name)
+	return value, err
+}
+
+func (c *SecretCache) refreshUntil(ctx context.Context, vault, name string) (string, time.Time, error) {
 	ref := secretRef{vault, name}
 	e := c.entry(ref)
 
@@ -231,7 +260,7 @@ func (c *SecretCache) Refresh(ctx context.Context, vault, name string) (string, 
 	case <-f.done:
 		return f.state.outcome()
 	case <-ctx.Done():
-		return "", context.Cause(ctx)
+		return "", time.Time{}, context.Cause(ctx)
 	}
 }
 
@@ -311,8 +340,7 @@ func (e *secretEntry) worthKeeping(now time.Time) bool {
 // that came first, for others wait for it too. It keeps the context values of that
 // request, for tracing.
 func (c *SecretCache) askLocked(
-	ctx context.Context, ref secretRef, e *secretEntry,
-	ask func(ctx context.Context, vault, name string) (string, error),
+	ctx context.Context, ref secretRef, e *secretEntry, ask secretAsker,
 ) *secretFlight {
 	if e.flight != nil {
 		return e.flight
@@ -323,7 +351,7 @@ func (c *SecretCache) askLocked(
 	go func() {
 		defer cancel()
 		// This error stays if the resolver ends the goroutine.
-		value, err := "", errors.New("the secret resolver did not return")
+		value, ends, err := "", time.Time{}, errors.New("the secret resolver did not return")
 		defer func() {
 			// Outside a handler's goroutine, a panic would end the process. The
 			// value of a panic is not repeated, for it could hold the secret.
@@ -334,9 +362,9 @@ func (c *SecretCache) askLocked(
 			default:
 				err = fmt.Errorf("the secret resolver panicked with a %T", p)
 			}
-			c.settle(e, f, value, err)
+			c.settle(e, f, value, ends, err)
 		}()
-		value, err = ask(ctx, ref.vault, ref.name)
+		value, ends, err = askSecret(ctx, ask, ref.vault, ref.name)
 		if err != nil && ctx.Err() != nil {
 			err = fmt.Errorf("the secret store did not answer within %v: %v", secretTimeout, err) //nolint:errorlint // this deadline is not the request's
 		}
@@ -345,7 +373,7 @@ func (c *SecretCache) askLocked(
 }
 
 // settle takes up the answer to a question.
-func (c *SecretCache) settle(e *secretEntry, f *secretFlight, value string, err error) {
+func (c *SecretCache) settle(e *secretEntry, f *secretFlight, value string, ends time.Time, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
@@ -355,11 +383,19 @@ func (c *SecretCache) settle(e *secretEntry, f *secretFlight, value string, err 
 	}
 	next := &secretState{value: value, err: err, answered: now}
 	switch {
-	case err == nil:
+	case err == nil && ends.IsZero():
 		next.until = now.Add(c.ttl)
-	case last != nil && last.value != "" && !errors.Is(err, ErrSecretNotFound):
-		next.value = last.value
+	case err == nil && !now.Before(ends):
+		// The store's clock is not ours. Upstreams judge.
+		next.until = now.Add(secretErrorTTL)
+	case err == nil:
+		next.ends, next.until = ends, renewal(now, ends)
+	case last != nil && last.value != "" && !last.ended(now) && !errors.Is(err, ErrSecretNotFound):
+		next.value, next.ends = last.value, last.ends
 		next.until = now.Add(secretRetryPause)
+		if !last.ends.IsZero() && renewal(now, last.ends).Before(next.until) {
+			next.until = renewal(now, last.ends)
+		}
 	default:
 		next.until = now.Add(secretErrorTTL)
 	}

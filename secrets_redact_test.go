@@ -59,6 +59,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		APIKeys:     []aigateway.APIKey{{Value: literal}},
 		Headers:     map[string]aigateway.Template{"X-Key": "Bearer " + literal},
 		QueryParams: map[string]aigateway.Template{"key": literal + "${req.id}"},
+		Proxy:       "http://user:" + literal + "@proxy.example.com",
 	}
 	config := aigateway.Config{
 		Providers:   []aigateway.Provider{provider},
@@ -150,7 +151,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 	assert.Equal(t, fmt.Sprintf("%#v", values["MapSecrets"]), values["MapSecrets"].(fmt.GoStringer).GoString())
 	text, err := json.Marshal(provider)
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"id":"p","api_keys":[{"value":"…"}],"headers":{"X-Key":"…"},"query_params":{"key":"…${req.id}"}}`, string(text))
+	assert.JSONEq(t, `{"id":"p","api_keys":[{"value":"…"}],"headers":{"X-Key":"…"},"proxy":"http://…@proxy.example.com","query_params":{"key":"…${req.id}"}}`, string(text))
 }
 
 // A Template reads from JSON unchanged. Its output is only for eyes.

@@ -48,7 +48,7 @@ func Context(check func(netip.Addr) error) func(ctx context.Context, network, ad
 		}
 	}
 	sockets := &net.Dialer{Timeout: dialer.Timeout}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
 			return nil, err
@@ -64,4 +64,18 @@ func Context(check func(netip.Addr) error) func(ctx context.Context, network, ad
 		}
 		return sockets.DialContext(ctx, "unix", socket)
 	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		begin := time.Now()
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &timedConn{Conn: conn, took: time.Since(begin)}, nil
+	}
+}
+
+// timedConn remembers how long the connection took to be made, TLS included.
+type timedConn struct {
+	net.Conn
+	took time.Duration
 }

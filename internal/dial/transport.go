@@ -1,17 +1,18 @@
 // Package dial reaches upstreams. It dials TCP and Unix sockets, checks each address
-// before the connect, and recognises a request that was sent on a closed connection.
+// before the connect, speaks TLS with a provider's own authorities and certificates,
+// goes through proxies, and recognises a request that was sent on a closed connection.
 package dial
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"time"
-
-	"github.com/aigateway-go/aigateway/internal/address"
 )
 
 const tlsHandshakeTimeout = 10 * time.Second
@@ -20,8 +21,8 @@ const tlsHandshakeTimeout = 10 * time.Second
 // pinged, and then before it is given up.
 const pingTimeout = 15 * time.Second
 
-// NewTransport makes the transport of a gateway. Each address is checked before it
-// is connected to; a nil check allows all. See [Context].
+// NewTransport makes a transport for the zero Settings. Each address is checked
+// before it is connected to; a nil check allows all. See [Context].
 //
 //   - Answers come as the provider sends them: nothing is decompressed, and
 //     redirects are returned as they are.
@@ -34,17 +35,19 @@ const pingTimeout = 15 * time.Second
 //   - TLS sessions are resumed. A failed handshake is a [net.OpError] like a failed
 //     dial.
 func NewTransport(check func(netip.Addr) error) *http.Transport {
-	dial := Context(check)
-	config := &tls.Config{
-		ClientSessionCache: tls.NewLRUClientSessionCache(0),
-		NextProtos:         []string{"h2", "http/1.1"},
-		MinVersion:         tls.VersionTLS12,
-	}
-	t := &http.Transport{
-		Proxy:                  proxyExternal,
+	var current atomic.Pointer[tls.Config]
+	current.Store(tlsConfig(Settings{}, new(material)))
+	return newTransport(Context(check), newProxies(Settings{}, check != nil), &current)
+}
+
+// newTransport makes a transport that shakes hands by the current config.
+func newTransport(dial dialFunc, proxy *proxies, current *atomic.Pointer[tls.Config]) *http.Transport {
+	return &http.Transport{
+		Proxy:                  proxy.choose,
+		OnProxyConnectResponse: proxyAnswer,
 		DialContext:            dial,
-		DialTLSContext:         dialTLS(dial, config),
-		TLSClientConfig:        config, // behind a proxy
+		DialTLSContext:         dialTLS(dial, current, proxy),
+		TLSClientConfig:        current.Load().Clone(), // behind a proxy
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           1024,
 		MaxIdleConnsPerHost:    256,
@@ -55,23 +58,42 @@ func NewTransport(check func(netip.Addr) error) *http.Transport {
 		DisableCompression:     true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingTimeout, PingTimeout: pingTimeout},
 	}
-	if check != nil {
-		t.Proxy = nil // the proxy would resolve the name, out of the policy's sight
+}
+
+// tlsConfig is the config for a provider. Its sessions are its own: one that was
+// begun under other authorities must not be resumed.
+func tlsConfig(s Settings, m *material) *tls.Config {
+	return &tls.Config{
+		RootCAs:            m.roots,
+		Certificates:       m.certs,
+		ServerName:         s.ServerName,
+		ClientSessionCache: tls.NewLRUClientSessionCache(0),
+		NextProtos:         []string{"h2", "http/1.1"},
+		MinVersion:         tls.VersionTLS12,
 	}
-	return t
 }
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// dialTLS dials and shakes hands, so that the errors of both have one type.
-func dialTLS(dial dialFunc, config *tls.Config) dialFunc {
+// dialTLS dials and shakes hands, so that the errors of both have one type. A
+// proxy that speaks TLS itself gets nothing of the provider's.
+func dialTLS(dial dialFunc, current *atomic.Pointer[tls.Config], proxy *proxies) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		begin := time.Now()
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		c := config.Clone()
-		c.ServerName, _, _ = net.SplitHostPort(addr)
+		c := current.Load().Clone()
+		if proxy.is(addr) {
+			c = &tls.Config{NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}
+		}
+		if ctx.Value(http1Key{}) != nil {
+			c.NextProtos = []string{"http/1.1"}
+		}
+		if c.ServerName == "" {
+			c.ServerName, _, _ = net.SplitHostPort(addr)
+		}
 		tlsConn := tls.Client(conn, c)
 		shaking, cancel := context.WithTimeout(ctx, tlsHandshakeTimeout)
 		defer cancel()
@@ -79,15 +101,67 @@ func dialTLS(dial dialFunc, config *tls.Config) dialFunc {
 			conn.Close()
 			return nil, &net.OpError{Op: "dial", Net: "tls", Addr: conn.RemoteAddr(), Err: err}
 		}
+		if timed, ok := conn.(*timedConn); ok {
+			timed.took = time.Since(begin)
+		}
 		return tlsConn, nil
 	}
 }
 
-// proxyExternal uses the environment's proxy, but not for .internal hosts: a proxy
-// does not know them.
-func proxyExternal(r *http.Request) (*url.URL, error) {
-	if address.IsInternal(r.URL.Hostname()) {
+// proxies chooses the proxy of requests.
+type proxies struct {
+	fixed   *url.URL // of the settings
+	none    bool
+	tlsAddr atomic.Pointer[string] // of the environment's, if it speaks TLS
+}
+
+// newProxies returns the proxies of valid settings. A policy about addresses
+// forbids all: a proxy resolves names out of the policy's sight.
+func newProxies(s Settings, policy bool) *proxies {
+	fixed, _ := s.proxyURL()
+	return &proxies{fixed: fixed, none: policy || s.Proxy == ProxyNone}
+}
+
+// choose is a function for [net/http.Transport.Proxy]. No proxy gets a request to a
+// .internal host: a proxy does not know them.
+func (p *proxies) choose(r *http.Request) (*url.URL, error) {
+	if p.none || isInternal(r.URL.Hostname(), r.Host) {
 		return nil, nil
 	}
-	return http.ProxyFromEnvironment(r)
+	if p.fixed != nil {
+		return p.fixed, nil
+	}
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil { // its text quotes the password
+		return nil, &net.OpError{Op: "proxyconnect", Net: "tcp", Err: errors.New("the proxy of the environment is not a URL")}
+	}
+	if u != nil && u.Scheme == "https" {
+		port := u.Port()
+		if port == "" {
+			port = "443"
+		}
+		addr := net.JoinHostPort(u.Hostname(), port)
+		p.tlsAddr.Store(&addr)
+	}
+	return u, nil
 }
+
+// is reports whether an address is that of a proxy that speaks TLS.
+func (p *proxies) is(addr string) bool {
+	known := p.tlsAddr.Load()
+	return known != nil && *known == addr
+}
+
+// proxyAnswer makes an error of a proxy's refusal.
+func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &ProxyError{resp.StatusCode}
+	}
+	return nil
+}
+
+type http1Key struct{}
+
+// HTTP1 returns a context for requests that HTTP/2 cannot carry, such as an
+// upgrade to a websocket.
+func HTTP1(ctx context.Context) context.Context { return context.WithValue(ctx, http1Key{}, true) }

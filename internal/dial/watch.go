@@ -11,34 +11,56 @@ import (
 	"time"
 )
 
-// Watch observes the connection of a request. The zero Watch is
+// Watch observes the connection that a request goes out on. The zero Watch is
 // ready for one request.
 type Watch struct {
 	trace          httptrace.ClientTrace
-	kept, answered atomic.Bool // the transport may call from goroutines of its own
+	kept, answered atomic.Bool  // the transport may call from goroutines of its own
+	took           atomic.Int64 // to make the connection, in nanoseconds
+	written        atomic.Int64 // when the last byte was sent, since start; 0: not yet
+	start          time.Time
 }
 
 // Context returns a context for the request to watch.
 func (c *Watch) Context(ctx context.Context) context.Context {
+	c.start = time.Now()
 	c.trace.GotConn = func(info httptrace.GotConnInfo) {
-		t, ok := info.Conn.(*tls.Conn)
+		conn := info.Conn
+		t, ok := conn.(*tls.Conn)
+		if ok {
+			conn = t.NetConn()
+		}
+		if timed, ok := conn.(*timedConn); ok {
+			c.took.Store(int64(timed.took))
+		}
 		c.kept.Store(info.Reused && !(ok && t.ConnectionState().NegotiatedProtocol == "h2"))
 	}
+	c.trace.WroteRequest = func(httptrace.WroteRequestInfo) { c.written.Store(int64(time.Since(c.start)) | 1) }
 	c.trace.GotFirstResponseByte = func() { c.answered.Store(true) }
 	return httptrace.WithClientTrace(ctx, &c.trace)
 }
 
-// maxStale is how long after its start a request can turn out to have gone to a
-// closed connection. Later, the upstream was at work on it.
-const maxStale = 5 * time.Second
+const (
+	// minWindow is how long after its last byte a request may find that its
+	// connection was closed already: the news was on its way.
+	minWindow = 250 * time.Millisecond
+	// maxWindow bounds the same for far upstreams.
+	maxWindow = time.Second
+)
 
-// Stale reports whether a failed request went out on a connection kept from an earlier
-// request, and nothing came back on it. Upstreams close such
-// connections at any time, and net/http repeats only a request without a body. Over
-// HTTP/2 net/http repeats by itself each request that was not looked at.
-func (c *Watch) Stale(err error, sent time.Time) bool {
+// Stale reports whether a failed request went out on a connection that was kept
+// from an earlier request, and that the upstream had closed by then: nothing came
+// back, and it ended before the request's last byte or shortly after. Later, the
+// upstream was at work on the request. Over HTTP/2 net/http repeats by itself the
+// requests that were not processed.
+func (c *Watch) Stale(err error) bool {
 	var timeout net.Error
-	return c.kept.Load() && !c.answered.Load() && time.Since(sent) < maxStale && !(errors.As(err, &timeout) && timeout.Timeout())
+	if !c.kept.Load() || c.answered.Load() || errors.As(err, &timeout) && timeout.Timeout() {
+		return false
+	}
+	written := c.written.Load()
+	window := min(max(minWindow, 2*time.Duration(c.took.Load())), maxWindow)
+	return written == 0 || time.Since(c.start)-time.Duration(written) <= window
 }
 
 // Again returns a copy of a request that was sent, to be sent once more. The

@@ -29,6 +29,7 @@ const (
 	providerPattern = `^[^\s:]+$`
 	modelPattern    = `^\S(.*\S)?$`
 	urlPattern      = `^$|^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$`
+	proxyPattern    = `^(none|[Hh][Tt][Tt][Pp]://[^/?#]+/?)?$`
 	endpointPattern = `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?|[Uu][Nn][Ii][Xx]:///.+)$`
 	internalPattern = `^[^/?@]*[.][Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll][.]?(:[0-9]+)?$`
 	datePattern     = `^$|^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
@@ -50,6 +51,7 @@ func rules() map[string]rule {
 		"Provider.id_aliases": {pattern: providerPattern},
 		"Provider.base_url":   {pattern: urlPattern, examples: []any{"https://api.example.com/v1", "http://ollama.internal"}},
 		"Provider.headers":    {names: tokenPattern},
+		"Provider.proxy":      {pattern: proxyPattern, examples: []any{"http://proxy.example.com:3128", "none"}},
 		"APIKey.value":        {required: true, notEmpty: true, examples: []any{"${secrets.get('openai', 'api-key')}"}},
 		"Auth.header":         {pattern: "^$|" + tokenPattern, examples: []any{"x-api-key", "api-key"}},
 		"Auth.scheme":         {pattern: "^$|" + tokenPattern, examples: []any{"Bearer"}},

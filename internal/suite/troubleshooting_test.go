@@ -57,7 +57,7 @@ func TestTroubleConnecting(t *testing.T) {
 			// The port is in no message for clients.
 			hidden: plainAddr},
 		{name: "a certificate of one's own", baseURL: "http://my-service.internal", endpoint: trusted.URL,
-			want:   []string{"x509", "of an authority that this machine or Config.Transport trusts", strings.TrimPrefix(trusted.URL, "https://")},
+			want:   []string{"x509", "of an authority that this machine does not trust: set tls.ca_file", strings.TrimPrefix(trusted.URL, "https://")},
 			hidden: strings.TrimPrefix(trusted.URL, "https://")},
 	} {
 		t.Run(row.name, func(t *testing.T) {

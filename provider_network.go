@@ -1,0 +1,91 @@
+package aigateway
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+
+	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/dial"
+	"github.com/aigateway-go/aigateway/internal/redact"
+)
+
+// Proxy is the address of a proxy, as "http://host:port" or
+// "http://user:password@host:port". The requests go through a tunnel (CONNECT), so
+// that the proxy sees the provider's name and no key. [ProxyNone] is no proxy,
+// whatever the environment says.
+//
+// A Proxy shows its user and password as "…" where it is printed, logged or
+// marshaled. string(p) is the text itself.
+type Proxy string
+
+// ProxyNone is no proxy, whatever the environment says.
+const ProxyNone Proxy = dial.ProxyNone
+
+// String returns p without its user and password.
+func (p Proxy) String() string {
+	if p == "" || p == ProxyNone {
+		return string(p)
+	}
+	u, err := url.Parse(string(p))
+	if err != nil || u.Host == "" {
+		return "…"
+	}
+	shown := u.Scheme + "://"
+	if u.User != nil {
+		shown += "…@"
+	}
+	return shown + u.Host
+}
+
+// Format prints p without its user and password.
+func (p Proxy) Format(f fmt.State, verb rune) { redact.Format(f, verb, p.String()) }
+
+// GoString returns p, quoted, without its user and password.
+func (p Proxy) GoString() string { return strconv.Quote(p.String()) }
+
+// LogValue returns p without its user and password.
+func (p Proxy) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
+// MarshalText returns p without its user and password, for JSON and other
+// encodings.
+func (p Proxy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// network compiles how the provider is reached. Its address is known.
+func (c *compiler) network(path string, p Provider, out *provider) dial.Settings {
+	s := dial.Settings{
+		CAFile: p.TLS.CAFile, CertFile: p.TLS.CertFile, KeyFile: p.TLS.KeyFile, ServerName: p.TLS.ServerName, Proxy: string(p.Proxy),
+	}
+	if s == (dial.Settings{}) {
+		return s
+	}
+	for _, f := range s.Check() {
+		c.add(path+"."+f.Field, "", "%v", f.Err)
+	}
+	if p.TLS != (TLS{}) && out.target.Scheme == "http" {
+		c.add(path+".tls", "", "the provider is reached by http, which has no TLS: give its address as https:// in %s, or leave tls out", addressField(out))
+	}
+	if p.Proxy != "" && p.Proxy != ProxyNone {
+		if rule := c.noProxy(out); rule != "" {
+			c.add(path+".proxy", "", "%s", rule)
+		}
+	}
+	return s
+}
+
+// noProxy says why a provider cannot be reached by a proxy. It is empty where it can.
+func (c *compiler) noProxy(out *provider) string {
+	_, addrs := c.policy.(AddrPolicy)
+	switch {
+	case address.IsUnix(out.target.Host):
+		return "the provider is reached over a unix socket, which has no proxy: leave it out"
+	case address.IsInternal(out.base.Hostname()):
+		return "hosts under .internal are reached without a proxy: leave it out, or use the provider's public name in base_url"
+	case out.target.Scheme == "http":
+		return "the proxy would see keys in clear: use https in base_url"
+	case addrs:
+		return "the URLPolicy checks addresses, and a proxy would look them up out of its sight: leave it out"
+	}
+	return ""
+}
