@@ -34,12 +34,14 @@ type held struct {
 	limit    *watch
 
 	meter   usage.Meter
-	written usage.OutputEstimate // if a strategy asks for estimates
+	written usage.OutputEstimate // of streams, and of what does not tell its usage
 	stream  *relay.Stream        // of an event stream
 	body    *watchedBody
 	data    []byte // of any other answer, as far as it was held
 	whole   bool   // data is the whole answer
 	binary  bool   // nothing tells where the answer ends
+	// answered is set if a whole answer was judged to be one.
+	answered bool
 }
 
 // hold reads the answer until it may be committed.
@@ -151,6 +153,9 @@ func (h *held) judge(kind, encoding string) *failure {
 	case v.Err != nil:
 		h.a.body = h.a.secrets.scrub(plain)
 		return wrongAnswer(v.Err.Error())
+	}
+	h.meterWhole(plain)
+	switch {
 	case v.Refusal:
 		return h.refusal()
 	case v.Empty && h.s.failEmpty:

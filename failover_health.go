@@ -9,7 +9,6 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/stats"
-	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // lineup gives the candidates of a request their turn: the healthy ones in order,
@@ -252,8 +251,7 @@ func (c *call) end(a *attempt, f *failure) {
 	}
 	a.failure = f
 	a.total = time.Since(a.start)
-	tokens := c.held.meter.Tokens()
-	a.input, a.output = tokens.Input, tokens.Output
+	c.held.account()
 
 	now := time.Now()
 	class := stats.ClientFault
@@ -295,8 +293,8 @@ func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 // measured is an attempt as the metrics keep it. Only an answer says how fast a
 // candidate is: a candidate that fails at once is not fast.
 func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
-	if c.s.selector.usesEstimates && c.in.tokens == 0 {
-		c.in.tokens = usage.Estimate(c.in.raw)
+	if c.s.selector.usesEstimates {
+		c.in.estimate()
 	}
 	o := stats.Outcome{
 		Class: class, ProviderInput: a.input, ProviderOutput: a.output,

@@ -65,7 +65,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 // meterEvent meters an event of the stream.
 func (h *held) meterEvent(data []byte) {
 	h.meter.Event(data)
-	if h.s.selector.usesEstimates {
+	if h.surface.metered {
 		h.written.Event(data)
 	}
 }

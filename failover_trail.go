@@ -82,6 +82,9 @@ type attempt struct {
 	relayed     bool // its error answer went to the client
 	input       int64
 	output      int64
+	used        bool // the attempt consumed something
+	usage       Usage
+	cost        knownCost
 	failure     *failure
 	cooldown    time.Duration // that the failure led to
 

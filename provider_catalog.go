@@ -10,6 +10,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -99,6 +100,10 @@ type model struct {
 	unlisted   bool     // neither the catalog nor the config lists it
 	denied     []string // parameters that must not reach it
 	track      *stats.Track
+
+	pricing     *Pricing // nil if unknown
+	prices      *price.List
+	priceSource CostSource
 }
 
 // name is the candidate as a client could ask for it.

@@ -33,8 +33,9 @@ type compiler struct {
 	endpoints address.Endpoints
 	total     time.Duration // per_request_timeout of the gateway
 	refs      []secretPlace
-	ownBase   bool // the provider at hand has a base_url of the config's own
-	blind     bool // the registry is not known
+	ownBase   bool       // the provider at hand has a base_url of the config's own
+	source    CostSource // of the prices of the model at hand
+	blind     bool       // the registry is not known
 	gateway   struct {
 		headers, query []field
 		body           []bodyField
@@ -470,7 +471,16 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 			base := rest[j]
 			// A name that the config lists as a model of its own is no alias.
 			base.IDAliases = slices.DeleteFunc(slices.Clone(base.IDAliases), func(a string) bool { return listed[fold(a)] })
+			c.source = CostOfCatalog
+			if configured && m.Pricing != nil {
+				c.source = CostOfConfig
+			}
 			m, inCatalog = overlayModel(base, m), true
+		} else {
+			c.source = CostOfConfig
+			if !configured {
+				c.source = CostOfCatalog
+			}
 		}
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
@@ -482,6 +492,7 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 			continue
 		}
 		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
+		c.source = CostOfCatalog
 		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, false, true, seen)
 	}
 }
@@ -515,6 +526,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	out := &model{
 		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
+		pricing: clonePricing(m.Pricing), prices: priceList(m.Pricing), priceSource: c.source,
 		view: &expr.Model{
 			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
 			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,

@@ -67,6 +67,10 @@ type Result struct {
 	// reported. Zero where it reported none.
 	InputTokens  int64 `json:"input_tokens"`
 	OutputTokens int64 `json:"output_tokens"`
+	// Usage are the tokens of all attempts. Nil if nothing was consumed.
+	Usage *Usage `json:"usage,omitempty"`
+	// Cost is the cost of all attempts. Nil if it is unknown.
+	Cost *Cost `json:"cost,omitempty"`
 	// GatewayLatencyMS is the time, in milliseconds, that the request spent in
 	// the gateway and not in waiting for an upstream or the client.
 	GatewayLatencyMS float64 `json:"gateway_latency_ms"`
@@ -217,11 +221,15 @@ type Attempt struct {
 	StreamOptionsRefused bool `json:"stream_options_refused,omitempty"`
 	// UpstreamInputTokens and UpstreamOutputTokens are as the upstream
 	// reported them.
-	UpstreamInputTokens  int64            `json:"upstream_input_tokens"`
-	UpstreamOutputTokens int64            `json:"upstream_output_tokens"`
-	Request              AttemptRequest   `json:"request"`
-	Response             *AttemptResponse `json:"response,omitempty"`
-	UpstreamLatency      UpstreamLatency  `json:"upstream_latency"`
+	UpstreamInputTokens  int64 `json:"upstream_input_tokens"`
+	UpstreamOutputTokens int64 `json:"upstream_output_tokens"`
+	// Usage are the tokens that the attempt consumed. Nil if it had no answer.
+	Usage *Usage `json:"usage,omitempty"`
+	// Cost is nil if it is unknown.
+	Cost            *Cost            `json:"cost,omitempty"`
+	Request         AttemptRequest   `json:"request"`
+	Response        *AttemptResponse `json:"response,omitempty"`
+	UpstreamLatency UpstreamLatency  `json:"upstream_latency"`
 }
 
 // AttemptRequest is what was sent.

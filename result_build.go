@@ -45,6 +45,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		}
 		res.ModelsTried = append(res.ModelsTried, m)
 	}
+	total, cost := t.total()
+	res.Usage, res.Cost = total, cost.public()
 	for _, k := range t.skipped {
 		res.Skipped = append(res.Skipped, SkippedModel{
 			Model: k.model.id, Provider: k.model.provider.id,
@@ -106,6 +108,10 @@ func (a *attempt) public() Attempt {
 		UpstreamLatency: UpstreamLatency{
 			TimeToFirstByteMS: ms(a.firstByte), TimeToFirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
 		},
+	}
+	if a.used {
+		u := a.usage
+		out.Usage, out.Cost = &u, a.cost.public()
 	}
 	if a.failure != nil {
 		out.Status, out.Error, out.Kind = AttemptFailed, a.failure.full(), a.failure.Kind
