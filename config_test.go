@@ -74,7 +74,7 @@ func TestNewFaults(t *testing.T) {
 		{"key that breaks lines", provider + "    api_keys: [{value: \"hunter2\\nX-Evil: 1\"}]", []string{"providers[0].api_keys[0].value: line breaks"}},
 		{"unclosed key", provider + "    api_keys: [{value: \"${secrets.get('hunter2','b')\"}]", []string{"providers[0].api_keys[0].value: "}},
 		{"the same key twice", provider + "    api_keys: [{value: hunter2}, {value: other}, {value: hunter2}]", []string{"providers[0].api_keys[2].value: is the same as api_keys[0]"}},
-		{"variable of a shell", provider + "    api_keys: [{value: $MY_KEY}]", []string{"providers[0].api_keys[0].value: is a shell's variable and no key"}},
+		{"variable of a shell", provider + "    api_keys: [{value: $MY_KEY}]", []string{"providers[0].api_keys[0].value: is a shell's variable and not a key"}},
 		{"variable of the environment", provider + "    api_keys: [{value: '${MY_KEY}'}]", []string{"providers[0].api_keys[0].value: the environment is read by secrets.get"}},
 		{"surface in the base_url", "providers:\n  - id: a\n    base_url: https://a.internal/v1/chat/completions/", []string{"providers[0].base_url: ends in the path of a request, which is added to it: leave /chat/completions out"}},
 		{"surface in the base_url, in v1", "providers:\n  - id: a\n    base_url: https://a.internal/v1/embeddings", []string{"providers[0].base_url: leave /embeddings out"}},

@@ -24,11 +24,12 @@ import (
 )
 
 // After a single attempt the client gets its answer unchanged, whatever the
-// status.
+// status. A refusal of the gateway's own key is not for the client: see
+// TestErrorsOwnKey.
 func TestErrorsSingleAttemptIsRelayed(t *testing.T) {
 	const body = "{ \"error\" : {\"message\":\"as \\u0069t was\",\"code\":1e2} }\n"
 	for _, path := range []string{"/v1/chat/completions", "/v1/messages"} {
-		for _, status := range []int{400, 401, 402, 403, 404, 409, 413, 418, 422, 429, 451, 500, 502, 503, 504, 529} {
+		for _, status := range []int{400, 403, 404, 409, 413, 418, 422, 429, 451, 500, 502, 503, 504, 529} {
 			t.Run(path+http.StatusText(status), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					var res *aigateway.Result
@@ -55,6 +56,74 @@ func TestErrorsSingleAttemptIsRelayed(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A key that the provider refuses is either the gateway's own, of which the client
+// knows nothing, or the client's.
+func TestErrorsOwnKey(t *testing.T) {
+	google := gatewaytest.JSON(400, `[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}]`)
+	perTenant := func(c *aigateway.Config) {
+		c.Providers[0].APIKeys[0].Value = "${req.headers['x-key'][0]}"
+	}
+	fromStore := func(c *aigateway.Config) {
+		c.Providers[0].APIKeys[0].Value = "${secrets.get('tenants', req.headers['x-key'][0])}"
+		c.Secrets = aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) { return "sk-a1-0123456789", nil })
+	}
+	sealed := func(c *aigateway.Config) {
+		c.Providers[0].APIKeys[0].Value = "${secrets.get('vault', 'key')}"
+		c.Secrets = aigateway.MapSecrets(nil)
+	}
+	passedThrough := func(c *aigateway.Config) {
+		p := c.Providers[0]
+		p.APIKeys = nil
+		c.Registry, c.Providers = aigateway.StaticRegistry(p), nil
+	}
+	for _, tt := range []struct {
+		name   string
+		set    func(*aigateway.Config)
+		a      http.HandlerFunc
+		status int
+	}{
+		{"401", nil, gatewaytest.KeyError(401, "invalid_api_key"), 502},
+		{"402", nil, gatewaytest.KeyError(402, ""), 502},
+		{"a dead key told by 400", nil, google, 502},
+		{"a dead key told by 429", nil, gatewaytest.KeyError(429, "insufficient_quota"), 502},
+		{"a dead key told by 403", nil, gatewaytest.KeyError(403, "invalid_api_key"), 502},
+		{"a dead key under 200", nil, gatewaytest.JSON(200, `{"error":{"code":"invalid_api_key","message":"no"}}`), 502},
+		{"a dead key as the first event", nil, gatewaytest.Stream("data: {\"error\":{\"code\":\"invalid_api_key\",\"message\":\"no\"}}\n\n"), 502},
+		{"of a tenant, from the gateway's store", fromStore, gatewaytest.KeyError(401, ""), 502},
+		{"a secret that does not resolve", sealed, gatewaytest.Chat("unexpected"), 502},
+		{"403 that does not speak of the key", nil, gatewaytest.KeyError(403, ""), 403},
+		{"the client's own key, in a header", perTenant, gatewaytest.KeyError(401, ""), 401},
+		{"the client's own key, passed through", passedThrough, gatewaytest.KeyError(401, ""), 401},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testbed.Config(1, "a")
+				if tt.set != nil {
+					tt.set(&cfg)
+				}
+				var res *aigateway.Result
+				cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+				body := strings.Replace(testbed.ChatRequest, `"m"`, `"a:m"`, 1)
+				if strings.Contains(tt.name, "event") {
+					body = testbed.StreamRequest
+				}
+				got := testbed.Start(t, cfg, testbed.Hosts{"a": tt.a}, nil).Post("/v1/chat/completions", body, "X-Key", "sk-client-0123456789", "Authorization", "Bearer sk-client-0123456789")
+				require.NoError(t, got.Err)
+				assert.Equal(t, tt.status, got.Status, got.Body)
+				if tt.status == 502 {
+					assert.Equal(t, "upstream_authentication_failed", failoverCode(t, got))
+					assert.Equal(t, "false", got.Header.Get("X-Should-Retry"))
+					require.NotNil(t, res.Error)
+					assert.NotContains(t, got.Body, "asked by")
+					assert.Equal(t, aigateway.CodeUpstreamAuthenticationFailed, res.Error.Code)
+					return
+				}
+				assert.Empty(t, got.Header.Get("X-Should-Retry"))
+			})
+		})
 	}
 }
 
@@ -86,7 +155,9 @@ func TestErrorsOfSeveralAttempts(t *testing.T) {
 		{name: "429: nobody says when", a: with(429), b: with(429), status: 429, body: "asked by a1"},
 		{name: "all 4xx", a: with(404), b: with(400), status: 404, body: "asked by a1"},
 		{name: "429 and another 4xx", a: with(429, "Retry-After", "7"), b: with(401), status: 429, body: "asked by a1", after: "7"},
-		{name: "another 4xx and 429", a: with(401), b: with(429, "Retry-After", "7"), status: 401, body: "asked by a1"},
+		{name: "another 4xx and 429", a: with(400), b: with(429, "Retry-After", "7"), status: 400, body: "asked by a1"},
+		{name: "the own key refused and 429", a: with(401), b: with(429, "Retry-After", "7"), status: 429, body: "asked by b1", after: "7"},
+		{name: "the own key refused and 5xx", a: with(401), b: with(500), status: 503, body: "all_providers_failed"},
 		{name: "all timed out", a: gatewaytest.Silence, b: gatewaytest.Silence, status: 504, body: "request_timeout"},
 		{name: "none could connect", aErr: refused, bErr: refused, status: 502, body: "upstream_unreachable"},
 		{name: "4xx and 5xx", a: with(404), b: with(500), status: 503, body: "all_providers_failed"},
@@ -156,13 +227,13 @@ func TestErrorsListAttempts(t *testing.T) {
 // If an upstream echoes the gateway's key, the client does not see it.
 func TestErrorsCutEchoedKey(t *testing.T) {
 	const key = "sk-a1-0123456789abcdef"
-	echo := `{"error":{"message":"Incorrect API key provided: ` + key + `.","code":"invalid_api_key"}}`
+	echo := `{"error":{"message":"Cannot bill ` + key + ` for this."}}`
 	for name, handler := range map[string]http.HandlerFunc{
-		"plain": gatewaytest.JSON(401, echo),
+		"plain": gatewaytest.JSON(422, echo),
 		"gzip": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusUnauthorized)
+			w.WriteHeader(http.StatusUnprocessableEntity)
 			w.Write(failoverGzip(echo))
 		},
 	} {
@@ -174,8 +245,8 @@ func TestErrorsCutEchoedKey(t *testing.T) {
 				harness := testbed.Start(t, cfg, testbed.Hosts{"a": handler}, nil)
 				got := testbed.Ask(harness)
 				require.NoError(t, got.Err)
-				assert.Equal(t, 401, got.Status)
-				assert.Contains(t, got.Body, "Incorrect API key provided: ")
+				assert.Equal(t, 422, got.Status)
+				assert.Contains(t, got.Body, "Cannot bill ")
 				assert.Empty(t, got.Header.Get("Content-Encoding"))
 				assert.NotContains(t, got.Body, key)
 				told, err := json.Marshal(res)
@@ -303,7 +374,7 @@ func TestErrorsContinue(t *testing.T) {
 		{"relayed 429", testbed.ChatRequest, gatewaytest.KeyError(429, ""), aigateway.CodeUpstreamError, 2, 0},
 		{"content filter", testbed.ChatRequest, gatewaytest.KeyError(400, "content_filter"), "", 1, 400},
 		{"success", testbed.ChatRequest, gatewaytest.Chat("fine"), "", 1, 200},
-		{"after the commit", testbed.ChatRequest, gatewaytest.Stream(gatewaytest.ChatDelta("Hel")), "", 1, 200},
+		{"after the commit", testbed.StreamRequest, gatewaytest.Stream(gatewaytest.ChatDelta("Hel")), "", 1, 200},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -48,8 +48,11 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
-	f.call.more = func() bool { return f.lineup.more(&f.trail) }
+	f.call.loop = f
 }
+
+// more reports whether another candidate may have its turn.
+func (f *failover) more() bool { return f.lineup.more(&f.trail) }
 
 // run tries the candidates in order until one answers. Those in cooldown come
 // last; the one that is ready first comes before the others.
@@ -280,13 +283,15 @@ func (n *tally) add(a *attempt) {
 	case FailureConnect:
 		n.unreachable++
 	}
-	if failed.answer == nil {
-		return
+	if failed.answer != nil {
+		n.answers++
 	}
-	n.answers++
-	if failed.Cause == CauseDeadKey && a.ownKey {
+	if failed.Cause == CauseDeadKey && a.ownKey { // also by an event that names no status
 		n.refused++
 		n.client++
+		return
+	}
+	if failed.answer == nil {
 		return
 	}
 	if failed.Status/100 == 4 {

@@ -27,16 +27,17 @@ type held struct {
 	surface  *surface // the upstream's
 	choices  int
 	usageAsk usageAsk
-	deadline time.Time   // total_timeout
-	more     func() bool // whether another candidate may have its turn
+	deadline time.Time // total_timeout
+	loop     *failover // knows whether another candidate may have its turn
 	a        *attempt
 	resp     *http.Response
+	source   io.Reader // the body, from its start
 	limit    *watch
 
 	meter   usage.Meter
 	written usage.OutputEstimate // of streams, and of what does not tell its usage
 	stream  *relay.Stream        // of an event stream
-	body    *watchedBody
+	body    watchedBody
 	data    []byte // of any other answer, as far as it was held
 	whole   bool   // data is the whole answer
 	binary  bool   // nothing tells where the answer ends
@@ -51,8 +52,8 @@ func (h *held) hold(ctx context.Context) *failure {
 	finite := header.IsJSON(kind) && h.resp.ContentLength >= 0 && !h.in.wantsStream
 	if !binary && !finite && h.surface.stream != nil {
 		// The bytes decide, as servers label streams as anything.
-		events, rest, err := relay.PeekEvents(h.resp.Body, h.resp.Header.Get("Content-Encoding"))
-		h.resp.Body = &peekedBody{Reader: rest, Closer: h.resp.Body}
+		events, rest, err := relay.PeekEvents(h.source, h.resp.Header.Get("Content-Encoding"))
+		h.source = rest
 		switch {
 		case err != nil:
 			return h.interrupted(ctx, err)
@@ -71,16 +72,10 @@ func (h *held) hold(ctx context.Context) *failure {
 	return h.holdBody(ctx, kind)
 }
 
-// peekedBody is a body whose front was read already.
-type peekedBody struct {
-	io.Reader
-	io.Closer
-}
-
 // holdFirst holds a binary answer until its first byte, which commits. The header
 // before it does not.
 func (h *held) holdFirst(ctx context.Context) *failure {
-	first, _, err := relay.HoldBody(h.resp.Body, -1, 0)
+	first, _, err := relay.HoldBody(h.source, -1, 0)
 	switch {
 	case err != nil:
 		return h.interrupted(ctx, err)
@@ -95,7 +90,7 @@ func (h *held) holdFirst(ctx context.Context) *failure {
 func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error
-	h.data, h.whole, err = relay.HoldBody(h.resp.Body, h.resp.ContentLength, maxHeldJSON)
+	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, maxHeldJSON)
 	switch {
 	case err != nil:
 		return h.interrupted(ctx, err)
@@ -175,7 +170,7 @@ func (h *held) meterMember(name, value []byte) {
 // refusal is the failure of an answer that declines, under refusals: fail_over. The
 // last candidate's refusal is relayed.
 func (h *held) refusal() *failure {
-	if !h.s.failRefusals || !h.more() {
+	if !h.s.failRefusals || !h.loop.more() {
 		return nil
 	}
 	f := wrongAnswer("the answer is a refusal")
@@ -245,7 +240,7 @@ func (h *held) commit(to *client) {
 // answers are bounded by each silence, as they may play as they come. JSON is
 // bounded as a whole, and followed to the end of its document.
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
-	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout, each: h.binary}
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, each: h.binary}
 	if h.binary {
 		h.limit.disarm() // until the next read: a slow client is not the upstream's fault
 	} else {
@@ -254,7 +249,7 @@ func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	}
 	h.commit(to)
 	if !h.binary {
-		return h.ended(ctx, to, relay.CopyJSON(to, h.body, relay.JSONCopy{
+		return h.ended(ctx, to, relay.CopyJSON(to, &h.body, relay.JSONCopy{
 			Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: to.flush,
 			Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
 		}))
@@ -267,7 +262,7 @@ func (h *held) relayRest(ctx context.Context, to *client) *failure {
 			return clientGone()
 		}
 	}
-	return h.ended(ctx, to, relay.CopyRest(to, to.flush, h.body, nil))
+	return h.ended(ctx, to, relay.CopyRest(to, to.flush, &h.body, nil))
 }
 
 // release gives the answer's memory back.

@@ -55,16 +55,18 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 // which the legacy completions take several.
 func (o *outbound) choicesOf(e edits) int {
 	choices := 1
-	for _, name := range []string{"n"} {
+	if raw := o.outgoing(e, "n"); len(raw) > 0 {
 		// Servers take 2, 2.0 and "2".
-		text := strings.Trim(string(o.outgoing(e, name)), `"`)
-		if n, err := strconv.ParseFloat(text, 64); err == nil && n > float64(choices) && n <= 1<<16 && name == "n" {
+		if n, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64); err == nil && n > 1 && n <= 1<<16 {
 			choices = int(n)
 		}
 	}
-	var prompts []json.RawMessage
 	raw := o.outgoing(e, "prompt")
-	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &prompts) != nil || len(prompts) == 0 {
+	if len(raw) == 0 || raw[0] != '[' {
+		return choices
+	}
+	var prompts []json.RawMessage
+	if json.Unmarshal(raw, &prompts) != nil || len(prompts) == 0 {
 		return choices
 	}
 	if first := prompts[0][0]; first == '"' || first == '[' { // else they are tokens

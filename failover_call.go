@@ -21,9 +21,9 @@ const maxErrorBody = 1 << 20
 // call is one candidate with one key: its requests, its turn, and the answer.
 type call struct {
 	outbound
-	deadline time.Time   // total_timeout
-	more     func() bool // whether another candidate may have its turn
-	switched bool        // the provider's other form of credential is being tried
+	deadline time.Time // total_timeout
+	loop     *failover // knows whether another candidate may have its turn
+	switched bool      // the provider's other form of credential is being tried
 	held     held
 }
 
@@ -102,8 +102,8 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, more: c.more,
-		a: a, resp: resp, limit: limit,
+		s: c.s, in: c.in, surface: c.surface, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, loop: c.loop,
+		a: a, resp: resp, source: resp.Body, limit: limit,
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {

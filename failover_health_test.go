@@ -56,24 +56,42 @@ func TestCooldownOfKeys(t *testing.T) {
 		{"429 with retry-after-ms", []http.HandlerFunc{inMilliseconds, ok}, []http.HandlerFunc{ok}, []testbed.Step{
 			{0, "a1 a2"}, {1499 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"429 without", []http.HandlerFunc{gatewaytest.KeyError(429, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
+		{"429 without", []http.HandlerFunc{gatewaytest.KeyError(429, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{
+			{0, "a1 a2"}, {4999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
+		}},
+		{"429 without, again and again", []http.HandlerFunc{gatewaytest.KeyError(429, "")}, []http.HandlerFunc{ok}, []testbed.Step{
+			{0, "a1 a2"}, {5 * time.Second, "a1 a2"}, {9999 * time.Millisecond, "a2"}, {time.Millisecond, "a1 a2"}, {20 * time.Second, "a1 a2"},
+			{40 * time.Second, "a1 a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "a1 a2"}, // and not 80 s
+		}},
+		{"429 for a day", []http.HandlerFunc{gatewaytest.RateLimited("86400"), ok}, []http.HandlerFunc{ok}, []testbed.Step{
+			{0, "a1 a2"}, {10*time.Minute - 1, "a2"}, {1, "a1"},
+		}},
 		{"401", []http.HandlerFunc{gatewaytest.KeyError(401, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{
 			{0, "a1 a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
 		{"401 with Retry-After", []http.HandlerFunc{refusedFor, ok}, []http.HandlerFunc{ok}, []testbed.Step{
 			{0, "a1 a2"}, {6999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"402", []http.HandlerFunc{gatewaytest.KeyError(402, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
-		{"403", []http.HandlerFunc{gatewaytest.KeyError(403, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
+		{"402", []http.HandlerFunc{gatewaytest.KeyError(402, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{
+			{0, "a1 a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
+		}},
+		{"402, again and again", []http.HandlerFunc{gatewaytest.KeyError(402, "")}, []http.HandlerFunc{ok}, []testbed.Step{
+			{0, "a1 a2"}, {time.Minute, "a1 a2"}, {2*time.Minute - 1, "a2"}, {1, "a1 a2"}, {4 * time.Minute, "a1 a2"}, {8 * time.Minute, "a1 a2"},
+			{10*time.Minute - 1, "a2"}, {1, "a1 a2"}, {10*time.Minute - 1, "a2"}, {1, "a1 a2"},
+		}},
+		{"403 on one caller's word", []http.HandlerFunc{gatewaytest.KeyError(403, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
+		{"403 on two callers' word", []http.HandlerFunc{gatewaytest.KeyError(403, ""), gatewaytest.KeyError(403, ""), ok}, []http.HandlerFunc{ok}, []testbed.Step{
+			{0, "a1 a2"}, {time.Second, "a1 a2"}, {59999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
+		}},
 		{"503 with Retry-After is not the key's", []http.HandlerFunc{busyFor, ok}, []http.HandlerFunc{ok}, []testbed.Step{{0, "a1 a2"}, {0, "a1"}}},
-		{"all rest: the one that wakes first", []http.HandlerFunc{gatewaytest.RateLimited("60"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), ok}, []testbed.Step{
+		{"all in cooldown: the first to end it", []http.HandlerFunc{gatewaytest.RateLimited("60"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), ok}, []testbed.Step{
 			{0, "a1 a2"}, {10 * time.Second, "a2"},
 		}},
-		{"the longest rest wins", []http.HandlerFunc{gatewaytest.RateLimited("60"), gatewaytest.RateLimited("5"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), gatewaytest.RateLimited("5"), ok}, []testbed.Step{
-			// Were it the last one, both would be awake after 15 s.
+		{"the longest cooldown wins", []http.HandlerFunc{gatewaytest.RateLimited("60"), gatewaytest.RateLimited("5"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), gatewaytest.RateLimited("5"), ok}, []testbed.Step{
+			// Were it the last one, both would be healthy after 15 s.
 			{0, "a1 a2"}, {10 * time.Second, "a2 a1"}, {6 * time.Second, "a2"}, {43999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
-		{"the longest rest wins when it comes last", []http.HandlerFunc{gatewaytest.RateLimited("5"), gatewaytest.RateLimited("30"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("5"), ok}, []testbed.Step{
+		{"the longest cooldown wins when it comes last", []http.HandlerFunc{gatewaytest.RateLimited("5"), gatewaytest.RateLimited("30"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("5"), ok}, []testbed.Step{
 			{0, "a1 a2"}, {time.Second, "a1 a2"}, {29999 * time.Millisecond, "a2"}, {time.Millisecond, "a1"},
 		}},
 		{"a later success ends it", []http.HandlerFunc{gatewaytest.RateLimited("60"), ok}, []http.HandlerFunc{gatewaytest.RateLimited("30"), failing, ok}, []testbed.Step{
@@ -108,9 +126,9 @@ func TestCooldownOfAllKeysOfCandidate(t *testing.T) {
 		h.Set("c2", gatewaytest.Chat(""))
 		h.Walk(t, []testbed.Step{
 			{0, "a1 a2 b1 b2 c1"},
-			{time.Second, "c1 b2"},           // c refuses the prompt; b wakes at 20 s, and answers
-			{0, "b2"},                        // so that its second key no longer rests
-			{38999 * time.Millisecond, "b2"}, // a wakes at 40 s
+			{time.Second, "c1 b2"},           // c refuses the prompt; b2 is ready at 20 s, and answers
+			{0, "b2"},                        // so that its second key is healthy
+			{38999 * time.Millisecond, "b2"}, // a1 is ready at 40 s
 			{time.Millisecond, "a1"},
 		})
 	})
@@ -191,9 +209,10 @@ func TestCooldownOfCandidate(t *testing.T) {
 }
 
 // Some failures bring a candidate nearer to its cooldown, and a success starts
-// the count anew. Mistakes of the client do neither.
+// the count anew. Mistakes of the client do neither. A refused key cools down
+// itself, and does not count against the candidate.
 func TestCooldownCounts(t *testing.T) {
-	const counts, resets, neither = "counts", "resets", "neither"
+	const counts, resets, neither, ofKey = "counts", "resets", "neither", "of the key"
 	unreachable := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}
 	tests := []struct {
 		name string
@@ -211,12 +230,17 @@ func TestCooldownCounts(t *testing.T) {
 		{"content filter", gatewaytest.KeyError(400, "content_filter"), nil, neither},
 		{"403 content filter", gatewaytest.KeyError(403, "content_filter"), nil, neither},
 		{"the client leaves", gatewaytest.Silence, nil, neither},
-		{"402", gatewaytest.KeyError(402, ""), nil, counts},
-		{"403", gatewaytest.KeyError(403, ""), nil, counts},
-		{"404", gatewaytest.KeyError(404, ""), nil, counts},
-		{"408", gatewaytest.KeyError(408, ""), nil, counts},
-		{"409", gatewaytest.KeyError(409, ""), nil, counts},
-		{"429", gatewaytest.KeyError(429, ""), nil, counts},
+		{"403", gatewaytest.KeyError(403, ""), nil, neither},
+		{"404", gatewaytest.KeyError(404, ""), nil, neither},
+		{"404 of a file", gatewaytest.Error(404, "", "No vector store found with id vs_1"), nil, neither},
+		{"408", gatewaytest.KeyError(408, ""), nil, neither},
+		{"409", gatewaytest.KeyError(409, ""), nil, neither},
+		{"401", gatewaytest.KeyError(401, ""), nil, ofKey},
+		{"402", gatewaytest.KeyError(402, ""), nil, ofKey},
+		{"429", gatewaytest.KeyError(429, ""), nil, ofKey},
+		{"404 of the model", gatewaytest.Error(404, "model_not_found", "The model m does not exist"), nil, counts},
+		{"424", gatewaytest.KeyError(424, ""), nil, counts},
+		{"499", gatewaytest.KeyError(499, ""), nil, counts},
 		{"500", gatewaytest.KeyError(500, ""), nil, counts},
 		{"529", gatewaytest.KeyError(529, ""), nil, counts},
 		{"302", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) }, nil, counts},
@@ -242,23 +266,28 @@ func TestCooldownCounts(t *testing.T) {
 				}
 				fail(4)
 				h.Set("a1", tt.a)
-				h.Harness.Unreachable("a", tt.err)
+				h.Unreachable("a", tt.err)
 				if tt.name == "the client leaves" {
 					ctx, leave := context.WithTimeout(t.Context(), time.Second)
-					_, err := h.Harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
+					_, err := h.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
 					leave()
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 					synctest.Wait()
 				} else {
-					testbed.Ask(h.Harness)
+					h.Post("/v1/chat/completions", testbed.StreamRequest)
 				}
-				require.Equal(t, "a1", h.Harness.Routes()[0], "four failures are not enough")
-				h.Harness.Unreachable("a", nil)
+				require.Equal(t, "a1", h.Routes()[0], "four failures are not enough")
+				h.Unreachable("a", nil)
 				switch tt.does {
 				case neither:
 					fail(1)
 				case resets:
 					fail(5)
+				case ofKey:
+					h.Walk(t, []testbed.Step{{0, "b1"}})
+					gatewaytest.Pass(9 * time.Minute)
+					fail(1)
+					assert.Equal(t, 5000.0, h.Result().ModelsTried[0].RequestsMade[0].CooldownMS, "the fifth failure, and not a failed probe")
 				}
 				h.Walk(t, []testbed.Step{{0, "b1"}})
 			})
@@ -294,13 +323,13 @@ func TestCooldownProbe(t *testing.T) {
 				h.CoolDown()
 				gatewaytest.Pass(5 * time.Second)
 				h.Set("a1", tt.a)
-				before := len(h.Harness.Sent())
+				before := len(h.Sent())
 				var group sync.WaitGroup
 				for range 8 {
 					group.Go(func() { h.Send() })
 				}
 				gatewaytest.Pass(time.Second)
-				routes := h.Harness.Routes()[before:]
+				routes := h.Routes()[before:]
 				slices.Sort(routes)
 				assert.Equal(t, strings.Fields("a1 b1 b1 b1 b1 b1 b1 b1"), routes)
 				group.Wait()
@@ -316,7 +345,7 @@ func TestCooldownProbe(t *testing.T) {
 			h.Set("a1", gatewaytest.Silence)
 			ctx, leave := context.WithTimeout(t.Context(), time.Second)
 			defer leave()
-			_, err := h.Harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
+			_, err := h.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			synctest.Wait()
 			h.Set("a1", gatewaytest.Chat(""))
@@ -337,7 +366,7 @@ func TestCooldownProbe(t *testing.T) {
 	})
 }
 
-// Resting means last, not away.
+// Cooldown means last, not away.
 func TestCooldownOfSoleCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(1, "a"))
@@ -346,7 +375,7 @@ func TestCooldownOfSoleCandidate(t *testing.T) {
 		h.Set("a1", gatewaytest.Chat(""))
 		got := testbed.Ask(h.Harness)
 		assert.Equal(t, 200, got.Status)
-		assert.Equal(t, []string{"a1"}, h.Harness.Routes())
+		assert.Equal(t, []string{"a1"}, h.Routes())
 	})
 }
 
@@ -354,28 +383,36 @@ func TestCooldownOfSoleCandidate(t *testing.T) {
 func TestCooldownOfAllCandidates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
-		h.Set("a1", gatewaytest.KeyError(500, ""))
-		h.Set("b1", gatewaytest.KeyError(500, ""))
-		steps := make([]testbed.Step, 5)
-		for i := range steps {
-			steps[i].Routes = "a1 b1"
+		down := &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")}
+		h.Unreachable("b", down)
+		for range 5 {
+			h.Set("a1", gatewaytest.KeyError(400, ""))
+			h.Walk(t, []testbed.Step{{0, "a1 b1"}})
 		}
-		h.Walk(t, append(steps,
-			testbed.Step{5 * time.Second, "a1 b1"}, // both are probed, and rest for 10 s
-			testbed.Step{time.Second, "a1 b1"},     // for want of anything better
-		))
+		gatewaytest.Pass(time.Second)
+		h.Unreachable("a", down)
+		h.Walk(t, []testbed.Step{
+			{0, "a1 b1"}, {0, "a1 b1"}, {0, "a1 b1"}, {0, "a1 b1"}, {0, "a1 b1"}, // b until 5 s, a until 6 s
+			{0, "b1 a1"},               // for want of anything better
+			{4 * time.Second, "b1 a1"}, // b is probed, and cools down until 15 s
+			{time.Second, "a1 b1"},     // a is probed, and cools down until 16 s
+			{0, "b1 a1"},
+		})
+		h.Unreachable("a", nil)
+		h.Unreachable("b", nil)
 		h.Set("a1", gatewaytest.RateLimited("60"))
-		h.Walk(t, []testbed.Step{{0, "a1 b1"}, {0, "b1 a1"}})
+		h.Set("b1", gatewaytest.KeyError(500, ""))
+		h.Walk(t, []testbed.Step{{0, "b1 a1"}, {10 * time.Second, "b1 a1"}, {time.Second, "b1 a1"}})
 		h.Set("b1", gatewaytest.Chat(""))
 		h.Walk(t, []testbed.Step{{0, "b1"}, {0, "b1"}})
 	})
 }
 
-// Rests can be read in the Result, of a request as of a dry run.
+// Cooldowns can be read in the Result, of a request as of a dry run.
 func TestCooldownInResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := testbed.NewScripts(t, testbed.Config(2, "a", "b"))
-		resting := func(res *aigateway.Result) map[string]float64 {
+		cooldowns := func(res *aigateway.Result) map[string]float64 {
 			got := map[string]float64{}
 			for _, m := range res.ModelsTried {
 				got[m.Provider] = m.CooldownMS
@@ -390,20 +427,21 @@ func TestCooldownInResult(t *testing.T) {
 		explained := func() map[string]float64 {
 			res, err := testbed.Explain(h.Gateway, "/v1/chat/completions", testbed.ChatRequest)
 			require.NoError(t, err)
-			return resting(res)
+			return cooldowns(res)
 		}
 		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
 
 		h.Set("a1", gatewaytest.RateLimited("30"), gatewaytest.Chat(""))
 		testbed.Ask(h.Harness)
-		assert.Equal(t, map[string]float64{"a": 0, "a's key 1": 30000}, resting(h.Result()), "as it is by the end")
+		assert.Equal(t, map[string]float64{"a": 0}, cooldowns(h.Result()), "as they were when its turn came")
+		assert.Equal(t, 30000.0, h.Result().ModelsTried[0].RequestsMade[0].CooldownMS, "what the failure led to")
 		gatewaytest.Pass(1500 * time.Millisecond)
-		assert.Equal(t, map[string]float64{"a": 0, "a's key 2": 28500, "b": 0}, explained(), "the key that rests is last")
+		assert.Equal(t, map[string]float64{"a": 0, "a's key 2": 28500, "b": 0}, explained(), "the key in cooldown is last")
 		gatewaytest.Pass(28500 * time.Millisecond)
 		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
 
-		for _, route := range []string{"a1", "a2", "b1", "b2"} {
-			h.Set(route, gatewaytest.KeyError(500, ""))
+		for _, provider := range []string{"a", "b"} {
+			h.Unreachable(provider, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")})
 		}
 		for range 3 {
 			testbed.Ask(h.Harness) // two failures of each
@@ -411,12 +449,12 @@ func TestCooldownInResult(t *testing.T) {
 		gatewaytest.Pass(time.Second)
 		assert.Equal(t, map[string]float64{"a": 4000, "b": 4000}, explained())
 		testbed.Ask(h.Harness)
-		assert.Equal(t, map[string]float64{"a": 4000, "b": 4000}, resting(h.Result()))
+		assert.Equal(t, map[string]float64{"a": 4000, "b": 4000}, cooldowns(h.Result()))
 		gatewaytest.Pass(4 * time.Second)
 		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
 		testbed.Ask(h.Harness)
-		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, resting(h.Result()), "whose turn it is does not rest, though nobody else may have one")
-		assert.Equal(t, map[string]float64{"a": 10000, "b": 10000}, explained())
+		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, cooldowns(h.Result()), "the probe itself is not kept away")
+		assert.Equal(t, map[string]float64{"a": 10000, "b": 0}, explained(), "a request makes one probe")
 	})
 }
 
@@ -456,7 +494,7 @@ func TestCooldownOfFlappingPrimary(t *testing.T) {
 			gatewaytest.Pass(time.Second)
 			got := testbed.Ask(h.Harness)
 			require.Equal(t, 200, got.Status, "%v", time.Since(begin))
-			routes := h.Harness.Routes()
+			routes := h.Routes()
 			switch {
 			case !up():
 				recovered = time.Time{}
@@ -610,7 +648,7 @@ func TestCooldownProbeByStream(t *testing.T) {
 				var stream sync.WaitGroup
 				stream.Go(func() {
 					defer func() { _ = recover() }() // of a stream that breaks
-					h.Send()
+					h.SendBody(testbed.StreamRequest)
 				})
 				synctest.Wait()
 				assert.Contains(t, h.Send().Body.String(), "from b1", "nothing is known of the primary yet")
@@ -619,7 +657,7 @@ func TestCooldownProbeByStream(t *testing.T) {
 				h.Set("a1", gatewaytest.KeyError(400, ""))
 				for range 3 {
 					assert.Contains(t, h.Send().Body.String(), "from b1")
-					routes := h.Harness.Routes()
+					routes := h.Routes()
 					assert.Equal(t, "a1", routes[len(routes)-2], "asked, though the stream goes on")
 				}
 				end <- true

@@ -27,10 +27,10 @@ var (
 
 // holdStream holds an event stream until its first content, or until it is whole.
 func (h *held) holdStream(ctx context.Context) *failure {
-	h.body = &watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.provider.timeout}
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, events: true}
 	encoding := h.resp.Header.Get("Content-Encoding")
 	hide, decode := h.hidesUsage()
-	h.stream = relay.NewStream(h.body, relay.Options{
+	h.stream = relay.NewStream(&h.body, relay.Options{
 		Dialect:     h.surface.stream,
 		Encoding:    encoding,
 		HideUsage:   hide,
@@ -107,13 +107,16 @@ func (h *held) streamBroke(ctx context.Context, err error) *failure {
 // tells the client, where an event may stand. The client must never believe that
 // it has the whole answer.
 func (h *held) ended(ctx context.Context, to *client, err error) *failure {
+	if err == nil {
+		return nil
+	}
 	s := h.stream
 	var (
 		write *relay.WriteError
 		event *relay.EventError
 	)
 	switch {
-	case err == nil, s != nil && h.finished(ctx):
+	case s != nil && h.finished(ctx):
 		return nil
 	case errors.As(err, &event) && !event.Hidden, s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
 		// The client has the upstream's own error event, which aborting could lose.
@@ -155,11 +158,12 @@ func (h *held) brokenOff(to *client, f *failure, event bool) *failure {
 // watchedBody arms the watch for each read of a committed answer. The time of a
 // slow client then does not count against the upstream.
 type watchedBody struct {
-	body  io.Reader
-	w     *watch
-	limit time.Duration // per_request_timeout
-	each  bool          // whether each read is bounded, or another limit is at work
-	phase relay.Phase
+	body   io.Reader
+	w      *watch
+	limit  time.Duration // per_request_timeout
+	each   bool          // whether each read is bounded, or another limit is at work
+	events bool          // whether only events end a silence, or any byte
+	phase  relay.Phase
 	// advances counts the events that brought the answer further, and silent is the
 	// wait since the last one. Comments and pings are silence: a server that only
 	// keeps the connection alive has nothing more to say.
@@ -211,5 +215,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	b.w.disarm()
 	b.silent += time.Since(begin)
+	if n > 0 && !b.events {
+		b.silent = 0
+	}
 	return n, err
 }

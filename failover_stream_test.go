@@ -245,7 +245,7 @@ func TestStreamEnds(t *testing.T) {
 		{"no [DONE], still open", "/v1/chat/completions", streamChat[:6], gatewaytest.Silence, 2 * time.Second, true},
 		{"responses, still open", "/v1/responses", streamResponses, gatewaytest.Silence, 100 * time.Millisecond, false},
 		{"messages, still open", "/v1/messages", streamMessages, gatewaytest.Silence, 100 * time.Millisecond, false},
-		{"whole without content", "/v1/chat/completions", []string{gatewaytest.ChatRole, gatewaytest.ChatDone}, nothing, 0, true},
+		{"whole without content", "/v1/chat/completions", []string{gatewaytest.ChatRole, gatewaytest.ChatStop, gatewaytest.ChatDone}, nothing, 0, true},
 	}
 	for _, tt := range tests {
 		for _, mode := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
@@ -268,7 +268,7 @@ func TestStreamEnds(t *testing.T) {
 					assert.Equal(t, []string{"a1"}, harness.Routes())
 					assert.Equal(t, aigateway.StatusSuccess, res.Status)
 					require.NotNil(t, res.Success)
-					if len(tt.events) > 2 {
+					if len(tt.events) > 3 {
 						assert.Equal(t, []int64{9, 3}, []int64{res.InputTokens, res.OutputTokens})
 					}
 				})
@@ -360,8 +360,8 @@ func TestStreamHeld(t *testing.T) {
 // Under stream_commit: complete a stream that breaks half-way is saved.
 func TestStreamCommitComplete(t *testing.T) {
 	whole := streamChat[1:]
-	front := whole[:3:3]
-	last := strings.Join(whole[3:], "") // in one piece: a finish reason alone would end it
+	front := []string{whole[0], whole[2], whole[2]} // no comment, which would be silence
+	last := strings.Join(whole[3:], "")             // in one piece: a finish reason alone would end it
 	tests := []struct {
 		name   string
 		a      http.HandlerFunc
@@ -396,7 +396,7 @@ func TestStreamCommitComplete(t *testing.T) {
 				assert.Equal(t, tt.status, resp.StatusCode)
 				assert.InDelta(t, tt.took, held, float64(50*time.Millisecond), "nothing is seen before it is whole")
 				if tt.status == 200 {
-					assert.Equal(t, strings.Join(whole, ""), string(body))
+					assert.True(t, strings.HasSuffix(string(body), last), "%s", body)
 				}
 			})
 		})
@@ -455,7 +455,12 @@ func streamOpen(t *testing.T, ctx context.Context, gateway, path string) *http.R
 	return resp
 }
 
-// finishChoice is the only chunk of a choice of a legacy completion.
+// textChoice is a chunk of a choice of a legacy completion that goes on.
+func textChoice(index int) string {
+	return fmt.Sprintf("data: {\"choices\":[{\"index\":%d,\"text\":\"t\",\"finish_reason\":null}]}\n\n", index)
+}
+
+// finishChoice is the last chunk of a choice of a legacy completion.
 func finishChoice(index int, text string) string {
 	return fmt.Sprintf("data: {\"choices\":[{\"index\":%d,\"text\":%q,\"finish_reason\":\"stop\"}]}\n\n", index, text)
 }
@@ -492,32 +497,34 @@ func TestStreamAfterFinish(t *testing.T) {
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, 1500 * time.Millisecond, usage, 1500 * time.Millisecond, gatewaytest.ChatDone}},
 		{name: "silence", path: chat, want: usage, took: 3500 * time.Millisecond,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, 1500 * time.Millisecond, usage, time.Hour}},
-		{name: "comments are silence", path: chat, want: ": ping\n\n", took: 2 * time.Second,
+		{name: "comments say that something comes", path: chat, want: ": ping\n\n", took: 10 * time.Second,
 			steps: append([]any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop}, pinged...)},
-		{name: "a timeout that is shorter", path: chat, want: gatewaytest.ChatStop, took: time.Second,
+		{name: "a timeout that is shorter", path: chat, took: time.Second, broken: true,
 			cfg: func(c *aigateway.Config) { c.PerRequestTimeout = "1s" }, steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, time.Hour}},
-		{name: "pings are silence", path: chat, want: "data: {}\n\n", took: 2 * time.Second,
+		{name: "so do pings", path: chat, want: "data: {}\n\n", took: 10 * time.Second,
 			steps: append([]any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop}, pings...)},
 		{name: "an end without its blank line", path: chat, want: "data: [DONE]\n", took: 2 * time.Second,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: [DONE]\n", time.Hour}},
 		{name: "an end without its line end", path: chat, want: "data: [DONE]", took: 2 * time.Second,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: [DONE]", time.Hour}},
-		{name: "silent within a comment", path: chat, want: ": kee", took: 2 * time.Second,
+		{name: "silent within a comment", path: chat, took: 3 * time.Minute, broken: true,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, ": kee", time.Hour}},
 		{name: "two choices end in one chunk", path: chat, body: two, want: both, took: 2 * time.Second,
 			steps: []any{gatewaytest.ChatDelta("x"), both, time.Hour}},
 		{name: "a choice ends twice", path: chat, body: two, want: gatewaytest.ChatDone, took: 5 * time.Second,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, gatewaytest.ChatStop, 5 * time.Second, both, gatewaytest.ChatDone}},
-		{name: "one choice where two were asked for", path: chat, body: two, want: gatewaytest.ChatStop, took: 3 * time.Minute,
+		{name: "one choice where two were asked for", path: chat, body: two, took: 3 * time.Minute, broken: true,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, time.Hour}},
-		{name: "silent within an event", path: chat, took: 2 * time.Second, broken: true,
+		{name: "silent within an event", path: chat, took: 3 * time.Minute, broken: true,
 			steps: []any{gatewaytest.ChatDelta("x"), gatewaytest.ChatStop, "data: {\"cho", time.Hour}},
 		{name: "several prompts", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
 			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
-		{name: "several prompts, all ended", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: finishChoice(1, "two"), took: 2 * time.Second,
+		{name: "several prompts, all ended", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, want: finishChoice(1, ""), took: 2 * time.Second,
+			steps: []any{textChoice(0), finishChoice(0, ""), textChoice(1), finishChoice(1, ""), time.Hour}},
+		{name: "several prompts, all ended with their texts", path: legacy, body: `{"model":"m","stream":true,"prompt":["a","b"]}`, took: 3 * time.Minute, broken: true,
 			steps: []any{finishChoice(0, "one"), finishChoice(1, "two"), time.Hour}},
-		{name: "one prompt of tokens", path: legacy, body: `{"model":"m","stream":true,"prompt":[1,2,3]}`, want: finishChoice(0, "one"), took: 2 * time.Second,
-			steps: []any{finishChoice(0, "one"), time.Hour}},
+		{name: "one prompt of tokens", path: legacy, body: `{"model":"m","stream":true,"prompt":[1,2,3]}`, want: finishChoice(0, ""), took: 2 * time.Second,
+			steps: []any{textChoice(0), finishChoice(0, ""), time.Hour}},
 		{name: "n of the client's", path: legacy, body: `{"model":"m","stream":true,"n":2,"prompt":"a"}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
 			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
 		{name: "n of the config's", path: legacy, body: `{"model":"m","stream":true,"n":1,"prompt":"a"}`, want: gatewaytest.ChatDone, took: 3 * time.Second,
@@ -541,7 +548,7 @@ func TestStreamAfterFinish(t *testing.T) {
 					assert.Equal(t, tt.took, got.Took)
 					switch {
 					case tt.broken && commit == aigateway.CommitComplete:
-						assert.Equal(t, 503, got.Status, got.Body)
+						assert.Equal(t, 504, got.Status, got.Body)
 					case tt.broken:
 						assert.Error(t, got.Err)
 					default:

@@ -94,7 +94,7 @@ var (
 	limited = stats.Backoff{First: 5 * time.Second, Longest: time.Minute}
 
 	ofKey       = &stats.Refusal{Breadth: stats.WholeKey, Backoff: refused, Most: longestCooldown}
-	ofScope     = &stats.Refusal{Breadth: stats.ThisModelAndSurface, Backoff: refused, Most: longestCooldown}
+	ofScope     = &stats.Refusal{Breadth: stats.ThisModelAndSurface, Backoff: refused, Most: longestCooldown, Callers: 2}
 	ofForbidden = &stats.Refusal{Breadth: stats.ThisModel, Backoff: refused, Most: longestCooldown, Callers: 2}
 	ofRate      = &stats.Refusal{Breadth: stats.ThisModel, Backoff: limited, Most: longestCooldown}
 	ofQuota     = &stats.Refusal{Breadth: stats.WholeKey, Backoff: limited, Most: longestCooldown}

@@ -42,16 +42,22 @@ func TestFailoverTable(t *testing.T) {
 		fail   http.HandlerFunc
 		err    error // of the transport, in place of a handler
 		next   []string
-		status int    // where all fail
-		code   string // of the gateway's own error; else the answer is an upstream's
+		status int                                           // where all fail
+		code   string                                        // of the gateway's own error; else the answer is an upstream's
+		ask    func(*gatewaytest.Harness) gatewaytest.Answer // nil: without a stream
 	}{
-		{name: "401", fail: gatewaytest.KeyError(401, "invalid_api_key"), next: failoverByKey, status: 401},
-		{name: "402", fail: gatewaytest.KeyError(402, "insufficient_balance"), next: failoverByKey, status: 402},
+		{name: "401", fail: gatewaytest.KeyError(401, "invalid_api_key"), next: failoverByKey, status: 502, code: "upstream_authentication_failed"},
+		{name: "402", fail: gatewaytest.KeyError(402, "insufficient_balance"), next: failoverByKey, status: 502, code: "upstream_authentication_failed"},
 		{name: "403", fail: gatewaytest.KeyError(403, "forbidden"), next: failoverByKey, status: 403},
 		{name: "404", fail: gatewaytest.KeyError(404, "model_not_found"), next: failoverByKey, status: 404},
 		{name: "408", fail: gatewaytest.KeyError(408, "timeout"), next: failoverByKey, status: 408},
 		{name: "409", fail: gatewaytest.KeyError(409, "conflict"), next: failoverByKey, status: 409},
 		{name: "429", fail: gatewaytest.KeyError(429, "rate_limit_exceeded"), next: failoverByKey, status: 429},
+		{name: "400 of a dead key", fail: gatewaytest.KeyError(400, "invalid_api_key"), next: failoverByKey, status: 502, code: "upstream_authentication_failed"},
+		{name: "412 of a dead key", fail: gatewaytest.KeyError(412, "invalid_api_key"), next: failoverByKey, status: 502, code: "upstream_authentication_failed"},
+		{name: "429 of a dead key", fail: gatewaytest.KeyError(429, "insufficient_quota"), next: failoverByKey, status: 502, code: "upstream_authentication_failed"},
+		{name: "424", fail: gatewaytest.KeyError(424, ""), next: failoverByKey, status: 424},
+		{name: "499", fail: gatewaytest.KeyError(499, ""), next: failoverByKey, status: 499},
 		{name: "400", fail: gatewaytest.KeyError(400, "context_length_exceeded"), next: failoverByCandidate, status: 400},
 		{name: "413", fail: gatewaytest.KeyError(413, "too_large"), next: failoverByCandidate, status: 413},
 		{name: "415", fail: gatewaytest.KeyError(415, "media_type"), next: failoverByCandidate, status: 415},
@@ -93,9 +99,11 @@ func TestFailoverTable(t *testing.T) {
 			fail: gatewaytest.Content("text/html; charset=utf-8", "<!DOCTYPE html><title>Sign in</title>")},
 		{name: "error under 200", next: failoverByKey, status: 503, code: "all_providers_failed",
 			fail: gatewaytest.JSON(200, `{"error":{"message":"no capacity","code":503}}`)},
-		{name: "error as first event", next: failoverByKey, status: 503, code: "all_providers_failed",
+		{name: "error as first event", next: failoverByKey, status: 503, code: "all_providers_failed", ask: testbed.AskStream,
 			fail: gatewaytest.Stream("data: {\"error\":{\"message\":\"no capacity\"}}\n\n")},
-		{name: "stream without events", next: failoverByKey, status: 503, code: "all_providers_failed", fail: gatewaytest.Stream()},
+		{name: "events that nobody asked for", next: failoverByKey, status: 503, code: "all_providers_failed",
+			fail: gatewaytest.Stream(streamChat...)},
+		{name: "stream without events", next: failoverByKey, status: 503, code: "all_providers_failed", ask: testbed.AskStream, fail: gatewaytest.Stream()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,10 +112,14 @@ func TestFailoverTable(t *testing.T) {
 				cfg.PerRequestTimeout = "10s"
 				return testbed.Start(t, cfg, testbed.Hosts{"a": tt.fail, "b": b}, testbed.Unreachable{"a": tt.err, "b": err})
 			}
+			ask := tt.ask
+			if ask == nil {
+				ask = testbed.Ask
+			}
 			t.Run("then an answer", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					harness := start(t, gatewaytest.Chat("from b"), nil)
-					got := testbed.Ask(harness)
+					got := ask(harness)
 					require.NoError(t, got.Err)
 					assert.Equal(t, tt.next, harness.Routes())
 					if len(tt.next) == 1 {
@@ -122,7 +134,7 @@ func TestFailoverTable(t *testing.T) {
 			t.Run("and nothing else", func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					harness := start(t, tt.fail, tt.err)
-					got := testbed.Ask(harness)
+					got := ask(harness)
 					require.NoError(t, got.Err)
 					assert.Equal(t, tt.status, got.Status, got.Body)
 					want := map[int][]string{1: {"a1"}, 2: {"a1", "b1"}, 3: {"a1", "a2", "b1", "b2"}}[len(tt.next)]
@@ -204,7 +216,7 @@ func TestFailoverSecretHangs(t *testing.T) {
 		harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.KeyError(401, "invalid_api_key")}, nil)
 		got := testbed.Ask(harness)
 		assert.Equal(t, 3*time.Second, got.Took)
-		assert.Equal(t, 401, got.Status, got.Body)
+		assert.Equal(t, 502, got.Status, got.Body)
 		assert.Equal(t, []string{"old"}, harness.Routes())
 		gatewaytest.Pass(time.Minute) // the store's own timeout
 	})
@@ -426,7 +438,11 @@ func TestFailoverClientGone(t *testing.T) {
 				}}, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
-				resp, err := harness.Open(ctx, "/v1/chat/completions", testbed.ChatRequest)
+				body := testbed.StreamRequest
+				if name == "in a JSON answer" {
+					body = testbed.ChatRequest
+				}
+				resp, err := harness.Open(ctx, "/v1/chat/completions", body)
 				if err == nil {
 					_, err = io.ReadAll(resp.Body)
 					resp.Body.Close()
@@ -485,7 +501,7 @@ func TestFailoverPolicy(t *testing.T) {
 				assert.Equal(t, tt.status, got.Status)
 				assert.Equal(t, tt.routes, harness.Routes())
 				assert.Equal(t, &aigateway.Failure{
-					Provider: "a", Model: "m", Kind: aigateway.FailureStatus, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second,
+					Provider: "a", Model: "m", Kind: aigateway.FailureStatus, Cause: aigateway.CauseRateLimit, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second,
 				}, first)
 			})
 		})
@@ -519,21 +535,21 @@ func TestFailoverPolicyIsTold(t *testing.T) {
 		err  error
 		want aigateway.Failure
 	}{
-		{"status", nil, gatewaytest.RateLimited("7"), nil, aigateway.Failure{Kind: aigateway.FailureStatus, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second}},
+		{"status", nil, gatewaytest.RateLimited("7"), nil, aigateway.Failure{Kind: aigateway.FailureStatus, Cause: aigateway.CauseRateLimit, Status: 429, Code: "rate_limit_exceeded", RetryAfter: 7 * time.Second}},
 		{"type for a code", nil, gatewaytest.JSON(529, `{"type":"error","error":{"type":"overloaded_error"}}`), nil,
-			aigateway.Failure{Kind: aigateway.FailureStatus, Status: 529, Code: "overloaded_error", RetryAfter: -1}},
-		{"connect", nil, nil, &net.OpError{Op: "dial", Err: errors.New("refused")}, aigateway.Failure{Kind: aigateway.FailureConnect, RetryAfter: -1}},
-		{"network", nil, gatewaytest.Abort, nil, aigateway.Failure{Kind: aigateway.FailureNetwork, RetryAfter: -1}},
-		{"timeout", nil, gatewaytest.Silence, nil, aigateway.Failure{Kind: aigateway.FailureTimeout, RetryAfter: -1}},
-		{"answer", nil, gatewaytest.JSON(200, ""), nil, aigateway.Failure{Kind: aigateway.FailureAnswer, RetryAfter: -1}},
-		{"error under 200", nil, gatewaytest.JSON(200, `{"error":{"code":"busy"}}`), nil, aigateway.Failure{Kind: aigateway.FailureAnswer, Code: "busy", RetryAfter: -1}},
+			aigateway.Failure{Kind: aigateway.FailureStatus, Cause: aigateway.CauseServer, Status: 529, Code: "overloaded_error", RetryAfter: -1}},
+		{"connect", nil, nil, &net.OpError{Op: "dial", Err: errors.New("refused")}, aigateway.Failure{Kind: aigateway.FailureConnect, Cause: aigateway.CauseConnect, RetryAfter: -1}},
+		{"network", nil, gatewaytest.Abort, nil, aigateway.Failure{Kind: aigateway.FailureNetwork, Cause: aigateway.CauseNetwork, RetryAfter: -1}},
+		{"timeout", nil, gatewaytest.Silence, nil, aigateway.Failure{Kind: aigateway.FailureTimeout, Cause: aigateway.CauseTimeout, RetryAfter: -1}},
+		{"answer", nil, gatewaytest.JSON(200, ""), nil, aigateway.Failure{Kind: aigateway.FailureAnswer, Cause: aigateway.CauseAnswer, RetryAfter: -1}},
+		{"error under 200", nil, gatewaytest.JSON(200, `{"error":{"code":"busy"}}`), nil, aigateway.Failure{Kind: aigateway.FailureAnswer, Cause: aigateway.CauseAnswer, Code: "busy", RetryAfter: -1}},
 		{"error event", nil, gatewaytest.Stream("data: {\"error\":{\"code\":\"busy\"}}\n\n"), nil,
-			aigateway.Failure{Kind: aigateway.FailureAnswer, Code: "busy", RetryAfter: -1}},
+			aigateway.Failure{Kind: aigateway.FailureAnswer, Cause: aigateway.CauseAnswer, Code: "busy", RetryAfter: -1}},
 		{"secret", func(c *aigateway.Config) {
 			c.Providers[0].APIKeys[0].Value, c.Secrets = "${secrets.get('vault', 'key')}", aigateway.MapSecrets(nil)
-		}, gatewaytest.Chat("unexpected"), nil, aigateway.Failure{Kind: aigateway.FailureSecret, RetryAfter: -1}},
+		}, gatewaytest.Chat("unexpected"), nil, aigateway.Failure{Kind: aigateway.FailureSecret, Cause: aigateway.CauseSecret, RetryAfter: -1}},
 		{"request", func(c *aigateway.Config) { c.Body = map[string]any{"user": "${req.headers['x-none'][0]}"} },
-			gatewaytest.Chat("unexpected"), nil, aigateway.Failure{Kind: aigateway.FailureRequest, RetryAfter: -1}},
+			gatewaytest.Chat("unexpected"), nil, aigateway.Failure{Kind: aigateway.FailureRequest, Cause: aigateway.CauseRequest, RetryAfter: -1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -548,7 +564,7 @@ func TestFailoverPolicyIsTold(t *testing.T) {
 					told = append(told, f)
 					return aigateway.StepNextCandidate
 				})
-				testbed.Ask(testbed.Start(t, cfg, testbed.Hosts{"a": tt.a}, testbed.Unreachable{"a": tt.err}))
+				testbed.AskStream(testbed.Start(t, cfg, testbed.Hosts{"a": tt.a}, testbed.Unreachable{"a": tt.err}))
 				tt.want.Provider, tt.want.Model, tt.want.MaxRetries = "a", "m", 3
 				assert.Equal(t, []aigateway.Failure{tt.want}, told)
 			})

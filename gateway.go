@@ -140,7 +140,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		s.selector.serveModels(w, r, id)
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, next: next}
-		x.to.connect(w, r, s.clientTimeout, func() { g.warnDeadlines(s, w) })
+		x.to.connect(w, r, g, s)
 		defer x.to.finish()
 		x.in.receive(r, surface, path)
 		x.serve()

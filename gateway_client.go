@@ -29,12 +29,14 @@ const (
 // timer's goroutine writes too, under the lock.
 type client struct {
 	w       http.ResponseWriter
-	control *http.ResponseController
+	control http.ResponseController
 	timeout time.Duration
-	multi   bool   // HTTP/2: a deadline must be cleared after each write
-	warn    func() // called if the connection has no deadlines
-	blind   bool   // it has none
+	multi   bool     // HTTP/2: a deadline must be cleared after each write
+	gateway *Gateway // warned if the connection has no deadlines
+	s       *settings
+	blind   bool // it has none
 
+	timed                 timedBody
 	writeUntil, readUntil time.Time // the deadlines that are set; zero: none
 
 	keepalive time.Duration // 0: off
@@ -48,8 +50,9 @@ type client struct {
 }
 
 // connect prepares the connection of a request.
-func (c *client) connect(w http.ResponseWriter, r *http.Request, timeout time.Duration, warn func()) {
-	c.w, c.control, c.timeout, c.warn = w, http.NewResponseController(w), timeout, warn
+func (c *client) connect(w http.ResponseWriter, r *http.Request, g *Gateway, s *settings) {
+	c.w, c.control, c.timeout = w, *http.NewResponseController(w), s.clientTimeout
+	c.gateway, c.s = g, s
 	c.multi = r.ProtoMajor >= 2
 }
 
@@ -162,7 +165,7 @@ func (c *client) deadline(err error) {
 	}
 	c.blind = true
 	if _, recorder := c.w.(interface{ Result() *http.Response }); !recorder { // of httptest, which waits for nobody
-		c.warn()
+		c.gateway.warnDeadlines(c.s, c.w)
 	}
 }
 
@@ -171,7 +174,8 @@ func (c *client) body(r io.Reader) io.Reader {
 	if r == nil || r == http.NoBody {
 		return r
 	}
-	return &timedBody{r: r, c: c, began: time.Now()}
+	c.timed = timedBody{r: r, c: c, began: time.Now()}
+	return &c.timed
 }
 
 // timedBody bounds each silence of a body, and its average rate.

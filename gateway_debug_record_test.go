@@ -15,6 +15,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // Regression: a candidate that was passed over, in cooldown or during a probe,
@@ -36,7 +37,7 @@ providers:
   - {id: b, base_url: "http://b.internal", models: [{id: m}]}
 `))
 		require.NoError(t, err)
-		cfg.Transport = harness
+		cfg.Transport, cfg.Caller = harness, testbed.EachCaller()
 		g, err := aigateway.New(cfg)
 		require.NoError(t, err)
 		debug := g.DebugHandler()

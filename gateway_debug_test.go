@@ -19,6 +19,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // debugState is the tested part of the JSON, by its documented names.
@@ -197,16 +198,16 @@ only_allow_configured_models: true
 	}
 }
 
-// Rests come and go on the page as they do for the requests.
+// Cooldowns come and go on the page as they do for the requests of all callers.
 func TestDebugPageShowsHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		harness := gatewaytest.NewHarness(t)
-		limited := false
+		refused := false
 		harness.Host("a", gatewaytest.Scripted(gatewaytest.Error(500, "", "no")))
 		harness.Host("b", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if limited {
+			if refused {
 				w.Header().Set("Retry-After", "20")
-				gatewaytest.Error(429, "", "slow down")(w, r)
+				gatewaytest.Error(401, "", "no")(w, r)
 				return
 			}
 			<-time.After(100 * time.Millisecond) // in the bubble's time
@@ -218,7 +219,7 @@ providers:
   - {id: b, base_url: "http://b.internal", models: [{id: m}], api_keys: [{value: sk-b-0123456789abcdef}]}
 `))
 		require.NoError(t, err)
-		cfg.Transport = harness
+		cfg.Transport, cfg.Caller = harness, testbed.EachCaller()
 		g, err := aigateway.New(cfg)
 		require.NoError(t, err)
 		debug := g.DebugHandler()
@@ -233,14 +234,14 @@ providers:
 		assert.Equal(t, debugHealth{State: "healthy", Failures: 4}, state.Models[0].Health)
 		assert.Equal(t, 100., state.Models[1].Load.Latency.Avg)
 		ask()
-		limited = true
+		refused = true
 		harness.Post("/v1/chat/completions", `{"model":"b:m","messages":[]}`)
 
 		state = debugJSON(t, debug)
 		assert.Equal(t, debugHealth{State: "cooldown", CooldownMS: 4900, Failures: 5}, state.Models[0].Health)
 		assert.Equal(t, 1, state.Providers[0].ModelsInCooldown)
 		assert.Equal(t, debugHealth{State: "cooldown", CooldownMS: 20_000}, state.Keys[0].Health)
-		assert.Equal(t, debugHealth{State: "cooldown", CooldownMS: 20_000, OfKeys: true, Failures: 1}, state.Models[1].Health, "as no request goes there")
+		assert.Equal(t, debugHealth{State: "cooldown", CooldownMS: 20_000, OfKeys: true}, state.Models[1].Health, "as no request goes there")
 		assert.Contains(t, debugGet(t, debug, "").Body.String(), "its keys in cooldown, 20\u00a0s")
 		assert.Equal(t, 1, state.Providers[1].KeysInCooldown)
 		assert.Equal(t, 20_000., state.Requests[0].Trail[0].CooldownMS)
@@ -256,7 +257,7 @@ providers:
 		assert.Equal(t, 10_000., state.Keys[0].Health.CooldownMS)
 		<-time.After(20 * time.Second)
 		state = debugJSON(t, debug)
-		assert.Equal(t, "healthy", state.Keys[0].Health.State)
+		assert.Equal(t, "due", state.Keys[0].Health.State)
 		assert.Equal(t, int64(11), state.Total.Slots[8].Requests, "a slot on")
 		<-time.After(5 * time.Minute)
 		state = debugJSON(t, debug)

@@ -95,7 +95,7 @@ type APISurface struct {
 	// Format is "openai" or "anthropic". Required.
 	Format string `json:"format"`
 	// Surface is the path of the surface with hyphens for slashes. In the openai
-	// format it is chat-completions, completions, responses, embeddings,
+	// format it is chat-completions, completions, responses, responses-compact, embeddings,
 	// moderations, rerank, images-generations, images-edits, images-variations,
 	// images (any other path below images/), audio-speech, audio-transcriptions,
 	// audio-translations or audio (any other below audio/); in the anthropic

@@ -44,8 +44,6 @@ type surface struct {
 	number stats.Surface
 	// methods are the ones that the surface is called by. Empty means POST.
 	methods []string
-	// upgrades is set if a request asks to upgrade its connection.
-	upgrades bool
 	// form is set if the request may be multipart/form-data.
 	form bool
 	// judge says which form a whole answer must have.

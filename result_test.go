@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -33,10 +34,11 @@ func TestResultJSON(t *testing.T) {
 		network.Serve(t, "b.internal", gatewaytest.Scripted(func(w http.ResponseWriter, r *http.Request) {
 			<-time.After(100 * time.Millisecond)
 			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Content-Length", "56")
+			answer := gatewaytest.LeastAnswer(r.URL.Path, "hi", `"usage":{"prompt_tokens":11,"completion_tokens":22}`)
+			w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 			w.(http.Flusher).Flush()
 			<-time.After(50 * time.Millisecond)
-			fmt.Fprint(w, `{"usage":{"prompt_tokens":11,"completion_tokens":22}}   `)
+			fmt.Fprint(w, answer)
 		}))
 		var res *aigateway.Result
 		cfg, err := aigateway.ParseConfig([]byte(`
@@ -120,8 +122,9 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
       "requests_made": [{
         "provider": "b", "model": "m", "number": 2, "status": "success",
         "upstream_input_tokens": 11, "upstream_output_tokens": 22,
+        "usage": {"input_tokens": 11, "cached_input_tokens": 0, "cache_write_tokens": 0, "output_tokens": 22, "reasoning_tokens": 0, "estimated": false},
         "request": {"url": "http://b.internal/api/chat/completions"},
-        "response": {"status_code": 200, "headers": {"Content-Length": ["56"], "Content-Type": ["application/json"], "Date": ["Sat, 01 Jan 2000 00:00:00 GMT"]}},
+        "response": {"status_code": 200, "headers": {"Content-Length": ["`+res.ModelsTried[1].RequestsMade[0].Response.Headers.Get("Content-Length")+`"], "Content-Type": ["application/json"], "Date": ["Sat, 01 Jan 2000 00:00:00 GMT"]}},
         "upstream_latency": {"time_to_first_byte_ms": 100, "total_ms": 150}
       }]
     }
@@ -129,6 +132,7 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
   "success": {"model_index": 1, "request_index": 0, "model": "m", "provider": "b", "author": "b"},
   "input_tokens": 11,
   "output_tokens": 22,
+  "usage": {"input_tokens": 11, "cached_input_tokens": 0, "cache_write_tokens": 0, "output_tokens": 22, "reasoning_tokens": 0, "estimated": false},
   "gateway_latency_ms": 0
 }`, string(got))
 		failed := res.ModelsTried[0].RequestsMade[0]
@@ -185,22 +189,25 @@ func TestResultError(t *testing.T) {
 // TestResultTokens reads the usage of each kind of answer.
 func TestResultTokens(t *testing.T) {
 	const messageStart = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}\n\n"
+	with := func(path, usage string) http.HandlerFunc {
+		return gatewaytest.JSON(http.StatusOK, gatewaytest.LeastAnswer(path, "hello", usage))
+	}
 	for _, tt := range []struct {
 		name, path, body string
 		answer           http.HandlerFunc
 		input, output    int64
 	}{
 		{"chat", "chat/completions", `{"model":"a:m"}`, gatewaytest.Chat("hello"), 9, 3},
-		{"chat without usage", "chat/completions", `{"model":"a:m"}`, gatewaytest.JSON(200, `{"choices":[]}`), 0, 0},
+		{"chat without usage", "chat/completions", `{"model":"a:m"}`, gatewaytest.JSON(200, `{"choices":[{"message":{"content":"hello"}}]}`), 0, 0},
 		{"chat stream", "chat/completions", `{"model":"a:m","stream":true}`, gatewaytest.Stream(gatewaytest.ChatRole, gatewaytest.ChatDelta("a"), gatewaytest.ChatStop,
 			"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":6}}\n\n", gatewaytest.ChatDone), 4, 6},
 		{"chat stream without usage", "chat/completions", `{"model":"a:m","stream":true}`, gatewaytest.Stream(gatewaytest.ChatDelta("a"), gatewaytest.ChatStop, gatewaytest.ChatDone), 0, 0},
-		{"embeddings", "embeddings", `{"model":"a:m"}`, gatewaytest.JSON(200, `{"data":[],"usage":{"prompt_tokens":7,"total_tokens":7}}`), 7, 0},
-		{"responses", "responses", `{"model":"a:m"}`, gatewaytest.JSON(200, `{"output":[],"usage":{"input_tokens":8,"output_tokens":2}}`), 8, 2},
+		{"embeddings", "embeddings", `{"model":"a:m"}`, with("embeddings", `"usage":{"prompt_tokens":7,"total_tokens":7}`), 7, 0},
+		{"responses", "responses", `{"model":"a:m"}`, with("responses", `"usage":{"input_tokens":8,"output_tokens":2}`), 8, 2},
 		{"responses stream", "responses", `{"model":"a:m","stream":true}`, gatewaytest.Stream(
 			"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\n",
 			"event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":8,\"output_tokens\":2}}}\n\n"), 8, 2},
-		{"messages", "messages", `{"model":"a:m"}`, gatewaytest.JSON(200, `{"type":"message","content":[],"usage":{"input_tokens":5,"output_tokens":4}}`), 5, 4},
+		{"messages", "messages", `{"model":"a:m"}`, with("messages", `"usage":{"input_tokens":5,"output_tokens":4}`), 5, 4},
 		{"messages stream", "messages", `{"model":"a:m","stream":true}`, gatewaytest.Stream(messageStart,
 			"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n",
 			"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n",

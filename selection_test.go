@@ -126,7 +126,7 @@ func TestSelectionRefused(t *testing.T) {
 		{"strategies empty over everything", selectionProviders + "model_selection: {strategy: [\"ai.models.only('x')\"]}", "", `{}`,
 			aigateway.CodeModelSelectionEmpty, 422, []string{"model_selection"}},
 		{"strategy fails", selectionProviders + "model_selection: {strategy: [\"req.headers['x-tier'][0] == 'gold' ? ai.models : ai.models.only('x')\", ai.models]}", "", `{"model":"mistral"}`,
-			aigateway.CodeModelSelectionFailed, 422, []string{"model_selection.strategy[0]"}},
+			aigateway.CodeModelSelectionFailed, 422, []string{"the gateway's rules failed for this request"}},
 		{"strategies do not save the refused", both + "model_selection: {strategy: [ai.models]}", "", `{"model":"gpt-4o"}`, aigateway.CodeProviderNotAllowed, 422, nil},
 	}
 	for _, tt := range tests {
@@ -426,9 +426,9 @@ func TestSelectionOfUnknownNames(t *testing.T) {
 	}{
 		{"near", mine, "lama3", `no provider has a model "lama3", did you mean "llama3"? ` + advice + `lama3"`, nil},
 		{"near a built-in one without a key", mine, "gpt-4", `no provider has a model "gpt-4". ` + advice, []string{"did you mean"}},
-		{"near a built-in one with a key", "providers: [{id: openai, api_keys: [{value: k}]}]", "gpt-4oo", `did you mean "gpt-4o"?`, nil},
-		{"near one that is not allowed", "providers: [{id: openai, api_keys: [{value: k}], models: [{id: ft}]}]\nonly_allow_configured_models: true", "gpt-4oo",
-			`no provider has a model "gpt-4oo"`, []string{"did you mean", "put a provider's id before it"}},
+		{"near a built-in one with a key", "providers: [{id: openai, api_keys: [{value: k}]}]", "text-embeding-3-small", `did you mean "text-embedding-3-small"?`, nil},
+		{"near one that is not allowed", "providers: [{id: openai, api_keys: [{value: k}], models: [{id: ft}]}]\nonly_allow_configured_models: true", "text-embeding-3-small",
+			`no provider has a model "text-embeding-3-small"`, []string{"did you mean", "put a provider's id before it"}},
 		{"near one of the other format", "providers: [{id: mine, base_url: 'https://m.internal', models: [{id: sonnet}], supported_api_surfaces: [{format: anthropic}]}]", "sonnett",
 			"no provider", []string{"did you mean"}},
 		{"near a disabled one", "providers: [{id: mine, base_url: 'https://m.internal', models: [{id: sonnet, disabled: true}]}]", "sonnett", "no provider", []string{"did you mean"}},
@@ -479,7 +479,7 @@ func TestSelectionSuggestsWithKey(t *testing.T) {
 // TestSelectionOfNoName: the error names the missing part if there is nothing to
 // choose from.
 func TestSelectionOfNoName(t *testing.T) {
-	const nothing = "the request names no model, and no model is configured to choose from: send a model, or list models under providers[].models"
+	const nothing = "the request names no model, and no model is configured to choose from: send a model"
 	provider := func(more string) string {
 		return "providers: [{id: mine, base_url: 'https://mine.internal'" + more + "}]\n"
 	}

@@ -211,8 +211,8 @@ func TestSecretRotation(t *testing.T) {
 	mu.Lock()
 	valid = "sk-file-4444-that-nobody-was-told"
 	mu.Unlock()
-	refusal := server.chat(t, http.StatusUnauthorized)
-	assert.Contains(t, refusal, "invalid_api_key")
+	refusal := server.chat(t, http.StatusBadGateway)
+	assert.Contains(t, refusal, "upstream_authentication_failed")
 
 	server.signal(t, syscall.SIGTERM)
 	assert.Equal(t, exitOK, server.wait())

@@ -116,9 +116,9 @@ func TestEngineDies(t *testing.T) {
 		whole  bool
 		status int
 	}{
-		{"before content", []string{gatewaytest.ChatRole, dead, gatewaytest.ChatDone}, false, http.StatusServiceUnavailable},
+		{"before content", []string{gatewaytest.ChatRole, dead, gatewaytest.ChatDone}, false, http.StatusInternalServerError},
 		{"after it", []string{gatewaytest.ChatRole, gatewaytest.ChatDelta("Hel"), dead, gatewaytest.ChatDone}, false, http.StatusOK},
-		{"after it, held", []string{gatewaytest.ChatRole, gatewaytest.ChatDelta("Hel"), dead, gatewaytest.ChatDone}, true, http.StatusServiceUnavailable},
+		{"after it, held", []string{gatewaytest.ChatRole, gatewaytest.ChatDelta("Hel"), dead, gatewaytest.ChatDone}, true, http.StatusInternalServerError},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			guide := open(t, gatewaytest.Scripted(gatewaytest.Stream(row.events...)), func(cfg *aigateway.Config) {

@@ -136,7 +136,7 @@ func (s Settings) load() (*material, []*FieldError) {
 		if _, err := parseCertificates(cert); err != nil {
 			faults = append(faults, &FieldError{"tls.cert_file", fmt.Errorf("%q: %w", s.CertFile, err)})
 		} else if pair, err := tls.X509KeyPair(cert, key); err != nil {
-			faults = append(faults, &FieldError{"tls.key_file", fmt.Errorf("%q: %s", s.KeyFile, strings.TrimPrefix(err.Error(), "tls: "))}) //nolint:errorlint // the text is for an operator
+			faults = append(faults, &FieldError{"tls.key_file", fmt.Errorf("%q: %s", s.KeyFile, strings.TrimPrefix(err.Error(), "tls: "))})
 		} else {
 			m.certs = []tls.Certificate{pair}
 		}

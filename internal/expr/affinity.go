@@ -15,23 +15,23 @@ import (
 // Affinity says how sticky() placed the first element of a selection. E is
 // [Model] or [Key].
 type Affinity[E any] struct {
-	// Key is the hash of the key, by which the caller remembers pins. The key
-	// itself is kept nowhere.
+	// Key is the hash of the key. Callers remember pins by it. The key itself
+	// is not kept anywhere.
 	Key uint64
 
-	// Source says which part of the request the key was made of: "session",
-	// "caller", "header", "body", "address" or "expression".
+	// Source is the part of the request behind the key: "session", "caller",
+	// "header", "body", "address" or "expression".
 	Source string
 
-	// First is the element that the key hashes to, and Pinned the one that it is
-	// pinned to, nil for none in the list.
+	// First is the element of the highest rank for the key. Pinned served the
+	// key last. Nil means that the list does not hold one.
 	First, Pinned *E
 
-	// Place is where the first element of the selection comes from.
+	// Place says how the first element of the selection got there.
 	Place Place
 
-	// Spilled is set where the bound put the pinned element, or without one the
-	// first, behind others. Such a selection must not be pinned.
+	// Spilled is set where the bound put the preferred element behind others.
+	// The caller must not pin such a selection.
 	Spilled bool
 }
 
@@ -40,9 +40,9 @@ type Place string
 
 // The places of a selection's first element.
 const (
-	PlaceFirst  Place = "first"  // the element that the key hashes to
-	PlacePinned Place = "pinned" // another one, which served the key last
-	PlaceMoved  Place = "moved"  // neither
+	PlaceFirst  Place = "first"  // the element of the highest rank
+	PlacePinned Place = "pinned" // another one, pinned
+	PlaceMoved  Place = "moved"  // another one, not pinned
 )
 
 // stickyCall is one evaluation of sticky(). Elements are indexes of the run's
@@ -51,12 +51,12 @@ type stickyCall struct {
 	key     uint64
 	source  string
 	first   int32
-	pinned  int32 // -1 for none
+	pinned  int32 // -1: not pinned
 	spilled bool
 	order   []int32
 }
 
-// maxStickyCalls bounds the calls that one evaluation remembers.
+// maxStickyCalls bounds the calls kept by one evaluation.
 const maxStickyCalls = 8
 
 // Hash is the function hash() of the language: never negative, and the same in
@@ -88,6 +88,8 @@ func spread(x uint64) uint64 {
 // score is the rank of an element for a key. The highest one is first.
 func score(key, element uint64) uint64 { return spread(key ^ element) }
 
+// hash identifies a model for sticky(): by the ids of its provider and its own.
+// Aliases and the place in the config play no part.
 func (m *Model) hash() uint64 {
 	provider := ""
 	if m.Provider != nil {
@@ -105,7 +107,7 @@ func stickyMacro(eh cel.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast
 	return eh.NewCall(fnSticky, append(all, args...)...), nil
 }
 
-// keySource names the part of the request that an expression is about.
+// keySource names the part of the request behind a key.
 func keySource(e ast.Expr) string {
 	source := ""
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
@@ -181,8 +183,8 @@ func sticky(args ...ref.Val) ref.Val {
 	return &objectList{sorted}
 }
 
-// stickyOrder returns the order of elements for a key: the pinned one first, and
-// the overloaded ones last. A bound of 0 is none.
+// stickyOrder returns the order of elements for a key: the pinned one first,
+// the overloaded ones last. A bound of 0 switches the bound off.
 func (r *run) stickyOrder(indexes []int32, hashes []uint64, source, text string, bound float64) []int32 {
 	scratch := rankings.Get().(*ranking)
 	defer rankings.Put(scratch)
@@ -206,14 +208,16 @@ func (r *run) stickyOrder(indexes []int32, hashes []uint64, source, text string,
 	return order
 }
 
+// remember keeps a call for [affinityOf]. Calls beyond the bound get lost: they
+// come from loops, and the first ones are enough.
 func (r *run) remember(call stickyCall) {
 	if len(r.sticky) < maxStickyCalls {
 		r.sticky = append(r.sticky, call)
 	}
 }
 
-// spill puts elements last that have more in flight than bound × the mean of
-// all, and at least two.
+// spill moves overloaded elements to the end. An element is overloaded with
+// more than bound × the mean in flight, and at least two.
 func (r *ranking) spill(order []int32, bound float64, load func(int) int64) {
 	r.loads = slices.Grow(r.loads[:0], len(order))[:len(order)]
 	sum := int64(0)
@@ -249,12 +253,11 @@ const digit = 11
 
 var rankings = sync.Pool{New: func() any { return new(ranking) }}
 
-// by returns the indexes in the order of their scores for a key, the highest
-// first, and by index where scores are equal. hashes holds the hash of each
-// index.
+// by returns the indexes by their scores for a key, the highest first. Equal
+// scores go by index. hashes holds the hash of each index.
 //
-// Scores are even over all numbers. Two passes of a radix sort over their first
-// bits put nearly all elements in place, so the time is linear.
+// Scores spread evenly over all numbers. Two passes of a radix sort over their
+// first bits put nearly all elements in place. The time is linear.
 func (r *ranking) by(key uint64, indexes []int32, hashes []uint64) []int32 {
 	n := len(indexes)
 	r.packed = slices.Grow(r.packed[:0], n)[:n]
@@ -316,6 +319,8 @@ func (r *ranking) radix(key uint64, indexes []int32, hashes []uint64) {
 	}
 }
 
+// number reads a number of any type. It reports false for NaN and for other
+// values.
 func number(v ref.Val) (float64, bool) {
 	switch v := v.(type) {
 	case types.Int:
@@ -339,6 +344,7 @@ func indexOf(e ref.Val) (int32, bool) {
 	return 0, false
 }
 
+// elementHash returns the hash of a model or key.
 func elementHash(e ref.Val) uint64 {
 	switch e := e.(type) {
 	case *modelRef:
@@ -349,8 +355,8 @@ func elementHash(e ref.Val) uint64 {
 	return 0
 }
 
-// affinityOf finds the call of sticky() that placed the first element of a
-// result. All are the run's models or keys, of which first is the index.
+// affinityOf finds the call of sticky() behind the first element of a result.
+// first is its index among the run's models or keys.
 func affinityOf[E any](r *run, first int32, all []*E) *Affinity[E] {
 	for i := range r.sticky {
 		call := &r.sticky[i]

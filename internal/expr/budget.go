@@ -10,15 +10,15 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// costLimit bounds an evaluation, in steps: about one for each node of the
-// expression that is evaluated, some 100 ns each. A filter over a thousand
-// models with a few conditions takes ten to twenty thousand.
+// costLimit bounds an evaluation, in steps. A step is about one evaluated node,
+// some 100 ns. A filter over a thousand models with a few conditions takes ten
+// to twenty thousand.
 //
-// Two things count steps. CEL's own tracker watches each node, which makes an
-// evaluation several times slower. So every program charges a loop as a whole
-// when it is entered, and functions over lists for their length, which costs
-// next to nothing; and only programs in which a single node can be expensive
-// (see boundedNodes) run under the tracker too.
+// Two counters exist. CEL's own tracker watches each node, and makes an
+// evaluation several times slower. It runs only for expressions with a node of
+// unbounded cost, see [boundedNodes]. The other counter charges a loop as a
+// whole when it begins, and a function over a list for the list's length. It
+// costs next to nothing.
 const costLimit = 1_000_000
 
 // fnSpend is (run, T, steps per element) → T: it charges for walking over T.
@@ -43,8 +43,8 @@ func chargeLoops(tree *ast.AST) {
 	}))
 }
 
-// steps counts the nodes of an expression. A nested loop counts as what it
-// takes to enter it; its body charges for itself.
+// steps counts the nodes of an expression. A nested loop counts as the nodes
+// around its body; the body charges for itself.
 func steps(e ast.Expr) int {
 	all, nested := map[int64]bool{}, map[int64]bool{}
 	visit := func(e ast.Expr, f func(ast.Expr)) { ast.PreOrderVisit(e, ast.NewExprVisitor(f)) }
@@ -59,6 +59,8 @@ func steps(e ast.Expr) int {
 	return len(all) - len(nested)
 }
 
+// spendFunction declares [fnSpend]. It charges lists and maps by their size,
+// and other values not at all.
 func spendFunction() cel.EnvOption {
 	elem := types.NewTypeParamType("T")
 	return cel.Function(fnSpend, cel.Overload("@spend_any", []*cel.Type{runType, elem, cel.IntType}, elem, cel.FunctionBinding(
@@ -73,16 +75,16 @@ func spendFunction() cel.EnvOption {
 		})))
 }
 
-// spend charges steps, and ends the evaluation when they are used up. It does
-// so in the way of CEL's tracker, with a panic that [cel.Program] recovers: an
-// error value would be absorbed by a filter or by "||".
+// spend charges steps, and ends the evaluation when they are used up. It
+// panics, as CEL's tracker does, and [cel.Program] recovers. A filter or "||"
+// would absorb an error value.
 func (r *run) spend(steps int) {
 	if r.spent += max(steps, 1); r.spent > costLimit || r.spent < 0 {
 		panic(tooCostly())
 	}
 }
 
-// tooCostly is what ends an evaluation where it is panicked with.
+// tooCostly is the value of such a panic.
 func tooCostly() interpreter.EvalCancelledError {
 	return interpreter.EvalCancelledError{Cause: interpreter.CostLimitExceeded, Message: ErrTooCostly.Error()}
 }
@@ -103,10 +105,10 @@ func spendOn(elems []ref.Val) {
 	}
 }
 
-// boundedNodes reports whether each node of an expression takes about one step
-// at most, apart from loops and functions that charge for themselves. It says
-// no to whatever it does not know: building strings and lists that can grow,
-// patterns that are computed, and any work on what a client sent.
+// boundedNodes reports whether each node takes about one step at most. Loops
+// and functions with a charge of their own are left aside. Unknown nodes count
+// as unbounded: strings and lists that can grow, computed patterns, and work on
+// the client's text.
 func boundedNodes(tree *ast.AST) bool {
 	bounded := true
 	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
@@ -122,6 +124,8 @@ func boundedNodes(tree *ast.AST) bool {
 	return bounded
 }
 
+// boundedCall is [boundedNodes] for a call. The named functions charge for
+// themselves or look at one element.
 func boundedCall(tree *ast.AST, e ast.Expr) bool {
 	call := e.AsCall()
 	args := call.Args()

@@ -20,7 +20,7 @@ func (r *run) intN(n int) int {
 // fraction returns a number in [0, 1).
 func (r *run) fraction() float64 {
 	if r.rand != nil {
-		return float64(r.rand(1<<53)) / (1 << 53)
+		return (float64(r.rand(1<<26)) + float64(r.rand(1<<27))/(1<<27)) / (1 << 26)
 	}
 	return rand.Float64()
 }
@@ -49,6 +49,7 @@ func randomize(runArg, list ref.Val) ref.Val {
 	return &objectList{shuffled}
 }
 
+// shuffle is Fisher and Yates' algorithm: n-1 draws for n elements.
 func shuffle[E any](r *run, elems []E) {
 	for i := len(elems) - 1; i > 0; i-- {
 		j := r.intN(i + 1)
@@ -81,6 +82,8 @@ func leastBusy(runArg, list ref.Val) ref.Val {
 	return &objectList{sorted}
 }
 
+// compareInts orders two numbers, without the risk of an overflow of their
+// difference.
 func compareInts(a, b int64) int {
 	switch {
 	case a < b:
@@ -91,7 +94,7 @@ func compareInts(a, b int64) int {
 	return 0
 }
 
-// load returns the requests that an element serves at this moment.
+// load returns the element's requests in flight at this moment.
 func (r *run) load(e ref.Val) int64 {
 	if r.inFlight == nil {
 		return 0
@@ -150,7 +153,7 @@ func weighedRandom(arg ref.Val) ref.Val {
 }
 
 // cumulated returns the sums of the weights up to each element. The largest
-// weight counts as 1, so that no sum is infinite.
+// weight counts as 1, to keep the sums finite.
 func cumulated(weights []float64) []float64 {
 	largest, sum := 0.0, 0.0
 	for _, w := range weights {
@@ -167,7 +170,7 @@ func cumulated(weights []float64) []float64 {
 }
 
 // pickWeighted returns the index of one element, given the sums of the weights.
-// Where all weights are 0 it is the first.
+// It is the first if all weights are 0.
 func pickWeighted(sums []float64, fraction func() float64) int {
 	total := sums[len(sums)-1]
 	if total == 0 {
@@ -201,27 +204,31 @@ func weighedOrder(arg ref.Val) ref.Val {
 // its weight among the rest: in the order of -ln(u)/w, with a fraction u for
 // each. Elements without a weight are last, in their order.
 func weightedOrder(weights []float64, fraction func() float64) []int {
-	keys, order := make([]float64, len(weights)), make([]int, len(weights))
+	type drawn struct {
+		key   float64
+		index int
+	}
+	all := make([]drawn, len(weights))
 	for i, w := range weights {
-		keys[i], order[i] = math.Inf(1), i
+		all[i] = drawn{math.Inf(1), i}
 		if w > 0 {
-			keys[i] = -math.Log(1-fraction()) / w
+			// A weight near zero can make the key infinite. It stays before
+			// the elements without a weight.
+			all[i].key = min(-math.Log(1-fraction())/w, math.MaxFloat64)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		if wa, wb := weights[a] > 0, weights[b] > 0; wa != wb {
-			if wa {
-				return -1
-			}
-			return 1
-		}
+	slices.SortFunc(all, func(a, b drawn) int {
 		switch {
-		case keys[a] < keys[b]:
+		case a.key < b.key:
 			return -1
-		case keys[a] > keys[b]:
+		case a.key > b.key:
 			return 1
 		}
-		return 0
+		return a.index - b.index
 	})
+	order := make([]int, len(all))
+	for i, d := range all {
+		order[i] = d.index
+	}
 	return order
 }

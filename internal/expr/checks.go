@@ -11,7 +11,7 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// check reports what is well typed and still wrong.
+// check reports mistakes in a well-typed expression.
 func (d *diagnosis) check() {
 	ast.PreOrderVisit(d.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
@@ -23,6 +23,8 @@ func (d *diagnosis) check() {
 	}))
 }
 
+// checkCall reports constants and types that the checker lets pass: a predicate
+// is "any type" to it, as the step of a macro sees errors.
 func (d *diagnosis) checkCall(call ast.CallExpr) {
 	args := call.Args()
 	switch call.FunctionName() {
@@ -59,7 +61,7 @@ func (d *diagnosis) checkCall(call ast.CallExpr) {
 	}
 }
 
-// word checks a constant against the words that a function knows.
+// word checks a constant against the words of a function.
 func (d *diagnosis) word(e ast.Expr, word, kind string, known []string, prefix string) {
 	if slices.Contains(known, word) || (prefix != "" && strings.HasPrefix(word, prefix) && len(word) > len(prefix)) {
 		return
@@ -87,6 +89,7 @@ func constant(e ast.Expr) (string, bool) {
 	return string(s), ok
 }
 
+// isNumber reports whether values of a type can be numbers.
 func isNumber(t *types.Type) bool {
 	switch t.Kind() {
 	case types.IntKind, types.UintKind, types.DoubleKind, types.DynKind, types.NullTypeKind:
@@ -95,6 +98,7 @@ func isNumber(t *types.Type) bool {
 	return false
 }
 
+// sortable reports whether values of a type can be keys of sortBy.
 func sortable(t *types.Type) bool {
 	switch t.Kind() {
 	case types.IntKind, types.UintKind, types.DoubleKind, types.StringKind, types.BoolKind, types.DynKind, types.NullTypeKind:

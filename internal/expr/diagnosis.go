@@ -9,13 +9,13 @@ import (
 	"github.com/google/cel-go/common/ast"
 )
 
-// diagnosis turns what is wrong with an expression into problems. CEL's own
-// messages name its internals and no alternatives, so they serve only to find
-// the node; what is said about it comes from the node and its types.
+// diagnosis turns the errors of CEL into problems. CEL's own messages name its
+// internals and do not suggest alternatives. They only serve to find the node;
+// the message comes from the node and its types.
 type diagnosis struct {
 	lang    *language
-	text    []rune // what positions refer to
-	base    int    // where src begins in text
+	text    []rune // the text of the positions
+	base    int    // the place of src in text
 	src     []rune
 	checked *ast.AST
 
@@ -31,8 +31,8 @@ func (d *diagnosis) report(offset int, suggestion, format string, args ...any) {
 	}
 }
 
-// syntax reports the first thing that the parser stumbled over. What it found
-// after that is most often a consequence.
+// syntax reports the parser's first error. The later ones are mostly its
+// consequences.
 func (d *diagnosis) syntax(errs []*common.Error) {
 	first := errs[0]
 	offset := d.offsetOf(first.Location)
@@ -61,6 +61,8 @@ func (d *diagnosis) syntax(errs []*common.Error) {
 	}
 }
 
+// offsetOf turns a line and column of CEL into an offset. Lines count from 1,
+// columns from 0.
 func (d *diagnosis) offsetOf(loc common.Location) int {
 	line, column := loc.Line(), loc.Column()
 	offset := 0
@@ -81,8 +83,8 @@ func (d *diagnosis) skipSpace(offset int) int {
 
 func isNameChar(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-// at returns where the name of a node begins: CEL records the dot of a
-// selection and the parenthesis of a call.
+// at returns the place of a node's name. CEL records the dot of a selection and
+// the parenthesis of a call.
 func (d *diagnosis) at(e ast.Expr) int {
 	r, ok := d.checked.SourceInfo().GetOffsetRange(e.ID())
 	if !ok {
@@ -114,7 +116,7 @@ func (d *diagnosis) at(e ast.Expr) int {
 	return offset
 }
 
-// start returns where the leftmost part of a node begins.
+// start returns the leftmost place of a node.
 func (d *diagnosis) start(e ast.Expr) int {
 	offset := len(d.src)
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// types reports what the type checker found.
+// types reports the errors of the type checker.
 func (d *diagnosis) types(errs []*common.Error) {
 	nodes, parents := map[int64]ast.Expr{}, map[int64]ast.Expr{}
 	index(d.checked.Expr(), nodes, parents)
@@ -30,9 +30,9 @@ func (d *diagnosis) types(errs []*common.Error) {
 	for _, e := range nodes {
 		d.lacksVariable(e, failed, muted)
 	}
-	// An erroneous operand makes errors of all that is done with it. What
-	// goes on inside of a macro does not change the type of its result, and
-	// an unknown function is unknown on its own account.
+	// A bad operand makes errors of everything above it. The body of a macro
+	// does not change the type of its result, and an unknown function is
+	// unknown on its own account.
 	for _, err := range errs {
 		if muted[err.ExprID] {
 			continue
@@ -60,8 +60,8 @@ func (d *diagnosis) types(errs []*common.Error) {
 	}
 }
 
-// muteVariable finds a call that was meant to be a macro, "fliter(m, m.known)",
-// and silences the complaints that its variable is undeclared.
+// muteVariable finds a misspelt macro, "fliter(m, m.known)", and silences the
+// complaints about its undeclared variable.
 func (d *diagnosis) muteVariable(e ast.Expr, muted map[int64]bool) {
 	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) == 0 {
 		return
@@ -86,8 +86,8 @@ func (d *diagnosis) muteVariable(e ast.Expr, muted map[int64]bool) {
 	}
 }
 
-// lacksVariable finds sortBy(m.id) that was meant to be sortBy(m, m.id), and
-// silences the complaints about it.
+// lacksVariable finds sortBy(m.id), meant as sortBy(m, m.id), and silences the
+// complaints about it.
 func (d *diagnosis) lacksVariable(e ast.Expr, failed, muted map[int64]bool) {
 	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) != 1 {
 		return
@@ -112,6 +112,7 @@ func (d *diagnosis) lacksVariable(e ast.Expr, failed, muted map[int64]bool) {
 	d.report(d.at(e), "", "'%s' takes a name for the element first: write %s(%s, %s)", name, name, variable, strings.TrimSpace(string(d.src[start:end])))
 }
 
+// index collects the nodes of an expression by id, and the parent of each.
 func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
 		nodes[e.ID()] = e
@@ -121,6 +122,7 @@ func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
 	}))
 }
 
+// children returns the operands of a call, loop or selection.
 func children(e ast.Expr) []ast.Expr {
 	switch e.Kind() {
 	case ast.CallKind:
@@ -138,9 +140,10 @@ func children(e ast.Expr) []ast.Expr {
 	return nil
 }
 
+// typeError reports one error of the type checker. message is CEL's own, for
+// kinds of nodes without a better one.
 func (d *diagnosis) typeError(e, parent ast.Expr, message string) {
-	// Two errors are recorded at a node whose own type is fine, but wrong for
-	// where it stands.
+	// Two errors stand at a node with a good type in the wrong place.
 	if t := d.checked.GetType(e.ID()); parent != nil && t != nil && t.Kind() != types.ErrorKind {
 		if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() == e.ID() {
 			d.report(d.at(parent), "", "'%s' needs a list, not %s", d.nameAt(parent), plainType(t))
@@ -177,6 +180,7 @@ func (d *diagnosis) nameAt(e ast.Expr) string {
 	return string(d.src[start:end])
 }
 
+// undeclared reports an unknown variable, with the nearest one.
 func (d *diagnosis) undeclared(e ast.Expr) {
 	name := e.AsIdent()
 	if why, ok := d.lang.elsewhere[name]; ok {
@@ -184,7 +188,7 @@ func (d *diagnosis) undeclared(e ast.Expr) {
 		return
 	}
 	known := d.lang.variables()
-	// "models" alone is ai.models to somebody who has just read about it.
+	// A reader of the documents writes "models" and means ai.models.
 	for _, v := range known {
 		if st := d.lang.vocab.structs["@"+v]; st != nil {
 			if _, ok := st.fields[name]; ok {
@@ -201,6 +205,7 @@ func (d *diagnosis) undeclared(e ast.Expr) {
 	d.report(d.at(e), near, "undeclared reference to '%s'", name)
 }
 
+// variables lists the gateway's variables.
 func (l *language) variables() []string {
 	var names []string
 	for _, v := range l.env.Variables() {
@@ -212,12 +217,13 @@ func (l *language) variables() []string {
 	return names
 }
 
-// isVariable tells our variables from the names of types, which CEL holds to
-// be variables too, and from hidden ones.
+// isVariable tells the gateway's variables from hidden ones and from names of
+// types. CEL holds these to be variables too.
 func (l *language) isVariable(name string) bool {
 	return slices.Contains([]string{"ai", "req", "conn", "secrets"}, name)
 }
 
+// undefinedField reports an unknown field, with the nearest one of the type.
 func (d *diagnosis) undefinedField(e ast.Expr) {
 	sel := e.AsSelect()
 	operand := d.checked.GetType(sel.Operand().ID())
@@ -249,8 +255,8 @@ func (d *diagnosis) undefinedField(e ast.Expr) {
 	d.report(d.at(e), nearest, "undeclared reference to '%s'", path)
 }
 
-// deeper finds a field of that name one step further down, if there is just
-// one: "url.path" for "path" of a request.
+// deeper finds the one field of a name a step further down: "url.path" for
+// "path" of a request.
 func (d *diagnosis) deeper(st *structType, name string) string {
 	var found []string
 	for _, f := range st.fieldNames() {
@@ -279,8 +285,8 @@ func (d *diagnosis) path(e ast.Expr) (string, bool) {
 	return "", false
 }
 
-// usages shows how macros are written. A call that does not match one of them
-// in its number of arguments is an unknown function to CEL.
+// usages shows how macros are written. With another number of arguments a macro
+// is an unknown function to CEL.
 func usages() map[string]string {
 	return map[string]string{
 		"sortBy":     "sortBy(variable, expression)",
@@ -299,6 +305,8 @@ func usages() map[string]string {
 	}
 }
 
+// badCall reports a call of an unknown function, or with wrong arguments.
+// Operators and macros are functions, too.
 func (d *diagnosis) badCall(e ast.Expr) {
 	call := e.AsCall()
 	name := call.FunctionName()
@@ -371,7 +379,7 @@ func (d *diagnosis) badCall(e ast.Expr) {
 	}
 }
 
-// noOverload reports a function that exists, but not for these types.
+// noOverload reports a known function with the wrong types.
 func (d *diagnosis) noOverload(e ast.Expr, fn *decls.FunctionDecl, target *types.Type, args []*types.Type) {
 	var fitting, receivers []string
 	for _, o := range fn.OverloadDecls() {
@@ -407,6 +415,7 @@ func (d *diagnosis) noOverload(e ast.Expr, fn *decls.FunctionDecl, target *types
 	}
 }
 
+// memberReceivers lists the types with a member function of a name.
 func memberReceivers(fn *decls.FunctionDecl) []string {
 	var receivers []string
 	for _, o := range fn.OverloadDecls() {
@@ -417,7 +426,7 @@ func memberReceivers(fn *decls.FunctionDecl) []string {
 	return receivers
 }
 
-// memberFunctions lists what can be called on a type, on anything if nil.
+// memberFunctions lists the functions of a type. Nil stands for any type.
 func (l *language) memberFunctions(t *types.Type) []string {
 	var names []string
 	if t == nil || t.Kind() == types.ListKind || t.Kind() == types.DynKind {
@@ -435,6 +444,7 @@ func (l *language) memberFunctions(t *types.Type) []string {
 	return slices.Compact(names)
 }
 
+// globalFunctions lists the functions called without a receiver.
 func (l *language) globalFunctions() []string {
 	names := []string{"has"}
 	for name, fn := range l.env.Functions() {
@@ -446,8 +456,8 @@ func (l *language) globalFunctions() []string {
 	return names
 }
 
-// isWord tells names that source text can spell from operators and the
-// functions behind macros.
+// isWord tells the names of source text from operators and from the functions
+// behind macros.
 func isWord(name string) bool {
 	return name != "" && unicode.IsLetter(rune(name[0]))
 }
@@ -456,6 +466,8 @@ func isListOf(list, elem *types.Type) bool {
 	return list.Kind() == types.ListKind && list.Parameters()[0].IsExactType(elem)
 }
 
+// mixesNumbers reports an int beside a double: CEL compares them, but does not
+// calculate with both.
 func mixesNumbers(ts []*types.Type) bool {
 	var ints, doubles bool
 	for _, t := range ts {

@@ -1,19 +1,25 @@
 // Package expr is the expression language of the gateway: CEL with a
 // vocabulary of models, providers, authors, keys and requests.
 //
-// There are three kinds of expressions, and each sees its own variables:
+// There are four kinds of expressions, with their own variables:
 //
 //   - A [Strategy] chooses models. It sees ai.models, ai.providers,
 //     ai.authors, req and conn.
 //   - A [KeyStrategy] chooses API keys. It sees ai.keys, req and conn.
 //   - A [Template] is text with ${…} in it. It sees secrets, req and conn.
+//   - An [Identity] names the sender of a request. It sees req and conn.
 //
-// All of them are compiled once, which checks every name and type, and are
-// then evaluated from any number of goroutines. An evaluation is bounded in
-// what it may cost.
+// All of them are compiled once, with every name and type checked. Any number of
+// goroutines may evaluate them. The cost of an evaluation is bounded.
 //
-// The package has types of its own for what expressions see, so that a
-// configuration does not break when a Go type elsewhere is changed.
+// CEL defines the language. Strategies run as plans of Go closures, with the same
+// results, see [Prepared].
+//
+// The package has types of its own for the values of the language. Changes of Go
+// types elsewhere do not break configurations.
+//
+// [Reference] documents the language. A new name needs a row there, and an update
+// of testdata/vocabulary.txt.
 package expr
 
 import (
@@ -34,28 +40,26 @@ import (
 )
 
 const (
-	// maxSource is the longest expression in bytes. It bounds the work of the
-	// compiler, as costLimit bounds that of the evaluation.
+	// maxSource is the longest expression in bytes. It bounds the compiler, as
+	// costLimit bounds the evaluation.
 	maxSource = 8 << 10
 
 	// interruptEvery is how many iterations go by between two looks at the
 	// context.
 	interruptEvery = 128
 
-	// maxRegexProgram bounds what a pattern, which may come from a request,
-	// compiles to.
+	// maxRegexProgram bounds a compiled pattern, which may come from a request.
 	maxRegexProgram = 1 << 12
 )
 
 var (
-	// ErrTooCostly is in the error of an evaluation that was stopped because
-	// it took more steps than any sensible expression does.
+	// ErrTooCostly is in the error of an evaluation with too many steps.
 	ErrTooCostly = errors.New("expression takes too many steps")
 
 	errNotPlain = errors.New("not a plain value")
 )
 
-// EvalError is an evaluation that failed at run time.
+// EvalError is a failure at run time.
 type EvalError struct {
 	Source string // the expression
 	Err    error  // why; never nil, and may wrap an error of a callback or context
@@ -64,8 +68,8 @@ type EvalError struct {
 func (e *EvalError) Error() string { return fmt.Sprintf("%s: %v", e.Source, e.Err) }
 func (e *EvalError) Unwrap() error { return e.Err }
 
-// Public says in words for the client that the evaluation failed. Error shows
-// the expression and the details, which are for operators.
+// Public is a text for the client. Error shows the expression and the details,
+// and is for operators.
 func (e *EvalError) Public() string {
 	if errors.Is(e.Err, ErrTooCostly) {
 		return "the gateway's rules take too many steps for this request"
@@ -79,7 +83,7 @@ type language struct {
 	checker *checker.Env
 	vocab   *vocabulary
 
-	// elsewhere explains names that exist, but not here.
+	// elsewhere explains names of the other languages.
 	elsewhere map[string]string
 }
 
@@ -115,6 +119,8 @@ var (
 	})
 )
 
+// newLanguage builds the environment of one kind of expression. All kinds share
+// CEL's standard library, the macros, req and conn.
 func newLanguage(structs []*structType, functions []cel.EnvOption, vars []string, elsewhere map[string]string) (*language, error) {
 	vocab, err := newVocabulary(structs)
 	if err != nil {
@@ -147,8 +153,8 @@ func newLanguage(structs []*structType, functions []cel.EnvOption, vars []string
 		return nil, err
 	}
 
-	// The checker is run directly rather than through env.Check, which drops
-	// the types it inferred when there are errors. They say which names could
+	// The checker runs directly rather than through env.Check: the latter drops
+	// the inferred types when there are errors. The types say which names could
 	// have been meant.
 	chk, err := checker.NewEnv(containers.DefaultContainer, vocab, checker.CrossTypeNumericComparisons(true))
 	if err != nil {
@@ -173,9 +179,8 @@ type program struct {
 	prog    cel.Program
 }
 
-// compile checks and plans src, which is the part of text at the offset base.
-// Problems are placed in text. want examines the checked expression for what
-// CEL's own checker does not know.
+// compile checks and plans src, a part of text at the offset base. Problems are
+// placed in text. want adds the checks beyond CEL's own.
 func (l *language) compile(src string, text []rune, base int, want func(*diagnosis)) (*program, []Problem) {
 	if len(src) > maxSource {
 		return nil, []Problem{problemAt(text, base, "", "the expression has %d bytes, at most %d are allowed", len(src), maxSource)}
@@ -239,9 +244,9 @@ func (p *program) eval(ctx context.Context, r *run) (ref.Val, error) {
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, interpreter.InterruptError{}) {
 		return nil, cause
 	}
-	// types.Err compares by text in errors.Is; what it wraps does not.
+	// types.Err compares by text in errors.Is, but its cause does not.
 	for {
-		celErr, ok := err.(*types.Err) //nolint:errorlint // only what CEL put around the error comes off
+		celErr, ok := err.(*types.Err) //nolint:errorlint // CEL's wrapping comes off, nothing else
 		if !ok || celErr.Unwrap() == nil {
 			return nil, plainError(err)
 		}

@@ -47,7 +47,7 @@ const (
 	allFacts = 1<<iota - 1
 )
 
-// ableFacts are the facts that able() looks at.
+// ableFacts are the facts behind able().
 const ableFacts = FactInputTokens | FactMaxOutputTokens | FactTools | FactImages | FactAudio | FactDocuments | FactJSONSchema
 
 // fact is one field of req.ai. One of the readers is set.
@@ -100,14 +100,16 @@ func (f fact) value(of *RequestFacts) any {
 	return f.is(of)
 }
 
+// factsType is the CEL type of req.ai.
 func factsType() *structType {
 	var fields []structField
 	for _, f := range factTable() {
-		fields = append(fields, field(f.name, f.celType(), func(v *RequestFacts) any { return f.value(v) }))
+		fields = append(fields, field(f.name, f.celType(), f.value))
 	}
 	return newStructType("request_facts", fields...)
 }
 
+// factBit returns the bit of a field, 0 for another name.
 func factBit(name string) Facts {
 	for _, f := range factTable() {
 		if f.name == name {

@@ -41,7 +41,7 @@ func priceOf(types map[string]func(*Pricing) *float64, word string) (func(*Prici
 func strategyFunctions() []cel.EnvOption {
 	models, providers, authors := listOf(object("model")), listOf(object("provider")), listOf(object("author"))
 	model, provider := object("model"), object("provider")
-	// Functions that keep models by name: of the models alone, and of other lists.
+	// Lists of providers and of authors share two of the names.
 	others := map[string][]cel.FunctionOpt{
 		"only": slices.Concat(
 			byNames("only", "providers", providers, keepWhere(providerNamed)),
@@ -77,8 +77,8 @@ func strategyFunctions() []cel.EnvOption {
 			cel.MemberOverload("models_sortBy_string", []*cel.Type{models, cel.StringType}, models, cel.BinaryBinding(sortByPrice)),
 		),
 
-		// get(provider, model) on models, get(id) on the others; one that is
-		// not there makes the result empty. ai.models.get('openai', 'gpt-4o')
+		// get(provider, model) on models, get(id) on the others. An unknown
+		// name makes the result empty. ai.models.get('openai', 'gpt-4o')
 		cel.Function("get",
 			cel.MemberOverload("models_get_string_string", []*cel.Type{models, cel.StringType, cel.StringType}, model, cel.FunctionBinding(getModelAt)),
 			cel.MemberOverload("providers_get_string", []*cel.Type{providers, cel.StringType}, provider, cel.BinaryBinding(getByName("provider", providerNamed))),
@@ -92,7 +92,7 @@ func strategyFunctions() []cel.EnvOption {
 			cel.MemberOverload("provider_getModel_string", []*cel.Type{provider, cel.StringType}, model, cel.BinaryBinding(getModelOf)),
 		),
 
-		// getMetadata('a.b'): metadata by a path. A key that holds dots itself
+		// getMetadata('a.b'): metadata by a path. A key with dots of its own
 		// wins over the path. m.getMetadata('limits.tier')
 		cel.Function("getMetadata",
 			cel.MemberOverload("model_getMetadata_string", []*cel.Type{model, cel.StringType}, cel.DynType, cel.BinaryBinding(getMetadata)),
@@ -101,7 +101,7 @@ func strategyFunctions() []cel.EnvOption {
 	)
 }
 
-// keyStrategyFunctions are those of a key strategy.
+// keyStrategyFunctions are the functions of a key strategy.
 func keyStrategyFunctions() []cel.EnvOption {
 	keys := listOf(object("key"))
 	return append(choiceFunctions("key"),
@@ -113,7 +113,7 @@ func keyStrategyFunctions() []cel.EnvOption {
 	)
 }
 
-// templateFunctions are those of a `${…}`.
+// templateFunctions are the functions of `${…}`.
 func templateFunctions() []cel.EnvOption {
 	return []cel.EnvOption{
 		// secrets.get(vault, name): the secret's text.
@@ -140,9 +140,11 @@ func able(runArg, list ref.Val) ref.Val {
 	return &objectList{kept}
 }
 
-// The matchers say whether an element is meant by one of the names. An
-// element of another type, which only a dynamic expression can bring, is not.
+// Matchers compare an element with names. A dynamic expression can bring an
+// element of another type, which does not match.
 
+// underCost is models.underCost(type, max). A model without that price is not
+// under any cost.
 func underCost(args ...ref.Val) ref.Val {
 	elems, ok := elements(args[0])
 	if !ok {
@@ -174,12 +176,12 @@ func underCost(args ...ref.Val) ref.Val {
 	return &objectList{kept}
 }
 
-// sortWords are the words that sortBy takes instead of an expression.
+// sortWords are the words of sortBy, in place of an expression.
 func sortWords() []string { return []string{"price"} }
 
-// sortByPrice orders by the price of input tokens, by that of output tokens
-// where those are equal, and leaves the rest in its order. Input comes first
-// since it is most of what chat requests consist of. Unknown is last.
+// sortByPrice orders by the price of input tokens, and then by the price of
+// output tokens. It is stable. Input comes first, as chat requests mostly
+// consist of it. Unknown prices are last.
 func sortByPrice(target, arg ref.Val) ref.Val {
 	elems, ok := elements(target)
 	if !ok {
@@ -203,6 +205,8 @@ func pricingOf(e ref.Val) *Pricing {
 
 var noPricing = new(Pricing)
 
+// comparePricing orders by the input price, then by the output price. Nil has
+// no prices.
 func comparePricing(a, b *Pricing) int {
 	if a == nil {
 		a = noPricing
@@ -213,6 +217,7 @@ func comparePricing(a, b *Pricing) int {
 	return cmp.Or(comparePrices(a.Input, b.Input), comparePrices(a.Output, b.Output))
 }
 
+// comparePrices puts unknown prices last.
 func comparePrices(a, b *float64) int {
 	switch {
 	case a == nil && b == nil:
@@ -229,6 +234,7 @@ func comparePrices(a, b *float64) int {
 	return 0
 }
 
+// getModelAt is models.get(provider, model), by ids or aliases.
 func getModelAt(args ...ref.Val) ref.Val {
 	elems, ok := elements(args[0])
 	if !ok {
@@ -246,6 +252,8 @@ func getModelAt(args ...ref.Val) ref.Val {
 	return nothing("there is no model '%s' at '%s'", string(model), string(provider))
 }
 
+// getByName makes a look-up of the first element with a name. kind is its word
+// in the note of a failure.
 func getByName(kind string, match matcher) func(target, name ref.Val) ref.Val {
 	return func(target, arg ref.Val) ref.Val {
 		elems, ok := elements(target)
@@ -264,6 +272,8 @@ func getByName(kind string, match matcher) func(target, name ref.Val) ref.Val {
 	}
 }
 
+// getModelOf is provider.getModel(model). It looks among ai.models: a provider
+// may have others that this request must not use.
 func getModelOf(target, arg ref.Val) ref.Val {
 	p, ok := target.(*providerRef)
 	if !ok {
@@ -272,6 +282,7 @@ func getModelOf(target, arg ref.Val) ref.Val {
 	return getModelAt(p.run.modelList(), types.String(p.provider.ID), arg)
 }
 
+// getMetadata is getMetadata(path) of a model or provider.
 func getMetadata(target, arg ref.Val) ref.Val {
 	var own, base map[string]any
 	switch t := target.(type) {
@@ -288,8 +299,8 @@ func getMetadata(target, arg ref.Val) ref.Val {
 }
 
 // metadataOf looks a path up in a model's metadata, and then in its provider's.
-// The latter shows through for whole top-level keys: a model that has 'limits'
-// hides the provider's 'limits.tier'.
+// The latter shows through for whole top-level keys: 'limits' of a model hides
+// the provider's 'limits.tier'.
 func metadataOf(own, base map[string]any, path string) (any, bool) {
 	for _, metadata := range []map[string]any{own, base} {
 		if v, ok := metadataAt(metadata, path); ok {
@@ -303,6 +314,8 @@ func metadataOf(own, base map[string]any, path string) (any, bool) {
 	return nil, false
 }
 
+// metadataAt looks a path up. It tries the whole path as a key, then each split
+// at a dot, the shortest first key first.
 func metadataAt(metadata map[string]any, path string) (any, bool) {
 	if v, ok := metadata[path]; ok {
 		return v, true
@@ -320,6 +333,7 @@ func metadataAt(metadata map[string]any, path string) (any, bool) {
 	return nil, false
 }
 
+// getSecret is secrets.get(vault, name). Each call asks the callback.
 func getSecret(args ...ref.Val) ref.Val {
 	target, ok := args[0].(*secretsVal)
 	if !ok {

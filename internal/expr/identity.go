@@ -7,9 +7,9 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// Identity is a compiled expression that names the sender of a request: the
-// `caller` of the configuration and the `key` of a client limit. It sees req and
-// conn. It is immutable and safe for concurrent use.
+// Identity is a compiled expression for the sender of a request: the `caller`
+// of the config, and the `key` of a client limit. It sees req and conn. It is
+// immutable and safe for concurrent use.
 type Identity struct {
 	program *program
 	uses    Uses
@@ -35,11 +35,11 @@ func CompileIdentity(src string) (*Identity, []Problem) {
 	return &Identity{program: p, uses: usesOf(p)}, nil
 }
 
-// Uses reports what the identity depends on.
+// Uses reports the dependencies of the identity.
 func (i *Identity) Uses() Uses { return i.uses }
 
-// Eval returns the name. Errors are of type [*EvalError]: a header that the
-// client did not send is one.
+// Eval returns the name. Errors are of type [*EvalError]. A header missing from
+// the request is one.
 func (i *Identity) Eval(ctx context.Context, request *Request) (string, error) {
 	val, err := i.program.eval(ctx, &run{request: request})
 	if err != nil {

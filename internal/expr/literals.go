@@ -7,16 +7,16 @@ import (
 	"github.com/google/cel-go/common/operators"
 )
 
-// Literal is a name that stands in an expression as a constant.
+// Literal is a constant name in an expression.
 type Literal struct {
 	Value        string
 	Line, Column int // from 1, Column in characters
 }
 
-// Names returns the ids of providers and of models that the strategy names: the
-// constants that it compares with m.provider_id, m.id and p.id, and those that
-// it gives to only(), get() and the like. A caller who knows all ids can find
-// the misspelt ones. Constants behind other functions are not found.
+// Names returns the ids of providers and models in the strategy: constants
+// compared with m.provider_id, m.id and p.id, and arguments of only(), get()
+// and the like. A caller with the list of all ids can find the misspelt ones.
+// Constants behind other functions are not found.
 func (s *Strategy) Names() (providers, models []Literal) {
 	n := namesFinder{d: &diagnosis{text: []rune(s.program.source), src: []rune(s.program.source), checked: s.program.checked}}
 	ast.PreOrderVisit(s.program.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
@@ -32,6 +32,7 @@ type namesFinder struct {
 	providers, models []Literal
 }
 
+// call collects the constants of one call.
 func (n *namesFinder) call(call ast.CallExpr) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {
@@ -57,7 +58,8 @@ func (n *namesFinder) call(call ast.CallExpr) {
 	}
 }
 
-// namedBy returns the list that a field's values belong to, nil for neither.
+// namedBy returns the list for the values of a field. It is nil for other
+// fields.
 func (n *namesFinder) namedBy(e ast.Expr) *[]Literal {
 	if e.Kind() != ast.SelectKind {
 		return nil

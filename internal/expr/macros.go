@@ -16,7 +16,7 @@ import (
 	"github.com/google/cel-go/parser"
 )
 
-// Functions that macros expand to, and that no source text can call.
+// Macros expand to these functions. Source text cannot call them.
 const (
 	fnPick      = "@pick"      // (run) → picks(T): an empty accumulator
 	fnKeep      = "@keep"      // (picks(T), T, predicate) → picks(T)
@@ -39,11 +39,11 @@ var (
 	picksType = types.NewOpaqueType("@picks", types.NewTypeParamType("T"))
 )
 
-// macros are CEL's own, except for filter.
+// macros are CEL's own, with another filter, and these:
 //
-//   - list.filter(m, predicate) keeps what the predicate is true for. An
-//     element on which the predicate fails is left out, and noted: a metadata
-//     key that one of a hundred models lacks must not fail the request.
+//   - list.filter(m, predicate) keeps the elements that fulfil the predicate. An
+//     element with a failing predicate is left out, with a note: one model in a
+//     hundred may lack a metadata key, and the request must not fail for it.
 //   - list.sortBy(m, key) orders by a number or string, ascending and stable.
 //     Elements without a key (null, or the key fails) come last.
 //   - list.random() is one element, list.randomize() all of them shuffled.
@@ -72,9 +72,9 @@ func (l *language) macroNames() []string {
 	return slices.Compact(names)
 }
 
-// expandFold expands list.f(x, e) to a comprehension that calls step once per
-// element. The accumulator is a value of our own rather than a CEL list, so
-// elements are neither wrapped nor copied, and the step sees errors.
+// expandFold expands list.f(x, e) to a comprehension with one call of step per
+// element. The accumulator is not a CEL list. Elements are neither wrapped nor
+// copied, and the step sees errors.
 func expandFold(usage, step, result string) cel.MacroFactory {
 	return func(eh cel.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
 		if args[0].Kind() != ast.IdentKind {
@@ -90,13 +90,14 @@ func expandFold(usage, step, result string) cel.MacroFactory {
 	}
 }
 
+// expandWithRun expands list.f() to f(run, list).
 func expandWithRun(function string) cel.MacroFactory {
 	return func(eh cel.MacroExprFactory, target ast.Expr, _ []ast.Expr) (ast.Expr, *cel.Error) {
 		return eh.NewCall(function, eh.NewIdent(runVar), target), nil
 	}
 }
 
-// choiceMacros are those of models and of keys, but not of other lists.
+// choiceMacros are the macros of models and of keys.
 func choiceMacros() []cel.Macro {
 	return []cel.Macro{
 		cel.ReceiverMacro("sticky", 1, stickyMacro),
@@ -118,7 +119,7 @@ func choiceFunctions(kind string) []cel.EnvOption {
 	}
 }
 
-// macroFunctions declares what the macros expand to, and indexing.
+// macroFunctions declares the functions behind the macros, and indexing.
 func macroFunctions() []cel.EnvOption {
 	elem := types.NewTypeParamType("T")
 	list := listOf(elem)
@@ -145,14 +146,14 @@ func macroFunctions() []cel.EnvOption {
 	}
 }
 
-// picks accumulates the result of one comprehension of one run. It is only
-// ever held by that comprehension's hidden variable, so it may change.
+// picks accumulates the result of one comprehension of one run. Only the hidden
+// variable of that comprehension holds it, so it may change.
 type picks struct {
 	run   *run
 	elems []ref.Val
-	keys  []ref.Val // for sortBy: the key of each element, null for none
+	keys  []ref.Val // for sortBy: the key of each element, null if it has no place
 
-	weights []float64 // for random and randomize: of each element, 0 for none
+	weights []float64 // for random and randomize: of each element, 0 for the last
 }
 
 func (p *picks) Type() ref.Type                 { return picksType }
@@ -163,6 +164,7 @@ func (p *picks) ConvertToNative(reflect.Type) (any, error) {
 	return nil, errors.New("not a value of the language")
 }
 
+// newPicks starts an accumulator.
 func newPicks(arg ref.Val) ref.Val {
 	r, ok := arg.(runVal)
 	if !ok {
@@ -171,21 +173,23 @@ func newPicks(arg ref.Val) ref.Val {
 	return &picks{run: r.run}
 }
 
-// stepArgs unpacks the arguments of a step. A step that has nothing to do hands
-// back val.
+// stepArgs unpacks the arguments of a step. An early val is the result of the
+// step.
 func stepArgs(args []ref.Val) (p *picks, val ref.Val) {
 	p, ok := args[0].(*picks)
 	if !ok {
 		return nil, types.MaybeNoSuchOverloadErr(args[0])
 	}
 	if err, ok := args[2].(*types.Err); ok && errors.Is(err, interpreter.InterruptError{}) {
-		// The evaluation was cancelled inside a nested loop. That is not the
-		// fault of this element, and CEL ends the outer loop next.
+		// The evaluation was cancelled inside a nested loop. The element is not
+		// at fault, and CEL ends the outer loop next.
 		return nil, p
 	}
 	return p, nil
 }
 
+// keep is the step of filter. It takes errors as values, see
+// cel.OverloadIsNonStrict.
 func keep(args ...ref.Val) ref.Val {
 	p, early := stepArgs(args)
 	if early != nil {
@@ -204,6 +208,7 @@ func keep(args ...ref.Val) ref.Val {
 	return p
 }
 
+// picked ends a filter.
 func picked(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {
@@ -212,6 +217,7 @@ func picked(arg ref.Val) ref.Val {
 	return &objectList{p.elems}
 }
 
+// rank is the step of sortBy. It takes errors as values.
 func rank(args ...ref.Val) ref.Val {
 	p, early := stepArgs(args)
 	if early != nil {
@@ -238,8 +244,8 @@ func rank(args ...ref.Val) ref.Val {
 	return p
 }
 
-// Keys of different types have no natural order. They get one, since with
-// metadata they can meet: numbers, strings, booleans, none.
+// Keys of different types have no natural order. Metadata can mix them, so they
+// get one: numbers, strings, booleans, the rest.
 const (
 	rankNumber = iota
 	rankString
@@ -259,6 +265,7 @@ func keyRank(key ref.Val) int {
 	return rankNone
 }
 
+// sorted ends a sortBy.
 func sorted(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {
@@ -277,6 +284,8 @@ func sorted(arg ref.Val) ref.Val {
 	return &objectList{elems}
 }
 
+// compareKeys orders keys by rank, and keys of one rank by value. Keys without
+// a rank are equal, and so stay in their order.
 func compareKeys(a, b ref.Val) int {
 	ra, rb := keyRank(a), keyRank(b)
 	if ra != rb || ra == rankNone {
@@ -286,6 +295,7 @@ func compareKeys(a, b ref.Val) int {
 	return int(c)
 }
 
+// runAndElements unpacks the arguments of a function over a list of a run.
 func runAndElements(runArg, list ref.Val) (*run, []ref.Val, ref.Val) {
 	r, ok := runArg.(runVal)
 	if !ok {
@@ -298,9 +308,8 @@ func runAndElements(runArg, list ref.Val) (*run, []ref.Val, ref.Val) {
 	return r.run, elems, nil
 }
 
-// at is operand[index]. It stands in for CEL's own operator because an index
-// out of range must be told apart from other errors by type, which the
-// standard one does not allow.
+// at is operand[index]. It replaces CEL's own operator: an index out of range
+// must differ by type from other errors.
 func at(operand, index ref.Val) ref.Val {
 	switch o := operand.(type) {
 	case traits.Mapper:

@@ -28,8 +28,8 @@ func plainType(t *types.Type) string {
 	return plainTypeName(t)
 }
 
-// plainError translates the one message of CEL's run time that shows its
-// internals, and that null quotas and prices make a common one.
+// plainError translates one message of CEL with internals in it. Null quotas
+// and prices make it a common one.
 func plainError(err error) error {
 	function, ok := strings.CutPrefix(err.Error(), "no such overload: ")
 	switch {
@@ -57,6 +57,7 @@ func plainTypeName(t ref.Type) string {
 	}
 }
 
+// plural is the plural of a type's name: "lists of strings".
 func plural(name string) string {
 	if first, rest, ok := strings.Cut(name, " of "); ok {
 		return first + "s of " + rest

@@ -12,8 +12,8 @@ type ModelMetrics struct {
 	Global, Region, Account, Endpoint Metrics
 
 	// APIKeys is keyed by [Key.ID]. It should hold every key of the model's
-	// provider, used or not: to ask for another id is a run-time error, so that
-	// a mistyped id is found.
+	// provider, used or not. Another id is a run-time error, so that a typo is
+	// found.
 	APIKeys map[string]*KeyMetrics
 }
 
@@ -23,8 +23,8 @@ type KeyMetrics struct {
 	Quota Quota
 }
 
-// Metrics is one scope of a snapshot. The zero value means that nothing was
-// measured. A new metric needs a field here and a row in [metricTable].
+// Metrics is one scope of a snapshot. Zero means not measured. A new metric
+// needs a field here and a row in [metricTable].
 type Metrics struct {
 	RequestCount int64
 	InFlight     int64 // requests under way at the time of the snapshot
@@ -59,14 +59,14 @@ type Quota struct {
 	RemainingTokens, LimitTokens     *int64
 }
 
-// metric is one figure of [Metrics] as expressions see it. Either count or real
-// reads it. One with neither is the heading of a group.
+// metric is one figure of [Metrics]. Either count or real reads it. A row
+// without a reader is the heading of a group.
 type metric struct {
 	name    string // below m.metrics.endpoint and k.metrics; a dot makes a group
 	count   func(*Metrics) int64
 	real    func(*Metrics) float64
 	doc     string
-	example string // an upper bound that makes a predicate
+	example string // an upper bound, for a predicate
 }
 
 // metricTable lists all metrics. The CEL types and the reference are made from
@@ -128,7 +128,7 @@ type metricGroup struct {
 	of   *Metrics
 }
 
-// metricsTypes are the CEL types of what is measured.
+// metricsTypes are the CEL types of metrics and quotas.
 func metricsTypes() []*structType {
 	var ofModel, ofKey []structField
 	groups := map[string][]structField{}
@@ -142,7 +142,7 @@ func metricsTypes() []*structType {
 			ofModel = append(ofModel, field(group, m.celType(), func(v *Metrics) any { return metricGroup{group, v} }))
 			ofKey = append(ofKey, field(group, m.celType(), func(k *KeyMetrics) any { return metricGroup{group, &k.Metrics} }))
 		default:
-			ofModel = append(ofModel, field(group, m.celType(), func(v *Metrics) any { return m.value(v) }))
+			ofModel = append(ofModel, field(group, m.celType(), m.value))
 			ofKey = append(ofKey, field(group, m.celType(), func(k *KeyMetrics) any { return m.value(&k.Metrics) }))
 		}
 	}

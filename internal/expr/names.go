@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// maxNearest bounds the names that are compared, in bytes. Nobody mistypes
-	// a longer name, and the work grows with the length.
+	// maxNearest bounds compared names, in bytes. Nobody mistypes a longer
+	// name, and the work grows with the length.
 	maxNearest = 200
 
 	// maxCells bounds one search without an index, in cells of the tables of
@@ -19,11 +19,10 @@ const (
 	maxCells = 200_000
 )
 
-// Nearest returns the name of known that name was most likely meant to be, or
-// "" if none is near. It ignores letter case and counts two swapped neighbours
-// as one mistake. About a third of the letters may be wrong. A name that goes
-// on after "_", "." or "-" is near to its beginning. Of equally near names the
-// first one wins.
+// Nearest returns the known name closest to a misspelt one, or "". It ignores
+// letter case and counts two swapped neighbours as one mistake. About a third
+// of the letters may be wrong. A name is also near to its own beginning, up to
+// "_", "." or "-". Of equally near names the first one wins.
 //
 // The work is bounded: with thousands of names only some are compared. Use
 // [Names] for such a list.
@@ -52,7 +51,7 @@ func Nearest(name string, known []string) string {
 type misspelt struct {
 	runes    []rune
 	letters  uint64
-	best     int // index of the nearest name so far, -1 for none
+	best     int // index of the nearest name so far, -1 before the first
 	distance int
 	length   int // of the best name, in a search by prefix
 	cells    int
@@ -61,6 +60,7 @@ type misspelt struct {
 	rows     [3][maxNearest + 1]int16
 }
 
+// newMisspelt prepares a search. The name must not be longer than maxNearest.
 func newMisspelt(name string) *misspelt {
 	q := &misspelt{best: -1, cells: maxCells}
 	q.runes, q.letters = foldInto(q.buffer[:0], name)
@@ -96,7 +96,7 @@ func (q *misspelt) compare(name string, index int) {
 	if q.best >= 0 {
 		limit = min(limit, q.distance-1)
 	}
-	// Each letter of one name that the other lacks is a mistake.
+	// Each letter of one name missing in the other is a mistake.
 	if bits.OnesCount64(q.letters&^letters) > limit || bits.OnesCount64(letters&^q.letters) > limit {
 		return
 	}
@@ -174,15 +174,15 @@ const (
 	smallNames    = 64  // so few names are all compared
 	pairBits      = 14  // size of the table of pairs
 	maxPairs      = 48  // pairs of neighbours of one name
-	maxVisits     = 256 // entries of the table of pairs that are read
-	maxCandidates = 8   // names that are compared letter by letter
-	maxSlips      = 24  // names that are one slip away and are compared
-	maxPrefixed   = 64  // names with the same beginning that are looked at
+	maxVisits     = 256 // entries read from the table of pairs
+	maxCandidates = 8   // names compared letter by letter
+	maxSlips      = 24  // names compared at a distance of one slip
+	maxPrefixed   = 64  // names looked at with the same beginning
 )
 
-// Names is a list of names that is searched for the nearest one in a few
-// microseconds, however long it is. It is safe for concurrent use. Its index is
-// built by the first search: some 150 bytes a name.
+// Names is an index of names. A search takes a few microseconds, however long
+// the list is. It is safe for concurrent use. The first search builds the
+// index: some 150 bytes a name.
 type Names struct {
 	known []string
 	once  sync.Once
@@ -199,7 +199,7 @@ type prefixed struct {
 	id     int32
 }
 
-// postings lists names by the hash of something that they hold.
+// postings lists names by a hash of their parts.
 type postings struct {
 	starts []int32 // the names of hash h are ids[starts[h]:starts[h+1]]
 	ids    []int32
@@ -228,12 +228,9 @@ func newPostings(size int, each func(add func(hash uint32, id int32))) postings 
 // afterwards.
 func NewNames(known []string) *Names { return &Names{known: known} }
 
-// All returns the names. The caller must not change them.
-func (n *Names) All() []string { return n.known }
-
 // Nearest is the function [Nearest] for this list. In a long list it compares
-// the names that are one slip away, else those that share most pairs of
-// neighbouring letters.
+// the names one slip away, and else the names with the most pairs of letters in
+// common.
 func (n *Names) Nearest(name string) string {
 	if len(n.known) <= smallNames {
 		return Nearest(name, n.known)
@@ -264,6 +261,7 @@ func (n *Names) Nearest(name string) string {
 	return n.known[q.best]
 }
 
+// index builds the tables. Names over the bound are left out.
 func (n *Names) index() {
 	n.sorted = make([]prefixed, 0, len(n.known))
 	letters := 0
@@ -292,8 +290,8 @@ func (n *Names) index() {
 	slices.SortFunc(n.sorted, func(a, b prefixed) int { return cmp.Or(strings.Compare(a.folded, b.folded), cmp.Compare(a.id, b.id)) })
 }
 
-// slipsOf hashes a name, and the name less each of its letters. Two names that
-// are one slip apart have one of these hashes in common.
+// slipsOf hashes a name, and the name less each of its letters. Two names one
+// slip apart share one of these hashes.
 func slipsOf(runes []rune, add func(uint64)) {
 	// A name is read as a number to this base, modulo 2⁶⁴.
 	const base, inverse = 0x9E3779B97F4A7C15, 0xF1DE83E19937733D
@@ -314,8 +312,8 @@ func slipsOf(runes []rune, add func(uint64)) {
 	}
 }
 
-// oneSlip returns names that are one slip away, in their order. Some names that
-// are two slips away are among them.
+// oneSlip returns the names one slip away, in their order, and some at two
+// slips.
 func (n *Names) oneSlip(q *misspelt) []int32 {
 	ids := make([]int32, 0, maxSlips)
 	slipsOf(q.runes, func(h uint64) {
@@ -348,8 +346,8 @@ func pairsOf(runes []rune, buffer *[maxPairs]uint32) []uint32 {
 	return pairs
 }
 
-// similar returns the names that share most pairs with the misspelt one, in
-// their order. Rare pairs tell more than common ones, and are looked at first.
+// similar returns the names with the most pairs in common, in their order. Rare
+// pairs tell more than common ones, and are looked at first.
 func (n *Names) similar(q *misspelt) []int32 {
 	var buffer [maxPairs]uint32
 	pairs := pairsOf(q.runes, &buffer)

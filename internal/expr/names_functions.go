@@ -9,8 +9,8 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// modelsByName are the functions of a list of models that take names, and keep
-// the models that match one of them, or drop these.
+// modelsByName are the functions from a list of models and names to a list of
+// models. They keep the models with one of the names, or drop them.
 func modelsByName() map[string]byName {
 	return map[string]byName{
 		"only":            {match: modelNamed},
@@ -24,6 +24,7 @@ func modelsByName() map[string]byName {
 	}
 }
 
+// byName is a function that keeps or drops models by their names.
 type byName struct {
 	match func(*Model, nameSet) bool
 	drop  bool
@@ -53,6 +54,7 @@ func (s nameSet) has(name string, aliases ...string) bool {
 	return false
 }
 
+// ofModel makes a matcher of elements from one of models.
 func ofModel(match func(*Model, nameSet) bool) matcher {
 	return func(e ref.Val, names nameSet) bool {
 		m, ok := e.(*modelRef)
@@ -106,8 +108,8 @@ func keepUnless(match matcher) matcher {
 	return func(e ref.Val, names nameSet) bool { return !match(e, names) }
 }
 
-// byNames declares a member function of a list that takes names, as a list or
-// as a single string, and keeps some of the elements.
+// byNames declares a member function of a list with names as its argument, a
+// list or a single string.
 func byNames(function, receiver string, list *cel.Type, keep matcher) []cel.FunctionOpt {
 	impl := func(target, arg ref.Val) ref.Val {
 		elems, ok := elements(target)
@@ -133,7 +135,7 @@ func byNames(function, receiver string, list *cel.Type, keep matcher) []cel.Func
 	}
 }
 
-// namesOf reads an argument that is a string or a list of strings.
+// namesOf reads an argument: a string or a list of strings.
 func namesOf(arg ref.Val) (nameSet, ref.Val) {
 	if s, ok := arg.(types.String); ok {
 		return newNameSet(string(s)), nil

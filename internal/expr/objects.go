@@ -25,6 +25,7 @@ var (
 	_ types.Adapter  = (*vocabulary)(nil)
 )
 
+// newVocabulary binds types to a vocabulary. Each type belongs to one alone.
 func newVocabulary(structs []*structType) (*vocabulary, error) {
 	std, err := types.NewRegistry()
 	if err != nil {
@@ -38,7 +39,7 @@ func newVocabulary(structs []*structType) (*vocabulary, error) {
 	return v, nil
 }
 
-// NativeToValue wraps a Go value that a field's getter answered.
+// NativeToValue wraps the Go value of a field.
 func (v *vocabulary) NativeToValue(value any) ref.Val {
 	switch value := value.(type) {
 	case ref.Val:
@@ -77,6 +78,7 @@ func (v *vocabulary) NativeToValue(value any) ref.Val {
 	return v.Adapter.NativeToValue(value)
 }
 
+// wrap makes a CEL value of a Go value, given the name of its type.
 func (v *vocabulary) wrap(name string, value any) *structVal {
 	return &structVal{st: v.structs[name], self: value}
 }
@@ -112,15 +114,15 @@ func (v *vocabulary) EnumValue(name string) ref.Val {
 	return types.NewErr("unknown enum name '%s'", name)
 }
 
-// NewValue refuses to build anything: a strategy chooses among what it was
-// given. The checker knows no struct that source text can name, so this is
-// never reached from a compiled expression.
+// NewValue refuses to build anything: a strategy chooses among given values.
+// The checker knows no struct of a name in source text, so compiled expressions
+// never get here.
 func (v *vocabulary) NewValue(name string, _ map[string]ref.Val) ref.Val {
 	return types.NewErr("a value of type %q cannot be constructed", name)
 }
 
-// structVal is a struct of the vocabulary as a CEL value. Its identity is
-// that of the Go pointer in self.
+// structVal is a struct of the vocabulary as a CEL value. Its identity is the
+// Go pointer in self.
 type structVal struct {
 	st   *structType
 	self any
@@ -129,6 +131,7 @@ type structVal struct {
 func (s *structVal) Type() ref.Type { return s.st.typ }
 func (s *structVal) Value() any     { return s.self }
 
+// Equal compares identities: two models are equal if they are one.
 func (s *structVal) Equal(other ref.Val) ref.Val {
 	o, ok := other.(interface{ identity() any })
 	return types.Bool(ok && o.identity() == s.self)
@@ -181,8 +184,8 @@ type objectList struct {
 
 var _ traits.Lister = (*objectList)(nil)
 
-// elements returns what is in a CEL list, without copying where it is one of
-// ours. The slice must not be changed.
+// elements returns the elements of a CEL list. It does not copy an
+// [objectList]. The slice must not be changed.
 func elements(v ref.Val) ([]ref.Val, bool) {
 	switch l := v.(type) {
 	case *objectList:
@@ -202,6 +205,7 @@ func (l *objectList) Type() ref.Type { return types.ListType }
 func (l *objectList) Value() any     { return l.elems }
 func (l *objectList) Size() ref.Val  { return types.Int(len(l.elems)) }
 
+// Add concatenates, and charges for both lists.
 func (l *objectList) Add(other ref.Val) ref.Val {
 	more, ok := elements(other)
 	if !ok {
@@ -222,6 +226,7 @@ func (l *objectList) Contains(value ref.Val) ref.Val {
 	return types.False
 }
 
+// Get fails with a [nothingError] for an index out of range.
 func (l *objectList) Get(index ref.Val) ref.Val {
 	i, err := types.IndexOrError(index)
 	if err != nil {
@@ -253,13 +258,15 @@ func (l *objectList) ConvertToNative(t reflect.Type) (any, error) {
 	return l.generic().ConvertToNative(t)
 }
 
+// generic is the list as one of CEL's own, for conversions.
 func (l *objectList) generic() traits.Lister {
 	return types.NewRefValList(types.DefaultTypeAdapter, l.elems)
 }
 
 func (l *objectList) Iterator() traits.Iterator { return &listIterator{Val: l, elems: l.elems} }
 
-// listIterator is never seen as a value; the list stands in for that.
+// listIterator is never a value of the language; it borrows the methods of its
+// list.
 type listIterator struct {
 	ref.Val
 	elems []ref.Val
@@ -276,12 +283,13 @@ func (it *listIterator) Next() ref.Val {
 	return e
 }
 
-// lazyMap is a map with string keys whose entries are looked up one by one,
-// and which is only built as a whole when an expression walks over it.
+// lazyMap is a map with string keys. Entries are looked up one by one. A loop
+// over it builds the whole map.
 type lazyMap struct {
 	lookup
 }
 
+// lookup is the source of a [lazyMap].
 type lookup interface {
 	find(name string) (any, bool)
 	whole() any // a Go map with string keys
@@ -351,8 +359,8 @@ type layers struct {
 	own, base map[string]any
 }
 
-// layered returns metadata in which base shows through where own lacks a key.
-// Where one of the two is empty the other is returned as the plain Go map.
+// layered returns metadata with base showing through for keys missing in own.
+// With one of the two empty it returns the other as a plain Go map.
 func layered(own, base map[string]any) any {
 	switch {
 	case len(base) == 0:

@@ -9,15 +9,17 @@ import (
 )
 
 // A plan is a strategy as Go closures. CEL stays the definition of the language:
-// a plan gives the same models, notes and errors, and a test compares the two on
-// random expressions. Whatever the planner does not know it leaves to CEL, which
-// then evaluates that part alone, see [planner.leaf].
+// a plan gives the same models, notes and errors. A test compares the two on
+// random expressions. The planner leaves unknown parts to CEL, see
+// [planner.leaf].
 //
-// A plan is fast for two reasons. Lists are indexes into the prepared models,
-// not CEL values. And each list that depends on the models alone is kept, see
-// [static].
+// A plan is fast for two reasons. Its lists are indexes into the prepared models
+// and not CEL values. And it keeps each list on the models alone, see [static].
+//
+// Errors inside of a plan are values with the words of CEL's errors. Two things
+// end an evaluation at once, by a panic: the budget of steps, and the context.
 
-// deps says what a node depends on besides the prepared lists.
+// deps are the dependencies of a node besides the prepared lists.
 type deps uint8
 
 const (
@@ -30,7 +32,7 @@ const (
 // node is a part of a plan whose result is a T.
 type node[T any] struct {
 	deps deps
-	vars uint8 // the loop variables that it reads, a bit each
+	vars uint8 // the loop variables it reads, a bit each
 	eval func(*frame) (T, error)
 }
 
@@ -40,7 +42,8 @@ type frame struct {
 	run      *run
 	in       *Input
 	prepared *Prepared
-	vars     [maxLoops]int32 // loop variables: indexes of models
+	vars     [maxLoops]int32  // loop variables: indexes of models
+	texts    [maxLoops]string // and strings
 	once     []onceValue
 }
 
@@ -52,7 +55,7 @@ const maxLoops = 4
 type modelList struct {
 	order    []int32
 	distinct bool          // no index is there twice
-	shared   *sharedModels // nil for a list of this evaluation alone
+	shared   *sharedModels // nil for a list of one evaluation
 }
 
 // planner turns a checked expression into nodes.
@@ -71,8 +74,8 @@ type plan struct {
 	onces int
 }
 
-// planOf plans a program whose result is a model or a list of models. It returns
-// nil where CEL has to evaluate all of it.
+// planOf plans a program for a model or a list of models. It returns nil if CEL
+// has to evaluate all of it.
 func planOf(p *program) *plan {
 	c := &planner{program: p, vars: map[string]int{}}
 	root := p.checked.Expr()
@@ -92,6 +95,7 @@ func planOf(p *program) *plan {
 	return &plan{root: result, slots: c.slots, onces: c.onces}
 }
 
+// asList makes a list of one model.
 func asList(m node[int32]) node[modelList] {
 	return node[modelList]{m.deps, m.vars, func(f *frame) (modelList, error) {
 		i, err := m.eval(f)
@@ -117,12 +121,11 @@ func (p *plan) eval(f *frame) (list modelList, err error) {
 	return p.root.eval(f)
 }
 
-// aborted is panicked with to end an evaluation that must not go on: an error
-// value would be absorbed by a filter or by "||".
+// aborted is the value of a panic at the end of a cancelled evaluation. A
+// filter or "||" would absorb an error value.
 type aborted struct{ err error }
 
-// abortion returns the error of a panic that ends an evaluation. Other panics go
-// on.
+// abortion returns the error behind such a panic. Other panics go on.
 func abortion(r any) error {
 	switch r := r.(type) {
 	case aborted:

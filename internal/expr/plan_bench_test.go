@@ -25,6 +25,7 @@ func BenchmarkChoosing(b *testing.B) {
 		{"by header and more", `ai.models.filter(m, m.provider_id == req.headers['x-team'][0] && 'vision' in m.supported_features)`},
 		{"request in predicate", `ai.models.filter(m, m.max_context_window >= req.ai.input_tokens && m.id.startsWith(req.headers['x-team'][0]))`},
 		{"metadata by request", `ai.models.filter(m, m.metadata.tier == req.headers['x-tier'][0])`},
+		{"features by header", `ai.models.filter(m, req.headers['x-team'].all(f, f in m.supported_features))`},
 		{"able", `ai.models.able()`},
 		{"metrics", `ai.models.sortBy(m, m.metrics.global.latency.upstream_ms_avg)`},
 		{"metrics then random", `ai.models.filter(m, m.metrics.global.error_rate.total < 0.1).random()`},

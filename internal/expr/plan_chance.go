@@ -9,6 +9,7 @@ import (
 	"github.com/google/cel-go/common/ast"
 )
 
+// randomized is list.randomize().
 func (f *frame) randomized(l modelList) (modelList, error) {
 	f.run.spend(len(l.order))
 	order := slices.Clone(l.order)
@@ -16,7 +17,7 @@ func (f *frame) randomized(l modelList) (modelList, error) {
 	return modelList{order: order, distinct: l.distinct}, nil
 }
 
-// shuffle draws like the function of that name. Without a source of the caller's
+// shuffle draws like the function of the same name. Without the caller's source
 // it takes two numbers from each word of a fast generator with a random seed.
 func (f *frame) shuffle(order []int32) {
 	if f.run.rand != nil {
@@ -37,13 +38,13 @@ func (f *frame) shuffle(order []int32) {
 	}
 }
 
-// leastBusy is the function of that name.
+// leastBusy is list.leastBusy(): fewest in flight first, ties by chance.
 func (f *frame) leastBusy(l modelList) (modelList, error) {
 	f.run.spend(2 * len(l.order))
 	if f.run.rand != nil || f.run.inFlight == nil {
-		out, err := f.randomizedFor(l)
-		if f.run.inFlight == nil || err != nil {
-			return out, err
+		out := f.randomizedFor(l)
+		if f.run.inFlight == nil {
+			return out, nil
 		}
 		slices.SortStableFunc(out.order, func(a, b int32) int {
 			return compareInts(f.run.inFlight(int(a)), f.run.inFlight(int(b)))
@@ -87,10 +88,10 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 	return modelList{order: order, distinct: l.distinct}, nil
 }
 
-func (f *frame) randomizedFor(l modelList) (modelList, error) {
+func (f *frame) randomizedFor(l modelList) modelList {
 	order := slices.Clone(l.order)
 	f.shuffle(order)
-	return modelList{order: order, distinct: l.distinct}, nil
+	return modelList{order: order, distinct: l.distinct}
 }
 
 // sticky is (run, list, source, key[, bound]).
@@ -140,6 +141,7 @@ func (c *planner) sticky(args []ast.Expr) (none node[modelList], ok bool) {
 	return n, true
 }
 
+// sticky orders by the prepared hashes. The key must not be empty.
 func (f *frame) sticky(l modelList, source, key string, bound float64) modelList {
 	order := f.run.stickyOrder(l.order, f.prepared.elementHashes(), source, key, bound)
 	return modelList{order: order, distinct: l.distinct}

@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,6 +39,8 @@ func (c *planner) condition(e ast.Expr) (none node[bool], ok bool) {
 	}})), true
 }
 
+// nativeCondition plans literals, flags and calls. It reports false for all
+// else.
 func (c *planner) nativeCondition(e ast.Expr) (none node[bool], ok bool) {
 	switch e.Kind() {
 	case ast.LiteralKind:
@@ -63,10 +64,13 @@ func (c *planner) nativeCondition(e ast.Expr) (none node[bool], ok bool) {
 		}
 	case ast.CallKind:
 		return c.conditionCall(e.AsCall())
+	case ast.ComprehensionKind:
+		return c.quantifier(e.AsComprehension())
 	}
 	return none, false
 }
 
+// conditionCall plans operators and functions with a bool as their result.
 func (c *planner) conditionCall(call ast.CallExpr) (none node[bool], ok bool) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {
@@ -146,7 +150,7 @@ func both[A, B, T any](a node[A], b node[B], do func(*frame, A, B) (T, error)) n
 	}}
 }
 
-// logical is && and ||. The side that decides does so even if the other fails.
+// logical is && and ||. A deciding side wins even if the other one fails.
 func (c *planner) logical(args []ast.Expr, decides bool) (none node[bool], ok bool) {
 	a, ok1 := c.condition(args[0])
 	b, ok2 := c.condition(args[1])
@@ -253,6 +257,7 @@ func sameText(v any, s string) bool {
 	return types.Equal(types.DefaultTypeAdapter.NativeToValue(v), types.String(s)) == types.True
 }
 
+// isNull plans e == null for prices and other numbers that may be unknown.
 func (c *planner) isNull(e ast.Expr) (none node[bool], ok bool) {
 	if slot, ok := c.ofModel(e, "pricing"); ok {
 		return ofVariable(slot, 0, func(_ *frame, m *Model) (bool, error) { return m.Pricing == nil, nil }), true
@@ -360,7 +365,7 @@ func (c *planner) in(a, b ast.Expr) (none node[bool], ok bool) {
 				if err != nil {
 					return false, err
 				}
-				return len(http.Header(f.run.requestOrEmpty().Header).Values(name)) > 0, nil
+				return len(f.run.requestOrEmpty().Header.Values(name)) > 0, nil
 			}}, true
 		}
 		if slot, ok := c.ofModel(b, "metadata"); ok {

@@ -19,6 +19,8 @@ type slot struct {
 	kept atomic.Pointer[kept]
 }
 
+// kept is the result of a node, with the notes on its way. Each use repeats the
+// notes.
 type kept struct {
 	value    any
 	err      error
@@ -31,8 +33,8 @@ type kept struct {
 // in nanoseconds.
 const maxStale = 1e9
 
-// static has a node evaluated once per list of models, or once per snapshot
-// where it depends on metrics. Other nodes stay as they are.
+// static has a node evaluated once per list of models. A node on metrics is
+// evaluated once per snapshot. Other nodes stay as they are.
 func static[T any](c *planner, n node[T]) node[T] {
 	if n.vars != 0 || n.deps&^depMetrics != 0 {
 		return n
@@ -60,8 +62,8 @@ func static[T any](c *planner, n node[T]) node[T] {
 	}}
 }
 
-// get returns the kept result, or evaluates and keeps it. An evaluation that is
-// aborted keeps nothing.
+// get returns the kept result, or evaluates and keeps it. An aborted evaluation
+// keeps nothing.
 func (s *slot) get(f *frame, measured bool, eval func(*frame) (any, error)) *kept {
 	holds := func(k *kept) bool { return k != nil && (!measured || k.snapshot == f.in.Snapshot) }
 	k := s.kept.Load()
@@ -89,7 +91,7 @@ func (s *slot) get(f *frame, measured bool, eval func(*frame) (any, error)) *kep
 	return k
 }
 
-// nested returns a run that collects notes of its own.
+// nested returns a run with notes of its own.
 func (r *run) nested() *run {
 	if r.snapshots == nil && r.source != nil {
 		r.snapshots = make([]*ModelMetrics, len(r.models))
@@ -107,8 +109,8 @@ type onceValue struct {
 	err   error
 }
 
-// once has a node that no loop variable changes evaluated once per evaluation,
-// inside of a loop. A value that depends on the models alone is kept longer.
+// once has a node inside of a loop evaluated once per evaluation, if no loop
+// variable changes it. A node on the models alone is kept longer.
 func once[T any](c *planner, n node[T]) node[T] {
 	switch {
 	case n.vars != 0 || n.deps&depChance != 0 || len(c.vars) == 0:

@@ -10,12 +10,14 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// maxLeaves bounds the parts of one expression that CEL evaluates.
+// maxLeaves bounds the parts of one expression left to CEL.
 const maxLeaves = 32
 
-// fnArg is (run, i) → any: the i-th part of a leaf that was planned.
+// fnArg is (run, i) → any: the i-th planned part of a leaf.
 const fnArg = "@arg"
 
+// argFunction declares [fnArg]. Its result type is any; the checked expression
+// keeps the type of the replaced list.
 func argFunction() cel.EnvOption {
 	return cel.Function(fnArg, cel.Overload("@arg_int", []*cel.Type{runType, cel.IntType}, cel.DynType, cel.BinaryBinding(
 		func(runArg, index ref.Val) ref.Val {
@@ -28,8 +30,8 @@ func argFunction() cel.EnvOption {
 		})))
 }
 
-// leaf has CEL evaluate a part of the expression that reads no loop variable. The
-// lists in it that can be kept are planned all the same.
+// leaf has CEL evaluate a part of the expression. The part must not read loop
+// variables. Lists in it are still planned if they can be kept.
 func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 	if c.leaves++; c.leaves > maxLeaves || !c.isClosed(e, map[string]bool{}) {
 		return node[ref.Val]{}, false
@@ -102,6 +104,7 @@ func (r *run) listOf(order []int32) ref.Val {
 	return &objectList{elems}
 }
 
+// depsOf translates the dependencies of an expression into those of a node.
 func depsOf(u Uses) (d deps) {
 	if u.Request || u.Session || u.Caller || u.Facts != 0 {
 		d |= depRequest
@@ -169,8 +172,8 @@ func (c *planner) isClosed(e ast.Expr, own map[string]bool) bool {
 	return true
 }
 
-// replaceLists hands each largest list of models within e that can be kept to
-// replace. The root of a leaf is not among them.
+// replaceLists hands the largest lists of models within e to replace, if they
+// can be kept. The root of a leaf is left out.
 func (c *planner) replaceLists(e ast.Expr, replace func(ast.Expr, node[modelList])) {
 	below := children(e)
 	switch e.Kind() {

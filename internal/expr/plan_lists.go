@@ -58,6 +58,8 @@ func (c *planner) native(e ast.Expr) (node[modelList], bool) {
 	return static(c, n), true
 }
 
+// nativeList plans the known forms of a list of models. It reports false for
+// all else.
 func (c *planner) nativeList(e ast.Expr) (none node[modelList], ok bool) {
 	if !c.isListOfModels(e) {
 		return none, false
@@ -77,6 +79,8 @@ func (c *planner) nativeList(e ast.Expr) (none node[modelList], ok bool) {
 	return none, false
 }
 
+// isVariable reports whether an expression is the variable of that name and not
+// a loop variable in its place.
 func (c *planner) isVariable(e ast.Expr, name, typeName string) bool {
 	_, shadowed := c.vars[name]
 	return e.Kind() == ast.IdentKind && e.AsIdent() == name && !shadowed && c.typeOf(e).TypeName() == typeName
@@ -118,6 +122,8 @@ func holdsNull(e ast.Expr) bool {
 	return found
 }
 
+// listCall plans functions with a list of models as their result. Steps are
+// charged as CEL's functions charge them.
 func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {
@@ -223,7 +229,7 @@ func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 	}
 }
 
-// derive makes a node of what a function makes of a list.
+// derive makes a node of a function on a list.
 func derive[T any](inner node[modelList], more deps, do func(*frame, modelList) (T, error)) node[T] {
 	return node[T]{inner.deps | more, inner.vars, func(f *frame) (T, error) {
 		l, err := inner.eval(f)
@@ -250,6 +256,7 @@ func choose[T any](condition node[bool], yes, no node[T]) node[T] {
 	}}
 }
 
+// underCost plans models.underCost with constants.
 func (c *planner) underCost(call ast.CallExpr) (none node[modelList], ok bool) {
 	args := call.Args()
 	inner, ok := c.list(call.Target())
@@ -280,7 +287,7 @@ func (c *planner) underCost(call ast.CallExpr) (none node[modelList], ok bool) {
 	}), true
 }
 
-// names is an argument that is a string or a list of strings.
+// names is an argument: a string or a list of strings.
 func (c *planner) names(e ast.Expr) (none node[nameSet], ok bool) {
 	if e.Kind() == ast.ListKind {
 		var parts []node[string]

@@ -12,7 +12,7 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// loop is a list that a macro walks over: filter, sortBy and randomize.
+// loop plans the list of a macro: filter, sortBy or randomize.
 func (c *planner) loop(loop ast.ComprehensionExpr) (none node[modelList], ok bool) {
 	if loop.LoopStep().Kind() != ast.CallKind {
 		return none, false
@@ -62,12 +62,17 @@ func (c *planner) body(loop ast.ComprehensionExpr, plan func(slot int, body ast.
 	return list, slot, plan(slot, loop.LoopStep().AsCall().Args()[2])
 }
 
+// filter plans list.filter(x, predicate).
 func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok bool) {
 	var predicate node[bool]
 	var key *equality
 	list, slot, ok := c.body(loop, func(slot int, body ast.Expr) (ok bool) {
 		if predicate, ok = c.condition(body); ok {
 			key = c.equality(body, slot)
+			// Other models must not be missed for their draws and notes.
+			if key != nil && !key.alone && (predicate.deps&depChance != 0 || c.holdsLists(body)) {
+				key = nil
+			}
 		}
 		return ok
 	})
@@ -105,13 +110,13 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 	}})
 	scan := n.eval
 	n.eval = func(f *frame) (modelList, error) {
+		byValue, err := index.eval(f)
+		if err != nil || len(byValue) == 0 {
+			return modelList{}, err
+		}
 		value, err := key.value.eval(f)
 		if err != nil {
-			return scan(f) // it fails for each element, which is noted
-		}
-		byValue, err := index.eval(f)
-		if err != nil {
-			return modelList{}, err
+			return scan(f) // it fails for each element, with a note
 		}
 		l := byValue[value]
 		if key.alone {
@@ -122,6 +127,15 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 	return n, true
 }
 
+// holdsLists reports whether a list of models stands anywhere in an expression.
+func (c *planner) holdsLists(e ast.Expr) bool {
+	found := false
+	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) { found = found || c.isListOfModels(e) }))
+	return found
+}
+
+// filter keeps the models that fulfil a predicate, and notes the ones it fails
+// for.
 func (f *frame) filter(l modelList, slot int, predicate node[bool]) (modelList, error) {
 	kept := make([]int32, 0, min(len(l.order), 64))
 	for n, i := range l.order {
@@ -147,14 +161,14 @@ func (r *run) noteOf(format string, m *Model, why any) {
 	r.note(format, m.provider().ID+":"+m.ID, why)
 }
 
-// equality is m.field == value, where no loop variable changes the value.
+// equality is m.field == value, with a value fixed for the whole loop.
 type equality struct {
 	field func(*Model) string
 	value node[string]
 	alone bool // the predicate is nothing else
 }
 
-// equality finds one that all kept elements fulfil.
+// equality finds one in a predicate. All kept elements fulfil it.
 func (c *planner) equality(e ast.Expr, slot int) *equality {
 	if e.Kind() != ast.CallKind {
 		return nil
@@ -187,6 +201,7 @@ func (c *planner) equality(e ast.Expr, slot int) *equality {
 	return nil
 }
 
+// sortBy plans list.sortBy(x, key).
 func (c *planner) sortBy(loop ast.ComprehensionExpr) (none node[modelList], ok bool) {
 	var key node[sortKey]
 	list, slot, ok := c.body(loop, func(_ int, body ast.Expr) (ok bool) {
@@ -235,6 +250,7 @@ type sortKey struct {
 	is   bool
 }
 
+// compare is [compareKeys] for planned keys.
 func (k sortKey) compare(o sortKey) int {
 	switch {
 	case k.rank != o.rank:
@@ -252,6 +268,7 @@ func (k sortKey) compare(o sortKey) int {
 	return 0
 }
 
+// sortKey plans a key: a string, bool, number or metadata.
 func (c *planner) sortKey(e ast.Expr) (none node[sortKey], ok bool) {
 	switch t := c.typeOf(e); {
 	case t.Kind() == types.StringKind:
@@ -314,6 +331,9 @@ type weighedList struct {
 	sums    []float64
 }
 
+// weighed plans the weights of random(x, weight) and randomize(x, weight).
+// Weights on the models alone are summed up once, so that a draw is a binary
+// search.
 func (c *planner) weighed(loop ast.ComprehensionExpr) (none node[*weighedList], ok bool) {
 	var weight node[ref.Val]
 	list, slot, ok := c.body(loop, func(_ int, body ast.Expr) (ok bool) {
@@ -349,7 +369,7 @@ func (c *planner) weighed(loop ast.ComprehensionExpr) (none node[*weighedList], 
 			f.tick(n)
 			f.vars[slot] = i
 			x, err := weight.eval(f)
-			complaint := ""
+			var complaint string
 			if err != nil {
 				complaint = err.Error()
 			} else {

@@ -41,6 +41,8 @@ func (n num) val() ref.Val {
 	return types.NullValue
 }
 
+// equal is CEL's ==: NaN equals nothing, null equals null, and numbers of
+// different types compare by value.
 func (n num) equal(o num) bool {
 	switch {
 	case n.kind == numDouble && o.kind == numDouble:
@@ -53,7 +55,7 @@ func (n num) equal(o num) bool {
 	return types.Equal(n.val(), o.val()) == types.True
 }
 
-// compare orders two numbers that are neither null nor NaN.
+// compare orders two numbers. Null and NaN are not among them.
 func (n num) compare(o num) int {
 	switch {
 	case n.kind == numDouble && o.kind == numDouble:
@@ -113,6 +115,8 @@ func (c *planner) number(e ast.Expr) (none node[num], ok bool) {
 	}}), true
 }
 
+// nativeNumber plans literals, fields and calls. Arithmetic of ints is left to
+// CEL, with its checks for overflows.
 func (c *planner) nativeNumber(e ast.Expr) (none node[num], ok bool) {
 	switch e.Kind() {
 	case ast.LiteralKind:
@@ -198,7 +202,7 @@ func (c *planner) arithmetic(operator string, args []ast.Expr) (none node[num], 
 	}), ok1 && ok2
 }
 
-// numberField plans a field that is a number.
+// numberField plans a field with a number.
 func (c *planner) numberField(sel ast.SelectExpr) (none node[num], ok bool) {
 	operand, name := sel.Operand(), sel.FieldName()
 	if slot, ok := c.variable(operand); ok && c.typeOf(operand).TypeName() == "@model" {

@@ -38,11 +38,15 @@ func (c *planner) text(e ast.Expr) (none node[string], ok bool) {
 	}}), true
 }
 
+// nativeText plans literals, fields, headers and a few calls.
 func (c *planner) nativeText(e ast.Expr) (none node[string], ok bool) {
 	ofRequest := func(read func(*Request) string) (node[string], bool) {
 		return node[string]{deps: depRequest, eval: func(f *frame) (string, error) { return read(f.run.requestOrEmpty()), nil }}, true
 	}
 	switch e.Kind() {
+	case ast.IdentKind:
+		slot, ok := c.variable(e)
+		return node[string]{vars: 1 << slot, eval: func(f *frame) (string, error) { return f.texts[slot], nil }}, ok
 	case ast.LiteralKind:
 		s, ok := e.AsLiteral().(types.String)
 		return node[string]{eval: func(*frame) (string, error) { return string(s), nil }}, ok
@@ -98,6 +102,7 @@ func (c *planner) nativeText(e ast.Expr) (none node[string], ok bool) {
 	return none, false
 }
 
+// lowerASCII is string.lowerAscii(): only A to Z change.
 func lowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

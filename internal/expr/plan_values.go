@@ -10,6 +10,8 @@ import (
 
 // Errors of closures have the words of CEL's, as [plainError] puts them.
 
+// noOverload is CEL's error of an operator without an implementation for a
+// value's type.
 func noOverload(function string) error {
 	return plainError(errors.New("no such overload: " + function))
 }

@@ -7,23 +7,23 @@ import (
 	"sync"
 )
 
-// Shared is a list of models that evaluations have in common. It carries the
-// form that the caller gives to the list, so that this work is done once.
+// Shared is a list of models common to several evaluations. It carries the
+// caller's form of the list, so that the caller makes it once.
 type Shared struct {
 	attach sync.Once
 	value  any
 }
 
-// Attached returns the value that the first call made. It is safe for concurrent
-// use.
+// Attached returns the value of the first call's function. It is safe for
+// concurrent use.
 func (s *Shared) Attached(make func() any) any {
 	s.attach.Do(func() { s.value = make() })
 	return s.value
 }
 
-// Prepared is a strategy with the models that it chooses from. It keeps all
-// lists that depend on these alone, and those that depend on metrics as long as
-// the snapshot stays. It is safe for concurrent use.
+// Prepared is a strategy with its models. It keeps every list on the models
+// alone, and every list on metrics until the next snapshot. It is safe for
+// concurrent use.
 type Prepared struct {
 	strategy  *Strategy
 	models    []*Model
@@ -39,8 +39,8 @@ type Prepared struct {
 	indexes map[*Model]int32
 }
 
-// Prepare binds a strategy to in.Models, in.Providers and in.Authors, which must
-// not change any more. Nothing else of in is used.
+// Prepare binds a strategy to in.Models, in.Providers and in.Authors. The three
+// must not change any more. The rest of in is not used.
 func (s *Strategy) Prepare(in *Input) *Prepared {
 	p := &Prepared{strategy: s, models: in.Models, providers: in.Providers, authors: in.Authors}
 	if s.plan != nil {
@@ -91,6 +91,7 @@ func (p *Prepared) selection(l modelList) (sel Selection) {
 	return sel
 }
 
+// result lists each model once.
 func (p *Prepared) result(l modelList) ([]int32, []*Model) {
 	order := l.order
 	if !l.distinct {
@@ -121,7 +122,7 @@ func (p *Prepared) elementHashes() []uint64 {
 	return p.hashes
 }
 
-// indexOf returns the place of a model, -1 for none.
+// indexOf returns the place of a model, or -1.
 func (p *Prepared) indexOf(m *Model) int32 {
 	p.index.Do(func() {
 		p.indexes = make(map[*Model]int32, len(p.models))

@@ -2,16 +2,15 @@ package expr
 
 import "fmt"
 
-// Problem is one thing that is wrong with an expression, found when it was
-// compiled.
+// Problem is one mistake in an expression, found by the compiler.
 type Problem struct {
 	// Line and Column count from 1, Column in characters.
 	Line, Column int
 
-	// Message says what is wrong, without the suggestion.
+	// Message names the mistake, without the suggestion.
 	Message string
 
-	// Suggestion is the nearest name that exists, empty if none is near.
+	// Suggestion is the nearest existing name, or empty.
 	Suggestion string
 }
 

@@ -52,6 +52,7 @@ func TestProblems(t *testing.T) {
 				{`ai.models.filter(m, m.getMetadta('a.b') == 1)`, "1:23: undeclared function 'getMetadta'; did you mean 'getMetadata'?"},
 				{`ai.models.filter(m, m.id.startWith('gpt'))`, "1:26: undeclared function 'startWith'; did you mean 'startsWith'?"},
 				{`siz(ai.models) > 1 ? ai.models : ai.models`, "1:1: undeclared function 'siz'; did you mean 'size'?"},
+				{`contains('a', 'b') ? ai.models : []`, "1:1: 'contains' is called on a value: it is for string"},
 				{`ai.models.take (3)`, "1:11: undeclared function 'take'"},
 				{`random()`, "1:1: 'random' is called on a list: ai.models.random() or random(variable, weight)"},
 				{`ai.models.random(2)`, "1:11: wrong number of arguments: it is random() or random(variable, weight)"},

@@ -204,6 +204,15 @@ func (g *generator) condition() string {
 			func() string { return g.text() + " in " + v + ".metadata" },
 			func() string { return v + ".pricing " + g.word("==", "!=") + " null" },
 			func() string { return v + ".pricing.input == null" },
+			func() string {
+				return v + ".supported_features." + g.word("exists", "all") + "(f, f == " + g.text() + ")"
+			},
+			func() string {
+				return "['vision', 'tool-calling', 'gold']." + g.word("exists", "all") + "(f, f in " + v + ".supported_features)"
+			},
+			func() string {
+				return "req.headers['" + g.word("x-team", "x-none") + "']." + g.word("exists", "all") + "(f, " + v + ".id.contains(f) || " + g.condition() + ")"
+			},
 			func() string { return v + " in " + g.list() },
 			func() string { return v + " == " + g.model() },
 			func() string { return v + ".metadata.weight > 2" },

@@ -6,8 +6,8 @@ import (
 )
 
 // Row is one entry of the reference of the language: a variable, field or
-// function. A slash in a signature stands for two rows, and brackets for a
-// parameter that may be left out.
+// function. A slash in a signature stands for two rows, and brackets for an
+// optional parameter.
 type Row struct {
 	Signature string `json:"signature"`
 	Type      string `json:"type"`
@@ -184,6 +184,7 @@ func Reference() []Section {
 	}
 }
 
+// factRows are the rows of req.ai.
 func factRows() []Row {
 	var rows []Row
 	for _, f := range factTable() {

@@ -12,8 +12,8 @@ import (
 	"github.com/google/cel-go/interpreter"
 )
 
-// run is one evaluation: the variables, and what its functions need besides
-// their arguments. It belongs to one goroutine.
+// run is one evaluation: its variables, and the surroundings of its functions.
+// It belongs to one goroutine.
 type run struct {
 	vocab *vocabulary
 	ctx   context.Context
@@ -27,7 +27,7 @@ type run struct {
 	secret    func(ctx context.Context, vault, name string) (string, error)
 	rand      func(int) int
 	inFlight  func(i int) int64
-	pin       func(key uint64) int32 // index of a model or key, -1 for none
+	pin       func(key uint64) int32 // index of a model or key, -1: not pinned
 
 	// The lists are built when first asked for, and then shared: `ai.models`
 	// inside a predicate is read once per element.
@@ -39,7 +39,7 @@ type run struct {
 	arg func(i int) ref.Val
 
 	sticky    []stickyCall
-	snapshots []*ModelMetrics // of models, nil where they were not read
+	snapshots []*ModelMetrics // of models, nil before they are read
 
 	notes     []string
 	moreNotes int
@@ -47,18 +47,19 @@ type run struct {
 	// secretRead is set once the expression holds a secret, from when on its
 	// errors could quote it. See [Template.Eval].
 	secretRead bool
-	// secretErr is what the callback failed with last.
+	// secretErr is the latest error of the callback.
 	secretErr error
 }
 
-// runVar is the hidden variable through which macros hand the run to the
-// functions that they expand to. Source text cannot spell it.
+// runVar is a hidden variable. Macros hand the run to functions by it. Source
+// text cannot spell it.
 const runVar = "@run"
 
 var _ interpreter.Activation = (*run)(nil)
 
 func (r *run) Parent() interpreter.Activation { return nil }
 
+// ResolveName gives CEL the variables.
 func (r *run) ResolveName(name string) (any, bool) {
 	switch name {
 	case "ai":
@@ -93,6 +94,7 @@ func (r *run) pinned(key uint64) int32 {
 // the first few notes tell it all.
 const maxNotes = 16
 
+// note adds a note, once. After maxNotes they are only counted.
 func (r *run) note(format string, args ...any) {
 	if len(r.notes) >= maxNotes {
 		r.moreNotes++
@@ -133,7 +135,7 @@ func (m *modelRef) provider() *Provider { return m.model.provider() }
 
 func (m *modelRef) metrics() *ModelMetrics { return m.run.metricsOf(m.index) }
 
-// metricsOf reads the source once, so that one evaluation sees one snapshot.
+// metricsOf reads the source once per model: an evaluation sees one snapshot.
 func (r *run) metricsOf(index int) *ModelMetrics {
 	if r.snapshots == nil {
 		r.snapshots = make([]*ModelMetrics, len(r.models))
@@ -154,6 +156,7 @@ var noMetrics = new(ModelMetrics)
 // label names an element in a note.
 func (m *modelRef) label() string { return m.provider().ID + ":" + m.model.ID }
 
+// modelList is ai.models.
 func (r *run) modelList() *objectList {
 	if r.modelVals == nil {
 		st := r.vocab.structs["@model"]
@@ -177,6 +180,7 @@ type providerRef struct {
 
 func (p *providerRef) label() string { return p.provider.ID }
 
+// providerList is ai.providers.
 func (r *run) providerList() *objectList {
 	if r.providerVals == nil {
 		st := r.vocab.structs["@provider"]
@@ -191,6 +195,7 @@ func (r *run) providerList() *objectList {
 	return r.providerVals
 }
 
+// authorList is ai.authors.
 func (r *run) authorList() *objectList {
 	if r.authorVals == nil {
 		elems := make([]ref.Val, len(r.authors))
@@ -219,6 +224,7 @@ func (k *keyRef) metrics() *KeyMetrics {
 	return k.key.Metrics
 }
 
+// keyList is ai.keys.
 func (r *run) keyList() *objectList {
 	if r.keyVals == nil {
 		st := r.vocab.structs["@key"]
@@ -259,12 +265,13 @@ func (v runVal) ConvertToNative(reflect.Type) (any, error) {
 // secretsVal is `secrets`. It has no fields and only serves as a receiver.
 type secretsVal struct{ structVal }
 
-// nothingError says that a look-up found nothing, which makes a selection
-// empty rather than failed.
+// nothingError is a look-up without a result. It makes a selection empty rather
+// than failed.
 type nothingError struct{ what string }
 
 func (e *nothingError) Error() string { return e.what }
 
+// nothing is the value of a look-up without a result.
 func nothing(format string, args ...any) ref.Val {
 	return types.WrapErr(&nothingError{fmt.Sprintf(format, args...)})
 }

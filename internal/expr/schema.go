@@ -10,20 +10,21 @@ import (
 	"github.com/google/cel-go/common/types/ref"
 )
 
-// errNoValue is what reading a field of something that is not there yields,
-// such as m.pricing.input where no price is known.
+// errNoValue is the error of a field of null, such as m.pricing.input of a
+// model without prices.
 var errNoValue = errors.New("no such value")
 
 // structType describes one type of the vocabulary: its name in CEL, its name
 // in messages, and its fields.
 type structType struct {
-	name   string // begins with '@', which no source text can spell
+	name   string // begins with '@', which source text cannot spell
 	plain  string // for messages: "model"
 	typ    *types.Type
 	fields map[string]*types.FieldType
-	vocab  *vocabulary // the one that this type belongs to
+	vocab  *vocabulary // the owner of this type
 }
 
+// newStructType declares a type by its plain name.
 func newStructType(plain string, fields ...structField) *structType {
 	st := &structType{
 		name:   "@" + plain,
@@ -47,14 +48,15 @@ func (st *structType) fieldNames() []string {
 	return names
 }
 
+// structField is a field with its name.
 type structField struct {
 	name  string
 	field *types.FieldType
 }
 
-// field declares a field that is read from a Go value of type T. The answer of
-// get may be any Go value that [adapter] knows, so a chain of selections walks
-// plain Go pointers and only its end becomes a CEL value.
+// field declares a field with a reader from a Go value of type T. The reader
+// may return any Go value known to [vocabulary.NativeToValue]. A chain of
+// selections walks plain Go pointers, and only its end becomes a CEL value.
 func field[T any](name string, typ *types.Type, get func(T) any) structField {
 	return structField{name, &types.FieldType{
 		Type: typ,
@@ -108,14 +110,13 @@ func nullable[T any](p *T) any {
 	return *p
 }
 
-// object is the type of another struct of the vocabulary, by its plain name,
-// so that the tables below need no order.
+// object is the type of another struct of the vocabulary, by its plain name.
+// The tables below need no order.
 func object(plain string) *types.Type { return types.NewObjectType("@" + plain) }
 
 func listOf(t *types.Type) *types.Type { return types.NewListType(t) }
 
-// strategyTypes are the types that model strategies, key strategies and
-// templates share, and `ai` as a model strategy sees it.
+// strategyTypes are the types of a model strategy.
 func strategyTypes() []*structType {
 	return slices.Concat(modelTypes(), metricsTypes(), requestTypes(), []*structType{
 		newStructType("ai",
@@ -126,6 +127,7 @@ func strategyTypes() []*structType {
 	})
 }
 
+// keyStrategyTypes are the types of a key strategy.
 func keyStrategyTypes() []*structType {
 	return slices.Concat(metricsTypes(), requestTypes(), []*structType{
 		newStructType("ai",
@@ -187,7 +189,7 @@ func modelFlags() map[string]func(*Model) bool {
 	}
 }
 
-// prices are the fields of m.pricing that are prices of tokens.
+// prices are the prices of tokens in m.pricing.
 func prices() map[string]func(*Pricing) *float64 {
 	return map[string]func(*Pricing) *float64{
 		"input":             func(p *Pricing) *float64 { return p.Input },
@@ -199,6 +201,7 @@ func prices() map[string]func(*Pricing) *float64 {
 	}
 }
 
+// modelTypes are the types of models, providers and authors.
 func modelTypes() []*structType {
 	str, strs, boolean := cel.StringType, listOf(cel.StringType), cel.BoolType
 	metadata := cel.MapType(cel.StringType, cel.DynType)
@@ -268,6 +271,8 @@ type (
 	connectionView Request
 )
 
+// requestTypes are the types of req and conn. All kinds of expressions see
+// them.
 func requestTypes() []*structType {
 	return []*structType{
 		newStructType("request",

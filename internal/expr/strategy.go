@@ -14,53 +14,53 @@ import (
 // safe for concurrent use.
 type Strategy struct {
 	program *program
-	plan    *plan // nil where CEL evaluates all
+	plan    *plan // nil: CEL evaluates all of it
 	uses    Uses
 }
 
 // Selection is the result of a [Strategy].
 type Selection struct {
-	// Models is in order of preference, each model once. It is empty where the
-	// strategy matched nothing. The caller must not change it: evaluations may
-	// share it.
+	// Models is in order of preference, each model once. It is empty if the
+	// strategy matched nothing. Evaluations may share the slice: do not change
+	// it.
 	Models []*Model
 
 	// Order holds the index of each of Models in [Input.Models].
 	Order []int32
 
-	// Shared is the same for all evaluations that answered with this very list.
-	// It is nil for a list of this evaluation alone.
+	// Shared is common to all evaluations with this very list. It is nil for a
+	// list of one evaluation.
 	Shared *Shared
 
-	// Affinity is set where sticky() placed the first model.
+	// Affinity is set if sticky() placed the first model.
 	Affinity *Affinity[Model]
 
-	// Notes explain gaps: elements that were left out because their predicate
-	// failed, and look-ups that found nothing. They are without duplicates, and
-	// no more than a handful. They are for operators.
+	// Notes explain gaps: elements left out because their predicate failed, and
+	// look-ups without a result. They are without duplicates, and no more than
+	// a handful. They are for operators.
 	Notes []string
 }
 
-// Uses says what a strategy depends on besides the lists of its input. A
-// strategy that uses nothing has the same answer for every request.
+// Uses are the dependencies of a strategy besides the lists of its input. A
+// strategy without any gives each request the same answer.
 type Uses struct {
 	Metrics  bool // metrics, quotas or error rates
 	Random   bool // chance
-	Request  bool // req or conn, and all that changes from request to request
+	Request  bool // req or conn, and everything else of one request
 	Session  bool // req.session
 	Caller   bool // req.caller
 	InFlight bool // live counters: leastBusy() and sticky() with a bound
-	Sticky   bool // sticky(), which asks for pins
+	Sticky   bool // sticky(), and with it pins
 
 	// Facts are the fields of req.ai, able() included.
 	Facts Facts
 
-	// Estimates is set where the metrics are those of estimated tokens, which
-	// somebody has to count first.
+	// Estimates is set for metrics of estimated tokens. Somebody has to count
+	// these first.
 	Estimates bool
 }
 
-// Or returns what two strategies use.
+// Or returns the dependencies of both.
 func (u Uses) Or(v Uses) Uses {
 	return Uses{
 		Metrics: u.Metrics || v.Metrics, Random: u.Random || v.Random, Request: u.Request || v.Request,
@@ -79,12 +79,12 @@ func CompileStrategy(src string) (*Strategy, []Problem) {
 	return &Strategy{program: p, plan: planOf(p), uses: usesOf(p)}, nil
 }
 
-// Uses reports what the strategy depends on. It errs on the side of more.
+// Uses reports the dependencies of the strategy. It errs on the side of more.
 func (s *Strategy) Uses() Uses { return s.uses }
 
-// Eval chooses among in.Models. Errors are of type [*EvalError]; they wrap
-// [ErrTooCostly] or the cause of ctx where one of those ended the evaluation.
-// Notes are given even with an error.
+// Eval chooses among in.Models. Errors are of type [*EvalError]. They wrap
+// [ErrTooCostly], or the cause of ctx if the context ended. Notes come with an
+// error, too.
 //
 // [Strategy.Prepare] makes repeated evaluations over the same models cheap.
 func (s *Strategy) Eval(ctx context.Context, in *Input) (Selection, error) {
@@ -157,7 +157,7 @@ func CompileKeyStrategy(src string) (*KeyStrategy, []Problem) {
 	return &KeyStrategy{program: p, uses: usesOf(p)}, nil
 }
 
-// Uses reports what the strategy depends on. It errs on the side of more.
+// Uses reports the dependencies of the strategy. It errs on the side of more.
 func (s *KeyStrategy) Uses() Uses { return s.uses }
 
 // Eval chooses among in.Keys, see [Strategy.Eval].
@@ -212,8 +212,8 @@ func compileChoice(language func() (*language, error), src, kind string) (*progr
 	})
 }
 
-// choose evaluates and hands the elements of the result to take. A look-up
-// that found nothing is an empty result with a note.
+// choose evaluates, and hands the elements of the result to take. A look-up
+// without a result is an empty selection with a note.
 func (p *program) choose(ctx context.Context, r *run, take func([]ref.Val) error) error {
 	val, err := p.eval(ctx, r)
 	var none *nothingError

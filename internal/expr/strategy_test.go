@@ -300,6 +300,11 @@ func TestKeyStrategies(t *testing.T) {
 		{`ai.keys.get('k9')`, ""},
 		{`ai.keys.random()`, "k3"},
 		{`ai.keys.randomize()`, "k1 k2 k3"},
+		{`ai.keys.random(k, k.id == 'k2' ? 1 : 0)`, "k2"},
+		{`ai.keys.randomize(k, k.id == 'k3' ? 1 : 0)`, "k3 k1 k2"},
+		{`ai.keys.leastBusy()`, "k2 k3 k1"},
+		{`ai.keys.sticky('')`, "k1 k2 k3"},
+		{`req.ai.stream || req.session != '' || req.caller != '' ? ai.keys[0] : ai.keys[1]`, "k2"},
 		{`ai.keys.filter(k, k.quota.remaining_requests > 100)`, "k2"},
 		{`ai.keys.filter(k, k.quota.remaining_requests == null)`, "k3"},
 		{`ai.keys.filter(k, k.quota.remaining_requests == null || k.quota.remaining_requests > 100)`, "k2 k3"},
@@ -319,7 +324,7 @@ func TestKeyStrategies(t *testing.T) {
 		if !assert.Empty(t, problems, row.expr) {
 			continue
 		}
-		got, err := s.Eval(t.Context(), &KeyInput{Keys: newKeys(), Request: newRequest(), Rand: func(n int) int { return n - 1 }})
+		got, err := s.Eval(t.Context(), &KeyInput{Keys: newKeys(), Request: newRequest(), Rand: func(n int) int { return n - 1 }, InFlight: func(i int) int64 { return []int64{2, 0, 1}[i] }})
 		if message, fails := strings.CutPrefix(row.want, "!"); fails {
 			assert.EqualError(t, errors.Unwrap(err), message, row.expr)
 			continue

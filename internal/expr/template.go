@@ -21,8 +21,8 @@ type Template struct {
 }
 
 // segment is a piece of a template: literal text, a secret with a constant
-// name, or a program. The second is what nearly all templates consist of, and
-// runs without CEL.
+// name, or a program. Nearly all templates consist of the first two, and run
+// without CEL.
 type segment struct {
 	text    string
 	secret  *SecretRef
@@ -34,15 +34,15 @@ type SecretRef struct{ Vault, Name string }
 
 // CompileTemplate compiles text in which ${expression} is CEL and $${ stands
 // for ${ itself. Text without either is a template too. The template is nil if
-// there are problems, which are placed in the whole text.
+// there are problems. Their places are places in the whole text.
 func CompileTemplate(src string) (*Template, []Problem) { return compileTemplate(src, wantPlain) }
 
-// CompileText is CompileTemplate for where only text can go, such as headers:
-// see [Template.Text].
+// CompileText is CompileTemplate for text alone, such as headers, see
+// [Template.Text].
 func CompileText(src string) (*Template, []Problem) { return compileTemplate(src, wantText) }
 
-// compileTemplate compiles a template. Alone examines an expression that is all
-// of it; beside other text it must be text as well.
+// compileTemplate compiles a template. alone checks a single expression. Beside
+// other text an expression must be text as well.
 func compileTemplate(src string, alone func(*diagnosis)) (*Template, []Problem) {
 	if !strings.Contains(src, "${") {
 		return &Template{segments: []segment{{text: src}}}, nil
@@ -101,8 +101,8 @@ func hasPrefix(text []rune, prefix string) bool {
 	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
 }
 
-// expressionEnd finds the brace that ends an expression, past braces, strings
-// and comments inside of it. It returns -1 if there is none.
+// expressionEnd finds the closing brace of an expression, past braces, strings
+// and comments inside of it. It returns -1 without one.
 func expressionEnd(text []rune, i int, open, closing rune) int {
 	depth := 0
 	for i < len(text) {
@@ -147,7 +147,7 @@ func stringEnd(text []rune, i int, raw bool) int {
 	return -1
 }
 
-// wantPlain refuses results that are certain to have no plain Go value.
+// wantPlain refuses results without a plain Go value.
 func wantPlain(d *diagnosis) {
 	root := d.checked.Expr()
 	t := d.checked.GetType(root.ID())
@@ -156,7 +156,7 @@ func wantPlain(d *diagnosis) {
 	}
 }
 
-// wantText refuses results that are certain not to be written as text.
+// wantText refuses results that cannot be text.
 func wantText(d *diagnosis) {
 	root := d.checked.Expr()
 	switch t := d.checked.GetType(root.ID()); t.Kind() {
@@ -169,6 +169,7 @@ func wantText(d *diagnosis) {
 	}
 }
 
+// newSegment recognises a secret with a constant name, which runs without CEL.
 func newSegment(p *program) segment {
 	if root := p.checked.Expr(); root.Kind() == ast.CallKind {
 		if s, constant := secretOf(p, root); constant {
@@ -217,8 +218,8 @@ func (t *Template) Literals() []string {
 
 func (s *segment) isText() bool { return s.secret == nil && s.program == nil }
 
-// Secrets returns the secrets that the template names with constants, each
-// once. all is false if there are others, whose names are computed.
+// Secrets returns the secrets named by constants, each once. all is false if
+// the template computes other names.
 func (t *Template) Secrets() (refs []SecretRef, all bool) {
 	seen := map[SecretRef]bool{}
 	add := func(s SecretRef) {
@@ -248,7 +249,7 @@ func (t *Template) Secrets() (refs []SecretRef, all bool) {
 	return refs, all
 }
 
-// Uses reports which parts of the request the expressions of the template read.
+// Uses reports the parts of the request read by the template.
 func (t *Template) Uses() Uses {
 	var u Uses
 	for _, s := range t.segments {
@@ -259,14 +260,14 @@ func (t *Template) Uses() Uses {
 	return u
 }
 
-// Eval returns the value of the template. If it is one ${…} alone, that is the
-// value of the expression as a plain Go value: string, int64, float64, bool,
-// nil, []any or map[string]any. Otherwise it is a string in which numbers and
-// booleans are written as text, and null, lists and maps are errors.
+// Eval returns the value of the template. A single ${…} keeps its plain Go
+// value: string, int64, float64, bool, nil, []any or map[string]any. Else the
+// result is a string. Numbers and booleans become text in it, and null, lists
+// and maps are errors.
 //
-// Errors are of type [*EvalError] and wrap what the Secret callback returned.
-// No error quotes a secret: once an expression has read one, what else fails
-// in it is reported without details.
+// Errors are of type [*EvalError] and wrap the error of the Secret callback.
+// Errors do not quote secrets: once an expression has read one, its other
+// failures come without details.
 func (t *Template) Eval(ctx context.Context, in *TemplateInput) (any, error) {
 	if len(t.segments) == 1 {
 		return t.segments[0].value(ctx, in)
@@ -282,8 +283,8 @@ func (t *Template) Eval(ctx context.Context, in *TemplateInput) (any, error) {
 	return strings.Join(parts, ""), nil
 }
 
-// Text is Eval for where only text can go, such as headers: a single ${…} must
-// be a string, number or boolean there too, and is written as text.
+// Text is Eval for text alone, such as headers. A single ${…} must be a string,
+// number or boolean there, too.
 func (t *Template) Text(ctx context.Context, in *TemplateInput) (string, error) {
 	if len(t.segments) == 1 {
 		return t.segments[0].asText(ctx, in)
@@ -293,6 +294,7 @@ func (t *Template) Text(ctx context.Context, in *TemplateInput) (string, error) 
 	return s, err
 }
 
+// asText writes the value of a segment as text.
 func (s *segment) asText(ctx context.Context, in *TemplateInput) (string, error) {
 	if s.isText() {
 		return s.text, nil
@@ -319,6 +321,8 @@ func (s *segment) asText(ctx context.Context, in *TemplateInput) (string, error)
 	return "", &EvalError{Source: s.program.source, Err: errors.New("a list or map cannot be written as text")}
 }
 
+// value evaluates a segment. An error after a secret was read comes without its
+// text, which could quote the secret.
 func (s *segment) value(ctx context.Context, in *TemplateInput) (any, error) {
 	if s.isText() {
 		return s.text, nil
@@ -341,6 +345,7 @@ func (s *segment) value(ctx context.Context, in *TemplateInput) (any, error) {
 	return nil, &EvalError{Source: s.program.source, Err: err}
 }
 
+// readSecret reads the secret of a segment that is nothing else.
 func (s *segment) readSecret(ctx context.Context, in *TemplateInput) (string, error) {
 	r := run{ctx: ctx, secret: in.Secret}
 	value, err := r.readSecret(s.secret.Vault, s.secret.Name)

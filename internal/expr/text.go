@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// maxText is the longest text that a function may make, in bytes. One call
-	// can make gigabytes of a few bytes, and CEL counts it as one step.
+	// maxText is the longest text made by a function, in bytes. One call can
+	// make gigabytes of a few bytes, and CEL counts it as one step.
 	maxText = 1 << 20
 
-	// maxPrecision bounds the digits that format writes.
+	// maxPrecision bounds the digits of format.
 	maxPrecision = 100
 
 	// textStep is how many bytes of text count as a step, as in CEL's own "+".
@@ -69,7 +69,7 @@ func hash(arg ref.Val) ref.Val {
 	return types.Int(Hash(string(text)))
 }
 
-// binding is what an overload of a function calls.
+// binding is the Go function of an overload.
 func binding(bindings []*functions.Overload, id string) func(args ...ref.Val) ref.Val {
 	for _, b := range bindings {
 		switch {
@@ -117,7 +117,7 @@ func textSize(v ref.Val, n int) int {
 		return n + len(v)
 	case types.Bytes:
 		return n + len(v)
-	case traits.Mapper: // before Iterable, which it is as well
+	case traits.Mapper: // before Iterable, a map is both
 		for it := v.Iterator(); n <= maxText && it.HasNext() == types.True; {
 			k := it.Next()
 			n = textSize(v.Get(k), textSize(k, n+other))
@@ -137,6 +137,8 @@ type textCost struct{}
 
 var _ interpreter.ActualCostEstimator = textCost{}
 
+// CallCost counts a tenth of the bytes that go in and come out. Nil leaves a
+// function to CEL.
 func (textCost) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
 	switch function {
 	case "replace", "join", "format", "split", "substring", "trim", "reverse", "strings.quote",

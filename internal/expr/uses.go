@@ -5,9 +5,8 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// usesOf reads off a checked expression what it depends on. Where a type is
-// known only at run time, the name of a field decides. A name that is computed
-// could be any.
+// usesOf reads the dependencies off a checked expression. For a type known at
+// run time only, the name of a field decides. A computed name could be any.
 func usesOf(p *program) Uses {
 	var u Uses
 	factsRead, factsNamed := 0, 0
@@ -74,7 +73,7 @@ func usesOf(p *program) Uses {
 					named(holder, name)
 				} else {
 					u.Metrics, u.Estimates = true, true
-					// Only an expression that holds the request can read it.
+					// Only an expression with req in it can read the request.
 					if mentions(p.checked.Expr(), "req") {
 						u.Session, u.Caller, u.Facts = true, true, allFacts
 					}
@@ -88,6 +87,7 @@ func usesOf(p *program) Uses {
 	return u
 }
 
+// mentions reports whether a variable stands anywhere in an expression.
 func mentions(e ast.Expr, variable string) bool {
 	found := false
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {

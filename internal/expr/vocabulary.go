@@ -7,16 +7,15 @@ import (
 
 // Model is one model at one provider, as a strategy sees it.
 //
-// All types of this file are plain data. They must not change once they were
-// handed to an evaluation, which may happen from many goroutines at once; the
-// pointer of a [Model] or [Key] is its identity, and evaluations answer with
-// the pointers that they were given.
+// All types of this file are plain data. They must not change after they were
+// handed to an evaluation. Many goroutines may read them. The pointer of a
+// [Model] or [Key] is its identity, and evaluations answer with the given
+// pointers.
 type Model struct {
 	ID        string
 	IDAliases []string
 
-	// Provider is where this model is reached. Nil reads as a provider
-	// without an id.
+	// Provider serves the model. Nil reads as a provider without an id.
 	Provider *Provider
 
 	AuthorID        string
@@ -25,12 +24,12 @@ type Model struct {
 	DisplayName string
 	Description string
 
-	// Known says that the model is in the catalog, Custom that it is in the
-	// configuration alone.
+	// Known says the model is in the catalog. Custom says it is in the
+	// configuration only.
 	Known, Custom bool
 
-	// Metadata is the model's own. Where it lacks a top-level key, the key of
-	// the provider's metadata shows through.
+	// Metadata is the model's own. The provider's metadata shows through for
+	// missing top-level keys.
 	Metadata map[string]any
 
 	InputModalities   []string
@@ -46,7 +45,7 @@ type Model struct {
 	DataRetentionDays   int64
 	DataRetentionPolicy string
 
-	// Pricing is nil where no price at all is known.
+	// Pricing is nil without a known price.
 	Pricing *Pricing
 
 	Datacenters []Datacenter
@@ -61,7 +60,7 @@ func (m *Model) provider() *Provider {
 	return m.Provider
 }
 
-// Provider is a service that has models.
+// Provider is a service with models.
 type Provider struct {
 	ID            string
 	IDAliases     []string
@@ -71,19 +70,19 @@ type Provider struct {
 	Metadata      map[string]any
 	Known, Custom bool
 
-	// Shadowed is set where the id is a name of another provider.
+	// Shadowed is set if the id is a name of another provider.
 	Shadowed bool
 }
 
-// Author is who made a model, which need not be who serves it.
+// Author made a model. Another provider may serve it.
 type Author struct {
 	ID          string
 	IDAliases   []string
 	DisplayName string
 }
 
-// Pricing holds prices in USD per million tokens. A nil price is unknown,
-// which is not the same as free.
+// Pricing holds prices in USD per million tokens. A nil price is unknown, and
+// not free.
 type Pricing struct {
 	Input, Output                   *float64
 	InputCacheRead, InputCacheWrite *float64
@@ -95,13 +94,13 @@ type Pricing struct {
 	Tools map[string]float64
 }
 
-// Datacenter is one place where a model runs.
+// Datacenter is one location of a model.
 type Datacenter struct {
 	CountryCode string // ISO 3166-1 alpha-2
 	Region      string // the provider's own name for the region
 }
 
-// Key is one API key of a provider. Its value is no part of the vocabulary.
+// Key is one API key of a provider. The vocabulary does not hold its value.
 type Key struct {
 	ID      string      // a hash, safe to print
 	Metrics *KeyMetrics // nil reads as nothing measured, no quota known
@@ -115,20 +114,21 @@ type Request struct {
 	ID       string
 	ClientIP string
 
-	// Header is read only where an expression asks for it, and never copied.
+	// Header is read only by expressions that mention it, and never copied.
 	Header http.Header
 
-	// Caller is req.caller: who asks, '' where nobody is told apart.
+	// Caller is req.caller: the sender's name, '' if callers are not told
+	// apart.
 	Caller string
 
-	// Session answers req.session, and AI answers req.ai. They are called from
-	// the goroutine of the evaluation, once for each time that an expression
-	// reads them, and never else. If nil, the session is '' and all facts are
-	// zero.
+	// Session answers req.session, and AI answers req.ai. An evaluation calls
+	// them each time an expression reads them, from its own goroutine. Nil
+	// functions answer '' and zero facts.
 	Session func() string
 	AI      func() *RequestFacts
 }
 
+// session is req.session.
 func (r *Request) session() string {
 	if r.Session == nil {
 		return ""
@@ -136,6 +136,7 @@ func (r *Request) session() string {
 	return r.Session()
 }
 
+// facts is req.ai, never nil.
 func (r *Request) facts() *RequestFacts {
 	if r.AI != nil {
 		if f := r.AI(); f != nil {
@@ -156,17 +157,17 @@ type Input struct {
 	// nil answer, read as all zeros.
 	Metrics func(*Model) *ModelMetrics
 
-	// Snapshot numbers the snapshot that Metrics reads: nanoseconds since 1970.
-	// Results that depend on metrics are kept as long as the number stays. 0
-	// keeps none.
+	// Snapshot is the number of the snapshot behind Metrics: nanoseconds since
+	// 1970. Results on metrics are kept as long as the number stays. 0 switches
+	// this off.
 	Snapshot int64
 
-	// InFlight returns the requests that Models[i] serves at this moment. If
-	// nil, nobody serves any.
+	// InFlight returns the requests in flight at Models[i] at this moment. Nil
+	// reads as zero.
 	InFlight func(i int) int64
 
-	// Pinned returns the model that served the key of sticky() last, or nil. The
-	// key is [Affinity.Key]. If nil, no key is pinned.
+	// Pinned returns the model of a pinned key, or nil. The key is
+	// [Affinity.Key]. A nil func has no pins.
 	Pinned func(key uint64) *Model
 
 	// Request may be nil: all fields empty.
@@ -191,7 +192,7 @@ type TemplateInput struct {
 	Request *Request // may be nil
 
 	// Secret answers secrets.get(vault, name), from the goroutine of Eval and
-	// with its context. Its errors come out of Eval so that errors.Is and
-	// errors.As find them. If nil, every secret is an error.
+	// with its context. Its errors come out of Eval for errors.Is and
+	// errors.As. If nil, every secret is an error.
 	Secret func(ctx context.Context, vault, name string) (string, error)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // BareProxy is a reverse proxy of ten lines, without routing, failover or
@@ -104,3 +105,9 @@ func (Discard) WriteHeader(int) {}
 
 // Flush implements http.Flusher.
 func (Discard) Flush() {}
+
+// SetWriteDeadline and SetReadDeadline take deadlines as the writer of net/http does.
+func (Discard) SetWriteDeadline(time.Time) error { return nil }
+
+// SetReadDeadline is like SetWriteDeadline.
+func (Discard) SetReadDeadline(time.Time) error { return nil }

@@ -94,9 +94,7 @@ func JSON(status int, body string) http.HandlerFunc {
 
 // Chat answers a chat completion with a text.
 func Chat(text string) http.HandlerFunc {
-	return JSON(http.StatusOK, fmt.Sprintf(`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m",`+
-		`"choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}],`+
-		`"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}`, text))
+	return JSON(http.StatusOK, LeastAnswer("chat/completions", text, ""))
 }
 
 // Error answers with an error in the OpenAI shape.

@@ -204,11 +204,11 @@ func TestNoOvertaking(t *testing.T) {
 		g := w.gate("g", Limits{TokensPerMinute: 600, Wait: time.Hour})
 		w.mustTry(route(600, g))
 		w.start("large", 1, 0, route(600, g))
-		time.Sleep(secs(30))
+		<-time.After(secs(30))
 		_, full := w.Try(time.Now(), to(1, g))
 		assert.Equal(t, Full{Gate: g, Kind: Queue}, full)
 		w.start("small", 2, 0, route(1, g))
-		time.Sleep(secs(31))
+		<-time.After(secs(31))
 		synctest.Wait()
 		assert.Equal(t, []string{"large", "small"}, w.served)
 		assert.Zero(t, g.Waiting())
@@ -228,7 +228,7 @@ func TestCallersInTurn(t *testing.T) {
 		}
 		w.start("c1", 3, secs(1), route(0, g))
 		held.Release(time.Now(), 0)
-		time.Sleep(secs(60))
+		<-time.After(secs(60))
 		synctest.Wait()
 		assert.Equal(t, []string{"a1", "b1", "c1", "a2", "b2", "a3", "a4"}, w.served)
 	})
@@ -254,7 +254,7 @@ func TestQueueIsBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		assert.Equal(t, maxWaiting, g.Waiting())
-		time.Sleep(secs(2))
+		<-time.After(secs(2))
 		synctest.Wait()
 		assert.Zero(t, g.Waiting())
 	})
@@ -280,7 +280,7 @@ func TestRoutesThroughOneGate(t *testing.T) {
 		assert.Zero(t, routes[0].Gates[1].Waiting())
 		held.Release(time.Now(), 0)
 		key.Release(time.Now(), 0)
-		time.Sleep(secs(10))
+		<-time.After(secs(10))
 		synctest.Wait()
 		assert.Equal(t, []string{"a", "b"}, w.served)
 		for _, r := range routes {
@@ -340,7 +340,7 @@ func TestSoak(t *testing.T) {
 						left++
 					}
 					mu.Unlock()
-					time.Sleep(time.Duration(r.Int64N(int64(secs(.5)))))
+					<-time.After(time.Duration(r.Int64N(int64(secs(.5)))))
 					if r.IntN(10) == 0 {
 						h.Cancel(time.Now())
 					}
@@ -360,7 +360,7 @@ func TestSoak(t *testing.T) {
 			assert.Empty(t, g.queue.lines)
 			assert.False(t, g.stopped.Load())
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		for _, g := range gates {
 			_, full := w.Try(time.Now(), to(100, g))
 			assert.Zero(t, full.Kind, "all is free again")

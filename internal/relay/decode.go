@@ -141,11 +141,11 @@ func Decode(data []byte, contentEncoding string, limit int64) ([]byte, error) {
 		return nil, ErrUnknownEncoding
 	}
 	out, err := list.Decode(data, limit)
-	var corrupt *coding.CorruptError
-	switch {
-	case err == nil:
+	if err == nil {
 		return out, nil
-	case errors.As(err, &corrupt):
+	}
+	var corrupt *coding.CorruptError
+	if errors.As(err, &corrupt) {
 		return nil, fmt.Errorf("answer does not decode: %w", corrupt.Err)
 	}
 	return nil, ErrDecodedTooLong

@@ -41,9 +41,13 @@ func LooksLikeEvents(front []byte) (yes, sure bool) {
 // an event stream here. The error is body's own.
 func PeekEvents(body io.Reader, contentEncoding string) (events bool, rest io.Reader, err error) {
 	list, unknown := coding.Parse(contentEncoding)
-	p := &peeker{body: body}
 	if unknown != nil {
 		return false, body, nil
+	}
+	p := &peeker{body: body}
+	p.front = p.room[:0]
+	if list.Identity() {
+		return p.peekPlain()
 	}
 	r := list.NewReader(p)
 	defer r.Close()
@@ -67,13 +71,30 @@ func PeekEvents(body io.Reader, contentEncoding string) (events bool, rest io.Re
 	return false, p.rest(), nil
 }
 
+// peekPlain looks at the bytes themselves, in the place where they are kept.
+func (p *peeker) peekPlain() (events bool, rest io.Reader, err error) {
+	for len(p.front) <= maxBlank {
+		p.at = len(p.front)
+		err := p.fill()
+		yes, sure := LooksLikeEvents(p.front)
+		switch {
+		case sure || err != nil && errors.Is(err, io.EOF), errors.Is(err, io.ErrNoProgress):
+			return yes, p.rest(), nil
+		case err != nil:
+			return false, p.rest(), err
+		}
+	}
+	return false, p.rest(), nil
+}
+
 // peeker keeps the bytes that were read from a body, to give them once more. It is
 // a source that a decoder does not read ahead of.
 type peeker struct {
 	body  io.Reader
-	front []byte
+	front []byte // backed by room, until it grows beyond
 	at    int
 	err   error
+	room  [512]byte
 }
 
 func (p *peeker) fill() error {
@@ -84,9 +105,11 @@ func (p *peeker) fill() error {
 		if p.err != nil {
 			return p.err
 		}
-		var room [512]byte
-		n, err := p.body.Read(room[:])
-		p.front = append(p.front, room[:n]...)
+		if len(p.front) == cap(p.front) {
+			p.front = append(p.front, 0)[:len(p.front)]
+		}
+		n, err := p.body.Read(p.front[len(p.front):cap(p.front)])
+		p.front = p.front[:len(p.front)+n]
 		p.err = err
 	}
 	return io.ErrNoProgress
@@ -116,13 +139,22 @@ func (p *peeker) UnreadByte() error {
 
 // rest returns the whole body.
 func (p *peeker) rest() io.Reader {
-	if p.err != nil {
-		return io.MultiReader(bytes.NewReader(p.front), errorReader{p.err})
-	}
-	return io.MultiReader(bytes.NewReader(p.front), p.body)
+	p.at = 0
+	return (*restReader)(p)
 }
 
-// errorReader gives the error that a body has given already.
-type errorReader struct{ err error }
+// restReader reads a body whose front was read already, and the error that may
+// have come with it.
+type restReader peeker
 
-func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
+func (r *restReader) Read(b []byte) (int, error) {
+	if r.at < len(r.front) {
+		n := copy(b, r.front[r.at:])
+		r.at += n
+		return n, nil
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	return r.body.Read(b)
+}

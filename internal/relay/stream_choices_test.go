@@ -397,7 +397,7 @@ func TestStreamDecode(t *testing.T) {
 	}
 	assert.True(t, CanDecode("gzip, zstd"))
 	assert.False(t, CanDecode("br"))
-	var corrupt error = NewStream(strings.NewReader("oops"), Options{Dialect: Chat, Encoding: "gzip", Decode: true}).Hold()
+	corrupt := NewStream(strings.NewReader("oops"), Options{Dialect: Chat, Encoding: "gzip", Decode: true}).Hold()
 	require.Error(t, corrupt)
 	assert.False(t, errors.Is(corrupt, io.EOF))
 }

@@ -57,7 +57,7 @@ func rules() map[string]rule {
 		"Auth.scheme":         {pattern: "^$|" + tokenPattern, examples: []any{"Bearer"}},
 		"APISurface.format":   {required: true, words: []string{"openai", "anthropic"}},
 		"APISurface.surface": {words: []string{
-			"chat-completions", "responses", "messages", "embeddings", "completions", "messages-count-tokens", "moderations", "rerank",
+			"chat-completions", "responses", "responses-compact", "messages", "embeddings", "completions", "messages-count-tokens", "moderations", "rerank",
 			"images", "images-edits", "images-generations", "images-variations",
 			"audio", "audio-speech", "audio-transcriptions", "audio-translations",
 		}},

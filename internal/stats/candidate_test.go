@@ -504,6 +504,7 @@ func TestRetractRestores(t *testing.T) {
 			}
 			for _, h := range []*CandidateHealth{&with, &without} {
 				switch kind {
+				case 0:
 				case 1:
 					succeed(h, at(now), who)
 				case 2:
@@ -512,7 +513,6 @@ func TestRetractRestores(t *testing.T) {
 					fail(h, at(now), who, onSurface)
 				default:
 					fail(h, at(now), who, provoked)
-				case 0:
 				}
 			}
 			for _, who := range everybody {

@@ -54,7 +54,6 @@ func TestAttackModelInJSON(t *testing.T) {
 		{"a second object", `{"model":"small"}{"model":"large"}`, 400},
 		{"a comment", `{"model":"small"/*,"model":"large"*/}`, 400},
 		{"a trailing comma", `{"model":"small",}`, 400},
-		{"a byte order mark", "\xef\xbb\xbf" + `{"model":"small"}`, 400},
 		{"UTF-16", "{\x00\"\x00m\x00o\x00d\x00e\x00l\x00\"\x00}\x00", 400},
 		{"a list of models as model", `{"model":["large"]}`, 400},
 	} {
@@ -354,7 +353,7 @@ func TestAttackHalfClosed(t *testing.T) {
 // attackGateway serves a gateway with one allowed model.
 func attackGateway(t *testing.T, set func(*aigateway.Config)) (*gatewaytest.Upstream, string) {
 	t.Helper()
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hello"))
 	cfg := aigateway.Config{
 		Providers: []aigateway.Provider{{ID: "p", BaseURL: "http://p.internal/base", APIKeys: []aigateway.APIKey{{Value: "sk-of-p"}},
 			Models: []aigateway.Model{{ID: "small"}}}},

@@ -59,7 +59,7 @@ func TestAttackExpressions(t *testing.T) {
 			},
 		} {
 			t.Run(c.name+"/"+place, func(t *testing.T) {
-				up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+				up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hello"))
 				cfg := aigateway.Config{
 					Registry:          aigateway.NoRegistry(),
 					Providers:         []aigateway.Provider{{ID: "p", BaseURL: "http://p.internal", APIKeys: []aigateway.APIKey{{Value: "sk-of-p"}}, Models: []aigateway.Model{{ID: "m"}}}},
@@ -92,7 +92,7 @@ func TestAttackExpressions(t *testing.T) {
 // others. The resolver decides which secrets a config may read: a map, a
 // directory and a function can each hold to one vault.
 func TestAttackForeignVault(t *testing.T) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hello"))
 	for _, expr := range []string{
 		"${secrets.get('theirs', 'api-key')}",
 		"${secrets.get('mine/../theirs', 'api-key')}",
@@ -119,7 +119,7 @@ func TestAttackForeignVault(t *testing.T) {
 			}),
 		})
 		_, status, body := attackDo(t, gateway+"/v1/chat/completions", `{"model":"m"}`, http.Header{"Content-Type": {"application/json"}, "X-Vault": {"theirs"}})
-		assert.Equal(t, 503, status, "%s: %s", expr, body)
+		assert.Equal(t, 502, status, "%s: %s", expr, body)
 		assert.NotContains(t, body, "theirs")
 	}
 	assert.Zero(t, up.Count())

@@ -48,7 +48,7 @@ func TestAttackSecretsStayWithTheirProvider(t *testing.T) {
 	for i, id := range []string{"one", "two", "three"} {
 		h := gatewaytest.Error(401, "invalid_api_key", "no")
 		if i == 2 {
-			h = gatewaytest.Chat("hello")
+			h = gatewaytest.Fitting("hello")
 		}
 		ups = append(ups, gatewaytest.NewUpstream(t, h))
 		cfg.Providers = append(cfg.Providers, provider(id))
@@ -73,7 +73,7 @@ func TestAttackSecretsStayWithTheirProvider(t *testing.T) {
 // would take the key and the prompt along, and to relay it would have the
 // client do so.
 func TestAttackRedirects(t *testing.T) {
-	elsewhere := gatewaytest.NewUpstream(t, gatewaytest.Chat("mine now"))
+	elsewhere := gatewaytest.NewUpstream(t, gatewaytest.Fitting("mine now"))
 	var status atomic.Int64
 	up := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", elsewhere.URL+r.URL.Path+"?key="+r.Header.Get("Authorization"))
@@ -119,7 +119,7 @@ func TestAttackOriginHeaders(t *testing.T) {
 		}
 	}
 	for name, h := range map[string]http.HandlerFunc{
-		"an answer": answer(200, "application/json", `{"choices":[]}`),
+		"an answer": answer(200, "application/json", gatewaytest.LeastAnswer("chat/completions", "hi", "")),
 		"a stream":  answer(200, "text/event-stream", gatewaytest.ChatDelta("x")+gatewaytest.ChatStop+gatewaytest.ChatDone),
 		"an error":  answer(429, "application/json", `{"error":{"message":"slow down"}}`),
 	} {
@@ -152,7 +152,7 @@ func TestAttackBombs(t *testing.T) {
 		{"a stream of events", "text/event-stream", 200, "data: ", 'x', 40, 32},
 		{"a stream of comments", "text/event-stream", 200, ": ", 'x', 40, 32},
 		{"a stream of nothing", "text/event-stream", 200, "", '\n', 6, 4},
-		{"an error", "application/json", 401, `{"error":{"message":"no sk-of-the-provider","x":"`, 'x', 192, 96},
+		{"an error", "application/json", 422, `{"error":{"message":"no sk-of-the-provider","x":"`, 'x', 192, 96},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			data := attackBomb(t, c.front, c.fill, c.size<<20)
@@ -326,7 +326,7 @@ func (p *attackPolicy) CheckAddr(netip.Addr) error {
 func TestAttackLateRebinding(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
-		gatewaytest.Chat("hello")(w, r)
+		gatewaytest.Fitting("hello")(w, r)
 	})
 	policy := new(attackPolicy)
 	gateway := testbed.Serve(t, aigateway.Config{

@@ -29,7 +29,7 @@ func BenchmarkSocket(b *testing.B) {
 		require.NoError(b, err)
 		bare := httptest.NewServer(gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()))
 		b.Cleanup(bare.Close)
-		body := gatewaytest.ChatBody("llama3", bb.size)
+		body := benchBody(bb.size, bb.answer)
 		for _, conns := range []int{1, 8, 64} {
 			b.Run(fmt.Sprintf("%s/%d connections", bb.name, conns), func(b *testing.B) {
 				client := &http.Client{Transport: gatewaytest.BareProxyTransport()}

@@ -53,7 +53,7 @@ var benchRows = []struct {
 
 func BenchmarkHandler(b *testing.B) {
 	for _, bb := range benchRows {
-		body := gatewaytest.ChatBody("llama3", bb.size)
+		body := benchBody(bb.size, bb.answer)
 		gateway, bare := benchGateway(b, bb.answer), benchBareProxy(bb.answer)
 		for _, h := range []struct {
 			name    string
@@ -77,13 +77,22 @@ func BenchmarkHandler(b *testing.B) {
 func TestHandlerAllocations(t *testing.T) {
 	for _, bb := range benchRows {
 		t.Run(bb.name, func(t *testing.T) {
-			body := gatewaytest.ChatBody("llama3", bb.size)
+			body := benchBody(bb.size, bb.answer)
 			gateway, bare := benchGateway(t, bb.answer), benchBareProxy(bb.answer)
 			mine := testing.AllocsPerRun(5, func() { benchServe(gateway, body) })
 			proxy := testing.AllocsPerRun(5, func() { benchServe(bare, body) })
 			require.LessOrEqual(t, mine, proxy+25)
 		})
 	}
+}
+
+// benchBody is the request of a row. It asks for a stream if the row has one.
+func benchBody(size int, answer gatewaytest.Canned) []byte {
+	body := gatewaytest.ChatBody("llama3", size)
+	if answer.ContentType == "text/event-stream" {
+		body = append([]byte(`{"stream":true,`), body[1:]...)
+	}
+	return body
 }
 
 // benchServe has a handler answer one request.

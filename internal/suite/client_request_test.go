@@ -184,7 +184,7 @@ func TestRefusedBodies(t *testing.T) {
 		{"leading zero", `{"model":"m","n":01}`, ""},
 		{"line break in a string", "{\"model\":\"m\",\"x\":\"a\nb\"}", ""},
 		{"bad escape", `{"model":"m","x":"\q"}`, ""},
-		{"byte order mark", "\xef\xbb\xbf{\"model\":\"m\"}", ""},
+		{"byte order mark twice", "\xef\xbb\xbf" + "\xef\xbb\xbf{\"model\":\"m\"}", ""},
 		{"too deep", `{"model":"m","x":` + strings.Repeat("[", 100_000), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -238,14 +238,20 @@ func TestMaxBodyBytes(t *testing.T) {
 	}
 }
 
-// TestContentEncoding: the gateway does not scan compressed bodies.
+// TestContentEncoding: an encoding that the gateway does not know is refused, and
+// so is a body that is not of its encoding.
 func TestContentEncoding(t *testing.T) {
 	up, cfg := requestProvider(t)
 	url := testbed.Serve(t, cfg)
-	for _, encoding := range [][]string{{"gzip"}, {"br"}, {"zstd"}, {"identity, gzip"}, {"identity", "gzip"}, {"", "gzip"}} {
+	for _, encoding := range [][]string{{"br"}, {"identity, br"}, {"identity", "compress"}, {"", "x"}} {
 		resp, body := requestPost(t, url+"/v1/messages", http.Header{"Content-Encoding": encoding}, `{"model":"m"}`)
 		assert.Equal(t, http.StatusUnsupportedMediaType, resp.StatusCode)
 		requestAnthropicError(t, resp.Header, body, "invalid_request_error", "unsupported_media_type")
+	}
+	for _, encoding := range [][]string{{"gzip"}, {"zstd"}, {"deflate"}, {"identity, gzip"}, {"identity", "gzip"}, {"", "gzip"}} {
+		resp, body := requestPost(t, url+"/v1/messages", http.Header{"Content-Encoding": encoding}, `{"model":"m"}`)
+		assert.Equal(t, http.StatusBadRequest, resp.StatusCode)
+		requestAnthropicError(t, resp.Header, body, "invalid_request_error", "invalid_request_body")
 	}
 	assert.Zero(t, up.Count())
 
@@ -377,7 +383,7 @@ func TestMultipart(t *testing.T) {
 // TestInternalEndpoints: the request goes to the real place of the host, under
 // its .internal name.
 func TestInternalEndpoints(t *testing.T) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	socket := filepath.Join(requestSocketDir(t), "llm.sock")
 	listener, err := net.Listen("unix", socket)
 	require.NoError(t, err)
@@ -411,7 +417,7 @@ func TestInternalEndpoints(t *testing.T) {
 // "p": it has a key, speaks both formats, and lists the model "m", alias
 // "alias".
 func requestProvider(t testing.TB) (*gatewaytest.Upstream, aigateway.Config) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	return up, aigateway.Config{
 		Providers: []aigateway.Provider{{
 			ID:                   "p",

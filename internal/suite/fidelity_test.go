@@ -30,15 +30,16 @@ const fidelityFields = `"seed": 9007199254740993, "temperature":0.70,"zulu":1e-0
 // fidelityCase is one surface: a client's request and its provider's answer,
 // whole and streamed.
 type fidelityCase struct {
-	surface string // as in the table
-	path    string // where that has "*"
-	request string // what stands beside the model and fidelityFields
-	form    bool   // the request is a form
-	kind    string // of the answer; JSON if empty
-	answer  string
-	input   int64 // usage in the answer
-	output  int64
-	stream  []string // the events of a streamed answer, the last its end; nil where the API has none
+	surface    string // as in the table
+	path       string // where that has "*"
+	request    string // what stands beside the model and fidelityFields
+	form       bool   // the request is a form
+	kind       string // of the answer; JSON if empty
+	answer     string
+	input      int64 // usage in the answer
+	output     int64
+	stream     []string // the events of a streamed answer, the last its end; nil where the API has none
+	asksStream bool     // the request asks for the stream
 	// finish is set if the stream also ends by a finish reason.
 	finish bool
 }
@@ -76,6 +77,12 @@ var fidelityCases = []fidelityCase{
 			"event: response.output_text.delta\n" + `data: {"type":"response.output_text.delta","delta":"hi","logprobs":[],"obfuscation":"xy"}`,
 			"event: response.completed\n" + `data: {"type":"response.completed","response":{"id":"r","usage":{"input_tokens":36,"output_tokens":87}}}`,
 		},
+	},
+	{
+		surface: "responses/compact",
+		request: `"input":[{"role":"user","content":"hi"},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"hi"}]}]`,
+		answer:  `"object":"response.compaction","output":[{"type":"compaction","encrypted_content":"gAAA"}],"usage":{"input_tokens":139,"output_tokens":438}`,
+		input:   139, output: 438,
 	},
 	{
 		surface: "embeddings",
@@ -256,6 +263,7 @@ func TestFidelityOfStreams(t *testing.T) {
 			for i, e := range c.stream {
 				events[i] = e + "\n\n"
 			}
+			c.asksStream = true
 			_, ask := fidelityGateway(t, gatewaytest.Stream(events...))
 			resp, got, res := ask(c, "alias")
 			assert.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
@@ -382,14 +390,24 @@ func (c fidelityCase) format() string {
 
 // requestBytes is the client's request for a model, and its type.
 func (c fidelityCase) requestBytes(model string) (kind, body string) {
+	stream := ""
+	switch {
+	case c.asksStream && c.surface == "audio/speech":
+		stream = `"stream_format":"sse",`
+	case c.asksStream:
+		stream = `"stream":true,`
+	}
 	if !c.form {
-		return "application/json", "\n{ " + c.request + " ,\"model\" : \"" + model + "\"," + fidelityFields + "}\r\n"
+		return "application/json", "\n{ " + stream + c.request + " ,\"model\" : \"" + model + "\"," + fidelityFields + "}\r\n"
 	}
 	part := func(header, value string) string {
 		return "--x.1\r\ncontent-disposition: form-data; " + header + "\r\n\r\n" + value + "\r\n"
 	}
+	if c.asksStream {
+		stream = part(`name="stream"`, "true")
+	}
 	return `multipart/form-data; boundary="x.1"`,
-		part("name=\"file\"; filename=\"\u00e9.bin\"\r\nContent-Type: application/octet-stream\r\nX-Part: 1", "\x00\xff\r\n--x.2\r\n\r\n") +
+		stream + part("name=\"file\"; filename=\"\u00e9.bin\"\r\nContent-Type: application/octet-stream\r\nX-Part: 1", "\x00\xff\r\n--x.2\r\n\r\n") +
 			part("name="+c.request, " 0.70\u00a0") + part(`name="model"`, model) +
 			part(`name="enable_thinking"`, "") + part(`name="tags[]"`, "b") + part(`name="tags[]"`, "a") + "--x.1--\r\nepilogue"
 }

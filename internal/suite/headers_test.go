@@ -23,7 +23,7 @@ import (
 var headersValues = map[string]string{
 	"Content-Type":            "application/json; charset=utf-8",
 	"Content-Encoding":        "identity",
-	"Content-Length":          "27", // which is the length of headersBody
+	"Content-Length":          "41", // which is the length of headersBody
 	"Connection":              "Named-By-Connection",
 	"Transfer-Encoding":       "chunked",
 	"Trailer":                 "X-Checksum",
@@ -41,7 +41,7 @@ var headersValues = map[string]string{
 }
 
 // headersBody is a request's body and an answer's alike.
-const headersBody = `{"model":"m","choices":[]}` + "\n"
+const headersBody = `{"model":"m","choices":[{"message":{}}]}` + "\n"
 
 // TestRequestHeaderTable sends each header of the README's first table by
 // itself, and compares the provider's header of that name.
@@ -120,6 +120,10 @@ func TestResponseHeaderTable(t *testing.T) {
 		{"an error", "400 Bad Request", "application/json", headersBody},
 		{"a stream", "200 OK", "text/event-stream", sseText + "\n\n" + sseStop + "\n\n" + sseDone + "\n\n"},
 	} {
+		request := `{"model":"m"}`
+		if answer.kind == "text/event-stream" {
+			request = `{"model":"m","stream":true}`
+		}
 		for _, row := range headersTable(t, "response header") {
 			t.Run(row.name+"/"+answer.name, func(t *testing.T) {
 				value := headersValue(row.name)
@@ -151,7 +155,7 @@ func TestResponseHeaderTable(t *testing.T) {
 				up := gatewaytest.NewUpstream(t, gatewaytest.RawBytes("HTTP/1.1 "+answer.status+"\r\n"+lines+"\r\n"+body))
 				_, cfg := requestProvider(t)
 				cfg.InternalEndpoints = map[string]string{"p.internal": up.URL}
-				resp, got := requestPost(t, testbed.Serve(t, cfg)+"/v1/chat/completions", http.Header{"Accept-Encoding": {"identity"}}, `{"model":"m"}`)
+				resp, got := requestPost(t, testbed.Serve(t, cfg)+"/v1/chat/completions", http.Header{"Accept-Encoding": {"identity"}}, request)
 				assert.Equal(t, answer.status, resp.Status)
 				assert.Equal(t, answer.body, got)
 

@@ -25,7 +25,7 @@ import (
 
 // TestLimitsOfRequests: the limits of a client's request.
 func TestLimitsOfRequests(t *testing.T) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hello"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hello"))
 	gateway := testbed.Serve(t, aigateway.Config{
 		Registry:          aigateway.NoRegistry(),
 		Providers:         []aigateway.Provider{{ID: "p", BaseURL: "http://p.internal", Models: []aigateway.Model{{ID: "m"}}}},
@@ -116,7 +116,10 @@ func TestLimitOfAttempts(t *testing.T) {
 // answers are relayed without being held, and some are failures.
 func TestLimitsOfAnswers(t *testing.T) {
 	const mib = 1 << 20
-	text := func(n int) string { return `{"x":"` + strings.Repeat("y", n-8) + `"}` } // of n bytes
+	text := func(n int) string { // an answer of n bytes
+		front, back := `{"choices":[{"message":{"content":"`, `"}}]}`
+		return front + strings.Repeat("y", n-len(front)-len(back)) + back
+	}
 	cut := func(kind string, parts ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", kind)
@@ -131,7 +134,7 @@ func TestLimitsOfAnswers(t *testing.T) {
 			for i := range n >> 10 {
 				w.Header().Set(fmt.Sprintf("X-Pad-%03d", i), strings.Repeat("y", 1<<10-len("X-Pad-000: \r\n")))
 			}
-			gatewaytest.Chat("a")(w, r)
+			gatewaytest.Fitting("a")(w, r)
 		}
 	}
 	const event = "text/event-stream"
@@ -159,7 +162,7 @@ func TestLimitsOfAnswers(t *testing.T) {
 		{"an endless header", false, fields(4 << 20), true, "262144"},
 		{"a whole answer of 1 MiB", false, gatewaytest.JSON(200, text(mib)), false, ""},
 		{"1 MiB, and then cut", false, cut("application/json", text(mib - 1)[:mib-2]), true, "closed before the answer was complete"},
-		{"one byte over 1 MiB, and then cut", false, cut("application/json", text(mib + 2)[:mib+1]), false, "closed before"},
+		{"128 KiB over 1 MiB, and then cut", false, cut("application/json", text(2 * mib)[:mib+128<<10]), false, "closed before"},
 		{"an event of 64 KiB less one while held", false, cut(event, role(64<<10-1)), true, "closed before"},
 		{"an event of 64 KiB while held", false, cut(event, role(64<<10)), false, "closed before"},
 		{"half an event of 64 KiB while held", false, cut(event, role(128 << 10)[:64<<10]), false, "closed before"},
@@ -169,7 +172,7 @@ func TestLimitsOfAnswers(t *testing.T) {
 		{"held whole, above 32 MiB", true, cut(event, held(32*mib+64<<10)...), false, "closed before"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a, b := gatewaytest.NewUpstream(t, c.a), gatewaytest.NewUpstream(t, gatewaytest.Chat("b"))
+			a, b := gatewaytest.NewUpstream(t, c.a), gatewaytest.NewUpstream(t, gatewaytest.Fitting("b"))
 			results := make(chan *aigateway.Result, 1)
 			cfg := aigateway.Config{
 				Registry: aigateway.NoRegistry(),

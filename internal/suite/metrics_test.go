@@ -173,7 +173,7 @@ func TestMetricsOfEstimates(t *testing.T) {
 		s.ask(s.gateway)
 		sum(0, 0) // nobody has asked before
 
-		const prompt = 20 // the estimate of testbed.ChatRequest
+		const prompt = 25 // the estimate of metricsRequest
 		for i, output := range []int{5, 10, 12, 12} {
 			s.ask(s.gateway)
 			sum((i+1)*prompt, output)
@@ -291,7 +291,7 @@ func TestMetricsLeaveSlowProvider(t *testing.T) {
 			for end := time.Now().Add(d); time.Now().Before(end); {
 				next := time.After(time.Second)
 				require.Equal(t, 200, testbed.Ask(h.Harness).Status)
-				last = h.Harness.Routes()[0]
+				last = h.Routes()[0]
 				<-next
 			}
 			return last
@@ -324,7 +324,7 @@ func TestMetricsLeaveFailingProvider(t *testing.T) {
 		ask := func(seconds int) {
 			for range seconds {
 				got := testbed.Ask(h.Harness)
-				s := fmt.Sprint(strings.Join(h.Harness.Routes(), " "), " ", got.Status)
+				s := fmt.Sprint(strings.Join(h.Routes(), " "), " ", got.Status)
 				if len(story) == 0 || story[len(story)-1] != s {
 					story = append(story, s)
 				}
@@ -511,9 +511,13 @@ func newMetered(t *testing.T, script ...http.HandlerFunc) *metered {
 	return s
 }
 
+// metricsRequest takes a stream or a whole answer. Its messages are those of
+// testbed.ChatRequest.
+var metricsRequest = strings.Replace(testbed.ChatRequest, "{", `{"stream":true,`, 1)
+
 func (s *metered) ask(g *aigateway.Gateway) {
 	defer func() { recover() }() // a stream that breaks aborts its connection
-	g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest)))
+	g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(metricsRequest)))
 }
 
 func (s *metered) keyID(t *testing.T) string {

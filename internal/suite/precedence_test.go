@@ -57,7 +57,7 @@ func TestQueryPrecedence(t *testing.T) {
 		{"provider over gateway", "a: gateway", "a: provider", "a=client", "a=base", "a=provider"},
 		{"each its own", "b: gateway", "a: provider", "c=client", "d=base", "a=provider&b=gateway&c=client&d=base"},
 		{"each value of a name is replaced", "a: gateway", "", "a=1&x=2&a=3&%61=4", "a=5", "a=gateway&x=2"},
-		{"case counts", "a: gateway", "", "A=client", "", "a=gateway&A=client"},
+		{"another case is the same name", "a: gateway", "", "A=client", "", "a=gateway"},
 		{"escaped", `"a b&c": "d=e f"`, "", "", "", "a+b%26c=d%3De+f"},
 		{"empty is a value", `a: ""`, "", "a=client", "", "a="},
 		{"a credential of the operator's", "key: op", "", "key=client&x=1", "", "key=op&x=1"},
@@ -197,7 +197,7 @@ providers:
 // another on failover.
 func TestProviderSettingsStay(t *testing.T) {
 	first := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusInternalServerError, "down", "down"))
-	second := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	second := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	cfg, err := aigateway.ParseConfig([]byte(`
 headers: {X-All: all}
 query_params: {all: all}
@@ -257,7 +257,7 @@ func TestMaxOutputTokens(t *testing.T) {
 		{"none", "p", chat, `{"model":"m"}`, `{"model":"m","max_tokens":100}`},
 		{"null", "p", chat, `{"max_tokens":null,"model":"m"}`, `{"max_tokens":100,"model":"m"}`},
 		{"nested is not it", "p", chat, `{"x":{"max_tokens":1},"model":"m"}`, `{"x":{"max_tokens":1},"model":"m","max_tokens":100}`},
-		{"none at openai", "openai", chat, `{"model":"m"}`, `{"model":"m","max_completion_tokens":100}`},
+		{"none at another host by the name of openai", "openai", chat, `{"model":"m"}`, `{"model":"m","max_tokens":100}`},
 		{"max_tokens at openai", "openai", chat, `{"max_tokens":101,"model":"m"}`, `{"max_tokens":100,"model":"m"}`},
 		{"completions", "p", "completions", `{"model":"m"}`, `{"model":"m","max_tokens":100}`},
 		{"completions at openai", "openai", "completions", `{"model":"m"}`, `{"model":"m","max_tokens":100}`},
@@ -446,7 +446,7 @@ providers: [{id: p, base_url: "http://p.internal", supported_api_surfaces: [{for
 // at p.internal, and returns the upstream's request and the Result.
 func precedenceSend(t *testing.T, yaml, path string, header http.Header, body string) (gatewaytest.Request, *aigateway.Result) {
 	t.Helper()
-	up := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	up := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	cfg, err := aigateway.ParseConfig([]byte(yaml))
 	require.NoError(t, err)
 	cfg.InternalEndpoints = map[string]string{"p.internal": up.URL}

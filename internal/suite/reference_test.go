@@ -13,6 +13,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
@@ -93,7 +94,7 @@ func TestReferenceExamples(t *testing.T) {
 				sent = append(sent, r.Header.Get("Authorization"))
 				w := httptest.NewRecorder()
 				w.Header().Set("Content-Type", "application/json")
-				_, _ = w.WriteString(`{"choices":[]}`)
+				_, _ = w.WriteString(gatewaytest.LeastAnswer(r.URL.Path, "hi", ""))
 				return w.Result(), nil
 			})
 			g, err := aigateway.New(cfg)

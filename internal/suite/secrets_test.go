@@ -420,7 +420,7 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 				if tt.write != nil {
 					said = `"` + tt.write(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")) + `"`
 				}
-				gatewaytest.JSON(401, `{"error":{"message":`+said+`}}`)(rw, r)
+				gatewaytest.JSON(422, `{"error":{"message":`+said+`}}`)(rw, r)
 			})
 			p := aigateway.Provider{ID: "a", BaseURL: "http://a.internal"}
 			if tt.set != nil {
@@ -435,7 +435,7 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 			require.NoError(t, err)
 			rec := httptest.NewRecorder()
 			g.ServeHTTP(rec, leakRequest(`{"model":"a:m"}`))
-			require.Equal(t, 401, rec.Code)
+			require.Equal(t, 422, rec.Code)
 			var said struct{ Error struct{ Message string } }
 			require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &said), rec.Body)
 			w.see("answer", rec.Body.String(), said.Error.Message)
@@ -447,7 +447,7 @@ func TestSecretsMadeOfSecrets(t *testing.T) {
 // TestNoSecretsInWhatLooksAtThem: an expression may choose a word by looking at
 // a secret. The word itself is not secret, and stays in the answers.
 func TestNoSecretsInWhatLooksAtThem(t *testing.T) {
-	up := gatewaytest.NewUpstream(t, gatewaytest.JSON(200, `{"choices":[],"kind":"application/json","param":null}`),
+	up := gatewaytest.NewUpstream(t, gatewaytest.JSON(200, `{"choices":[{"message":{}}],"kind":"application/json","param":null}`),
 		gatewaytest.JSON(400, `{"error":{"message":"no customer null, nor application/json","param":null}}`))
 	g, err := aigateway.New(aigateway.Config{
 		Providers: []aigateway.Provider{{ID: "a", BaseURL: "http://a.internal", Headers: map[string]aigateway.Template{

@@ -133,17 +133,17 @@ func TestTroubleAuthentication(t *testing.T) {
 		status   int
 		want     string // nothing in the log if empty
 	}{
-		{"wrong key", wants("Authorization", "Bearer sk-other"), troubleKey, aigateway.Auth{}, nil, "", 401,
+		{"wrong key", wants("Authorization", "Bearer sk-other"), troubleKey, aigateway.Auth{}, nil, "", 502,
 			"the key " + shown + " was sent as Authorization: Bearer: see auth if the provider wants another header"},
-		{"wrong header", wants("Api-Key", troubleKey), troubleKey, aigateway.Auth{}, nil, "", 401,
+		{"wrong header", wants("Api-Key", troubleKey), troubleKey, aigateway.Auth{}, nil, "", 502,
 			"the key " + shown + " was sent as Authorization: Bearer: see auth if the provider wants another header"},
 		{"the right one", wants("Api-Key", troubleKey), troubleKey, aigateway.Auth{Header: "api-key"}, nil, "", 200, ""},
-		{"wrong key in another header", wants("Api-Key", "sk-other"), troubleKey, aigateway.Auth{Header: "api-key"}, nil, "", 401,
+		{"wrong key in another header", wants("Api-Key", "sk-other"), troubleKey, aigateway.Auth{Header: "api-key"}, nil, "", 502,
 			"the key " + shown + " was sent as Api-Key: see auth"},
-		{"wrong scheme", wants("Authorization", "Key "+troubleKey), troubleKey, aigateway.Auth{}, nil, "", 401,
+		{"wrong scheme", wants("Authorization", "Key "+troubleKey), troubleKey, aigateway.Auth{}, nil, "", 502,
 			"the key " + shown + " was sent as Authorization: Bearer"},
 		{"the right scheme", wants("Authorization", "Key "+troubleKey), troubleKey, aigateway.Auth{Scheme: "Key"}, nil, "", 200, ""},
-		{"Anthropic's header", wants("X-Api-Key", "sk-other"), troubleKey, aigateway.Auth{}, nil, "/v1/messages", 401,
+		{"Anthropic's header", wants("X-Api-Key", "sk-other"), troubleKey, aigateway.Auth{}, nil, "/v1/messages", 502,
 			"the key " + shown + " was sent as X-Api-Key"},
 		{"no key", wants("Authorization", "Bearer "+troubleKey), "", aigateway.Auth{}, nil, "", 401,
 			"no key was sent: if the provider wants one, give it api_keys, or its own header under headers"},
@@ -186,7 +186,7 @@ func TestTroubleAuthentication(t *testing.T) {
 		cfg := aigateway.Config{Providers: []aigateway.Provider{{ID: "openai"}}}
 		status, body, _ := troubleAsk(t, cfg, "/v1/chat/completions", `{"model":"gpt-4o"}`)
 		assert.Equal(t, http.StatusBadRequest, status)
-		assert.Contains(t, body, `provider \"openai\" needs an API key and has none: give it api_keys`)
+		assert.Contains(t, body, `provider \"openai\" needs an API key and has none`)
 	})
 }
 

@@ -372,7 +372,7 @@ func TestCredential(t *testing.T) {
 // to the first provider that it asks for.
 func TestPassThrough(t *testing.T) {
 	first := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusInternalServerError, "down", "down"))
-	second := gatewaytest.NewUpstream(t, gatewaytest.Chat("hi"))
+	second := gatewaytest.NewUpstream(t, gatewaytest.Fitting("hi"))
 	both := []aigateway.APISurface{{Format: "openai"}, {Format: "anthropic"}}
 	cfg := aigateway.Config{
 		Registry: aigateway.StaticRegistry(
@@ -475,11 +475,15 @@ func TestLineBreakInSecret(t *testing.T) {
 			results := requestResults(&cfg)
 			url := testbed.Serve(t, cfg)
 			resp, body := requestPost(t, url+"/v1/messages", nil, `{"model":"m"}`)
-			assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
-			requestAnthropicError(t, resp.Header, body, "api_error", "all_providers_failed")
+			status, code := http.StatusServiceUnavailable, "all_providers_failed"
+			if c.value == "" { // a secret that does not resolve
+				status, code = http.StatusBadGateway, "upstream_authentication_failed"
+			}
+			assert.Equal(t, status, resp.StatusCode)
+			requestAnthropicError(t, resp.Header, body, "api_error", code)
 			resp, body = requestPost(t, url+"/v1/chat/completions", nil, `{"model":"m"}`)
-			assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
-			requestOpenAIError(t, resp.Header, body, "api_error", "all_providers_failed")
+			assert.Equal(t, status, resp.StatusCode)
+			requestOpenAIError(t, resp.Header, body, "api_error", code)
 			shown, err := json.Marshal(<-results)
 			require.NoError(t, err)
 			assert.NotContains(t, body+string(shown), "k3y")

@@ -1,3 +1,5 @@
+// Package faultwall plays every known fault of a provider, of the network or of a
+// client against a gateway, and knows the right outcome of each.
 package faultwall
 
 import (
@@ -21,6 +23,10 @@ type Fault struct {
 	// Only is the prefix of its formats' names. If empty, the fault applies to
 	// all formats.
 	Only string
+	// OtherForm counts further attempts in the anthropic format. There the client
+	// chooses the form of the credential, and a refused key is tried once in the
+	// provider's other form.
+	OtherForm int
 	// Settings are further settings of the gateway.
 	Settings
 	// Reason is a word of the Result's text on a failed attempt.
@@ -99,11 +105,18 @@ type Want struct {
 	Reported bool
 }
 
+// codeKeyRefused is the code of a refusal of the gateway's own key. The client is
+// told nothing else of it.
+const codeKeyRefused = "upstream_authentication_failed"
+
 // The wants of many faults.
 func failsOver(attempts int) Want { return Want{Got: FromFallback, Primary: attempts, Fallback: 1} }
 func recovers(attempts int) Want  { return Want{Got: FromPrimary, Primary: attempts} }
 func unavailable(attempts int) Want {
 	return Want{Got: Failed, Primary: attempts, Status: 503, Code: "all_providers_failed"}
+}
+func keyRefused(attempts int) Want {
+	return Want{Got: Failed, Primary: attempts, Status: 502, Code: codeKeyRefused}
 }
 func unreachable() Want {
 	return Want{Got: Failed, Primary: 1, Status: 502, Code: "upstream_unreachable"}
@@ -179,10 +192,13 @@ func refusalFaults() []Fault {
 	}
 	return []Fault{
 		{Name: "401 on one key of two", Behaviour: forKey("-1-", status(401, "invalid_api_key")), Settings: twoKeys, Reason: "401",
-			WithFallback: recovers(2), Alone: recovers(2)},
+			OtherForm: 1, WithFallback: recovers(2), Alone: recovers(2)},
 		{Name: "401 on every key", Behaviour: status(401, "invalid_api_key"), Settings: twoKeys, Reason: "401",
-			WithFallback: failsOver(2), Alone: relayed(2, 401, "invalid_api_key")},
-		refused("402", 402, "insufficient_balance"),
+			OtherForm: 2, WithFallback: failsOver(2), Alone: keyRefused(2)},
+		{Name: "402", Behaviour: status(402, "insufficient_balance"), Settings: Settings{Retries: 1}, Reason: "402",
+			WithFallback: failsOver(1), Alone: keyRefused(1)},
+		{Name: "a dead key told by 400", Behaviour: status(400, "invalid_api_key"), Only: "openai", Settings: twoKeys, Reason: "400",
+			WithFallback: failsOver(2), Alone: keyRefused(2)},
 		refused("403", 403, "forbidden"),
 		refused("404", 404, "model_not_found"),
 		refused("408", 408, "timeout"),
@@ -252,13 +268,14 @@ func streamFaults() []Fault {
 		return Fault{Name: name, Behaviour: behaviour, Stream: true, Settings: set, Reason: reason, WithFallback: saved, Alone: alone}
 	}
 	unmarked := broken()
-	unmarked.Code = "" // no event may stand where another has begun
+	unmarked.Code = ""                                // no event may stand where another has begun
+	overloaded := relayed(1, 529, "overloaded_error") // the status that the error's type stands for
 	reported := broken()
 	reported.Code, reported.Reported = "overloaded_error", true
 	return []Fault{
-		row("first event an error", firstEventError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
-		row("first event an error, connection left open", errorAndOpen, Settings{}, "overloaded", failsOver(1), unavailable(1)),
-		row("role-only chunk, then an error", roleThenError, Settings{}, "overloaded", failsOver(1), unavailable(1)),
+		row("first event an error", firstEventError, Settings{}, "overloaded", failsOver(1), overloaded),
+		row("first event an error, connection left open", errorAndOpen, Settings{}, "overloaded", failsOver(1), overloaded),
+		row("role-only chunk, then an error", roleThenError, Settings{}, "overloaded", failsOver(1), overloaded),
 		row("content, then an error", contentThenError, Settings{}, "", reported, reported),
 		row("cut mid-stream by FIN", cut, Settings{}, "closed", broken(), broken()),
 		row("cut mid-stream by RST", cutByReset, Settings{}, "reset", broken().after(0.25, 0), broken().after(0.25, 0)),
@@ -288,6 +305,8 @@ func completeFaults() []Fault {
 	drip := row("slow drip", slowDrip, "")
 	drip.Timeout = true
 	drip.WithFallback, drip.Alone = recovers(1).after(1.5, 0), recovers(1).after(1.5, 0)
+	reported := row("content, then an error", contentThenError, "overloaded")
+	reported.Alone = relayed(1, 529, "overloaded_error")
 	malformed := row("malformed event", malformedEvent, "")
 	malformed.WithFallback, malformed.Alone = recovers(1), recovers(1)
 	noDone := row("no [DONE], connection left open", noEndMarker(true), "")
@@ -298,8 +317,7 @@ func completeFaults() []Fault {
 		row("cut mid-stream by RST", cutByReset, "reset"),
 		row("cut within an event", cutInEvent, "closed"),
 		row("clean end without the end marker", endsTooEarly, "before it was complete"),
-		row("content, then an error", contentThenError, "overloaded"),
-		stalled, drip, malformed, noDone,
+		reported, stalled, drip, malformed, noDone,
 	}
 }
 
@@ -313,6 +331,8 @@ func answerFaults() []Fault {
 	page := "<!DOCTYPE html><title>Sign in</title><p>Who are you?"
 	streamPage := wrong("200 with HTML, to a stream request", body("text/html; charset=utf-8", page), "web page")
 	streamPage.Stream = true
+	errorUnder200 := wrong("200, JSON with a top-level error", jsonError, "overloaded")
+	errorUnder200.Alone = relayed(1, 529, "overloaded_error")
 	return []Fault{
 		wrong("200 with HTML", body("text/html; charset=utf-8", page), "web page"),
 		streamPage,
@@ -320,7 +340,7 @@ func answerFaults() []Fault {
 		wrong("200, empty", body("application/json", ""), "empty"),
 		wrong("200, truncated JSON", truncatedJSON, "not JSON"),
 		wrong("200, cut before its Content-Length", brokenJSON, "closed"),
-		wrong("200, JSON with a top-level error", jsonError, "overloaded"),
+		errorUnder200,
 		wrong("200, cut where the connection is the end", untilClosedCut, "not JSON"),
 		wrong("200, gzip cut short", zipped(12), ""),
 		wrong("204", func(t *Exchange) { t.Raw("HTTP/1.1 204 No Content\r\n\r\n") }, "empty"),
@@ -353,8 +373,8 @@ func keyFaults() []Fault {
 	}
 	return []Fault{
 		{Name: "key rotated while in use", Behaviour: forKey("-old-", status(401, "invalid_api_key")), Settings: Settings{Secret: rotated}, Reason: "401",
-			WithFallback: recovers(2), Alone: recovers(2)},
-		{Name: "secret store down", Behaviour: good, Settings: Settings{Secret: down}, WithFallback: failsOver(1), Alone: unavailable(1)},
+			OtherForm: 1, WithFallback: recovers(2), Alone: recovers(2)},
+		{Name: "secret store down", Behaviour: good, Settings: Settings{Secret: down}, WithFallback: failsOver(1), Alone: keyRefused(1)},
 		{Name: "secret store silent", Behaviour: good, Settings: Settings{Secret: hangs, Timeout: true},
 			WithFallback: failsOver(1).after(1, 0), Alone: unavailable(1).after(1, 0)},
 	}

@@ -68,6 +68,9 @@ func (c Case) Want() Want {
 	if c.Alone {
 		w = c.Fault.Alone
 	}
+	if _, ok := c.Format.(anthropicFormat); ok {
+		w.Primary += c.OtherForm
+	}
 	if w.Got == Relayed {
 		w.Code = errorCode(c.Format, w.Status, w.Code)
 	}
@@ -382,6 +385,11 @@ func (c Case) checkReply(p *problems, w Want, r *Reply) {
 		p.check(r.Err == nil, "the client got: %v", r.Err)
 		p.check(r.Status == w.Status && r.Code == w.Code, "the client got %d %s, want %d %s", r.Status, r.Code, w.Status, w.Code)
 		_, reason, named := strings.Cut(r.Message, "primary:"+primaryModel+": ")
+		if w.Code == codeKeyRefused {
+			p.check(!named && !strings.Contains(r.Message, saidByPrimary), "the client is told of the gateway's own key: %s", r.Message)
+			p.check(r.Header.Get("X-Should-Retry") == "false", "an SDK would send it again")
+			break
+		}
 		p.check(named && reason != "", "the error does not say what was tried, and why that failed: %s", r.Message)
 		if _, err := strconv.Atoi(c.Reason); err == nil {
 			p.check(strings.HasPrefix(reason, c.Reason), "the error hides the status %s: %s", c.Reason, r.Message)

@@ -33,7 +33,8 @@ type Step = struct {
 }
 
 // NewScripts starts the gateway. It replaces the Hooks and the Transport of the
-// config.
+// config. If the config does not name callers, each request has a caller of its
+// own: failures in a row then are those of several callers.
 func NewScripts(t testing.TB, cfg aigateway.Config) *Scripts {
 	t.Helper()
 	s := &Scripts{Harness: gatewaytest.NewHarness(t), script: map[string][]http.HandlerFunc{}}
@@ -42,6 +43,9 @@ func NewScripts(t testing.TB, cfg aigateway.Config) *Scripts {
 	}
 	cfg.Transport = s.Harness
 	cfg.Hooks = s.Hooks()
+	if cfg.Caller == nil && cfg.CallerExpr == "" {
+		cfg.Caller = EachCaller()
+	}
 	s.Gateway = newGateway(t, cfg)
 	s.ServeGateway(s.Gateway)
 	return s
@@ -58,11 +62,11 @@ func (s *Scripts) Hooks() *aigateway.Hooks {
 
 func (s *Scripts) answer(w http.ResponseWriter, r *http.Request) {
 	route, _, _ := strings.Cut(r.Host, ".")
-	if _, key, ok := strings.Cut(r.Header.Get("Authorization"), "-"); ok {
+	if _, key, ok := strings.Cut(r.Header.Get("Authorization")+r.Header.Get("X-Api-Key"), "-"); ok {
 		route, _, _ = strings.Cut(key, "-")
 	}
 	s.mu.Lock()
-	next := gatewaytest.Chat("from " + route)
+	next := gatewaytest.Fitting("from " + route)
 	if h := s.script[route]; len(h) > 0 {
 		next = h[0]
 		s.script[route] = h[min(1, len(h)-1):]
@@ -115,7 +119,12 @@ func (s *Scripts) CoolDown() {
 // Send sends ChatRequest to the gateway's handler, without a connection. The
 // header is given as names and values in turn.
 func (s *Scripts) Send(header ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(ChatRequest))
+	return s.SendBody(ChatRequest, header...)
+}
+
+// SendBody sends another chat request like Send.
+func (s *Scripts) SendBody(body string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body))
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}

@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aigateway-go/aigateway"
@@ -62,9 +64,21 @@ func Start(t testing.TB, cfg aigateway.Config, hosts Hosts, unreachable Unreacha
 	return harness
 }
 
+// EachCaller is a Config.Caller that names another caller for each request. What
+// then fails for all requests does not fail for one caller alone.
+func EachCaller() func(*http.Request) string {
+	var asked atomic.Int64
+	return func(*http.Request) string { return strconv.FormatInt(asked.Add(1), 10) }
+}
+
 // Ask sends ChatRequest.
 func Ask(harness *gatewaytest.Harness) gatewaytest.Answer {
 	return harness.Post("/v1/chat/completions", ChatRequest)
+}
+
+// AskStream sends StreamRequest.
+func AskStream(harness *gatewaytest.Harness) gatewaytest.Answer {
+	return harness.Post("/v1/chat/completions", StreamRequest)
 }
 
 // Serve serves a gateway on a loopback socket until the test ends, and returns
