@@ -12,6 +12,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
@@ -270,4 +271,70 @@ func (h *held) release() {
 	if h.stream != nil {
 		h.stream.Release()
 	}
+}
+
+// meterWhole estimates the output of a whole answer that does not tell it.
+func (h *held) meterWhole(data []byte) {
+	h.answered = true
+	if !h.meter.Tokens().Known && !h.s.selector.usesEstimates {
+		h.written.Body(data)
+	}
+}
+
+// account notes what an attempt consumed and what it cost. An attempt without an
+// answer consumed nothing that anybody could know.
+func (h *held) account() {
+	if h.a == nil {
+		return
+	}
+	told := h.meter.Tokens()
+	h.a.input, h.a.output = told.Input, told.Output
+	if !told.Known && !h.consumed() {
+		return
+	}
+	u := h.a.consume()
+	*u = Usage{
+		InputTokens: told.Input, CachedInputTokens: told.CacheRead, CacheWriteTokens: told.CacheWrite,
+		OutputTokens: told.Output, ReasoningTokens: told.Reasoning,
+	}
+	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut {
+		u.Estimated = true
+		if u.InputTokens == 0 {
+			u.InputTokens = h.in.estimate()
+		}
+		u.OutputTokens = max(u.OutputTokens, h.written.Tokens())
+	}
+	h.a.cost = h.a.model.cost(*u, told.CacheWriteHour, h.meter.Bill())
+}
+
+// consumed reports whether the upstream has answered something that is counted in
+// tokens.
+func (h *held) consumed() bool {
+	switch {
+	case !h.surface.metered:
+		return false
+	case h.stream != nil:
+		return !h.stream.Empty()
+	}
+	return h.answered || h.a.committed
+}
+
+// cost is what a use of the model costs. It is false if that is unknown.
+func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
+	if own, ok := price.Parse(b.Cost); ok {
+		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
+	}
+	if b.Ticks > 0 && b.Ticks < 1<<53 {
+		return knownCost{Cost{USD: USD(b.Ticks) * 100, Source: CostOfProvider}, true}
+	}
+	use := price.Use{
+		Input: u.InputTokens, Output: u.OutputTokens,
+		CacheRead: u.CachedInputTokens, CacheWrite: u.CacheWriteTokens, CacheWriteHour: hour,
+		ServiceTier: b.ServiceTier, Media: b.Media > 0,
+	}
+	for _, t := range b.Tools {
+		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
+	}
+	usd, estimated, ok := m.prices.Cost(use)
+	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
 }

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -195,4 +196,59 @@ func (o *outbound) dropLookalikes(e *edits) {
 		}
 		seen[name] = true
 	}
+}
+
+// askForUsage asks for usage in a stream whose client did not. The stream is then
+// relayed without it. A client that asks for it in a wrong way keeps its mistake.
+func (o *outbound) askForUsage(e *edits) {
+	o.usageAsk = usageUnasked
+	if _, isJSON := o.in.body.(*reqbody.Document); !isJSON || !o.in.sel.Stream || !o.surface.usageOption {
+		return
+	}
+	options, ok := withUsage(o.outgoing(*e, "stream_options"))
+	switch {
+	case !ok:
+		o.usageAsk = usageForClient
+	case o.s.askUsage && o.refuser != o.model && o.s.habits.of(o.model) == habitAsk && o.passes("stream_options"):
+		e.set("stream_options", options)
+		o.usageAsk = usageForGateway
+	}
+}
+
+// passes reports whether a field may reach the model.
+func (o *outbound) passes(name string) bool {
+	a, _ := o.model.provider.speaks(o.surface)
+	if a != nil && a.params != nil && !a.params[name] {
+		return false
+	}
+	for _, denied := range o.model.denied {
+		if denied == name {
+			return false
+		}
+	}
+	return true
+}
+
+// withUsage returns stream_options with include_usage, and all other options as they
+// were. It is false if the options ask for usage already, or are not an object.
+func withUsage(options []byte) ([]byte, bool) {
+	options = bytes.TrimSpace(options)
+	if len(options) == 0 || string(options) == "null" {
+		return []byte(`{"include_usage":true}`), true
+	}
+	var given struct {
+		IncludeUsage json.RawMessage `json:"include_usage"`
+	}
+	if options[0] != '{' || json.Unmarshal(options, &given) != nil || string(given.IncludeUsage) == "true" {
+		return nil, false
+	}
+	var doc reqbody.Document
+	if reqbody.Scan(options, &doc) != nil {
+		return nil, false
+	}
+	body, err := doc.Splice([]reqbody.Edit{{Name: "include_usage", Value: []byte("true")}})
+	if err != nil {
+		return nil, false
+	}
+	return body.Bytes(), true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/relay"
@@ -219,4 +220,38 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		b.silent = 0
 	}
 	return n, err
+}
+
+// learn notes the habit that a stream of nobody's asking shows. Without usage it
+// shows one only at its end.
+func (h *held) learn() {
+	m := h.a.model
+	if !h.surface.usageOption || h.usageAsk != usageUnasked || h.s.habits.of(m) != habitUnknown {
+		return
+	}
+	switch {
+	case h.meter.Tokens().Known:
+		h.s.habits.learn(m, habitUnasked)
+	case h.stream.Whole():
+		h.s.habits.learn(m, habitAsk)
+	}
+}
+
+// hidesUsage prepares a stream that the gateway asked for usage. A compressed one
+// goes on decoded, and its model is not asked again: its users had compressed
+// streams before.
+func (h *held) hidesUsage() (hide, decode bool) {
+	if h.usageAsk != usageForGateway {
+		return false, false
+	}
+	encoding := h.resp.Header.Get("Content-Encoding")
+	if encoding == "" || strings.EqualFold(encoding, "identity") {
+		return true, false
+	}
+	h.s.habits.learn(h.a.model, habitRefuse)
+	if !relay.CanDecode(encoding) {
+		return false, false
+	}
+	h.resp.Header.Del("Content-Encoding")
+	return true, true
 }

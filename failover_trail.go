@@ -308,3 +308,39 @@ func (t *trail) lastFailure() *failure {
 	}
 	return t.attempts[len(t.attempts)-1].failure
 }
+
+// usageAsk says who asks for usage in a stream.
+type usageAsk uint8
+
+const (
+	usageUnasked    usageAsk = iota
+	usageForClient           // the client or the config does, or has stream_options of its own kind
+	usageForGateway          // the gateway does, and the client is not to see it
+)
+
+// consume returns the usage of an attempt that has one.
+func (a *attempt) consume() *Usage {
+	a.used = true
+	return &a.usage
+}
+
+// total is the usage and the cost of all attempts. The usage is nil if nothing was
+// consumed.
+func (t *trail) total() (u *Usage, c knownCost) {
+	missing := false
+	for _, a := range t.attempts {
+		if !a.used {
+			continue
+		}
+		if u == nil {
+			u = new(Usage)
+		}
+		u.add(&a.usage)
+		missing = missing || !a.cost.known
+		if a.cost.known {
+			c = knownCost{Cost{c.USD.Add(a.cost.USD), c.Estimated || a.cost.Estimated, a.cost.Source}, true}
+		}
+	}
+	c.Estimated = c.known && (c.Estimated || missing)
+	return u, c
+}

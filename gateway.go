@@ -373,3 +373,18 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	}
 	return res, nil
 }
+
+// Price returns the prices of a provider's model, by their ids or aliases: those of
+// the config over those of the registry. It is false if the prices, or the model,
+// are unknown. The caller owns them.
+func (g *Gateway) Price(provider, model string) (Pricing, bool) {
+	p := g.current.Load().selector.byName[fold(provider)]
+	if p == nil {
+		return Pricing{}, false
+	}
+	m := p.byName[fold(model)]
+	if m == nil || m.pricing == nil {
+		return Pricing{}, false
+	}
+	return *clonePricing(m.pricing), true
+}

@@ -23,6 +23,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // maxClientModels bounds the names that one request may ask for.
@@ -285,4 +286,12 @@ func (in *inbound) shown() ClientRequest {
 		}
 	}
 	return c
+}
+
+// estimate is the number of tokens of the prompt, counted or estimated once.
+func (in *inbound) estimate() int64 {
+	if in.tokens == 0 {
+		in.tokens = usage.Estimate(in.raw)
+	}
+	return in.tokens
 }

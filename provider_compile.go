@@ -622,14 +622,6 @@ func pricingView(p *Pricing) *expr.Pricing {
 	return &v
 }
 
-func clonePrice(p *float64) *float64 {
-	if p == nil {
-		return nil
-	}
-	v := *p
-	return &v
-}
-
 // cloneMap copies metadata to its depth, so that the Config can change.
 func cloneMap(m map[string]any) map[string]any {
 	if m == nil {

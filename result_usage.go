@@ -78,3 +78,17 @@ func ParseUSD(text string) (USD, bool) {
 	v, ok := price.Parse(text)
 	return USD(v), ok
 }
+
+// knownCost is a cost, if it is known.
+type knownCost struct {
+	Cost
+	known bool
+}
+
+// public is nil if the cost is not known.
+func (c knownCost) public() *Cost {
+	if !c.known {
+		return nil
+	}
+	return &c.Cost
+}
