@@ -7,7 +7,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 )
 
-// connect gives each provider what sends its requests. The settings that are replaced
+// connect gives each provider the sender of its requests. The replaced settings
 // hand on their connections; nil if there are none.
 func (s *settings) connect(cfg Config, old *settings) error {
 	if cfg.Transport != nil {
@@ -44,7 +44,7 @@ func (s *settings) connect(cfg Config, old *settings) error {
 	return nil
 }
 
-// retire closes the connections of settings that the next ones do not use.
+// retire closes the connections left unused by the next settings.
 func (s *settings) retire(next *settings) {
 	switch {
 	case s.transports == nil:
@@ -55,7 +55,7 @@ func (s *settings) retire(next *settings) {
 	}
 }
 
-// reportFile logs that a file of a provider has changed into one that cannot be used.
+// reportFile logs a file of a provider that has changed into a broken one.
 func (s *settings) reportFile(provider string, fault *dial.FieldError) {
 	s.logger.Warn("a file of a provider cannot be read: its last good content stays in force",
 		"provider", provider, "field", fault.Field, "error", fault.Err.Error())

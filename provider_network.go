@@ -16,7 +16,7 @@ import (
 // that the proxy sees the provider's name and no key. [ProxyNone] is no proxy,
 // whatever the environment says.
 //
-// A Proxy shows its user and password as "…" where it is printed, logged or
+// A Proxy shows its user and password as "…" when it is printed, logged or
 // marshaled. string(p) is the text itself.
 type Proxy string
 
@@ -74,7 +74,7 @@ func (c *compiler) network(path string, p Provider, out *provider) dial.Settings
 	return s
 }
 
-// noProxy says why a provider cannot be reached by a proxy. It is empty where it can.
+// noProxy says why a provider cannot be reached by a proxy. It is empty if it can.
 func (c *compiler) noProxy(out *provider) string {
 	_, addrs := c.policy.(AddrPolicy)
 	switch {

@@ -12,7 +12,7 @@ import (
 //
 // ResolveSecretUntil is called in the place of ResolveSecret. Until is when the value
 // ends; the zero time stands for a value without an end. A [SecretCache] asks anew
-// at 80 % of the life that a value has left. One request in passing does so, and no
+// at 80 % of a value's remaining life. One request in passing does so, and no
 // request waits while the old value is good. After its end a value is not used. The
 // answer before the end may be the same value again, with the same until. Errors,
 // contexts and goroutines are as for ResolveSecret. [NewSecretCache] and
@@ -52,7 +52,7 @@ func refreshing(r SecretResolver) secretAsker {
 		if err != nil {
 			return value, time.Time{}, err
 		}
-		// Refresh does not tell the end of the value that it has put in place.
+		// Refresh does not tell the end of its value.
 		if kept, until, err := expiring.ResolveSecretUntil(ctx, vault, name); err == nil && kept == value {
 			return value, until, nil
 		}
@@ -91,7 +91,7 @@ func (c chainSecrets) ResolveSecretUntil(ctx context.Context, vault, name string
 	return c.ask(ctx, resolving, vault, name)
 }
 
-// Refresh asks each store in turn, and by its own Refresh where it has one.
+// Refresh asks each store in turn, and by its own Refresh if it has one.
 func (c chainSecrets) Refresh(ctx context.Context, vault, name string) (string, error) {
 	value, _, err := c.ask(ctx, refreshing, vault, name)
 	return value, err
@@ -101,7 +101,7 @@ func (c chainSecrets) refreshUntil(ctx context.Context, vault, name string) (str
 	return c.ask(ctx, refreshing, vault, name)
 }
 
-// ask asks each store in turn, in the way that how says.
+// ask asks each store in turn, in the way of how.
 func (c chainSecrets) ask(ctx context.Context, how func(SecretResolver) secretAsker, vault, name string) (string, time.Time, error) {
 	var looked []string
 	for _, r := range c {

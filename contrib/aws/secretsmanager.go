@@ -21,7 +21,7 @@ type SecretsManagerOptions struct {
 	Credentials aws.CredentialsProvider
 	// Region is the region of the secrets, such as "eu-central-1". Required.
 	Region string
-	// Endpoint is the address of the service, such as that of a VPC endpoint. If
+	// Endpoint is the address of the service, such as a VPC endpoint's. If
 	// empty, the region's public one.
 	Endpoint string
 	// SecretID says which secret holds secrets.get(vault, name), by its name or ARN,
@@ -130,7 +130,7 @@ func (m *SecretsManager) get(ctx context.Context, id string) (string, error) {
 	return answer.SecretString, nil
 }
 
-// refusal is the error of an answer that is not a secret.
+// refusal is the error of an answer without a secret.
 func refusal(id string, status int, data []byte) error {
 	var answer struct {
 		Type    string `json:"__type"`

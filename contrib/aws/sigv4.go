@@ -26,10 +26,10 @@ type SignerOptions struct {
 	// Credentials are those of the SDK, such as aws.Config.Credentials. They are
 	// cached and renewed. Required.
 	Credentials aws.CredentialsProvider
-	// Region is the region of the host that is asked, such as "eu-central-1".
+	// Region is the region of the asked host, such as "eu-central-1".
 	// Required.
 	Region string
-	// Service is the name that AWS signs the service under. If empty, "bedrock".
+	// Service is AWS's name for the service in signatures. If empty, "bedrock".
 	Service string
 }
 
@@ -68,7 +68,7 @@ func (s *Signer) ProviderTransport(ids ...string) func(id string, base *http.Tra
 	}
 }
 
-// Transport signs each request on its way to base. A request that is sent again, to
+// Transport signs each request on its way to base. A request sent again, to
 // another provider or later, is signed anew. The request itself is not changed.
 func (s *Signer) Transport(base http.RoundTripper) http.RoundTripper {
 	return &signing{s, base}
@@ -110,7 +110,7 @@ func (s *Signer) signed(r *http.Request, extra ...string) (*http.Request, error)
 	return out, nil
 }
 
-// maxBody bounds a body that has to be read into memory before it is signed, in
+// maxBody bounds a body read into memory before it is signed, in
 // bytes. Bodies of a gateway can be read twice, and are not bounded.
 const maxBody = 64 << 20
 
@@ -145,8 +145,8 @@ func hashBody(r *http.Request) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// sign puts the headers of the signature into a request, and those of AWS that are
-// given as names and values. It replaces all that it finds there.
+// sign puts the headers of the signature into a request, and further ones
+// of AWS, given as names and values. It replaces any others of AWS.
 func (s *Signer) sign(r *http.Request, bodySum string, c aws.Credentials, now time.Time, extra ...string) {
 	for name := range r.Header {
 		if strings.HasPrefix(name, "X-Amz-") {
@@ -222,7 +222,7 @@ func (s *signature) stringToSign() string {
 
 func (s *signature) signedHeaders() []string { return slices.Sorted(maps.Keys(s.headers)) }
 
-// canonical is the request in the one form that both ends derive.
+// canonical is the request in the form known to both ends.
 func (s *signature) canonical() string {
 	var b strings.Builder
 	for _, line := range []string{s.method, canonicalPath(s.path), canonicalQuery(s.query)} {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,44 +15,60 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// checkTimeout bounds a check, should a store of secrets not answer.
+// checkTimeout bounds a check: a secret store or a provider may not answer.
 const checkTimeout = 30 * time.Second
 
-// check says whether the configuration can be served, one problem a line. What
-// only looks wrong is a warning, and no reason not to start.
+// check reports whether the configuration can be served, one problem a line. Warnings
+// do not keep it from starting, so they do not change the exit code. Everything goes to
+// stdout: a pipeline reads one stream. Secrets are resolved, but never printed.
 func check(ctx context.Context, o options, stdout io.Writer) int {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	checking, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	var gateway *aigateway.Gateway
-	cfg, err := o.load(nil)
+	cfg, err := o.loadUntil(checking, nil)
 	if err == nil {
 		gateway, err = aigateway.New(cfg)
 	}
-	if err == nil {
-		for _, slip := range slips(cfg) {
-			fmt.Fprintln(stdout, "warning: "+slip)
-		}
-		err = gateway.Check(ctx)
-	}
 	if err != nil {
-		for _, problem := range problems(err) {
-			fmt.Fprintln(stdout, problem)
-		}
-		return exitFailed
+		return printProblems(stdout, err)
 	}
-	fmt.Fprintln(stdout, "ok")
-	return exitOK
+	// Warnings come first, for the last line to be the verdict.
+	for _, slip := range slips(gateway, cfg) {
+		fmt.Fprintln(stdout, "warning: "+slip)
+	}
+	code := exitOK
+	err = gateway.Check(checking)
+	if err != nil {
+		code = printProblems(stdout, err)
+	}
+	// Providers get a time of their own: a slow secret store must not take it.
+	if o.live && !printLive(ctx, stdout, cfg, err) {
+		code = exitFailed
+	}
+	if code == exitOK {
+		fmt.Fprintln(stdout, "ok")
+	}
+	return code
 }
 
-// checker logs what -check would print of the config that is served. A gateway
-// with a key too few works for the other models, so nothing waits for it.
+// printProblems returns the exit code of a failed check.
+func printProblems(stdout io.Writer, err error) int {
+	for _, problem := range problems(err) {
+		fmt.Fprintln(stdout, problem)
+	}
+	return exitFailed
+}
+
+// checker logs the findings of -check about the config that is served. A gateway with
+// a missing key works for the other models, so nothing waits for it. It belongs to one
+// goroutine. The zero checker is ready.
 type checker struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// start begins a check. One that is under way is about a config that is served
-// no more, and is given up.
+// start begins a check. One that is under way is about an older config, and is given
+// up.
 func (c *checker) start(ctx context.Context, gateway *aigateway.Gateway, cfg aigateway.Config, logger *slog.Logger) {
 	if c.cancel != nil {
 		c.cancel()
@@ -65,13 +80,14 @@ func (c *checker) start(ctx context.Context, gateway *aigateway.Gateway, cfg aig
 	go func() {
 		defer close(done)
 		defer cancel()
-		for _, slip := range slips(cfg) {
+		for _, slip := range slips(gateway, cfg) {
 			logger.Warn("config looks wrong", "problem", slip)
 		}
 		err := gateway.Check(ctx)
 		var missing aigateway.ConfigErrors
 		switch {
 		case errors.Is(ctx.Err(), context.Canceled):
+			// Stopped or overtaken. The errors are those of the context.
 		case errors.As(err, &missing):
 			for _, e := range missing {
 				logger.Warn("secret does not resolve", "problem", e.Error())
@@ -82,16 +98,19 @@ func (c *checker) start(ctx context.Context, gateway *aigateway.Gateway, cfg aig
 	}()
 }
 
-// slips are what New cannot refuse, as it could be meant, and what nearly always
-// is a mistake. They are for a config that New has taken: what is wrong with
-// another may be that a secret stands where a name belongs.
-func slips(cfg aigateway.Config) []string {
-	return slices.Concat(unusedEndpoints(cfg), variablesAsKeys(cfg), unknownNames(cfg))
+// slips are likely mistakes in a config that New has accepted. They hold no secret. The
+// gateway's own warnings come first.
+func slips(gateway *aigateway.Gateway, cfg aigateway.Config) []string {
+	var found []string
+	for _, w := range gateway.Warnings() {
+		found = append(found, w.Error())
+	}
+	return append(found, unusedEndpoints(cfg)...)
 }
 
-// unusedEndpoints are internal_endpoints that no request is sent to.
+// unusedEndpoints are internal_endpoints that no provider's base_url leads to.
 func unusedEndpoints(cfg aigateway.Config) (found []string) {
-	used := map[string]bool{}
+	used := map[string]bool{} // host and host:port of each base_url
 	for _, p := range cfg.Providers {
 		host, port := hostPort(p.BaseURL)
 		used[host], used[host+":"+port] = true, true
@@ -108,71 +127,17 @@ func unusedEndpoints(cfg aigateway.Config) (found []string) {
 	return found
 }
 
-// hostPort are the parts of an address as the gateway compares them.
+// hostPort splits an address as the gateway compares it: in lower case, without a final
+// dot. Both are empty if the address is not a URL.
 func hostPort(address string) (host, port string) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "", ""
 	}
+	// Without a port, that of the scheme counts: ollama.internal:80 is ollama.internal.
 	port = u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
 	}
 	return strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), port
-}
-
-// variable is a key that names where it should have come from: $name or $${name} in
-// lower case (New refuses them in capitals), %NAME%, or NAME_OF_IT.
-var variable = regexp.MustCompile(`^(\$[A-Za-z_]\w*|\$\$\{\w+\}|%\w+%|[A-Z][A-Z0-9]*(_[A-Z0-9]+)+)$`)
-
-func variablesAsKeys(cfg aigateway.Config) (found []string) {
-	for i, p := range cfg.Providers {
-		for j, key := range p.APIKeys {
-			if variable.MatchString(string(key.Value)) {
-				found = append(found, fmt.Sprintf("providers[%d].api_keys[%d].value: looks like the name of a variable, and is sent as the key itself: "+
-					"write ${secrets.get('openai', 'api-key')} to have OPENAI_API_KEY read", i, j))
-			}
-		}
-	}
-	return found
-}
-
-var (
-	// With a literal name or list; others are known only with a request.
-	selector = regexp.MustCompile(`\.(only|ignore|onlyProviders|ignoreProviders)\(\s*('[^']*'|"[^"]*"|\[[^\[\]()]*\])\s*\)`)
-	literal  = regexp.MustCompile(`'([^']*)'|"([^"]*)"`)
-)
-
-// unknownNames are those in strategies that nothing has: they select nothing, and
-// ignore nothing.
-func unknownNames(cfg aigateway.Config) (found []string) {
-	builtin, err := aigateway.BuiltinRegistry().Providers(context.Background())
-	if err != nil {
-		return nil
-	}
-	models, providers := map[string]bool{}, map[string]bool{}
-	for _, p := range slices.Concat(cfg.Providers, builtin) {
-		for _, name := range append([]string{p.ID}, p.IDAliases...) {
-			providers[strings.ToLower(name)] = true
-		}
-		for _, m := range p.Models {
-			for _, name := range append([]string{m.ID}, m.IDAliases...) {
-				models[strings.ToLower(name)] = true
-			}
-		}
-	}
-	for i, strategy := range cfg.ModelSelection.Strategy {
-		for _, call := range selector.FindAllStringSubmatch(strategy, -1) {
-			what, known := "model", models
-			if strings.HasSuffix(call[1], "Providers") {
-				what, known = "provider", providers
-			}
-			for _, name := range literal.FindAllStringSubmatch(call[2], -1) {
-				if name := name[1] + name[2]; !known[strings.ToLower(name)] {
-					found = append(found, fmt.Sprintf("model_selection.strategy[%d]: %s(…): there is no %s %q", i, call[1], what, name))
-				}
-			}
-		}
-	}
-	return found
 }

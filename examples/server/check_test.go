@@ -36,11 +36,13 @@ providers:
 		{"faults of meaning, all of them",
 			"providers:\n  - id: a\n    base_url: http://a.example.com\nmodel_selection:\n  strategy: [\"ai.model\"]\n",
 			"model_selection.strategy[0]: \nproviders[0].base_url: ", exitFailed},
+		{"faults of shape and meaning together", "max_atempts: 3\nproviders:\n  - id: a\n    base_url: http://a.example.com\n",
+			"max_atempts: line 1: \nproviders[0].base_url: ", exitFailed},
 		{"secrets that nobody has", strings.ReplaceAll(withSecrets, "'in-", "'not-in-"),
 			"providers[0].api_keys[0].value: \nproviders[0].api_keys[1].value: ", exitFailed},
 		{"slips, which could be meant", `
 providers:
-  - {id: "a", base_url: "http://a.internal", api_keys: [{value: "%SECOND_API_KEY%"}, {value: "$${third}"}, {value: "A_KEY"}, {value: "sk-from-file"}]}
+  - {id: "a", base_url: "http://a.internal", api_keys: [{value: "%SECOND_API_KEY%"}, {value: "A_KEY"}, {value: "sk-from-file"}]}
   - {id: "b", base_url: "http://B.internal.:8080/v1"}
 internal_endpoints:
   a.internal: "http://127.0.0.1:1"
@@ -50,13 +52,12 @@ internal_endpoints:
 model_selection:
   strategy:
     - "ai.models.onlyProviders(['A', \"opnai\", 'gemini']).ignore('gtp-4o') + ai.models.only(req.headers['x-model']).only('gpt-4o')"
-`, `warning: internal_endpoints["a.internal:81"]: no
+`, `warning: providers[0].api_keys[0].value: looks like
+warning: providers[0].api_keys[1].value: looks like
+warning: model_selection.strategy[0]: "opnai": 1:31: no provider
+warning: model_selection.strategy[0]: "gtp-4o": 1:58: no model
+warning: internal_endpoints["a.internal:81"]: no
 warning: internal_endpoints["c.internal"]: no
-warning: providers[0].api_keys[0].value: looks
-warning: providers[0].api_keys[1].value: looks
-warning: providers[0].api_keys[2].value: looks
-warning: model_selection.strategy[0]: onlyProviders(…): there is no provider "opnai"
-warning: model_selection.strategy[0]: ignore(…): there is no model "gtp-4o"
 ok`, exitOK},
 		{"no YAML", "\t", "line 1: ", exitFailed},
 	} {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net/http"
 	"os"
@@ -18,15 +17,16 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// explain prints what the gateway would do with a request, and returns the exit
-// code: exitFailed where it would refuse it.
+// explain prints the gateway's plan for a request, and returns the exit code. That is
+// exitFailed if it would refuse the request. Nothing is sent. The request has only a
+// body and a Content-Type, so strategies that read other headers see it without them.
 func explain(ctx context.Context, o options, stdout io.Writer) int {
 	body, err := os.ReadFile(o.explain)
 	if err != nil {
 		fmt.Fprintln(stdout, err)
 		return exitFailed
 	}
-	cfg, err := o.load(slog.New(slog.DiscardHandler))
+	cfg, err := o.loadUntil(ctx, nil)
 	if err != nil {
 		fmt.Fprintln(stdout, err)
 		return exitFailed
@@ -42,6 +42,7 @@ func explain(ctx context.Context, o options, stdout io.Writer) int {
 		return exitFailed
 	}
 	r.Header.Set("Content-Type", "application/json")
+	// A refusal can come with a result, and then both are printed.
 	result, err := gateway.Explain(r)
 	if err != nil {
 		printRefusal(stdout, err)
@@ -59,7 +60,7 @@ func explain(ctx context.Context, o options, stdout io.Writer) int {
 	return exitOK
 }
 
-// printRefusal says first of all why there would be no answer.
+// printRefusal prints the reason of a refusal, as the client would get it.
 func printRefusal(stdout io.Writer, err error) {
 	var refusal *aigateway.Error
 	if !errors.As(err, &refusal) {
@@ -69,7 +70,8 @@ func printRefusal(stdout io.Writer, err error) {
 	fmt.Fprintf(stdout, "refused with %d %s: %s\n\n", refusal.Status, refusal.Code, refusal.Message)
 }
 
-// printAsked says what became of each name that the request asks for.
+// printAsked prints the fate of each name in the request: the models that it became, or
+// the reasons against it.
 func printAsked(stdout io.Writer, result *aigateway.Result) {
 	w := newTable(stdout, "ASKED FOR\tWHAT BECOMES OF IT")
 	for _, name := range asked(result.Client) {
@@ -106,8 +108,8 @@ func printAsked(stdout io.Writer, result *aigateway.Result) {
 	w.print()
 }
 
-// asked are the names of a request, in their order and once each. None where the
-// choice is the gateway's.
+// asked are the names in a request, in their order and once each. A request that leaves
+// the choice to the gateway has no names.
 func asked(r aigateway.ClientRequest) (names []string) {
 	for _, name := range append([]string{r.Model}, r.Models...) {
 		auto := name == "" || strings.EqualFold(name, "auto") || strings.EqualFold(name, "ngrok/auto")
@@ -118,7 +120,8 @@ func asked(r aigateway.ClientRequest) (names []string) {
 	return names
 }
 
-// printTried shows the candidates in the order of their turn.
+// printTried prints the candidates in the order of their turns. Cooldowns are not shown:
+// a gateway that has just started knows none.
 func printTried(stdout io.Writer, result *aigateway.Result) {
 	w := newTable(stdout, "TURN\tPROVIDER\tMODEL\tKEYS")
 	for i, m := range result.ModelsTried {
@@ -127,8 +130,8 @@ func printTried(stdout io.Writer, result *aigateway.Result) {
 	w.print()
 }
 
-// keys are a candidate's, by the ids that the debug page and Results have for
-// them.
+// keys are a candidate's, by their ids on the debug page and in Results. The ids are
+// hashes of the config's text, and not of the keys.
 func keys(m aigateway.TriedModel) string {
 	switch n := len(m.APIKeySelection); {
 	case m.Error != "":
@@ -144,8 +147,8 @@ func keys(m aigateway.TriedModel) string {
 	}
 }
 
-// printNotes shows what was left out on the way: a filter can have a note on
-// each model of the catalog.
+// printNotes prints the notes of the selection. A filter can have one on each model of
+// the catalog, so the first few stand for all.
 func printNotes(stdout io.Writer, result *aigateway.Result, all bool) {
 	var notes []string
 	for _, s := range result.ModelSelection {
@@ -166,7 +169,8 @@ func printNotes(stdout io.Writer, result *aigateway.Result, all bool) {
 	}
 }
 
-// printMissing says which keys could not be sent after all, where one would be.
+// printMissing warns of secrets that do not resolve, if the request would be sent with a
+// key. It asks for all secrets of the config.
 func printMissing(ctx context.Context, stdout io.Writer, gateway *aigateway.Gateway, result *aigateway.Result) {
 	hasKeys := func(m aigateway.TriedModel) bool { return len(m.APIKeySelection) > 0 }
 	if !slices.ContainsFunc(result.ModelsTried, hasKeys) {
@@ -181,8 +185,8 @@ func printMissing(ctx context.Context, stdout io.Writer, gateway *aigateway.Gate
 	}
 }
 
-// printNotTried counts the models that are no candidates by their reasons, or
-// lists all of them: they are the whole catalog.
+// printNotTried counts the other models of the catalog by their reasons, or lists them
+// all.
 func printNotTried(stdout io.Writer, models []aigateway.RejectedModel, all bool) {
 	if len(models) == 0 {
 		return
@@ -199,6 +203,7 @@ func printNotTried(stdout io.Writer, models []aigateway.RejectedModel, all bool)
 	for _, m := range models {
 		count[m.Reason]++
 	}
+	// The most frequent first, and equals by their text: the output is always the same.
 	reasons := slices.SortedFunc(maps.Keys(count), func(a, b string) int {
 		return cmp.Or(count[b]-count[a], strings.Compare(a, b))
 	})
@@ -208,7 +213,7 @@ func printNotTried(stdout io.Writer, models []aigateway.RejectedModel, all bool)
 	fmt.Fprintf(stdout, "not tried: %s (-v lists them)\n", strings.Join(reasons, ", "))
 }
 
-// list joins the first of the words, and says how many more there are.
+// list joins the first words, at most that many, and counts the others.
 func list(words []string, most int) string {
 	more := len(words) - most
 	if more <= 0 {
@@ -217,8 +222,7 @@ func list(words []string, most int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), more)
 }
 
-// table is printed with its head and a blank line, and not at all while it has
-// no row.
+// table is printed with its head and a blank line. A table without rows is not printed.
 type table struct {
 	out  io.Writer
 	w    *tabwriter.Writer

@@ -1,14 +1,15 @@
 // Command server runs a gateway as a service of its own.
 //
-//	server -config FILE [-listen ADDR] [-admin-listen ADDR] [-secrets-dir DIR] [-drain-delay TIME] [-drain TIME]
-//	server -config FILE [-secrets-dir DIR] -check
+//	server -config FILE [-listen ADDR] [-hosts NAMES] [-cors ORIGINS] [-admin-listen ADDR] [-secrets-dir DIR]
+//	       [-drain-delay TIME] [-drain TIME] [-log-level LEVEL]
+//	server -config FILE [-secrets-dir DIR] -check [-live]
 //	server -config FILE [-secrets-dir DIR] -explain REQUEST.json [-path PATH] [-v]
 //	server -schema
 //
-// It is meant to be copied: what a gateway needs around it in production is
-// here, and nothing else. It does not authenticate its clients, so it listens
-// on loopback unless told otherwise: whoever reaches it spends your keys, and
-// whoever reaches the admin address sees what is asked of them.
+// It is meant to be copied: all that a gateway needs around it in production is here.
+// It does not authenticate its clients, so it listens on loopback unless told
+// otherwise. Whoever reaches it spends your keys. Whoever reaches the admin address
+// sees the requests.
 package main
 
 import (
@@ -36,8 +37,8 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal drains. After it signals do again what they do by
-	// default, so that a second one ends a drain that takes too long.
+	// The first signal drains. After it signals have their default effect, and a second
+	// one ends a drain that takes too long.
 	context.AfterFunc(ctx, stop)
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
@@ -62,8 +63,8 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	case o.explain != "":
 		return explain(ctx, o, stdout)
 	}
-	logger := slog.New(slog.NewJSONHandler(stderr, nil))
-	cfg, err := o.load(logger)
+	logger := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: o.logLevel}))
+	cfg, err := o.loadUntil(ctx, logger)
 	if err != nil {
 		return fail(logger, "config refused", err)
 	}
@@ -72,10 +73,10 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 		return fail(logger, "config refused", err)
 	}
 	debug := http.NotFoundHandler()
-	if o.adminListen != "" { // without it no request need be remembered
+	if o.adminListen != "" { // the handler has each request remembered
 		debug = gateway.DebugHandler()
 	}
-	s := newService(gateway, debug, logger)
+	s := newService(gateway, debug, &guard{o.hosts, o.origins, logger})
 	if err := s.listen(o.listen, o.adminListen); err != nil {
 		return fail(logger, "cannot listen", err)
 	}
@@ -84,11 +85,17 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	var checks checker
 	checks.start(ctx, gateway, cfg, logger)
 
+	var loading <-chan loaded // nil unless a reload is under way
 	for {
 		select {
 		case <-reload:
-			if cfg, ok := o.reload(gateway, logger); ok {
-				checks.start(ctx, gateway, cfg, logger)
+			// One that is under way is given up: it may wait for a file for ever.
+			logger.Info("reloading the config")
+			loading = o.loadAside(logger)
+		case l := <-loading:
+			loading = nil
+			if l.takeUp(gateway, logger) {
+				checks.start(ctx, gateway, l.cfg, logger)
 			}
 		case err := <-s.ended:
 			return fail(logger, "serving ended", err)
@@ -98,15 +105,20 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	}
 }
 
-// options are the command's flags.
+// options are the command's flags. At most one of check, schema and explain holds, in
+// the order of run; without them the command serves.
 type options struct {
-	config      string
-	listen      string
-	adminListen string
+	config      string // a file
+	listen      string // host:port
+	hosts       hosts
+	origins     *origins
+	adminListen string // empty if the debug page is not served
+	logLevel    slog.Level
 	secretsDir  string
 	drainDelay  time.Duration
 	drain       time.Duration
 	check       bool
+	live        bool
 	schema      bool
 	explain     string
 	path        string
@@ -115,18 +127,28 @@ type options struct {
 
 // parseOptions reads the flags. It has told the user of the error it returns.
 func parseOptions(args []string, stderr io.Writer) (options, error) {
-	var o options
+	o := options{origins: noOrigins()}
 	flags := flag.NewFlagSet("server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`, YAML or JSON (required)")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDR` to listen on; port 0 takes a free one")
-	flags.StringVar(&o.adminListen, "admin-listen", "127.0.0.1:8081", "`ADDR` of /healthz, /readyz and /debug/aigateway; empty for none")
+	flags.StringVar(&o.adminListen, "admin-listen", "", "serve /debug/aigateway on `ADDR`, beside /healthz and /readyz")
+	flags.Func("hosts", "`NAMES` with commas that clients may reach the server by; beside them loopback names, and beyond loopback IP addresses; * for any", func(list string) (err error) {
+		o.hosts, err = parseHosts(list)
+		return err
+	})
+	flags.Func("cors", "`ORIGINS` with commas, such as https://app.example, of pages that may use the server", func(list string) (err error) {
+		o.origins, err = parseOrigins(list)
+		return err
+	})
+	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "log at `LEVEL` and above: debug, info, warn or error")
 	flags.StringVar(&o.secretsDir, "secrets-dir", "", "look for secrets in the files `DIR`/vault/name before the environment")
 	flags.DurationVar(&o.drainDelay, "drain-delay", 0, "how long after SIGTERM requests are still taken, while /readyz answers 503")
 	flags.DurationVar(&o.drain, "drain", 25*time.Second, "how long requests under way may take to end after that")
 	flags.BoolVar(&o.check, "check", false, "check the configuration, resolve every secret, and exit")
+	flags.BoolVar(&o.live, "live", false, "have -check ask each provider for its models, with each key")
 	flags.BoolVar(&o.schema, "schema", false, "print the JSON Schema of the configuration, for editors, and exit")
-	flags.StringVar(&o.explain, "explain", "", "say what would be tried for the request body in `FILE`, send nothing, and exit")
+	flags.StringVar(&o.explain, "explain", "", "list the models that would be tried for the request body in `FILE`, send nothing, and exit")
 	flags.StringVar(&o.path, "path", "/v1/chat/completions", "`PATH` that the request of -explain is for")
 	flags.BoolVar(&o.verbose, "v", false, "have -explain list every model that would not be tried")
 	if err := flags.Parse(args); err != nil {
@@ -138,6 +160,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.config == "" && !o.schema:
 		err = errors.New("-config is missing")
+	case o.live && !o.check:
+		err = errors.New("-live goes with -check")
 	case o.drainDelay < 0:
 		err = errors.New("-drain-delay must not be below zero")
 	case o.drain <= 0:
@@ -150,35 +174,6 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	return o, err
 }
 
-// load reads the file and adds what a file cannot hold.
-func (o options) load(logger *slog.Logger) (aigateway.Config, error) {
-	cfg, err := aigateway.LoadConfig(o.config)
-	if err != nil {
-		return cfg, err
-	}
-	cfg.Secrets = aigateway.EnvSecrets()
-	if o.secretsDir != "" {
-		cfg.Secrets = aigateway.ChainSecrets(aigateway.DirSecrets(o.secretsDir), aigateway.EnvSecrets())
-	}
-	cfg.Logger = logger
-	return cfg, nil
-}
-
-// reload takes up the file as it is now, and returns it. A bad one changes
-// nothing: a typo must not stop a gateway that works.
-func (o options) reload(gateway *aigateway.Gateway, logger *slog.Logger) (_ aigateway.Config, ok bool) {
-	cfg, err := o.load(logger)
-	if err == nil {
-		err = gateway.Reload(cfg)
-	}
-	if err != nil {
-		logger.Error("config refused, the old one stays", "problems", problems(err))
-		return cfg, false
-	}
-	logger.Info("config reloaded")
-	return cfg, true
-}
-
 // printSchema prints what editors complete and check a configuration by.
 func printSchema(stdout io.Writer) int {
 	if _, err := stdout.Write(aigateway.ConfigSchema()); err != nil {
@@ -187,13 +182,14 @@ func printSchema(stdout io.Writer) int {
 	return exitOK
 }
 
-// fail logs an error, and returns the exit code of one that ends the command.
+// fail logs an error with all of its problems, and returns the exit code of one that ends the command.
 func fail(logger *slog.Logger, message string, err error) int {
 	logger.Error(message, "problems", problems(err))
 	return exitFailed
 }
 
-// problems takes apart the errors of a config, which come all at once.
+// problems takes apart the errors of a config, as they come all at once. Another error is
+// one problem.
 func problems(err error) []string {
 	var all aigateway.ConfigErrors
 	if !errors.As(err, &all) {

@@ -48,7 +48,15 @@ func TestExitCodes(t *testing.T) {
 		{"no such flag", "-port 80", exitUsage, "-port"},
 		{"an argument too many", "-config gateway.yaml now", exitUsage, `unexpected argument "now"`},
 		{"no time to drain", "-config gateway.yaml -drain 0s", exitUsage, "-drain must be above zero"},
-		{"a delay that is none", "-config gateway.yaml -drain-delay -1s", exitUsage, "-drain-delay must not be below zero"},
+		{"live without a check", "-config gateway.yaml -live", exitUsage, "-live goes with -check"},
+		{"no level", "-config gateway.yaml -log-level loud", exitUsage, "-log-level"},
+		{"a host with a port", "-config gateway.yaml -hosts a.example:80", exitUsage, `"a.example:80" must be a name`},
+		{"a host with a scheme", "-config gateway.yaml -hosts https://a.example", exitUsage, "-hosts"},
+		{"an origin without a scheme", "-config gateway.yaml -cors app.example", exitUsage, `"app.example" must be an origin`},
+		{"an origin with a path", "-config gateway.yaml -cors https://app.example/", exitUsage, "without a path"},
+		{"any origin", "-config gateway.yaml -cors *", exitUsage, "-cors"},
+		{"the origin of no page", "-config gateway.yaml -cors null", exitUsage, "-cors"},
+		{"a delay below zero", "-config gateway.yaml -drain-delay -1s", exitUsage, "-drain-delay must not be below zero"},
 		{"no such file", "-config missing.yaml", exitFailed, "missing.yaml"},
 		{"a bad config", "-config " + bad, exitFailed, `"problems":["max_attempts: `},
 		{"a bad address", "-config gateway.yaml -listen nowhere", exitFailed, "-listen: "},
@@ -70,13 +78,12 @@ func TestFlags(t *testing.T) {
 	_, err := parseOptions([]string{"-h"}, &usage)
 	require.ErrorIs(t, err, flag.ErrHelp)
 	for _, name := range []string{"-config FILE", "-listen ADDR", "-secrets-dir DIR", "-check", "-schema", "-drain",
-		"-admin-listen ADDR", "-drain-delay", "-explain FILE", "-v"} {
+		"-admin-listen ADDR", "-hosts NAMES", "-cors ORIGINS", "-log-level LEVEL", "-live", "-drain-delay", "-explain FILE", "-v"} {
 		assert.Contains(t, usage.String(), "  "+name)
 	}
 }
 
-// The README's manifest has flags that there are, and leaves the time that they
-// take.
+// The README's manifest has existing flags, and leaves them enough time.
 func TestManifest(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	require.NoError(t, err)

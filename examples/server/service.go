@@ -13,26 +13,34 @@ import (
 )
 
 const (
-	// readHeaderTimeout and idleTimeout free connections that send nothing. They
-	// are the only two timeouts of the server: ReadTimeout and WriteTimeout run
-	// from the start of a request to its end, and would cut every long stream.
-	// How long an answer may take is for the gateway's config to say.
+	// readHeaderTimeout and idleTimeout free connections that send nothing. The server
+	// has no ReadTimeout and no WriteTimeout: they run from the start of a request to
+	// its end, and would cut every long stream. The config's client_timeout bounds each
+	// wait for a client instead.
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	// cutTimeout is how long requests that are cut off have to end: enough for
-	// their lines in the log.
+	// writeByteTimeout ends an HTTP/2 connection that takes no bytes. The gateway's
+	// client_timeout can end only a stream, and then waits for the connection.
+	writeByteTimeout = 30 * time.Second
+	// sendPingTimeout is the silence of an HTTP/2 connection until it is pinged, and
+	// pingTimeout the wait for the answer.
+	sendPingTimeout = 30 * time.Second
+	pingTimeout     = 15 * time.Second
+	// cutTimeout is the time for requests that are cut off to end, and to be logged.
 	cutTimeout = time.Second
 )
 
-// service serves the gateway's clients on one address and those who run it on
-// another, so that neither can be reached by the other's way.
+// service serves the gateway on one address. If asked to, it serves the debug page on
+// another, out of reach for clients. Health is on both.
 type service struct {
 	logger *slog.Logger
-	server *http.Server
-	admin  *http.Server
-	ended  chan error // why serving ended by itself
+	guard  *guard
+	ended  chan error // the reasons of serving to end by itself
 
-	listener, adminListener net.Listener // the second is nil where it is turned off
+	gateway, debug http.Handler
+	server, admin  *http.Server
+
+	listener, adminListener net.Listener // the second is nil unless asked for
 
 	cut      context.CancelCauseFunc // ends every request under way
 	draining atomic.Bool
@@ -40,39 +48,58 @@ type service struct {
 }
 
 // newService makes a service of the gateway and its debug page.
-func newService(gateway, debug http.Handler, logger *slog.Logger) *service {
+func newService(gateway, debug http.Handler, g *guard) *service {
 	s := &service{
-		logger: logger,
-		// Buffered, so that the goroutines end also when nobody asks how.
+		logger: g.logger, guard: g, gateway: gateway, debug: debug,
+		server: newServer(g.logger), admin: newServer(g.logger),
+		// Buffered, so that the goroutines end also without a reader.
 		ended: make(chan error, 2),
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("/debug/aigateway", debug)
-	s.admin = newServer(mux, logger)
-
-	// A page that is open in a browser on this machine must not spend the keys.
-	s.server = newServer(s.count(http.NewCrossOriginProtection().Handler(gateway)), logger)
 	var base context.Context
-	// Requests that are cut off can say why their context ended. Without a cause
-	// it looks as if the client had left.
+	// With a cause, requests that are cut off can say why their context ended. Without
+	// one the client seems to have left.
 	base, s.cut = context.WithCancelCause(context.Background())
 	s.server.BaseContext = func(net.Listener) context.Context { return base }
 	return s
 }
 
-func newServer(h http.Handler, logger *slog.Logger) *http.Server {
+// newServer makes a server for HTTP/1 and for HTTP/2 without TLS, as proxies speak it
+// to the services behind them.
+func newServer(logger *slog.Logger) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:           h,
+		Protocols:         protocols,
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		HTTP2: &http.HTTP2Config{
+			WriteByteTimeout: writeByteTimeout,
+			SendPingTimeout:  sendPingTimeout,
+			PingTimeout:      pingTimeout,
+		},
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 }
 
-// ready answers a load balancer that asks whether to send requests here.
-func (s *service) ready(w http.ResponseWriter, _ *http.Request) {
+// health answers /healthz and /readyz. They are asked by any name: a load balancer
+// knows only the address.
+func (s *service) health(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch asks := r.Method == http.MethodGet || r.Method == http.MethodHead; {
+		case asks && r.URL.Path == "/healthz":
+			fmt.Fprintln(w, "ok")
+		case asks && r.URL.Path == "/readyz":
+			s.ready(w)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// ready answers a load balancer's question whether to send requests here. It does not
+// ask the providers: a gateway without one can still say so better than no gateway.
+func (s *service) ready(w http.ResponseWriter) {
 	if s.draining.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
 		return
@@ -80,9 +107,8 @@ func (s *service) ready(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// count counts the requests under way. While the service drains, it has clients
-// come back by another connection: one that is kept would be closed under the
-// request that is sent on it next.
+// count counts the requests under way. While the service drains, it asks clients to
+// come back on another connection. A kept one would be closed under its next request.
 func (s *service) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.underWay.Add(1)
@@ -94,7 +120,8 @@ func (s *service) count(next http.Handler) http.Handler {
 	})
 }
 
-// listen takes both addresses, or none, and starts to serve.
+// listen takes both addresses, or neither, and starts to serve. Without an admin
+// address the debug page is not served.
 func (s *service) listen(addr, adminAddr string) (err error) {
 	if s.listener, err = net.Listen("tcp", addr); err != nil {
 		return fmt.Errorf("-listen: %w", err)
@@ -104,13 +131,17 @@ func (s *service) listen(addr, adminAddr string) (err error) {
 			s.listener.Close()
 			return fmt.Errorf("-admin-listen: %w", err)
 		}
+		mux := http.NewServeMux()
+		mux.Handle("/debug/aigateway", s.debug)
+		s.admin.Handler = s.health(s.guard.host(s.adminListener.Addr(), mux))
 		go func() { s.ended <- s.admin.Serve(s.adminListener) }()
 	}
+	s.server.Handler = s.count(s.health(s.guard.host(s.listener.Addr(), s.guard.origin(s.gateway))))
 	go func() { s.ended <- s.server.Serve(s.listener) }()
 	return nil
 }
 
-// announce says where the service is, an address a line.
+// announce prints the addresses, one a line.
 func (s *service) announce(stdout io.Writer) {
 	fmt.Fprintf(stdout, "listening on http://%s\n", s.listener.Addr())
 	if s.adminListener != nil {
@@ -118,10 +149,9 @@ func (s *service) announce(stdout io.Writer) {
 	}
 }
 
-// drain ends the service, and returns the exit code. It takes requests for the
-// delay, as whoever sends them needs a while to see that it is not ready, and
-// then gives those under way until the limit. The admin address answers until
-// the end.
+// drain ends the service, and returns the exit code. For the delay it takes requests:
+// load balancers need a while to see that it is not ready. Then requests under way
+// have until the limit. The admin address answers until the end.
 func (s *service) drain(delay, limit time.Duration) int {
 	defer s.admin.Close()
 	s.draining.Store(true)
@@ -146,15 +176,14 @@ func (s *service) drain(delay, limit time.Duration) int {
 	return exitOK
 }
 
-// cutOff ends the n requests that would go on for longer than whoever sent the
-// signal is willing to wait.
+// cutOff ends the n requests that are still under way at the limit.
 func (s *service) cutOff(n int64, limit time.Duration) int {
 	code := fail(s.logger, "requests cut off", fmt.Errorf("%d requests still under way after %s, cutting them off", n, limit))
 	s.cut(fmt.Errorf("the server was stopped, and the request was still under way after %s", limit))
 	ctx, cancel := context.WithTimeout(context.Background(), cutTimeout)
 	defer cancel()
 	if s.server.Shutdown(ctx) != nil {
-		s.server.Close() // what waits for its client does not look at its context
+		s.server.Close() // a handler that waits for its client does not see its context end
 	}
 	return code
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A request that is cut off can tell that from a client that left, and has the
-// time to say so.
+// The context of a request that is cut off has another cause than that of a client that
+// left, and the handler has time for a last word.
 func TestCutOffHasACause(t *testing.T) {
 	begun, causes := make(chan struct{}), make(chan error, 1)
 	s, log := listening(t, func(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,7 @@ func TestCutOffHasACause(t *testing.T) {
 	assert.Contains(t, log.String(), "1 requests still under way after 1ms, cutting them off")
 }
 
-// A client that leaves is no cut.
+// A client that leaves is not a cut.
 func TestClientLeaves(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	causes := make(chan error, 1)
@@ -60,7 +60,7 @@ func TestClientLeaves(t *testing.T) {
 	assert.Equal(t, exitOK, s.drain(0, time.Minute))
 }
 
-// A connection on which no request came is nothing that a drain could cut.
+// A connection without a whole request is closed without a complaint.
 func TestDrainOfAConnectionWithoutARequest(t *testing.T) {
 	s, log := listening(t, func(http.ResponseWriter, *http.Request) {})
 	conn, err := net.Dial("tcp", s.listener.Addr().String())
@@ -83,9 +83,18 @@ func TestServingEndsWhileDraining(t *testing.T) {
 // listening starts a service of a handler on free ports.
 func listening(t *testing.T, h http.HandlerFunc) (*service, *bytes.Buffer) {
 	t.Helper()
-	var log bytes.Buffer
-	s := newService(h, http.NotFoundHandler(), slog.New(slog.NewJSONHandler(&log, nil)))
+	s, log := newTestService(t, h)
 	require.NoError(t, s.listen("127.0.0.1:0", "127.0.0.1:0"))
-	t.Cleanup(func() { s.server.Close() })
+	return s, log
+}
+
+// newTestService makes a service that does not listen yet.
+func newTestService(t *testing.T, h http.HandlerFunc) (*service, *bytes.Buffer) {
+	var log bytes.Buffer
+	s := newService(h, http.NotFoundHandler(), &guard{hosts{}, noOrigins(), slog.New(slog.NewJSONHandler(&log, nil))})
+	t.Cleanup(func() {
+		s.server.Close()
+		s.admin.Close()
+	})
 	return s, &log
 }

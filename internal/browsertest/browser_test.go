@@ -21,7 +21,7 @@ import (
 
 var shots = flag.String("shots", "", "leave screenshots in `DIR`")
 
-// tab is a tab of a real browser. What goes wrong in it fails the test.
+// tab is a tab of a real browser. Its complaints fail the test.
 type tab struct {
 	*testing.T
 	ctx context.Context
@@ -57,13 +57,12 @@ func newTab(t *testing.T, width int64) *tab {
 	b.width(width)
 	t.Cleanup(func() {
 		assert.NoError(t, chromedp.Cancel(ctx)) // wait for the browser to leave its directory
-		assert.Empty(t, b.complained(), "the browser complained")
+		assert.Empty(t, b.complained(), "complaints of the browser")
 	})
 	return b
 }
 
-// listen notes what the browser complains about. It runs on the browser's own
-// goroutine.
+// listen notes the browser's complaints. It runs on the browser's own goroutine.
 func (b *tab) listen(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -106,8 +105,7 @@ func eval[T any](b *tab, expression string) T {
 	return v
 }
 
-// wait returns when a condition holds, which is looked at whenever the document
-// changes.
+// wait returns when a condition holds. Each change of the document has it looked at.
 func (b *tab) wait(condition string) {
 	b.Helper()
 	eval[bool](b, `new Promise(done => {
@@ -125,7 +123,7 @@ func (b *tab) width(width int64) {
 	})
 }
 
-// scheme has the page believe that its reader likes light or dark.
+// scheme sets the reader's preference, light or dark.
 func (b *tab) scheme(name string) {
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},

@@ -1,9 +1,8 @@
-// Package browsertest holds the gateway to what only others can tell: a real
-// browser about the debug page, and an independent validator about the JSON Schema
-// of the config.
+// Package browsertest tests the debug page in a real browser, and the JSON Schema of
+// the config with an independent validator.
 //
-//	./ci.sh                      installs Chromium where it is missing, and runs all
+//	./ci.sh                      installs Chromium if it is missing, and runs all
 //	go test -shots DIR ./...     leaves screenshots in DIR, to be looked at
 //
-// It is a module of its own, so that neither comes near the gateway's go.mod.
+// It is a module of its own, to keep both out of the gateway's go.mod.
 package browsertest

@@ -27,7 +27,7 @@ func TestPageRenders(t *testing.T) {
 	assert.NotEqual(t, "rgb(0, 0, 0)", eval[string](b, `getComputedStyle(document.querySelector("svg rect.bad")).fill`), "the style sheet is in force")
 	assert.Equal(t, "live", eval[string](b, `document.querySelector("#status span").textContent`), "the script has run")
 
-	// Names are names, whatever is in them.
+	// Markup in a name is shown as text.
 	assert.Equal(t, "aigateway", eval[string](b, `document.title`))
 	assert.Zero(t, eval[int](b, `document.querySelectorAll("img, main b").length`))
 	assert.Contains(t, eval[string](b, `document.getElementById("models").textContent`), hostile)
@@ -43,7 +43,7 @@ func TestPageUpdatesItself(t *testing.T) {
 	s := newScene(t)
 	b := newTab(t, wide)
 	b.do(chromedp.Navigate(s.page()))
-	// What the reader did must survive what comes in.
+	// The reader's doings must survive an update.
 	eval[bool](b, `(() => {
 		window.stays = true;
 		const first = document.querySelector("#requests details");
@@ -103,7 +103,7 @@ func TestPageStaysWhereItIsRead(t *testing.T) {
 		eval[[]int](b, `[...document.querySelectorAll(".requests > details")].map(row => Number(row.id.slice(1)))`), "in its place")
 	assert.Equal(t, "half a request", eval[string](b, `document.getElementById("body").value`))
 
-	// Closed, it goes, and what is read then is as still.
+	// Closed, it goes, and the rows in sight stay still.
 	eval[bool](b, `(() => {
 		document.getElementById(opened).open = false;
 		document.activeElement.blur();
@@ -125,7 +125,7 @@ func TestPageStaysWhereItIsRead(t *testing.T) {
 	assert.Zero(t, eval[float64](b, `scrollY`))
 }
 
-// Those that failed are found without JavaScript, too, and stay the choice.
+// Failed requests are found without JavaScript too, and the choice outlives an update.
 func TestPageFilters(t *testing.T) {
 	for name, script := range map[string]bool{"with JavaScript": true, "without": false} {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestPageSchemes(t *testing.T) {
 	}
 }
 
-// contrast is what the next two lists have in common.
+// contrast is shared by the next two lists.
 const contrast = `
 	const parse = c => { const v = c.match(/[\d.]+/g).map(Number); return v.length > 3 ? v : [...v, 1]; };
 	const linear = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
@@ -231,8 +231,8 @@ const contrast = `
 	};
 `
 
-// faint lists the texts, and what stands in empty fields, whose contrast is below
-// 4.5, the least that WCAG asks for (level AA).
+// faint lists the texts and placeholders with a contrast below 4.5, the limit of WCAG
+// at level AA.
 const faint = `(() => {` + contrast + `
 	for (const e of document.querySelectorAll("body *")) {
 		if (e.closest("svg, script, style, noscript, option")) continue;
@@ -245,8 +245,8 @@ const faint = `(() => {` + contrast + `
 	return [...bad];
 })()`
 
-// borderless lists the fields whose border is less than 3 off what is around them
-// or in them.
+// borderless lists the fields with a border of a contrast below 3 to its inside or
+// outside.
 const borderless = `(() => {` + contrast + `
 	for (const e of document.querySelectorAll("input, textarea, button")) {
 		const color = getComputedStyle(e).borderTopColor;
@@ -270,7 +270,7 @@ func TestPageNarrow(t *testing.T) {
 	assert.Empty(t, eval[[]string](b, `[...document.querySelectorAll("a, button, summary, input, textarea")]
 		.filter(e => { const r = e.getBoundingClientRect(); return r.height > 0 && r.height < 24; }).map(e => e.outerHTML.slice(0, 80))`), "a finger finds it")
 
-	// A table that is wider shows that it is, and its names stay in sight.
+	// A wider table can be seen to scroll, and its names stay in sight.
 	for _, id := range []string{"s-providers", "s-models", "s-keys"} {
 		eval[bool](b, `(document.getElementById("`+id+`").scrollLeft = 0, true)`)
 		before := eval[float64](b, `document.querySelector("#`+id+` .name").getBoundingClientRect().left`)
@@ -286,7 +286,7 @@ func TestPageNarrow(t *testing.T) {
 	b.shotOf("narrow-trail", "#requests details:nth-child(6)")
 }
 
-// Nor does the answer of the form stick out, or scroll.
+// The answer of the form neither sticks out nor scrolls.
 func TestPageExplainsNarrow(t *testing.T) {
 	s := newScene(t)
 	b := newTab(t, narrow)
@@ -298,7 +298,7 @@ func TestPageExplainsNarrow(t *testing.T) {
 	b.shotOf("narrow-explain", "#explain")
 }
 
-// A browser is a good judge of JSON, too, and of where a link leads.
+// The browser judges the JSON and the targets of links too.
 func TestPageJSON(t *testing.T) {
 	s := newScene(t)
 	b := newTab(t, wide)

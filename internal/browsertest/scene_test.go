@@ -16,7 +16,7 @@ import (
 // hostile is a model's name as a client may send one.
 const hostile = `</script><img src=x onerror="document.title='owned'"><b>`
 
-// mount is where the scene's page is: not at the root, as its links must not care.
+// mount is the path of the scene's page. Its links must work under any path.
 const mount = "/some/where/debug"
 
 // scene is a gateway with providers in all conditions, and its debug page.

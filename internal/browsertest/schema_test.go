@@ -18,7 +18,7 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// What the gateway reads is right by the schema.
+// Configs that the gateway reads are valid.
 func TestSchemaAccepts(t *testing.T) {
 	s := compile(t)
 	docs := map[string]string{}
@@ -47,10 +47,10 @@ func TestSchemaAccepts(t *testing.T) {
 	}
 }
 
-// What the gateway refuses for its shape is wrong by the schema, too.
+// Configs with faults of shape are invalid.
 func TestSchemaRefuses(t *testing.T) {
 	s := compile(t)
-	// What neither the schema nor a reader of YAML can tell, with the reason.
+	// Faults beyond the schema and a reader of YAML, each with the reason.
 	blind := map[string]string{
 		"several-documents": "the reader stops at the first",
 		"tags":              "the reader follows them",
@@ -71,7 +71,7 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
-// Meaning that can be told from one field alone.
+// Faults of meaning within one field are invalid too.
 func TestSchemaRefusesMeaning(t *testing.T) {
 	s := compile(t)
 	for name, doc := range map[string]string{
@@ -115,8 +115,7 @@ func TestSchemaRefusesMeaning(t *testing.T) {
 	}
 }
 
-// Each field says what it is for, and where a field stands that does not exist
-// is told.
+// An unknown field is reported with its place.
 func TestSchemaForEditors(t *testing.T) {
 	s := compile(t)
 	v, err := decode("providers:\n  - id: a\n    base_ulr: https://a.example\n")
@@ -138,7 +137,7 @@ func compile(t *testing.T) *jsonschema.Schema {
 	return s
 }
 
-// decode reads YAML as editors do: what looks like a date is a string.
+// decode reads YAML as editors do: a date is a string.
 func decode(doc string) (any, error) {
 	var v any
 	if err := yaml.Unmarshal([]byte(doc), &v); err != nil {

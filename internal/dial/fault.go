@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// ProxyError is the answer of a proxy that did not connect.
+// ProxyError is the answer of a proxy instead of a connection.
 type ProxyError struct{ Status int }
 
 // Error returns the status.
@@ -20,10 +20,9 @@ func (e *ProxyError) Error() string {
 	return fmt.Sprintf("the proxy answered %d %s", e.Status, http.StatusText(e.Status))
 }
 
-// certificateError is the end of a connection on which nothing was answered, after
-// the server had asked for a client certificate. The server's alert is lost where the
-// connection is reset before it is read, and where an HTTP/2 connection ends before
-// its first request.
+// certificateError is the end of a connection without an answer, after the server had
+// asked for a client certificate. The server's alert gets lost if the connection is
+// reset first, or if an HTTP/2 connection ends before its first request.
 type certificateError struct{ err error }
 
 func (e *certificateError) Error() string {
@@ -41,9 +40,9 @@ func lostReason(err error) bool {
 	return !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && Field(err) == ""
 }
 
-// IsConnect reports whether an error says that there never was a connection: the
+// IsConnect reports whether there never was a connection: the
 // look-up, dialling, the proxy or TLS failed. A server of TLS 1.3 refuses a client's
-// certificate after the client's handshake has ended: that counts too.
+// certificate after the client's handshake has ended: this counts too.
 func IsConnect(err error) bool {
 	var (
 		op     *net.OpError
@@ -55,9 +54,9 @@ func IsConnect(err error) bool {
 		errors.As(err, &dns) || errors.As(err, &record) || errors.As(err, &proxy) || Field(err) != ""
 }
 
-// Field names the field of a provider that a failed connection calls for, such as
-// "tls.ca_file". It is empty where no field is at fault: an upstream's certificate
-// that has expired is the upstream's.
+// Field names the field of a provider to set after a failed connection, such as
+// "tls.ca_file". It is empty if no field is at fault: an expired certificate of an
+// upstream is the upstream's.
 func Field(err error) string {
 	var (
 		verify  *tls.CertificateVerificationError
@@ -100,8 +99,8 @@ var certificateAlerts = map[uint8]bool{
 	116: true, // certificate_required
 }
 
-// remoteAlert returns the alert that a server ended the connection with. Package
-// crypto/tls does not export its type, which is a number of eight bits.
+// remoteAlert returns the alert by which a server ended the connection. Package
+// crypto/tls does not export its type, a number of eight bits.
 func remoteAlert(err error) (uint8, bool) {
 	var op *net.OpError
 	for errors.As(err, &op) {
@@ -114,7 +113,7 @@ func remoteAlert(err error) (uint8, bool) {
 }
 
 // Hint says in a sentence what an operator can do about a failed connection with
-// these settings. It is empty where Field is. It names files, and is not for
+// these settings. It is empty if Field is. It names files, and is not for
 // clients.
 func (s Settings) Hint(err error) string {
 	switch Field(err) {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 const apiKey = "sk-key-of-the-provider-0123456789"
@@ -74,9 +76,9 @@ func (p *connectProxy) Write(data []byte) (int, error) {
 func TestProxy(t *testing.T) {
 	const password = "s3cret-of-the-proxy"
 	d := newDirectory(t)
-	ca := newAuthority(t, "ca")
-	pair := ca.issue(nil)
-	s := Settings{CAFile: d.put("ca", ca.pem), CertFile: d.put("cert", pair.cert), KeyFile: d.put("key", pair.key)}
+	ca := gatewaytest.NewAuthority(t, "ca")
+	pair := ca.Issue(nil)
+	s := Settings{CAFile: d.put("ca", ca.PEM), CertFile: d.put("cert", pair.Cert), KeyFile: d.put("key", pair.Key)}
 	tests := []struct {
 		name, password, user string
 		field                string
@@ -96,7 +98,7 @@ func TestProxy(t *testing.T) {
 					assert.Equal(t, "upstream.test", r.Host)
 				}))
 				upstream.TLS = &tls.Config{
-					Certificates: []tls.Certificate{pair.pair}, ClientCAs: pool(ca), ClientAuth: tls.RequireAndVerifyClientCert, NextProtos: []string{proto},
+					Certificates: []tls.Certificate{pair.Pair}, ClientCAs: gatewaytest.Pool(ca), ClientAuth: tls.RequireAndVerifyClientCert, NextProtos: []string{proto},
 				}
 				upstream.StartTLS()
 				defer upstream.Close()
@@ -183,11 +185,11 @@ func TestHTTP1(t *testing.T) {
 		assert.Equal(t, "websocket", r.Header.Get("Upgrade"))
 	}))
 	server.EnableHTTP2 = true
-	ca := newAuthority(t, "ca")
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.issue(nil).pair}}
+	ca := gatewaytest.NewAuthority(t, "ca")
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(nil).Pair}}
 	server.StartTLS()
 	defer server.Close()
-	transport, faults := New(Settings{CAFile: newDirectory(t).put("ca", ca.pem)}, nil, nil)
+	transport, faults := New(Settings{CAFile: newDirectory(t).put("ca", ca.PEM)}, nil, nil)
 	require.Empty(t, faults)
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(HTTP1(context.Background()), http.MethodGet, server.URL, nil)

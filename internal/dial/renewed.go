@@ -11,7 +11,7 @@ import (
 )
 
 // maxAge is how long a connection takes new requests. A busy HTTP/2 connection
-// would else stay with an address that DNS has left.
+// would else stay with an address long gone from DNS.
 const maxAge = 5 * time.Minute
 
 // lookEvery is how often the files of Settings are looked at, at most. A request
@@ -19,20 +19,20 @@ const maxAge = 5 * time.Minute
 const lookEvery = 10 * time.Second
 
 // overdue is how late a look may be before requests wait for it. It spares the
-// first requests after a quiet night a certificate that has expired.
+// first requests after a quiet night an expired certificate.
 const overdue = 5 * time.Second
 
 // Transport reaches one provider. It is an [net/http.RoundTripper] of generations:
 // each has connections of its own, and none is sent a request after five minutes,
-// or after the files have changed. Requests under way end on the connections that
-// they began on. A Transport starts no goroutine.
+// or after the files have changed. Requests under way end on their
+// connections. A Transport starts no goroutine.
 type Transport struct {
 	settings  Settings
 	report    atomic.Pointer[func(*FieldError)]
 	prototype *http.Transport // cloned for each generation
 	tls       atomic.Pointer[tls.Config]
 	current   atomic.Pointer[generation]
-	turn      chan struct{} // held by the request that renews
+	turn      chan struct{} // held by the renewing request
 	asked     atomic.Bool   // for a client certificate, and nothing has been answered since
 
 	complaint string // about the files; guarded by turn
@@ -63,7 +63,7 @@ func New(s Settings, check func(netip.Addr) error, report func(*FieldError)) (*T
 	return newRenewed(s, m, check, Context(check), report), nil
 }
 
-// newRenewed makes a Transport of valid settings that dials by a function.
+// newRenewed makes a Transport of valid settings. It dials by a function.
 func newRenewed(s Settings, m *material, check func(netip.Addr) error, dial dialFunc, report func(*FieldError)) *Transport {
 	t := &Transport{settings: s, turn: make(chan struct{}, 1)}
 	t.tell(report)
@@ -108,7 +108,7 @@ func (t *Transport) lookSoon() {
 // first request; all connections heed them. It is called at most once, before the
 // first request.
 func (t *Transport) Base() *http.Transport {
-	// A base that has begun with HTTP/2 of its own would take no other protocol.
+	// A base with HTTP/2 of its own would take no other protocol.
 	t.prototype.RegisterProtocol("http", handed{t})
 	t.prototype.RegisterProtocol("https", handed{t})
 	return t.prototype
@@ -143,7 +143,7 @@ func (t *Transport) RoundTripFresh(r *http.Request) (*http.Response, error) {
 	return once.RoundTrip(r)
 }
 
-// CloseIdleConnections closes the connections that no request is on.
+// CloseIdleConnections closes the connections without a request.
 func (t *Transport) CloseIdleConnections() {
 	if g := t.current.Load(); g.Transport != nil {
 		g.CloseIdleConnections()

@@ -20,6 +20,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 // bench is an upstream over pipes, in virtual time.
@@ -153,12 +155,12 @@ func TestRotation(t *testing.T) {
 	for _, proto := range []string{"h2", "http/1.1"} {
 		t.Run(proto, func(t *testing.T) {
 			d := newDirectory(t)
-			first, second := newAuthority(t, "first"), newAuthority(t, "second")
-			one, two := first.issue(nil), second.issue(nil)
-			s := Settings{CAFile: d.put("ca", first.pem), CertFile: d.put("cert", one.cert), KeyFile: d.put("key", one.key)}
-			serve := func(pair issued, clients ...*authority) *tls.Config {
+			first, second := gatewaytest.NewAuthority(t, "first"), gatewaytest.NewAuthority(t, "second")
+			one, two := first.Issue(nil), second.Issue(nil)
+			s := Settings{CAFile: d.put("ca", first.PEM), CertFile: d.put("cert", one.Cert), KeyFile: d.put("key", one.Key)}
+			serve := func(pair gatewaytest.Issued, clients ...*gatewaytest.Authority) *tls.Config {
 				return &tls.Config{
-					Certificates: []tls.Certificate{pair.pair}, ClientCAs: pool(clients...),
+					Certificates: []tls.Certificate{pair.Pair}, ClientCAs: gatewaytest.Pool(clients...),
 					ClientAuth: tls.RequireAndVerifyClientCert, NextProtos: []string{proto},
 				}
 			}
@@ -182,15 +184,15 @@ func TestRotation(t *testing.T) {
 				pass(time.Minute)
 				assert.Equal(t, "of first", last.Load())
 				b.config.Store(serve(one, first, second)) // the upstream takes both
-				d.put("ca", append(bytes.Clone(first.pem), second.pem...))
+				d.put("ca", append(bytes.Clone(first.PEM), second.PEM...))
 				pass(noticed)
 				b.config.Store(serve(two, first, second)) // and shows the new one
 				pass(noticed)
-				d.put("key", two.key) // for a moment, the files do not fit
-				d.put("cert", two.cert)
+				d.put("key", two.Key) // for a moment, the files do not fit
+				d.put("cert", two.Cert)
 				pass(noticed)
 				assert.Equal(t, "of second", last.Load())
-				d.put("ca", second.pem)
+				d.put("ca", second.PEM)
 				pass(noticed)
 				b.config.Store(serve(two, second)) // the old ones are refused
 				pass(time.Minute)
@@ -210,13 +212,13 @@ func TestRotation(t *testing.T) {
 // reported once.
 func TestBrokenFile(t *testing.T) {
 	d := newDirectory(t)
-	first, second := newAuthority(t, "first"), newAuthority(t, "second")
-	pair := first.issue(nil)
-	s := Settings{CAFile: d.put("ca", first.pem)}
+	first, second := gatewaytest.NewAuthority(t, "first"), gatewaytest.NewAuthority(t, "second")
+	pair := first.Issue(nil)
+	s := Settings{CAFile: d.put("ca", first.PEM)}
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		defer b.server.Close()
-		b.config.Store(&tls.Config{Certificates: []tls.Certificate{pair.pair}, NextProtos: []string{"h2"}})
+		b.config.Store(&tls.Config{Certificates: []tls.Certificate{pair.Pair}, NextProtos: []string{"h2"}})
 		var reports []string
 		transport := b.transport(s, func(f *FieldError) { reports = append(reports, f.Field) })
 		defer transport.CloseIdleConnections()
@@ -237,12 +239,12 @@ func TestBrokenFile(t *testing.T) {
 		fine()
 		assert.Equal(t, []string{"tls.ca_file", "tls.ca_file"}, reports, "another fault")
 
-		d.put("ca", second.pem)
+		d.put("ca", second.PEM)
 		pass(15 * time.Second)
 		_, err := b.get(transport, "/")
 		var author x509.UnknownAuthorityError
 		require.ErrorAs(t, err, &author, "the new one holds, also for sessions of the old")
-		d.put("ca", first.pem)
+		d.put("ca", first.PEM)
 		pass(time.Hour) // without traffic
 		fine()
 		assert.Len(t, reports, 2)
@@ -253,13 +255,13 @@ func TestBrokenFile(t *testing.T) {
 func TestAge(t *testing.T) {
 	for _, proto := range []string{"h2", "http/1.1"} {
 		t.Run(proto, func(t *testing.T) {
-			ca := newAuthority(t, "ca")
-			pair := ca.issue(nil)
-			s := Settings{CAFile: newDirectory(t).put("ca", ca.pem)}
+			ca := gatewaytest.NewAuthority(t, "ca")
+			pair := ca.Issue(nil)
+			s := Settings{CAFile: newDirectory(t).put("ca", ca.PEM)}
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				defer b.server.Close()
-				b.config.Store(&tls.Config{Certificates: []tls.Certificate{pair.pair}, NextProtos: []string{proto}})
+				b.config.Store(&tls.Config{Certificates: []tls.Certificate{pair.Pair}, NextProtos: []string{proto}})
 				transport := b.transport(s, nil)
 				stop := make(chan struct{})
 				clients := b.traffic(transport, stop, func(string) {})
@@ -290,13 +292,13 @@ func TestBase(t *testing.T) {
 	var logged bytes.Buffer
 	log.SetOutput(&logged)
 	defer log.SetOutput(os.Stderr)
-	ca := newAuthority(t, "ca")
-	pair := ca.issue(nil)
-	s := Settings{CAFile: newDirectory(t).put("ca", ca.pem)}
+	ca := gatewaytest.NewAuthority(t, "ca")
+	pair := ca.Issue(nil)
+	s := Settings{CAFile: newDirectory(t).put("ca", ca.PEM)}
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		defer b.server.Close()
-		b.config.Store(&tls.Config{Certificates: []tls.Certificate{pair.pair}, NextProtos: []string{"h2"}})
+		b.config.Store(&tls.Config{Certificates: []tls.Certificate{pair.Pair}, NextProtos: []string{"h2"}})
 		transport := b.transport(s, nil)
 		base := transport.Base()
 		dial := base.DialTLSContext
@@ -335,8 +337,8 @@ func TestTransports(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	d := newDirectory(t)
-	ca := newAuthority(t, "ca")
-	s := Settings{CAFile: d.put("ca", ca.pem)}
+	ca := gatewaytest.NewAuthority(t, "ca")
+	s := Settings{CAFile: d.put("ca", ca.PEM)}
 	make := func(p Plan, old *Transports) *Transports {
 		t.Helper()
 		made, err := NewTransports(p, old)
@@ -373,7 +375,7 @@ func TestTransports(t *testing.T) {
 	require.ErrorAs(t, err, &fault)
 	assert.Equal(t, "a", fault.ID)
 	assert.Equal(t, "tls.ca_file", fault.Fault.Field)
-	d.put("ca", ca.pem)
+	d.put("ca", ca.PEM)
 	wrapped = nil
 	third := make(plan, second)
 	assert.Equal(t, []string{"a", "b", "c"}, wrapped)

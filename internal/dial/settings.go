@@ -17,21 +17,21 @@ import (
 	"github.com/aigateway-go/aigateway/internal/address"
 )
 
-// ProxyNone is the Proxy of Settings that use no proxy at all.
+// ProxyNone is the Proxy of Settings without any proxy.
 const ProxyNone = "none"
 
 // Settings say how one provider is reached. The zero Settings are the roots of the
 // system, no client certificate, and the proxy of the environment. Settings compare
 // by ==.
 type Settings struct {
-	// CAFile holds the authorities that the upstream's certificate may be of, in
+	// CAFile holds the authorities trusted to sign the upstream's certificate, in
 	// PEM. They replace the system's.
 	CAFile string
 	// CertFile and KeyFile hold the client certificate with its chain and its key,
 	// in PEM. Both are given or neither.
 	CertFile, KeyFile string
-	// ServerName is the name that the upstream's certificate must be for. If
-	// empty, the host that is dialled.
+	// ServerName is the name in the upstream's certificate. If
+	// empty, the dialled host.
 	ServerName string
 	// Proxy is "http://host:port", perhaps with a user and a password, or
 	// ProxyNone. If empty, the environment's holds.
@@ -148,7 +148,7 @@ func (s Settings) load() (*material, []*FieldError) {
 }
 
 // maxFile bounds a file of certificates, in bytes. The bundle of a Linux
-// distribution has a quarter of that.
+// distribution has a quarter of it.
 const maxFile = 1 << 20
 
 // readFile reads a regular file. The opening of a named pipe would wait for its
@@ -174,7 +174,7 @@ func readFile(path string) ([]byte, error) {
 }
 
 // parseCertificates returns the certificates of a file in PEM. Blocks of other
-// kinds are passed over. A file that was cut short is an error: its last block does
+// kinds are passed over. A file cut short is an error: its last block does
 // not end.
 func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
@@ -203,7 +203,7 @@ func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 }
 
 // isInternal reports whether a request is for a .internal host, or for the
-// address that such a host was mapped to. A Unix socket has a host there too.
+// mapped address of such a host. A Unix socket has a host there too.
 func isInternal(urlHost, header string) bool {
 	name, _, _ := strings.Cut(header, ":")
 	return address.IsInternal(urlHost) || address.IsInternal(name)

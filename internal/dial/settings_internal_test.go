@@ -13,16 +13,18 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 func TestSettingsCheck(t *testing.T) {
 	d := newDirectory(t)
-	ca := newAuthority(t, "ca")
-	one, two := ca.issue(nil), ca.issue(nil)
-	caFile, cert, key := d.put("ca", ca.pem), d.put("cert", one.cert), d.put("key", one.key)
-	other := d.put("other", two.key)
+	ca := gatewaytest.NewAuthority(t, "ca")
+	one, two := ca.Issue(nil), ca.Issue(nil)
+	caFile, cert, key := d.put("ca", ca.PEM), d.put("cert", one.Cert), d.put("key", one.Key)
+	other := d.put("other", two.Key)
 	garbage := d.put("garbage", []byte("sk-secret-that-is-not-pem"))
-	cut := d.put("cut", append(bytes.Clone(ca.pem), ca.pem[:len(ca.pem)/2]...))
+	cut := d.put("cut", append(bytes.Clone(ca.PEM), ca.PEM[:len(ca.PEM)/2]...))
 	large := d.put("large", make([]byte, maxFile+1))
 	tests := []struct {
 		name string
@@ -69,13 +71,13 @@ func TestSettingsCheck(t *testing.T) {
 // TestHandshake has servers of a private authority, and names the field to set.
 func TestHandshake(t *testing.T) {
 	d := newDirectory(t)
-	ca, stranger := newAuthority(t, "ca"), newAuthority(t, "stranger")
-	good, bad := ca.issue(nil), stranger.issue(nil)
-	caFile, strangerFile := d.put("ca", ca.pem), d.put("stranger", stranger.pem)
-	cert, key := d.put("cert", good.cert), d.put("key", good.key)
-	badCert, badKey := d.put("bad-cert", bad.cert), d.put("bad-key", bad.key)
-	expired := ca.issue(func(c *x509.Certificate) { c.NotAfter = validFrom.AddDate(1, 0, 0) })
-	mutual := &tls.Config{Certificates: []tls.Certificate{good.pair}, ClientCAs: pool(ca), ClientAuth: tls.RequireAndVerifyClientCert}
+	ca, stranger := gatewaytest.NewAuthority(t, "ca"), gatewaytest.NewAuthority(t, "stranger")
+	good, bad := ca.Issue(nil), stranger.Issue(nil)
+	caFile, strangerFile := d.put("ca", ca.PEM), d.put("stranger", stranger.PEM)
+	cert, key := d.put("cert", good.Cert), d.put("key", good.Key)
+	badCert, badKey := d.put("bad-cert", bad.Cert), d.put("bad-key", bad.Key)
+	expired := ca.Issue(func(c *x509.Certificate) { c.NotAfter = gatewaytest.ValidFrom.AddDate(1, 0, 0) })
+	mutual := &tls.Config{Certificates: []tls.Certificate{good.Pair}, ClientCAs: gatewaytest.Pool(ca), ClientAuth: tls.RequireAndVerifyClientCert}
 	old := mutual.Clone()
 	old.MaxVersion = tls.VersionTLS12
 	tests := []struct {
@@ -86,16 +88,16 @@ func TestHandshake(t *testing.T) {
 		hint   string
 		fails  bool
 	}{
-		{"private authority", &tls.Config{Certificates: []tls.Certificate{good.pair}}, Settings{CAFile: caFile}, "", "", false},
+		{"private authority", &tls.Config{Certificates: []tls.Certificate{good.Pair}}, Settings{CAFile: caFile}, "", "", false},
 		{"client certificate", mutual, Settings{CAFile: caFile, CertFile: cert, KeyFile: key}, "", "", false},
 		{"client certificate in TLS 1.2", old, Settings{CAFile: caFile, CertFile: cert, KeyFile: key}, "", "", false},
-		{"roots of the system", &tls.Config{Certificates: []tls.Certificate{good.pair}}, Settings{}, "tls.ca_file", "set tls.ca_file", true},
-		{"another authority", &tls.Config{Certificates: []tls.Certificate{good.pair}}, Settings{CAFile: strangerFile}, "tls.ca_file", "does not hold", true},
-		{"another name", &tls.Config{Certificates: []tls.Certificate{good.pair}}, Settings{CAFile: caFile, ServerName: "other.test"}, "tls.server_name", `not for "other.test"`, true},
+		{"roots of the system", &tls.Config{Certificates: []tls.Certificate{good.Pair}}, Settings{}, "tls.ca_file", "set tls.ca_file", true},
+		{"another authority", &tls.Config{Certificates: []tls.Certificate{good.Pair}}, Settings{CAFile: strangerFile}, "tls.ca_file", "does not hold", true},
+		{"another name", &tls.Config{Certificates: []tls.Certificate{good.Pair}}, Settings{CAFile: caFile, ServerName: "other.test"}, "tls.server_name", `not for "other.test"`, true},
 		{"no client certificate", mutual, Settings{CAFile: caFile}, "tls.cert_file", "set tls.cert_file and tls.key_file", true},
 		{"no client certificate in TLS 1.2", old, Settings{CAFile: caFile}, "tls.cert_file", "set tls.cert_file and tls.key_file", true},
 		{"a stranger's client certificate", mutual, Settings{CAFile: caFile, CertFile: badCert, KeyFile: badKey}, "tls.cert_file", "refused", true},
-		{"expired", &tls.Config{Certificates: []tls.Certificate{expired.pair}}, Settings{CAFile: caFile}, "", "", true},
+		{"expired", &tls.Config{Certificates: []tls.Certificate{expired.Pair}}, Settings{CAFile: caFile}, "", "", true},
 	}
 	for _, tt := range tests {
 		for _, proto := range []string{"h2", "http/1.1"} {

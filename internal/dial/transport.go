@@ -40,7 +40,7 @@ func NewTransport(check func(netip.Addr) error) *http.Transport {
 	return newTransport(Context(check), newProxies(Settings{}, check != nil), &current)
 }
 
-// newTransport makes a transport that shakes hands by the current config.
+// newTransport makes a transport. Its handshakes follow the current config.
 func newTransport(dial dialFunc, proxy *proxies, current *atomic.Pointer[tls.Config]) *http.Transport {
 	return &http.Transport{
 		Proxy:                  proxy.choose,
@@ -60,7 +60,7 @@ func newTransport(dial dialFunc, proxy *proxies, current *atomic.Pointer[tls.Con
 	}
 }
 
-// tlsConfig is the config for a provider. Its sessions are its own: one that was
+// tlsConfig is the config for a provider. Its sessions are its own: one
 // begun under other authorities must not be resumed.
 func tlsConfig(s Settings, m *material) *tls.Config {
 	return &tls.Config{
@@ -75,8 +75,8 @@ func tlsConfig(s Settings, m *material) *tls.Config {
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// dialTLS dials and shakes hands, so that the errors of both have one type. A
-// proxy that speaks TLS itself gets nothing of the provider's.
+// dialTLS dials and shakes hands, for errors of one type. A proxy with TLS of its
+// own gets nothing of the provider's.
 func dialTLS(dial dialFunc, current *atomic.Pointer[tls.Config], proxy *proxies) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		begin := time.Now()
@@ -146,7 +146,7 @@ func (p *proxies) choose(r *http.Request) (*url.URL, error) {
 	return u, nil
 }
 
-// is reports whether an address is that of a proxy that speaks TLS.
+// is reports whether an address is a proxy's with TLS.
 func (p *proxies) is(addr string) bool {
 	known := p.tlsAddr.Load()
 	return known != nil && *known == addr
@@ -162,6 +162,6 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 
 type http1Key struct{}
 
-// HTTP1 returns a context for requests that HTTP/2 cannot carry, such as an
+// HTTP1 returns a context for requests beyond HTTP/2, such as an
 // upgrade to a websocket.
 func HTTP1(ctx context.Context) context.Context { return context.WithValue(ctx, http1Key{}, true) }

@@ -99,7 +99,7 @@ func (t *Transports) For(id string) http.RoundTripper {
 	return t.shared
 }
 
-// CloseIdleConnections closes the connections that no request is on.
+// CloseIdleConnections closes the connections without a request.
 func (t *Transports) CloseIdleConnections() {
 	t.shared.CloseIdleConnections()
 	for _, own := range t.own {
@@ -107,8 +107,8 @@ func (t *Transports) CloseIdleConnections() {
 	}
 }
 
-// Retire closes the connections of t that no request is on, but for those that the
-// next Transports have taken over.
+// Retire closes the connections of t without a request. The next Transports keep the
+// connections they have taken over.
 func (t *Transports) Retire(next *Transports) {
 	if t.shared != next.shared {
 		t.shared.CloseIdleConnections()

@@ -1,6 +1,6 @@
-// Command screenshot takes the picture of the debug page in the README: a gateway
-// with three providers, one of them broken and one with a key out of quota, after
-// a hundred requests.
+// Command screenshot takes the picture of the debug page in the docs. It shows a
+// gateway with three providers after a hundred requests of two callers. One provider
+// is broken, and one has a key out of quota.
 //
 //	go run ./internal/screenshot   # writes docs/images/debug-page.png
 //
@@ -42,7 +42,12 @@ providers:
       - id: large
       - id: small
 only_allow_configured_providers: true
+caller: req.headers['x-team'][0]
 `
+
+// teams are the callers. A model cools down for all when two of them meet its failures:
+// one could have caused them itself.
+var teams = [...]string{"search", "support"}
 
 func main() {
 	log.SetFlags(0)
@@ -75,7 +80,7 @@ func run(ctx context.Context, browser, out, size string) error {
 		case i%3 == 1:
 			body = `{"model":"large"}`
 		}
-		if err := ask(ctx, server, body); err != nil {
+		if err := ask(ctx, server, teams[i%2], body); err != nil {
 			return err
 		}
 	}
@@ -121,13 +126,12 @@ func answers(least time.Duration) http.HandlerFunc {
 	}
 }
 
-// outOfQuota refuses the first key after sixty requests.
+// outOfQuota refuses the first key after fifty requests: its account is empty.
 func outOfQuota(next http.HandlerFunc) http.HandlerFunc {
 	var count atomic.Int64
-	refuse := fails(http.StatusTooManyRequests, `{"error":{"message":"Rate limit reached for requests","code":"rate_limit_exceeded"}}`)
+	refuse := fails(http.StatusTooManyRequests, `{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}`)
 	return func(w http.ResponseWriter, r *http.Request) {
-		if count.Add(1) > 60 && strings.HasSuffix(r.Header.Get("Authorization"), "0001") {
-			w.Header().Set("Retry-After", "40")
+		if count.Add(1) > 50 && strings.HasSuffix(r.Header.Get("Authorization"), "0001") {
 			refuse(w, r)
 			return
 		}
@@ -144,11 +148,12 @@ func fails(status int, body string) http.HandlerFunc {
 	}
 }
 
-func ask(ctx context.Context, server *httptest.Server, body string) error {
+func ask(ctx context.Context, server *httptest.Server, team, body string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
 		return err
 	}
+	req.Header.Set("X-Team", team)
 	resp, err := server.Client().Do(req)
 	if err != nil {
 		return err

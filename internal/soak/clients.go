@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// outcome is how a request ended.
+// outcome is the end of a request.
 type outcome int
 
 const (
@@ -22,8 +22,8 @@ const (
 
 func (o outcome) String() string { return [...]string{"answered", "refused", "broken", "left"}[o] }
 
-// send sends one request of some kind, and holds its answer to being whole or
-// saying that it is not.
+// send sends one request of some kind. Its answer must be whole, or an error, or end in
+// an aborted connection.
 func (s *soak) send(ctx context.Context) {
 	f := s.random
 	body, contentType, path := `{"model":"m","messages":[]}`, "application/json", "/v1/chat/completions"

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// faults chooses at random what goes wrong. It is the providers, and the store
-// of secrets as well. Safe for concurrent use.
+// faults chooses faults at random. It plays the providers, and the store of secrets as
+// well. It is safe for concurrent use.
 type faults struct {
 	mu  sync.Mutex
 	rng *rand.Rand
@@ -46,8 +46,8 @@ func (f *faults) ResolveSecret(_ context.Context, _, name string) (string, error
 	return fmt.Sprintf("sk-%s-%d", name, f.intN(3)), nil
 }
 
-// provider answers well in about half of all cases; the first more often, so
-// that not all of them rest all the time.
+// provider answers well in about half of all cases, the first one more often. Else all
+// of them would be in cooldown all the time.
 func (f *faults) provider(i int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -56,10 +56,10 @@ func (f *faults) provider(i int) http.Handler {
 		}
 		stream := bytes.Contains(body, []byte(`"stream":true`))
 		n := f.intN(30 + 30/(i+1))
-		if n >= len(plays) {
+		if n >= len(behaviours) {
 			n = 0
 		}
-		plays[n](f, w, r, stream)
+		behaviours[n](f, w, r, stream)
 	})
 }
 
@@ -111,9 +111,9 @@ func hijack(w http.ResponseWriter, f func(net.Conn)) {
 	f(conn)
 }
 
-type play func(f *faults, w http.ResponseWriter, r *http.Request, stream bool)
+type behaviour func(f *faults, w http.ResponseWriter, r *http.Request, stream bool)
 
-func status(code int, header ...string) play {
+func status(code int, header ...string) behaviour {
 	return func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) {
 		for i := 0; i+1 < len(header); i += 2 {
 			w.Header().Set(header[i], header[i+1])
@@ -122,8 +122,8 @@ func status(code int, header ...string) play {
 	}
 }
 
-// plays are what a provider can do; the first is to be well.
-var plays = [...]play{
+// behaviours are those of a provider. The first is a good answer.
+var behaviours = [...]behaviour{
 	func(f *faults, w http.ResponseWriter, _ *http.Request, stream bool) {
 		if !stream {
 			answer(w, 200, "application/json", chatAnswer(strings.Repeat("x", f.intN(4000))))

@@ -1,6 +1,5 @@
-// Command soak keeps a gateway under mixed traffic and random faults, over
-// sockets, and ends with 1 unless goroutines, connections and heap return to
-// where they were before.
+// Command soak keeps a gateway under mixed traffic and random faults, over sockets.
+// It ends with 1 unless goroutines, connections and heap return to their start.
 //
 //	go run ./internal/soak -for 10m
 package main
@@ -35,7 +34,7 @@ func main() {
 	}
 }
 
-// What may be left over: noise of the runtime, and not what grows with time.
+// The slacks allow for noise of the runtime, but not for growth with time.
 const (
 	slackGoroutines = 4
 	slackHeap       = 8 << 20 // bytes
@@ -43,8 +42,8 @@ const (
 	settleTime      = 15 * time.Second
 )
 
-// run soaks a gateway. The figures to come back to are taken after some traffic
-// of the same kind, when pools and caches have been filled.
+// run soaks a gateway. The figures at the start are taken after some traffic of the
+// same kind, for pools and caches are full by then.
 func run(out io.Writer, length time.Duration, clients int, seed uint64) error {
 	s, err := newSoak(seed)
 	if err != nil {
@@ -65,13 +64,13 @@ func run(out io.Writer, length time.Duration, clients int, seed uint64) error {
 	if err := begin.compare(end); err != nil {
 		return err
 	}
-	if n := s.wrong.Load(); n != nil {
+	if n := s.firstFault.Load(); n != nil {
 		return fmt.Errorf("an answer is not what it should be: %s", *n)
 	}
 	return nil
 }
 
-// figures are what must come back.
+// figures must return to their start.
 type figures struct {
 	goroutines  int
 	connections int64 // to the providers and to the gateway
@@ -105,7 +104,8 @@ type soak struct {
 	client  *http.Client
 	open    atomic.Int64
 	count   [outcomes]atomic.Int64
-	wrong   atomic.Pointer[string] // the first
+	// firstFault is the first answer that must not be; nil if all were good.
+	firstFault atomic.Pointer[string]
 }
 
 const hostCount = 3
@@ -164,7 +164,7 @@ func (s *soak) config(n int) aigateway.Config {
 	return cfg
 }
 
-// traffic sends requests for a while, reloads, and tells how it goes.
+// traffic sends requests for a while, reloads, and reports its progress.
 func (s *soak) traffic(length time.Duration, clients int, out io.Writer) {
 	ctx, stop := context.WithTimeout(context.Background(), length)
 	defer stop()
@@ -201,15 +201,15 @@ func (s *soak) traffic(length time.Duration, clients int, out io.Writer) {
 	senders.Wait()
 }
 
-// fault notes what must not be.
+// fault notes an answer that must not be.
 func (s *soak) fault(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	s.wrong.CompareAndSwap(nil, &text)
+	s.firstFault.CompareAndSwap(nil, &text)
 }
 
-// settled closes what is idle, as a gateway keeps its connections for the
-// requests to come, and returns the figures once they have come down to those
-// before, or have had the time.
+// settled closes idle connections, as a gateway keeps them for the next requests. It
+// returns the figures as soon as they are down to those before, and at the latest
+// after settleTime.
 func (s *soak) settled(before figures) figures {
 	deadline := time.NewTimer(settleTime)
 	defer deadline.Stop()
@@ -235,7 +235,7 @@ func (s *soak) settled(before figures) figures {
 
 func (s *soak) figures() figures {
 	runtime.GC()
-	runtime.GC() // for what sync.Pool has kept over the first
+	runtime.GC() // sync.Pool keeps its content over the first
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return figures{runtime.NumGoroutine(), s.open.Load(), m.HeapAlloc}
