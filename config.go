@@ -87,6 +87,10 @@ type Config struct {
 	// that did not. They do not see it. If empty, UsageAlways.
 	StreamUsage StreamUsage `json:"stream_usage,omitempty"`
 
+	// ResponseHeaders are the headers by which an answer says who answered. If nil,
+	// HeaderRequestID, HeaderModel and HeaderAttempts; if empty, none.
+	ResponseHeaders []ResponseHeader `json:"response_headers,omitzero"`
+
 	// CallerExpr names the caller of a request: a CEL expression over req and conn
 	// that returns a string, such as req.headers['x-tenant'][0]. Callers do not
 	// share blame for failures. If it fails or is empty, the request has the empty
@@ -128,6 +132,15 @@ type Config struct {
 	// Caller names the caller of a request, from many goroutines at once. If nil,
 	// CallerExpr does.
 	Caller func(*http.Request) string `json:"-"`
+	// RequestID is the service's own id of a request, such as its router's, from many
+	// goroutines at once. It has 1 to 128 visible ASCII characters; any other is left
+	// out. If nil, the id is the request's X-Request-Id, or one of the gateway's own.
+	RequestID func(*http.Request) string `json:"-"`
+	// Labels are attributes of a request, such as its tenant and team, from many
+	// goroutines at once. They stand in the log, in Results, on the debug page and in
+	// metrics. At most eight count. Their values are texts of at most 128 bytes. May
+	// be nil.
+	Labels func(*http.Request) []slog.Attr `json:"-"`
 	// Logger gets one line a request, at level info, or warn if the request
 	// failed. If debug is enabled, it holds the whole Result. If nil,
 	// nothing is logged.

@@ -53,6 +53,7 @@ type settings struct {
 	keepalive     time.Duration // 0: off
 	failEmpty     bool          // empty_answers: fail
 	failRefusals  bool          // refusals: fail_over
+	answer        answerHeaders
 	askUsage      bool          // stream_usage: always
 	habits        *streamHabits // of the gateway
 }
@@ -84,7 +85,7 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		failEmpty:    oneOf(&p, "empty_answers", cfg.EmptyAnswers, EmptyRelay, EmptyFail) == EmptyFail,
 		failRefusals: oneOf(&p, "refusals", cfg.Refusals, RefusalRelay, RefusalFailOver) == RefusalFailOver,
 		askUsage:     oneOf(&p, "stream_usage", cfg.StreamUsage, UsageAlways, UsageClient) == UsageAlways,
-		callers:      callers{name: cfg.Caller},
+		callers:      callers{name: cfg.Caller, id: cfg.RequestID, labels: cfg.Labels},
 		policy:       cfg.FailoverPolicy,
 		counter:      cfg.TokenCounter,
 		logger:       cfg.Logger,
@@ -101,6 +102,7 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		s.callers.expr, faults = expr.CompileIdentity(cfg.CallerExpr)
 		p.addFaults("caller", cfg.CallerExpr, faults)
 	}
+	s.answer.parse(&p, cfg.ResponseHeaders)
 	if s.policy == nil {
 		s.policy = defaultPolicy{refusalsFailOver: s.failRefusals}
 	}

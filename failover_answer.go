@@ -234,6 +234,9 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 // tried.
 func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
+	if h.whole {
+		h.account() // for the header
+	}
 	to.commit(h.resp.StatusCode, h.a.secrets.plainHeader(h.resp.Header), h.stream != nil)
 }
 
@@ -306,6 +309,9 @@ func (h *held) account() {
 	}
 	h.a.cost = h.a.model.cost(*u, told.CacheWriteHour, h.meter.Bill())
 }
+
+// ends reports whether all of the answer was there when it was committed.
+func (h *held) ends() bool { return h.whole }
 
 // consumed reports whether the upstream has answered something that is counted in
 // tokens.

@@ -152,6 +152,7 @@ func (o *outbound) dropParams(e *edits) {
 	if a != nil && a.params != nil {
 		for name := range o.in.body.Names() {
 			if !a.params[name] {
+				o.remove(name)
 				e.set(name, nil)
 			}
 		}
@@ -163,8 +164,19 @@ func (o *outbound) dropParams(e *edits) {
 	}
 	for _, name := range o.model.denied {
 		if name != "model" {
+			if _, ok := o.in.body.Get(name); ok {
+				o.remove(name)
+			}
 			e.set(name, nil)
 		}
+	}
+}
+
+// remove notes that a field of the client's does not go out. A client can send
+// thousands.
+func (o *outbound) remove(name string) {
+	if len(o.removed) <= maxListed && name != "models" && !slices.Contains(o.removed, name) {
+		o.removed = append(o.removed, shown(name))
 	}
 }
 

@@ -30,7 +30,8 @@ type outbound struct {
 	templates templates
 	choices   int // of the answer, as far as the request tells: each ends on its own
 	usageAsk  usageAsk
-	refuser   *model // it refused the gateway's stream_options in this request
+	removed   []string // the client's fields that do not go out
+	refuser   *model   // it refused the gateway's stream_options in this request
 }
 
 // requestError reports a configured value that cannot go into an upstream
@@ -75,7 +76,9 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
+	o.removed = nil
 	body, err := o.upstreamBody(ctx)
+	a.removed = o.removed
 	if err != nil {
 		return nil, err
 	}

@@ -67,6 +67,7 @@ type attempt struct {
 	sent        bool // whether the transport got it
 	sentAt      time.Time
 	url         string
+	removed     []string // the client's fields that did not go out
 	secrets     secretSet
 	key         string // redacted
 	keyID       string
@@ -283,6 +284,21 @@ func (t *trail) end() time.Time {
 // attempt was the last one then.
 func (t *trail) committed() bool {
 	return len(t.attempts) > 0 && t.attempts[len(t.attempts)-1].committed
+}
+
+// answering is the attempt whose answer the client gets, else the last one that was
+// sent. Nil without one.
+func (t *trail) answering() *attempt {
+	var last *attempt
+	for _, a := range t.attempts {
+		if a.relayed {
+			return a
+		}
+		if a.sent {
+			last = a
+		}
+	}
+	return last
 }
 
 // overhead is the time that the gateway itself took until a moment: less the

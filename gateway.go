@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,25 +138,28 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case models && reading: // first, as a model's id may end like a surface
-		s.selector.serveModels(w, r, id)
+		requestID := s.callers.requestID(r)
+		s.answer.before(w.Header(), requestID)
+		s.selector.serveModels(w, r, id, requestID)
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, next: next}
 		x.to.connect(w, r, g, s)
 		defer x.to.finish()
-		x.in.receive(r, surface, path)
+		x.in.receive(r, surface, path, &s.callers)
+		x.to.stamper = x
 		x.serve()
 	case surface != nil && reading && r.Header.Get("Upgrade") != "":
 		// Clients that would like a WebSocket go over to POST after this.
 		w.Header().Set("Upgrade", "HTTP/1.1")
-		writeError(w, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()), requestID(r.Header))
+		s.refuse(w, r, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()))
 	case surface != nil:
-		methodNotAllowed(w, surface.format, r, surface.allow())
+		s.methodNotAllowed(w, surface.format, r, surface.allow())
 	case models:
-		methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
+		s.methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
 	case next != nil:
 		next.ServeHTTP(w, r)
 	default:
-		writeError(w, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path), requestID(r.Header))
+		s.refuse(w, r, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path))
 	}
 }
 
@@ -167,9 +171,26 @@ func (g *Gateway) warnDeadlines(s *settings, w http.ResponseWriter) {
 	})
 }
 
-func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
+func (s *settings) methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
-	writeError(w, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method), requestID(r.Header))
+	s.refuse(w, r, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method))
+}
+
+// refuse answers a request that is not on its way to any provider.
+func (s *settings) refuse(w http.ResponseWriter, r *http.Request, f format, e *Error) {
+	id := s.callers.requestID(r)
+	s.answer.before(w.Header(), id)
+	writeError(w, f, e, id)
+}
+
+// WriteError answers a request with an error in the format of its client, for
+// middleware around the gateway. A Status of zero is the code's.
+func WriteError(w http.ResponseWriter, r *http.Request, e *Error) {
+	shown := *e
+	if shown.Status == 0 {
+		shown.Status = shown.Code.HTTPStatus()
+	}
+	writeError(w, formatOf(r), &shown, requestID(r.Header))
 }
 
 // exchange is one client request on its way through the gateway: read, choose,
@@ -181,6 +202,8 @@ type exchange struct {
 	in   inbound
 	plan plan
 	loop failover
+
+	costTrailer bool // the cost is to follow the answer
 }
 
 // serve is the pipeline.
@@ -203,6 +226,9 @@ func (x *exchange) serve() {
 	}
 	if out.err == nil {
 		out = x.send()
+	}
+	if x.costTrailer {
+		x.setCost(x.to.Header())
 	}
 	handOn, abort := x.answer(out)
 	reported = true
@@ -264,6 +290,64 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	return false, false
 }
 
+// stamp says in the header of an answer who answered. An upstream's own headers of
+// these names do not pass. Where a keepalive begins the stream, nobody has answered
+// yet.
+func (x *exchange) stamp(h http.Header, begun bool) {
+	a, t := &x.s.answer, &x.loop.trail
+	for name := range h {
+		if strings.HasPrefix(name, answerPrefix) {
+			delete(h, name)
+		}
+	}
+	if a.requestID {
+		h[headerRequestID] = []string{x.in.id}
+	}
+	if begun {
+		return
+	}
+	if a.attempts {
+		h[headerAttempts] = []string{strconv.Itoa(t.sent)}
+	}
+	last := t.answering()
+	if last != nil && a.model {
+		h[headerModel] = []string{asciiName(last.model.name())}
+	}
+	if a.removed && last != nil && len(last.removed) > 0 {
+		h[headerRemovedParams] = []string{listed(last.removed)}
+	}
+	if a.rejected && len(x.plan.rejections) > 0 {
+		names := make([]string, len(x.plan.rejections))
+		for i, r := range x.plan.rejections {
+			names[i] = r.name
+		}
+		h[headerRejectedModels] = []string{listed(names)}
+	}
+	if a.cost {
+		x.stampCost(h)
+	}
+}
+
+// stampCost tells the cost, or announces it for the end of an answer that is still
+// to come.
+func (x *exchange) stampCost(h http.Header) {
+	if x.loop.trail.committed() && !x.loop.call.held.ends() {
+		if h.Get("Content-Length") == "" && x.in.r.ProtoAtLeast(1, 1) {
+			h["Trailer"] = []string{headerCost}
+			x.costTrailer = true
+		}
+		return
+	}
+	x.setCost(h)
+}
+
+// setCost sets the cost of all attempts, if it is known.
+func (x *exchange) setCost(h http.Header) {
+	if _, cost := x.loop.trail.total(); cost.known {
+		h[headerCost] = []string{cost.USD.String()}
+	}
+}
+
 // continues reports whether a failed request goes on to the next handler.
 func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil }
 
@@ -288,6 +372,9 @@ func (x *exchange) report(err *Error) *Result {
 	var res *Result
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)
+	}
+	if slot, ok := x.in.r.Context().Value(resultKey{}).(*resultSlot); ok {
+		slot.res.Store(x.result(err))
 	}
 	x.log(err)
 	x.remember(err)
@@ -347,7 +434,7 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 		return nil, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, surface.allow(), r.Method)
 	}
 	x := &exchange{s: s}
-	x.in.receive(r, surface, path)
+	x.in.receive(r, surface, path, &s.callers)
 	x.in.identify(&s.callers)
 	err := x.in.read(r.Body, s.maxBody)
 	understood := err == nil

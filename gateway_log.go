@@ -32,6 +32,10 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 		slog.String("gen_ai.operation.name", genai.Operation(in.surface.name)),
 		slog.String("aigateway.surface", in.surface.name),
 		slog.Bool("gen_ai.request.stream", in.sel.Stream))
+	if in.caller != "" {
+		l = append(l, slog.String("aigateway.caller", shown(in.caller)))
+	}
+	l = append(l, in.labels...)
 	if in.sel.Model != "" {
 		l = append(l, slog.String("aigateway.request.model", shown(in.sel.Model)))
 	}
@@ -65,6 +69,9 @@ func (l *logLine) addAttempt(a *attempt) {
 		slog.String("gen_ai.request.model", shown(a.model.id)))
 	if a.status != 0 {
 		*l = append(*l, slog.Int("aigateway.upstream.status_code", a.status))
+	}
+	if id := a.upstreamID(); id != "" {
+		*l = append(*l, slog.String("aigateway.upstream.request_id", id))
 	}
 	if a.firstToken > 0 {
 		*l = append(*l, slog.Float64("time_to_first_token_ms", ms(a.firstToken)))

@@ -38,7 +38,7 @@ type anthropicModel struct {
 
 // serveModels answers GET models, and GET models/{id}. A slash at the end is
 // part of the id only where there is such an id.
-func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id string) {
+func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, requestID string) {
 	f := clientFormat(r.Header)
 	q := anyOf(f, clientCredential(r.Header).given())
 	models := s.offered(q)
@@ -59,7 +59,7 @@ func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id string
 		}
 		return
 	}
-	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unoffered(bare, q)), requestID(r.Header))
+	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unoffered(bare, q)), requestID)
 }
 
 func writeModels(w http.ResponseWriter, f format, models []named) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -214,3 +215,14 @@ func clientFormat(h http.Header) format {
 	}
 	return formatOpenAI
 }
+
+// formatOf is the format of the client of a request on any path.
+func formatOf(r *http.Request) format {
+	if s, _ := knownSurfaces().find(r.URL.Path); s != nil {
+		return s.format
+	}
+	return clientFormat(r.Header)
+}
+
+// knownSurfaces are the surfaces for those who have no settings.
+var knownSurfaces = sync.OnceValue(newSurfaces)

@@ -69,6 +69,7 @@ func Table() []Setting {
 		{Struct: "Config", Field: "empty_answers", Default: "relay"},
 		{Struct: "Config", Field: "refusals", Default: "relay"},
 		{Struct: "Config", Field: "stream_usage", Default: "always"},
+		{Struct: "Config", Field: "response_headers"}, // request-id, model, attempts
 		{Struct: "Config", Field: "max_input_tokens", Max: maxTokens, Unit: "tokens"},
 		{Struct: "Config", Field: "max_output_tokens", Max: maxTokens, Unit: "tokens"},
 		{Struct: "Config", Field: "on_error", Default: "halt"},
