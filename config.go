@@ -7,6 +7,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 )
 
+//go:generate go run ./internal/expr/refdoc -o docs/selection.md
+
 // Config is everything that a [Gateway] is built from. First are the settings;
 // [ParseConfig] also reads them from YAML or JSON. The dependencies follow; only a
 // Go program can give them. The zero Config is valid: the built-in providers are
@@ -90,6 +92,11 @@ type Config struct {
 	// ResponseHeaders are the headers by which an answer says who answered. If nil,
 	// HeaderRequestID, HeaderModel and HeaderAttempts; if empty, none.
 	ResponseHeaders []ResponseHeader `json:"response_headers,omitzero"`
+
+	// Aliases are names of the operator's own. A client that asks for an alias asks
+	// for its names, in their order: names of models, or "provider:model". An alias
+	// that equals a model of the catalog hides it.
+	Aliases map[string][]string `json:"aliases,omitempty"`
 
 	// CallerExpr names the caller of a request: a CEL expression over req and conn
 	// that returns a string, such as req.headers['x-tenant'][0]. Callers do not
@@ -218,4 +225,53 @@ const (
 	UsageAlways StreamUsage = "always"
 	// UsageClient leaves it to the clients.
 	UsageClient StreamUsage = "client"
+)
+
+// ModelSelection is the list of strategies that choose the models of a request.
+// Each is a CEL expression whose result is a model or a list of models, in the
+// order in which they are tried:
+//
+//	ai.models.filter(m, 'vision' in m.supported_features).sortBy('price')
+//
+// The first strategy that returns at least one model wins. [New] and
+// [Gateway.Reload] check every name and type. The cookbook and the reference of
+// the language are in docs/selection.md.
+type ModelSelection struct {
+	// Strategy holds the expressions in the order of their turn.
+	Strategy []string `json:"strategy,omitempty"`
+}
+
+// APIKeySelection is the list of strategies that choose the keys of a provider.
+// Each is a CEL expression whose result is a key or a list of keys, in the order
+// in which they are tried:
+//
+//	ai.keys.filter(k, k.error_rate.rate_limit < 0.1)
+//
+// The first strategy that returns at least one key wins. A key in cooldown is
+// tried last all the same. Without strategies the keys are tried in listed order.
+// The language is that of [ModelSelection], see docs/selection.md.
+type APIKeySelection struct {
+	// Strategy holds the expressions in the order of their turn.
+	Strategy []string `json:"strategy,omitempty"`
+}
+
+// ResponseHeader names a header by which an answer says who answered.
+type ResponseHeader string
+
+const (
+	// HeaderRequestID is X-Aigateway-Request-Id: the id in the log and the Result.
+	HeaderRequestID ResponseHeader = "request-id"
+	// HeaderModel is X-Aigateway-Model: "provider:model" of the latest attempt.
+	HeaderModel ResponseHeader = "model"
+	// HeaderAttempts is X-Aigateway-Attempts: the number of upstream requests.
+	HeaderAttempts ResponseHeader = "attempts"
+	// HeaderRemovedParams is X-Aigateway-Removed-Params: the client's fields that did
+	// not reach the model.
+	HeaderRemovedParams ResponseHeader = "removed-params"
+	// HeaderRejectedModels is X-Aigateway-Rejected-Models: the client's names that could
+	// not serve the request.
+	HeaderRejectedModels ResponseHeader = "rejected-models"
+	// HeaderCost is X-Aigateway-Cost, in USD. It is left out where the cost is unknown.
+	// In streams it is a trailer.
+	HeaderCost ResponseHeader = "cost"
 )

@@ -62,9 +62,9 @@ func (d Duration) parse(p *problems, path string, def time.Duration) time.Durati
 	v, err := time.ParseDuration(string(d))
 	switch {
 	case err != nil && strings.Trim(string(d), "0123456789.hmsµun") == "" && len(d) > 6:
-		p.add(path, string(d), "is too long, or no duration: write it like \"90s\" or \"3m\"")
+		p.add(path, string(d), "is too long, or not a duration: write it like \"90s\" or \"3m\"")
 	case err != nil:
-		p.add(path, string(d), "is no duration: write it like \"90s\" or \"3m\"")
+		p.add(path, string(d), "is not a duration: write it like \"90s\" or \"3m\"")
 	case v < 0:
 		p.add(path, string(d), "must not be negative")
 	case v > 0:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"net/textproto"
 	"slices"
@@ -15,8 +16,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/redact"
-	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // settings is a Config in the form that requests are served from: checked,
@@ -48,6 +49,8 @@ type settings struct {
 	transports  *dial.Transports // nil: Config.Transport
 	debug       debugSettings
 	callers     callers
+	limiter     *limit.Limiter
+	uses        expr.Uses // of all expressions
 
 	clientTimeout time.Duration
 	keepalive     time.Duration // 0: off
@@ -122,17 +125,15 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	s.secrets = cachedSecrets(cfg.Secrets, known)
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
+	if old != nil {
+		s.selector.learn(old.selector.catalog)
+	}
+	s.uses = s.uses.Or(s.selector.uses)
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)
 	}
 	return s, p.withShape(cfg.shape).err()
-}
-
-// attach has the settings measure into a gateway's recorder.
-func (s *settings) attach(r *stats.Recorder) {
-	s.selector.recorder, s.selector.metrics = r, newMetrics(r)
-	s.selector.track(r)
 }
 
 // compile compiles the strategies.
@@ -143,14 +144,16 @@ func (s *selector) compile(p *problems, cfg Config) {
 		s.strategies = append(s.strategies, strategy{text, eval})
 		if eval != nil {
 			s.usesMetrics = s.usesMetrics || eval.Uses().Metrics
-			s.usesEstimates = s.usesEstimates || eval.Uses().Estimates
+			s.uses = s.uses.Or(eval.Uses())
 		}
 	}
 	for i, text := range cfg.APIKeySelection.Strategy {
 		eval, faults := expr.CompileKeyStrategy(text)
 		p.addFaults(fmt.Sprintf("api_key_selection.strategy[%d]", i), text, faults)
 		s.keyStrategies = append(s.keyStrategies, keyStrategy{text, eval})
-		s.usesEstimates = s.usesEstimates || eval != nil && eval.Uses().Estimates
+		if eval != nil {
+			s.uses = s.uses.Or(eval.Uses())
+		}
 	}
 }
 
@@ -198,13 +201,17 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	}
 	c := &compiler{
 		problems: p, warnings: &s.warnings, today: time.Now(), policy: policy, surfaces: s.surfaces,
-		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, blind: err != nil,
+		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, firstToken: s.firstToken,
+		blind: err != nil,
 	}
 	c.gateway.headers = c.headers("headers", cfg.Headers)
 	c.gateway.query = c.query("query_params", cfg.QueryParams)
 	c.gateway.body = c.body("body", cfg.Body)
 	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.refs
+	s.uses = c.uses
 	s.selector.sole = s.selector.soleProvider()
+	s.selector.linkFallbacks(p, c.blind)
+	s.selector.compileAliases(p, &s.warnings, cfg, c.blind)
 	s.selector.refuseUseless(p)
 	s.selector.refuseCostly(p)
 }
@@ -285,4 +292,58 @@ func forwardSet(p *problems, names []string) map[string]bool {
 		set[canonical] = true
 	}
 	return set
+}
+
+// connect gives each provider the sender of its requests. The replaced settings
+// hand on their connections; nil if there are none.
+func (s *settings) connect(cfg Config, old *settings) error {
+	if cfg.Transport != nil {
+		for _, p := range s.selector.providers {
+			p.transport = cfg.Transport
+		}
+		return nil
+	}
+	plan := dial.Plan{Check: s.checkAddr(), Providers: map[string]dial.Settings{}, Report: s.reportFile}
+	if wrap := cfg.ProviderTransport; wrap != nil {
+		plan.Wrap = func(id string, base *http.Transport) http.RoundTripper { return wrap(id, base) }
+	}
+	for _, p := range s.selector.providers {
+		plan.Providers[p.id] = p.network
+	}
+	var before *dial.Transports
+	if old != nil {
+		before = old.transports
+	}
+	var err error
+	if s.transports, err = dial.NewTransports(plan, before); err != nil {
+		var p problems
+		path := ""
+		var fault *dial.ProviderError
+		if errors.As(err, &fault) {
+			path = "providers[" + fault.ID + "]." + fault.Fault.Field
+		}
+		p.add(path, "", "%v", err)
+		return p.err()
+	}
+	for _, p := range s.selector.providers {
+		p.transport, p.dialled = s.transports.For(p.id), true
+	}
+	return nil
+}
+
+// retire closes the connections left unused by the next settings.
+func (s *settings) retire(next *settings) {
+	switch {
+	case s.transports == nil:
+	case next.transports == nil:
+		s.transports.CloseIdleConnections()
+	default:
+		s.transports.Retire(next.transports)
+	}
+}
+
+// reportFile logs a file of a provider that has changed into a broken one.
+func (s *settings) reportFile(provider string, fault *dial.FieldError) {
+	s.logger.Warn("a file of a provider cannot be read: its last good content stays in force",
+		"provider", provider, "field", fault.Field, "error", fault.Err.Error())
 }

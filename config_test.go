@@ -33,10 +33,10 @@ func TestNewFaults(t *testing.T) {
 	}{
 		// Settings.
 		{"timeout without unit", "per_request_timeout: '90'", []string{`per_request_timeout: like "90s"`}},
-		{"timeout with a word", "total_timeout: soon", []string{"total_timeout: is no duration"}},
+		{"timeout with a word", "total_timeout: soon", []string{"total_timeout: is not a duration"}},
 		{"negative timeout", "total_timeout: -1s", []string{"total_timeout: must not be negative"}},
-		{"first token", "first_token_timeout: 5 s", []string{"first_token_timeout: is no duration"}},
-		{"provider's timeout", provider + "    per_request_timeout: 1d", []string{"providers[0].per_request_timeout: is no duration"}},
+		{"first token", "first_token_timeout: 5 s", []string{"first_token_timeout: is not a duration"}},
+		{"provider's timeout", provider + "    per_request_timeout: 1d", []string{"providers[0].per_request_timeout: is not a duration"}},
 		{"too many attempts", "max_attempts: 101", []string{"max_attempts: from 1 to 100"}},
 		{"negative attempts", "max_attempts: -1", []string{"max_attempts: from 1 to 100"}},
 		{"too many retries", "max_retries: 6", []string{"max_retries: to 5"}},
@@ -81,7 +81,7 @@ func TestNewFaults(t *testing.T) {
 		{"IPv6 without brackets", "providers:\n  - id: a\n    base_url: https://2001::1", []string{"providers[0].base_url: "}},
 		{"IPv6 loopback without brackets", "providers:\n  - id: a\n    base_url: https://::1", []string{"providers[0].base_url: an IPv6 address must stand in brackets"}},
 		{"escaped host", "providers:\n  - id: a\n    base_url: https://a%2ecom", []string{"providers[0].base_url: a host must be written without %XX"}},
-		{"endless timeout", "total_timeout: 9999999h", []string{"total_timeout: is too long, or no duration"}},
+		{"endless timeout", "total_timeout: 9999999h", []string{"total_timeout: is too long, or not a duration"}},
 		{"template as a base_url", "providers:\n  - id: a\n    base_url: 'https://a.internal/${req.id}'", []string{"providers[0].base_url: in api_keys, headers, query_params and body alone"}},
 		{"template as an id", "providers:\n  - id: '${req.id}'\n    base_url: https://a.internal", []string{"providers[0].id: in api_keys, headers, query_params and body alone"}},
 		{"auth header", provider + "    auth: {header: 'x key'}", []string{"providers[0].auth.header: is no header name"}},

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Code names the cause of a failed request, for programs. It is the "code" of
@@ -49,6 +51,9 @@ const (
 	CodeAPIKeySelectionFailed Code = "api_key_selection_failed"
 	// CodeInputTooLarge: every candidate refused the prompt for its tokens.
 	CodeInputTooLarge Code = "input_too_large"
+	// CodeAtCapacity: every candidate is at a limit of the config, and none had room
+	// in time. The answer has a Retry-After.
+	CodeAtCapacity Code = "at_capacity"
 
 	// CodeUpstreamUnreachable: no attempt could connect.
 	CodeUpstreamUnreachable Code = "upstream_unreachable"
@@ -84,6 +89,8 @@ func (c Code) HTTPStatus() int {
 		return http.StatusBadRequest
 	case CodeRequestTooLarge, CodeInputTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case CodeAtCapacity:
+		return http.StatusTooManyRequests
 	case CodeUnsupportedMediaType:
 		return http.StatusUnsupportedMediaType
 	case CodeNotFound, CodeModelNotFound:
@@ -121,6 +128,8 @@ type Error struct {
 	// Err is what caused it, for the operator. It never reaches a client, and
 	// may be nil.
 	Err error
+
+	retryAfter time.Duration // for the client; 0: unknown
 }
 
 // Error returns the code and the message.
@@ -238,6 +247,9 @@ func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
 	} else {
 		h.Set("X-Request-Id", requestID)
 	}
+	if e.retryAfter > 0 {
+		setRetryAfter(h, e.retryAfter)
+	}
 	switch e.Code {
 	case CodeAllProvidersFailed, CodeUpstreamUnreachable, CodeUpstreamAuthenticationFailed, CodeRequestTimeout:
 		h.Set("X-Should-Retry", "false")
@@ -245,6 +257,16 @@ func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
 	w.WriteHeader(e.Status)
 	w.Write(body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
+
+// setRetryAfter says when to send a request again, in whole seconds.
+func setRetryAfter(h http.Header, d time.Duration) {
+	s := retrySeconds(d)
+	h.Set("Retry-After", strconv.FormatInt(s, 10))
+	h.Set("Retry-After-Ms", strconv.FormatInt(s*1000, 10))
+}
+
+// retrySeconds is a Retry-After, rounded up to whole seconds.
+func retrySeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
 // oneLine cuts a text of an upstream's to one line of at most n bytes.
 func oneLine(s string, n int) string {

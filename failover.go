@@ -2,7 +2,6 @@ package aigateway
 
 import (
 	"context"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -23,6 +22,7 @@ type failover struct {
 	in       *inbound
 	to       *client   // for the answer that is held to relay itself
 	deadline time.Time // total_timeout
+	plan     *plan
 	lineup   lineup
 	trail    trail
 	call     call
@@ -43,31 +43,32 @@ type outcome struct {
 func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
-	f.lineup = lineup{s: s, in: in}
+	f.lineup = lineup{s: s, in: in, deadline: f.deadline}
 	f.call.outbound = outbound{s: s, in: in, trail: &f.trail, surface: in.surface}
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
-	f.call.loop = f
+	f.call.lineup = &f.lineup
 }
 
-// more reports whether another candidate may have its turn.
-func (f *failover) more() bool { return f.lineup.more(&f.trail) }
-
 // run tries the candidates in order until one answers. Those in cooldown come
-// last; the one that is ready first comes before the others.
-func (f *failover) run(candidates []*model) outcome {
-	f.lineup.candidates = candidates
+// last; the one that is ready first comes before the others. If all that are left
+// are at a limit, the request waits.
+func (f *failover) run(p *plan) outcome {
+	f.plan, f.lineup.candidates = p, p.candidates
 	for {
 		if out, over := f.over(); over {
 			return out
 		}
-		m := f.lineup.take(&f.trail)
-		if m == nil {
-			f.trail.retract(len(candidates), time.Now())
+		next := f.lineup.take(&f.trail)
+		if next == nil && f.in.ctx.Err() != nil {
+			return outcome{err: f.in.gone()} // while it waited for room
+		}
+		if next == nil {
+			f.trail.retract(len(p.candidates), time.Now())
 			return f.exhausted()
 		}
-		if out, done := f.try(m); done {
+		if out, done := f.try(next); done {
 			return out
 		}
 	}
@@ -75,11 +76,21 @@ func (f *failover) run(candidates []*model) outcome {
 
 // rehearse gives all candidates their turn in the order in which they would be
 // tried, and sends nothing.
-func (f *failover) rehearse(candidates []*model) {
+func (f *failover) rehearse(p *plan) {
 	now := time.Now()
-	f.lineup.candidates = candidates
-	for _, m := range stats.Order(candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
+	f.plan, f.lineup.candidates = p, p.candidates
+	var full []*model
+	for _, m := range stats.Order(p.candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
+		keys, _, _ := f.lineup.keysInOrder(m, now, &f.trail)
+		if f.lineup.limitOf(m, keys, now) != "" {
+			full = append(full, m)
+			continue
+		}
 		f.consider(m)
+	}
+	for _, m := range full {
+		t := f.consider(m)
+		t.limit = f.lineup.limitOf(m, t.keys, now)
 	}
 }
 
@@ -94,22 +105,31 @@ func (f *failover) over() (outcome, bool) {
 	return outcome{}, false
 }
 
-// try sends the request to one candidate, key by key.
-func (f *failover) try(m *model) (outcome, bool) {
+// try sends the request to one candidate, key by key. Keys at a limit are left for
+// a later turn.
+func (f *failover) try(next *skipped) (outcome, bool) {
 	defer f.lineup.release() // if nothing was sent
-	t := f.consider(m)
-	if t.err != nil {
-		return outcome{}, false
+	m, t, keys := next.model, next.tried, next.keys
+	if t == nil {
+		if t = f.consider(m); t.err != nil {
+			return outcome{}, false
+		}
+		keys = t.keys
 	}
-	for _, key := range t.keys {
+	f.trail.current, f.lineup.later = t, nil
+	for _, key := range keys {
+		if !f.lineup.admit(m, key) {
+			continue
+		}
 		step, out, done := f.route(m, key)
 		if done {
 			return out, true
 		}
 		if step == StepNextCandidate {
-			break
+			return outcome{}, false
 		}
 	}
+	f.lineup.postpone(t, &f.trail)
 	return outcome{}, false
 }
 
@@ -160,7 +180,11 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		if out, over := f.over(); over {
 			return 0, out, true
 		}
+		if !f.lineup.admit(m, key) {
+			return StepNextKey, outcome{}, false
+		}
 		a := f.trail.begin()
+		a.hold, f.lineup.reserved = f.lineup.reserved.hold, reservation{}
 		a.turn, a.keyTurn = f.lineup.hand(m, a.start), f.lineup.handKey(m, c.track, a.start)
 		committed, failed := c.attempt(a, f.to)
 		switch {
@@ -317,6 +341,9 @@ func (f *failover) ownKeyRefused() *Error {
 
 // untried is the error of a request that nothing was sent for.
 func (f *failover) untried() *Error {
+	if f.lineup.full != nil {
+		return f.lineup.full
+	}
 	if !time.Now().Before(f.deadline) {
 		return errorf(CodeRequestTimeout, "%s", f.text())
 	}
@@ -352,6 +379,3 @@ func (f *failover) relayed(a *attempt, retryAfter time.Duration) outcome {
 	e.Status = a.failure.answer.status
 	return outcome{err: e, relay: a, retryAfter: retryAfter}
 }
-
-// retrySeconds is a Retry-After, rounded up to whole seconds.
-func retrySeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }

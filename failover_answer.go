@@ -29,7 +29,8 @@ type held struct {
 	choices  int
 	usageAsk usageAsk
 	deadline time.Time // total_timeout
-	loop     *failover // knows whether another candidate may have its turn
+	lineup   *lineup   // knows whether another candidate may have its turn
+	trail    *trail
 	a        *attempt
 	resp     *http.Response
 	source   io.Reader // the body, from its start
@@ -163,7 +164,7 @@ func (h *held) judge(kind, encoding string) *failure {
 // meterMember meters a member of a whole answer.
 func (h *held) meterMember(name, value []byte) {
 	h.meter.Member(name, value)
-	if h.s.selector.usesEstimates {
+	if h.s.selector.uses.Estimates {
 		h.written.Member(name, value)
 	}
 }
@@ -171,7 +172,7 @@ func (h *held) meterMember(name, value []byte) {
 // refusal is the failure of an answer that declines, under refusals: fail_over. The
 // last candidate's refusal is relayed.
 func (h *held) refusal() *failure {
-	if !h.s.failRefusals || !h.loop.more() {
+	if !h.s.failRefusals || !h.lineup.more(h.trail) {
 		return nil
 	}
 	f := wrongAnswer("the answer is a refusal")
@@ -244,7 +245,7 @@ func (h *held) commit(to *client) {
 // answers are bounded by each silence, as they may play as they come. JSON is
 // bounded as a whole, and followed to the end of its document.
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
-	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, each: h.binary}
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, each: h.binary}
 	if h.binary {
 		h.limit.disarm() // until the next read: a slow client is not the upstream's fault
 	} else {
@@ -279,7 +280,7 @@ func (h *held) release() {
 // meterWhole estimates the output of a whole answer that does not tell it.
 func (h *held) meterWhole(data []byte) {
 	h.answered = true
-	if !h.meter.Tokens().Known && !h.s.selector.usesEstimates {
+	if !h.meter.Tokens().Known && !h.s.selector.uses.Estimates {
 		h.written.Body(data)
 	}
 }

@@ -22,7 +22,7 @@ const maxErrorBody = 1 << 20
 type call struct {
 	outbound
 	deadline time.Time // total_timeout
-	loop     *failover // knows whether another candidate may have its turn
+	lineup   *lineup   // knows whether another candidate may have its turn
 	switched bool      // the provider's other form of credential is being tried
 	held     held
 }
@@ -43,11 +43,12 @@ func (c *call) switchForm() {
 // has gone to the client; a failure then means that the answer broke on the way.
 func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
-	a.keyID = c.key.id
+	a.keyID, a.usedKey = c.key.id, c.key
 	parent := c.in.ctx
 	ended := false
 	defer func() {
 		if !ended { // code of the embedding service panicked
+			c.held.account()
 			c.end(a, ourFault(FailureRequest, "the service's own code failed"))
 		}
 	}()
@@ -65,6 +66,7 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	limit.disarm()
 	cancel(nil)
 	ended = true
+	c.held.account()
 	c.end(a, f)
 	if hook := c.s.hooks.AttemptDone; hook != nil {
 		hook(parent, a.public())
@@ -77,7 +79,9 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
-		if kind, ok := isRequestError(err); ok && ctx.Err() == nil {
+		// A secret store that is silent past the attempt's limit is not the
+		// provider's silence.
+		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {
 			return false, notMade(kind, a.secrets.scrubText(err.Error()))
 		}
 		return false, interrupted(ctx, c.in, &a.secrets, FailureTimeout, err)
@@ -102,7 +106,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, loop: c.loop,
+		s: c.s, in: c.in, surface: c.surface, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
 		a: a, resp: resp, source: resp.Body, limit: limit,
 	}
 	defer c.held.release()
@@ -134,9 +138,9 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 // limit returns how long an attempt may take until it is committed, and the
 // error that names this limit.
 func (c *call) limit(start time.Time) (time.Duration, error) {
-	limit, what := c.model.provider.timeout, "no answer within per_request_timeout"
-	if c.in.sel.Stream && c.s.firstToken > 0 && c.s.firstToken < limit {
-		limit, what = c.s.firstToken, "no first token within first_token_timeout"
+	limit, what := c.model.timeout, "no answer within per_request_timeout"
+	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
+		limit, what = first, "no first token within first_token_timeout"
 	}
 	if left := c.deadline.Sub(start); left < limit {
 		return left, errTotal(c.s.total)

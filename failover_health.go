@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -19,19 +20,25 @@ type lineup struct {
 	in         *inbound
 	candidates []*model
 	next       int        // of candidates
+	direct     skipped    // the candidate at hand, if it was not skipped
 	chosen     []keysOf   // by the key strategies, once a candidate
 	values     []valueOf  // of keys that depend on the request
 	turn       stats.Turn // of the candidate that is to be tried next
 	turnOf     *model
 	probed     bool // the request has made its probe
 	probing    *model
+
+	deadline   time.Time   // total_timeout
+	reserved   reservation // of the next attempt
+	later      []*apiKey   // of the candidate at hand, without room so far
+	laterLimit limit.Kind
+	full       *Error // why nothing is left, if that is for want of room
 }
 
 // keysOf is the result of key selection for a candidate.
 type keysOf struct {
 	model *model
-	keys  []*apiKey
-	err   *Error
+	keyChoice
 }
 
 // valueOf is the track of a key's value for this request.
@@ -40,30 +47,29 @@ type valueOf struct {
 	track *stats.Track
 }
 
-// take returns the candidate whose turn it is, nil after the last. It records in
-// the trail which ones are skipped for now.
-func (l *lineup) take(t *trail) *model {
+// take returns the candidate whose turn it is, nil after the last. A candidate with
+// keys left over from an earlier turn comes with them. take records in the trail
+// which ones are skipped for now.
+func (l *lineup) take(t *trail) *skipped {
 	for l.next < len(l.candidates) {
 		m := l.candidates[l.next]
 		l.next++
 		now := time.Now()
 		l.attach(m, now)
-		if l.begins(m, now, t) {
-			return m
+		full := l.reserve(m, nil, false, now, t)
+		if full.Kind == 0 && l.begins(m, now, t) {
+			l.direct.model = m
+			return &l.direct
 		}
-		t.skip(m, now, l.cooldown(m, now, t))
+		l.unreserve(now)
+		t.skip(skipped{model: m, at: now, cooldown: l.cooldown(m, now, t), limit: full.Kind})
 	}
 	if l.next == len(l.candidates) {
 		l.next++
 		now := time.Now()
 		t.skipped = stats.Order(t.skipped, !l.probed, func(k *skipped) stats.State { return l.cooldown(k.model, now, t) })
 	}
-	if len(t.skipped) == 0 {
-		return nil
-	}
-	m := t.skipped[0].model
-	t.skipped = t.skipped[1:]
-	return m
+	return l.takeSkipped(t)
 }
 
 // more reports whether another candidate may still have its turn.
@@ -85,7 +91,7 @@ func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 
 // lease is how long a probe keeps others away at most. A slow one must not hide a
 // candidate from everybody.
-func lease(m *model) time.Duration { return min(m.provider.timeout, longestLease) }
+func lease(m *model) time.Duration { return min(m.timeout, longestLease) }
 
 // probe notes that this request probes a candidate, or the key of one.
 func (l *lineup) probe(m *model, is bool) {
@@ -107,17 +113,26 @@ func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
 	if len(l.s.selector.keyStrategies) == 0 {
 		return m.provider.keys, nil
 	}
-	for i := range l.chosen {
-		if k := &l.chosen[i]; k.model == m {
-			return k.keys, k.err
-		}
+	if c := l.choice(m); c != nil {
+		return c.keys, c.err
 	}
-	keys, notes, err := l.s.selector.keysFor(l.in.ctx, m, &l.in.request)
-	for _, n := range notes {
+	c := l.s.selector.keysFor(l.in.ctx, m, l.in.query(), func(k *apiKey) int64 { return l.track(k).InFlight() })
+	for _, n := range c.notes {
 		t.note("%s", n)
 	}
-	l.chosen = append(l.chosen, keysOf{m, keys, err})
-	return keys, err
+	l.chosen = append(l.chosen, keysOf{m, c})
+	return c.keys, c.err
+}
+
+// choice returns the result of key selection for a candidate, nil if there was
+// none.
+func (l *lineup) choice(m *model) *keyChoice {
+	for i := range l.chosen {
+		if k := &l.chosen[i]; k.model == m {
+			return &k.keyChoice
+		}
+	}
+	return nil
 }
 
 // keysInOrder returns a candidate's keys with those in cooldown at the end, and the
@@ -228,8 +243,9 @@ func (l *lineup) handKey(m *model, track *stats.Track, now time.Time) stats.KeyT
 	return turn
 }
 
-// release gives the turn back if nothing was sent.
+// release gives turn and room back if nothing was sent.
 func (l *lineup) release() {
+	l.unreserve(time.Now())
 	if l.turnOf != nil {
 		l.turn.Release(time.Now())
 		l.turnOf = nil
@@ -251,7 +267,6 @@ func (c *call) end(a *attempt, f *failure) {
 	}
 	a.failure = f
 	a.total = time.Since(a.start)
-	c.held.account()
 
 	now := time.Now()
 	class := stats.ClientFault
@@ -268,6 +283,7 @@ func (c *call) end(a *attempt, f *failure) {
 	}
 	a.turn.Release(now)
 	a.keyTurn.Release(now)
+	a.settle(now)
 	if a.sent {
 		o := c.measured(a, class)
 		c.model.track.End(now, o)
@@ -293,7 +309,7 @@ func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 // measured is an attempt as the metrics keep it. Only an answer says how fast a
 // candidate is: a candidate that fails at once is not fast.
 func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
-	if c.s.selector.usesEstimates {
+	if c.s.selector.uses.Estimates {
 		c.in.estimate()
 	}
 	o := stats.Outcome{

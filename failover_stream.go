@@ -28,7 +28,7 @@ var (
 
 // holdStream holds an event stream until its first content, or until it is whole.
 func (h *held) holdStream(ctx context.Context) *failure {
-	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.provider.timeout, events: true}
+	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, events: true}
 	encoding := h.resp.Header.Get("Content-Encoding")
 	hide, decode := h.hidesUsage()
 	h.stream = relay.NewStream(&h.body, relay.Options{

@@ -292,27 +292,3 @@ func hintCredential(a *attempt, _ *failure) string {
 	}
 	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key, a.sentAs)
 }
-
-// addressField is the place in the config that says where the provider is.
-func addressField(p *provider) string {
-	if p.hasTarget {
-		return "internal_endpoints"
-	}
-	return "base_url"
-}
-
-// targetURL is where a provider really is, as internal_endpoints writes it.
-func targetURL(p *provider) string {
-	if address.Socket(p.target.Host) != "" {
-		return "unix://" + shownTarget(p.target.Host)
-	}
-	return p.target.Scheme + "://" + p.target.Host
-}
-
-// shownTarget is the host of a target; a unix socket by its path.
-func shownTarget(host string) string {
-	if socket := address.Socket(host); socket != "" {
-		return socket
-	}
-	return host
-}

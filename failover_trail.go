@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -23,7 +24,11 @@ type trail struct {
 	free     int // of them, what does not count towards max_attempts
 	notes    []string
 
-	waited time.Duration // between retries
+	current *tried   // whose turn it is
+	limited []*model // that a limit kept back
+
+	waited time.Duration // between retries and for room
+	queued time.Duration // for room
 	order  int           // of the latest event
 	sum    *summary
 
@@ -47,15 +52,21 @@ type tried struct {
 	keyStates []stats.State // of each, when the turn came
 	attempts  []*attempt
 	err       *Error // why it failed without an attempt
+	limit     string // in a dry run, the limit that it is at
 }
 
-// skipped is a candidate that others came before, because it is in cooldown or
-// is being probed.
+// skipped is a candidate that others came before, because it is in cooldown, is
+// being probed, or is at a limit.
 type skipped struct {
 	model    *model
 	at       time.Time
 	order    int
 	cooldown stats.State // of the candidate, or of the keys that it would be called with
+	limit    limit.Kind  // that it is at; 0: at none
+	// tried is the candidate's earlier turn, and keys are the keys that had no room
+	// then. Nil if it had no turn yet.
+	tried *tried
+	keys  []*apiKey
 }
 
 // attempt is one upstream request.
@@ -71,6 +82,7 @@ type attempt struct {
 	secrets     secretSet
 	key         string // redacted
 	keyID       string
+	usedKey     *apiKey
 	sentAs      string // the header of the key, and its scheme
 	status      int
 	header      http.Header
@@ -89,6 +101,7 @@ type attempt struct {
 	failure     *failure
 	cooldown    time.Duration // that the failure led to
 
+	hold         limit.Hold    // of the limits, to the end of the attempt
 	turn         stats.Turn    // of the candidate's health
 	keyTurn      stats.KeyTurn // of the key's
 	ownKey       bool          // the key was the gateway's own, and not the client's
@@ -147,19 +160,23 @@ func (t *trail) turn(m *model, now time.Time) *tried {
 	}
 	t.order++
 	r.model, r.at, r.order = m, now, t.order
-	t.tried = append(t.tried, r)
+	t.tried, t.current = append(t.tried, r), r
 	return r
 }
 
 // skip records that a candidate is passed over for now.
-func (t *trail) skip(m *model, now time.Time, cooldown stats.State) {
+func (t *trail) skip(k skipped) {
 	t.order++
-	t.skipped = append(t.skipped, &skipped{m, now, t.order, cooldown})
+	k.order = t.order
+	t.skipped = append(t.skipped, &k)
+	if k.limit != 0 {
+		t.limited = append(t.limited, k.model)
+	}
 }
 
 // begin records an attempt at the candidate whose turn it is.
 func (t *trail) begin() *attempt {
-	turn := t.tried[len(t.tried)-1]
+	turn := t.current
 	a := &t.room.attempt
 	if len(t.attempts) > 0 {
 		a = new(attempt)

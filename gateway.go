@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -25,6 +26,8 @@ import (
 type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
+	pins      *pinTable
+	limiter   *limit.Limiter
 	history   debugpage.History
 	seed      maphash.Seed
 	habits    streamHabits
@@ -42,11 +45,15 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{recorder: stats.NewRecorder(cfg.Region, cfg.Account), seed: maphash.MakeSeed()}
+	g := &Gateway{
+		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
+		seed: maphash.MakeSeed(),
+	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
 	}
-	g.attach(s, cfg)
+	s.attach(g)
+	s.debug = newDebugSettings(&g.history, cfg)
 	g.current.Store(s)
 	return g, nil
 }
@@ -57,9 +64,9 @@ func New(cfg Config) (*Gateway, error) {
 //
 // Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
 // every other dependency come from the new one, and must be set on it again. The
-// gateway keeps its knowledge: metrics, cooldowns, and the requests of the debug
-// page. Connections are kept too, but for providers with another TLS or Proxy, and
-// unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
+// gateway keeps its knowledge: metrics, cooldowns, pins, counts of limits, and
+// the requests of the debug page. Connections are kept too, but for providers with another TLS or Proxy,
+// and unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
@@ -71,19 +78,22 @@ func (g *Gateway) Reload(cfg Config) error {
 	if err := s.connect(cfg, old); err != nil {
 		return err
 	}
-	g.attach(s, cfg)
+	s.attach(g)
+	s.debug = newDebugSettings(&g.history, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	old.retire(s)
 	return nil
 }
 
-// attach gives settings what outlives them.
-func (g *Gateway) attach(s *settings, cfg Config) {
+// attach gives the settings the knowledge of their gateway, which outlives them.
+func (s *settings) attach(g *Gateway) {
 	s.callers.seed = g.seed
 	s.habits = &g.habits
-	s.attach(g.recorder)
-	s.debug = newDebugSettings(&g.history, cfg)
+	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
+	s.selector.track(g.recorder)
+	s.limiter = g.limiter
+	s.selector.limit(g.limiter, time.Now())
 }
 
 // Check resolves every secret that the config names, and reports each failure as
@@ -143,7 +153,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		s.selector.serveModels(w, r, id, requestID)
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, next: next}
-		x.to.connect(w, r, g, s)
+		x.to.connect(w, r, &g.warnedDeadlines, s)
 		defer x.to.finish()
 		x.in.receive(r, surface, path, &s.callers)
 		x.to.stamper = x
@@ -161,14 +171,6 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	default:
 		s.refuse(w, r, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path))
 	}
-}
-
-// warnDeadlines logs once that clients of this service are not bounded.
-func (g *Gateway) warnDeadlines(s *settings, w http.ResponseWriter) {
-	g.warnedDeadlines.Do(func() {
-		s.logger.Warn("the ResponseWriter has no deadlines, so that a slow client is not bounded by client_timeout: a middleware wraps it without Unwrap",
-			"type", fmt.Sprintf("%T", w))
-	})
 }
 
 func (s *settings) methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
@@ -221,6 +223,7 @@ func (x *exchange) serve() {
 		}
 	}()
 	x.in.identify(&x.s.callers)
+	x.in.expose(x.s.uses)
 	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
 		out.err = x.choose()
 	}
@@ -261,7 +264,11 @@ func (x *exchange) send() outcome {
 		x.to.keepAlive(x.s.keepalive, x.in.id)
 	}
 	x.loop.start(x.s, &x.in, &x.to)
-	return x.loop.run(x.plan.candidates)
+	out := x.loop.run(&x.plan)
+	if out.err == nil {
+		x.loop.pin()
+	}
+	return out
 }
 
 // answer writes the answer of a request that no upstream's success has answered.
@@ -358,9 +365,7 @@ func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.D
 	relay.CopyResponseHeader(h, answer.header)
 	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
 	if retryAfter >= 0 {
-		s := retrySeconds(retryAfter)
-		h.Set("Retry-After", strconv.FormatInt(s, 10))
-		h.Set("Retry-After-Ms", strconv.FormatInt(s*1000, 10))
+		setRetryAfter(h, retryAfter)
 	}
 	w.WriteHeader(answer.status)
 	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
@@ -391,6 +396,7 @@ func (x *exchange) report(err *Error) *Result {
 func (x *exchange) result(err *Error) *Result {
 	res := x.loop.trail.result(&x.in, err)
 	x.plan.describe(res, x.s.selector, x.in.query())
+	res.Affinity = x.loop.affinity(&x.plan)
 	return res
 }
 
@@ -436,6 +442,7 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	x := &exchange{s: s}
 	x.in.receive(r, surface, path, &s.callers)
 	x.in.identify(&s.callers)
+	x.in.expose(s.uses)
 	err := x.in.read(r.Body, s.maxBody)
 	understood := err == nil
 	if understood || x.in.wire != nil {
@@ -446,7 +453,7 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	}
 	if err == nil {
 		x.loop.start(s, &x.in, nil)
-		x.loop.rehearse(x.plan.candidates)
+		x.loop.rehearse(&x.plan)
 	}
 	res := x.result(err)
 	res.Status = StatusDryRun

@@ -3,6 +3,7 @@ package aigateway
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -31,8 +32,8 @@ type client struct {
 	w       http.ResponseWriter
 	control http.ResponseController
 	timeout time.Duration
-	multi   bool     // HTTP/2: a deadline must be cleared after each write
-	gateway *Gateway // warned if the connection has no deadlines
+	multi   bool       // HTTP/2: a deadline must be cleared after each write
+	warning *sync.Once // of the gateway, if the connection has no deadlines
 	s       *settings
 	blind   bool // it has none
 
@@ -55,9 +56,9 @@ type client struct {
 }
 
 // connect prepares the connection of a request.
-func (c *client) connect(w http.ResponseWriter, r *http.Request, g *Gateway, s *settings) {
+func (c *client) connect(w http.ResponseWriter, r *http.Request, warning *sync.Once, s *settings) {
 	c.w, c.control, c.timeout = w, *http.NewResponseController(w), s.clientTimeout
-	c.gateway, c.s = g, s
+	c.warning, c.s = warning, s
 	c.multi = r.ProtoMajor >= 2
 }
 
@@ -173,8 +174,14 @@ func (c *client) deadline(err error) {
 	}
 	c.blind = true
 	if _, recorder := c.w.(interface{ Result() *http.Response }); !recorder { // of httptest, which waits for nobody
-		c.gateway.warnDeadlines(c.s, c.w)
+		c.warning.Do(c.warn)
 	}
+}
+
+// warn logs that clients of this service are not bounded.
+func (c *client) warn() {
+	c.s.logger.Warn("the ResponseWriter has no deadlines, so that a slow client is not bounded by client_timeout: a middleware wraps it without Unwrap",
+		"type", fmt.Sprintf("%T", c.w))
 }
 
 // body is the request's body with deadlines.

@@ -101,6 +101,9 @@ func (s step) debug() debugpage.Step {
 }
 
 func whySkipped(k *skipped) string {
+	if k.limit != 0 {
+		return "at its limit " + k.limit.String()
+	}
 	if until := k.cooldown.CooldownUntil(); !until.IsZero() {
 		return "in cooldown for " + seconds(until.Sub(k.at))
 	}

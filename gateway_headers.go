@@ -6,27 +6,6 @@ import (
 	"strings"
 )
 
-// ResponseHeader names a header by which an answer says who answered.
-type ResponseHeader string
-
-const (
-	// HeaderRequestID is X-Aigateway-Request-Id: the id in the log and the Result.
-	HeaderRequestID ResponseHeader = "request-id"
-	// HeaderModel is X-Aigateway-Model: "provider:model" of the latest attempt.
-	HeaderModel ResponseHeader = "model"
-	// HeaderAttempts is X-Aigateway-Attempts: the number of upstream requests.
-	HeaderAttempts ResponseHeader = "attempts"
-	// HeaderRemovedParams is X-Aigateway-Removed-Params: the client's fields that did
-	// not reach the model.
-	HeaderRemovedParams ResponseHeader = "removed-params"
-	// HeaderRejectedModels is X-Aigateway-Rejected-Models: the client's names that could
-	// not serve the request.
-	HeaderRejectedModels ResponseHeader = "rejected-models"
-	// HeaderCost is X-Aigateway-Cost, in USD. It is left out where the cost is unknown.
-	// In streams it is a trailer.
-	HeaderCost ResponseHeader = "cost"
-)
-
 // maxListed bounds the names in one header.
 const maxListed = 32
 

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -23,7 +24,6 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
-	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // maxClientModels bounds the names that one request may ask for.
@@ -57,6 +57,11 @@ type inbound struct {
 	caller   string // who asks; empty if nobody says
 	labels   []slog.Attr
 	callerID uint64 // a keyed hash of the caller, or of the client's address
+	owner    uint64 // callerID if the service tells callers apart, else 0
+
+	need       expr.Facts // that expressions read
+	ai         *expr.RequestFacts
+	sessionKey string
 }
 
 // clientBody is a client's body as it was scanned: JSON or a form.
@@ -65,6 +70,8 @@ type clientBody interface {
 	Names() iter.Seq[string]
 	Get(name string) (value []byte, ok bool)
 	Number(name string) (n float64, present, isNumber bool)
+	Facts() reqbody.Facts
+	Session() (source reqbody.SessionSource, key string)
 	Splice(edits []reqbody.Edit) (*reqbody.Body, error)
 }
 
@@ -118,7 +125,7 @@ func requestID(h http.Header) string {
 // identify notes who asks. Without a caller from the service, clients are told
 // apart by their address: for blame alone.
 func (in *inbound) identify(c *callers) {
-	salt, text := "a", in.request.ClientIP
+	salt, text := "a", ""
 	switch {
 	case c.name != nil:
 		in.caller = c.name(in.r)
@@ -126,12 +133,28 @@ func (in *inbound) identify(c *callers) {
 	case c.expr != nil:
 		in.caller, _ = c.expr.Eval(in.ctx, &in.request) // without a value it is the empty caller
 		salt, text = "c", in.caller
+	default:
+		text = network(in.request.ClientIP)
 	}
 	in.request.Caller = in.caller
 	if c.labels != nil {
 		in.labels = boundLabels(c.labels(in.r))
 	}
 	in.callerID = maphash.String(c.seed, salt+text)
+	if c.name != nil || c.expr != nil {
+		in.owner = in.callerID
+	}
+}
+
+// network is the part of an address that one client has for itself: of IPv6 a
+// /64. A client with a new address for each request would else be many.
+func network(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || addr.Unmap().Is4() {
+		return ip
+	}
+	b := addr.As16()
+	return string(b[:8])
 }
 
 // callers tells who asks. If it has neither a function nor an expression, clients
@@ -252,7 +275,8 @@ func (in *inbound) scan() (err error) {
 		return err
 	}
 	if in.pathModel != "" && len(in.sel.Models) == 0 && isAuto(in.sel.Model) {
-		in.sel.Model = in.pathModel
+		// The body's own, if any, is "", null or auto, and does not go out.
+		in.sel.Model, in.sel.HasModel = in.pathModel, false
 	}
 	in.wantsStream = in.sel.Stream || in.asksStreamOtherwise()
 	if n := len(in.sel.Models); n > maxClientModels {
@@ -281,7 +305,7 @@ func (in *inbound) wantsUsage() bool {
 
 // query is the part of the request that selection reads.
 func (in *inbound) query() query {
-	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request}
+	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
 		q.names = []string{in.sel.Model}
 		return q
@@ -290,6 +314,9 @@ func (in *inbound) query() query {
 		if !isAuto(name) {
 			q.names = append(q.names, name)
 		}
+	}
+	if len(q.names) == 0 { // the choice may depend on what models are able to do
+		in.expose(expr.Uses{Facts: ableFacts})
 	}
 	return q
 }
@@ -334,12 +361,4 @@ func (in *inbound) shown() ClientRequest {
 		}
 	}
 	return c
-}
-
-// estimate is the number of tokens of the prompt, counted or estimated once.
-func (in *inbound) estimate() int64 {
-	if in.tokens == 0 {
-		in.tokens = usage.Estimate(in.raw)
-	}
-	return in.tokens
 }

@@ -121,8 +121,8 @@ func (l *logLine) addSteps(steps []step) {
 		case s.attempt != nil && s.attempt.failure != nil:
 			failed = append(failed, s.attempt.model.name()+": "+s.attempt.failure.full())
 		case s.skipped != nil:
-			why := "being probed"
-			if until := s.skipped.cooldown.CooldownUntil(); !until.IsZero() {
+			why := whySkipped(s.skipped)
+			if until := s.skipped.cooldown.CooldownUntil(); s.skipped.limit == 0 && !until.IsZero() {
 				why = "in cooldown for " + until.Sub(s.skipped.at).Round(100*time.Millisecond).String()
 			}
 			passed = append(passed, s.skipped.model.name()+": "+why)

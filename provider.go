@@ -49,6 +49,8 @@ type Provider struct {
 	// PerRequestTimeout replaces the Config's for this provider. If empty, that
 	// one holds.
 	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
+	// Limits bound the requests to all models of the provider together.
+	Limits Limits `json:"limits,omitzero"`
 
 	// TLS says which authorities are trusted, and who the gateway is. If zero, the
 	// roots of the system, and no client certificate. It is an error where the
@@ -79,6 +81,30 @@ type TLS struct {
 type APIKey struct {
 	// Value is the key, as ${secrets.get('vault', 'name')} or literally.
 	Value Template `json:"value"`
+	// Limits bound the requests with this key. A key whose value depends on the
+	// request has one set of limits for all values.
+	Limits Limits `json:"limits,omitzero"`
+}
+
+// Limits bound the load of a provider, a model or a key. A request meets the limits
+// of all three, and takes them together or not at all. Zero means no limit.
+//
+// A candidate at a limit is skipped. If all candidates of a request are at a
+// limit, the request waits for the first that has room.
+type Limits struct {
+	// InFlight is the number of requests under way at a time. A stream is under
+	// way to its end.
+	InFlight int64 `json:"in_flight,omitempty"`
+	// RequestsPerMinute is the number of attempts a minute. As many can come at
+	// once.
+	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
+	// TokensPerMinute is the number of tokens a minute, of prompts and answers. An
+	// attempt reserves the estimate of its prompt and the client's limit on the
+	// answer. The tokens that it used take their place at its end.
+	TokensPerMinute int64 `json:"tokens_per_minute,omitempty"`
+	// Wait is how long a request waits for room. Callers are served in turn. If
+	// empty, a request that finds no room is refused at once with 429.
+	Wait Duration `json:"wait,omitempty"`
 }
 
 // Auth says in which header a provider's key is sent, and behind which scheme.
@@ -164,6 +190,16 @@ type Model struct {
 	// DataRetentionDays is the time that prompts are kept, in days. Zero means
 	// unknown.
 	DataRetentionDays int64 `json:"data_retention_days,omitempty"`
+
+	// Fallbacks are tried after all candidates of a request for this model, as
+	// "provider:model". Fallbacks of a fallback do not count.
+	Fallbacks []string `json:"fallbacks,omitempty"`
+	// PerRequestTimeout and FirstTokenTimeout replace those of the provider and the
+	// config for this model. If empty, those hold.
+	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
+	FirstTokenTimeout Duration `json:"first_token_timeout,omitempty"`
+	// Limits bound the requests to this model.
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // Pricing holds the prices of a model, in USD per million tokens except for

@@ -8,8 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -40,6 +42,10 @@ type provider struct {
 	sendsUsage bool
 	auth       Auth
 	timeout    time.Duration
+	firstToken time.Duration // 0: off
+	limits     limit.Limits
+	gate       *limit.Gate   // nil without limits
+	limited    bool          // it or one of its keys has limits
 	network    dial.Settings // how target is reached
 	transport  http.RoundTripper
 	dialled    bool // transport ends in the gateway's own
@@ -70,8 +76,10 @@ type apiKey struct {
 	perRequest bool
 	// none is set for the stand-in of a provider without keys: limits are its
 	// provider's then.
-	none  bool
-	track *stats.Track // of the text in the config
+	none   bool
+	track  *stats.Track // of the text in the config
+	limits limit.Limits
+	gate   *limit.Gate // nil without limits
 }
 
 // field is a configured header or query parameter.
@@ -99,11 +107,16 @@ type model struct {
 	disabled   bool
 	unlisted   bool     // neither the catalog nor the config lists it
 	denied     []string // parameters that must not reach it
+	timeout    time.Duration
+	firstToken time.Duration // 0: off
+	fallbacks  []fallback
 	track      *stats.Track
 
 	pricing     *Pricing // nil if unknown
 	prices      *price.List
 	priceSource CostSource
+	limits      limit.Limits
+	gate        *limit.Gate // nil without limits
 }
 
 // name is the candidate as a client could ask for it.
@@ -213,6 +226,17 @@ type catalog struct {
 	authors   []*expr.Author
 }
 
+// learn takes over the forms of credentials that are known of the same providers
+// at the same addresses.
+func (c *catalog) learn(old *catalog) {
+	for _, p := range c.providers {
+		was := old.byName[fold(p.id)]
+		if was != nil && p.base != nil && fold(was.id) == fold(p.id) && was.base.String() == p.base.String() && was.auth == p.auth {
+			p.forms.bits.Store(was.forms.bits.Load())
+		}
+	}
+}
+
 // newCatalog indexes the providers. Those that come first win a name.
 func newCatalog(providers []*provider) *catalog {
 	c := &catalog{
@@ -268,4 +292,28 @@ func (c *catalog) track(r *stats.Recorder) {
 			k.track = r.Key(fold(p.id), k.id)
 		}
 	}
+}
+
+// addressField is the place in the config that says where the provider is.
+func addressField(p *provider) string {
+	if p.hasTarget {
+		return "internal_endpoints"
+	}
+	return "base_url"
+}
+
+// targetURL is where a provider really is, as internal_endpoints writes it.
+func targetURL(p *provider) string {
+	if address.Socket(p.target.Host) != "" {
+		return "unix://" + shownTarget(p.target.Host)
+	}
+	return p.target.Scheme + "://" + p.target.Host
+}
+
+// shownTarget is the host of a target; a unix socket by its path.
+func shownTarget(host string) string {
+	if socket := address.Socket(host); socket != "" {
+		return socket
+	}
+	return host
 }

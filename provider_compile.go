@@ -32,11 +32,14 @@ type compiler struct {
 	surfaces  surfaces
 	endpoints address.Endpoints
 	total     time.Duration // per_request_timeout of the gateway
-	refs      []secretPlace
-	ownBase   bool       // the provider at hand has a base_url of the config's own
-	source    CostSource // of the prices of the model at hand
-	blind     bool       // the registry is not known
-	gateway   struct {
+	// firstToken is first_token_timeout of the gateway, 0: off.
+	firstToken time.Duration
+	refs       []secretPlace
+	uses       expr.Uses  // of all templates
+	ownBase    bool       // the provider at hand has a base_url of the config's own
+	source     CostSource // of the prices of the model at hand
+	blind      bool       // the registry is not known
+	gateway    struct {
 		headers, query []field
 		body           []bodyField
 	}
@@ -95,7 +98,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		known:      known,
 		disabled:   p.Disabled,
 		auth:       c.auth(path+".auth", p.Auth),
+		firstToken: c.firstToken,
 		timeout:    p.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", c.total),
+		limits:     c.limits(path+".limits", p.Limits),
 		view: &expr.Provider{
 			ID: p.ID, IDAliases: slices.Clone(p.IDAliases), DisplayName: p.DisplayName, Description: p.Description,
 			Website: p.Website, Metadata: cloneMap(p.Metadata), Known: known, Custom: !known,
@@ -115,11 +120,12 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)
-		if first := slices.Index(p.APIKeys, k); first < i && k.Value != "" {
+		if first := slices.IndexFunc(p.APIKeys, func(o APIKey) bool { return o.Value == k.Value }); first < i && k.Value != "" {
 			c.add(at, "", "is the same as api_keys[%d]: no key is tried twice", first)
 			continue
 		}
 		if key := c.key(at, p.ID, k); key != nil {
+			key.limits = c.limits(fmt.Sprintf("%s.api_keys[%d].limits", path, i), k.Limits)
 			out.keys = append(out.keys, key)
 		}
 	}
@@ -326,6 +332,7 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 	if len(faults) > 0 {
 		return false
 	}
+	c.uses = c.uses.Or(t.Uses())
 	refs, _ := t.Secrets()
 	for _, r := range refs {
 		c.refs = append(c.refs, secretPlace{path, r.Vault, r.Name})
@@ -527,6 +534,9 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	out := &model{
 		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
 		pricing: clonePricing(m.Pricing), prices: priceList(m.Pricing), priceSource: c.source,
+		limits:     c.limits(path+".limits", m.Limits),
+		timeout:    m.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", p.timeout),
+		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
 		view: &expr.Model{
 			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
 			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,
@@ -542,6 +552,9 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	for _, param := range m.UnsupportedParams {
 		out.denied = append(out.denied, param.Name)
+	}
+	for i, name := range m.Fallbacks {
+		out.fallbacks = append(out.fallbacks, fallback{path: fmt.Sprintf("%s.fallbacks[%d]", path, i), name: name})
 	}
 	p.models = append(p.models, out)
 }

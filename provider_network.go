@@ -1,56 +1,9 @@
 package aigateway
 
 import (
-	"fmt"
-	"log/slog"
-	"net/url"
-	"strconv"
-
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/dial"
-	"github.com/aigateway-go/aigateway/internal/redact"
 )
-
-// Proxy is the address of a proxy, as "http://host:port" or
-// "http://user:password@host:port". The requests go through a tunnel (CONNECT), so
-// that the proxy sees the provider's name and no key. [ProxyNone] is no proxy,
-// whatever the environment says.
-//
-// A Proxy shows its user and password as "…" when it is printed, logged or
-// marshaled. string(p) is the text itself.
-type Proxy string
-
-// ProxyNone is no proxy, whatever the environment says.
-const ProxyNone Proxy = dial.ProxyNone
-
-// String returns p without its user and password.
-func (p Proxy) String() string {
-	if p == "" || p == ProxyNone {
-		return string(p)
-	}
-	u, err := url.Parse(string(p))
-	if err != nil || u.Host == "" {
-		return "…"
-	}
-	shown := u.Scheme + "://"
-	if u.User != nil {
-		shown += "…@"
-	}
-	return shown + u.Host
-}
-
-// Format prints p without its user and password.
-func (p Proxy) Format(f fmt.State, verb rune) { redact.Format(f, verb, p.String()) }
-
-// GoString returns p, quoted, without its user and password.
-func (p Proxy) GoString() string { return strconv.Quote(p.String()) }
-
-// LogValue returns p without its user and password.
-func (p Proxy) LogValue() slog.Value { return slog.StringValue(p.String()) }
-
-// MarshalText returns p without its user and password, for JSON and other
-// encodings.
-func (p Proxy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // network compiles how the provider is reached. Its address is known.
 func (c *compiler) network(path string, p Provider, out *provider) dial.Settings {

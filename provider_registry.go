@@ -99,6 +99,7 @@ func cloneModel(m Model) Model {
 	m.SupportedFeatures = slices.Clone(m.SupportedFeatures)
 	m.UnsupportedParams = slices.Clone(m.UnsupportedParams)
 	m.Datacenters = slices.Clone(m.Datacenters)
+	m.Fallbacks = slices.Clone(m.Fallbacks)
 	m.Pricing = clonePricing(m.Pricing)
 	return m
 }

@@ -56,12 +56,15 @@ type Result struct {
 	// dry run they are those that would be tried.
 	ModelsTried []TriedModel `json:"models_tried"`
 	// Skipped are the candidates that had no turn because others came first. A
-	// candidate in cooldown is tried last. Empty if all of them were tried in the
-	// end.
+	// candidate in cooldown or at a limit is tried last. Empty if all of them were
+	// tried in the end.
 	Skipped []SkippedModel `json:"skipped,omitempty"`
 	// NotTried are, in a dry run, the models that are no candidates. Empty in
 	// others.
 	NotTried []RejectedModel `json:"not_tried,omitempty"`
+	// Affinity says how sticky() placed the model that was tried last, or its key.
+	// Nil without sticky().
+	Affinity *Affinity `json:"affinity,omitempty"`
 	// Success says which attempt answered. Nil unless one did.
 	Success *Success `json:"success,omitempty"`
 	// InputTokens and OutputTokens are what the upstream that answered
@@ -75,9 +78,22 @@ type Result struct {
 	// GatewayLatencyMS is the time, in milliseconds, that the request spent in
 	// the gateway and not in waiting for an upstream or the client.
 	GatewayLatencyMS float64 `json:"gateway_latency_ms"`
+	// QueuedMS is the time, in milliseconds, that the request waited for room at a
+	// limit.
+	QueuedMS float64 `json:"queued_ms,omitempty"`
 	// Notes are remarks on what was left out on the way, such as a configured
 	// header whose expression had no value for this request.
 	Notes []string `json:"notes,omitempty"`
+}
+
+// Affinity says how a request came to a model or a key by sticky().
+type Affinity struct {
+	// Source is the part of the request behind the key: session, caller, header,
+	// body, address or expression. The key itself is not shown.
+	Source string `json:"source"`
+	// Place is first (of the order that the key hashes to), pinned (it served the
+	// key last) or moved (another one).
+	Place string `json:"place"`
 }
 
 // ResultError is why a request failed.
@@ -139,6 +155,9 @@ type SkippedModel struct {
 	// Probed is set if its cooldown is over, and another request was finding out
 	// whether it is healthy again.
 	Probed bool `json:"probed,omitempty"`
+	// Limit is the limit that it was at: in_flight, requests_per_minute,
+	// tokens_per_minute, or queue if others waited for it already.
+	Limit string `json:"limit,omitempty"`
 }
 
 // StrategyResult is one run of one strategy.
@@ -180,6 +199,8 @@ type TriedModel struct {
 	// Probed is set if its cooldown was over when its turn came, and another
 	// request was finding out whether it is healthy again.
 	Probed bool `json:"probed,omitempty"`
+	// Limit is, in a dry run, the limit that it is at. See SkippedModel.
+	Limit string `json:"limit,omitempty"`
 	// Error says why the candidate failed without an attempt, such as a key
 	// selection that came back empty.
 	Error string `json:"error,omitempty"`

@@ -25,6 +25,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		ModelSelection:   []StrategyResult{},
 		ModelsTried:      []TriedModel{},
 		GatewayLatencyMS: ms(sum.gateway),
+		QueuedMS:         ms(t.queued),
 		Notes:            slices.Clone(t.notes),
 	}
 	if err != nil {
@@ -48,9 +49,13 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 	total, cost := t.total()
 	res.Usage, res.Cost = total, cost.public()
 	for _, k := range t.skipped {
+		if k.tried != nil {
+			continue
+		}
 		res.Skipped = append(res.Skipped, SkippedModel{
 			Model: k.model.id, Provider: k.model.provider.id,
 			CooldownMS: left(k.cooldown.CooldownUntil(), k.at), Probed: k.cooldown.Phase == stats.Probing,
+			Limit: k.limit.String(),
 		})
 	}
 	return res
@@ -61,7 +66,7 @@ func (r *tried) public() TriedModel {
 	m := r.model
 	out := TriedModel{
 		Model: m.id, Provider: m.provider.id, Author: m.view.AuthorID, Known: m.view.Known, Unlisted: m.unlisted,
-		CooldownMS: left(r.cooldown.CooldownUntil(), r.at), Probed: r.cooldown.Phase == stats.Probing,
+		CooldownMS: left(r.cooldown.CooldownUntil(), r.at), Probed: r.cooldown.Phase == stats.Probing, Limit: r.limit,
 	}
 	if r.err != nil {
 		out.Error = r.err.Message

@@ -26,13 +26,18 @@ type selector struct {
 
 	strategies    []strategy
 	keyStrategies []keyStrategy
-	usesMetrics   bool // whether one of the strategies does
-	usesEstimates bool // of tokens
+	usesMetrics   bool // whether a strategy for models does
+	uses          expr.Uses
+
+	aliases   aliases
+	fallbacks bool // whether a model has some
 
 	memo     memo
 	indexes  sync.Map // nameKey to *expr.Names
 	recorder *stats.Recorder
 	metrics  *stats.Snapshot[*metrics]
+	pins     *pinTable
+	rand     func(n int) int // nil: math/rand/v2; tests give one
 }
 
 // strategy is one entry of model_selection.
@@ -56,6 +61,7 @@ type query struct {
 	// credential is set if the client brought a key of its own.
 	credential bool
 	request    *expr.Request
+	owner      uint64 // of pins: a keyed hash of the caller, 0 if callers are not told apart
 }
 
 // plan is the result of a selection.
@@ -72,6 +78,7 @@ type strategyRun struct {
 	chosen   []*model
 	notes    []string
 	err      error
+	affinity *expr.Affinity[expr.Model] // nil unless sticky() placed the first model
 }
 
 // rejection is a model that cannot serve the request, and the reason.
@@ -167,7 +174,9 @@ type resolved struct {
 	rejected []rejection
 	unlisted bool // nobody lists the name, so there can be any number of them
 
-	choice choice
+	once     sync.Once
+	prepared []*expr.Prepared // the strategies over models
+	choice   choice
 }
 
 // maxMemo bounds the names that are remembered, as clients can write a name in

@@ -2,10 +2,8 @@ package aigateway
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
@@ -21,11 +19,15 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 		if len(p.candidates) == 0 {
 			return p, s.nothingChosen(q, &p)
 		}
+		if len(s.strategies) == 0 {
+			p.ableFirst(q)
+		}
+		s.addFallbacks(q, &p)
 		return p, nil
 	}
 	var sole *provider // in pass-through, the one that gets the client's key
 	found := false
-	for _, name := range q.names {
+	for _, name := range s.aliases.expand(q.names) {
 		r := s.memo.get(memoKey{q.surface, name, q.credential}, func() *resolved { return s.resolve(q, name) })
 		if s.passThrough && len(r.models) > 0 {
 			if sole == nil {
@@ -48,6 +50,7 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	case len(p.candidates) == 0:
 		return p, s.nothingChosen(q, &p)
 	}
+	s.addFallbacks(q, &p)
 	return p, nil
 }
 
@@ -72,6 +75,36 @@ func (s *selector) unnamed(q query) []*model {
 		return configured
 	}
 	return all
+}
+
+// ableFirst puts the models last whose known facts do not fit the request.
+func (p *plan) ableFirst(q query) {
+	if q.request.AI == nil || !slices.ContainsFunc(p.candidates, (*model).hasLimits) {
+		return
+	}
+	facts := q.request.AI()
+	if facts == nil {
+		return
+	}
+	var able, others []*model
+	for _, m := range p.candidates {
+		if expr.Able(m.view, facts) {
+			able = append(able, m)
+		} else {
+			others = append(others, m)
+		}
+	}
+	if len(able) == 0 || len(others) == 0 {
+		return
+	}
+	p.candidates = append(able, others...)
+	p.runs = []strategyRun{{strategy: -1, chosen: p.candidates}}
+}
+
+// hasLimits reports whether a fact about the model can rule it out for a request.
+func (m *model) hasLimits() bool {
+	v := m.view
+	return v.MaxContextWindow > 0 || v.MaxOutputTokens > 0 || len(v.InputModalities) > 0 || len(v.SupportedFeatures) > 0
 }
 
 // outputs reports whether a model can produce a modality, as far as the catalog
@@ -127,39 +160,6 @@ func (s *selector) nothingChosen(q query, p *plan) *Error {
 	}
 }
 
-// keysFor has the strategies choose from a candidate's keys, and order them. The
-// notes say which keys the strategies left out by themselves.
-func (s *selector) keysFor(ctx context.Context, m *model, req *expr.Request) (_ []*apiKey, notes []string, _ *Error) {
-	keys := m.provider.keys
-	in := expr.KeyInput{Keys: make([]*expr.Key, len(keys)), Request: req}
-	now := s.metrics.Get(time.Now())
-	for i, k := range keys {
-		in.Keys[i] = now.ofKey(k)
-	}
-	for i, st := range s.keyStrategies {
-		sel, err := st.eval.Eval(ctx, &in)
-		for _, n := range sel.Notes {
-			notes = append(notes, fmt.Sprintf("api_key_selection.strategy[%d] for provider %q: %s", i, m.provider.id, n))
-		}
-		if err != nil {
-			e := errorf(CodeAPIKeySelectionFailed, "%s", publicCause(err))
-			e.Err = fmt.Errorf("api_key_selection.strategy[%d] for provider %q: %w", i, m.provider.id, err)
-			return nil, notes, e
-		}
-		if len(sel.Keys) == 0 {
-			continue
-		}
-		chosen := make([]*apiKey, 0, len(sel.Keys))
-		for _, v := range sel.Keys {
-			if j := slices.Index(in.Keys, v); j >= 0 && !slices.Contains(chosen, keys[j]) {
-				chosen = append(chosen, keys[j])
-			}
-		}
-		return chosen, notes, nil
-	}
-	return nil, notes, errorf(CodeNoAPIKey, "no strategy of api_key_selection chose a key of provider %q", m.provider.id)
-}
-
 // notTried says of each model of the catalog that is not a candidate why not.
 func (s *selector) notTried(q query, candidates []*model) []rejection {
 	var out []rejection
@@ -180,7 +180,7 @@ func (s *selector) notTried(q query, candidates []*model) []rejection {
 func (s *selector) unchosen(q query, m *model) reason {
 	if len(q.names) > 0 {
 		means := func(name string) bool { return slices.Contains(s.resolve(q, name).models, m) }
-		if !slices.ContainsFunc(q.names, means) {
+		if !slices.ContainsFunc(s.aliases.expand(q.names), means) {
 			return reasonNotNamed
 		}
 		return reasonNotChosen

@@ -216,7 +216,7 @@ func (p *provider) find(name string) *model {
 	if m := p.byName[fold(name)]; m != nil {
 		return m
 	}
-	return &model{id: name, provider: p, unlisted: true, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}
+	return &model{id: name, provider: p, unlisted: true, timeout: p.timeout, firstToken: p.firstToken, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}
 }
 
 // at keeps the models of a name at one provider.
@@ -249,6 +249,15 @@ type named struct {
 func (s *selector) offered(q query) []named {
 	var out []named
 	seen := map[string]bool{}
+	for _, name := range s.aliases.names {
+		seen[fold(name)] = true
+		for _, entry := range s.aliases.byName[fold(name)] {
+			if models := s.resolve(q, entry).models; len(models) > 0 {
+				out = append(out, named{name, models[0]})
+				break
+			}
+		}
+	}
 	for _, m := range s.listed {
 		if s.rejects(q, m) != reasonNone {
 			continue
@@ -279,6 +288,9 @@ func (s *selector) unoffered(name string, q query) string {
 	}
 	if len(name) > maxModelName {
 		return rejection{name: shown(name), reason: reasonTooLong}.message(s, q)
+	}
+	if entries := s.aliases.byName[fold(name)]; entries != nil {
+		name = entries[0] // none of them can be served
 	}
 	known := s.models[fold(name)]
 	why := "only names without a provider's prefix are listed"

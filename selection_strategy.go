@@ -37,7 +37,7 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 			return nil
 		}
 	}
-	v, uses, err := s.evaluate(ctx, q, now, name, r.models)
+	v, uses, err := s.evaluate(ctx, q, now, name, r)
 	p.note(v.runs)
 	if err != nil {
 		return err
@@ -54,49 +54,125 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 
 // evaluate runs the strategies until one chooses a model. It also reports what
 // those runs depend on.
-func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name string, models []*model) (v verdict, uses expr.Uses, _ *Error) {
+func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name string, r *resolved) (v verdict, uses expr.Uses, _ *Error) {
 	if len(s.strategies) == 0 {
-		v.chosen = models
-		v.runs = []strategyRun{{strategy: -1, name: name, chosen: models}}
+		v.chosen = r.models
+		v.runs = []strategyRun{{strategy: -1, name: name, chosen: r.models}}
 		return v, uses, nil
 	}
-	in := expr.Input{
-		Models:    make([]*expr.Model, len(models)),
-		Providers: s.views,
-		Authors:   s.authors,
-		Request:   q.request,
-	}
-	for i, m := range models {
-		in.Models[i] = m.view
-	}
-	if now != nil {
-		in.Metrics = func(view *expr.Model) *expr.ModelMetrics {
-			if m := s.byView[view]; m != nil {
-				return now.of(m)
-			}
-			i := slices.IndexFunc(models, func(m *model) bool { return m.view == view })
-			return now.of(models[i])
-		}
-	}
-	for i, st := range s.strategies {
-		u := st.eval.Uses()
-		uses = expr.Uses{
-			Metrics: uses.Metrics || u.Metrics, Random: uses.Random || u.Random, Request: uses.Request || u.Request,
-		}
-		sel, err := st.eval.Eval(ctx, &in)
-		r := strategyRun{strategy: i, name: name, notes: sel.Notes, err: err, chosen: s.modelsOf(sel.Models, models)}
-		v.runs = append(v.runs, r)
+	in := (&evaluation{s, q, name, r.models, now}).input()
+	for i, prepared := range r.prepare(s) {
+		uses = uses.Or(s.strategies[i].eval.Uses())
+		sel, err := prepared.Eval(ctx, &in)
+		run := strategyRun{strategy: i, name: name, notes: sel.Notes, err: err, chosen: chosenOf(&sel, r.models), affinity: sel.Affinity}
+		v.runs = append(v.runs, run)
 		if err != nil {
 			e := errorf(CodeModelSelectionFailed, "%s", publicCause(err))
 			e.Err = fmt.Errorf("model_selection.strategy[%d]: %w", i, err)
 			return v, uses, e
 		}
-		if len(r.chosen) > 0 {
-			v.chosen = r.chosen
+		if len(run.chosen) > 0 {
+			v.chosen = run.chosen
 			break
 		}
 	}
 	return v, uses, nil
+}
+
+// prepare binds the strategies to the models of a name, once.
+func (r *resolved) prepare(s *selector) []*expr.Prepared {
+	r.once.Do(func() {
+		in := expr.Input{Models: make([]*expr.Model, len(r.models)), Providers: s.views, Authors: s.authors}
+		for i, m := range r.models {
+			in.Models[i] = m.view
+		}
+		r.prepared = make([]*expr.Prepared, len(s.strategies))
+		for i, st := range s.strategies {
+			r.prepared[i] = st.eval.Prepare(&in)
+		}
+	})
+	return r.prepared
+}
+
+// evaluation answers the questions of strategies about the models of a name.
+type evaluation struct {
+	*selector
+	q      query
+	name   string
+	models []*model
+	now    *metrics
+}
+
+// input is the material of the evaluation, but for the lists.
+func (e *evaluation) input() expr.Input {
+	in := expr.Input{Request: e.q.request, Rand: e.rand}
+	if e.now != nil {
+		in.Snapshot, in.Metrics = e.now.at.UnixNano(), e.metricsOf
+	}
+	if e.uses.InFlight {
+		in.InFlight = e.inFlight
+	}
+	if e.uses.Sticky {
+		in.Pinned = e.pinnedModel
+	}
+	return in
+}
+
+func (e *evaluation) metricsOf(view *expr.Model) *expr.ModelMetrics {
+	if m := e.byView[view]; m != nil {
+		return e.now.of(m)
+	}
+	i := slices.IndexFunc(e.models, func(m *model) bool { return m.view == view })
+	return e.now.of(e.models[i])
+}
+
+// inFlight returns the requests under way at a model. An unlisted one has a track
+// only while it is in use.
+func (e *evaluation) inFlight(i int) int64 {
+	m := e.models[i]
+	track := m.track
+	if track == nil {
+		track = e.recorder.Find(fold(m.provider.id), fold(m.id))
+	}
+	if track == nil {
+		return 0
+	}
+	return track.InFlight()
+}
+
+// pinnedModel returns the model that a key of sticky() is pinned to, nil without
+// one.
+func (e *evaluation) pinnedModel(sum uint64) *expr.Model {
+	at, ok := e.pins.Get(time.Now(), modelPin(e.q.owner, sum, e.name))
+	if !ok {
+		return nil
+	}
+	if p := e.byName[at.provider]; p != nil && p.byName[at.id] != nil {
+		return p.byName[at.id].view
+	}
+	if i := slices.IndexFunc(e.models, func(m *model) bool { return m.unlisted && m.pin() == at }); i >= 0 {
+		return e.models[i].view
+	}
+	return nil
+}
+
+// chosenOf returns the models of a selection. Evaluations with the same list share
+// the slice.
+func chosenOf(sel *expr.Selection, among []*model) []*model {
+	if len(sel.Order) == 0 {
+		return nil
+	}
+	pick := func() []*model {
+		out := make([]*model, len(sel.Order))
+		for n, i := range sel.Order {
+			out[n] = among[i]
+		}
+		return out
+	}
+	if sel.Shared == nil {
+		return pick()
+	}
+	return sel.Shared.Attached(func() any { return pick() }).([]*model)
 }
 
 // publicCause says in words for the client that an evaluation failed. Its source
@@ -107,21 +183,4 @@ func publicCause(err error) string {
 		return failed.Public()
 	}
 	return "the gateway's rules failed for this request"
-}
-
-// modelsOf returns the models of the views that a strategy chose.
-func (s *selector) modelsOf(views []*expr.Model, among []*model) []*model {
-	if len(views) == 0 {
-		return nil
-	}
-	out := make([]*model, 0, len(views))
-	for _, v := range views {
-		m := s.byView[v]
-		if m == nil { // unlisted: the catalog does not have it
-			i := slices.IndexFunc(among, func(m *model) bool { return m.view == v })
-			m = among[i]
-		}
-		out = append(out, m)
-	}
-	return out
 }

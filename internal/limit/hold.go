@@ -49,6 +49,23 @@ func (l *Limiter) Try(now time.Time, r *Route) (h Hold, full Full) {
 	return h, full
 }
 
+// Peek returns the limit in the way of a route, and takes nothing.
+func (l *Limiter) Peek(now time.Time, r *Route) (full Full) {
+	at, tokens := l.clock(now), r.tokens()
+	for _, g := range &r.Gates {
+		switch {
+		case g == nil:
+		case g.stopped.Load():
+			return Full{Gate: g, Kind: Queue}
+		default:
+			if kind, ready := g.full(at, tokens); kind != 0 {
+				return l.fullAt(g, kind, ready)
+			}
+		}
+	}
+	return full
+}
+
 // take is Try without regard to queues. It sets h or full. It returns whether gates
 // were taken and given back, as others may have found them full.
 func (l *Limiter) take(now time.Time, r *Route, h *Hold, full *Full) (undone bool) {

@@ -73,7 +73,7 @@ func TestBlameOutage(t *testing.T) {
 	fmt.Fprintln(&table, "| --- | --- | --- |")
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
-			run := playOutage(t, o, "good")
+			run := playOutage(t, o, nil, "good")
 			require.Zero(t, run.failed)
 			vain := blameBetween(run.asked["good"], blameDown, blameUp)
 			// Good answers that are still under way begin the row anew. Requests that are
@@ -100,7 +100,7 @@ func TestBlameOutage(t *testing.T) {
 	checkBlameTable(t, "outages", table.String())
 	for _, o := range outages {
 		t.Run("two providers/"+o.name, func(t *testing.T) {
-			run := playOutage(t, o, "good", "other")
+			run := playOutage(t, o, nil, "good", "other")
 			require.Zero(t, run.failed, "the third is well")
 			for _, provider := range []string{"good", "other"} {
 				vain := blameBetween(run.asked[provider], blameDown, blameUp)
@@ -111,11 +111,32 @@ func TestBlameOutage(t *testing.T) {
 	}
 }
 
+// TestBlameOutageWithHostile has a tenant send more requests than all others,
+// while a provider is down and after it. It can take one probe and fail it, and
+// the next one is another's: the provider is back after two cooldowns at most.
+func TestBlameOutageWithHostile(t *testing.T) {
+	down := blameOutage{name: "500", down: func(r *http.Request) (*http.Response, error) { return blameError(r, 500, "", "no") }}
+	for _, way := range blameWays() {
+		if !slices.Contains([]string{
+			"404 of a file", "a prompt that crashes the upstream into 500", "a prompt that crashes each upstream into 503",
+			"a prompt that times out", "leaving before the answer", "leaving in the midst of a stream",
+		}, way.name) {
+			continue
+		}
+		t.Run(way.name, func(t *testing.T) {
+			way.every = 40 * time.Millisecond
+			run := playOutage(t, down, &way, "good")
+			assert.Zero(t, run.failed, "requests of others")
+			assert.LessOrEqual(t, run.back(), 15*time.Second+blameTimeout+15*time.Second)
+		})
+	}
+}
+
 // blameBegun is the key of the beginning of a run in a request's context.
 type blameBegun struct{}
 
-func playOutage(t *testing.T, o blameOutage, providers ...string) *blameRun {
-	run := &blameRun{long: 85 * time.Second}
+func playOutage(t *testing.T, o blameOutage, way *blameWay, providers ...string) *blameRun {
+	run := &blameRun{long: 85 * time.Second, way: way}
 	run.down = func(provider string, r *http.Request) (*http.Response, error) {
 		if at := time.Since(run.begun); at < blameDown || at >= blameUp || !slices.Contains(providers, provider) {
 			return nil, nil

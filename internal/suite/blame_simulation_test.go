@@ -300,11 +300,7 @@ func (b *blameRun) RoundTrip(r *http.Request) (*http.Response, error) {
 		b.asked[provider] = append(b.asked[provider], time.Since(b.begun))
 		b.mu.Unlock()
 	}
-	answer := b.down
-	if hostile {
-		answer = b.way.upstream
-	}
-	if answer != nil {
+	for _, answer := range b.answers(hostile) {
 		if resp, err := answer(provider, r); resp != nil || err != nil {
 			return resp, err
 		}
@@ -324,6 +320,17 @@ func (b *blameRun) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	return blameAnswer(r, 200, "application/json", blamePart{rest,
 		`{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"from ` + provider + ` "},"finish_reason":"stop"}]}`}), nil
+}
+
+// answers are what the providers say in place of a good answer, the first first.
+func (b *blameRun) answers(hostile bool) (list []func(string, *http.Request) (*http.Response, error)) {
+	if b.down != nil {
+		list = append(list, b.down)
+	}
+	if hostile && b.way.upstream != nil {
+		list = append(list, b.way.upstream)
+	}
+	return list
 }
 
 func blameWait(ctx context.Context, d time.Duration) error {

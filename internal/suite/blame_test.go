@@ -94,7 +94,7 @@ func TestBlameOfOneClient(t *testing.T) {
 }
 
 // TestBlameOfAddresses: if no caller is named, clients are told apart by their
-// addresses, whatever their ports.
+// addresses, whatever their ports. Of IPv6 a client has a whole /64.
 func TestBlameOfAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a", "b")
@@ -126,12 +126,21 @@ func TestBlameOfAddresses(t *testing.T) {
 		for port := range 5 {
 			assert.Equal(t, "a1 b1", ask(fmt.Sprintf("10.0.0.1:%d", 1000+port)))
 		}
-		assert.Equal(t, "b1", ask("10.0.0.1:2000"))
+		for host := range 3 {
+			assert.Equal(t, "b1", ask(fmt.Sprintf("10.0.0.1:%d", 2000+host)))
+		}
 		assert.Equal(t, "a1 b1", ask("10.0.0.2:1000"), "the second caller's failure completes the row")
 		assert.Equal(t, "b1", ask("10.0.0.3:1000"), "and the provider cools down for everybody")
 		down = false
 		gatewaytest.Pass(5 * time.Second)
 		assert.Equal(t, "a1", ask("10.0.0.3:1000"))
+
+		down = true
+		for host := range 5 {
+			assert.Equal(t, "a1 b1", ask(fmt.Sprintf("[2001:db8::%d]:1000", host)))
+		}
+		assert.Equal(t, "b1", ask("[2001:db8::abcd]:1000"), "of the same network")
+		assert.Equal(t, "a1 b1", ask("[2001:db8:0:1::1]:1000"), "of another")
 	})
 }
 
@@ -259,6 +268,8 @@ func TestBlameOfForm(t *testing.T) {
 					assert.Equal(t, "a1", ask("X-Caller", "hostile", tt.header, tt.value), "the form is remembered")
 				})
 				assert.Equal(t, "a1", ask("X-Caller", "ann"))
+				require.NoError(t, g.Reload(cfg))
+				assert.Equal(t, "a1", ask("X-Caller", "hostile", tt.header, tt.value), "after a Reload too")
 
 				// If both forms are refused, the key is.
 				wants = "X-None"
@@ -333,6 +344,26 @@ func TestBlameOfReload(t *testing.T) {
 		assert.Equal(t, "a1 b1", b.asks("ann"))
 		require.NoError(t, b.Gateway.Reload(cfg))
 		assert.Equal(t, "b1", b.asks("bob"), "the key cools down after the Reload too")
+	})
+}
+
+// TestBlameOfValues: a client that makes up tenants does not end the cooldown of
+// another tenant's key.
+func TestBlameOfValues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testbed.Config(1, "a", "b")
+		cfg.Providers[0].APIKeys[0].Value = "sk-${req.headers['x-tenant'][0]}-0123456789abcdef"
+		b := newBlameBench(t, cfg)
+		b.Set("ann", gatewaytest.RateLimited("300"))
+		assert.Equal(t, "ann b1", b.asks("ann", "X-Tenant", "ann"))
+		for i := range 5000 { // more than there are places
+			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest))
+			r.Header.Set("X-Caller", "hostile")
+			r.Header.Set("X-Tenant", fmt.Sprint("made-up ", i))
+			_, err := b.Gateway.Explain(r)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, "b1", b.asks("ann", "X-Tenant", "ann"))
 	})
 }
 

@@ -376,7 +376,7 @@ func keyFaults() []Fault {
 			OtherForm: 1, WithFallback: recovers(2), Alone: recovers(2)},
 		{Name: "secret store down", Behaviour: good, Settings: Settings{Secret: down}, WithFallback: failsOver(1), Alone: keyRefused(1)},
 		{Name: "secret store silent", Behaviour: good, Settings: Settings{Secret: hangs, Timeout: true},
-			WithFallback: failsOver(1).after(1, 0), Alone: unavailable(1).after(1, 0)},
+			WithFallback: failsOver(1).after(1, 0), Alone: keyRefused(1).after(1, 0)},
 	}
 }
 

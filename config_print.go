@@ -9,10 +9,6 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// fmt asks no methods of the values behind a pointer that a verb cannot print, as
-// %s cannot print the elements of a []*Config. The types that hold literal keys
-// therefore format themselves, and not only the Template in them.
-
 // Format prints c without literal secrets. Each dependency is shown as its type.
 func (c Config) Format(f fmt.State, verb rune) {
 	dependencies := map[string]string{}

@@ -120,7 +120,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		assert.Equal(t, "[<nil>]", fmt.Sprintf("%s", v))
 	}
 	assert.Contains(t, fmt.Sprintf("%+v", whole), "MaxAttempts:0")
-	assert.Contains(t, fmt.Sprintf("%+v", provider), "{ID:p IDAliases:[] BaseURL: APIKeys:[{Value:…}]")
+	assert.Contains(t, fmt.Sprintf("%+v", provider), "{ID:p IDAliases:[] BaseURL: APIKeys:[{Value:… Limits:")
 
 	// Redaction never shows the middle: as it is, or in the form of %x.
 	hidden := []string{"0123456789abcdef", hex.EncodeToString([]byte("0123456789abcdef")), base64.StdEncoding.EncodeToString([]byte(literal))[8:24]}

@@ -3,9 +3,11 @@ package aigateway
 import (
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strconv"
 	"strings"
 
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
@@ -138,3 +140,48 @@ func (t Template) LogValue() slog.Value { return slog.StringValue(t.String()) }
 // MarshalText returns t with its literal parts hidden, for JSON and other
 // encodings.
 func (t Template) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// Proxy is the address of a proxy, as "http://host:port" or
+// "http://user:password@host:port". The requests go through a tunnel (CONNECT), so
+// that the proxy sees the provider's name and no key. [ProxyNone] is no proxy,
+// whatever the environment says.
+//
+// A Proxy shows its user and password as "…" when it is printed, logged or
+// marshaled. string(p) is the text itself.
+type Proxy string
+
+// ProxyNone is no proxy, whatever the environment says.
+const ProxyNone Proxy = dial.ProxyNone
+
+// String returns p without its user and password.
+func (p Proxy) String() string {
+	if p == "" || p == ProxyNone {
+		return string(p)
+	}
+	u, err := url.Parse(string(p))
+	if err != nil || u.Host == "" {
+		return "…"
+	}
+	shown := u.Scheme + "://"
+	if u.User != nil {
+		shown += "…@"
+	}
+	return shown + u.Host
+}
+
+// Format prints p without its user and password.
+func (p Proxy) Format(f fmt.State, verb rune) { redact.Format(f, verb, p.String()) }
+
+// GoString returns p, quoted, without its user and password.
+func (p Proxy) GoString() string { return strconv.Quote(p.String()) }
+
+// LogValue returns p without its user and password.
+func (p Proxy) LogValue() slog.Value { return slog.StringValue(p.String()) }
+
+// MarshalText returns p without its user and password, for JSON and other
+// encodings.
+func (p Proxy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// fmt asks no methods of the values behind a pointer that a verb cannot print, as
+// %s cannot print the elements of a []*Config. The types that hold literal keys
+// therefore format themselves, and not only the Template in them.

@@ -1,0 +1,71 @@
+package aigateway
+
+import (
+	"slices"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/pins"
+)
+
+// Bounds of the pins of a gateway. A pin takes about 250 bytes.
+const (
+	maxPins      = 65_536
+	maxPinsOwner = maxPins / 16 // of one caller
+	pinLife      = 10 * time.Minute
+)
+
+// pinTable remembers the models and keys that served a key of sticky(), where it
+// was not the first one of its order. The table outlives the settings.
+type pinTable = pins.Table[pinned]
+
+func newPins() *pinTable { return pins.NewTable[pinned](maxPins, maxPinsOwner, pinLife) }
+
+// pinned is a model or a key, by the folded id of its provider and its own id.
+type pinned struct{ provider, id string }
+
+func (m *model) pin() pinned  { return pinned{fold(m.provider.id), fold(m.id)} }
+func (k *apiKey) pin() pinned { return pinned{k.provider, k.id} }
+
+// modelPin is the place of a pin. Each name that clients send has pins of its own,
+// as its models are others.
+func modelPin(owner, sum uint64, name string) pins.Key {
+	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("model "+fold(name)))}
+}
+
+// keyPin is that of a provider's keys.
+func keyPin(owner, sum uint64, p *provider) pins.Key {
+	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("key "+fold(p.id)))}
+}
+
+// affinityOf returns the run of sticky() that placed a candidate, nil without one.
+func (p *plan) affinityOf(m *model) *strategyRun {
+	for i := range p.runs {
+		if r := &p.runs[i]; r.affinity != nil && slices.Contains(r.chosen, m) {
+			return r
+		}
+	}
+	return nil
+}
+
+// modelPlace says how a model that served came to be the one.
+func modelPlace(a *expr.Affinity[expr.Model], served *model) expr.Place {
+	switch served.view {
+	case a.First:
+		return expr.PlaceFirst
+	case a.Pinned:
+		return expr.PlacePinned
+	}
+	return expr.PlaceMoved
+}
+
+// keyPlace says it of a key. Each snapshot of the metrics has other views of it.
+func keyPlace(a *expr.Affinity[expr.Key], served *apiKey) expr.Place {
+	switch {
+	case a.First != nil && a.First.ID == served.id:
+		return expr.PlaceFirst
+	case a.Pinned != nil && a.Pinned.ID == served.id:
+		return expr.PlacePinned
+	}
+	return expr.PlaceMoved
+}
