@@ -210,8 +210,9 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.refs
 	s.uses = c.uses
 	s.selector.sole = s.selector.soleProvider()
-	s.selector.linkFallbacks(p, c.blind)
-	s.selector.compileAliases(p, &s.warnings, cfg, c.blind)
+	names := nameChecker{s.selector, p, &s.warnings, c.blind}
+	names.linkFallbacks()
+	names.compileAliases(cfg)
 	s.selector.refuseUseless(p)
 	s.selector.refuseCostly(p)
 }

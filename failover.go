@@ -43,7 +43,7 @@ type outcome struct {
 func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
-	f.lineup = lineup{s: s, in: in, deadline: f.deadline}
+	f.lineup = lineup{s: s, in: in, room: capacity{limiter: s.limiter, in: in, total: s.total, deadline: f.deadline}}
 	f.call.outbound = outbound{s: s, in: in, trail: &f.trail, surface: in.surface}
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
@@ -82,7 +82,7 @@ func (f *failover) rehearse(p *plan) {
 	var full []*model
 	for _, m := range stats.Order(p.candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
 		keys, _, _ := f.lineup.keysInOrder(m, now, &f.trail)
-		if f.lineup.limitOf(m, keys, now) != "" {
+		if f.lineup.room.limitOf(m, keys, now) != "" {
 			full = append(full, m)
 			continue
 		}
@@ -90,7 +90,7 @@ func (f *failover) rehearse(p *plan) {
 	}
 	for _, m := range full {
 		t := f.consider(m)
-		t.limit = f.lineup.limitOf(m, t.keys, now)
+		t.limit = f.lineup.room.limitOf(m, t.keys, now)
 	}
 }
 
@@ -116,9 +116,9 @@ func (f *failover) try(next *skipped) (outcome, bool) {
 		}
 		keys = t.keys
 	}
-	f.trail.current, f.lineup.later = t, nil
+	f.trail.current, f.lineup.room.later = t, nil
 	for _, key := range keys {
-		if !f.lineup.admit(m, key) {
+		if !f.lineup.room.admit(m, key) {
 			continue
 		}
 		step, out, done := f.route(m, key)
@@ -129,7 +129,7 @@ func (f *failover) try(next *skipped) (outcome, bool) {
 			return outcome{}, false
 		}
 	}
-	f.lineup.postpone(t, &f.trail)
+	f.lineup.room.postpone(t, &f.trail)
 	return outcome{}, false
 }
 
@@ -180,11 +180,11 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		if out, over := f.over(); over {
 			return 0, out, true
 		}
-		if !f.lineup.admit(m, key) {
+		if !f.lineup.room.admit(m, key) {
 			return StepNextKey, outcome{}, false
 		}
 		a := f.trail.begin()
-		a.hold, f.lineup.reserved = f.lineup.reserved.hold, reservation{}
+		a.hold = f.lineup.room.takeOver()
 		a.turn, a.keyTurn = f.lineup.hand(m, a.start), f.lineup.handKey(m, c.track, a.start)
 		committed, failed := c.attempt(a, f.to)
 		switch {
@@ -341,8 +341,8 @@ func (f *failover) ownKeyRefused() *Error {
 
 // untried is the error of a request that nothing was sent for.
 func (f *failover) untried() *Error {
-	if f.lineup.full != nil {
-		return f.lineup.full
+	if f.lineup.room.full != nil {
+		return f.lineup.room.full
 	}
 	if !time.Now().Before(f.deadline) {
 		return errorf(CodeRequestTimeout, "%s", f.text())

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"slices"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
@@ -23,6 +24,16 @@ func (f *failover) pin() {
 	if c := f.lineup.choice(m); c != nil && c.affinity != nil && !c.affinity.Spilled {
 		keep(s.pins, now, keyPin(f.in.owner, c.affinity.Key, m.provider), keyPlace(c.affinity, key), key.pin())
 	}
+}
+
+// affinityOf returns the run of sticky() that placed a candidate, nil without one.
+func (p *plan) affinityOf(m *model) *strategyRun {
+	for i := range p.runs {
+		if r := &p.runs[i]; r.affinity != nil && slices.Contains(r.chosen, m) {
+			return r
+		}
+	}
+	return nil
 }
 
 // spilled reports whether a limit kept a candidate back that stands before the one

@@ -3,12 +3,9 @@ package aigateway
 import (
 	"context"
 	"hash/maphash"
-	"net/http"
 	"slices"
 	"time"
 
-	"github.com/aigateway-go/aigateway/internal/limit"
-	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -28,11 +25,7 @@ type lineup struct {
 	probed     bool // the request has made its probe
 	probing    *model
 
-	deadline   time.Time   // total_timeout
-	reserved   reservation // of the next attempt
-	later      []*apiKey   // of the candidate at hand, without room so far
-	laterLimit limit.Kind
-	full       *Error // why nothing is left, if that is for want of room
+	room capacity
 }
 
 // keysOf is the result of key selection for a candidate.
@@ -56,12 +49,12 @@ func (l *lineup) take(t *trail) *skipped {
 		l.next++
 		now := time.Now()
 		l.attach(m, now)
-		full := l.reserve(m, nil, false, now, t)
+		full := l.room.reserve(m, l.keysToReserve(m, nil, false, now, t), now)
 		if full.Kind == 0 && l.begins(m, now, t) {
 			l.direct.model = m
 			return &l.direct
 		}
-		l.unreserve(now)
+		l.room.unreserve(now)
 		t.skip(skipped{model: m, at: now, cooldown: l.cooldown(m, now, t), limit: full.Kind})
 	}
 	if l.next == len(l.candidates) {
@@ -70,6 +63,44 @@ func (l *lineup) take(t *trail) *skipped {
 		t.skipped = stats.Order(t.skipped, !l.probed, func(k *skipped) stats.State { return l.cooldown(k.model, now, t) })
 	}
 	return l.takeSkipped(t)
+}
+
+// takeSkipped returns the first skipped candidate with room. If all are full, it
+// waits for the first one that has some. It returns nil if there is none in time.
+func (l *lineup) takeSkipped(t *trail) *skipped {
+	now := time.Now()
+	keysOf := func(k *skipped) []*apiKey { return l.keysToReserve(k.model, k.keys, true, now, t) }
+	for i, k := range t.skipped {
+		full := l.room.reserve(k.model, keysOf(k), now)
+		if full.Kind == 0 {
+			return t.resume(i)
+		}
+		k.limit = full.Kind
+	}
+	if len(t.skipped) == 0 {
+		return nil
+	}
+	return l.room.wait(t, keysOf)
+}
+
+// keysToReserve returns the keys of a candidate with limits in their order: those
+// left from an earlier turn, or else all. Without lastToo, keys in cooldown are left
+// out. A candidate without limits has none.
+func (l *lineup) keysToReserve(m *model, left []*apiKey, lastToo bool, now time.Time, t *trail) []*apiKey {
+	if !m.limited() {
+		return nil
+	}
+	all, states, err := l.keysInOrder(m, now, t)
+	if err != nil {
+		return nil // its turn tells
+	}
+	keys := make([]*apiKey, 0, len(all))
+	for i, k := range all {
+		if (left == nil || slices.Contains(left, k)) && (lastToo || states == nil || !states[i].Phase.Last()) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // more reports whether another candidate may still have its turn.
@@ -245,7 +276,7 @@ func (l *lineup) handKey(m *model, track *stats.Track, now time.Time) stats.KeyT
 
 // release gives turn and room back if nothing was sent.
 func (l *lineup) release() {
-	l.unreserve(time.Now())
+	l.room.unreserve(time.Now())
 	if l.turnOf != nil {
 		l.turn.Release(time.Now())
 		l.turnOf = nil
@@ -257,94 +288,6 @@ func (l *lineup) attach(m *model, now time.Time) {
 	if m.track == nil {
 		m.track = l.s.selector.recorder.Unlisted(fold(m.provider.id), fold(m.id), l.in.callerID, now)
 	}
-}
-
-// end completes the record of an attempt, and reports it to the metrics and to the
-// health of the candidate and the key.
-func (c *call) end(a *attempt, f *failure) {
-	if f != nil {
-		f.hint = hint(a, f)
-	}
-	a.failure = f
-	a.total = time.Since(a.start)
-
-	now := time.Now()
-	class := stats.ClientFault
-	switch {
-	case f == nil:
-		class = stats.Answered
-		a.turn.Success(now)
-		a.keyTurn.Success(now)
-	case c.in.ctx.Err() != nil, f.gone, f.usageRefused:
-	default:
-		m := f.meaning()
-		class = m.class
-		c.blame(a, f, m, now)
-	}
-	a.turn.Release(now)
-	a.keyTurn.Release(now)
-	a.settle(now)
-	if a.sent {
-		o := c.measured(a, class)
-		c.model.track.End(now, o)
-		c.track.End(now, o)
-	}
-}
-
-// blame reports a failure to the health of the candidate or the key.
-func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
-	if m.candidate != nil {
-		a.cooldown = a.turn.Failure(now, *m.candidate).Length
-	}
-	// With an operator's own credential, or in a form that is not settled yet, no
-	// key is at fault. A limit is one all the same.
-	if m.key == nil || f.otherForm || a.operatorAuth && !m.limit {
-		return
-	}
-	r := *m.key
-	r.Told = f.RetryAfter
-	a.cooldown = a.keyTurn.Refused(now, r)
-}
-
-// measured is an attempt as the metrics keep it. Only an answer says how fast a
-// candidate is: a candidate that fails at once is not fast.
-func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
-	if c.s.selector.uses.Estimates {
-		c.in.estimate()
-	}
-	o := stats.Outcome{
-		Class: class, ProviderInput: a.input, ProviderOutput: a.output,
-		EstimatedInput: c.in.tokens, EstimatedOutput: c.held.written.Tokens(),
-	}
-	making := a.sentAt.Sub(a.start) // the request; a slow secret store is not the provider's fault
-	switch class {
-	case stats.Answered:
-		o.Upstream = a.total - making
-		if a.firstToken > 0 {
-			o.FirstToken = a.firstToken - making
-		}
-		if writing := a.total - a.firstToken; a.firstToken > 0 && a.output > 1 {
-			o.PerOutputToken = writing / time.Duration(a.output-1)
-		}
-		o.Gateway = c.trail.overhead(c.in, a.sentAt, a)
-	case stats.TimedOut:
-		o.Upstream = a.total - making // it took at least so long
-	}
-	return o
-}
-
-// noteQuota notes the limits of a key that an answer tells.
-func noteQuota(track *stats.Track, h http.Header, now time.Time) {
-	q := ratelimit.Read(h, now)
-	if !q.Known() {
-		return
-	}
-	track.Quota.SetRequests(now, stats.Allowance{
-		Limit: stats.Count(q.LimitRequests), Remaining: stats.Count(q.RemainingRequests), Reset: q.ResetRequests,
-	})
-	track.Quota.SetTokens(now, stats.Allowance{
-		Limit: stats.Count(q.LimitTokens), Remaining: stats.Count(q.RemainingTokens), Reset: q.ResetTokens,
-	})
 }
 
 // retract takes the failures of a request back that failed alike at every

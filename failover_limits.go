@@ -21,38 +21,40 @@ type reservation struct {
 	hold  limit.Hold
 }
 
+// capacity is the room that a request needs for its next attempt.
+type capacity struct {
+	limiter  *limit.Limiter
+	in       *inbound
+	total    time.Duration // total_timeout
+	deadline time.Time     // its end
+
+	reserved   reservation // for the next attempt
+	later      []*apiKey   // of the candidate at hand, without room so far
+	laterLimit limit.Kind
+	full       *Error // why nothing is left, if that is for want of room
+}
+
 // route is the way to a candidate with a key.
-func (l *lineup) route(m *model, k *apiKey) limit.Route {
+func (c *capacity) route(m *model, k *apiKey) limit.Route {
 	r := limit.Route{Gates: [3]*limit.Gate{m.provider.gate, m.gate, k.gate}}
 	if m.provider.limits.TokensPerMinute > 0 || m.limits.TokensPerMinute > 0 || k.limits.TokensPerMinute > 0 {
-		r.Tokens = l.in.estimate() + l.in.outputLimit()
+		r.Tokens = c.in.estimate() + c.in.outputLimit()
 	}
 	return r
 }
 
-// reserve takes room for an attempt at a candidate, with the first of its keys that
-// has some. It returns the limit in the way if no key has. Keys in cooldown count
-// only with lastToo.
-func (l *lineup) reserve(m *model, keys []*apiKey, lastToo bool, now time.Time, t *trail) (full limit.Full) {
-	if !m.limited() {
-		return full
-	}
-	all, states, err := l.keysInOrder(m, now, t)
-	if err != nil {
-		return full // its turn tells
-	}
-	for i, k := range all {
-		if keys != nil && !slices.Contains(keys, k) || !lastToo && states != nil && states[i].Phase.Last() {
-			continue
-		}
-		r := l.route(m, k)
-		hold, in := l.s.limiter.Try(now, &r)
+// reserve takes room for an attempt at a candidate, with the first key that has
+// some. It returns the limit in the way if no key has.
+func (c *capacity) reserve(m *model, keys []*apiKey, now time.Time) (full limit.Full) {
+	for _, k := range keys {
+		r := c.route(m, k)
+		hold, in := c.limiter.Try(now, &r)
 		if in.Kind == 0 {
-			l.reserved = reservation{m, k, hold}
+			c.reserved = reservation{m, k, hold}
 			return limit.Full{}
 		}
 		if full.Kind == 0 {
-			full, l.laterLimit = in, in.Kind
+			full, c.laterLimit = in, in.Kind
 		}
 	}
 	return full
@@ -60,89 +62,68 @@ func (l *lineup) reserve(m *model, keys []*apiKey, lastToo bool, now time.Time, 
 
 // admit reports whether an attempt with a key may begin. A key without room is
 // noted for later.
-func (l *lineup) admit(m *model, k *apiKey) bool {
+func (c *capacity) admit(m *model, k *apiKey) bool {
 	switch {
-	case !m.limited() || l.reserved.model == m && l.reserved.key == k:
+	case !m.limited() || c.reserved.model == m && c.reserved.key == k:
 		return true
-	case l.reserved.model == m: // it was reserved because this key is full
+	case c.reserved.model == m: // it was reserved because this key is full
 	default:
-		r := l.route(m, k)
-		hold, full := l.s.limiter.Try(time.Now(), &r)
-		if full.Kind == 0 {
-			l.reserved = reservation{m, k, hold}
+		if full := c.reserve(m, []*apiKey{k}, time.Now()); full.Kind == 0 {
 			return true
 		}
-		l.laterLimit = full.Kind
 	}
-	if !slices.Contains(l.later, k) {
-		l.later = append(l.later, k)
+	if !slices.Contains(c.later, k) {
+		c.later = append(c.later, k)
 	}
 	return false
 }
 
+// takeOver returns the reservation's hold, to be released by the attempt.
+func (c *capacity) takeOver() limit.Hold {
+	hold := c.reserved.hold
+	c.reserved = reservation{}
+	return hold
+}
+
 // unreserve gives room back that no attempt has taken over.
-func (l *lineup) unreserve(now time.Time) {
-	l.reserved.hold.Cancel(now)
-	l.reserved = reservation{}
+func (c *capacity) unreserve(now time.Time) {
+	c.reserved.hold.Cancel(now)
+	c.reserved = reservation{}
 }
 
 // postpone gives a candidate another turn, with the keys that had no room.
-func (l *lineup) postpone(r *tried, t *trail) {
-	if len(l.later) == 0 {
+func (c *capacity) postpone(r *tried, t *trail) {
+	if len(c.later) == 0 {
 		return
 	}
-	t.skip(skipped{model: r.model, limit: l.laterLimit, tried: r, keys: l.later})
-	l.later = nil
+	t.skip(skipped{model: r.model, limit: c.laterLimit, tried: r, keys: c.later})
+	c.later = nil
 }
 
-// takeSkipped returns the first skipped candidate with room. If all are full, it
-// waits for the first one that has some. It returns nil if there is none in time.
-func (l *lineup) takeSkipped(t *trail) *skipped {
-	now := time.Now()
-	for i, k := range t.skipped {
-		full := l.reserve(k.model, k.keys, true, now, t)
-		if full.Kind == 0 {
-			t.skipped = slices.Delete(t.skipped, i, i+1)
-			return k
-		}
-		k.limit = full.Kind
-	}
-	if len(t.skipped) == 0 {
-		return nil
-	}
-	return l.wait(t)
-}
-
-// wait waits at all skipped candidates at once.
-func (l *lineup) wait(t *trail) *skipped {
+// wait waits at all skipped candidates at once, and returns the first one with
+// room. It returns nil if there is none in time.
+func (c *capacity) wait(t *trail, keysOf func(*skipped) []*apiKey) *skipped {
 	begin := time.Now()
 	var routes []limit.Route
 	var of []reservation
 	for _, k := range t.skipped {
-		keys, _, err := l.keysInOrder(k.model, begin, t)
-		if err != nil {
-			continue
-		}
-		for _, key := range keys {
-			if len(routes) < maxWaitRoutes && (k.keys == nil || slices.Contains(k.keys, key)) {
-				routes, of = append(routes, l.route(k.model, key)), append(of, reservation{model: k.model, key: key})
+		for _, key := range keysOf(k) {
+			if len(routes) < maxWaitRoutes {
+				routes, of = append(routes, c.route(k.model, key)), append(of, reservation{model: k.model, key: key})
 			}
 		}
 	}
-	ctx, cancel := context.WithDeadlineCause(l.in.ctx, l.deadline, errTotal(l.s.total))
-	i, hold, err := l.s.limiter.Wait(ctx, l.in.owner, routes)
+	ctx, cancel := context.WithDeadlineCause(c.in.ctx, c.deadline, errTotal(c.total))
+	i, hold, err := c.limiter.Wait(ctx, c.in.owner, routes)
 	cancel()
 	t.waited += time.Since(begin)
 	t.queued += time.Since(begin)
 	if err != nil {
-		l.full = fullOf(err, routes, of)
+		c.full = fullOf(err, routes, of)
 		return nil
 	}
-	l.reserved = reservation{of[i].model, of[i].key, hold}
-	at := slices.IndexFunc(t.skipped, func(k *skipped) bool { return k.model == of[i].model })
-	k := t.skipped[at]
-	t.skipped = slices.Delete(t.skipped, at, at+1)
-	return k
+	c.reserved = reservation{of[i].model, of[i].key, hold}
+	return t.resume(slices.IndexFunc(t.skipped, func(k *skipped) bool { return k.model == of[i].model }))
 }
 
 // fullOf is the error of a request that found no room in time.
@@ -172,14 +153,14 @@ func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 
 // limitOf returns the limit that keeps a candidate from an attempt now, and takes
 // nothing. It is empty if some key has room.
-func (l *lineup) limitOf(m *model, keys []*apiKey, now time.Time) string {
+func (c *capacity) limitOf(m *model, keys []*apiKey, now time.Time) string {
 	if !m.limited() || len(keys) == 0 {
 		return ""
 	}
 	var first limit.Kind
 	for _, k := range keys {
-		r := l.route(m, k)
-		full := l.s.limiter.Peek(now, &r)
+		r := c.route(m, k)
+		full := c.limiter.Peek(now, &r)
 		if full.Kind == 0 {
 			return ""
 		}

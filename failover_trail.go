@@ -174,6 +174,13 @@ func (t *trail) skip(k skipped) {
 	}
 }
 
+// resume gives a skipped candidate its turn after all.
+func (t *trail) resume(i int) *skipped {
+	k := t.skipped[i]
+	t.skipped = slices.Delete(t.skipped, i, i+1)
+	return k
+}
+
 // begin records an attempt at the candidate whose turn it is.
 func (t *trail) begin() *attempt {
 	turn := t.current

@@ -119,6 +119,13 @@ type model struct {
 	gate        *limit.Gate // nil without limits
 }
 
+// fallback is a model that another one falls back to, as the config names it.
+type fallback struct {
+	path, name string
+	provider   *provider
+	id         string
+}
+
 // name is the candidate as a client could ask for it.
 func (m *model) name() string { return m.provider.id + ":" + m.id }
 

@@ -1,7 +1,6 @@
 package aigateway
 
 import (
-	"slices"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
@@ -36,16 +35,6 @@ func modelPin(owner, sum uint64, name string) pins.Key {
 // keyPin is that of a provider's keys.
 func keyPin(owner, sum uint64, p *provider) pins.Key {
 	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("key "+fold(p.id)))}
-}
-
-// affinityOf returns the run of sticky() that placed a candidate, nil without one.
-func (p *plan) affinityOf(m *model) *strategyRun {
-	for i := range p.runs {
-		if r := &p.runs[i]; r.affinity != nil && slices.Contains(r.chosen, m) {
-			return r
-		}
-	}
-	return nil
 }
 
 // modelPlace says how a model that served came to be the one.

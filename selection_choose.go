@@ -101,6 +101,19 @@ func (p *plan) ableFirst(q query) {
 	p.runs = []strategyRun{{strategy: -1, chosen: p.candidates}}
 }
 
+// addFallbacks appends the fallbacks of the candidates, once. Fallbacks have no
+// fallbacks.
+func (s *selector) addFallbacks(q query, p *plan) {
+	if !s.fallbacks {
+		return
+	}
+	for _, m := range p.candidates {
+		for _, f := range m.fallbacks {
+			p.add(s.resolveAt(q, f.name, f.provider, f.id).models)
+		}
+	}
+}
+
 // hasLimits reports whether a fact about the model can rule it out for a request.
 func (m *model) hasLimits() bool {
 	v := m.view

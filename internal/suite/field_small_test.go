@@ -486,7 +486,7 @@ func TestFieldLoneErrorEvents(t *testing.T) {
 func TestFieldTwoInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "fieldslow", "fieldfast")
-		cfg.ModelSelection.Strategy = []string{"ai.models.randomize().sortBy(m, m.metrics.global.in_flight)"}
+		cfg.ModelSelection.Strategy = []string{"ai.models.leastBusy()"}
 		s := testbed.NewScripts(t, cfg)
 		s.Set("fieldslow1", gatewaytest.Silence)
 		s.Set("fieldfast1", gatewaytest.Silence)

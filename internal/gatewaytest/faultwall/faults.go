@@ -145,7 +145,7 @@ func (w Want) later(seconds string) Want {
 func Faults() []Fault {
 	var all []Fault
 	for _, some := range [][]Fault{
-		limitFaults(), refusalFaults(), connectionFaults(), silentFaults(), streamFaults(), completeFaults(), answerFaults(), keyFaults(),
+		limitFaults(), refusalFaults(), connectionFaults(), silentFaults(), streamFaults(), completeFaults(), answerFaults(), keyFaults(), fieldFaults(),
 	} {
 		all = append(all, some...)
 	}
