@@ -105,6 +105,10 @@ type Config struct {
 	// left out, callers are told apart by their address, and only for blame.
 	CallerExpr string `json:"caller,omitempty"`
 
+	// ClientLimits bound what clients may use, by keys of their requests. All entries
+	// must hold.
+	ClientLimits []ClientLimit `json:"client_limits,omitempty"`
+
 	// OnError decides the end of a failed request. If empty, OnErrorHalt.
 	OnError OnError `json:"on_error,omitempty"`
 	// ForwardHeaders names further client headers for providers to see.
@@ -139,6 +143,8 @@ type Config struct {
 	// Caller names the caller of a request, from many goroutines at once. If nil,
 	// CallerExpr does.
 	Caller func(*http.Request) string `json:"-"`
+	// Admission admits each request, or refuses it. May be nil.
+	Admission Admission `json:"-"`
 	// RequestID is the service's own id of a request, such as its router's, from many
 	// goroutines at once. It has 1 to 128 visible ASCII characters; any other is left
 	// out. If nil, the id is the request's X-Request-Id, or one of the gateway's own.
@@ -275,3 +281,25 @@ const (
 	// In streams it is a trailer.
 	HeaderCost ResponseHeader = "cost"
 )
+
+// ClientLimit bounds what each client may use. Counters survive [Gateway.Reload],
+// but not a restart. Under heavy use by many clients, at most 65,536 keys an entry
+// have counters of their own, and the rest share one.
+type ClientLimit struct {
+	// Key is a CEL expression over req and conn that returns a string: whose limit it
+	// is. Requests with equal keys share one. If empty, req.caller.
+	Key string `json:"key,omitempty"`
+	// RequestsPerMinute and TokensPerMinute are buckets that fill evenly within a
+	// minute. The request that empties the bucket of tokens completes. Zero is no
+	// limit.
+	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
+	TokensPerMinute   int64 `json:"tokens_per_minute,omitempty"`
+	// USDPerDay and USDPerMonth are budgets in a day and a month of UTC. The request
+	// that crosses one completes. Models without a known price cost nothing here. Zero
+	// is no limit.
+	USDPerDay   float64 `json:"usd_per_day,omitempty"`
+	USDPerMonth float64 `json:"usd_per_month,omitempty"`
+	// Required refuses requests whose key fails or is empty; else they are not bounded
+	// by this entry. If nil, true for entries in USD.
+	Required *bool `json:"required,omitempty"`
+}

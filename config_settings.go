@@ -57,8 +57,11 @@ type settings struct {
 	failEmpty     bool          // empty_answers: fail
 	failRefusals  bool          // refusals: fail_over
 	answer        answerHeaders
-	askUsage      bool          // stream_usage: always
-	habits        *streamHabits // of the gateway
+	clientLimits  []clientLimit
+	clients       *limit.Clients // of the gateway
+	admission     Admission      // or nil
+	askUsage      bool           // stream_usage: always
+	habits        *streamHabits  // of the gateway
 }
 
 // newSettings checks and compiles a Config, and reports everything that is wrong
@@ -105,6 +108,8 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		s.callers.expr, faults = expr.CompileIdentity(cfg.CallerExpr)
 		p.addFaults("caller", cfg.CallerExpr, faults)
 	}
+	s.clientLimits = clientLimits(&p, cfg.ClientLimits, cfg.Caller != nil || cfg.CallerExpr != "")
+	s.admission = cfg.Admission
 	s.answer.parse(&p, cfg.ResponseHeaders)
 	if s.policy == nil {
 		s.policy = defaultPolicy{refusalsFailOver: s.failRefusals}

@@ -31,6 +31,7 @@ type Gateway struct {
 	history   debugpage.History
 	seed      maphash.Seed
 	habits    streamHabits
+	clients   *limit.Clients
 	reloading sync.Mutex
 
 	warnedDeadlines sync.Once
@@ -47,7 +48,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
-		seed: maphash.MakeSeed(),
+		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()),
 	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
@@ -90,6 +91,11 @@ func (g *Gateway) Reload(cfg Config) error {
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed = g.seed
 	s.habits = &g.habits
+	s.clients = g.clients
+	for i := range s.clientLimits {
+		l := &s.clientLimits[i]
+		l.entry = g.clients.Entry(l.name, l.allowance)
+	}
 	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
 	s.selector.track(g.recorder)
 	s.limiter = g.limiter
@@ -205,6 +211,7 @@ type exchange struct {
 	plan plan
 	loop failover
 
+	adm         admission
 	costTrailer bool // the cost is to follow the answer
 }
 
@@ -225,6 +232,9 @@ func (x *exchange) serve() {
 	x.in.identify(&x.s.callers)
 	x.in.expose(x.s.uses)
 	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
+		out.err = x.admit()
+	}
+	if out.err == nil {
 		out.err = x.choose()
 	}
 	if out.err == nil {
@@ -310,6 +320,7 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 	if a.requestID {
 		h[headerRequestID] = []string{x.in.id}
 	}
+	x.stampLimits(h)
 	if begun {
 		return
 	}
@@ -356,7 +367,7 @@ func (x *exchange) setCost(h http.Header) {
 }
 
 // continues reports whether a failed request goes on to the next handler.
-func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil }
+func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil && !x.adm.refused }
 
 // relayError answers with an upstream's error as it was, less the gateway's own
 // keys. A retryAfter that is not negative replaces the upstream's.
@@ -374,6 +385,7 @@ func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.D
 // report tells the hook, the log and the debug page how the request ended. The
 // Result is made only if somebody wants one.
 func (x *exchange) report(err *Error) *Result {
+	x.settle(err)
 	var res *Result
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)

@@ -75,6 +75,11 @@ func Table() []Setting {
 		{Struct: "Config", Field: "on_error", Default: "halt"},
 		{Struct: "Config", Field: "MaxBodyBytes", Default: int64(64 << 20), Unit: "bytes"},
 
+		{Struct: "ClientLimit", Field: "requests_per_minute", Unit: "requests"},
+		{Struct: "ClientLimit", Field: "tokens_per_minute", Unit: "tokens"},
+		{Struct: "ClientLimit", Field: "usd_per_day", Unit: "USD"},
+		{Struct: "ClientLimit", Field: "usd_per_month", Unit: "USD"},
+
 		{Struct: "Model", Field: "max_context_window", Unit: "tokens"},
 		{Struct: "Model", Field: "max_output_tokens", Unit: "tokens"},
 		{Struct: "Model", Field: "parameter_count", Unit: "parameters"},
