@@ -13,36 +13,6 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// The conventions for generative AI left OpenTelemetry's own for a repository of
-// theirs, and with it the Go packages made from those: hence the names here.
-const (
-	operationNameKey    = attribute.Key("gen_ai.operation.name")
-	providerNameKey     = attribute.Key("gen_ai.provider.name")
-	requestModelKey     = attribute.Key("gen_ai.request.model")
-	requestStreamKey    = attribute.Key("gen_ai.request.stream")
-	timeToFirstChunkKey = attribute.Key("gen_ai.response.time_to_first_chunk")
-	inputTokensKey      = attribute.Key("gen_ai.usage.input_tokens")
-	outputTokensKey     = attribute.Key("gen_ai.usage.output_tokens")
-	tokenTypeKey        = attribute.Key("gen_ai.token.type")
-)
-
-// The gateway's own.
-const (
-	requestIDKey       = attribute.Key("aigateway.request.id")
-	clientModelKey     = attribute.Key("aigateway.request.model") // as the client named it
-	clientStreamKey    = attribute.Key("aigateway.request.stream")
-	surfaceKey         = attribute.Key("aigateway.surface")
-	formatKey          = attribute.Key("aigateway.format")
-	attemptsKey        = attribute.Key("aigateway.attempts")          // that were sent
-	earlierCooldownKey = attribute.Key("aigateway.attempt.cooldown")  // seconds left of an earlier rest
-	cooldownKey        = attribute.Key("aigateway.cooldown.duration") // seconds, because of this attempt
-	attemptNumberKey   = attribute.Key("aigateway.attempt.number")
-	servedProviderKey  = attribute.Key("aigateway.provider") // that answered, by its id
-	servedModelKey     = attribute.Key("aigateway.model")
-	gatewayDurationKey = attribute.Key("aigateway.gateway.duration") // seconds
-	nextProviderKey    = attribute.Key("aigateway.failover.next_provider")
-)
-
 // other stands for every model whose name is not to be shown.
 const other = "_OTHER"
 
@@ -122,9 +92,10 @@ func wasSent(kind aigateway.FailureKind) bool {
 type call struct {
 	*aigateway.Attempt
 	operation string
-	model     string // as metrics may name it
-	errorType string // empty where it did not fail
-	stream    bool   // whether the client asked for a stream
+	model     string               // as metrics may name it
+	errorType string               // empty where it did not fail
+	labels    []attribute.KeyValue // of the request, as metrics may show them
+	stream    bool                 // whether the client asked for a stream
 	// resting is for how long its model should still have been left alone, in
 	// milliseconds.
 	cooldown float64
@@ -169,18 +140,16 @@ func (c call) spanAttributes() []attribute.KeyValue {
 			attrs = append(attrs, requestStreamKey.Bool(true))
 		}
 	}
+	if c.Response != nil && c.Response.RequestID != "" {
+		attrs = append(attrs, upstreamIDKey.String(c.Response.RequestID))
+	}
 	if c.Response != nil {
 		attrs = append(attrs, semconv.HTTPResponseStatusCode(c.Response.StatusCode))
 	}
 	if t := c.UpstreamLatency.TimeToFirstTokenMS; t > 0 {
 		attrs = append(attrs, timeToFirstChunkKey.Float64(t/1000))
 	}
-	if n := c.UpstreamInputTokens; n > 0 {
-		attrs = append(attrs, inputTokensKey.Int64(n))
-	}
-	if n := c.UpstreamOutputTokens; n > 0 {
-		attrs = append(attrs, outputTokensKey.Int64(n))
-	}
+	attrs = append(attrs, c.usageAttributes()...)
 	if c.cooldown > 0 {
 		attrs = append(attrs, earlierCooldownKey.Float64(c.cooldown/1000))
 	}
@@ -189,6 +158,33 @@ func (c call) spanAttributes() []attribute.KeyValue {
 	}
 	if c.errorType != "" {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(c.errorType))
+	}
+	return attrs
+}
+
+// usageAttributes are the tokens and the cost of an attempt. Zeros are left out.
+func (c call) usageAttributes() []attribute.KeyValue {
+	if c.Usage == nil {
+		return nil
+	}
+	var attrs []attribute.KeyValue
+	for _, count := range []struct {
+		key attribute.Key
+		n   int64
+	}{
+		{inputTokensKey, c.Usage.InputTokens}, {outputTokensKey, c.Usage.OutputTokens},
+		{cacheReadTokensKey, c.Usage.CachedInputTokens}, {cacheWriteTokensKey, c.Usage.CacheWriteTokens},
+		{reasoningTokensKey, c.Usage.ReasoningTokens},
+	} {
+		if count.n > 0 {
+			attrs = append(attrs, count.key.Int64(count.n))
+		}
+	}
+	if c.Usage.Estimated {
+		attrs = append(attrs, usageEstimatedKey.Bool(true))
+	}
+	if c.Cost != nil {
+		attrs = append(attrs, costKey.Float64(c.Cost.USD.Float()))
 	}
 	return attrs
 }
@@ -205,6 +201,12 @@ func requestAttributes(res *aigateway.Result, attempts int) []attribute.KeyValue
 		gatewayDurationKey.Float64(res.GatewayLatencyMS/1000))
 	if res.Client.Model != "" {
 		attrs = append(attrs, clientModelKey.String(shortened(res.Client.Model)))
+	}
+	if caller := res.Client.Caller; caller != "" {
+		attrs = append(attrs, callerKey.String(shortened(caller)))
+	}
+	for name, value := range res.Client.Labels {
+		attrs = append(attrs, attribute.String(labelPrefix+name, shortened(value)))
 	}
 	if s := res.Success; s != nil {
 		attrs = append(attrs, servedProviderKey.String(s.Provider), servedModelKey.String(shortened(s.Model)))

@@ -21,7 +21,13 @@
 //	aigateway.request.duration                   histogram, s          one a request
 //	aigateway.attempts                           counter, {attempt}
 //	aigateway.failovers                          counter, {failover}   moves from one model to the next
-//	aigateway.cooldowns                              counter, {cooldown}       failures that have a key or a model left alone
+//	aigateway.cooldowns                          counter, {cooldown}   failures that have a key or a model left alone
+//	aigateway.cost                               counter, USD          of attempts, where it is known
+//	aigateway.usage.cached_input_tokens          counter, {token}      from a provider's cache
+//
+// aigateway.cost and aigateway.request.duration also have the caller and the labels
+// of Config.Labels: aigateway.caller and aigateway.label.NAME. Of each, the first 100
+// values count by themselves, and all others are "_OTHER".
 //
 // The first three are the conventions', with their buckets. An attempt is the
 // conventions' operation, so that the time and the tokens that a failed provider
