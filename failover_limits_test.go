@@ -368,6 +368,7 @@ func TestLimitsDoNotPin(t *testing.T) {
 		assert.NotEqual(t, first, route)
 		assert.Equal(t, "moved", place)
 		gatewaytest.Pass(time.Second)
+		synctest.Wait()
 		route, _ = s.ask("s")
 		assert.Equal(t, first, route)
 	})

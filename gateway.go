@@ -29,6 +29,7 @@ type Gateway struct {
 	pins      *pinTable
 	limiter   *limit.Limiter
 	history   debugpage.History
+	ledger    debugpage.Ledger
 	seed      maphash.Seed
 	habits    streamHabits
 	clients   *limit.Clients
@@ -54,7 +55,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	s.attach(g)
-	s.debug = newDebugSettings(&g.history, cfg)
+	s.debug = newDebugSettings(&g.history, &g.ledger, cfg)
 	g.current.Store(s)
 	return g, nil
 }
@@ -80,7 +81,7 @@ func (g *Gateway) Reload(cfg Config) error {
 		return err
 	}
 	s.attach(g)
-	s.debug = newDebugSettings(&g.history, cfg)
+	s.debug = newDebugSettings(&g.history, &g.ledger, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	old.retire(s)
@@ -433,6 +434,7 @@ func (x *exchange) remember(err *Error) {
 	}
 	r := newDebugRecord(&x.in, &x.loop.trail, err)
 	rememberPlan(r, &x.plan, x.loop.trail.notes)
+	enter(x.s.debug.ledger, r, &x.loop.trail)
 	x.s.debug.history.Add(r)
 }
 

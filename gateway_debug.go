@@ -47,11 +47,14 @@ const (
 // probing while one is under way, or resting; cooldown_ms; cooldown_of_keys where a model
 // rests because all keys of its provider do; failures in a row), and keys with
 // quota_requests and quota_tokens; other_providers and other_models, which were not
-// used lately; requests, the newest first, each with its trail, whose steps have the
+// used lately; money, what requests cost since the page was mounted, in all and by
+// provider, model and label; requests, the newest first, each with its trail, whose steps have the
 // outcome success, failed, relayed, not_sent or skipped; config and runtime; and
 // to a POST of the form's fields (path, header, body) explain, with the error and
 // the [Result]. Rates are from 0 to 1. Fields may be added. With ?only=failed, page
-// and JSON have of the requests only those that failed or failed over.
+// and JSON have of the requests only those that failed or failed over, and with
+// ?model=, ?label= and ?id= only those with that text in a model, in a label or the
+// caller, and in their id.
 func (g *Gateway) DebugHandler() http.Handler {
 	g.history.Want()
 	var paths []string
@@ -76,6 +79,7 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 		OtherProviders: []string{},
 		Keys:           []debugpage.Key{},
 		Requests:       g.history.Latest(),
+		Money:          g.ledger.Money(),
 		Config:         s.debug.config,
 		ConfigText:     configText(s.debug.config),
 		Runtime:        s.debug.runtime,

@@ -42,7 +42,7 @@ func NewHandler(s Source) *Handler {
 
 // ServeHTTP answers with the page, or with JSON where format=json is asked for;
 // where only=failed is, of the requests with those alone that failed or failed
-// over. It looks at the query and not at the path, so it works under any mount.
+// over; with model, label and id, those that have it. It looks at the query and not at the path, so it works under any mount.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -86,7 +86,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	state := h.source.State(time.Now())
 	state.Explain = answer
-	state.choose(only != "")
+	state.choose(only != "", Filter{Model: query.Get("model"), Label: query.Get("label"), ID: query.Get("id")})
 
 	var body bytes.Buffer
 	var err error

@@ -33,6 +33,8 @@ type State struct {
 	Models      []Model      `json:"models"`
 	OtherModels []OtherModel `json:"other_models"`
 	Keys        []Key        `json:"keys"`
+	// Money is what requests cost since the page was mounted.
+	Money Money `json:"money"`
 	// Requests are the latest, the newest first, or of these only those that failed
 	// or failed over, where that was asked for.
 	Requests []*Request `json:"requests"`
@@ -48,14 +50,15 @@ type State struct {
 
 	// OnlyTroubled is set where Requests were chosen so; Kept and KeptTroubled count
 	// what there was to choose from.
-	OnlyTroubled bool `json:"-"`
-	Kept         int  `json:"-"`
-	KeptTroubled int  `json:"-"`
+	OnlyTroubled bool   `json:"-"`
+	Filter       Filter `json:"-"`
+	Kept         int    `json:"-"`
+	KeptTroubled int    `json:"-"`
 }
 
 // choose counts the requests, and keeps only those that failed or failed over, if
 // so wanted.
-func (s *State) choose(onlyTroubled bool) {
+func (s *State) choose(onlyTroubled bool, f Filter) {
 	troubled := []*Request{}
 	for _, r := range s.Requests {
 		if r.Troubled() {
@@ -66,6 +69,8 @@ func (s *State) choose(onlyTroubled bool) {
 	if onlyTroubled {
 		s.Requests = troubled
 	}
+	s.Filter = f
+	s.Requests = slices.DeleteFunc(slices.Clone(s.Requests), func(r *Request) bool { return !f.matches(r) })
 }
 
 // Load is what was measured within the window, of upstream requests.
