@@ -12,32 +12,32 @@ import (
 	"time"
 )
 
-// Code names the cause of a failed request, for programs. It is the "code" of
-// an error body in the OpenAI format, and error.details.error_code in the
-// Anthropic one.
+// Code names the cause of a failed request, for programs. An error body in the
+// OpenAI format has it as error.code, and one in the Anthropic format as
+// error.details.error_code.
 type Code string
 
 const (
-	// CodeInvalidRequestBody: the body is not JSON or no form, or its model
+	// CodeInvalidRequestBody: the body is neither JSON nor a form, or its model
 	// fields are of the wrong type or repeated.
 	CodeInvalidRequestBody Code = "invalid_request_body"
 	// CodeRequestTooLarge: the body is over Config.MaxBodyBytes.
 	CodeRequestTooLarge Code = "request_too_large"
 	// CodeUnsupportedMediaType: the body has a Content-Encoding.
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
-	// CodeNotFound: the path is no surface that the gateway knows.
+	// CodeNotFound: the path does not end in a known surface.
 	CodeNotFound Code = "not_found"
 	// CodeMethodNotAllowed: the surface is called by another method.
 	CodeMethodNotAllowed Code = "method_not_allowed"
 	// CodeUpgradeRequired: the endpoint is not served over a WebSocket.
 	CodeUpgradeRequired Code = "upgrade_required"
-	// CodeModelNotFound: GET models/{id} of a model that no client may send.
+	// CodeModelNotFound: GET models/{id} names a model that clients may not send.
 	CodeModelNotFound Code = "model_not_found"
 
-	// CodeNoAPIKey: the provider needs a key and none is configured or selected.
+	// CodeNoAPIKey: the provider needs a key, but no key is configured or selected.
 	CodeNoAPIKey Code = "no_api_key"
-	// CodeNoMatchingModels: none of the client's names is a model that can
-	// serve this request.
+	// CodeNoMatchingModels: the client's names match no model that can serve this
+	// request.
 	CodeNoMatchingModels Code = "no_matching_models"
 	// CodeProviderNotAllowed: only_allow_configured_providers left nothing.
 	CodeProviderNotAllowed Code = "provider_not_allowed"
@@ -51,8 +51,8 @@ const (
 	CodeAPIKeySelectionFailed Code = "api_key_selection_failed"
 	// CodeInputTooLarge: every candidate refused the prompt for its tokens.
 	CodeInputTooLarge Code = "input_too_large"
-	// CodeAtCapacity: every candidate is at a limit of the config, and none had room
-	// in time. The answer has a Retry-After.
+	// CodeAtCapacity: every candidate is at a limit of the config, and room did not
+	// come in time. The answer has a Retry-After.
 	CodeAtCapacity Code = "at_capacity"
 
 	// CodeNotAdmitted: Config.Admission refused the request, or an entry of
@@ -67,17 +67,17 @@ const (
 	// CodeUpstreamAuthenticationFailed: every attempt was refused for the gateway's
 	// own key.
 	CodeUpstreamAuthenticationFailed Code = "upstream_authentication_failed"
-	// CodeRequestTimeout: total_timeout, or every attempt timed out.
+	// CodeRequestTimeout: total_timeout is over, or every attempt timed out.
 	CodeRequestTimeout Code = "request_timeout"
-	// CodeAllProvidersFailed: every attempt failed, for causes that differ.
+	// CodeAllProvidersFailed: every attempt failed, for different causes.
 	CodeAllProvidersFailed Code = "all_providers_failed"
 
-	// CodeUpstreamError: the answer of the only attempt, or of the first
-	// candidate, was an error and went to the client as it was.
+	// CodeUpstreamError: the only attempt, or the first candidate, got an error as
+	// its answer. The error went to the client unchanged.
 	CodeUpstreamError Code = "upstream_error"
-	// CodeStreamBroken: the upstream died after its answer had begun to reach
-	// the client, whose connection was then aborted, or sent an error in its
-	// stream, which the client got as it was.
+	// CodeStreamBroken: a stream ended in an error after it had begun to reach the
+	// client. If the upstream died, the client's connection was aborted. If the
+	// upstream sent an error in the stream, the client got it unchanged.
 	CodeStreamBroken Code = "stream_broken"
 	// CodeInternal: code of the embedding service panicked: a hook, a policy, a
 	// counter or a transport. The panic goes on to net/http.
@@ -87,9 +87,9 @@ const (
 	CodeClientGone Code = "client_gone"
 )
 
-// HTTPStatus is the status that a request with this cause is answered with;
-// for the two that no client ever reads, 499. A stream that broke has been
-// answered with the status that it began with, as its [Error] says.
+// HTTPStatus is the status of an answer with this cause. CodeClientGone and
+// CodeStreamBroken have 499, because no client reads it. The [Error] of a broken
+// stream holds the status that the stream began with.
 func (c Code) HTTPStatus() int {
 	switch c {
 	case CodeInvalidRequestBody, CodeNoAPIKey:
@@ -129,13 +129,12 @@ func (c Code) HTTPStatus() int {
 type Error struct {
 	// Code names the cause.
 	Code Code
-	// Status is what the client was answered with: Code.HTTPStatus, or the
-	// upstream's own where its answer was relayed.
+	// Status is the status of the answer: Code.HTTPStatus, or the upstream's own if
+	// its answer was relayed.
 	Status int
 	// Message is written for the client. It holds no secret.
 	Message string
-	// Err is what caused it, for the operator. It never reaches a client, and
-	// may be nil.
+	// Err is the cause, for the operator. It never reaches a client. It may be nil.
 	Err error
 
 	// RetryAfter is the wait that the client is told. Zero tells it nothing.
@@ -163,8 +162,8 @@ func errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Status: code.HTTPStatus(), Message: fmt.Sprintf(format, args...)}
 }
 
-// errorType is the "type" of an error body: what the SDKs sort errors by where
-// they do not go by the status.
+// errorType is the "type" of an error body. SDKs that do not sort errors by the
+// status sort them by this type.
 func errorType(status int) string {
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -178,13 +177,14 @@ func errorType(status int) string {
 	}
 }
 
-// openaiError is an error body in the OpenAI format. All four fields of error
-// are always there: openai-go cannot parse a body that lacks them.
+// openaiError is an error body in the OpenAI format. All four fields of error are
+// always present: openai-go cannot parse a body without them.
 type openaiError struct {
 	Type  string            `json:"type,omitempty"` // "error", in a stream of the responses surface alone
 	Error openaiErrorDetail `json:"error"`
 }
 
+// openaiErrorDetail is the error object of an openaiError. Param is always null.
 type openaiErrorDetail struct {
 	Message string  `json:"message"`
 	Type    string  `json:"type"`
@@ -199,6 +199,8 @@ type anthropicError struct {
 	RequestID string               `json:"request_id,omitempty"`
 }
 
+// anthropicErrorDetail is the error object of an anthropicError. The format has no
+// field for a code, so details.error_code is the gateway's own.
 type anthropicErrorDetail struct {
 	Type    string `json:"type"`
 	Message string `json:"message"`
@@ -221,9 +223,9 @@ func errorBody(f format, e *Error, requestID string) []byte {
 	return mustJSON(body)
 }
 
-// errorEvent is the error as a server-sent event, for a stream that broke after
-// it was committed. The Anthropic SDKs see an error only where the event is
-// named so, and those of the responses surface tell events by their type.
+// errorEvent is the error as a server-sent event, for a stream that broke after it
+// was committed. The Anthropic SDKs recognize an error only by the event's name.
+// The SDKs of the responses surface recognize events by their type.
 func errorEvent(s *surface, e *Error, requestID string) []byte {
 	var data []byte
 	switch {
@@ -238,7 +240,7 @@ func errorEvent(s *surface, e *Error, requestID string) []byte {
 	return append(append([]byte("event: error\ndata: "), data...), "\n\n"...)
 }
 
-// mustJSON marshals one of the types above, which cannot fail.
+// mustJSON marshals one of the types above. Marshalling them cannot fail.
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -247,8 +249,8 @@ func mustJSON(v any) []byte {
 	return b
 }
 
-// writeError answers with the error in the client's format. A request that
-// exhausted every candidate must not be sent again by the SDK on its own.
+// writeError answers with the error in the client's format. X-Should-Retry stops
+// the SDK from sending a request again after the gateway has tried every candidate.
 func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
 	body := errorBody(f, e, requestID)
 	h := w.Header()
@@ -273,7 +275,8 @@ func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
 	w.Write(body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
 
-// setRetryAfter says when to send a request again, in whole seconds.
+// setRetryAfter sets the headers that say when to send a request again. The unit is
+// whole seconds, also in the header in milliseconds, so that all SDKs agree.
 func setRetryAfter(h http.Header, d time.Duration) {
 	s := retrySeconds(d)
 	h.Set("Retry-After", strconv.FormatInt(s, 10))
@@ -283,7 +286,7 @@ func setRetryAfter(h http.Header, d time.Duration) {
 // retrySeconds is a Retry-After, rounded up to whole seconds.
 func retrySeconds(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
-// oneLine cuts a text of an upstream's to one line of at most n bytes.
+// oneLine cuts an upstream's text to one line of at most n bytes, and an ellipsis.
 func oneLine(s string, n int) string {
 	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "")
 	if len(s) > n {

@@ -9,14 +9,15 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// Backoff between retries of the same route, if the upstream does not say how
-// long to wait: random up to a bound that doubles.
+// Backoff between retries of the same route, if the upstream does not name a wait:
+// random up to a bound that doubles.
 const (
 	backoffBase = 500 * time.Millisecond
 	backoffMax  = 8 * time.Second
 )
 
-// failover tries the candidates of a request until one answers.
+// failover tries the candidates of a request until one answers. It belongs to the
+// request's goroutine.
 type failover struct {
 	s        *settings
 	in       *inbound
@@ -28,14 +29,15 @@ type failover struct {
 	call     call
 }
 
-// outcome is the end of a failover. The zero outcome is an answer that was
-// relayed to its end.
+// outcome is the end of a failover. The zero outcome is an answer relayed to its
+// end.
 type outcome struct {
 	err *Error
-	// relay is the attempt whose error answer goes to the client as it was; nil
-	// without one.
+	// relay is the attempt whose error answer goes to the client unchanged. Nil
+	// otherwise.
 	relay *attempt
-	// retryAfter replaces the Retry-After of that answer, unless it is negative.
+	// retryAfter replaces the Retry-After of the relayed answer, unless it is
+	// negative.
 	retryAfter time.Duration
 }
 
@@ -51,9 +53,9 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.call.lineup = &f.lineup
 }
 
-// run tries the candidates in order until one answers. Those in cooldown come
-// last; the one that is ready first comes before the others. If all that are left
-// are at a limit, the request waits.
+// run tries the candidates in order until one answers. Candidates in cooldown come
+// last, the soonest healthy one first. If all remaining candidates are at a limit,
+// the request waits.
 func (f *failover) run(p *plan) outcome {
 	f.plan, f.lineup.candidates = p, p.candidates
 	for {
@@ -74,8 +76,8 @@ func (f *failover) run(p *plan) outcome {
 	}
 }
 
-// rehearse gives all candidates their turn in the order in which they would be
-// tried, and sends nothing.
+// rehearse gives all candidates their turn, in the order of a real request, and
+// sends nothing.
 func (f *failover) rehearse(p *plan) {
 	now := time.Now()
 	f.plan, f.lineup.candidates = p, p.candidates
@@ -94,7 +96,7 @@ func (f *failover) rehearse(p *plan) {
 	}
 }
 
-// over reports whether nothing more may be tried, and the outcome then.
+// over reports whether the request must end now, and returns its outcome.
 func (f *failover) over() (outcome, bool) {
 	switch {
 	case f.in.ctx.Err() != nil:
@@ -105,7 +107,7 @@ func (f *failover) over() (outcome, bool) {
 	return outcome{}, false
 }
 
-// try sends the request to one candidate, key by key. Keys at a limit are left for
+// try sends the request to one candidate, key by key. Keys at a limit are kept for
 // a later turn.
 func (f *failover) try(next *skipped) (outcome, bool) {
 	defer f.lineup.release() // if nothing was sent
@@ -133,9 +135,8 @@ func (f *failover) try(next *skipped) (outcome, bool) {
 	return outcome{}, false
 }
 
-// consider gives a candidate its turn: it records the candidate with its keys in
-// order, or with the reason that refuses it beforehand. Keys in cooldown come
-// last.
+// consider gives a candidate its turn. It records the candidate with its keys in
+// order, or with the reason for refusing it beforehand. Keys in cooldown come last.
 func (f *failover) consider(m *model) *tried {
 	now := time.Now()
 	t := f.trail.turn(m, now)
@@ -148,8 +149,8 @@ func (f *failover) consider(m *model) *tried {
 	return t
 }
 
-// inputTooLarge refuses a prompt over max_input_tokens. If the length in bytes
-// decides, nothing is counted: no token is shorter than a byte.
+// inputTooLarge refuses a prompt over max_input_tokens. A body with no more bytes
+// than the limit is not counted: no token is shorter than a byte.
 func (f *failover) inputTooLarge(m *model) *Error {
 	limit := f.s.maxInput
 	if limit == 0 || int64(len(f.in.raw)) <= limit {
@@ -170,8 +171,8 @@ func (f *failover) inputTooLarge(m *model) *Error {
 	return nil
 }
 
-// route sends the request to one candidate with one key, and again where that may
-// help.
+// route sends the request to one candidate with one key. It repeats the request if
+// the policy retries, with the key's other form, or with a renewed secret.
 func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bool) {
 	c := &f.call
 	c.use(m, key, f.lineup.track(key))
@@ -208,7 +209,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		}
 		if failed.Cause == CauseDeadKey && !refreshed {
 			refreshed = true
-			// A secret store that hangs is bounded like an upstream that does.
+			// A hanging secret store is bounded like a hanging upstream.
 			ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)
 			changed := c.refreshed(ctx, a)
 			cancel()
@@ -232,8 +233,8 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 	}
 }
 
-// wait sleeps before a retry: as long as the upstream asked for, else at random
-// under a bound that grows. It returns false if the time is not there.
+// wait sleeps before a retry: as long as the upstream asked for, otherwise at
+// random under a growing bound. It returns false if the deadline would come first.
 func (f *failover) wait(asked time.Duration, retries int) bool {
 	d := asked
 	if d < 0 {
@@ -254,9 +255,9 @@ func (f *failover) wait(asked time.Duration, retries int) bool {
 	}
 }
 
-// exhausted decides the outcome of a request when nothing is left to try, by the
-// first rule that fits. An answer that the client's SDK understands comes before
-// an error of the gateway's own.
+// exhausted decides the outcome after the last attempt. The first rule that fits
+// wins. An upstream's answer that the client's SDK understands comes before an
+// error of the gateway's own.
 func (f *failover) exhausted() outcome {
 	var n tally
 	for _, a := range f.trail.attempts {
@@ -283,10 +284,10 @@ func (f *failover) exhausted() outcome {
 	return outcome{err: errorf(CodeAllProvidersFailed, "%s", f.text())}
 }
 
-// text says in one line what was tried.
+// text lists the tried candidates in one line.
 func (f *failover) text() string { return f.trail.text(f.s.maxAttempts, len(f.lineup.candidates)) }
 
-// tally counts failed attempts by the way in which they failed.
+// tally counts failed attempts by the kind of failure.
 type tally struct {
 	sent, answers, limited, client int
 	refused                        int // for the gateway's own key
@@ -332,14 +333,14 @@ func (n *tally) add(a *attempt) {
 	}
 }
 
-// ownKeyRefused is the error of a request that every provider refused for the
-// gateway's own key. The client's key is not at fault, and sending the request
-// again does not help.
+// ownKeyRefused is the error of a request if every provider refused the gateway's
+// own key. The client's key is not at fault, and sending the request again does not
+// help.
 func (f *failover) ownKeyRefused() *Error {
 	return errorf(CodeUpstreamAuthenticationFailed, "the provider refused the gateway's key")
 }
 
-// untried is the error of a request that nothing was sent for.
+// untried is the error of a request without a sent attempt.
 func (f *failover) untried() *Error {
 	if f.lineup.room.full != nil {
 		return f.lineup.room.full
@@ -369,8 +370,8 @@ func (f *failover) untried() *Error {
 	return errorf(first.Code, "%s", f.text())
 }
 
-// relayed is the outcome that an upstream's error goes to the client as it was. A
-// retryAfter that is not negative replaces the upstream's.
+// relayed is the outcome for an upstream's error that goes to the client unchanged.
+// A retryAfter that is not negative replaces the upstream's.
 func (f *failover) relayed(a *attempt, retryAfter time.Duration) outcome {
 	if a.failure.answer == nil {
 		return outcome{err: errorf(CodeAllProvidersFailed, "%s", f.text())}

@@ -9,8 +9,8 @@ import (
 )
 
 // pin remembers the model and the key that served a key of sticky(). The first of
-// an order needs no pin. A spill-over by a bound or a limit leaves the pins as they
-// are: the cache is still at the preferred one.
+// an order needs no pin. A spill-over by a bound or a limit leaves the pins
+// unchanged: the cache is still at the preferred one.
 func (f *failover) pin() {
 	s, now := f.s.selector, time.Now()
 	if !s.uses.Sticky {
@@ -50,7 +50,7 @@ func (f *failover) spilled(r *strategyRun, served *model) bool {
 	return false
 }
 
-// keep sets a pin, or forgets it where the first of the order serves again.
+// keep sets a pin. It drops the pin if the first of the order serves again.
 func keep(t *pinTable, now time.Time, at pins.Key, p expr.Place, served pinned) {
 	if p == expr.PlaceFirst {
 		t.Drop(at)
@@ -60,7 +60,7 @@ func keep(t *pinTable, now time.Time, at pins.Key, p expr.Place, served pinned) 
 }
 
 // affinity says for the Result how sticky() placed the model that served, or its
-// key. If none served, it is about the first candidate. Nil without sticky().
+// key. If every candidate failed, it is about the first. Nil without sticky().
 func (f *failover) affinity(p *plan) *Affinity {
 	var m *model
 	var key *apiKey

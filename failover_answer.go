@@ -17,7 +17,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
-// maxHeldJSON bounds a JSON answer that is held until it is whole, in bytes.
+// maxHeldJSON bounds a JSON answer that is held until it is whole, in bytes. A
+// larger answer is relayed as it comes.
 const maxHeldJSON = 1 << 20
 
 // held is an upstream's answer with a success status. hold reads it until it is
@@ -53,7 +54,7 @@ func (h *held) hold(ctx context.Context) *failure {
 	binary := h.surface.answer == answerBinary && !header.IsJSON(kind) && kind != "text/html" && kind != "text/event-stream"
 	finite := header.IsJSON(kind) && h.resp.ContentLength >= 0 && !h.in.wantsStream
 	if !binary && !finite && h.surface.stream != nil {
-		// The bytes decide, as servers label streams as anything.
+		// The bytes decide, because servers label streams with any type.
 		events, rest, err := relay.PeekEvents(h.source, h.resp.Header.Get("Content-Encoding"))
 		h.source = rest
 		switch {
@@ -74,8 +75,8 @@ func (h *held) hold(ctx context.Context) *failure {
 	return h.holdBody(ctx, kind)
 }
 
-// holdFirst holds a binary answer until its first byte, which commits. The header
-// before it does not.
+// holdFirst holds a binary answer until its first byte. The header does not commit
+// it: an upstream may fail between the two.
 func (h *held) holdFirst(ctx context.Context) *failure {
 	first, _, err := relay.HoldBody(h.source, -1, 0)
 	switch {
@@ -88,7 +89,7 @@ func (h *held) holdFirst(ctx context.Context) *failure {
 	return nil
 }
 
-// holdBody holds an answer until it is whole, or too large.
+// holdBody holds an answer until it is whole or over maxHeldJSON.
 func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error
@@ -117,7 +118,8 @@ func (h *held) interrupted(ctx context.Context, err error) *failure {
 	return interrupted(ctx, h.in, &h.a.secrets, FailureAnswer, err)
 }
 
-// judge says why a whole answer under a success status is not an answer.
+// judge returns a failure if a whole answer with a success status is not a real
+// answer.
 func (h *held) judge(kind, encoding string) *failure {
 	plain, err := relay.Decode(h.data, encoding, 16*maxHeldJSON)
 	switch {
@@ -180,8 +182,8 @@ func (h *held) refusal() *failure {
 	return f
 }
 
-// errorAnswer is the failure of an answer that is an error under a success status.
-// If the error says which status it stands for, it can be relayed with that.
+// errorAnswer is the failure of an error with a success status. If the error names
+// its real status, it can be relayed with it.
 func (h *held) errorAnswer(reason string, data []byte) *failure {
 	report := apierror.Read(data)
 	f := wrongAnswer(reason + h.a.secrets.quoted(given(report.Message, report.Code)))
@@ -194,8 +196,8 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 	return f
 }
 
-// errorObject is an upstream's error as the client's SDK reads it: as it came if it
-// has that shape, else in the client's format.
+// errorObject is an upstream's error in a shape that the client's SDK reads:
+// unchanged if it has that shape, otherwise in the client's format.
 func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	var shape struct {
 		Error map[string]json.RawMessage `json:"error"`
@@ -231,8 +233,8 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 	return nil
 }
 
-// commit sends the answer's header to the client. After this nothing else can be
-// tried.
+// commit sends the answer's header to the client. After the commit the gateway
+// cannot fail over.
 func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
 	if h.whole {
@@ -241,9 +243,9 @@ func (h *held) commit(to *client) {
 	to.commit(h.resp.StatusCode, h.a.secrets.plainHeader(h.resp.Header), h.stream != nil)
 }
 
-// relayRest commits an answer that is not held to its end, and copies it. Binary
-// answers are bounded by each silence, as they may play as they come. JSON is
-// bounded as a whole, and followed to the end of its document.
+// relayRest commits an answer that is not held to its end, and copies it. A limit
+// bounds each silence of a binary answer, which may play as it comes. For JSON it
+// bounds the whole answer, which is followed to the end of its document.
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, each: h.binary}
 	if h.binary {

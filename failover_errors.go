@@ -25,10 +25,11 @@ type timeoutError struct {
 
 func (e *timeoutError) Error() string { return fmt.Sprintf("%s (%s)", e.what, e.limit) }
 
+// errTotal is the cause of a context that total_timeout ended.
 func errTotal(limit time.Duration) error { return &timeoutError{"total_timeout", limit} }
 
 // watch cancels an attempt's context when its time is up, with the limit as the
-// cause. One timer serves for whichever limit comes first.
+// cause. One timer serves for all limits: arming one replaces the other.
 type watch struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
@@ -37,7 +38,7 @@ type watch struct {
 	cause error
 }
 
-// arm replaces the limit.
+// arm replaces the limit. The time counts from now.
 func (w *watch) arm(d time.Duration, cause error) {
 	w.mu.Lock()
 	w.cause = cause
@@ -68,7 +69,7 @@ func wrongAnswer(reason string) *failure {
 	return &failure{Failure: Failure{Kind: FailureAnswer, Cause: CauseAnswer, RetryAfter: -1}, reason: reason}
 }
 
-// clientGone is the failure of an answer that nobody reads any more.
+// clientGone is the failure of an answer that the client does not read.
 func clientGone() *failure {
 	return &failure{
 		Failure: Failure{Kind: FailureNetwork, Cause: CauseNetwork, RetryAfter: -1},
@@ -76,9 +77,9 @@ func clientGone() *failure {
 	}
 }
 
-// interrupted is the failure of an attempt that an error ended. It tells a
-// timeout of the gateway, the departure of the client, and a connection that could
-// not be made from the rest. ctx is the attempt's.
+// interrupted is the failure of an attempt that ended with an error. It tells apart
+// a timeout of the gateway, the client's departure, a failed connection, and other
+// faults. ctx is the attempt's.
 func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind FailureKind, err error) *failure {
 	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, cause: err}
 	defer func() { f.Cause = causeOf(f.Kind, 0, apierror.Verdict{}) }()
@@ -101,8 +102,8 @@ func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind Fail
 	return f
 }
 
-// networkReason puts an error of the network into a few words. It leaves out the
-// addresses, which are the operator's own.
+// networkReason puts an error of the network into a few words. It leaves out
+// addresses: they are internal to the operator.
 func networkReason(kind FailureKind, err error) string {
 	var refused *dial.RefusedError
 	switch {
@@ -121,7 +122,8 @@ func networkReason(kind FailureKind, err error) string {
 	}
 }
 
-// withoutAddress is the error that one of the network's own errors wraps.
+// withoutAddress returns the error inside an error of package net, without the
+// address.
 func withoutAddress(err error) error {
 	var op *net.OpError
 	for errors.As(err, &op) {
@@ -134,7 +136,8 @@ func withoutAddress(err error) error {
 	return err
 }
 
-// judge takes the meaning of an upstream's error into the failure.
+// judge classifies an upstream's error, and records code, cause and wait in the
+// failure.
 func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
 	v := apierror.Classify(status, h, r)
 	f.namesUsage = v.StreamOptions

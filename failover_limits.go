@@ -13,8 +13,8 @@ import (
 // maxWaitRoutes bounds the routes at which one request waits.
 const maxWaitRoutes = 256
 
-// reservation is a candidate's room for one attempt with a key. It is given back
-// if no attempt takes it over.
+// reservation is a candidate's room for one attempt with a key. It is given back if
+// no attempt takes it over.
 type reservation struct {
 	model *model
 	key   *apiKey
@@ -85,7 +85,7 @@ func (c *capacity) takeOver() limit.Hold {
 	return hold
 }
 
-// unreserve gives room back that no attempt has taken over.
+// unreserve gives back room that no attempt has taken over.
 func (c *capacity) unreserve(now time.Time) {
 	c.reserved.hold.Cancel(now)
 	c.reserved = reservation{}
@@ -126,7 +126,7 @@ func (c *capacity) wait(t *trail, keysOf func(*skipped) []*apiKey) *skipped {
 	return t.resume(slices.IndexFunc(t.skipped, func(k *skipped) bool { return k.model == of[i].model }))
 }
 
-// fullOf is the error of a request that found no room in time.
+// fullOf is the error of a request that did not get room in time.
 func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 	e := errorf(CodeAtCapacity, "all models for this request are at capacity: send it again later")
 	e.Err, e.RetryAfter = err, time.Second
@@ -171,8 +171,8 @@ func (c *capacity) limitOf(m *model, keys []*apiKey, now time.Time) string {
 	return first.String()
 }
 
-// settle gives the room of an attempt back. Its tokens are those that it used: none
-// if it was refused, the estimate if nobody counted them.
+// settle gives back the room of an attempt. The attempt's tokens are its real ones:
+// zero if it was refused, the estimate if the upstream did not count them.
 func (a *attempt) settle(now time.Time) {
 	switch {
 	case !a.sent:
@@ -186,7 +186,7 @@ func (a *attempt) settle(now time.Time) {
 	}
 }
 
-// outputLimit is the limit of the client on the tokens of the answer, 0 without one.
+// outputLimit is the client's limit on the answer's tokens, 0 without one.
 func (in *inbound) outputLimit() int64 {
 	least := 0.0
 	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {

@@ -34,8 +34,7 @@ type outbound struct {
 	refuser   *model   // it refused the gateway's stream_options in this request
 }
 
-// requestError reports a configured value that cannot go into an upstream
-// request.
+// requestError reports a configured value that cannot go into an upstream request.
 type requestError struct {
 	kind FailureKind // FailureSecret or FailureRequest
 	err  error
@@ -44,12 +43,13 @@ type requestError struct {
 func (e *requestError) Error() string { return e.err.Error() }
 func (e *requestError) Unwrap() error { return e.err }
 
+// badRequest is the error of a value that is not valid in a request.
 func badRequest(format string, args ...any) error {
 	return &requestError{FailureRequest, fmt.Errorf(format, args...)}
 }
 
-// text evaluates a template of a header or parameter. ok is false where it has
-// no value for this request, which leaves the header or parameter out.
+// text evaluates a template of a header or parameter. ok is false if the template
+// has no value for this request; the header or parameter is then left out.
 func (o *outbound) text(ctx context.Context, what string, f field) (value string, ok bool, err error) {
 	value, err = o.templates.text(ctx, f.value)
 	if err == nil {
@@ -62,8 +62,8 @@ func (o *outbound) text(ctx context.Context, what string, f field) (value string
 	return "", false, nil
 }
 
-// newRequest makes the upstream request of one attempt. It notes in a what is
-// sent where.
+// newRequest makes the upstream request of one attempt. It notes the URL, the key
+// and the secrets in a.
 func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, error) {
 	p := o.model.provider
 	o.templates.set, o.templates.err = &a.secrets, nil
@@ -97,8 +97,8 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 	return req.WithContext(ctx), nil
 }
 
-// upstreamURL joins the surface's path to the base URL, and merges the queries:
-// the provider's config, the gateway's, the client's, the base URL's.
+// upstreamURL joins the surface's path to the base URL, and merges the queries: the
+// provider's config, the gateway's, the client's, the base URL's. Earlier ones win.
 func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, error) {
 	u := &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Path: p.base.Path + "/" + o.in.path}
 	if p.base.RawPath != "" {
@@ -125,7 +125,7 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 		}
 	}
 	q.merge(client, func(name string) bool {
-		// The version of Azure's API is about the path that named the model.
+		// The version of Azure's API belongs to the path that named the model.
 		return redact.IsCredentialParam(name) || o.in.pathModel != "" && strings.EqualFold(name, "api-version")
 	})
 	q.merge(p.base.RawQuery, func(string) bool { return false })
@@ -133,8 +133,8 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 	return u, nil
 }
 
-// rawQuery is a query made of the pairs of several, each as it was written. The
-// first source of a name keeps it.
+// rawQuery is a query made of the pairs of several queries, each in its own
+// spelling. The first source of a name keeps it.
 type rawQuery struct {
 	names []string
 	pairs []string
@@ -144,7 +144,7 @@ func (q *rawQuery) set(name, pair string) {
 	q.names, q.pairs = append(q.names, name), append(q.pairs, pair)
 }
 
-// merge adds the pairs of a query whose names no earlier source had.
+// merge adds the pairs of a query, except names of earlier sources.
 func (q *rawQuery) merge(raw string, skip func(name string) bool) {
 	earlier := q.names
 	taken := func(name string) bool {
@@ -157,8 +157,8 @@ func (q *rawQuery) merge(raw string, skip func(name string) bool) {
 	}
 }
 
-// paramNames are the names that some server reads in a pair: a few part them at a
-// semicolon too.
+// paramNames are all names that a server could read in a pair: a few servers also
+// split at a semicolon.
 func paramNames(pair string) []string {
 	var names []string
 	for part := range strings.SplitSeq(pair, ";") {
@@ -167,8 +167,8 @@ func paramNames(pair string) []string {
 	return names
 }
 
-// paramName is the decoded name of a pair. One that cannot be decoded stands
-// for itself.
+// paramName is the decoded name of a pair. If it cannot be decoded, it stays as it
+// is.
 func paramName(pair string) string {
 	raw, _, _ := strings.Cut(pair, "=")
 	if name, err := url.QueryUnescape(raw); err == nil {
@@ -177,7 +177,8 @@ func paramName(pair string) string {
 	return raw
 }
 
-// hasCredential reports whether a client's query authenticates it.
+// hasCredential reports whether a client's query holds a credential. The gateway's
+// key replaces it.
 func hasCredential(raw string) bool {
 	if raw == "" {
 		return false
@@ -190,8 +191,8 @@ func hasCredential(raw string) bool {
 	return false
 }
 
-// upstreamHeader is what the provider gets to see: the client's headers that
-// concern the request, the configured ones, and exactly one credential.
+// upstreamHeader makes the header for the provider: those of the client's headers
+// that concern the request, the configured headers, and exactly one credential.
 func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) (http.Header, error) {
 	h := make(http.Header, 12)
 	dropped := o.in.r.Header["Connection"]
@@ -201,7 +202,7 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 			continue
 		}
 		if name == "Idempotency-Key" {
-			// Under its usual name net/http would send the request again by itself.
+			// Under its usual name, net/http would resend the request by itself.
 			name = "idempotency-key"
 		}
 		h[name] = values
@@ -231,15 +232,17 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 	return h, o.authenticate(ctx, h, p, a)
 }
 
+// identityEncoding is shared by all requests and must not be changed. The gateway
+// reads answers, so it asks for them uncompressed.
 var identityEncoding = []string{"identity"}
 
-// setContentType has the type say what the body was read as. JSON may come
-// under another type, or none (curl -d calls it a form), and an upstream that
-// believed that could find another model in it. Of several types the first is
-// the one that a form was read by.
+// setContentType sets the type that the body was read as. JSON may come under
+// another type, or without one (curl -d calls it a form). An upstream that believed
+// the type could find another model in it. If the client sent several types, the
+// first counts, as it did for reading a form.
 //
-// It stays whatever Connection says, and names no charset but UTF-8: under
-// utf-7, a field that was not "model" here would be that at the provider.
+// The type stays whatever Connection says. It names no charset but UTF-8: under
+// utf-7 the gateway and the provider could disagree about the field "model".
 func (o *outbound) setContentType(h http.Header) {
 	sent := o.in.r.Header.Get("Content-Type")
 	kind, params, err := header.MediaType(sent)
@@ -257,8 +260,8 @@ func (o *outbound) setContentType(h http.Header) {
 	h["Content-Type"] = []string{sent}
 }
 
-// forwards reports whether a provider may see a client's header. ownKey says
-// that it gets the client's key too.
+// forwards reports whether a provider may see a client's header. ownKey is set if
+// the provider also gets the client's key.
 func (o *outbound) forwards(name string, ownKey bool) bool {
 	switch name {
 	case "Content-Type", "Accept", "User-Agent", "Idempotency-Key", "X-Request-Id":
@@ -273,7 +276,8 @@ func (o *outbound) forwards(name string, ownKey bool) bool {
 		strings.HasPrefix(name, "X-Stainless-") || o.s.forward[name]
 }
 
-// namedBy reports whether a Connection header takes a field for its own.
+// namedBy reports whether a Connection header lists a field. Such fields are for
+// the next hop only.
 func namedBy(connection []string, name string) bool {
 	for _, line := range connection {
 		for word := range strings.SplitSeq(line, ",") {
@@ -285,8 +289,8 @@ func namedBy(connection []string, name string) bool {
 	return false
 }
 
-// authenticate puts the credential into the header. An operator's own comes
-// with the configured headers, and beats the key, unless it has no value for
+// authenticate puts the credential into the header. An operator's own credential
+// comes with the configured headers. It beats the key, unless it has no value for
 // this request.
 func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider, a *attempt) error {
 	if slices.ContainsFunc(p.operatorAuth, func(name string) bool { _, ok := h[name]; return ok }) {
@@ -306,7 +310,7 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 		if v == "" || !header.IsValue(v) {
 			return badRequest("the api key is empty, or holds a line break or control character")
 		}
-		// A value that the request alone made is the client's key.
+		// A value made only from the request is the client's key.
 		a.ownKey = !o.key.perRequest || len(a.secrets.used) > 0
 		o.templates.set.hide(v)
 		value = v
@@ -337,7 +341,7 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 	return nil
 }
 
-// isRequestError reports whether a request could not be made, and in what way.
+// isRequestError reports whether err is a requestError, and returns its kind.
 func isRequestError(err error) (FailureKind, bool) {
 	var e *requestError
 	if errors.As(err, &e) {

@@ -12,15 +12,17 @@ import (
 )
 
 const (
-	// finishGrace is how long a stream may be silent after a finish reason before it
-	// counts as ended, if it looks like one: some servers never send [DONE].
+	// finishGrace is the longest silence of a stream after a finish reason, if its
+	// end may be missing: some servers never send [DONE]. After it the stream
+	// counts as ended.
 	finishGrace = 2 * time.Second
-	// drainGrace is how long the end of the body is waited for after the last
-	// event, so that the connection can be used again.
+	// drainGrace is the wait for the end of the body after the last event. A body
+	// read to its end leaves the connection usable.
 	drainGrace = 50 * time.Millisecond
 )
 
-// errFinished and errDrained end the reading of a stream that is over.
+// errFinished and errDrained are causes of a context. They end the reading of a
+// stream after its end.
 var (
 	errFinished = errors.New("silent after its finish reason")
 	errDrained  = errors.New("ended")
@@ -81,7 +83,7 @@ func (h *held) relayStream(ctx context.Context, to *client) *failure {
 }
 
 // finished reports whether the gateway ended a stream for its silence after a
-// finish reason. The Result says so.
+// finish reason. The Result shows it.
 func (h *held) finished(ctx context.Context) bool {
 	if !h.stream.MayEnd() || h.stream.InEvent() || !errors.Is(context.Cause(ctx), errFinished) {
 		return false
@@ -90,7 +92,7 @@ func (h *held) finished(ctx context.Context) bool {
 	return true
 }
 
-// streamBroke is the failure of a stream that broke before it was committed.
+// streamBroke is the failure of a stream before its commit.
 func (h *held) streamBroke(ctx context.Context, err error) *failure {
 	var event *relay.EventError
 	switch {
@@ -104,9 +106,9 @@ func (h *held) streamBroke(ctx context.Context, err error) *failure {
 	return h.interrupted(ctx, err)
 }
 
-// ended says whether a relayed answer reached its end. If it did not, an event
-// tells the client, where an event may stand. The client must never believe that
-// it has the whole answer.
+// ended returns nil if a relayed answer reached its end. If it did not, an event
+// tells the client, if one may stand there. The client must never believe that it
+// has the whole answer.
 func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 	if err == nil {
 		return nil
@@ -143,8 +145,8 @@ func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 	return h.brokenOff(to, f, s != nil && s.AtBoundary() && !s.SawError())
 }
 
-// brokenOff tells the client that its stream is over and not whole: by an event, if
-// one may stand here, and by aborting the connection.
+// brokenOff tells the client about a stream that is over and not whole: by an
+// event, if one may stand here, and by aborting the connection.
 func (h *held) brokenOff(to *client, f *failure, event bool) *failure {
 	f.abort = true
 	if event {
@@ -165,22 +167,22 @@ type watchedBody struct {
 	each   bool          // whether each read is bounded, or another limit is at work
 	events bool          // whether only events end a silence, or any byte
 	phase  relay.Phase
-	// advances counts the events that brought the answer further, and silent is the
-	// wait since the last one. Comments and pings are silence: a server that only
-	// keeps the connection alive has nothing more to say.
+	// advances counts the events with progress, and silent is the wait since the
+	// last one. Comments and pings are silence: a server may send them with nothing
+	// more to say.
 	advances int
 	silent   time.Duration
 	mayEnd   bool // a silence may be taken for the end
 	// drainBy bounds all reads after the stream's end.
 	drainBy time.Time
-	// deadline bounds the reads of a stream that is held until it is whole, by
-	// total_timeout. Zero once it is committed.
+	// deadline bounds the reads of a stream before its commit, by total_timeout.
+	// Zero after the commit.
 	deadline time.Time
 	total    time.Duration
 	silence  *timeoutError // made by the first read, for all of them
 }
 
-// progress notes how far the stream has come.
+// progress notes the state of the stream. Progress ends the silence.
 func (b *watchedBody) progress(p relay.Phase, advances int, mayEnd bool) {
 	if p != b.phase || advances != b.advances {
 		b.phase, b.advances, b.silent = p, advances, 0
@@ -188,7 +190,7 @@ func (b *watchedBody) progress(p relay.Phase, advances int, mayEnd bool) {
 	b.mayEnd = mayEnd
 }
 
-// Read reads under the limit that the phase of the stream sets.
+// Read reads under the limit of the stream's phase.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	if !b.each {
 		return b.body.Read(p)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// maxRetryAfter bounds the wait that an upstream may ask for: over that, the
+	// maxRetryAfter bounds the wait that an upstream may ask for. Above it, the
 	// next key or candidate answers sooner.
 	maxRetryAfter = 30 * time.Second
 	// longestCooldown bounds every cooldown, whatever an answer says.
@@ -26,18 +26,17 @@ const (
 // DefaultFailoverPolicy is the policy of a gateway without one:
 //
 //   - A refusal for the prompt's content is relayed. It is not routed around.
-//   - While MaxRetries allows, the same key is tried again after a 429 that says to
-//     come back within 30 s, after a 5xx that does not say to come back later than
-//     that, and after a connection that broke before an answer. An upstream's
-//     x-should-retry: false forbids it.
+//   - While MaxRetries allows, the same key is tried again after a 429 with a wait of at
+//     most 30 s, after a 5xx without a longer wait, and after a connection that broke
+//     before an answer. An upstream's x-should-retry: false forbids it.
 //   - After 400, 413, 415, 422 and other 4xx about the request, the next candidate
-//     follows, because another key would be told the same. So it does if the
+//     follows, because another key would get the same answer. The same holds if the
 //     request could not be made from the config.
-//   - After anything else, which includes 401, 402, 403, 404, 408, 409 and 429, the
-//     next key follows, and then the next candidate.
+//   - After any other failure, such as 401, 402, 403, 404, 408, 409 and 429, the next key
+//     follows, and then the next candidate.
 //
 // A policy does not decide about cooldowns, which change the order of later
-// requests. A candidate in cooldown is never refused, but tried after all others,
+// requests. A candidate in cooldown is never refused. It is tried after all others,
 // whatever the strategies chose. docs/failover.md has the rules; [TriedModel],
 // [SkippedModel] and the field CooldownMS of [Attempt] show them at work.
 func DefaultFailoverPolicy() FailoverPolicy { return defaultPolicy{} }
@@ -59,13 +58,13 @@ func (p defaultPolicy) NextStep(f Failure) Step {
 	return m.step
 }
 
-// meaning is a row of the failure table: what follows, and whose fault it was. A
-// row with neither a candidate's nor a key's fault moves nobody's health.
+// meaning is a row of the failure table: the next step, and whose fault the failure
+// was. A row without a fault of the candidate or the key changes no health.
 type meaning struct {
 	step Step
-	// transient is set if the same route may well answer the next time. A silent
-	// upstream, and a stream that was cut while held, may not: nobody waits twice
-	// for the same silence.
+	// transient is set if the same route may well answer the next time. It is not
+	// set for a silent upstream or a stream cut while held: a request does not wait
+	// twice for the same silence.
 	transient bool
 	// limit is set for limits: they are retried only if the answer says when.
 	limit bool
@@ -75,21 +74,21 @@ type meaning struct {
 	candidate *stats.Failure
 	// key says how the key cools down. Nil: not at all.
 	key *stats.Refusal
-	// hint says where the operator should look. Nil: there is nothing to say.
+	// hint says where the operator should look. Nil: without a hint.
 	hint func(a *attempt, f *failure) string
 }
 
 // The rules of cooldowns.
 var (
-	// inARow: five failures in a row cool a candidate down for 5 s; each probe that
-	// fails doubles it, up to 15 s.
+	// inARow: five failures in a row cool a candidate down for 5 s. Each failed
+	// probe doubles the time, up to 15 s.
 	inARow = stats.Rules{Failures: 5, First: 5 * time.Second, Longest: 15 * time.Second}
 
 	ofCandidate  = &stats.Failure{Rules: inARow}
 	ofConnection = &stats.Failure{Rules: inARow, Unprovoked: true}
 	ofEndpoint   = &stats.Failure{Rules: inARow, ThisSurface: true}
 
-	// refused and limited: how a key cools down if the answer does not say.
+	// refused and limited: the key's cooldown if the answer does not name one.
 	refused = stats.Backoff{First: time.Minute, Longest: 10 * time.Minute}
 	limited = stats.Backoff{First: 5 * time.Second, Longest: time.Minute}
 
@@ -100,7 +99,8 @@ var (
 	ofQuota     = &stats.Refusal{Breadth: stats.WholeKey, Backoff: limited, Most: longestCooldown}
 )
 
-// failureTable is the only place that knows what a failure means.
+// failureTable is the only place with the consequences of a failure. It is never
+// changed.
 var failureTable = map[FailureCause]*meaning{
 	CauseSecret:    {step: StepNextKey, class: stats.ClientFault},
 	CauseRequest:   {step: StepNextCandidate, class: stats.ClientFault},
@@ -211,7 +211,8 @@ func causeOfStatus(status int) FailureCause {
 }
 
 // retractable reports whether two failures are in one row of docs/failover.md's
-// table: the request then was at fault if every candidate failed so.
+// table. If every candidate failed so, the request was at fault and not the
+// candidates.
 func retractable(a, b FailureCause) bool {
 	return failureTable[a].candidate != nil && failureTable[b].candidate != nil
 }
@@ -282,7 +283,7 @@ func hintAddress(a *attempt, _ *failure) string {
 	return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 if it has one", a.url)
 }
 
-// hintCredential says how the request was authenticated.
+// hintCredential names the way in which the request was authenticated.
 func hintCredential(a *attempt, _ *failure) string {
 	switch {
 	case a.key == "" && len(a.model.provider.operatorAuth) > 0:

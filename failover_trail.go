@@ -13,8 +13,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// trail is the history of a request: which candidates had their turn, which were
-// skipped, and each attempt. Its records have stable addresses. It belongs to the
+// trail is the history of a request: each candidate that had its turn, each skipped
+// candidate, and each attempt. Its records have stable addresses. It belongs to the
 // request's goroutine.
 type trail struct {
 	tried    []*tried
@@ -32,8 +32,8 @@ type trail struct {
 	order  int           // of the latest event
 	sum    *summary
 
-	// Most requests have one candidate and one attempt, and need no memory of
-	// their own for it.
+	// Memory for the first candidate and attempt. Most requests need no more, and
+	// so allocate nothing here.
 	room struct {
 		tried    tried
 		attempt  attempt
@@ -55,8 +55,8 @@ type tried struct {
 	limit     string // in a dry run, the limit that it is at
 }
 
-// skipped is a candidate that others came before, because it is in cooldown, is
-// being probed, or is at a limit.
+// skipped is a candidate without a turn for now: it is in cooldown, is being
+// probed, or is at a limit, and another candidate came first.
 type skipped struct {
 	model    *model
 	at       time.Time
@@ -64,7 +64,7 @@ type skipped struct {
 	cooldown stats.State // of the candidate, or of the keys that it would be called with
 	limit    limit.Kind  // that it is at; 0: at none
 	// tried is the candidate's earlier turn, and keys are the keys that had no room
-	// then. Nil if it had no turn yet.
+	// in it. Nil if the candidate had no turn yet.
 	tried *tried
 	keys  []*apiKey
 }
@@ -119,8 +119,8 @@ type failure struct {
 	hint   string // where the operator should look
 	cause  error  // the transport's error, if there was no answer
 	stray  bool   // a success, but not of the API
-	// otherForm is set if the key was refused in a form that the client chose, and
-	// the provider's other form is still to be tried.
+	// otherForm is set if the key was refused in the client's form, and the
+	// provider's other form is still to be tried.
 	otherForm bool
 	// namesUsage is set if the error names stream_options, and usageRefused if they
 	// were the gateway's own. Then the attempt counts for nothing else.
@@ -131,14 +131,14 @@ type failure struct {
 }
 
 // upstreamAnswer is an upstream's error answer. It is whole, and can be relayed
-// as it was.
+// unchanged.
 type upstreamAnswer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// full is the reason with everything that the operator may know.
+// full is the reason with all details for the operator.
 func (f *failure) full() string {
 	text := f.reason
 	if f.detail != "" {
@@ -150,7 +150,7 @@ func (f *failure) full() string {
 	return text
 }
 
-// turn records that a candidate has its turn.
+// turn records the turn of a candidate.
 func (t *trail) turn(m *model, now time.Time) *tried {
 	r := &t.room.tried
 	if len(t.tried) > 0 {
@@ -181,7 +181,7 @@ func (t *trail) resume(i int) *skipped {
 	return k
 }
 
-// begin records an attempt at the candidate whose turn it is.
+// begin records an attempt at the candidate with the current turn.
 func (t *trail) begin() *attempt {
 	turn := t.current
 	a := &t.room.attempt
@@ -196,7 +196,8 @@ func (t *trail) begin() *attempt {
 	return a
 }
 
-// send records that an attempt reaches the transport.
+// send records the start of the upstream request. Only sent attempts count for
+// max_attempts.
 func (t *trail) send(a *attempt) {
 	a.sent, a.sentAt = true, time.Now()
 	t.sent++
@@ -212,7 +213,7 @@ func (t *trail) note(format string, args ...any) {
 	}
 }
 
-// text says in one line which candidates were tried, and why each failed.
+// text lists the tried candidates and their failures in one line.
 func (t *trail) text(maxAttempts, candidates int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no provider could answer, after %s", counted(t.sent, "attempt"))
@@ -242,25 +243,26 @@ func counted(n int, word string) string {
 	return strconv.Itoa(n) + " " + word + "s"
 }
 
-// summary is the trail as the Result, the log and the debug page read it.
+// summary is the one view of the trail for the Result, the log and the debug page.
 type summary struct {
 	last     *attempt // the last one that reached the transport; nil without one
 	answered *attempt // whose answer the client got; nil without one
 	steps    []step   // in the order in which they happened
-	// gateway is the time that the request spent in the gateway: not in waiting
-	// for an upstream or the client.
+	// gateway is the time spent in the gateway. Waits for upstreams and for the
+	// client are left out.
 	gateway time.Duration
 }
 
 // step is one event of the trail: an attempt, a candidate that failed without an
-// attempt, or a candidate that was skipped.
+// attempt, or a skipped candidate. Exactly one field is set.
 type step struct {
 	attempt *attempt
 	refused *tried
 	skipped *skipped
 }
 
-// summarize makes the summary of a request that has ended, once.
+// summarize makes the summary of a request at its end. Further calls return the
+// same one.
 func (t *trail) summarize(in *inbound) *summary {
 	if t.sum != nil {
 		return t.sum
@@ -296,7 +298,7 @@ func (t *trail) summarize(in *inbound) *summary {
 	return s
 }
 
-// end is when the answer was committed, or now.
+// end is the moment of the commit. Without a commit it is now.
 func (t *trail) end() time.Time {
 	if t.committed() {
 		return t.attempts[len(t.attempts)-1].committedAt
@@ -304,8 +306,8 @@ func (t *trail) end() time.Time {
 	return time.Now()
 }
 
-// committed reports whether a part of an answer has gone to the client. The
-// attempt was the last one then.
+// committed reports whether a part of an answer has gone to the client. Only the
+// last attempt can be committed.
 func (t *trail) committed() bool {
 	return len(t.attempts) > 0 && t.attempts[len(t.attempts)-1].committed
 }
@@ -325,8 +327,9 @@ func (t *trail) answering() *attempt {
 	return last
 }
 
-// overhead is the time that the gateway itself took until a moment: less the
-// waits for the client's body, for retries, and for attempts other than one.
+// overhead is the gateway's own time up to a moment. Waits for the client's body,
+// for retries and for attempts are left out; except is an attempt that still
+// counts.
 func (t *trail) overhead(in *inbound, until time.Time, except *attempt) time.Duration {
 	d := until.Sub(in.start) - in.readTime - t.waited
 	for _, a := range t.attempts {
@@ -341,7 +344,8 @@ func (t *trail) overhead(in *inbound, until time.Time, except *attempt) time.Dur
 	return max(0, d)
 }
 
-// lastFailure is that of the last attempt; nil if it succeeded, or without one.
+// lastFailure is the failure of the last attempt. Nil if it succeeded, or without
+// an attempt.
 func (t *trail) lastFailure() *failure {
 	if len(t.attempts) == 0 {
 		return nil

@@ -2,10 +2,10 @@ package aigateway
 
 import "context"
 
-// Provider is a service that speaks an OpenAI- or Anthropic-compatible API.
+// Provider is a service with an OpenAI- or Anthropic-compatible API.
 //
-// In a [Config], one whose ID is an id or alias of the registry overlays that
-// provider: what is given wins, and what is left empty stays as it was there.
+// In a [Config], a provider whose ID is an id or alias of the registry overlays
+// that provider: given fields win, and empty fields keep the registry's value.
 type Provider struct {
 	// ID names the provider, in the config and as the prefix of "id:model".
 	// Ids compare case-insensitively. Required.
@@ -13,14 +13,14 @@ type Provider struct {
 	// IDAliases are further names for it.
 	IDAliases []string `json:"id_aliases,omitempty"`
 	// BaseURL is the root that a surface's path is joined to, such as
-	// "https://api.example.com/v1". Without a path it gets /v1. Required unless
-	// the provider is built in.
+	// "https://api.example.com/v1". Without a path it gets /v1. Required unless the
+	// provider is built in.
 	BaseURL string `json:"base_url,omitempty"`
 	// APIKeys are tried in order, unless api_key_selection says otherwise. A
-	// provider of the config's own that has none is called without one.
+	// provider of the config's own without keys is called without a key.
 	APIKeys []APIKey `json:"api_keys,omitempty"`
-	// Models that the provider offers, beside those that the registry lists for
-	// it. One that is in both takes from there what is not given here.
+	// Models that the provider offers, beside the models that the registry lists
+	// for it. A model in both lists keeps the registry's value in its empty fields.
 	Models []Model `json:"models,omitempty"`
 	// Metadata is free-form, for selection strategies.
 	Metadata map[string]any `json:"metadata,omitempty"`
@@ -36,24 +36,25 @@ type Provider struct {
 	// If empty, every surface of the openai format.
 	SupportedAPISurfaces []APISurface `json:"supported_api_surfaces,omitempty"`
 
-	// Headers, QueryParams and Body are added to the requests to this provider
-	// alone, over those of the Config. Strings may hold ${…}.
+	// Headers, QueryParams and Body are added to the requests to this provider,
+	// over those of the Config. Strings may hold ${…}.
 	Headers     map[string]Template `json:"headers,omitempty"`
 	QueryParams map[string]Template `json:"query_params,omitempty"`
 	Body        map[string]any      `json:"body,omitempty"`
 
-	// Auth says how the key is sent. If zero, "Authorization: Bearer KEY", and
-	// in the anthropic format the way that the client sent its own key, which is
-	// "X-Api-Key: KEY" where it sent none; at hosts of Azure, "Api-Key: KEY".
+	// Auth says how the key is sent. If zero, "Authorization: Bearer KEY"; at hosts
+	// of Azure, "Api-Key: KEY". In the anthropic format the key goes in the same
+	// form as the client's own key, or as "X-Api-Key: KEY" if the client sent no
+	// key.
 	Auth Auth `json:"auth,omitzero"`
-	// PerRequestTimeout replaces the Config's for this provider. If empty, that
-	// one holds.
+	// PerRequestTimeout replaces the Config's for this provider. If empty, the
+	// Config's holds.
 	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
 	// Limits bound the requests to all models of the provider together.
 	Limits Limits `json:"limits,omitzero"`
 
 	// TLS says which authorities are trusted, and who the gateway is. If zero, the
-	// roots of the system, and no client certificate. It is an error where the
+	// roots of the system, and no client certificate. It is an error if the
 	// provider is reached by http.
 	TLS TLS `json:"tls,omitzero"`
 	// Proxy is the proxy to the provider. If empty, the environment's holds
@@ -62,18 +63,18 @@ type Provider struct {
 }
 
 // TLS holds files in PEM. [New] reads them. They are read again when they change,
-// within 15 seconds. Of a broken file the last good content stays in force, with a
-// line in the log.
+// within 15 seconds. If a file is broken, its last good content stays in force,
+// with a line in the log.
 type TLS struct {
-	// CAFile is a bundle of the authorities that the provider's certificate may be
-	// of. They replace the system's.
+	// CAFile is a bundle of authorities for the provider's certificate. They
+	// replace the system's.
 	CAFile string `json:"ca_file,omitempty"`
 	// CertFile is the gateway's client certificate with its chain, and KeyFile its
 	// key. Both are given or neither.
 	CertFile string `json:"cert_file,omitempty"`
 	KeyFile  string `json:"key_file,omitempty"`
 	// ServerName is the name that the provider's certificate must be for. If empty,
-	// the host that is connected to.
+	// the host of the connection.
 	ServerName string `json:"server_name,omitempty"`
 }
 
@@ -100,7 +101,7 @@ type Limits struct {
 	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
 	// TokensPerMinute is the number of tokens a minute, of prompts and answers. An
 	// attempt reserves the estimate of its prompt and the client's limit on the
-	// answer. The tokens that it used take their place at its end.
+	// answer. When it ends, the tokens that it used replace the estimate.
 	TokensPerMinute int64 `json:"tokens_per_minute,omitempty"`
 	// Wait is how long a request waits for room. Callers are served in turn. If
 	// empty, a request that finds no room is refused at once with 429.
@@ -120,16 +121,16 @@ type Auth struct {
 type APISurface struct {
 	// Format is "openai" or "anthropic". Required.
 	Format string `json:"format"`
-	// Surface is the path of the surface with hyphens for slashes. In the openai
-	// format it is chat-completions, completions, responses, responses-compact, embeddings,
-	// moderations, rerank, images-generations, images-edits, images-variations,
-	// images (any other path below images/), audio-speech, audio-transcriptions,
-	// audio-translations or audio (any other below audio/); in the anthropic
-	// format messages or messages-count-tokens. If empty, all surfaces of the
-	// format.
+	// Surface is the path of the surface with hyphens for slashes. If empty, all
+	// surfaces of the format. In the openai format it is chat-completions,
+	// completions, responses, responses-compact, embeddings, moderations, rerank,
+	// images-generations, images-edits, images-variations, audio-speech,
+	// audio-transcriptions or audio-translations; images or audio stands for any
+	// other path below them. In the anthropic format it is messages or
+	// messages-count-tokens.
 	Surface string `json:"surface,omitempty"`
-	// SupportedParams are the top-level fields that may reach the provider on
-	// this surface. If empty, all may.
+	// SupportedParams are the top-level fields that may reach the provider on this
+	// surface. If empty, all fields may.
 	SupportedParams []Param `json:"supported_params,omitempty"`
 }
 
@@ -194,8 +195,8 @@ type Model struct {
 	// Fallbacks are tried after all candidates of a request for this model, as
 	// "provider:model". Fallbacks of a fallback do not count.
 	Fallbacks []string `json:"fallbacks,omitempty"`
-	// PerRequestTimeout and FirstTokenTimeout replace those of the provider and the
-	// config for this model. If empty, those hold.
+	// PerRequestTimeout and FirstTokenTimeout replace the timeouts of the provider
+	// and the config for this model. If empty, those timeouts hold.
 	PerRequestTimeout Duration `json:"per_request_timeout,omitempty"`
 	FirstTokenTimeout Duration `json:"first_token_timeout,omitempty"`
 	// Limits bound the requests to this model.
@@ -247,27 +248,26 @@ type Datacenter struct {
 	Region string `json:"region,omitempty"`
 }
 
-// A Duration is a span of time as [time.ParseDuration] reads it, such as "90s"
-// or "3m". It keeps its text so that a wrong one can be named with its place.
-// Empty and zero mean the default of its field. From a [time.Duration]:
+// A Duration is a span of time in the notation of [time.ParseDuration], such as
+// "90s" or "3m". It keeps its text, so that an error can name a wrong one with its
+// place. Empty and zero mean the default of its field. From a [time.Duration]:
 // Duration(d.String()).
 type Duration string
 
-// ProviderRegistry lists the providers that are known without configuration.
-// What it lists does not count as configured: with
-// only_allow_configured_providers a provider must also be named in the Config,
-// where its id alone is enough, and with only_allow_configured_models so must
-// each of its models.
+// ProviderRegistry lists the providers that are known without configuration. They
+// do not count as configured: with only_allow_configured_providers a provider must
+// also be named in the Config (its id is enough), and with
+// only_allow_configured_models so must each of its models.
 //
-// [New] and [Gateway.Reload] call Providers once each, before they return, and
-// nothing else does: to take up a changed registry, call Reload. An error makes
-// them fail. The providers are held to the same rules as those of the Config,
-// and to the URL policy. The slice is not kept.
+// [New] and [Gateway.Reload] call Providers once each, before they return. The
+// gateway does not call it otherwise: to take up a changed registry, call Reload.
+// An error makes them fail. The providers are held to the same rules as those of
+// the Config, and to the URL policy. The slice is not kept.
 type ProviderRegistry interface {
 	Providers(ctx context.Context) ([]Provider, error)
 }
 
-// ProviderRegistryFunc is a function that is a [ProviderRegistry].
+// ProviderRegistryFunc makes a function a [ProviderRegistry].
 type ProviderRegistryFunc func(ctx context.Context) ([]Provider, error)
 
 // Providers calls f.

@@ -17,8 +17,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// provider is a Provider in the form that requests are served from: merged,
-// checked, compiled and never changed again.
+// provider is a Provider in the form for serving requests: merged, checked and
+// compiled. It never changes, except for forms.
 type provider struct {
 	id         string
 	names      []string // folded: the id, then the aliases
@@ -35,8 +35,8 @@ type provider struct {
 	keys      []*apiKey
 	keyless   []*apiKey // stands in if there are no keys
 	needsKey  bool      // without a key there is no use in asking
-	// refusesMaxTokens is set for hosts whose newer models take
-	// max_completion_tokens alone.
+	// refusesMaxTokens is set for hosts whose newer models take only
+	// max_completion_tokens.
 	refusesMaxTokens bool
 	// sendsUsage is set for providers of streams with usage that nobody asked for.
 	sendsUsage bool
@@ -53,8 +53,8 @@ type provider struct {
 	headers    []field // the provider's over the gateway's
 	query      []field
 	body       []bodyField
-	// operatorAuth are the configured headers that carry the credential
-	// themselves; they beat the key.
+	// operatorAuth lists the configured headers that carry a credential. They beat
+	// the key.
 	operatorAuth []string
 	forms        knownForms
 }
@@ -66,16 +66,16 @@ type apiSurface struct {
 	params map[string]bool
 }
 
-// apiKey is a configured key. Its value is known only when it is used.
+// apiKey is a configured key. Its value is resolved for each use.
 type apiKey struct {
 	id       string
 	provider string // folded
 	value    *expr.Template
-	// perRequest is set if the value depends on the request. Its health then is
-	// that of each value.
+	// perRequest is set if the value depends on the request. Each value then has a
+	// health of its own.
 	perRequest bool
-	// none is set for the stand-in of a provider without keys: limits are its
-	// provider's then.
+	// none is set for the stand-in of a provider without keys. Its limits are the
+	// provider's.
 	none   bool
 	track  *stats.Track // of the text in the config
 	limits limit.Limits
@@ -89,8 +89,8 @@ type field struct {
 	secret bool // by its name, a literal value is a credential
 }
 
-// bodyField is a configured field of the body: raw JSON where it is constant,
-// else a tree to evaluate.
+// bodyField is a configured field of the body: raw JSON if it is constant,
+// otherwise a tree to evaluate for each request.
 type bodyField struct {
 	name string
 	raw  []byte
@@ -126,21 +126,22 @@ type fallback struct {
 	id         string
 }
 
-// name is the candidate as a client could ask for it.
+// name is the model's name with its provider's prefix. A client can ask for it so.
 func (m *model) name() string { return m.provider.id + ":" + m.id }
 
-// credential is the key that a client brought.
+// credential is the key that a client brought. It is zero if the client brought no
+// key.
 type credential struct {
 	value redact.Secret
 	// bearer is set if it came as Authorization: Bearer.
 	bearer bool
 }
 
-// given reports whether there is one.
+// given reports whether the client brought a key.
 func (c credential) given() bool { return c.value.Reveal() != "" }
 
-// keyForm is the way in which a key is sent, where the provider's auth does not
-// say: in the anthropic format both are in use.
+// keyForm is the header for a key, if the provider's auth does not name one: in the
+// anthropic format two are in use.
 type keyForm uint32
 
 const (
@@ -154,18 +155,20 @@ func (f keyForm) bearer(client credential) bool {
 	return f == formBearer || f == formOfClient && client.bearer
 }
 
-// knownForms is what a provider's answers have told about the forms: which ones it
-// takes, and which one to use whatever the client sent.
+// knownForms remembers the forms of keys that a provider accepted, and the form to
+// use whatever the client sent. The low bits hold the accepted forms, the bits from
+// the fourth up the keyForm to use. It is safe for concurrent use.
 type knownForms struct{ bits atomic.Uint32 }
 
-// uses is the form to send a key in.
+// uses is the form to send a key in. Zero, formOfClient, until an answer has
+// decided.
 func (k *knownForms) uses() keyForm { return keyForm(k.bits.Load() >> 4) }
 
 // takes reports whether a key was accepted in a form.
 func (k *knownForms) takes(bearer bool) bool { return k.bits.Load()&formBit(bearer) != 0 }
 
-// accepted notes that a key was accepted in a form. It is the one to use from now
-// on if the other form was refused with the same key.
+// accepted notes that a key was accepted in a form. If the other form was refused
+// with the same key, this form is used from now on.
 func (k *knownForms) accepted(bearer, otherRefused bool) {
 	bits := formBit(bearer)
 	switch {
@@ -179,6 +182,7 @@ func (k *knownForms) accepted(bearer, otherRefused bool) {
 	}
 }
 
+// formBit is the form's bit among the accepted ones.
 func formBit(bearer bool) uint32 {
 	if bearer {
 		return 1
@@ -186,7 +190,7 @@ func formBit(bearer bool) uint32 {
 	return 2
 }
 
-// other is the form that was not tried yet.
+// other is the form to try after f was refused.
 func (f keyForm) other(client credential) keyForm {
 	if f.bearer(client) {
 		return formKeyHeader
@@ -194,11 +198,12 @@ func (f keyForm) other(client credential) keyForm {
 	return formBearer
 }
 
-// fold is the form in which ids and aliases are compared.
+// fold is a name in the form for comparison. Ids and aliases compare
+// case-insensitively.
 func fold(name string) string { return strings.ToLower(name) }
 
-// speaks returns the provider's entry for a surface: the one that names it
-// before the one for the whole format.
+// speaks returns the provider's entry for a surface. An entry for the surface comes
+// before an entry for the whole format.
 func (p *provider) speaks(s *surface) (*apiSurface, bool) {
 	var found *apiSurface
 	for i := range p.surfaces {
@@ -221,8 +226,9 @@ func (p *provider) speaksFormat(f format) bool {
 	return slices.ContainsFunc(p.surfaces, func(a apiSurface) bool { return a.format == f })
 }
 
-// catalog is every provider and model that a request may name: the configured
-// ones in the config's order, then the registry's.
+// catalog holds every provider and model that a request may name: the configured
+// ones in the config's order, then the registry's. It is immutable once the gateway
+// serves.
 type catalog struct {
 	providers []*provider
 	byName    map[string]*provider // folded ids and aliases
@@ -233,8 +239,8 @@ type catalog struct {
 	authors   []*expr.Author
 }
 
-// learn takes over the forms of credentials that are known of the same providers
-// at the same addresses.
+// learn takes over the accepted forms of keys from the catalog before a reload, for
+// providers with the same id, address and auth.
 func (c *catalog) learn(old *catalog) {
 	for _, p := range c.providers {
 		was := old.byName[fold(p.id)]
@@ -244,7 +250,7 @@ func (c *catalog) learn(old *catalog) {
 	}
 }
 
-// newCatalog indexes the providers. Those that come first win a name.
+// newCatalog indexes the providers. If several have a name, the first keeps it.
 func newCatalog(providers []*provider) *catalog {
 	c := &catalog{
 		providers: providers, byName: map[string]*provider{}, models: map[string][]*model{},
@@ -288,8 +294,8 @@ func newCatalog(providers []*provider) *catalog {
 	return c
 }
 
-// track gives each model and key what the gateway remembers of it. It outlives
-// the settings: a reload forgets nothing.
+// track attaches the health and metrics of each model and key. They outlive the
+// settings, so a reload forgets nothing.
 func (c *catalog) track(r *stats.Recorder) {
 	for _, p := range c.providers {
 		for _, m := range p.models {
@@ -301,7 +307,7 @@ func (c *catalog) track(r *stats.Recorder) {
 	}
 }
 
-// addressField is the place in the config that says where the provider is.
+// addressField is the field of the config that sets the provider's address.
 func addressField(p *provider) string {
 	if p.hasTarget {
 		return "internal_endpoints"
@@ -309,7 +315,7 @@ func addressField(p *provider) string {
 	return "base_url"
 }
 
-// targetURL is where a provider really is, as internal_endpoints writes it.
+// targetURL is the provider's real address, in the notation of internal_endpoints.
 func targetURL(p *provider) string {
 	if address.Socket(p.target.Host) != "" {
 		return "unix://" + shownTarget(p.target.Host)

@@ -10,7 +10,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// format is the family of APIs that a request, and its answer, belong to.
+// format is the family of APIs of a request and its answer.
 type format string
 
 const (
@@ -18,7 +18,7 @@ const (
 	formatAnthropic format = "anthropic"
 )
 
-// answerKind is what a surface answers with where it does not stream.
+// answerKind is the form of an answer without a stream.
 type answerKind uint8
 
 const (
@@ -27,41 +27,41 @@ const (
 	answerBinary                   // bytes such as audio, committed as they come
 )
 
-// surface is one part of an API: what its path is, and all that differs
-// between it and the others.
+// surface is one endpoint of an API, with everything in which it differs from the
+// others.
 //
-// Two things do not. Where usage stands is no matter of the surface: servers mix
-// the formats' names for it, and internal/usage reads them all. And an error has
-// the shape of the format; only the name of an error event differs, see errorEvent.
+// Two things do not differ. Servers mix the formats' names for usage, so
+// internal/usage reads all of them on every surface. An error has the shape of the
+// format; only the name of an error event differs, see errorEvent.
 type surface struct {
-	// path is the end of the URL's path, below the mount and /v1. A last
-	// segment "*" stands for any one word. The name is the path with hyphens
-	// for slashes.
-	path   string
+	// path is the end of the URL's path, below the mount and /v1. A last segment
+	// "*" stands for any one word.
+	path string
+	// name is the path with hyphens for slashes.
 	name   string
 	format format
 	answer answerKind
 	// number is the place in the table.
 	number stats.Surface
-	// methods are the ones that the surface is called by. Empty means POST.
+	// methods are the methods that the surface is called by. Empty means POST.
 	methods []string
 	// form is set if the request may be multipart/form-data.
 	form bool
 	// judge says which form a whole answer must have.
 	judge relay.Surface
-	// stream tells the events of a streamed answer apart, and which of them is
-	// its end. Nil where the API does not stream.
+	// stream recognizes the events of a streamed answer and its end. Nil if the API
+	// does not stream.
 	stream relay.Dialect
 	// metered is set if all that the surface consumes is tokens of text: then they
 	// can be estimated.
 	metered bool
 	// usageOption is set if a stream has usage only where stream_options ask for it.
 	usageOption bool
-	// limits are the fields that cap the output; the first is set where the
-	// client set none.
+	// limits are the fields that cap the output. If the client set none of them,
+	// the first is set.
 	limits []string
-	// modality is what a model must be able to put out to be chosen here
-	// without being asked for. Empty where the catalog's words do not tell.
+	// modality is the output that a model needs to be chosen here without being
+	// asked for. Empty if the catalog's words do not tell.
 	modality string
 }
 
@@ -81,15 +81,14 @@ func (s *surface) allow() string {
 	return strings.Join(s.methods, ", ")
 }
 
-// The surfaces that more than the table knows by name.
+// Names of surfaces that code outside the table uses.
 const (
 	surfaceChat      = "chat-completions"
 	surfaceResponses = "responses"
 )
 
-// surfaceTable is every surface that is sent to an upstream, in one place: a
-// new one is one row here, and one of the tests' table of what it carries. The
-// longest path that fits wins.
+// surfaceTable lists every surface. A new surface is one row here, and one row in
+// the tests' table of its contents. The longest path that fits wins.
 func surfaceTable() []surface {
 	return []surface{
 		{path: "chat/completions", metered: true, format: formatOpenAI, judge: relay.ChatSurface, stream: relay.Chat, usageOption: true,
@@ -116,7 +115,7 @@ func surfaceTable() []surface {
 	}
 }
 
-// surfaces finds the surface of a path.
+// surfaces finds the surface of a path. It is immutable.
 type surfaces map[string]*surface
 
 func newSurfaces() surfaces {
@@ -130,8 +129,8 @@ func newSurfaces() surfaces {
 	return m
 }
 
-// surfaceName is the name of the surface at a path: what stands in
-// supported_api_surfaces and in the Result.
+// surfaceName is the name of the surface at a path, as in supported_api_surfaces
+// and in the Result.
 func surfaceName(path string) string {
 	return strings.NewReplacer("/*", "", "/", "-", "_", "-").Replace(path)
 }
@@ -157,8 +156,9 @@ func (m surfaces) find(path string) (s *surface, upstream string) {
 	return nil, ""
 }
 
-// modelInPath is the model that stands in a path before the part of the surface:
+// modelInPath is the model in a path before the part of the surface:
 // …/deployments/NAME/chat/completions, as Azure's clients ask, or …/engines/NAME/….
+// Empty if the path has no such part.
 func modelInPath(path, surface string) string {
 	before, ok := strings.CutSuffix(strings.TrimSuffix(path, "/"), "/"+surface)
 	if !ok {
@@ -177,8 +177,8 @@ func cutLast(path string) (before, last string) {
 	return path[:max(i, 0)], path[i+1:]
 }
 
-// isWord reports whether s may stand for "*" in a surface's path: it goes into
-// the upstream's URL as it is.
+// isWord reports whether s may stand for "*" in a surface's path. It goes into the
+// upstream's URL unescaped, so the alphabet is narrow.
 func isWord(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]
@@ -189,9 +189,9 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-// modelsPath reports whether the path is that of the model list, or of one
-// model, and then which. The id may hold slashes. A mount may have stripped the
-// slash at the path's start.
+// modelsPath reports whether the path is the model list or one model, and returns
+// the model's id; empty for the list. The id may hold slashes. A mount may have
+// stripped the slash at the path's start.
 func modelsPath(path string) (id string, ok bool) {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
@@ -207,8 +207,7 @@ func modelsPath(path string) (id string, ok bool) {
 	return "", false
 }
 
-// clientFormat is the format that a request on a path without a surface of its
-// own is answered in.
+// clientFormat is the format of the answer to a request outside the known surfaces.
 func clientFormat(h http.Header) format {
 	if h.Get("Anthropic-Version") != "" {
 		return formatAnthropic

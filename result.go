@@ -30,59 +30,59 @@ const (
 	AttemptRelayed AttemptStatus = "relayed"
 )
 
-// Result says what became of a request: what the client asked for, what was
+// Result is the trail of a request: what the client asked for, the models that were
 // chosen and why, each attempt, and the outcome. No field ever holds a secret.
 //
-// A Result is made for its receiver and shared with nobody. Its JSON names are
+// A Result is made for its receiver, who may keep and change it. Its JSON names are
 // a contract.
 type Result struct {
 	// Status is StatusSuccess, StatusError or StatusDryRun.
 	Status ResultStatus `json:"status"`
 	// Error is nil unless the request failed, or in a dry run would.
 	Error *ResultError `json:"error,omitempty"`
-	// RequestID identifies the request: its X-Request-Id, or one of the
-	// gateway's own.
+	// RequestID identifies the request: its X-Request-Id, or an id of the gateway's
+	// own.
 	RequestID string `json:"request_id"`
-	// Surface is the part of the API that was called, such as
-	// "chat-completions", and Format its format.
+	// Surface is the endpoint that was called, such as "chat-completions".
 	Surface string `json:"surface,omitempty"`
-	Format  string `json:"format,omitempty"`
+	// Format is "openai" or "anthropic".
+	Format string `json:"format,omitempty"`
 	// Client is the request as it came.
 	Client ClientRequest `json:"client"`
-	// ModelSelection holds one entry a strategy that ran, in order; where the
-	// client named several models, each of them runs the strategies anew.
+	// ModelSelection holds one entry for each strategy that ran, in order. If the
+	// client named several models, the strategies run anew for each of them.
 	ModelSelection []StrategyResult `json:"model_selection"`
-	// ModelsTried holds one entry a candidate, in the order of their turn. In a
-	// dry run they are those that would be tried.
+	// ModelsTried holds one entry for each candidate, in the order of their turn. A
+	// dry run lists the candidates that would be tried.
 	ModelsTried []TriedModel `json:"models_tried"`
 	// Skipped are the candidates that had no turn because others came first. A
 	// candidate in cooldown or at a limit is tried last. Empty if all of them were
 	// tried in the end.
 	Skipped []SkippedModel `json:"skipped,omitempty"`
-	// NotTried are, in a dry run, the models that are no candidates. Empty in
-	// others.
+	// NotTried lists, in a dry run, the models that are not candidates. Empty in
+	// other Results.
 	NotTried []RejectedModel `json:"not_tried,omitempty"`
 	// Affinity says how sticky() placed the model that was tried last, or its key.
 	// Nil without sticky().
 	Affinity *Affinity `json:"affinity,omitempty"`
 	// Success says which attempt answered. Nil unless one did.
 	Success *Success `json:"success,omitempty"`
-	// InputTokens and OutputTokens are what the upstream that answered
-	// reported. Zero where it reported none.
+	// InputTokens and OutputTokens are the counts of the upstream that answered.
+	// Zero if it reported no counts.
 	InputTokens  int64 `json:"input_tokens"`
 	OutputTokens int64 `json:"output_tokens"`
 	// Usage are the tokens of all attempts. Nil if nothing was consumed.
 	Usage *Usage `json:"usage,omitempty"`
 	// Cost is the cost of all attempts. Nil if it is unknown.
 	Cost *Cost `json:"cost,omitempty"`
-	// GatewayLatencyMS is the time, in milliseconds, that the request spent in
-	// the gateway and not in waiting for an upstream or the client.
+	// GatewayLatencyMS is the time, in milliseconds, that the request spent in the
+	// gateway itself. Waits for upstreams and for the client are left out.
 	GatewayLatencyMS float64 `json:"gateway_latency_ms"`
 	// QueuedMS is the time, in milliseconds, that the request waited for room at a
 	// limit.
 	QueuedMS float64 `json:"queued_ms,omitempty"`
-	// Notes are remarks on what was left out on the way, such as a configured
-	// header whose expression had no value for this request.
+	// Notes are remarks on parts of the request that the gateway left out, such as
+	// a configured header whose expression had no value.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -96,30 +96,31 @@ type Affinity struct {
 	Place string `json:"place"`
 }
 
-// ResultError is why a request failed.
+// ResultError says why a request failed.
 type ResultError struct {
 	// Code names the cause.
 	Code Code `json:"code"`
-	// Status is what the client was answered with; 499 where it could not be.
+	// Status is the status of the answer; 499 if the client could not be answered.
 	Status int `json:"status"`
-	// Message is what the client was told.
+	// Message is the text that the client got.
 	Message string `json:"message"`
-	// Detail is for the operator: the cause, which no client is told. Empty if there
+	// Detail is the cause, for the operator. Clients are not told. Empty if there
 	// is nothing more to say. It holds no secret.
 	Detail string `json:"detail,omitempty"`
 }
 
-// ClientRequest is the client's request, less what is secret.
+// ClientRequest is the client's request without its secrets.
 type ClientRequest struct {
-	// Method and Path are those of the request; the query is left out.
+	// Method is the request's, such as "POST".
 	Method string `json:"method"`
-	Path   string `json:"path"`
+	// Path is the request's, without the query.
+	Path string `json:"path"`
 	// Headers are the request's, with credentials and cookies redacted.
 	Headers http.Header `json:"headers,omitempty"`
 	// Model and Models are the body's fields of that name.
 	Model  string   `json:"model,omitempty"`
 	Models []string `json:"models,omitempty"`
-	// Stream is set where the client asked for a stream.
+	// Stream is set if the client asked for a stream.
 	Stream bool `json:"stream"`
 	// Caller is who asks, see [Config.Caller]. Empty if nobody says, and in
 	// RequestStart.
@@ -130,82 +131,88 @@ type ClientRequest struct {
 	RejectedModels []RejectedModel `json:"rejected_models,omitempty"`
 }
 
-// RejectedModel is a model that was not tried, and why.
+// RejectedModel is a model that was not tried, with the reason.
 type RejectedModel struct {
-	// Model is the name as the client sent it, or the model's id.
+	// Model is the name in the client's spelling, or the model's id.
 	Model string `json:"model"`
-	// Provider is empty where no provider knows the name.
+	// Provider is the provider's id. Empty if no provider knows the name.
 	Provider string `json:"provider,omitempty"`
-	// Reason is a word for programs: no_matching_models, provider_not_allowed,
-	// model_not_allowed, provider_disabled, model_disabled,
-	// format_not_supported, surface_not_supported or no_api_key; in a dry run
-	// also not_named, not_chosen, modality_not_supported or not_configured.
+	// Reason is a word for programs. About the client's names: no_matching_models.
+	// About the config: provider_not_allowed, model_not_allowed, provider_disabled,
+	// model_disabled, no_api_key. About the endpoint: format_not_supported,
+	// surface_not_supported. Only in a dry run: not_named, not_chosen,
+	// modality_not_supported, not_configured.
 	Reason string `json:"reason"`
-	// Message says it in a sentence.
+	// Message is the reason in a sentence.
 	Message string `json:"message"`
 }
 
-// SkippedModel is a candidate that others came before.
+// SkippedModel is a candidate that had no turn.
 type SkippedModel struct {
+	// Model and Provider are ids.
 	Model    string `json:"model"`
 	Provider string `json:"provider"`
-	// CooldownMS is what is left of its cooldown, or of that of its keys, in
+	// CooldownMS is the time left of its cooldown, or of its keys' cooldown, in
 	// milliseconds.
 	CooldownMS float64 `json:"cooldown_ms,omitempty"`
-	// Probed is set if its cooldown is over, and another request was finding out
+	// Probed is set if its cooldown is over, but another request was probing
 	// whether it is healthy again.
 	Probed bool `json:"probed,omitempty"`
-	// Limit is the limit that it was at: in_flight, requests_per_minute,
-	// tokens_per_minute, or queue if others waited for it already.
+	// Limit names the limit that the candidate was at: in_flight,
+	// requests_per_minute or tokens_per_minute; or queue, if other requests already
+	// waited for it.
 	Limit string `json:"limit,omitempty"`
 }
 
 // StrategyResult is one run of one strategy.
 type StrategyResult struct {
-	// Strategy is its text; empty where the config has none.
+	// Strategy is its text. Empty if the config has no strategies.
 	Strategy string `json:"strategy"`
-	// ClientModel is the client's name that it ran for; empty where it named none.
+	// ClientModel is the client's name that it ran for. Empty if the client named
+	// no model.
 	ClientModel string `json:"client_model,omitempty"`
-	Error       string `json:"error,omitempty"`
-	// CandidatesReturned counts the models that it returned, and the next two
-	// what was left of them after the restriction flags and after the client's
-	// names. A strategy sees only what both allow, so that the three agree.
-	CandidatesReturned           int `json:"candidates_returned"`
+	// Error says why the strategy failed. Empty if it did not.
+	Error string `json:"error,omitempty"`
+	// CandidatesReturned counts the models that the strategy returned.
+	CandidatesReturned int `json:"candidates_returned"`
+	// CandidatesAfterAllowedFilter counts the models left after the restriction
+	// flags, and CandidatesAfterClientFilter those left after the client's names. A
+	// strategy sees only models that both allow, so the three counts agree.
 	CandidatesAfterAllowedFilter int `json:"candidates_after_allowed_filter"`
 	CandidatesAfterClientFilter  int `json:"candidates_after_client_filter"`
-	// ModelsToTry are the models that it chose, as "provider:model".
+	// ModelsToTry are the chosen models, as "provider:model".
 	ModelsToTry []string `json:"models_to_try,omitempty"`
-	// Notes are what it left out by itself, such as elements whose predicate
-	// failed.
+	// Notes are remarks on elements that the strategy left out, such as those whose
+	// predicate failed.
 	Notes []string `json:"notes,omitempty"`
 }
 
 // TriedModel is one candidate.
 type TriedModel struct {
-	// Model, Provider and Author are the ids of the model, of the provider that
-	// serves it, and of who made it.
+	// Model and Provider are ids.
 	Model    string `json:"model"`
 	Provider string `json:"provider"`
-	Author   string `json:"author"`
-	// Known is set for a model of the catalog; not for one that the config or
-	// the client alone names.
+	// Author is the id of the model's maker.
+	Author string `json:"author"`
+	// Known is set for a model of the catalog. It is not set for a model that only
+	// the config or the client names.
 	Known bool `json:"known"`
-	// Unlisted is set for a name that neither the catalog nor the config lists: the
-	// client made it up, and the provider may know it.
+	// Unlisted is set for a name that neither the catalog nor the config lists. The
+	// provider may know it.
 	Unlisted bool `json:"unlisted,omitempty"`
-	// CooldownMS is what was left of the candidate's own cooldown when its turn
+	// CooldownMS is the time left of the candidate's own cooldown when its turn
 	// came, in milliseconds.
 	CooldownMS float64 `json:"cooldown_ms,omitempty"`
-	// Probed is set if its cooldown was over when its turn came, and another
-	// request was finding out whether it is healthy again.
+	// Probed is set if its cooldown was over when its turn came, but another
+	// request was probing whether it is healthy again.
 	Probed bool `json:"probed,omitempty"`
 	// Limit is, in a dry run, the limit that it is at. See SkippedModel.
 	Limit string `json:"limit,omitempty"`
-	// Error says why the candidate failed without an attempt, such as a key
-	// selection that came back empty.
+	// Error says why the candidate failed without an attempt, such as an empty key
+	// selection.
 	Error string `json:"error,omitempty"`
-	// APIKeySelection are the candidate's keys in the order of their turn. Empty
-	// where it has none.
+	// APIKeySelection lists the candidate's keys in the order of their turn. Empty
+	// if it has no key.
 	APIKeySelection []SelectedKey `json:"api_key_selection,omitempty"`
 	// RequestsMade are the attempts, in order.
 	RequestsMade []Attempt `json:"requests_made,omitempty"`
@@ -213,9 +220,9 @@ type TriedModel struct {
 
 // SelectedKey is a key of a candidate.
 type SelectedKey struct {
-	// ID is a hash of the key's text in the config, stable over restarts.
+	// ID is a hash of the key's text in the config. It is stable over restarts.
 	ID string `json:"id"`
-	// CooldownMS is what is left of the key's cooldown, in milliseconds.
+	// CooldownMS is the time left of the key's cooldown, in milliseconds.
 	CooldownMS float64 `json:"cooldown_ms,omitempty"`
 }
 
@@ -228,49 +235,52 @@ type Attempt struct {
 	Number int `json:"number"`
 	// Status is AttemptSucceeded, AttemptFailed or AttemptRelayed.
 	Status AttemptStatus `json:"status"`
-	// Error is the reason, with what the operator should look at; empty on
-	// success.
+	// Error is the reason, with a hint for the operator. Empty on success.
 	Error string `json:"error,omitempty"`
-	// Kind says in what way it failed; empty on success.
+	// Kind classifies the failure. Empty on success.
 	Kind FailureKind `json:"kind,omitempty"`
-	// CooldownMS is the cooldown of the key or the candidate that this failure led
-	// to, in milliseconds. Zero if it led to none; see [DefaultFailoverPolicy].
+	// CooldownMS is the cooldown that this failure caused, of the key or the
+	// candidate, in milliseconds. Zero if it caused no cooldown; see
+	// [DefaultFailoverPolicy].
 	CooldownMS float64 `json:"cooldown_ms,omitempty"`
-	// Resent is set if the request went out a second time, because a kept
-	// connection turned out to be closed.
+	// Resent is set if the request went out twice: the upstream had closed the kept
+	// connection that was used first.
 	Resent bool `json:"resent,omitempty"`
-	// EndedSilent is set if the gateway ended the stream itself: it had finished, and
-	// said nothing more.
+	// EndedSilent is set if the gateway ended the stream: its content was complete,
+	// but the upstream sent nothing more and kept it open.
 	EndedSilent bool `json:"ended_silent,omitempty"`
 	// StreamOptionsRefused is set if the upstream refused the stream_options that the
 	// gateway had added. The next attempt is the same request without them. This one
 	// does not count towards MaxAttempts.
 	StreamOptionsRefused bool `json:"stream_options_refused,omitempty"`
-	// UpstreamInputTokens and UpstreamOutputTokens are as the upstream
-	// reported them.
+	// UpstreamInputTokens and UpstreamOutputTokens are the upstream's own counts.
+	// Zero if it reported no counts.
 	UpstreamInputTokens  int64 `json:"upstream_input_tokens"`
 	UpstreamOutputTokens int64 `json:"upstream_output_tokens"`
 	// Usage are the tokens that the attempt consumed. Nil if it had no answer.
 	Usage *Usage `json:"usage,omitempty"`
 	// Cost is nil if it is unknown.
-	Cost            *Cost            `json:"cost,omitempty"`
-	Request         AttemptRequest   `json:"request"`
-	Response        *AttemptResponse `json:"response,omitempty"`
-	UpstreamLatency UpstreamLatency  `json:"upstream_latency"`
+	Cost *Cost `json:"cost,omitempty"`
+	// Request is the upstream request.
+	Request AttemptRequest `json:"request"`
+	// Response is nil if the upstream did not answer.
+	Response *AttemptResponse `json:"response,omitempty"`
+	// UpstreamLatency is measured from the start of the attempt.
+	UpstreamLatency UpstreamLatency `json:"upstream_latency"`
 }
 
-// AttemptRequest is what was sent.
+// AttemptRequest is the upstream request.
 type AttemptRequest struct {
-	// URL is without the query, which may hold secrets.
+	// URL has no query, because a query may hold secrets.
 	URL string `json:"url"`
-	// APIKey is the key, redacted; empty where none was sent.
+	// APIKey is the key, redacted. Empty if no key was sent.
 	APIKey string `json:"api_key,omitempty"`
 	// RemovedParams are the client's fields that did not go out, because the
 	// provider's surface or the model does not take them. At most 33.
 	RemovedParams []string `json:"removed_params,omitempty"`
 }
 
-// AttemptResponse is what came back.
+// AttemptResponse is the upstream's answer.
 type AttemptResponse struct {
 	// StatusCode and Headers are the upstream's, without cookies.
 	StatusCode int `json:"status_code"`
@@ -283,45 +293,47 @@ type AttemptResponse struct {
 
 // UpstreamLatency is how long an attempt took, in milliseconds.
 type UpstreamLatency struct {
-	// TimeToFirstByteMS is until the answer's header. Zero where none came.
+	// TimeToFirstByteMS ends with the answer's header. Zero if no header came.
 	TimeToFirstByteMS float64 `json:"time_to_first_byte_ms"`
-	// TimeToFirstTokenMS is until the first content of a stream. Zero where
-	// none came.
+	// TimeToFirstTokenMS ends with the first content of a stream. Zero if no
+	// content came.
 	TimeToFirstTokenMS float64 `json:"time_to_first_token_ms,omitempty"`
-	// TotalMS is until the attempt ended: it failed, or its answer was whole.
+	// TotalMS ends with the attempt: it failed, or its answer was whole.
 	TotalMS float64 `json:"total_ms"`
 }
 
 // Success says which attempt answered.
 type Success struct {
-	// ModelIndex is the place in Result.ModelsTried, and RequestIndex the place
-	// in its RequestsMade.
-	ModelIndex   int    `json:"model_index"`
-	RequestIndex int    `json:"request_index"`
-	Model        string `json:"model"`
-	Provider     string `json:"provider"`
-	Author       string `json:"author"`
+	// ModelIndex is the place in Result.ModelsTried.
+	ModelIndex int `json:"model_index"`
+	// RequestIndex is the place in the RequestsMade of that model.
+	RequestIndex int `json:"request_index"`
+	// Model, Provider and Author are ids.
+	Model    string `json:"model"`
+	Provider string `json:"provider"`
+	Author   string `json:"author"`
 }
 
-// Hooks observe the gateway. Each function may be nil. They are called on the
-// goroutine that serves the request, in the order RequestStart, then
-// AttemptStart and AttemptDone once an attempt, then RequestDone, and the
-// request waits for them. Hooks of different requests run at the same time.
-// What they are given belongs to them.
+// Hooks observe the gateway. Each function may be nil.
+//
+// They are called on the goroutine that serves the request: RequestStart first,
+// then AttemptStart and AttemptDone for each attempt, and RequestDone last. The
+// request waits for them. Hooks of different requests run at the same time. The
+// arguments belong to the hook, which may keep them.
 type Hooks struct {
-	// RequestStart is called when a request on a known surface has come in,
-	// before its body is read: what the body says is not known yet. The context
-	// that it returns is used for the whole request; it must derive from ctx. Nil
-	// means ctx.
+	// RequestStart is called when a request on a known surface has come in, before
+	// its body is read. The fields from the body are therefore empty. The returned
+	// context is used for the whole request and must derive from ctx. Nil means
+	// ctx.
 	RequestStart func(ctx context.Context, r ClientRequest) context.Context
-	// AttemptStart is called before each upstream request. The context that it
-	// returns goes with that request; it must derive from ctx. Nil means ctx.
+	// AttemptStart is called before each upstream request. The returned context
+	// goes with that request and must derive from ctx. Nil means ctx.
 	AttemptStart func(ctx context.Context, a Attempt) context.Context
-	// AttemptDone is called when an attempt has ended: it failed, or its whole
-	// answer was relayed, or broke on the way.
+	// AttemptDone is called when an attempt has ended: it failed, its whole answer
+	// was relayed, or its answer broke on the way.
 	AttemptDone func(ctx context.Context, a Attempt)
-	// RequestDone is called last, when the answer is whole or broken off. For
-	// a request that [OnErrorContinue] hands on, it is called before that.
+	// RequestDone is called last, when the answer is whole or broken off. If
+	// [OnErrorContinue] hands the request on, RequestDone is called before.
 	RequestDone func(ctx context.Context, res *Result)
 }
 
@@ -377,6 +389,7 @@ func doneBefore[T any](first, next func(context.Context, T)) func(context.Contex
 	}
 }
 
+// resultKey is the context key of ResultFromContext.
 type resultKey struct{}
 
 // resultSlot receives the Result for middleware around the gateway.

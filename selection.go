@@ -10,18 +10,18 @@ import (
 )
 
 // selector chooses the models and keys of a request. It reads the catalog, the
-// restriction flags and the strategies, and nothing else of the gateway: it does
-// no I/O and counts nothing. It is safe for concurrent use.
+// restriction flags and the strategies, and nothing else of the gateway: it does no
+// I/O and counts nothing. It is safe for concurrent use.
 type selector struct {
 	*catalog
 
 	onlyProviders bool // only_allow_configured_providers
 	onlyModels    bool // only_allow_configured_models
-	// passThrough is set where nothing is configured: the client's own key goes
-	// to the provider that it asks for.
+	// passThrough is set if no provider is configured: the client's own key goes to
+	// the provider that it asks for.
 	passThrough bool
 	// sole is the one allowed provider, if exactly one is allowed and it lists no
-	// models. Names that nobody knows go to it.
+	// models. It gets the unlisted names.
 	sole *provider
 
 	strategies    []strategy
@@ -81,7 +81,7 @@ type strategyRun struct {
 	affinity *expr.Affinity[expr.Model] // nil unless sticky() placed the first model
 }
 
-// rejection is a model that cannot serve the request, and the reason.
+// rejection is a model that cannot serve the request, with the reason.
 type rejection struct {
 	name     string    // as the client sent it, or the model's id
 	provider *provider // nil if no provider knows the name
@@ -111,7 +111,7 @@ const (
 	reasonNotConfigured
 )
 
-// String is the word for programs.
+// String is the reason as a word for programs.
 func (r reason) String() string {
 	switch r {
 	case reasonProviderNotAllowed:
@@ -141,8 +141,8 @@ func (r reason) String() string {
 	}
 }
 
-// add appends models that the plan does not hold yet. The same model is not
-// tried twice, however often it was asked for. The slice is not changed.
+// add appends models, each of them once. A model is not tried twice, however often
+// it was asked for. The slice is not changed.
 func (p *plan) add(models []*model) {
 	if len(p.candidates) == 0 {
 		p.candidates = slices.Clip(models)
@@ -167,8 +167,8 @@ func (p *plan) note(runs []strategyRun) {
 	p.runs = append(p.runs, runs...)
 }
 
-// resolved is the meaning of a name. Requests share it, and only its verdict is
-// ever replaced.
+// resolved is the meaning of a name. Requests share it. Only its verdict is ever
+// replaced.
 type resolved struct {
 	models   []*model
 	rejected []rejection
@@ -179,12 +179,12 @@ type resolved struct {
 	choice   choice
 }
 
-// maxMemo bounds the names that are remembered, as clients can write a name in
+// maxMemo bounds the number of remembered names, as clients can write a name in
 // many ways. Further names are resolved each time.
 const maxMemo = 4096
 
 // memo remembers the meaning of names, and the strategies' choice for each. It
-// lives as long as its settings. A strategy that depends on the catalog alone
+// lives as long as its settings. A strategy that depends only on the catalog
 // therefore runs once a name. A strategy that depends on metrics runs once a
 // snapshot.
 type memo struct {
@@ -193,7 +193,7 @@ type memo struct {
 }
 
 // memoKey holds everything that the models of a name depend on. The name is empty
-// for requests without one.
+// for requests without a name.
 type memoKey struct {
 	surface    *surface
 	name       string
@@ -215,10 +215,10 @@ type verdict struct {
 	metrics *metrics
 }
 
-// get returns the remembered meaning, or finds and remembers it. Requests without
-// a name have one entry a surface. It is the dearest to find, over all models, so
-// it is kept however many names there are. Names that nobody has are not kept: a
-// flood of them would leave no room for the others.
+// get returns the remembered meaning, or finds and remembers it. Requests without a
+// name have one entry a surface. It covers all models and is the dearest to find,
+// so it is kept however many names there are. Unknown names are not kept: a flood
+// of them would leave no room for the others.
 func (m *memo) get(key memoKey, find func() *resolved) *resolved {
 	if r, ok := m.known.Load(key); ok {
 		return r.(*resolved)

@@ -14,8 +14,8 @@ const (
 	pinLife      = 10 * time.Minute
 )
 
-// pinTable remembers the models and keys that served a key of sticky(), where it
-// was not the first one of its order. The table outlives the settings.
+// pinTable remembers the models and keys that served a key of sticky(), unless they
+// were the first of their order. The table outlives the settings.
 type pinTable = pins.Table[pinned]
 
 func newPins() *pinTable { return pins.NewTable[pinned](maxPins, maxPinsOwner, pinLife) }
@@ -26,18 +26,18 @@ type pinned struct{ provider, id string }
 func (m *model) pin() pinned  { return pinned{fold(m.provider.id), fold(m.id)} }
 func (k *apiKey) pin() pinned { return pinned{k.provider, k.id} }
 
-// modelPin is the place of a pin. Each name that clients send has pins of its own,
-// as its models are others.
+// modelPin is the place of a pin. Each name in requests has pins of its own,
+// because its models differ.
 func modelPin(owner, sum uint64, name string) pins.Key {
 	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("model "+fold(name)))}
 }
 
-// keyPin is that of a provider's keys.
+// keyPin is the place of a pin for a provider's keys.
 func keyPin(owner, sum uint64, p *provider) pins.Key {
 	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("key "+fold(p.id)))}
 }
 
-// modelPlace says how a model that served came to be the one.
+// modelPlace says how sticky() placed the model that served.
 func modelPlace(a *expr.Affinity[expr.Model], served *model) expr.Place {
 	switch served.view {
 	case a.First:
@@ -48,7 +48,8 @@ func modelPlace(a *expr.Affinity[expr.Model], served *model) expr.Place {
 	return expr.PlaceMoved
 }
 
-// keyPlace says it of a key. Each snapshot of the metrics has other views of it.
+// keyPlace is modelPlace for keys. It compares ids, because each snapshot of the
+// metrics has new views of the keys.
 func keyPlace(a *expr.Affinity[expr.Key], served *apiKey) expr.Place {
 	switch {
 	case a.First != nil && a.First.ID == served.id:

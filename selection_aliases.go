@@ -8,7 +8,7 @@ type aliases struct {
 	names  []string            // as in the config, sorted
 }
 
-// expand replaces aliases by the names that they stand for, each alias once.
+// expand replaces aliases by their names, each alias once.
 func (a *aliases) expand(names []string) []string {
 	if len(a.byName) == 0 || !slices.ContainsFunc(names, a.has) {
 		return names

@@ -8,7 +8,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// choose decides which models a request is sent to, in order.
+// choose decides the models for a request, in order. It does no I/O and changes no
+// counters.
 func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	var p plan
 	if len(q.names) == 0 {
@@ -54,9 +55,9 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	return p, nil
 }
 
-// unnamed returns the models that a request without a name may use. The
-// strategies choose from them. Without a strategy only the configured models
-// are used, if there are any.
+// unnamed returns the models for a request without a name. The strategies choose
+// from them. Without a strategy only the configured models are used, if there are
+// any.
 func (s *selector) unnamed(q query) []*model {
 	if s.passThrough {
 		return nil // the client's key is for the provider that it names
@@ -77,7 +78,7 @@ func (s *selector) unnamed(q query) []*model {
 	return all
 }
 
-// ableFirst puts the models last whose known facts do not fit the request.
+// ableFirst puts models last if their known facts do not fit the request.
 func (p *plan) ableFirst(q query) {
 	if q.request.AI == nil || !slices.ContainsFunc(p.candidates, (*model).hasLimits) {
 		return
@@ -121,13 +122,13 @@ func (m *model) hasLimits() bool {
 }
 
 // outputs reports whether a model can produce a modality, as far as the catalog
-// knows. A chat must not be routed to a model that only draws.
+// knows. A chat must not go to a model for images.
 func (m *model) outputs(modality string) bool {
 	return modality == "" || len(m.view.OutputModalities) == 0 || slices.Contains(m.view.OutputModalities, modality)
 }
 
-// unresolved is the error for a request if none of its names can be served. The
-// first reason of the first name gives the code.
+// unresolved is the error for a request if no name of it can be served. The first
+// reason of the first name gives the code.
 func (s *selector) unresolved(q query, rejections []rejection) *Error {
 	first := rejections[0]
 	code := CodeNoMatchingModels
@@ -173,7 +174,7 @@ func (s *selector) nothingChosen(q query, p *plan) *Error {
 	}
 }
 
-// notTried says of each model of the catalog that is not a candidate why not.
+// notTried gives the reason for each model of the catalog that is not a candidate.
 func (s *selector) notTried(q query, candidates []*model) []rejection {
 	var out []rejection
 	for _, m := range s.listed {
@@ -189,7 +190,8 @@ func (s *selector) notTried(q query, candidates []*model) []rejection {
 	return out
 }
 
-// unchosen says why a model that may serve the request is not asked to.
+// unchosen gives the reason if a model may serve the request but is not a
+// candidate.
 func (s *selector) unchosen(q query, m *model) reason {
 	if len(q.names) > 0 {
 		means := func(name string) bool { return slices.Contains(s.resolve(q, name).models, m) }

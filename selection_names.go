@@ -9,7 +9,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// message is the sentence for people.
+// message is the reason as a sentence for people: what is wrong, and a remedy if
+// the client or the operator has one.
 func (r rejection) message(s *selector, q query) string {
 	var id string
 	if r.provider != nil {
@@ -51,12 +52,11 @@ func (r rejection) message(s *selector, q query) string {
 	}
 }
 
-// maxModelName bounds a name that a client may ask for, in bytes. No model has a
-// name near it, and a client must not decide how much is searched and
-// remembered.
+// maxModelName bounds a name in a request, in bytes. Real names are far shorter.
+// Without a bound a client would decide how much is searched and remembered.
 const maxModelName = 1 << 10
 
-// shown is a name as it may stand in a log or a Result.
+// shown is a name for logs and Results, cut if it is over the bound.
 func shown(name string) string {
 	if len(name) <= maxModelName {
 		return name
@@ -69,14 +69,14 @@ func isAuto(name string) bool {
 	return name == "" || strings.EqualFold(name, "auto") || strings.EqualFold(name, "ngrok/auto")
 }
 
-// The three questions whether a model may be used go from the general to the
+// Three questions decide whether a model may be used, from the general to the
 // request at hand: allows, bars, rejects.
 
 // allows reports whether only_allow_configured_providers lets requests use a
 // provider.
 func (s *selector) allows(p *provider) bool { return p.configured || !s.onlyProviders }
 
-// bars says why no request at all may use a model.
+// bars gives the reason if no request at all may use a model.
 func (s *selector) bars(m *model) reason {
 	switch {
 	case !s.allows(m.provider):
@@ -91,8 +91,8 @@ func (s *selector) bars(m *model) reason {
 	return reasonNone
 }
 
-// rejects says why this request may not use a model. A query whose surface has a
-// format alone stands for any request of that format.
+// rejects gives the reason if this request may not use a model. A query whose
+// surface has only a format stands for any request of that format.
 func (s *selector) rejects(q query, m *model) reason {
 	if r := s.bars(m); r != reasonNone {
 		return r
@@ -116,9 +116,9 @@ func anyOf(f format, credential bool) query {
 	return query{surface: &surface{format: f}, credential: credential}
 }
 
-// resolve finds the models that one of the client's names may mean, and the
-// reasons of models that cannot serve the request. Without models there is at
-// least one rejection.
+// resolve finds the models that one of the client's names may mean, and the reasons
+// of models that cannot serve the request. Without models there is at least one
+// rejection.
 func (s *selector) resolve(q query, name string) *resolved {
 	if len(name) > maxModelName {
 		return &resolved{rejected: []rejection{{name: shown(name), reason: reasonTooLong}}, unlisted: true}
@@ -162,8 +162,8 @@ func (s *selector) resolve(q query, name string) *resolved {
 	return &resolved{models: models, rejected: rejected}
 }
 
-// familyOf returns the built-in provider whose family of names a name belongs to,
-// if it is configured with a key: the model may be newer than the catalog.
+// familyOf returns the built-in provider of a name's family, if it is configured
+// with a key. The catalog may not list a new model of the family yet.
 func (s *selector) familyOf(name string) *provider {
 	id, ok := builtin.Family(name)
 	if !ok {
@@ -176,14 +176,14 @@ func (s *selector) familyOf(name string) *provider {
 	return p
 }
 
-// prefixed returns the provider that a name begins with, and the name that it is
-// asked for. It returns nil if the colon is part of a model's name. The operator
-// chose the providers, and need not know all built-in ones to name a model
-// "mistral:7b". So a model that a configured provider lists comes before the
-// prefix of a provider that is only built in.
+// prefixed returns the provider that a name begins with, and the rest of the name.
+// It returns nil if the colon is part of a model's name. The operator chose the
+// providers, and need not know all built-in ones to name a model "mistral:7b". So a
+// model of a configured provider comes before the prefix of a provider that is only
+// built in.
 //
-// Nobody gets further by it. It decides the meaning of a name, not its use: each
-// model is held to the two flags as before. And a client could always ask a
+// This rule opens no new access. It decides the meaning of a name, not its use:
+// each model is held to the two flags as before. And a client could always ask a
 // configured provider as "id-of-that-provider:name".
 func (s *selector) prefixed(name string) (p *provider, rest string) {
 	prefix, rest, _ := strings.Cut(name, ":")
@@ -201,7 +201,7 @@ func (s *selector) prefixed(name string) (p *provider, rest string) {
 }
 
 // resolveAt finds the model of a name at one provider. A name that the provider
-// does not list is passed on as it is.
+// does not list is passed on unchanged.
 func (s *selector) resolveAt(q query, name string, p *provider, id string) *resolved {
 	m := p.find(id)
 	if r := s.rejects(q, m); r != reasonNone {
@@ -210,8 +210,8 @@ func (s *selector) resolveAt(q query, name string, p *provider, id string) *reso
 	return &resolved{models: []*model{m}, unlisted: m.unlisted}
 }
 
-// find returns the provider's model of a name. For a name that the provider does
-// not list it makes an unlisted model, for the provider may know it.
+// find returns the provider's model of a name. The provider may know a name that it
+// does not list, so find makes an unlisted model for it.
 func (p *provider) find(name string) *model {
 	if m := p.byName[fold(name)]; m != nil {
 		return m
@@ -219,7 +219,8 @@ func (p *provider) find(name string) *model {
 	return &model{id: name, provider: p, unlisted: true, timeout: p.timeout, firstToken: p.firstToken, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}
 }
 
-// at keeps the models of a name at one provider.
+// at keeps the models at one provider, and rejects the others. The client's key
+// goes to one provider only.
 func (r *resolved) at(sole *provider, name string) *resolved {
 	elsewhere := func(m *model) bool { return m.provider != sole }
 	if !slices.ContainsFunc(r.models, elsewhere) {
@@ -236,16 +237,15 @@ func (r *resolved) at(sole *provider, name string) *resolved {
 	return out
 }
 
-// named is a name that a client may send, and the model that it first stands
-// for.
+// named is a name that a client may send, with the first model that it stands for.
 type named struct {
 	name string
 	*model
 }
 
-// offered lists each name that a client may send without a prefix, once. It
-// names the models that some request of the query's format can use. A name that
-// would be read as a prefix is left out, as it leads elsewhere.
+// offered lists each name that a client may send without a prefix, once. Some
+// request of the query's format can use each of them. A name that reads as a prefix
+// is left out, because it leads to another provider.
 func (s *selector) offered(q query) []named {
 	var out []named
 	seen := map[string]bool{}
@@ -280,8 +280,8 @@ func (s *selector) offered(q query) []named {
 	return out
 }
 
-// unoffered says why a name is not offered. A client that may send the name all
-// the same must not read that it cannot.
+// unoffered says why a name is not offered. If a client may send the name
+// nevertheless, the message must not deny it.
 func (s *selector) unoffered(name string, q query) string {
 	if isAuto(name) {
 		return fmt.Sprintf("%q may be sent, but is not a model: it leaves the choice to the gateway", name)
@@ -311,9 +311,8 @@ func (s *selector) unoffered(name string, q query) string {
 	return s.unknownModel(name, q)
 }
 
-// unknownModel says that nobody has a model of that name, and what to do. It
-// suggests only names that this client could use: a suggestion that is refused
-// next does not help.
+// unknownModel says that every provider lacks the model, and how to go on. It
+// suggests only names that this client may use.
 func (s *selector) unknownModel(name string, q query) string {
 	q = anyOf(q.surface.format, q.credential)
 	if prefix, rest, ok := strings.Cut(name, "/"); ok && s.byName[fold(prefix)] != nil && s.rejects(q, s.byName[fold(prefix)].find(rest)) == reasonNone {
@@ -334,8 +333,8 @@ func (s *selector) unknownModel(name string, q query) string {
 		}
 		return message + " To send a name on as it is, put a provider's id before it: \"provider:" + name + "\""
 	}
-	// The part before the colon was most likely meant for a provider. With an id
-	// before all of it, the slip would be sent on as a part of the name.
+	// The part before the colon was probably meant for a provider. With an id
+	// before the whole name, the slip would be sent on as part of it.
 	if near == "" {
 		if near = expr.Nearest(prefix, s.providerNames(rest, q)); near != "" {
 			near += ":" + rest
@@ -362,7 +361,7 @@ func (s *selector) names(q query) *expr.Names {
 	return n.(*expr.Names)
 }
 
-// nameKey is what the offered names depend on.
+// nameKey holds the parts of a query that the offered names depend on.
 type nameKey struct {
 	format     format
 	credential bool

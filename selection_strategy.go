@@ -10,8 +10,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// maxOutdated is how much newer the metrics may be than a choice that still
-// serves while another request makes it anew.
+// maxOutdated is the greatest age of a choice's metrics, against the newest ones,
+// while another request makes the choice anew. Within it the old choice still
+// serves.
 const maxOutdated = 10 * metricsInterval
 
 // run has the strategies choose from the models of one of the client's names, and
@@ -52,8 +53,8 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 	return nil
 }
 
-// evaluate runs the strategies until one chooses a model. It also reports what
-// those runs depend on.
+// evaluate runs the strategies until one chooses a model. It also reports
+// everything that those runs depend on.
 func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name string, r *resolved) (v verdict, uses expr.Uses, _ *Error) {
 	if len(s.strategies) == 0 {
 		v.chosen = r.models
@@ -103,7 +104,7 @@ type evaluation struct {
 	now    *metrics
 }
 
-// input is the material of the evaluation, but for the lists.
+// input holds the material of the evaluation, except for the lists.
 func (e *evaluation) input() expr.Input {
 	in := expr.Input{Request: e.q.request, Rand: e.rand}
 	if e.now != nil {
@@ -126,8 +127,8 @@ func (e *evaluation) metricsOf(view *expr.Model) *expr.ModelMetrics {
 	return e.now.of(e.models[i])
 }
 
-// inFlight returns the requests under way at a model. An unlisted one has a track
-// only while it is in use.
+// inFlight returns the number of requests under way at a model. An unlisted model
+// has a track only while it is in use.
 func (e *evaluation) inFlight(i int) int64 {
 	m := e.models[i]
 	track := m.track
@@ -140,8 +141,7 @@ func (e *evaluation) inFlight(i int) int64 {
 	return track.InFlight()
 }
 
-// pinnedModel returns the model that a key of sticky() is pinned to, nil without
-// one.
+// pinnedModel returns the pinned model of a key of sticky(). Nil without one.
 func (e *evaluation) pinnedModel(sum uint64) *expr.Model {
 	at, ok := e.pins.Get(time.Now(), modelPin(e.q.owner, sum, e.name))
 	if !ok {
@@ -175,8 +175,8 @@ func chosenOf(sel *expr.Selection, among []*model) []*model {
 	return sel.Shared.Attached(func() any { return pick() }).([]*model)
 }
 
-// publicCause says in words for the client that an evaluation failed. Its source
-// and the values that it read are for the operator.
+// publicCause describes the failure of an evaluation for the client. The source and
+// the values are for the operator.
 func publicCause(err error) string {
 	var failed *expr.EvalError
 	if errors.As(err, &failed) {

@@ -93,6 +93,24 @@ func TestBlameOfOneClient(t *testing.T) {
 	}
 }
 
+// TestBlameOfLeaving: clients that leave say nothing about the provider, whoever
+// and however many they are.
+func TestBlameOfLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBlameBench(t, testbed.Config(1, "a", "b"))
+		b.Set("a1", gatewaytest.Silence)
+		for i := range 20 {
+			ctx, leave := context.WithTimeout(t.Context(), time.Second)
+			_, err := b.Open(ctx, "/v1/chat/completions", testbed.ChatRequest, "X-Caller", fmt.Sprint("caller ", i))
+			leave()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			synctest.Wait()
+		}
+		b.Set("a1", gatewaytest.Chat(""))
+		assert.Equal(t, "a1", b.asks("ann"))
+	})
+}
+
 // TestBlameOfAddresses: if no caller is named, clients are told apart by their
 // addresses, whatever their ports. Of IPv6 a client has a whole /64.
 func TestBlameOfAddresses(t *testing.T) {
