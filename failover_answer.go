@@ -306,7 +306,7 @@ func (h *held) account() {
 	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut {
 		u.Estimated = true
 		if u.InputTokens == 0 {
-			u.InputTokens = h.in.estimate()
+			u.InputTokens = h.in.guess()
 		}
 		u.OutputTokens = max(u.OutputTokens, h.written.Tokens())
 	}

@@ -241,12 +241,15 @@ func (o *outbound) passes(name string) bool {
 	return true
 }
 
+// onlyUsage is stream_options for a client that sent none. It is never changed.
+var onlyUsage = []byte(`{"include_usage":true}`)
+
 // withUsage returns stream_options with include_usage, and all other options as they
 // were. It is false if the options ask for usage already, or are not an object.
 func withUsage(options []byte) ([]byte, bool) {
 	options = bytes.TrimSpace(options)
 	if len(options) == 0 || string(options) == "null" {
-		return []byte(`{"include_usage":true}`), true
+		return onlyUsage, true
 	}
 	var given struct {
 		IncludeUsage json.RawMessage `json:"include_usage"`

@@ -213,7 +213,8 @@ type exchange struct {
 	loop failover
 
 	adm         admission
-	costTrailer bool // the cost is to follow the answer
+	headerRoom  [3]string // of the usual headers
+	costTrailer bool      // the cost is to follow the answer
 }
 
 // serve is the pipeline.
@@ -319,18 +320,21 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		}
 	}
 	if a.requestID {
-		h[headerRequestID] = []string{x.in.id}
+		x.headerRoom[0] = x.in.id
+		h[headerRequestID] = x.headerRoom[0:1:1]
 	}
 	x.stampLimits(h)
 	if begun {
 		return
 	}
 	if a.attempts {
-		h[headerAttempts] = []string{strconv.Itoa(t.sent)}
+		x.headerRoom[1] = strconv.Itoa(t.sent)
+		h[headerAttempts] = x.headerRoom[1:2:2]
 	}
 	last := t.answering()
 	if last != nil && a.model {
-		h[headerModel] = []string{asciiName(last.model.name())}
+		x.headerRoom[2] = asciiName(last.model.name())
+		h[headerModel] = x.headerRoom[2:3:3]
 	}
 	if a.removed && last != nil && len(last.removed) > 0 {
 		h[headerRemovedParams] = []string{listed(last.removed)}

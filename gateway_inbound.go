@@ -50,6 +50,7 @@ type inbound struct {
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
+	guessed  int64         // tokens of the prompt, once they were guessed
 	// wantsStream is set if the client asked for a stream in any way: by stream in
 	// body, form or query, or by stream_format.
 	wantsStream bool
