@@ -85,6 +85,14 @@ type Config struct {
 	// empty, RefusalRelay.
 	Refusals Refusals `json:"refusals,omitempty"`
 
+	// StreamUsage says whether the gateway asks for usage in chat streams of clients
+	// that did not. They do not see it. If empty, UsageAlways.
+	StreamUsage StreamUsage `json:"stream_usage,omitempty"`
+
+	// ResponseHeaders are the headers by which an answer says who answered. If nil,
+	// HeaderRequestID, HeaderModel and HeaderAttempts; if empty, none.
+	ResponseHeaders []ResponseHeader `json:"response_headers,omitzero"`
+
 	// Aliases are names of the operator's own. A client that asks for an alias asks
 	// for its names, in their order: names of models, or "provider:model". An alias
 	// that equals a model of the catalog hides it.
@@ -96,6 +104,10 @@ type Config struct {
 	// caller, which is a caller of its own. Caller comes before it. If both are
 	// left out, callers are told apart by their address, and only for blame.
 	CallerExpr string `json:"caller,omitempty"`
+
+	// ClientLimits bound what clients may use, by keys of their requests. All entries
+	// must hold.
+	ClientLimits []ClientLimit `json:"client_limits,omitempty"`
 
 	// OnError decides the end of a failed request. If empty, OnErrorHalt.
 	OnError OnError `json:"on_error,omitempty"`
@@ -132,6 +144,17 @@ type Config struct {
 	// Caller names the caller of a request, from many goroutines at once. If nil,
 	// CallerExpr does.
 	Caller func(*http.Request) string `json:"-"`
+	// Admission admits each request, or refuses it. May be nil.
+	Admission Admission `json:"-"`
+	// RequestID is the service's own id of a request, such as its router's, from many
+	// goroutines at once. It has 1 to 128 visible ASCII characters; any other is left
+	// out. If nil, the id is the request's X-Request-Id, or one of the gateway's own.
+	RequestID func(*http.Request) string `json:"-"`
+	// Labels are attributes of a request, such as its tenant and team, from many
+	// goroutines at once. They stand in the log, in Results, on the debug page and in
+	// metrics. At most eight count. Their values are texts of at most 128 bytes. May
+	// be nil.
+	Labels func(*http.Request) []slog.Attr `json:"-"`
 	// Logger gets one line a request, at level info, or warn if the request
 	// failed. If debug is enabled, it holds the whole Result. If nil,
 	// nothing is logged.
@@ -200,6 +223,17 @@ const (
 	RefusalFailOver Refusals = "fail_over"
 )
 
+// StreamUsage says whose chat streams are asked for usage.
+type StreamUsage string
+
+const (
+	// UsageAlways asks in all of them. A client that did not ask sees the stream that
+	// it would have seen.
+	UsageAlways StreamUsage = "always"
+	// UsageClient leaves it to the clients.
+	UsageClient StreamUsage = "client"
+)
+
 // ModelSelection is the list of strategies that choose the models of a request.
 // Each is a CEL expression whose result is a model or a list of models, in the
 // order in which they are tried:
@@ -226,4 +260,47 @@ type ModelSelection struct {
 type APIKeySelection struct {
 	// Strategy holds the expressions in the order of their turn.
 	Strategy []string `json:"strategy,omitempty"`
+}
+
+// ResponseHeader names a header by which an answer says who answered.
+type ResponseHeader string
+
+const (
+	// HeaderRequestID is X-Aigateway-Request-Id: the id in the log and the Result.
+	HeaderRequestID ResponseHeader = "request-id"
+	// HeaderModel is X-Aigateway-Model: "provider:model" of the latest attempt.
+	HeaderModel ResponseHeader = "model"
+	// HeaderAttempts is X-Aigateway-Attempts: the number of upstream requests.
+	HeaderAttempts ResponseHeader = "attempts"
+	// HeaderRemovedParams is X-Aigateway-Removed-Params: the client's fields that did
+	// not reach the model.
+	HeaderRemovedParams ResponseHeader = "removed-params"
+	// HeaderRejectedModels is X-Aigateway-Rejected-Models: the client's names that could
+	// not serve the request.
+	HeaderRejectedModels ResponseHeader = "rejected-models"
+	// HeaderCost is X-Aigateway-Cost, in USD. It is left out where the cost is unknown.
+	// In streams it is a trailer.
+	HeaderCost ResponseHeader = "cost"
+)
+
+// ClientLimit bounds what each client may use. Counters survive [Gateway.Reload],
+// but not a restart. Under heavy use by many clients, at most 65,536 keys an entry
+// have counters of their own, and the rest share one.
+type ClientLimit struct {
+	// Key is a CEL expression over req and conn that returns a string: whose limit it
+	// is. Requests with equal keys share one. If empty, req.caller.
+	Key string `json:"key,omitempty"`
+	// RequestsPerMinute and TokensPerMinute are buckets that fill evenly within a
+	// minute. The request that empties the bucket of tokens completes. Zero is no
+	// limit.
+	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
+	TokensPerMinute   int64 `json:"tokens_per_minute,omitempty"`
+	// USDPerDay and USDPerMonth are budgets in a day and a month of UTC. The request
+	// that crosses one completes. Models without a known price cost nothing here. Zero
+	// is no limit.
+	USDPerDay   float64 `json:"usd_per_day,omitempty"`
+	USDPerMonth float64 `json:"usd_per_month,omitempty"`
+	// Required refuses requests whose key fails or is empty; else they are not bounded
+	// by this entry. If nil, true for entries in USD.
+	Required *bool `json:"required,omitempty"`
 }

@@ -55,6 +55,12 @@ type settings struct {
 	keepalive     time.Duration // 0: off
 	failEmpty     bool          // empty_answers: fail
 	failRefusals  bool          // refusals: fail_over
+	answer        answerHeaders
+	clientLimits  []clientLimit
+	clients       *limit.Clients // of the gateway
+	admission     Admission      // or nil
+	askUsage      bool           // stream_usage: always
+	habits        *streamHabits  // of the gateway
 }
 
 // newSettings checks and compiles a Config, and reports all of its problems. Of the
@@ -83,7 +89,8 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		keepalive:    p.duration("stream_keepalive", cfg.StreamKeepalive),
 		failEmpty:    oneOf(&p, "empty_answers", cfg.EmptyAnswers, EmptyRelay, EmptyFail) == EmptyFail,
 		failRefusals: oneOf(&p, "refusals", cfg.Refusals, RefusalRelay, RefusalFailOver) == RefusalFailOver,
-		callers:      callers{name: cfg.Caller},
+		askUsage:     oneOf(&p, "stream_usage", cfg.StreamUsage, UsageAlways, UsageClient) == UsageAlways,
+		callers:      callers{name: cfg.Caller, id: cfg.RequestID, labels: cfg.Labels},
 		policy:       cfg.FailoverPolicy,
 		counter:      cfg.TokenCounter,
 		logger:       cfg.Logger,
@@ -100,6 +107,9 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		s.callers.expr, faults = expr.CompileIdentity(cfg.CallerExpr)
 		p.addFaults("caller", cfg.CallerExpr, faults)
 	}
+	s.clientLimits = clientLimits(&p, cfg.ClientLimits, cfg.Caller != nil || cfg.CallerExpr != "")
+	s.admission = cfg.Admission
+	s.answer.parse(&p, cfg.ResponseHeaders)
 	if s.policy == nil {
 		s.policy = defaultPolicy{refusalsFailOver: s.failRefusals}
 	}

@@ -103,7 +103,7 @@ func (f *failover) over() (outcome, bool) {
 	switch {
 	case f.in.ctx.Err() != nil:
 		return outcome{err: f.in.gone()}, true
-	case f.trail.sent >= f.s.maxAttempts, !time.Now().Before(f.deadline):
+	case f.trail.spent() >= f.s.maxAttempts, !time.Now().Before(f.deadline):
 		return f.exhausted(), true
 	}
 	return outcome{}, false
@@ -208,6 +208,10 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 			return 0, outcome{err: e}, true
 		}
 		failed.Provider, failed.Model, failed.Retries, failed.MaxRetries = m.provider.id, m.id, retries, f.s.maxRetries
+		if failed.usageRefused {
+			f.trail.free++
+			continue // once more without what the gateway added
+		}
 		if failed.otherForm {
 			c.switchForm()
 			continue // once more in the provider's other form
@@ -266,7 +270,7 @@ func (f *failover) wait(asked time.Duration, retries int) bool {
 func (f *failover) exhausted() outcome {
 	var n tally
 	for _, a := range f.trail.attempts {
-		if a.sent && a.failure != nil {
+		if a.sent && a.failure != nil && !a.failure.usageRefused {
 			n.add(a)
 		}
 	}

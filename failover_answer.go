@@ -13,6 +13,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
@@ -29,6 +30,7 @@ type held struct {
 	surface  *surface // the upstream's
 	codec    *codec
 	choices  int
+	usageAsk usageAsk
 	deadline time.Time // total_timeout
 	lineup   *lineup   // knows whether another candidate may have its turn
 	trail    *trail
@@ -38,7 +40,7 @@ type held struct {
 	limit    *watch
 
 	meter   usage.Meter
-	written usage.OutputEstimate // if a strategy asks for estimates
+	written usage.OutputEstimate // of streams, and of what does not tell its usage
 	stream  *relay.Stream        // of an event stream
 	// translated is the client's side of it; nil without a codec.
 	translated *dialect.Stream
@@ -46,6 +48,8 @@ type held struct {
 	data       []byte // of any other answer, as far as it was held
 	whole      bool   // data is the whole answer
 	binary     bool   // nothing tells where the answer ends
+	// answered is set if a whole answer was judged to be one.
+	answered bool
 }
 
 // hold reads the answer until it may be committed.
@@ -158,6 +162,9 @@ func (h *held) judge(kind, encoding string) *failure {
 	case v.Err != nil:
 		h.a.body = h.a.secrets.scrub(plain)
 		return wrongAnswer(v.Err.Error())
+	}
+	h.meterWhole(plain)
+	switch {
 	case v.Refusal:
 		return h.refusal()
 	case v.Empty && h.s.failEmpty:
@@ -245,6 +252,9 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 // cannot fail over.
 func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
+	if h.whole {
+		h.account() // for the header
+	}
 	header := h.a.secrets.plainHeader(h.resp.Header)
 	if h.codec != nil {
 		h.codec.mark(header)
@@ -286,4 +296,73 @@ func (h *held) release() {
 	if h.stream != nil {
 		h.stream.Release()
 	}
+}
+
+// meterWhole estimates the output of a whole answer that does not tell it.
+func (h *held) meterWhole(data []byte) {
+	h.answered = true
+	if !h.meter.Tokens().Known && !h.s.selector.uses.Estimates {
+		h.written.Body(data)
+	}
+}
+
+// account notes what an attempt consumed and what it cost. An attempt without an
+// answer consumed nothing that anybody could know.
+func (h *held) account() {
+	if h.a == nil {
+		return
+	}
+	told := h.meter.Tokens()
+	h.a.input, h.a.output = told.Input, told.Output
+	if !told.Known && !h.consumed() {
+		return
+	}
+	u := h.a.consume()
+	*u = Usage{
+		InputTokens: told.Input, CachedInputTokens: told.CacheRead, CacheWriteTokens: told.CacheWrite,
+		OutputTokens: told.Output, ReasoningTokens: told.Reasoning,
+	}
+	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut {
+		u.Estimated = true
+		if u.InputTokens == 0 {
+			u.InputTokens = h.in.guess()
+		}
+		u.OutputTokens = max(u.OutputTokens, h.written.Tokens())
+	}
+	h.a.cost = h.a.model.cost(*u, told.CacheWriteHour, h.meter.Bill())
+}
+
+// ends reports whether all of the answer was there when it was committed.
+func (h *held) ends() bool { return h.whole }
+
+// consumed reports whether the upstream has answered something that is counted in
+// tokens.
+func (h *held) consumed() bool {
+	switch {
+	case !h.surface.metered:
+		return false
+	case h.stream != nil:
+		return !h.stream.Empty()
+	}
+	return h.answered || h.a.committed
+}
+
+// cost is what a use of the model costs. It is false if that is unknown.
+func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
+	if own, ok := price.Parse(b.Cost); ok {
+		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
+	}
+	if b.Ticks > 0 && b.Ticks < 1<<53 {
+		return knownCost{Cost{USD: USD(b.Ticks) * 100, Source: CostOfProvider}, true}
+	}
+	use := price.Use{
+		Input: u.InputTokens, Output: u.OutputTokens,
+		CacheRead: u.CachedInputTokens, CacheWrite: u.CacheWriteTokens, CacheWriteHour: hour,
+		ServiceTier: b.ServiceTier, Media: b.Media > 0,
+	}
+	for _, t := range b.Tools {
+		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
+	}
+	usd, estimated, ok := m.prices.Cost(use)
+	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
 }

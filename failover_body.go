@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -40,6 +41,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	o.capOutput(&e)
 	o.dropParams(&e)
 	o.dropLookalikes(&e)
+	o.askForUsage(&e)
 	if o.in.sel.Stream {
 		o.choices = o.choicesOf(e)
 	}
@@ -152,6 +154,7 @@ func (o *outbound) dropParams(e *edits) {
 	if a != nil && a.params != nil {
 		for name := range o.body.Names() {
 			if !a.params[name] {
+				o.remove(name)
 				e.set(name, nil)
 			}
 		}
@@ -163,8 +166,19 @@ func (o *outbound) dropParams(e *edits) {
 	}
 	for _, name := range o.model.denied {
 		if name != "model" {
+			if _, ok := o.in.body.Get(name); ok {
+				o.remove(name)
+			}
 			e.set(name, nil)
 		}
+	}
+}
+
+// remove notes that a field of the client's does not go out. A client can send
+// thousands.
+func (o *outbound) remove(name string) {
+	if len(o.removed) <= maxListed && name != "models" && !slices.Contains(o.removed, name) {
+		o.removed = append(o.removed, shown(name))
 	}
 }
 
@@ -196,4 +210,62 @@ func (o *outbound) dropLookalikes(e *edits) {
 		}
 		seen[name] = true
 	}
+}
+
+// askForUsage asks for usage in a stream whose client did not. The stream is then
+// relayed without it. A client that asks for it in a wrong way keeps its mistake.
+func (o *outbound) askForUsage(e *edits) {
+	o.usageAsk = usageUnasked
+	if _, isJSON := o.in.body.(*reqbody.Document); !isJSON || !o.in.sel.Stream || !o.surface.usageOption {
+		return
+	}
+	options, ok := withUsage(o.outgoing(*e, "stream_options"))
+	switch {
+	case !ok:
+		o.usageAsk = usageForClient
+	case o.s.askUsage && o.refuser != o.model && o.s.habits.of(o.model) == habitAsk && o.passes("stream_options"):
+		e.set("stream_options", options)
+		o.usageAsk = usageForGateway
+	}
+}
+
+// passes reports whether a field may reach the model.
+func (o *outbound) passes(name string) bool {
+	a, _ := o.model.provider.speaks(o.surface)
+	if a != nil && a.params != nil && !a.params[name] {
+		return false
+	}
+	for _, denied := range o.model.denied {
+		if denied == name {
+			return false
+		}
+	}
+	return true
+}
+
+// onlyUsage is stream_options for a client that sent none. It is never changed.
+var onlyUsage = []byte(`{"include_usage":true}`)
+
+// withUsage returns stream_options with include_usage, and all other options as they
+// were. It is false if the options ask for usage already, or are not an object.
+func withUsage(options []byte) ([]byte, bool) {
+	options = bytes.TrimSpace(options)
+	if len(options) == 0 || string(options) == "null" {
+		return onlyUsage, true
+	}
+	var given struct {
+		IncludeUsage json.RawMessage `json:"include_usage"`
+	}
+	if options[0] != '{' || json.Unmarshal(options, &given) != nil || string(given.IncludeUsage) == "true" {
+		return nil, false
+	}
+	var doc reqbody.Document
+	if reqbody.Scan(options, &doc) != nil {
+		return nil, false
+	}
+	body, err := doc.Splice([]reqbody.Edit{{Name: "include_usage", Value: []byte("true")}})
+	if err != nil {
+		return nil, false
+	}
+	return body.Bytes(), true
 }

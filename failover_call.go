@@ -48,6 +48,7 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	ended := false
 	defer func() {
 		if !ended { // code of the embedding service panicked
+			c.held.account()
 			c.end(a, ourFault(FailureRequest, "the service's own code failed"))
 		}
 	}()
@@ -65,6 +66,7 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	limit.disarm()
 	cancel(nil)
 	ended = true
+	c.held.account()
 	c.end(a, f)
 	if hook := c.s.hooks.AttemptDone; hook != nil {
 		hook(parent, a.public())
@@ -103,12 +105,16 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
+		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
 		a: a, resp: resp, source: resp.Body, limit: limit,
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {
+		c.refusesUsage(f)
 		return false, f
+	}
+	if c.refuser == c.model {
+		c.s.habits.learn(c.model, habitRefuse)
 	}
 	if a.ownKey {
 		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
@@ -189,6 +195,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	}
 	report := apierror.Read(plain)
 	f.judge(report, resp.StatusCode, resp.Header, a)
+	c.refusesUsage(f)
 	if f.Cause == CauseDeadKey && resp.StatusCode == http.StatusUnauthorized {
 		c.excuseKey(a, f)
 	}
@@ -214,6 +221,14 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		f.answer.header.Del("Content-Encoding")
 	}
 	return f
+}
+
+// refusesUsage notes that a model refused the gateway's stream_options. The same
+// request without them follows at once.
+func (c *call) refusesUsage(f *failure) {
+	if f.namesUsage && c.usageAsk == usageForGateway {
+		f.usageRefused, c.refuser = true, c.model
+	}
 }
 
 // excuseKey excuses the key for a 401 if the request was at fault: the form of the

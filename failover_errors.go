@@ -141,6 +141,7 @@ func withoutAddress(err error) error {
 // failure.
 func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
 	v := apierror.Classify(status, h, r)
+	f.namesUsage = v.StreamOptions
 	f.Code, f.Cause = a.secrets.scrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
 	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
 		f.RetryAfter = wait

@@ -299,11 +299,19 @@ func (t *trail) retract(candidates int, now time.Time) {
 		return
 	}
 	first := t.attempts[0]
+	for _, a := range t.attempts[1:] {
+		if first.failure != nil && first.failure.usageRefused {
+			first = a
+		}
+	}
 	for _, r := range t.tried {
 		if len(r.attempts) == 0 {
 			return
 		}
 		for _, a := range r.attempts {
+			if a.failure != nil && a.failure.usageRefused {
+				continue
+			}
 			if a.failure == nil || a.failure.gone || !retractable(first.failure.Cause, a.failure.Cause) {
 				return
 			}

@@ -130,13 +130,13 @@ func (c *capacity) wait(t *trail, keysOf func(*skipped) []*apiKey) *skipped {
 // wait; the operator learns the limit.
 func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 	e := errorf(CodeAtCapacity, "all models for this request are at capacity: send it again later")
-	e.Err, e.retryAfter = err, time.Second
+	e.Err, e.RetryAfter = err, time.Second
 	var full *limit.FullError
 	if !errors.As(err, &full) {
 		return e
 	}
 	if !full.Ready.IsZero() {
-		e.retryAfter = max(time.Until(full.Ready), time.Second)
+		e.RetryAfter = max(time.Until(full.Ready), time.Second)
 	}
 	for i, r := range routes {
 		switch full.Gate {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +29,10 @@ type Gateway struct {
 	pins      *pinTable
 	limiter   *limit.Limiter
 	history   debugpage.History
+	ledger    debugpage.Ledger
 	seed      maphash.Seed
+	habits    streamHabits
+	clients   *limit.Clients
 	reloading sync.Mutex
 
 	warnedDeadlines sync.Once
@@ -45,13 +49,13 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
-		seed: maphash.MakeSeed(),
+		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()),
 	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
 	}
 	s.attach(g)
-	s.debug = newDebugSettings(&g.history, cfg)
+	s.debug = newDebugSettings(&g.history, &g.ledger, cfg)
 	g.current.Store(s)
 	return g, nil
 }
@@ -77,7 +81,7 @@ func (g *Gateway) Reload(cfg Config) error {
 		return err
 	}
 	s.attach(g)
-	s.debug = newDebugSettings(&g.history, cfg)
+	s.debug = newDebugSettings(&g.history, &g.ledger, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	old.retire(s)
@@ -87,6 +91,12 @@ func (g *Gateway) Reload(cfg Config) error {
 // attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed = g.seed
+	s.habits = &g.habits
+	s.clients = g.clients
+	for i := range s.clientLimits {
+		l := &s.clientLimits[i]
+		l.entry = g.clients.Entry(l.name, l.allowance)
+	}
 	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
 	s.selector.track(g.recorder)
 	s.limiter = g.limiter
@@ -151,32 +161,52 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case models && reading: // first, as a model's id may end like a surface
-		s.selector.serveModels(w, r, id)
+		requestID := s.callers.requestID(r)
+		s.answer.before(w.Header(), requestID)
+		s.selector.serveModels(w, r, id, requestID)
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, next: next}
 		x.to.connect(w, r, &g.warnedDeadlines, s)
 		defer x.to.finish()
-		x.in.receive(r, surface, path)
+		x.in.receive(r, surface, path, &s.callers)
+		x.to.stamper = x
 		x.serve()
 	case surface != nil && reading && r.Header.Get("Upgrade") != "":
 		// Clients of WebSockets fall back to POST after this answer.
 		w.Header().Set("Upgrade", "HTTP/1.1")
-		writeError(w, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()), requestID(r.Header))
+		s.refuse(w, r, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()))
 	case surface != nil:
-		methodNotAllowed(w, surface.format, r, surface.allow())
+		s.methodNotAllowed(w, surface.format, r, surface.allow())
 	case models:
-		methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
+		s.methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
 	case next != nil:
 		next.ServeHTTP(w, r)
 	default:
-		writeError(w, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path), requestID(r.Header))
+		s.refuse(w, r, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path))
 	}
 }
 
 // methodNotAllowed answers a request by another method than the allowed ones.
-func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
+func (s *settings) methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
-	writeError(w, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method), requestID(r.Header))
+	s.refuse(w, r, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method))
+}
+
+// refuse answers a request that is not on its way to any provider.
+func (s *settings) refuse(w http.ResponseWriter, r *http.Request, f format, e *Error) {
+	id := s.callers.requestID(r)
+	s.answer.before(w.Header(), id)
+	writeError(w, f, e, id)
+}
+
+// WriteError answers a request with an error in the format of its client, for
+// middleware around the gateway. A Status of zero is the code's.
+func WriteError(w http.ResponseWriter, r *http.Request, e *Error) {
+	shown := *e
+	if shown.Status == 0 {
+		shown.Status = shown.Code.HTTPStatus()
+	}
+	writeError(w, formatOf(r), &shown, requestID(r.Header))
 }
 
 // exchange is one client request on its way through the gateway: read, choose,
@@ -188,6 +218,10 @@ type exchange struct {
 	in   inbound
 	plan plan
 	loop failover
+
+	adm         admission
+	headerRoom  [3]string // of the usual headers
+	costTrailer bool      // the cost is to follow the answer
 }
 
 // serve is the pipeline.
@@ -207,10 +241,16 @@ func (x *exchange) serve() {
 	x.in.identify(&x.s.callers)
 	x.in.expose(x.s.uses)
 	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
+		out.err = x.admit()
+	}
+	if out.err == nil {
 		out.err = x.choose()
 	}
 	if out.err == nil {
 		out = x.send()
+	}
+	if x.costTrailer {
+		x.setCost(x.to.Header())
 	}
 	handOn, abort := x.answer(out)
 	reported = true
@@ -280,8 +320,70 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	return false, false
 }
 
+// stamp says in the header of an answer who answered. An upstream's own headers of
+// these names do not pass. Where a keepalive begins the stream, nobody has answered
+// yet.
+func (x *exchange) stamp(h http.Header, begun bool) {
+	a, t := &x.s.answer, &x.loop.trail
+	for name := range h {
+		if strings.HasPrefix(name, answerPrefix) {
+			delete(h, name)
+		}
+	}
+	if a.requestID {
+		x.headerRoom[0] = x.in.id
+		h[headerRequestID] = x.headerRoom[0:1:1]
+	}
+	x.stampLimits(h)
+	if begun {
+		return
+	}
+	if a.attempts {
+		x.headerRoom[1] = strconv.Itoa(t.sent)
+		h[headerAttempts] = x.headerRoom[1:2:2]
+	}
+	last := t.answering()
+	if last != nil && a.model {
+		x.headerRoom[2] = asciiName(last.model.name())
+		h[headerModel] = x.headerRoom[2:3:3]
+	}
+	if a.removed && last != nil && len(last.removed) > 0 {
+		h[headerRemovedParams] = []string{listed(last.removed)}
+	}
+	if a.rejected && len(x.plan.rejections) > 0 {
+		names := make([]string, len(x.plan.rejections))
+		for i, r := range x.plan.rejections {
+			names[i] = r.name
+		}
+		h[headerRejectedModels] = []string{listed(names)}
+	}
+	if a.cost {
+		x.stampCost(h)
+	}
+}
+
+// stampCost tells the cost, or announces it for the end of an answer that is still
+// to come.
+func (x *exchange) stampCost(h http.Header) {
+	if x.loop.trail.committed() && !x.loop.call.held.ends() {
+		if h.Get("Content-Length") == "" && x.in.r.ProtoAtLeast(1, 1) {
+			h["Trailer"] = []string{headerCost}
+			x.costTrailer = true
+		}
+		return
+	}
+	x.setCost(h)
+}
+
+// setCost sets the cost of all attempts, if it is known.
+func (x *exchange) setCost(h http.Header) {
+	if _, cost := x.loop.trail.total(); cost.known {
+		h[headerCost] = []string{cost.USD.String()}
+	}
+}
+
 // continues reports whether a failed request goes on to the next handler.
-func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil }
+func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil && !x.adm.refused }
 
 // relayError answers with an upstream's error, without the gateway's keys. A
 // retryAfter that is not negative replaces the upstream's.
@@ -299,9 +401,13 @@ func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.D
 // report tells the hook, the log and the debug page about the end of the request.
 // It makes a Result only if one of them needs it.
 func (x *exchange) report(err *Error) *Result {
+	x.settle(err)
 	var res *Result
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)
+	}
+	if slot, ok := x.in.r.Context().Value(resultKey{}).(*resultSlot); ok {
+		slot.res.Store(x.result(err))
 	}
 	x.log(err)
 	x.remember(err)
@@ -343,6 +449,7 @@ func (x *exchange) remember(err *Error) {
 	}
 	r := newDebugRecord(&x.in, &x.loop.trail, err)
 	rememberPlan(r, &x.plan, x.loop.trail.notes)
+	enter(x.s.debug.ledger, r, &x.loop.trail)
 	x.s.debug.history.Add(r)
 }
 
@@ -364,7 +471,7 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 		return nil, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, surface.allow(), r.Method)
 	}
 	x := &exchange{s: s}
-	x.in.receive(r, surface, path)
+	x.in.receive(r, surface, path, &s.callers)
 	x.in.identify(&s.callers)
 	x.in.expose(s.uses)
 	err := x.in.read(r.Body, s.maxBody)
@@ -390,4 +497,19 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 		return res, err
 	}
 	return res, nil
+}
+
+// Price returns the prices of a provider's model, by their ids or aliases: those of
+// the config over those of the registry. It is false if the prices, or the model,
+// are unknown. The caller owns them.
+func (g *Gateway) Price(provider, model string) (Pricing, bool) {
+	p := g.current.Load().selector.byName[fold(provider)]
+	if p == nil {
+		return Pricing{}, false
+	}
+	m := p.byName[fold(model)]
+	if m == nil || m.pricing == nil {
+		return Pricing{}, false
+	}
+	return *clonePricing(m.pricing), true
 }

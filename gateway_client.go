@@ -48,6 +48,11 @@ type client struct {
 	committed bool   // an answer has
 	tail      []byte // the last bytes written, to know whether an event ended
 	closed    bool
+
+	// stamper completes the header of the answer just before it is sent.
+	stamper interface {
+		stamp(h http.Header, begun bool)
+	}
 }
 
 // connect prepares the connection of a request.
@@ -74,6 +79,9 @@ func (c *client) Header() http.Header { return c.w.Header() }
 
 // WriteHeader sends it.
 func (c *client) WriteHeader(status int) {
+	if c.stamper != nil {
+		c.stamper.stamp(c.w.Header(), c.opened && !c.committed)
+	}
 	c.arm()
 	c.w.WriteHeader(status)
 	c.disarm()

@@ -55,6 +55,8 @@ const (
 //     failures in a row
 //   - of keys quota_requests and quota_tokens
 //   - other_providers and other_models, not used lately
+//   - money: the cost of requests since the page was mounted, in all and by provider,
+//     model and label
 //   - requests, the newest first, each with its trail; the outcome of a step is
 //     success, failed, relayed, not_sent or skipped
 //   - config and runtime
@@ -62,7 +64,8 @@ const (
 //     header and body
 //
 // Rates are from 0 to 1. Fields may be added. With ?only=failed, page and JSON have
-// only the requests that failed or failed over.
+// only the requests that failed or failed over. With ?model=, ?label= and ?id= they
+// have only those with that text in a model, in a label or the caller, and in their id.
 func (g *Gateway) DebugHandler() http.Handler {
 	g.history.Want()
 	var paths []string
@@ -87,6 +90,7 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 		OtherProviders: []string{},
 		Keys:           []debugpage.Key{},
 		Requests:       g.history.Latest(),
+		Money:          g.ledger.Money(),
 		Config:         s.debug.config,
 		ConfigText:     configText(s.debug.config),
 		Runtime:        s.debug.runtime,

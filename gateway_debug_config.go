@@ -16,6 +16,7 @@ import (
 
 // debugSettings is the part of the debug page that comes from the Config.
 type debugSettings struct {
+	ledger  *debugpage.Ledger
 	history *debugpage.History // the gateway's
 	config  json.RawMessage
 	runtime debugpage.Runtime
@@ -23,12 +24,12 @@ type debugSettings struct {
 
 // newDebugSettings notes the presentable part of a Config that New accepts. New
 // calls it, because the Config may change later.
-func newDebugSettings(history *debugpage.History, cfg Config) debugSettings {
+func newDebugSettings(history *debugpage.History, ledger *debugpage.Ledger, cfg Config) debugSettings {
 	raw, err := json.Marshal(shownConfig(cfg))
 	if err != nil {
 		raw = []byte("{}") // New refuses what does not marshal
 	}
-	return debugSettings{history: history, config: raw, runtime: debugpage.Runtime{
+	return debugSettings{history: history, ledger: ledger, config: raw, runtime: debugpage.Runtime{
 		Secrets:        shownType(cfg.Secrets, "EnvSecrets, by default"),
 		Registry:       shownType(cfg.Registry, "BuiltinRegistry, by default"),
 		URLPolicy:      shownType(cfg.URLPolicy, "StrictURLPolicy, by default"),

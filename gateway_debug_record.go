@@ -35,6 +35,18 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 		}
 		r.Names = append(r.Names, debugpage.Name(name))
 	}
+	r.Caller = debugpage.Name(in.caller)
+	for _, l := range in.labels {
+		r.Labels = append(r.Labels, debugpage.Name(l.Key+"="+l.Value.String()))
+	}
+	u, cost := t.total()
+	if u != nil {
+		used := debugpage.Usage(*u)
+		r.Usage = &used
+	}
+	if cost.known {
+		r.Cost = &debugpage.Cost{USD: debugpage.Amount(cost.USD), Estimated: cost.Estimated, Source: string(cost.Source)}
+	}
 	rememberSteps(r, sum.steps)
 	if k := t.translated(); k != nil {
 		r.Notes = append(r.Notes, debugpage.Text(k.line()))
@@ -49,8 +61,24 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	return r
 }
 
-// understood reports whether the body could be read. If not, the client's models
-// are not known.
+// enter adds what the attempts of a request cost to the ledger of the debug page.
+func enter(ledger *debugpage.Ledger, r *debugpage.Request, t *trail) {
+	labels := r.Labels
+	if r.Caller != "" {
+		labels = append(labels[:len(labels):len(labels)], "caller="+r.Caller)
+	}
+	for _, a := range t.attempts {
+		if a.used {
+			ledger.Add(r.Time, debugpage.Entry{
+				Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id), Labels: labels,
+				USD: int64(a.cost.USD), Known: a.cost.known, Estimated: a.cost.Estimated,
+			})
+		}
+	}
+}
+
+// understood reports whether the body could be read, so that the client's wish is
+// known.
 func (in *inbound) understood(err *Error) bool {
 	if in.raw == nil {
 		return false

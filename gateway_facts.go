@@ -67,8 +67,19 @@ func (in *inbound) facts() *expr.RequestFacts {
 	return f
 }
 
-// estimate returns the tokens of the prompt: counted if they were, otherwise
-// estimated.
+// guess returns the tokens of the prompt for the bill of a provider that does not
+// tell them. Metrics do not count a guess.
+func (in *inbound) guess() int64 {
+	if in.tokens > 0 {
+		return in.tokens
+	}
+	if in.guessed == 0 {
+		in.guessed = usage.Estimate(in.raw)
+	}
+	return in.guessed
+}
+
+// estimate returns the tokens of the prompt: as they were counted, else estimated.
 func (in *inbound) estimate() int64 {
 	if in.tokens == 0 {
 		in.tokens = usage.Estimate(in.raw)

@@ -11,6 +11,7 @@ import (
 	"hash/maphash"
 	"io"
 	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,7 +21,6 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/coding"
 	"github.com/aigateway-go/aigateway/internal/expr"
-	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -50,11 +50,13 @@ type inbound struct {
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
+	guessed  int64         // tokens of the prompt, once they were guessed
 	// wantsStream is set if the client asked for a stream in any way: by stream in
 	// body, form or query, or by stream_format.
 	wantsStream bool
 
 	caller   string // who asks; empty if nobody says
+	labels   []slog.Attr
 	callerID uint64 // a keyed hash of the caller, or of the client's address
 	owner    uint64 // callerID if the service tells callers apart, else 0
 
@@ -75,10 +77,10 @@ type clientBody interface {
 }
 
 // receive starts a request on a surface. It reads nothing of the body yet.
-func (in *inbound) receive(r *http.Request, surface *surface, path string) {
+func (in *inbound) receive(r *http.Request, surface *surface, path string, c *callers) {
 	in.r, in.ctx, in.surface, in.path = r, r.Context(), surface, path
 	in.pathModel = modelInPath(r.URL.Path, path)
-	in.start, in.id, in.credential = time.Now(), requestID(r.Header), clientCredential(r.Header)
+	in.start, in.id, in.credential = time.Now(), c.requestID(r), clientCredential(r.Header)
 	ip, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		ip = r.RemoteAddr
@@ -88,10 +90,32 @@ func (in *inbound) receive(r *http.Request, surface *surface, path string) {
 	}
 }
 
-// requestID is the client's id of the request if it is short and printable,
-// otherwise a new one.
+// requestID is the service's id of a request, else the client's, else a new one. An
+// id has 1 to 128 visible ASCII characters.
+func (c *callers) requestID(r *http.Request) string {
+	if c.id != nil {
+		if id := c.id(r); isRequestID(id) {
+			return id
+		}
+	}
+	return requestID(r.Header)
+}
+
+func isRequestID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// requestID is the client's id of a request, else a new one.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); id != "" && len(id) <= 128 && header.IsPlain(id) {
+	if id := h.Get("X-Request-Id"); isRequestID(id) {
 		return id
 	}
 	var b [12]byte
@@ -114,6 +138,9 @@ func (in *inbound) identify(c *callers) {
 		text = network(in.request.ClientIP)
 	}
 	in.request.Caller = in.caller
+	if c.labels != nil {
+		in.labels = boundLabels(c.labels(in.r))
+	}
 	in.callerID = maphash.String(c.seed, salt+text)
 	if c.name != nil || c.expr != nil {
 		in.owner = in.callerID
@@ -135,9 +162,25 @@ func network(ip string) string {
 // callers finds the caller of a request. Without a function and an expression,
 // clients are told apart by their address.
 type callers struct {
-	name func(*http.Request) string
-	expr *expr.Identity
-	seed maphash.Seed // of the gateway
+	name   func(*http.Request) string
+	expr   *expr.Identity
+	seed   maphash.Seed                    // of the gateway
+	id     func(*http.Request) string      // Config.RequestID, or nil
+	labels func(*http.Request) []slog.Attr // or nil
+}
+
+// maxLabels bounds the labels of a request.
+const maxLabels = 8
+
+// boundLabels is a copy of labels with a sensible number and length, as texts.
+func boundLabels(labels []slog.Attr) []slog.Attr {
+	out := make([]slog.Attr, 0, min(len(labels), maxLabels))
+	for _, l := range labels {
+		if l.Key != "" && len(out) < maxLabels {
+			out = append(out, slog.String(shown(l.Key), shown(l.Value.Resolve().String())))
+		}
+	}
+	return out
 }
 
 // asks is the request in the terms of health: its caller and its endpoint.
@@ -302,7 +345,13 @@ func (in *inbound) gone() *Error {
 func (in *inbound) shown() ClientRequest {
 	c := ClientRequest{
 		Method: in.r.Method, Path: in.r.URL.Path, Headers: make(http.Header, len(in.r.Header)),
-		Model: shown(in.sel.Model), Stream: in.sel.Stream,
+		Model: shown(in.sel.Model), Stream: in.sel.Stream, Caller: shown(in.caller),
+	}
+	for _, l := range in.labels {
+		if c.Labels == nil {
+			c.Labels = make(map[string]string, len(in.labels))
+		}
+		c.Labels[l.Key] = l.Value.String()
 	}
 	for _, name := range in.sel.Models {
 		c.Models = append(c.Models, shown(name))

@@ -34,6 +34,10 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 		slog.String("gen_ai.operation.name", genai.Operation(in.surface.name)),
 		slog.String("aigateway.surface", in.surface.name),
 		slog.Bool("gen_ai.request.stream", in.sel.Stream))
+	if in.caller != "" {
+		l = append(l, slog.String("aigateway.caller", shown(in.caller)))
+	}
+	l = append(l, in.labels...)
 	if in.sel.Model != "" {
 		l = append(l, slog.String("aigateway.request.model", shown(in.sel.Model)))
 	}
@@ -50,6 +54,7 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	if k := t.translated(); k != nil {
 		l = append(l, slog.String("aigateway.translation", k.header()))
 	}
+	l.addUsage(t)
 	if err != nil {
 		l = append(l,
 			slog.String("error.type", string(err.Code)),
@@ -71,14 +76,39 @@ func (l *logLine) addAttempt(a *attempt) {
 	if a.status != 0 {
 		*l = append(*l, slog.Int("aigateway.upstream.status_code", a.status))
 	}
+	if id := a.upstreamID(); id != "" {
+		*l = append(*l, slog.String("aigateway.upstream.request_id", id))
+	}
 	if a.firstToken > 0 {
 		*l = append(*l, slog.Float64("time_to_first_token_ms", ms(a.firstToken)))
 	}
-	if a.input > 0 {
-		*l = append(*l, slog.Int64("gen_ai.usage.input_tokens", a.input))
+}
+
+// addUsage adds the tokens and the cost of all attempts. Zeros are left out.
+func (l *logLine) addUsage(t *trail) {
+	u, cost := t.total()
+	if u == nil {
+		return
 	}
-	if a.output > 0 {
-		*l = append(*l, slog.Int64("gen_ai.usage.output_tokens", a.output))
+	for _, count := range [...]struct {
+		name string
+		n    int64
+	}{
+		{"gen_ai.usage.input_tokens", u.InputTokens},
+		{"gen_ai.usage.output_tokens", u.OutputTokens},
+		{"gen_ai.usage.cache_read.input_tokens", u.CachedInputTokens},
+		{"gen_ai.usage.cache_creation.input_tokens", u.CacheWriteTokens},
+		{"aigateway.usage.reasoning_tokens", u.ReasoningTokens},
+	} {
+		if count.n > 0 {
+			*l = append(*l, slog.Int64(count.name, count.n))
+		}
+	}
+	if u.Estimated {
+		*l = append(*l, slog.Bool("aigateway.usage.estimated", true))
+	}
+	if cost.known {
+		*l = append(*l, slog.Float64("aigateway.cost.usd", cost.USD.Float()))
 	}
 }
 

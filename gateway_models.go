@@ -40,7 +40,7 @@ type anthropicModel struct {
 
 // serveModels answers GET models, and GET models/{id}. A slash at the end is part
 // of the id only if a model has such an id.
-func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id string) {
+func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, requestID string) {
 	f := clientFormat(r.Header)
 	q := anyOf(f, clientCredential(r.Header).given())
 	models := s.offered(q)
@@ -61,7 +61,7 @@ func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id string
 		}
 		return
 	}
-	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unoffered(bare, q)), requestID(r.Header))
+	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unoffered(bare, q)), requestID)
 }
 
 // writeModels answers with the whole list.

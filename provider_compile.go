@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/builtin"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
@@ -35,9 +36,10 @@ type compiler struct {
 	// firstToken is first_token_timeout of the gateway, 0: off.
 	firstToken time.Duration
 	refs       []secretPlace
-	uses       expr.Uses // of all templates
-	ownBase    bool      // the provider at hand has a base_url of the config's own
-	blind      bool      // the registry is not known
+	uses       expr.Uses  // of all templates
+	ownBase    bool       // the provider at hand has a base_url of the config's own
+	source     CostSource // of the prices of the model at hand
+	blind      bool       // the registry is not known
 	gateway    struct {
 		headers, query []field
 		body           []bodyField
@@ -115,6 +117,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		out.auth.Header = "Api-Key"
 	}
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
+	out.sendsUsage = known && builtin.StreamUsageUnasked(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	c.translation(path+".translate", p.Translate, out)
 	for i, k := range p.APIKeys {
@@ -490,7 +493,16 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 			base := rest[j]
 			// A name that the config lists as a model of its own is not an alias.
 			base.IDAliases = slices.DeleteFunc(slices.Clone(base.IDAliases), func(a string) bool { return listed[fold(a)] })
+			c.source = CostOfCatalog
+			if configured && m.Pricing != nil {
+				c.source = CostOfConfig
+			}
 			m, inCatalog = overlayModel(base, m), true
+		} else {
+			c.source = CostOfConfig
+			if !configured {
+				c.source = CostOfCatalog
+			}
 		}
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
@@ -502,6 +514,7 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 			continue
 		}
 		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
+		c.source = CostOfCatalog
 		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, false, true, seen)
 	}
 }
@@ -537,6 +550,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	out := &model{
 		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
+		pricing: clonePricing(m.Pricing), prices: priceList(m.Pricing), priceSource: c.source,
 		limits:     c.limits(path+".limits", m.Limits),
 		timeout:    m.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", p.timeout),
 		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
@@ -636,15 +650,6 @@ func pricingView(p *Pricing) *expr.Pricing {
 	if len(p.Tools) > 0 {
 		v.Tools = maps.Clone(p.Tools)
 	}
-	return &v
-}
-
-// clonePrice copies a price. Nil stays nil: unknown.
-func clonePrice(p *float64) *float64 {
-	if p == nil {
-		return nil
-	}
-	v := *p
 	return &v
 }
 

@@ -104,24 +104,3 @@ func cloneModel(m Model) Model {
 	m.Pricing = clonePricing(m.Pricing)
 	return m
 }
-
-func clonePricing(p *Pricing) *Pricing {
-	if p == nil {
-		return nil
-	}
-	c := *p
-	for _, price := range []**float64{
-		&c.Input, &c.Output, &c.InputCacheRead, &c.InputCacheWrite, &c.InputCacheWrite1h, &c.InputBatch, &c.OutputBatch,
-	} {
-		*price = clonePrice(*price)
-	}
-	c.Tiers = slices.Clone(c.Tiers)
-	for i := range c.Tiers {
-		t := &c.Tiers[i]
-		for _, price := range []**float64{&t.Input, &t.Output, &t.InputCacheRead, &t.InputCacheWrite, &t.InputCacheWrite1h} {
-			*price = clonePrice(*price)
-		}
-	}
-	c.Tools = maps.Clone(c.Tools)
-	return &c
-}

@@ -47,6 +47,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		}
 		res.ModelsTried = append(res.ModelsTried, m)
 	}
+	total, cost := t.total()
+	res.Usage, res.Cost = total, cost.public()
 	for _, k := range t.skipped {
 		if k.tried != nil {
 			continue
@@ -111,25 +113,43 @@ func (a *attempt) public() Attempt {
 		EndedSilent:          a.endedSilent,
 		UpstreamInputTokens:  a.input,
 		UpstreamOutputTokens: a.output,
-		Request:              AttemptRequest{URL: a.url, APIKey: a.key},
+		Request:              AttemptRequest{URL: a.url, APIKey: a.key, RemovedParams: slices.Clone(a.removed)},
 		UpstreamLatency: UpstreamLatency{
 			TimeToFirstByteMS: ms(a.firstByte), TimeToFirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
 		},
 	}
+	if a.used {
+		u := a.usage
+		out.Usage, out.Cost = &u, a.cost.public()
+	}
 	if a.failure != nil {
 		out.Status, out.Error, out.Kind = AttemptFailed, a.failure.full(), a.failure.Kind
 		out.CooldownMS = ms(a.cooldown)
+		out.StreamOptionsRefused = a.failure.usageRefused
 		if a.relayed {
 			out.Status = AttemptRelayed
 		}
 	}
 	if a.status != 0 {
-		out.Response = &AttemptResponse{StatusCode: a.status, Headers: a.publicHeader()}
+		out.Response = &AttemptResponse{StatusCode: a.status, RequestID: a.upstreamID(), Headers: a.publicHeader()}
 		if a.failure != nil {
 			out.Response.BodyOnError = excerpt(a.body)
 		}
 	}
 	return out
+}
+
+// upstreamIDs are the headers by which upstreams tell their own id of a request.
+var upstreamIDs = []string{"Request-Id", "X-Request-Id", "Apim-Request-Id", "X-Amzn-Requestid", "X-Ms-Request-Id"}
+
+// upstreamID is the upstream's own id of the request, cut to a sensible length.
+func (a *attempt) upstreamID() string {
+	for _, name := range upstreamIDs {
+		if v := a.header[name]; len(v) > 0 && v[0] != "" {
+			return a.secrets.scrubLine(v[0], 128)
+		}
+	}
+	return ""
 }
 
 // publicHeader is the answer's header without cookies and echoed secrets.

@@ -13,40 +13,10 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// OpenTelemetry's main repository no longer has the conventions for generative AI,
-// and its Go packages lack their names.
-const (
-	operationNameKey    = attribute.Key("gen_ai.operation.name")
-	providerNameKey     = attribute.Key("gen_ai.provider.name")
-	requestModelKey     = attribute.Key("gen_ai.request.model")
-	requestStreamKey    = attribute.Key("gen_ai.request.stream")
-	timeToFirstChunkKey = attribute.Key("gen_ai.response.time_to_first_chunk")
-	inputTokensKey      = attribute.Key("gen_ai.usage.input_tokens")
-	outputTokensKey     = attribute.Key("gen_ai.usage.output_tokens")
-	tokenTypeKey        = attribute.Key("gen_ai.token.type")
-)
-
-// The gateway's own attributes.
-const (
-	requestIDKey       = attribute.Key("aigateway.request.id")
-	clientModelKey     = attribute.Key("aigateway.request.model") // as the client named it
-	clientStreamKey    = attribute.Key("aigateway.request.stream")
-	surfaceKey         = attribute.Key("aigateway.surface")
-	formatKey          = attribute.Key("aigateway.format")
-	attemptsKey        = attribute.Key("aigateway.attempts")          // that were sent
-	earlierCooldownKey = attribute.Key("aigateway.attempt.cooldown")  // seconds left of an earlier cooldown
-	cooldownKey        = attribute.Key("aigateway.cooldown.duration") // seconds, because of this attempt
-	attemptNumberKey   = attribute.Key("aigateway.attempt.number")
-	servedProviderKey  = attribute.Key("aigateway.provider") // that answered, by its id
-	servedModelKey     = attribute.Key("aigateway.model")
-	gatewayDurationKey = attribute.Key("aigateway.gateway.duration") // seconds
-	nextProviderKey    = attribute.Key("aigateway.failover.next_provider")
-)
-
-// other stands for every model with an unlisted name.
+// other stands for every model whose name is not to be shown.
 const other = "_OTHER"
 
-// alues of error.type beside status codes, [aigateway.FailureKind] and the
+// The values of error.type beside status codes, [aigateway.FailureKind] and the
 // gateway's codes.
 const (
 	canceled  = "canceled"   // the client left
@@ -122,9 +92,10 @@ func wasSent(kind aigateway.FailureKind) bool {
 type call struct {
 	*aigateway.Attempt
 	operation string
-	model     string // as metrics may name it
-	errorType string // empty where it did not fail
-	stream    bool   // whether the client asked for a stream
+	model     string               // as metrics may name it
+	errorType string               // empty where it did not fail
+	labels    []attribute.KeyValue // of the request, as metrics may show them
+	stream    bool                 // whether the client asked for a stream
 	// cooldown is the time left of the model's cooldown at the attempt, in
 	// milliseconds.
 	cooldown float64
@@ -169,18 +140,16 @@ func (c call) spanAttributes() []attribute.KeyValue {
 			attrs = append(attrs, requestStreamKey.Bool(true))
 		}
 	}
+	if c.Response != nil && c.Response.RequestID != "" {
+		attrs = append(attrs, upstreamIDKey.String(c.Response.RequestID))
+	}
 	if c.Response != nil {
 		attrs = append(attrs, semconv.HTTPResponseStatusCode(c.Response.StatusCode))
 	}
 	if t := c.UpstreamLatency.TimeToFirstTokenMS; t > 0 {
 		attrs = append(attrs, timeToFirstChunkKey.Float64(t/1000))
 	}
-	if n := c.UpstreamInputTokens; n > 0 {
-		attrs = append(attrs, inputTokensKey.Int64(n))
-	}
-	if n := c.UpstreamOutputTokens; n > 0 {
-		attrs = append(attrs, outputTokensKey.Int64(n))
-	}
+	attrs = append(attrs, c.usageAttributes()...)
 	if c.cooldown > 0 {
 		attrs = append(attrs, earlierCooldownKey.Float64(c.cooldown/1000))
 	}
@@ -193,7 +162,35 @@ func (c call) spanAttributes() []attribute.KeyValue {
 	return attrs
 }
 
-// requestAttributes complete the request's span. attempts counts the sent ones.
+// usageAttributes are the tokens and the cost of an attempt. Zeros are left out.
+func (c call) usageAttributes() []attribute.KeyValue {
+	if c.Usage == nil {
+		return nil
+	}
+	var attrs []attribute.KeyValue
+	for _, count := range []struct {
+		key attribute.Key
+		n   int64
+	}{
+		{inputTokensKey, c.Usage.InputTokens}, {outputTokensKey, c.Usage.OutputTokens},
+		{cacheReadTokensKey, c.Usage.CachedInputTokens}, {cacheWriteTokensKey, c.Usage.CacheWriteTokens},
+		{reasoningTokensKey, c.Usage.ReasoningTokens},
+	} {
+		if count.n > 0 {
+			attrs = append(attrs, count.key.Int64(count.n))
+		}
+	}
+	if c.Usage.Estimated {
+		attrs = append(attrs, usageEstimatedKey.Bool(true))
+	}
+	if c.Cost != nil {
+		attrs = append(attrs, costKey.Float64(c.Cost.USD.Float()))
+	}
+	return attrs
+}
+
+// requestAttributes are those of the request's span. The attempts are those that
+// were sent.
 func requestAttributes(res *aigateway.Result, attempts int) []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 12),
 		requestIDKey.String(res.RequestID),
@@ -204,6 +201,12 @@ func requestAttributes(res *aigateway.Result, attempts int) []attribute.KeyValue
 		gatewayDurationKey.Float64(res.GatewayLatencyMS/1000))
 	if res.Client.Model != "" {
 		attrs = append(attrs, clientModelKey.String(shortened(res.Client.Model)))
+	}
+	if caller := res.Client.Caller; caller != "" {
+		attrs = append(attrs, callerKey.String(shortened(caller)))
+	}
+	for name, value := range res.Client.Labels {
+		attrs = append(attrs, attribute.String(labelPrefix+name, shortened(value)))
 	}
 	if s := res.Success; s != nil {
 		attrs = append(attrs, servedProviderKey.String(s.Provider), servedModelKey.String(shortened(s.Model)))

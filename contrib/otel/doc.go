@@ -22,6 +22,12 @@
 //	aigateway.attempts                           counter, {attempt}
 //	aigateway.failovers                          counter, {failover}   moves from one model to the next
 //	aigateway.cooldowns                          counter, {cooldown}   cooldowns of keys and models
+//	aigateway.cost                               counter, USD          of attempts, where it is known
+//	aigateway.usage.cached_input_tokens          counter, {token}      from a provider's cache
+//
+// aigateway.cost and aigateway.request.duration also have the caller and the labels
+// of Config.Labels: aigateway.caller and aigateway.label.NAME. Of each, the first 100
+// values count by themselves, and all others are "_OTHER".
 //
 // The first three are the conventions', with their buckets. An attempt is the
 // conventions' operation: the time and the tokens of a failed provider stay with

@@ -147,7 +147,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 	if !ok {
 		return
 	}
-	operation, sent := operationName(res.Surface), 0
+	operation, sent, labels := operationName(res.Surface), 0, ob.meters.labels.of(&res.Client)
 	for i := range res.ModelsTried {
 		tried := &res.ModelsTried[i]
 		cause := noAttempt
@@ -158,7 +158,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 			}
 			at := r.attempts[a.Number-1]
 			cause = at.errorType
-			c := call{operation: operation, stream: res.Client.Stream, model: metricModel(tried), cooldown: tried.CooldownMS, Attempt: a, errorType: at.errorType}
+			c := call{operation: operation, stream: res.Client.Stream, model: metricModel(tried), cooldown: tried.CooldownMS, Attempt: a, errorType: at.errorType, labels: labels}
 			ob.meters.attempt(at.ctx, c) //nolint:contextcheck // it comes from ctx, with the attempt's span
 			at.finish(c)
 			if wasSent(a.Kind) {
@@ -169,7 +169,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 			ob.meters.failover(ctx, operation, tried.Provider, res.ModelsTried[i+1].Provider, cause)
 		}
 	}
-	ob.meters.request(ctx, operation, res, time.Since(r.start))
+	ob.meters.request(ctx, operation, res, labels, time.Since(r.start))
 	r.finish(operation, sent, res)
 }
 

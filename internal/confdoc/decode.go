@@ -194,6 +194,9 @@ func (d *Document) list(n *yaml.Node, v reflect.Value, at *place) {
 		d.fault(n, at, "must be a list, not %s", describe(n))
 		return
 	}
+	if len(n.Content) == 0 {
+		v.Set(reflect.MakeSlice(v.Type(), 0, 0)) // an empty list is not a missing one
+	}
 	// Grown item by item: the limits have not seen the later items yet.
 	for i, item := range n.Content {
 		if d.stopped {

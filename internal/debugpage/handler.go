@@ -41,8 +41,9 @@ func NewHandler(s Source) *Handler {
 }
 
 // ServeHTTP answers with the page, or with JSON under format=json. Under
-// only=failed, it shows only requests that failed or failed over. It does not read
-// the path, so it works under any mount.
+// only=failed, it shows only requests that failed or failed over. Under model, label
+// and id, it shows only requests that have them. It does not read the path, so it
+// works under any mount.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -86,7 +87,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	state := h.source.State(time.Now())
 	state.Explain = answer
-	state.choose(only != "")
+	state.choose(only != "", Filter{Model: query.Get("model"), Label: query.Get("label"), ID: query.Get("id")})
 
 	var body bytes.Buffer
 	var err error

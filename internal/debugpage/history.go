@@ -1,6 +1,7 @@
 package debugpage
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,13 @@ type Request struct {
 	Model        string `json:"model,omitempty"`
 	InputTokens  int64  `json:"input_tokens"`
 	OutputTokens int64  `json:"output_tokens"`
+	// Caller is who asks, and Labels are the service's own, as "name=value".
+	Caller string   `json:"caller,omitempty"`
+	Labels []string `json:"labels,omitempty"`
+	// Usage are the tokens of all attempts. Nil if nothing was consumed.
+	Usage *Usage `json:"usage,omitempty"`
+	// Cost is the cost of all attempts. Nil if it is unknown.
+	Cost *Cost `json:"cost,omitempty"`
 	// Trail lists the steps in order, and Rejected the client's names that could
 	// not be tried.
 	Trail    []Step     `json:"trail"`
@@ -64,6 +72,42 @@ type Request struct {
 	Notes    []string   `json:"notes,omitempty"`
 	// Omitted counts the entries left out of these lists.
 	Omitted int `json:"omitted,omitempty"`
+}
+
+// Usage counts tokens.
+type Usage struct {
+	InputTokens       int64 `json:"input_tokens"`
+	CachedInputTokens int64 `json:"cached_input_tokens"`
+	CacheWriteTokens  int64 `json:"cache_write_tokens"`
+	OutputTokens      int64 `json:"output_tokens"`
+	ReasoningTokens   int64 `json:"reasoning_tokens"`
+	Estimated         bool  `json:"estimated"`
+}
+
+// Cost is an amount of money.
+type Cost struct {
+	USD       Amount `json:"usd"`
+	Estimated bool   `json:"estimated"`
+	Source    string `json:"source"`
+}
+
+// Filter chooses requests. Each text that is not empty must be a part of what it is
+// for; letter case does not count.
+type Filter struct {
+	Model string // asked for or answering, as "provider:model"
+	Label string // a label as "name=value", or the caller
+	ID    string // the request's
+}
+
+func (f Filter) matches(r *Request) bool {
+	has := func(text, part string) bool {
+		return strings.Contains(strings.ToLower(text), strings.ToLower(part))
+	}
+	any := func(part string, texts ...string) bool {
+		return part == "" || slices.ContainsFunc(texts, func(t string) bool { return has(t, part) })
+	}
+	return any(f.ID, r.ID) && any(f.Label, append(r.Labels[:len(r.Labels):len(r.Labels)], r.Caller)...) &&
+		any(f.Model, append(r.Names[:len(r.Names):len(r.Names)], r.Provider+":"+r.Model)...)
 }
 
 // FailedOver reports whether a candidate had its turn and did not answer. A

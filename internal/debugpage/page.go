@@ -35,7 +35,7 @@ func newPage() *page {
 		"requests": requestBars, "latency": latencyBars, "tokens": tokenBars,
 		"count": count, "percent": percent, "causes": causes, "ms": milliseconds, "bytes": byteCount, "used": used,
 		"moment": newMoment, "zone": zone, "counted": counted, "total": total,
-		"health": healthTag, "provider": providerTag, "request": requestTag, "step": stepTag,
+		"dollars": dollars, "accounts": newAccounts, "counted64": func(n int64, what string) string { return counted(int(n), what) }, "health": healthTag, "provider": providerTag, "request": requestTag, "step": stepTag,
 		"inc":    func(i int) int { return i + 1 },
 		"known":  func(p *int64) bool { return p != nil },
 		"deref":  func(p *int64) int64 { return *p },
@@ -257,6 +257,14 @@ func total(list []OtherModel) int {
 	}
 	return n
 }
+
+// accounts is a table of sums.
+type accounts struct {
+	Title string
+	Rows  []Account
+}
+
+func newAccounts(title string, rows []Account) accounts { return accounts{title, rows} }
 
 // moment is a time, for a reader at another time.
 type moment struct {

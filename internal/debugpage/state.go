@@ -33,6 +33,8 @@ type State struct {
 	Models      []Model      `json:"models"`
 	OtherModels []OtherModel `json:"other_models"`
 	Keys        []Key        `json:"keys"`
+	// Money is the cost of requests since the page was mounted.
+	Money Money `json:"money"`
 	// Requests are the latest, the newest first.
 	Requests []*Request `json:"requests"`
 	// Config is the config without secrets. Runtime is the part of it that only a
@@ -47,14 +49,15 @@ type State struct {
 
 	// OnlyTroubled is set if Requests holds only those that failed or failed over.
 	// Kept and KeptTroubled count the remembered requests of both kinds.
-	OnlyTroubled bool `json:"-"`
-	Kept         int  `json:"-"`
-	KeptTroubled int  `json:"-"`
+	OnlyTroubled bool   `json:"-"`
+	Filter       Filter `json:"-"`
+	Kept         int    `json:"-"`
+	KeptTroubled int    `json:"-"`
 }
 
-// choose counts the requests, and with onlyTroubled keeps only those that failed or
-// failed over.
-func (s *State) choose(onlyTroubled bool) {
+// choose counts the requests, and keeps those that f matches. With onlyTroubled it
+// keeps only those that failed or failed over.
+func (s *State) choose(onlyTroubled bool, f Filter) {
 	troubled := []*Request{}
 	for _, r := range s.Requests {
 		if r.Troubled() {
@@ -65,6 +68,8 @@ func (s *State) choose(onlyTroubled bool) {
 	if onlyTroubled {
 		s.Requests = troubled
 	}
+	s.Filter = f
+	s.Requests = slices.DeleteFunc(slices.Clone(s.Requests), func(r *Request) bool { return !f.matches(r) })
 }
 
 // Load is measured on the upstream requests within the window.
