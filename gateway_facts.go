@@ -8,14 +8,14 @@ import (
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
-// sessionHeaders are the headers that name a conversation, in their order.
+// sessionHeaders name a conversation, in this order.
 var sessionHeaders = []string{"X-Session-Id", "X-Claude-Code-Session-Id", "Session-Id", "Session_id"}
 
-// ableFacts are the facts that decide whether a model can serve a request.
+// ableFacts decide whether a model can serve a request.
 const ableFacts = expr.FactInputTokens | expr.FactMaxOutputTokens | expr.FactTools | expr.FactImages |
 	expr.FactAudio | expr.FactDocuments | expr.FactJSONSchema
 
-// bodyFacts are the facts that take a pass over the body.
+// bodyFacts take a pass over the body.
 const bodyFacts = ableFacts&^expr.FactInputTokens | expr.FactReasoning | expr.FactServiceTier | expr.FactUser | expr.FactPreviousResponseID
 
 // expose lets expressions read req.session and req.ai, if any of them does.
