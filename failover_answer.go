@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/apierror"
+	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -26,6 +27,7 @@ type held struct {
 	s        *settings
 	in       *inbound
 	surface  *surface // the upstream's
+	codec    *codec
 	choices  int
 	deadline time.Time // total_timeout
 	lineup   *lineup   // knows whether another candidate may have its turn
@@ -38,10 +40,12 @@ type held struct {
 	meter   usage.Meter
 	written usage.OutputEstimate // if a strategy asks for estimates
 	stream  *relay.Stream        // of an event stream
-	body    watchedBody
-	data    []byte // of any other answer, as far as it was held
-	whole   bool   // data is the whole answer
-	binary  bool   // nothing tells where the answer ends
+	// translated is the client's side of it; nil without a codec.
+	translated *dialect.Stream
+	body       watchedBody
+	data       []byte // of any other answer, as far as it was held
+	whole      bool   // data is the whole answer
+	binary     bool   // nothing tells where the answer ends
 }
 
 // hold reads the answer until it may be committed.
@@ -89,12 +93,14 @@ func (h *held) holdFirst(ctx context.Context) *failure {
 func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error
-	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, maxHeldJSON)
+	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, h.maxHeld())
 	switch {
 	case err != nil:
 		return h.interrupted(ctx, err)
 	case !h.whole && kind == "text/html":
 		return wrongAnswer("the answer is a web page")
+	case !h.whole && h.codec != nil:
+		return wrongAnswer("the answer is too long to be translated")
 	case !h.whole:
 		h.binary = h.surface.answer == answerText && !header.IsJSON(kind)
 		plain := encoding == "" || strings.EqualFold(encoding, "identity")
@@ -106,6 +112,9 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	if f := h.judge(kind, encoding); f != nil {
 		f.stray = f.Cause == CauseAnswer
 		return f
+	}
+	if h.codec != nil {
+		return h.translateBody(encoding)
 	}
 	return nil
 }
@@ -184,7 +193,12 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 	h.a.body = h.a.secrets.scrub(data)
 	if status := report.Status; status >= 400 && status < 600 {
 		f.Status = status
-		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, h.errorObject(report, status, data)}
+		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, nil}
+		if h.codec != nil {
+			h.codec.translateError(f.answer, h.a.body)
+		} else {
+			f.answer.body = h.errorObject(report, status, data)
+		}
 	}
 	return f
 }
@@ -230,7 +244,11 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 // cannot fail over.
 func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
-	to.commit(h.resp.StatusCode, h.a.secrets.plainHeader(h.resp.Header), h.stream != nil)
+	header := h.a.secrets.plainHeader(h.resp.Header)
+	if h.codec != nil {
+		h.codec.mark(header)
+	}
+	to.commit(h.resp.StatusCode, header, h.stream != nil)
 }
 
 // relayRest commits an answer that is not held to its end, and copies it. A limit

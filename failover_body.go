@@ -18,7 +18,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	if !o.in.sel.HasModel || o.in.sel.Model != m.id {
 		e.set("model", reqbody.Quote(m.id))
 	}
-	if _, ok := o.in.body.Get("models"); ok {
+	if _, ok := o.body.Get("models"); ok {
 		e.set("models", nil)
 	}
 	for _, f := range p.body {
@@ -43,7 +43,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	if o.in.sel.Stream {
 		o.choices = o.choicesOf(e)
 	}
-	body, err := o.in.body.Splice(e)
+	body, err := o.body.Splice(e)
 	if err != nil {
 		return nil, badRequest("%w", err)
 	}
@@ -79,7 +79,7 @@ func (o *outbound) outgoing(e edits, name string) []byte {
 	if i := e.find(name); i >= 0 {
 		return e[i].Value
 	}
-	value, _ := o.in.body.Get(name)
+	value, _ := o.body.Get(name)
 	return value
 }
 
@@ -110,7 +110,7 @@ func (o *outbound) capOutput(e *edits) {
 	limit := strconv.AppendInt(nil, o.s.maxOutput, 10)
 	found := false
 	for _, name := range limits {
-		n, present, isNumber := o.in.body.Number(name)
+		n, present, isNumber := o.body.Number(name)
 		if i := e.find(name); i >= 0 {
 			v, err := strconv.ParseFloat(string((*e)[i].Value), 64)
 			n, present, isNumber = v, (*e)[i].Value != nil, err == nil
@@ -139,7 +139,7 @@ func (o *outbound) isNull(name string, e edits) bool {
 	if i := e.find(name); i >= 0 {
 		return string(e[i].Value) == "null"
 	}
-	v, _ := o.in.body.Get(name)
+	v, _ := o.body.Get(name)
 	return string(v) == "null"
 }
 
@@ -148,7 +148,7 @@ func (o *outbound) isNull(name string, e edits) bool {
 func (o *outbound) dropParams(e *edits) {
 	a, _ := o.model.provider.speaks(o.surface)
 	if a != nil && a.params != nil {
-		for name := range o.in.body.Names() {
+		for name := range o.body.Names() {
 			if !a.params[name] {
 				e.set(name, nil)
 			}
@@ -182,14 +182,14 @@ func (o *outbound) dropLookalikes(e *edits) {
 		return
 	}
 	seen := map[string]bool{}
-	for name := range o.in.body.Names() {
+	for name := range o.body.Names() {
 		i := slices.IndexFunc(governed, func(g string) bool { return reqbody.Alike(name, g) })
 		switch {
 		case i < 0:
 		case !slices.Contains(governed, name):
 			e.set(name, nil)
 		case seen[name] && e.find(name) < 0:
-			value, _ := o.in.body.Get(name)
+			value, _ := o.body.Get(name)
 			e.set(name, value) // the last one counts, and the others go
 		}
 		seen[name] = true

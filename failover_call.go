@@ -36,7 +36,7 @@ func (c *call) use(m *model, key *apiKey, track *stats.Track) {
 // switchForm has the next attempt send the key in the provider's other form.
 func (c *call) switchForm() {
 	c.switched = true
-	c.form = c.form.other(c.in.credential)
+	c.form = c.form.other(c.formHint())
 }
 
 // attempt sends the request once. It returns committed once a part of the answer
@@ -104,7 +104,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, choices: c.choices, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
+		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
 		a: a, resp: resp, source: resp.Body, limit: limit,
 	}
 	defer c.held.release()
@@ -112,7 +112,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, f
 	}
 	if a.ownKey {
-		c.model.provider.forms.accepted(c.form.bearer(c.in.credential), c.switched)
+		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
 	}
 	a.turn.Answers()
 	a.keyTurn.Answers()
@@ -200,6 +200,8 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	}
 	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.scrubHeader(resp.Header), a.secrets.scrub(data)}
 	switch {
+	case c.codec != nil:
+		c.codec.translateError(f.answer, a.body)
 	case err != nil && len(data) > 0 && len(a.secrets.used) > 0:
 		// A key that it echoes could not be found here, but a client may well
 		// decode it.

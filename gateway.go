@@ -237,7 +237,7 @@ func (x *exchange) send() outcome {
 	}
 	x.loop.start(x.s, &x.in, &x.to)
 	out := x.loop.run(&x.plan)
-	if out.err == nil {
+	if out.err == nil && out.made == nil {
 		x.loop.pin()
 	}
 	return out
@@ -247,6 +247,10 @@ func (x *exchange) send() outcome {
 // If the next handler takes the request over, it writes nothing. An error behind a
 // keepalive is an event, and the connection is to be aborted.
 func (x *exchange) answer(out outcome) (handOn, abort bool) {
+	if out.made != nil {
+		writeMade(&x.to, out.made)
+		return false, false
+	}
 	if out.err == nil || x.loop.trail.committed() {
 		return false, false
 	}

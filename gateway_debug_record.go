@@ -36,6 +36,9 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 		r.Names = append(r.Names, debugpage.Name(name))
 	}
 	rememberSteps(r, sum.steps)
+	if k := t.translated(); k != nil {
+		r.Notes = append(r.Notes, debugpage.Text(k.line()))
+	}
 	if a := sum.answered; a != nil {
 		r.Provider, r.Model = debugpage.Name(a.model.provider.id), debugpage.Name(a.model.id)
 		r.InputTokens, r.OutputTokens = a.input, a.output

@@ -253,11 +253,13 @@ func (in *inbound) asksStreamOtherwise() bool {
 }
 
 // wantsUsage reports whether the client asked for usage in its stream.
-func (in *inbound) wantsUsage() bool {
+func (in *inbound) wantsUsage() bool { return wantsUsage(in.body) }
+
+func wantsUsage(body clientBody) bool {
 	var options struct {
 		IncludeUsage bool `json:"include_usage"`
 	}
-	raw, ok := in.body.Get("stream_options")
+	raw, ok := body.Get("stream_options")
 	return ok && json.Unmarshal(raw, &options) == nil && options.IncludeUsage
 }
 

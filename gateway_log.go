@@ -48,6 +48,9 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	if sum.last != nil {
 		l.addAttempt(sum.last)
 	}
+	if k := t.translated(); k != nil {
+		l = append(l, slog.String("aigateway.translation", k.header()))
+	}
 	if err != nil {
 		l = append(l,
 			slog.String("error.type", string(err.Code)),

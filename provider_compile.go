@@ -115,6 +115,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	}
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
+	c.translation(path+".translate", p.Translate, out)
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)
 		if first := slices.IndexFunc(p.APIKeys, func(o APIKey) bool { return o.Value == k.Value }); first < i && k.Value != "" {

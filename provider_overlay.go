@@ -28,6 +28,7 @@ func overlay(base, over Provider) Provider {
 	p.TLS, p.Proxy = given(over.TLS, base.TLS), given(over.Proxy, base.Proxy)
 	p.Limits = given(over.Limits, base.Limits)
 	p.Auth = given(over.Auth, base.Auth)
+	p.Translate = given(over.Translate, base.Translate)
 	p.Disabled = over.Disabled || base.Disabled
 	if len(over.APIKeys) == 0 {
 		p.APIKeys = base.APIKeys

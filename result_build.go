@@ -32,6 +32,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		res.Status = StatusError
 		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message, Detail: err.detail()}
 	}
+	res.Translation = t.translated().public()
 	for i, r := range t.tried {
 		m := r.public()
 		for _, a := range r.attempts {
@@ -66,6 +67,7 @@ func (r *tried) public() TriedModel {
 		Model: m.id, Provider: m.provider.id, Author: m.view.AuthorID, Known: m.view.Known, Unlisted: m.unlisted,
 		CooldownMS: left(r.cooldown.CooldownUntil(), r.at), Probed: r.cooldown.Phase == stats.Probing, Limit: r.limit,
 	}
+	out.Translation = r.codec.public()
 	if r.err != nil {
 		out.Error = r.err.Message
 	}

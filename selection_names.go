@@ -97,13 +97,11 @@ func (s *selector) rejects(q query, m *model) reason {
 	if r := s.bars(m); r != reasonNone {
 		return r
 	}
-	if !m.provider.speaksFormat(q.surface.format) {
-		return reasonFormat
-	}
-	if q.surface.name != "" {
-		if _, ok := m.provider.speaks(q.surface); !ok {
-			return reasonSurface
+	if !m.provider.serves(q.surface) {
+		if !m.provider.speaksFormat(q.surface.format) {
+			return reasonFormat
 		}
+		return reasonSurface
 	}
 	if m.provider.needsKey && len(m.provider.keys) == 0 && !(s.passThrough && q.credential) {
 		return reasonNoKey
@@ -159,7 +157,7 @@ func (s *selector) resolve(q query, name string) *resolved {
 	}
 	// Configured providers come first in the catalog, and so do their reasons:
 	// an operator can change them.
-	return &resolved{models: models, rejected: rejected}
+	return &resolved{models: nativeFirst(q.surface, models), rejected: rejected}
 }
 
 // familyOf returns the built-in provider of a name's family, if it is configured

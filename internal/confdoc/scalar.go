@@ -19,6 +19,13 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 		switch {
 		case isText(n):
 			v.SetString(n.Value)
+		case v.Type() == d.opts.Switch:
+			b, ok := boolean(n)
+			if !ok {
+				d.fault(n, at, "must be true, false or a word, not %s", describe(n))
+				return
+			}
+			v.SetString(strconv.FormatBool(b))
 		case v.Type() == d.opts.Duration && isNumber(n) && strings.Trim(n.Value, "0123456789.") == "" && !strings.HasPrefix(n.Value, "."):
 			d.fault(n, at, `must be a duration with its unit, such as "%ss"`, n.Value)
 		case v.Type() == d.opts.Duration:

@@ -226,6 +226,10 @@ func (g *generator) value(t reflect.Type, place string) *node {
 			}
 			n.Enum = append(n.Enum, "", nil) // the default
 		}
+		if t.Name() == "Translate" {
+			n.Type = []string{"boolean", "string", "null"}
+			n.Enum = append([]any{true, false}, n.Enum...)
+		}
 		return n
 	case reflect.Bool:
 		return &node{Type: orNull("boolean")}
