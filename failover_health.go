@@ -279,15 +279,18 @@ func (c *call) end(a *attempt, f *failure) {
 		class = stats.Answered
 		a.turn.Success(now)
 		a.keyTurn.Success(now)
+	// If the client left, the candidate is neither good nor bad.
 	case c.in.ctx.Err() != nil, f.gone:
 	default:
 		m := f.meaning()
 		class = m.class
 		c.blame(a, f, m, now)
 	}
+	// After a report these have no effect.
 	a.turn.Release(now)
 	a.keyTurn.Release(now)
 	a.settle(now)
+	// An attempt that was not sent is not in the metrics.
 	if a.sent {
 		o := c.measured(a, class)
 		c.model.track.End(now, o)
@@ -313,6 +316,7 @@ func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 // measured is an attempt in the form for the metrics. Only an answer measures the
 // latency: a candidate that fails at once is not fast.
 func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
+	// The estimate of the prompt is made at most once a request.
 	if c.s.selector.uses.Estimates {
 		c.in.estimate()
 	}
@@ -327,6 +331,7 @@ func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
 		if a.firstToken > 0 {
 			o.FirstToken = a.firstToken - making
 		}
+		// The first token is not part of the writing time.
 		if writing := a.total - a.firstToken; a.firstToken > 0 && a.output > 1 {
 			o.PerOutputToken = writing / time.Duration(a.output-1)
 		}
@@ -354,6 +359,7 @@ func noteQuota(track *stats.Track, h http.Header, now time.Time) {
 // retract takes back the failures of a request that failed alike at every
 // candidate: the request was at fault, and not the candidates.
 func (t *trail) retract(candidates int, now time.Time) {
+	// A single candidate cannot tell a bad request from a bad candidate.
 	if candidates < 2 || len(t.tried) < candidates || len(t.attempts) == 0 {
 		return
 	}
