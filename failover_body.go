@@ -13,14 +13,18 @@ import (
 // upstreamBody is the client's body with the edits that the candidate needs.
 func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	m, p := o.model, o.model.provider
+	// Usual requests need no more edits than fit here, and so no allocation.
 	var room [4]reqbody.Edit
 	e := edits(room[:0])
 	if !o.in.sel.HasModel || o.in.sel.Model != m.id {
 		e.set("model", reqbody.Quote(m.id))
 	}
+	// Providers do not know the list of models.
 	if _, ok := o.in.body.Get("models"); ok {
 		e.set("models", nil)
 	}
+	// Configured fields come before the limits and the parameters, which bind them
+	// too.
 	for _, f := range p.body {
 		raw := f.raw
 		if raw == nil {
@@ -40,6 +44,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	o.capOutput(&e)
 	o.dropParams(&e)
 	o.dropLookalikes(&e)
+	// A stream is over when each of its choices has finished.
 	if o.in.sel.Stream {
 		o.choices = o.choicesOf(e)
 	}
@@ -113,6 +118,7 @@ func (o *outbound) capOutput(e *edits) {
 	found := false
 	for _, name := range limits {
 		n, present, isNumber := o.in.body.Number(name)
+		// The value that goes out counts: a configured one, if there is one.
 		if i := e.find(name); i >= 0 {
 			v, err := strconv.ParseFloat(string((*e)[i].Value), 64)
 			n, present, isNumber = v, (*e)[i].Value != nil, err == nil
@@ -162,6 +168,7 @@ func (o *outbound) dropParams(e *edits) {
 		}
 	}
 	for _, name := range o.model.denied {
+		// Without a model the request would be meaningless.
 		if name != "model" {
 			e.set(name, nil)
 		}
@@ -183,6 +190,7 @@ func (o *outbound) dropLookalikes(e *edits) {
 	if len(governed) == 0 {
 		return
 	}
+	// Names include repetitions, as they stand in the body.
 	seen := map[string]bool{}
 	for name := range o.in.body.Names() {
 		i := slices.IndexFunc(governed, func(g string) bool { return reqbody.Alike(name, g) })

@@ -28,6 +28,7 @@ func (c *compiler) network(path string, p Provider, out *provider) dial.Settings
 }
 
 // noProxy says why a provider cannot be reached by a proxy. It is empty if it can.
+// An AddrPolicy must see the address of each connection.
 func (c *compiler) noProxy(out *provider) string {
 	_, addrs := c.policy.(AddrPolicy)
 	switch {

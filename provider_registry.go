@@ -32,6 +32,7 @@ func StaticRegistry(providers ...Provider) ProviderRegistry {
 // reached.
 func NoRegistry() ProviderRegistry { return staticRegistry(nil) }
 
+// builtinRegistry lists copies: the caller owns the result.
 type builtinRegistry struct{}
 
 func (builtinRegistry) Providers(context.Context) ([]Provider, error) {
@@ -42,6 +43,7 @@ func (builtinRegistry) Providers(context.Context) ([]Provider, error) {
 	return cloneProviders(providers), nil
 }
 
+// staticRegistry lists copies: the caller owns the result.
 type staticRegistry []Provider
 
 func (r staticRegistry) Providers(context.Context) ([]Provider, error) {
@@ -105,6 +107,7 @@ func cloneModel(m Model) Model {
 	return m
 }
 
+// clonePricing copies each price, because they are pointers.
 func clonePricing(p *Pricing) *Pricing {
 	if p == nil {
 		return nil

@@ -39,6 +39,7 @@ func (a *aliases) expand(names []string) []string {
 	return out
 }
 
+// has reports whether a name is an alias. Case does not count.
 func (a *aliases) has(name string) bool { return a.byName[fold(name)] != nil }
 
 // compileAliases checks the aliases of a config against its catalog, and compiles
@@ -66,6 +67,8 @@ func (s *selector) compileAliases(p, warnings *problems, cfg Config, blind bool)
 		s.aliases.byName[fold(name)] = append([]string{}, entries...)
 		s.aliases.names = append(s.aliases.names, name)
 	}
+	// Entries are checked after all names are known, so that an alias in another
+	// one is found.
 	for _, name := range s.aliases.names {
 		for i, entry := range cfg.Aliases[name] {
 			at := fmt.Sprintf("%s[%d]", confdoc.JoinKey("aliases", name), i)
@@ -89,6 +92,8 @@ func (s *selector) checkAliasName(p, warnings *problems, path, name string) {
 	}
 	known := s.models[fold(name)]
 	if i := slices.IndexFunc(known, func(m *model) bool { return m.configured }); i >= 0 {
+		// The operator has both in hand, so this is an error. A model of the
+		// catalog only warns.
 		p.add(path, name, "is the name of a configured model of provider %q: choose another name", known[i].provider.id)
 	} else if len(known) > 0 {
 		warnings.add(path, name, "hides the model of the same name of provider %q in the catalog; clients reach that as %q",

@@ -37,6 +37,8 @@ func (s *metrics) of(m *model) *expr.ModelMetrics {
 	}
 	if v, ok := s.models.Load(m.track); ok {
 		return v.(*expr.ModelMetrics)
+	// Two requests may read the same model at once. Both get figures of the same
+	// time.
 	}
 	scopes := s.recorder.Read(m.track, s.at)
 	v := &expr.ModelMetrics{
@@ -77,6 +79,7 @@ func countView(c stats.Count) *int64 {
 	return &c.N
 }
 
+// metricsView translates a window into the words of expressions.
 func metricsView(w stats.Window) expr.Metrics {
 	return expr.Metrics{
 		RequestCount: w.Requests,
