@@ -37,8 +37,6 @@ func (s *metrics) of(m *model) *expr.ModelMetrics {
 	}
 	if v, ok := s.models.Load(m.track); ok {
 		return v.(*expr.ModelMetrics)
-	// Two requests may read the same model at once. Both get figures of the same
-	// time.
 	}
 	scopes := s.recorder.Read(m.track, s.at)
 	v := &expr.ModelMetrics{
@@ -51,6 +49,7 @@ func (s *metrics) of(m *model) *expr.ModelMetrics {
 	for _, k := range m.provider.keys {
 		v.APIKeys[k.id] = s.ofKey(k).Metrics
 	}
+	// Two requests may read the same model at once. Both get figures of the same time.
 	s.models.Store(m.track, v)
 	return v
 }
