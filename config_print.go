@@ -9,7 +9,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// Format prints c without literal secrets. Each dependency is shown as its type.
+// Format prints c without literal secrets. Each dependency is shown as its type,
+// because its fields may hold secrets.
 func (c Config) Format(f fmt.State, verb rune) {
 	dependencies := map[string]string{}
 	for name, d := range map[string]any{
@@ -20,8 +21,11 @@ func (c Config) Format(f fmt.State, verb rune) {
 			dependencies[name] = fmt.Sprintf("%T", d)
 		}
 	}
+	// All changes here are to the copy.
 	c.Secrets, c.Registry, c.URLPolicy, c.Transport, c.TokenCounter, c.FailoverPolicy = nil, nil, nil, nil, nil, nil
 	c.Logger, c.Hooks, c.shape = nil, nil, nil
+	// The maps are shared with the caller's Config, so they are copied before a
+	// change.
 	c.Headers, c.QueryParams, c.Body = printedKeys(c.Headers), printedKeys(c.QueryParams), printedBody(c.Body)
 	c.InternalEndpoints = maps.Clone(c.InternalEndpoints)
 	for host, target := range c.InternalEndpoints {

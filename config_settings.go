@@ -98,6 +98,7 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	if cfg.MaxBodyBytes < 0 {
 		p.add("MaxBodyBytes", fmt.Sprint(cfg.MaxBodyBytes), "must not be negative; leave it zero for 64 MiB")
 	}
+	// The default follows per_request_timeout, which may be set.
 	s.clientTimeout = given(p.duration("client_timeout", cfg.ClientTimeout), s.perRequest)
 	if s.keepalive != 0 && s.keepalive < time.Second {
 		p.add("stream_keepalive", string(cfg.StreamKeepalive), "must be at least 1s")
@@ -129,6 +130,8 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	s.secrets = cachedSecrets(cfg.Secrets, known)
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
+	// The new providers keep the accepted forms of keys, so that a reload costs no
+	// failed attempt.
 	if old != nil {
 		s.selector.learn(old.selector.catalog)
 	}
@@ -198,6 +201,7 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	if policy == nil {
 		policy = StrictURLPolicy()
 	}
+	// The optional power is found once, here.
 	s.addrs, _ = policy.(AddrPolicy)
 	listed, err := registry.Providers(context.Background())
 	if err != nil {
@@ -238,6 +242,7 @@ func (s *selector) refuseCostly(p *problems) {
 	if len(*p) > 0 {
 		return // the catalog is not what it is meant to be
 	}
+	// The smallest request: the catalog's own cost is left.
 	in := expr.Input{Providers: s.views, Authors: s.authors, Request: &expr.Request{}}
 	for _, m := range s.listed {
 		if s.bars(m) == reasonNone {
@@ -302,6 +307,7 @@ func forwardSet(p *problems, names []string) map[string]bool {
 // connect gives each provider its transport. The replaced settings hand on their
 // connections; old is nil at the start.
 func (s *settings) connect(cfg Config, old *settings) error {
+	// A Transport of the user's own serves all providers.
 	if cfg.Transport != nil {
 		for _, p := range s.selector.providers {
 			p.transport = cfg.Transport
@@ -315,6 +321,7 @@ func (s *settings) connect(cfg Config, old *settings) error {
 	for _, p := range s.selector.providers {
 		plan.Providers[p.id] = p.network
 	}
+	// Providers with unchanged settings keep their connections.
 	var before *dial.Transports
 	if old != nil {
 		before = old.transports

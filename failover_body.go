@@ -14,6 +14,7 @@ import (
 // upstreamBody is the client's body with the edits that the candidate needs.
 func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	m, p := o.model, o.model.provider
+	// Usual requests need no more edits than fit here, and so no allocation.
 	var room [4]reqbody.Edit
 	e := edits(room[:0])
 	if !o.in.sel.HasModel || o.in.sel.Model != m.id {
@@ -22,6 +23,8 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	if _, ok := o.body.Get("models"); ok {
 		e.set("models", nil)
 	}
+	// Configured fields come before the limits and the parameters, which bind them
+	// too.
 	for _, f := range p.body {
 		raw := f.raw
 		if raw == nil {
@@ -165,6 +168,7 @@ func (o *outbound) dropParams(e *edits) {
 		}
 	}
 	for _, name := range o.model.denied {
+		// Without a model the request would be meaningless.
 		if name != "model" {
 			if _, ok := o.in.body.Get(name); ok {
 				o.remove(name)
@@ -197,6 +201,7 @@ func (o *outbound) dropLookalikes(e *edits) {
 	if len(governed) == 0 {
 		return
 	}
+	// Names include repetitions, as they stand in the body.
 	seen := map[string]bool{}
 	for name := range o.body.Names() {
 		i := slices.IndexFunc(governed, func(g string) bool { return reqbody.Alike(name, g) })

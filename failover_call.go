@@ -44,8 +44,10 @@ func (c *call) switchForm() {
 func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
 	a.keyID, a.usedKey = c.key.id, c.key
+	// The hook may replace the context of this attempt only.
 	parent := c.in.ctx
 	ended := false
+	// A panic goes on to net/http, but the turn and the room must be given back.
 	defer func() {
 		if !ended { // code of the embedding service panicked
 			c.held.account()
@@ -64,6 +66,7 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	limit.arm(c.limit(a.start))
 	committed, f = c.exchange(ctx, a, &limit, to)
 	limit.disarm()
+	// Canceling before the hook frees the connection while the hook runs.
 	cancel(nil)
 	ended = true
 	c.held.account()
@@ -90,6 +93,8 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	c.track.Begin()
 	transport := c.model.provider.transport
 	resp, err := transport.RoundTrip(req)
+	// A kept connection that the upstream has closed says nothing about its health.
+	// The request goes out once more, on a connection of its own.
 	if err != nil && ctx.Err() == nil && conn.Stale(err) {
 		a.resent = true
 		resp, err = sendFresh(transport, dial.Again(req))
@@ -119,6 +124,8 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	if a.ownKey {
 		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
 	}
+	// The probe is decided by the first content: a long stream must not keep others
+	// waiting.
 	a.turn.Answers()
 	a.keyTurn.Answers()
 	return true, c.held.relay(ctx, to)
@@ -141,6 +148,7 @@ func (c *call) limit(start time.Time) (time.Duration, error) {
 	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
 		limit, what = first, "no first token within first_token_timeout"
 	}
+	// The nearest limit wins. Its name goes into the error.
 	if left := c.deadline.Sub(start); left < limit {
 		return left, errTotal(c.s.total)
 	}
@@ -189,6 +197,8 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		}
 		return f
 	}
+	// The decoded body tells the cause. The client gets the original bytes, unless
+	// they echo a key.
 	plain, err := relay.Decode(data, resp.Header.Get("Content-Encoding"), maxErrorBody)
 	if err != nil {
 		plain = nil
@@ -201,6 +211,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	}
 	f.reason += a.secrets.quoted(report.Message)
 	a.body = a.secrets.scrub(plain)
+	// A body over the bound cannot be relayed whole, so it is not relayed at all.
 	if !complete {
 		return f
 	}

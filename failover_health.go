@@ -295,6 +295,7 @@ func (l *lineup) attach(m *model, now time.Time) {
 // retract takes the failures of a request back that failed alike at every
 // candidate it had: the request was at fault, and not the candidates.
 func (t *trail) retract(candidates int, now time.Time) {
+	// A single candidate cannot tell a bad request from a bad candidate.
 	if candidates < 2 || len(t.tried) < candidates || len(t.attempts) == 0 {
 		return
 	}

@@ -59,6 +59,8 @@ func (h *held) holdStream(ctx context.Context) *failure {
 			return f
 		}
 	}
+	// The first content ends first_token_timeout and per_request_timeout for the
+	// whole attempt. From here on each silence has the limit.
 	h.a.firstToken = time.Since(h.a.start)
 	h.limit.disarm()
 	h.body.each = true
@@ -67,6 +69,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 		if err := h.stream.HoldWhole(); err != nil && !h.finished(ctx) {
 			return h.streamBroke(ctx, err)
 		}
+		// After the commit total_timeout no longer counts.
 		h.body.deadline = time.Time{}
 	}
 	return nil
@@ -82,6 +85,7 @@ func (h *held) meterEvent(data []byte) {
 
 // relayStream commits the stream and carries it to its end.
 func (h *held) relayStream(ctx context.Context, to *client) *failure {
+	// The gateway may end the stream, or add an error event to it.
 	h.resp.Header.Del("Content-Length")
 	h.commit(to)
 	if h.codec != nil {
@@ -136,6 +140,7 @@ func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 	case errors.As(err, &event) && !event.Hidden, s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
 		// The client has the upstream's own error event, which aborting could lose.
 		return wrongAnswer("the upstream sent an error in its stream")
+	// SDKs do not recognize this event as an error, so the stream must break off.
 	case errors.As(err, &event):
 		f := wrongAnswer("the upstream sent an error in its stream")
 		return h.brokenOff(to, f, s.AtBoundary())

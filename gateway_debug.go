@@ -187,6 +187,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	others := map[string][]string{}
 	for _, p := range d.s.selector.providers {
 		for _, m := range p.models {
+			// An idle, healthy model of the catalog has nothing to show.
 			if !m.configured && m.track.Idle(d.now) && m.track.Health.State(d.now, everybody).Phase == stats.Healthy {
 				others[p.id] = append(others[p.id], m.id)
 				continue
@@ -205,6 +206,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 		for _, r := range rows {
 			busy[r.track] = r.track.Window(d.now).Requests
 		}
+		// The sort is stable, so that rows with equal load keep the config's order.
 		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(busy[b.track], busy[a.track]) })
 		for _, r := range rows[maxDebugModels:] {
 			others[r.model.Provider] = append(others[r.model.Provider], r.model.ID)
@@ -217,6 +219,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 		r.model.Load.Limits = r.limits
 		list = append(list, r.model)
 	}
+	// Each provider shows its count, and names as long as there is room.
 	rest := []debugpage.OtherModel{}
 	room := maxDebugNames
 	for _, p := range d.s.selector.providers {
@@ -231,6 +234,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	return list, rest
 }
 
+// key is a key's row. Its health is the whole key's, without single models.
 func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
 	out := debugpage.Key{
 		Provider: p.id, ID: k.id,
@@ -243,6 +247,7 @@ func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
 	return out
 }
 
+// allowance is a limit of the provider's. Without numbers the reset means nothing.
 func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
 	out := debugpage.Allowance{Remaining: countView(a.Remaining), Limit: countView(a.Limit)}
 	if out.Remaining != nil || out.Limit != nil {
@@ -265,6 +270,7 @@ func (d *debugView) modelHealth(track *stats.Track, keys []*apiKey) debugpage.He
 	return out
 }
 
+// health translates the phase of a cooldown into the page's words.
 func (d *debugView) health(state stats.State) debugpage.Health {
 	out := debugpage.Health{State: debugpage.Healthy, Failures: state.Failures}
 	switch state.Phase {
@@ -278,6 +284,7 @@ func (d *debugView) health(state stats.State) debugpage.Health {
 	return out
 }
 
+// load sums the windows of several models or keys. An empty window has no slots.
 func (d *debugView) load(series ...*stats.Series) debugpage.Load {
 	w := stats.Sum(d.now, series...)
 	out := debugpage.Load{
@@ -310,6 +317,7 @@ func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debu
 	if err != nil {
 		return &debugpage.Explain{Error: err.Error()}
 	}
+	// A pasted request is JSON unless it says otherwise.
 	if header.Get("Content-Type") == "" {
 		header.Set("Content-Type", "application/json")
 	}

@@ -59,11 +59,13 @@ func shownConfig(cfg Config) Config {
 	cfg.Providers = slices.Clone(cfg.Providers)
 	for i := range cfg.Providers {
 		p := &cfg.Providers[i]
+		// A query may hold a key.
 		if base, _, ok := strings.Cut(p.BaseURL, "?"); ok {
 			p.BaseURL = base + "?…"
 		}
 		p.Headers, p.QueryParams, p.Body = shownKeys(p.Headers), shownKeys(p.QueryParams), shownMap(p.Body)
 		p.Metadata = shownMap(p.Metadata)
+		// People put a key into the scheme by mistake.
 		if redact.LooksSecret(p.Auth.Scheme) {
 			p.Auth.Scheme = "…"
 		}
@@ -109,6 +111,7 @@ func shownMap(m map[string]any) map[string]any {
 	}
 	var copied map[string]any
 	d := json.NewDecoder(bytes.NewReader(raw))
+	// A float64 would change large numbers.
 	d.UseNumber()
 	if err := d.Decode(&copied); err != nil {
 		return nil
@@ -136,6 +139,7 @@ func shownValue(v any, secret bool) any {
 	case string:
 		switch {
 		case strings.Contains(v, "${"):
+			// Template shows the expressions, and hides the text around them.
 			return Template(v)
 		case v != "" && (secret || redact.HasSecret(v)):
 			return "…"

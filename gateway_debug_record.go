@@ -9,6 +9,8 @@ import (
 // newDebugRecord is the debug page's record of a request.
 func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	sum := t.summarize(in)
+	// Everything here is bounded or copied: a record must not keep a request's
+	// memory alive.
 	r := &debugpage.Request{
 		Time:       in.start,
 		DurationMS: ms(time.Since(in.start)),
@@ -54,6 +56,7 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	if a := sum.answered; a != nil {
 		r.Provider, r.Model = debugpage.Name(a.model.provider.id), debugpage.Name(a.model.id)
 		r.InputTokens, r.OutputTokens = a.input, a.output
+		// A broken stream shows the status that the client got.
 		if err == nil || err.Code == CodeStreamBroken {
 			r.Status = a.status
 		}

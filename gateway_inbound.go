@@ -126,6 +126,7 @@ func requestID(h http.Header) string {
 // identify notes the caller. Without a caller from the service, clients are told
 // apart by their address, and only for blame.
 func (in *inbound) identify(c *callers) {
+	// The salt keeps a caller apart from an address of the same text.
 	salt, text := "a", ""
 	switch {
 	case c.name != nil:
@@ -142,6 +143,8 @@ func (in *inbound) identify(c *callers) {
 		in.labels = boundLabels(c.labels(in.r))
 	}
 	in.callerID = maphash.String(c.seed, salt+text)
+	// Pins and queues belong to callers. Addresses do not count as callers, because
+	// many clients can share one.
 	if c.name != nil || c.expr != nil {
 		in.owner = in.callerID
 	}
@@ -206,11 +209,13 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 	begin := time.Now()
 	raw, err := reqbody.Read(body, in.r.ContentLength, limit)
 	in.readTime = time.Since(begin)
+	// A handler after the gateway needs the whole body, and part of it is lost now.
 	in.partial = err != nil
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.Is(err, reqbody.ErrTooLarge):
 		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
+	// Middleware may bound the body too, and its limit may be the lower one.
 	case errors.As(err, &tooLarge):
 		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -225,6 +230,8 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 		return e
 	}
 	in.raw, in.wire = raw, raw
+	// OnErrorContinue hands the wire form on, and the providers get the decoded
+	// one.
 	if encoding := strings.Join(in.r.Header["Content-Encoding"], ", "); encoding != "" { // one line may follow another
 		if err := in.decode(encoding, limit); err != nil {
 			return err
@@ -281,6 +288,7 @@ func (in *inbound) scan() (err error) {
 		in.sel.Model, in.sel.HasModel = in.pathModel, false
 	}
 	in.wantsStream = in.sel.Stream || in.asksStreamOtherwise()
+	// Each name costs a selection, so a request must not bring thousands.
 	if n := len(in.sel.Models); n > maxClientModels {
 		return fmt.Errorf("models names %d models; at most %d are tried", n, maxClientModels)
 	}
@@ -330,6 +338,8 @@ func (in *inbound) query() query {
 func (in *inbound) gone() *Error {
 	message := "the client left before an answer was whole"
 	cause := context.Cause(in.ctx)
+	// A cause other than Canceled comes from the service: net/http cancels without
+	// a cause.
 	switch {
 	case errors.Is(cause, context.DeadlineExceeded):
 		message = "the service's own deadline for the request passed before an answer was whole"

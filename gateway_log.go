@@ -51,6 +51,8 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 		l = append(l, slog.Float64("aigateway.queued_ms", ms(t.queued)))
 	}
 	sum := t.summarize(in)
+	// The last sent attempt stands for the request. The failures below name the
+	// others.
 	if sum.last != nil {
 		l.addAttempt(sum.last)
 	}
@@ -151,6 +153,7 @@ func (l *logLine) addSteps(steps []step) {
 // add appends the whole Result.
 func (l *logLine) add(res *Result) { *l = append(*l, slog.Any("aigateway.result", res)) }
 
+// write uses a constant message, so that lines can be grouped by it.
 func (l logLine) write(ctx context.Context, logger *slog.Logger, level slog.Level) {
 	logger.LogAttrs(ctx, level, "request", l...)
 }

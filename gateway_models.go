@@ -48,6 +48,7 @@ func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, reque
 		writeModels(w, f, models)
 		return
 	}
+	// The id itself comes first: it may end in a slash.
 	bare := strings.TrimSuffix(id, "/")
 	for _, name := range []string{id, bare} {
 		i := slices.IndexFunc(models, func(m named) bool { return strings.EqualFold(m.name, name) })
@@ -84,6 +85,7 @@ func writeModels(w http.ResponseWriter, f format, models []named) {
 	writeJSON(w, list)
 }
 
+// openai uses zero as the date: the catalog has no dates.
 func (n named) openai() openaiModel {
 	return openaiModel{ID: n.name, Object: "model", OwnedBy: n.view.AuthorID}
 }

@@ -108,11 +108,13 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		},
 	}
 	c.address(path+".base_url", p, out)
+	// Without /v1 every request would probably get 404.
 	if configured && strings.HasSuffix(out.base.Path, "/anthropic") {
 		c.warnings.add(path+".base_url", address.Shown(p.BaseURL), "ends in /anthropic: APIs in that format are usually at /anthropic/v1")
 	}
 	out.network = c.network(path, p, out)
 	azure := isAzureHost(out.base.Hostname())
+	// A given auth wins over the habit of the host.
 	if p.Auth == (Auth{}) && azure {
 		out.auth.Header = "Api-Key"
 	}
@@ -131,10 +133,14 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 			out.keys = append(out.keys, key)
 		}
 	}
+	// Failover goes over keys. Without keys it goes over this one, which is not
+	// sent.
 	out.keyless = []*apiKey{{provider: fold(p.ID), none: true}}
 	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
 	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
 	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
+	// These headers can carry the provider's credential. Configured, they replace
+	// the key.
 	for _, f := range out.headers {
 		if f.name == "Authorization" || f.name == out.auth.Header ||
 			f.name == "X-Api-Key" && out.auth.Header == "" && out.speaksFormat(formatAnthropic) {
@@ -187,6 +193,8 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 		c.add(path, address.Shown(p.BaseURL), "%v", err)
 		return
 	}
+	// A common slip: the whole URL of a request, copied from a vendor's
+	// documentation.
 	for _, request := range []string{"/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages"} {
 		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), request) {
 			c.add(path, address.Shown(p.BaseURL), "ends in the path of a request, which is added to it: leave %s out", strings.TrimPrefix(request, "/v1"))
@@ -196,6 +204,7 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	if u.Path == "" || u.Path == "/" {
 		u.Path, u.RawPath = "/v1", ""
 	}
+	// Surfaces are joined with a slash of their own.
 	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
 	out.base, out.target = u, u
 	if target, ok := c.endpoints.Resolve(u); ok {
@@ -481,6 +490,7 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 	seen := map[string]string{}
 	taken := map[string]bool{} // names of the catalog's models that the config took over
 	listed := map[string]bool{}
+	// An alias of the catalog's yields to a model of the config with the same name.
 	for _, m := range own {
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
 			listed[name] = true
@@ -509,6 +519,8 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 			taken[name] = true
 		}
 	}
+	// Models of the catalog that the config does not mention. Their names yield to
+	// the config's.
 	for _, m := range rest {
 		if taken[fold(m.ID)] {
 			continue
@@ -545,6 +557,8 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		}
 	}
 	c.facts(path, m)
+	// Only a configured model warns: the catalog's old models are not the
+	// operator's concern.
 	if end, err := time.Parse(time.DateOnly, m.ShutdownDate); err == nil && configured && end.Sub(c.today) < 60*24*time.Hour {
 		c.warnings.add(path+".id", m.ID, "is shut down by its provider on %s", m.ShutdownDate)
 	}

@@ -40,6 +40,8 @@ func (c *catalog) limit(l *limit.Limiter, now time.Time) {
 		wanted[name] = true
 		return l.Gate(name, now, lim)
 	}
+	// Gates have names and not pointers to models, to be found again after a
+	// reload.
 	for _, p := range c.providers {
 		id := fold(p.id)
 		p.gate = gate(p.limits, "provider", id)
@@ -52,6 +54,7 @@ func (c *catalog) limit(l *limit.Limiter, now time.Time) {
 			p.limited = p.limited || k.gate != nil
 		}
 	}
+	// A gate without limits lets its waiters go. Only then is it forgotten.
 	var gone []string
 	l.Keep(func(name string) bool {
 		if !wanted[name] {

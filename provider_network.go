@@ -27,7 +27,8 @@ func (c *compiler) network(path string, p Provider, out *provider) dial.Settings
 	return s
 }
 
-// noProxy says why a provider cannot be reached by a proxy. It is empty if it can.
+// noProxy gives the reason if a provider cannot be reached by a proxy. It is empty if
+// it can.
 func (c *compiler) noProxy(out *provider) string {
 	_, addrs := c.policy.(AddrPolicy)
 	switch {

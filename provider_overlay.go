@@ -10,6 +10,7 @@ import (
 // others stay.
 func overlay(base, over Provider) Provider {
 	p := over
+	// The registry's id stays a name of the provider, for clients that know it.
 	if strings.EqualFold(base.ID, over.ID) {
 		p.ID = base.ID
 	} else if !hasName(p.ID, p.IDAliases, base.ID) {
@@ -37,6 +38,7 @@ func overlay(base, over Provider) Provider {
 		p.SupportedAPISurfaces = base.SupportedAPISurfaces
 	}
 	p.Metadata = merged(base.Metadata, over.Metadata)
+	// Header names compare case-insensitively, unlike map keys.
 	p.Headers = maps.Clone(base.Headers)
 	maps.DeleteFunc(p.Headers, func(name string, _ Template) bool { return hasHeader(over.Headers, name) })
 	p.Headers = merged(p.Headers, over.Headers)
@@ -48,6 +50,7 @@ func overlay(base, over Provider) Provider {
 // overlayModel fills in the facts of a configured model from the catalog's.
 func overlayModel(base, over Model) Model {
 	m := over
+	// A model under another name than the catalog's does not take over its aliases.
 	if strings.EqualFold(base.ID, over.ID) {
 		m.ID = base.ID
 		for _, alias := range base.IDAliases {
@@ -102,6 +105,7 @@ func overlayPricing(base, over *Pricing) *Pricing {
 		Tiers:             over.Tiers,
 		Tools:             merged(base.Tools, over.Tools),
 	}
+	// Tiers replace input and output, so they belong to the same source.
 	if over.Input == nil && over.Output == nil {
 		p.Tiers = givenList(over.Tiers, base.Tiers)
 	}

@@ -32,6 +32,7 @@ func StaticRegistry(providers ...Provider) ProviderRegistry {
 // reached.
 func NoRegistry() ProviderRegistry { return staticRegistry(nil) }
 
+// builtinRegistry lists copies: the caller owns the result.
 type builtinRegistry struct{}
 
 func (builtinRegistry) Providers(context.Context) ([]Provider, error) {
@@ -42,6 +43,7 @@ func (builtinRegistry) Providers(context.Context) ([]Provider, error) {
 	return cloneProviders(providers), nil
 }
 
+// staticRegistry lists copies: the caller owns the result.
 type staticRegistry []Provider
 
 func (r staticRegistry) Providers(context.Context) ([]Provider, error) {

@@ -28,4 +28,5 @@ func (a *aliases) expand(names []string) []string {
 	return out
 }
 
+// has reports whether a name is an alias. Case does not count.
 func (a *aliases) has(name string) bool { return a.byName[fold(name)] != nil }

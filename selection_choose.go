@@ -20,6 +20,8 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 		if len(p.candidates) == 0 {
 			return p, s.nothingChosen(q, &p)
 		}
+		// A strategy's order is the operator's decision. Without one the facts
+		// decide.
 		if len(s.strategies) == 0 {
 			p.ableFirst(q)
 		}
@@ -30,6 +32,8 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	found := false
 	for _, name := range s.aliases.expand(q.names) {
 		r := s.memo.get(memoKey{q.surface, name, q.credential}, func() *resolved { return s.resolve(q, name) })
+		// The client's key goes to the provider of its first model, and to no
+		// other.
 		if s.passThrough && len(r.models) > 0 {
 			if sole == nil {
 				sole = r.models[0].provider
@@ -63,6 +67,8 @@ func (s *selector) unnamed(q query) []*model {
 		return nil // the client's key is for the provider that it names
 	}
 	var all, configured []*model
+	// A model without a name must not surprise: a chat does not go to a model for
+	// images.
 	for _, m := range s.listed {
 		if s.rejects(q, m) != reasonNone || !m.outputs(q.surface.modality) {
 			continue
@@ -95,6 +101,7 @@ func (p *plan) ableFirst(q query) {
 			others = append(others, m)
 		}
 	}
+	// Without a fitting model the order stays: the facts may be outdated.
 	if len(able) == 0 || len(others) == 0 {
 		return
 	}
@@ -130,6 +137,7 @@ func (m *model) outputs(modality string) bool {
 // unresolved is the error for a request if no name of it can be served. The first
 // reason of the first name gives the code.
 func (s *selector) unresolved(q query, rejections []rejection) *Error {
+	// Codes beside no_matching_models tell the client about the operator's flags.
 	first := rejections[0]
 	code := CodeNoMatchingModels
 	switch first.reason {

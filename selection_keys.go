@@ -29,6 +29,7 @@ func (s *selector) keysFor(ctx context.Context, m *model, q query, inFlight func
 	for i, k := range keys {
 		in.Keys[i] = now.ofKey(k)
 	}
+	// Pins are looked up only if a strategy calls sticky().
 	if s.uses.Sticky {
 		in.Pinned = func(sum uint64) *expr.Key {
 			at, ok := s.pins.Get(time.Now(), keyPin(q.owner, sum, m.provider))
@@ -54,6 +55,7 @@ func (s *selector) keysFor(ctx context.Context, m *model, q query, inFlight func
 		c.affinity = sel.Affinity
 		c.keys = make([]*apiKey, 0, len(sel.Keys))
 		for _, v := range sel.Keys {
+			// The same key is not tried twice.
 			if j := slices.Index(in.Keys, v); j >= 0 && !slices.Contains(c.keys, keys[j]) {
 				c.keys = append(c.keys, keys[j])
 			}

@@ -49,6 +49,7 @@ func (s *metrics) of(m *model) *expr.ModelMetrics {
 	for _, k := range m.provider.keys {
 		v.APIKeys[k.id] = s.ofKey(k).Metrics
 	}
+	// Two requests may read the same model at once. Both get figures of the same time.
 	s.models.Store(m.track, v)
 	return v
 }
@@ -77,6 +78,7 @@ func countView(c stats.Count) *int64 {
 	return &c.N
 }
 
+// metricsView translates a window into the words of expressions.
 func metricsView(w stats.Window) expr.Metrics {
 	return expr.Metrics{
 		RequestCount: w.Requests,

@@ -23,6 +23,8 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 	if s.usesMetrics {
 		now = s.metrics.Get(time.Now())
 	}
+	// The usual case: a verdict from the same snapshot, or one that depends on no
+	// metrics.
 	if v := r.choice.verdict.Load(); v != nil {
 		holds := v.metrics == nil || v.metrics == now
 		if !holds && now.at.Sub(v.metrics.at) < maxOutdated {
@@ -45,6 +47,8 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 		return err
 	}
 	p.add(v.chosen)
+	// A verdict with chance, or with facts of the request, holds for this request
+	// only.
 	if !uses.Random && !uses.Request {
 		if uses.Metrics {
 			v.metrics = now
@@ -123,6 +127,8 @@ func (e *evaluation) input() expr.Input {
 	return in
 }
 
+// metricsOf returns the metrics of a model's view. Unlisted models are not in the
+// catalog's index.
 func (e *evaluation) metricsOf(view *expr.Model) *expr.ModelMetrics {
 	if m := e.byView[view]; m != nil {
 		return e.now.of(m)
@@ -151,6 +157,7 @@ func (e *evaluation) pinnedModel(sum uint64) *expr.Model {
 	if !ok {
 		return nil
 	}
+	// A pin may name a model that a reload has removed.
 	if p := e.byName[at.provider]; p != nil && p.byName[at.id] != nil {
 		return p.byName[at.id].view
 	}
