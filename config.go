@@ -9,14 +9,14 @@ import (
 
 //go:generate go run ./internal/expr/refdoc -o docs/selection.md
 
-// Config is everything that a [Gateway] is built from. First are the settings;
+// Config is everything that a [Gateway] is built from. The settings come first;
 // [ParseConfig] also reads them from YAML or JSON. The dependencies follow; only a
 // Go program can give them. The zero Config is valid: the built-in providers are
 // called with each client's own key.
 //
-// [New] and [Gateway.Reload] share nothing with a Config, so that it may be changed
-// afterwards. Where it is printed, a Config hides literal secrets, as a [Template]
-// does.
+// [New] and [Gateway.Reload] share nothing with a Config, so it may be changed
+// afterwards. When it is printed, a Config hides literal secrets, like a
+// [Template].
 type Config struct {
 	// Providers are the services that requests may go to. A provider with the id
 	// or an alias of a built-in one overlays it. If empty, every provider of the
@@ -73,16 +73,16 @@ type Config struct {
 	// header of the stream; failover goes on behind it, and a final failure becomes
 	// an error event. If empty, nothing is sent.
 	StreamKeepalive Duration `json:"stream_keepalive,omitempty"`
-	// ClientTimeout bounds each write to a client and each silence of its body. A
-	// client that takes or gives nothing for so long has left. It takes the place of
-	// the server's own read and write timeouts. If empty, PerRequestTimeout.
+	// ClientTimeout bounds each write to a client and each silence of its body.
+	// After it the client counts as gone. It takes the place of the server's own
+	// read and write timeouts. If empty, PerRequestTimeout.
 	ClientTimeout Duration `json:"client_timeout,omitempty"`
 
-	// EmptyAnswers says what a whole answer without a word, a tool call or a
-	// refusal is. If empty, EmptyRelay.
+	// EmptyAnswers decides about a whole answer without text, a tool call or a
+	// refusal. If empty, EmptyRelay.
 	EmptyAnswers EmptyAnswers `json:"empty_answers,omitempty"`
-	// Refusals says what follows a refusal of the prompt for its content. If empty,
-	// RefusalRelay.
+	// Refusals decides the step after a refusal of the prompt for its content. If
+	// empty, RefusalRelay.
 	Refusals Refusals `json:"refusals,omitempty"`
 
 	// StreamUsage says whether the gateway asks for usage in chat streams of clients
@@ -126,19 +126,20 @@ type Config struct {
 	// URLPolicy allows or refuses upstream addresses. If nil,
 	// [StrictURLPolicy].
 	URLPolicy URLPolicy `json:"-"`
-	// Transport sends the upstream requests, from many goroutines at once. If
-	// nil, the gateway uses one of its own. A Transport given here is used as it
-	// is. It is an error beside a URLPolicy that is an [AddrPolicy], and beside a
-	// provider on a Unix socket: both need the gateway's own.
+	// Transport sends the upstream requests, from many goroutines at once. If nil,
+	// the gateway uses one of its own. The gateway does not change a Transport. It
+	// is an error beside a URLPolicy that is an [AddrPolicy], and beside a provider
+	// on a Unix socket: both need the gateway's own.
 	Transport http.RoundTripper `json:"-"`
-	// ProviderTransport returns what sends the requests of a provider, to sign them
-	// for one. [New] and [Gateway.Reload] call it once for each provider, also for
-	// those of the registry. Base is the gateway's own transport to that provider,
-	// with its TLS and Proxy; its fields may be changed before ProviderTransport
-	// returns, and it is sent requests as it is. A nil RoundTripper stands for base.
+	// ProviderTransport returns the transport of a provider, such as one that signs
+	// requests. [New] and [Gateway.Reload] call it once for each provider, also of
+	// the registry. Base is the gateway's own transport to the provider, with its
+	// TLS and Proxy; its fields may be changed before ProviderTransport returns. A
+	// nil RoundTripper stands for base.
+	//
 	// The RoundTripper is used by many goroutines at once, and sees a request again
-	// for each attempt. If nil, no transport is wrapped. It is an error beside a
-	// Transport.
+	// for each attempt. If ProviderTransport is nil, every provider uses its base.
+	// It is an error beside a Transport.
 	ProviderTransport func(id string, base *http.Transport) http.RoundTripper `json:"-"`
 	// Caller names the caller of a request, from many goroutines at once. If nil,
 	// CallerExpr does.
@@ -178,8 +179,8 @@ type Config struct {
 	shape []confdoc.Fault
 }
 
-// StreamCommit says when a stream starts to reach the client; from then on no
-// other provider can be tried.
+// StreamCommit says when a stream starts to reach the client. From then on the
+// gateway cannot fail over.
 type StreamCommit string
 
 const (
@@ -190,7 +191,7 @@ const (
 	CommitComplete StreamCommit = "complete"
 )
 
-// OnError decides the end of a request that nothing could serve.
+// OnError decides the end of a request that failed at every candidate.
 type OnError string
 
 const (
@@ -201,8 +202,7 @@ const (
 	OnErrorContinue OnError = "continue"
 )
 
-// EmptyAnswers says what a whole answer without a word, a tool call or a refusal
-// is.
+// EmptyAnswers decides about a whole answer without text, a tool call or a refusal.
 type EmptyAnswers string
 
 const (
@@ -212,7 +212,8 @@ const (
 	EmptyFail EmptyAnswers = "fail"
 )
 
-// Refusals says what follows a provider's refusal of the prompt for its content.
+// Refusals decides the step after a provider's refusal of the prompt for its
+// content.
 type Refusals string
 
 const (

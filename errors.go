@@ -51,6 +51,9 @@ const (
 	CodeAPIKeySelectionFailed Code = "api_key_selection_failed"
 	// CodeInputTooLarge: every candidate refused the prompt for its tokens.
 	CodeInputTooLarge Code = "input_too_large"
+	// CodeNotTranslatable: no candidate speaks the client's format, and the request
+	// cannot be translated, or not without a loss under translate: strict.
+	CodeNotTranslatable Code = "not_translatable"
 	// CodeAtCapacity: every candidate is at a limit of the config, and room did not
 	// come in time. The answer has a Retry-After.
 	CodeAtCapacity Code = "at_capacity"
@@ -109,7 +112,7 @@ func (c Code) HTTPStatus() int {
 	case CodeUpgradeRequired:
 		return http.StatusUpgradeRequired
 	case CodeNoMatchingModels, CodeProviderNotAllowed, CodeModelNotAllowed,
-		CodeModelSelectionFailed, CodeModelSelectionEmpty, CodeAPIKeySelectionFailed:
+		CodeModelSelectionFailed, CodeModelSelectionEmpty, CodeAPIKeySelectionFailed, CodeNotTranslatable:
 		return http.StatusUnprocessableEntity
 	case CodeUpstreamUnreachable, CodeUpstreamAuthenticationFailed, CodeUpstreamError:
 		return http.StatusBadGateway

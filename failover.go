@@ -39,6 +39,8 @@ type outcome struct {
 	// retryAfter replaces the Retry-After of the relayed answer, unless it is
 	// negative.
 	retryAfter time.Duration
+	// made is an answer of the gateway's own; nil without one.
+	made *upstreamAnswer
 }
 
 // start prepares to try the candidates of a plan.
@@ -46,7 +48,7 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
 	f.lineup = lineup{s: s, in: in, room: capacity{limiter: s.limiter, in: in, total: s.total, deadline: f.deadline}}
-	f.call.outbound = outbound{s: s, in: in, trail: &f.trail, surface: in.surface}
+	f.call.outbound = outbound{s: s, in: in, trail: &f.trail}
 	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
@@ -118,6 +120,10 @@ func (f *failover) try(next *skipped) (outcome, bool) {
 		}
 		keys = t.keys
 	}
+	if t.codec != nil && t.codec.estimated {
+		return f.estimate(t)
+	}
+	f.call.speak(t.codec)
 	f.trail.current, f.lineup.room.later = t, nil
 	for _, key := range keys {
 		if !f.lineup.room.admit(m, key) {
@@ -141,6 +147,9 @@ func (f *failover) consider(m *model) *tried {
 	now := time.Now()
 	t := f.trail.turn(m, now)
 	if t.err = f.inputTooLarge(m); t.err == nil {
+		t.codec, t.err = f.codecFor(m)
+	}
+	if t.err == nil {
 		t.keys, t.keyStates, t.err = f.lineup.keysInOrder(m, now, &f.trail)
 	}
 	if !f.lineup.probes(m) { // else others are kept away, but not this request
@@ -296,6 +305,7 @@ type tally struct {
 	retryAfter                     time.Duration
 }
 
+// add counts a failed attempt. An attempt may count under several names.
 func (n *tally) add(a *attempt) {
 	if n.sent++; n.sent == 1 {
 		n.retryAfter = -1

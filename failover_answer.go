@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/apierror"
+	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
-// maxHeldJSON bounds a JSON answer that is held until it is whole, in bytes. A
-// larger answer is relayed as it comes.
+// maxHeldJSON bounds a JSON answer held to its end, in bytes. A larger answer is
+// relayed as it comes.
 const maxHeldJSON = 1 << 20
 
 // held is an upstream's answer with a success status. hold reads it until it is
@@ -27,6 +28,7 @@ type held struct {
 	s        *settings
 	in       *inbound
 	surface  *surface // the upstream's
+	codec    *codec
 	choices  int
 	usageAsk usageAsk
 	deadline time.Time // total_timeout
@@ -95,12 +97,14 @@ func (h *held) holdFirst(ctx context.Context) *failure {
 func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error
-	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, maxHeldJSON)
+	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, h.maxHeld())
 	switch {
 	case err != nil:
 		return h.interrupted(ctx, err)
 	case !h.whole && kind == "text/html":
 		return wrongAnswer("the answer is a web page")
+	case !h.whole && h.codec != nil:
+		return wrongAnswer("the answer is too long to be translated")
 	case !h.whole:
 		h.binary = h.surface.answer == answerText && !header.IsJSON(kind)
 		plain := encoding == "" || strings.EqualFold(encoding, "identity")
@@ -113,9 +117,13 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 		f.stray = f.Cause == CauseAnswer
 		return f
 	}
+	if h.codec != nil {
+		return h.translateBody(encoding)
+	}
 	return nil
 }
 
+// interrupted is the failure of an answer whose reading ended with an error.
 func (h *held) interrupted(ctx context.Context, err error) *failure {
 	return interrupted(ctx, h.in, &h.a.secrets, FailureAnswer, err)
 }
@@ -173,8 +181,8 @@ func (h *held) meterMember(name, value []byte) {
 	}
 }
 
-// refusal is the failure of an answer that declines, under refusals: fail_over. The
-// last candidate's refusal is relayed.
+// refusal is the failure of a declining answer, under refusals: fail_over. The last
+// candidate's refusal is relayed.
 func (h *held) refusal() *failure {
 	if !h.s.failRefusals || !h.lineup.more(h.trail) {
 		return nil
@@ -193,13 +201,18 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 	h.a.body = h.a.secrets.scrub(data)
 	if status := report.Status; status >= 400 && status < 600 {
 		f.Status = status
-		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, h.errorObject(report, status, data)}
+		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, nil}
+		if h.codec != nil {
+			h.codec.translateError(f.answer, h.a.body)
+		} else {
+			f.answer.body = h.errorObject(report, status, data)
+		}
 	}
 	return f
 }
 
-// errorObject is an upstream's error in a shape that the client's SDK reads:
-// unchanged if it has that shape, otherwise in the client's format.
+// errorObject is an upstream's error in a shape for the client's SDK: unchanged if
+// it fits, otherwise in the client's format.
 func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	var shape struct {
 		Error map[string]json.RawMessage `json:"error"`
@@ -212,8 +225,8 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	return errorBody(h.in.surface.format, e, h.in.id)
 }
 
-// relay commits the answer and carries it to the client. A failure means that it
-// broke on the way.
+// relay commits the answer and carries it to the client. A failure means a broken
+// answer.
 func (h *held) relay(ctx context.Context, to *client) *failure {
 	switch {
 	case to.isOpen() && (h.stream == nil || h.resp.Header.Get("Content-Encoding") != ""):
@@ -245,9 +258,9 @@ func (h *held) commit(to *client) {
 	to.commit(h.resp.StatusCode, h.a.secrets.plainHeader(h.resp.Header), h.stream != nil)
 }
 
-// relayRest commits an answer that is not held to its end, and copies it. A limit
-// bounds each silence of a binary answer, which may play as it comes. For JSON it
-// bounds the whole answer, which is followed to the end of its document.
+// relayRest commits an answer before its end, and copies it. A limit bounds each
+// silence of a binary answer, which may play as it comes. For JSON it bounds the
+// whole answer, followed to the end of its document.
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, each: h.binary}
 	if h.binary {

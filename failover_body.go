@@ -19,7 +19,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	if !o.in.sel.HasModel || o.in.sel.Model != m.id {
 		e.set("model", reqbody.Quote(m.id))
 	}
-	if _, ok := o.in.body.Get("models"); ok {
+	if _, ok := o.body.Get("models"); ok {
 		e.set("models", nil)
 	}
 	for _, f := range p.body {
@@ -45,15 +45,15 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	if o.in.sel.Stream {
 		o.choices = o.choicesOf(e)
 	}
-	body, err := o.in.body.Splice(e)
+	body, err := o.body.Splice(e)
 	if err != nil {
 		return nil, badRequest("%w", err)
 	}
 	return body, nil
 }
 
-// choicesOf returns how many choices the answer will have: n of each prompt, of
-// which the legacy completions take several.
+// choicesOf returns the number of choices in the answer: n for each prompt. The
+// legacy completions take several prompts.
 func (o *outbound) choicesOf(e edits) int {
 	choices := 1
 	if raw := o.outgoing(e, "n"); len(raw) > 0 {
@@ -76,18 +76,20 @@ func (o *outbound) choicesOf(e edits) int {
 	return choices
 }
 
-// outgoing is the value of a field as it goes out; empty where it does not.
+// outgoing is the value of a field in the upstream request. Empty if the field is
+// left out.
 func (o *outbound) outgoing(e edits, name string) []byte {
 	if i := e.find(name); i >= 0 {
 		return e[i].Value
 	}
-	value, _ := o.in.body.Get(name)
+	value, _ := o.body.Get(name)
 	return value
 }
 
-// edits is a list of edits, one a name.
+// edits is a list of edits, at most one for each name.
 type edits []reqbody.Edit
 
+// set replaces the edit of a name, or adds one.
 func (e *edits) set(name string, value []byte) {
 	if i := e.find(name); i >= 0 {
 		(*e)[i].Value = value
@@ -96,14 +98,14 @@ func (e *edits) set(name string, value []byte) {
 	*e = append(*e, reqbody.Edit{Name: name, Value: value})
 }
 
+// find returns the index of a name's edit, -1 without one.
 func (e *edits) find(name string) int {
 	return slices.IndexFunc(*e, func(x reqbody.Edit) bool { return x.Name == name })
 }
 
-// capOutput lowers each of the surface's limits that is above
-// max_output_tokens, and sets one where there is none. A limit that is negative
-// or no number is replaced too: some upstreams take -1 for no limit, and "9999"
-// for a number.
+// capOutput lowers each of the surface's limits above max_output_tokens, and sets
+// one if the request has no limit. A negative or malformed limit is replaced too:
+// some upstreams take -1 for no limit, and "9999" for a number.
 func (o *outbound) capOutput(e *edits) {
 	limits := o.surface.limits
 	if o.s.maxOutput == 0 || len(limits) == 0 {
@@ -112,7 +114,7 @@ func (o *outbound) capOutput(e *edits) {
 	limit := strconv.AppendInt(nil, o.s.maxOutput, 10)
 	found := false
 	for _, name := range limits {
-		n, present, isNumber := o.in.body.Number(name)
+		n, present, isNumber := o.body.Number(name)
 		if i := e.find(name); i >= 0 {
 			v, err := strconv.ParseFloat(string((*e)[i].Value), 64)
 			n, present, isNumber = v, (*e)[i].Value != nil, err == nil
@@ -135,22 +137,22 @@ func (o *outbound) capOutput(e *edits) {
 	e.set(name, limit)
 }
 
-// isNull reports whether a field that is there says null, which leaves the
-// limit to the model like a field that is not there.
+// isNull reports whether a field is present with the value null. Like an absent
+// field, it leaves the limit to the model.
 func (o *outbound) isNull(name string, e edits) bool {
 	if i := e.find(name); i >= 0 {
 		return string(e[i].Value) == "null"
 	}
-	v, _ := o.in.body.Get(name)
+	v, _ := o.body.Get(name)
 	return string(v) == "null"
 }
 
-// dropParams removes the fields that the provider's surface does not list, and
-// those that the model refuses. What the config added is held to both too.
+// dropParams removes fields outside the surface's supported_params, and fields in
+// the model's unsupported_params. Configured fields are held to both too.
 func (o *outbound) dropParams(e *edits) {
 	a, _ := o.model.provider.speaks(o.surface)
 	if a != nil && a.params != nil {
-		for name := range o.in.body.Names() {
+		for name := range o.body.Names() {
 			if !a.params[name] {
 				o.remove(name)
 				e.set(name, nil)
@@ -196,14 +198,14 @@ func (o *outbound) dropLookalikes(e *edits) {
 		return
 	}
 	seen := map[string]bool{}
-	for name := range o.in.body.Names() {
+	for name := range o.body.Names() {
 		i := slices.IndexFunc(governed, func(g string) bool { return reqbody.Alike(name, g) })
 		switch {
 		case i < 0:
 		case !slices.Contains(governed, name):
 			e.set(name, nil)
 		case seen[name] && e.find(name) < 0:
-			value, _ := o.in.body.Get(name)
+			value, _ := o.body.Get(name)
 			e.set(name, value) // the last one counts, and the others go
 		}
 		seen[name] = true

@@ -36,11 +36,11 @@ func (c *call) use(m *model, key *apiKey, track *stats.Track) {
 // switchForm has the next attempt send the key in the provider's other form.
 func (c *call) switchForm() {
 	c.switched = true
-	c.form = c.form.other(c.in.credential)
+	c.form = c.form.other(c.formHint())
 }
 
 // attempt sends the request once. It returns committed once a part of the answer
-// has gone to the client; a failure then means that the answer broke on the way.
+// has gone to the client. A failure then means that the answer broke on the way.
 func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
 	a.keyID, a.usedKey = c.key.id, c.key
@@ -79,8 +79,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
-		// A secret store that is silent past the attempt's limit is not the
-		// provider's silence.
+		// A silence of the secret store is not the provider's.
 		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {
 			return false, notMade(kind, a.secrets.scrubText(err.Error()))
 		}
@@ -118,7 +117,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		c.s.habits.learn(c.model, habitRefuse)
 	}
 	if a.ownKey {
-		c.model.provider.forms.accepted(c.form.bearer(c.in.credential), c.switched)
+		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
 	}
 	a.turn.Answers()
 	a.keyTurn.Answers()
@@ -135,8 +134,8 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 	return transport.RoundTrip(req)
 }
 
-// limit returns how long an attempt may take until it is committed, and the
-// error that names this limit.
+// limit returns the longest time until the answer's commit, and the error with the
+// name of this limit.
 func (c *call) limit(start time.Time) (time.Duration, error) {
 	limit, what := c.model.timeout, "no answer within per_request_timeout"
 	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
@@ -165,18 +164,18 @@ func ourFault(kind FailureKind, reason string) *failure {
 	return &failure{Failure: Failure{Kind: kind, Cause: causeOf(kind, 0, apierror.Verdict{}), RetryAfter: -1}, reason: reason}
 }
 
-// refused is the failure of an attempt that got an error status. Its answer is
-// kept, to be relayed if nothing else answers.
+// refused is the failure of an attempt with an error status. Its answer is kept, to
+// be relayed if nothing else answers.
 func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *failure {
 	f := &failure{Failure: Failure{Kind: FailureStatus, Status: resp.StatusCode, RetryAfter: -1}}
 	f.reason = strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 	switch resp.StatusCode / 100 {
 	case 4, 5, 6, 7, 8, 9:
 	default:
-		// A redirect followed would take the credentials along; relayed, it would
-		// have the client do so. After a 101 the connection does not carry HTTP any
-		// more: relayed, the client would misread the rest of its connection. And a
-		// server cannot send a status such as 042 on.
+		// Following a redirect would take the credentials along, and relaying it
+		// would have the client do so. After a 101 the connection does not carry
+		// HTTP any more: relayed, the client would misread it. A server cannot send
+		// a status such as 042.
 		f.Cause = CauseRedirect
 		return f
 	}
@@ -207,9 +206,10 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	}
 	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.scrubHeader(resp.Header), a.secrets.scrub(data)}
 	switch {
+	case c.codec != nil:
+		c.codec.translateError(f.answer, a.body)
 	case err != nil && len(data) > 0 && len(a.secrets.used) > 0:
-		// A key that it echoes could not be found here, but a client may well
-		// decode it.
+		// The gateway cannot find a key in this body, but a client may decode it.
 		e := errorf(CodeUpstreamError, "the provider's error came in an encoding that cannot be read here")
 		e.Status = resp.StatusCode
 		f.answer.body = errorBody(c.in.surface.format, e, c.in.id)
@@ -243,7 +243,7 @@ func (c *call) excuseKey(a *attempt, f *failure) {
 }
 
 // hasVendorHeader reports whether a client chose features of a provider by a
-// header. Those can lack a permission that the key has otherwise.
+// header. A good key may lack the permission for a feature.
 func hasVendorHeader(h http.Header) bool {
 	for name := range h {
 		switch {
@@ -255,8 +255,8 @@ func hasVendorHeader(h http.Header) bool {
 	return false
 }
 
-// refreshed resolves the secrets of an attempt anew, and reports whether one of
-// them has changed.
+// refreshed resolves the secrets of an attempt again, and reports whether one has
+// changed.
 func (c *call) refreshed(ctx context.Context, a *attempt) bool {
 	changed := false
 	for _, u := range a.secrets.used {

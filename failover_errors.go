@@ -50,6 +50,7 @@ func (w *watch) arm(d time.Duration, cause error) {
 	w.timer.Reset(d)
 }
 
+// expire runs on the timer's goroutine.
 func (w *watch) expire() {
 	w.mu.Lock()
 	cause := w.cause

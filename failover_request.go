@@ -26,7 +26,10 @@ type outbound struct {
 	key       *apiKey
 	track     *stats.Track // of the key's value
 	form      keyForm
-	surface   *surface // the upstream's
+	codec     *codec
+	surface   *surface   // the upstream's
+	path      string     // is joined to the base URL
+	body      clientBody // on the upstream's side of the codec
 	templates templates
 	choices   int // of the answer, as far as the request tells: each ends on its own
 	usageAsk  usageAsk
@@ -100,11 +103,14 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 // upstreamURL joins the surface's path to the base URL, and merges the queries: the
 // provider's config, the gateway's, the client's, the base URL's. Earlier ones win.
 func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, error) {
-	u := &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Path: p.base.Path + "/" + o.in.path}
+	u := &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Path: p.base.Path + "/" + o.path}
 	if p.base.RawPath != "" {
-		u.RawPath = p.base.RawPath + "/" + o.in.path
+		u.RawPath = p.base.RawPath + "/" + o.path
 	}
 	client := o.in.r.URL.RawQuery
+	if o.codec != nil {
+		client = "" // it belongs to another API
+	}
 	if len(p.query) == 0 && (client == "" || p.base.RawQuery == "" && o.in.pathModel == "") && !hasCredential(client) {
 		u.RawQuery = client + p.base.RawQuery // one of them is empty
 		return u, nil
@@ -226,6 +232,9 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 			o.templates.set.hideLiteral(value)
 		}
 	}
+	if o.codec != nil && o.surface.format == formatAnthropic && h["Anthropic-Version"] == nil {
+		h["Anthropic-Version"] = []string{messagesVersion}
+	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // nor does the transport add its own
 	}
@@ -271,6 +280,9 @@ func (o *outbound) forwards(name string, ownKey bool) bool {
 	}
 	if redact.IsCredentialHeader(name) {
 		return false
+	}
+	if o.codec != nil {
+		return o.s.forward[name] // the others are about an API that the provider does not speak
 	}
 	return strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") ||
 		strings.HasPrefix(name, "X-Stainless-") || o.s.forward[name]
@@ -325,8 +337,8 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 	if name == "" {
 		name, scheme = "Authorization", given(scheme, "Bearer")
 		if o.surface.format == formatAnthropic && p.auth.Scheme == "" {
-			bearer := o.form.bearer(o.in.credential)
-			a.formOpen = a.ownKey && o.form == formOfClient && o.in.credential.given() && !p.forms.takes(bearer)
+			bearer := o.form.bearer(o.formHint())
+			a.formOpen = a.ownKey && o.form == formOfClient && o.formHint().given() && !p.forms.takes(bearer)
 			if !bearer {
 				name, scheme = "X-Api-Key", ""
 			}

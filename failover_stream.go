@@ -40,7 +40,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 		Decode:      decode,
 		Tap:         h.meterEvent,
 		Choices:     h.choices,
-		UsageWanted: h.in.wantsUsage(),
+		UsageWanted: h.wantsUsage(),
 		FailEmpty:   h.s.failEmpty,
 		Progress:    func(p relay.Phase) { h.body.progress(p, h.stream.Advances(), h.stream.MayEnd()) },
 	})
@@ -166,16 +166,18 @@ func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 		}
 		return clientGone()
 	}
-	var f *failure
+	return h.brokenOff(to, h.whyBroken(ctx, err), s != nil && s.AtBoundary() && !s.SawError())
+}
+
+// whyBroken is the failure of an answer that ended before its end.
+func (h *held) whyBroken(ctx context.Context, err error) *failure {
 	switch {
 	case errors.Is(err, relay.ErrNotWhole):
-		f = wrongAnswer("the answer ended before it was complete")
+		return wrongAnswer("the answer ended before it was complete")
 	case errors.Is(err, relay.ErrCut), errors.Is(err, relay.ErrNoAnswer), errors.Is(err, relay.ErrEmptyAnswer), errors.Is(context.Cause(ctx), errFinished):
-		f = wrongAnswer("the stream ended before it was complete")
-	default:
-		f = h.interrupted(ctx, err)
+		return wrongAnswer("the stream ended before it was complete")
 	}
-	return h.brokenOff(to, f, s != nil && s.AtBoundary() && !s.SawError())
+	return h.interrupted(ctx, err)
 }
 
 // brokenOff tells the client about a stream that is over and not whole: by an
@@ -185,8 +187,8 @@ func (h *held) brokenOff(to *client, f *failure, event bool) *failure {
 	if event {
 		e := errorf(CodeStreamBroken, "the upstream's stream broke off: %s", f.reason)
 		e.Status = http.StatusBadGateway
-		to.Write(errorEvent(h.in.surface, e, h.in.id)) //nolint:errcheck // the connection is aborted either way
-		to.flush()                                     //nolint:errcheck // likewise
+		to.Write(h.breakEvent(e)) //nolint:errcheck // the connection is aborted either way
+		to.flush()                //nolint:errcheck // likewise
 	}
 	return f
 }

@@ -51,6 +51,7 @@ type tried struct {
 	keys      []*apiKey     // in the order of their turn
 	keyStates []stats.State // of each, when the turn came
 	attempts  []*attempt
+	codec     *codec // nil: its provider speaks the client's format
 	err       *Error // why it failed without an attempt
 	limit     string // in a dry run, the limit that it is at
 }

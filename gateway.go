@@ -38,10 +38,10 @@ type Gateway struct {
 	warnedDeadlines sync.Once
 }
 
-// New makes a Gateway. It reports everything that is wrong with cfg, each as a
-// [*ConfigError]. It does no network I/O: secrets are resolved when they are
-// needed (see [Gateway.Check]). Of the interfaces it asks only the registry and the
-// URL policy.
+// New makes a Gateway. It reports every problem of cfg, each as a [*ConfigError].
+// It does no network I/O: secrets are resolved when they are needed (see
+// [Gateway.Check]). Of the interfaces it calls only the registry and the URL
+// policy.
 func New(cfg Config) (*Gateway, error) {
 	s, err := newSettings(cfg, nil)
 	if err != nil {
@@ -60,15 +60,15 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// Reload replaces the gateway's config at once, for the requests that come
-// after it. Requests under way finish on the old one. If it returns an error, the
-// old config stays.
+// Reload replaces the gateway's config at once, for new requests. Requests under
+// way finish on the old config. If it returns an error, the old config stays.
 //
-// Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
-// every other dependency come from the new one, and must be set on it again. The
-// gateway keeps its knowledge: metrics, cooldowns, pins, counts of limits, and
-// the requests of the debug page. Connections are kept too, but for providers with another TLS or Proxy,
-// and unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
+// Every dependency comes from the new Config and must be set on it again: Logger,
+// Secrets, Hooks, Transport and the others. The gateway keeps its knowledge:
+// metrics, cooldowns, pins, counts of limits, and the requests of the debug page.
+//
+// Connections are kept too, with three exceptions: providers with another TLS or
+// Proxy, a ProviderTransport, and a URL policy that is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
@@ -88,7 +88,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	return nil
 }
 
-// attach gives the settings the knowledge of their gateway, which outlives them.
+// attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed = g.seed
 	s.habits = &g.habits
@@ -103,9 +103,9 @@ func (s *settings) attach(g *Gateway) {
 	s.selector.limit(g.limiter, time.Now())
 }
 
-// Check resolves every secret that the config names, and reports each failure as
-// a [*ConfigError] with its place. It leaves out secrets whose name an expression
-// computes from the request: that name is known only then.
+// Check resolves every secret in the config, and reports each failure as a
+// [*ConfigError] with its place. It leaves out secrets with a name that depends on
+// the request.
 func (g *Gateway) Check(ctx context.Context) error {
 	s := g.current.Load()
 	var p problems
@@ -120,34 +120,40 @@ func (g *Gateway) Check(ctx context.Context) error {
 	return fmt.Errorf("aigateway: secrets that do not resolve:\n%w", ConfigErrors(p))
 }
 
-// Warnings are the slips in the config that [New] or the latest [Gateway.Reload]
-// accepted: keys in the notation of another tool, models that a provider's prefix
-// hides or that are shut down within 60 days, names in strategies that nobody has,
-// and addresses that are probably wrong. Log them at the start. The caller owns the
-// slice. They hold no secret.
+// Warnings lists the slips in the config that [New] or the latest [Gateway.Reload]
+// accepted:
+//
+//   - keys in the notation of another tool
+//   - models hidden by a provider's prefix
+//   - models with a shutdown date in the past or the next 60 days
+//   - unknown names in strategies
+//   - addresses that are probably wrong
+//
+// Log them at the start. The caller owns the slice. They hold no secret.
 func (g *Gateway) Warnings() []*ConfigError {
 	return append([]*ConfigError(nil), g.current.Load().warnings.list()...)
 }
 
-// ServeHTTP answers a request. A path that the gateway does not serve gets 404 in
-// the OpenAI error format.
+// ServeHTTP answers a request. An unknown path gets 404 in the OpenAI error format.
 //
 // A stream that breaks after it has begun ends in a panic with
-// [http.ErrAbortHandler], which makes net/http abort the client's connection:
-// middleware that recovers must pass it on, as it must for httputil.ReverseProxy.
+// [http.ErrAbortHandler]: net/http then aborts the client's connection. Middleware
+// that recovers must pass the panic on, as for httputil.ReverseProxy.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.serve(w, r, nil) //nolint:contextcheck // the exchange carries the request's context
 }
 
-// Wrap returns a handler that answers like ServeHTTP, but leaves to next all
-// paths that the gateway does not serve and, under [OnErrorContinue], the requests
-// that it could not serve. If next is nil, it leaves nothing.
+// Wrap returns a handler that answers like ServeHTTP, but leaves unknown paths to
+// next. Under [OnErrorContinue] it also leaves to next the requests that it could
+// not serve. If next is nil, it answers all of them itself.
 func (g *Gateway) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.serve(w, r, next) //nolint:contextcheck // as above
 	})
 }
 
+// serve finds the handler of a path. An unknown path goes to next; if that is nil,
+// it gets 404.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)
@@ -166,7 +172,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		x.to.stamper = x
 		x.serve()
 	case surface != nil && reading && r.Header.Get("Upgrade") != "":
-		// Clients that would like a WebSocket go over to POST after this.
+		// Clients of WebSockets fall back to POST after this answer.
 		w.Header().Set("Upgrade", "HTTP/1.1")
 		s.refuse(w, r, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()))
 	case surface != nil:
@@ -277,16 +283,20 @@ func (x *exchange) send() outcome {
 	}
 	x.loop.start(x.s, &x.in, &x.to)
 	out := x.loop.run(&x.plan)
-	if out.err == nil {
+	if out.err == nil && out.made == nil {
 		x.loop.pin()
 	}
 	return out
 }
 
-// answer writes the answer of a request that no upstream's success has answered.
-// If the next handler takes the request over, it writes nothing. An error behind a
-// keepalive is an event, and the connection is to be aborted.
+// answer writes the answer of a failed request. If the next handler takes the
+// request over, it writes nothing. An error behind a keepalive is an event, and the
+// connection is to be aborted.
 func (x *exchange) answer(out outcome) (handOn, abort bool) {
+	if out.made != nil {
+		writeMade(&x.to, out.made)
+		return false, false
+	}
 	if out.err == nil || x.loop.trail.committed() {
 		return false, false
 	}
@@ -303,8 +313,8 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	case x.continues() && !x.in.partial && out.err.Code != CodeClientGone:
 		return true, false
 	}
-	// Also for a client that seems gone: some close only their half of the
-	// connection, and must not take an empty 200 for the answer.
+	// This also answers a client that seems gone. Some clients close only their
+	// half of the connection, and must not take an empty 200 for the answer.
 	writeError(&x.to, x.in.surface.format, out.err, x.in.id)
 	return false, false
 }
@@ -374,8 +384,8 @@ func (x *exchange) setCost(h http.Header) {
 // continues reports whether a failed request goes on to the next handler.
 func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil && !x.adm.refused }
 
-// relayError answers with an upstream's error as it was, less the gateway's own
-// keys. A retryAfter that is not negative replaces the upstream's.
+// relayError answers with an upstream's error, without the gateway's keys. A
+// retryAfter that is not negative replaces the upstream's.
 func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.Duration) {
 	h := w.Header()
 	relay.CopyResponseHeader(h, answer.header)
@@ -387,8 +397,8 @@ func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.D
 	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
 
-// report tells the hook, the log and the debug page how the request ended. The
-// Result is made only if somebody wants one.
+// report tells the hook, the log and the debug page about the end of the request.
+// It makes a Result only if one of them needs it.
 func (x *exchange) report(err *Error) *Result {
 	x.settle(err)
 	var res *Result
@@ -442,12 +452,14 @@ func (x *exchange) remember(err *Error) {
 	x.s.debug.history.Add(r)
 }
 
-// Explain says what the gateway would do with a request, and sends nothing. The
-// Result has the status StatusDryRun. It lists in ModelsTried the models that would
-// be tried, and in NotTried why every other model would not, unless the request's
-// body cannot be understood. If the request would be refused, Explain also returns
-// the *[Error]. On a path or for a method that is not sent on to any provider, it
-// returns the *[Error] alone. It reads the request's body, and puts it back.
+// Explain makes the decisions for a request, and sends nothing. The Result has the
+// status StatusDryRun. ModelsTried lists the models that would be tried, and
+// NotTried every other model with the reason; both are empty if the body cannot be
+// understood.
+//
+// If the request would be refused, Explain also returns the *[Error]. If the path
+// or the method never reaches a provider, it returns only the *[Error]. It reads
+// the request's body, and puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)

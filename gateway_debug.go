@@ -16,29 +16,33 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// What the debug page shows at most: of the rest it gives the number.
+// The most models and names on the debug page. The page shows how many are left
+// out.
 const (
 	maxDebugModels = 200
 	maxDebugNames  = 500
 )
 
-// DebugHandler returns a page that shows what the gateway is doing: providers,
-// models and keys with their health, rests, quotas, error rates, latencies and
-// tokens of the last five minutes; the latest 50 requests, and the latest 50 that
-// failed or failed over, each with its trail of attempts and the reasons; the
-// config; and a form that runs [Gateway.Explain] on a pasted request. Mount it like
-// net/http/pprof, at any path:
+// DebugHandler returns a page of the gateway's state:
+//
+//   - providers, models and keys, with their health, limits, quotas, error rates,
+//     latencies and tokens of the last five minutes
+//   - the latest 50 requests, and the latest 50 that failed or failed over, each with
+//     its trail of attempts and reasons
+//   - the config
+//   - a form that runs [Gateway.Explain] on a pasted request
+//
+// Mount it like net/http/pprof, at any path:
 //
 //	mux.Handle("/debug/aigateway", gateway.DebugHandler())
 //
-// The page holds no key and no secret, and nothing that is asked of it changes
-// anything. It does show models, errors and the config, and does not ask who
-// wants to know: mount it where only operators come. It loads no other file, and
-// works without JavaScript; with it, the page keeps itself up to date.
+// The page holds no key and no secret. Requests to it change nothing. It shows
+// models, errors and the config to everybody who asks: mount it where only operators
+// come. It loads no other file, and works without JavaScript. With JavaScript the
+// page keeps itself up to date.
 //
-// Requests are remembered from the first call of DebugHandler on, in at most 3.2
-// MB and usually 100 KB, by all handlers together; a gateway that it is not called
-// on remembers none.
+// Requests are remembered from the first call of DebugHandler on. They take at most
+// 3.2 MB, usually 100 KB, for all handlers together.
 //
 // With ?format=json it answers the same as JSON: time, window_seconds and
 // slot_seconds; total, the load of all; providers, models and keys, each with
@@ -64,12 +68,12 @@ func (g *Gateway) DebugHandler() http.Handler {
 	return debugpage.NewHandler(debugpage.Source{State: g.debugState, Explain: g.debugExplain, Paths: paths})
 }
 
-// debugState is what the page shows at a time.
+// debugState is the state of the gateway at a time, for the page.
 func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	s := g.current.Load()
 	d := debugView{s: s, now: now, unlisted: map[string][]stats.Named{}}
-	for _, guest := range g.recorder.UnlistedInUse(now) {
-		d.unlisted[guest.Provider] = append(d.unlisted[guest.Provider], guest)
+	for _, named := range g.recorder.UnlistedInUse(now) {
+		d.unlisted[named.Provider] = append(d.unlisted[named.Provider], named)
 	}
 	state := &debugpage.State{
 		Time:           now,
@@ -102,14 +106,14 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	return state
 }
 
-// debugView reads what there is to show.
+// debugView collects the parts of the page, at one time.
 type debugView struct {
 	s        *settings
 	now      time.Time
 	unlisted map[string][]stats.Named // by the folded id of their provider
 }
 
-// series are those of a provider's models that have something in their window.
+// series are the loads of a provider's models with requests in their window.
 func (d *debugView) series(p *provider) []*stats.Series {
 	var list []*stats.Series
 	for _, m := range p.models {
@@ -117,8 +121,8 @@ func (d *debugView) series(p *provider) []*stats.Series {
 			list = append(list, &m.track.Series)
 		}
 	}
-	for _, guest := range d.unlisted[fold(p.id)] {
-		list = append(list, &guest.Series)
+	for _, named := range d.unlisted[fold(p.id)] {
+		list = append(list, &named.Series)
 	}
 	return list
 }
@@ -132,6 +136,7 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 		Models: len(p.models), Keys: len(p.keys),
 		Load: d.load(series...),
 	}
+	out.Load.Limits = debugLimits(p.gate, p.limits, d.now)
 	if p.hasTarget {
 		out.Endpoint = shownTarget(p.target.Host)
 	}
@@ -162,13 +167,14 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 // of them share.
 var everybody stats.Request
 
-// models lists the models that are worth a row, and names the others. Where
-// there are too many, those with the most to do get the rows.
+// models lists the models with a row of their own, and the names of the others. If
+// there are too many, the busiest get the rows.
 func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	type row struct {
-		model debugpage.Model
-		track *stats.Track
-		keys  []*apiKey
+		model  debugpage.Model
+		track  *stats.Track
+		keys   []*apiKey
+		limits *debugpage.Limits
 	}
 	var rows []row
 	others := map[string][]string{}
@@ -180,11 +186,11 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 			}
 			rows = append(rows, row{debugpage.Model{
 				Provider: p.id, ID: m.id, Configured: m.configured, Disabled: m.disabled || p.disabled,
-			}, m.track, p.keys})
+			}, m.track, p.keys, debugLimits(m.gate, m.limits, d.now)})
 		}
-		for _, guest := range d.unlisted[fold(p.id)] {
+		for _, named := range d.unlisted[fold(p.id)] {
 			// Its name is a client's, and may be long and strange.
-			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name), Unlisted: true}, guest.Track, p.keys})
+			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(named.Name), Unlisted: true}, named.Track, p.keys, nil})
 		}
 	}
 	if len(rows) > maxDebugModels {
@@ -201,6 +207,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	list := make([]debugpage.Model, 0, len(rows))
 	for _, r := range rows {
 		r.model.Health, r.model.Load = d.modelHealth(r.track, r.keys), d.load(&r.track.Series)
+		r.model.Load.Limits = r.limits
 		list = append(list, r.model)
 	}
 	rest := []debugpage.OtherModel{}
@@ -218,13 +225,15 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 }
 
 func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
-	return debugpage.Key{
+	out := debugpage.Key{
 		Provider: p.id, ID: k.id,
 		Health:   d.health(k.track.Key.State(d.now, nil, everybody)),
 		Requests: d.allowance(k.track.Quota.Requests(d.now)),
 		Tokens:   d.allowance(k.track.Quota.Tokens(d.now)),
 		Load:     d.load(&k.track.Series),
 	}
+	out.Load.Limits = debugLimits(k.gate, k.limits, d.now)
+	return out
 }
 
 func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
@@ -235,8 +244,8 @@ func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
 	return out
 }
 
-// modelHealth is that of a model with these keys: like a request for it, it goes by
-// the later one of the model and the first of its keys.
+// modelHealth is the health of a model with its keys. It takes the later end of two
+// cooldowns, the model's and the first key's, as a request does.
 func (d *debugView) modelHealth(track *stats.Track, keys []*apiKey) debugpage.Health {
 	own := track.Health.State(d.now, everybody)
 	states := make([]stats.State, len(keys))
@@ -287,8 +296,8 @@ func (d *debugView) load(series ...*stats.Series) debugpage.Load {
 	return out
 }
 
-// debugExplain runs Explain on a request that somebody pasted into the form. It
-// is taken to come from whoever asks.
+// debugExplain runs Explain on a pasted request. The visitor of the page counts as
+// its client.
 func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debugpage.Explain {
 	header, err := pastedHeader(&q.Header)
 	if err != nil {
@@ -346,18 +355,18 @@ func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debu
 	return &out
 }
 
-// debugTurn says how a candidate would be tried.
+// debugTurn describes the turn of a candidate.
 func debugTurn(m TriedModel) string {
-	keys, awake := "without a key", true
+	keys, healthy := "without a key", true
 	if len(m.APIKeySelection) > 0 {
 		var ids []string
-		awake = false
+		healthy = false
 		for _, k := range m.APIKeySelection {
 			if k.CooldownMS > 0 {
-				ids = append(ids, k.ID+" (rests for "+seconds(milliseconds(k.CooldownMS))+")")
+				ids = append(ids, k.ID+" (in cooldown for "+seconds(milliseconds(k.CooldownMS))+")")
 			} else {
 				ids = append(ids, k.ID)
-				awake = true
+				healthy = true
 			}
 		}
 		keys = "with key " + strings.Join(ids, ", then ")
@@ -365,21 +374,24 @@ func debugTurn(m TriedModel) string {
 	switch {
 	case m.Error != "":
 		return "would be refused: " + m.Error
+	case m.Limit != "":
+		return "is at its limit " + m.Limit + ", and so comes last; " + keys
 	case m.CooldownMS > 0:
-		return "rests for " + seconds(milliseconds(m.CooldownMS)) + ", and so comes last; " + keys
+		return "in cooldown for " + seconds(milliseconds(m.CooldownMS)) + ", and so comes last; " + keys
 	case m.Probed:
 		return "is being probed, and so comes last; " + keys
-	case !awake:
-		return "its keys rest, and so it comes last; " + keys
+	case !healthy:
+		return "its keys are in cooldown, and so it comes last; " + keys
 	default:
 		return keys
 	}
 }
 
+// milliseconds makes a duration of a Result's milliseconds.
 func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
-// pastedHeader reads lines of "Name: value". In the text, which the page shows
-// again, it cuts the values that are credentials.
+// pastedHeader reads lines of "Name: value". The page shows the text again, so
+// credentials are cut from it.
 func pastedHeader(text *string) (http.Header, error) {
 	h := http.Header{}
 	var shown []string

@@ -6,7 +6,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 )
 
-// newDebugRecord is a request as the debug page remembers it.
+// newDebugRecord is the debug page's record of a request.
 func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	sum := t.summarize(in)
 	r := &debugpage.Request{
@@ -48,6 +48,9 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 		r.Cost = &debugpage.Cost{USD: debugpage.Amount(cost.USD), Estimated: cost.Estimated, Source: string(cost.Source)}
 	}
 	rememberSteps(r, sum.steps)
+	if k := t.translated(); k != nil {
+		r.Notes = append(r.Notes, debugpage.Text(k.line()))
+	}
 	if a := sum.answered; a != nil {
 		r.Provider, r.Model = debugpage.Name(a.model.provider.id), debugpage.Name(a.model.id)
 		r.InputTokens, r.OutputTokens = a.input, a.output
@@ -83,7 +86,7 @@ func (in *inbound) understood(err *Error) bool {
 	return err == nil || err.Code != CodeInvalidRequestBody
 }
 
-// rememberSteps notes the steps of the trail, as many as the page shows.
+// rememberSteps notes the steps of the trail, up to the bounds of the page.
 func rememberSteps(r *debugpage.Request, steps []step) {
 	skipped := 0
 	for _, s := range steps {
@@ -98,7 +101,7 @@ func rememberSteps(r *debugpage.Request, steps []step) {
 	}
 }
 
-// debug is a step as the debug page shows it.
+// debug is a step in the form of the debug page.
 func (s step) debug() debugpage.Step {
 	switch {
 	case s.skipped != nil:
@@ -128,6 +131,7 @@ func (s step) debug() debugpage.Step {
 	return out
 }
 
+// whySkipped is the reason of a skipped candidate, for people.
 func whySkipped(k *skipped) string {
 	if k.limit != 0 {
 		return "at its limit " + k.limit.String()
@@ -138,14 +142,15 @@ func whySkipped(k *skipped) string {
 	return "being probed"
 }
 
-// rememberPlan notes what the selection and the attempts left out.
+// rememberPlan notes the names and elements left out by the selection and the
+// attempts.
 func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
 	for _, rejected := range p.rejections {
 		if len(r.Rejected) == debugpage.MaxNames {
 			r.Omitted++
 			continue
 		}
-		// The word and not the sentence, which looks for similar names.
+		// The word, because the sentence looks for similar names.
 		r.Rejected = append(r.Rejected, debugpage.Rejected{Model: debugpage.Name(rejected.name), Reason: rejected.reason.String()})
 	}
 	note := func(text string) {

@@ -26,11 +26,11 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// maxClientModels bounds the names that one request may ask for.
+// maxClientModels bounds the number of names in one request.
 const maxClientModels = 100
 
-// inbound is the client's request: its body, the models that it names, and the
-// key that it brought. It belongs to the request's goroutine.
+// inbound is the client's request: its body, the names of models, and the client's
+// key. It belongs to the request's goroutine.
 type inbound struct {
 	r          *http.Request
 	ctx        context.Context
@@ -123,8 +123,8 @@ func requestID(h http.Header) string {
 	return "req_" + hex.EncodeToString(b[:])
 }
 
-// identify notes who asks. Without a caller from the service, clients are told
-// apart by their address: for blame alone.
+// identify notes the caller. Without a caller from the service, clients are told
+// apart by their address, and only for blame.
 func (in *inbound) identify(c *callers) {
 	salt, text := "a", ""
 	switch {
@@ -147,8 +147,9 @@ func (in *inbound) identify(c *callers) {
 	}
 }
 
-// network is the part of an address that one client has for itself: of IPv6 a
-// /64. A client with a new address for each request would else be many.
+// network is the part of an address that belongs to one client: of IPv6 a /64. A
+// client can use a new address of its /64 for each request, and must not count as
+// many.
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || addr.Unmap().Is4() {
@@ -158,8 +159,8 @@ func network(ip string) string {
 	return string(b[:8])
 }
 
-// callers tells who asks. If it has neither a function nor an expression, clients
-// are told apart by their address.
+// callers finds the caller of a request. Without a function and an expression,
+// clients are told apart by their address.
 type callers struct {
 	name   func(*http.Request) string
 	expr   *expr.Identity
@@ -182,13 +183,13 @@ func boundLabels(labels []slog.Attr) []slog.Attr {
 	return out
 }
 
-// asks is the request as the health of candidates and keys tells requests apart.
+// asks is the request in the terms of health: its caller and its endpoint.
 func (in *inbound) asks() stats.Request {
 	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
 }
 
-// clientCredential reads the client's key. Anthropic's own header counts before
-// Authorization, as it does at Anthropic.
+// clientCredential reads the client's key. X-Api-Key comes before Authorization, as
+// at Anthropic. It returns zero if the request has no key.
 func clientCredential(h http.Header) credential {
 	if v := h.Get("X-Api-Key"); v != "" {
 		return credential{value: redact.NewSecret(v)}
@@ -200,7 +201,7 @@ func clientCredential(h http.Header) credential {
 	return credential{value: redact.NewSecret(strings.TrimSpace(value)), bearer: true}
 }
 
-// read reads the body, within a limit in bytes, decodes and scans it.
+// read reads the body, within a limit in bytes, and decodes and scans it.
 func (in *inbound) read(body io.Reader, limit int64) *Error {
 	begin := time.Now()
 	raw, err := reqbody.Read(body, in.r.ContentLength, limit)
@@ -237,7 +238,7 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 	return nil
 }
 
-// decode takes the content coding off the body. It goes on plain.
+// decode removes the content coding. The provider gets the body plain.
 func (in *inbound) decode(encoding string, limit int64) *Error {
 	plain, err := coding.DecodeRequest(in.raw, encoding, limit)
 	var unknown *coding.UnknownError
@@ -255,8 +256,8 @@ func (in *inbound) decode(encoding string, limit int64) *Error {
 	return nil
 }
 
-// scan finds the fields that the gateway needs in the body. JSON is recognised by
-// its first byte too, as curl sends it under the type of a form.
+// scan finds the fields that the gateway needs in the body. JSON is also recognized
+// by its first byte, because curl sends it under the type of a form.
 func (in *inbound) scan() (err error) {
 	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
 	sent := in.r.Header.Get("Content-Type")
@@ -287,7 +288,7 @@ func (in *inbound) scan() (err error) {
 }
 
 // asksStreamOtherwise reports whether the client asks for a stream by the query, or
-// for one of events by stream_format.
+// by stream_format.
 func (in *inbound) asksStreamOtherwise() bool {
 	if format, ok := in.body.Get("stream_format"); ok && strings.Trim(string(format), `"`) == "sse" {
 		return true
@@ -296,15 +297,17 @@ func (in *inbound) asksStreamOtherwise() bool {
 }
 
 // wantsUsage reports whether the client asked for usage in its stream.
-func (in *inbound) wantsUsage() bool {
+func (in *inbound) wantsUsage() bool { return wantsUsage(in.body) }
+
+func wantsUsage(body clientBody) bool {
 	var options struct {
 		IncludeUsage bool `json:"include_usage"`
 	}
-	raw, ok := in.body.Get("stream_options")
+	raw, ok := body.Get("stream_options")
 	return ok && json.Unmarshal(raw, &options) == nil && options.IncludeUsage
 }
 
-// query is the part of the request that selection reads.
+// query is the part of the request for the selection.
 func (in *inbound) query() query {
 	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
@@ -322,8 +325,8 @@ func (in *inbound) query() query {
 	return q
 }
 
-// gone is the error of a request that was ended from outside: its client has
-// left, or the embedding service has ended it.
+// gone is the error of a request that ended from outside: its client has left, or
+// the embedding service has ended it.
 func (in *inbound) gone() *Error {
 	message := "the client left before an answer was whole"
 	cause := context.Cause(in.ctx)
@@ -338,7 +341,7 @@ func (in *inbound) gone() *Error {
 	return e
 }
 
-// shown is the request without its secrets, as hooks and Results show it.
+// shown is the request without its secrets, for hooks and Results.
 func (in *inbound) shown() ClientRequest {
 	c := ClientRequest{
 		Method: in.r.Method, Path: in.r.URL.Path, Headers: make(http.Header, len(in.r.Header)),

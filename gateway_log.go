@@ -9,15 +9,15 @@ import (
 	"github.com/aigateway-go/aigateway/internal/genai"
 )
 
-// logDebug is the level at which the line holds the whole Result.
+// logDebug is the level of a line with the whole Result.
 const logDebug = slog.LevelDebug
 
-// logLine is the line of one request. If OpenTelemetry's semantic conventions for
-// generative AI name an attribute, the line uses that name. Provider and model are
-// those of the last attempt that was sent.
+// logLine is the line of one request. Attributes have the names of OpenTelemetry's
+// semantic conventions for generative AI, if those have one. Provider and model are
+// those of the last sent attempt.
 type logLine []slog.Attr
 
-// logLevel is info, and warn for a request that failed.
+// logLevel is info, and warn for a failed request.
 func logLevel(err *Error) slog.Level {
 	if err != nil {
 		return slog.LevelWarn
@@ -25,6 +25,8 @@ func logLevel(err *Error) slog.Level {
 	return slog.LevelInfo
 }
 
+// newLogLine makes the line without the attributes of attempts. A nil err is a
+// success.
 func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	l := make(logLine, 0, 20)
 	l = append(l,
@@ -63,6 +65,7 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	return l
 }
 
+// addAttempt adds the attributes of the last sent attempt.
 func (l *logLine) addAttempt(a *attempt) {
 	*l = append(*l,
 		slog.String("gen_ai.provider.name", genai.Provider(a.model.provider.id)),
@@ -106,8 +109,8 @@ func (l *logLine) addUsage(t *trail) {
 	}
 }
 
-// addSteps says of each attempt that failed why, with everything that the operator
-// may know, and of each skipped candidate for how long it is still in cooldown.
+// addSteps adds the reason of each failed attempt, with all details for the
+// operator, and the cooldown of each skipped candidate.
 func (l *logLine) addSteps(steps []step) {
 	var failed, passed, notes []string
 	for _, s := range steps {
@@ -146,8 +149,8 @@ func (l logLine) write(ctx context.Context, logger *slog.Logger, level slog.Leve
 	logger.LogAttrs(ctx, level, "request", l...)
 }
 
-// shownNames are the names that a client asked for, cut to a sensible length: one
-// request can have a hundred of a kilobyte each.
+// shownNames are the client's names, cut to a sensible length: a request can have a
+// hundred names of a kilobyte each.
 func shownNames(names []string) []string {
 	const most = 8
 	list := make([]string, 0, most+1)

@@ -35,6 +35,10 @@ type Provider struct {
 	// SupportedAPISurfaces says which formats and surfaces the provider speaks.
 	// If empty, every surface of the openai format.
 	SupportedAPISurfaces []APISurface `json:"supported_api_surfaces,omitempty"`
+	// Translate says whether requests in a format that the provider does not speak
+	// are translated: chat-completions, responses and messages into each other. If
+	// empty, TranslateOff.
+	Translate Translate `json:"translate,omitempty"`
 
 	// Headers, QueryParams and Body are added to the requests to this provider,
 	// over those of the Config. Strings may hold ${…}.

@@ -18,7 +18,7 @@ import (
 )
 
 // provider is a Provider in the form for serving requests: merged, checked and
-// compiled. It never changes, except for forms.
+// compiled. Only its forms, its gates and the tracks change.
 type provider struct {
 	id         string
 	names      []string // folded: the id, then the aliases

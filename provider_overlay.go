@@ -28,6 +28,7 @@ func overlay(base, over Provider) Provider {
 	p.TLS, p.Proxy = given(over.TLS, base.TLS), given(over.Proxy, base.Proxy)
 	p.Limits = given(over.Limits, base.Limits)
 	p.Auth = given(over.Auth, base.Auth)
+	p.Translate = given(over.Translate, base.Translate)
 	p.Disabled = over.Disabled || base.Disabled
 	if len(over.APIKeys) == 0 {
 		p.APIKeys = base.APIKeys
@@ -132,6 +133,7 @@ func given[T comparable](over, base T) T {
 	return over
 }
 
+// givenList returns over, or base if over is empty.
 func givenList[T any](over, base []T) []T {
 	if len(over) == 0 {
 		return base

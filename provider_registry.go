@@ -91,6 +91,7 @@ func cloneProviders(providers []Provider) []Provider {
 	return out
 }
 
+// cloneModel copies a model to its depth. The caller of a registry owns the copy.
 func cloneModel(m Model) Model {
 	m.IDAliases = slices.Clone(m.IDAliases)
 	m.Metadata = cloneMap(m.Metadata)

@@ -23,7 +23,7 @@ type answerKind uint8
 
 const (
 	answerJSON   answerKind = iota // JSON, held until it is whole
-	answerText                     // JSON or plain text, held likewise
+	answerText                     // JSON or plain text, held too
 	answerBinary                   // bytes such as audio, committed as they come
 )
 
@@ -118,6 +118,7 @@ func surfaceTable() []surface {
 // surfaces finds the surface of a path. It is immutable.
 type surfaces map[string]*surface
 
+// newSurfaces makes the index of the table.
 func newSurfaces() surfaces {
 	table := surfaceTable()
 	m := make(surfaces, len(table))

@@ -67,6 +67,9 @@ type Result struct {
 	Affinity *Affinity `json:"affinity,omitempty"`
 	// Success says which attempt answered. Nil unless one did.
 	Success *Success `json:"success,omitempty"`
+	// Translation is nil unless the client got an answer, or an error, of a
+	// provider of another format.
+	Translation *Translation `json:"translation,omitempty"`
 	// InputTokens and OutputTokens are the counts of the upstream that answered.
 	// Zero if it reported no counts.
 	InputTokens  int64 `json:"input_tokens"`
@@ -208,6 +211,8 @@ type TriedModel struct {
 	Probed bool `json:"probed,omitempty"`
 	// Limit is, in a dry run, the limit that it is at. See SkippedModel.
 	Limit string `json:"limit,omitempty"`
+	// Translation is nil if the provider speaks the client's format.
+	Translation *Translation `json:"translation,omitempty"`
 	// Error says why the candidate failed without an attempt, such as an empty key
 	// selection.
 	Error string `json:"error,omitempty"`

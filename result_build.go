@@ -32,6 +32,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		res.Status = StatusError
 		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message, Detail: err.detail()}
 	}
+	res.Translation = t.translated().public()
 	for i, r := range t.tried {
 		m := r.public()
 		for _, a := range r.attempts {
@@ -61,13 +62,14 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 	return res
 }
 
-// public is a candidate as the Result shows it, without its attempts.
+// public is a candidate in the form of the Result, without its attempts.
 func (r *tried) public() TriedModel {
 	m := r.model
 	out := TriedModel{
 		Model: m.id, Provider: m.provider.id, Author: m.view.AuthorID, Known: m.view.Known, Unlisted: m.unlisted,
 		CooldownMS: left(r.cooldown.CooldownUntil(), r.at), Probed: r.cooldown.Phase == stats.Probing, Limit: r.limit,
 	}
+	out.Translation = r.codec.public()
 	if r.err != nil {
 		out.Error = r.err.Message
 	}
@@ -79,7 +81,8 @@ func (r *tried) public() TriedModel {
 	return out
 }
 
-// left is the part of a cooldown that is left at a time, in milliseconds.
+// left is the remaining part of a cooldown, in milliseconds. The zero time is not a
+// cooldown.
 func left(until, at time.Time) float64 {
 	if until.IsZero() {
 		return 0
@@ -90,7 +93,7 @@ func left(until, at time.Time) float64 {
 // ms is a duration in milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// seconds writes a cooldown for people.
+// seconds is a cooldown for people.
 func seconds(d time.Duration) string {
 	if d >= 2*time.Minute {
 		return d.Round(time.Second).String()
@@ -98,7 +101,8 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// public is an attempt as hooks and Results show it.
+// public is an attempt in the form for hooks and Results. It shares nothing with
+// the attempt.
 func (a *attempt) public() Attempt {
 	out := Attempt{
 		Provider:             a.model.provider.id,
@@ -162,6 +166,7 @@ func (a *attempt) publicHeader() http.Header {
 	return out
 }
 
+// excerpt is the start of a body, as valid UTF-8. Its secrets are already cut out.
 func excerpt(body []byte) string {
 	if len(body) > maxErrorExcerpt {
 		body = body[:maxErrorExcerpt]
@@ -196,7 +201,7 @@ func (p *plan) describe(res *Result, s *selector, q query) {
 	}
 }
 
-// public is a rejection as the Result shows it.
+// public is a rejection in the form of the Result.
 func (r rejection) public(s *selector, q query) RejectedModel {
 	out := RejectedModel{Model: r.name, Reason: r.reason.String(), Message: r.message(s, q)}
 	if r.provider != nil {

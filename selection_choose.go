@@ -73,9 +73,9 @@ func (s *selector) unnamed(q query) []*model {
 		}
 	}
 	if len(s.strategies) == 0 && len(configured) > 0 {
-		return configured
+		return nativeFirst(q.surface, configured)
 	}
-	return all
+	return nativeFirst(q.surface, all)
 }
 
 // ableFirst puts models last if their known facts do not fit the request.

@@ -16,18 +16,18 @@ import (
 // other stands for every model whose name is not to be shown.
 const other = "_OTHER"
 
-// The values of error.type that are no status code, no [aigateway.FailureKind] and
-// no code of the gateway.
+// alues of error.type beside status codes, [aigateway.FailureKind] and the
+// gateway's codes.
 const (
 	canceled  = "canceled"   // the client left
 	noAttempt = "no_attempt" // a model was left before it had one
 )
 
-// maxName bounds a name that a client chose, in bytes. No model's is longer.
+// maxName bounds a client's name of a model, in bytes. Real names are shorter.
 const maxName = 256
 
-// shortened makes a client's text fit for an attribute: bounded, and UTF-8, for
-// which the exporters drop a whole batch where it is none.
+// shortened makes a client's text fit for an attribute: bounded, and UTF-8.
+// Exporters drop a whole batch for one attribute that is not UTF-8.
 func shortened(s string) string {
 	if len(s) > maxName {
 		s = s[:maxName]
@@ -35,9 +35,9 @@ func shortened(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// operationName is the conventions' word for what a surface does, or the surface's
-// own where they have none. The gateway's log has the same words, by a copy: an
-// internal package of another module is no ground to stand on.
+// operationName is the conventions' word for the operation of a surface, or the
+// surface's own name. The gateway's log has the same words. This is a copy, because
+// another module cannot import an internal package.
 func operationName(surface string) string {
 	switch surface {
 	case "chat-completions", "responses", "messages":
@@ -49,8 +49,8 @@ func operationName(surface string) string {
 	}
 }
 
-// providerName is the conventions' name of a provider, which must be used where
-// there is one; else the provider's id.
+// providerName is the conventions' name of a provider, which they demand, or its
+// id.
 func providerName(id string) attribute.KeyValue {
 	switch strings.ToLower(id) {
 	case "google", "gemini":
@@ -65,9 +65,9 @@ func providerName(id string) attribute.KeyValue {
 	return providerNameKey.String(id)
 }
 
-// attemptError classes what an attempt ended in: the upstream's status, or a
-// word. It is empty for one that did not fail. The context's error tells a client
-// that left from an upstream that broke, which are of one kind.
+// attemptError classifies the end of an attempt: by the upstream's status, or by a
+// word. It is empty without a failure. The context's error tells a client that left
+// from an upstream that broke; both are of one kind.
 func attemptError(a aigateway.Attempt, ctxErr error) string {
 	switch {
 	case a.Kind == "":
@@ -83,12 +83,12 @@ func attemptError(a aigateway.Attempt, ctxErr error) string {
 	}
 }
 
-// wasSent reports whether an attempt that ended so called the provider at all.
+// wasSent reports whether an attempt of this kind called the provider at all.
 func wasSent(kind aigateway.FailureKind) bool {
 	return kind != aigateway.FailureSecret && kind != aigateway.FailureRequest
 }
 
-// call is an attempt with what is known of it from elsewhere.
+// call is an attempt with further facts about it.
 type call struct {
 	*aigateway.Attempt
 	operation string
@@ -101,8 +101,8 @@ type call struct {
 	cooldown float64
 }
 
-// server returns the attributes of the address that was called, if one was. Of
-// the URL nothing else is told: paths name deployments and accounts.
+// server returns the attributes of the called address, empty without one. Other
+// parts of the URL are left out: paths name deployments and accounts.
 func (c call) server() []attribute.KeyValue {
 	if !wasSent(c.Kind) {
 		return nil
@@ -122,15 +122,15 @@ func (c call) server() []attribute.KeyValue {
 	return []attribute.KeyValue{semconv.ServerAddress(u.Hostname()), semconv.ServerPort(port)}
 }
 
-// metricAttributes are those that all metrics of an attempt have. Their number
-// is bounded by the config and the catalog.
+// metricAttributes are common to all metrics of an attempt. The config and the
+// catalog bound their number.
 func (c call) metricAttributes() []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 8),
 		operationNameKey.String(c.operation), providerName(c.Provider), requestModelKey.String(c.model))
 	return append(attrs, c.server()...)
 }
 
-// spanAttributes are those that an attempt's span gets in the end.
+// spanAttributes complete an attempt's span.
 func (c call) spanAttributes() []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 14), attemptNumberKey.Int(c.Number))
 	if wasSent(c.Kind) { // else it is no operation

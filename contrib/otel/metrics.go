@@ -12,8 +12,8 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// instruments are the metrics. An instrument that a provider refuses to make
-// goes to the global error handler, and records nothing.
+// instruments are the metrics. If a provider refuses to make an instrument, the
+// error goes to the global error handler, and the instrument records nothing.
 type instruments struct {
 	operationDuration metric.Float64Histogram
 	timeToFirstChunk  metric.Float64Histogram
@@ -59,8 +59,8 @@ func newInstruments(m metric.Meter) instruments {
 	}
 }
 
-// reported passes an error to where OpenTelemetry's own go. The instrument that
-// comes with one does nothing.
+// reported passes an error to OpenTelemetry's error handler. The instrument beside
+// an error does nothing.
 func reported[T any](instrument T, err error) T {
 	if err != nil {
 		otel.Handle(err)
@@ -68,11 +68,11 @@ func reported[T any](instrument T, err error) T {
 	return instrument
 }
 
-// attempt records what is measured of one attempt.
+// attempt records the measurements of one attempt.
 func (m *instruments) attempt(ctx context.Context, c call) {
 	attrs := c.metricAttributes()
 	// Tokens and time to first chunk have no error.type in the conventions: a
-	// stream that breaks has cost its tokens all the same.
+	// broken stream has cost its tokens all the same.
 	if t := c.UpstreamLatency.TimeToFirstTokenMS; t > 0 {
 		m.timeToFirstChunk.Record(ctx, t/1000, metric.WithAttributes(attrs...))
 	}
@@ -96,14 +96,14 @@ func (m *instruments) attempt(ctx context.Context, c call) {
 		m.operationDuration.Record(ctx, c.UpstreamLatency.TotalMS/1000, set)
 	}
 	if c.CooldownMS > 0 {
-		// Without the operation: what cooldowns does so for all of them.
+		// Without the operation: a cooldown holds for all operations.
 		m.cooldowns.Add(ctx, 1, metric.WithAttributes(
 			providerName(c.Provider), requestModelKey.String(c.model), semconv.ErrorTypeKey.String(c.errorType)))
 	}
 }
 
-// failover counts a request's move from a provider's model to the next one's,
-// which may be at the same provider.
+// failover counts a request's move from one model to the next, even at the same
+// provider.
 func (m *instruments) failover(ctx context.Context, operation, from, to, cause string) {
 	m.failovers.Add(ctx, 1, metric.WithAttributes(
 		operationNameKey.String(operation),

@@ -18,6 +18,7 @@ type fields struct {
 	first string
 }
 
+// fieldsOf returns the fields of a type, listed once a document.
 func (d *Document) fieldsOf(t reflect.Type) fields {
 	f, ok := d.fields[t]
 	if !ok {

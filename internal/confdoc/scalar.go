@@ -19,6 +19,13 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 		switch {
 		case isText(n):
 			v.SetString(n.Value)
+		case v.Type() == d.opts.Switch:
+			b, ok := boolean(n)
+			if !ok {
+				d.fault(n, at, "must be true, false or a word, not %s", describe(n))
+				return
+			}
+			v.SetString(strconv.FormatBool(b))
 		case v.Type() == d.opts.Duration && isNumber(n) && strings.Trim(n.Value, "0123456789.") == "" && !strings.HasPrefix(n.Value, "."):
 			d.fault(n, at, `must be a duration with its unit, such as "%ss"`, n.Value)
 		case v.Type() == d.opts.Duration:
@@ -131,6 +138,7 @@ func isText(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Tag == "!!timestamp" || n.Tag == "!!merge")
 }
 
+// isNumber reports a number in YAML's notation.
 func isNumber(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float")
 }
@@ -159,6 +167,8 @@ func boolean(n *yaml.Node) (value, ok bool) {
 	return strings.EqualFold(n.Value, "true"), true
 }
 
+// leadingZero matches numbers such as 010: they are octal in YAML 1.1 and decimal
+// in 1.2.
 var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]`)
 
 // number reads a number as an int64, else a uint64, else a float64. For another node

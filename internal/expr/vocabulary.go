@@ -51,6 +51,7 @@ type Model struct {
 	Datacenters []Datacenter
 }
 
+// noProvider stands for the provider of a model without one. It is never changed.
 var noProvider = new(Provider)
 
 func (m *Model) provider() *Provider {
@@ -156,6 +157,9 @@ type Input struct {
 	// Metrics is asked at most once per model and evaluation. A nil func, and a
 	// nil answer, read as all zeros.
 	Metrics func(*Model) *ModelMetrics
+
+	// OrderOnly leaves [Selection.Models] empty, for callers with lists of their own.
+	OrderOnly bool
 
 	// Snapshot is the number of the snapshot behind Metrics: nanoseconds since
 	// 1970. Results on metrics are kept as long as the number stays. 0 switches

@@ -85,6 +85,8 @@ func (m *Meter) Tokens() Tokens {
 	return t
 }
 
+// read looks for usage in a JSON document. Malformed JSON ends the search, and is
+// not an error.
 func (m *Meter) read(data []byte) {
 	if !mentions(data) {
 		return

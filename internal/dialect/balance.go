@@ -1,0 +1,52 @@
+package dialect
+
+import "bytes"
+
+// balance follows the brackets of arguments in pieces.
+type balance struct {
+	depth    int
+	used     bool // something other than white space came
+	inString bool
+	escape   bool
+	scratch  []byte
+}
+
+// closed reports whether an object or array came to its end.
+func (b *balance) closed() bool { return b.used && b.depth == 0 && !b.inString }
+
+// feed takes a piece: the inside of a string of JSON text.
+func (b *balance) feed(in []byte) {
+	p := in
+	if bytes.IndexByte(in, '\\') >= 0 {
+		b.scratch = appendUnescaped(b.scratch[:0], in)
+		p = b.scratch
+		if cap(b.scratch) > keepCarry {
+			b.scratch = nil
+		}
+	}
+	for _, c := range p {
+		switch {
+		case b.escape:
+			b.escape = false
+		case b.inString:
+			switch c {
+			case '\\':
+				b.escape = true
+			case '"':
+				b.inString = false
+			}
+		default:
+			switch c {
+			case ' ', '\n', '\r', '\t':
+				continue
+			case '"':
+				b.inString = true
+			case '{', '[':
+				b.depth++
+			case '}', ']':
+				b.depth--
+			}
+			b.used = true
+		}
+	}
+}

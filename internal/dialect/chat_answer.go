@@ -1,0 +1,379 @@
+package dialect
+
+// chatAnswer reads an answer of chat/completions: its first choice.
+func (a *answerReader) chatAnswer() bool {
+	r := a.reply
+	if !a.enter('{') {
+		return false
+	}
+	var u tokens
+	found := false
+	for name := range a.members() {
+		switch string(name) {
+		case "id":
+			r.id = a.str()
+		case "model":
+			r.model = a.str()
+		case "created":
+			r.created = a.integer()
+		case "choices":
+			if !a.array() {
+				continue
+			}
+			for a.elem() {
+				if found {
+					a.value()
+					continue
+				}
+				found = a.chatChoice()
+			}
+		case "usage":
+			a.usage(&u)
+		case "error":
+			if a.value() != nil {
+				return false
+			}
+		default:
+			a.value()
+		}
+	}
+	r.usage = u.usage()
+	if r.stop == stopEnd && r.has(kindCall) {
+		r.stop = stopTool // some servers say stop
+	}
+	return found && r.stop != stopUnset
+}
+
+// chatChoice reads the first choice, and reports whether it holds a message:
+//
+//	{"index": 0, "message": {…}, "finish_reason": "stop"}
+func (a *answerReader) chatChoice() bool {
+	if !a.object() {
+		return false
+	}
+	found := false
+	for name := range a.members() {
+		switch string(name) {
+		case "message":
+			if a.object() {
+				found = true
+				a.chatMessage()
+			}
+		case "finish_reason":
+			a.reply.stop = chatStop(a.text())
+		case "stop_reason":
+			// Some servers tell the stop sequence here.
+			a.reply.sequence = a.str()
+		default:
+			a.value()
+		}
+	}
+	return found
+}
+
+// chatStop reads a finish_reason. The words of a failure are not an end, and an
+// empty one says nothing yet.
+func chatStop(word string) stopReason {
+	switch word {
+	case "", "error", "network_error", "insufficient_system_resource", "abort":
+		return stopUnset
+	case "length", "max_tokens":
+		return stopLength
+	case "tool_calls", "function_call":
+		return stopTool
+	case "content_filter", "sensitive":
+		return stopRefusal
+	}
+	return stopEnd
+}
+
+// chatMessage reads the message of a choice:
+//
+//	{"role": "assistant", "content": "…", "refusal": null, "tool_calls": […]}
+//
+// Servers give reasoning as reasoning_content or as reasoning, some as both. The
+// first one counts, and its name is kept for the way back.
+func (a *answerReader) chatMessage() {
+	r := a.reply
+	var reasoning part
+	var content, calls []part
+	d := reader{report: &Report{}}
+	for name := range a.members() {
+		switch string(name) {
+		case "content":
+			content = append(content, a.chatContent()...)
+		case "refusal":
+			if v := a.str(); !blank(v) {
+				content = append(content, part{kind: kindRefusal, text: v})
+			}
+		case "reasoning_content", "reasoning":
+			if v := a.str(); !blank(v) && reasoning.text == nil {
+				reasoning = part{kind: kindReasoning, text: v, seal: seal{origin: originChat, data: name}}
+			}
+		case "tool_calls":
+			if !a.array() {
+				continue
+			}
+			for a.elem() {
+				d.cursor = a.cursor
+				p := d.chatCall()
+				a.cursor = d.cursor
+				p.id = a.t.callID(p.id)
+				calls = append(calls, a.t.ownCall(p))
+			}
+		default:
+			a.value()
+		}
+	}
+	if reasoning.text != nil {
+		r.parts = append(r.parts, reasoning)
+	}
+	r.parts = append(append(r.parts, content...), calls...)
+}
+
+// chatContent reads the content of an answer: a string, or a list of texts and
+// thoughts.
+func (a *answerReader) chatContent() []part {
+	if a.peek() != '[' {
+		if v := a.str(); !blank(v) {
+			return []part{{kind: kindText, text: v}}
+		}
+		return nil
+	}
+	var parts []part
+	a.enter('[')
+	for a.elem() {
+		if !a.object() {
+			continue
+		}
+		var p part
+		for name := range a.members() {
+			switch string(name) {
+			case "text":
+				p.text = a.str()
+			case "thinking":
+				p.kind = kindReasoning
+				p.text = a.thoughts()
+			default:
+				a.value()
+			}
+		}
+		if !blank(p.text) {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// thoughts reads the text of a list of texts.
+func (c *cursor) thoughts() raw {
+	if c.peek() == '"' {
+		return c.str()
+	}
+	var w writer
+	var texts []raw
+	if c.array() {
+		for c.elem() {
+			if !c.object() {
+				continue
+			}
+			for name := range c.members() {
+				if string(name) == "text" {
+					texts = append(texts, orEmpty(c.str()))
+				} else {
+					c.value()
+				}
+			}
+		}
+	}
+	w.joined("", texts...)
+	return w.b
+}
+
+// ownCall turns a call of a stand-in back into one of the custom tool, and a flat
+// name into the function's own.
+func (t *Translator) ownCall(p part) part {
+	if len(t.custom) > 0 && t.upstream != Responses && t.isCustom(p.name) {
+		p.args = inputOf(p.argsObject(nil), p.args)
+		p.free = true
+	}
+	t.spaced(&p)
+	return p
+}
+
+// inputOf is the input of a custom tool: the one argument of its stand-in, or all
+// arguments if the model gave others.
+func inputOf(object, all raw) raw {
+	c := cursor{b: object}
+	if c.object() {
+		for name := range c.members() {
+			if v := c.value(); string(name) == "input" && len(v) > 0 && v[0] == '"' {
+				return v
+			}
+		}
+	}
+	if len(all) > 0 && all[0] == '"' {
+		return all
+	}
+	return quotedJSON(orEmpty(all))
+}
+
+// chatAnswer writes an answer of chat/completions, with one choice:
+//
+//	{"id": "chatcmpl-…", "object": "chat.completion", "choices": [{"index": 0, "message": {…}}], "usage": {…}}
+func (w *answerWriter) chatAnswer(r *reply) {
+	w.open('{')
+	w.key("id")
+	w.put(w.t.answerID("chatcmpl-", r.id))
+	w.word("object", "chat.completion")
+	w.number("created", r.created)
+	w.orElse("model", r.model, `""`)
+	w.array("choices")
+	w.open('{')
+	w.number("index", 0)
+	w.key("message")
+	w.chatMessage(r)
+	w.constant("logprobs", "null")
+	w.word("finish_reason", chatFinish(r.stop))
+	w.close("}]")
+	w.key("usage")
+	w.chatUsage(r.usage)
+	w.close("}")
+}
+
+// chatFinish is the finish_reason for a stop.
+func chatFinish(stop stopReason) string {
+	switch stop {
+	case stopLength:
+		return "length"
+	case stopTool:
+		return "tool_calls"
+	case stopRefusal:
+		return "content_filter"
+	}
+	return "stop"
+}
+
+// chatMessage writes the message of an answer. All texts are one string, and so
+// are all refusals. Reasoning stands as text for clients to show, and with its
+// proof for clients to send back.
+func (w *answerWriter) chatMessage(r *reply) {
+	var texts, refusals, reasoning []raw
+	calls, sealed := 0, false
+	for i := range r.parts {
+		switch p := &r.parts[i]; p.kind {
+		case kindText:
+			texts = append(texts, orEmpty(p.text))
+		case kindRefusal:
+			refusals = append(refusals, orEmpty(p.text))
+		case kindReasoning:
+			if !blank(p.text) {
+				reasoning = append(reasoning, p.text)
+			}
+			sealed = sealed || len(p.seal.data) > 0
+		case kindCall:
+			calls++
+		}
+	}
+	w.open('{')
+	w.word("role", "assistant")
+	w.key("content")
+	if len(texts) == 0 && (calls > 0 || len(refusals) > 0) {
+		w.lit("null")
+	} else {
+		w.joined("", texts...)
+	}
+	w.key("refusal")
+	if len(refusals) == 0 {
+		w.lit("null")
+	} else {
+		w.joined("", refusals...)
+	}
+	if len(reasoning) > 0 {
+		w.key("reasoning_content")
+		w.joined(`\n\n`, reasoning...)
+	}
+	if sealed {
+		w.array("reasoning_details")
+		for i := range r.parts {
+			if p := &r.parts[i]; p.kind == kindReasoning {
+				w.detail(p.seal, orEmpty(p.text), true)
+			}
+		}
+		w.close("]")
+	}
+	if calls > 0 {
+		w.array("tool_calls")
+		for i := range r.parts {
+			p := &r.parts[i]
+			if p.kind != kindCall {
+				continue
+			}
+			w.open('{')
+			w.key("id")
+			w.put(p.id)
+			if p.free {
+				w.word("type", "custom")
+				w.object("custom")
+				w.field("name", orEmpty(p.name))
+				w.field("input", orEmpty(p.args))
+			} else {
+				w.word("type", "function")
+				w.object("function")
+				w.field("name", orEmpty(p.name))
+				w.key("arguments")
+				w.put(p.argsText())
+			}
+			w.close("}}")
+		}
+		w.close("]")
+	}
+	w.close("}")
+}
+
+// detail writes elements of reasoning_details. whole is false for a piece of a
+// stream: its seal comes later.
+//
+//	{"type": "reasoning.text", "format": "aigateway:messages", "text": "…", "signature": "…", "index": 0}
+//	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…", "index": 0}
+func (w *writer) detail(s seal, body raw, whole bool) {
+	switch s.origin {
+	case originRedacted:
+		w.typed("reasoning.encrypted")
+		w.word("format", formatClaude)
+		w.key("data")
+		w.inside(s.data)
+		w.number("index", 0)
+		w.close("}")
+	case originResponses:
+		if !blank(body) {
+			w.typed("reasoning.summary")
+			w.word("format", formatOpenAI)
+			w.field("summary", body)
+			w.number("index", 0)
+			w.close("}")
+		}
+		if whole {
+			w.typed("reasoning.encrypted")
+			w.word("format", formatOpenAI)
+			if len(s.id) > 0 {
+				w.key("id")
+				w.inside(s.id)
+			}
+			w.key("data")
+			w.inside(s.data)
+			w.number("index", 0)
+			w.close("}")
+		}
+	default:
+		w.typed("reasoning.text")
+		w.word("format", formatClaude)
+		w.field("text", body)
+		if whole && len(s.data) > 0 {
+			w.key("signature")
+			w.inside(s.data)
+		}
+		w.number("index", 0)
+		w.close("}")
+	}
+}

@@ -1,0 +1,372 @@
+package dialect
+
+// chatRequest reads a request of chat/completions:
+//
+//	{"model": …, "messages": [{"role": "user", "content": …}], "tools": […]}
+//
+// Fields without a counterpart never come to the switch: settle has named them.
+// Of repeated members the last one counts.
+func (d *reader) chatRequest() {
+	c := d.conversation
+	if !d.enter('{') {
+		d.wrong = true
+		return
+	}
+	for name := range d.members() {
+		if d.settle(name) {
+			continue
+		}
+		switch string(name) {
+		case "model":
+			c.model = d.value()
+		case "messages":
+			c.turns = c.turns[:0]
+			if !d.enter('[') {
+				d.wrong = true
+				return
+			}
+			for d.elem() {
+				d.chatMessage()
+			}
+		case "max_tokens":
+			if v := d.value(); c.maxTokens == nil {
+				c.maxTokens = v
+			}
+		case "max_completion_tokens":
+			if v := d.value(); v != nil {
+				c.maxTokens = v
+			}
+		case "temperature":
+			c.temperature = d.value()
+		case "top_p":
+			c.topP = d.value()
+		case "stop":
+			if d.peek() == '[' {
+				c.stop = d.strings()
+			} else if v := d.str(); v != nil {
+				c.stop = []raw{v}
+			}
+		case "stream":
+			c.stream = d.boolean()
+		case "stream_options":
+			if !d.object() {
+				continue
+			}
+			for name := range d.members() {
+				if string(name) == "include_usage" {
+					c.includeUsage = d.boolean()
+				} else {
+					d.value()
+				}
+			}
+		case "tools":
+			c.tools = c.tools[:0]
+			if d.array() {
+				for d.elem() {
+					d.openAITool()
+				}
+			}
+		case "tool_choice":
+			d.openAIChoice()
+		case "parallel_tool_calls":
+			c.parallel = d.value()
+		case "response_format":
+			d.openAIFormat()
+		case "reasoning_effort":
+			c.thinking.effort = d.str()
+			c.thinking.off = is(c.thinking.effort, "none")
+		case "verbosity":
+			c.verbosity = d.value()
+		case "metadata":
+			c.metadata = d.value()
+		case "user":
+			c.user = d.value()
+		case "safety_identifier":
+			c.safetyID = d.value()
+		case "prompt_cache_key":
+			c.cacheKey = d.value()
+		case "service_tier":
+			c.tier = d.value()
+		default:
+			d.value()
+		}
+	}
+}
+
+// strings reads a list of strings.
+func (d *reader) strings() []raw {
+	var list []raw
+	if d.array() {
+		for d.elem() {
+			if v := d.str(); v != nil {
+				list = append(list, v)
+			}
+		}
+	}
+	return list
+}
+
+// chatMessage reads an element of messages and adds a turn:
+//
+//	{"role": "assistant", "content": "…", "tool_calls": […], "reasoning_content": "…"}
+//	{"role": "tool", "tool_call_id": "…", "content": "…"}
+//
+// Messages of tools in a row are one turn, as they answer one turn. The parts of
+// an assistant's turn stand in the order of messages: reasoning, text,
+// calls. Reasoning with its proof stands in for the bare text of the same.
+func (d *reader) chatMessage() {
+	if !d.enter('{') {
+		d.wrong = true
+		d.value()
+		return
+	}
+	var t turn
+	var who string
+	var callID, named raw
+	var reasoning part
+	var details, content, calls []part
+	for name := range d.members() {
+		switch string(name) {
+		case "role":
+			who = d.text()
+		case "content":
+			d.checkContent()
+			content = d.chatContent()
+		case "refusal":
+			if v := d.str(); !blank(v) {
+				content = append(content, part{kind: kindRefusal, text: v})
+			}
+		case "reasoning_content", "reasoning":
+			if v := d.str(); !blank(v) && reasoning.text == nil {
+				reasoning = part{kind: kindReasoning, text: v, seal: seal{origin: originChat, data: name}}
+			}
+		case "reasoning_details":
+			details = d.reasoningDetails(details)
+		case "tool_calls":
+			if d.array() {
+				for d.elem() {
+					calls = append(calls, d.chatCall())
+				}
+			}
+		case "tool_call_id":
+			callID = d.str()
+		case "name":
+			named = d.str()
+		case "audio", "function_call":
+			if v := d.value(); v != nil {
+				d.report.lose(string(name))
+			}
+		default:
+			if v := d.value(); v != nil {
+				d.report.hint(string(name))
+			}
+		}
+	}
+	if named != nil && who != "tool" && who != "function" {
+		d.report.lose("messages.name")
+	}
+	switch who {
+	case "system":
+		t.role = roleSystem
+	case "developer":
+		t.role = roleDeveloper
+	case "user":
+		t.role = roleUser
+	case "assistant":
+		t.role = roleAssistant
+	case "tool", "function":
+		c := d.conversation
+		result := part{kind: kindResult, id: callID, parts: content}
+		if n := len(c.turns); n > 0 && c.turns[n-1].role == roleTool {
+			c.turns[n-1].parts = append(c.turns[n-1].parts, result)
+			return
+		}
+		t.role, t.parts = roleTool, []part{result}
+		c.turns = append(c.turns, t)
+		return
+	default:
+		d.wrong = true
+		return
+	}
+	if len(details) > 0 {
+		t.parts = details
+	} else if reasoning.text != nil {
+		t.parts = append(t.parts, reasoning)
+	}
+	if len(t.parts) == 0 && len(calls) == 0 {
+		t.parts = content
+	} else {
+		t.parts = append(append(t.parts, content...), calls...)
+	}
+	d.conversation.turns = append(d.conversation.turns, t)
+}
+
+// checkContent finds content of another form than text, a list or null.
+func (d *reader) checkContent() {
+	switch d.peek() {
+	case '"', '[', 'n':
+	default:
+		d.wrong = true
+	}
+}
+
+// chatContent reads the content of a message: a string, or a list of parts.
+//
+//	{"type": "text", "text": "…"}
+//	{"type": "image_url", "image_url": {"url": "data:image/png;base64,…", "detail": "auto"}}
+//	{"type": "file", "file": {"filename": "a.pdf", "file_data": "data:…"}}
+//
+// Unknown parts are lost under the name of their type.
+func (d *reader) chatContent() []part {
+	if d.peek() != '[' {
+		if v := d.str(); v != nil {
+			return []part{{kind: kindText, text: v}}
+		}
+		return nil
+	}
+	var parts []part
+	d.enter('[')
+	for d.elem() {
+		if !d.object() {
+			continue
+		}
+		var p part
+		var what string
+		for name := range d.members() {
+			switch string(name) {
+			case "type":
+				what = d.text()
+			case "text", "refusal":
+				p.text = d.str()
+			case "image_url":
+				if d.peek() == '"' {
+					p.media = mediaOf(d.str())
+				} else if d.object() {
+					for name := range d.members() {
+						switch string(name) {
+						case "url":
+							detail := p.media.detail
+							p.media = mediaOf(d.str())
+							p.media.detail = detail
+						case "detail":
+							p.media.detail = d.str()
+						default:
+							d.value()
+						}
+					}
+				}
+			case "file":
+				p.media = d.fileObject()
+			case "input_audio":
+				p.media = d.audioObject()
+			case "prompt_cache_breakpoint", "cache_control":
+				if d.value() != nil {
+					d.report.hint(string(name))
+				}
+			default:
+				d.value()
+			}
+		}
+		switch what {
+		case "text", "input_text", "output_text":
+			p.kind = kindText
+		case "refusal":
+			p.kind = kindRefusal
+		case "image_url":
+			p.kind = kindImage
+		case "file":
+			p.kind = kindFile
+		case "input_audio":
+			p.kind = kindAudio
+		default:
+			d.report.lose("content." + what)
+			continue
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+// fileObject reads file_data, file_url, file_id and filename.
+func (d *reader) fileObject() media {
+	var m media
+	if !d.object() {
+		return m
+	}
+	for name := range d.members() {
+		d.fileField(name, &m)
+	}
+	return m
+}
+
+// audioObject reads sound, which chat and responses write alike:
+//
+//	{"type": "input_audio", "input_audio": {"data": "…", "format": "wav"}}
+func (d *reader) audioObject() media {
+	var m media
+	if !d.object() {
+		return m
+	}
+	for name := range d.members() {
+		switch string(name) {
+		case "data":
+			m.data = inner(d.str())
+		case "format":
+			m.mime = inner(d.str())
+		default:
+			d.value()
+		}
+	}
+	return m
+}
+
+// fileField reads one member of a file.
+func (d *reader) fileField(name []byte, m *media) {
+	switch string(name) {
+	case "file_data":
+		file := m.name
+		*m = mediaOf(d.str())
+		m.name = file
+	case "file_url":
+		m.url = d.str()
+	case "filename":
+		m.name = d.str()
+	default:
+		d.value()
+	}
+}
+
+// chatCall reads an element of tool_calls:
+//
+//	{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{…}"}}
+//	{"id": "call_1", "type": "custom", "custom": {"name": "f", "input": "…"}}
+func (d *reader) chatCall() part {
+	p := part{kind: kindCall}
+	if !d.object() {
+		return p
+	}
+	for name := range d.members() {
+		switch string(name) {
+		case "id":
+			p.id = d.str()
+		case "function", "custom":
+			p.free = string(name) == "custom"
+			if !d.object() {
+				continue
+			}
+			for name := range d.members() {
+				switch string(name) {
+				case "name":
+					p.name = d.str()
+				case "arguments", "input":
+					p.args = d.value()
+				default:
+					d.value()
+				}
+			}
+		default:
+			d.value()
+		}
+	}
+	return p
+}

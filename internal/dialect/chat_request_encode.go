@@ -1,0 +1,422 @@
+package dialect
+
+// A custom tool becomes a function with one argument, its stand-in.
+const (
+	customSchema   = `{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`
+	customFormat   = `\n\nThe input must have this format: `
+	emptySchema    = `{"type":"object","properties":{}}`
+	seeNextMessage = "The result is in the next message."
+)
+
+// maxStops is the most stop sequences of a chat request.
+const maxStops = 4
+
+// chatRequest writes a request of chat/completions:
+//
+//	{"model": …, "messages": […], "max_tokens": 1024, "tools": […], "stream": true, "stream_options": {…}}
+//
+// Streams always ask for the usage, unless the upstream is known to refuse it.
+func (w *requestWriter) chatRequest(c *conversation) {
+	w.open('{')
+	w.field("model", c.model)
+	w.key("messages")
+	w.chatMessages(c.turns)
+	if c.maxTokens != nil {
+		if w.opts.MaxCompletionTokens {
+			w.field("max_completion_tokens", c.maxTokens)
+		} else {
+			w.field("max_tokens", c.maxTokens)
+		}
+	}
+	w.field("temperature", c.temperature)
+	w.field("top_p", c.topP)
+	if len(c.stop) > 0 {
+		w.array("stop")
+		for i, s := range c.stop {
+			if i == maxStops {
+				w.report.lose("stop_sequences")
+				break
+			}
+			w.put(s)
+		}
+		w.close("]")
+	}
+	if tools := c.offered(); len(tools) > 0 {
+		w.array("tools")
+		for i := range tools {
+			w.typed("function")
+			w.object("function")
+			w.function(&tools[i], "parameters")
+			w.close("}}")
+		}
+		w.close("]")
+		switch ch := w.choiceOf(c, tools); ch.kind {
+		case choiceTool:
+			w.object("tool_choice")
+			w.word("type", "function")
+			w.object("function")
+			w.field("name", ch.name)
+			w.close("}}")
+		default:
+			w.choiceWord(ch)
+		}
+		w.field("parallel_tool_calls", c.parallel)
+	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
+		w.report.lose("tool_choice")
+	}
+	switch o := &c.output; o.kind {
+	case outputObject:
+		w.constant("response_format", `{"type":"json_object"}`)
+	case outputSchema:
+		w.object("response_format")
+		w.word("type", "json_schema")
+		w.object("json_schema")
+		w.schemaMembers(o)
+		w.close("}}")
+	}
+	w.field("reasoning_effort", c.thinking.word())
+	if c.thinking.off && c.thinking.effort == nil {
+		w.report.hint("thinking")
+	}
+	w.field("verbosity", c.verbosity)
+	if c.stream {
+		w.constant("stream", "true")
+		if !w.opts.NoStreamUsage {
+			w.constant("stream_options", `{"include_usage":true}`)
+		}
+	}
+	w.close("}")
+}
+
+// schemaMembers writes the members of a JSON schema for chat and responses.
+func (w *requestWriter) schemaMembers(o *output) {
+	w.orElse("name", o.name, `"response"`)
+	w.field("description", o.description)
+	w.orElse("schema", o.schema, "{}")
+	w.field("strict", o.strict)
+}
+
+// choiceWord writes a tool_choice of one word, for chat and responses.
+func (w *requestWriter) choiceWord(ch choice) {
+	switch ch.kind {
+	case choiceAuto:
+		w.word("tool_choice", "auto")
+	case choiceNone:
+		w.word("tool_choice", "none")
+	case choiceAny:
+		w.word("tool_choice", "required")
+	}
+}
+
+// offered are the tools that the model may call.
+func (c *conversation) offered() []tool {
+	if c.allowed == nil {
+		return c.tools
+	}
+	allowed := make(map[string]struct{}, len(c.allowed))
+	for _, name := range c.allowed {
+		allowed[string(name)] = struct{}{}
+	}
+	var tools []tool
+	for _, t := range c.tools {
+		if _, ok := allowed[string(t.name)]; ok {
+			tools = append(tools, t)
+		}
+	}
+	return tools
+}
+
+// choiceOf is the choice. It is unset for a tool outside of the offered ones.
+func (w *requestWriter) choiceOf(c *conversation, tools []tool) choice {
+	if c.choice.kind == choiceTool {
+		for i := range tools {
+			if string(tools[i].name) == string(c.choice.name) {
+				return c.choice
+			}
+		}
+		w.report.lose("tool_choice")
+		return choice{}
+	}
+	return c.choice
+}
+
+// function writes the members of a function. schema names its parameters:
+//
+//	"name": "f", "description": "…", "parameters": {…}
+//
+// The stand-in of a custom tool has one argument, and the format of the input in
+// its description.
+func (w *requestWriter) function(t *tool, schema string) {
+	w.field("name", t.name)
+	if !t.custom {
+		w.field("description", t.description)
+		w.orElse(schema, t.schema, emptySchema)
+		if t.strict != nil && string(t.strict) != "false" {
+			w.field("strict", t.strict)
+		}
+		return
+	}
+	switch {
+	case t.grammar != nil && string(t.grammar) != `{"type":"text"}`:
+		w.report.lose("tools.format")
+		w.key("description")
+		w.joined(customFormat, orEmpty(t.description), quotedJSON(t.grammar))
+	default:
+		w.field("description", t.description)
+	}
+	w.key(schema)
+	w.lit(customSchema)
+}
+
+// orEmpty is a string, the empty one if it is absent.
+func orEmpty(v raw) raw {
+	if v == nil {
+		return raw(`""`)
+	}
+	return v
+}
+
+// chatMessages writes the turns. System turns at the start become one message:
+// templates of many models take no second one.
+func (w *requestWriter) chatMessages(turns []turn) {
+	w.open('[')
+	lead := 0
+	for lead < len(turns) && isSystem(turns[lead].role) {
+		lead++
+	}
+	if lead > 0 {
+		var texts []raw
+		for i := range turns[:lead] {
+			texts = w.texts(texts, turns[i].parts, "system")
+		}
+		w.open('{')
+		w.word("role", "system")
+		w.key("content")
+		w.joined(`\n\n`, texts...)
+		w.close("}")
+	}
+	var waiting []part // images and documents of results
+	for i := lead; i < len(turns); i++ {
+		t := &turns[i]
+		if len(waiting) > 0 && t.role != roleUser {
+			w.chatUser(waiting)
+			waiting = nil
+		}
+		switch t.role {
+		case roleSystem, roleDeveloper:
+			w.open('{')
+			w.word("role", "system")
+			w.key("content")
+			w.joined(`\n\n`, w.texts(nil, t.parts, "system")...)
+			w.close("}")
+		case roleUser:
+			if len(waiting) > 0 {
+				w.chatUser(append(waiting, t.parts...))
+				waiting = nil
+				continue
+			}
+			w.chatUser(t.parts)
+		case roleAssistant:
+			w.chatAssistant(t.parts)
+		case roleTool:
+			for j := range t.parts {
+				waiting = w.chatResult(&t.parts[j], waiting)
+			}
+		}
+	}
+	if len(waiting) > 0 {
+		w.chatUser(waiting)
+	}
+	w.close("]")
+}
+
+// isSystem reports whether a turn instructs the model.
+func isSystem(r role) bool { return r == roleSystem || r == roleDeveloper }
+
+// texts adds the texts of parts. Parts of another kind are lost under a name.
+func (w *requestWriter) texts(list []raw, parts []part, where string) []raw {
+	for i := range parts {
+		if parts[i].kind == kindText || parts[i].kind == kindRefusal {
+			list = append(list, orEmpty(parts[i].text))
+			continue
+		}
+		w.report.lose(where + ".content")
+	}
+	return list
+}
+
+// chatUser writes a message of the user: a string for one text, else parts.
+func (w *requestWriter) chatUser(parts []part) {
+	w.open('{')
+	w.word("role", "user")
+	w.key("content")
+	if len(parts) == 1 && parts[0].kind == kindText {
+		w.put(orEmpty(parts[0].text))
+		w.close("}")
+		return
+	}
+	w.open('[')
+	for i := range parts {
+		p := &parts[i]
+		switch p.kind {
+		case kindText, kindRefusal:
+			w.typed("text")
+			w.field("text", orEmpty(p.text))
+			w.close("}")
+		case kindImage:
+			if p.media.missing() {
+				w.report.lose("images.file_id")
+				continue
+			}
+			w.typed("image_url")
+			w.object("image_url")
+			w.key("url")
+			w.dataURL(&p.media, "image/png")
+			if d := p.media.detail; d != nil && !is(d, "auto") {
+				w.field("detail", d)
+			}
+			w.close("}}")
+		case kindFile:
+			if p.media.missing() {
+				w.report.lose("documents.file_id")
+				continue
+			}
+			if p.media.url != nil {
+				w.report.lose("documents.url")
+				continue
+			}
+			w.typed("file")
+			w.object("file")
+			w.orElse("filename", p.media.name, `"document.pdf"`)
+			w.key("file_data")
+			w.dataURL(&p.media, "application/pdf")
+			w.close("}}")
+		case kindAudio:
+			w.audio(&p.media)
+		default:
+			w.report.lose("user.content")
+		}
+	}
+	w.close("]}")
+}
+
+// chatAssistant writes a message of the assistant. Its texts are one string: many
+// templates take no list there.
+func (w *requestWriter) chatAssistant(parts []part) {
+	var texts, refusals, reasoning []raw
+	field := ""
+	calls := 0
+	for i := range parts {
+		p := &parts[i]
+		switch p.kind {
+		case kindText:
+			texts = append(texts, orEmpty(p.text))
+		case kindRefusal:
+			refusals = append(refusals, orEmpty(p.text))
+		case kindCall:
+			calls++
+		case kindReasoning:
+			// The text goes back under the name of its field. Other servers might
+			// refuse the field, so they do not get it.
+			name := string(p.seal.data)
+			if p.seal.origin != originChat || name != "reasoning_content" && name != "reasoning" {
+				w.report.lose("reasoning")
+				continue
+			}
+			field = name
+			reasoning = append(reasoning, orEmpty(p.text))
+		default:
+			w.report.lose("assistant.content")
+		}
+	}
+	w.open('{')
+	w.word("role", "assistant")
+	w.key("content")
+	if len(texts) == 0 {
+		if calls == 0 && len(refusals) == 0 {
+			w.lit(`""`)
+		} else {
+			w.lit("null")
+		}
+	} else {
+		w.joined("", texts...)
+	}
+	if len(refusals) > 0 {
+		w.key("refusal")
+		w.joined("", refusals...)
+	}
+	if len(reasoning) > 0 {
+		w.key(field)
+		w.joined(`\n\n`, reasoning...)
+	}
+	if calls > 0 {
+		w.array("tool_calls")
+		for i := range parts {
+			if p := &parts[i]; p.kind == kindCall {
+				w.open('{')
+				w.field("id", orEmpty(p.id))
+				w.word("type", "function")
+				w.object("function")
+				w.field("name", orEmpty(p.name))
+				w.key("arguments")
+				w.put(p.argsText())
+				w.close("}}")
+			}
+		}
+		w.close("]")
+	}
+	w.close("}")
+}
+
+// argsText is the arguments of a call as a string of JSON text.
+func (p *part) argsText() raw {
+	switch {
+	case p.free:
+		return quotedJSON(wrapInput(p.args))
+	case len(p.args) == 0 || string(p.args) == `""`:
+		return raw(`"{}"`)
+	case p.args[0] == '"':
+		return p.args
+	}
+	return quotedJSON(p.args)
+}
+
+// wrapInput makes the arguments of a custom tool's stand-in.
+func wrapInput(input raw) raw {
+	v := make(raw, 0, len(input)+12)
+	v = append(v, `{"input":`...)
+	v = append(v, orEmpty(input)...)
+	return append(v, '}')
+}
+
+// chatResult writes a message of the tool. Images and documents wait for the
+// next message of the user: a tool's message takes nothing but text.
+func (w *requestWriter) chatResult(p *part, waiting []part) []part {
+	if p.fail {
+		w.report.lose("is_error")
+	}
+	var texts []raw
+	media := false
+	for i := range p.parts {
+		switch q := &p.parts[i]; q.kind {
+		case kindText, kindRefusal:
+			texts = append(texts, orEmpty(q.text))
+		case kindImage, kindFile, kindAudio:
+			media = true
+			waiting = append(waiting, *q)
+		default:
+			w.report.lose("tool_result.content")
+		}
+	}
+	w.open('{')
+	w.word("role", "tool")
+	w.field("tool_call_id", orEmpty(p.id))
+	w.key("content")
+	if len(texts) == 0 && media {
+		w.str(seeNextMessage)
+	} else {
+		w.joined(`\n`, texts...)
+	}
+	w.close("}")
+	return waiting
+}

@@ -1,0 +1,159 @@
+package dialect
+
+// chatEncoder writes the chunks of chat/completions.
+type chatEncoder struct {
+	s      *Stream
+	prefix []byte // a chunk up to its choices
+}
+
+// start writes the chunk with the role. It keeps the front of all chunks:
+// they differ in their choices.
+func (e *chatEncoder) start(id, model raw, created int64) {
+	var w writer
+	w.open('{')
+	w.key("id")
+	w.put(e.s.t.answerID("chatcmpl-", id))
+	w.word("object", "chat.completion.chunk")
+	w.number("created", created)
+	w.orElse("model", model, `""`)
+	w.key("choices")
+	e.prefix = append([]byte("data: "), w.b...)
+	e.openDelta()
+	e.s.out.word("role", "assistant")
+	e.s.out.word("content", "")
+	e.closeDelta("null")
+}
+
+// openDelta starts a chunk up to the members of its delta.
+func (e *chatEncoder) openDelta() {
+	o := &e.s.out
+	o.b = append(o.b, e.prefix...)
+	o.b = append(o.b, `[{"index":0,"delta":{`...)
+	o.comma = false
+}
+
+// closeDelta ends a chunk. finish is JSON text: null, or a word in quotes. Clients
+// with usage get "usage":null in each chunk, as from OpenAI.
+func (e *chatEncoder) closeDelta(finish string) {
+	o := &e.s.out
+	o.b = append(o.b, `},"logprobs":null,"finish_reason":`...)
+	o.b = append(o.b, finish...)
+	o.b = append(o.b, `}]`...)
+	if e.s.t.includeUsage {
+		o.b = append(o.b, `,"usage":null`...)
+	}
+	o.b = append(o.b, "}\n\n"...)
+}
+
+// text writes {"content": "…"}.
+func (e *chatEncoder) text(body raw) {
+	e.openDelta()
+	e.s.out.field("content", body)
+	e.closeDelta("null")
+}
+
+// refusal writes {"refusal": "…"}.
+func (e *chatEncoder) refusal(body raw) {
+	e.openDelta()
+	e.s.out.field("refusal", body)
+	e.closeDelta("null")
+}
+
+// reasoning writes a piece of reasoning twice: as reasoning_content for clients to
+// show, and in reasoning_details for clients to send back.
+func (e *chatEncoder) reasoning(body raw, s seal) {
+	e.openDelta()
+	e.s.out.field("reasoning_content", body)
+	e.details(s, body, false)
+	e.closeDelta("null")
+}
+
+// details writes the member reasoning_details.
+func (e *chatEncoder) details(s seal, body raw, whole bool) {
+	o := &e.s.out
+	o.array("reasoning_details")
+	o.detail(s, body, whole)
+	o.close("]")
+}
+
+// sealed writes the proof of reasoning, whose text is out already.
+func (e *chatEncoder) sealed(s seal) {
+	if len(s.data) == 0 {
+		return
+	}
+	e.openDelta()
+	e.details(s, raw(`""`), true)
+	e.closeDelta("null")
+}
+
+// call writes the first chunk of a call, with its id and name. The arguments
+// follow in chunks of their own.
+func (e *chatEncoder) call(n int, id, name raw, free bool) {
+	e.openDelta()
+	o := &e.s.out
+	e.openCall(n)
+	o.field("id", id)
+	if free {
+		o.word("type", "custom")
+		o.object("custom")
+		o.field("name", name)
+		o.word("input", "")
+	} else {
+		o.word("type", "function")
+		o.object("function")
+		o.field("name", name)
+		o.word("arguments", "")
+	}
+	o.close("}}]")
+	e.closeDelta("null")
+}
+
+// openCall starts an element of tool_calls. Its index is the number of the call.
+func (e *chatEncoder) openCall(n int) {
+	o := &e.s.out
+	o.array("tool_calls")
+	o.open('{')
+	o.number("index", int64(n))
+}
+
+// args writes {"tool_calls": [{"index": 0, "function": {"arguments": "…"}}]}.
+func (e *chatEncoder) args(n int, piece raw) { e.piece(n, "function", "arguments", piece) }
+
+// piece writes a chunk with a piece of a call.
+func (e *chatEncoder) piece(n int, object, field string, piece raw) {
+	e.openDelta()
+	o := &e.s.out
+	e.openCall(n)
+	o.object(object)
+	o.field(field, piece)
+	o.close("}}]")
+	e.closeDelta("null")
+}
+
+// called does nothing: chat has no mark for the end of a call.
+func (e *chatEncoder) called(int) {}
+
+// end writes the chunk with the finish reason, the one with the usage if the
+// client asked for it, and the mark of the end.
+func (e *chatEncoder) end(stop stopReason, _ raw, u Usage) {
+	e.openDelta()
+	e.closeDelta(`"` + chatFinish(stop) + `"`)
+	o := &e.s.out
+	if e.s.t.includeUsage {
+		o.b = append(o.b, e.prefix...)
+		o.b = append(o.b, `[],"usage":`...)
+		o.comma = false
+		o.chatUsage(u)
+		o.b = append(o.b, "}\n\n"...)
+	}
+	o.b = append(o.b, "data: [DONE]\n\n"...)
+}
+
+// fail writes an error in place of a chunk. The mark of the end does not follow.
+func (e *chatEncoder) fail(status int, p *problem) {
+	o := &e.s.out
+	o.b = append(o.b, "data: "...)
+	o.comma = false
+	o.problem(Chat, status, p)
+	o.b = append(o.b, "\n\n"...)
+}

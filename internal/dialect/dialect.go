@@ -1,0 +1,273 @@
+// Package dialect translates between the three formats of chat models:
+// chat/completions, responses, and messages.
+//
+// A [Translator] serves one attempt: it makes the upstream's request of the
+// client's, and the client's answer of the upstream's, whole or as a stream. A
+// decoder for each format reads into one small model, and an encoder for each
+// format writes from it. Text is copied with its escapes and never decoded.
+//
+// Fields without a counterpart are dropped and named in a [Report]. The table
+// in fields.go lists them.
+package dialect
+
+import (
+	"errors"
+	"math/rand/v2"
+)
+
+// Format is one of the formats of chat models.
+type Format uint8
+
+// The formats. They are the columns in the table of fields, in this order.
+const (
+	Chat Format = iota
+	Responses
+	Messages
+
+	formats = 3
+)
+
+// String is the name of the format, as it stands in headers and results.
+func (f Format) String() string {
+	switch f {
+	case Chat:
+		return "chat"
+	case Responses:
+		return "responses"
+	case Messages:
+		return "messages"
+	}
+	return "unknown"
+}
+
+// Path is the path of the format's surface, below /v1.
+func (f Format) Path() string {
+	if f == Chat {
+		return "chat/completions"
+	}
+	return f.String()
+}
+
+// CountPath is the path of the format's surface for counting tokens, below /v1.
+// Empty for chat: it has no such surface.
+func (f Format) CountPath() string {
+	switch f {
+	case Responses:
+		return "responses/input_tokens"
+	case Messages:
+		return "messages/count_tokens"
+	}
+	return ""
+}
+
+// ErrMalformed says that a body is not JSON, or not of its format.
+var ErrMalformed = errors.New("the body does not have the form of its API")
+
+// Options are facts about the upstream and the request. The zero value suits an
+// unknown upstream.
+type Options struct {
+	// Model replaces the client's model. Empty keeps it.
+	Model string
+	// MaxTokens is the output limit of the model. Messages requires a limit, and
+	// this one stands in for the client's. 0 means 8,192.
+	MaxTokens int64
+	// MaxCompletionTokens names the limit max_completion_tokens in chat, as
+	// reasoning models of OpenAI want it, and not max_tokens.
+	MaxCompletionTokens bool
+	// NoStreamUsage leaves stream_options out of a chat request.
+	NoStreamUsage bool
+	// Count makes a request for counting tokens.
+	Count bool
+	// Now is the time of the answer in seconds since 1970. The upstream's own
+	// goes before it.
+	Now int64
+}
+
+// Translator translates one request and its answer. It is not for concurrent use.
+type Translator struct {
+	client, upstream Format
+	opts             Options
+
+	// What the answer repeats of the request. It aliases the request's body.
+	echo         echo
+	includeUsage bool
+	custom       map[string]struct{} // names of custom tools
+	flat         map[string]flatName // by the flat names
+
+	usage Usage
+	newID func(prefix string) string
+}
+
+// For returns a translator for a client and an upstream. It returns false if
+// they speak the same format.
+func For(client, upstream Format) (*Translator, bool) {
+	if client == upstream || client >= formats || upstream >= formats {
+		return nil, false
+	}
+	return &Translator{client: client, upstream: upstream, newID: randomID}, true
+}
+
+// Name says what is translated to what: messages-to-chat.
+func (t *Translator) Name() string { return t.client.String() + "-to-" + t.upstream.String() }
+
+// Usage returns the tokens told by the upstream so far.
+func (t *Translator) Usage() Usage { return t.usage }
+
+// Request makes the upstream's request of the client's. The body must stay
+// unchanged while the translator is in use. The error is [ErrMalformed]. Where
+// the report has a reason to refuse, out is nil.
+func (t *Translator) Request(body []byte, opts Options) (out []byte, report Report, err error) {
+	t.opts = opts
+	var c conversation
+	d := reader{cursor: cursor{b: body}, from: t.client, to: t.upstream, report: &report, conversation: &c}
+	switch t.client {
+	case Chat:
+		d.chatRequest()
+	case Responses:
+		d.responsesRequest()
+	case Messages:
+		d.messagesRequest()
+	}
+	if !d.done() || d.wrong {
+		return nil, report, ErrMalformed
+	}
+	if report.Refuse != "" {
+		return nil, report, nil
+	}
+	t.echo, t.includeUsage = c.echo, c.includeUsage
+	t.custom, t.flat = nil, c.flat
+	for i := range c.tools {
+		if c.tools[i].custom {
+			if t.custom == nil {
+				t.custom = map[string]struct{}{}
+			}
+			t.custom[text(c.tools[i].name)] = struct{}{}
+		}
+	}
+	if opts.Model != "" {
+		c.model = quote(opts.Model)
+	}
+	w := requestWriter{writer: writer{b: make([]byte, 0, len(body)+len(body)/16+512)}, opts: &t.opts, report: &report, effortName: effortNames[t.client]}
+	switch t.upstream {
+	case Chat:
+		w.chatRequest(&c)
+	case Responses:
+		w.responsesRequest(&c)
+	case Messages:
+		w.messagesRequest(&c)
+	}
+	return w.b, report, nil
+}
+
+// effortNames are the fields for asking for reasoning.
+var effortNames = [formats]string{Chat: "reasoning_effort", Responses: "reasoning", Messages: "thinking"}
+
+// reader decodes a request into a conversation.
+type reader struct {
+	cursor
+	from, to     Format
+	report       *Report
+	wrong        bool // the body is JSON, but not of its format
+	depth        int  // of blocks in blocks
+	inNamespace  bool // the tools are those of a namespace
+	answer       bool // the items are those of an answer
+	conversation *conversation
+}
+
+// requestWriter encodes a conversation as a request.
+type requestWriter struct {
+	writer
+	opts       *Options
+	report     *Report
+	effortName string // the client's field that asks for reasoning
+}
+
+// Answer makes the client's answer of a whole answer of the upstream's. An error
+// in place of an answer is [ErrMalformed] too: Error translates it.
+func (t *Translator) Answer(body []byte) ([]byte, error) {
+	var r reply
+	a := answerReader{cursor: cursor{b: body}, t: t, reply: &r}
+	ok := false
+	switch t.upstream {
+	case Chat:
+		ok = a.chatAnswer()
+	case Responses:
+		ok = a.responsesAnswer()
+	case Messages:
+		ok = a.messagesAnswer()
+	}
+	if !ok || !a.done() {
+		return nil, ErrMalformed
+	}
+	t.usage = r.usage
+	if r.created == 0 {
+		r.created = t.opts.Now
+	}
+	w := answerWriter{writer: writer{b: make([]byte, 0, len(body)+len(body)/8+1024)}, t: t}
+	switch t.client {
+	case Chat:
+		w.chatAnswer(&r)
+	case Responses:
+		w.responsesAnswer(&r)
+	case Messages:
+		w.messagesAnswer(&r)
+	}
+	return w.b, nil
+}
+
+// answerReader decodes an answer into a reply.
+type answerReader struct {
+	cursor
+	t     *Translator
+	reply *reply
+}
+
+// answerWriter encodes a reply.
+type answerWriter struct {
+	writer
+	t *Translator
+}
+
+// isCustom reports whether the client offered a custom tool of this name.
+func (t *Translator) isCustom(name raw) bool {
+	if t.custom == nil {
+		return false
+	}
+	_, ok := t.custom[text(name)]
+	return ok
+}
+
+// answerID makes the id of an answer from the upstream's.
+func (t *Translator) answerID(prefix string, id raw) raw {
+	in := inner(id)
+	if len(in) == 0 {
+		return quote(t.newID(prefix))
+	}
+	if len(in) > len(prefix) && string(in[:len(prefix)]) == prefix {
+		return id
+	}
+	v := make([]byte, 0, len(id)+len(prefix))
+	v = append(v, '"')
+	v = append(v, prefix...)
+	v = append(v, in...)
+	return append(v, '"')
+}
+
+// callID is the id of a call, made up if the upstream gave no id.
+func (t *Translator) callID(id raw) raw {
+	if blank(id) {
+		return quote(t.newID("call_"))
+	}
+	return id
+}
+
+// randomID makes a new id.
+func randomID(prefix string) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	b := make([]byte, 0, len(prefix)+24)
+	b = append(b, prefix...)
+	for range 24 {
+		b = append(b, letters[rand.IntN(len(letters))])
+	}
+	return string(b)
+}

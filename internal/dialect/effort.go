@@ -1,0 +1,79 @@
+package dialect
+
+import "strings"
+
+// efforts are the words for how much a model reasons. The budget in tokens stands
+// for the word in formats without words.
+var efforts = []struct {
+	word   string
+	budget int64
+}{
+	{"minimal", 1024},
+	{"low", 2048},
+	{"medium", 8192},
+	{"high", 16384},
+	{"xhigh", 32768},
+	{"max", 49152},
+}
+
+const (
+	// minBudget is the least budget of messages.
+	minBudget = 1024
+	// defaultMaxTokens is the limit of an answer in messages if nothing is known.
+	defaultMaxTokens = 8192
+)
+
+// budgetOf is the budget for an effort; an unknown word counts as medium.
+func budgetOf(effort string) int64 {
+	for _, e := range efforts {
+		if e.word == effort {
+			return e.budget
+		}
+	}
+	return budgetOf("medium")
+}
+
+// effortOf is the effort for a budget: low, medium or high. All servers know them.
+func effortOf(budget int64) string {
+	switch {
+	case budget < 4096:
+		return "low"
+	case budget < budgetOf("high"):
+		return "medium"
+	}
+	return "high"
+}
+
+// word is the effort for chat and responses; nil to leave it open.
+func (t *thinking) word() raw {
+	switch {
+	case t.effort != nil:
+		return t.effort
+	case t.budget > 0 && !t.off:
+		return quote(effortOf(t.budget))
+	}
+	return nil
+}
+
+// budgetModels are the marks of Claude models with a budget. Later ones
+// decide for themselves, and take an effort.
+var budgetModels = []string{
+	"claude-3", "claude-2", "sonnet-4-0", "sonnet-4-2", "opus-4-0", "opus-4-1", "opus-4-2", "opus-4.1",
+	"sonnet-4@", "opus-4@", "-4-5", "-4.5",
+}
+
+// decides reports whether a model takes an effort, and not a budget. Models of
+// other makers behind messages take a budget.
+func decides(model string) bool {
+	_, name, ok := strings.Cut(model, "claude")
+	if !ok {
+		return false
+	}
+	name = "claude" + name
+	for _, mark := range budgetModels {
+		if strings.Contains(name, mark) {
+			return false
+		}
+	}
+	return !strings.HasSuffix(name, "-4")
+}

@@ -1,0 +1,148 @@
+package dialect
+
+// messagesAnswer reads an answer of messages:
+//
+//	{"type": "message", "id": "msg_1", "content": [{"type": "text", "text": "…"}], "stop_reason": "end_turn"}
+func (a *answerReader) messagesAnswer() bool {
+	r := a.reply
+	if !a.enter('{') {
+		return false
+	}
+	var u tokens
+	what := ""
+	for name := range a.members() {
+		switch string(name) {
+		case "type":
+			what = a.text()
+		case "id":
+			r.id = a.str()
+		case "model":
+			r.model = a.str()
+		case "content":
+			d := reader{cursor: a.cursor, from: Messages, report: &Report{}}
+			parts := d.messagesContent()
+			a.cursor = d.cursor
+			for i := range parts {
+				if parts[i].kind == kindCall {
+					parts[i].id = a.t.callID(parts[i].id)
+					parts[i] = a.t.ownCall(parts[i])
+				}
+			}
+			r.parts = parts
+		case "stop_reason":
+			r.stop = messagesStop(a.text())
+		case "stop_sequence":
+			r.sequence = a.str()
+		case "usage":
+			a.usage(&u)
+		default:
+			a.value()
+		}
+	}
+	r.usage = u.usage()
+	return what == "message" && r.stop != stopUnset
+}
+
+// messagesStop reads a stop_reason. An unknown one is not an end.
+func messagesStop(word string) stopReason {
+	switch word {
+	case "end_turn":
+		return stopEnd
+	case "max_tokens", "model_context_window_exceeded":
+		return stopLength
+	case "stop_sequence":
+		return stopSequence
+	case "tool_use":
+		return stopTool
+	case "refusal":
+		return stopRefusal
+	case "pause_turn":
+		return stopPause
+	}
+	return stopUnset
+}
+
+// messagesStopWord is the stop_reason for a stop.
+func messagesStopWord(stop stopReason) string {
+	switch stop {
+	case stopLength:
+		return "max_tokens"
+	case stopSequence:
+		return "stop_sequence"
+	case stopTool:
+		return "tool_use"
+	case stopRefusal:
+		return "refusal"
+	case stopPause:
+		return "pause_turn"
+	}
+	return "end_turn"
+}
+
+// messagesEnd is the stop reason of messages, and the stop sequence.
+func messagesEnd(stop stopReason, sequence raw, refused bool) (string, raw) {
+	switch {
+	case refused:
+		stop = stopRefusal
+	case stop == stopEnd && !blank(sequence):
+		stop = stopSequence
+	}
+	if stop != stopSequence {
+		sequence = nil
+	}
+	return messagesStopWord(stop), sequence
+}
+
+// messagesAnswer writes an answer of messages. A call whose arguments were cut
+// off by the limit is left out: the stop reason says so.
+func (w *answerWriter) messagesAnswer(r *reply) {
+	w.open('{')
+	w.key("id")
+	w.put(w.t.answerID("msg_", r.id))
+	w.word("type", "message")
+	w.word("role", "assistant")
+	w.orElse("model", r.model, `""`)
+	w.array("content")
+	for i := range r.parts {
+		p := &r.parts[i]
+		switch p.kind {
+		case kindText, kindRefusal:
+			if !blank(p.text) {
+				w.textBlock(p.text)
+			}
+		case kindReasoning:
+			w.wrappedThinking(p)
+		case kindCall:
+			var report Report
+			args := p.argsObject(&report)
+			if len(report.Lost) > 0 {
+				continue
+			}
+			w.typed("tool_use")
+			w.key("id")
+			w.put(p.id)
+			w.field("name", orEmpty(p.name))
+			w.key("input")
+			w.put(args)
+			w.close("}")
+		}
+	}
+	w.close("]")
+	stop, sequence := messagesEnd(r.stop, r.sequence, r.has(kindRefusal))
+	w.word("stop_reason", stop)
+	w.orNull("stop_sequence", sequence)
+	w.key("usage")
+	w.messagesUsage(r.usage)
+	w.close("}")
+}
+
+// wrappedThinking writes reasoning of another format as a thinking block:
+//
+//	{"type": "thinking", "thinking": "…", "signature": "aigateway:responses:rs_1:…"}
+func (w *writer) wrappedThinking(p *part) {
+	w.typed("thinking")
+	w.field("thinking", orEmpty(p.text))
+	w.key("signature")
+	w.put(p.seal.wrap())
+	w.close("}")
+}

@@ -1,0 +1,421 @@
+package dialect
+
+// messagesRequest reads a request of messages:
+//
+//	{"model": …, "max_tokens": 1024, "system": …, "messages": [{"role": "user", "content": …}]}
+//
+// System text is the first turn, wherever the member stands.
+func (d *reader) messagesRequest() {
+	c := d.conversation
+	if !d.enter('{') {
+		d.wrong = true
+		return
+	}
+	var system []part
+	for name := range d.members() {
+		if d.settle(name) {
+			continue
+		}
+		switch string(name) {
+		case "model":
+			c.model = d.value()
+		case "messages":
+			c.turns = c.turns[:0]
+			if !d.enter('[') {
+				d.wrong = true
+				return
+			}
+			for d.elem() {
+				d.messagesMessage()
+			}
+		case "system":
+			system = d.messagesContent()
+		case "max_tokens":
+			c.maxTokens = d.value()
+		case "temperature":
+			c.temperature = d.value()
+		case "top_p":
+			c.topP = d.value()
+		case "stop_sequences":
+			c.stop = d.strings()
+		case "stream":
+			c.stream = d.boolean()
+		case "tools":
+			c.tools = c.tools[:0]
+			if d.array() {
+				for d.elem() {
+					d.messagesTool()
+				}
+			}
+		case "tool_choice":
+			d.messagesChoice()
+		case "thinking":
+			d.messagesThinking()
+		case "output_config":
+			if !d.object() {
+				continue
+			}
+			for name := range d.members() {
+				switch string(name) {
+				case "effort":
+					c.thinking.effort = d.str()
+				case "format":
+					d.messagesFormat()
+				default:
+					if d.value() != nil {
+						d.report.lose("output_config." + string(name))
+					}
+				}
+			}
+		case "output_format":
+			d.messagesFormat()
+		default:
+			d.value()
+		}
+	}
+	if len(system) > 0 {
+		c.turns = append([]turn{{role: roleSystem, parts: system}}, c.turns...)
+	}
+}
+
+// messagesFormat reads the form of the output. It is always strict.
+func (d *reader) messagesFormat() {
+	d.openAIFormat()
+	if o := &d.conversation.output; o.kind == outputSchema {
+		o.strict = raw("true")
+	}
+}
+
+// messagesTool reads an element of tools:
+//
+//	{"name": "f", "description": "…", "input_schema": {…}}
+//	{"type": "web_search_20250305", "name": "web_search"}
+//
+// Tools with a type of Anthropic's are lost: no other model knows their schema.
+func (d *reader) messagesTool() {
+	if !d.object() {
+		return
+	}
+	var t tool
+	what := "custom"
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			if w := d.text(); w != "" {
+				what = w
+			}
+		case "name":
+			t.name = d.str()
+		case "description":
+			t.description = d.str()
+		case "input_schema":
+			t.schema = d.value()
+		case "strict":
+			t.strict = d.value()
+		case "cache_control", "eager_input_streaming":
+			if d.value() != nil {
+				d.report.hint(string(name))
+			}
+		case "defer_loading":
+			// The tool is offered at once, and not found by a search.
+			if d.boolean() {
+				d.report.hint("defer_loading")
+			}
+		default:
+			if d.value() != nil {
+				d.report.lose("tools." + string(name))
+			}
+		}
+	}
+	if what != "custom" {
+		d.report.lose("tools." + what)
+		return
+	}
+	d.conversation.tools = append(d.conversation.tools, t)
+}
+
+// messagesChoice reads tool_choice:
+//
+//	{"type": "tool", "name": "f", "disable_parallel_tool_use": true}
+func (d *reader) messagesChoice() {
+	if !d.object() {
+		return
+	}
+	c := d.conversation
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			switch d.text() {
+			case "auto":
+				c.choice.kind = choiceAuto
+			case "none":
+				c.choice.kind = choiceNone
+			case "any":
+				c.choice.kind = choiceAny
+			case "tool":
+				c.choice.kind = choiceTool
+			}
+		case "name":
+			c.choice.name = d.str()
+		case "disable_parallel_tool_use":
+			if d.boolean() {
+				c.parallel = raw("false")
+			}
+		default:
+			d.value()
+		}
+	}
+}
+
+// messagesThinking reads how much the model shall think:
+//
+//	{"type": "enabled", "budget_tokens": 10000}
+//	{"type": "adaptive"}
+//	{"type": "disabled"}
+func (d *reader) messagesThinking() {
+	if !d.object() {
+		return
+	}
+	th := &d.conversation.thinking
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			switch d.text() {
+			case "disabled":
+				th.off = true
+			case "adaptive":
+				th.adaptive = true
+			}
+		case "budget_tokens":
+			th.budget = d.integer()
+		default:
+			if d.value() != nil {
+				d.report.hint("thinking." + string(name))
+			}
+		}
+	}
+}
+
+// messagesMessage reads an element of messages. Results of tools stand in the
+// user's turn here, and become a turn of their own.
+func (d *reader) messagesMessage() {
+	if !d.object() {
+		d.wrong = true
+		return
+	}
+	var who string
+	var parts []part
+	for name := range d.members() {
+		switch string(name) {
+		case "role":
+			who = d.text()
+		case "content":
+			d.checkContent()
+			parts = d.messagesContent()
+		default:
+			if d.value() != nil {
+				d.report.hint(string(name))
+			}
+		}
+	}
+	c := d.conversation
+	switch who {
+	case "assistant":
+		c.turns = append(c.turns, turn{role: roleAssistant, parts: parts})
+	case "system":
+		c.turns = append(c.turns, turn{role: roleSystem, parts: parts})
+	case "user":
+		results := 0
+		for i := range parts {
+			if parts[i].kind == kindResult {
+				results++
+			}
+		}
+		if results == 0 {
+			c.turns = append(c.turns, turn{role: roleUser, parts: parts})
+			return
+		}
+		// The results answer the assistant; the rest is the user's next word.
+		tools := make([]part, 0, results)
+		rest := parts[:0]
+		for _, p := range parts {
+			if p.kind == kindResult {
+				tools = append(tools, p)
+			} else {
+				rest = append(rest, p)
+			}
+		}
+		c.turns = append(c.turns, turn{role: roleTool, parts: tools})
+		if len(rest) > 0 {
+			c.turns = append(c.turns, turn{role: roleUser, parts: rest})
+		}
+	default:
+		d.wrong = true
+	}
+}
+
+// maxBlocks bounds how deep blocks stand in blocks.
+const maxBlocks = 4
+
+// messagesContent reads a string, or a list of blocks.
+func (d *reader) messagesContent() []part {
+	if d.peek() != '[' {
+		if v := d.str(); v != nil {
+			return []part{{kind: kindText, text: v}}
+		}
+		return nil
+	}
+	// A result may hold a document, and its source blocks. Any deeper, the
+	// depth of the body must not become the depth of the stack.
+	if d.depth == maxBlocks {
+		d.value()
+		d.report.lose("content.nested")
+		return nil
+	}
+	d.depth++
+	var parts []part
+	d.enter('[')
+	for d.elem() {
+		parts = d.messagesBlock(parts)
+	}
+	d.depth--
+	return parts
+}
+
+// block is what the members of a content block say.
+type block struct {
+	part
+	what            string
+	signature, data raw
+	title, context  raw
+	sourceKind      string
+	sourceText      raw
+	inside          []part // of a source that is content
+
+}
+
+// messagesBlock reads a content block and adds its parts.
+//
+//	{"type": "text", "text": "…"}
+//	{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "…"}}
+//	{"type": "document", "title": "a.pdf", "source": {"type": "url", "url": "…"}}
+//	{"type": "tool_use", "id": "toolu_1", "name": "f", "input": {…}}
+//	{"type": "tool_result", "tool_use_id": "toolu_1", "content": …, "is_error": true}
+//	{"type": "thinking", "thinking": "…", "signature": "…"}
+//	{"type": "redacted_thinking", "data": "…"}
+//
+// Other blocks are lost under the name of their type.
+func (d *reader) messagesBlock(parts []part) []part {
+	if !d.object() {
+		return parts
+	}
+	var b block
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			b.what = d.text()
+		case "text", "thinking":
+			b.text = d.str()
+		case "signature":
+			b.signature = d.str()
+		case "data":
+			b.data = d.str()
+		case "id", "tool_use_id":
+			b.id = d.str()
+		case "name":
+			b.name = d.str()
+		case "input":
+			b.args = d.value()
+		case "is_error":
+			b.fail = d.boolean()
+		case "content":
+			b.parts = d.messagesContent()
+		case "source":
+			if d.object() {
+				d.messagesSource(&b)
+			}
+		case "title":
+			b.title = d.str()
+		case "context":
+			b.context = d.str()
+		case "citations":
+			if v := d.value(); v != nil && string(v) != "[]" {
+				d.report.lose("citations")
+			}
+		case "cache_control":
+			if d.value() != nil {
+				d.report.hint("cache_control")
+			}
+		default:
+			d.value()
+		}
+	}
+	p := b.part
+	switch b.what {
+	case "text":
+		p.kind = kindText
+	case "thinking":
+		p.kind = kindReasoning
+		p.seal = unwrap(b.signature, originMessages, nil)
+	case "redacted_thinking":
+		p.kind = kindReasoning
+		p.seal = seal{origin: originRedacted, data: inner(b.data)}
+	case "tool_use":
+		p.kind = kindCall
+	case "tool_result":
+		p.kind = kindResult
+	case "image":
+		p.kind = kindImage
+	case "document":
+		if b.context != nil {
+			d.report.lose("documents.context")
+		}
+		switch b.sourceKind {
+		case "text":
+			p.kind, p.text = kindText, b.sourceText
+			if !blank(b.title) {
+				parts = append(parts, part{kind: kindText, text: b.title})
+			}
+		case "content":
+			if !blank(b.title) {
+				parts = append(parts, part{kind: kindText, text: b.title})
+			}
+			return append(parts, b.inside...)
+		default:
+			p.kind = kindFile
+			p.media.name = b.title
+		}
+	default:
+		d.report.lose("content." + b.what)
+		return parts
+	}
+	return append(parts, p)
+}
+
+// messagesSource reads the source of an image or a document. A source of type file
+// leaves the media empty: its id means something to one provider.
+func (d *reader) messagesSource(b *block) {
+	var data raw
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			b.sourceKind = d.text()
+		case "media_type":
+			b.media.mime = inner(d.str())
+		case "data":
+			data = d.str()
+		case "url":
+			b.media.url = d.str()
+		case "content":
+			b.inside = d.messagesContent()
+		default:
+			d.value()
+		}
+	}
+	switch b.sourceKind {
+	case "base64":
+		b.media.data = inner(data)
+	case "text":
+		b.sourceText = data
+	}
+}

@@ -1,0 +1,477 @@
+package dialect
+
+// messagesRequest writes a request of messages:
+//
+//	{"model": …, "system": …, "max_tokens": 1024, "thinking": {…}, "messages": […], "tools": […]}
+//
+// Thinking is settled first: it decides on the limit, and on the sampling.
+func (w *requestWriter) messagesRequest(c *conversation) {
+	w.open('{')
+	w.field("model", c.model)
+	w.messagesSystem(c.turns)
+	tools := c.offered()
+	ch := w.choiceOf(c, tools)
+	forced := len(tools) > 0 && (ch.kind == choiceAny || ch.kind == choiceTool)
+	on := w.messagesThinking(c, forced)
+	w.key("messages")
+	w.messagesTurns(c.turns)
+	if len(tools) > 0 {
+		w.array("tools")
+		for i := range tools {
+			w.open('{')
+			w.function(&tools[i], "input_schema")
+			w.close("}")
+		}
+		w.close("]")
+		w.messagesChoice(ch, string(c.parallel) == "false")
+	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
+		w.report.lose("tool_choice")
+	}
+	if c.verbosity != nil {
+		w.report.lose("verbosity")
+	}
+	if w.opts.Count {
+		w.close("}")
+		return
+	}
+	w.messagesSampling(c, on)
+	if len(c.stop) > 0 {
+		w.array("stop_sequences")
+		for _, s := range c.stop {
+			w.put(s)
+		}
+		w.close("]")
+	}
+	if c.stream {
+		w.constant("stream", "true")
+	}
+	w.close("}")
+}
+
+// messagesSampling writes temperature and top_p. A thinking model takes no
+// other temperature than 1.
+func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
+	if v := c.temperature; v != nil {
+		switch f := float(v); {
+		case thinks && f != 1:
+			w.report.lose("temperature")
+		case f > 1:
+			w.report.lose("temperature")
+			w.number("temperature", 1)
+		default:
+			w.field("temperature", v)
+		}
+	}
+	if v := c.topP; v != nil {
+		if thinks && float(v) < 0.95 {
+			w.report.lose("top_p")
+		} else {
+			w.field("top_p", v)
+		}
+	}
+}
+
+// messagesChoice writes tool_choice. One call at a time is a member of it, so
+// it may have to say auto.
+func (w *requestWriter) messagesChoice(ch choice, single bool) {
+	if ch.kind == choiceUnset {
+		if !single {
+			return
+		}
+		ch.kind = choiceAuto
+	}
+	w.object("tool_choice")
+	switch ch.kind {
+	case choiceAny:
+		w.word("type", "any")
+	case choiceNone:
+		w.word("type", "none")
+		single = false
+	case choiceTool:
+		w.word("type", "tool")
+		w.field("name", ch.name)
+	default:
+		w.word("type", "auto")
+	}
+	if single {
+		w.constant("disable_parallel_tool_use", "true")
+	}
+	w.close("}")
+}
+
+// messagesThinking writes max_tokens, thinking and output_config, and reports
+// whether the model thinks.
+//
+//	"max_tokens": 24576, "thinking": {"type": "enabled", "budget_tokens": 16384}
+//	"max_tokens": 8192, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}
+//
+// A budget is a part of the limit. A limit of the client's stays as it is, and the
+// budget shrinks below it; a limit of the gateway's makes room for the budget.
+func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool) {
+	th := &c.thinking
+	limit := integer(c.maxTokens)
+	on = th.asked()
+	adaptive := decides(text(c.model))
+	budget := int64(0)
+	if on && forced {
+		// A thinking model chooses its tools by itself.
+		on = false
+		w.report.lose(w.effortName)
+	}
+	if on && !adaptive {
+		if budget = th.budget; budget == 0 {
+			budget = budgetOf(text(th.effort))
+		}
+		if limit > 0 {
+			budget = min(budget, limit-1)
+		}
+		if budget < minBudget || lacksThinking(c.turns) {
+			on, budget = false, 0
+			w.report.lose(w.effortName)
+		}
+	}
+	if !w.opts.Count {
+		switch {
+		case limit > 0:
+			w.field("max_tokens", c.maxTokens)
+		case w.opts.MaxTokens > 0:
+			limit = w.opts.MaxTokens
+			if on && !adaptive && budget >= limit {
+				budget = max(minBudget, limit/2)
+			}
+			w.number("max_tokens", limit)
+		default:
+			w.number("max_tokens", defaultMaxTokens+budget)
+		}
+	}
+	if on {
+		w.object("thinking")
+		if adaptive {
+			w.word("type", "adaptive")
+		} else {
+			w.word("type", "enabled")
+			w.number("budget_tokens", budget)
+		}
+		w.close("}")
+	}
+	w.messagesOutput(c, on && adaptive)
+	return on
+}
+
+// messagesOutput writes output_config: the effort, and the schema of the output.
+// json_object has no counterpart.
+func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
+	o := &c.output
+	if o.kind == outputObject {
+		w.report.lose("response_format")
+	}
+	effort = effort && c.thinking.effort != nil
+	if o.kind != outputSchema && !effort {
+		return
+	}
+	w.object("output_config")
+	if effort {
+		word := c.thinking.effort
+		if is(word, "minimal") {
+			word = raw(`"low"`)
+		}
+		w.field("effort", word)
+	}
+	if o.kind == outputSchema {
+		w.object("format")
+		w.word("type", "json_schema")
+		w.orElse("schema", o.schema, "{}")
+		w.close("}")
+	}
+	w.close("}")
+}
+
+// lacksThinking reports whether the turn before the last results has no thinking
+// block of this format. A model with a budget refuses to go on from there.
+func lacksThinking(turns []turn) bool {
+	n := len(turns)
+	for n > 0 && turns[n-1].role != roleTool {
+		if turns[n-1].role == roleAssistant || turns[n-1].role == roleUser && n < len(turns) {
+			return false
+		}
+		n--
+	}
+	if n < 2 || turns[n-2].role != roleAssistant {
+		return false
+	}
+	for i := range turns[n-2].parts {
+		if p := &turns[n-2].parts[i]; p.kind == kindReasoning && p.seal.native() {
+			return false
+		}
+	}
+	return true
+}
+
+// native reports whether the seal is one of messages.
+func (s *seal) native() bool {
+	return s.origin == originRedacted || s.origin == originMessages && len(s.data) > 0
+}
+
+// messagesSystem writes the system turns, wherever they stand.
+func (w *requestWriter) messagesSystem(turns []turn) {
+	var texts []raw
+	lead := true
+	for i := range turns {
+		if !isSystem(turns[i].role) {
+			lead = false
+			continue
+		}
+		if !lead {
+			w.report.lose("system.position")
+		}
+		texts = w.texts(texts, turns[i].parts, "system")
+	}
+	kept := texts[:0]
+	for _, t := range texts {
+		if !blank(t) {
+			kept = append(kept, t)
+		}
+	}
+	switch len(kept) {
+	case 0:
+	case 1:
+		w.field("system", kept[0])
+	default:
+		w.array("system")
+		for _, t := range kept {
+			w.textBlock(t)
+		}
+		w.close("]")
+	}
+}
+
+// textBlock writes {"type": "text", "text": "…"}.
+func (w *writer) textBlock(t raw) {
+	w.typed("text")
+	w.field("text", t)
+	w.close("}")
+}
+
+// messagesTurns writes the turns. The system's stand elsewhere.
+func (w *requestWriter) messagesTurns(turns []turn) {
+	w.open('[')
+	for i := 0; i < len(turns); i++ {
+		t := &turns[i]
+		switch t.role {
+		case roleSystem, roleDeveloper:
+		case roleAssistant:
+			w.messagesAssistant(t.parts)
+		case roleUser:
+			w.open('{')
+			w.word("role", "user")
+			w.key("content")
+			w.messagesUser(t.parts)
+			w.close("}")
+		case roleTool:
+			w.open('{')
+			w.word("role", "user")
+			w.array("content")
+			for j := range t.parts {
+				w.messagesResult(&t.parts[j])
+			}
+			// The user's next word stands in the same turn.
+			if i+1 < len(turns) && turns[i+1].role == roleUser {
+				i++
+				w.messagesBlocks(turns[i].parts)
+			}
+			w.close("]}")
+		}
+	}
+	w.close("]")
+}
+
+// messagesUser writes content: a string for one text, else blocks.
+func (w *requestWriter) messagesUser(parts []part) {
+	switch {
+	case len(parts) == 0:
+		w.lit(`""`)
+	case len(parts) == 1 && parts[0].kind == kindText:
+		w.put(orEmpty(parts[0].text))
+	default:
+		w.open('[')
+		w.messagesBlocks(parts)
+		w.close("]")
+	}
+}
+
+// messagesBlocks writes the blocks of a user's turn or of a result. Empty text is
+// left out: it is refused.
+func (w *requestWriter) messagesBlocks(parts []part) {
+	for i := range parts {
+		p := &parts[i]
+		switch p.kind {
+		case kindText, kindRefusal:
+			if !blank(p.text) {
+				w.textBlock(p.text)
+			}
+		case kindImage:
+			if p.media.missing() || p.media.isData() {
+				w.report.lose("images.file_id")
+				continue
+			}
+			if d := p.media.detail; d != nil && !is(d, "auto") {
+				w.report.lose("images.detail")
+			}
+			w.typed("image")
+			w.source(&p.media, "image/png")
+			w.close("}")
+		case kindFile:
+			if p.media.missing() || p.media.isData() {
+				w.report.lose("documents.file_id")
+				continue
+			}
+			if len(p.media.mime) > 0 && string(p.media.mime) != "application/pdf" {
+				w.report.lose("documents.type")
+				continue
+			}
+			w.typed("document")
+			w.source(&p.media, "application/pdf")
+			w.field("title", p.media.name)
+			w.close("}")
+		case kindAudio:
+			w.report.lose("content.input_audio")
+		default:
+			w.report.lose("user.content")
+		}
+	}
+}
+
+// source writes the source of an image or a document.
+func (w *requestWriter) source(m *media, mime string) {
+	w.object("source")
+	if m.url != nil {
+		w.word("type", "url")
+		w.field("url", m.url)
+	} else {
+		w.word("type", "base64")
+		w.key("media_type")
+		if len(m.mime) > 0 {
+			w.inside(m.mime)
+		} else {
+			w.str(mime)
+		}
+		w.key("data")
+		w.inside(m.data)
+	}
+	w.close("}")
+}
+
+// messagesResult writes the result of a call. The format takes images there.
+func (w *requestWriter) messagesResult(p *part) {
+	w.typed("tool_result")
+	w.key("tool_use_id")
+	w.put(messagesID(p.id))
+	if len(p.parts) > 0 {
+		w.key("content")
+		w.messagesUser(p.parts)
+	}
+	if p.fail {
+		w.constant("is_error", "true")
+	}
+	w.close("}")
+}
+
+// messagesID is the id of a call in the letters of messages. The same id always
+// becomes the same one.
+func messagesID(id raw) raw {
+	in := inner(id)
+	for i, c := range in {
+		if !isNameByte(c) || c == '.' {
+			clean := append(raw(nil), id...)
+			for j := i + 1; j < len(clean)-1; j++ {
+				if !isNameByte(clean[j]) || clean[j] == '.' {
+					clean[j] = '_'
+				}
+			}
+			return clean
+		}
+	}
+	return orEmpty(id)
+}
+
+// messagesAssistant writes a turn of the assistant, its reasoning only with a
+// seal of this format.
+func (w *requestWriter) messagesAssistant(parts []part) {
+	start, comma := len(w.b), w.comma
+	w.open('{')
+	w.word("role", "assistant")
+	w.key("content")
+	if len(parts) == 1 && parts[0].kind == kindText && !blank(parts[0].text) {
+		w.put(parts[0].text)
+		w.close("}")
+		return
+	}
+	w.open('[')
+	for i := range parts {
+		p := &parts[i]
+		switch p.kind {
+		case kindText, kindRefusal:
+			if !blank(p.text) {
+				w.textBlock(p.text)
+			}
+		case kindCall:
+			w.typed("tool_use")
+			w.key("id")
+			w.put(messagesID(p.id))
+			w.field("name", orEmpty(p.name))
+			w.key("input")
+			w.put(p.argsObject(w.report))
+			w.close("}")
+		case kindReasoning:
+			if !p.seal.native() {
+				w.report.lose("reasoning")
+				continue
+			}
+			w.thinkingBlock(p)
+		default:
+			w.report.lose("assistant.content")
+		}
+	}
+	if !w.comma {
+		// Nothing is left of the turn, and an empty one is refused.
+		w.b, w.comma = w.b[:start], comma
+		return
+	}
+	w.close("]}")
+}
+
+// thinkingBlock writes reasoning with a seal of messages.
+func (w *writer) thinkingBlock(p *part) {
+	w.open('{')
+	if p.seal.origin == originRedacted {
+		w.word("type", "redacted_thinking")
+		w.key("data")
+		w.inside(p.seal.data)
+	} else {
+		w.word("type", "thinking")
+		w.field("thinking", orEmpty(p.text))
+		w.key("signature")
+		w.inside(p.seal.data)
+	}
+	w.close("}")
+}
+
+// argsObject is the arguments of a call as an object. Text in another form is lost,
+// and the object is empty then. report may be nil.
+func (p *part) argsObject(report *Report) raw {
+	switch {
+	case p.free:
+		return wrapInput(p.args)
+	case p.args == nil:
+		return raw("{}")
+	case p.args[0] == '{':
+		return p.args
+	}
+	if o := objectIn(p.args); o != nil {
+		return o
+	}
+	if report != nil {
+		report.lose("tool_calls.arguments")
+	}
+	return raw("{}")
+}

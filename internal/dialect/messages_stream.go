@@ -1,0 +1,254 @@
+package dialect
+
+import "bytes"
+
+// messagesDecoder reads the events of messages.
+type messagesDecoder struct {
+	s     *Stream
+	calls int
+	open  []openBlock // nearly always one
+}
+
+// openBlock is a block between its start and its stop.
+type openBlock struct {
+	index int64
+	kind  blockKind
+	call  int
+	seal  seal
+	input raw // of a call, from its start
+	said  bool
+}
+
+// blockKind is what a content block holds.
+type blockKind uint8
+
+const (
+	blockNone blockKind = iota
+	blockText
+	blockThinking
+	blockCall
+	blockOther // a kind that has no counterpart
+)
+
+// messagesEvent is what the members of an event say.
+type messagesEvent struct {
+	what, contentType             []byte
+	index                         int64
+	id, model                     raw
+	body, signature, data, input  raw
+	callID, name, reason, stopped raw
+}
+
+// event reads one event: message_start, content_block_start, …_delta and …_stop,
+// message_delta, message_stop, error. A ping says nothing, and unknown events are
+// skipped, as the API asks of its clients.
+func (d *messagesDecoder) event(name, data []byte) {
+	s := d.s
+	c := cursor{b: data}
+	var e messagesEvent
+	if !c.enter('{') {
+		s.broken(ErrEvent)
+		return
+	}
+	for key := range c.members() {
+		switch string(key) {
+		case "type":
+			e.what = c.word()
+		case "index":
+			e.index = c.integer()
+		case "message":
+			if c.object() {
+				e.message(&c, s)
+			}
+		case "content_block", "delta":
+			if c.object() {
+				e.content(&c)
+			}
+		case "usage":
+			c.usage(&s.tokens)
+		case "error":
+			if c.value() != nil && e.what == nil {
+				e.what = []byte("error")
+			}
+		default:
+			c.value()
+		}
+	}
+	if !c.done() {
+		s.broken(ErrEvent)
+		return
+	}
+	if e.what == nil {
+		e.what = name
+	}
+	switch string(e.what) {
+	case "message_start":
+		s.begin(e.id, e.model, 0)
+	case "content_block_start":
+		s.begin(nil, nil, 0)
+		d.start(&e)
+	case "content_block_delta":
+		d.delta(&e)
+	case "content_block_stop":
+		d.stop(e.index)
+	case "message_delta":
+		if stop := messagesStop(text(e.reason)); stop != stopUnset {
+			s.stop, s.sequence = stop, clone(e.stopped)
+		}
+	case "message_stop":
+		if s.stop == stopUnset {
+			s.broken(ErrEnded)
+			return
+		}
+		for len(d.open) > 0 && !s.over() {
+			d.stop(d.open[0].index)
+		}
+		s.end()
+	case "error":
+		s.failed(data)
+	}
+}
+
+// message reads the frame in message_start, with the cost of the prompt.
+func (e *messagesEvent) message(c *cursor, s *Stream) {
+	for key := range c.members() {
+		switch string(key) {
+		case "id":
+			e.id = c.str()
+		case "model":
+			e.model = c.str()
+		case "usage":
+			c.usage(&s.tokens)
+		default:
+			c.value()
+		}
+	}
+}
+
+// content reads a content block, or a delta.
+func (e *messagesEvent) content(c *cursor) {
+	for key := range c.members() {
+		switch string(key) {
+		case "type":
+			e.contentType = c.word()
+		case "text", "thinking", "partial_json":
+			e.body = c.str()
+		case "signature":
+			e.signature = c.str()
+		case "data":
+			e.data = c.str()
+		case "id":
+			e.callID = c.str()
+		case "name":
+			e.name = c.str()
+		case "input":
+			e.input = c.value()
+		case "stop_reason":
+			e.reason = c.str()
+		case "stop_sequence":
+			e.stopped = c.str()
+		default:
+			c.value()
+		}
+	}
+}
+
+// start begins a block. A block of a hosted tool is followed and not passed on.
+func (d *messagesDecoder) start(e *messagesEvent) {
+	s := d.s
+	if len(d.open) == maxCalls || d.calls == maxCalls {
+		s.broken(ErrTooLong)
+		return
+	}
+	b := openBlock{index: e.index}
+	switch string(e.contentType) {
+	case "text":
+		b.kind = blockText
+		if !blank(e.body) {
+			s.to.text(e.body)
+		}
+	case "thinking":
+		b.kind = blockThinking
+		b.seal = seal{origin: originMessages, data: bytes.Clone(inner(e.signature))}
+		if !blank(e.body) {
+			s.to.reasoning(e.body, b.seal)
+			b.said = true
+		}
+	case "redacted_thinking":
+		b.kind = blockOther
+		s.to.sealed(seal{origin: originRedacted, data: inner(e.data)})
+	case "tool_use":
+		b.kind, b.call = blockCall, d.calls
+		if string(e.input) != "{}" {
+			b.input = clone(e.input)
+		}
+		d.calls++
+		s.call(b.call, s.t.callID(e.callID), e.name)
+	default:
+		b.kind = blockOther
+	}
+	d.open = append(d.open, b)
+}
+
+// delta passes on a piece of an open block. A signature is kept until the block
+// stops. Citations are dropped.
+func (d *messagesDecoder) delta(e *messagesEvent) {
+	s := d.s
+	for i := range d.open {
+		b := &d.open[i]
+		if b.index != e.index {
+			continue
+		}
+		switch b.kind {
+		case blockText:
+			if !blank(e.body) {
+				s.to.text(e.body)
+			}
+		case blockThinking:
+			if e.signature != nil {
+				b.seal.data = append(b.seal.data, inner(e.signature)...)
+			}
+			if !blank(e.body) {
+				b.said = true
+				s.to.reasoning(e.body, seal{origin: originMessages})
+			}
+		case blockCall:
+			if !blank(e.body) {
+				b.said = true
+				s.args(b.call, e.body)
+			}
+		}
+		return
+	}
+}
+
+// stop ends a block.
+func (d *messagesDecoder) stop(index int64) {
+	s := d.s
+	for i := range d.open {
+		b := d.open[i]
+		if b.index != index {
+			continue
+		}
+		d.open = append(d.open[:i], d.open[i+1:]...)
+		switch b.kind {
+		case blockThinking:
+			if b.said || len(b.seal.data) > 0 {
+				s.to.sealed(b.seal)
+			}
+		case blockCall:
+			if !b.said {
+				// Some servers give the whole input at the start.
+				if b.input == nil {
+					b.input = raw("{}")
+				}
+				s.args(b.call, quotedJSON(b.input))
+			}
+			s.called(b.call)
+		}
+		return
+	}
+}
+
+// finish does nothing: without message_stop the answer is not whole.
+func (d *messagesDecoder) finish() {}

@@ -1,0 +1,185 @@
+package dialect
+
+// role says who speaks in a turn.
+type role uint8
+
+const (
+	roleUser role = iota
+	roleAssistant
+	roleSystem
+	roleDeveloper
+	roleTool // results of tools, and nothing else
+)
+
+// kind is what a part of a turn, or of an answer, is.
+type kind uint8
+
+const (
+	kindText kind = iota
+	kindReasoning
+	kindCall   // a call of a tool
+	kindResult // the result of a call
+	kindImage
+	kindFile  // a document
+	kindAudio // sound, in a format named by its media's mime
+	kindRefusal
+)
+
+// conversation is a request of any format. Its values alias the request.
+type conversation struct {
+	model raw
+	turns []turn
+
+	tools    []tool
+	flat     map[string]flatName // functions in namespaces, by their flat names
+	choice   choice
+	allowed  []raw // names of the tools that may be called; nil where all may
+	parallel raw   // true or false: may an answer call several tools at once
+
+	maxTokens   raw
+	temperature raw
+	topP        raw
+	stop        []raw
+	output      output
+	thinking    thinking
+	verbosity   raw
+
+	stream       bool
+	includeUsage bool // a chat client wants the usage in its stream
+
+	// Hints of both chat and responses.
+	metadata, user, cacheKey, safetyID, tier raw
+
+	echo echo
+}
+
+// turn is what one side says before the other one does.
+type turn struct {
+	role  role
+	parts []part
+}
+
+// part is a piece of a turn or of an answer.
+type part struct {
+	kind  kind
+	text  raw    // of text, reasoning and refusals: a string
+	own   bool   // text is in memory of its own
+	id    raw    // of a call, and of the call that a result is for
+	name  raw    // of a call
+	space raw    // of a call: the namespace of the function
+	args  raw    // of a call: a string that holds JSON, or the object itself
+	free  bool   // of a call or result: the tool is a custom one, and args is plain text
+	fail  bool   // of a result: the tool failed
+	parts []part // of a result
+	media media  // of images and documents
+	seal  seal   // of reasoning
+}
+
+// media is an image or a document.
+type media struct {
+	mime   []byte // the inside of a string; empty where it is not known
+	data   []byte // base64, the inside of a string
+	url    raw
+	name   raw
+	detail raw
+}
+
+// tool is a function for the model to call.
+type tool struct {
+	name, description, schema, strict raw
+	// A custom tool takes plain text. grammar is its format.
+	custom  bool
+	grammar raw
+}
+
+// choiceKind is how free the model is in its choice of tools.
+type choiceKind uint8
+
+const (
+	choiceUnset choiceKind = iota
+	choiceAuto
+	choiceNone
+	choiceAny
+	choiceTool
+)
+
+// choice says which tools the model may or must call.
+type choice struct {
+	kind choiceKind
+	name raw // of choiceTool
+}
+
+// output is the wanted form of the answer.
+type output struct {
+	kind                              outputKind
+	name, schema, strict, description raw
+}
+
+// outputKind is the form of an answer: text, any JSON object, or JSON of a schema.
+type outputKind uint8
+
+const (
+	outputText outputKind = iota
+	outputObject
+	outputSchema
+)
+
+// thinking is how much a model shall reason.
+type thinking struct {
+	off      bool
+	adaptive bool
+	budget   int64 // in tokens; 0 where it is not set
+	effort   raw   // a word as a string; nil where it is not set
+}
+
+// asked reports whether the client wants the model to reason.
+func (t *thinking) asked() bool {
+	return !t.off && (t.adaptive || t.budget > 0 || t.effort != nil && !is(t.effort, "none"))
+}
+
+// echo holds settings for an answer of responses to repeat.
+type echo struct {
+	instructions, maxOutput, maxCalls, metadata, parallel, reasoning, temperature,
+	text, choice, tools, topP, truncation, user raw
+}
+
+// stopReason says why an answer ended.
+type stopReason uint8
+
+const (
+	stopUnset stopReason = iota
+	stopEnd
+	stopLength
+	stopTool
+	stopSequence
+	stopRefusal
+	stopPause
+)
+
+// reply is a whole answer of any format.
+type reply struct {
+	id, model raw
+	created   int64
+	parts     []part
+	stop      stopReason
+	sequence  raw // the stop sequence that was met
+	usage     Usage
+}
+
+// has reports whether a part of the answer is of a kind.
+func (r *reply) has(k kind) bool {
+	for i := range r.parts {
+		if r.parts[i].kind == k {
+			return true
+		}
+	}
+	return false
+}
+
+// Usage is the tokens of an answer. Input is the whole prompt; Cached and
+// CacheWrite are parts of it, and Reasoning is a part of Output.
+type Usage struct {
+	Input, Cached, CacheWrite, Output, Reasoning int64
+	// Known is set once an upstream has told the tokens.
+	Known bool
+}

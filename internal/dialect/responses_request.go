@@ -1,0 +1,350 @@
+package dialect
+
+// responsesRequest reads a request of responses:
+//
+//	{"model": …, "instructions": "…", "input": [{"role": "user", "content": …}], "tools": […]}
+//
+// The answer repeats many settings, so their text is kept beside their meaning.
+func (d *reader) responsesRequest() {
+	c := d.conversation
+	if !d.enter('{') {
+		d.wrong = true
+		return
+	}
+	var instructions raw
+	for name := range d.members() {
+		if d.echoes(name) {
+			continue
+		}
+		if d.settle(name) {
+			continue
+		}
+		switch string(name) {
+		case "model":
+			c.model = d.value()
+		case "input":
+			c.turns = c.turns[:0]
+			if d.peek() == '"' {
+				c.turns = append(c.turns, turn{role: roleUser, parts: []part{{kind: kindText, text: d.str()}}})
+				continue
+			}
+			if d.array() {
+				for d.elem() {
+					d.responsesItem()
+				}
+			}
+		case "instructions":
+			instructions = d.str()
+			c.echo.instructions = instructions
+		case "max_output_tokens":
+			c.maxTokens = d.value()
+			c.echo.maxOutput = c.maxTokens
+		case "temperature":
+			c.temperature = d.value()
+			c.echo.temperature = c.temperature
+		case "top_p":
+			c.topP = d.value()
+			c.echo.topP = c.topP
+		case "stream":
+			c.stream = d.boolean()
+		case "tools":
+			c.tools, c.flat = c.tools[:0], nil
+			start := d.mark()
+			if d.array() {
+				for d.elem() {
+					d.openAITool()
+				}
+			}
+			c.echo.tools = d.since(start)
+		case "tool_choice":
+			start := d.mark()
+			d.openAIChoice()
+			c.echo.choice = d.since(start)
+		case "parallel_tool_calls":
+			c.parallel = d.value()
+			c.echo.parallel = c.parallel
+		case "text":
+			start := d.mark()
+			d.responsesText()
+			c.echo.text = d.since(start)
+		case "reasoning":
+			start := d.mark()
+			d.responsesReasoning()
+			c.echo.reasoning = d.since(start)
+		default:
+			d.value()
+		}
+	}
+	if !blank(instructions) {
+		c.turns = append([]turn{{role: roleSystem, parts: []part{{kind: kindText, text: instructions}}}}, c.turns...)
+	}
+}
+
+// mark is the start of the next value.
+func (d *reader) mark() int {
+	d.peek()
+	return d.i
+}
+
+// since is the text of the value behind a mark; nil for null.
+func (d *reader) since(start int) raw {
+	if d.bad || d.b[start] == 'n' {
+		return nil
+	}
+	return d.b[start:d.i]
+}
+
+// echoes keeps a field for the answer to repeat, and does not move.
+func (d *reader) echoes(name []byte) bool {
+	e := &d.conversation.echo
+	var to *raw
+	switch string(name) {
+	case "metadata":
+		to = &e.metadata
+	case "user":
+		to = &e.user
+	case "truncation":
+		to = &e.truncation
+	case "max_tool_calls":
+		to = &e.maxCalls
+	default:
+		return false
+	}
+	peeked := d.cursor
+	*to = peeked.value()
+	return false
+}
+
+// responsesText reads the form of the output:
+//
+//	{"format": {"type": "json_schema", …}, "verbosity": "low"}
+func (d *reader) responsesText() {
+	if !d.object() {
+		return
+	}
+	for name := range d.members() {
+		switch string(name) {
+		case "format":
+			d.openAIFormat()
+		case "verbosity":
+			d.conversation.verbosity = d.value()
+		default:
+			d.value()
+		}
+	}
+}
+
+// responsesReasoning reads how much the model shall reason:
+//
+//	{"effort": "high", "summary": "auto"}
+func (d *reader) responsesReasoning() {
+	if !d.object() {
+		return
+	}
+	th := &d.conversation.thinking
+	for name := range d.members() {
+		switch string(name) {
+		case "effort":
+			th.effort = d.str()
+			th.off = is(th.effort, "none")
+		default:
+			if d.value() != nil {
+				d.report.hint("reasoning." + string(name))
+			}
+		}
+	}
+}
+
+// responsesItem reads an element of input, or of an answer's output.
+//
+//	{"role": "user", "content": …}
+//	{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "…"}]}
+//	{"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{…}"}
+//	{"type": "function_call_output", "call_id": "call_1", "output": …}
+//	{"type": "reasoning", "id": "rs_1", "summary": […], "encrypted_content": "…"}
+//
+// Items of the assistant in a row are one turn, as are results in a row. Other
+// items are lost under the name of their type.
+func (d *reader) responsesItem() {
+	if !d.object() {
+		d.wrong = true
+		return
+	}
+	var what, who string
+	var id, callID, sealed raw
+	var content []part
+	p := part{}
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			what = d.text()
+		case "role":
+			who = d.text()
+		case "id":
+			id = d.str()
+		case "call_id":
+			callID = d.str()
+		case "name":
+			p.name = d.str()
+		case "namespace":
+			p.space = d.str()
+		case "arguments", "input":
+			p.args = d.value()
+		case "content":
+			// The text of a reasoning item is its own, and longer than its summary.
+			content = append(content, d.responsesContent()...)
+		case "output":
+			p.parts = d.responsesContent()
+		case "summary":
+			content = append(content, d.responsesContent()...)
+		case "encrypted_content":
+			sealed = d.str()
+		default:
+			d.value()
+		}
+	}
+	if d.answer && who == "" {
+		who = "assistant" // some servers leave it out
+	}
+	switch what {
+	case "", "message":
+		t := turn{parts: content}
+		switch who {
+		case "user":
+			t.role = roleUser
+		case "assistant":
+			d.assistant(content...)
+			return
+		case "system":
+			t.role = roleSystem
+		case "developer":
+			t.role = roleDeveloper
+		default:
+			if what == "" && id != nil {
+				d.report.refuse(itemReference)
+				return
+			}
+			d.wrong = true
+			return
+		}
+		d.conversation.turns = append(d.conversation.turns, t)
+	case "function_call", "custom_tool_call":
+		p.kind, p.id, p.free = kindCall, callID, what == "custom_tool_call"
+		p.name = flat(p.space, p.name)
+		d.assistant(p)
+	case "function_call_output", "custom_tool_call_output":
+		p.kind, p.id, p.free = kindResult, callID, what == "custom_tool_call_output"
+		c := d.conversation
+		if n := len(c.turns); n > 0 && c.turns[n-1].role == roleTool {
+			c.turns[n-1].parts = append(c.turns[n-1].parts, p)
+			return
+		}
+		c.turns = append(c.turns, turn{role: roleTool, parts: []part{p}})
+	case "reasoning":
+		d.assistant(reasoningItem(id, sealed, content))
+	case "item_reference":
+		d.report.refuse(itemReference)
+	default:
+		d.report.lose("input." + what)
+	}
+}
+
+const itemReference = "item_reference names an item that the provider does not have"
+
+// assistant adds parts to the assistant's turn.
+func (d *reader) assistant(parts ...part) {
+	c := d.conversation
+	if n := len(c.turns); n > 0 && c.turns[n-1].role == roleAssistant {
+		c.turns[n-1].parts = append(c.turns[n-1].parts, parts...)
+		return
+	}
+	c.turns = append(c.turns, turn{role: roleAssistant, parts: parts})
+}
+
+// reasoningItem makes one part of a reasoning item. Its texts are parted by a
+// blank line.
+func reasoningItem(id, sealed raw, texts []part) part {
+	p := part{kind: kindReasoning, seal: unwrap(sealed, originResponses, inner(id))}
+	if p.seal.origin == originNone && id != nil {
+		p.seal = seal{origin: originResponses, id: inner(id)}
+	}
+	switch len(texts) {
+	case 0:
+	case 1:
+		p.text = texts[0].text
+	default:
+		var w writer
+		list := make([]raw, len(texts))
+		for i := range texts {
+			list[i] = texts[i].text
+		}
+		w.joined(`\n\n`, list...)
+		p.text = w.b
+	}
+	return p
+}
+
+// responsesContent reads a string, or a list of parts.
+//
+//	{"type": "input_text", "text": "…"}
+//	{"type": "input_image", "image_url": "data:…", "detail": "auto"}
+//	{"type": "input_file", "filename": "a.pdf", "file_data": "data:…"}
+//	{"type": "refusal", "refusal": "…"}
+func (d *reader) responsesContent() []part {
+	if d.peek() != '[' {
+		if v := d.str(); v != nil {
+			return []part{{kind: kindText, text: v}}
+		}
+		return nil
+	}
+	var parts []part
+	d.enter('[')
+	for d.elem() {
+		if !d.object() {
+			continue
+		}
+		var p part
+		var what string
+		for name := range d.members() {
+			switch string(name) {
+			case "type":
+				what = d.text()
+			case "text", "refusal":
+				p.text = d.str()
+			case "image_url":
+				detail := p.media.detail
+				p.media = mediaOf(d.str())
+				p.media.detail = detail
+			case "detail":
+				p.media.detail = d.str()
+			case "file_data", "file_url", "filename":
+				d.fileField(name, &p.media)
+			case "input_audio":
+				p.media = d.audioObject()
+			case "prompt_cache_breakpoint":
+				if d.value() != nil {
+					d.report.hint(string(name))
+				}
+			default:
+				d.value()
+			}
+		}
+		switch what {
+		case "input_text", "output_text", "text", "summary_text", "reasoning_text":
+			p.kind = kindText
+		case "refusal":
+			p.kind = kindRefusal
+		case "input_image":
+			p.kind = kindImage
+		case "input_file":
+			p.kind = kindFile
+		case "input_audio":
+			p.kind = kindAudio
+		default:
+			d.report.lose("content." + what)
+			continue
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}

@@ -1,0 +1,344 @@
+package dialect
+
+import (
+	"bytes"
+	"strings"
+)
+
+// responsesDecoder reads the events of responses.
+type responsesDecoder struct {
+	s     *Stream
+	calls int
+	items []openItem
+	said  bool // an item has begun
+}
+
+// openItem is an item under way.
+type openItem struct {
+	index int64
+	kind  kind
+	call  int
+	said  bool // its deltas came
+	parts int64
+}
+
+// responsesEvent is what the members of an event say.
+type responsesEvent struct {
+	what        []byte
+	output      int64
+	part        int64
+	delta, body raw
+	item        raw
+	response    raw
+}
+
+// event reads one event:
+//
+//	{"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "…"}
+//	{"type": "response.output_item.done", "output_index": 0, "item": {…}}
+//	{"type": "response.completed", "response": {…}}
+func (d *responsesDecoder) event(name, data []byte) {
+	s := d.s
+	if string(bytes.TrimSpace(data)) == "[DONE]" {
+		return // some servers add it
+	}
+	c := cursor{b: data}
+	var e responsesEvent
+	if !c.enter('{') {
+		s.broken(ErrEvent)
+		return
+	}
+	for key := range c.members() {
+		switch string(key) {
+		case "type":
+			e.what = c.word()
+		case "output_index":
+			e.output = c.integer()
+		case "summary_index", "content_index":
+			e.part = c.integer()
+		case "delta":
+			e.delta = c.str()
+		case "item":
+			e.item = c.value()
+		case "response":
+			e.response = c.value()
+		case "error":
+			if c.value() != nil && e.what == nil {
+				e.what = []byte("error")
+			}
+		default:
+			c.value()
+		}
+	}
+	if !c.done() {
+		s.broken(ErrEvent)
+		return
+	}
+	if e.what == nil {
+		e.what = name
+	}
+	d.apply(&e, data)
+}
+
+// apply passes an event on. Repetitions of earlier ones are skipped.
+func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
+	s := d.s
+	switch string(e.what) {
+	case "response.created", "response.in_progress":
+		id, model, created := responseFrame(e.response)
+		s.begin(id, model, created)
+		return
+	case "response.completed", "response.incomplete":
+		d.complete(e)
+		return
+	case "response.failed", "error":
+		s.failed(data)
+		return
+	case "response.cancelled":
+		s.broken(ErrEnded)
+		return
+	}
+	rest, ok := bytes.CutPrefix(e.what, []byte("response."))
+	if !ok {
+		return
+	}
+	switch string(rest) {
+	case "output_item.added":
+		s.begin(nil, nil, 0)
+		d.added(e)
+	case "output_item.done":
+		s.begin(nil, nil, 0)
+		d.done(e)
+	case "output_text.delta", "refusal.delta", "reasoning_summary_text.delta", "reasoning_text.delta",
+		"function_call_arguments.delta", "custom_tool_call_input.delta":
+		if !blank(e.delta) {
+			s.begin(nil, nil, 0)
+			d.delta(e)
+		}
+	}
+}
+
+// responseFrame reads the frame of an answer.
+func responseFrame(v raw) (id, model raw, created int64) {
+	c := cursor{b: v}
+	if v == nil || !c.object() {
+		return nil, nil, 0
+	}
+	for key := range c.members() {
+		switch string(key) {
+		case "id":
+			id = c.str()
+		case "model":
+			model = c.str()
+		case "created_at":
+			created = c.integer()
+		default:
+			c.value()
+		}
+	}
+	return id, model, created
+}
+
+// item reads an item.
+func (d *responsesDecoder) item(v raw) (parts []part, what kind, ok bool) {
+	r := reader{cursor: cursor{b: v}, report: &Report{}, conversation: &conversation{}, answer: true}
+	if v == nil {
+		return nil, 0, false
+	}
+	r.responsesItem()
+	for _, t := range r.conversation.turns {
+		parts = append(parts, t.parts...)
+	}
+	if r.wrong || r.bad {
+		return nil, 0, false
+	}
+	if len(parts) == 0 {
+		return nil, kindText, strings.Contains(itemType(v), "message")
+	}
+	return parts, parts[0].kind, true
+}
+
+// itemType is the type of an item.
+func itemType(v raw) string {
+	c := cursor{b: v}
+	if c.object() {
+		for key := range c.members() {
+			if string(key) == "type" {
+				return c.text()
+			}
+			c.value()
+		}
+	}
+	return ""
+}
+
+// added begins an item. It returns nil for an item of another kind.
+func (d *responsesDecoder) added(e *responsesEvent) *openItem {
+	s := d.s
+	parts, what, ok := d.item(e.item)
+	if !ok {
+		return nil
+	}
+	if len(d.items) == maxCalls || d.calls == maxCalls {
+		s.broken(ErrTooLong)
+		return nil
+	}
+	d.said = true
+	item := openItem{index: e.output, kind: what}
+	if what == kindCall {
+		item.call = d.calls
+		d.calls++
+		p := &parts[0]
+		s.to.call(item.call, s.t.callID(p.id), orEmpty(p.name), p.free)
+	}
+	d.items = append(d.items, item)
+	return &d.items[len(d.items)-1]
+}
+
+// find returns the item under way at an output index, or nil.
+func (d *responsesDecoder) find(index int64) *openItem {
+	for i := range d.items {
+		if d.items[i].index == index {
+			return &d.items[i]
+		}
+	}
+	return nil
+}
+
+// delta passes on a piece of an item. A blank line parts the summaries of one
+// reasoning item.
+func (d *responsesDecoder) delta(e *responsesEvent) {
+	s := d.s
+	item := d.find(e.output)
+	switch string(e.what) {
+	case "response.output_text.delta":
+		s.to.text(e.delta)
+	case "response.refusal.delta":
+		s.to.refusal(e.delta)
+	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
+		if item != nil && item.said && item.parts != e.part {
+			s.to.reasoning(raw(`"\n\n"`), seal{origin: originResponses})
+		}
+		if item != nil {
+			item.parts = e.part
+		}
+		s.to.reasoning(e.delta, seal{origin: originResponses})
+	default:
+		if item == nil || item.kind != kindCall {
+			s.broken(ErrEvent)
+			return
+		}
+		s.to.args(item.call, e.delta)
+	}
+	d.said = true
+	if item != nil {
+		item.said = true
+	}
+}
+
+// done ends an item. It passes on what no delta has told: the proof of reasoning,
+// and all of an item from servers without deltas.
+func (d *responsesDecoder) done(e *responsesEvent) {
+	s := d.s
+	item := d.find(e.output)
+	if item == nil {
+		if item = d.added(e); item == nil || s.over() {
+			return
+		}
+	}
+	parts, _, ok := d.item(e.item)
+	said, call, what := item.said, item.call, item.kind
+	for i := range d.items {
+		if d.items[i].index == e.output {
+			d.items = append(d.items[:i], d.items[i+1:]...)
+			break
+		}
+	}
+	switch {
+	case what == kindCall:
+		if !said && ok && len(parts) > 0 && !blank(parts[0].args) {
+			s.to.args(call, parts[0].args)
+		}
+		s.to.called(call)
+	case what == kindReasoning && ok && len(parts) > 0:
+		p := &parts[0]
+		if !said && !blank(p.text) {
+			s.to.reasoning(p.text, seal{origin: originResponses})
+			said = true
+		}
+		if said || len(p.seal.data) > 0 {
+			s.to.sealed(p.seal)
+		}
+	case !said:
+		d.say(parts)
+	}
+}
+
+// say passes on the parts of a whole message.
+func (d *responsesDecoder) say(parts []part) {
+	for i := range parts {
+		p := &parts[i]
+		if blank(p.text) {
+			continue
+		}
+		switch p.kind {
+		case kindText:
+			d.s.to.text(p.text)
+		case kindRefusal:
+			d.s.to.refusal(p.text)
+		}
+	}
+}
+
+// complete takes the last event. It repeats the answer, and from some servers it
+// is the only event.
+func (d *responsesDecoder) complete(e *responsesEvent) {
+	s := d.s
+	var r reply
+	a := answerReader{cursor: cursor{b: e.response}, t: s.t, reply: &r}
+	if e.response == nil || !a.responsesAnswer() {
+		s.broken(ErrEvent)
+		return
+	}
+	s.begin(r.id, r.model, r.created)
+	if !d.said {
+		for i := range r.parts {
+			p := &r.parts[i]
+			switch p.kind {
+			case kindCall:
+				n := d.calls
+				d.calls++
+				s.to.call(n, s.t.callID(p.id), orEmpty(p.name), p.free)
+				if !blank(p.args) {
+					s.to.args(n, p.args)
+				}
+				s.to.called(n)
+			case kindReasoning:
+				if !blank(p.text) {
+					s.to.reasoning(p.text, p.seal)
+				}
+				s.to.sealed(p.seal)
+			default:
+				d.say(r.parts[i : i+1])
+			}
+		}
+	}
+	if s.over() {
+		return
+	}
+	for i := range d.items {
+		if d.items[i].kind == kindCall {
+			s.to.called(d.items[i].call)
+		}
+	}
+	u := r.usage
+	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
+	s.stop = r.stop
+	if s.stop == stopEnd && d.calls > 0 {
+		s.stop = stopTool
+	}
+	s.end()
+}
+
+// finish does nothing: without response.completed the answer is not whole.
+func (d *responsesDecoder) finish() {}

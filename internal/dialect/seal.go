@@ -1,0 +1,78 @@
+package dialect
+
+import (
+	"bytes"
+)
+
+// origin is the format of the proof of a piece of reasoning.
+type origin uint8
+
+const (
+	originNone      origin = iota
+	originMessages         // a signature of a thinking block
+	originRedacted         // the data of a redacted_thinking block
+	originResponses        // the encrypted_content of a reasoning item, and its id
+	originChat             // nothing but the name of the field that held the text
+)
+
+// seal is what a provider wants back with its reasoning.
+type seal struct {
+	origin origin
+	id     []byte // the inside of a string
+	data   []byte // the inside of a string
+}
+
+// sealMark starts an opaque field of the gateway's making. The provider of the
+// client's format could not verify it.
+const sealMark = "aigateway:"
+
+// origins are the words of a wrapped seal.
+var origins = [...]string{
+	originMessages: "messages", originRedacted: "redacted", originResponses: "responses", originChat: "chat",
+}
+
+// wrap makes an opaque field, to carry a seal through a client of another format:
+// the string aigateway:<origin>:<id>:<data>.
+func (s seal) wrap() raw {
+	o := s.origin
+	if o == originNone {
+		o = originChat
+	}
+	id := s.id
+	if bytes.IndexByte(id, ':') >= 0 {
+		id = nil
+	}
+	v := make([]byte, 0, len(sealMark)+len(id)+len(s.data)+16)
+	v = append(v, '"')
+	v = append(v, sealMark...)
+	v = append(v, origins[o]...)
+	v = append(v, ':')
+	v = append(v, id...)
+	v = append(v, ':')
+	v = append(v, s.data...)
+	return append(v, '"')
+}
+
+// unwrap reads an opaque field. Without the gateway's mark it belongs to the
+// format of its body.
+func unwrap(v raw, native origin, id []byte) seal {
+	in := inner(v)
+	rest, marked := bytes.CutPrefix(in, []byte(sealMark))
+	if !marked {
+		if len(in) == 0 {
+			return seal{id: id}
+		}
+		return seal{origin: native, id: id, data: in}
+	}
+	word, rest, _ := bytes.Cut(rest, []byte(":"))
+	id, data, _ := bytes.Cut(rest, []byte(":"))
+	for o, name := range origins {
+		if name != "" && string(word) == name {
+			return seal{origin: origin(o), id: id, data: data}
+		}
+	}
+	return seal{}
+}
+
+// isMarked reports whether the gateway made an opaque field.
+func isMarked(v raw) bool { return bytes.HasPrefix(inner(v), []byte(sealMark)) }

@@ -1,0 +1,209 @@
+package dialect
+
+// openAITool reads a tool of chat or of responses. In chat its members stand
+// under the name of its type.
+//
+//	{"type": "function", "function": {"name": "f", "parameters": {…}}}
+//	{"type": "function", "name": "f", "parameters": {…}, "strict": false}
+//
+// Hosted tools are lost under the name of their type.
+func (d *reader) openAITool() {
+	if !d.object() {
+		return
+	}
+	var t tool
+	what := "function"
+	tools := d.toolMembers(&t, &what)
+	switch what {
+	case "namespace":
+		if d.inNamespace {
+			d.report.lose("tools.namespace")
+			return
+		}
+		if !blank(t.description) {
+			d.report.lose("tools.namespace.description")
+		}
+		d.namespace(t.name, tools)
+	case "function", "custom":
+		t.custom = what == "custom"
+		d.conversation.tools = append(d.conversation.tools, t)
+	default:
+		d.report.lose("tools." + what)
+	}
+}
+
+// toolMembers reads the members of a tool. what is nil inside of its type, and
+// nothing stands deeper. The tools of a namespace are returned unread.
+func (d *reader) toolMembers(t *tool, what *string) (tools raw) {
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			if v := d.text(); what != nil {
+				*what = v
+			}
+		case "function", "custom":
+			if what == nil {
+				d.value()
+			} else if d.object() {
+				d.toolMembers(t, nil)
+			}
+		case "name":
+			t.name = d.str()
+		case "description":
+			t.description = d.str()
+		case "parameters":
+			t.schema = d.value()
+		case "strict":
+			t.strict = d.value()
+		case "format":
+			t.grammar = d.value()
+		case "tools":
+			tools = d.value()
+		default:
+			d.value()
+		}
+	}
+	return tools
+}
+
+// openAIChoice reads the tool_choice of chat or of responses: a word, or an object.
+//
+//	"required"
+//	{"type": "function", "function": {"name": "f"}}
+//	{"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
+//
+// Allowed tools need no counterpart: the other tools are not offered.
+func (d *reader) openAIChoice() {
+	ch := &d.conversation.choice
+	if d.peek() == '"' {
+		switch d.text() {
+		case "auto":
+			ch.kind = choiceAuto
+		case "none":
+			ch.kind = choiceNone
+		case "required":
+			ch.kind = choiceAny
+		}
+		return
+	}
+	if !d.object() {
+		return
+	}
+	var m choiceMembers
+	d.choiceMembers(&m, 0)
+	ch.name = m.name
+	switch m.what {
+	case "function", "custom":
+		ch.kind = choiceTool
+	case "allowed_tools":
+		ch.kind = choiceAuto
+		if m.mode == "required" {
+			ch.kind = choiceAny
+		}
+		d.conversation.allowed = m.allowed
+	default:
+		*ch = choice{}
+		d.report.lose("tool_choice")
+	}
+}
+
+// choiceMembers is what a tool_choice says.
+type choiceMembers struct {
+	what, mode string
+	name       raw
+	allowed    []raw
+}
+
+// choiceMembers reads a choice. In chat its members stand under the name of its
+// type, and those of an allowed tool one level deeper.
+func (d *reader) choiceMembers(m *choiceMembers, level int) {
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			if what := d.text(); level == 0 {
+				m.what = what
+			}
+		case "mode":
+			m.mode = d.text()
+		case "name":
+			m.name = d.str()
+		case "function", "custom", "allowed_tools":
+			if level == 3 {
+				d.value()
+			} else if d.object() {
+				d.choiceMembers(m, level+1)
+			}
+		case "tools":
+			if level > 1 {
+				d.value()
+				continue
+			}
+			if !d.array() {
+				continue
+			}
+			m.allowed = []raw{}
+			for d.elem() {
+				if d.object() {
+					var one choiceMembers
+					d.choiceMembers(&one, 2)
+					m.allowed = append(m.allowed, one.name)
+				}
+			}
+		default:
+			d.value()
+		}
+	}
+}
+
+// openAIFormat reads response_format of chat, text.format of responses, or the
+// format in output_config of messages.
+//
+//	{"type": "json_schema", "json_schema": {"name": "a", "schema": {…}, "strict": true}}
+//	{"type": "json_schema", "name": "a", "schema": {…}, "strict": true}
+//	{"type": "json_schema", "schema": {…}}
+func (d *reader) openAIFormat() {
+	o := &d.conversation.output
+	*o = output{}
+	if !d.object() {
+		return
+	}
+	what := ""
+	d.formatMembers(o, &what)
+	switch what {
+	case "json_object":
+		o.kind = outputObject
+	case "json_schema":
+		o.kind = outputSchema
+	case "text", "":
+	default:
+		d.report.lose("response_format")
+	}
+}
+
+// formatMembers reads the members of a format. what is nil inside of its type.
+func (d *reader) formatMembers(o *output, what *string) {
+	for name := range d.members() {
+		switch string(name) {
+		case "type":
+			if v := d.text(); what != nil {
+				*what = v
+			}
+		case "json_schema":
+			if what == nil {
+				d.value()
+			} else if d.object() {
+				d.formatMembers(o, nil)
+			}
+		case "name":
+			o.name = d.str()
+		case "schema":
+			o.schema = d.value()
+		case "strict":
+			o.strict = d.value()
+		case "description":
+			o.description = d.str()
+		default:
+			d.value()
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package dialect
+
+// tokens are the counts of an upstream's usage, as they were told.
+type tokens struct {
+	input, output, reasoning int64
+	cached, written          int64 // within input
+	read, created            int64 // beside input, in messages
+	known                    bool
+}
+
+// usage is the counts in one sense for all formats.
+func (t *tokens) usage() Usage {
+	return Usage{
+		Input:      t.input + t.read + t.created,
+		Cached:     t.cached + t.read,
+		CacheWrite: t.written + t.created,
+		Output:     t.output,
+		Reasoning:  t.reasoning,
+		Known:      t.known,
+	}
+}
+
+// usage reads a usage object of any format. The last count over zero holds: some
+// servers put a zero for an unknown count.
+//
+//	{"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
+//	{"input_tokens": 9, "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 1}}
+//	{"input_tokens": 5, "cache_read_input_tokens": 4, "output_tokens": 3}
+func (c *cursor) usage(t *tokens) {
+	if !c.object() {
+		return
+	}
+	t.known = true
+	for name := range c.members() {
+		switch string(name) {
+		case "prompt_tokens", "input_tokens":
+			c.count(&t.input)
+		case "completion_tokens", "output_tokens":
+			c.count(&t.output)
+		case "cache_read_input_tokens":
+			c.count(&t.read)
+		case "cache_creation_input_tokens":
+			c.count(&t.created)
+		case "prompt_cache_hit_tokens":
+			c.count(&t.cached)
+		case "prompt_tokens_details", "input_tokens_details":
+			c.details("cached_tokens", &t.cached, "cache_write_tokens", &t.written)
+		case "completion_tokens_details", "output_tokens_details":
+			c.details("reasoning_tokens", &t.reasoning, "thinking_tokens", &t.reasoning)
+		default:
+			c.value()
+		}
+	}
+}
+
+// count reads a count. Zero does not replace an earlier one.
+func (c *cursor) count(n *int64) {
+	if v := c.integer(); v > 0 {
+		*n = v
+	}
+}
+
+// details reads two counts of an object.
+func (c *cursor) details(name1 string, n1 *int64, name2 string, n2 *int64) {
+	if !c.object() {
+		return
+	}
+	for name := range c.members() {
+		switch string(name) {
+		case name1:
+			c.count(n1)
+		case name2:
+			c.count(n2)
+		default:
+			c.value()
+		}
+	}
+}
+
+// chatUsage writes the usage of chat.
+func (w *writer) chatUsage(u Usage) {
+	w.open('{')
+	w.number("prompt_tokens", u.Input)
+	w.number("completion_tokens", u.Output)
+	w.number("total_tokens", u.Input+u.Output)
+	w.object("prompt_tokens_details")
+	w.number("cached_tokens", u.Cached)
+	if u.CacheWrite > 0 {
+		w.number("cache_write_tokens", u.CacheWrite)
+	}
+	w.close("}")
+	w.object("completion_tokens_details")
+	w.number("reasoning_tokens", u.Reasoning)
+	w.close("}}")
+}
+
+// responsesUsage writes the usage of responses.
+func (w *writer) responsesUsage(u Usage) {
+	w.open('{')
+	w.number("input_tokens", u.Input)
+	w.object("input_tokens_details")
+	w.number("cached_tokens", u.Cached)
+	if u.CacheWrite > 0 {
+		w.number("cache_write_tokens", u.CacheWrite)
+	}
+	w.close("}")
+	w.number("output_tokens", u.Output)
+	w.object("output_tokens_details")
+	w.number("reasoning_tokens", u.Reasoning)
+	w.close("}")
+	w.number("total_tokens", u.Input+u.Output)
+	w.close("}")
+}
+
+// messagesUsage writes the usage of messages. The cached parts stand beside the
+// input there.
+func (w *writer) messagesUsage(u Usage) {
+	w.open('{')
+	w.number("input_tokens", max(0, u.Input-u.Cached-u.CacheWrite))
+	w.number("cache_creation_input_tokens", u.CacheWrite)
+	w.number("cache_read_input_tokens", u.Cached)
+	w.number("output_tokens", u.Output)
+	w.close("}")
+}
