@@ -44,10 +44,12 @@ type held struct {
 	later   usage.OutputEstimate // of a sample of a stream's later events
 	events  int                  // of the stream, if it is sampled
 	stream  *relay.Stream        // of an event stream
-	body    watchedBody
-	data    []byte // of any other answer, as far as it was held
-	whole   bool   // data is the whole answer
-	binary  bool   // nothing tells where the answer ends
+	// translated is the stream in the client's format. Nil if it needs no translation.
+	translated *dialect.Stream
+	body       watchedBody
+	data       []byte // of any other answer, as far as it was held
+	whole      bool   // data is the whole answer
+	binary     bool   // nothing tells where the answer ends
 	// answered is set if a whole answer was judged to be one.
 	answered bool
 }
@@ -255,7 +257,11 @@ func (h *held) commit(to *client) {
 	if h.whole {
 		h.account() // for the header
 	}
-	to.commit(h.resp.StatusCode, h.a.secrets.plainHeader(h.resp.Header), h.stream != nil)
+	header := h.a.secrets.plainHeader(h.resp.Header)
+	if h.codec != nil {
+		h.codec.mark(header)
+	}
+	to.commit(h.resp.StatusCode, header, h.stream != nil)
 }
 
 // relayRest commits an answer before its end, and copies it. A limit bounds each

@@ -105,7 +105,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
+		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
 		a: a, resp: resp, source: resp.Body, limit: limit,
 	}
 	defer c.held.release()

@@ -33,6 +33,13 @@ func (h *held) holdStream(ctx context.Context) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, events: true}
 	encoding := h.resp.Header.Get("Content-Encoding")
 	hide, decode := h.hidesUsage()
+	if h.codec != nil {
+		if !relay.CanDecode(encoding) {
+			return wrongAnswer("the stream cannot be translated: its encoding is unknown")
+		}
+		h.reframe("text/event-stream")
+		hide, decode = false, true // the translation takes usage, and is plain
+	}
 	h.stream = relay.NewStream(&h.body, relay.Options{
 		Dialect:     h.surface.stream,
 		Encoding:    encoding,
@@ -110,6 +117,9 @@ func (h *held) writtenTokens() int64 {
 func (h *held) relayStream(ctx context.Context, to *client) *failure {
 	h.resp.Header.Del("Content-Length")
 	h.commit(to)
+	if h.codec != nil {
+		return h.relayTranslated(ctx, to)
+	}
 	err := h.stream.Relay(to, to.flush)
 	h.learn()
 	return h.ended(ctx, to, err)

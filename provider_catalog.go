@@ -50,7 +50,9 @@ type provider struct {
 	transport  http.RoundTripper
 	dialled    bool // transport ends in the gateway's own
 	surfaces   []apiSurface
-	headers    []field // the provider's over the gateway's
+	translates map[*surface]*surface // from the client's to the provider's; nil: off
+	strict     bool                  // translate: strict
+	headers    []field               // the provider's over the gateway's
 	query      []field
 	body       []bodyField
 	// operatorAuth lists the configured headers that carry a credential. They beat
