@@ -100,9 +100,10 @@ type Config struct {
 
 	// CallerExpr names the caller of a request: a CEL expression over req and conn
 	// that returns a string, such as req.headers['x-tenant'][0]. Callers do not
-	// share blame for failures. If it fails or is empty, the request has the empty
-	// caller, which is a caller of its own. Caller comes before it. If both are
-	// left out, callers are told apart by their address, and only for blame.
+	// share blame for failures or pins of sticky(), and wait in turn at limits. If
+	// it fails or is empty, the request has the empty caller, which is a caller of
+	// its own. Caller comes before it. If both are left out, callers are told apart
+	// by their address, and only for blame.
 	CallerExpr string `json:"caller,omitempty"`
 
 	// ClientLimits bound what clients may use, by keys of their requests. All entries

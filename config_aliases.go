@@ -10,10 +10,10 @@ import (
 	"github.com/aigateway-go/aigateway/internal/header"
 )
 
-// maxAliasEntries bounds the names that one alias stands for.
+// maxAliasEntries bounds the names of one alias.
 const maxAliasEntries = 100
 
-// nameChecker checks the names that a config gives to models, against its catalog.
+// nameChecker checks the names of models in a config against its catalog.
 type nameChecker struct {
 	*selector
 	problems, warnings *problems
@@ -60,7 +60,7 @@ func (s nameChecker) compileAliases(cfg Config) {
 	}
 }
 
-// checkAlias reports an alias that means something else already.
+// checkAlias reports an alias with another meaning in the catalog.
 func (s nameChecker) checkAlias(path, name string) {
 	p := s.problems
 	if other, _ := s.prefixed(name); other != nil {
@@ -82,7 +82,7 @@ func (s nameChecker) knows(name string) bool {
 	return p != nil || len(s.models[fold(name)]) > 0 || s.sole != nil || s.familyOf(name) != nil
 }
 
-// unknownEntry says what is wrong with a name that leads nowhere.
+// unknownEntry says why a name leads nowhere, and suggests a near one.
 func (s nameChecker) unknownEntry(name string) string {
 	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
 		message := fmt.Sprintf("no provider has the id %q", prefix)

@@ -26,7 +26,7 @@ func (f *failover) pin() {
 	}
 }
 
-// affinityOf returns the run of sticky() that placed a candidate, nil without one.
+// affinityOf returns the run whose sticky() placed a candidate, nil without one.
 func (p *plan) affinityOf(m *model) *strategyRun {
 	for i := range p.runs {
 		if r := &p.runs[i]; r.affinity != nil && slices.Contains(r.chosen, m) {
@@ -36,8 +36,7 @@ func (p *plan) affinityOf(m *model) *strategyRun {
 	return nil
 }
 
-// spilled reports whether a limit kept a candidate back that stands before the one
-// that served.
+// spilled reports whether a limit kept back a candidate before the serving one.
 func (f *failover) spilled(r *strategyRun, served *model) bool {
 	for _, m := range r.chosen {
 		if m == served || len(f.trail.limited) == 0 {

@@ -44,7 +44,7 @@ type held struct {
 	later   usage.OutputEstimate // of a sample of a stream's later events
 	events  int                  // of the stream, if it is sampled
 	stream  *relay.Stream        // of an event stream
-	// translated is the stream in the client's format. Nil if it needs no translation.
+	// translated is the client's side of it; nil without a codec.
 	translated *dialect.Stream
 	body       watchedBody
 	data       []byte // of any other answer, as far as it was held

@@ -166,7 +166,7 @@ func (o *outbound) dropParams(e *edits) {
 	}
 	for _, name := range o.model.denied {
 		if name != "model" {
-			if _, ok := o.body.Get(name); ok {
+			if _, ok := o.in.body.Get(name); ok {
 				o.remove(name)
 			}
 			e.set(name, nil)
@@ -182,9 +182,9 @@ func (o *outbound) remove(name string) {
 	}
 }
 
-// dropLookalikes removes the client's fields that would undo what the config
-// says about another one: those whose names some upstream takes for its name
-// (Go folds case, C ends a string at a NUL), and the repetitions of a limit.
+// dropLookalikes removes client fields that could undo a configured field. Some
+// upstreams take a similar name for the same field: Go folds case, and C ends a
+// string at a NUL. Repeated limits are removed too.
 func (o *outbound) dropLookalikes(e *edits) {
 	var governed []string
 	if o.s.maxOutput > 0 {
@@ -216,7 +216,7 @@ func (o *outbound) dropLookalikes(e *edits) {
 // relayed without it. A client that asks for it in a wrong way keeps its mistake.
 func (o *outbound) askForUsage(e *edits) {
 	o.usageAsk = usageUnasked
-	if _, isJSON := o.body.(*reqbody.Document); !isJSON || !o.in.sel.Stream || !o.surface.usageOption {
+	if _, isJSON := o.in.body.(*reqbody.Document); !isJSON || !o.in.sel.Stream || !o.surface.usageOption {
 		return
 	}
 	options, ok := withUsage(o.outgoing(*e, "stream_options"))
@@ -227,6 +227,20 @@ func (o *outbound) askForUsage(e *edits) {
 		e.set("stream_options", options)
 		o.usageAsk = usageForGateway
 	}
+}
+
+// passes reports whether a field may reach the model.
+func (o *outbound) passes(name string) bool {
+	a, _ := o.model.provider.speaks(o.surface)
+	if a != nil && a.params != nil && !a.params[name] {
+		return false
+	}
+	for _, denied := range o.model.denied {
+		if denied == name {
+			return false
+		}
+	}
+	return true
 }
 
 // onlyUsage is stream_options for a client that sent none. It is never changed.

@@ -231,8 +231,8 @@ func (c *call) refusesUsage(f *failure) {
 	}
 }
 
-// excuseKey looks whether a 401 is the fault of the request rather than of the
-// key: of the form of the credential, or of a feature that the client asked for.
+// excuseKey excuses the key for a 401 if the request was at fault: the form of the
+// credential, or a feature that the client asked for.
 func (c *call) excuseKey(a *attempt, f *failure) {
 	switch {
 	case a.formOpen && !c.switched:

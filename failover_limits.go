@@ -21,7 +21,7 @@ type reservation struct {
 	hold  limit.Hold
 }
 
-// capacity is the room that a request needs for its next attempt.
+// capacity is the room for the next attempt of a request.
 type capacity struct {
 	limiter  *limit.Limiter
 	in       *inbound
@@ -85,13 +85,13 @@ func (c *capacity) takeOver() limit.Hold {
 	return hold
 }
 
-// unreserve gives back room that no attempt has taken over.
+// unreserve gives a reservation back, if no attempt has taken it over.
 func (c *capacity) unreserve(now time.Time) {
 	c.reserved.hold.Cancel(now)
 	c.reserved = reservation{}
 }
 
-// postpone gives a candidate another turn, with the keys that had no room.
+// postpone gives a candidate another turn, with the keys left over.
 func (c *capacity) postpone(r *tried, t *trail) {
 	if len(c.later) == 0 {
 		return
@@ -152,8 +152,8 @@ func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 	return e
 }
 
-// limitOf returns the limit that keeps a candidate from an attempt now, and takes
-// nothing. It is empty if some key has room.
+// limitOf returns the limit in the way of a candidate, and takes nothing. It is
+// empty if some key has room.
 func (c *capacity) limitOf(m *model, keys []*apiKey, now time.Time) string {
 	if !m.limited() || len(keys) == 0 {
 		return ""

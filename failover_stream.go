@@ -38,7 +38,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 			return wrongAnswer("the stream cannot be translated: its encoding is unknown")
 		}
 		h.reframe("text/event-stream")
-		hide, decode = false, true // the translation takes usage, and is plain
+		hide, decode = false, true // the client's format has its own place for it
 	}
 	h.stream = relay.NewStream(&h.body, relay.Options{
 		Dialect:     h.surface.stream,
@@ -118,7 +118,9 @@ func (h *held) relayStream(ctx context.Context, to *client) *failure {
 	h.resp.Header.Del("Content-Length")
 	h.commit(to)
 	if h.codec != nil {
-		return h.relayTranslated(ctx, to)
+		err := h.relayTranslated(ctx, to)
+		h.learn()
+		return err
 	}
 	err := h.stream.Relay(to, to.flush)
 	h.learn()

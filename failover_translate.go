@@ -74,7 +74,7 @@ func (k *codec) translate(s *settings, in *inbound, m *model) *Error {
 	o.surface = k.surface
 	out, report, err := k.Request(raw, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
-		NoStreamUsage: !o.passes("stream_options"), Now: time.Now().Unix(),
+		NoStreamUsage: !o.passes("stream_options") || s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
 	})
 	k.report = report
 	switch {
@@ -179,19 +179,6 @@ func (in *inbound) own() clientBody {
 		return in.body
 	}
 	return doc
-}
-
-// passes reports whether a field may reach the model.
-func (o *outbound) passes(name string) bool {
-	if a, _ := o.model.provider.speaks(o.surface); a != nil && a.params != nil && !a.params[name] {
-		return false
-	}
-	for _, denied := range o.model.denied {
-		if denied == name {
-			return false
-		}
-	}
-	return true
 }
 
 // formHint is the client's credential as far as its form tells in which form this

@@ -186,6 +186,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	}
 }
 
+// methodNotAllowed answers a request by another method than the allowed ones.
 func (s *settings) methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
 	s.refuse(w, r, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method))

@@ -44,21 +44,28 @@ const (
 // Requests are remembered from the first call of DebugHandler on. They take at most
 // 3.2 MB, usually 100 KB, for all handlers together.
 //
-// With ?format=json it answers the same as JSON: time, window_seconds and
-// slot_seconds; total, the load of all; providers, models and keys, each with
-// its load (requests, in_flight, error_rate, latency, tokens, slots from the oldest
-// to now) and, but for providers, its health (state awake, due for a probe: "due",
-// probing while one is under way, or resting; cooldown_ms; cooldown_of_keys where a model
-// rests because all keys of its provider do; failures in a row), and keys with
-// quota_requests and quota_tokens; other_providers and other_models, which were not
-// used lately; money, what requests cost since the page was mounted, in all and by
-// provider, model and label; requests, the newest first, each with its trail, whose steps have the
-// outcome success, failed, relayed, not_sent or skipped; config and runtime; and
-// to a POST of the form's fields (path, header, body) explain, with the error and
-// the [Result]. Rates are from 0 to 1. Fields may be added. With ?only=failed, page
-// and JSON have of the requests only those that failed or failed over, and with
-// ?model=, ?label= and ?id= only those with that text in a model, in a label or the
-// caller, and in their id.
+// With ?format=json it answers the same as JSON:
+//
+//   - time, window_seconds, slot_seconds
+//   - total: the load of all
+//   - providers, models and keys, each with its load: requests, in_flight, limits,
+//     error_rate, latency, tokens, and slots from the oldest to now
+//   - of models and keys their health: the state healthy, cooldown, due (for a probe)
+//     or probing; cooldown_ms; cooldown_of_keys if the cooldown is that of all keys;
+//     failures in a row
+//   - of keys quota_requests and quota_tokens
+//   - other_providers and other_models, not used lately
+//   - money: the cost of requests since the page was mounted, in all and by provider,
+//     model and label
+//   - requests, the newest first, each with its trail; the outcome of a step is
+//     success, failed, relayed, not_sent or skipped
+//   - config and runtime
+//   - explain: the error and the [Result], for a POST of the form's fields path,
+//     header and body
+//
+// Rates are from 0 to 1. Fields may be added. With ?only=failed, page and JSON have
+// only the requests that failed or failed over. With ?model=, ?label= and ?id= they
+// have only those with that text in a model, in a label or the caller, and in their id.
 func (g *Gateway) DebugHandler() http.Handler {
 	g.history.Want()
 	var paths []string

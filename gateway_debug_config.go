@@ -22,8 +22,8 @@ type debugSettings struct {
 	runtime debugpage.Runtime
 }
 
-// newDebugSettings notes what may be shown of a Config that New accepts. It is
-// done then and not when somebody looks, because the Config may change.
+// newDebugSettings notes the presentable part of a Config that New accepts. New
+// calls it, because the Config may change later.
 func newDebugSettings(history *debugpage.History, ledger *debugpage.Ledger, cfg Config) debugSettings {
 	raw, err := json.Marshal(shownConfig(cfg))
 	if err != nil {

@@ -47,9 +47,15 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	l = append(l,
 		slog.Int("aigateway.attempts", t.sent),
 		slog.Float64("duration_ms", ms(time.Since(in.start))))
+	if t.queued > 0 {
+		l = append(l, slog.Float64("aigateway.queued_ms", ms(t.queued)))
+	}
 	sum := t.summarize(in)
 	if sum.last != nil {
 		l.addAttempt(sum.last)
+	}
+	if k := t.translated(); k != nil {
+		l = append(l, slog.String("aigateway.translation", k.header()))
 	}
 	l.addUsage(t)
 	if err != nil {

@@ -38,8 +38,8 @@ type anthropicModel struct {
 	CreatedAt   string `json:"created_at"`
 }
 
-// serveModels answers GET models, and GET models/{id}. A slash at the end is
-// part of the id only where there is such an id.
+// serveModels answers GET models, and GET models/{id}. A slash at the end is part
+// of the id only if a model has such an id.
 func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, requestID string) {
 	f := clientFormat(r.Header)
 	q := anyOf(f, clientCredential(r.Header).given())

@@ -16,7 +16,7 @@ import (
 // other stands for every model whose name is not to be shown.
 const other = "_OTHER"
 
-// alues of error.type beside status codes, [aigateway.FailureKind] and the
+// The values of error.type beside status codes, [aigateway.FailureKind] and the
 // gateway's codes.
 const (
 	canceled  = "canceled"   // the client left
@@ -96,7 +96,7 @@ type call struct {
 	errorType string               // empty where it did not fail
 	labels    []attribute.KeyValue // of the request, as metrics may show them
 	stream    bool                 // whether the client asked for a stream
-	// resting is for how long its model should still have been left alone, in
+	// cooldown is the time left of the model's cooldown at the attempt, in
 	// milliseconds.
 	cooldown float64
 }

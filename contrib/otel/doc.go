@@ -21,7 +21,7 @@
 //	aigateway.request.duration                   histogram, s          one a request
 //	aigateway.attempts                           counter, {attempt}
 //	aigateway.failovers                          counter, {failover}   moves from one model to the next
-//	aigateway.cooldowns                          counter, {cooldown}   failures that have a key or a model left alone
+//	aigateway.cooldowns                          counter, {cooldown}   cooldowns of keys and models
 //	aigateway.cost                               counter, USD          of attempts, where it is known
 //	aigateway.usage.cached_input_tokens          counter, {token}      from a provider's cache
 //

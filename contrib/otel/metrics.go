@@ -112,7 +112,7 @@ func (m *instruments) failover(ctx context.Context, operation, from, to, cause s
 		semconv.ErrorTypeKey.String(cause)))
 }
 
-// request records what is measured of a whole request.
+// request records the measurements of a whole request.
 func (m *instruments) request(ctx context.Context, operation string, res *aigateway.Result, labels []attribute.KeyValue, d time.Duration) {
 	attrs := []attribute.KeyValue{operationNameKey.String(operation)}
 	if res.Error != nil {

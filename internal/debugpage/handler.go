@@ -40,9 +40,10 @@ func NewHandler(s Source) *Handler {
 	return &Handler{source: s, page: newPage(), crossOrigin: http.NewCrossOriginProtection()}
 }
 
-// ServeHTTP answers with the page, or with JSON where format=json is asked for;
-// where only=failed is, of the requests with those alone that failed or failed
-// over; with model, label and id, those that have it. It looks at the query and not at the path, so it works under any mount.
+// ServeHTTP answers with the page, or with JSON under format=json. Under
+// only=failed, it shows only requests that failed or failed over. Under model, label
+// and id, it shows only requests that have them. It does not read the path, so it
+// works under any mount.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")

@@ -65,8 +65,8 @@ type Request struct {
 	Usage *Usage `json:"usage,omitempty"`
 	// Cost is the cost of all attempts. Nil if it is unknown.
 	Cost *Cost `json:"cost,omitempty"`
-	// Trail is what was tried, in order, and Rejected are the client's names
-	// that could not be.
+	// Trail lists the steps in order, and Rejected the client's names that could
+	// not be tried.
 	Trail    []Step     `json:"trail"`
 	Rejected []Rejected `json:"rejected,omitempty"`
 	Notes    []string   `json:"notes,omitempty"`
@@ -110,9 +110,10 @@ func (f Filter) matches(r *Request) bool {
 		any(f.Model, append(r.Names[:len(r.Names):len(r.Names)], r.Provider+":"+r.Model)...)
 }
 
-// FailedOver reports whether a candidate had its turn and did not answer. One that
-// others came before, as it rests, is no trouble of this request: while a provider is
-// down every request has such a step, and they would push out those that met the fault.
+// FailedOver reports whether a candidate had its turn and did not answer. A
+// candidate skipped for its cooldown does not count: while a provider is down,
+// every request has such a step, and they would push out the requests that met the
+// fault.
 func (r *Request) FailedOver() bool { return len(r.Trail)-r.Skipped() > 1 }
 
 // Troubled reports whether r failed or failed over.

@@ -266,7 +266,7 @@ type accounts struct {
 
 func newAccounts(title string, rows []Account) accounts { return accounts{title, rows} }
 
-// moment is a time for somebody who reads at another.
+// moment is a time, for a reader at another time.
 type moment struct {
 	Clock string
 	Date  string // empty for today

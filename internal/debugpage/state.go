@@ -33,10 +33,9 @@ type State struct {
 	Models      []Model      `json:"models"`
 	OtherModels []OtherModel `json:"other_models"`
 	Keys        []Key        `json:"keys"`
-	// Money is what requests cost since the page was mounted.
+	// Money is the cost of requests since the page was mounted.
 	Money Money `json:"money"`
-	// Requests are the latest, the newest first, or of these only those that failed
-	// or failed over, where that was asked for.
+	// Requests are the latest, the newest first.
 	Requests []*Request `json:"requests"`
 	// Config is the config without secrets. Runtime is the part of it that only a
 	// Go program can set.
@@ -48,16 +47,16 @@ type State struct {
 	// ConfigText is Config for the reader.
 	ConfigText string `json:"-"`
 
-	// OnlyTroubled is set where Requests were chosen so; Kept and KeptTroubled count
-	// what there was to choose from.
+	// OnlyTroubled is set if Requests holds only those that failed or failed over.
+	// Kept and KeptTroubled count the remembered requests of both kinds.
 	OnlyTroubled bool   `json:"-"`
 	Filter       Filter `json:"-"`
 	Kept         int    `json:"-"`
 	KeptTroubled int    `json:"-"`
 }
 
-// choose counts the requests, and keeps only those that failed or failed over, if
-// so wanted.
+// choose counts the requests, and keeps those that f matches. With onlyTroubled it
+// keeps only those that failed or failed over.
 func (s *State) choose(onlyTroubled bool, f Filter) {
 	troubled := []*Request{}
 	for _, r := range s.Requests {

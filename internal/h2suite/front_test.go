@@ -119,7 +119,6 @@ type client struct {
 	ended   chan struct{} // closed with the connection
 	mu      sync.Mutex
 	streams map[uint32]*reply
-	goAway  *http2.ErrCode
 }
 
 // reply is the answer to one request.
@@ -170,9 +169,6 @@ func (c *client) take(frame http2.Frame) {
 		if data := f.Data; !f.IsAck() {
 			c.write(func(f *http2.Framer) error { return f.WritePing(true, data) })
 		}
-	case *http2.GoAwayFrame:
-		code := f.ErrCode
-		c.goAway = &code
 	case *http2.MetaHeadersFrame:
 		if r != nil {
 			r.status = f.PseudoValue("status")
@@ -230,8 +226,8 @@ func (c *client) request(stream uint32, text string) *reply {
 	return r
 }
 
-// outcome waits for the end of a stream: a status with a body, the code of a
-// RST_STREAM, or the end of the connection.
+// outcome waits for the end of a stream. It returns "whole", the status of an error,
+// or the code of RST_STREAM.
 func (c *client) outcome(r *reply) string {
 	c.t.Helper()
 	timer := time.NewTimer(bound)

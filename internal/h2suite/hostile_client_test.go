@@ -171,7 +171,7 @@ func TestHostileConnection(t *testing.T) {
 		{name: "GOAWAY and the end behind content", reads: true, asked: 1, away: true, attack: func(c *client) {
 			r := c.request(1, endless)
 			<-r.first
-			c.peer.goAway(0, http2.ErrCodeNo)
+			c.goAway(0, http2.ErrCodeNo)
 			c.conn.Close()
 		}},
 		{name: "frames of a stream that was not opened", reads: true, attack: func(c *client) { c.data(7, false, "x") }},

@@ -166,7 +166,7 @@ func (r *received) complete() { r.data(r.stream, true, word("last")+finish) }
 func (u *upstream) config() aigateway.Config {
 	_, port, _ := strings.Cut(u.listener.Addr().String(), ":")
 	return aigateway.Config{
-		OnlyAllowConfiguredProviders: true, MaxAttempts: 1, PerRequestTimeout: "1s", TotalTimeout: "5s",
+		OnlyAllowConfiguredProviders: true, MaxAttempts: 1, PerRequestTimeout: "2s", TotalTimeout: "5s",
 		InternalEndpoints: map[string]string{"p.internal": "https://127.0.0.1:" + port},
 		Providers: []aigateway.Provider{{
 			ID: "p", BaseURL: "https://p.internal", TLS: aigateway.TLS{CAFile: u.ca, ServerName: "upstream.test"},

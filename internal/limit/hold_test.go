@@ -227,3 +227,20 @@ func BenchmarkTry(b *testing.B) {
 		})
 	}
 }
+
+// Peek sees the limits that Try would, and takes nothing.
+func TestPeek(t *testing.T) {
+	now := time.Now()
+	l := NewLimiter(now)
+	a, b := l.Gate("a", now, Limits{InFlight: 1}), l.Gate("b", now, Limits{RequestsPerMinute: 1})
+	r := route(0, a, b)
+	for range 3 {
+		assert.Zero(t, l.Peek(now, &r))
+	}
+	h, full := l.Try(now, &r)
+	assert.Zero(t, full)
+	assert.Equal(t, Full{Gate: a, Kind: InFlight}, l.Peek(now, &r))
+	h.Release(now, 0)
+	assert.Equal(t, Full{Gate: b, Kind: RequestsPerMinute, Ready: now.Add(time.Minute)}, l.Peek(now, &r))
+	assert.Zero(t, a.InFlight())
+}

@@ -31,12 +31,15 @@ func (s *soak) caFile() string { return filepath.Join(s.dir, "ca.pem") }
 // config is one of several that are taken in turn.
 func (s *soak) config(n int) aigateway.Config {
 	cfg := aigateway.Config{
-		PerRequestTimeout: "1s", TotalTimeout: "4s", FirstTokenTimeout: "700ms", MaxAttempts: 6, MaxRetries: n % 2,
+		PerRequestTimeout: "1500ms", TotalTimeout: "5s", FirstTokenTimeout: "1s", MaxAttempts: 6, MaxRetries: n % 2,
 		ClientTimeout:     aigateway.Duration(clientTimeout.String()),
 		ModelSelection:    aigateway.ModelSelection{Strategy: []string{"ai.models.sortBy(m, m.metrics.endpoint.error_rate.total)"}},
 		InternalEndpoints: map[string]string{},
 		Secrets:           s.secrets,
 		Hooks:             &aigateway.Hooks{RequestDone: func(context.Context, *aigateway.Result) {}},
+	}
+	if n%2 == 0 { // else the providers of HTTP/2 are asked last: all their streams fail at once
+		cfg.ModelSelection.Strategy = []string{"ai.models.randomize()"}
 	}
 	if n%3 == 0 {
 		cfg.StreamCommit = aigateway.CommitComplete

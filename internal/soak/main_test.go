@@ -12,7 +12,7 @@ import (
 // TestSoak runs it as short as it makes sense.
 func TestSoak(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, run(&out, 3*time.Second, 64, 1), out.String())
+	require.NoError(t, run(&out, 3*time.Second, 32, 1), out.String())
 	assert.Contains(t, out.String(), "end      in flight 0, ")
 	assert.GreaterOrEqual(t, len(faults), 22)
 }

@@ -159,8 +159,11 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 }
 
 // breakConn writes bytes to the TCP connection, under its TLS if it has any, and
-// closes it. In HTTP/2 all streams of the connection end with it.
+// closes it. In HTTP/2 all streams of the connection end with it, or the own one only.
 func (x *exchange) breakConn(bytes string, linger int) {
+	if x.r.ProtoMajor == 2 && x.intN(3) > 0 { // else few answers of HTTP/2 would come to their end
+		panic(http.ErrAbortHandler)
+	}
 	c := x.r.Context().Value(connKey{}).(net.Conn)
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()

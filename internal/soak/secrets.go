@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 )
 
-// secrets is the store of the providers' keys. It rotates them: a provider refuses a
-// key that is older than the last but one.
+// secrets is the store of the providers' keys. It rotates them. Providers take the last
+// two keys.
 type secrets struct {
 	generation atomic.Int64
 	random     *random
