@@ -41,6 +41,8 @@ type held struct {
 
 	meter   usage.Meter
 	written usage.OutputEstimate // of streams, and of what does not tell its usage
+	later   usage.OutputEstimate // of a sample of a stream's later events
+	events  int                  // of the stream, if it is sampled
 	stream  *relay.Stream        // of an event stream
 	// translated is the client's side of it; nil without a codec.
 	translated *dialect.Stream
@@ -327,7 +329,7 @@ func (h *held) account() {
 		if u.InputTokens == 0 {
 			u.InputTokens = h.in.guess()
 		}
-		u.OutputTokens = max(u.OutputTokens, h.written.Tokens())
+		u.OutputTokens = max(u.OutputTokens, h.writtenTokens())
 	}
 	h.a.cost = h.a.model.cost(*u, told.CacheWriteHour, h.meter.Bill())
 }

@@ -326,7 +326,7 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 func (x *exchange) stamp(h http.Header, begun bool) {
 	a, t := &x.s.answer, &x.loop.trail
 	for name := range h {
-		if strings.HasPrefix(name, answerPrefix) {
+		if strings.HasPrefix(name, answerPrefix) && (name != headerTranslated || t.committed() && x.loop.call.held.codec == nil) {
 			delete(h, name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -175,6 +176,9 @@ func TestUsage(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			},
 			&aigateway.Usage{InputTokens: 1000, CachedInputTokens: 100, OutputTokens: estimatedOutput(long), Estimated: true}},
+		{"a long silent stream", "/v1/chat/completions", `{"model":"m","stream":true,"messages":[]}`,
+			gatewaytest.Stream(append(slices.Repeat([]string{gatewaytest.ChatDelta(" one")}, 99), gatewaytest.ChatDelta(" one"), gatewaytest.ChatStop, gatewaytest.ChatDone)...),
+			&aigateway.Usage{InputTokens: -1, OutputTokens: -1, Estimated: true}},
 		{"embeddings", "/v1/embeddings", `{"model":"m","input":"one two"}`,
 			gatewaytest.JSON(200, `{"data":[{"embedding":[1]}]}`), &aigateway.Usage{InputTokens: -1, Estimated: true}},
 		{"an error", "/v1/chat/completions", `{"model":"m"}`, gatewaytest.Error(400, "x", "no"), nil},
@@ -190,6 +194,11 @@ func TestUsage(t *testing.T) {
 				h.Post(tt.path, tt.body)
 				if tt.want != nil && tt.want.InputTokens < 0 {
 					tt.want.InputTokens = usage.Estimate([]byte(tt.body))
+				}
+				if tt.want != nil && tt.want.OutputTokens < 0 {
+					exact := estimatedOutput(strings.Repeat(" one", 100))
+					assert.InDelta(t, exact, res.Usage.OutputTokens, 0.1*float64(exact), "from a sample")
+					tt.want.OutputTokens = res.Usage.OutputTokens
 				}
 				assert.Equal(t, tt.want, res.Usage)
 				assert.Equal(t, tt.want, res.ModelsTried[0].RequestsMade[0].Usage)
