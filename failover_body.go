@@ -195,3 +195,16 @@ func (o *outbound) dropLookalikes(e *edits) {
 		seen[name] = true
 	}
 }
+
+// passes reports whether a field may reach the model.
+func (o *outbound) passes(name string) bool {
+	if a, _ := o.model.provider.speaks(o.surface); a != nil && a.params != nil && !a.params[name] {
+		return false
+	}
+	for _, denied := range o.model.denied {
+		if denied == name {
+			return false
+		}
+	}
+	return true
+}

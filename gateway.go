@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -381,4 +382,13 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 		return res, err
 	}
 	return res, nil
+}
+
+// writeMade answers with an answer of the gateway's own.
+func writeMade(w http.ResponseWriter, answer *upstreamAnswer) {
+	h := w.Header()
+	maps.Copy(h, answer.header)
+	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
+	w.WriteHeader(answer.status)
+	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
