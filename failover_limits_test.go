@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -473,4 +474,32 @@ func TestLimitsFaults(t *testing.T) {
 		"providers[0].models[0].limits.wait":                "has no limit beside it to wait at: give in_flight, requests_per_minute or tokens_per_minute",
 		"providers[0].api_keys[0].limits.tokens_per_minute": "must not be negative",
 	}, said)
+}
+
+// The debug page shows what is used of the limits, and which limit was in the way.
+func TestLimitsOnTheDebugPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testbed.Config(1, "a", "b")
+		cfg.Providers[0].Limits = aigateway.Limits{InFlight: 1}
+		cfg.Providers[0].Models[0].Limits = aigateway.Limits{RequestsPerMinute: 10}
+		cfg.Providers[0].APIKeys[0].Limits = aigateway.Limits{TokensPerMinute: 1000}
+		c := newCrowd(t, cfg)
+		page := c.Gateway.DebugHandler()
+		c.Set("a1", slow(time.Second))
+		c.send(t.Context(), "1", testbed.ChatRequest)
+		c.send(t.Context(), "2", testbed.ChatRequest)
+		get := func(query string) string {
+			w := httptest.NewRecorder()
+			page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/debug"+query, nil))
+			return w.Body.String()
+		}
+		text := get("")
+		assert.Contains(t, text, "1 of 1 in flight")
+		assert.Contains(t, text, "9 of 10 requests left")
+		assert.Regexp(t, `9\d\d of 1000 tokens left`, text)
+		assert.Contains(t, text, "at its limit in_flight")
+		assert.True(t, strings.Contains(get("?format=json"), `"in_flight_limit": 1`))
+		gatewaytest.Pass(2 * time.Second)
+		assert.Contains(t, get(""), "0 of 1 in flight")
+	})
 }

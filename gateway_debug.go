@@ -22,36 +22,46 @@ const (
 	maxDebugNames  = 500
 )
 
-// DebugHandler returns a page that shows what the gateway is doing: providers,
-// models and keys with their health, rests, quotas, error rates, latencies and
-// tokens of the last five minutes; the latest 50 requests, and the latest 50 that
-// failed or failed over, each with its trail of attempts and the reasons; the
-// config; and a form that runs [Gateway.Explain] on a pasted request. Mount it like
-// net/http/pprof, at any path:
+// DebugHandler returns a page of the gateway's state:
+//
+//   - providers, models and keys, with their health, limits, quotas, error rates,
+//     latencies and tokens of the last five minutes
+//   - the latest 50 requests, and the latest 50 that failed or failed over, each with
+//     its trail of attempts and reasons
+//   - the config
+//   - a form that runs [Gateway.Explain] on a pasted request
+//
+// Mount it like net/http/pprof, at any path:
 //
 //	mux.Handle("/debug/aigateway", gateway.DebugHandler())
 //
-// The page holds no key and no secret, and nothing that is asked of it changes
-// anything. It does show models, errors and the config, and does not ask who
-// wants to know: mount it where only operators come. It loads no other file, and
-// works without JavaScript; with it, the page keeps itself up to date.
+// The page holds no key and no secret. Requests to it change nothing. It shows
+// models, errors and the config to everybody who asks: mount it where only operators
+// come. It loads no other file, and works without JavaScript. With JavaScript the
+// page keeps itself up to date.
 //
-// Requests are remembered from the first call of DebugHandler on, in at most 3.2
-// MB and usually 100 KB, by all handlers together; a gateway that it is not called
-// on remembers none.
+// Requests are remembered from the first call of DebugHandler on. They take at most
+// 3.2 MB, usually 100 KB, for all handlers together.
 //
-// With ?format=json it answers the same as JSON: time, window_seconds and
-// slot_seconds; total, the load of all; providers, models and keys, each with
-// its load (requests, in_flight, error_rate, latency, tokens, slots from the oldest
-// to now) and, but for providers, its health (state awake, due for a probe: "due",
-// probing while one is under way, or resting; cooldown_ms; cooldown_of_keys where a model
-// rests because all keys of its provider do; failures in a row), and keys with
-// quota_requests and quota_tokens; other_providers and other_models, which were not
-// used lately; requests, the newest first, each with its trail, whose steps have the
-// outcome success, failed, relayed, not_sent or skipped; config and runtime; and
-// to a POST of the form's fields (path, header, body) explain, with the error and
-// the [Result]. Rates are from 0 to 1. Fields may be added. With ?only=failed, page
-// and JSON have of the requests only those that failed or failed over.
+// With ?format=json it answers the same as JSON:
+//
+//   - time, window_seconds, slot_seconds
+//   - total: the load of all
+//   - providers, models and keys, each with its load: requests, in_flight, limits,
+//     error_rate, latency, tokens, and slots from the oldest to now
+//   - of models and keys their health: the state healthy, cooldown, due (for a probe)
+//     or probing; cooldown_ms; cooldown_of_keys if the cooldown is that of all keys;
+//     failures in a row
+//   - of keys quota_requests and quota_tokens
+//   - other_providers and other_models, not used lately
+//   - requests, the newest first, each with its trail; the outcome of a step is
+//     success, failed, relayed, not_sent or skipped
+//   - config and runtime
+//   - explain: the error and the [Result], for a POST of the form's fields path,
+//     header and body
+//
+// Rates are from 0 to 1. Fields may be added. With ?only=failed, page and JSON have
+// only the requests that failed or failed over.
 func (g *Gateway) DebugHandler() http.Handler {
 	g.history.Want()
 	var paths []string
@@ -65,8 +75,8 @@ func (g *Gateway) DebugHandler() http.Handler {
 func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	s := g.current.Load()
 	d := debugView{s: s, now: now, unlisted: map[string][]stats.Named{}}
-	for _, guest := range g.recorder.UnlistedInUse(now) {
-		d.unlisted[guest.Provider] = append(d.unlisted[guest.Provider], guest)
+	for _, named := range g.recorder.UnlistedInUse(now) {
+		d.unlisted[named.Provider] = append(d.unlisted[named.Provider], named)
 	}
 	state := &debugpage.State{
 		Time:           now,
@@ -113,8 +123,8 @@ func (d *debugView) series(p *provider) []*stats.Series {
 			list = append(list, &m.track.Series)
 		}
 	}
-	for _, guest := range d.unlisted[fold(p.id)] {
-		list = append(list, &guest.Series)
+	for _, named := range d.unlisted[fold(p.id)] {
+		list = append(list, &named.Series)
 	}
 	return list
 }
@@ -128,6 +138,7 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 		Models: len(p.models), Keys: len(p.keys),
 		Load: d.load(series...),
 	}
+	out.Load.Limits = debugLimits(p.gate, p.limits, d.now)
 	if p.hasTarget {
 		out.Endpoint = shownTarget(p.target.Host)
 	}
@@ -162,9 +173,10 @@ var everybody stats.Request
 // there are too many, those with the most to do get the rows.
 func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	type row struct {
-		model debugpage.Model
-		track *stats.Track
-		keys  []*apiKey
+		model  debugpage.Model
+		track  *stats.Track
+		keys   []*apiKey
+		limits *debugpage.Limits
 	}
 	var rows []row
 	others := map[string][]string{}
@@ -176,11 +188,11 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 			}
 			rows = append(rows, row{debugpage.Model{
 				Provider: p.id, ID: m.id, Configured: m.configured, Disabled: m.disabled || p.disabled,
-			}, m.track, p.keys})
+			}, m.track, p.keys, debugLimits(m.gate, m.limits, d.now)})
 		}
-		for _, guest := range d.unlisted[fold(p.id)] {
+		for _, named := range d.unlisted[fold(p.id)] {
 			// Its name is a client's, and may be long and strange.
-			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(guest.Name), Unlisted: true}, guest.Track, p.keys})
+			rows = append(rows, row{debugpage.Model{Provider: p.id, ID: debugpage.Name(named.Name), Unlisted: true}, named.Track, p.keys, nil})
 		}
 	}
 	if len(rows) > maxDebugModels {
@@ -197,6 +209,7 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	list := make([]debugpage.Model, 0, len(rows))
 	for _, r := range rows {
 		r.model.Health, r.model.Load = d.modelHealth(r.track, r.keys), d.load(&r.track.Series)
+		r.model.Load.Limits = r.limits
 		list = append(list, r.model)
 	}
 	rest := []debugpage.OtherModel{}
@@ -214,13 +227,15 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 }
 
 func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
-	return debugpage.Key{
+	out := debugpage.Key{
 		Provider: p.id, ID: k.id,
 		Health:   d.health(k.track.Key.State(d.now, nil, everybody)),
 		Requests: d.allowance(k.track.Quota.Requests(d.now)),
 		Tokens:   d.allowance(k.track.Quota.Tokens(d.now)),
 		Load:     d.load(&k.track.Series),
 	}
+	out.Load.Limits = debugLimits(k.gate, k.limits, d.now)
+	return out
 }
 
 func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
@@ -344,16 +359,16 @@ func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debu
 
 // debugTurn says how a candidate would be tried.
 func debugTurn(m TriedModel) string {
-	keys, awake := "without a key", true
+	keys, healthy := "without a key", true
 	if len(m.APIKeySelection) > 0 {
 		var ids []string
-		awake = false
+		healthy = false
 		for _, k := range m.APIKeySelection {
 			if k.CooldownMS > 0 {
-				ids = append(ids, k.ID+" (rests for "+seconds(milliseconds(k.CooldownMS))+")")
+				ids = append(ids, k.ID+" (in cooldown for "+seconds(milliseconds(k.CooldownMS))+")")
 			} else {
 				ids = append(ids, k.ID)
-				awake = true
+				healthy = true
 			}
 		}
 		keys = "with key " + strings.Join(ids, ", then ")
@@ -361,12 +376,14 @@ func debugTurn(m TriedModel) string {
 	switch {
 	case m.Error != "":
 		return "would be refused: " + m.Error
+	case m.Limit != "":
+		return "is at its limit " + m.Limit + ", and so comes last; " + keys
 	case m.CooldownMS > 0:
-		return "rests for " + seconds(milliseconds(m.CooldownMS)) + ", and so comes last; " + keys
+		return "in cooldown for " + seconds(milliseconds(m.CooldownMS)) + ", and so comes last; " + keys
 	case m.Probed:
 		return "is being probed, and so comes last; " + keys
-	case !awake:
-		return "its keys rest, and so it comes last; " + keys
+	case !healthy:
+		return "its keys are in cooldown, and so it comes last; " + keys
 	default:
 		return keys
 	}

@@ -176,6 +176,7 @@ type resolved struct {
 
 	once     sync.Once
 	prepared []*expr.Prepared // the strategies over models
+	tracks   []*stats.Track   // of models, nil for unlisted ones
 	choice   choice
 }
 

@@ -3,27 +3,89 @@ package aigateway
 import (
 	"context"
 	"fmt"
+	"math"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/aigateway-go/aigateway/internal/expr"
-	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/section"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // selectionCosts are the strategies of the table in docs/performance.md.
 var selectionCosts = []struct{ name, strategy string }{
-	{"no strategy", ""},
-	{"catalog only", "ai.models.filter(m, m.provider_id == 'p')"},
-	{"random", "ai.models.filter(m, m.custom).random()"},
-	{"random by weight", "ai.models.filter(m, m.custom).random(m, m.metadata.weight)"},
-	{"header", "'x-tier' in req.headers && req.headers['x-tier'][0] == 'gold' ? ai.models.sortBy(m, -m.pricing.output) : ai.models.sortBy('price')"},
-	{"metrics", "ai.models.sortBy(m, m.metrics.endpoint.latency.upstream_ms_avg)"},
-	{"randomize", "ai.models.filter(m, m.custom).randomize()"},
-	{"sticky", "ai.models.filter(m, m.custom).sticky(req.session)"},
-	{"sticky with a bound", "ai.models.filter(m, m.custom).sticky(req.session, 1.5)"},
-	{"least busy", "ai.models.filter(m, m.custom).leastBusy()"},
-	{"predicate on the request", "ai.models.filter(m, m.provider_id == req.headers['x-provider'][0])"},
+	{"none", ""},
+	{"on the catalog: `filter(m, m.provider_id == 'p')`", "ai.models.filter(m, m.provider_id == 'p')"},
+	{"on metrics: `sortBy(m, m.metrics…)`", "ai.models.sortBy(m, m.metrics.endpoint.latency.upstream_ms_avg)"},
+	{"`filter(m, m.custom).random()`", "ai.models.filter(m, m.custom).random()"},
+	{"`filter(m, m.custom).random(m, m.metadata.weight)`", "ai.models.filter(m, m.custom).random(m, m.metadata.weight)"},
+	{"by header", "'x-tier' in req.headers && req.headers['x-tier'][0] == 'gold' ? ai.models.sortBy(m, -m.pricing.output) : ai.models.sortBy('price')"},
+	{"`filter(m, m.provider_id == req.headers[…][0])`", "ai.models.filter(m, m.provider_id == req.headers['x-provider'][0])"},
+	{"`filter(m, m.custom).randomize()`", "ai.models.filter(m, m.custom).randomize()"},
+	{"`filter(m, m.custom).leastBusy()`", "ai.models.filter(m, m.custom).leastBusy()"},
+	{"`filter(m, m.custom).sticky(req.session)`", "ai.models.filter(m, m.custom).sticky(req.session)"},
+	{"`filter(m, m.custom).sticky(req.session, 1.5)`", "ai.models.filter(m, m.custom).sticky(req.session, 1.5)"},
+	{"`filter(m, m.id.startsWith(req.headers[…][0]))`", "ai.models.filter(m, m.id.startsWith(req.headers['x-prefix'][0]))"},
+}
+
+// TestSelectionCosts runs each strategy of the table. With -update it measures them,
+// and writes the table in docs/performance.md.
+func TestSelectionCosts(t *testing.T) {
+	sizes := []int{10, 100, 1000, 10_000}
+	if !*updateDocs {
+		sizes = sizes[:1]
+	}
+	var table strings.Builder
+	table.WriteString("| strategy | 10 | 100 | 1,000 | 10,000 |\n|---|---|---|---|---|\n")
+	for _, row := range selectionCosts {
+		fmt.Fprintf(&table, "| %s |", row.name)
+		for _, models := range sizes {
+			choose := selectionOf(t, row.strategy, models)
+			choose()
+			if *updateDocs {
+				fmt.Fprintf(&table, " %s |", microseconds(fastest(choose)))
+			}
+		}
+		table.WriteString("\n")
+	}
+	if *updateDocs {
+		require.NoError(t, section.Write("docs/performance.md", "selection", table.String()))
+	}
+	doc, err := os.ReadFile("docs/performance.md")
+	require.NoError(t, err)
+	shown, err := section.Text(string(doc), "selection")
+	require.NoError(t, err)
+	for _, row := range selectionCosts {
+		assert.Contains(t, shown, "| "+row.name+" |")
+	}
+}
+
+// fastest is the time of a call when nothing else is in its way: the least of many
+// short measurements.
+func fastest(f func()) time.Duration {
+	least := time.Duration(math.MaxInt64)
+	for range 200 {
+		calls, begin := 0, time.Now()
+		for time.Since(begin) < time.Millisecond {
+			f()
+			calls++
+		}
+		least = min(least, time.Since(begin)/time.Duration(calls))
+	}
+	return least
+}
+
+func microseconds(d time.Duration) string {
+	us := float64(d.Nanoseconds()) / 1000
+	if us < 10 {
+		return fmt.Sprintf("%.1f µs", us)
+	}
+	return fmt.Sprintf("%.0f µs", us)
 }
 
 // BenchmarkSelection measures only selection, for requests in a row.
@@ -71,7 +133,7 @@ func selectionOf(t testing.TB, strategy string, models int) func() {
 	s := selectionGateway(t, strategy, models).current.Load()
 	surface, _ := s.surfaces.find("/v1/chat/completions")
 	q := query{surface: surface, request: &expr.Request{
-		Header:  map[string][]string{"X-Tier": {"silver"}, "X-Provider": {"p"}},
+		Header:  map[string][]string{"X-Tier": {"silver"}, "X-Provider": {"p"}, "X-Prefix": {"m-"}},
 		Session: func() string { return "7b1f0e7aa2c24d0f9c5d0b7cba1d2a10" },
 	}}
 	return func() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // maxOutdated is the greatest age of a choice's metrics, against the newest ones,
@@ -61,8 +62,9 @@ func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name str
 		v.runs = []strategyRun{{strategy: -1, name: name, chosen: r.models}}
 		return v, uses, nil
 	}
-	in := (&evaluation{s, q, name, r.models, now}).input()
-	for i, prepared := range r.prepare(s) {
+	prepared := r.prepare(s)
+	in := (&evaluation{s, q, name, r.models, r.tracks, now}).input()
+	for i, prepared := range prepared {
 		uses = uses.Or(s.strategies[i].eval.Uses())
 		sel, err := prepared.Eval(ctx, &in)
 		run := strategyRun{strategy: i, name: name, notes: sel.Notes, err: err, chosen: chosenOf(&sel, r.models), affinity: sel.Affinity}
@@ -86,6 +88,7 @@ func (r *resolved) prepare(s *selector) []*expr.Prepared {
 		in := expr.Input{Models: make([]*expr.Model, len(r.models)), Providers: s.views, Authors: s.authors}
 		for i, m := range r.models {
 			in.Models[i] = m.view
+			r.tracks = append(r.tracks, m.track)
 		}
 		r.prepared = make([]*expr.Prepared, len(s.strategies))
 		for i, st := range s.strategies {
@@ -101,12 +104,13 @@ type evaluation struct {
 	q      query
 	name   string
 	models []*model
+	tracks []*stats.Track // of the models
 	now    *metrics
 }
 
 // input holds the material of the evaluation, except for the lists.
 func (e *evaluation) input() expr.Input {
-	in := expr.Input{Request: e.q.request, Rand: e.rand}
+	in := expr.Input{Request: e.q.request, Rand: e.rand, OrderOnly: true}
 	if e.now != nil {
 		in.Snapshot, in.Metrics = e.now.at.UnixNano(), e.metricsOf
 	}
@@ -130,9 +134,9 @@ func (e *evaluation) metricsOf(view *expr.Model) *expr.ModelMetrics {
 // inFlight returns the number of requests under way at a model. An unlisted model
 // has a track only while it is in use.
 func (e *evaluation) inFlight(i int) int64 {
-	m := e.models[i]
-	track := m.track
+	track := e.tracks[i]
 	if track == nil {
+		m := e.models[i]
 		track = e.recorder.Find(fold(m.provider.id), fold(m.id))
 	}
 	if track == nil {

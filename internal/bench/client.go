@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 // client is one connection to a server under test. Like the upstream it writes
@@ -34,6 +36,15 @@ func request(body []byte) []byte {
 		"Authorization: Bearer sk-client\r\nContent-Type: application/json\r\nUser-Agent: OpenAI/Python 2.0\r\n"+
 		"X-Stainless-Lang: python\r\nContent-Length: %d\r\n\r\n", len(body))
 	return append([]byte(head), body...)
+}
+
+// chatBody is the body of a request for a model. It asks for a stream if the model
+// answers with one.
+func chatBody(model string, size int) []byte {
+	if model == modelFast || model == modelSlow {
+		return gatewaytest.ChatStreamBody(model, size)
+	}
+	return gatewaytest.ChatBody(model, size)
 }
 
 // do sends a request and reads its answer to the end. first, if not nil, gets

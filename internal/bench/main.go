@@ -160,7 +160,7 @@ func (b *bench) run() {
 
 // load measures one row: throughput, and the CPU time of the server.
 func (b *bench) load(l load, gateway, twin *process) {
-	req := request(gatewaytest.ChatBody(l.model, l.size))
+	req := request(chatBody(l.model, l.size))
 	side := func(p *process) func(time.Duration) (rate, cpu float64) {
 		cs, err := connect(p.addr, l.conns)
 		check(err)
@@ -226,7 +226,7 @@ func (b *bench) target(name string, value, limit float64, format, sign string) {
 // firstEvent measures the time that the gateway adds to the first event of a
 // stream. Both sides and the upstream itself take turns request by request.
 func (b *bench) firstEvent(gateway, twin *process) {
-	req := request(gatewaytest.ChatBody(modelFast, 1<<10))
+	req := request(gatewaytest.ChatStreamBody(modelFast, 1<<10))
 	sides := []*client{}
 	for _, addr := range []string{gateway.addr, twin.addr} {
 		c, err := dial(addr, 64<<10)

@@ -87,7 +87,7 @@ func slow(role string, up *process, n int) (slowResult, error) {
 		return r, err
 	}
 	var (
-		req      = request(gatewaytest.ChatBody(modelSlow, 1<<10))
+		req      = request(gatewaytest.ChatStreamBody(modelSlow, 1<<10))
 		watching atomic.Bool
 		stopping atomic.Bool
 		mu       sync.Mutex

@@ -75,6 +75,8 @@ type Load struct {
 	ErrorRate ErrorRate `json:"error_rate"`
 	Latency   Latency   `json:"latency"`
 	Tokens    Tokens    `json:"tokens"`
+	// Limits is nil without limits.
+	Limits *Limits `json:"limits,omitempty"`
 	// Slots cut the window, the oldest first. Nil where it is empty.
 	Slots []Slot `json:"slots,omitempty"`
 }

@@ -65,7 +65,7 @@ func (p *Prepared) Eval(ctx context.Context, in *Input) (Selection, error) {
 	r.ctx, r.vocab = ctx, p.strategy.program.lang.vocab
 	f := &frame{ctx: ctx, run: r, in: &bound, prepared: p}
 	list, err := p.strategy.plan.eval(f)
-	sel := p.selection(list)
+	sel := p.selection(list, in.OrderOnly)
 	var none *nothingError
 	switch {
 	case errors.As(err, &none):
@@ -82,17 +82,23 @@ func (p *Prepared) Eval(ctx context.Context, in *Input) (Selection, error) {
 }
 
 // selection is a list as a result.
-func (p *Prepared) selection(l modelList) (sel Selection) {
+func (p *Prepared) selection(l modelList, orderOnly bool) (sel Selection) {
 	if l.shared != nil {
-		l.shared.once.Do(func() { l.shared.order, l.shared.models = p.result(l) })
+		l.shared.once.Do(func() {
+			l.shared.order = p.order(l)
+			l.shared.models = p.modelsIn(l.shared.order)
+		})
 		return Selection{Order: l.shared.order, Models: l.shared.models, Shared: &l.shared.Shared}
 	}
-	sel.Order, sel.Models = p.result(l)
+	sel.Order = p.order(l)
+	if !orderOnly {
+		sel.Models = p.modelsIn(sel.Order)
+	}
 	return sel
 }
 
-// result lists each model once.
-func (p *Prepared) result(l modelList) ([]int32, []*Model) {
+// order lists the index of each model once.
+func (p *Prepared) order(l modelList) []int32 {
 	order := l.order
 	if !l.distinct {
 		seen := make([]bool, len(p.models))
@@ -104,11 +110,15 @@ func (p *Prepared) result(l modelList) ([]int32, []*Model) {
 			}
 		}
 	}
+	return slices.Clip(order)
+}
+
+func (p *Prepared) modelsIn(order []int32) []*Model {
 	models := make([]*Model, len(order))
 	for n, i := range order {
 		models[n] = p.models[i]
 	}
-	return slices.Clip(order), models
+	return models
 }
 
 // elementHashes are the hashes of the models, for sticky.

@@ -157,6 +157,9 @@ type Input struct {
 	// nil answer, read as all zeros.
 	Metrics func(*Model) *ModelMetrics
 
+	// OrderOnly leaves [Selection.Models] empty, for callers with lists of their own.
+	OrderOnly bool
+
 	// Snapshot is the number of the snapshot behind Metrics: nanoseconds since
 	// 1970. Results on metrics are kept as long as the number stays. 0 switches
 	// this off.

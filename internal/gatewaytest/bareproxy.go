@@ -48,6 +48,12 @@ func ChatBody(model string, size int) []byte {
 	return fmt.Appendf(nil, `{"model":%q,"messages":[{"role":"user","content":"%s"}],"temperature":0.7}`, model, text)
 }
 
+// ChatStreamBody is a ChatBody that asks for a stream.
+func ChatStreamBody(model string, size int) []byte {
+	body := ChatBody(model, size)
+	return append(body[:len(body)-1], `,"stream":true}`...)
+}
+
 // ChatAnswer is a whole chat answer of about size bytes.
 func ChatAnswer(size int) []byte {
 	return fmt.Appendf(nil, `{"id":"chatcmpl-1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":%q},`+

@@ -3,11 +3,170 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/coding"
 )
+
+// A moment is when a client leaves.
+type moment int
+
+const (
+	stays       moment = iota
+	atAnyTime          // within the first 400 ms
+	withinBody         // of the request
+	behindBody         // before the answer can be there
+	atHeader           // of the answer
+	atFirstByte        // of its body
+	within             // its body
+	atEndMark          // before its clean end
+	moments
+)
+
+// request is one request of a client.
+type request struct {
+	id          string
+	path        string
+	contentType string
+	encoding    string
+	body        []byte
+	stream      bool
+	slow        time.Duration // between two quarters of the body
+	stall       time.Duration // behind the first byte of the answer
+	leaves      moment
+}
+
+// A kind of request, and its share of the traffic.
+type kind struct {
+	name  string
+	share int
+	make  func(s *soak, r *request)
+}
+
+var kinds = []kind{
+	{"plain", 12, func(*soak, *request) {}},
+	{"messages", 6, func(_ *soak, r *request) { r.path = "/v1/messages" }},
+	{"long prompt", 2, func(_ *soak, r *request) {
+		r.body = prompt(r.id, r.stream, strings.Repeat("long ", 40_000))
+	}},
+	{"gzip body", 3, func(_ *soak, r *request) { r.encoding, r.body = "gzip", gzipped(string(r.body)) }},
+	{"zstd body", 3, func(_ *soak, r *request) { r.encoding, r.body = "zstd", zstdFramed(string(r.body)) }},
+	{"form", 2, func(_ *soak, r *request) {
+		r.path, r.contentType, r.stream = "/v1/audio/transcriptions", "multipart/form-data; boundary=b", false
+		r.body = []byte("--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n" +
+			"--b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\n<" + r.id + ">\r\n--b--\r\n")
+	}},
+	{"cut body", 1, func(_ *soak, r *request) { r.body = r.body[:len(r.body)/2] }},
+	{"unknown model", 1, func(_ *soak, r *request) { r.body = []byte(`{"model":"nobody"}`) }},
+	{"leaving", 14, func(s *soak, r *request) {
+		r.leaves = 1 + moment(s.random.intN(int(moments)-1))
+		r.slow = 20 * time.Millisecond // so that there is something to leave from
+	}},
+	{"stalled reader", 2, func(_ *soak, r *request) {
+		r.body = prompt(r.id, r.stream, askForMuch)
+		r.stall = 2 * clientTimeout
+	}},
+	{"large answer", 1, func(_ *soak, r *request) { r.body = prompt(r.id, r.stream, askForMuch) }},
+	{"slow sender", 2, func(_ *soak, r *request) { r.slow = clientTimeout / 8 }},
+	{"stalled sender", 1, func(_ *soak, r *request) { r.slow = 2 * clientTimeout }},
+}
+
+// prompt is the body of a request. Its system prompt carries the id.
+func prompt(id string, stream bool, text string) []byte {
+	return fmt.Appendf(nil, `{"model":"m","max_tokens":100,"stream":%t,"messages":[{"role":"user","content":"<%s>"},{"role":"user","content":%q}]}`, stream, id, text)
+}
+
+// request makes a request of a kind by chance.
+func (s *soak) request(id string) *request {
+	r := &request{id: id, path: "/v1/chat/completions", contentType: "application/json", stream: s.random.intN(2) == 0}
+	r.body = prompt(id, r.stream, "Say something.")
+	all := 0
+	for _, k := range kinds {
+		all += k.share
+	}
+	for n, i := s.random.intN(all), 0; ; i++ {
+		if n -= kinds[i].share; n < 0 {
+			kinds[i].make(s, r)
+			return r
+		}
+	}
+}
+
+// send plays one client with one request. The answer must be whole, an error, or end
+// in an aborted connection.
+func (s *soak) send(ctx context.Context, c *http.Client, url string, r *request) {
+	ctx, leave := context.WithTimeout(ctx, patience)
+	defer leave()
+	if r.leaves == atAnyTime || r.leaves == behindBody {
+		t := time.AfterFunc(time.Duration(s.random.intN(400))*time.Millisecond, leave)
+		defer t.Stop()
+	}
+	body := &sender{ctx: ctx, r: r, leave: leave, rest: r.body}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+r.path, body)
+	if err != nil {
+		s.fault("%v", err)
+		return
+	}
+	if r.slow == 0 {
+		req.Body = io.NopCloser(bytes.NewReader(r.body))
+	}
+	req.ContentLength = int64(len(r.body))
+	req.Header.Set("Content-Type", r.contentType)
+	req.Header.Set("Accept-Encoding", "gzip, zstd")
+	if r.encoding != "" {
+		req.Header.Set("Content-Encoding", r.encoding)
+	}
+	s.count[s.receive(c, req, r, leave)].Add(1)
+}
+
+// patience is the time after which a client takes the gateway for hung. All
+// timeouts of the gateway are far below.
+const patience = 30 * time.Second
+
+// sender is a body that comes in quarters.
+type sender struct {
+	ctx   context.Context
+	r     *request
+	leave func()
+	rest  []byte
+	n     int
+}
+
+func (b *sender) Read(p []byte) (int, error) {
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	if b.n > 0 {
+		wait(b.ctx, b.r.slow)
+	}
+	if b.n++; b.n == 3 && b.r.leaves == withinBody {
+		b.leave()
+	}
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n := copy(p[:min(len(p), len(b.r.body)/4+1)], b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+func (b *sender) Close() error { return nil }
+
+// wait ends with the context, at the latest.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
 
 // outcome is the end of a request.
 type outcome int
@@ -15,80 +174,102 @@ type outcome int
 const (
 	answered outcome = iota // whole
 	refused                 // an error, whole
-	broken                  // the connection was aborted
+	broken                  // the connection or the stream was aborted
 	left                    // by the client
 	outcomes
 )
 
 func (o outcome) String() string { return [...]string{"answered", "refused", "broken", "left"}[o] }
 
-// send sends one request of some kind. Its answer must be whole, or an error, or end in
-// an aborted connection.
-func (s *soak) send(ctx context.Context) {
-	f := s.random
-	body, contentType, path := `{"model":"m","messages":[]}`, "application/json", "/v1/chat/completions"
-	stream, leaves := false, false
-	switch n := f.intN(20); {
-	case n < 8:
-		body, stream = `{"model":"m","stream":true,"messages":[]}`, true
-	case n < 10:
-		body = `{"model":"m","messages":["` + strings.Repeat("long ", 40_000) + `"]}`
-	case n < 12:
-		body, stream, leaves = `{"models":["p1:m","p2:other"],"stream":true}`, true, true
-	case n == 12:
-		body = `{"model":`
-	case n == 13:
-		body = `{"model":"nobody"}`
-	case n == 14:
-		path, contentType = "/v1/audio/transcriptions", "multipart/form-data; boundary=b"
-		body = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nm\r\n--b--\r\n"
-	case n == 15:
-		leaves = true
-	}
-	if leaves {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.intN(60))*time.Millisecond)
-		defer cancel()
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.server.URL+path, strings.NewReader(body))
-	if err != nil {
-		s.fault("%v", err)
-		return
-	}
-	req.Header.Set("Content-Type", contentType)
-	o := s.receive(req, stream)
-	s.count[o].Add(1)
-}
-
-func (s *soak) receive(req *http.Request, stream bool) outcome {
-	resp, err := s.client.Do(req)
+func (s *soak) receive(c *http.Client, req *http.Request, r *request, leave func()) outcome {
+	resp, err := c.Do(req)
 	if err != nil {
 		return s.failed(req, err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	switch {
+	if id := resp.Header.Get(headerID); id != "" && id != r.id {
+		s.fault("the answer to %s has the header of %s", r.id, id)
+	}
+	list, err := coding.Parse(resp.Header.Get("Content-Encoding"))
+	if err != nil {
+		s.fault("%v", err)
+		return broken
+	}
+	decoder := list.NewReader(&receiver{Reader: resp.Body, ctx: req.Context(), r: r, leave: leave})
+	defer decoder.Close()
+	data, err := io.ReadAll(decoder)
+	if id := foreign(data, r.id); id != "" {
+		s.fault("the answer to %s has words of %s: %.200s", r.id, id, data)
+	}
+	whole, problem := inspect(data, r.id)
+	var corrupt *coding.CorruptError
+	switch isOK := resp.StatusCode == http.StatusOK; {
+	case isOK && problem != nil:
+		s.fault("%v", problem)
+	case errors.As(err, &corrupt):
+		s.fault("half a %s answer that looks whole: %v", resp.Header.Get("Content-Encoding"), err)
 	case err != nil:
 		return s.failed(req, err)
-	case resp.StatusCode != http.StatusOK:
-		if !bytes.Contains(data, []byte(`"error"`)) {
-			s.fault("%d without an error: %.200s", resp.StatusCode, data)
-		}
+	case r.leaves != stays && req.Context().Err() != nil:
+		return left
+	case isOK && whole:
+		s.exchanged(resp)
+		return answered
+	case bytes.Contains(data, []byte(`"error"`)): // also as the last event of a stream
 		return refused
-	case resp.Header.Get("Content-Type") == "text/event-stream" && stream && !bytes.Contains(data, []byte(`"finish_reason":"stop"`)):
-		s.fault("half a stream that looks whole: %.200s", data)
-	case len(data) == 0:
-		s.fault("an empty answer")
+	default:
+		s.fault("half an answer with status %d that looks whole: %d bytes, …%.300s", resp.StatusCode, len(data), data[max(0, len(data)-300):])
 	}
-	return answered
+	return broken
 }
 
+// receiver reads an answer, stalls in it, and leaves it.
+type receiver struct {
+	io.Reader
+	ctx   context.Context
+	r     *request
+	leave func()
+	n     int
+	tail  []byte
+}
+
+func (b *receiver) Read(p []byte) (int, error) {
+	if b.n++; b.n == 1 && b.r.leaves == atHeader {
+		b.leave()
+	}
+	n, err := b.Reader.Read(p[:min(len(p), 8<<10)])
+	b.tail = append(b.tail[max(0, len(b.tail)-len(endMark)):], p[:n]...)
+	switch {
+	case b.n == 1 && b.r.leaves == atFirstByte, b.n == 4 && b.r.leaves == within,
+		b.r.leaves == atEndMark && bytes.Contains(b.tail, []byte(endMark)):
+		b.leave()
+	case b.n == 1 && b.r.stall > 0:
+		wait(b.ctx, b.r.stall)
+	}
+	return n, err
+}
+
+// failed judges the error of a client. A gateway that keeps a client waiting for too
+// long is at fault.
 func (s *soak) failed(req *http.Request, err error) outcome {
-	if req.Context().Err() != nil {
+	switch cause := req.Context().Err(); {
+	case errors.Is(cause, context.Canceled):
+		return left
+	case cause != nil && errors.Is(err, context.DeadlineExceeded):
+		if time.Now().Before(s.until) {
+			s.fault("a client has waited for %v", patience)
+		}
 		return left
 	}
-	if !strings.Contains(err.Error(), "EOF") && !strings.Contains(err.Error(), "reset") {
-		s.fault("%v", err)
+	var network *net.OpError
+	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return broken
 	}
+	for _, known := range []string{"stream error", "EOF", "reset", "closed", "GOAWAY", "http2: "} {
+		if strings.Contains(err.Error(), known) {
+			return broken
+		}
+	}
+	s.fault("%v", err)
 	return broken
 }

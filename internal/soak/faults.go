@@ -3,189 +3,227 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
-	"errors"
-	"fmt"
+	"encoding/binary"
 	"io"
-	"log"
-	"math/rand/v2"
-	"net"
 	"net/http"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
-// faults chooses faults at random. It plays the providers, and the store of secrets as
-// well. It is safe for concurrent use.
-type faults struct {
-	mu  sync.Mutex
-	rng *rand.Rand
-	zip []byte
-}
+// A behaviour answers one request.
+type behaviour func(x *exchange)
 
-func newFaults(seed uint64) *faults {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	io.WriteString(z, chatAnswer("zipped"))
-	z.Close()
-	return &faults{rng: rand.New(rand.NewPCG(seed, seed)), zip: b.Bytes()} //nolint:gosec // chance, and no secret
-}
-
-func (f *faults) intN(n int) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.rng.IntN(n)
-}
-
-// ResolveSecret fails now and then.
-func (f *faults) ResolveSecret(_ context.Context, _, name string) (string, error) {
-	if f.intN(20) == 0 {
-		return "", errors.New("the store is down")
-	}
-	return fmt.Sprintf("sk-%s-%d", name, f.intN(3)), nil
-}
-
-// provider answers well in about half of all cases, the first one more often. Else all
-// of them would be in cooldown all the time.
-func (f *faults) provider(i int) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
+// wellFormed are good answers, in all forms that providers have for them.
+var wellFormed = []behaviour{
+	plain, plain, plain, plain,
+	func(x *exchange) { x.coded("gzip", gzipped) },
+	func(x *exchange) { x.coded("zstd", zstdFramed) },
+	func(x *exchange) { // the connection is closed, in HTTP/2 by GOAWAY
+		x.w.Header().Set("Connection", "close")
+		plain(x)
+	},
+	func(x *exchange) { // events under another type
+		if x.stream {
+			x.w.Header().Set("Content-Type", "application/json")
+		}
+		plain(x)
+	},
+	func(x *exchange) { // a slow drip
+		if !x.stream {
+			plain(x)
 			return
 		}
-		stream := bytes.Contains(body, []byte(`"stream":true`))
-		n := f.intN(30 + 30/(i+1))
-		if n >= len(behaviours) {
-			n = 0
+		x.half()
+		for range 4 {
+			x.pause(20 * time.Millisecond)
+			x.send(": ping\n\n")
 		}
-		behaviours[n](f, w, r, stream)
-	})
+		x.rest()
+		x.send(x.finish, x.end)
+	},
+	func(x *exchange) { // a stream that ends and stays open
+		if !x.stream {
+			plain(x)
+			return
+		}
+		x.half()
+		x.rest()
+		x.send(x.finish, x.end)
+		x.silence()
+	},
+	func(x *exchange) { // hints before the answer
+		if x.r.ProtoMajor == 1 { // in HTTP/2 net/http may still read the header while the answer sets its own
+			x.w.Header().Set("Link", "</hint>")
+			x.w.WriteHeader(http.StatusEarlyHints)
+		}
+		plain(x)
+	},
 }
 
-func discard() *log.Logger { return log.New(io.Discard, "", 0) }
-
-func chatAnswer(text string) string {
-	return fmt.Sprintf(`{"id":"1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}],`+
-		`"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}`, text)
-}
-
-const (
-	role  = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n"
-	delta = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"}}]}\n\n"
-	ended = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
-)
-
-func answer(w http.ResponseWriter, status int, kind, body string) {
-	w.Header().Set("Content-Type", kind)
-	w.WriteHeader(status)
-	io.WriteString(w, body)
-}
-
-// events sends a part of a stream.
-func events(w http.ResponseWriter, list ...string) {
-	w.Header().Set("Content-Type", "text/event-stream")
-	for _, e := range list {
-		io.WriteString(w, e)
-		w.(http.Flusher).Flush()
-	}
-}
-
-// pause waits, unless the gateway leaves before.
-func pause(r *http.Request, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-r.Context().Done():
-	}
-}
-
-// hijack takes the connection.
-func hijack(w http.ResponseWriter, f func(net.Conn)) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
+// plain sends a stream event by event, and JSON at once.
+func plain(x *exchange) {
+	if !x.stream {
+		x.answer(http.StatusOK, "application/json", x.format.whole(strings.Join(x.words, "")))
 		return
 	}
-	defer conn.Close()
-	f(conn)
+	x.half()
+	x.rest()
+	x.send(x.finish, x.end)
 }
 
-type behaviour func(f *faults, w http.ResponseWriter, r *http.Request, stream bool)
+// A fault is one failure of a provider.
+type fault struct {
+	name string
+	play behaviour
+}
 
-func status(code int, header ...string) behaviour {
-	return func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) {
-		for i := 0; i+1 < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
+var faults = []fault{
+	{"429 for 20 ms", status(429, "Retry-After-Ms", "20")},
+	{"429 for a second", status(429, "Retry-After", "1")},
+	{"500", status(500)},
+	{"503", status(503)},
+	{"401", status(401)},
+	{"403", status(403)},
+	{"400", status(400)},
+	{"404", status(404)},
+	{"a redirect", status(307, "Location", "http://example.com/")},
+	{"an endless error", func(x *exchange) {
+		x.w.Header().Set("Content-Type", "application/json")
+		x.w.WriteHeader(http.StatusInternalServerError)
+		for x.r.Context().Err() == nil {
+			x.send(strings.Repeat(" ", 64<<10))
+			x.pause(5 * time.Millisecond)
 		}
-		answer(w, code, "application/json", fmt.Sprintf(`{"error":{"message":"status %d","type":"x","code":"x"}}`, code))
+	}},
+	{"an abort before the header", func(*exchange) { panic(http.ErrAbortHandler) }},
+	{"an abort in the stream", func(x *exchange) {
+		x.half()
+		panic(http.ErrAbortHandler)
+	}},
+	{"the connection dies before the header", func(x *exchange) { x.breakConn("", 0) }},
+	{"the connection dies in the stream", func(x *exchange) {
+		x.half()
+		x.breakConn("", 0)
+	}},
+	{"the connection ends in the stream", func(x *exchange) {
+		x.half()
+		x.breakConn("", -1)
+	}},
+	{"garbage in place of an answer", func(x *exchange) { x.breakConn("SSH-2.0-OpenSSH_9.9\r\n\r\n", -1) }},
+	{"garbage in the stream", func(x *exchange) {
+		x.half()
+		x.breakConn("SSH-2.0-OpenSSH_9.9\r\n\r\n", -1)
+	}},
+	{"a header that is too large", func(x *exchange) {
+		for i := range 400 {
+			x.w.Header().Set("X-Pad-"+strconv.Itoa(i), strings.Repeat("z", 1000))
+		}
+		plain(x)
+	}},
+	{"a stream without its end", func(x *exchange) { x.half() }},
+	{"a stream that ends within an event", func(x *exchange) {
+		x.half()
+		x.send(x.piece("never whole")[:20])
+	}},
+	{"a stall in the stream", func(x *exchange) {
+		x.half()
+		x.silence()
+	}},
+	{"silence", func(x *exchange) { x.silence() }},
+	{"the header alone", func(x *exchange) {
+		x.w.Header().Set("Content-Type", "text/event-stream")
+		x.w.WriteHeader(http.StatusOK)
+		x.send("")
+		x.silence()
+	}},
+	{"pings alone", func(x *exchange) {
+		for x.r.Context().Err() == nil {
+			x.send(": ping\n\n")
+			x.pause(20 * time.Millisecond)
+		}
+	}},
+	{"an error as the first event", func(x *exchange) { x.send(x.failed("overloaded by <" + x.id + ">")) }},
+	{"an error behind content", func(x *exchange) {
+		x.half()
+		x.send(x.failed("overloaded by <" + x.id + ">"))
+	}},
+	{"an error under 200", func(x *exchange) { x.answer(http.StatusOK, "application/json", x.failure("overloaded by <"+x.id+">")) }},
+	{"a sign-in page", func(x *exchange) { x.answer(http.StatusOK, "text/html", "<html>sign in</html>") }},
+	{"an empty answer", func(x *exchange) { x.answer(http.StatusOK, "application/json", "") }},
+	{"JSON that ends too early", func(x *exchange) {
+		body := x.format.whole(strings.Join(x.words, ""))
+		x.answer(http.StatusOK, "application/json", body[:len(body)*2/3])
+	}},
+	{"JSON below its length", func(x *exchange) {
+		body := x.format.whole(strings.Join(x.words, ""))
+		x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		x.answer(http.StatusOK, "application/json", body[:len(body)*2/3])
+	}},
+	{"JSON that comes for ever", func(x *exchange) {
+		x.w.Header().Set("Content-Type", "application/json")
+		for x.r.Context().Err() == nil {
+			x.send(" ")
+			x.pause(20 * time.Millisecond)
+		}
+	}},
+	{"gzip that ends too early", func(x *exchange) {
+		x.coded("gzip", func(text string) []byte { all := gzipped(text); return all[:len(all)*2/3] })
+	}},
+	{"zstd that ends too early", func(x *exchange) {
+		x.coded("zstd", func(text string) []byte { all := zstdFramed(text); return all[:len(all)*2/3] })
+	}},
+}
+
+// status answers with an error.
+func status(code int, header ...string) behaviour {
+	return func(x *exchange) {
+		for i := 0; i+1 < len(header); i += 2 {
+			x.w.Header().Set(header[i], header[i+1])
+		}
+		x.answer(code, "application/json", x.failure("status "+strconv.Itoa(code)+" for <"+x.id+">"))
 	}
 }
 
-// behaviours are those of a provider. The first is a good answer.
-var behaviours = [...]behaviour{
-	func(f *faults, w http.ResponseWriter, _ *http.Request, stream bool) {
-		if !stream {
-			answer(w, 200, "application/json", chatAnswer(strings.Repeat("x", f.intN(4000))))
-			return
+// coded answers in a content coding.
+func (x *exchange) coded(name string, encode func(string) []byte) {
+	kind, body := x.whole()
+	x.w.Header().Set("Content-Encoding", name)
+	x.answer(http.StatusOK, kind, string(encode(body)))
+}
+
+func gzipped(text string) []byte {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		panic(err)
+	}
+	io.WriteString(z, text)
+	z.Close()
+	return b.Bytes()
+}
+
+// zstdFramed is a frame of RFC 8878 with raw blocks.
+func zstdFramed(text string) []byte {
+	const (
+		magic       = 0xFD2FB528
+		sizeOf4     = 0x80 // bytes of the frame's size
+		singlePart  = 0x20
+		blockLength = 128 << 10
+	)
+	out := binary.LittleEndian.AppendUint32(nil, magic)
+	out = append(out, sizeOf4|singlePart)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(text))) //nolint:gosec // some MiB
+	for {
+		n := min(len(text), blockLength)
+		header := n << 3
+		if n == len(text) {
+			header |= 1 // the last
 		}
-		events(w, role)
-		for range f.intN(40) {
-			events(w, delta)
+		out = append(out, byte(header), byte(header>>8), byte(header>>16))
+		out = append(out, text[:n]...)
+		if text = text[n:]; text == "" {
+			return out
 		}
-		events(w, delta, ended)
-	},
-	status(429, "Retry-After-Ms", "20"), status(429, "Retry-After", "1"), status(500), status(503), status(401), status(403), status(400), status(404),
-	status(307, "Location", "http://example.com/"),
-	func(*faults, http.ResponseWriter, *http.Request, bool) { panic(http.ErrAbortHandler) },
-	func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) { // half a stream
-		events(w, role, delta, delta)
-		panic(http.ErrAbortHandler)
-	},
-	func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) { events(w, role, delta) }, // without its end
-	func(_ *faults, w http.ResponseWriter, r *http.Request, _ bool) { // a stall
-		events(w, role, delta)
-		pause(r, 3*time.Second)
-	},
-	func(_ *faults, _ http.ResponseWriter, r *http.Request, _ bool) { pause(r, 3*time.Second) }, // silence
-	func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) {
-		events(w, role, "data: {\"error\":{\"message\":\"overloaded\"}}\n\n")
-	},
-	func(_ *faults, w http.ResponseWriter, r *http.Request, _ bool) { // a slow drip
-		for range 8 {
-			events(w, delta)
-			pause(r, 30*time.Millisecond)
-		}
-		events(w, ended)
-	},
-	func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) {
-		answer(w, 200, "application/json", chatAnswer(strings.Repeat("y", 3<<20)))
-	},
-	func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) {
-		answer(w, 200, "text/html", "<html>sign in</html>")
-	},
-	func(f *faults, w http.ResponseWriter, _ *http.Request, _ bool) {
-		w.Header().Set("Content-Encoding", "gzip")
-		answer(w, 200, "application/json", string(f.zip))
-	},
-	func(f *faults, w http.ResponseWriter, _ *http.Request, _ bool) { // cut in the compression
-		w.Header().Set("Content-Encoding", "gzip")
-		answer(w, 200, "application/json", string(f.zip[:len(f.zip)/2]))
-	},
-	func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) {
-		hijack(w, func(c net.Conn) { io.WriteString(c, "this is not HTTP\r\n\r\n") })
-	},
-	func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) { // a reset
-		hijack(w, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) })
-	},
-	func(_ *faults, w http.ResponseWriter, _ *http.Request, _ bool) { // an endless header
-		hijack(w, func(c net.Conn) {
-			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
-			for range 400 {
-				if _, err := io.WriteString(c, "X-Pad: "+strings.Repeat("z", 1000)+"\r\n"); err != nil {
-					return
-				}
-			}
-		})
-	},
+	}
 }

@@ -12,13 +12,46 @@ import (
 // TestSoak runs it as short as it makes sense.
 func TestSoak(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, run(&out, time.Second, 16, 1), out.String())
-	assert.Contains(t, out.String(), "end      goroutines ")
+	require.NoError(t, run(&out, 3*time.Second, 64, 1), out.String())
+	assert.Contains(t, out.String(), "end      in flight 0, ")
+	assert.GreaterOrEqual(t, len(faults), 22)
 }
 
 func TestFigures(t *testing.T) {
 	begin := figures{goroutines: 10, connections: 0, heap: 4 << 20}
 	require.NoError(t, begin.compare(begin))
-	assert.EqualError(t, begin.compare(figures{goroutines: 20, connections: 3, heap: 40 << 20}),
-		"10 goroutines are left\n3 connections are left\nthe heap has grown by 36.0 MiB")
+	assert.EqualError(t, begin.compare(figures{inFlight: 1, busy: 2, goroutines: 20, connections: 3, heap: 40 << 20}),
+		"requests are in flight, 1 in all loads of the debug page\n2 connections serve a request without a client\n10 goroutines are left\n3 connections are left\nthe heap has grown by 36.0 MiB")
+}
+
+// Each harm to an answer is seen.
+func TestInspect(t *testing.T) {
+	good := strings.Join(answerWords("c1-2", 4), "")
+	for name, tt := range map[string]struct {
+		answer, problem string
+		whole           bool
+	}{
+		"whole":            {good, "", true},
+		"in events":        {chat.stream(answerWords("c1-2", 4)), "", true},
+		"empty":            {"", "", false},
+		"cut":              {good[:len(good)-3], "", false},
+		"another's":        {strings.Join(answerWords("c1-3", 4), ""), "the answer to c1-2 has words of c1-3", false},
+		"another's piece":  {strings.Replace(good, "<c1-2:2>", "<c9-9:2>", 1), "the answer to c1-2 has words of c9-9", false},
+		"a word is lost":   {strings.Replace(good, "<c1-2:2> ", "", 1), "word 3 stands in place 2", false},
+		"a word is twice":  {strings.Replace(good, "<c1-2:2> ", "<c1-2:2> <c1-2:2> ", 1), "word 2 stands in place 3", false},
+		"the last is lost": {strings.Replace(good, "<c1-2:3> ", "", 1), "the checksum is wrong", false},
+		"two answers":      {good + good, "words follow the end mark", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole, err := inspect([]byte(tt.answer), "c1-2")
+			if tt.problem != "" {
+				assert.EqualError(t, err, tt.problem)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, tt.whole, whole)
+		})
+	}
+	assert.Equal(t, "c3-4", foreign([]byte("no answer for <c3-4>"), "c1-2"))
+	assert.Empty(t, foreign([]byte("no answer for <c1-2>"), "c1-2"))
 }

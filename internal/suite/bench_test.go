@@ -88,11 +88,10 @@ func TestHandlerAllocations(t *testing.T) {
 
 // benchBody is the request of a row. It asks for a stream if the row has one.
 func benchBody(size int, answer gatewaytest.Canned) []byte {
-	body := gatewaytest.ChatBody("llama3", size)
 	if answer.ContentType == "text/event-stream" {
-		body = append([]byte(`{"stream":true,`), body[1:]...)
+		return gatewaytest.ChatStreamBody("llama3", size)
 	}
-	return body
+	return gatewaytest.ChatBody("llama3", size)
 }
 
 // benchServe has a handler answer one request.
