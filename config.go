@@ -9,14 +9,14 @@ import (
 
 //go:generate go run ./internal/expr/refdoc -o docs/selection.md
 
-// Config is everything that a [Gateway] is built from. First are the settings;
+// Config is everything that a [Gateway] is built from. The settings come first;
 // [ParseConfig] also reads them from YAML or JSON. The dependencies follow; only a
 // Go program can give them. The zero Config is valid: the built-in providers are
 // called with each client's own key.
 //
-// [New] and [Gateway.Reload] share nothing with a Config, so that it may be changed
-// afterwards. Where it is printed, a Config hides literal secrets, as a [Template]
-// does.
+// [New] and [Gateway.Reload] share nothing with a Config, so it may be changed
+// afterwards. When it is printed, a Config hides literal secrets, like a
+// [Template].
 type Config struct {
 	// Providers are the services that requests may go to. A provider with the id
 	// or an alias of a built-in one overlays it. If empty, every provider of the
@@ -73,17 +73,25 @@ type Config struct {
 	// header of the stream; failover goes on behind it, and a final failure becomes
 	// an error event. If empty, nothing is sent.
 	StreamKeepalive Duration `json:"stream_keepalive,omitempty"`
-	// ClientTimeout bounds each write to a client and each silence of its body. A
-	// client that takes or gives nothing for so long has left. It takes the place of
-	// the server's own read and write timeouts. If empty, PerRequestTimeout.
+	// ClientTimeout bounds each write to a client and each silence of its body.
+	// After it the client counts as gone. It takes the place of the server's own
+	// read and write timeouts. If empty, PerRequestTimeout.
 	ClientTimeout Duration `json:"client_timeout,omitempty"`
 
-	// EmptyAnswers says what a whole answer without a word, a tool call or a
-	// refusal is. If empty, EmptyRelay.
+	// EmptyAnswers decides about a whole answer without text, a tool call or a
+	// refusal. If empty, EmptyRelay.
 	EmptyAnswers EmptyAnswers `json:"empty_answers,omitempty"`
-	// Refusals says what follows a refusal of the prompt for its content. If empty,
-	// RefusalRelay.
+	// Refusals decides the step after a refusal of the prompt for its content. If
+	// empty, RefusalRelay.
 	Refusals Refusals `json:"refusals,omitempty"`
+
+	// StreamUsage says whether the gateway asks for usage in chat streams of clients
+	// that did not. They do not see it. If empty, UsageAlways.
+	StreamUsage StreamUsage `json:"stream_usage,omitempty"`
+
+	// ResponseHeaders are the headers by which an answer says who answered. If nil,
+	// HeaderRequestID, HeaderModel and HeaderAttempts; if empty, none.
+	ResponseHeaders []ResponseHeader `json:"response_headers,omitzero"`
 
 	// Aliases are names of the operator's own. A client that asks for an alias asks
 	// for its names, in their order: names of models, or "provider:model". An alias
@@ -96,6 +104,10 @@ type Config struct {
 	// caller, which is a caller of its own. Caller comes before it. If both are
 	// left out, callers are told apart by their address, and only for blame.
 	CallerExpr string `json:"caller,omitempty"`
+
+	// ClientLimits bound what clients may use, by keys of their requests. All entries
+	// must hold.
+	ClientLimits []ClientLimit `json:"client_limits,omitempty"`
 
 	// OnError decides the end of a failed request. If empty, OnErrorHalt.
 	OnError OnError `json:"on_error,omitempty"`
@@ -114,23 +126,35 @@ type Config struct {
 	// URLPolicy allows or refuses upstream addresses. If nil,
 	// [StrictURLPolicy].
 	URLPolicy URLPolicy `json:"-"`
-	// Transport sends the upstream requests, from many goroutines at once. If
-	// nil, the gateway uses one of its own. A Transport given here is used as it
-	// is. It is an error beside a URLPolicy that is an [AddrPolicy], and beside a
-	// provider on a Unix socket: both need the gateway's own.
+	// Transport sends the upstream requests, from many goroutines at once. If nil,
+	// the gateway uses one of its own. The gateway does not change a Transport. It
+	// is an error beside a URLPolicy that is an [AddrPolicy], and beside a provider
+	// on a Unix socket: both need the gateway's own.
 	Transport http.RoundTripper `json:"-"`
-	// ProviderTransport returns what sends the requests of a provider, to sign them
-	// for one. [New] and [Gateway.Reload] call it once for each provider, also for
-	// those of the registry. Base is the gateway's own transport to that provider,
-	// with its TLS and Proxy; its fields may be changed before ProviderTransport
-	// returns, and it is sent requests as it is. A nil RoundTripper stands for base.
+	// ProviderTransport returns the transport of a provider, such as one that signs
+	// requests. [New] and [Gateway.Reload] call it once for each provider, also of
+	// the registry. Base is the gateway's own transport to the provider, with its
+	// TLS and Proxy; its fields may be changed before ProviderTransport returns. A
+	// nil RoundTripper stands for base.
+	//
 	// The RoundTripper is used by many goroutines at once, and sees a request again
-	// for each attempt. If nil, no transport is wrapped. It is an error beside a
-	// Transport.
+	// for each attempt. If ProviderTransport is nil, every provider uses its base.
+	// It is an error beside a Transport.
 	ProviderTransport func(id string, base *http.Transport) http.RoundTripper `json:"-"`
 	// Caller names the caller of a request, from many goroutines at once. If nil,
 	// CallerExpr does.
 	Caller func(*http.Request) string `json:"-"`
+	// Admission admits each request, or refuses it. May be nil.
+	Admission Admission `json:"-"`
+	// RequestID is the service's own id of a request, such as its router's, from many
+	// goroutines at once. It has 1 to 128 visible ASCII characters; any other is left
+	// out. If nil, the id is the request's X-Request-Id, or one of the gateway's own.
+	RequestID func(*http.Request) string `json:"-"`
+	// Labels are attributes of a request, such as its tenant and team, from many
+	// goroutines at once. They stand in the log, in Results, on the debug page and in
+	// metrics. At most eight count. Their values are texts of at most 128 bytes. May
+	// be nil.
+	Labels func(*http.Request) []slog.Attr `json:"-"`
 	// Logger gets one line a request, at level info, or warn if the request
 	// failed. If debug is enabled, it holds the whole Result. If nil,
 	// nothing is logged.
@@ -155,8 +179,8 @@ type Config struct {
 	shape []confdoc.Fault
 }
 
-// StreamCommit says when a stream starts to reach the client; from then on no
-// other provider can be tried.
+// StreamCommit says when a stream starts to reach the client. From then on the
+// gateway cannot fail over.
 type StreamCommit string
 
 const (
@@ -167,7 +191,7 @@ const (
 	CommitComplete StreamCommit = "complete"
 )
 
-// OnError decides the end of a request that nothing could serve.
+// OnError decides the end of a request that failed at every candidate.
 type OnError string
 
 const (
@@ -178,8 +202,7 @@ const (
 	OnErrorContinue OnError = "continue"
 )
 
-// EmptyAnswers says what a whole answer without a word, a tool call or a refusal
-// is.
+// EmptyAnswers decides about a whole answer without text, a tool call or a refusal.
 type EmptyAnswers string
 
 const (
@@ -189,7 +212,8 @@ const (
 	EmptyFail EmptyAnswers = "fail"
 )
 
-// Refusals says what follows a provider's refusal of the prompt for its content.
+// Refusals decides the step after a provider's refusal of the prompt for its
+// content.
 type Refusals string
 
 const (
@@ -197,6 +221,17 @@ const (
 	RefusalRelay Refusals = "relay"
 	// RefusalFailOver tries the next candidate.
 	RefusalFailOver Refusals = "fail_over"
+)
+
+// StreamUsage says whose chat streams are asked for usage.
+type StreamUsage string
+
+const (
+	// UsageAlways asks in all of them. A client that did not ask sees the stream that
+	// it would have seen.
+	UsageAlways StreamUsage = "always"
+	// UsageClient leaves it to the clients.
+	UsageClient StreamUsage = "client"
 )
 
 // ModelSelection is the list of strategies that choose the models of a request.
@@ -225,4 +260,47 @@ type ModelSelection struct {
 type APIKeySelection struct {
 	// Strategy holds the expressions in the order of their turn.
 	Strategy []string `json:"strategy,omitempty"`
+}
+
+// ResponseHeader names a header by which an answer says who answered.
+type ResponseHeader string
+
+const (
+	// HeaderRequestID is X-Aigateway-Request-Id: the id in the log and the Result.
+	HeaderRequestID ResponseHeader = "request-id"
+	// HeaderModel is X-Aigateway-Model: "provider:model" of the latest attempt.
+	HeaderModel ResponseHeader = "model"
+	// HeaderAttempts is X-Aigateway-Attempts: the number of upstream requests.
+	HeaderAttempts ResponseHeader = "attempts"
+	// HeaderRemovedParams is X-Aigateway-Removed-Params: the client's fields that did
+	// not reach the model.
+	HeaderRemovedParams ResponseHeader = "removed-params"
+	// HeaderRejectedModels is X-Aigateway-Rejected-Models: the client's names that could
+	// not serve the request.
+	HeaderRejectedModels ResponseHeader = "rejected-models"
+	// HeaderCost is X-Aigateway-Cost, in USD. It is left out where the cost is unknown.
+	// In streams it is a trailer.
+	HeaderCost ResponseHeader = "cost"
+)
+
+// ClientLimit bounds what each client may use. Counters survive [Gateway.Reload],
+// but not a restart. Under heavy use by many clients, at most 65,536 keys an entry
+// have counters of their own, and the rest share one.
+type ClientLimit struct {
+	// Key is a CEL expression over req and conn that returns a string: whose limit it
+	// is. Requests with equal keys share one. If empty, req.caller.
+	Key string `json:"key,omitempty"`
+	// RequestsPerMinute and TokensPerMinute are buckets that fill evenly within a
+	// minute. The request that empties the bucket of tokens completes. Zero is no
+	// limit.
+	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
+	TokensPerMinute   int64 `json:"tokens_per_minute,omitempty"`
+	// USDPerDay and USDPerMonth are budgets in a day and a month of UTC. The request
+	// that crosses one completes. Models without a known price cost nothing here. Zero
+	// is no limit.
+	USDPerDay   float64 `json:"usd_per_day,omitempty"`
+	USDPerMonth float64 `json:"usd_per_month,omitempty"`
+	// Required refuses requests whose key fails or is empty; else they are not bounded
+	// by this entry. If nil, true for entries in USD.
+	Required *bool `json:"required,omitempty"`
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// duration reads a duration of the Config. Empty and zero are the default of its
+// duration reads a duration of the Config. Empty and zero mean the default of its
 // row in the table of bounds.
 func (p *problems) duration(field string, v Duration) time.Duration {
 	return v.parse(p, field, bounds.Of("Config", field).Duration())
@@ -30,8 +30,7 @@ func (p *problems) number(field string, v int) int {
 	return v
 }
 
-// withDefaults returns a copy of a Config in which empty fields have their
-// defaults.
+// withDefaults returns a copy of a Config with the defaults in its empty fields.
 func withDefaults(cfg Config) Config {
 	v := reflect.ValueOf(&cfg).Elem()
 	for i := range v.NumField() {
@@ -84,7 +83,7 @@ func oneOf[T ~string](p *problems, path string, v T, words ...T) T {
 	return v
 }
 
-// notOneOf says which words there are, and which was probably meant.
+// notOneOf lists the valid words, and suggests the most similar one.
 func notOneOf[T ~string](v string, words []T) string {
 	known := make([]string, len(words))
 	for i, w := range words {
@@ -96,6 +95,6 @@ func notOneOf[T ~string](v string, words []T) string {
 	return "must be one of " + strings.Join(known, ", ")
 }
 
-// sortedKeys returns the keys of a map in order, so that what is built from it
-// does not change from run to run.
+// sortedKeys returns the keys of a map in order. Errors and compiled lists then do
+// not change from run to run.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

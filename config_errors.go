@@ -66,8 +66,8 @@ func (e ConfigErrors) Unwrap() []error {
 // times.
 const maxProblems = 100
 
-// problems collects the problems of a config, up to maxProblems. One more tells of
-// the rest.
+// problems collects the problems of a config, up to maxProblems. A last one counts
+// the others.
 type problems []*ConfigError
 
 // add notes a problem. It leaves out a value that could be a secret: people put
@@ -109,7 +109,7 @@ func (p problems) list() ConfigErrors {
 	return ConfigErrors(all)
 }
 
-// err returns the problems as an error, nil if there are none.
+// err returns the problems as an error. Nil without problems.
 func (p problems) err() error {
 	if len(p) == 0 {
 		return nil
@@ -117,6 +117,7 @@ func (p problems) err() error {
 	return fmt.Errorf("aigateway: invalid config:\n%w", p.list())
 }
 
+// shapeProblems makes problems of the faults of a document.
 func shapeProblems(faults []confdoc.Fault) problems {
 	var p problems
 	for _, f := range faults {
@@ -126,8 +127,8 @@ func shapeProblems(faults []confdoc.Fault) problems {
 }
 
 // withShape returns the problems of a Config after the faults of shape of its
-// document. It leaves out the problems of a value that could not be read: they
-// follow from its fault.
+// document. It leaves out the problems of an unreadable value: they follow from its
+// fault.
 func (p problems) withShape(shape []confdoc.Fault) problems {
 	if len(shape) == 0 {
 		return p
@@ -145,7 +146,7 @@ func (p problems) withShape(shape []confdoc.Fault) problems {
 	return all
 }
 
-// within reports whether a path is another one, or leads to a place below it.
+// within reports whether a path equals another one, or leads to a place below it.
 func within(path, of string) bool {
 	rest, ok := strings.CutPrefix(path, of)
 	return ok && (of == "" || rest == "" || rest[0] == '.' || rest[0] == '[')

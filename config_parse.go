@@ -16,22 +16,22 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// ParseConfig reads a Config from a YAML or JSON document of at most 16 MiB,
-// in UTF-8. The document is either the settings themselves, or an
-// on_http_request list that holds one action of type ai-gateway with the
-// settings under its config.
+// ParseConfig reads a Config from a YAML or JSON document of at most 16 MiB, in
+// UTF-8. The document holds the settings themselves. It may also be an
+// on_http_request list with one action of type ai-gateway, and the settings under
+// its config.
 //
-// It reports every fault of shape at once, each as a [*ConfigError] with its path and
-// line: unknown fields, keys given twice, values of the wrong type. [New] checks the
-// meaning of the values. A null means a field that is not given.
+// It reports every fault of shape at once, each as a [*ConfigError] with its path
+// and line: unknown fields, keys given twice, values of the wrong type. [New]
+// checks the meaning of the values. A null means a field that is not given.
 //
-// On an error the Config holds the readable part of the document. New refuses it, and
-// reports the faults of shape together with those of meaning. To show all faults, a
-// program calls New in either case. After a syntax error the Config is empty.
+// On an error the Config holds the readable part of the document. New refuses it,
+// and reports the faults of shape together with those of meaning. To show all
+// faults, a program calls New in either case. After a syntax error the Config is
+// empty.
 //
-// Paths start at the settings, whichever form the document has, so that they
-// agree with those of New. They start at on_http_request only where that
-// wrapping is at fault.
+// Paths start at the settings in both forms of the document, and so agree with
+// those of New. They start at on_http_request only if that wrapping is at fault.
 func ParseConfig(doc []byte) (Config, error) {
 	cfg, faults := parseConfig(doc)
 	return cfg, faults.err()
@@ -57,8 +57,9 @@ func LoadConfig(path string) (Config, error) {
 // pipePatience bounds the wait for a config in a pipe. A reload must not hang for ever.
 const pipePatience = 5 * time.Second
 
-// readConfigFile reads a file up to one byte over the limit of a config, to tell a
-// large one. A path such as /dev/zero delivers bytes for ever.
+// readConfigFile reads a file up to one byte over the limit of a config. The byte
+// shows that the file is too large; a path such as /dev/zero delivers bytes for
+// ever.
 func readConfigFile(path string, patience time.Duration) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -66,7 +67,7 @@ func readConfigFile(path string, patience time.Duration) ([]byte, error) {
 	}
 	mode := os.O_RDONLY
 	if !info.Mode().IsRegular() {
-		// Else opening a named pipe waits for somebody to write to it.
+		// Without it, opening a named pipe waits for a writer.
 		mode |= syscall.O_NONBLOCK
 	}
 	f, err := os.OpenFile(path, mode, 0)
@@ -92,6 +93,7 @@ func readConfigFile(path string, patience time.Duration) ([]byte, error) {
 	return doc, nil
 }
 
+// parseConfig is ParseConfig with the problems as a list.
 func parseConfig(doc []byte) (Config, problems) {
 	var cfg Config
 	d, fault := confdoc.Parse(doc, confdoc.Options{
@@ -120,18 +122,18 @@ type configReader struct {
 	actions int // of type ai-gateway, found so far
 }
 
-// isPhase reports a top-level key of a traffic policy, which is the outer form
-// of a document. The gateway has a part in on_http_request only.
+// isPhase reports a top-level key of a traffic policy, the outer form of a
+// document. The gateway has a part in on_http_request only.
 func isPhase(key string) bool {
 	return key == "on_http_request" || key == "on_http_response" || key == "on_tcp_connect"
 }
 
-// compose is the remedy where a document asks for other gateways' actions: in Go
-// such an action is a handler in front of this one.
+// compose is the remedy for an action of another gateway: in Go such an action is a
+// handler in front of this one.
 const compose = "compose it with an ordinary http.Handler around the gateway instead"
 
-// root reads the whole document. A phase at the top level marks the outer form. All
-// else is taken for the settings, so that a misspelt field is reported as such.
+// root reads the whole document. A phase at the top level marks the outer form. Any
+// other key counts as a setting, so that a misspelt field is reported as such.
 func (r *configReader) root(v confdoc.Value) {
 	entries, ok := v.Mapping("the document must be a mapping with fields such as providers")
 	if !ok {
@@ -167,7 +169,7 @@ func (r *configReader) root(v confdoc.Value) {
 }
 
 // rules reads the value of on_http_request (outer), or the list of actions of one
-// of its rules.
+// rule.
 func (r *configReader) rules(v confdoc.Value, outer bool) {
 	for _, item := range v.List() {
 		r.rule(item, outer)
@@ -241,7 +243,7 @@ func (r *configReader) action(v, kind, settings confdoc.Value) {
 	case !settings.IsMapping():
 		settings.Faultf("must be a mapping, not %s", settings.Kind())
 	default:
-		// The paths start anew here, so that they agree with those of New.
+		// The paths start anew here, and so agree with those of New.
 		settings.AsRoot().Decode(r.cfg)
 	}
 }

@@ -44,8 +44,7 @@ func (p Provider) Format(f fmt.State, verb rune) {
 // Format prints k without the literal parts of its value.
 func (k APIKey) Format(f fmt.State, verb rune) { redact.Format(f, verb, printedKey(k)) }
 
-// The printed types have the fields of the types that they stand for, and no
-// Format.
+// The printed types have the fields of their originals, and no Format.
 type (
 	printedConfig struct {
 		printedSettings
@@ -56,7 +55,7 @@ type (
 	printedKey      APIKey
 )
 
-// printedURL hides an address that could hold a credential.
+// printedURL hides an address with a possible credential.
 func printedURL(raw string) string {
 	if raw != "" && address.Shown(raw) == "" {
 		return "…"
@@ -64,8 +63,8 @@ func printedURL(raw string) string {
 	return raw
 }
 
-// printedKeys hides the names of headers and parameters that are credentials in the
-// wrong place. The values hide themselves.
+// printedKeys hides names that are credentials in the wrong place. The values hide
+// themselves.
 func printedKeys(values map[string]Template) map[string]Template {
 	out := maps.Clone(values)
 	for name, v := range values {
@@ -86,8 +85,8 @@ func printedBody(body map[string]any) map[string]any {
 	return out
 }
 
-// printedValue copies a value of any shape, with those texts hidden that secret
-// reports. Values of types that JSON does not decode to are hidden as a whole.
+// printedValue copies a value of any shape. It hides texts for which secret is
+// true, and values of types unknown to JSON.
 func printedValue(v any, secret func(string) bool) any {
 	switch v := plainValue(v).(type) {
 	case string:

@@ -20,9 +20,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// settings is a Config in the form that requests are served from: checked,
-// compiled and never changed again. A request keeps the settings that it began
-// with.
+// settings is a Config in the form for serving requests: checked, compiled and
+// never changed again. A request keeps its settings to the end.
 type settings struct {
 	selector *selector
 	surfaces surfaces
@@ -56,11 +55,17 @@ type settings struct {
 	keepalive     time.Duration // 0: off
 	failEmpty     bool          // empty_answers: fail
 	failRefusals  bool          // refusals: fail_over
+	answer        answerHeaders
+	clientLimits  []clientLimit
+	clients       *limit.Clients // of the gateway
+	admission     Admission      // or nil
+	askUsage      bool           // stream_usage: always
+	habits        *streamHabits  // of the gateway
 }
 
-// newSettings checks and compiles a Config, and reports everything that is wrong
-// with it. Of the Config's interfaces it asks only the registry and the URL policy.
-// The settings take over the secrets of the old ones; nil at the start.
+// newSettings checks and compiles a Config, and reports all of its problems. Of the
+// Config's interfaces it calls only the registry and the URL policy. The settings
+// take over the secrets of the old ones; old is nil at the start.
 func newSettings(cfg Config, old *settings) (*settings, error) {
 	var p problems
 	s := &settings{
@@ -84,7 +89,8 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		keepalive:    p.duration("stream_keepalive", cfg.StreamKeepalive),
 		failEmpty:    oneOf(&p, "empty_answers", cfg.EmptyAnswers, EmptyRelay, EmptyFail) == EmptyFail,
 		failRefusals: oneOf(&p, "refusals", cfg.Refusals, RefusalRelay, RefusalFailOver) == RefusalFailOver,
-		callers:      callers{name: cfg.Caller},
+		askUsage:     oneOf(&p, "stream_usage", cfg.StreamUsage, UsageAlways, UsageClient) == UsageAlways,
+		callers:      callers{name: cfg.Caller, id: cfg.RequestID, labels: cfg.Labels},
 		policy:       cfg.FailoverPolicy,
 		counter:      cfg.TokenCounter,
 		logger:       cfg.Logger,
@@ -101,6 +107,9 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		s.callers.expr, faults = expr.CompileIdentity(cfg.CallerExpr)
 		p.addFaults("caller", cfg.CallerExpr, faults)
 	}
+	s.clientLimits = clientLimits(&p, cfg.ClientLimits, cfg.Caller != nil || cfg.CallerExpr != "")
+	s.admission = cfg.Admission
+	s.answer.parse(&p, cfg.ResponseHeaders)
 	if s.policy == nil {
 		s.policy = defaultPolicy{refusalsFailOver: s.failRefusals}
 	}
@@ -152,7 +161,7 @@ func (s *selector) compile(p *problems, cfg Config) {
 	}
 }
 
-// checkAddr is the check of an address before it is dialled; nil allows any.
+// checkAddr is the check of an address before it is dialled. Nil allows any.
 func (s *settings) checkAddr() func(netip.Addr) error {
 	if s.addrs == nil {
 		return nil
@@ -160,7 +169,8 @@ func (s *settings) checkAddr() func(netip.Addr) error {
 	return s.addrs.CheckAddr
 }
 
-// refuseTransport reports what a Transport of the user's own cannot do.
+// refuseTransport reports settings beyond the power of a Transport of the user's
+// own.
 func (s *settings) refuseTransport(p *problems, cfg Config) {
 	if s.addrs != nil {
 		p.add("Transport", "", "the URLPolicy checks addresses when they are dialled, which only the gateway's own transport does: leave Transport nil")
@@ -212,7 +222,7 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	s.selector.refuseCostly(p)
 }
 
-// refuseUseless reports flags that would refuse every request.
+// refuseUseless reports flags with which every request would be refused.
 func (s *selector) refuseUseless(p *problems) {
 	if s.passThrough && s.onlyProviders {
 		p.add("only_allow_configured_providers", "true", "no provider is configured, so that every request would be refused: list some under providers")
@@ -222,9 +232,8 @@ func (s *selector) refuseUseless(p *problems) {
 	}
 }
 
-// refuseCostly reports strategies that take more steps over this catalog than
-// an evaluation may have: better now than at the first request. What a strategy
-// costs can depend on the request; that much is stopped then.
+// refuseCostly reports strategies over the cost limit with this catalog: better now
+// than at the first request. Costs by the request's own data are stopped then.
 func (s *selector) refuseCostly(p *problems) {
 	if len(*p) > 0 {
 		return // the catalog is not what it is meant to be
@@ -261,15 +270,15 @@ func (s *selector) soleProvider() *provider {
 	return sole
 }
 
-// addFaults notes what is wrong with an expression.
+// addFaults notes the faults of an expression.
 func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 	for _, f := range faults {
 		p.append(&ConfigError{Path: path, Value: text, Reason: f.Error()})
 	}
 }
 
-// forwardSet is the set of forward_headers, which may hold nothing that the
-// gateway promises to keep to itself.
+// forwardSet is the set of forward_headers. It refuses headers that the gateway
+// promises to keep from providers.
 func forwardSet(p *problems, names []string) map[string]bool {
 	set := make(map[string]bool, len(names))
 	for i, name := range names {
@@ -290,8 +299,8 @@ func forwardSet(p *problems, names []string) map[string]bool {
 	return set
 }
 
-// connect gives each provider the sender of its requests. The replaced settings
-// hand on their connections; nil if there are none.
+// connect gives each provider its transport. The replaced settings hand on their
+// connections; old is nil at the start.
 func (s *settings) connect(cfg Config, old *settings) error {
 	if cfg.Transport != nil {
 		for _, p := range s.selector.providers {
@@ -338,7 +347,7 @@ func (s *settings) retire(next *settings) {
 	}
 }
 
-// reportFile logs a file of a provider that has changed into a broken one.
+// reportFile logs a provider's unreadable file.
 func (s *settings) reportFile(provider string, fault *dial.FieldError) {
 	s.logger.Warn("a file of a provider cannot be read: its last good content stays in force",
 		"provider", provider, "field", fault.Field, "error", fault.Err.Error())

@@ -7,7 +7,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
-// warnings finds the slips that concern the catalog as a whole.
+// warnings finds the slips of the catalog as a whole.
 func (s *selector) warnings(cfg Config) problems {
 	var p problems
 	if s.catalog == nil {
@@ -30,8 +30,8 @@ func (s *selector) warnings(cfg Config) problems {
 	return p
 }
 
-// warnHidden warns of a model whose id reads like another provider's prefix: a
-// client that sends it asks that provider.
+// warnHidden warns of a model with an id like another provider's prefix: a request
+// for it goes to the other provider.
 func (s *selector) warnHidden(p *problems, path, provider, id string) {
 	prefix, rest, _ := strings.Cut(id, ":")
 	other := s.byName[fold(prefix)]
@@ -42,8 +42,8 @@ func (s *selector) warnHidden(p *problems, path, provider, id string) {
 		other.id, rest, provider+":"+id)
 }
 
-// warnUnknown warns of names in a strategy that nobody has, if one is near. A name
-// without a near one may be a model that a provider does not list.
+// warnUnknown warns of unknown names in a strategy, if a known name is similar.
+// Without a similar one, the name may be an unlisted model.
 func warnUnknown(p *problems, path, kind string, names []expr.Literal, known []string, knows func(string) bool) {
 	for _, n := range names {
 		if knows(n.Value) {
@@ -55,6 +55,7 @@ func warnUnknown(p *problems, path, kind string, names []expr.Literal, known []s
 	}
 }
 
+// providerIDs lists the ids and aliases of all providers.
 func (s *selector) providerIDs() []string {
 	var ids []string
 	for _, p := range s.providers {
@@ -63,6 +64,7 @@ func (s *selector) providerIDs() []string {
 	return ids
 }
 
+// modelIDs lists the ids and aliases of all listed models.
 func (s *selector) modelIDs() []string {
 	var ids []string
 	for _, m := range s.listed {

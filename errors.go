@@ -58,6 +58,13 @@ const (
 	// come in time. The answer has a Retry-After.
 	CodeAtCapacity Code = "at_capacity"
 
+	// CodeNotAdmitted: Config.Admission refused the request, or an entry of
+	// client_limits needs a key that the request lacks.
+	CodeNotAdmitted Code = "not_admitted"
+	// CodeClientLimitExceeded: a limit of client_limits is used up. The answer has a
+	// Retry-After.
+	CodeClientLimitExceeded Code = "client_limit_exceeded"
+
 	// CodeUpstreamUnreachable: no attempt could connect.
 	CodeUpstreamUnreachable Code = "upstream_unreachable"
 	// CodeUpstreamAuthenticationFailed: every attempt was refused for the gateway's
@@ -92,7 +99,9 @@ func (c Code) HTTPStatus() int {
 		return http.StatusBadRequest
 	case CodeRequestTooLarge, CodeInputTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case CodeAtCapacity:
+	case CodeNotAdmitted:
+		return http.StatusForbidden
+	case CodeAtCapacity, CodeClientLimitExceeded:
 		return http.StatusTooManyRequests
 	case CodeUnsupportedMediaType:
 		return http.StatusUnsupportedMediaType
@@ -131,7 +140,10 @@ type Error struct {
 	// Err is the cause, for the operator. It never reaches a client. It may be nil.
 	Err error
 
-	retryAfter time.Duration // for the client; 0: unknown
+	// RetryAfter is the wait that the client is told. Zero tells it nothing.
+	RetryAfter time.Duration
+	// NoRetry tells the SDKs not to send the request again by themselves.
+	NoRetry bool
 }
 
 // Error returns the code and the message.
@@ -252,8 +264,11 @@ func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {
 	} else {
 		h.Set("X-Request-Id", requestID)
 	}
-	if e.retryAfter > 0 {
-		setRetryAfter(h, e.retryAfter)
+	if e.RetryAfter > 0 {
+		setRetryAfter(h, e.RetryAfter)
+	}
+	if e.NoRetry {
+		h.Set("X-Should-Retry", "false")
 	}
 	switch e.Code {
 	case CodeAllProvidersFailed, CodeUpstreamUnreachable, CodeUpstreamAuthenticationFailed, CodeRequestTimeout:

@@ -105,7 +105,7 @@ func (f *failover) over() (outcome, bool) {
 	switch {
 	case f.in.ctx.Err() != nil:
 		return outcome{err: f.in.gone()}, true
-	case f.trail.sent >= f.s.maxAttempts, !time.Now().Before(f.deadline):
+	case f.trail.spent() >= f.s.maxAttempts, !time.Now().Before(f.deadline):
 		return f.exhausted(), true
 	}
 	return outcome{}, false
@@ -210,6 +210,10 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 			return 0, outcome{err: e}, true
 		}
 		failed.Provider, failed.Model, failed.Retries, failed.MaxRetries = m.provider.id, m.id, retries, f.s.maxRetries
+		if failed.usageRefused {
+			f.trail.free++
+			continue // once more without what the gateway added
+		}
 		if failed.otherForm {
 			c.switchForm()
 			continue // once more in the provider's other form
@@ -268,7 +272,7 @@ func (f *failover) wait(asked time.Duration, retries int) bool {
 func (f *failover) exhausted() outcome {
 	var n tally
 	for _, a := range f.trail.attempts {
-		if a.sent && a.failure != nil {
+		if a.sent && a.failure != nil && !a.failure.usageRefused {
 			n.add(a)
 		}
 	}
@@ -303,6 +307,7 @@ type tally struct {
 	retryAfter                     time.Duration
 }
 
+// add counts a failed attempt. An attempt may count under several names.
 func (n *tally) add(a *attempt) {
 	if n.sent++; n.sent == 1 {
 		n.retryAfter = -1
@@ -413,7 +418,7 @@ func (f *failover) codecFor(m *model) (*codec, *Error) {
 	o.surface = to
 	return k, k.translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
-		NoStreamUsage: !o.passes("stream_options"), Now: time.Now().Unix(),
+		NoStreamUsage: !o.passes("stream_options") || f.s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
 	})
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/pins"
 )
 
-// pin remembers the model and the key that served a key of sticky(). The first of
-// an order needs no pin. A spill-over by a bound or a limit leaves the pins
-// unchanged: the cache is still at the preferred one.
+// pin remembers the model and the key behind an answer for a key of sticky(). The
+// first of an order needs no pin. A spill-over by a bound or a limit leaves the
+// pins unchanged: the cache is still at the preferred one.
 func (f *failover) pin() {
 	s, now := f.s.selector, time.Now()
 	if !s.uses.Sticky {
@@ -59,8 +59,8 @@ func keep(t *pinTable, now time.Time, at pins.Key, p expr.Place, served pinned) 
 	t.Set(now, at, served)
 }
 
-// affinity says for the Result how sticky() placed the model that served, or its
-// key. If every candidate failed, it is about the first. Nil without sticky().
+// affinity says for the Result how sticky() placed the answering model, or its key.
+// If every candidate failed, it is about the first. Nil without sticky().
 func (f *failover) affinity(p *plan) *Affinity {
 	var m *model
 	var key *apiKey

@@ -14,12 +14,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
-// maxHeldJSON bounds a JSON answer that is held until it is whole, in bytes. A
-// larger answer is relayed as it comes.
+// maxHeldJSON bounds a JSON answer held to its end, in bytes. A larger answer is
+// relayed as it comes.
 const maxHeldJSON = 1 << 20
 
 // held is an upstream's answer with a success status. hold reads it until it is
@@ -30,6 +31,7 @@ type held struct {
 	surface  *surface // the upstream's
 	codec    *codec
 	choices  int
+	usageAsk usageAsk
 	deadline time.Time // total_timeout
 	lineup   *lineup   // knows whether another candidate may have its turn
 	trail    *trail
@@ -39,7 +41,7 @@ type held struct {
 	limit    *watch
 
 	meter   usage.Meter
-	written usage.OutputEstimate // if a strategy asks for estimates
+	written usage.OutputEstimate // of streams, and of what does not tell its usage
 	stream  *relay.Stream        // of an event stream
 	// translated is the client's side of it; nil without a codec.
 	translated *dialect.Stream
@@ -47,6 +49,8 @@ type held struct {
 	data       []byte // of any other answer, as far as it was held
 	whole      bool   // data is the whole answer
 	binary     bool   // nothing tells where the answer ends
+	// answered is set if a whole answer was judged to be one.
+	answered bool
 }
 
 // hold reads the answer until it may be committed.
@@ -120,6 +124,7 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	return nil
 }
 
+// interrupted is the failure of an answer whose reading ended with an error.
 func (h *held) interrupted(ctx context.Context, err error) *failure {
 	return interrupted(ctx, h.in, &h.a.secrets, FailureAnswer, err)
 }
@@ -158,6 +163,9 @@ func (h *held) judge(kind, encoding string) *failure {
 	case v.Err != nil:
 		h.a.body = h.a.secrets.scrub(plain)
 		return wrongAnswer(v.Err.Error())
+	}
+	h.meterWhole(plain)
+	switch {
 	case v.Refusal:
 		return h.refusal()
 	case v.Empty && h.s.failEmpty:
@@ -174,8 +182,8 @@ func (h *held) meterMember(name, value []byte) {
 	}
 }
 
-// refusal is the failure of an answer that declines, under refusals: fail_over. The
-// last candidate's refusal is relayed.
+// refusal is the failure of a declining answer, under refusals: fail_over. The last
+// candidate's refusal is relayed.
 func (h *held) refusal() *failure {
 	if !h.s.failRefusals || !h.lineup.more(h.trail) {
 		return nil
@@ -204,8 +212,8 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 	return f
 }
 
-// errorObject is an upstream's error in a shape that the client's SDK reads:
-// unchanged if it has that shape, otherwise in the client's format.
+// errorObject is an upstream's error in a shape for the client's SDK: unchanged if
+// it fits, otherwise in the client's format.
 func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	var shape struct {
 		Error map[string]json.RawMessage `json:"error"`
@@ -218,8 +226,8 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	return errorBody(h.in.surface.format, e, h.in.id)
 }
 
-// relay commits the answer and carries it to the client. A failure means that it
-// broke on the way.
+// relay commits the answer and carries it to the client. A failure means a broken
+// answer.
 func (h *held) relay(ctx context.Context, to *client) *failure {
 	switch {
 	case to.isOpen() && (h.stream == nil || h.resp.Header.Get("Content-Encoding") != ""):
@@ -245,6 +253,9 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 // cannot fail over.
 func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
+	if h.whole {
+		h.account() // for the header
+	}
 	header := h.a.secrets.plainHeader(h.resp.Header)
 	if h.codec != nil {
 		h.codec.mark(header)
@@ -252,9 +263,9 @@ func (h *held) commit(to *client) {
 	to.commit(h.resp.StatusCode, header, h.stream != nil)
 }
 
-// relayRest commits an answer that is not held to its end, and copies it. A limit
-// bounds each silence of a binary answer, which may play as it comes. For JSON it
-// bounds the whole answer, which is followed to the end of its document.
+// relayRest commits an answer before its end, and copies it. A limit bounds each
+// silence of a binary answer, which may play as it comes. For JSON it bounds the
+// whole answer, followed to the end of its document.
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, each: h.binary}
 	if h.binary {
@@ -318,4 +329,73 @@ func (h *held) reframe(kind string) {
 	h.resp.Header = maps.Clone(h.resp.Header)
 	h.resp.Header.Del("Content-Encoding")
 	h.resp.Header.Set("Content-Type", kind)
+}
+
+// meterWhole estimates the output of a whole answer that does not tell it.
+func (h *held) meterWhole(data []byte) {
+	h.answered = true
+	if !h.meter.Tokens().Known && !h.s.selector.uses.Estimates {
+		h.written.Body(data)
+	}
+}
+
+// account notes what an attempt consumed and what it cost. An attempt without an
+// answer consumed nothing that anybody could know.
+func (h *held) account() {
+	if h.a == nil {
+		return
+	}
+	told := h.meter.Tokens()
+	h.a.input, h.a.output = told.Input, told.Output
+	if !told.Known && !h.consumed() {
+		return
+	}
+	u := h.a.consume()
+	*u = Usage{
+		InputTokens: told.Input, CachedInputTokens: told.CacheRead, CacheWriteTokens: told.CacheWrite,
+		OutputTokens: told.Output, ReasoningTokens: told.Reasoning,
+	}
+	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut {
+		u.Estimated = true
+		if u.InputTokens == 0 {
+			u.InputTokens = h.in.guess()
+		}
+		u.OutputTokens = max(u.OutputTokens, h.written.Tokens())
+	}
+	h.a.cost = h.a.model.cost(*u, told.CacheWriteHour, h.meter.Bill())
+}
+
+// ends reports whether all of the answer was there when it was committed.
+func (h *held) ends() bool { return h.whole }
+
+// consumed reports whether the upstream has answered something that is counted in
+// tokens.
+func (h *held) consumed() bool {
+	switch {
+	case !h.surface.metered:
+		return false
+	case h.stream != nil:
+		return !h.stream.Empty()
+	}
+	return h.answered || h.a.committed
+}
+
+// cost is what a use of the model costs. It is false if that is unknown.
+func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
+	if own, ok := price.Parse(b.Cost); ok {
+		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
+	}
+	if b.Ticks > 0 && b.Ticks < 1<<53 {
+		return knownCost{Cost{USD: USD(b.Ticks) * 100, Source: CostOfProvider}, true}
+	}
+	use := price.Use{
+		Input: u.InputTokens, Output: u.OutputTokens,
+		CacheRead: u.CachedInputTokens, CacheWrite: u.CacheWriteTokens, CacheWriteHour: hour,
+		ServiceTier: b.ServiceTier, Media: b.Media > 0,
+	}
+	for _, t := range b.Tools {
+		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
+	}
+	usd, estimated, ok := m.prices.Cost(use)
+	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
 }

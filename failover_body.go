@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -40,6 +41,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	o.capOutput(&e)
 	o.dropParams(&e)
 	o.dropLookalikes(&e)
+	o.askForUsage(&e)
 	if o.in.sel.Stream {
 		o.choices = o.choicesOf(e)
 	}
@@ -50,8 +52,8 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	return body, nil
 }
 
-// choicesOf returns how many choices the answer will have: n of each prompt, of
-// which the legacy completions take several.
+// choicesOf returns the number of choices in the answer: n for each prompt. The
+// legacy completions take several prompts.
 func (o *outbound) choicesOf(e edits) int {
 	choices := 1
 	if raw := o.outgoing(e, "n"); len(raw) > 0 {
@@ -74,7 +76,8 @@ func (o *outbound) choicesOf(e edits) int {
 	return choices
 }
 
-// outgoing is the value of a field as it goes out; empty where it does not.
+// outgoing is the value of a field in the upstream request. Empty if the field is
+// left out.
 func (o *outbound) outgoing(e edits, name string) []byte {
 	if i := e.find(name); i >= 0 {
 		return e[i].Value
@@ -83,9 +86,10 @@ func (o *outbound) outgoing(e edits, name string) []byte {
 	return value
 }
 
-// edits is a list of edits, one a name.
+// edits is a list of edits, at most one for each name.
 type edits []reqbody.Edit
 
+// set replaces the edit of a name, or adds one.
 func (e *edits) set(name string, value []byte) {
 	if i := e.find(name); i >= 0 {
 		(*e)[i].Value = value
@@ -94,14 +98,14 @@ func (e *edits) set(name string, value []byte) {
 	*e = append(*e, reqbody.Edit{Name: name, Value: value})
 }
 
+// find returns the index of a name's edit, -1 without one.
 func (e *edits) find(name string) int {
 	return slices.IndexFunc(*e, func(x reqbody.Edit) bool { return x.Name == name })
 }
 
-// capOutput lowers each of the surface's limits that is above
-// max_output_tokens, and sets one where there is none. A limit that is negative
-// or no number is replaced too: some upstreams take -1 for no limit, and "9999"
-// for a number.
+// capOutput lowers each of the surface's limits above max_output_tokens, and sets
+// one if the request has no limit. A negative or malformed limit is replaced too:
+// some upstreams take -1 for no limit, and "9999" for a number.
 func (o *outbound) capOutput(e *edits) {
 	limits := o.surface.limits
 	if o.s.maxOutput == 0 || len(limits) == 0 {
@@ -133,8 +137,8 @@ func (o *outbound) capOutput(e *edits) {
 	e.set(name, limit)
 }
 
-// isNull reports whether a field that is there says null, which leaves the
-// limit to the model like a field that is not there.
+// isNull reports whether a field is present with the value null. Like an absent
+// field, it leaves the limit to the model.
 func (o *outbound) isNull(name string, e edits) bool {
 	if i := e.find(name); i >= 0 {
 		return string(e[i].Value) == "null"
@@ -143,13 +147,14 @@ func (o *outbound) isNull(name string, e edits) bool {
 	return string(v) == "null"
 }
 
-// dropParams removes the fields that the provider's surface does not list, and
-// those that the model refuses. What the config added is held to both too.
+// dropParams removes fields outside the surface's supported_params, and fields in
+// the model's unsupported_params. Configured fields are held to both too.
 func (o *outbound) dropParams(e *edits) {
 	a, _ := o.model.provider.speaks(o.surface)
 	if a != nil && a.params != nil {
 		for name := range o.body.Names() {
 			if !a.params[name] {
+				o.remove(name)
 				e.set(name, nil)
 			}
 		}
@@ -161,14 +166,25 @@ func (o *outbound) dropParams(e *edits) {
 	}
 	for _, name := range o.model.denied {
 		if name != "model" {
+			if _, ok := o.in.body.Get(name); ok {
+				o.remove(name)
+			}
 			e.set(name, nil)
 		}
 	}
 }
 
-// dropLookalikes removes the client's fields that would undo what the config
-// says about another one: those whose names some upstream takes for its name
-// (Go folds case, C ends a string at a NUL), and the repetitions of a limit.
+// remove notes that a field of the client's does not go out. A client can send
+// thousands.
+func (o *outbound) remove(name string) {
+	if len(o.removed) <= maxListed && name != "models" && !slices.Contains(o.removed, name) {
+		o.removed = append(o.removed, shown(name))
+	}
+}
+
+// dropLookalikes removes client fields that could undo a configured field. Some
+// upstreams take a similar name for the same field: Go folds case, and C ends a
+// string at a NUL. Repeated limits are removed too.
 func (o *outbound) dropLookalikes(e *edits) {
 	var governed []string
 	if o.s.maxOutput > 0 {
@@ -196,9 +212,27 @@ func (o *outbound) dropLookalikes(e *edits) {
 	}
 }
 
+// askForUsage asks for usage in a stream whose client did not. The stream is then
+// relayed without it. A client that asks for it in a wrong way keeps its mistake.
+func (o *outbound) askForUsage(e *edits) {
+	o.usageAsk = usageUnasked
+	if _, isJSON := o.in.body.(*reqbody.Document); !isJSON || !o.in.sel.Stream || !o.surface.usageOption {
+		return
+	}
+	options, ok := withUsage(o.outgoing(*e, "stream_options"))
+	switch {
+	case !ok:
+		o.usageAsk = usageForClient
+	case o.s.askUsage && o.refuser != o.model && o.s.habits.of(o.model) == habitAsk && o.passes("stream_options"):
+		e.set("stream_options", options)
+		o.usageAsk = usageForGateway
+	}
+}
+
 // passes reports whether a field may reach the model.
 func (o *outbound) passes(name string) bool {
-	if a, _ := o.model.provider.speaks(o.surface); a != nil && a.params != nil && !a.params[name] {
+	a, _ := o.model.provider.speaks(o.surface)
+	if a != nil && a.params != nil && !a.params[name] {
 		return false
 	}
 	for _, denied := range o.model.denied {
@@ -207,4 +241,31 @@ func (o *outbound) passes(name string) bool {
 		}
 	}
 	return true
+}
+
+// onlyUsage is stream_options for a client that sent none. It is never changed.
+var onlyUsage = []byte(`{"include_usage":true}`)
+
+// withUsage returns stream_options with include_usage, and all other options as they
+// were. It is false if the options ask for usage already, or are not an object.
+func withUsage(options []byte) ([]byte, bool) {
+	options = bytes.TrimSpace(options)
+	if len(options) == 0 || string(options) == "null" {
+		return onlyUsage, true
+	}
+	var given struct {
+		IncludeUsage json.RawMessage `json:"include_usage"`
+	}
+	if options[0] != '{' || json.Unmarshal(options, &given) != nil || string(given.IncludeUsage) == "true" {
+		return nil, false
+	}
+	var doc reqbody.Document
+	if reqbody.Scan(options, &doc) != nil {
+		return nil, false
+	}
+	body, err := doc.Splice([]reqbody.Edit{{Name: "include_usage", Value: []byte("true")}})
+	if err != nil {
+		return nil, false
+	}
+	return body.Bytes(), true
 }

@@ -50,7 +50,7 @@ func (c *call) switchForm() {
 }
 
 // attempt sends the request once. It returns committed once a part of the answer
-// has gone to the client; a failure then means that the answer broke on the way.
+// has gone to the client. A failure then means that the answer broke on the way.
 func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
 	a.keyID, a.usedKey = c.key.id, c.key
@@ -58,6 +58,7 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	ended := false
 	defer func() {
 		if !ended { // code of the embedding service panicked
+			c.held.account()
 			c.end(a, ourFault(FailureRequest, "the service's own code failed"))
 		}
 	}()
@@ -75,6 +76,7 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	limit.disarm()
 	cancel(nil)
 	ended = true
+	c.held.account()
 	c.end(a, f)
 	if hook := c.s.hooks.AttemptDone; hook != nil {
 		hook(parent, a.public())
@@ -87,8 +89,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	var conn dial.Watch
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
-		// A secret store that is silent past the attempt's limit is not the
-		// provider's silence.
+		// A silence of the secret store is not the provider's.
 		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {
 			return false, notMade(kind, a.secrets.scrubText(err.Error()))
 		}
@@ -114,12 +115,16 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
+		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
 		a: a, resp: resp, source: resp.Body, limit: limit,
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {
+		c.refusesUsage(f)
 		return false, f
+	}
+	if c.refuser == c.model {
+		c.s.habits.learn(c.model, habitRefuse)
 	}
 	if a.ownKey {
 		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
@@ -139,8 +144,8 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 	return transport.RoundTrip(req)
 }
 
-// limit returns how long an attempt may take until it is committed, and the
-// error that names this limit.
+// limit returns the longest time until the answer's commit, and the error with the
+// name of this limit.
 func (c *call) limit(start time.Time) (time.Duration, error) {
 	limit, what := c.model.timeout, "no answer within per_request_timeout"
 	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
@@ -169,18 +174,18 @@ func ourFault(kind FailureKind, reason string) *failure {
 	return &failure{Failure: Failure{Kind: kind, Cause: causeOf(kind, 0, apierror.Verdict{}), RetryAfter: -1}, reason: reason}
 }
 
-// refused is the failure of an attempt that got an error status. Its answer is
-// kept, to be relayed if nothing else answers.
+// refused is the failure of an attempt with an error status. Its answer is kept, to
+// be relayed if nothing else answers.
 func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *failure {
 	f := &failure{Failure: Failure{Kind: FailureStatus, Status: resp.StatusCode, RetryAfter: -1}}
 	f.reason = strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 	switch resp.StatusCode / 100 {
 	case 4, 5, 6, 7, 8, 9:
 	default:
-		// A redirect followed would take the credentials along; relayed, it would
-		// have the client do so. After a 101 the connection does not carry HTTP any
-		// more: relayed, the client would misread the rest of its connection. And a
-		// server cannot send a status such as 042 on.
+		// Following a redirect would take the credentials along, and relaying it
+		// would have the client do so. After a 101 the connection does not carry
+		// HTTP any more: relayed, the client would misread it. A server cannot send
+		// a status such as 042.
 		f.Cause = CauseRedirect
 		return f
 	}
@@ -200,6 +205,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	}
 	report := apierror.Read(plain)
 	f.judge(report, resp.StatusCode, resp.Header, a)
+	c.refusesUsage(f)
 	if f.Cause == CauseDeadKey && resp.StatusCode == http.StatusUnauthorized {
 		c.excuseKey(a, f)
 	}
@@ -213,8 +219,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	case c.codec != nil:
 		f.answer.body = c.codec.refused(resp.StatusCode, f.answer.header, a.body)
 	case err != nil && len(data) > 0 && len(a.secrets.used) > 0:
-		// A key that it echoes could not be found here, but a client may well
-		// decode it.
+		// The gateway cannot find a key in this body, but a client may decode it.
 		e := errorf(CodeUpstreamError, "the provider's error came in an encoding that cannot be read here")
 		e.Status = resp.StatusCode
 		f.answer.body = errorBody(c.in.surface.format, e, c.in.id)
@@ -228,8 +233,16 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	return f
 }
 
-// excuseKey looks whether a 401 is the fault of the request rather than of the
-// key: of the form of the credential, or of a feature that the client asked for.
+// refusesUsage notes that a model refused the gateway's stream_options. The same
+// request without them follows at once.
+func (c *call) refusesUsage(f *failure) {
+	if f.namesUsage && c.usageAsk == usageForGateway {
+		f.usageRefused, c.refuser = true, c.model
+	}
+}
+
+// excuseKey excuses the key for a 401 if the request was at fault: the form of the
+// credential, or a feature that the client asked for.
 func (c *call) excuseKey(a *attempt, f *failure) {
 	switch {
 	case a.formOpen && !c.switched:
@@ -240,7 +253,7 @@ func (c *call) excuseKey(a *attempt, f *failure) {
 }
 
 // hasVendorHeader reports whether a client chose features of a provider by a
-// header. Those can lack a permission that the key has otherwise.
+// header. A good key may lack the permission for a feature.
 func hasVendorHeader(h http.Header) bool {
 	for name := range h {
 		switch {
@@ -252,8 +265,8 @@ func hasVendorHeader(h http.Header) bool {
 	return false
 }
 
-// refreshed resolves the secrets of an attempt anew, and reports whether one of
-// them has changed.
+// refreshed resolves the secrets of an attempt again, and reports whether one has
+// changed.
 func (c *call) refreshed(ctx context.Context, a *attempt) bool {
 	changed := false
 	for _, u := range a.secrets.used {

@@ -75,9 +75,7 @@ func (k *codec) malformed(err error) *Error {
 // counted is the answer to a count of tokens.
 func (k *codec) counted(n int64) ([]byte, http.Header) {
 	from, _ := k.client.dialect()
-	h := http.Header{"Content-Type": {"application/json"}}
-	k.mark(h)
-	return dialect.Counted(from, n), h
+	return dialect.Counted(from, n), http.Header{"Content-Type": {"application/json"}}
 }
 
 // refused makes the client's error of an upstream's, and adapts its header. The body is
@@ -116,10 +114,8 @@ func (k *codec) public() *Translation {
 	}
 }
 
-// mark says in the header of an answer that it was translated, and has the upstream's
-// id of the request under the name that the client's SDK reads.
+// mark has the upstream's id of the request under the name that the client's SDK reads.
 func (k *codec) mark(h http.Header) {
-	h.Set(headerTranslated, k.header())
 	for _, pair := range [...][2]string{{"Request-Id", "X-Request-Id"}, {"X-Request-Id", "Request-Id"}} {
 		if id := h[pair[1]]; len(id) > 0 && h[pair[0]] == nil {
 			h[pair[0]] = id

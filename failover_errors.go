@@ -50,6 +50,7 @@ func (w *watch) arm(d time.Duration, cause error) {
 	w.timer.Reset(d)
 }
 
+// expire runs on the timer's goroutine.
 func (w *watch) expire() {
 	w.mu.Lock()
 	cause := w.cause
@@ -140,6 +141,7 @@ func withoutAddress(err error) error {
 // failure.
 func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
 	v := apierror.Classify(status, h, r)
+	f.namesUsage = v.StreamOptions
 	f.Code, f.Cause = a.secrets.scrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
 	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
 		f.RetryAfter = wait

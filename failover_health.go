@@ -10,8 +10,8 @@ import (
 )
 
 // lineup gives the candidates of a request their turn: the healthy ones in order,
-// then those in cooldown, of which the one that is ready first comes first. A
-// request makes at most one probe.
+// then those in cooldown, the soonest ready first. A request makes at most one
+// probe.
 type lineup struct {
 	s          *settings
 	in         *inbound
@@ -40,9 +40,9 @@ type valueOf struct {
 	track *stats.Track
 }
 
-// take returns the candidate whose turn it is, nil after the last. A candidate with
-// keys left over from an earlier turn comes with them. take records in the trail
-// which ones are skipped for now.
+// take returns the next candidate, nil after the last. A candidate from an earlier
+// turn comes with the keys left over from it. take records skipped candidates in
+// the trail.
 func (l *lineup) take(t *trail) *skipped {
 	for l.next < len(l.candidates) {
 		m := l.candidates[l.next]
@@ -106,8 +106,8 @@ func (l *lineup) keysToReserve(m *model, left []*apiKey, lastToo bool, now time.
 // more reports whether another candidate may still have its turn.
 func (l *lineup) more(t *trail) bool { return l.next < len(l.candidates) || len(t.skipped) > 0 }
 
-// begins reports whether a candidate may be tried now, and not after the healthy
-// ones. If it is due for a probe, this request is the probe.
+// begins reports whether a candidate may be tried before the ones in cooldown. If
+// it is due for a probe, this request is the probe.
 func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 	if k := l.keysState(m, now, t); k.Phase.Last() || k.Phase == stats.Due && l.probed {
 		return false
@@ -120,8 +120,8 @@ func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 	return ok
 }
 
-// lease is how long a probe keeps others away at most. A slow one must not hide a
-// candidate from everybody.
+// lease is the longest time for which a probe keeps other requests away. A slow
+// probe must not hide a candidate from all of them.
 func lease(m *model) time.Duration { return min(m.timeout, longestLease) }
 
 // probe notes that this request probes a candidate, or the key of one.
@@ -131,8 +131,8 @@ func (l *lineup) probe(m *model, is bool) {
 	}
 }
 
-// mayProbe reports whether this request may probe a candidate or its keys: it makes
-// one probe, and a candidate with its key counts as one.
+// mayProbe reports whether this request may still probe. It makes one probe; a
+// candidate with its key counts as one.
 func (l *lineup) mayProbe(m *model) bool { return !l.probed || l.probing == m }
 
 // keys returns a candidate's keys in the order of their turn, chosen once a
@@ -155,8 +155,8 @@ func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
 	return c.keys, c.err
 }
 
-// choice returns the result of key selection for a candidate, nil if there was
-// none.
+// choice returns the result of key selection for a candidate. Nil if the keys were
+// not chosen yet.
 func (l *lineup) choice(m *model) *keyChoice {
 	for i := range l.chosen {
 		if k := &l.chosen[i]; k.model == m {
@@ -166,8 +166,8 @@ func (l *lineup) choice(m *model) *keyChoice {
 	return nil
 }
 
-// keysInOrder returns a candidate's keys with those in cooldown at the end, and the
-// state of each.
+// keysInOrder returns a candidate's keys with their states. Keys in cooldown come
+// last.
 func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []stats.State, *Error) {
 	keys, err := l.keys(m, t)
 	if err != nil || len(keys) == 1 && keys[0].none {
@@ -181,8 +181,8 @@ func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []st
 	return keys, states, nil
 }
 
-// track is the track of a key. A key whose value depends on the request has one
-// for each value, so that one tenant's cooldown does not move another.
+// track is the track of a key. A key that depends on the request has a track for
+// each value: one tenant's cooldown does not affect another.
 func (l *lineup) track(k *apiKey) *stats.Track {
 	if !k.perRequest && !(k.none && l.s.selector.passThrough && l.in.credential.given()) {
 		return k.track
@@ -215,6 +215,8 @@ func (s *settings) hashKey(value string) (sum [16]byte) {
 	return sum
 }
 
+// keyState is the health of a key for this request at a model. It is the zero
+// State, healthy, for a model without a track.
 func (l *lineup) keyState(k *apiKey, m *model, now time.Time) stats.State {
 	if m.track == nil {
 		return stats.State{}
@@ -222,7 +224,7 @@ func (l *lineup) keyState(k *apiKey, m *model, now time.Time) stats.State {
 	return l.track(k).Key.State(now, m.track, l.in.asks())
 }
 
-// keysState is that of the key that is ready first.
+// keysState is the state of the key that is ready first.
 func (l *lineup) keysState(m *model, now time.Time, t *trail) stats.State {
 	keys, _ := l.keys(m, t)
 	if len(keys) == 1 {
@@ -235,9 +237,9 @@ func (l *lineup) keysState(m *model, now time.Time, t *trail) stats.State {
 	return stats.FirstReady(states...)
 }
 
-// cooldown is that of a candidate and its keys: it ends when both the candidate's
-// own and that of its first key have ended. An unlisted model that was not sent
-// yet has none.
+// cooldown is the cooldown of a candidate and its keys. It ends when both the
+// candidate's own and the first key's have ended. An unlisted model without a track
+// is healthy.
 func (l *lineup) cooldown(m *model, now time.Time, t *trail) stats.State {
 	if m.track == nil {
 		return stats.State{}
@@ -297,11 +299,19 @@ func (t *trail) retract(candidates int, now time.Time) {
 		return
 	}
 	first := t.attempts[0]
+	for _, a := range t.attempts[1:] {
+		if first.failure != nil && first.failure.usageRefused {
+			first = a
+		}
+	}
 	for _, r := range t.tried {
 		if len(r.attempts) == 0 {
 			return
 		}
 		for _, a := range r.attempts {
+			if a.failure != nil && a.failure.usageRefused {
+				continue
+			}
 			if a.failure == nil || a.failure.gone || !retractable(first.failure.Cause, a.failure.Cause) {
 				return
 			}

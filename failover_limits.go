@@ -10,7 +10,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/limit"
 )
 
-// maxWaitRoutes bounds the routes at which one request waits.
+// maxWaitRoutes bounds the routes of one waiting request.
 const maxWaitRoutes = 256
 
 // reservation is a candidate's room for one attempt with a key. It is given back if
@@ -126,16 +126,17 @@ func (c *capacity) wait(t *trail, keysOf func(*skipped) []*apiKey) *skipped {
 	return t.resume(slices.IndexFunc(t.skipped, func(k *skipped) bool { return k.model == of[i].model }))
 }
 
-// fullOf is the error of a request that did not get room in time.
+// fullOf is the error of a request without room in time. The client learns only the
+// wait; the operator learns the limit.
 func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 	e := errorf(CodeAtCapacity, "all models for this request are at capacity: send it again later")
-	e.Err, e.retryAfter = err, time.Second
+	e.Err, e.RetryAfter = err, time.Second
 	var full *limit.FullError
 	if !errors.As(err, &full) {
 		return e
 	}
 	if !full.Ready.IsZero() {
-		e.retryAfter = max(time.Until(full.Ready), time.Second)
+		e.RetryAfter = max(time.Until(full.Ready), time.Second)
 	}
 	for i, r := range routes {
 		switch full.Gate {

@@ -2,19 +2,19 @@ package aigateway
 
 import "time"
 
-// Failure is an attempt that failed before a part of its answer went to the
-// client. A [FailoverPolicy] decides what follows.
+// Failure is an attempt that failed before a part of its answer went to the client.
+// A [FailoverPolicy] decides the next step.
 type Failure struct {
-	// Provider and Model are those of the candidate.
+	// Provider and Model are the candidate's ids.
 	Provider, Model string
-	// Kind says in what way the attempt failed.
+	// Kind classifies the failure by its place.
 	Kind FailureKind
-	// Cause says what the failure means. It comes from the kind, the status and
+	// Cause classifies it by its meaning. It comes from the kind, the status and
 	// the words of the upstream's error.
 	Cause FailureCause
 	// Status is the upstream's. Zero if it gave no answer.
 	Status int
-	// Code is the upstream's own word for the error. Empty if its body had none.
+	// Code is the upstream's own word for the error. Empty if its body has no code.
 	Code string
 	// RetryAfter is the wait that the upstream asked for. Negative if it did not
 	// ask.
@@ -27,7 +27,7 @@ type Failure struct {
 	MaxRetries int
 }
 
-// FailureKind says in what way an attempt failed.
+// FailureKind classifies a failed attempt by the place of its failure.
 type FailureKind string
 
 const (
@@ -49,8 +49,8 @@ const (
 	FailureAnswer FailureKind = "answer"
 )
 
-// FailureCause says what a failure means. Each has a row in the failure table,
-// which decides the next step, and whose health it counts against.
+// FailureCause classifies a failure by its meaning. Each cause has a row in the
+// failure table, which decides the next step, and whose health it counts against.
 type FailureCause string
 
 const (
@@ -97,7 +97,7 @@ const (
 	CauseRefusal FailureCause = "refusal"
 )
 
-// Step is what follows a failed attempt.
+// Step is the reaction to a failed attempt.
 type Step uint8
 
 const (
@@ -107,22 +107,23 @@ const (
 	// StepNextCandidate tries the next candidate.
 	StepNextCandidate
 	// StepRetry tries the same key again: after Failure.RetryAfter if it is known,
-	// else after a random wait that grows.
+	// otherwise after a random wait that grows.
 	StepRetry
-	// StepStop tries nothing more: an upstream's answer is relayed as it was.
+	// StepStop ends the request: an upstream's answer is relayed unchanged.
 	StepStop
 )
 
-// FailoverPolicy decides what follows a failed attempt. It is asked after each
-// one, from many goroutines at once, and must not block. It is not asked after a
-// 401 to a secret that has changed in its store meanwhile: the new one is tried
-// at once. It cannot exceed the Config's max_attempts and total_timeout, go on
+// FailoverPolicy decides the step after a failed attempt. It is called after each
+// one, from many goroutines at once, and must not block. It is not called after a
+// 401 if the secret has changed in its store: the new one is tried at once.
+//
+// It cannot exceed the Config's max_attempts and total_timeout. It cannot go on
 // after the client has gone, or once a part of an answer has reached the client.
 type FailoverPolicy interface {
 	NextStep(f Failure) Step
 }
 
-// FailoverPolicyFunc is a function that is a [FailoverPolicy].
+// FailoverPolicyFunc makes a function a [FailoverPolicy].
 type FailoverPolicyFunc func(f Failure) Step
 
 // NextStep calls f.

@@ -16,8 +16,6 @@ func (c *call) end(a *attempt, f *failure) {
 	}
 	a.failure = f
 	a.total = time.Since(a.start)
-	tokens := c.held.meter.Tokens()
-	a.input, a.output = tokens.Input, tokens.Output
 
 	now := time.Now()
 	class := stats.ClientFault
@@ -26,7 +24,7 @@ func (c *call) end(a *attempt, f *failure) {
 		class = stats.Answered
 		a.turn.Success(now)
 		a.keyTurn.Success(now)
-	case c.in.ctx.Err() != nil, f.gone:
+	case c.in.ctx.Err() != nil, f.gone, f.usageRefused:
 	default:
 		m := f.meaning()
 		class = m.class
@@ -60,12 +58,9 @@ func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 // measured is an attempt as the metrics keep it. Only an answer says how fast a
 // candidate is: a candidate that fails at once is not fast.
 func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
+	o := stats.Outcome{Class: class, ProviderInput: a.input, ProviderOutput: a.output, EstimatedInput: c.in.tokens}
 	if c.s.selector.uses.Estimates {
-		c.in.estimate()
-	}
-	o := stats.Outcome{
-		Class: class, ProviderInput: a.input, ProviderOutput: a.output,
-		EstimatedInput: c.in.tokens, EstimatedOutput: c.held.written.Tokens(),
+		o.EstimatedInput, o.EstimatedOutput = c.in.estimate(), c.held.written.Tokens()
 	}
 	making := a.sentAt.Sub(a.start) // the request; a slow secret store is not the provider's fault
 	switch class {

@@ -32,6 +32,9 @@ type outbound struct {
 	body      clientBody // on the upstream's side of the codec
 	templates templates
 	choices   int // of the answer, as far as the request tells: each ends on its own
+	usageAsk  usageAsk
+	removed   []string // the client's fields that do not go out
+	refuser   *model   // it refused the gateway's stream_options in this request
 }
 
 // requestError reports a configured value that cannot go into an upstream request.
@@ -76,7 +79,9 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
+	o.removed = nil
 	body, err := o.upstreamBody(ctx)
+	a.removed = o.removed
 	if err != nil {
 		return nil, err
 	}

@@ -11,14 +11,15 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// usedSecret is a secret that went into an attempt.
+// usedSecret is a secret of an attempt.
 type usedSecret struct {
 	vault, name string // empty for a literal key
 	value       redact.Secret
 }
 
-// secretSet holds the secrets that went into an attempt: to resolve them anew
-// after a 401, and to cut them out of the answer. The zero set is empty.
+// secretSet holds the secrets of an attempt, for two uses: to resolve them again
+// after a 401, and to cut them out of the answer. The zero set is empty. It belongs
+// to the request's goroutine.
 type secretSet struct {
 	used  []usedSecret
 	cut   *redact.Scrubber
@@ -32,8 +33,8 @@ func (s *secretSet) hide(value string) {
 	}
 }
 
-// hideLiteral notes a configured value whose header or parameter has the name of
-// a credential. Behind a scheme it is a secret without the scheme too.
+// hideLiteral notes a configured value under the name of a credential. If it has a
+// scheme, the part behind the scheme is a secret too.
 func (s *secretSet) hideLiteral(value string) {
 	s.hide(value)
 	if _, bare, ok := strings.Cut(value, " "); ok {
@@ -41,8 +42,7 @@ func (s *secretSet) hideLiteral(value string) {
 	}
 }
 
-// hideDerived notes the texts in a value that hold a piece of the secrets that
-// the value was made of.
+// hideDerived notes the texts in a value that hold a piece of its secrets.
 func (s *secretSet) hideDerived(v any, of []usedSecret) {
 	switch v := v.(type) {
 	case string:
@@ -63,9 +63,9 @@ func (s *secretSet) hideDerived(v any, of []usedSecret) {
 	}
 }
 
-// minPiece is how much of a secret a value must hold to be secret as well, in
-// bytes. An expression may also look at a secret and return something else, such
-// as "application/json": it gives nothing away and is found in many answers.
+// minPiece is the length, in bytes, from which a piece of a secret makes a value
+// secret. An expression may also look at a secret and return another text, such as
+// "application/json". Such a text gives nothing away, and is found in many answers.
 const minPiece = 6
 
 // holdsPiece reports whether a piece of a secret is in a value. Letter case does
@@ -91,11 +91,11 @@ func (s *secretSet) scrub(text []byte) []byte {
 // scrubText is scrub for a string.
 func (s *secretSet) scrubText(text string) string { return string(s.scrub([]byte(text))) }
 
-// scrubLine is scrub for a text that is then cut to one line of at most n bytes.
-// The order matters: half a secret would not be found any more.
+// scrubLine is scrub for a text, cut to one line of at most n bytes afterwards. The
+// order matters: half a secret would not be found any more.
 func (s *secretSet) scrubLine(text string, n int) string { return oneLine(s.scrubText(text), n) }
 
-// quoted is an upstream's message, to stand behind a reason of the gateway.
+// quoted is an upstream's message, for the end of a reason of the gateway.
 func (s *secretSet) quoted(message string) string {
 	if message == "" {
 		return ""
@@ -103,7 +103,7 @@ func (s *secretSet) quoted(message string) string {
 	return ": " + s.scrubLine(message, 200)
 }
 
-// scrubber is made anew only after another secret was added.
+// scrubber is made again only after another secret was added.
 func (s *secretSet) scrubber() *redact.Scrubber {
 	if s.cut == nil || s.cutOf != len(s.used) {
 		values := make([]string, len(s.used))
@@ -126,8 +126,8 @@ func (s *secretSet) scrubHeader(h http.Header) http.Header {
 	return out
 }
 
-// plainHeader is the header of a good answer without the secrets that stand in
-// it as they are. It does not look for other forms, as this runs for each answer.
+// plainHeader is the header of a good answer without literal secrets. It does not
+// look for encoded ones, because it runs for each answer.
 func (s *secretSet) plainHeader(h http.Header) http.Header {
 	for _, u := range s.used {
 		value := u.value.Reveal()
@@ -140,8 +140,7 @@ func (s *secretSet) plainHeader(h http.Header) http.Header {
 	return h
 }
 
-// templates evaluates the ${…} of an attempt, and notes the secrets that they
-// used.
+// templates evaluates the ${…} of an attempt, and notes their secrets.
 type templates struct {
 	in      expr.TemplateInput
 	resolve func(ctx context.Context, vault, name string) (string, error)
@@ -149,7 +148,8 @@ type templates struct {
 	err     error      // why a secret could not be resolved
 }
 
-// secret answers secrets.get.
+// secret answers secrets.get. It keeps the error, to tell a failed secret from a
+// failed expression.
 func (t *templates) secret(ctx context.Context, vault, name string) (string, error) {
 	value, err := t.resolve(ctx, vault, name)
 	if err != nil {
@@ -160,7 +160,7 @@ func (t *templates) secret(ctx context.Context, vault, name string) (string, err
 	return value, nil
 }
 
-// evaluate evaluates a template. A value that is made of a secret is secret too.
+// evaluate evaluates a template. A value made from a secret is secret too.
 func evaluate[T any](t *templates, eval func() (T, error)) (T, error) {
 	t.err = nil // of an earlier template, which may have gone on without that secret
 	before := len(t.set.used)
@@ -176,7 +176,8 @@ func (t *templates) text(ctx context.Context, v *expr.Template) (string, error) 
 	return evaluate(t, func() (string, error) { return v.Text(ctx, &t.in) })
 }
 
-// tree evaluates the templates in a value of the body.
+// tree evaluates the templates in a value of the body. It shares nothing with the
+// config.
 func (t *templates) tree(ctx context.Context, v any) (any, error) {
 	switch v := v.(type) {
 	case *expr.Template:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
@@ -32,16 +33,19 @@ var (
 func (h *held) holdStream(ctx context.Context) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, events: true}
 	encoding := h.resp.Header.Get("Content-Encoding")
+	hide, decode := h.hidesUsage()
 	if h.codec != nil {
 		if !relay.CanDecode(encoding) {
 			return wrongAnswer("the stream cannot be translated: its encoding is unknown")
 		}
 		h.reframe("text/event-stream")
+		hide, decode = false, true // the client's format has its own place for it
 	}
 	h.stream = relay.NewStream(&h.body, relay.Options{
 		Dialect:     h.surface.stream,
 		Encoding:    encoding,
-		Decode:      h.codec != nil,
+		HideUsage:   hide,
+		Decode:      decode,
 		Tap:         h.meterEvent,
 		Choices:     h.choices,
 		UsageWanted: h.wantsUsage(),
@@ -72,7 +76,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 // meterEvent meters an event of the stream.
 func (h *held) meterEvent(data []byte) {
 	h.meter.Event(data)
-	if h.s.selector.uses.Estimates {
+	if h.surface.metered {
 		h.written.Event(data)
 	}
 }
@@ -82,9 +86,13 @@ func (h *held) relayStream(ctx context.Context, to *client) *failure {
 	h.resp.Header.Del("Content-Length")
 	h.commit(to)
 	if h.codec != nil {
-		return h.relayTranslated(ctx, to)
+		err := h.relayTranslated(ctx, to)
+		h.learn()
+		return err
 	}
-	return h.ended(ctx, to, h.stream.Relay(to, to.flush))
+	err := h.stream.Relay(to, to.flush)
+	h.learn()
+	return h.ended(ctx, to, err)
 }
 
 // finished reports whether the gateway ended a stream for its silence after a
@@ -278,4 +286,38 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		b.silent = 0
 	}
 	return n, err
+}
+
+// learn notes the habit that a stream of nobody's asking shows. Without usage it
+// shows one only at its end.
+func (h *held) learn() {
+	m := h.a.model
+	if !h.surface.usageOption || h.usageAsk != usageUnasked || h.s.habits.of(m) != habitUnknown {
+		return
+	}
+	switch {
+	case h.meter.Tokens().Known:
+		h.s.habits.learn(m, habitUnasked)
+	case h.stream.Whole():
+		h.s.habits.learn(m, habitAsk)
+	}
+}
+
+// hidesUsage prepares a stream that the gateway asked for usage. A compressed one
+// goes on decoded, and its model is not asked again: its users had compressed
+// streams before.
+func (h *held) hidesUsage() (hide, decode bool) {
+	if h.usageAsk != usageForGateway {
+		return false, false
+	}
+	encoding := h.resp.Header.Get("Content-Encoding")
+	if encoding == "" || strings.EqualFold(encoding, "identity") {
+		return true, false
+	}
+	h.s.habits.learn(h.a.model, habitRefuse)
+	if !relay.CanDecode(encoding) {
+		return false, false
+	}
+	h.resp.Header.Del("Content-Encoding")
+	return true, true
 }

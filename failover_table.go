@@ -226,6 +226,8 @@ func hint(a *attempt, f *failure) string {
 	return ""
 }
 
+// hintConnect looks for the usual causes of a failed connection: DNS, TLS, a proxy,
+// a wrong port.
 func hintConnect(a *attempt, f *failure) string {
 	p := a.model.provider
 	var (

@@ -21,6 +21,7 @@ type trail struct {
 	skipped  []*skipped
 	attempts []*attempt
 	sent     int // attempts that reached the transport; a failure before that costs nothing
+	free     int // of them, what does not count towards max_attempts
 	notes    []string
 
 	current *tried   // whose turn it is
@@ -78,6 +79,7 @@ type attempt struct {
 	sent        bool // whether the transport got it
 	sentAt      time.Time
 	url         string
+	removed     []string // the client's fields that did not go out
 	secrets     secretSet
 	key         string // redacted
 	keyID       string
@@ -94,6 +96,9 @@ type attempt struct {
 	relayed     bool // its error answer went to the client
 	input       int64
 	output      int64
+	used        bool // the attempt consumed something
+	usage       Usage
+	cost        knownCost
 	failure     *failure
 	cooldown    time.Duration // that the failure led to
 
@@ -118,9 +123,12 @@ type failure struct {
 	// otherForm is set if the key was refused in the client's form, and the
 	// provider's other form is still to be tried.
 	otherForm bool
-	abort     bool // the client's connection must not end as if all were well
-	gone      bool // nobody waited for the answer any more
-	answer    *upstreamAnswer
+	// namesUsage is set if the error names stream_options, and usageRefused if they
+	// were the gateway's own. Then the attempt counts for nothing else.
+	namesUsage, usageRefused bool
+	abort                    bool // the client's connection must not end as if all were well
+	gone                     bool // nobody waited for the answer any more
+	answer                   *upstreamAnswer
 }
 
 // upstreamAnswer is an upstream's error answer. It is whole, and can be relayed
@@ -196,6 +204,9 @@ func (t *trail) send(a *attempt) {
 	t.sent++
 }
 
+// spent is the number of attempts that count towards max_attempts.
+func (t *trail) spent() int { return t.sent - t.free }
+
 // note adds a remark to the Result, once.
 func (t *trail) note(format string, args ...any) {
 	if n := fmt.Sprintf(format, args...); !slices.Contains(t.notes, n) {
@@ -207,7 +218,7 @@ func (t *trail) note(format string, args ...any) {
 func (t *trail) text(maxAttempts, candidates int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no provider could answer, after %s", counted(t.sent, "attempt"))
-	if t.sent >= maxAttempts && len(t.tried) < candidates {
+	if t.spent() >= maxAttempts && len(t.tried) < candidates {
 		fmt.Fprintf(&b, " (max_attempts)")
 	}
 	sep := ": "
@@ -217,7 +228,7 @@ func (t *trail) text(maxAttempts, candidates int) string {
 			sep = "; "
 		}
 		for _, a := range r.attempts {
-			if a.failure != nil {
+			if a.failure != nil && !a.failure.usageRefused {
 				b.WriteString(sep + r.model.name() + ": " + a.failure.reason)
 				sep = "; "
 			}
@@ -302,6 +313,21 @@ func (t *trail) committed() bool {
 	return len(t.attempts) > 0 && t.attempts[len(t.attempts)-1].committed
 }
 
+// answering is the attempt whose answer the client gets, else the last one that was
+// sent. Nil without one.
+func (t *trail) answering() *attempt {
+	var last *attempt
+	for _, a := range t.attempts {
+		if a.relayed {
+			return a
+		}
+		if a.sent {
+			last = a
+		}
+	}
+	return last
+}
+
 // overhead is the gateway's own time up to a moment. Waits for the client's body,
 // for retries and for attempts are left out; except is an attempt that still
 // counts.
@@ -340,4 +366,40 @@ func (t *trail) translated() *codec {
 		return t.tried[n-1].codec
 	}
 	return nil
+}
+
+// usageAsk says who asks for usage in a stream.
+type usageAsk uint8
+
+const (
+	usageUnasked    usageAsk = iota
+	usageForClient           // the client or the config does, or has stream_options of its own kind
+	usageForGateway          // the gateway does, and the client is not to see it
+)
+
+// consume returns the usage of an attempt that has one.
+func (a *attempt) consume() *Usage {
+	a.used = true
+	return &a.usage
+}
+
+// total is the usage and the cost of all attempts. The usage is nil if nothing was
+// consumed.
+func (t *trail) total() (u *Usage, c knownCost) {
+	missing := false
+	for _, a := range t.attempts {
+		if !a.used {
+			continue
+		}
+		if u == nil {
+			u = new(Usage)
+		}
+		u.add(&a.usage)
+		missing = missing || !a.cost.known
+		if a.cost.known {
+			c = knownCost{Cost{c.USD.Add(a.cost.USD), c.Estimated || a.cost.Estimated, a.cost.Source}, true}
+		}
+	}
+	c.Estimated = c.known && (c.Estimated || missing)
+	return u, c
 }

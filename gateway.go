@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,16 +30,19 @@ type Gateway struct {
 	pins      *pinTable
 	limiter   *limit.Limiter
 	history   debugpage.History
+	ledger    debugpage.Ledger
 	seed      maphash.Seed
+	habits    streamHabits
+	clients   *limit.Clients
 	reloading sync.Mutex
 
 	warnedDeadlines sync.Once
 }
 
-// New makes a Gateway. It reports everything that is wrong with cfg, each as a
-// [*ConfigError]. It does no network I/O: secrets are resolved when they are
-// needed (see [Gateway.Check]). Of the interfaces it asks only the registry and the
-// URL policy.
+// New makes a Gateway. It reports every problem of cfg, each as a [*ConfigError].
+// It does no network I/O: secrets are resolved when they are needed (see
+// [Gateway.Check]). Of the interfaces it calls only the registry and the URL
+// policy.
 func New(cfg Config) (*Gateway, error) {
 	s, err := newSettings(cfg, nil)
 	if err != nil {
@@ -46,26 +50,26 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
-		seed: maphash.MakeSeed(),
+		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()),
 	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
 	}
 	s.attach(g)
-	s.debug = newDebugSettings(&g.history, cfg)
+	s.debug = newDebugSettings(&g.history, &g.ledger, cfg)
 	g.current.Store(s)
 	return g, nil
 }
 
-// Reload replaces the gateway's config at once, for the requests that come
-// after it. Requests under way finish on the old one. If it returns an error, the
-// old config stays.
+// Reload replaces the gateway's config at once, for new requests. Requests under
+// way finish on the old config. If it returns an error, the old config stays.
 //
-// Nothing of the old Config is carried over: Logger, Secrets, Hooks, Transport and
-// every other dependency come from the new one, and must be set on it again. The
-// gateway keeps its knowledge: metrics, cooldowns, pins, counts of limits, and
-// the requests of the debug page. Connections are kept too, but for providers with another TLS or Proxy,
-// and unless there is a ProviderTransport or the URL policy is an [AddrPolicy].
+// Every dependency comes from the new Config and must be set on it again: Logger,
+// Secrets, Hooks, Transport and the others. The gateway keeps its knowledge:
+// metrics, cooldowns, pins, counts of limits, and the requests of the debug page.
+//
+// Connections are kept too, with three exceptions: providers with another TLS or
+// Proxy, a ProviderTransport, and a URL policy that is an [AddrPolicy].
 func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
@@ -78,25 +82,31 @@ func (g *Gateway) Reload(cfg Config) error {
 		return err
 	}
 	s.attach(g)
-	s.debug = newDebugSettings(&g.history, cfg)
+	s.debug = newDebugSettings(&g.history, &g.ledger, cfg)
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	old.retire(s)
 	return nil
 }
 
-// attach gives the settings the knowledge of their gateway, which outlives them.
+// attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed = g.seed
+	s.habits = &g.habits
+	s.clients = g.clients
+	for i := range s.clientLimits {
+		l := &s.clientLimits[i]
+		l.entry = g.clients.Entry(l.name, l.allowance)
+	}
 	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
 	s.selector.track(g.recorder)
 	s.limiter = g.limiter
 	s.selector.limit(g.limiter, time.Now())
 }
 
-// Check resolves every secret that the config names, and reports each failure as
-// a [*ConfigError] with its place. It leaves out secrets whose name an expression
-// computes from the request: that name is known only then.
+// Check resolves every secret in the config, and reports each failure as a
+// [*ConfigError] with its place. It leaves out secrets with a name that depends on
+// the request.
 func (g *Gateway) Check(ctx context.Context) error {
 	s := g.current.Load()
 	var p problems
@@ -111,34 +121,40 @@ func (g *Gateway) Check(ctx context.Context) error {
 	return fmt.Errorf("aigateway: secrets that do not resolve:\n%w", ConfigErrors(p))
 }
 
-// Warnings are the slips in the config that [New] or the latest [Gateway.Reload]
-// accepted: keys in the notation of another tool, models that a provider's prefix
-// hides or that are shut down within 60 days, names in strategies that nobody has,
-// and addresses that are probably wrong. Log them at the start. The caller owns the
-// slice. They hold no secret.
+// Warnings lists the slips in the config that [New] or the latest [Gateway.Reload]
+// accepted:
+//
+//   - keys in the notation of another tool
+//   - models hidden by a provider's prefix
+//   - models with a shutdown date in the past or the next 60 days
+//   - unknown names in strategies
+//   - addresses that are probably wrong
+//
+// Log them at the start. The caller owns the slice. They hold no secret.
 func (g *Gateway) Warnings() []*ConfigError {
 	return append([]*ConfigError(nil), g.current.Load().warnings.list()...)
 }
 
-// ServeHTTP answers a request. A path that the gateway does not serve gets 404 in
-// the OpenAI error format.
+// ServeHTTP answers a request. An unknown path gets 404 in the OpenAI error format.
 //
 // A stream that breaks after it has begun ends in a panic with
-// [http.ErrAbortHandler], which makes net/http abort the client's connection:
-// middleware that recovers must pass it on, as it must for httputil.ReverseProxy.
+// [http.ErrAbortHandler]: net/http then aborts the client's connection. Middleware
+// that recovers must pass the panic on, as for httputil.ReverseProxy.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.serve(w, r, nil) //nolint:contextcheck // the exchange carries the request's context
 }
 
-// Wrap returns a handler that answers like ServeHTTP, but leaves to next all
-// paths that the gateway does not serve and, under [OnErrorContinue], the requests
-// that it could not serve. If next is nil, it leaves nothing.
+// Wrap returns a handler that answers like ServeHTTP, but leaves unknown paths to
+// next. Under [OnErrorContinue] it also leaves to next the requests that it could
+// not serve. If next is nil, it answers all of them itself.
 func (g *Gateway) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.serve(w, r, next) //nolint:contextcheck // as above
 	})
 }
 
+// serve finds the handler of a path. An unknown path goes to next; if that is nil,
+// it gets 404.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)
@@ -146,31 +162,52 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case models && reading: // first, as a model's id may end like a surface
-		s.selector.serveModels(w, r, id)
+		requestID := s.callers.requestID(r)
+		s.answer.before(w.Header(), requestID)
+		s.selector.serveModels(w, r, id, requestID)
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, next: next}
 		x.to.connect(w, r, &g.warnedDeadlines, s)
 		defer x.to.finish()
-		x.in.receive(r, surface, path)
+		x.in.receive(r, surface, path, &s.callers)
+		x.to.stamper = x
 		x.serve()
 	case surface != nil && reading && r.Header.Get("Upgrade") != "":
-		// Clients that would like a WebSocket go over to POST after this.
+		// Clients of WebSockets fall back to POST after this answer.
 		w.Header().Set("Upgrade", "HTTP/1.1")
-		writeError(w, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()), requestID(r.Header))
+		s.refuse(w, r, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()))
 	case surface != nil:
-		methodNotAllowed(w, surface.format, r, surface.allow())
+		s.methodNotAllowed(w, surface.format, r, surface.allow())
 	case models:
-		methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
+		s.methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
 	case next != nil:
 		next.ServeHTTP(w, r)
 	default:
-		writeError(w, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path), requestID(r.Header))
+		s.refuse(w, r, formatOpenAI, errorf(CodeNotFound, "unknown path %s: the gateway does not serve it", r.URL.Path))
 	}
 }
 
-func methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
+// methodNotAllowed answers a request by another method than the allowed ones.
+func (s *settings) methodNotAllowed(w http.ResponseWriter, f format, r *http.Request, allowed string) {
 	w.Header().Set("Allow", allowed)
-	writeError(w, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method), requestID(r.Header))
+	s.refuse(w, r, f, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, allowed, r.Method))
+}
+
+// refuse answers a request that is not on its way to any provider.
+func (s *settings) refuse(w http.ResponseWriter, r *http.Request, f format, e *Error) {
+	id := s.callers.requestID(r)
+	s.answer.before(w.Header(), id)
+	writeError(w, f, e, id)
+}
+
+// WriteError answers a request with an error in the format of its client, for
+// middleware around the gateway. A Status of zero is the code's.
+func WriteError(w http.ResponseWriter, r *http.Request, e *Error) {
+	shown := *e
+	if shown.Status == 0 {
+		shown.Status = shown.Code.HTTPStatus()
+	}
+	writeError(w, formatOf(r), &shown, requestID(r.Header))
 }
 
 // exchange is one client request on its way through the gateway: read, choose,
@@ -182,6 +219,10 @@ type exchange struct {
 	in   inbound
 	plan plan
 	loop failover
+
+	adm         admission
+	headerRoom  [3]string // of the usual headers
+	costTrailer bool      // the cost is to follow the answer
 }
 
 // serve is the pipeline.
@@ -201,10 +242,16 @@ func (x *exchange) serve() {
 	x.in.identify(&x.s.callers)
 	x.in.expose(x.s.uses)
 	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
+		out.err = x.admit()
+	}
+	if out.err == nil {
 		out.err = x.choose()
 	}
 	if out.err == nil {
 		out = x.send()
+	}
+	if x.costTrailer {
+		x.setCost(x.to.Header())
 	}
 	handOn, abort := x.answer(out)
 	reported = true
@@ -244,9 +291,9 @@ func (x *exchange) send() outcome {
 	return out
 }
 
-// answer writes the answer of a request that no upstream's success has answered.
-// If the next handler takes the request over, it writes nothing. An error behind a
-// keepalive is an event, and the connection is to be aborted.
+// answer writes the answer of a failed request. If the next handler takes the
+// request over, it writes nothing. An error behind a keepalive is an event, and the
+// connection is to be aborted.
 func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	if out.made != nil {
 		writeMade(&x.to, out.made)
@@ -268,17 +315,82 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	case x.continues() && !x.in.partial && out.err.Code != CodeClientGone:
 		return true, false
 	}
-	// Also for a client that seems gone: some close only their half of the
-	// connection, and must not take an empty 200 for the answer.
+	// This also answers a client that seems gone. Some clients close only their
+	// half of the connection, and must not take an empty 200 for the answer.
 	writeError(&x.to, x.in.surface.format, out.err, x.in.id)
 	return false, false
 }
 
-// continues reports whether a failed request goes on to the next handler.
-func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil }
+// stamp says in the header of an answer who answered. An upstream's own headers of
+// these names do not pass. Where a keepalive begins the stream, nobody has answered
+// yet.
+func (x *exchange) stamp(h http.Header, begun bool) {
+	a, t := &x.s.answer, &x.loop.trail
+	for name := range h {
+		if strings.HasPrefix(name, answerPrefix) {
+			delete(h, name)
+		}
+	}
+	if a.requestID {
+		x.headerRoom[0] = x.in.id
+		h[headerRequestID] = x.headerRoom[0:1:1]
+	}
+	x.stampLimits(h)
+	if begun {
+		return
+	}
+	if k := t.translated(); k != nil {
+		h[headerTranslated] = []string{k.header()}
+	}
+	if a.attempts {
+		x.headerRoom[1] = strconv.Itoa(t.sent)
+		h[headerAttempts] = x.headerRoom[1:2:2]
+	}
+	last := t.answering()
+	if last != nil && a.model {
+		x.headerRoom[2] = asciiName(last.model.name())
+		h[headerModel] = x.headerRoom[2:3:3]
+	}
+	if a.removed && last != nil && len(last.removed) > 0 {
+		h[headerRemovedParams] = []string{listed(last.removed)}
+	}
+	if a.rejected && len(x.plan.rejections) > 0 {
+		names := make([]string, len(x.plan.rejections))
+		for i, r := range x.plan.rejections {
+			names[i] = r.name
+		}
+		h[headerRejectedModels] = []string{listed(names)}
+	}
+	if a.cost {
+		x.stampCost(h)
+	}
+}
 
-// relayError answers with an upstream's error as it was, less the gateway's own
-// keys. A retryAfter that is not negative replaces the upstream's.
+// stampCost tells the cost, or announces it for the end of an answer that is still
+// to come.
+func (x *exchange) stampCost(h http.Header) {
+	if x.loop.trail.committed() && !x.loop.call.held.ends() {
+		if h.Get("Content-Length") == "" && x.in.r.ProtoAtLeast(1, 1) {
+			h["Trailer"] = []string{headerCost}
+			x.costTrailer = true
+		}
+		return
+	}
+	x.setCost(h)
+}
+
+// setCost sets the cost of all attempts, if it is known.
+func (x *exchange) setCost(h http.Header) {
+	if _, cost := x.loop.trail.total(); cost.known {
+		h[headerCost] = []string{cost.USD.String()}
+	}
+}
+
+// continues reports whether a failed request goes on to the next handler.
+func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil && !x.adm.refused }
+
+// relayError answers with an upstream's error, without the gateway's keys. A
+// retryAfter that is not negative replaces the upstream's.
 func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.Duration) {
 	h := w.Header()
 	relay.CopyResponseHeader(h, answer.header)
@@ -290,12 +402,16 @@ func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.D
 	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
 
-// report tells the hook, the log and the debug page how the request ended. The
-// Result is made only if somebody wants one.
+// report tells the hook, the log and the debug page about the end of the request.
+// It makes a Result only if one of them needs it.
 func (x *exchange) report(err *Error) *Result {
+	x.settle(err)
 	var res *Result
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)
+	}
+	if slot, ok := x.in.r.Context().Value(resultKey{}).(*resultSlot); ok {
+		slot.res.Store(x.result(err))
 	}
 	x.log(err)
 	x.remember(err)
@@ -337,15 +453,18 @@ func (x *exchange) remember(err *Error) {
 	}
 	r := newDebugRecord(&x.in, &x.loop.trail, err)
 	rememberPlan(r, &x.plan, x.loop.trail.notes)
+	enter(x.s.debug.ledger, r, &x.loop.trail)
 	x.s.debug.history.Add(r)
 }
 
-// Explain says what the gateway would do with a request, and sends nothing. The
-// Result has the status StatusDryRun. It lists in ModelsTried the models that would
-// be tried, and in NotTried why every other model would not, unless the request's
-// body cannot be understood. If the request would be refused, Explain also returns
-// the *[Error]. On a path or for a method that is not sent on to any provider, it
-// returns the *[Error] alone. It reads the request's body, and puts it back.
+// Explain makes the decisions for a request, and sends nothing. The Result has the
+// status StatusDryRun. ModelsTried lists the models that would be tried, and
+// NotTried every other model with the reason; both are empty if the body cannot be
+// understood.
+//
+// If the request would be refused, Explain also returns the *[Error]. If the path
+// or the method never reaches a provider, it returns only the *[Error]. It reads
+// the request's body, and puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)
@@ -356,7 +475,7 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 		return nil, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, surface.allow(), r.Method)
 	}
 	x := &exchange{s: s}
-	x.in.receive(r, surface, path)
+	x.in.receive(r, surface, path, &s.callers)
 	x.in.identify(&s.callers)
 	x.in.expose(s.uses)
 	err := x.in.read(r.Body, s.maxBody)
@@ -391,4 +510,19 @@ func writeMade(w http.ResponseWriter, answer *upstreamAnswer) {
 	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
 	w.WriteHeader(answer.status)
 	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
+}
+
+// Price returns the prices of a provider's model, by their ids or aliases: those of
+// the config over those of the registry. It is false if the prices, or the model,
+// are unknown. The caller owns them.
+func (g *Gateway) Price(provider, model string) (Pricing, bool) {
+	p := g.current.Load().selector.byName[fold(provider)]
+	if p == nil {
+		return Pricing{}, false
+	}
+	m := p.byName[fold(model)]
+	if m == nil || m.pricing == nil {
+		return Pricing{}, false
+	}
+	return *clonePricing(m.pricing), true
 }

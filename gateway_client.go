@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxWrite bounds what one write deadline covers, in bytes: a slow client that
-	// goes on reading is not cut.
+	// maxWrite bounds the bytes under one write deadline: a slow client is not cut
+	// while it keeps reading.
 	maxWrite = 64 << 10
 	// minBodyRate is the least average rate of a request's body after the first
 	// client_timeout, in bytes per second.
@@ -48,6 +48,11 @@ type client struct {
 	committed bool   // an answer has
 	tail      []byte // the last bytes written, to know whether an event ended
 	closed    bool
+
+	// stamper completes the header of the answer just before it is sent.
+	stamper interface {
+		stamp(h http.Header, begun bool)
+	}
 }
 
 // connect prepares the connection of a request.
@@ -74,6 +79,9 @@ func (c *client) Header() http.Header { return c.w.Header() }
 
 // WriteHeader sends it.
 func (c *client) WriteHeader(status int) {
+	if c.stamper != nil {
+		c.stamper.stamp(c.w.Header(), c.opened && !c.committed)
+	}
 	c.arm()
 	c.w.WriteHeader(status)
 	c.disarm()
@@ -111,6 +119,8 @@ func (c *client) Write(p []byte) (n int, err error) {
 	return n + m, err
 }
 
+// write writes under a deadline. The caller holds the lock. It keeps the last bytes
+// for atBoundary.
 func (c *client) write(p []byte) (int, error) {
 	c.arm()
 	n, err := c.w.Write(p)
@@ -130,6 +140,7 @@ func (c *client) flush() error {
 	return c.flushNow()
 }
 
+// flushNow flushes under a deadline. The caller holds the lock.
 func (c *client) flushNow() error {
 	c.arm()
 	err := c.control.Flush()
@@ -259,8 +270,8 @@ func (c *client) atBoundary() bool {
 	return len(t) == 0 || bytes.HasSuffix(t, []byte("\n\n")) || bytes.HasSuffix(t, []byte("\r\r")) || bytes.HasSuffix(t, []byte("\n\r\n"))
 }
 
-// quiet ends the keepalive, and reports whether it has sent the header: then an
-// error can only be an event.
+// quiet ends the keepalive, and reports whether it has sent the header. If it has,
+// an error can only be an event.
 func (c *client) quiet() (opened bool) {
 	c.lock()
 	defer c.unlock()
@@ -278,12 +289,15 @@ func (c *client) isOpen() bool {
 	return c.opened
 }
 
+// lock takes the lock if a keepalive needs one. Without a keepalive only the
+// request's goroutine writes.
 func (c *client) lock() {
 	if c.keepalive > 0 {
 		c.mu.Lock()
 	}
 }
 
+// unlock is the counterpart of lock.
 func (c *client) unlock() {
 	if c.keepalive > 0 {
 		c.mu.Unlock()

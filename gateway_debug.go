@@ -16,7 +16,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// What the debug page shows at most: of the rest it gives the number.
+// The most models and names on the debug page. The page shows how many are left
+// out.
 const (
 	maxDebugModels = 200
 	maxDebugNames  = 500
@@ -54,6 +55,8 @@ const (
 //     failures in a row
 //   - of keys quota_requests and quota_tokens
 //   - other_providers and other_models, not used lately
+//   - money: the cost of requests since the page was mounted, in all and by provider,
+//     model and label
 //   - requests, the newest first, each with its trail; the outcome of a step is
 //     success, failed, relayed, not_sent or skipped
 //   - config and runtime
@@ -61,7 +64,8 @@ const (
 //     header and body
 //
 // Rates are from 0 to 1. Fields may be added. With ?only=failed, page and JSON have
-// only the requests that failed or failed over.
+// only the requests that failed or failed over. With ?model=, ?label= and ?id= they
+// have only those with that text in a model, in a label or the caller, and in their id.
 func (g *Gateway) DebugHandler() http.Handler {
 	g.history.Want()
 	var paths []string
@@ -71,7 +75,7 @@ func (g *Gateway) DebugHandler() http.Handler {
 	return debugpage.NewHandler(debugpage.Source{State: g.debugState, Explain: g.debugExplain, Paths: paths})
 }
 
-// debugState is what the page shows at a time.
+// debugState is the state of the gateway at a time, for the page.
 func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	s := g.current.Load()
 	d := debugView{s: s, now: now, unlisted: map[string][]stats.Named{}}
@@ -86,6 +90,7 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 		OtherProviders: []string{},
 		Keys:           []debugpage.Key{},
 		Requests:       g.history.Latest(),
+		Money:          g.ledger.Money(),
 		Config:         s.debug.config,
 		ConfigText:     configText(s.debug.config),
 		Runtime:        s.debug.runtime,
@@ -108,14 +113,14 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	return state
 }
 
-// debugView reads what there is to show.
+// debugView collects the parts of the page, at one time.
 type debugView struct {
 	s        *settings
 	now      time.Time
 	unlisted map[string][]stats.Named // by the folded id of their provider
 }
 
-// series are those of a provider's models that have something in their window.
+// series are the loads of a provider's models with requests in their window.
 func (d *debugView) series(p *provider) []*stats.Series {
 	var list []*stats.Series
 	for _, m := range p.models {
@@ -169,8 +174,8 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 // of them share.
 var everybody stats.Request
 
-// models lists the models that are worth a row, and names the others. Where
-// there are too many, those with the most to do get the rows.
+// models lists the models with a row of their own, and the names of the others. If
+// there are too many, the busiest get the rows.
 func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	type row struct {
 		model  debugpage.Model
@@ -246,8 +251,8 @@ func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
 	return out
 }
 
-// modelHealth is that of a model with these keys: like a request for it, it goes by
-// the later one of the model and the first of its keys.
+// modelHealth is the health of a model with its keys. It takes the later end of two
+// cooldowns, the model's and the first key's, as a request does.
 func (d *debugView) modelHealth(track *stats.Track, keys []*apiKey) debugpage.Health {
 	own := track.Health.State(d.now, everybody)
 	states := make([]stats.State, len(keys))
@@ -298,8 +303,8 @@ func (d *debugView) load(series ...*stats.Series) debugpage.Load {
 	return out
 }
 
-// debugExplain runs Explain on a request that somebody pasted into the form. It
-// is taken to come from whoever asks.
+// debugExplain runs Explain on a pasted request. The visitor of the page counts as
+// its client.
 func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debugpage.Explain {
 	header, err := pastedHeader(&q.Header)
 	if err != nil {
@@ -357,7 +362,7 @@ func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debu
 	return &out
 }
 
-// debugTurn says how a candidate would be tried.
+// debugTurn describes the turn of a candidate.
 func debugTurn(m TriedModel) string {
 	keys, healthy := "without a key", true
 	if len(m.APIKeySelection) > 0 {
@@ -389,10 +394,11 @@ func debugTurn(m TriedModel) string {
 	}
 }
 
+// milliseconds makes a duration of a Result's milliseconds.
 func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
-// pastedHeader reads lines of "Name: value". In the text, which the page shows
-// again, it cuts the values that are credentials.
+// pastedHeader reads lines of "Name: value". The page shows the text again, so
+// credentials are cut from it.
 func pastedHeader(text *string) (http.Header, error) {
 	h := http.Header{}
 	var shown []string

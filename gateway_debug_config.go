@@ -16,19 +16,20 @@ import (
 
 // debugSettings is the part of the debug page that comes from the Config.
 type debugSettings struct {
+	ledger  *debugpage.Ledger
 	history *debugpage.History // the gateway's
 	config  json.RawMessage
 	runtime debugpage.Runtime
 }
 
-// newDebugSettings notes what may be shown of a Config that New accepts. It is
-// done then and not when somebody looks, because the Config may change.
-func newDebugSettings(history *debugpage.History, cfg Config) debugSettings {
+// newDebugSettings notes the presentable part of a Config that New accepts. New
+// calls it, because the Config may change later.
+func newDebugSettings(history *debugpage.History, ledger *debugpage.Ledger, cfg Config) debugSettings {
 	raw, err := json.Marshal(shownConfig(cfg))
 	if err != nil {
 		raw = []byte("{}") // New refuses what does not marshal
 	}
-	return debugSettings{history: history, config: raw, runtime: debugpage.Runtime{
+	return debugSettings{history: history, ledger: ledger, config: raw, runtime: debugpage.Runtime{
 		Secrets:        shownType(cfg.Secrets, "EnvSecrets, by default"),
 		Registry:       shownType(cfg.Registry, "BuiltinRegistry, by default"),
 		URLPolicy:      shownType(cfg.URLPolicy, "StrictURLPolicy, by default"),
@@ -40,7 +41,8 @@ func newDebugSettings(history *debugpage.History, cfg Config) debugSettings {
 	}}
 }
 
-// shownType is the type of a dependency: its value may hold a secret.
+// shownType is the type of a dependency. Its value may hold a secret, and is not
+// shown.
 func shownType(v any, none string) string {
 	if v == nil {
 		return none
@@ -48,9 +50,9 @@ func shownType(v any, none string) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// shownConfig is a copy of a Config with the defaults of what is not given, and
-// without what could be a secret. Templates cut themselves when they are
-// marshaled; this is about what is free in its form.
+// shownConfig is a copy of a Config with its defaults, and without possible
+// secrets. Templates redact themselves when they are marshaled. This function
+// redacts the free-form parts.
 func shownConfig(cfg Config) Config {
 	cfg = withDefaults(cfg)
 	cfg.Headers, cfg.QueryParams, cfg.Body = shownKeys(cfg.Headers), shownKeys(cfg.QueryParams), shownMap(cfg.Body)
@@ -73,8 +75,8 @@ func shownConfig(cfg Config) Config {
 	return cfg
 }
 
-// shownKey is the name of a header or a field, unless it is a credential that
-// was put in the wrong place.
+// shownKey is the name of a header or a field. A name that is a credential, put
+// into the wrong place, is redacted.
 func shownKey(name string) string {
 	if redact.IsKey(name) {
 		return "…"
@@ -82,6 +84,8 @@ func shownKey(name string) string {
 	return name
 }
 
+// shownKeys redacts the names of headers and parameters. The values redact
+// themselves.
 func shownKeys(values map[string]Template) map[string]Template {
 	out := maps.Clone(values)
 	for name, v := range values {
@@ -93,12 +97,12 @@ func shownKeys(values map[string]Template) map[string]Template {
 	return out
 }
 
-// shownMap cuts what could be a secret from a value of any shape.
+// shownMap redacts possible secrets in a value of any shape.
 func shownMap(m map[string]any) map[string]any {
 	if len(m) == 0 {
 		return nil
 	}
-	// What a Go program put in may be of any type. As JSON it is of a few.
+	// A Go program may have put any type into the map. JSON has only a few.
 	raw, err := json.Marshal(m)
 	if err != nil {
 		return nil
@@ -112,8 +116,8 @@ func shownMap(m map[string]any) map[string]any {
 	return shownValue(copied, false).(map[string]any)
 }
 
-// shownValue is v, cut. What stands under a name that tells of a secret is one,
-// but for numbers and truths: those are more often limits and switches, as in
+// shownValue is v, redacted. Values under secret-sounding names are redacted,
+// except for numbers and booleans: they are more often limits and switches, such as
 // max_tokens.
 func shownValue(v any, secret bool) any {
 	switch v := v.(type) {
@@ -142,7 +146,7 @@ func shownValue(v any, secret bool) any {
 	}
 }
 
-// configText is the config as people write it.
+// configText is the config as YAML, for people.
 func configText(config json.RawMessage) string {
 	if text, ok := confdoc.YAML(config); ok {
 		return text

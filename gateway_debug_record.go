@@ -6,7 +6,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 )
 
-// newDebugRecord is a request as the debug page remembers it.
+// newDebugRecord is the debug page's record of a request.
 func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	sum := t.summarize(in)
 	r := &debugpage.Request{
@@ -35,6 +35,18 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 		}
 		r.Names = append(r.Names, debugpage.Name(name))
 	}
+	r.Caller = debugpage.Name(in.caller)
+	for _, l := range in.labels {
+		r.Labels = append(r.Labels, debugpage.Name(l.Key+"="+l.Value.String()))
+	}
+	u, cost := t.total()
+	if u != nil {
+		used := debugpage.Usage(*u)
+		r.Usage = &used
+	}
+	if cost.known {
+		r.Cost = &debugpage.Cost{USD: debugpage.Amount(cost.USD), Estimated: cost.Estimated, Source: string(cost.Source)}
+	}
 	rememberSteps(r, sum.steps)
 	if k := t.translated(); k != nil {
 		r.Notes = append(r.Notes, debugpage.Text(k.line()))
@@ -49,6 +61,22 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	return r
 }
 
+// enter adds what the attempts of a request cost to the ledger of the debug page.
+func enter(ledger *debugpage.Ledger, r *debugpage.Request, t *trail) {
+	labels := r.Labels
+	if r.Caller != "" {
+		labels = append(labels[:len(labels):len(labels)], "caller="+r.Caller)
+	}
+	for _, a := range t.attempts {
+		if a.used {
+			ledger.Add(r.Time, debugpage.Entry{
+				Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id), Labels: labels,
+				USD: int64(a.cost.USD), Known: a.cost.known, Estimated: a.cost.Estimated,
+			})
+		}
+	}
+}
+
 // understood reports whether the body could be read, so that the client's wish is
 // known.
 func (in *inbound) understood(err *Error) bool {
@@ -58,7 +86,7 @@ func (in *inbound) understood(err *Error) bool {
 	return err == nil || err.Code != CodeInvalidRequestBody
 }
 
-// rememberSteps notes the steps of the trail, as many as the page shows.
+// rememberSteps notes the steps of the trail, up to the bounds of the page.
 func rememberSteps(r *debugpage.Request, steps []step) {
 	skipped := 0
 	for _, s := range steps {
@@ -73,7 +101,7 @@ func rememberSteps(r *debugpage.Request, steps []step) {
 	}
 }
 
-// debug is a step as the debug page shows it.
+// debug is a step in the form of the debug page.
 func (s step) debug() debugpage.Step {
 	switch {
 	case s.skipped != nil:
@@ -103,6 +131,7 @@ func (s step) debug() debugpage.Step {
 	return out
 }
 
+// whySkipped is the reason of a skipped candidate, for people.
 func whySkipped(k *skipped) string {
 	if k.limit != 0 {
 		return "at its limit " + k.limit.String()
@@ -113,14 +142,15 @@ func whySkipped(k *skipped) string {
 	return "being probed"
 }
 
-// rememberPlan notes what the selection and the attempts left out.
+// rememberPlan notes the names and elements left out by the selection and the
+// attempts.
 func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
 	for _, rejected := range p.rejections {
 		if len(r.Rejected) == debugpage.MaxNames {
 			r.Omitted++
 			continue
 		}
-		// The word and not the sentence, which looks for similar names.
+		// The word, because the sentence looks for similar names.
 		r.Rejected = append(r.Rejected, debugpage.Rejected{Model: debugpage.Name(rejected.name), Reason: rejected.reason.String()})
 	}
 	note := func(text string) {

@@ -8,17 +8,17 @@ import (
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
-// sessionHeaders are the headers that name a conversation, in their order.
+// sessionHeaders name a conversation. The first one in the request counts.
 var sessionHeaders = []string{"X-Session-Id", "X-Claude-Code-Session-Id", "Session-Id", "Session_id"}
 
-// ableFacts are the facts that decide whether a model can serve a request.
+// ableFacts decide whether a model can serve a request.
 const ableFacts = expr.FactInputTokens | expr.FactMaxOutputTokens | expr.FactTools | expr.FactImages |
 	expr.FactAudio | expr.FactDocuments | expr.FactJSONSchema
 
-// bodyFacts are the facts that take a pass over the body.
+// bodyFacts need a pass over the body.
 const bodyFacts = ableFacts&^expr.FactInputTokens | expr.FactReasoning | expr.FactServiceTier | expr.FactUser | expr.FactPreviousResponseID
 
-// expose lets expressions read req.session and req.ai, if any of them does.
+// expose lets expressions read req.session and req.ai, if one of them does.
 func (in *inbound) expose(uses expr.Uses) {
 	if uses.Session {
 		in.request.Session = in.session
@@ -29,8 +29,8 @@ func (in *inbound) expose(uses expr.Uses) {
 	}
 }
 
-// session answers req.session: a hash of a header or of a part of the body, once a
-// request. It is empty before the body was read.
+// session answers req.session: a hash of a header or of a part of the body, made
+// once a request. It is empty before the body was read.
 func (in *inbound) session() string {
 	if in.body == nil || in.sessionKey != "" {
 		return in.sessionKey
@@ -65,6 +65,18 @@ func (in *inbound) facts() *expr.RequestFacts {
 	}
 	in.ai = f
 	return f
+}
+
+// guess returns the tokens of the prompt for the bill of a provider that does not
+// tell them. Metrics do not count a guess.
+func (in *inbound) guess() int64 {
+	if in.tokens > 0 {
+		return in.tokens
+	}
+	if in.guessed == 0 {
+		in.guessed = usage.Estimate(in.raw)
+	}
+	return in.guessed
 }
 
 // estimate returns the tokens of the prompt: as they were counted, else estimated.

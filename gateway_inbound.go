@@ -11,6 +11,7 @@ import (
 	"hash/maphash"
 	"io"
 	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,17 +22,16 @@ import (
 	"github.com/aigateway-go/aigateway/internal/coding"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
-	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
-// maxClientModels bounds the names that one request may ask for.
+// maxClientModels bounds the number of names in one request.
 const maxClientModels = 100
 
-// inbound is the client's request: its body, the models that it names, and the
-// key that it brought. It belongs to the request's goroutine.
+// inbound is the client's request: its body, the names of models, and the client's
+// key. It belongs to the request's goroutine.
 type inbound struct {
 	r          *http.Request
 	ctx        context.Context
@@ -51,11 +51,13 @@ type inbound struct {
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
+	guessed  int64         // tokens of the prompt, once they were guessed
 	// wantsStream is set if the client asked for a stream in any way: by stream in
 	// body, form or query, or by stream_format.
 	wantsStream bool
 
 	caller   string // who asks; empty if nobody says
+	labels   []slog.Attr
 	callerID uint64 // a keyed hash of the caller, or of the client's address
 	owner    uint64 // callerID if the service tells callers apart, else 0
 
@@ -76,10 +78,10 @@ type clientBody interface {
 }
 
 // receive starts a request on a surface. It reads nothing of the body yet.
-func (in *inbound) receive(r *http.Request, surface *surface, path string) {
+func (in *inbound) receive(r *http.Request, surface *surface, path string, c *callers) {
 	in.r, in.ctx, in.surface, in.path = r, r.Context(), surface, path
 	in.pathModel = modelInPath(r.URL.Path, path)
-	in.start, in.id, in.credential = time.Now(), requestID(r.Header), clientCredential(r.Header)
+	in.start, in.id, in.credential = time.Now(), c.requestID(r), clientCredential(r.Header)
 	ip, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		ip = r.RemoteAddr
@@ -89,10 +91,32 @@ func (in *inbound) receive(r *http.Request, surface *surface, path string) {
 	}
 }
 
-// requestID is the client's id of the request, if it sent a sane one, else a
-// new one.
+// requestID is the service's id of a request, else the client's, else a new one. An
+// id has 1 to 128 visible ASCII characters.
+func (c *callers) requestID(r *http.Request) string {
+	if c.id != nil {
+		if id := c.id(r); isRequestID(id) {
+			return id
+		}
+	}
+	return requestID(r.Header)
+}
+
+func isRequestID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// requestID is the client's id of a request, else a new one.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); id != "" && len(id) <= 128 && header.IsPlain(id) {
+	if id := h.Get("X-Request-Id"); isRequestID(id) {
 		return id
 	}
 	var b [12]byte
@@ -100,8 +124,8 @@ func requestID(h http.Header) string {
 	return "req_" + hex.EncodeToString(b[:])
 }
 
-// identify notes who asks. Without a caller from the service, clients are told
-// apart by their address: for blame alone.
+// identify notes the caller. Without a caller from the service, clients are told
+// apart by their address, and only for blame.
 func (in *inbound) identify(c *callers) {
 	salt, text := "a", ""
 	switch {
@@ -115,14 +139,18 @@ func (in *inbound) identify(c *callers) {
 		text = network(in.request.ClientIP)
 	}
 	in.request.Caller = in.caller
+	if c.labels != nil {
+		in.labels = boundLabels(c.labels(in.r))
+	}
 	in.callerID = maphash.String(c.seed, salt+text)
 	if c.name != nil || c.expr != nil {
 		in.owner = in.callerID
 	}
 }
 
-// network is the part of an address that one client has for itself: of IPv6 a
-// /64. A client with a new address for each request would else be many.
+// network is the part of an address that belongs to one client: of IPv6 a /64. A
+// client can use a new address of its /64 for each request, and must not count as
+// many.
 func network(ip string) string {
 	addr, err := netip.ParseAddr(ip)
 	if err != nil || addr.Unmap().Is4() {
@@ -132,21 +160,37 @@ func network(ip string) string {
 	return string(b[:8])
 }
 
-// callers tells who asks. If it has neither a function nor an expression, clients
-// are told apart by their address.
+// callers finds the caller of a request. Without a function and an expression,
+// clients are told apart by their address.
 type callers struct {
-	name func(*http.Request) string
-	expr *expr.Identity
-	seed maphash.Seed // of the gateway
+	name   func(*http.Request) string
+	expr   *expr.Identity
+	seed   maphash.Seed                    // of the gateway
+	id     func(*http.Request) string      // Config.RequestID, or nil
+	labels func(*http.Request) []slog.Attr // or nil
 }
 
-// asks is the request as the health of candidates and keys tells requests apart.
+// maxLabels bounds the labels of a request.
+const maxLabels = 8
+
+// boundLabels is a copy of labels with a sensible number and length, as texts.
+func boundLabels(labels []slog.Attr) []slog.Attr {
+	out := make([]slog.Attr, 0, min(len(labels), maxLabels))
+	for _, l := range labels {
+		if l.Key != "" && len(out) < maxLabels {
+			out = append(out, slog.String(shown(l.Key), shown(l.Value.Resolve().String())))
+		}
+	}
+	return out
+}
+
+// asks is the request in the terms of health: its caller and its endpoint.
 func (in *inbound) asks() stats.Request {
 	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
 }
 
-// clientCredential reads the client's key. Anthropic's own header counts before
-// Authorization, as it does at Anthropic.
+// clientCredential reads the client's key. X-Api-Key comes before Authorization, as
+// at Anthropic. It returns zero if the request has no key.
 func clientCredential(h http.Header) credential {
 	if v := h.Get("X-Api-Key"); v != "" {
 		return credential{value: redact.NewSecret(v)}
@@ -158,7 +202,7 @@ func clientCredential(h http.Header) credential {
 	return credential{value: redact.NewSecret(strings.TrimSpace(value)), bearer: true}
 }
 
-// read reads the body, within a limit in bytes, decodes and scans it.
+// read reads the body, within a limit in bytes, and decodes and scans it.
 func (in *inbound) read(body io.Reader, limit int64) *Error {
 	begin := time.Now()
 	raw, err := reqbody.Read(body, in.r.ContentLength, limit)
@@ -195,7 +239,7 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 	return nil
 }
 
-// decode takes the content coding off the body. It goes on plain.
+// decode removes the content coding. The provider gets the body plain.
 func (in *inbound) decode(encoding string, limit int64) *Error {
 	plain, err := coding.DecodeRequest(in.raw, encoding, limit)
 	var unknown *coding.UnknownError
@@ -213,8 +257,8 @@ func (in *inbound) decode(encoding string, limit int64) *Error {
 	return nil
 }
 
-// scan finds the fields that the gateway needs in the body. JSON is recognised by
-// its first byte too, as curl sends it under the type of a form.
+// scan finds the fields that the gateway needs in the body. JSON is also recognized
+// by its first byte, because curl sends it under the type of a form.
 func (in *inbound) scan() (err error) {
 	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
 	sent := in.r.Header.Get("Content-Type")
@@ -245,7 +289,7 @@ func (in *inbound) scan() (err error) {
 }
 
 // asksStreamOtherwise reports whether the client asks for a stream by the query, or
-// for one of events by stream_format.
+// by stream_format.
 func (in *inbound) asksStreamOtherwise() bool {
 	if format, ok := in.body.Get("stream_format"); ok && strings.Trim(string(format), `"`) == "sse" {
 		return true
@@ -264,7 +308,7 @@ func wantsUsage(body clientBody) bool {
 	return ok && json.Unmarshal(raw, &options) == nil && options.IncludeUsage
 }
 
-// query is the part of the request that selection reads.
+// query is the part of the request for the selection.
 func (in *inbound) query() query {
 	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
@@ -282,8 +326,8 @@ func (in *inbound) query() query {
 	return q
 }
 
-// gone is the error of a request that was ended from outside: its client has
-// left, or the embedding service has ended it.
+// gone is the error of a request that ended from outside: its client has left, or
+// the embedding service has ended it.
 func (in *inbound) gone() *Error {
 	message := "the client left before an answer was whole"
 	cause := context.Cause(in.ctx)
@@ -298,11 +342,17 @@ func (in *inbound) gone() *Error {
 	return e
 }
 
-// shown is the request without its secrets, as hooks and Results show it.
+// shown is the request without its secrets, for hooks and Results.
 func (in *inbound) shown() ClientRequest {
 	c := ClientRequest{
 		Method: in.r.Method, Path: in.r.URL.Path, Headers: make(http.Header, len(in.r.Header)),
-		Model: shown(in.sel.Model), Stream: in.sel.Stream,
+		Model: shown(in.sel.Model), Stream: in.sel.Stream, Caller: shown(in.caller),
+	}
+	for _, l := range in.labels {
+		if c.Labels == nil {
+			c.Labels = make(map[string]string, len(in.labels))
+		}
+		c.Labels[l.Key] = l.Value.String()
 	}
 	for _, name := range in.sel.Models {
 		c.Models = append(c.Models, shown(name))

@@ -9,15 +9,15 @@ import (
 	"github.com/aigateway-go/aigateway/internal/genai"
 )
 
-// logDebug is the level at which the line holds the whole Result.
+// logDebug is the level of a line with the whole Result.
 const logDebug = slog.LevelDebug
 
-// logLine is the line of one request. If OpenTelemetry's semantic conventions for
-// generative AI name an attribute, the line uses that name. Provider and model are
-// those of the last attempt that was sent.
+// logLine is the line of one request. Attributes have the names of OpenTelemetry's
+// semantic conventions for generative AI, if those have one. Provider and model are
+// those of the last sent attempt.
 type logLine []slog.Attr
 
-// logLevel is info, and warn for a request that failed.
+// logLevel is info, and warn for a failed request.
 func logLevel(err *Error) slog.Level {
 	if err != nil {
 		return slog.LevelWarn
@@ -25,6 +25,8 @@ func logLevel(err *Error) slog.Level {
 	return slog.LevelInfo
 }
 
+// newLogLine makes the line without the attributes of attempts. A nil err is a
+// success.
 func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	l := make(logLine, 0, 20)
 	l = append(l,
@@ -32,6 +34,10 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 		slog.String("gen_ai.operation.name", genai.Operation(in.surface.name)),
 		slog.String("aigateway.surface", in.surface.name),
 		slog.Bool("gen_ai.request.stream", in.sel.Stream))
+	if in.caller != "" {
+		l = append(l, slog.String("aigateway.caller", shown(in.caller)))
+	}
+	l = append(l, in.labels...)
 	if in.sel.Model != "" {
 		l = append(l, slog.String("aigateway.request.model", shown(in.sel.Model)))
 	}
@@ -48,6 +54,7 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	if k := t.translated(); k != nil {
 		l = append(l, slog.String("aigateway.translation", k.header()))
 	}
+	l.addUsage(t)
 	if err != nil {
 		l = append(l,
 			slog.String("error.type", string(err.Code)),
@@ -61,6 +68,7 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 	return l
 }
 
+// addAttempt adds the attributes of the last sent attempt.
 func (l *logLine) addAttempt(a *attempt) {
 	*l = append(*l,
 		slog.String("gen_ai.provider.name", genai.Provider(a.model.provider.id)),
@@ -68,19 +76,44 @@ func (l *logLine) addAttempt(a *attempt) {
 	if a.status != 0 {
 		*l = append(*l, slog.Int("aigateway.upstream.status_code", a.status))
 	}
+	if id := a.upstreamID(); id != "" {
+		*l = append(*l, slog.String("aigateway.upstream.request_id", id))
+	}
 	if a.firstToken > 0 {
 		*l = append(*l, slog.Float64("time_to_first_token_ms", ms(a.firstToken)))
 	}
-	if a.input > 0 {
-		*l = append(*l, slog.Int64("gen_ai.usage.input_tokens", a.input))
+}
+
+// addUsage adds the tokens and the cost of all attempts. Zeros are left out.
+func (l *logLine) addUsage(t *trail) {
+	u, cost := t.total()
+	if u == nil {
+		return
 	}
-	if a.output > 0 {
-		*l = append(*l, slog.Int64("gen_ai.usage.output_tokens", a.output))
+	for _, count := range [...]struct {
+		name string
+		n    int64
+	}{
+		{"gen_ai.usage.input_tokens", u.InputTokens},
+		{"gen_ai.usage.output_tokens", u.OutputTokens},
+		{"gen_ai.usage.cache_read.input_tokens", u.CachedInputTokens},
+		{"gen_ai.usage.cache_creation.input_tokens", u.CacheWriteTokens},
+		{"aigateway.usage.reasoning_tokens", u.ReasoningTokens},
+	} {
+		if count.n > 0 {
+			*l = append(*l, slog.Int64(count.name, count.n))
+		}
+	}
+	if u.Estimated {
+		*l = append(*l, slog.Bool("aigateway.usage.estimated", true))
+	}
+	if cost.known {
+		*l = append(*l, slog.Float64("aigateway.cost.usd", cost.USD.Float()))
 	}
 }
 
-// addSteps says of each attempt that failed why, with everything that the operator
-// may know, and of each skipped candidate for how long it is still in cooldown.
+// addSteps adds the reason of each failed attempt, with all details for the
+// operator, and the cooldown of each skipped candidate.
 func (l *logLine) addSteps(steps []step) {
 	var failed, passed, notes []string
 	for _, s := range steps {
@@ -119,8 +152,8 @@ func (l logLine) write(ctx context.Context, logger *slog.Logger, level slog.Leve
 	logger.LogAttrs(ctx, level, "request", l...)
 }
 
-// shownNames are the names that a client asked for, cut to a sensible length: one
-// request can have a hundred of a kilobyte each.
+// shownNames are the client's names, cut to a sensible length: a request can have a
+// hundred names of a kilobyte each.
 func shownNames(names []string) []string {
 	const most = 8
 	list := make([]string, 0, most+1)

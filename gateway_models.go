@@ -13,6 +13,7 @@ type openaiModels struct {
 	Data   []openaiModel `json:"data"`
 }
 
+// openaiModel is one name of the list. OwnedBy is the author.
 type openaiModel struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"` // "model"
@@ -20,8 +21,8 @@ type openaiModel struct {
 	OwnedBy string `json:"owned_by"`
 }
 
-// anthropicModels is the answer of GET models in the Anthropic format: one page
-// that holds all.
+// anthropicModels is the answer of GET models in the Anthropic format. The one page
+// holds all models, so HasMore is always false.
 type anthropicModels struct {
 	Data    []anthropicModel `json:"data"`
 	HasMore bool             `json:"has_more"`
@@ -29,6 +30,7 @@ type anthropicModels struct {
 	LastID  *string          `json:"last_id"`
 }
 
+// anthropicModel is one name of the list.
 type anthropicModel struct {
 	Type        string `json:"type"` // "model"
 	ID          string `json:"id"`
@@ -36,9 +38,9 @@ type anthropicModel struct {
 	CreatedAt   string `json:"created_at"`
 }
 
-// serveModels answers GET models, and GET models/{id}. A slash at the end is
-// part of the id only where there is such an id.
-func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id string) {
+// serveModels answers GET models, and GET models/{id}. A slash at the end is part
+// of the id only if a model has such an id.
+func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, requestID string) {
 	f := clientFormat(r.Header)
 	q := anyOf(f, clientCredential(r.Header).given())
 	models := s.offered(q)
@@ -59,9 +61,10 @@ func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id string
 		}
 		return
 	}
-	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unoffered(bare, q)), requestID(r.Header))
+	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unoffered(bare, q)), requestID)
 }
 
+// writeModels answers with the whole list.
 func writeModels(w http.ResponseWriter, f format, models []named) {
 	if f == formatAnthropic {
 		page := anthropicModels{Data: []anthropicModel{}}
@@ -85,7 +88,8 @@ func (n named) openai() openaiModel {
 	return openaiModel{ID: n.name, Object: "model", OwnedBy: n.view.AuthorID}
 }
 
-// anthropic has the date at which Unix time begins: the catalog has none.
+// anthropic uses the start of Unix time as the date: the catalog has no dates, but
+// the SDKs require one.
 func (n named) anthropic() anthropicModel {
 	return anthropicModel{Type: "model", ID: n.name, DisplayName: given(n.view.DisplayName, n.name), CreatedAt: "1970-01-01T00:00:00Z"}
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // provider is a Provider in the form for serving requests: merged, checked and
-// compiled. It never changes, except for forms.
+// compiled. Only its forms, its gates and the tracks change.
 type provider struct {
 	id         string
 	names      []string // folded: the id, then the aliases
@@ -37,21 +38,23 @@ type provider struct {
 	// refusesMaxTokens is set for hosts whose newer models take only
 	// max_completion_tokens.
 	refusesMaxTokens bool
-	auth             Auth
-	timeout          time.Duration
-	firstToken       time.Duration // 0: off
-	limits           limit.Limits
-	gate             *limit.Gate   // nil without limits
-	limited          bool          // it or one of its keys has limits
-	network          dial.Settings // how target is reached
-	transport        http.RoundTripper
-	dialled          bool // transport ends in the gateway's own
-	surfaces         []apiSurface
-	translates       map[*surface]*surface // from the client's to the provider's; nil: off
-	strict           bool                  // translate: strict
-	headers          []field               // the provider's over the gateway's
-	query            []field
-	body             []bodyField
+	// sendsUsage is set for providers of streams with usage that nobody asked for.
+	sendsUsage bool
+	auth       Auth
+	timeout    time.Duration
+	firstToken time.Duration // 0: off
+	limits     limit.Limits
+	gate       *limit.Gate   // nil without limits
+	limited    bool          // it or one of its keys has limits
+	network    dial.Settings // how target is reached
+	transport  http.RoundTripper
+	dialled    bool // transport ends in the gateway's own
+	surfaces   []apiSurface
+	translates map[*surface]*surface // from the client's to the provider's; nil: off
+	strict     bool                  // translate: strict
+	headers    []field               // the provider's over the gateway's
+	query      []field
+	body       []bodyField
 	// operatorAuth lists the configured headers that carry a credential. They beat
 	// the key.
 	operatorAuth []string
@@ -110,8 +113,12 @@ type model struct {
 	firstToken time.Duration // 0: off
 	fallbacks  []fallback
 	track      *stats.Track
-	limits     limit.Limits
-	gate       *limit.Gate // nil without limits
+
+	pricing     *Pricing // nil if unknown
+	prices      *price.List
+	priceSource CostSource
+	limits      limit.Limits
+	gate        *limit.Gate // nil without limits
 }
 
 // fallback is a model that another one falls back to, as the config names it.

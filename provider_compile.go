@@ -15,13 +15,15 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/builtin"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// compiler turns Providers into providers, and notes what is wrong with them.
+// compiler turns Providers into providers, and notes the problems in them. It is
+// used by one goroutine, in New.
 type compiler struct {
 	*problems
 	warnings  *problems
@@ -34,16 +36,17 @@ type compiler struct {
 	// firstToken is first_token_timeout of the gateway, 0: off.
 	firstToken time.Duration
 	refs       []secretPlace
-	uses       expr.Uses // of all templates
-	ownBase    bool      // the provider at hand has a base_url of the config's own
-	blind      bool      // the registry is not known
+	uses       expr.Uses  // of all templates
+	ownBase    bool       // the provider at hand has a base_url of the config's own
+	source     CostSource // of the prices of the model at hand
+	blind      bool       // the registry is not known
 	gateway    struct {
 		headers, query []field
 		body           []bodyField
 	}
 }
 
-// secretPlace is a secret that the config names, and where.
+// secretPlace is the place of a secret in the config, with the secret's names.
 type secretPlace struct{ path, vault, name string }
 
 // duplicates reports providers of the registry with the same id. An alias of two
@@ -58,8 +61,8 @@ func (c *compiler) duplicates(listed []Provider) {
 	}
 }
 
-// owners reports names that two configured providers share, and returns the provider
-// that each name belongs to.
+// owners reports names that two configured providers share. It returns the index of
+// the provider of each name.
 func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 	seen := map[string]string{}
 	owner = map[string]int{}
@@ -82,8 +85,8 @@ func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 	return owner
 }
 
-// provider compiles one provider. Its own models come first, then those that
-// only the catalog lists.
+// provider compiles one provider. Its own models come first, then models that only
+// the catalog lists.
 func (c *compiler) provider(path string, p Provider, own, rest []Model, configured, known bool) *provider {
 	c.name(path+".id", p.ID, "a provider needs an id")
 	for i, alias := range p.IDAliases {
@@ -114,6 +117,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		out.auth.Header = "Api-Key"
 	}
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
+	out.sendsUsage = known && builtin.StreamUsageUnasked(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	c.translate(path+".translate", p.Translate, out)
 	for i, k := range p.APIKeys {
@@ -137,14 +141,14 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 			out.operatorAuth = append(out.operatorAuth, f.name)
 		}
 	}
-	// A vendor's own endpoint wants a key; one of ours, or that the config points
-	// elsewhere may not.
+	// A vendor's own endpoint wants a key. An internal endpoint, or a base_url of
+	// the config, may not.
 	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !address.IsInternal(out.base.Hostname())
 	c.models(path, out, own, rest, configured, known)
 	return out
 }
 
-// noTemplate is the rule for what looks like a template where none is evaluated.
+// noTemplate is the error for a template in a field without templates.
 const noTemplate = "${…} is evaluated in api_keys, headers, query_params and body alone"
 
 // name checks an id or alias of a provider.
@@ -161,7 +165,7 @@ func (c *compiler) name(path, name, empty string) {
 	}
 }
 
-// address compiles the base URL, and where its host really is.
+// address compiles the base URL, and the real address of its host.
 func (c *compiler) address(path string, p Provider, out *provider) {
 	out.base, out.target = &url.URL{}, &url.URL{}
 	if p.BaseURL == "" {
@@ -199,7 +203,7 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	}
 }
 
-// nearProvider suggests the built-in provider that was probably meant.
+// nearProvider suggests the built-in provider with the most similar id.
 func (c *compiler) nearProvider(id string) string {
 	if near := expr.Nearest(id, c.known); near != "" {
 		return fmt.Sprintf("; did you mean the built-in %q?", near)
@@ -207,8 +211,8 @@ func (c *compiler) nearProvider(id string) string {
 	return ""
 }
 
-// isAzureHost reports whether a host is one of Azure's that take a key in a header
-// of their own; behind Bearer they want a token.
+// isAzureHost reports whether a host is an Azure endpoint that takes a key in a
+// header of its own. Behind Bearer such an endpoint wants a token.
 func isAzureHost(host string) bool {
 	for _, zone := range []string{".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com", ".openai.azure.us", ".openai.azure.cn"} {
 		if strings.HasSuffix(host, zone) {
@@ -223,6 +227,8 @@ func isOpenAIHost(host string) bool {
 	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
 }
 
+// auth checks the header and the scheme of a key. Header names are canonical
+// afterwards.
 func (c *compiler) auth(path string, a Auth) Auth {
 	if a.Header != "" && !header.IsName(a.Header) {
 		c.add(path+".header", a.Header, "is no header name")
@@ -240,6 +246,8 @@ func (c *compiler) auth(path string, a Auth) Auth {
 	return a
 }
 
+// apiSurfaces compiles supported_api_surfaces. Empty means all surfaces of the
+// openai format.
 func (c *compiler) apiSurfaces(path string, given []APISurface, out *provider) {
 	if len(given) == 0 {
 		out.surfaces = []apiSurface{{format: formatOpenAI}}
@@ -290,6 +298,8 @@ func (m surfaces) names(f format) []string {
 	return names
 }
 
+// key compiles an API key. Its id is a hash of its text in the config, so that logs
+// can name a key without showing it.
 func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	if k.Value == "" {
 		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
@@ -312,14 +322,16 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	return &apiKey{id: hex.EncodeToString(sum[:6]), provider: fold(provider), value: t, perRequest: t.Uses().Request}
 }
 
-// isShellVariable reports whether a key is $NAME, which nothing here expands.
+// isShellVariable reports whether a key is $NAME. The gateway does not expand it,
+// so it would be sent as it is.
 func isShellVariable(key string) bool {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	name, ok := strings.CutPrefix(key, "$")
 	return ok && name != "" && strings.IndexByte(letters, name[0]) >= 0 && strings.Trim(name, letters+"0123456789") == ""
 }
 
-// text compiles text with ${…}, and checks what stands between them.
+// text compiles text with ${…}, and checks the literal text between the
+// expressions.
 func (c *compiler) text(path string, text Template, valid func(string) bool, rule string) *expr.Template {
 	t, faults := expr.CompileText(string(text))
 	if !c.compiled(path, t, faults) {
@@ -332,8 +344,7 @@ func (c *compiler) text(path string, text Template, valid func(string) bool, rul
 	return t
 }
 
-// compiled notes what is wrong with a template, and else the secrets that it
-// names.
+// compiled notes the faults of a template, or the secrets of a template without faults.
 func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem) bool {
 	for _, f := range faults {
 		c.add(path, "", "%s", f.Error())
@@ -349,6 +360,8 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 	return true
 }
 
+// headers compiles configured headers, sorted by name. Their names are canonical
+// afterwards.
 func (c *compiler) headers(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -373,6 +386,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 	return out
 }
 
+// query compiles configured query parameters, sorted by name.
 func (c *compiler) query(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -388,6 +402,8 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 	return out
 }
 
+// body compiles the configured fields of the body. Constant values are encoded
+// here, once.
 func (c *compiler) body(path string, values map[string]any) []bodyField {
 	var out []bodyField
 	for _, name := range sortedKeys(values) {
@@ -410,8 +426,8 @@ func (c *compiler) body(path string, values map[string]any) []bodyField {
 	return out
 }
 
-// tree copies a value of the body, with its templates compiled, and reports
-// whether it has none.
+// tree copies a value of the body, with its templates compiled. It reports whether
+// the value is constant: without templates.
 func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	switch v := plainValue(v).(type) {
 	case string:
@@ -438,8 +454,8 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 		}
 		return l, constant
 	default:
-		// Encoded now, a value is checked before any request needs it, and what
-		// the Config shares with its owner is left behind.
+		// Encoding it now checks the value before any request needs it, and copies
+		// the parts that the Config shares with its owner.
 		raw, err := json.Marshal(v)
 		if err != nil {
 			c.add(path, "", "is no JSON value: %v", err)
@@ -449,7 +465,7 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	}
 }
 
-// over returns the fields of both, the second's before the first's.
+// over returns the fields of both. The second's replace fields of the same name.
 func over(base, top []field) []field {
 	out := slices.Clone(top)
 	for _, f := range base {
@@ -460,6 +476,7 @@ func over(base, top []field) []field {
 	return out
 }
 
+// overBody is over for fields of the body.
 func overBody(base, top []bodyField) []bodyField {
 	out := slices.Clone(top)
 	for _, f := range base {
@@ -485,9 +502,18 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 		inCatalog := known && !configured
 		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
 			base := rest[j]
-			// A name that the config lists as a model of its own is no alias.
+			// A name that the config lists as a model of its own is not an alias.
 			base.IDAliases = slices.DeleteFunc(slices.Clone(base.IDAliases), func(a string) bool { return listed[fold(a)] })
+			c.source = CostOfCatalog
+			if configured && m.Pricing != nil {
+				c.source = CostOfConfig
+			}
 			m, inCatalog = overlayModel(base, m), true
+		} else {
+			c.source = CostOfConfig
+			if !configured {
+				c.source = CostOfCatalog
+			}
 		}
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
@@ -499,10 +525,13 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 			continue
 		}
 		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
+		c.source = CostOfCatalog
 		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, false, true, seen)
 	}
 }
 
+// model compiles one model. seen has the place of each name at this provider, to
+// report names that are defined twice.
 func (c *compiler) model(path string, p *provider, m Model, configured, known bool, seen map[string]string) {
 	if m.ID == "" {
 		c.add(path+".id", "", "a model needs an id")
@@ -532,6 +561,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	out := &model{
 		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
+		pricing: clonePricing(m.Pricing), prices: priceList(m.Pricing), priceSource: c.source,
 		limits:     c.limits(path+".limits", m.Limits),
 		timeout:    m.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", p.timeout),
 		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
@@ -582,7 +612,7 @@ func (c *compiler) facts(path string, m Model) {
 	}
 }
 
-// namedPrice is a price under the name that the configuration has for it.
+// namedPrice is a price with its name in the configuration.
 type namedPrice struct {
 	name  string
 	value *float64
@@ -618,6 +648,7 @@ func (c *compiler) prices(path string, p *Pricing) {
 	}
 }
 
+// pricingView copies prices for expressions. It shares nothing with the Config.
 func pricingView(p *Pricing) *expr.Pricing {
 	if p == nil {
 		return nil
@@ -633,14 +664,6 @@ func pricingView(p *Pricing) *expr.Pricing {
 	return &v
 }
 
-func clonePrice(p *float64) *float64 {
-	if p == nil {
-		return nil
-	}
-	v := *p
-	return &v
-}
-
 // cloneMap copies metadata to its depth, so that the Config can change.
 func cloneMap(m map[string]any) map[string]any {
 	if m == nil {
@@ -649,9 +672,9 @@ func cloneMap(m map[string]any) map[string]any {
 	return plainValue(m).(map[string]any)
 }
 
-// plainValue copies a value, to its depth, into what JSON decodes to. A Go
-// program may have put lists and maps of other types there. What knows itself how
-// it is written stays as it is, as does all else.
+// plainValue copies a value, to its depth, into the types that JSON decodes to. A
+// Go program may have put lists and maps of other types into the Config. A value
+// that marshals itself stays as it is, and so does any other type.
 func plainValue(v any) any {
 	switch v := v.(type) {
 	case nil, string, bool, json.Number:
@@ -696,6 +719,8 @@ func plainValue(v any) any {
 	}
 }
 
+// foldedNames lists the id and the aliases in the form for comparison, the id
+// first.
 func foldedNames(id string, aliases []string) []string {
 	names := make([]string, 0, 1+len(aliases))
 	names = append(names, fold(id))

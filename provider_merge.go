@@ -16,7 +16,7 @@ type merger struct {
 }
 
 // mergeProviders merges and compiles the providers: the configured ones first, in
-// the config's order, then those of the registry that the config does not name.
+// the config's order, then the others of the registry.
 func mergeProviders(c *compiler, cfg Config, listed []Provider) []*provider {
 	m := merger{compiler: c, listed: listed, overlaid: map[int]int{}}
 	for _, base := range listed {
@@ -37,8 +37,8 @@ func mergeProviders(c *compiler, cfg Config, listed []Provider) []*provider {
 	return m.all
 }
 
-// configured compiles the i-th provider of the config, over the listed one of its
-// name if there is one.
+// configured compiles the i-th provider of the config. If the registry has a
+// provider of its name, it is laid over that one.
 func (m *merger) configured(i int, p Provider, providers []Provider) {
 	path := fmt.Sprintf("providers[%d]", i)
 	at := m.find(p.ID)
@@ -62,8 +62,8 @@ func (m *merger) configured(i int, p Provider, providers []Provider) {
 	m.all = append(m.all, m.provider(path, merged, p.Models, base.Models, true, true))
 }
 
-// find is the place of the listed provider that an id means: by its id, else by an
-// alias. -1 if there is none.
+// find is the index of the listed provider with an id: by its id, otherwise by an
+// alias. -1 if the registry has no such provider.
 func (m *merger) find(id string) int {
 	if id == "" {
 		return -1
@@ -74,8 +74,8 @@ func (m *merger) find(id string) int {
 	return slices.IndexFunc(m.listed, func(base Provider) bool { return hasName(base.ID, base.IDAliases, id) })
 }
 
-// authored returns a provider's models with its id as the author of those that
-// name none, for when the provider is to go by another name.
+// authored returns a provider's models. Models without an author get the provider's
+// id: an overlay may give the provider another name.
 func authored(p Provider) []Model {
 	models := slices.Clone(p.Models)
 	for i := range models {
@@ -84,8 +84,8 @@ func authored(p Provider) []Model {
 	return models
 }
 
-// unowned returns those of a provider's aliases that the config does not give
-// to another provider than its i-th.
+// unowned returns a provider's aliases without those that the config gives to
+// another provider than its i-th.
 func unowned(aliases []string, owner map[string]int, i int) []string {
 	return slices.DeleteFunc(slices.Clone(aliases), func(a string) bool {
 		j, ok := owner[fold(a)]

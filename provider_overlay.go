@@ -133,6 +133,7 @@ func given[T comparable](over, base T) T {
 	return over
 }
 
+// givenList returns over, or base if over is empty.
 func givenList[T any](over, base []T) []T {
 	if len(over) == 0 {
 		return base

@@ -91,6 +91,7 @@ func cloneProviders(providers []Provider) []Provider {
 	return out
 }
 
+// cloneModel copies a model to its depth. The caller of a registry owns the copy.
 func cloneModel(m Model) Model {
 	m.IDAliases = slices.Clone(m.IDAliases)
 	m.Metadata = cloneMap(m.Metadata)
@@ -102,25 +103,4 @@ func cloneModel(m Model) Model {
 	m.Fallbacks = slices.Clone(m.Fallbacks)
 	m.Pricing = clonePricing(m.Pricing)
 	return m
-}
-
-func clonePricing(p *Pricing) *Pricing {
-	if p == nil {
-		return nil
-	}
-	c := *p
-	for _, price := range []**float64{
-		&c.Input, &c.Output, &c.InputCacheRead, &c.InputCacheWrite, &c.InputCacheWrite1h, &c.InputBatch, &c.OutputBatch,
-	} {
-		*price = clonePrice(*price)
-	}
-	c.Tiers = slices.Clone(c.Tiers)
-	for i := range c.Tiers {
-		t := &c.Tiers[i]
-		for _, price := range []**float64{&t.Input, &t.Output, &t.InputCacheRead, &t.InputCacheWrite, &t.InputCacheWrite1h} {
-			*price = clonePrice(*price)
-		}
-	}
-	c.Tools = maps.Clone(c.Tools)
-	return &c
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/relay"
@@ -23,7 +24,7 @@ type answerKind uint8
 
 const (
 	answerJSON   answerKind = iota // JSON, held until it is whole
-	answerText                     // JSON or plain text, held likewise
+	answerText                     // JSON or plain text, held too
 	answerBinary                   // bytes such as audio, committed as they come
 )
 
@@ -52,6 +53,11 @@ type surface struct {
 	// stream recognizes the events of a streamed answer and its end. Nil if the API
 	// does not stream.
 	stream relay.Dialect
+	// metered is set if all that the surface consumes is tokens of text: then they
+	// can be estimated.
+	metered bool
+	// usageOption is set if a stream has usage only where stream_options ask for it.
+	usageOption bool
 	// limits are the fields that cap the output. If the client set none of them,
 	// the first is set.
 	limits []string
@@ -86,14 +92,14 @@ const (
 // the tests' table of its contents. The longest path that fits wins.
 func surfaceTable() []surface {
 	return []surface{
-		{path: "chat/completions", format: formatOpenAI, judge: relay.ChatSurface, stream: relay.Chat,
+		{path: "chat/completions", metered: true, format: formatOpenAI, judge: relay.ChatSurface, stream: relay.Chat, usageOption: true,
 			limits: []string{"max_tokens", "max_completion_tokens"}, modality: "text"},
-		{path: "completions", format: formatOpenAI, judge: relay.CompletionsSurface, stream: relay.Completions,
+		{path: "completions", metered: true, format: formatOpenAI, judge: relay.CompletionsSurface, stream: relay.Completions, usageOption: true,
 			limits: []string{"max_tokens"}, modality: "text"},
-		{path: "responses", format: formatOpenAI, judge: relay.ResponsesSurface, stream: relay.Responses,
+		{path: "responses", metered: true, format: formatOpenAI, judge: relay.ResponsesSurface, stream: relay.Responses,
 			limits: []string{"max_output_tokens"}, modality: "text"},
-		{path: "responses/compact", format: formatOpenAI, modality: "text"},
-		{path: "embeddings", format: formatOpenAI, judge: relay.EmbeddingsSurface, modality: "embedding"},
+		{path: "responses/compact", metered: true, format: formatOpenAI, modality: "text"},
+		{path: "embeddings", metered: true, format: formatOpenAI, judge: relay.EmbeddingsSurface, modality: "embedding"},
 		{path: "moderations", format: formatOpenAI, judge: relay.ModerationsSurface},
 		{path: "rerank", format: formatOpenAI, judge: relay.RerankSurface},
 		{path: "images/generations", format: formatOpenAI, judge: relay.ImagesSurface, answer: answerBinary, stream: relay.Events, modality: "image"},
@@ -104,7 +110,7 @@ func surfaceTable() []surface {
 		{path: "audio/transcriptions", format: formatOpenAI, judge: relay.TranscriptionSurface, answer: answerText, form: true, stream: relay.Events},
 		{path: "audio/translations", format: formatOpenAI, judge: relay.TranscriptionSurface, answer: answerText, form: true, stream: relay.Events},
 		{path: "audio/*", format: formatOpenAI, answer: answerText, form: true, stream: relay.Events},
-		{path: "messages", format: formatAnthropic, judge: relay.MessagesSurface, stream: relay.Messages,
+		{path: "messages", metered: true, format: formatAnthropic, judge: relay.MessagesSurface, stream: relay.Messages,
 			limits: []string{"max_tokens"}, modality: "text"},
 		{path: "messages/count_tokens", format: formatAnthropic, judge: relay.CountTokensSurface, modality: "text"},
 	}
@@ -113,6 +119,7 @@ func surfaceTable() []surface {
 // surfaces finds the surface of a path. It is immutable.
 type surfaces map[string]*surface
 
+// newSurfaces makes the index of the table.
 func newSurfaces() surfaces {
 	table := surfaceTable()
 	m := make(surfaces, len(table))
@@ -228,3 +235,14 @@ func (s *surface) counts() bool {
 	f, ok := s.dialect()
 	return ok && s.path == f.CountPath()
 }
+
+// formatOf is the format of the client of a request on any path.
+func formatOf(r *http.Request) format {
+	if s, _ := knownSurfaces().find(r.URL.Path); s != nil {
+		return s.format
+	}
+	return clientFormat(r.Header)
+}
+
+// knownSurfaces are the surfaces for those who have no settings.
+var knownSurfaces = sync.OnceValue(newSurfaces)

@@ -3,6 +3,7 @@ package aigateway
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 )
 
 // ResultStatus says how a request ended.
@@ -73,6 +74,10 @@ type Result struct {
 	// Zero if it reported no counts.
 	InputTokens  int64 `json:"input_tokens"`
 	OutputTokens int64 `json:"output_tokens"`
+	// Usage are the tokens of all attempts. Nil if nothing was consumed.
+	Usage *Usage `json:"usage,omitempty"`
+	// Cost is the cost of all attempts. Nil if it is unknown.
+	Cost *Cost `json:"cost,omitempty"`
 	// GatewayLatencyMS is the time, in milliseconds, that the request spent in the
 	// gateway itself. Waits for upstreams and for the client are left out.
 	GatewayLatencyMS float64 `json:"gateway_latency_ms"`
@@ -120,6 +125,11 @@ type ClientRequest struct {
 	Models []string `json:"models,omitempty"`
 	// Stream is set if the client asked for a stream.
 	Stream bool `json:"stream"`
+	// Caller is who asks, see [Config.Caller]. Empty if nobody says, and in
+	// RequestStart.
+	Caller string `json:"caller,omitempty"`
+	// Labels are those of [Config.Labels], as text. Nil in RequestStart.
+	Labels map[string]string `json:"labels,omitempty"`
 	// RejectedModels are the client's names that cannot serve the request.
 	RejectedModels []RejectedModel `json:"rejected_models,omitempty"`
 }
@@ -257,10 +267,18 @@ type Attempt struct {
 	// EndedSilent is set if the gateway ended the stream: its content was complete,
 	// but the upstream sent nothing more and kept it open.
 	EndedSilent bool `json:"ended_silent,omitempty"`
+	// StreamOptionsRefused is set if the upstream refused the stream_options that the
+	// gateway had added. The next attempt is the same request without them. This one
+	// does not count towards MaxAttempts.
+	StreamOptionsRefused bool `json:"stream_options_refused,omitempty"`
 	// UpstreamInputTokens and UpstreamOutputTokens are the upstream's own counts.
 	// Zero if it reported no counts.
 	UpstreamInputTokens  int64 `json:"upstream_input_tokens"`
 	UpstreamOutputTokens int64 `json:"upstream_output_tokens"`
+	// Usage are the tokens that the attempt consumed. Nil if it had no answer.
+	Usage *Usage `json:"usage,omitempty"`
+	// Cost is nil if it is unknown.
+	Cost *Cost `json:"cost,omitempty"`
 	// Request is the upstream request.
 	Request AttemptRequest `json:"request"`
 	// Response is nil if the upstream did not answer.
@@ -275,13 +293,18 @@ type AttemptRequest struct {
 	URL string `json:"url"`
 	// APIKey is the key, redacted. Empty if no key was sent.
 	APIKey string `json:"api_key,omitempty"`
+	// RemovedParams are the client's fields that did not go out, because the
+	// provider's surface or the model does not take them. At most 33.
+	RemovedParams []string `json:"removed_params,omitempty"`
 }
 
 // AttemptResponse is the upstream's answer.
 type AttemptResponse struct {
 	// StatusCode and Headers are the upstream's, without cookies.
-	StatusCode int         `json:"status_code"`
-	Headers    http.Header `json:"headers,omitempty"`
+	StatusCode int `json:"status_code"`
+	// RequestID is the upstream's own id of the request. Empty if it told none.
+	RequestID string      `json:"request_id,omitempty"`
+	Headers   http.Header `json:"headers,omitempty"`
 	// BodyOnError is the first 1 KB of a failed answer.
 	BodyOnError string `json:"body_on_error,omitempty"`
 }
@@ -332,13 +355,88 @@ type Hooks struct {
 	RequestDone func(ctx context.Context, res *Result)
 }
 
+// JoinHooks returns hooks that call several, each in turn. The functions that start
+// something are called in order, and each gets the context of the one before. The
+// functions at the end are called in reverse order, so that hooks enclose each other
+// like middleware. All of them get the same values: a function that changes one
+// changes it for the others. Nil hooks are left out.
+func JoinHooks(hooks ...*Hooks) *Hooks {
+	joined := &Hooks{}
+	for _, h := range hooks {
+		if h == nil {
+			continue
+		}
+		joined.RequestStart = startAfter(joined.RequestStart, h.RequestStart)
+		joined.AttemptStart = startAfter(joined.AttemptStart, h.AttemptStart)
+		joined.AttemptDone = doneBefore(joined.AttemptDone, h.AttemptDone)
+		joined.RequestDone = doneBefore(joined.RequestDone, h.RequestDone)
+	}
+	return joined
+}
+
+// startAfter calls next in the context of first.
+func startAfter[T any](first, next func(context.Context, T) context.Context) func(context.Context, T) context.Context {
+	if first == nil || next == nil {
+		if first == nil {
+			return next
+		}
+		return first
+	}
+	return func(ctx context.Context, v T) context.Context {
+		if derived := first(ctx, v); derived != nil {
+			ctx = derived
+		}
+		if derived := next(ctx, v); derived != nil {
+			return derived
+		}
+		return ctx
+	}
+}
+
+// doneBefore calls next, and then first.
+func doneBefore[T any](first, next func(context.Context, T)) func(context.Context, T) {
+	if first == nil || next == nil {
+		if first == nil {
+			return next
+		}
+		return first
+	}
+	return func(ctx context.Context, v T) {
+		next(ctx, v)
+		first(ctx, v)
+	}
+}
+
 // resultKey is the context key of ResultFromContext.
 type resultKey struct{}
 
-// ResultFromContext returns the Result of a request that the gateway gave up and
-// handed on. It is for the handler given to [Gateway.Wrap]. It returns false if the
-// gateway did not try the request, or the path is not one of its surfaces.
+// resultSlot receives the Result for middleware around the gateway.
+type resultSlot struct{ res atomic.Pointer[Result] }
+
+// WithResult returns a context for middleware around the gateway. When the gateway
+// has served a request with this context, [ResultFromContext] finds its Result:
+//
+//	r = r.WithContext(aigateway.WithResult(r.Context()))
+//	gateway.ServeHTTP(w, r)
+//	res, ok := aigateway.ResultFromContext(r.Context())
+//
+// A stream that breaks ends in a panic: read the Result in a deferred function.
+func WithResult(ctx context.Context) context.Context {
+	return context.WithValue(ctx, resultKey{}, new(resultSlot))
+}
+
+// ResultFromContext returns the Result of a request: in the handler that
+// [Gateway.Wrap] was given, of a request that the gateway gave up and handed on; and
+// around the gateway, with a context of [WithResult]. It returns false before the
+// gateway was asked, and for a path that is none of its surfaces. The Result is
+// shared by all who ask for it.
 func ResultFromContext(ctx context.Context) (*Result, bool) {
-	res, ok := ctx.Value(resultKey{}).(*Result)
-	return res, ok
+	switch v := ctx.Value(resultKey{}).(type) {
+	case *Result:
+		return v, true
+	case *resultSlot:
+		res := v.res.Load()
+		return res, res != nil
+	}
+	return nil, false
 }

@@ -47,6 +47,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		}
 		res.ModelsTried = append(res.ModelsTried, m)
 	}
+	total, cost := t.total()
+	res.Usage, res.Cost = total, cost.public()
 	for _, k := range t.skipped {
 		if k.tried != nil {
 			continue
@@ -60,7 +62,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 	return res
 }
 
-// public is a candidate as the Result shows it, without its attempts.
+// public is a candidate in the form of the Result, without its attempts.
 func (r *tried) public() TriedModel {
 	m := r.model
 	out := TriedModel{
@@ -79,7 +81,8 @@ func (r *tried) public() TriedModel {
 	return out
 }
 
-// left is the part of a cooldown that is left at a time, in milliseconds.
+// left is the remaining part of a cooldown, in milliseconds. The zero time is not a
+// cooldown.
 func left(until, at time.Time) float64 {
 	if until.IsZero() {
 		return 0
@@ -90,7 +93,7 @@ func left(until, at time.Time) float64 {
 // ms is a duration in milliseconds, to the microsecond.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// seconds writes a cooldown for people.
+// seconds is a cooldown for people.
 func seconds(d time.Duration) string {
 	if d >= 2*time.Minute {
 		return d.Round(time.Second).String()
@@ -98,7 +101,8 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// public is an attempt as hooks and Results show it.
+// public is an attempt in the form for hooks and Results. It shares nothing with
+// the attempt.
 func (a *attempt) public() Attempt {
 	out := Attempt{
 		Provider:             a.model.provider.id,
@@ -109,25 +113,43 @@ func (a *attempt) public() Attempt {
 		EndedSilent:          a.endedSilent,
 		UpstreamInputTokens:  a.input,
 		UpstreamOutputTokens: a.output,
-		Request:              AttemptRequest{URL: a.url, APIKey: a.key},
+		Request:              AttemptRequest{URL: a.url, APIKey: a.key, RemovedParams: slices.Clone(a.removed)},
 		UpstreamLatency: UpstreamLatency{
 			TimeToFirstByteMS: ms(a.firstByte), TimeToFirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
 		},
 	}
+	if a.used {
+		u := a.usage
+		out.Usage, out.Cost = &u, a.cost.public()
+	}
 	if a.failure != nil {
 		out.Status, out.Error, out.Kind = AttemptFailed, a.failure.full(), a.failure.Kind
 		out.CooldownMS = ms(a.cooldown)
+		out.StreamOptionsRefused = a.failure.usageRefused
 		if a.relayed {
 			out.Status = AttemptRelayed
 		}
 	}
 	if a.status != 0 {
-		out.Response = &AttemptResponse{StatusCode: a.status, Headers: a.publicHeader()}
+		out.Response = &AttemptResponse{StatusCode: a.status, RequestID: a.upstreamID(), Headers: a.publicHeader()}
 		if a.failure != nil {
 			out.Response.BodyOnError = excerpt(a.body)
 		}
 	}
 	return out
+}
+
+// upstreamIDs are the headers by which upstreams tell their own id of a request.
+var upstreamIDs = []string{"Request-Id", "X-Request-Id", "Apim-Request-Id", "X-Amzn-Requestid", "X-Ms-Request-Id"}
+
+// upstreamID is the upstream's own id of the request, cut to a sensible length.
+func (a *attempt) upstreamID() string {
+	for _, name := range upstreamIDs {
+		if v := a.header[name]; len(v) > 0 && v[0] != "" {
+			return a.secrets.scrubLine(v[0], 128)
+		}
+	}
+	return ""
 }
 
 // publicHeader is the answer's header without cookies and echoed secrets.
@@ -144,6 +166,7 @@ func (a *attempt) publicHeader() http.Header {
 	return out
 }
 
+// excerpt is the start of a body, as valid UTF-8. Its secrets are already cut out.
 func excerpt(body []byte) string {
 	if len(body) > maxErrorExcerpt {
 		body = body[:maxErrorExcerpt]
@@ -178,7 +201,7 @@ func (p *plan) describe(res *Result, s *selector, q query) {
 	}
 }
 
-// public is a rejection as the Result shows it.
+// public is a rejection in the form of the Result.
 func (r rejection) public(s *selector, q query) RejectedModel {
 	out := RejectedModel{Model: r.name, Reason: r.reason.String(), Message: r.message(s, q)}
 	if r.provider != nil {

@@ -122,6 +122,7 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
       "requests_made": [{
         "provider": "b", "model": "m", "number": 2, "status": "success",
         "upstream_input_tokens": 11, "upstream_output_tokens": 22,
+        "usage": {"input_tokens": 11, "cached_input_tokens": 0, "cache_write_tokens": 0, "output_tokens": 22, "reasoning_tokens": 0, "estimated": false},
         "request": {"url": "http://b.internal/api/chat/completions"},
         "response": {"status_code": 200, "headers": {"Content-Length": ["`+res.ModelsTried[1].RequestsMade[0].Response.Headers.Get("Content-Length")+`"], "Content-Type": ["application/json"], "Date": ["Sat, 01 Jan 2000 00:00:00 GMT"]}},
         "upstream_latency": {"time_to_first_byte_ms": 100, "total_ms": 150}
@@ -131,6 +132,7 @@ model_selection: {strategy: ["ai.models.filter(m, m.metadata.rank == 0)", "ai.mo
   "success": {"model_index": 1, "request_index": 0, "model": "m", "provider": "b", "author": "b"},
   "input_tokens": 11,
   "output_tokens": 22,
+  "usage": {"input_tokens": 11, "cached_input_tokens": 0, "cache_write_tokens": 0, "output_tokens": 22, "reasoning_tokens": 0, "estimated": false},
   "gateway_latency_ms": 0
 }`, string(got))
 		failed := res.ModelsTried[0].RequestsMade[0]

@@ -102,6 +102,7 @@ func (envSecrets) ResolveSecret(_ context.Context, vault, name string) (string, 
 	return "", notFound("environment variable %s is not set or empty", key)
 }
 
+// envName is the variable of a secret. See EnvSecrets.
 func envName(vault, name string) string {
 	var b strings.Builder
 	for _, c := range []byte(vault + "_" + name) {

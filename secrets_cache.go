@@ -14,18 +14,18 @@ import (
 const (
 	// secretTTL is how long a value is used before the store is asked again.
 	secretTTL = 5 * time.Minute
-	// secretRetryPause spares a store that has just failed, while a last good
+	// secretRetryPause spares a store that has just failed, while the last good
 	// value serves on.
 	secretRetryPause = 10 * time.Second
-	// secretErrorTTL is how long an error is repeated without asking the store:
-	// long enough that a burst of requests is one question.
+	// secretErrorTTL is how long an error is repeated without asking the store: a
+	// burst of requests then asks it once.
 	secretErrorTTL = time.Second
 	// secretRefusedTTL is the time to live of an answer about a refused value. A
 	// thousand requests that get 401 at once are one question, and a rotated
 	// secret is seen soon.
 	secretRefusedTTL = 100 * time.Millisecond
-	// secretPatience bounds the wait of a request for a slow store. Then the last
-	// good value serves on.
+	// secretPatience bounds a request's wait for a slow store. After it the last
+	// good value serves.
 	secretPatience = time.Second
 	// secretTimeout bounds one question to the store.
 	secretTimeout = 30 * time.Second
@@ -37,23 +37,21 @@ const (
 // [NewSecretCache]. It is safe for concurrent use, and starts a goroutine only
 // while it asks the store.
 //
-//   - A value is used for the time to live. Then the store is asked again, once
-//     for all waiting requests.
-//   - Where the store fails, or takes longer than a second, the last good value
-//     serves on, and the store is asked again after ten seconds. A secret that the
-//     store does not have any more ([ErrSecretNotFound]) is gone at once: deleting
-//     a secret ends its use.
-//   - A value that ends, of an [ExpiringSecretResolver], is renewed ahead, at 80 % of
-//     its life. No request waits for that. It does not serve beyond its end.
-//   - An error without a good value behind it is repeated for a second.
-//   - While the value is one that an upstream refused, the store is asked anew with
-//     each use, at most every 100 ms.
-//   - A request that gives up does not stop a question that others wait for. The
-//     store has thirty seconds to answer it.
+//   - A value is used for the time to live. Then the store is asked again, once for all
+//     waiting requests.
+//   - If the store fails, or takes longer than a second, the last good value serves on, and
+//     the store is asked again after ten seconds. A deleted secret ([ErrSecretNotFound]) is
+//     gone at once.
+//   - A value with an end, of an [ExpiringSecretResolver], is renewed ahead, at 80 % of its
+//     life. Requests do not wait for that. It does not serve beyond its end.
+//   - Without a good value, an error is repeated for a second.
+//   - While an upstream refuses the value, each use asks the store, at most every 100 ms.
+//   - A question to the store outlives the request that asked first, because others may wait
+//     for it. The store has thirty seconds to answer.
 //
-// A gateway keeps its own cache over a Reload with the same store. To another
-// store it carries the last good values: the new store is asked first, and they
-// serve where it fails.
+// A gateway keeps its own cache over a Reload with the same store. To another store
+// it carries the last good values: the new store is asked first, and they serve if
+// it fails.
 type SecretCache struct {
 	// Functions and not the resolver itself: a %+v could look into that.
 	resolve, refresh secretAsker
@@ -82,8 +80,8 @@ func NewSecretCache(r SecretResolver, ttl time.Duration) *SecretCache {
 	return c
 }
 
-// cachedSecrets returns the cache of a gateway before r. A Reload gives the cache
-// that it replaces, else old is nil. The same store keeps its cache; another one
+// cachedSecrets returns the cache of a gateway before r. old is the cache that a
+// Reload replaces, nil at the start. The same store keeps its cache; another one
 // inherits the last good values. A cache of the user's own is used as it is.
 func cachedSecrets(r SecretResolver, old *SecretCache) *SecretCache {
 	c, own := r.(*SecretCache)
@@ -100,9 +98,9 @@ func cachedSecrets(r SecretResolver, old *SecretCache) *SecretCache {
 	return c
 }
 
-// inherit takes over the last good values of another cache for the secrets that c
-// does not know. The values are stale: the store of c is asked before one is used,
-// and the value serves only where the store fails.
+// inherit takes over the last good values of another cache, for secrets unknown to
+// c. The values are stale: the store of c is asked first, and a value serves only
+// if the store fails.
 func (c *SecretCache) inherit(old *SecretCache) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -123,6 +121,7 @@ func (c *SecretCache) inherit(old *SecretCache) {
 	c.entries.Store(&next)
 }
 
+// secretRef names a secret.
 type secretRef struct{ vault, name string }
 
 // secretEntry is one secret in the cache. Its state is read without a lock.
@@ -163,19 +162,19 @@ func (s *secretState) outcome() (string, time.Time, error) {
 // ended reports whether the value has an end, and the end is over.
 func (s *secretState) ended(now time.Time) bool { return !s.ends.IsZero() && !now.Before(s.ends) }
 
-// spare reports whether a value that is due is good until a known end. Requests do
-// not wait for the next one.
+// spare reports whether a value is due, but good until a known end. Requests do not
+// wait for the next one.
 func (s *secretState) spare(now time.Time) bool {
 	return s.value != "" && !s.refused && now.Before(s.ends)
 }
 
-// renewal is when a value is asked for anew: at 80 % of the life that it has left.
+// renewal is the time for renewing a value: at 80 % of its remaining life.
 func renewal(now, ends time.Time) time.Time {
 	life := ends.Sub(now)
 	return now.Add(max(life/5*4, min(life, secretRefusedTTL)))
 }
 
-// secretFlight is one question to the store that several requests may await.
+// secretFlight is one question to the store. Several requests may wait for it.
 type secretFlight struct {
 	started time.Time
 	refresh bool          // guarded by the entry's mu
@@ -191,8 +190,8 @@ func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (st
 	return value, err
 }
 
-// ResolveSecretUntil is ResolveSecret. It also returns when the value ends, as the
-// store has said; the zero time if the store has not.
+// ResolveSecretUntil is ResolveSecret, and also returns the end of the value. The
+// end is the zero time if the store has not named one.
 func (c *SecretCache) ResolveSecretUntil(ctx context.Context, vault, name string) (string, time.Time, error) {
 	ref := secretRef{vault, name}
 	e := c.entry(ref)
@@ -233,11 +232,12 @@ func (c *SecretCache) ResolveSecretUntil(ctx context.Context, vault, name string
 	}
 }
 
-// Refresh asks the store now, however fresh the cached value is, and returns
-// its answer. A failure is returned and not covered by the last good value, which
-// [SecretCache.ResolveSecret] goes on to serve. It is for the moment in which an
-// upstream has refused the value. A question under way is shared, and so is the
-// answer of a refresh that ended less than 100 ms ago.
+// Refresh asks the store now, however fresh the cached value is, and returns its
+// answer. A failure is returned, and not covered by the last good value;
+// [SecretCache.ResolveSecret] goes on to serve the value.
+//
+// Call it after an upstream has refused the value. A question under way is shared,
+// and so is the answer of a refresh that ended less than 100 ms ago.
 func (c *SecretCache) Refresh(ctx context.Context, vault, name string) (string, error) {
 	value, _, err := c.refreshUntil(ctx, vault, name)
 	return value, err
@@ -264,10 +264,10 @@ func (c *SecretCache) refreshUntil(ctx context.Context, vault, name string) (str
 	}
 }
 
-// replace returns the value to use after an upstream refused one: the cached value
-// if it is another by now, else the answer of the store, as [SecretCache.Refresh]
-// gives it. While the refused value stays the cached one, each later use asks the
-// store too, at most every 100 ms.
+// replace returns the value to use after an upstream refused one. It is the cached
+// value if it has changed, otherwise the store's answer, like
+// [SecretCache.Refresh]. While the refused value stays cached, each later use asks
+// the store too, at most every 100 ms.
 func (c *SecretCache) replace(ctx context.Context, vault, name, refused string) (string, error) {
 	e := c.entry(secretRef{vault, name})
 	e.mu.Lock()
@@ -313,8 +313,7 @@ func (c *SecretCache) entry(ref secretRef) *secretEntry {
 		}
 	}
 	for ref := range next {
-		// All of them are in use: any makes room, and is asked for anew if
-		// it is needed again.
+		// All of them are in use: any of them makes room.
 		if len(next) < maxCachedSecrets {
 			break
 		}
@@ -336,9 +335,9 @@ func (e *secretEntry) worthKeeping(now time.Time) bool {
 
 // askLocked returns the question under way, or starts one. e.mu is held.
 //
-// The question runs in a goroutine of its own: it must not end with the request
-// that came first, for others wait for it too. It keeps the context values of that
-// request, for tracing.
+// The question runs in a goroutine of its own. It must not end with the request
+// that came first, because others wait for it too. It keeps the context values of
+// that request, for tracing.
 func (c *SecretCache) askLocked(
 	ctx context.Context, ref secretRef, e *secretEntry, ask secretAsker,
 ) *secretFlight {

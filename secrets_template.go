@@ -11,25 +11,28 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
-// Template is text with CEL expressions in ${…}, as in
-// "Bearer ${secrets.get('vault', 'name')}"; $${ stands for a literal ${. A
-// Template without an expression is plain text, an API key for one.
+// Template is text with CEL expressions in ${…}, such as "Bearer
+// ${secrets.get('vault', 'name')}"; $${ stands for a literal ${. A Template without
+// an expression is plain text, such as an API key.
 //
-// An expression sees req, conn, the functions of any list and CEL's own, as
-// [ModelSelection] has them, and the secrets. It is evaluated for each request, when
-// it is needed. After a failure in a header or query parameter, that one is left
-// out, with a note in the [Result]. A failure in a key or in the body fails the
-// candidate. In the body, a value of one ${…} and nothing else keeps its type.
+// An expression sees req, conn, the functions of [ModelSelection] for any list,
+// CEL's own functions, and the secrets. It is evaluated for each request, when it
+// is needed. If it fails in a header or query parameter, the header or parameter is
+// left out, with a note in the [Result]. If it fails in a key or in the body, the
+// candidate fails. In the body, a value with one ${…} and nothing else keeps its
+// type.
 //
 //	secrets.get(vault string, name string)  string: the secret; where it does not resolve, the next key has its turn
 //	    ${secrets.get('openai', 'api-key')}
 //
-// The text can be a secret. When it is printed, logged or marshaled, a Template shows
-// its expressions and each literal part as "…". A Config therefore does not survive
-// a round trip through JSON. string(t) is the text itself. Text quoted inside an
-// expression is shown. fmt asks no methods of unexported fields, of a struct of
-// another type behind a pointer in a list that its verb cannot print, and under %w
-// and %p: it shows a Template there.
+// The text can be a secret. When it is printed, logged or marshaled, a Template
+// shows its expressions, and each literal part as "…". A Config therefore does not
+// survive a round trip through JSON. string(t) is the text itself. Text quoted
+// inside an expression is shown.
+//
+// In three places fmt does not ask a type how to print itself, and shows the text:
+// unexported fields, structs behind a pointer in a list under a verb that cannot
+// print them, and %w and %p.
 type Template string
 
 // String returns t with its literal parts hidden.
@@ -142,15 +145,15 @@ func (t Template) LogValue() slog.Value { return slog.StringValue(t.String()) }
 func (t Template) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // Proxy is the address of a proxy, as "http://host:port" or
-// "http://user:password@host:port". The requests go through a tunnel (CONNECT), so
-// that the proxy sees the provider's name and no key. [ProxyNone] is no proxy,
-// whatever the environment says.
+// "http://user:password@host:port". The requests go through a tunnel (CONNECT): the
+// proxy sees the provider's name and no key. [ProxyNone] reaches the provider
+// without a proxy, whatever the environment says.
 //
 // A Proxy shows its user and password as "…" when it is printed, logged or
 // marshaled. string(p) is the text itself.
 type Proxy string
 
-// ProxyNone is no proxy, whatever the environment says.
+// ProxyNone reaches the provider without a proxy, whatever the environment says.
 const ProxyNone Proxy = dial.ProxyNone
 
 // String returns p without its user and password.
@@ -182,6 +185,6 @@ func (p Proxy) LogValue() slog.Value { return slog.StringValue(p.String()) }
 // encodings.
 func (p Proxy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// fmt asks no methods of the values behind a pointer that a verb cannot print, as
-// %s cannot print the elements of a []*Config. The types that hold literal keys
-// therefore format themselves, and not only the Template in them.
+// fmt does not ask the types behind a pointer how to print themselves, if the verb
+// cannot print the pointer: %s cannot print the elements of a []*Config. The types
+// with literal keys therefore format themselves too.

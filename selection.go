@@ -52,11 +52,11 @@ type keyStrategy struct {
 	eval *expr.KeyStrategy
 }
 
-// query is the part of a request that decides where it may go.
+// query is the part of a request that decides its candidates.
 type query struct {
 	surface *surface
-	// names are the models that the client asked for, model first. Words that
-	// leave the choice to the gateway are left out.
+	// names are the client's models, model first. Words that leave the choice to
+	// the gateway are left out.
 	names []string
 	// credential is set if the client brought a key of its own.
 	credential bool
@@ -103,8 +103,8 @@ const (
 	reasonNoKey
 	reasonOtherProvider
 	reasonTooLong
-	// The reasons below come from Explain only. They are about models that could
-	// serve the request.
+	// The reasons below come only from Explain, about models able to serve the
+	// request.
 	reasonNotNamed
 	reasonNotChosen
 	reasonModality
@@ -193,8 +193,8 @@ type memo struct {
 	size  atomic.Int64
 }
 
-// memoKey holds everything that the models of a name depend on. The name is empty
-// for requests without a name.
+// memoKey holds all inputs to the models of a name. The name is empty for requests
+// without a name.
 type memoKey struct {
 	surface    *surface
 	name       string

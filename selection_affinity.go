@@ -18,11 +18,13 @@ const (
 // were the first of their order. The table outlives the settings.
 type pinTable = pins.Table[pinned]
 
+// newPins makes the table of a gateway.
 func newPins() *pinTable { return pins.NewTable[pinned](maxPins, maxPinsOwner, pinLife) }
 
 // pinned is a model or a key, by the folded id of its provider and its own id.
 type pinned struct{ provider, id string }
 
+// pin is the model's identity in a pin. It outlives a reload, unlike a pointer.
 func (m *model) pin() pinned  { return pinned{fold(m.provider.id), fold(m.id)} }
 func (k *apiKey) pin() pinned { return pinned{k.provider, k.id} }
 

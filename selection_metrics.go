@@ -29,7 +29,7 @@ func newMetrics(r *stats.Recorder) *stats.Snapshot[*metrics] {
 	})
 }
 
-// of returns the metrics of a model. An unlisted model has none, as nothing keeps
+// of returns the metrics of a model. An unlisted model has no metrics, as nothing keeps
 // a track for the names that clients make up until they are sent.
 func (s *metrics) of(m *model) *expr.ModelMetrics {
 	if m.track == nil {
@@ -69,6 +69,7 @@ func (s *metrics) ofKey(k *apiKey) *expr.Key {
 	return v.(*expr.Key)
 }
 
+// countView is a count for expressions. Nil: unknown.
 func countView(c stats.Count) *int64 {
 	if !c.Known {
 		return nil

@@ -92,7 +92,7 @@ func (s *selector) bars(m *model) reason {
 }
 
 // rejects gives the reason if this request may not use a model. A query whose
-// surface has only a format stands for any request of that format.
+// surface has only a format stands for any request of the format.
 func (s *selector) rejects(q query, m *model) reason {
 	if r := s.bars(m); r != reasonNone {
 		return r
@@ -109,13 +109,13 @@ func (s *selector) rejects(q query, m *model) reason {
 	return reasonNone
 }
 
-// anyOf is the query that stands for any request of a format.
+// anyOf is a query for any request of a format.
 func anyOf(f format, credential bool) query {
 	return query{surface: &surface{format: f}, credential: credential}
 }
 
-// resolve finds the models that one of the client's names may mean, and the reasons
-// of models that cannot serve the request. Without models there is at least one
+// resolve finds the possible models of one of the client's names, and the reasons
+// of models unable to serve the request. Without models there is at least one
 // rejection.
 func (s *selector) resolve(q query, name string) *resolved {
 	if len(name) > maxModelName {
@@ -174,15 +174,15 @@ func (s *selector) familyOf(name string) *provider {
 	return p
 }
 
-// prefixed returns the provider that a name begins with, and the rest of the name.
-// It returns nil if the colon is part of a model's name. The operator chose the
+// prefixed returns the provider in a name's prefix, and the name behind it. It
+// returns nil if the colon is part of a model's name. The operator chose the
 // providers, and need not know all built-in ones to name a model "mistral:7b". So a
 // model of a configured provider comes before the prefix of a provider that is only
 // built in.
 //
 // This rule opens no new access. It decides the meaning of a name, not its use:
 // each model is held to the two flags as before. And a client could always ask a
-// configured provider as "id-of-that-provider:name".
+// configured provider with its prefix.
 func (s *selector) prefixed(name string) (p *provider, rest string) {
 	prefix, rest, _ := strings.Cut(name, ":")
 	if rest == "" {
@@ -198,8 +198,8 @@ func (s *selector) prefixed(name string) (p *provider, rest string) {
 	return p, rest
 }
 
-// resolveAt finds the model of a name at one provider. A name that the provider
-// does not list is passed on unchanged.
+// resolveAt finds the model of a name at one provider. An unlisted name is passed
+// on unchanged.
 func (s *selector) resolveAt(q query, name string, p *provider, id string) *resolved {
 	m := p.find(id)
 	if r := s.rejects(q, m); r != reasonNone {
@@ -208,8 +208,8 @@ func (s *selector) resolveAt(q query, name string, p *provider, id string) *reso
 	return &resolved{models: []*model{m}, unlisted: m.unlisted}
 }
 
-// find returns the provider's model of a name. The provider may know a name that it
-// does not list, so find makes an unlisted model for it.
+// find returns the provider's model of a name. The provider may know names outside
+// its list, so find makes an unlisted model for them.
 func (p *provider) find(name string) *model {
 	if m := p.byName[fold(name)]; m != nil {
 		return m
@@ -235,15 +235,15 @@ func (r *resolved) at(sole *provider, name string) *resolved {
 	return out
 }
 
-// named is a name that a client may send, with the first model that it stands for.
+// named is a name for clients, with the first model behind it.
 type named struct {
 	name string
 	*model
 }
 
-// offered lists each name that a client may send without a prefix, once. Some
-// request of the query's format can use each of them. A name that reads as a prefix
-// is left out, because it leads to another provider.
+// offered lists each name that clients may send without a prefix, once. Some
+// request of the query's format can use each of them. A name with another
+// provider's prefix is left out, because it leads to the other provider.
 func (s *selector) offered(q query) []named {
 	var out []named
 	seen := map[string]bool{}
@@ -344,8 +344,8 @@ func (s *selector) unknownModel(name string, q query) string {
 	return fmt.Sprintf("model %q: no provider %q, and no provider has a model of that whole name", name, prefix)
 }
 
-// names is the index of the names that GET models lists. It is made once: a refusal
-// must be cheaper than an answer.
+// names is the index of the names in GET models. It is made once: a refusal must be
+// cheaper than an answer.
 func (s *selector) names(q query) *expr.Names {
 	key := nameKey{q.surface.format, q.credential}
 	if n, ok := s.indexes.Load(key); ok {
@@ -359,13 +359,13 @@ func (s *selector) names(q query) *expr.Names {
 	return n.(*expr.Names)
 }
 
-// nameKey holds the parts of a query that the offered names depend on.
+// nameKey holds the parts of a query that decide the offered names.
 type nameKey struct {
 	format     format
 	credential bool
 }
 
-// providerNames lists the prefixes that a client may put before a model's name.
+// providerNames lists the valid prefixes for a model's name.
 func (s *selector) providerNames(name string, q query) []string {
 	var names []string
 	for _, p := range s.providers {

@@ -16,34 +16,35 @@ import (
 // URLPolicy allows or refuses upstream addresses.
 //
 // [New] and [Gateway.Reload] call CheckURL once for each base_url of the Config and
-// of the registry, one after the other. Nothing calls it later. The URL is well-formed by then: scheme http or https in lower
-// case, a valid host in lower case, no user info, no fragment. Changing it has
-// no effect. An error makes New fail, and its text becomes the Reason of a
-// [*ConfigError]. It should name the broken rule and the remedy, and should not
-// repeat the URL.
+// of the registry, one after the other. The gateway does not call it later. The URL
+// is well-formed: scheme http or https in lower case, a valid host in lower case,
+// no user info, no fragment. Changing it has no effect.
 //
-// A policy may be an [AddrPolicy] as well, to be asked at each connection.
+// An error makes New fail, and its text becomes the Reason of a [*ConfigError]. It
+// should name the broken rule and the remedy, and should not repeat the URL.
+//
+// A policy may also be an [AddrPolicy], to be asked at each connection.
 type URLPolicy interface {
 	CheckURL(u *url.URL) error
 }
 
-// URLPolicyFunc is a function that is a [URLPolicy].
+// URLPolicyFunc makes a function a [URLPolicy].
 type URLPolicyFunc func(u *url.URL) error
 
 // CheckURL calls f.
 func (f URLPolicyFunc) CheckURL(u *url.URL) error { return f(u) }
 
-// AddrPolicy is what a [URLPolicy] may implement as well, to decide about the
-// addresses of a host.
+// AddrPolicy is an optional power of a [URLPolicy]: to decide about the addresses
+// of a host.
 //
 // CheckAddr is called before each connect, after DNS resolution, from many
-// goroutines at once; it should not block. IPv4 comes as IPv4, never mapped into
-// IPv6. The targets of internal_endpoints are asked for too: they stand in the same
+// goroutines at once. It should not block. IPv4 comes as IPv4, never mapped into
+// IPv6. The targets of internal_endpoints are checked too: they stand in the same
 // document as the hosts. The zero Addr stands for a Unix socket. After an error the
 // connection fails like a refused one.
 //
-// The gateway asks when it dials itself. A Config with a Transport of its own leaves
-// the addresses to it.
+// The gateway asks only for connections of its own. A Config with a Transport
+// leaves the addresses to it.
 type AddrPolicy interface {
 	CheckAddr(addr netip.Addr) error
 }

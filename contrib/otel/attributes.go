@@ -13,51 +13,21 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// The conventions for generative AI left OpenTelemetry's own for a repository of
-// theirs, and with it the Go packages made from those: hence the names here.
-const (
-	operationNameKey    = attribute.Key("gen_ai.operation.name")
-	providerNameKey     = attribute.Key("gen_ai.provider.name")
-	requestModelKey     = attribute.Key("gen_ai.request.model")
-	requestStreamKey    = attribute.Key("gen_ai.request.stream")
-	timeToFirstChunkKey = attribute.Key("gen_ai.response.time_to_first_chunk")
-	inputTokensKey      = attribute.Key("gen_ai.usage.input_tokens")
-	outputTokensKey     = attribute.Key("gen_ai.usage.output_tokens")
-	tokenTypeKey        = attribute.Key("gen_ai.token.type")
-)
-
-// The gateway's own.
-const (
-	requestIDKey       = attribute.Key("aigateway.request.id")
-	clientModelKey     = attribute.Key("aigateway.request.model") // as the client named it
-	clientStreamKey    = attribute.Key("aigateway.request.stream")
-	surfaceKey         = attribute.Key("aigateway.surface")
-	formatKey          = attribute.Key("aigateway.format")
-	attemptsKey        = attribute.Key("aigateway.attempts")          // that were sent
-	earlierCooldownKey = attribute.Key("aigateway.attempt.cooldown")  // seconds left of an earlier rest
-	cooldownKey        = attribute.Key("aigateway.cooldown.duration") // seconds, because of this attempt
-	attemptNumberKey   = attribute.Key("aigateway.attempt.number")
-	servedProviderKey  = attribute.Key("aigateway.provider") // that answered, by its id
-	servedModelKey     = attribute.Key("aigateway.model")
-	gatewayDurationKey = attribute.Key("aigateway.gateway.duration") // seconds
-	nextProviderKey    = attribute.Key("aigateway.failover.next_provider")
-)
-
 // other stands for every model whose name is not to be shown.
 const other = "_OTHER"
 
-// The values of error.type that are no status code, no [aigateway.FailureKind] and
-// no code of the gateway.
+// The values of error.type beside status codes, [aigateway.FailureKind] and the
+// gateway's codes.
 const (
 	canceled  = "canceled"   // the client left
 	noAttempt = "no_attempt" // a model was left before it had one
 )
 
-// maxName bounds a name that a client chose, in bytes. No model's is longer.
+// maxName bounds a client's name of a model, in bytes. Real names are shorter.
 const maxName = 256
 
-// shortened makes a client's text fit for an attribute: bounded, and UTF-8, for
-// which the exporters drop a whole batch where it is none.
+// shortened makes a client's text fit for an attribute: bounded, and UTF-8.
+// Exporters drop a whole batch for one attribute that is not UTF-8.
 func shortened(s string) string {
 	if len(s) > maxName {
 		s = s[:maxName]
@@ -65,9 +35,9 @@ func shortened(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// operationName is the conventions' word for what a surface does, or the surface's
-// own where they have none. The gateway's log has the same words, by a copy: an
-// internal package of another module is no ground to stand on.
+// operationName is the conventions' word for the operation of a surface, or the
+// surface's own name. The gateway's log has the same words. This is a copy, because
+// another module cannot import an internal package.
 func operationName(surface string) string {
 	switch surface {
 	case "chat-completions", "responses", "messages":
@@ -79,8 +49,8 @@ func operationName(surface string) string {
 	}
 }
 
-// providerName is the conventions' name of a provider, which must be used where
-// there is one; else the provider's id.
+// providerName is the conventions' name of a provider, which they demand, or its
+// id.
 func providerName(id string) attribute.KeyValue {
 	switch strings.ToLower(id) {
 	case "google", "gemini":
@@ -95,9 +65,9 @@ func providerName(id string) attribute.KeyValue {
 	return providerNameKey.String(id)
 }
 
-// attemptError classes what an attempt ended in: the upstream's status, or a
-// word. It is empty for one that did not fail. The context's error tells a client
-// that left from an upstream that broke, which are of one kind.
+// attemptError classifies the end of an attempt: by the upstream's status, or by a
+// word. It is empty without a failure. The context's error tells a client that left
+// from an upstream that broke; both are of one kind.
 func attemptError(a aigateway.Attempt, ctxErr error) string {
 	switch {
 	case a.Kind == "":
@@ -113,25 +83,26 @@ func attemptError(a aigateway.Attempt, ctxErr error) string {
 	}
 }
 
-// wasSent reports whether an attempt that ended so called the provider at all.
+// wasSent reports whether an attempt of this kind called the provider at all.
 func wasSent(kind aigateway.FailureKind) bool {
 	return kind != aigateway.FailureSecret && kind != aigateway.FailureRequest
 }
 
-// call is an attempt with what is known of it from elsewhere.
+// call is an attempt with further facts about it.
 type call struct {
 	*aigateway.Attempt
 	operation string
-	model     string // as metrics may name it
-	errorType string // empty where it did not fail
-	stream    bool   // whether the client asked for a stream
-	// resting is for how long its model should still have been left alone, in
+	model     string               // as metrics may name it
+	errorType string               // empty where it did not fail
+	labels    []attribute.KeyValue // of the request, as metrics may show them
+	stream    bool                 // whether the client asked for a stream
+	// cooldown is the time left of the model's cooldown at the attempt, in
 	// milliseconds.
 	cooldown float64
 }
 
-// server returns the attributes of the address that was called, if one was. Of
-// the URL nothing else is told: paths name deployments and accounts.
+// server returns the attributes of the called address, empty without one. Other
+// parts of the URL are left out: paths name deployments and accounts.
 func (c call) server() []attribute.KeyValue {
 	if !wasSent(c.Kind) {
 		return nil
@@ -151,15 +122,15 @@ func (c call) server() []attribute.KeyValue {
 	return []attribute.KeyValue{semconv.ServerAddress(u.Hostname()), semconv.ServerPort(port)}
 }
 
-// metricAttributes are those that all metrics of an attempt have. Their number
-// is bounded by the config and the catalog.
+// metricAttributes are common to all metrics of an attempt. The config and the
+// catalog bound their number.
 func (c call) metricAttributes() []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 8),
 		operationNameKey.String(c.operation), providerName(c.Provider), requestModelKey.String(c.model))
 	return append(attrs, c.server()...)
 }
 
-// spanAttributes are those that an attempt's span gets in the end.
+// spanAttributes complete an attempt's span.
 func (c call) spanAttributes() []attribute.KeyValue {
 	attrs := append(make([]attribute.KeyValue, 0, 14), attemptNumberKey.Int(c.Number))
 	if wasSent(c.Kind) { // else it is no operation
@@ -169,18 +140,16 @@ func (c call) spanAttributes() []attribute.KeyValue {
 			attrs = append(attrs, requestStreamKey.Bool(true))
 		}
 	}
+	if c.Response != nil && c.Response.RequestID != "" {
+		attrs = append(attrs, upstreamIDKey.String(c.Response.RequestID))
+	}
 	if c.Response != nil {
 		attrs = append(attrs, semconv.HTTPResponseStatusCode(c.Response.StatusCode))
 	}
 	if t := c.UpstreamLatency.TimeToFirstTokenMS; t > 0 {
 		attrs = append(attrs, timeToFirstChunkKey.Float64(t/1000))
 	}
-	if n := c.UpstreamInputTokens; n > 0 {
-		attrs = append(attrs, inputTokensKey.Int64(n))
-	}
-	if n := c.UpstreamOutputTokens; n > 0 {
-		attrs = append(attrs, outputTokensKey.Int64(n))
-	}
+	attrs = append(attrs, c.usageAttributes()...)
 	if c.cooldown > 0 {
 		attrs = append(attrs, earlierCooldownKey.Float64(c.cooldown/1000))
 	}
@@ -189,6 +158,33 @@ func (c call) spanAttributes() []attribute.KeyValue {
 	}
 	if c.errorType != "" {
 		attrs = append(attrs, semconv.ErrorTypeKey.String(c.errorType))
+	}
+	return attrs
+}
+
+// usageAttributes are the tokens and the cost of an attempt. Zeros are left out.
+func (c call) usageAttributes() []attribute.KeyValue {
+	if c.Usage == nil {
+		return nil
+	}
+	var attrs []attribute.KeyValue
+	for _, count := range []struct {
+		key attribute.Key
+		n   int64
+	}{
+		{inputTokensKey, c.Usage.InputTokens}, {outputTokensKey, c.Usage.OutputTokens},
+		{cacheReadTokensKey, c.Usage.CachedInputTokens}, {cacheWriteTokensKey, c.Usage.CacheWriteTokens},
+		{reasoningTokensKey, c.Usage.ReasoningTokens},
+	} {
+		if count.n > 0 {
+			attrs = append(attrs, count.key.Int64(count.n))
+		}
+	}
+	if c.Usage.Estimated {
+		attrs = append(attrs, usageEstimatedKey.Bool(true))
+	}
+	if c.Cost != nil {
+		attrs = append(attrs, costKey.Float64(c.Cost.USD.Float()))
 	}
 	return attrs
 }
@@ -205,6 +201,12 @@ func requestAttributes(res *aigateway.Result, attempts int) []attribute.KeyValue
 		gatewayDurationKey.Float64(res.GatewayLatencyMS/1000))
 	if res.Client.Model != "" {
 		attrs = append(attrs, clientModelKey.String(shortened(res.Client.Model)))
+	}
+	if caller := res.Client.Caller; caller != "" {
+		attrs = append(attrs, callerKey.String(shortened(caller)))
+	}
+	for name, value := range res.Client.Labels {
+		attrs = append(attrs, attribute.String(labelPrefix+name, shortened(value)))
 	}
 	if s := res.Success; s != nil {
 		attrs = append(attrs, servedProviderKey.String(s.Provider), servedModelKey.String(shortened(s.Model)))

@@ -1,17 +1,17 @@
-// Package gatewayotel makes OpenTelemetry traces and metrics of what a gateway
-// does, by the semantic conventions for generative AI.
+// Package gatewayotel makes OpenTelemetry traces and metrics of a gateway, by the
+// semantic conventions for generative AI.
 //
 // # Traces
 //
 // A request is an internal span, and each attempt at a provider is a client span
-// below it. Who wants the server's span above both wraps the gateway's handler,
-// as with any other. Attempts carry the conventions' attributes: operation,
-// provider, model, tokens, time to the first chunk, the server's address, and
-// error.type. One that came to nothing before it was sent, for want of a secret
-// or by a configured value that could not be made, is a span of error.type
-// "secret" or "request", but no operation. The request's span carries aigateway.*
-// attributes alone: a backend that adds up the tokens of all gen_ai spans must
-// not find the same call twice.
+// below it. For a server span above both, wrap the gateway's handler as any other.
+// Attempts carry the conventions' attributes: operation, provider, model, tokens,
+// time to the first chunk, the server's address, and error.type.
+//
+// An attempt can fail before it is sent, by a secret or a configured value. Its
+// span has the error.type "secret" or "request", and no operation. The request's
+// span carries only aigateway.* attributes: a backend that adds up the tokens of
+// all gen_ai spans must not find the same call twice.
 //
 // # Metrics
 //
@@ -21,32 +21,37 @@
 //	aigateway.request.duration                   histogram, s          one a request
 //	aigateway.attempts                           counter, {attempt}
 //	aigateway.failovers                          counter, {failover}   moves from one model to the next
-//	aigateway.cooldowns                              counter, {cooldown}       failures that have a key or a model left alone
+//	aigateway.cooldowns                          counter, {cooldown}   cooldowns of keys and models
+//	aigateway.cost                               counter, USD          of attempts, where it is known
+//	aigateway.usage.cached_input_tokens          counter, {token}      from a provider's cache
+//
+// aigateway.cost and aigateway.request.duration also have the caller and the labels
+// of Config.Labels: aigateway.caller and aigateway.label.NAME. Of each, the first 100
+// values count by themselves, and all others are "_OTHER".
 //
 // The first three are the conventions', with their buckets. An attempt is the
-// conventions' operation, so that the time and the tokens that a failed provider
-// cost stay with that provider. One that was not sent is in none of them; it counts
-// in aigateway.attempts, under its error.type.
+// conventions' operation: the time and the tokens of a failed provider stay with
+// that provider. An attempt that was not sent counts only in aigateway.attempts,
+// under its error.type.
 //
 // # Errors
 //
-// The error.type of an attempt is the upstream's status, such as "429", where it
-// failed by that; else "canceled" where the client left, or the
-// [aigateway.FailureKind]. A failover has that of the last attempt, or "no_attempt"
-// where the model was left before it had one. A request has the
-// [aigateway.Code].
+// The error.type of an attempt is the upstream's error status, such as "429".
+// Without one it is "canceled" if the client left, and otherwise the
+// [aigateway.FailureKind]. A failover has the error.type of the last attempt, or
+// "no_attempt" if the model had no attempt. A request has the [aigateway.Code].
 //
 // # What is left out
 //
-// No prompt, answer, query, key or URL path becomes an attribute, and of the
-// headers the X-Request-Id alone. The status of a failed span holds the gateway's
-// reason, which may quote up to 200 bytes of each provider's error message.
+// Prompts, answers, queries, keys and URL paths never become attributes. The
+// X-Request-Id is the only header that does. The status of a failed span holds the
+// gateway's reason, which may quote up to 200 bytes of each provider's error
+// message.
 //
-// Clients choose model names, and metrics must not grow with what they choose:
-// a name that neither the catalog nor the config lists is "_OTHER" in metrics, and
-// stands in spans alone.
+// Clients choose model names, and metrics must not grow with their choice. An
+// unlisted name is "_OTHER" in metrics, and appears only in spans.
 //
 // The conventions for generative AI are in development. The names are those of
-// version 1.41, the last that OpenTelemetry's main repository had; they may change
-// here, in a minor version, once those that come after it are released.
+// version 1.41, the last in OpenTelemetry's main repository. They may change here,
+// in a minor version, once later versions are released.
 package gatewayotel

@@ -17,35 +17,35 @@ import (
 // scope names this package as the instrumentation's scope.
 const scope = "github.com/aigateway-go/aigateway/contrib/otel"
 
-// The spans' names until a request is over. What it asked for, and whether a
-// model's name may be shown, is known from the Result.
+// The spans' names until a request is over. The Result then tells the operation,
+// and whether a model's name may be shown.
 const (
 	requestSpanName = "aigateway"
 	attemptSpanName = "aigateway attempt"
 )
 
-// Options says where traces and metrics go. The zero Options work: they use the
-// global providers, and tell no upstream of the trace.
+// Options sets the destinations of traces and metrics. The zero Options work: they
+// use the global providers, and propagate the trace to no upstream.
 type Options struct {
-	// TracerProvider makes the spans. If nil, the global one, also where it is
-	// set later.
+	// TracerProvider makes the spans. If nil, the global one, also if it is set
+	// later.
 	TracerProvider trace.TracerProvider
-	// MeterProvider makes the metrics. If nil, the global one, also where it is
-	// set later.
+	// MeterProvider makes the metrics. If nil, the global one, also if it is set
+	// later.
 	MeterProvider metric.MeterProvider
-	// Propagate are the ids of the providers that learn of the trace, once
-	// [Transport] is the gateway's: those that one runs oneself. Case does not
-	// count. If empty, none.
+	// Propagate lists the ids of providers that get the trace's headers, such as
+	// one's own servers. It needs [Transport]. Case does not count. If empty, no
+	// provider gets them.
 	Propagate []string
-	// Propagator writes the headers that those providers get. If nil, the W3C
-	// trace context alone: baggage may hold what is not meant for a provider.
+	// Propagator writes the headers for those providers. If nil, only the W3C trace
+	// context: baggage may hold facts not meant for a provider.
 	Propagator propagation.TextMapPropagator
 }
 
-// Hooks returns hooks for [aigateway.Config] that trace and measure all
-// requests of a gateway. They may be shared by several gateways, and may
-// stay over [aigateway.Gateway.Reload]; new ones are needed only where Options
-// change. A later change of o.Propagate has no effect.
+// Hooks returns hooks for [aigateway.Config] that trace and measure all requests of
+// a gateway. Several gateways may share them. They may stay over
+// [aigateway.Gateway.Reload], unless Options change. A later change of o.Propagate
+// has no effect.
 func Hooks(o Options) *aigateway.Hooks {
 	ob := newObserver(o)
 	return &aigateway.Hooks{
@@ -56,7 +56,7 @@ func Hooks(o Options) *aigateway.Hooks {
 	}
 }
 
-// observer is what all requests share. It does not change.
+// observer is shared by all requests. It does not change.
 type observer struct {
 	tracer     trace.Tracer
 	meters     instruments
@@ -87,15 +87,15 @@ func newObserver(o Options) *observer {
 }
 
 // request is one request on its way. The hooks of a request are called on one
-// goroutine, so that it needs no lock.
+// goroutine, so it needs no lock.
 type request struct {
 	start    time.Time
 	span     trace.Span
 	attempts []*attempt // by their Number, less one
 }
 
-// attempt is one attempt of a request. Its span ends when the request does, at
-// the time that the attempt did: only the Result says what to call it.
+// attempt is one attempt of a request. Its span ends with the request, at the time
+// of the attempt's end: only the Result has its name.
 type attempt struct {
 	ctx       context.Context // with its span, for the metrics' exemplars
 	span      trace.Span
@@ -115,8 +115,8 @@ func (ob *observer) requestStart(ctx context.Context, _ aigateway.ClientRequest)
 	return context.WithValue(ctx, requestKey{}, r)
 }
 
-// attemptStart starts an attempt's span. Provider and model are set at once,
-// for samplers.
+// attemptStart starts an attempt's span. Provider and model are set at once, for
+// samplers.
 func (ob *observer) attemptStart(ctx context.Context, a aigateway.Attempt) context.Context {
 	r, ok := ctx.Value(requestKey{}).(*request)
 	if !ok {
@@ -134,7 +134,7 @@ func (ob *observer) attemptStart(ctx context.Context, a aigateway.Attempt) conte
 	return at.ctx
 }
 
-// attemptDone notes when an attempt ended, and what its context said then.
+// attemptDone notes the end of an attempt, and the error of its context.
 func (ob *observer) attemptDone(ctx context.Context, a aigateway.Attempt) {
 	if at, ok := ctx.Value(attemptKey{}).(*attempt); ok {
 		at.end, at.errorType = time.Now(), attemptError(a, ctx.Err())
@@ -147,7 +147,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 	if !ok {
 		return
 	}
-	operation, sent := operationName(res.Surface), 0
+	operation, sent, labels := operationName(res.Surface), 0, ob.meters.labels.of(&res.Client)
 	for i := range res.ModelsTried {
 		tried := &res.ModelsTried[i]
 		cause := noAttempt
@@ -158,7 +158,7 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 			}
 			at := r.attempts[a.Number-1]
 			cause = at.errorType
-			c := call{operation: operation, stream: res.Client.Stream, model: metricModel(tried), cooldown: tried.CooldownMS, Attempt: a, errorType: at.errorType}
+			c := call{operation: operation, stream: res.Client.Stream, model: metricModel(tried), cooldown: tried.CooldownMS, Attempt: a, errorType: at.errorType, labels: labels}
 			ob.meters.attempt(at.ctx, c) //nolint:contextcheck // it comes from ctx, with the attempt's span
 			at.finish(c)
 			if wasSent(a.Kind) {
@@ -169,11 +169,11 @@ func (ob *observer) requestDone(ctx context.Context, res *aigateway.Result) {
 			ob.meters.failover(ctx, operation, tried.Provider, res.ModelsTried[i+1].Provider, cause)
 		}
 	}
-	ob.meters.request(ctx, operation, res, time.Since(r.start))
+	ob.meters.request(ctx, operation, res, labels, time.Since(r.start))
 	r.finish(operation, sent, res)
 }
 
-// metricModel is a model as metrics may name it: they must not grow with what
+// metricModel is a model's name for metrics. Metrics must not grow with names that
 // clients make up.
 func metricModel(m *aigateway.TriedModel) string {
 	if !m.Unlisted {
@@ -182,8 +182,8 @@ func metricModel(m *aigateway.TriedModel) string {
 	return other
 }
 
-// finish completes an attempt's span. One that was not sent keeps its first
-// name: it is no operation.
+// finish completes an attempt's span. An attempt that was not sent is not an
+// operation, and keeps its first name.
 func (at *attempt) finish(c call) {
 	if at.span.IsRecording() {
 		if wasSent(c.Kind) {

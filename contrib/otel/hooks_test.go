@@ -2,7 +2,9 @@ package gatewayotel_test
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -142,6 +144,10 @@ func (r *harness) metrics() map[string]map[string]float64 {
 			case metricdata.Sum[int64]:
 				for _, p := range d.DataPoints {
 					points[labels(p.Attributes)] = float64(p.Value)
+				}
+			case metricdata.Sum[float64]:
+				for _, p := range d.DataPoints {
+					points[labels(p.Attributes)] = p.Value
 				}
 			case metricdata.Histogram[int64]:
 				for _, p := range d.DataPoints {
@@ -639,6 +645,34 @@ func TestInstruments(t *testing.T) {
 		"aigateway.failovers":        {unit: "{failover}"},
 		"aigateway.cooldowns":        {unit: "{cooldown}"},
 	}, got)
+}
+
+// Money, caches, callers and labels are in spans and metrics. Labels of metrics are
+// bounded, whatever clients send.
+func TestMoneyAndLabels(t *testing.T) {
+	const cached = `{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":100,"prompt_tokens_details":{"cached_tokens":600},"completion_tokens_details":{"reasoning_tokens":40}}}`
+	tenant := "acme"
+	r := newHarness(t, upstream{"first.example": after(0, 200, jsonType, cached)}, gatewayotel.Options{}, func(cfg *aigateway.Config) {
+		cfg.Caller = func(*http.Request) string { return tenant }
+		cfg.Labels = func(*http.Request) []slog.Attr { return []slog.Attr{slog.String("team", "t-"+tenant)} }
+	})
+	require.Equal(t, 200, r.do(t.Context(), "/v1/chat/completions", `{"model":"openai:gpt-4o","messages":[]}`))
+	ended := r.ended()
+	attempt, request := attrs(ended[0]), attrs(ended[1])
+	assert.Equal(t, int64(600), attempt["gen_ai.usage.cache_read.input_tokens"])
+	assert.Equal(t, int64(40), attempt["aigateway.usage.reasoning_tokens"])
+	assert.Equal(t, 0.00275, attempt["aigateway.cost.usd"]) // (400×2.5 + 600×1.25 + 100×10)/1e6
+	assert.Equal(t, "acme", request["aigateway.caller"])
+	assert.Equal(t, "t-acme", request["aigateway.label.team"])
+	point := "aigateway.caller=acme,aigateway.label.team=t-acme,gen_ai.operation.name=chat,gen_ai.provider.name=openai,gen_ai.request.model=gpt-4o,server.address=first.example,server.port=443"
+	assert.Equal(t, map[string]float64{point: 0.00275}, r.metrics()["aigateway.cost"])
+	assert.Equal(t, []float64{600}, slices.Collect(maps.Values(r.metrics()["aigateway.usage.cached_input_tokens"])))
+	for i := range 300 {
+		tenant = fmt.Sprint("made-up-", i)
+		r.do(t.Context(), "/v1/chat/completions", `{"model":"openai:gpt-4o","messages":[]}`)
+	}
+	assert.Len(t, r.metrics()["aigateway.cost"], 101, "100 tenants, and all others as one")
+	assert.Contains(t, fmt.Sprint(r.metrics()["aigateway.cost"]), "aigateway.caller=_OTHER")
 }
 
 // Hooks of the global providers, and of none, must not disturb a request.

@@ -9,15 +9,15 @@ import (
 
 type propagatorKey struct{}
 
-// Transport returns a RoundTripper for [aigateway.Config].Transport that tells
-// the providers named in [Options].Propagate of the trace, by headers, and
-// nobody else: a trace's id joins what a provider sees of different requests.
-// It does nothing without [Hooks]. If base is nil, it is a transport of its own,
-// made for many requests to few hosts.
+// Transport returns a RoundTripper for [aigateway.Config].Transport. It sends the
+// trace's headers to the providers in [Options].Propagate, and only to them: a
+// trace's id would let a provider join different requests. It does nothing without
+// [Hooks]. If base is nil, it is a transport of its own, made for many requests to
+// few hosts.
 //
-// A gateway with a Transport no longer uses its own, without which it refuses
-// unix sockets and [aigateway.PublicURLPolicy], and by which requests to
-// .internal hosts pass the environment's proxy by.
+// A gateway with a Transport no longer uses its own. Without that, it refuses unix
+// sockets and [aigateway.PublicURLPolicy], and requests to .internal hosts go
+// through the environment's proxy.
 func Transport(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = &http.Transport{
@@ -36,8 +36,8 @@ func Transport(base http.RoundTripper) http.RoundTripper {
 
 type transport struct{ base http.RoundTripper }
 
-// RoundTrip sends a request, with the headers of its trace where they are asked
-// for.
+// RoundTrip sends a request, with the headers of its trace if its provider gets
+// them.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	if p, ok := ctx.Value(propagatorKey{}).(propagation.TextMapPropagator); ok {

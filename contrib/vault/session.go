@@ -34,7 +34,7 @@ func (t turn) take(ctx context.Context) error {
 
 func (t turn) give() { <-t }
 
-// current returns a token good for a while. It logs in if there is no token, and
+// current returns a token good for a while. It logs in if it has no token, and
 // renews the token after half of its life.
 func (v *Vault) current(ctx context.Context) (string, error) {
 	s := &v.session

@@ -1,6 +1,5 @@
-// Command chi mounts the gateway on a chi router, in each of the ways that one
-// may want: below a prefix, on a route, for some routes alone behind middleware,
-// and as middleware itself.
+// Command chi mounts the gateway on a chi router in several ways: below a prefix,
+// on a route, behind middleware for some routes only, and as middleware itself.
 package main
 
 import (
@@ -32,8 +31,8 @@ func routes(gateway *aigateway.Gateway) http.Handler {
 	r.Mount("/ai", gateway)                           // http://localhost:8080/ai/v1
 	r.With(requireTeam).Handle("/team/v1/*", gateway) // http://localhost:8080/team/v1
 
-	// As middleware it takes the paths that are the gateway's, and leaves the
-	// rest to the routes.
+	// As middleware it takes the gateway's paths, and leaves the others to the
+	// routes.
 	r.Group(func(r chi.Router) {
 		r.Use(gateway.Wrap)
 		r.HandleFunc("/app/*", func(w http.ResponseWriter, _ *http.Request) {
@@ -43,7 +42,7 @@ func routes(gateway *aigateway.Gateway) http.Handler {
 	return r
 }
 
-// requireTeam stands for a service's own check of who may use the gateway.
+// requireTeam stands for a service's own check of its users.
 func requireTeam(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Team") == "" {

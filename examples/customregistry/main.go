@@ -1,4 +1,5 @@
-// Command customregistry makes a gateway of what the machines of a fleet serve.
+// Command customregistry makes a gateway for the models that a fleet of machines
+// serves.
 package main
 
 import (
@@ -30,8 +31,8 @@ func main() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", gateway))
 }
 
-// keep asks the registry anew every so often, until ctx ends. A Reload that
-// fails changes nothing.
+// keep asks the registry again at an interval, until ctx ends. A failed Reload
+// changes nothing.
 func keep(ctx context.Context, gateway *aigateway.Gateway, cfg aigateway.Config, every time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -47,15 +48,15 @@ func keep(ctx context.Context, gateway *aigateway.Gateway, cfg aigateway.Config,
 	}
 }
 
-// fleet is a registry: the machines by their .internal hosts, and where they
-// really are.
+// fleet is a registry: it maps the .internal hosts of machines to their real
+// addresses.
 type fleet map[string]string
 
 // machineTimeout bounds the question to one machine.
 const machineTimeout = 5 * time.Second
 
-// Providers implements [aigateway.ProviderRegistry]. It lists the machines that
-// answer, each as a provider.
+// Providers implements [aigateway.ProviderRegistry]. It lists each answering
+// machine as a provider.
 func (f fleet) Providers(ctx context.Context) ([]aigateway.Provider, error) {
 	var providers []aigateway.Provider
 	for _, host := range slices.Sorted(maps.Keys(f)) { // the order is part of the catalog
@@ -69,13 +70,13 @@ func (f fleet) Providers(ctx context.Context) ([]aigateway.Provider, error) {
 		})
 	}
 	if len(providers) == 0 && len(f) > 0 {
-		// The network, probably: better to go on with what was known before.
+		// It is probably the network: keeping the last list is better.
 		return nil, fmt.Errorf("none of %d machines answers", len(f))
 	}
 	return providers, nil
 }
 
-// modelsAt asks a machine what it serves.
+// modelsAt asks a machine for its models.
 func modelsAt(ctx context.Context, at string) ([]aigateway.Model, error) {
 	ctx, cancel := context.WithTimeout(ctx, machineTimeout)
 	defer cancel()

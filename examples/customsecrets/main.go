@@ -25,31 +25,31 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Sooner now than at the first request.
+	// Better now than at the first request.
 	if err := gateway.Check(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", gateway))
 }
 
-// secrets asks the store, and the environment for what the store does not have.
+// secrets asks the store first, and then the environment.
 func secrets(addr, token string) aigateway.SecretResolver {
 	return aigateway.ChainSecrets(&vault{addr: addr, token: token}, aigateway.EnvSecrets())
 }
 
-// vault is a store whose secrets lie at secret/data/VAULT, under NAME. Its
-// fields do not change, so that it can be used by many goroutines.
+// vault is a store with secrets at secret/data/VAULT, under NAME. Its fields do not
+// change, so many goroutines can use it.
 type vault struct {
 	addr  string // such as "https://vault.example.com:8200"
 	token string
 }
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer bounds the part of an answer that is read, in bytes.
 const maxAnswer = 1 << 20
 
 // ResolveSecret implements [aigateway.SecretResolver].
 func (v *vault) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
-	// The names can come from an expression of the config: escaped, they cannot
+	// The names can come from an expression of the config. Escaped, they cannot
 	// lead to another path of the store.
 	at := v.addr + "/v1/secret/data/" + url.PathEscape(vault)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)

@@ -1,4 +1,4 @@
-// Command fallback answers with a text of its own where no model could answer.
+// Command fallback answers with a text of its own if every model failed.
 package main
 
 import (
@@ -22,11 +22,11 @@ func main() {
 	log.Fatal(http.ListenAndServe("127.0.0.1:8080", gateway.Wrap(http.HandlerFunc(fallback))))
 }
 
-// sorry is what the client reads.
+// sorry is the text for the client.
 const sorry = "Our assistant is taking a break. Please try again in a few minutes."
 
-// fallback gets two kinds of requests: those that are not for the gateway, and
-// those that it could not serve.
+// fallback gets two kinds of requests: paths outside the gateway, and requests that
+// it could not serve.
 func fallback(w http.ResponseWriter, r *http.Request) {
 	res, ok := aigateway.ResultFromContext(r.Context())
 	if !ok {
@@ -34,8 +34,8 @@ func fallback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	log.Printf("%s: %s", res.Error.Code, res.Error.Message)
-	// Only where the providers are at fault, and only in the one format that is
-	// written here, would a sentence help.
+	// The sentence helps only if the providers are at fault, and only in the format
+	// written here.
 	atFault := res.Error.Status >= 500 || res.Error.Status == http.StatusTooManyRequests
 	if !atFault || res.Surface != "chat-completions" {
 		writeError(w, res.Error)
@@ -50,7 +50,7 @@ func fallback(w http.ResponseWriter, r *http.Request) {
 	}))
 }
 
-// stream sends the sentence as the events that SDKs read.
+// stream sends the sentence as the events of a stream.
 func stream(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for _, choice := range []map[string]any{

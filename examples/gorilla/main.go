@@ -1,6 +1,5 @@
-// Command gorilla mounts the gateway on a gorilla/mux router, in each of the
-// ways that one may want: below a prefix, on a subrouter behind middleware, and
-// as middleware itself.
+// Command gorilla mounts the gateway on a gorilla/mux router in several ways: below
+// a prefix, on a subrouter behind middleware, and as middleware itself.
 package main
 
 import (
@@ -31,8 +30,8 @@ func routes(gateway *aigateway.Gateway) http.Handler {
 	team.Use(requireTeam)
 	team.PathPrefix("/").Handler(http.StripPrefix("/team", gateway))
 
-	// As middleware it takes the paths that are the gateway's, and leaves the
-	// rest to the routes. mux runs middleware on routes that match alone.
+	// As middleware it takes the gateway's paths, and leaves the others to the
+	// routes. mux runs middleware only on matching routes.
 	app := r.PathPrefix("/app/").Subrouter()
 	app.Use(gateway.Wrap)
 	app.PathPrefix("/").HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -41,7 +40,7 @@ func routes(gateway *aigateway.Gateway) http.Handler {
 	return r
 }
 
-// requireTeam stands for a service's own check of who may use the gateway.
+// requireTeam stands for a service's own check of its users.
 func requireTeam(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Team") == "" {

@@ -1,4 +1,4 @@
-// Command mount is the smallest service that embeds the gateway.
+// Command mount is the smallest service with an embedded gateway.
 package main
 
 import (

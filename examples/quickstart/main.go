@@ -1,9 +1,9 @@
-// Command quickstart shows what a gateway does, without keys and without a
-// network: its providers are stand-ins on loopback, and everything between the
-// client and them is real.
+// Command quickstart shows a gateway at work, without keys and without a network:
+// its providers are stand-ins on loopback, and everything between the client and
+// them is real.
 //
-// Read main.go for how a gateway is made, gateway.yaml for what it is told, and
-// scenes.go for what is asked of it.
+// Read main.go for making a gateway, gateway.yaml for its config, and scenes.go for
+// the requests.
 package main
 
 import (
@@ -26,7 +26,7 @@ import (
 //go:embed gateway.yaml
 var gatewayYAML []byte
 
-// cloudKey is the key that the provider "cloud" asks for.
+// cloudKey is the key of the provider "cloud".
 const cloudKey = "sk-quickstart-5f0c6f3b2315"
 
 func main() {
@@ -39,10 +39,9 @@ func main() {
 	}
 }
 
-// run plays the scenes, and returns an error if one of them did not go as its
-// text says.
+// run plays the scenes. It returns an error if one of them contradicts its text.
 func run(ctx context.Context, out io.Writer) error {
-	// Far more than is needed: it ends a quickstart that would hang.
+	// The limit is far above the need: it ends a hanging quickstart.
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 
@@ -59,11 +58,11 @@ func run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	// Where a secret comes from is no matter of the file. If nothing is said, it
-	// is the environment: this one would be CLOUD_API_KEY.
+	// The source of secrets is not part of the file. By default it is the
+	// environment: this one would be CLOUD_API_KEY.
 	cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"cloud": {"api-key": cloudKey}})
-	// The hook is told of each request when it is over. The request waits for
-	// it, which is no matter here: there is one at a time.
+	// The hook is called at the end of each request, and the request waits for it.
+	// Here there is one request at a time, so waiting does not matter.
 	results := make(chan *aigateway.Result, 1)
 	cfg.Hooks = &aigateway.Hooks{
 		RequestDone: func(_ context.Context, res *aigateway.Result) { results <- res },

@@ -10,8 +10,8 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// scene is one thing that a gateway does. To play it shows it, and returns an
-// error if it was not what the title says.
+// scene shows one feature of a gateway. play returns an error if the title does not
+// hold.
 type scene struct {
 	title string
 	play  func(context.Context, *visitor) error
@@ -41,7 +41,7 @@ func scenes() []scene {
 	}
 }
 
-// outline is what has to come of a request.
+// outline is the expected outcome of a request.
 type outline struct {
 	status int
 	tried  []string // "provider:model" of each attempt
@@ -83,9 +83,9 @@ func attempts(res *aigateway.Result) []string {
 	return names
 }
 
-// balance sends many requests for one model, and shows who answered how many.
-// Which ones is up to chance; that all go to one side would take about 10^18
-// quickstarts.
+// balance sends many requests for one model, and counts the answers of each
+// provider. The split is up to chance. All requests going to one side would take
+// about 10^18 quickstarts.
 func balance(ctx context.Context, v *visitor) error {
 	const requests = 60
 	ask := request{Model: "llama3-70b"}

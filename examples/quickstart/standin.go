@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// tokenPause is how long a stand-in thinks about a token.
+// tokenPause is the pause of a stand-in before each token.
 const tokenPause = 80 * time.Millisecond
 
-// standIns are providers that speak just enough of the OpenAI API.
+// standIns are providers with just enough of the OpenAI API.
 type standIns struct {
 	// seen is closed when the client has the first token of a stream.
 	seen chan struct{}
@@ -20,8 +20,8 @@ type standIns struct {
 	closers []func()
 }
 
-// start starts the provider behind an .internal host, and returns where it
-// listens. In the basement nobody does.
+// start starts the provider behind an .internal host, and returns its address. The
+// address of the basement has no listener.
 func (s *standIns) start(host string) (url string, err error) {
 	name := strings.TrimSuffix(host, ".internal")
 	if name == "basement" {
@@ -48,7 +48,7 @@ func (s *standIns) close() {
 }
 
 // complete answers a chat request with the names of the provider and of the
-// model that it was asked for.
+// requested model.
 func (s *standIns) complete(w http.ResponseWriter, r *http.Request, name string) {
 	if name == "cloud" && r.Header.Get("Authorization") != "Bearer "+cloudKey {
 		http.Error(w, `{"error":{"message":"no such key","type":"authentication_error"}}`, http.StatusUnauthorized)
@@ -74,9 +74,9 @@ func (s *standIns) complete(w http.ResponseWriter, r *http.Request, name string)
 	})
 }
 
-// stream answers token by token. It keeps the last one back until the client
-// has seen the first: behind a gateway that collects a stream before it passes
-// it on, it would never end.
+// stream answers token by token. It keeps the last token back until the client has
+// seen the first: behind a gateway that collects a stream before passing it on, it
+// would never end.
 func (s *standIns) stream(w http.ResponseWriter, r *http.Request, tokens []string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for i, token := range tokens {

@@ -27,7 +27,7 @@ type message struct {
 	Content string `json:"content"`
 }
 
-// answer is what came back, and what the gateway says about it.
+// answer is the answer to a request, with the gateway's Result.
 type answer struct {
 	status int
 	text   string // what the model said, or the error's message
@@ -43,8 +43,7 @@ type visitor struct {
 	seen    func() // called at the first token of a stream
 }
 
-// ask sends a request, and shows what was asked, what the gateway tried, and
-// what answered.
+// ask sends a request. It shows the question, the attempts and the answer.
 func (v *visitor) ask(ctx context.Context, ask request) (answer, error) {
 	v.show("asked", "%s", asJSON(ask))
 	a, err := v.post(ctx, ask)
@@ -63,8 +62,8 @@ func (v *visitor) ask(ctx context.Context, ask request) (answer, error) {
 	return a, nil
 }
 
-// post sends a request and reads the answer. Tokens of a stream are shown as
-// they come.
+// post sends a request and reads the answer. Tokens of a stream are shown as they
+// come.
 func (v *visitor) post(ctx context.Context, ask request) (answer, error) {
 	ask.Messages = []message{{Role: "user", Content: "Who is there?"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.url, strings.NewReader(asJSON(ask)))
@@ -95,7 +94,7 @@ func (v *visitor) post(ctx context.Context, ask request) (answer, error) {
 	}
 }
 
-// read reads an answer that is no stream.
+// read reads an answer without a stream.
 func (a *answer) read(body io.Reader) error {
 	var b struct {
 		Choices []struct {
@@ -116,8 +115,7 @@ func (a *answer) read(body io.Reader) error {
 	return nil
 }
 
-// readStream shows each token at the moment it arrives, and after them when
-// that was.
+// readStream shows each token as it arrives, and at the end the time of each.
 func (v *visitor) readStream(body io.Reader, start time.Time) (text string, err error) {
 	var arrivals []string
 	lines := bufio.NewScanner(body)
@@ -150,8 +148,8 @@ func (v *visitor) readStream(body io.Reader, start time.Time) (text string, err 
 	return text, lines.Err()
 }
 
-// showResult shows which strategy chose where the client did not, and each
-// attempt.
+// showResult shows each attempt, and the strategy that chose if the client left the
+// choice.
 func (v *visitor) showResult(res *aigateway.Result) {
 	for _, s := range res.ModelSelection {
 		if s.ClientModel == "" && len(s.ModelsToTry) > 0 {
@@ -168,7 +166,7 @@ func (v *visitor) showResult(res *aigateway.Result) {
 	}
 }
 
-// outcome says in a few words how an attempt ended.
+// outcome describes the end of an attempt in a few words.
 func outcome(a aigateway.Attempt) string {
 	if a.Error != "" {
 		reason, _, _ := strings.Cut(a.Error, ":")

@@ -10,7 +10,7 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// load reads the file and adds the fields that no file can hold. Faults of the
+// load reads the file and adds the fields outside of a file's reach. Faults of the
 // document stay in the Config: New and Reload report them with all others.
 func (o options) load(logger *slog.Logger) (aigateway.Config, error) {
 	cfg, err := aigateway.LoadConfig(o.config)
@@ -22,8 +22,8 @@ func (o options) load(logger *slog.Logger) (aigateway.Config, error) {
 	if o.secretsDir != "" {
 		store = aigateway.ChainSecrets(secretsIn(o.secretsDir), store)
 	}
-	// A cache of its own, so that a reload reads every secret anew. It inherits the last
-	// good values, which serve while the store is down.
+	// A new cache makes a reload read every secret again. It inherits the last good
+	// values, which serve while the store is down.
 	cfg.Secrets = aigateway.NewSecretCache(store, 0)
 	cfg.Logger = logger
 	return cfg, nil
@@ -69,7 +69,7 @@ func (o options) loadUntil(ctx context.Context, logger *slog.Logger) (aigateway.
 }
 
 // takeUp has the gateway serve by the new config. A bad one changes nothing: a typo
-// must not stop a gateway that works.
+// must not stop a working gateway.
 func (l loaded) takeUp(gateway *aigateway.Gateway, logger *slog.Logger) bool {
 	err := l.err
 	if err == nil {

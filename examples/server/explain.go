@@ -17,9 +17,9 @@ import (
 	"github.com/aigateway-go/aigateway"
 )
 
-// explain prints the gateway's plan for a request, and returns the exit code. That is
-// exitFailed if it would refuse the request. Nothing is sent. The request has only a
-// body and a Content-Type, so strategies that read other headers see it without them.
+// explain prints the gateway's plan for a request, and returns the exit code:
+// exitFailed if the gateway would refuse it. Nothing is sent. The request has only
+// a body and a Content-Type, so strategies see no other header.
 func explain(ctx context.Context, o options, stdout io.Writer) int {
 	body, err := os.ReadFile(o.explain)
 	if err != nil {
@@ -70,8 +70,8 @@ func printRefusal(stdout io.Writer, err error) {
 	fmt.Fprintf(stdout, "refused with %d %s: %s\n\n", refusal.Status, refusal.Code, refusal.Message)
 }
 
-// printAsked prints the fate of each name in the request: the models that it became, or
-// the reasons against it.
+// printAsked prints the fate of each name in the request: its models, or the
+// reasons against it.
 func printAsked(stdout io.Writer, result *aigateway.Result) {
 	w := newTable(stdout, "ASKED FOR\tWHAT BECOMES OF IT")
 	for _, name := range asked(result.Client) {
@@ -108,8 +108,8 @@ func printAsked(stdout io.Writer, result *aigateway.Result) {
 	w.print()
 }
 
-// asked are the names in a request, in their order and once each. A request that leaves
-// the choice to the gateway has no names.
+// asked lists the names in a request, in their order and once each. It is empty if
+// the request leaves the choice to the gateway.
 func asked(r aigateway.ClientRequest) (names []string) {
 	for _, name := range append([]string{r.Model}, r.Models...) {
 		auto := name == "" || strings.EqualFold(name, "auto") || strings.EqualFold(name, "ngrok/auto")
@@ -120,8 +120,8 @@ func asked(r aigateway.ClientRequest) (names []string) {
 	return names
 }
 
-// printTried prints the candidates in the order of their turns. Cooldowns are not shown:
-// a gateway that has just started knows none.
+// printTried prints the candidates in the order of their turns. It leaves out
+// cooldowns: a gateway at its start has none yet.
 func printTried(stdout io.Writer, result *aigateway.Result) {
 	w := newTable(stdout, "TURN\tPROVIDER\tMODEL\tKEYS")
 	for i, m := range result.ModelsTried {

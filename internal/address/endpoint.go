@@ -71,6 +71,7 @@ func ParseEndpoint(raw string) (*url.URL, error) {
 // maxSocketPath is the limit of macOS and the BSDs; Linux allows 107.
 const maxSocketPath = 103
 
+// parseSocket reads a target with the scheme unix. The whole path names the socket.
 func parseSocket(u *url.URL) (*url.URL, error) {
 	switch {
 	case u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") || u.Path == "/":

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 )
 
+// specialAddr is a range of addresses. kind is its purpose, for errors.
 type specialAddr struct {
 	prefix netip.Prefix
 	kind   string

@@ -87,6 +87,7 @@ func checkText(raw string) error {
 	return nil
 }
 
+// errNoScheme names the remedy: the most common slip is a host without a scheme.
 func errNoScheme() error {
 	return errors.New("must start with https:// (or http:// for a host under .internal)")
 }

@@ -21,6 +21,7 @@ type hint struct {
 	read        func(text string, now time.Time) (time.Duration, bool)
 }
 
+// hints is read from the table at the start, and never changed.
 var hints = parseHints(hintsTSV)
 
 // hintFields are the fields of an error that hold a wait.

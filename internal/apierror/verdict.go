@@ -214,6 +214,7 @@ func numberAfter(text, name string) (int64, bool) {
 	}
 }
 
+// leadingDigits returns the digits at the start of a text. Empty without digits.
 func leadingDigits(text string) string {
 	return text[:len(text)-len(strings.TrimLeft(text, "0123456789"))]
 }

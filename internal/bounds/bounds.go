@@ -68,10 +68,17 @@ func Table() []Setting {
 		{Struct: "Config", Field: "stream_commit", Default: "first_content"},
 		{Struct: "Config", Field: "empty_answers", Default: "relay"},
 		{Struct: "Config", Field: "refusals", Default: "relay"},
+		{Struct: "Config", Field: "stream_usage", Default: "always"},
+		{Struct: "Config", Field: "response_headers"}, // request-id, model, attempts
 		{Struct: "Config", Field: "max_input_tokens", Max: maxTokens, Unit: "tokens"},
 		{Struct: "Config", Field: "max_output_tokens", Max: maxTokens, Unit: "tokens"},
 		{Struct: "Config", Field: "on_error", Default: "halt"},
 		{Struct: "Config", Field: "MaxBodyBytes", Default: int64(64 << 20), Unit: "bytes"},
+
+		{Struct: "ClientLimit", Field: "requests_per_minute", Unit: "requests"},
+		{Struct: "ClientLimit", Field: "tokens_per_minute", Unit: "tokens"},
+		{Struct: "ClientLimit", Field: "usd_per_day", Unit: "USD"},
+		{Struct: "ClientLimit", Field: "usd_per_month", Unit: "USD"},
 
 		{Struct: "Model", Field: "max_context_window", Unit: "tokens"},
 		{Struct: "Model", Field: "max_output_tokens", Unit: "tokens"},

@@ -30,8 +30,11 @@ var providersTSV string
 // Catalog returns the catalog as JSON, in the words of the configuration. The caller owns the bytes.
 func Catalog() []byte { return []byte(catalog) }
 
+// unasked holds the ids of the providers that send usage in every stream. It is
+// never changed.
 var unasked = parseUnasked(providersTSV)
 
+// parseUnasked reads the column stream_usage of the table.
 func parseUnasked(table string) map[string]bool {
 	out := map[string]bool{}
 	for _, row := range rows(table) {

@@ -16,6 +16,7 @@ type family struct {
 	provider string
 }
 
+// families is read from the table at the start, and never changed.
 var families = parseFamilies(familiesTSV)
 
 // parseFamilies reads the table. Its order does not matter.

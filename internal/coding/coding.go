@@ -28,6 +28,7 @@ func (e *CorruptError) Error() string { return "data does not decode: " + e.Err.
 
 func (e *CorruptError) Unwrap() error { return e.Err }
 
+// method is one content coding. Zero is the identity.
 type method uint8
 
 const (
@@ -82,6 +83,7 @@ func Parse(header string) (List, error) {
 	return l, nil
 }
 
+// find looks a coding up by its name. Case does not count.
 func find(name string) (method, bool) {
 	for _, row := range methods {
 		if strings.EqualFold(row.name, name) {

@@ -65,6 +65,7 @@ func (w *watched) ReadByte() (byte, error) {
 	return b, err
 }
 
+// note keeps an error, which then counts as the source's.
 func (w *watched) note(err error) {
 	if err != nil {
 		w.err = err
@@ -89,6 +90,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, r.err
 }
 
+// read opens the stages on its first call, so that a header's errors come from
+// Read.
 func (r *Reader) read(p []byte) (int, error) {
 	// The coding applied last is taken off first.
 	for r.n < r.list.n {
@@ -117,6 +120,8 @@ func (r *Reader) read(p []byte) (int, error) {
 	return n, err
 }
 
+// errTrailing becomes a CorruptError: bytes after the end may hide another
+// document.
 var errTrailing = errors.New("data follows the end")
 
 // explain tells the errors of the source from the errors of the coding.
@@ -187,6 +192,7 @@ func open(m method, src Source) (stage, error) {
 
 type gzipStage struct{ gzip.Reader }
 
+// openGzip takes a pooled decoder. Opening reads the header.
 func openGzip(src Source) (stage, error) {
 	s, _ := gzips.Get().(*gzipStage)
 	if s == nil {
@@ -199,6 +205,7 @@ func openGzip(src Source) (stage, error) {
 	return s, nil
 }
 
+// release lets go of the source before the decoder goes back to the pool.
 func (s *gzipStage) release() {
 	_ = s.Reset(nothing{}) // its error is that nothing comes
 	gzips.Put(s)
@@ -206,6 +213,7 @@ func (s *gzipStage) release() {
 
 type zlibStage struct{ io.ReadCloser }
 
+// openZlib takes a pooled decoder. Opening reads the header.
 func openZlib(src Source) (stage, error) {
 	s, _ := zlibs.Get().(*zlibStage)
 	if s == nil {
@@ -229,6 +237,7 @@ func (s *zlibStage) release() {
 
 type flateStage struct{ io.ReadCloser }
 
+// openFlate takes a pooled decoder. Raw deflate has no header to read.
 func openFlate(src Source) (stage, error) {
 	s, _ := flates.Get().(*flateStage)
 	if s == nil {

@@ -18,6 +18,7 @@ type fields struct {
 	first string
 }
 
+// fieldsOf returns the fields of a type, listed once a document.
 func (d *Document) fieldsOf(t reflect.Type) fields {
 	f, ok := d.fields[t]
 	if !ok {
@@ -192,6 +193,9 @@ func (d *Document) list(n *yaml.Node, v reflect.Value, at *place) {
 	if n.Kind != yaml.SequenceNode {
 		d.fault(n, at, "must be a list, not %s", describe(n))
 		return
+	}
+	if len(n.Content) == 0 {
+		v.Set(reflect.MakeSlice(v.Type(), 0, 0)) // an empty list is not a missing one
 	}
 	// Grown item by item: the limits have not seen the later items yet.
 	for i, item := range n.Content {

@@ -53,6 +53,8 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 // yamlSyntaxError splits the parser's message. The line is only in its text.
 var yamlSyntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 
+// parseYAML reads a document of one node. A panic of the parser is a fault of the
+// document.
 func parseYAML(doc []byte) (root *yaml.Node, fault *Fault) {
 	// The parser panics if one of its own assumptions fails.
 	defer func() {
@@ -186,10 +188,13 @@ func yamlFault(err error) *Fault {
 	return &Fault{Line: line, Reason: "not valid YAML: " + reason}
 }
 
+// lineAt is the line of a byte, from 1.
 func lineAt(doc []byte, offset int) int {
 	return 1 + bytes.Count(doc[:min(offset, len(doc))], []byte("\n"))
 }
 
+// lineOfInvalidUTF8 is the line of the first invalid byte, from 1. Zero if all
+// bytes are valid.
 func lineOfInvalidUTF8(doc []byte) int {
 	for i := 0; i < len(doc); {
 		r, size := utf8.DecodeRune(doc[i:])

@@ -49,6 +49,7 @@ func (at *place) String() string {
 	return path
 }
 
+// plainKey matches keys that need no quotes in a path.
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // JoinKey extends a path by a key: headers.X-Team, headers["a.b"]. A key that

@@ -138,6 +138,7 @@ func isText(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Tag == "!!timestamp" || n.Tag == "!!merge")
 }
 
+// isNumber reports a number in YAML's notation.
 func isNumber(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!int" || n.Tag == "!!float")
 }
@@ -166,6 +167,8 @@ func boolean(n *yaml.Node) (value, ok bool) {
 	return strings.EqualFold(n.Value, "true"), true
 }
 
+// leadingZero matches numbers such as 010: they are octal in YAML 1.1 and decimal
+// in 1.2.
 var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]`)
 
 // number reads a number as an int64, else a uint64, else a float64. For another node

@@ -130,6 +130,8 @@ func (d *Document) assign(entries []Entry, v reflect.Value, also []string) {
 	}
 }
 
+// unknown notes a field outside of known. If a similar field is known, the remedy
+// is that one.
 func (d *Document) unknown(e Entry, known []string) {
 	if d.full() {
 		return

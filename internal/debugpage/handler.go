@@ -9,40 +9,41 @@ import (
 	"time"
 )
 
-// maxForm bounds what may be pasted into the form, in bytes.
+// maxForm bounds a submitted form, in bytes.
 const maxForm = 1 << 20
 
-// Source is where the page gets what it shows. Its functions are called on the
-// goroutine of the request for the page.
+// Source gives the page its contents. Its functions are called on the goroutine of
+// the request for the page.
 type Source struct {
-	// State returns the state at a time. It belongs to the page.
+	// State returns the state at a time. The page may change it.
 	State func(now time.Time) *State
-	// Explain says what would become of a request, and changes nothing but what
-	// the form shows of q again, where that may be a secret. The request that asks
-	// is r.
+	// Explain explains the request in q. It redacts secrets in q, because the form
+	// shows q again. r is the request for the page.
 	Explain func(r *http.Request, q *Question) *Explain
-	// Paths are those that the form offers.
+	// Paths are the choices of the form. The first is the default.
 	Paths []string
 }
 
-// Handler serves the page: GET and HEAD, and POST for the form, which changes
-// nothing either, but keeps what was pasted out of addresses and logs.
+// Handler serves the page by GET and HEAD. The form is sent by POST: it changes
+// nothing, but a pasted request then stays out of addresses and logs.
 type Handler struct {
 	source Source
 	page   *page
-	// crossOrigin keeps other sites from asking: they could not read the answer,
-	// but a dry run costs something.
+	// crossOrigin refuses forms of other sites. They could not read the answer, but
+	// a dry run costs time.
 	crossOrigin *http.CrossOriginProtection
 }
 
-// NewHandler returns a handler for a source. All its functions must be given.
+// NewHandler returns a handler for a source. All functions of the source must be
+// set.
 func NewHandler(s Source) *Handler {
 	return &Handler{source: s, page: newPage(), crossOrigin: http.NewCrossOriginProtection()}
 }
 
-// ServeHTTP answers with the page, or with JSON where format=json is asked for;
-// where only=failed is, of the requests with those alone that failed or failed
-// over. It looks at the query and not at the path, so it works under any mount.
+// ServeHTTP answers with the page, or with JSON under format=json. Under
+// only=failed, it shows only requests that failed or failed over. Under model, label
+// and id, it shows only requests that have them. It does not read the path, so it
+// works under any mount.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -53,7 +54,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY") // for browsers that do not know frame-ancestors
 
-	// Not r.FormValue: it would read a body before anybody has bounded it.
+	// r.FormValue would read a body before it is bounded.
 	query := r.URL.Query()
 	format, only := query.Get("format"), query.Get("only")
 	if format != "" && format != "html" && format != "json" {
@@ -86,7 +87,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	state := h.source.State(time.Now())
 	state.Explain = answer
-	state.choose(only != "")
+	state.choose(only != "", Filter{Model: query.Get("model"), Label: query.Get("label"), ID: query.Get("id")})
 
 	var body bytes.Buffer
 	var err error
@@ -100,7 +101,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = h.page.render(&body, state, h.source.Paths, q)
 	}
 	if err != nil {
-		// The template and the types are fixed, so a test would have shown it.
+		// The template and the types are fixed, so a test would have shown the
+		// fault.
 		http.Error(w, "the page cannot be made", http.StatusInternalServerError)
 		return
 	}

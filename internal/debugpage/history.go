@@ -1,6 +1,7 @@
 package debugpage
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,13 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// kept is how many requests a History remembers of each kind: of all, and of those
-// that failed or failed over.
+// kept is the number of requests in each ring of a History.
 const kept = 50
 
-// The bounds of what a Request may hold, whatever its client and its upstreams
-// said. With them a Request takes 32 KB at the most, and a History so 3.2 MB; a
-// usual request takes less than 1 KB.
+// The bounds of a Request, whatever its client and its upstreams said. With them a
+// Request takes at most 32 KB, and a History 3.2 MB. A usual request takes less
+// than 1 KB.
 const (
 	MaxSteps   = 24 // of a trail
 	MaxSkipped = 8  // of these steps, so that they leave room for the attempts
@@ -25,7 +25,7 @@ const (
 	maxText    = 320
 )
 
-// Request is what is remembered of a client's request.
+// Request is the record of a client's request.
 type Request struct {
 	// Number counts the requests of a History from 1.
 	Number     uint64    `json:"number"`
@@ -35,46 +35,91 @@ type Request struct {
 	ID         string    `json:"request_id"`
 	Surface    string    `json:"surface"`
 	Path       string    `json:"path"`
-	// Names are what the client asked for, but for NamesOmitted more.
+	// Names are the client's names of models. NamesOmitted counts the names left
+	// out.
 	Names        []string `json:"models_asked"`
 	NamesOmitted int      `json:"models_asked_omitted,omitempty"`
-	// Auto is set where the client left the choice to the gateway. Where there are
-	// no Names either, the body could not be read.
+	// Auto is set if the client left the choice to the gateway. If Names is empty
+	// too, the body could not be read.
 	Auto   bool `json:"auto"`
 	Stream bool `json:"stream"`
-	// OK is set where the answer was whole. If not, Code and Message say why.
+	// OK is set if the answer was whole. If not, Code and Message say why.
 	OK   bool   `json:"ok"`
 	Code string `json:"code,omitempty"`
-	// Status is what the client got, also of an answer that then broke off; 499
-	// where the client left.
+	// Status is the status of the answer, also if the answer broke off later; 499
+	// if the client left.
 	Status  int    `json:"status"`
 	Message string `json:"message,omitempty"`
-	// Attempts counts those that were sent.
+	// Attempts counts the sent attempts.
 	Attempts int `json:"attempts"`
-	// Provider and Model are those that answered, or began to. Empty where none
-	// did.
+	// Provider and Model are those of the answer, whole or not. Empty without an
+	// answer.
 	Provider     string `json:"provider,omitempty"`
 	Model        string `json:"model,omitempty"`
 	InputTokens  int64  `json:"input_tokens"`
 	OutputTokens int64  `json:"output_tokens"`
-	// Trail is what was tried, in order, and Rejected are the client's names
-	// that could not be.
+	// Caller is who asks, and Labels are the service's own, as "name=value".
+	Caller string   `json:"caller,omitempty"`
+	Labels []string `json:"labels,omitempty"`
+	// Usage are the tokens of all attempts. Nil if nothing was consumed.
+	Usage *Usage `json:"usage,omitempty"`
+	// Cost is the cost of all attempts. Nil if it is unknown.
+	Cost *Cost `json:"cost,omitempty"`
+	// Trail lists the steps in order, and Rejected the client's names that could
+	// not be tried.
 	Trail    []Step     `json:"trail"`
 	Rejected []Rejected `json:"rejected,omitempty"`
 	Notes    []string   `json:"notes,omitempty"`
-	// Omitted counts what is left out of these lists.
+	// Omitted counts the entries left out of these lists.
 	Omitted int `json:"omitted,omitempty"`
 }
 
-// FailedOver reports whether a candidate had its turn and did not answer. One that
-// others came before, as it rests, is no trouble of this request: while a provider is
-// down every request has such a step, and they would push out those that met the fault.
+// Usage counts tokens.
+type Usage struct {
+	InputTokens       int64 `json:"input_tokens"`
+	CachedInputTokens int64 `json:"cached_input_tokens"`
+	CacheWriteTokens  int64 `json:"cache_write_tokens"`
+	OutputTokens      int64 `json:"output_tokens"`
+	ReasoningTokens   int64 `json:"reasoning_tokens"`
+	Estimated         bool  `json:"estimated"`
+}
+
+// Cost is an amount of money.
+type Cost struct {
+	USD       Amount `json:"usd"`
+	Estimated bool   `json:"estimated"`
+	Source    string `json:"source"`
+}
+
+// Filter chooses requests. Each text that is not empty must be a part of what it is
+// for; letter case does not count.
+type Filter struct {
+	Model string // asked for or answering, as "provider:model"
+	Label string // a label as "name=value", or the caller
+	ID    string // the request's
+}
+
+func (f Filter) matches(r *Request) bool {
+	has := func(text, part string) bool {
+		return strings.Contains(strings.ToLower(text), strings.ToLower(part))
+	}
+	any := func(part string, texts ...string) bool {
+		return part == "" || slices.ContainsFunc(texts, func(t string) bool { return has(t, part) })
+	}
+	return any(f.ID, r.ID) && any(f.Label, append(r.Labels[:len(r.Labels):len(r.Labels)], r.Caller)...) &&
+		any(f.Model, append(r.Names[:len(r.Names):len(r.Names)], r.Provider+":"+r.Model)...)
+}
+
+// FailedOver reports whether a candidate had its turn and did not answer. A
+// candidate skipped for its cooldown does not count: while a provider is down,
+// every request has such a step, and they would push out the requests that met the
+// fault.
 func (r *Request) FailedOver() bool { return len(r.Trail)-r.Skipped() > 1 }
 
 // Troubled reports whether r failed or failed over.
 func (r *Request) Troubled() bool { return !r.OK || r.FailedOver() }
 
-// Skipped counts the candidates that others came before.
+// Skipped counts the steps of skipped candidates.
 func (r *Request) Skipped() int {
 	n := 0
 	for i := range r.Trail {
@@ -91,43 +136,45 @@ const (
 	Failed    = "failed"
 	Relayed   = "relayed"  // an upstream's error went to the client as it was
 	NotSent   = "not_sent" // the candidate failed without an attempt
-	Skipped   = "skipped"  // others came first, as it rests or is being probed
+	Skipped   = "skipped"  // others came first: it is in cooldown or being probed
 )
 
 // Step is an attempt, or a candidate without one.
 type Step struct {
 	Provider string `json:"provider"`
 	Model    string `json:"model"`
-	// Key is the API key, redacted. Empty where none was sent. KeyID is the ID of
-	// its [Key]. Empty where the provider has none.
+	// Key is the API key, redacted. Empty if no key was sent. KeyID is the ID of
+	// its [Key]. Empty if the provider has no keys.
 	Key     string `json:"api_key,omitempty"`
 	KeyID   string `json:"key_id,omitempty"`
 	Outcome string `json:"outcome"`
-	// Status is the upstream's. Zero where it did not answer.
+	// Status is the upstream's. Zero if it did not answer.
 	Status int    `json:"status,omitempty"`
 	Kind   string `json:"kind,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	// CooldownMS is for how long the key or the candidate rests because of this.
+	// CooldownMS is the cooldown of the key or the candidate, in milliseconds. In
+	// the step of an attempt, the attempt caused it.
 	CooldownMS   float64 `json:"cooldown_ms,omitempty"`
 	FirstByteMS  float64 `json:"time_to_first_byte_ms,omitempty"`
 	FirstTokenMS float64 `json:"time_to_first_token_ms,omitempty"`
 	TotalMS      float64 `json:"total_ms,omitempty"`
 }
 
-// Rejected is a name that could not be tried.
+// Rejected is a client's name without a usable model.
 type Rejected struct {
 	Model  string `json:"model"`
 	Reason string `json:"reason"`
 }
 
-// Name returns a name as a Request may hold it: cut to 128 bytes, apart from the
-// memory that s is a part of, and with what would not print, or would turn the
-// direction of the text around it, replaced.
+// Name returns a copy of a name, safe for a Request: cut to 128 bytes. Unprintable
+// characters are replaced, and so are those that turn the direction of text.
 func Name(s string) string { return shown(s, maxName) }
 
-// Text is Name for sentences, which are cut to 320 bytes.
+// Text is Name for sentences. They are cut to 320 bytes.
 func Text(s string) string { return shown(s, maxText) }
 
+// shown returns a copy of s within limit bytes, with unsafe characters replaced. A
+// cut text ends in an ellipsis.
 func shown(s string, limit int) string {
 	whole := len(s) <= limit
 	if !whole {
@@ -149,10 +196,10 @@ func shown(s string, limit int) string {
 	return s + "…"
 }
 
-// History remembers the latest 50 requests and, as these may be of the last second
-// alone, the latest 50 that failed or failed over; from the moment that somebody
-// wants to know. Until then it costs one look at a flag. The zero History is ready
-// for use. Its methods may be called from many goroutines at once.
+// History remembers the latest 50 requests. It also remembers the latest 50 that
+// failed or failed over, because 50 requests can pass within a second. It remembers
+// nothing before the first call of Want, and then costs one look at a flag. The
+// zero History is ready for use. It is safe for concurrent use.
 type History struct {
 	wanted atomic.Bool
 
@@ -162,14 +209,14 @@ type History struct {
 	troubled ring
 }
 
-// Want has the History remember what is added from now on.
+// Want makes the History remember requests from now on.
 func (h *History) Want() { h.wanted.Store(true) }
 
 // Wanted reports whether to make a Request and Add it.
 func (h *History) Wanted() bool { return h.wanted.Load() }
 
-// Add remembers a request, in place of the oldest. It numbers r, which must not
-// be changed afterwards.
+// Add remembers a request, in place of the oldest. It numbers r, which must not be
+// changed afterwards.
 func (h *History) Add(r *Request) {
 	troubled := r.Troubled()
 	h.mu.Lock()
@@ -182,7 +229,8 @@ func (h *History) Add(r *Request) {
 	}
 }
 
-// Latest returns what is remembered, the newest first.
+// Latest returns the remembered requests, the newest first. They are shared and
+// must not be changed.
 func (h *History) Latest() []*Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -218,7 +266,7 @@ func (r *ring) add(q *Request) {
 	r.n = min(r.n+1, kept)
 }
 
-// latest returns the i-th, the newest first, or nil where there are not so many.
+// latest returns the i-th request, the newest first. Nil if the ring has fewer.
 func (r *ring) latest(i int) *Request {
 	if i >= r.n {
 		return nil

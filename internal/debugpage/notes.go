@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// A run of a strategy notes one by one what it left out, and at the end how many
-// more notes there were.
+// A run of a strategy notes each element that it left out, and at the end the
+// number of further notes.
 var (
 	leftOut   = regexp.MustCompile(`^(.*?)filter: .+? left out: (.*)$`)
 	moreNotes = regexp.MustCompile(`^(?:.*: )?and (\d{1,9}) more$`)
 )
 
-// Grouped returns the notes of the runs of a strategy with those in one that tell
-// the same of several models or keys. It reads their text, and leaves as it is
-// what it does not know.
+// Grouped returns the notes of a strategy's runs. Notes with the same text about
+// several models or keys become one. It reads the text of notes, and leaves unknown
+// texts as they are.
 func Grouped(notes []string) []string {
 	type group struct {
 		prefix, reason string
@@ -47,7 +47,7 @@ func Grouped(notes []string) []string {
 		groups[i].count++
 	}
 	if len(groups) == 1 && len(list) == 2 {
-		// Whatever else there was, was of this kind.
+		// All further notes were of this kind.
 		if m := moreNotes.FindStringSubmatch(list[1]); m != nil {
 			more, _ := strconv.Atoi(m[1]) // it has up to nine digits
 			groups[0].count += more

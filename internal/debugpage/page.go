@@ -22,18 +22,20 @@ var pageCSS string
 //go:embed page.js
 var pageJS string
 
-// page is the template, ready to use, and the policy that fits it.
+// page is the parsed template, and the Content-Security-Policy for it.
 type page struct {
 	template *template.Template
 	policy   string
 }
 
+// newPage parses the template once. It panics on a fault, because the template is
+// fixed.
 func newPage() *page {
 	t := template.New("page").Funcs(template.FuncMap{
 		"requests": requestBars, "latency": latencyBars, "tokens": tokenBars,
 		"count": count, "percent": percent, "causes": causes, "ms": milliseconds, "bytes": byteCount, "used": used,
 		"moment": newMoment, "zone": zone, "counted": counted, "total": total,
-		"health": healthTag, "provider": providerTag, "request": requestTag, "step": stepTag,
+		"dollars": dollars, "accounts": newAccounts, "counted64": func(n int64, what string) string { return counted(int(n), what) }, "health": healthTag, "provider": providerTag, "request": requestTag, "step": stepTag,
 		"inc":    func(i int) int { return i + 1 },
 		"known":  func(p *int64) bool { return p != nil },
 		"deref":  func(p *int64) int64 { return *p },
@@ -51,14 +53,14 @@ func newPage() *page {
 			"form-action 'self'",
 			"base-uri 'none'",
 			"frame-ancestors 'none'",
-			// Nothing that is fetched becomes HTML by way of a string.
+			// The script never turns fetched text into HTML.
 			"require-trusted-types-for 'script'",
 			"trusted-types 'none'",
 		}, "; "),
 	}
 }
 
-// sourceHash is how a policy names an inline style or script.
+// sourceHash is the name of an inline style or script in a policy.
 func sourceHash(source string) string {
 	sum := sha256.Sum256([]byte(source))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
@@ -79,7 +81,7 @@ const (
 	barGap      = 2
 )
 
-// chart is a sparkline of bars, and what it says to those who cannot see it.
+// chart is a sparkline of bars, with a label for those who cannot see it.
 type chart struct {
 	Label string
 	Bars  []bar
@@ -109,7 +111,7 @@ func newChart(label string, slots []Slot, classes [2]string, values func(Slot) [
 			if v <= 0 {
 				continue
 			}
-			// What there is can be seen, however small.
+			// A bar of any value is visible, however small the value is.
 			h := math.Max(v/highest*chartHeight, 1)
 			h = math.Min(h, base)
 			base -= h
@@ -142,7 +144,7 @@ func tokenBars(l Load) chart {
 	})
 }
 
-// used is a chart of what is left of an allowance, as one bar over another.
+// used is a chart of the rest of an allowance, as one bar over another.
 func used(a Allowance) chart {
 	if a.Remaining == nil || a.Limit == nil || *a.Limit <= 0 {
 		return chart{}
@@ -161,7 +163,7 @@ func used(a Allowance) chart {
 	}
 }
 
-// count writes a number so that it can be read at a glance.
+// count is a number, rounded for a quick look.
 func count(n int64) string {
 	for _, unit := range []struct {
 		size int64
@@ -174,7 +176,7 @@ func count(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// causes says by what requests failed. A single cause needs no number of its own.
+// causes lists the causes of failures. A single cause needs no number of its own.
 func causes(e ErrorRate) string {
 	var list []string
 	for _, c := range []struct {
@@ -192,6 +194,8 @@ func causes(e ErrorRate) string {
 	return strings.Join(list, ", ")
 }
 
+// percent is a rate from 0 to 1 as a percentage. Only a rate of zero is shown as
+// zero.
 func percent(rate float64) string {
 	switch p := rate * 100; {
 	case p == 0:
@@ -205,7 +209,7 @@ func percent(rate float64) string {
 	}
 }
 
-// milliseconds writes a duration with three digits or so. Zero is none.
+// milliseconds is a duration with about three digits. Zero is a dash.
 func milliseconds(ms float64) string {
 	switch {
 	case ms == 0:
@@ -225,7 +229,7 @@ func milliseconds(ms float64) string {
 	}
 }
 
-// byteCount writes a size as it is set in a config.
+// byteCount is a size in the notation of a config.
 func byteCount(n int64) string {
 	for _, unit := range []struct {
 		size int64
@@ -245,7 +249,7 @@ func counted(n int, what string) string {
 	return strconv.Itoa(n) + "\u00a0" + what
 }
 
-// total is how many models there are in all.
+// total counts the models of all entries.
 func total(list []OtherModel) int {
 	n := 0
 	for _, m := range list {
@@ -254,13 +258,22 @@ func total(list []OtherModel) int {
 	return n
 }
 
-// moment is a time for somebody who reads at another.
+// accounts is a table of sums.
+type accounts struct {
+	Title string
+	Rows  []Account
+}
+
+func newAccounts(title string, rows []Account) accounts { return accounts{title, rows} }
+
+// moment is a time, for a reader at another time.
 type moment struct {
 	Clock string
 	Date  string // empty for today
 	Full  string // RFC 3339
 }
 
+// newMoment puts t into the zone of now.
 func newMoment(now, t time.Time) moment {
 	t = t.In(now.Location())
 	m := moment{Clock: t.Format("15:04:05"), Full: t.Format(time.RFC3339)}
@@ -275,7 +288,7 @@ func newMoment(now, t time.Time) moment {
 	return m
 }
 
-// zone is the name of a time's zone, or what it is off UTC where it has none.
+// zone is the name of a time's zone, or its offset from UTC if it has no name.
 func zone(t time.Time) string {
 	if name := t.Format("MST"); !strings.ContainsAny(name, "+-") {
 		return name

@@ -1,10 +1,10 @@
 // Package debugpage shows the state of a gateway as one HTML page or as JSON.
 //
-// It knows nothing of gateways: what there is to show is handed to it as a
-// [State], whose JSON is what ?format=json answers. The page needs no other
-// file, no JavaScript to be read, and no style or script but its own two, which
-// its Content-Security-Policy names by their hashes. Where there is JavaScript, it
-// fetches itself every two seconds and replaces what has changed.
+// It does not know the gateway. The caller hands it a [State]; its JSON is the
+// answer to ?format=json. The page is a single file, and readable without
+// JavaScript. Its Content-Security-Policy allows only its own style and script, by
+// their hashes. With JavaScript, the page fetches itself every two seconds and
+// replaces its changed parts.
 package debugpage
 
 import (
@@ -13,49 +13,51 @@ import (
 	"time"
 )
 
-// State is all that there is to show, at one time. Latencies are in
-// milliseconds, and rates are from 0 to 1.
+// State is the content of the page, at one time. Latencies are in milliseconds, and
+// rates are from 0 to 1.
 type State struct {
 	Time time.Time `json:"time"`
-	// WindowSeconds is how far back loads look, and SlotSeconds the length of
-	// each of their slots.
+	// WindowSeconds is the length of the window of all loads, and SlotSeconds the
+	// length of each of its slots.
 	WindowSeconds int `json:"window_seconds"`
 	SlotSeconds   int `json:"slot_seconds"`
 	// Total is the load of all models together.
 	Total Load `json:"total"`
-	// Providers are those of the config, and those that were used within the
-	// window; OtherProviders names the rest.
+	// Providers are the configured providers, and those used within the window.
+	// OtherProviders names the others.
 	Providers      []Provider `json:"providers"`
 	OtherProviders []string   `json:"other_providers"`
-	// Models are those of the config, those that were used within the window,
-	// and those that rest; OtherModels names the rest, up to a limit. If there are
-	// more than fit, the busiest are shown.
+	// Models are the configured models, those used within the window, and those in
+	// cooldown; the busiest, if there are too many. OtherModels names the others,
+	// up to a limit.
 	Models      []Model      `json:"models"`
 	OtherModels []OtherModel `json:"other_models"`
 	Keys        []Key        `json:"keys"`
-	// Requests are the latest, the newest first, or of these only those that failed
-	// or failed over, where that was asked for.
+	// Money is the cost of requests since the page was mounted.
+	Money Money `json:"money"`
+	// Requests are the latest, the newest first.
 	Requests []*Request `json:"requests"`
-	// Config is the config as it was given, without secrets; Runtime is the
-	// part of it that only a program can give.
+	// Config is the config without secrets. Runtime is the part of it that only a
+	// Go program can set.
 	Config  json.RawMessage `json:"config"`
 	Runtime Runtime         `json:"runtime"`
-	// Explain is what the form's request came to. Nil where none was sent.
+	// Explain is the answer to the form. Nil if no form was sent.
 	Explain *Explain `json:"explain,omitempty"`
 
 	// ConfigText is Config for the reader.
 	ConfigText string `json:"-"`
 
-	// OnlyTroubled is set where Requests were chosen so; Kept and KeptTroubled count
-	// what there was to choose from.
-	OnlyTroubled bool `json:"-"`
-	Kept         int  `json:"-"`
-	KeptTroubled int  `json:"-"`
+	// OnlyTroubled is set if Requests holds only those that failed or failed over.
+	// Kept and KeptTroubled count the remembered requests of both kinds.
+	OnlyTroubled bool   `json:"-"`
+	Filter       Filter `json:"-"`
+	Kept         int    `json:"-"`
+	KeptTroubled int    `json:"-"`
 }
 
-// choose counts the requests, and keeps only those that failed or failed over, if
-// so wanted.
-func (s *State) choose(onlyTroubled bool) {
+// choose counts the requests, and keeps those that f matches. With onlyTroubled it
+// keeps only those that failed or failed over.
+func (s *State) choose(onlyTroubled bool, f Filter) {
 	troubled := []*Request{}
 	for _, r := range s.Requests {
 		if r.Troubled() {
@@ -66,9 +68,11 @@ func (s *State) choose(onlyTroubled bool) {
 	if onlyTroubled {
 		s.Requests = troubled
 	}
+	s.Filter = f
+	s.Requests = slices.DeleteFunc(slices.Clone(s.Requests), func(r *Request) bool { return !f.matches(r) })
 }
 
-// Load is what was measured within the window, of upstream requests.
+// Load is measured on the upstream requests within the window.
 type Load struct {
 	Requests  int64     `json:"requests"`
 	InFlight  int64     `json:"in_flight"`
@@ -81,7 +85,7 @@ type Load struct {
 	Slots []Slot `json:"slots,omitempty"`
 }
 
-// ErrorRate is the fraction of requests that failed, and by what.
+// ErrorRate is the fraction of failed requests, in total and by cause.
 type ErrorRate struct {
 	Total     float64 `json:"total"`
 	Timeout   float64 `json:"timeout"`
@@ -90,7 +94,7 @@ type ErrorRate struct {
 	Server    float64 `json:"server"`
 }
 
-// Latency is zero where nothing was measured.
+// Latency is zero if nothing was measured.
 type Latency struct {
 	UpstreamAvg   float64 `json:"upstream_ms_avg"`
 	UpstreamP95   float64 `json:"upstream_ms_p95"`
@@ -102,7 +106,7 @@ type Latency struct {
 	PerTokenP95   float64 `json:"time_per_output_token_ms_p95"`
 }
 
-// Tokens are as the providers reported them.
+// Tokens are the providers' own counts.
 type Tokens struct {
 	Input  int64 `json:"input"`
 	Output int64 `json:"output"`
@@ -119,7 +123,7 @@ type Slot struct {
 // The values of Health.State.
 const (
 	Healthy    = "healthy"  // any number of requests may go
-	Due        = "due"      // its rest is over, and the next request is a probe
+	Due        = "due"      // its cooldown is over, and the next request is a probe
 	Probing    = "probing"  // the probe is under way, and all else comes first
 	InCooldown = "cooldown" // all else comes first
 )
@@ -127,11 +131,12 @@ const (
 // Health says whether requests go to a model, or with a key.
 type Health struct {
 	State string `json:"state"`
-	// CooldownMS is what is left of the rest. Zero unless resting.
+	// CooldownMS is the time left of the cooldown. Zero outside of one.
 	CooldownMS float64 `json:"cooldown_ms,omitempty"`
-	// OfKeys is set where a model rests because all keys of its provider do.
+	// OfKeys is set if a model is in cooldown only because all keys of its provider
+	// are.
 	OfKeys bool `json:"cooldown_of_keys,omitempty"`
-	// Failures counts those in a row.
+	// Failures counts the failures in a row.
 	Failures int `json:"failures,omitempty"`
 }
 
@@ -141,15 +146,15 @@ type Provider struct {
 	Aliases     []string `json:"id_aliases,omitempty"`
 	DisplayName string   `json:"display_name,omitempty"`
 	BaseURL     string   `json:"base_url"`
-	// Endpoint is where the host of BaseURL really is. Empty where it is what
-	// its name says.
+	// Endpoint is the real address of the host of BaseURL. Empty if the host is not
+	// mapped.
 	Endpoint   string   `json:"endpoint,omitempty"`
 	Configured bool     `json:"configured"`
 	BuiltIn    bool     `json:"built_in"`
 	Disabled   bool     `json:"disabled"`
 	Formats    []string `json:"formats"`
-	// Models and Keys are how many it has, and how many of them are not awake by
-	// themselves: a model does not count for the rest of its keys.
+	// Models and Keys count all of them, and the next fields those that are not
+	// healthy. A model does not count for a cooldown of its keys.
 	Models           int  `json:"models"`
 	ModelsInCooldown int  `json:"models_in_cooldown"`
 	ModelsProbing    int  `json:"models_probing"`
@@ -164,23 +169,24 @@ type Model struct {
 	Provider   string `json:"provider"`
 	ID         string `json:"id"`
 	Configured bool   `json:"configured"`
-	// Unlisted is set for a name that a client made up.
+	// Unlisted is set for a name that only a client has used.
 	Unlisted bool   `json:"unlisted,omitempty"`
 	Disabled bool   `json:"disabled"`
 	Health   Health `json:"health"`
 	Load     Load   `json:"load"`
 }
 
-// maxQuietRows is how many models may be listed without folding the idle ones.
+// maxQuietRows is the number of models up to which idle ones have rows too.
 const maxQuietRows = 12
 
-// idle reports whether there is nothing to tell of a model but that it is there.
+// idle reports whether the page has nothing to tell about a model.
 func (m *Model) idle() bool {
 	return m.Load.Requests == 0 && m.Load.InFlight == 0 && (m.Disabled || m.Health == Health{State: Healthy})
 }
 
-// ModelRows are the models that have rows on the page. It depends on the number of
-// all, which is the config's, so that none come and go with the traffic.
+// ModelRows are the models with a row on the page. The rule depends on the number
+// of all models. The config sets that number, so rows do not come and go with the
+// traffic.
 func (s *State) ModelRows() []Model {
 	if len(s.Models) <= maxQuietRows {
 		return s.Models
@@ -188,7 +194,7 @@ func (s *State) ModelRows() []Model {
 	return slices.DeleteFunc(slices.Clone(s.Models), func(m Model) bool { return m.idle() })
 }
 
-// IdleModels are the others.
+// IdleModels are the models without a row.
 func (s *State) IdleModels() []OtherModel {
 	if len(s.Models) <= maxQuietRows {
 		return nil
@@ -215,7 +221,7 @@ func (s *State) IdleModels() []OtherModel {
 	return list
 }
 
-// OtherModel is a provider's models that are not shown one by one.
+// OtherModel is a provider's models without rows of their own.
 type OtherModel struct {
 	Provider string `json:"provider"`
 	Count    int    `json:"count"`
@@ -226,7 +232,7 @@ type OtherModel struct {
 // More counts the models that IDs leaves out.
 func (m OtherModel) More() int { return m.Count - len(m.IDs) }
 
-// Key is one API key, by the hash of what stands in the config.
+// Key is one API key. Its ID is a hash of its text in the config.
 type Key struct {
 	Provider string    `json:"provider"`
 	ID       string    `json:"id"`
@@ -236,18 +242,18 @@ type Key struct {
 	Load     Load      `json:"load"`
 }
 
-// Allowance is what a provider last said that it still allows. Nil is unknown.
+// Allowance is a provider's last word about a limit of its own. Nil is unknown.
 type Allowance struct {
 	Remaining *int64 `json:"remaining"`
 	Limit     *int64 `json:"limit"`
-	// ResetMS is until it starts anew. Zero is unknown.
+	// ResetMS is the time until the limit starts anew. Zero is unknown.
 	ResetMS float64 `json:"reset_ms,omitempty"`
 }
 
 // Spent reports whether nothing is left.
 func (a Allowance) Spent() bool { return a.Remaining != nil && *a.Remaining <= 0 }
 
-// Runtime says what the program around the gateway has given it.
+// Runtime names the dependencies of the gateway by their types.
 type Runtime struct {
 	Secrets        string `json:"secrets"`
 	Registry       string `json:"registry"`
@@ -262,22 +268,22 @@ type Runtime struct {
 	MaxBodyBytes   int64  `json:"max_body_bytes"`
 }
 
-// Question is a request that somebody pasted.
+// Question is a request pasted into the form.
 type Question struct {
 	Path   string // of the API, such as /v1/chat/completions
 	Header string // lines of "Name: value"
 	Body   string
 }
 
-// Explain is what would become of a pasted request.
+// Explain is the gateway's decision about a pasted request.
 type Explain struct {
-	// Error says why it would be refused. Empty where it would be sent.
+	// Error says why the request would be refused. Empty if it would be sent.
 	Error string `json:"error,omitempty"`
-	// Result is the whole decision. Nil where the question itself was wrong.
+	// Result is the whole decision. Nil if the form was wrong.
 	Result any `json:"result,omitempty"`
 
-	// Turns are the candidates in order, and Rest all others with their reasons;
-	// More counts those of the others that are left out.
+	// Turns are the candidates in order, and Rest all other models with the
+	// reasons. More counts the models left out of Rest.
 	Turns []Turn   `json:"-"`
 	Rest  []Turn   `json:"-"`
 	More  int      `json:"-"`

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// tag is a word or two on a colour: good, warn, bad, or none. Green is only what
-// needs no look.
+// tag is a word or two on a colour: good, warn, bad, or empty for no colour. Only a
+// state that needs no attention is green.
 type tag struct{ Class, Text string }
 
 // healthTag is the state of a model or a key.
@@ -26,8 +26,8 @@ func healthTag(h Health, l Load) tag {
 	return healthyTag(l)
 }
 
-// healthyTag is the state of what does not rest. It may fail all the same, in a way
-// that leads to no rest.
+// healthyTag is the state of a model or key outside of a cooldown. All its requests
+// may fail nevertheless, in a way that causes no cooldown.
 func healthyTag(l Load) tag {
 	if l.Requests > 0 && l.ErrorRate.Total >= 1 {
 		return tag{"warn", "healthy, all failed"}
@@ -35,8 +35,8 @@ func healthyTag(l Load) tag {
 	return tag{"good", "healthy"}
 }
 
-// providerTag is the state of a provider: of its keys if none is left, else of its
-// models.
+// providerTag is the state of a provider. If all its keys are in cooldown it is
+// theirs, otherwise its models'.
 func providerTag(p Provider) tag {
 	keys := fmt.Sprintf("%d of %d keys in cooldown", p.KeysInCooldown, p.Keys)
 	if p.Disabled {
@@ -69,7 +69,7 @@ func providerTag(p Provider) tag {
 	return healthyTag(p.Load)
 }
 
-// requestTag is what became of a request.
+// requestTag is the outcome of a request.
 func requestTag(r *Request) tag {
 	skipped := r.Skipped()
 	switch {
@@ -85,7 +85,7 @@ func requestTag(r *Request) tag {
 	return tag{"good", "ok"}
 }
 
-// stepTag is how a step of a trail ended.
+// stepTag is the outcome of a step.
 func stepTag(s Step) tag {
 	t := tag{"bad", strings.ReplaceAll(s.Outcome, "_", " ")}
 	switch s.Outcome {

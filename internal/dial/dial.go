@@ -21,6 +21,7 @@ func (e *RefusedError) Error() string { return e.Err.Error() }
 // Unwrap returns the error of the check.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
+// refused marks the error of a check. Nil stays nil.
 func refused(err error) error {
 	if err == nil {
 		return nil

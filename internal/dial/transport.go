@@ -73,6 +73,7 @@ func tlsConfig(s Settings, m *material) *tls.Config {
 	}
 }
 
+// dialFunc is a net.Dialer's DialContext.
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // dialTLS dials and shakes hands, for errors of one type. A proxy with TLS of its

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Watch observes the connection that a request goes out on. The zero Watch is
-// ready for one request.
+// Watch observes the connection of a request. The zero Watch is ready for one
+// request.
 type Watch struct {
 	trace          httptrace.ClientTrace
 	kept, answered atomic.Bool  // the transport may call from goroutines of its own
@@ -41,18 +41,17 @@ func (c *Watch) Context(ctx context.Context) context.Context {
 }
 
 const (
-	// minWindow is how long after its last byte a request may find that its
-	// connection was closed already: the news was on its way.
+	// minWindow is the time after a request's last byte in which its connection may
+	// turn out to be closed: the news was on its way.
 	minWindow = 250 * time.Millisecond
 	// maxWindow bounds the same for far upstreams.
 	maxWindow = time.Second
 )
 
-// Stale reports whether a failed request went out on a connection that was kept
-// from an earlier request, and that the upstream had closed by then: nothing came
-// back, and it ended before the request's last byte or shortly after. Later, the
-// upstream was at work on the request. Over HTTP/2 net/http repeats by itself the
-// requests that were not processed.
+// Stale reports whether a failed request went out on a kept connection that the
+// upstream had closed by then. It is so if nothing came back, and the request ended
+// before its last byte or shortly after. Later, the upstream was at work on the
+// request. Over HTTP/2, net/http itself repeats unprocessed requests.
 func (c *Watch) Stale(err error) bool {
 	var timeout net.Error
 	if !c.kept.Load() || c.answered.Load() || errors.As(err, &timeout) && timeout.Timeout() {
@@ -63,8 +62,8 @@ func (c *Watch) Stale(err error) bool {
 	return written == 0 || time.Since(c.start)-time.Duration(written) <= window
 }
 
-// Again returns a copy of a request that was sent, to be sent once more. The
-// request has a GetBody.
+// Again returns a copy of a sent request, to be sent once more. The request has a
+// GetBody.
 func Again(req *http.Request) *http.Request {
 	r := *req
 	r.Body, _ = req.GetBody()

@@ -74,6 +74,7 @@ func (d *diagnosis) offsetOf(loc common.Location) int {
 	return min(max(offset+column, 0), len(d.src))
 }
 
+// skipSpace returns the offset of the next character, in runes.
 func (d *diagnosis) skipSpace(offset int) int {
 	for offset < len(d.src) && unicode.IsSpace(d.src[offset]) {
 		offset++

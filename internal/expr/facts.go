@@ -80,6 +80,7 @@ func factTable() []fact {
 	}
 }
 
+// celType is the type of the fact in expressions.
 func (f fact) celType() *types.Type {
 	switch {
 	case f.text != nil:
@@ -90,6 +91,7 @@ func (f fact) celType() *types.Type {
 	return cel.BoolType
 }
 
+// value reads the fact. Its Go type agrees with celType.
 func (f fact) value(of *RequestFacts) any {
 	switch {
 	case f.text != nil:

@@ -196,6 +196,8 @@ func sortByPrice(target, arg ref.Val) ref.Val {
 	return &objectList{sorted}
 }
 
+// pricingOf returns the prices of an element. Nil if they are unknown, or the
+// element is not a model.
 func pricingOf(e ref.Val) *Pricing {
 	if m, ok := e.(*modelRef); ok {
 		return m.model.Pricing
@@ -203,6 +205,7 @@ func pricingOf(e ref.Val) *Pricing {
 	return nil
 }
 
+// noPricing stands for unknown prices: each of them is nil.
 var noPricing = new(Pricing)
 
 // comparePricing orders by the input price, then by the output price. Nil has

@@ -45,6 +45,7 @@ func plainError(err error) error {
 	return fmt.Errorf("'%s' is not defined for null or for values of these types", function)
 }
 
+// errNoOverload is the error if the operator is not known.
 var errNoOverload = errors.New("an operator is not defined for null or for values of these types")
 
 // plainTypeName names the type of a value at run time.

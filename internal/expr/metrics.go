@@ -104,6 +104,7 @@ func metricTable() []metric {
 
 func (m metric) isGroup() bool { return m.count == nil && m.real == nil }
 
+// value reads the metric. Exactly one of count and real is set, see isGroup.
 func (m metric) value(of *Metrics) any {
 	if m.count != nil {
 		return m.count(of)

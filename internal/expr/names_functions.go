@@ -33,6 +33,7 @@ type byName struct {
 // nameSet is a set of names with letter case folded.
 type nameSet map[string]struct{}
 
+// newNameSet folds the names: they compare case-insensitively.
 func newNameSet(names ...string) nameSet {
 	set := make(nameSet, len(names))
 	for _, n := range names {
@@ -73,10 +74,14 @@ func (p *Provider) named(names nameSet) bool {
 
 func modelByAuthor(m *Model, names nameSet) bool { return names.has(m.AuthorID, m.AuthorIDAliases...) }
 
+// modelInRegion reports whether one of the model's places is in a region. Unknown
+// places match no region.
 func modelInRegion(m *Model, regions nameSet) bool {
 	return slices.ContainsFunc(m.Datacenters, func(d Datacenter) bool { return regions.has(d.Region) })
 }
 
+// modelInCountry reports whether one of the model's places is in a country. Unknown
+// places match no country.
 func modelInCountry(m *Model, codes nameSet) bool {
 	return slices.ContainsFunc(m.Datacenters, func(d Datacenter) bool { return codes.has(d.CountryCode) })
 }
@@ -100,10 +105,13 @@ func keyNamed(e ref.Val, names nameSet) bool {
 	return ok && names.has(k.key.ID)
 }
 
+// matcher reports whether an element has one of the names. An element of another
+// type has not.
 type matcher func(e ref.Val, names nameSet) bool
 
 func keepWhere(match matcher) matcher { return match }
 
+// keepUnless negates a matcher. Elements of other types then stay.
 func keepUnless(match matcher) matcher {
 	return func(e ref.Val, names nameSet) bool { return !match(e, names) }
 }

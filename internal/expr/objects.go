@@ -83,6 +83,7 @@ func (v *vocabulary) wrap(name string, value any) *structVal {
 	return &structVal{st: v.structs[name], self: value}
 }
 
+// FindStructType makes the vocabulary's types known to CEL's checker.
 func (v *vocabulary) FindStructType(name string) (*types.Type, bool) {
 	st, ok := v.structs[name]
 	if !ok {
@@ -110,6 +111,7 @@ func (v *vocabulary) FindStructFieldType(name, field string) (*types.FieldType, 
 
 func (v *vocabulary) FindIdent(name string) (ref.Val, bool) { return v.std.FindIdent(name) }
 
+// EnumValue is required by CEL. The vocabulary has no enums.
 func (v *vocabulary) EnumValue(name string) ref.Val {
 	return types.NewErr("unknown enum name '%s'", name)
 }

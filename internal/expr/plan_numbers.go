@@ -18,6 +18,7 @@ type num struct {
 	f    float64
 }
 
+// numKind says which field of a num holds the value.
 type numKind uint8
 
 const (
@@ -173,6 +174,7 @@ func (c *planner) nativeNumber(e ast.Expr) (none node[num], ok bool) {
 	return none, false
 }
 
+// errOverflow has the text of CEL's own error.
 var errOverflow = errors.New("integer overflow")
 
 // arithmetic plans + - * / of doubles.

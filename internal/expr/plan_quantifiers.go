@@ -6,9 +6,9 @@ import (
 	"github.com/google/cel-go/common/types"
 )
 
-// quantifier plans exists and all over a list of strings:
-// ['vision', 'reasoning'].all(f, f in m.supported_features). An element that
-// decides wins over elements that fail.
+// quantifier plans exists and all over a list of strings: ['vision',
+// 'reasoning'].all(f, f in m.supported_features). One deciding element wins over
+// failing elements.
 func (c *planner) quantifier(loop ast.ComprehensionExpr) (none node[bool], ok bool) {
 	if loop.HasIterVar2() || loop.LoopStep().Kind() != ast.CallKind || loop.Result().Kind() != ast.IdentKind {
 		return none, false

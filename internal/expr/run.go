@@ -76,6 +76,7 @@ func (r *run) ResolveName(name string) (any, bool) {
 	return nil, false
 }
 
+// requestOrEmpty never returns nil: expressions can run without a request.
 func (r *run) requestOrEmpty() *Request {
 	if r.request == nil {
 		r.request = new(Request)
@@ -83,6 +84,7 @@ func (r *run) requestOrEmpty() *Request {
 	return r.request
 }
 
+// pinned returns the index of the model that a key is pinned to, -1 without a pin.
 func (r *run) pinned(key uint64) int32 {
 	if r.pin == nil {
 		return -1
@@ -151,6 +153,7 @@ func (r *run) metricsOf(index int) *ModelMetrics {
 	return r.snapshots[index]
 }
 
+// noMetrics stands for the metrics of an unused model.
 var noMetrics = new(ModelMetrics)
 
 // label names an element in a note.
@@ -217,6 +220,7 @@ type keyRef struct {
 
 func (k *keyRef) label() string { return "key " + k.key.ID }
 
+// metrics never returns nil. An unused key has zeros.
 func (k *keyRef) metrics() *KeyMetrics {
 	if k.key.Metrics == nil {
 		return new(KeyMetrics)

@@ -51,6 +51,7 @@ type Model struct {
 	Datacenters []Datacenter
 }
 
+// noProvider stands for the provider of a model without one. It is never changed.
 var noProvider = new(Provider)
 
 func (m *Model) provider() *Provider {

@@ -1,13 +1,12 @@
-// Package genai has the names that OpenTelemetry's semantic conventions for
-// generative AI give to what a gateway does, so that logs, spans and metrics
-// agree on them. contrib/otel, a module of its own, has a copy, and a test that
-// compares the two.
+// Package genai has the names of OpenTelemetry's semantic conventions for
+// generative AI. Logs, spans and metrics then agree on them. contrib/otel is a
+// module of its own and has a copy; a test compares the two.
 package genai
 
 import "strings"
 
-// Provider is the conventions' name of a provider, which must be used where
-// there is one; else the provider's id.
+// Provider is the conventions' name of a provider. They demand its use. A provider
+// without one keeps its id.
 func Provider(id string) string {
 	switch strings.ToLower(id) {
 	case "google", "gemini":
@@ -22,8 +21,8 @@ func Provider(id string) string {
 	return id
 }
 
-// Operation is the conventions' word for what a surface does, or the surface's
-// own name where they have none.
+// Operation is the conventions' word for the operation of a surface. A surface
+// without one keeps its own name.
 func Operation(surface string) string {
 	switch surface {
 	case "chat-completions", "responses", "messages":

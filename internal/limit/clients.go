@@ -93,6 +93,8 @@ func (s *spending) in(period int64) int64 {
 	return s.spent
 }
 
+// add counts an amount in a period. A new period begins at zero. The sum stops at
+// the largest int64.
 func (s *spending) add(period, amount int64) {
 	if period > s.period {
 		s.period, s.spent = period, 0

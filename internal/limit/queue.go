@@ -46,6 +46,7 @@ func (q *queue) hasRoom(w *waiter) bool {
 	return q.n < maxWaiting && (i < 0 || q.lines[i].n < maxWaitingCaller)
 }
 
+// has reports whether a place of the line is a waiter's.
 func (l *line) has(w *waiter, at int) bool {
 	return at >= 0 && at < len(l.places) && l.places[at].waiter == w
 }
@@ -140,6 +141,7 @@ func (l *Limiter) serve(now time.Time, gates *[maxGates]*Gate) {
 	l.serveDirty(now)
 }
 
+// serveLocked serves one gate. The Limiter's mu is held.
 func (l *Limiter) serveLocked(now time.Time, g *Gate) {
 	l.mark(&[maxGates]*Gate{g})
 	l.serveDirty(now)

@@ -236,6 +236,8 @@ type blockers struct {
 	inFlight bool  // whether it depends on other requests
 }
 
+// blocked counts the full gates of a route at a time on the Limiter's clock. A full
+// gate of requests in flight counts as the last to open: its time is unknown.
 func blocked(at int64, r *Route) blockers {
 	var b blockers
 	for _, g := range &r.Gates {

@@ -112,6 +112,7 @@ func (t *Table[V]) Len() int {
 	return len(t.entries)
 }
 
+// add enters a pin into the map and both rings. The Table's mu is held.
 func (t *Table[V]) add(e *entry[V]) {
 	t.entries[e.key] = e
 	t.all.push(ofAll, e)
@@ -124,6 +125,7 @@ func (t *Table[V]) add(e *entry[V]) {
 	c.n++
 }
 
+// drop takes a pin out of the map and both rings. The Table's mu is held.
 func (t *Table[V]) drop(e *entry[V]) {
 	delete(t.entries, e.key)
 	t.all.remove(ofAll, e)
@@ -148,6 +150,7 @@ func (r *ring[V]) push(of int, e *entry[V]) {
 	r.newest = e
 }
 
+// remove takes an entry out of one of its rings.
 func (r *ring[V]) remove(of int, e *entry[V]) {
 	l := e.links[of]
 	if l.older != nil {

@@ -141,6 +141,8 @@ type judge struct {
 	refusal  bool
 }
 
+// object reads the members of the document. each gets every member with its value,
+// in raw JSON.
 func (j *judge) object(each func(name, value []byte)) {
 	j.isObject = true
 	c := &j.c

@@ -13,6 +13,7 @@ type choices struct {
 	any  bool // some choice has had a finish reason
 }
 
+// choice is one choice of an answer, by its index.
 type choice struct {
 	index    int
 	finished bool

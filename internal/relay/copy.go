@@ -74,6 +74,8 @@ func CopyJSON(w io.Writer, body io.Reader, o JSONCopy) error {
 	return err
 }
 
+// copyUnknown copies an answer in an unknown encoding. Its end is the end of the
+// body.
 func copyUnknown(w io.Writer, body io.Reader, o JSONCopy) error {
 	if len(o.Held) > 0 {
 		if err := write(w, o.Held, o.Flush); err != nil {
@@ -255,6 +257,7 @@ func (c *jsonCopier) UnreadByte() error {
 	return nil
 }
 
+// more makes sure that a kept byte is left to read.
 func (c *jsonCopier) more() error {
 	if c.pos < len(c.kept) {
 		return nil

@@ -108,6 +108,8 @@ func (d *decoder) UnreadByte() error {
 	return nil
 }
 
+// more makes sure that a byte is left to read. It is the only place that waits for
+// the body.
 func (d *decoder) more() error {
 	if d.s.pos < d.s.n {
 		return nil

@@ -227,6 +227,8 @@ func (s *splitter) keep() {
 	s.data, s.inOwn, s.inLine = s.own, true, false
 }
 
+// add extends the data of an event, up to maxEvent. cut then marks it as
+// incomplete.
 func (s *splitter) add(b []byte) {
 	if room := maxEvent - len(s.own); len(b) > room {
 		b, s.cut = b[:max(room, 0)], true
@@ -253,6 +255,8 @@ func (s *splitter) carry(b []byte) {
 	s.line = append(s.line, b...)
 }
 
+// clear forgets an event. Large buffers go to the collector: one large event must
+// not bind memory for the rest of the stream.
 func (s *splitter) clear() {
 	if cap(s.own) > keepCarry {
 		s.own = nil

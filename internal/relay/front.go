@@ -35,10 +35,10 @@ func LooksLikeEvents(front []byte) (yes, sure bool) {
 	return false, sure
 }
 
-// PeekEvents reads the front of body until it tells whether the answer is an event
-// stream. rest gives all of body from its start, those bytes included. A gzip,
-// deflate or zstd answer is looked at through a decoder. Any other encoding is not
-// an event stream here. The error is body's own.
+// PeekEvents reads the front of body until the kind of the answer is clear. rest
+// gives all of body from its start. A gzip, deflate or zstd answer is read through
+// a decoder. Any other encoding is not an event stream here. The error is body's
+// own.
 func PeekEvents(body io.Reader, contentEncoding string) (events bool, rest io.Reader, err error) {
 	list, unknown := coding.Parse(contentEncoding)
 	if unknown != nil {
@@ -87,8 +87,8 @@ func (p *peeker) peekPlain() (events bool, rest io.Reader, err error) {
 	return false, p.rest(), nil
 }
 
-// peeker keeps the bytes that were read from a body, to give them once more. It is
-// a source that a decoder does not read ahead of.
+// peeker keeps the bytes read from a body, to give them once more. A decoder does
+// not read ahead of it.
 type peeker struct {
 	body  io.Reader
 	front []byte // backed by room, until it grows beyond
@@ -143,8 +143,8 @@ func (p *peeker) rest() io.Reader {
 	return (*restReader)(p)
 }
 
-// restReader reads a body whose front was read already, and the error that may
-// have come with it.
+// restReader reads a body after its front, and returns the error that may have come
+// with the front.
 type restReader peeker
 
 func (r *restReader) Read(b []byte) (int, error) {

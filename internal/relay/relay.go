@@ -1,12 +1,11 @@
 // Package relay carries an upstream's answer to the client byte for byte. It can
 // hold an answer back until the answer is worth committing to, copy it as it
-// arrives, and say in the end whether it was whole.
+// arrives, and report whether it was whole.
 //
-// The package knows wire formats, not policy. The caller decides which failure
-// leads to another provider, how long a silence may last and what the client is
-// told. The package starts no goroutine and sets no timer. A [Stream] waits in one
-// place, the read of the body. A caller with a timer re-arms it in
-// [Options.Progress] and cancels that read.
+// The package knows wire formats, not policy. The caller decides about failover,
+// the longest silence and the client's error. The package starts no goroutine and
+// sets no timer. A [Stream] waits in one place, the read of the body. A caller with
+// a timer re-arms it in [Options.Progress] and cancels that read.
 package relay
 
 import (
@@ -14,11 +13,11 @@ import (
 	"sync"
 )
 
-// Reasons why an answer is not one.
+// Reasons for rejecting an answer.
 var (
-	// ErrCut reports an answer that ended without an error, but before anything
-	// showed that it was whole. Servers do that when the model's process dies: the
-	// front end closes the chunked encoding properly.
+	// ErrCut reports an answer that ended without an error, but with its end
+	// missing. Servers do so when the model's process dies: the front end closes
+	// the chunked encoding properly.
 	ErrCut = errors.New("answer ended before it was complete")
 	// ErrNoAnswer reports a stream that said [DONE] before any content or finish
 	// reason.
@@ -41,8 +40,8 @@ type EventError struct {
 func (e *EventError) Error() string { return "upstream sent an error event" }
 
 // WriteError wraps a failure to write or flush towards the client. It tells a
-// client that went away from an upstream that broke: both may fail with the same
-// kind of network error.
+// client's departure from an upstream's failure: both may have the same kind of
+// network error.
 type WriteError struct{ Err error }
 
 func (e *WriteError) Error() string { return "write to client: " + e.Err.Error() }
@@ -62,8 +61,8 @@ type (
 	buffer      [bufferSize]byte
 )
 
-// The pools are the one piece of state that the streams of a process share. No
-// buffer of theirs may be aliased outside of the package.
+// The pools are the only state shared by the streams of a process. Their buffers
+// must not be aliased outside of the package.
 var (
 	smallBuffers = sync.Pool{New: func() any { return new(smallBuffer) }}
 	buffers      = sync.Pool{New: func() any { return new(buffer) }}

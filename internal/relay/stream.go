@@ -354,6 +354,7 @@ func (s *Stream) Phase() Phase {
 	return Waiting
 }
 
+// progress tells the caller of each read, see Options.Progress.
 func (s *Stream) progress() {
 	if s.o.Progress != nil {
 		s.o.Progress(s.Phase())

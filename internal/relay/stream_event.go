@@ -21,9 +21,9 @@ func (s *Stream) inspect(chunk []byte) {
 	s.edit.rest(s)
 }
 
-// sever ends the stream behind an event that clients do not take for an error.
-// The bytes that came after it, such as a [DONE], must not reach them. A
-// compressed stream has no such place: the whole read is withheld.
+// sever ends the stream behind an error event that clients do not recognize. Later
+// bytes, such as a [DONE], must not reach them. A compressed stream has no such
+// place: the whole read is withheld.
 func (s *Stream) sever(rest int) {
 	if s.decode == nil {
 		s.n -= rest
@@ -68,7 +68,7 @@ func (s *Stream) event(name, data []byte) {
 		s.advances++
 	}
 	s.noteFinish(e)
-	// The first event that decides wins: content after an error commits nothing.
+	// The first deciding event wins: content after an error commits nothing.
 	open := s.failure == nil
 	if e.Kind != Error && open && !s.word {
 		s.refused = s.refused || e.Refusal
@@ -92,9 +92,9 @@ func (s *Stream) event(name, data []byte) {
 	}
 }
 
-// noteFinish keeps the books of finish reasons: which choices have one, and whether
-// anything followed. A server that runs tools between two turns, or puts a finish
-// reason into each chunk, shows itself so. MayEnd then stays false for good.
+// noteFinish records finish reasons: the choices with one, and whether anything
+// followed. A server may run tools between two turns, or put a finish reason into
+// each chunk. MayEnd then stays false for good.
 func (s *Stream) noteFinish(e *Event) {
 	was := s.anyFinished()
 	if len(e.Choices) > 0 {

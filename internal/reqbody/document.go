@@ -30,6 +30,7 @@ type Document struct {
 
 type span struct{ start, end int }
 
+// member is a top-level member, by its place in the source.
 type member struct {
 	key, value span // the key with its quotes
 	decoded    int  // 1 + index into Document.decoded; 0 for a key without escapes
@@ -39,6 +40,7 @@ func (d *Document) reset(src []byte) {
 	d.src, d.open, d.n, d.spilled, d.decoded = src, 0, 0, nil, nil
 }
 
+// add keeps the first members inline, so that usual bodies need no allocation.
 func (d *Document) add(m member) {
 	switch {
 	case d.n < len(d.inline):
@@ -239,6 +241,7 @@ func readable(name []byte) []byte {
 	return bytes.ReplaceAll(bytes.ToValidUTF8(name, nil), []byte("\uFFFD"), nil)
 }
 
+// checkSpelling reports a name that an upstream could take for the field.
 func checkSpelling(name []byte, field string) error {
 	if string(name) == field {
 		return nil
@@ -329,6 +332,7 @@ func Quote(s string) []byte {
 	return appendQuoted(make([]byte, 0, len(s)+2), s)
 }
 
+// appendQuoted appends s as a JSON string. Invalid UTF-8 becomes U+FFFD.
 func appendQuoted(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')

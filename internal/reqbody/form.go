@@ -26,6 +26,7 @@ type Form struct {
 	spilled []part   // all parts, once there are more
 }
 
+// part is one part of a form, by its place in the source.
 type part struct {
 	start  int    // offset of the boundary line before it
 	name   []byte // decoded
@@ -36,6 +37,7 @@ type part struct {
 
 func (f *Form) reset() { *f = Form{} }
 
+// add keeps the first parts inline, so that usual forms need no allocation.
 func (f *Form) add(p part) {
 	switch {
 	case f.n < len(f.inline):
@@ -82,6 +84,8 @@ func (f *Form) Get(name string) (value []byte, ok bool) {
 	return nil, false
 }
 
+// last returns the last part of a name, nil without one. Servers take the last of
+// several.
 func (f *Form) last(name string) *part {
 	parts := f.parts()
 	for i := len(parts) - 1; i >= 0; i-- {

@@ -138,12 +138,14 @@ func Whole(src []byte) *Body {
 	return b
 }
 
+// newBody makes an empty Body. Its first segments need no further allocation.
 func newBody() *Body {
 	b := new(Body)
 	b.segments = b.inline[:0]
 	return b
 }
 
+// add appends a segment without copying it. p must not be changed afterwards.
 func (b *Body) add(p []byte) {
 	if len(p) == 0 {
 		return
@@ -174,6 +176,7 @@ func (b *Body) Bytes() []byte {
 // abandoned one. Close does nothing.
 func (b *Body) NewReader() io.ReadCloser { return &bodyReader{rest: b.segments} }
 
+// bodyReader reads the segments of a Body, and changes nothing in it.
 type bodyReader struct {
 	rest [][]byte // the unread segments, the first perhaps in part
 	off  int      // into rest[0]
@@ -211,6 +214,7 @@ func (r *bodyReader) WriteTo(w io.Writer) (int64, error) {
 
 func (r *bodyReader) Close() error { return nil }
 
+// advance moves on by n bytes of the first unread segment.
 func (r *bodyReader) advance(n int) {
 	r.off += n
 	if r.off == len(r.rest[0]) {

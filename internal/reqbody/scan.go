@@ -83,6 +83,7 @@ func (d *Document) scan(src []byte) (int, fault) {
 	}
 }
 
+// trailing allows only white space from i on.
 func trailing(src []byte, i int) (int, fault) {
 	if i = jsonscan.SkipSpace(src, i); i < len(src) {
 		return i, trailingData

@@ -275,6 +275,7 @@ func formTexts(value []byte) [][]byte {
 	return texts
 }
 
+// isList reports whether a checked JSON value is a list.
 func isList(value []byte) bool {
 	value = bytes.TrimLeft(value, " \t\r\n")
 	return len(value) > 0 && value[0] == '['

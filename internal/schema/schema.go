@@ -1,7 +1,6 @@
-// Package schema makes the JSON Schema of the configuration: its shape from the
-// Go types, its descriptions from their comments, and its rules from the table
-// in rules.go. What it makes is committed as config.schema.json; a test
-// compares the two.
+// Package schema makes the JSON Schema of the configuration: its shape from the Go
+// types, its descriptions from their comments, and its rules from the table in
+// rules.go. The result is committed as config.schema.json; a test compares the two.
 //
 //	go generate .    writes it anew, in the repository's root
 package schema
@@ -82,8 +81,8 @@ func writeJSON(b *bytes.Buffer, v any) error {
 	return e.Encode(v)
 }
 
-// Generate returns the schema of the struct type config, whose package has its
-// source in dir. An error names the comment or type that it cannot deal with.
+// Generate returns the schema of the struct type config. Its package has its source
+// in dir. An error names the comment or type at fault.
 func Generate(config reflect.Type, dir string) ([]byte, error) {
 	src, err := parseSource(dir)
 	if err != nil {

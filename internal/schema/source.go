@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// source holds the comments and constants of a package, which reflection does not
-// show.
+// source holds the comments and constants of a package. Reflection does not have
+// them.
 type source struct {
 	types  map[string]string   // comments by name
 	fields map[string]string   // comments by "Type.Field"
@@ -77,7 +77,7 @@ func (s *source) declaration(d *ast.GenDecl) {
 }
 
 // structure notes the comments of fields. A field without a comment shares the one
-// above it, if that comment names the field.
+// above, if the comment names the field.
 func (s *source) structure(name string, structure *ast.StructType) {
 	above := ""
 	for _, f := range structure.Fields.List {

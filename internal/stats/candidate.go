@@ -90,6 +90,8 @@ func (h *CandidateHealth) State(now time.Time, r Request) State {
 	return t.state(now, r)
 }
 
+// state combines the health of the whole candidate and of the request's surface. mu
+// is held.
 func (t *trouble) state(now time.Time, r Request) State {
 	s := t.all.state(now, r.Caller)
 	if c := t.surfaces[r.Surface.index()]; c != nil {
@@ -148,6 +150,8 @@ func (t *trouble) each(r Request, f func(*breaker)) {
 	}
 }
 
+// open returns the trouble, made at the first failure. A candidate without failures
+// needs no memory.
 func (h *CandidateHealth) open() *trouble {
 	if t := h.trouble.Load(); t != nil {
 		return t
@@ -171,6 +175,7 @@ type Turn struct {
 	status  turnStatus
 }
 
+// turnStatus is the progress of a Turn. A Turn up to answering can still report.
 type turnStatus uint8
 
 const (

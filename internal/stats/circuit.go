@@ -43,6 +43,7 @@ type failed struct {
 	unprovoked bool
 }
 
+// state combines the cooldown for all callers and the caller's own.
 func (c *circuit) state(now time.Time, caller uint64) State {
 	phase, until := c.shared.state(now, caller)
 	s := State{Phase: phase, Until: until, Failures: len(c.row)}
@@ -105,6 +106,8 @@ type Cooldown struct {
 	Everybody bool
 }
 
+// fail counts a failure, and begins or prolongs a cooldown if it is earned. It
+// returns that cooldown.
 func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bool) (begun Cooldown) {
 	c.last = now
 	own := c.own(t.request.Caller)
@@ -193,6 +196,7 @@ func (c *circuit) callersInRow() int {
 	return 1
 }
 
+// begin starts the first cooldown of a streak.
 func (s *streak) begin(now time.Time, r Rules) {
 	s.length, s.needs, s.probes = r.First, r.Failures, 0
 	s.cool(now, now.Add(s.length))
@@ -204,6 +208,8 @@ func (s *streak) judges(probe uint64, early bool, began time.Time) bool {
 	return probe != 0 && s.open && (probe == s.probe || early && !began.Before(s.began))
 }
 
+// extend doubles the cooldown after a failed probe, up to the longest. verdict is
+// the ticket of the failure, to take it back by.
 func (s *streak) extend(now time.Time, verdict uint64, r Rules) {
 	s.verdict, s.before = verdict, s.length
 	s.length = min(2*s.length, r.Longest)
@@ -212,6 +218,8 @@ func (s *streak) extend(now time.Time, verdict uint64, r Rules) {
 	s.cool(now, now.Add(s.length))
 }
 
+// retract takes back the failure of a turn, and the cooldown that it alone has
+// earned.
 func (c *circuit) retract(now time.Time, t *Turn) {
 	c.row = slices.DeleteFunc(c.row, func(f failed) bool { return f.ticket == t.ticket })
 	c.shared.retract(now, t.ticket, len(c.row) >= c.shared.needs && !c.oneCaller())

@@ -81,6 +81,8 @@ func FirstReady(states ...State) State {
 	return first
 }
 
+// readyBefore reports whether s comes before o. Of two items to try last, the one
+// ready first does.
 func (s State) readyBefore(o State) bool {
 	if s.Phase.Last() && o.Phase.Last() {
 		return s.Until.Before(o.Until)
@@ -157,6 +159,8 @@ type breaker struct {
 	wasted uint8 // probes in a row of this caller without a verdict
 }
 
+// state returns the phase for a caller, and the end of the phase. The end is zero
+// if the phase has no known end.
 func (b *breaker) state(now time.Time, caller uint64) (Phase, time.Time) {
 	switch {
 	case !b.open:
@@ -207,6 +211,7 @@ func (b *breaker) waste(ticket uint64, now time.Time) {
 	}
 }
 
+// grace is the extra wait of the last prober, as a part of the cooldown.
 func (b *breaker) grace() time.Duration {
 	return min(max(b.until.Sub(b.began)/graceParts, 0), longestGrace)
 }

@@ -100,6 +100,7 @@ func (h *KeyHealth) State(now time.Time, model *Track, r Request) State {
 	return t.state(now, model, r)
 }
 
+// state combines the parts of a key in the way of a request. mu is held.
 func (t *keyTrouble) state(now time.Time, model *Track, r Request) State {
 	var s State
 	t.each(model, r, func(e *refused) {
@@ -159,6 +160,8 @@ func (h *KeyHealth) Renew() {
 	t.well.Store(true)
 }
 
+// open returns the trouble, made at the first refusal. A key without refusals needs
+// no memory.
 func (h *KeyHealth) open() *keyTrouble {
 	if t := h.trouble.Load(); t != nil {
 		return t
@@ -194,6 +197,7 @@ func (t *KeyTurn) Answers() {
 	t.each(func(e *refused) { e.answers(t.ticket) })
 }
 
+// each calls f with the parts in the way of the turn's request, under the lock.
 func (t *KeyTurn) each(f func(*refused)) {
 	s := t.health.trouble.Load()
 	s.mu.Lock()
@@ -239,6 +243,8 @@ func (s *keyTrouble) prune(now time.Time) {
 	}
 }
 
+// succeed reports whether a success ends the part's cooldown. A request from before
+// the cooldown does not.
 func (e *refused) succeed(now time.Time, t *KeyTurn) bool {
 	e.word = false
 	if e.open && !e.endedBy(t.began) {
@@ -339,6 +345,8 @@ func (t *KeyTurn) Release(now time.Time) {
 	}
 }
 
+// report takes the turn's one report, and returns false if there was a report
+// already.
 func (t *KeyTurn) report(as turnStatus) bool {
 	if t.health == nil || t.status > answering {
 		return false

@@ -50,6 +50,7 @@ func (h *CandidateHealth) Overview(now time.Time) Overview {
 	return o
 }
 
+// everybody is the state for a caller without blame of its own.
 func (c *circuit) everybody(now time.Time) State {
 	phase, until := c.shared.state(now, ^c.shared.prober)
 	return State{Phase: phase, Until: until, Failures: len(c.row)}

@@ -60,6 +60,7 @@ type quota struct {
 	told atomic.Bool
 }
 
+// set takes a provider's numbers. Without a reset they hold for a fixed time.
 func (q *quota) set(now time.Time, a Allowance) {
 	if !a.Limit.Known && !a.Remaining.Known {
 		return
@@ -76,6 +77,8 @@ func (q *quota) set(now time.Time, a Allowance) {
 	q.until.Store(a.Reset.UnixMilli())
 }
 
+// get returns the numbers as far as they hold. After a named reset the limit counts
+// as unused for a while.
 func (q *quota) get(now time.Time) Allowance {
 	// Until comes first. New numbers with an old reset are forgotten too soon; old
 	// numbers with a new reset would live too long.
@@ -96,6 +99,8 @@ func (q *quota) get(now time.Time) Allowance {
 	return Allowance{}
 }
 
+// encode fits a Count into one atomic value: zero is unknown, and known counts are
+// one higher.
 func (c Count) encode() int64 {
 	if !c.Known {
 		return 0

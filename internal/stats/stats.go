@@ -94,6 +94,7 @@ func (r *Recorder) Key(provider, id string) *Track {
 	return r.track(identity{keyKind, provider, id})
 }
 
+// track returns the Track of id, made if need be. It stays for the life of r.
 func (r *Recorder) track(id identity) *Track {
 	r.mu.RLock()
 	t := r.tracks[id]
@@ -124,6 +125,7 @@ func (r *Recorder) find(id identity) *Track {
 	return r.findLocked(id)
 }
 
+// findLocked is find while r.mu is held.
 func (r *Recorder) findLocked(id identity) *Track {
 	if t := r.tracks[id]; t != nil {
 		return t
@@ -196,6 +198,8 @@ type registry struct {
 	recorders atomic.Pointer[[]weak.Pointer[Recorder]]
 }
 
+// newRecorder adds a Recorder to the set. The set holds it weakly, so it needs no
+// Close.
 func (g *registry) newRecorder(region, account string) *Recorder {
 	r := &Recorder{registry: g, tracks: make(map[identity]*Track)}
 	r.Move(region, account)
@@ -221,6 +225,7 @@ func (g *registry) update(change func([]weak.Pointer[Recorder]) []weak.Pointer[R
 	g.recorders.Store(&all)
 }
 
+// all returns the present set. It must not be changed.
 func (g *registry) all() []weak.Pointer[Recorder] {
 	if p := g.recorders.Load(); p != nil {
 		return *p

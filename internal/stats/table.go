@@ -73,6 +73,7 @@ func (t *table[K, V]) makeRoom(of func(*entry[V]) bool, size int, inUse func(*en
 	}
 }
 
+// remove takes an entry out, and gives its caller's share back.
 func (t *table[K, V]) remove(key K) {
 	e := t.entries[key]
 	if e == nil {

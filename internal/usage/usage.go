@@ -22,6 +22,9 @@ type Tokens struct {
 	Input, Output                    int64
 	CacheRead, CacheWrite, Reasoning int64
 
+	// CacheWriteHour is the part of CacheWrite that stays for an hour.
+	CacheWriteHour int64
+
 	// Known is false when the answer did not say. All counts are zero then.
 	Known bool
 }
@@ -30,6 +33,7 @@ type Tokens struct {
 // Meter is ready to use. It is not for concurrent use and keeps none of the data.
 type Meter struct {
 	c counts
+	b bill
 }
 
 // counts holds the numbers of all formats. For each, the last value above zero
@@ -38,6 +42,8 @@ type counts struct {
 	input, output, total    int64
 	cached                  int64 // within input
 	cacheRead, cacheWrite   int64 // beside input
+	cachedWrite             int64 // within input
+	cacheWriteHour          int64 // of cacheWrite or cachedWrite
 	reasoning               int64
 	hasInput, hasOut, hasTo bool
 }
@@ -63,7 +69,7 @@ func (m *Meter) Tokens() Tokens {
 		Input:      c.input + c.cacheRead + c.cacheWrite,
 		Output:     c.output,
 		CacheRead:  max(c.cached, c.cacheRead),
-		CacheWrite: c.cacheWrite,
+		CacheWrite: max(c.cachedWrite, c.cacheWrite),
 		Reasoning:  c.reasoning,
 		Known:      c.hasInput || c.hasOut || c.hasTo,
 	}
@@ -71,9 +77,16 @@ func (m *Meter) Tokens() Tokens {
 		// Rerankers and some embedders report only the total.
 		t.Input = max(c.total-c.output, 0)
 	}
+	if c.hasInput && c.hasOut && c.total > t.Input+c.output {
+		// Google and xAI leave thoughts out of the output, and bill them.
+		t.Output = c.total - t.Input
+	}
+	t.CacheWriteHour = min(c.cacheWriteHour, t.CacheWrite)
 	return t
 }
 
+// read looks for usage in a JSON document. Malformed JSON ends the search, and is
+// not an error.
 func (m *Meter) read(data []byte) {
 	if !mentions(data) {
 		return
@@ -94,8 +107,6 @@ func (m *Meter) read(data []byte) {
 // member reads the member of that name. Its value is at c.
 func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 	switch string(name) {
-	case "usage":
-		m.usage(c)
 	case "response", "message", "x_groq":
 		// Responses API, message_start, and Groq's extension of chat chunks.
 		if !c.Enter('{') {
@@ -107,12 +118,24 @@ func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 			switch {
 			case !ok:
 				return
-			case string(name) == "usage":
-				m.usage(c)
 			default:
-				c.Skip()
+				m.told(name, c)
 			}
 		}
+	default:
+		m.told(name, c)
+	}
+}
+
+// told reads a member of an answer.
+func (m *Meter) told(name []byte, c *jsonscan.Cursor) {
+	switch string(name) {
+	case "usage":
+		m.usage(c)
+	case "service_tier":
+		m.b.readTier(c)
+	case "output":
+		m.b.readOutput(c)
 	default:
 		c.Skip()
 	}
@@ -164,29 +187,44 @@ func (m *Meter) usage(c *jsonscan.Cursor) {
 			readCount(c, &n.cacheWrite, nil)
 		case "prompt_cache_hit_tokens":
 			readCount(c, &n.cached, nil) // DeepSeek
-		case "prompt_tokens_details", "input_tokens_details":
-			detail(c, "cached_tokens", &n.cached)
-		case "completion_tokens_details", "output_tokens_details":
-			detail(c, "reasoning_tokens", &n.reasoning)
+		case "prompt_tokens_details", "input_tokens_details", "input_token_details":
+			m.details(c, true)
+		case "completion_tokens_details", "output_tokens_details", "output_token_details":
+			m.details(c, false)
+		case "cache_creation":
+			m.details(c, true)
 		default:
-			c.Skip()
+			m.b.read(name, c)
 		}
 	}
 }
 
-// detail reads one count out of the object at c.
-func detail(c *jsonscan.Cursor, of string, n *int64) {
+// details reads the counts out of the object at c, of the input or the output.
+func (m *Meter) details(c *jsonscan.Cursor, input bool) {
 	if !c.Enter('{') {
 		c.Skip()
 		return
 	}
 	for {
 		name, ok := c.Key()
-		switch {
-		case !ok:
+		if !ok {
 			return
-		case string(name) == of:
-			readCount(c, n, nil)
+		}
+		switch string(name) {
+		case "cached_tokens":
+			readCount(c, &m.c.cached, nil)
+		case "cache_write_tokens", "cache_creation_tokens":
+			readCount(c, &m.c.cachedWrite, nil)
+		case "ephemeral_1h_input_tokens":
+			readCount(c, &m.c.cacheWriteHour, nil)
+		case "reasoning_tokens":
+			readCount(c, &m.c.reasoning, nil)
+		case "audio_tokens", "image_tokens":
+			if input {
+				readCount(c, &m.b.mediaIn, nil)
+			} else {
+				readCount(c, &m.b.mediaOut, nil)
+			}
 		default:
 			c.Skip()
 		}

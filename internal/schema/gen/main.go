@@ -1,5 +1,5 @@
-// Command gen writes config.schema.json into the directory that it is called in,
-// which must be the repository's root.
+// Command gen writes config.schema.json into the current directory, the
+// repository's root.
 package main
 
 import (

@@ -20,8 +20,8 @@ const (
 	anthropic api = "anthropic"
 )
 
-// apiOf goes by the path, and for the model list, which both have, by the header
-// that only one of them knows.
+// apiOf goes by the path. Both APIs have the model list; there it goes by a header
+// that only one of them has.
 func apiOf(r *http.Request) api {
 	if strings.HasPrefix(r.URL.Path, "/v1/messages") || r.Header.Get("Anthropic-Version") != "" {
 		return anthropic
@@ -29,7 +29,7 @@ func apiOf(r *http.Request) api {
 	return openai
 }
 
-// endpoint is what one path takes, and how it answers.
+// endpoint describes one path: its fields, and its answer.
 type endpoint struct {
 	method   string
 	required []string
@@ -38,8 +38,8 @@ type endpoint struct {
 	answer   func(*call)
 }
 
-// endpoints is every path but models/{id}. Fields that are not in it are
-// refused, as OpenAI and Anthropic do.
+// endpoints lists every path but models/{id}. Unknown fields are refused, as OpenAI
+// and Anthropic do.
 func endpoints() map[string]endpoint {
 	message := []string{"messages", "model", "max_tokens"}
 	return map[string]endpoint{
@@ -71,8 +71,8 @@ func (c *call) endpoint() endpoint {
 	return endpoints()[c.r.URL.Path]
 }
 
-// check holds the request to the API, in the order in which the real ones do:
-// path, credential, version, body, fields, model.
+// check holds the request to the API, in the order of the real ones: path,
+// credential, version, body, fields, model.
 func (c *call) check() *failure {
 	e := c.endpoint()
 	query := ""
@@ -118,8 +118,8 @@ func (c *call) check() *failure {
 	return nil
 }
 
-// checkCredential knows both ways that Anthropic's clients authenticate: each
-// belongs to a version of the API.
+// checkCredential knows both credentials of Anthropic's clients. Each belongs to a
+// version of the API.
 func (c *call) checkCredential() *failure {
 	bearer, key := c.r.Header.Values("Authorization"), c.r.Header.Values("X-Api-Key")
 	if len(bearer)+len(key) != 1 {
@@ -172,7 +172,7 @@ func readFields(e endpoint, contentType string, body []byte) (fields, *failure) 
 	return readJSON(body)
 }
 
-// readJSON refuses what encoding/json would let pass: a repeated key.
+// readJSON refuses a repeated key, which encoding/json would let pass.
 func readJSON(body []byte) (fields, *failure) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {

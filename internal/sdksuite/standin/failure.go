@@ -24,8 +24,8 @@ func noModel(id string) *failure {
 	return &failure{status: 404, kind: "not_found_error", code: "model_not_found", message: "the model '" + id + "' does not exist"}
 }
 
-// Statuses are the error answers that an SDK may tell apart: the model
-// "…-standin-429" gets 429, and so on.
+// Statuses are the error answers for SDKs to tell apart: the model "…-standin-429"
+// gets 429, and so on.
 func Statuses() []int {
 	return []int{400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 500, 503, 504, 529}
 }
@@ -44,7 +44,7 @@ func statusKinds(a api) map[int]string {
 		503: "server_error", 504: "server_error", 529: "server_error"}
 }
 
-// scenarioFailure is the error that the model's name asks for.
+// scenarioFailure is the error that the model's name asks for. Nil without one.
 func (c *call) scenarioFailure() *failure {
 	status, err := strconv.Atoi(c.scenario)
 	if err != nil || !slices.Contains(Statuses(), status) {
@@ -55,7 +55,7 @@ func (c *call) scenarioFailure() *failure {
 		f.code = fmt.Sprintf("standin_%d", status)
 	}
 	if status == 408 || status == 409 || status == 429 || status >= 500 {
-		// The SDKs send these again, on their own, and wait as they are told.
+		// The SDKs send these again on their own, after this wait.
 		c.w.Header().Set("Retry-After-Ms", "1")
 		c.w.Header().Set("Retry-After", "1")
 	}
@@ -68,8 +68,7 @@ func (c *call) fail(f *failure) {
 	c.w.Write(f.body(c.api)) //nolint:errcheck // the client is gone
 }
 
-// body is the error as JSON. The numbers at its end are there to arrive as they
-// are.
+// body is the error as JSON. The numbers at its end must arrive unchanged.
 func (f *failure) body(a api) []byte {
 	if a == anthropic {
 		return marshal(map[string]any{"type": "error", "request_id": "req_standin_1",

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// scenarios are what every text model can be asked for by its name.
+// scenarios are the names that a client can put behind any text model's.
 func scenarios() []string {
 	list := []string{"", "vendor", "step", "hang", "silent", "reset", "endless", "errorfirst", "errormid", "cut", "end"}
 	for _, s := range Statuses() {
@@ -24,13 +24,13 @@ func models(base string) []string {
 	return ids
 }
 
-// OpenAIModels are the models of the OpenAI side. What follows "gpt-standin-" is
+// OpenAIModels are the models of the OpenAI side. The part after "gpt-standin-" is
 // the scenario: an error status, or
 //
 //	vendor      takes unknown fields, and answers with some
 //	step        streams a piece at a time, as the client sees them
 //	hang        never answers
-//	silent      likewise; a gateway may give it another timeout
+//	silent      never answers; a gateway may give it another timeout
 //	reset       closes the connection before an answer
 //	endless     streams until the client leaves
 //	errorfirst  streams an error event, and nothing else
@@ -41,7 +41,7 @@ func OpenAIModels() []string {
 	return append(models("gpt"), "embed-standin", "transcribe-standin", "speech-standin")
 }
 
-// AnthropicModels are those of the Anthropic side, with the same scenarios.
+// AnthropicModels are the models of the Anthropic side, with the same scenarios.
 func AnthropicModels() []string { return models("claude") }
 
 func known(a api, id string) bool {
@@ -51,8 +51,8 @@ func known(a api, id string) bool {
 	return slices.Contains(OpenAIModels(), id)
 }
 
-// vendor is what the models so named add to an answer: numbers that a second
-// encoding would change.
+// vendor is added to the answers of the models with this name: numbers that a
+// second encoding would change.
 const vendor = `"vendor_score":0.70,"vendor_big":9007199254740993,"vendor_list":[1.0,{"z":1,"a":2}]`
 
 func (c *call) vendor() string {
@@ -62,8 +62,8 @@ func (c *call) vendor() string {
 	return ""
 }
 
-// wantsTool reports whether a conversation with tools waits for a call: there is
-// no answer to one in it yet.
+// wantsTool reports whether a conversation with tools waits for a call, and not for
+// an answer to one.
 func (c *call) wantsTool(answered string) bool {
 	_, has := c.fields["tools"]
 	return has && !bytes.Contains(c.fields["messages"].raw, []byte(answered)) && !bytes.Contains(c.fields["input"].raw, []byte(answered))
@@ -115,10 +115,10 @@ func (c *call) chatEvents(tool bool) []event {
 	return append(list, event{data: "[DONE]"})
 }
 
-// pieces are what the streams of all surfaces are made of.
+// pieces are the contents of the streams of all surfaces.
 func pieces() []string { return []string{"Hello", ", ", "world."} }
 
-// arguments are the pieces of a tool call, as they stand inside a JSON string.
+// arguments are the pieces of a tool call, escaped for a JSON string.
 func arguments() []string { return []string{`{\"city\":`, `\"Paris\"}`} }
 
 func response(c *call) {
@@ -187,7 +187,7 @@ func (c *call) responseEvents(tool bool) []event {
 	return list
 }
 
-// embeddings answers in base64 where it was asked to: the SDKs ask.
+// embeddings answers in base64 if the request asks for it. The SDKs ask.
 func embeddings(c *call) {
 	vector := `[0.5,-0.25,1]`
 	if c.fields["encoding_format"].text == "base64" {
@@ -204,8 +204,8 @@ func transcription(c *call) {
 	c.json(fmt.Sprintf(`{"text":"%d bytes of speech","usage":{"type":"tokens","input_tokens":14,"output_tokens":4,"total_tokens":18}}`, len(c.fields["file"].raw)))
 }
 
-// SpeechBytes is the audio that speech answers with: every byte value, over and
-// over, which no text transformation would leave alone.
+// SpeechBytes is the audio of speech: every byte value, over and over. Any
+// transformation of text would change it.
 func SpeechBytes() []byte {
 	b := make([]byte, 100_000)
 	for i := range b {

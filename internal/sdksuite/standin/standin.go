@@ -1,11 +1,11 @@
-// Package standin is an upstream for the SDK suite: it speaks the OpenAI and
-// the Anthropic API over a real socket, and is as strict as they are about
-// paths, credentials, versions, content types and fields.
+// Package standin is an upstream for the SDK suite. It speaks the OpenAI and the
+// Anthropic API over a real socket, and is as strict as they are about paths,
+// credentials, versions, content types and fields.
 //
-// What it answers is decided by the model's name alone (see [OpenAIModels]), so
-// that a case needs no set-up and no SDK option. Streams that a case wants to
-// watch are sent one piece of content at a time: the next one leaves only when
-// the client has said, out of band, that it saw the one before.
+// Only the model's name decides the answer (see [OpenAIModels]), so a case needs no
+// set-up and no SDK option. A watched stream is sent one piece of content at a
+// time: the next piece leaves when the client has reported, out of band, that it
+// saw the one before.
 package standin
 
 import (
@@ -19,14 +19,14 @@ import (
 	"time"
 )
 
-// Key is the only API key that the stand-in takes.
+// Key is the stand-in's only API key.
 const Key = "sk-standin-upstream"
 
-// patience bounds each wait for the client, which is over at once unless
-// something is wrong.
+// patience bounds each wait for the client. Without a fault the wait is over at
+// once.
 const patience = 10 * time.Second
 
-// Request is one request as it came in.
+// Request is one received request.
 type Request struct {
 	Method string
 	Path   string // with the query
@@ -45,7 +45,7 @@ type Server struct {
 	all   map[string]*scene
 }
 
-// scene is one case: what arrived in it, and what its client saw.
+// scene is one case: its requests, and the client's progress.
 type scene struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed, and replaced, at each change
@@ -64,22 +64,22 @@ func New() *Server {
 	return s
 }
 
-// Close ends the upstream, and cuts what is still open.
+// Close ends the upstream, and cuts open connections.
 func (s *Server) Close() {
 	s.api.CloseClientConnections()
 	s.api.Close()
 	s.control.Close()
 }
 
-// URL is where the API is, without a path.
+// URL is the address of the API, without a path.
 func (s *Server) URL() string { return s.api.URL }
 
-// ControlURL is where scripts in other languages reach Begin, Saw, Arrived and
-// Left: POST /begin?case=NAME, /saw, /arrived, /left. The last two answer 504
-// where they waited in vain.
+// ControlURL is the address of Begin, Saw, Arrived and Left for scripts in other
+// languages: POST /begin?case=NAME, /saw, /arrived, /left. The last two answer 504
+// if they waited in vain.
 func (s *Server) ControlURL() string { return s.control.URL }
 
-// Begin names the case that all further requests belong to.
+// Begin names the case of all further requests.
 func (s *Server) Begin(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,21 +87,21 @@ func (s *Server) Begin(name string) {
 	s.all[name] = s.scene
 }
 
-// Saw says that the client has seen one more piece of streamed content.
+// Saw reports that the client has seen one more piece of streamed content.
 func (s *Server) Saw() { s.current().update(func(c *scene) { c.seen++ }) }
 
-// Arrived waits until a request of the case is here, and reports whether one is.
+// Arrived waits for a request of the case, and reports whether one came.
 func (s *Server) Arrived() bool {
 	return s.current().await(context.Background(), func(c *scene) bool { return c.arrived > 0 })
 }
 
-// Left waits until the upstream has noticed that the client of a request of the
-// case went away, and reports whether it has.
+// Left waits until the upstream has noticed the departure of a client of the case,
+// and reports whether it has.
 func (s *Server) Left() bool {
 	return s.current().await(context.Background(), func(c *scene) bool { return c.left > 0 })
 }
 
-// Requests returns what arrived in a case.
+// Requests returns the requests of a case.
 func (s *Server) Requests(name string) []Request {
 	s.mu.Lock()
 	c := s.all[name]
@@ -216,8 +216,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	c.endpoint().answer(c)
 }
 
-// commonHeaders are what the real APIs send with every answer, and some that
-// concern nobody behind a gateway.
+// commonHeaders are sent with every answer of the real APIs. A gateway does not
+// need some of them.
 func (c *call) commonHeaders() {
 	h := c.w.Header()
 	if c.api == anthropic {

@@ -13,8 +13,8 @@ type event struct {
 	content bool // a client shows it, and can say that it saw it
 }
 
-// stream sends the events. The scenarios that end badly, or that are watched,
-// go on after each piece of content only when the client has seen it.
+// stream sends the events. In a watched scenario, or one with a bad end, it goes on
+// after each piece of content only when the client has seen it.
 func (c *call) stream(events []event) {
 	c.w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	c.w.Header().Set("Cache-Control", "no-cache")

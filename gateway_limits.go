@@ -1,0 +1,126 @@
+package aigateway
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/limit"
+)
+
+// admission is the way of a request past the limits of its client and the service's
+// own admission.
+type admission struct {
+	claims   []limit.Claim
+	admitted *limit.Admitted
+	done     func(*Result)
+	refused  bool // the answer is final: it is not handed on
+}
+
+// admit takes a request in, or says why not.
+func (x *exchange) admit() *Error {
+	err := x.admitClient(time.Now())
+	if err == nil && x.s.admission != nil {
+		shown := x.in.shown()
+		done, refusal := x.s.admission.Admit(x.in.ctx, &shown)
+		x.adm.done = done
+		err = notAdmitted(refusal)
+	}
+	x.adm.refused = err != nil
+	return err
+}
+
+// admitClient counts a request against the limits of its client.
+func (x *exchange) admitClient(now time.Time) *Error {
+	for i := range x.s.clientLimits {
+		l := &x.s.clientLimits[i]
+		key, err := l.key.Eval(x.in.ctx, &x.in.request)
+		switch {
+		case err == nil && key != "":
+			x.adm.claims = append(x.adm.claims, limit.Claim{Entry: l.entry, Key: x.s.hashKey(key)})
+		case l.required:
+			e := errorf(CodeNotAdmitted, "the request does not say whose it is")
+			e.Err = fmt.Errorf("client_limits[%d] has no key: %w", i, cmp.Or(err, errEmptyKey))
+			return e
+		}
+	}
+	admitted, over := x.s.clients.Admit(now, x.adm.claims)
+	if over == nil {
+		x.adm.admitted = admitted
+		return nil
+	}
+	e := errorf(CodeClientLimitExceeded, "the limit %s is used up: try again in %s", over.Measure, roughly(over.Reset.Sub(now)))
+	e.RetryAfter = max(over.Reset.Sub(now), time.Millisecond)
+	e.NoRetry = over.Measure == limit.Day || over.Measure == limit.Month
+	return e
+}
+
+var errEmptyKey = errors.New("it is empty")
+
+// roughly is a wait in whole seconds, rounded up.
+func roughly(d time.Duration) string {
+	return (time.Duration(math.Ceil(d.Seconds())) * time.Second).String()
+}
+
+// notAdmitted is the error for the client of a request that the service refused.
+func notAdmitted(refusal error) *Error {
+	var e *Error
+	switch {
+	case refusal == nil:
+		return nil
+	case errors.As(refusal, &e):
+		own := *e
+		own.Status = cmp.Or(own.Status, own.Code.HTTPStatus())
+		return &own
+	}
+	e = errorf(CodeNotAdmitted, "the request is not admitted")
+	e.Err = refusal
+	return e
+}
+
+// settle charges the request to its client, and tells the service's admission, once.
+func (x *exchange) settle(err *Error) {
+	if x.adm.admitted != nil {
+		u, cost := x.loop.trail.total()
+		var tokens int64
+		if u != nil {
+			tokens = u.InputTokens + u.OutputTokens
+		}
+		x.adm.admitted.Settle(time.Now(), tokens, int64(cost.USD))
+		x.adm.admitted = nil
+	}
+	if done := x.adm.done; done != nil {
+		x.adm.done = nil
+		done(x.result(err))
+	}
+}
+
+// stampLimits tells the rest of the client's limits. The upstream's own are about
+// the gateway's key, and do not pass.
+func (x *exchange) stampLimits(h http.Header) {
+	if len(x.adm.claims) == 0 {
+		return
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") || strings.HasPrefix(name, "Ratelimit") {
+			delete(h, name)
+		}
+	}
+	standing := x.s.clients.Nearest(time.Now(), x.adm.claims)
+	for _, l := range [...]struct {
+		what string
+		limit.Left
+	}{{"Requests", standing.Requests}, {"Tokens", standing.Tokens}} {
+		if l.Limit == 0 {
+			continue
+		}
+		h["X-Ratelimit-Limit-"+l.what] = []string{strconv.FormatInt(l.Limit, 10)}
+		h["X-Ratelimit-Remaining-"+l.what] = []string{strconv.FormatInt(l.Remaining, 10)}
+		h["X-Ratelimit-Reset-"+l.what] = []string{((l.Reset + time.Millisecond - 1) / time.Millisecond * time.Millisecond).String()}
+	}
+}

@@ -1,0 +1,263 @@
+package aigateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
+)
+
+// limited is a gateway whose callers are named by X-Tenant, in front of a provider
+// that answers at once with 9 tokens in and 3 out.
+func limited(t *testing.T, edit func(*aigateway.Config), limits ...aigateway.ClientLimit) *aigateway.Gateway {
+	cfg := testbed.Config(1, "a")
+	cfg.CallerExpr, cfg.ClientLimits = "req.headers['x-tenant'][0]", limits
+	cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: new(1e5), Output: new(1e5)} // 1.2 USD a request
+	cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		w.Header().Set("X-Ratelimit-Remaining-Requests", "the upstream's")
+		w.Header().Set("Anthropic-Ratelimit-Tokens-Limit", "the upstream's")
+		gatewaytest.Chat("a")(w, r)
+		return w.Result(), nil
+	})
+	if edit != nil {
+		edit(&cfg)
+	}
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	return g
+}
+
+// askAs sends a request of a tenant.
+func askAs(h http.Handler, tenant string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
+	if tenant != "" {
+		r.Header.Set("X-Tenant", tenant)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// TestClientLimitsOfThreeTenants: three tenants send twice their limits for ten
+// virtual minutes, from full buckets. Each is served eleven times its minute's
+// limit, and none changes another's number.
+func TestClientLimitsOfThreeTenants(t *testing.T) {
+	limits := map[string]int64{"small": 60, "middle": 120, "large": 600}
+	var entries []aigateway.ClientLimit
+	for name, n := range limits {
+		entries = append(entries, aigateway.ClientLimit{Key: fmt.Sprintf("req.caller == '%s' ? req.caller : ''", name), RequestsPerMinute: n})
+	}
+	served := func(t *testing.T, tenants ...string) map[string]*atomic.Int64 {
+		accepted := map[string]*atomic.Int64{}
+		synctest.Test(t, func(t *testing.T) {
+			g := limited(t, nil, entries...)
+			for _, name := range tenants {
+				count := new(atomic.Int64)
+				accepted[name] = count
+				go func() {
+					pause := time.Minute / time.Duration(2*limits[name])
+					for range 10 * 2 * limits[name] {
+						gatewaytest.Pass(pause)
+						if askAs(g, name).Code == 200 {
+							count.Add(1)
+						}
+					}
+				}()
+			}
+			gatewaytest.Pass(10*time.Minute + time.Second)
+			synctest.Wait()
+		})
+		return accepted
+	}
+	together := served(t, "small", "middle", "large")
+	for name, n := range limits {
+		got := float64(together[name].Load())
+		assert.LessOrEqual(t, math.Abs(got-float64(11*n)), 0.01*float64(11*n), "%s: %v", name, got)
+		alone := served(t, name)
+		assert.Equal(t, alone[name].Load(), together[name].Load(), "%s is not changed by the others", name)
+	}
+}
+
+// TestClientLimitsSharePerKey: callers with equal requests and limits share nothing.
+func TestClientLimitsSharePerKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := limited(t, nil, aigateway.ClientLimit{RequestsPerMinute: 2})
+		for range 2 {
+			assert.Equal(t, 200, askAs(g, "a").Code)
+		}
+		assert.Equal(t, 429, askAs(g, "a").Code)
+		assert.Equal(t, "1", askAs(g, "b").Header().Get("X-Ratelimit-Remaining-Requests"))
+		assert.Equal(t, 200, askAs(g, "").Code, "the empty key is not bounded by an entry that does not require one")
+	})
+}
+
+// TestClientLimitAnswers: what a client is told, on answers and refusals.
+func TestClientLimitAnswers(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		limit     aigateway.ClientLimit
+		accepted  int
+		headers   string // of the first answer: limit, remaining, reset; requests and tokens
+		after     string // Retry-After of the refusal
+		retry     string
+		what      string
+		stillFull time.Duration
+	}{
+		{"requests", aigateway.ClientLimit{RequestsPerMinute: 3}, 3, "3 2 20s - - -", "20", "", "requests_per_minute", 20 * time.Second},
+		{"tokens", aigateway.ClientLimit{TokensPerMinute: 30}, 3, "- - - 30 30 0s", "14", "", "tokens_per_minute", 14 * time.Second},
+		{"both", aigateway.ClientLimit{RequestsPerMinute: 6, TokensPerMinute: 600}, 6, "6 5 10s 600 600 0s", "10", "", "requests_per_minute", 10 * time.Second},
+		{"a day", aigateway.ClientLimit{USDPerDay: 2}, 2, "- - - - - -", "86400", "false", "usd_per_day", 24 * time.Hour},
+		{"a month", aigateway.ClientLimit{USDPerMonth: 3.5}, 3, "- - - - - -", "2678400", "false", "usd_per_month", 31 * 24 * time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // from 2000-01-01, at midnight
+				g := limited(t, nil, tt.limit)
+				for i := range tt.accepted {
+					w := askAs(g, "a")
+					require.Equal(t, 200, w.Code, w.Body.String())
+					assert.Empty(t, w.Header().Get("Anthropic-Ratelimit-Tokens-Limit"))
+					if i > 0 {
+						continue
+					}
+					var got []string
+					for _, what := range []string{"Requests", "Tokens"} {
+						for _, part := range []string{"Limit", "Remaining", "Reset"} {
+							v := w.Header().Get("X-Ratelimit-" + part + "-" + what)
+							if v == "" {
+								v = "-"
+							}
+							got = append(got, v)
+						}
+					}
+					assert.Equal(t, tt.headers, strings.Join(got, " "))
+				}
+				w := askAs(g, "a")
+				assert.Equal(t, 429, w.Code)
+				assert.Contains(t, w.Body.String(), `"client_limit_exceeded"`)
+				assert.Contains(t, w.Body.String(), tt.what)
+				assert.Equal(t, tt.after, w.Header().Get("Retry-After"))
+				assert.Equal(t, tt.retry, w.Header().Get("X-Should-Retry"))
+				assert.Equal(t, "0", w.Header().Get("X-Aigateway-Attempts"))
+				gatewaytest.Pass(tt.stillFull)
+				assert.Equal(t, 200, askAs(g, "a").Code, "after the wait that it was told")
+			})
+		})
+	}
+}
+
+// TestClientLimitsAndReload: counters survive a Reload, and limits change with it.
+func TestClientLimitsAndReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cfg aigateway.Config
+		g := limited(t, func(c *aigateway.Config) { cfg = *c }, aigateway.ClientLimit{RequestsPerMinute: 2})
+		askAs(g, "a")
+		askAs(g, "a")
+		require.NoError(t, g.Reload(cfg))
+		assert.Equal(t, 429, askAs(g, "a").Code)
+		cfg.ClientLimits = []aigateway.ClientLimit{{RequestsPerMinute: 100}}
+		require.NoError(t, g.Reload(cfg))
+		assert.Equal(t, 429, askAs(g, "a").Code, "an empty bucket stays empty")
+		gatewaytest.Pass(time.Second)
+		assert.Equal(t, 200, askAs(g, "a").Code, "and fills at the new rate")
+	})
+}
+
+// TestClientLimitRequired: an entry in USD refuses a request without a key.
+func TestClientLimitRequired(t *testing.T) {
+	for _, tt := range []struct {
+		limit  aigateway.ClientLimit
+		status int
+	}{
+		{aigateway.ClientLimit{USDPerDay: 1}, 403},
+		{aigateway.ClientLimit{USDPerDay: 1, Required: new(false)}, 200},
+		{aigateway.ClientLimit{RequestsPerMinute: 1}, 200},
+		{aigateway.ClientLimit{RequestsPerMinute: 1, Required: new(true)}, 403},
+	} {
+		w := askAs(limited(t, nil, tt.limit), "")
+		assert.Equal(t, tt.status, w.Code, w.Body.String())
+		if tt.status == 403 {
+			assert.Contains(t, w.Body.String(), "not_admitted")
+		}
+	}
+}
+
+// TestClientLimitFaults names each bad entry.
+func TestClientLimitFaults(t *testing.T) {
+	_, err := aigateway.New(aigateway.Config{ClientLimits: []aigateway.ClientLimit{
+		{RequestsPerMinute: 1}, {Key: "1", RequestsPerMinute: 1}, {Key: "req.host", RequestsPerMinute: -1}, {Key: "req.host", USDPerDay: -1}, {Key: "req.host"},
+	}})
+	for _, want := range []string{
+		"client_limits[0].key", "set caller", "client_limits[1].key", "client_limits[2].requests_per_minute", "client_limits[3].usd_per_day", "client_limits[4]: limits nothing",
+	} {
+		assert.ErrorContains(t, err, want)
+	}
+}
+
+// TestAdmission: the service's own rules refuse requests before anything is chosen,
+// and done is called exactly once.
+func TestAdmission(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		err    error
+		panics bool
+		status int
+		body   string
+	}{
+		{"admitted", nil, false, 200, ""},
+		{"its own error", &aigateway.Error{Code: "over_budget", Status: 402, Message: "buy more", RetryAfter: 5 * time.Second}, false, 402, `"over_budget"`},
+		{"a wrapped one", fmt.Errorf("x: %w", &aigateway.Error{Code: aigateway.CodeNotAdmitted, Message: "go away"}), false, 403, "go away"},
+		{"another error", errors.New("the secret reason"), false, 403, `"not_admitted"`},
+		{"a panic of a hook", nil, true, 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var seen *aigateway.ClientRequest
+			var done []*aigateway.Result
+			next := 0
+			g := limited(t, func(cfg *aigateway.Config) {
+				cfg.OnError = aigateway.OnErrorContinue
+				cfg.Admission = aigateway.AdmissionFunc(func(_ context.Context, r *aigateway.ClientRequest) (func(*aigateway.Result), error) {
+					seen = r
+					return func(res *aigateway.Result) { done = append(done, res) }, tt.err
+				})
+				cfg.Hooks = &aigateway.Hooks{AttemptStart: func(ctx context.Context, _ aigateway.Attempt) context.Context {
+					if tt.panics {
+						panic("a bug")
+					}
+					return ctx
+				}}
+			}, aigateway.ClientLimit{RequestsPerMinute: 9})
+			h := g.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { next++ }))
+			if tt.panics {
+				assert.Panics(t, func() { askAs(h, "a") })
+			} else {
+				w := askAs(h, "a")
+				assert.Equal(t, tt.status, w.Code)
+				assert.Contains(t, w.Body.String(), tt.body)
+				assert.NotContains(t, w.Body.String(), "secret")
+				assert.Equal(t, "8", w.Header().Get("X-Ratelimit-Remaining-Requests"))
+			}
+			assert.Equal(t, "a", seen.Caller)
+			assert.Equal(t, "m", seen.Model)
+			require.Len(t, done, 1)
+			if tt.status == 200 {
+				assert.Equal(t, "1.2", done[0].Cost.USD.String())
+			}
+			assert.Zero(t, next, "a refusal is not handed on")
+		})
+	}
+}

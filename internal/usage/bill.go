@@ -1,0 +1,177 @@
+package usage
+
+import (
+	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
+)
+
+// maxTools bounds the kinds of tools that are counted.
+const maxTools = 16
+
+// Bill is what a price needs to know beside the tokens.
+type Bill struct {
+	// Cost is the provider's own figure in USD, a JSON number. Empty if it gave none.
+	Cost string
+	// Ticks is the provider's own figure in units of 10⁻¹⁰ USD. Zero if it gave none.
+	Ticks int64
+	// ServiceTier is the tier that served, in the provider's word. Empty if it gave
+	// none.
+	ServiceTier string
+	// Media counts tokens of sound and images.
+	Media int64
+	// Tools are the calls of the provider's own tools, by name.
+	Tools []Tool
+}
+
+// Tool counts the calls of one tool of the provider's.
+type Tool struct {
+	Name  string // such as "web_search"
+	Calls int64
+}
+
+// bill collects a Bill.
+type bill struct {
+	cost, tier        string
+	ticks             int64
+	mediaIn, mediaOut int64
+	tools             []Tool
+}
+
+// Bill returns the facts so far. The slice is the meter's.
+func (m *Meter) Bill() Bill {
+	b := &m.b
+	return Bill{Cost: b.cost, Ticks: b.ticks, ServiceTier: b.tier, Media: b.mediaIn + b.mediaOut, Tools: b.tools}
+}
+
+// read reads a member of a usage object.
+func (b *bill) read(name []byte, c *jsonscan.Cursor) {
+	switch string(name) {
+	case "cost", "total_cost": // of OpenRouter; Perplexity has the second in the first
+		b.readCost(c)
+	case "cost_in_usd_ticks": // of xAI
+		readCount(c, &b.ticks, nil)
+	case "service_tier":
+		b.readTier(c)
+	case "server_tool_use": // of Anthropic
+		b.readRequests(c)
+	default:
+		c.Skip()
+	}
+}
+
+func (b *bill) readCost(c *jsonscan.Cursor) {
+	switch first := c.Peek(); {
+	case first >= '0' && first <= '9':
+		start := c.Offset()
+		c.Skip()
+		if text := c.Since(start); len(text) <= 40 {
+			b.cost = string(text)
+		}
+	case first == '{':
+		c.Enter('{')
+		for {
+			name, ok := c.Key()
+			if !ok {
+				return
+			}
+			if string(name) == "total_cost" && c.Peek() != '{' {
+				b.readCost(c)
+			} else {
+				c.Skip()
+			}
+		}
+	default:
+		c.Skip()
+	}
+}
+
+func (b *bill) readTier(c *jsonscan.Cursor) {
+	if c.Peek() != '"' {
+		c.Skip()
+		return
+	}
+	if text := c.Text(); len(text) > 0 && len(text) <= 40 {
+		b.tier = string(text)
+	}
+}
+
+// readRequests reads counts such as web_search_requests.
+func (b *bill) readRequests(c *jsonscan.Cursor) {
+	if !c.Enter('{') {
+		c.Skip()
+		return
+	}
+	for {
+		key, ok := c.Key()
+		if !ok {
+			return
+		}
+		name, counts := strings.CutSuffix(string(key), "_requests")
+		if !counts {
+			c.Skip()
+			continue
+		}
+		var n int64
+		readCount(c, &n, nil)
+		if n > 0 {
+			b.tool(name).Calls = n
+		}
+	}
+}
+
+// readOutput counts the items of a response that are calls of the provider's own
+// tools. The list replaces an earlier one.
+func (b *bill) readOutput(c *jsonscan.Cursor) {
+	if !c.Enter('[') {
+		c.Skip()
+		return
+	}
+	b.tools = b.tools[:0]
+	for c.Elem() {
+		if !c.Enter('{') {
+			c.Skip()
+			continue
+		}
+		for {
+			key, ok := c.Key()
+			if !ok {
+				break
+			}
+			if string(key) != "type" {
+				c.Skip()
+				continue
+			}
+			kind := c.Text()
+			if len(kind) > 40 {
+				continue
+			}
+			if name, call := strings.CutSuffix(string(kind), "_call"); call && !isClients(name) {
+				b.tool(name).Calls++
+			}
+		}
+	}
+}
+
+// isClients reports whether the client runs the tool, or its server does.
+func isClients(tool string) bool {
+	switch tool {
+	case "function", "custom_tool", "computer", "local_shell", "shell", "apply_patch", "mcp":
+		return true
+	}
+	return false
+}
+
+// tool returns the count of a tool.
+func (b *bill) tool(name string) *Tool {
+	for i := range b.tools {
+		if b.tools[i].Name == name {
+			return &b.tools[i]
+		}
+	}
+	if len(b.tools) == maxTools {
+		return &Tool{} // counts for nothing
+	}
+	b.tools = append(b.tools, Tool{Name: name})
+	return &b.tools[len(b.tools)-1]
+}
