@@ -1,11 +1,13 @@
 package aigateway
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -389,4 +391,46 @@ func (f *failover) relayed(a *attempt, retryAfter time.Duration) outcome {
 	e := errorf(CodeUpstreamError, "%s: %s", a.model.name(), a.failure.reason)
 	e.Status = a.failure.answer.status
 	return outcome{err: e, relay: a, retryAfter: retryAfter}
+}
+
+// codecFor makes the codec to a candidate; nil where its provider speaks the client's
+// surface. The output is capped before, so that a budget for reasoning fits below the
+// cap.
+func (f *failover) codecFor(m *model) (*codec, *Error) {
+	to := m.provider.translates[f.in.surface]
+	if to == nil {
+		return nil, nil
+	}
+	k := newCodec(f.in.surface, to)
+	if k.estimated {
+		return k, nil
+	}
+	o := outbound{s: f.s, in: f.in, model: m, surface: f.in.surface, body: f.in.body}
+	body := bytes.TrimPrefix(f.in.raw, []byte("\ufeff"))
+	var e edits
+	if o.capOutput(&e); len(e) > 0 {
+		capped, err := f.in.body.Splice(e)
+		if err != nil {
+			return k, k.malformed(err)
+		}
+		body = capped.Bytes()
+	}
+	o.surface = to
+	return k, k.translate(body, m.provider.strict, dialect.Options{
+		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
+		NoStreamUsage: !o.passes("stream_options") || f.s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
+	})
+}
+
+// estimate answers a count of tokens.
+func (f *failover) estimate(t *tried) (outcome, bool) {
+	n, err := f.s.counter.CountTokens(f.in.ctx, t.model.id, f.in.raw)
+	if err != nil {
+		t.err = errorf(CodeInputTooLarge, "the prompt's tokens cannot be counted")
+		t.err.Err = err
+		return outcome{}, false
+	}
+	f.in.tokens = n
+	body, header := t.codec.counted(n)
+	return outcome{made: &upstreamAnswer{http.StatusOK, header, body}}, true
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -205,7 +206,7 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 		f.Status = status
 		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, nil}
 		if h.codec != nil {
-			h.codec.translateError(f.answer, h.a.body)
+			f.answer.body = h.codec.refused(status, f.answer.header, h.a.body)
 		} else {
 			f.answer.body = h.errorObject(report, status, data)
 		}
@@ -298,6 +299,38 @@ func (h *held) release() {
 	if h.stream != nil {
 		h.stream.Release()
 	}
+}
+
+// maxHeld bounds a whole answer that is held, in bytes.
+func (h *held) maxHeld() int64 {
+	if h.codec != nil {
+		return maxTranslated
+	}
+	return maxHeldJSON
+}
+
+// translateBody makes the client's answer of a whole one.
+func (h *held) translateBody(encoding string) *failure {
+	plain, err := relay.Decode(h.data, encoding, maxTranslated)
+	if err != nil {
+		return wrongAnswer("the answer cannot be translated: " + err.Error())
+	}
+	out, err := h.codec.Answer(plain)
+	if err != nil {
+		return wrongAnswer("the answer cannot be translated: " + err.Error())
+	}
+	relay.ReleaseBody(h.data)
+	h.data = out
+	h.reframe("application/json")
+	return nil
+}
+
+// reframe gives a translated answer a header of its own. The attempt keeps the
+// upstream's.
+func (h *held) reframe(kind string) {
+	h.resp.Header = maps.Clone(h.resp.Header)
+	h.resp.Header.Del("Content-Encoding")
+	h.resp.Header.Set("Content-Type", kind)
 }
 
 // meterWhole estimates the output of a whole answer that does not tell it.

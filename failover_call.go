@@ -33,6 +33,16 @@ func (c *call) use(m *model, key *apiKey, track *stats.Track) {
 	c.form, c.switched = m.provider.forms.uses(), false
 }
 
+// speak has the next attempts go through a codec.
+func (c *call) speak(k *codec) {
+	c.codec = k
+	if k == nil {
+		c.surface, c.path, c.body = c.in.surface, c.in.path, c.in.own()
+		return
+	}
+	c.surface, c.path, c.body = k.surface, k.surface.path, &k.request
+}
+
 // switchForm has the next attempt send the key in the provider's other form.
 func (c *call) switchForm() {
 	c.switched = true
@@ -218,7 +228,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.scrubHeader(resp.Header), a.secrets.scrub(data)}
 	switch {
 	case c.codec != nil:
-		c.codec.translateError(f.answer, a.body)
+		f.answer.body = c.codec.refused(resp.StatusCode, f.answer.header, a.body)
 	case err != nil && len(data) > 0 && len(a.secrets.used) > 0:
 		// The gateway cannot find a key in this body, but a client may decode it.
 		e := errorf(CodeUpstreamError, "the provider's error came in an encoding that cannot be read here")

@@ -361,3 +361,12 @@ func isRequestError(err error) (FailureKind, bool) {
 	}
 	return "", false
 }
+
+// formHint is the client's credential as far as its form tells in which form this
+// API wants a key.
+func (o *outbound) formHint() credential {
+	if o.codec != nil {
+		return credential{}
+	}
+	return o.in.credential
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/relay"
 )
 
@@ -208,6 +209,55 @@ func (h *held) brokenOff(to *client, f *failure, event bool) *failure {
 		to.flush()                //nolint:errcheck // likewise
 	}
 	return f
+}
+
+// relayTranslated commits a stream and carries it to its end, event by event.
+func (h *held) relayTranslated(ctx context.Context, to *client) *failure {
+	h.translated = h.codec.Stream()
+	w := translatedWriter{to: to, stream: h.translated}
+	err := h.stream.Relay(&w, w.flush)
+	if err == nil || h.finished(ctx) {
+		w.close()
+	}
+	var (
+		write *relay.WriteError
+		event *relay.EventError
+	)
+	switch fault := h.translated.Err(); {
+	case h.translated.Whole():
+		return nil
+	case errors.Is(fault, dialect.ErrUpstream):
+		// The client has the upstream's own error, which aborting could lose.
+		return wrongAnswer("the upstream sent an error in its stream")
+	case fault != nil:
+		f := wrongAnswer(fault.Error())
+		f.abort = true
+		return f
+	case errors.As(err, &event):
+		return h.brokenOff(to, wrongAnswer("the upstream sent an error in its stream"), true)
+	case errors.As(err, &write), h.in.ctx.Err() != nil:
+		if h.stream.Finished() {
+			return nil // it stopped reading where the model stopped writing
+		}
+		return clientGone()
+	}
+	return h.brokenOff(to, h.whyBroken(ctx, err), true)
+}
+
+// breakEvent is the event that tells a client that its stream broke off.
+func (h *held) breakEvent(e *Error) []byte {
+	if h.translated != nil {
+		return h.translated.Broken(e.Status, e.Message)
+	}
+	return errorEvent(h.in.surface, e, h.in.id)
+}
+
+// wantsUsage reports whether the upstream was asked for usage in its stream.
+func (h *held) wantsUsage() bool {
+	if h.codec != nil {
+		return wantsUsage(&h.codec.request)
+	}
+	return h.in.wantsUsage()
 }
 
 // watchedBody arms the watch for each read of a committed answer. The time of a

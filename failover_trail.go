@@ -354,6 +354,20 @@ func (t *trail) lastFailure() *failure {
 	return t.attempts[len(t.attempts)-1].failure
 }
 
+// translated is the codec of the answer that the client got; nil if it was not
+// translated.
+func (t *trail) translated() *codec {
+	for _, a := range t.attempts {
+		if a.committed || a.relayed {
+			return a.tried.codec
+		}
+	}
+	if n := len(t.tried); n > 0 && t.tried[n-1].err == nil && t.tried[n-1].codec != nil && t.tried[n-1].codec.estimated {
+		return t.tried[n-1].codec
+	}
+	return nil
+}
+
 // usageAsk says who asks for usage in a stream.
 type usageAsk uint8
 

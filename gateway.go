@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -338,6 +339,9 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 	if begun {
 		return
 	}
+	if k := t.translated(); k != nil {
+		h[headerTranslated] = []string{k.header()}
+	}
 	if a.attempts {
 		x.headerRoom[1] = strconv.Itoa(t.sent)
 		h[headerAttempts] = x.headerRoom[1:2:2]
@@ -497,6 +501,15 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 		return res, err
 	}
 	return res, nil
+}
+
+// writeMade answers with an answer of the gateway's own.
+func writeMade(w http.ResponseWriter, answer *upstreamAnswer) {
+	h := w.Header()
+	maps.Copy(h, answer.header)
+	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
+	w.WriteHeader(answer.status)
+	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
 
 // Price returns the prices of a provider's model, by their ids or aliases: those of

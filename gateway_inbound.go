@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/coding"
+	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
@@ -375,4 +376,22 @@ func (in *inbound) shown() ClientRequest {
 		}
 	}
 	return c
+}
+
+// own is the client's body for a provider that speaks its format. Reasoning that
+// another provider made, and the gateway marked, is cut: this one could not verify it.
+func (in *inbound) own() clientBody {
+	f, ok := in.surface.dialect()
+	if !ok || len(in.raw) == 0 {
+		return in.body
+	}
+	cut := dialect.Cut(f, in.raw)
+	if len(cut) == len(in.raw) {
+		return in.body
+	}
+	doc := new(reqbody.Document)
+	if reqbody.Scan(cut, doc) != nil {
+		return in.body
+	}
+	return doc
 }

@@ -66,6 +66,19 @@ type Provider struct {
 	Proxy Proxy `json:"proxy,omitempty"`
 }
 
+// Translate says whether a provider's clients may speak formats that it does not.
+type Translate string
+
+const (
+	// TranslateOff: requests go to the provider in a format that it speaks.
+	TranslateOff Translate = "false"
+	// TranslateOn: requests are translated. The Result names the fields that are lost.
+	TranslateOn Translate = "true"
+	// TranslateStrict: as TranslateOn, but the provider is passed over for a request
+	// that would lose a field with an effect on the answer.
+	TranslateStrict Translate = "strict"
+)
+
 // TLS holds files in PEM. [New] reads them. They are read again when they change,
 // within 15 seconds. If a file is broken, its last good content stays in force,
 // with a line in the log.

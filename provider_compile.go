@@ -121,7 +121,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
 	out.sendsUsage = known && builtin.StreamUsageUnasked(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
-	c.translation(path+".translate", p.Translate, out)
+	c.translate(path+".translate", p.Translate, out)
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)
 		if first := slices.IndexFunc(p.APIKeys, func(o APIKey) bool { return o.Value == k.Value }); first < i && k.Value != "" {
@@ -282,6 +282,17 @@ func (c *compiler) apiSurfaces(path string, given []APISurface, out *provider) {
 			a.params[param.Name] = true
 		}
 		out.surfaces = append(out.surfaces, a)
+	}
+}
+
+// translate compiles the provider's translate.
+func (c *compiler) translate(path string, t Translate, out *provider) {
+	if t = oneOf(c.problems, path, t, TranslateOff, TranslateOn, TranslateStrict); t == TranslateOff {
+		return
+	}
+	out.strict, out.translates = t == TranslateStrict, translations(out, c.surfaces)
+	if len(translationTargets(out, c.surfaces)) == 0 {
+		c.warnings.add(path, string(t), "has no effect: the provider speaks neither chat-completions nor responses nor messages")
 	}
 }
 

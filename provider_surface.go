@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -214,6 +215,25 @@ func clientFormat(h http.Header) format {
 		return formatAnthropic
 	}
 	return formatOpenAI
+}
+
+// dialects are the formats that are translated into each other. Chat comes first.
+var dialects = [...]dialect.Format{dialect.Chat, dialect.Responses, dialect.Messages}
+
+// dialect is the format of a surface that can be translated.
+func (s *surface) dialect() (dialect.Format, bool) {
+	for _, f := range dialects {
+		if s.path == f.Path() || s.path == f.CountPath() {
+			return f, true
+		}
+	}
+	return 0, false
+}
+
+// counts reports whether the surface counts tokens for another one.
+func (s *surface) counts() bool {
+	f, ok := s.dialect()
+	return ok && s.path == f.CountPath()
 }
 
 // formatOf is the format of the client of a request on any path.

@@ -1,70 +1,35 @@
 package aigateway
 
-import (
-	"slices"
+import "slices"
 
-	"github.com/aigateway-go/aigateway/internal/dialect"
-)
-
-// Translate says whether a provider's clients may speak formats that it does not.
-type Translate string
-
-const (
-	// TranslateOff: requests go to the provider in a format that it speaks.
-	TranslateOff Translate = "false"
-	// TranslateOn: requests are translated. The Result names the fields that are lost.
-	TranslateOn Translate = "true"
-	// TranslateStrict: as TranslateOn, but the provider is passed over for a request
-	// that would lose a field with an effect on the answer.
-	TranslateStrict Translate = "strict"
-)
-
-// dialectOf is the format of a surface that can be translated.
-func dialectOf(s *surface) (dialect.Format, bool) {
-	for _, f := range [...]dialect.Format{dialect.Chat, dialect.Responses, dialect.Messages} {
-		if s.path == f.Path() || s.path == f.CountPath() {
-			return f, true
-		}
-	}
-	return 0, false
-}
-
-// translation compiles the provider's translate: for each surface that it does not
-// speak, the one that takes its requests.
-func (c *compiler) translation(path string, t Translate, out *provider) {
-	t = oneOf(c.problems, path, t, TranslateOff, TranslateOn, TranslateStrict)
-	if t == TranslateOff {
-		return
-	}
-	out.strict = t == TranslateStrict
-	targets := c.targets(out)
-	if len(targets) == 0 {
-		c.warnings.add(path, string(t), "has no effect: the provider speaks neither chat-completions nor responses nor messages")
-		return
-	}
-	out.translates = map[*surface]*surface{}
-	for _, s := range c.surfaces {
-		from, ok := dialectOf(s)
-		if _, native := out.speaks(s); !ok || native {
+// translations returns, for each surface that a provider does not speak, the one that
+// takes its requests. It is empty if the provider has no surface to translate to.
+func translations(p *provider, all surfaces) map[*surface]*surface {
+	targets := translationTargets(p, all)
+	out := map[*surface]*surface{}
+	for _, s := range all {
+		from, ok := s.dialect()
+		if _, native := p.speaks(s); !ok || native {
 			continue
 		}
 		for _, to := range targets {
-			if f, _ := dialectOf(to); f != from {
-				out.translates[s] = to
+			if f, _ := to.dialect(); f != from {
+				out[s] = to
 				break
 			}
 		}
 	}
+	return out
 }
 
-// targets are the surfaces of a provider that translated requests can go to, in the
-// order of its supported_api_surfaces. Chat comes before responses where an entry
+// translationTargets are the surfaces that translated requests can go to, in the order
+// of the provider's supported_api_surfaces. Chat comes before responses where an entry
 // stands for both: all servers have it.
-func (c *compiler) targets(p *provider) []*surface {
+func translationTargets(p *provider, all surfaces) []*surface {
 	var out []*surface
 	for _, a := range p.surfaces {
-		for _, f := range [...]dialect.Format{dialect.Chat, dialect.Responses, dialect.Messages} {
-			s := c.surfaces[f.Path()]
+		for _, f := range dialects {
+			s := all[f.Path()]
 			if a.format == s.format && (a.name == "" || a.name == s.name) && !slices.Contains(out, s) {
 				out = append(out, s)
 			}

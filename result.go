@@ -223,6 +223,19 @@ type TriedModel struct {
 	RequestsMade []Attempt `json:"requests_made,omitempty"`
 }
 
+// Translation says what became of a request for a provider of another format. The
+// names are the client's fields.
+type Translation struct {
+	// Pair names the client's format and the provider's, as "messages-to-chat".
+	Pair string `json:"pair"`
+	// Lost are fields that could have changed the answer.
+	Lost []string `json:"lost,omitempty"`
+	// Dropped are hints. They cannot change the answer.
+	Dropped []string `json:"dropped,omitempty"`
+	// Estimated is set for a count of tokens by the gateway. Nothing was sent.
+	Estimated bool `json:"estimated,omitempty"`
+}
+
 // SelectedKey is a key of a candidate.
 type SelectedKey struct {
 	// ID is a hash of the key's text in the config. It is stable over restarts.
