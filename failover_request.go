@@ -344,10 +344,9 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 			}
 		}
 	}
-	a.sentAs = name
+	a.sentHeader, a.sentScheme = name, scheme
 	if scheme != "" {
 		value = scheme + " " + value
-		a.sentAs += ": " + scheme
 	}
 	h[name] = []string{value}
 	return nil

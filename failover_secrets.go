@@ -23,13 +23,21 @@ type usedSecret struct {
 type secretSet struct {
 	used  []usedSecret
 	cut   *redact.Scrubber
-	cutOf int // the length of used that cut was made of
+	cutOf int           // the length of used that cut was made of
+	room  [2]usedSecret // for used: a key, and the value made from it
+}
+
+func (s *secretSet) add(u usedSecret) {
+	if s.used == nil {
+		s.used = s.room[:0]
+	}
+	s.used = append(s.used, u)
 }
 
 // hide notes a secret value, to be cut out of the answer.
 func (s *secretSet) hide(value string) {
 	if value != "" && !slices.ContainsFunc(s.used, func(u usedSecret) bool { return u.value.Reveal() == value }) {
-		s.used = append(s.used, usedSecret{value: redact.NewSecret(value)})
+		s.add(usedSecret{value: redact.NewSecret(value)})
 	}
 }
 
@@ -156,7 +164,7 @@ func (t *templates) secret(ctx context.Context, vault, name string) (string, err
 		t.err = fmt.Errorf("secret %q of vault %q: %w", name, vault, err)
 		return "", t.err
 	}
-	t.set.used = append(t.set.used, usedSecret{vault, name, redact.NewSecret(value)})
+	t.set.add(usedSecret{vault, name, redact.NewSecret(value)})
 	return value, nil
 }
 

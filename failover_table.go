@@ -293,5 +293,5 @@ func hintCredential(a *attempt, _ *failure) string {
 	case a.key == "":
 		return "no key was sent: if the provider wants one, give it api_keys, or its own header under headers"
 	}
-	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key, a.sentAs)
+	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key, a.sentAs())
 }

@@ -72,35 +72,36 @@ type skipped struct {
 
 // attempt is one upstream request.
 type attempt struct {
-	tried       *tried
-	model       *model
-	number      int // from 1
-	start       time.Time
-	sent        bool // whether the transport got it
-	sentAt      time.Time
-	url         string
-	removed     []string // the client's fields that did not go out
-	secrets     secretSet
-	key         string // redacted
-	keyID       string
-	usedKey     *apiKey
-	sentAs      string // the header of the key, and its scheme
-	status      int
-	header      http.Header
-	body        []byte // of a failed answer, decoded, without secrets
-	firstByte   time.Duration
-	firstToken  time.Duration
-	total       time.Duration
-	committed   bool // its header went to the client
-	committedAt time.Time
-	relayed     bool // its error answer went to the client
-	input       int64
-	output      int64
-	used        bool // the attempt consumed something
-	usage       Usage
-	cost        knownCost
-	failure     *failure
-	cooldown    time.Duration // that the failure led to
+	tried   *tried
+	model   *model
+	number  int // from 1
+	start   time.Time
+	sent    bool // whether the transport got it
+	sentAt  time.Time
+	url     string
+	removed []string // the client's fields that did not go out
+	secrets secretSet
+	key     string // redacted
+	keyID   string
+	usedKey *apiKey
+	// sentHeader and sentScheme carried the key.
+	sentHeader, sentScheme string
+	status                 int
+	header                 http.Header
+	body                   []byte // of a failed answer, decoded, without secrets
+	firstByte              time.Duration
+	firstToken             time.Duration
+	total                  time.Duration
+	committed              bool // its header went to the client
+	committedAt            time.Time
+	relayed                bool // its error answer went to the client
+	input                  int64
+	output                 int64
+	used                   bool // the attempt consumed something
+	usage                  Usage
+	cost                   knownCost
+	failure                *failure
+	cooldown               time.Duration // that the failure led to
 
 	hold         limit.Hold    // of the limits, to the end of the attempt
 	turn         stats.Turn    // of the candidate's health
@@ -402,4 +403,12 @@ func (t *trail) total() (u *Usage, c knownCost) {
 	}
 	c.Estimated = c.known && (c.Estimated || missing)
 	return u, c
+}
+
+// sentAs is the header that carried the key, with its scheme.
+func (a *attempt) sentAs() string {
+	if a.sentScheme == "" {
+		return a.sentHeader
+	}
+	return a.sentHeader + ": " + a.sentScheme
 }

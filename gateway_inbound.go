@@ -128,16 +128,16 @@ func requestID(h http.Header) string {
 // apart by their address, and only for blame.
 func (in *inbound) identify(c *callers) {
 	// The salt keeps a caller apart from an address of the same text.
-	salt, text := "a", ""
+	salt, text := "c", ""
 	switch {
 	case c.name != nil:
 		in.caller = c.name(in.r)
-		salt, text = "c", in.caller
+		text = in.caller
 	case c.expr != nil:
 		in.caller, _ = c.expr.Eval(in.ctx, &in.request) // without a value it is the empty caller
-		salt, text = "c", in.caller
+		text = in.caller
 	default:
-		text = network(in.request.ClientIP)
+		salt, text = "a", network(in.request.ClientIP)
 	}
 	in.request.Caller = in.caller
 	if c.labels != nil {

@@ -129,7 +129,7 @@ func simulateCache(t *testing.T, strategy string) cacheResult {
 		<-in.slots
 		body := `{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`
 		return &http.Response{
-			StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+			StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
 			Body: io.NopCloser(bytes.NewReader([]byte(body))), ContentLength: int64(len(body)), Request: r,
 		}, nil
 	})

@@ -105,7 +105,7 @@ func (p *plan) ableFirst(q query) {
 	if len(able) == 0 || len(others) == 0 {
 		return
 	}
-	p.candidates = append(able, others...)
+	p.candidates = slices.Concat(able, others)
 	p.runs = []strategyRun{{strategy: -1, chosen: p.candidates}}
 }
 

@@ -22,8 +22,8 @@ func responsesReply(status, output, more string) string {
 	return `{"id":"resp_1","object":"response","created_at":1700000000,"model":"m","status":"` + status + `","output":[` + output + `],"usage":{"input_tokens":10,"output_tokens":5,"total_tokens":15}` + more + `}`
 }
 
-func messagesReply(content, stop, more string) string {
-	return `{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[` + content + `],"stop_reason":"` + stop + `","stop_sequence":null,"usage":{"input_tokens":10,"output_tokens":5}` + more + `}`
+func messagesReply(content, stop string) string {
+	return `{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[` + content + `],"stop_reason":"` + stop + `","stop_sequence":null,"usage":{"input_tokens":10,"output_tokens":5}}`
 }
 
 // answered are the fields of answers, by the format of the upstream.
@@ -49,16 +49,16 @@ var answered = []example{
 	{dialect.Responses, "incomplete: content_filter", responsesReply("incomplete", ``, `,"incomplete_details":{"reason":"content_filter"}`), []string{"finish_reason content_filter", "refusal"}},
 	{dialect.Responses, "usage", `{"id":"resp_1","created_at":1700000000,"model":"m","status":"completed","output":[],"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},"output_tokens":5,"output_tokens_details":{"reasoning_tokens":2}}}`, []string{"usage, its details", "usage; cached tokens beside input_tokens"}},
 
-	{dialect.Messages, "text", messagesReply(`{"type":"text","text":"hi"}`, "end_turn", ""), []string{"message.content", "output_text"}},
-	{dialect.Messages, "text.citations", messagesReply(`{"type":"text","text":"hi","citations":[{"type":"char_location"}]}`, "end_turn", ""), []string{"dropped", "dropped"}},
-	{dialect.Messages, "thinking", messagesReply(`{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"text","text":"hi"}`, "end_turn", ""), []string{"message.reasoning_content; signature in reasoning_details", "reasoning item, signature in encrypted_content"}},
-	{dialect.Messages, "redacted_thinking", messagesReply(`{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`, "end_turn", ""), []string{"reasoning_details", "reasoning item without a summary, data in encrypted_content"}},
-	{dialect.Messages, "tool_use", messagesReply(`{"type":"text","text":"hi"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"a":1}}`, "tool_use", ""), []string{"message.tool_calls, finish_reason tool_calls", "function_call"}},
-	{dialect.Messages, "server_tool_use and results of hosted tools", messagesReply(`{"type":"server_tool_use","id":"s","name":"web_search","input":{}},{"type":"web_search_tool_result","tool_use_id":"s","content":[]},{"type":"text","text":"hi"}`, "end_turn", ""), []string{"dropped", "dropped"}},
-	{dialect.Messages, "stop_reason: max_tokens, model_context_window_exceeded", messagesReply(`{"type":"text","text":"hi"}`, "max_tokens", ""), []string{"finish_reason length", "status incomplete, max_output_tokens"}},
-	{dialect.Messages, "stop_reason: stop_sequence", messagesReply(`{"type":"text","text":"hi"}`, "stop_sequence", ""), []string{"finish_reason stop", "status completed"}},
-	{dialect.Messages, "stop_reason: refusal", messagesReply(``, "refusal", ""), []string{"finish_reason content_filter", "status incomplete, content_filter"}},
-	{dialect.Messages, "stop_reason: pause_turn", messagesReply(`{"type":"text","text":"hi"}`, "pause_turn", ""), []string{"finish_reason stop", "status completed"}},
+	{dialect.Messages, "text", messagesReply(`{"type":"text","text":"hi"}`, "end_turn"), []string{"message.content", "output_text"}},
+	{dialect.Messages, "text.citations", messagesReply(`{"type":"text","text":"hi","citations":[{"type":"char_location"}]}`, "end_turn"), []string{"dropped", "dropped"}},
+	{dialect.Messages, "thinking", messagesReply(`{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"text","text":"hi"}`, "end_turn"), []string{"message.reasoning_content; signature in reasoning_details", "reasoning item, signature in encrypted_content"}},
+	{dialect.Messages, "redacted_thinking", messagesReply(`{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`, "end_turn"), []string{"reasoning_details", "reasoning item without a summary, data in encrypted_content"}},
+	{dialect.Messages, "tool_use", messagesReply(`{"type":"text","text":"hi"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"a":1}}`, "tool_use"), []string{"message.tool_calls, finish_reason tool_calls", "function_call"}},
+	{dialect.Messages, "server_tool_use and results of hosted tools", messagesReply(`{"type":"server_tool_use","id":"s","name":"web_search","input":{}},{"type":"web_search_tool_result","tool_use_id":"s","content":[]},{"type":"text","text":"hi"}`, "end_turn"), []string{"dropped", "dropped"}},
+	{dialect.Messages, "stop_reason: max_tokens, model_context_window_exceeded", messagesReply(`{"type":"text","text":"hi"}`, "max_tokens"), []string{"finish_reason length", "status incomplete, max_output_tokens"}},
+	{dialect.Messages, "stop_reason: stop_sequence", messagesReply(`{"type":"text","text":"hi"}`, "stop_sequence"), []string{"finish_reason stop", "status completed"}},
+	{dialect.Messages, "stop_reason: refusal", messagesReply(``, "refusal"), []string{"finish_reason content_filter", "status incomplete, content_filter"}},
+	{dialect.Messages, "stop_reason: pause_turn", messagesReply(`{"type":"text","text":"hi"}`, "pause_turn"), []string{"finish_reason stop", "status completed"}},
 	{dialect.Messages, "usage", `{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":"end_turn","usage":{"input_tokens":3,"cache_read_input_tokens":4,"cache_creation_input_tokens":2,"output_tokens":5}}`, []string{"usage; prompt_tokens has the cached ones too", "usage; input_tokens has the cached ones too"}},
 }
 
@@ -207,9 +207,9 @@ func TestReasoningComesBack(t *testing.T) {
 		answer           string
 		want             string // in the provider's next request
 	}{
-		{dialect.Chat, dialect.Messages, messagesReply(`{"type":"thinking","thinking":"h\"m","signature":"sig"},{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`, "end_turn", ""),
+		{dialect.Chat, dialect.Messages, messagesReply(`{"type":"thinking","thinking":"h\"m","signature":"sig"},{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`, "end_turn"),
 			`{"type":"thinking","thinking":"h\"m","signature":"sig"},{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`},
-		{dialect.Responses, dialect.Messages, messagesReply(`{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`, "end_turn", ""),
+		{dialect.Responses, dialect.Messages, messagesReply(`{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`, "end_turn"),
 			`{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`},
 		{dialect.Messages, dialect.Responses, responsesReply("completed", `{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"enc"}`, ""),
 			`{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"enc"}`},

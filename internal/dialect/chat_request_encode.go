@@ -187,7 +187,7 @@ func (w *requestWriter) chatMessages(turns []turn) {
 	if lead > 0 {
 		var texts []raw
 		for i := range turns[:lead] {
-			texts = w.texts(texts, turns[i].parts, "system")
+			texts = w.texts(texts, turns[i].parts)
 		}
 		w.open('{')
 		w.word("role", "system")
@@ -207,7 +207,7 @@ func (w *requestWriter) chatMessages(turns []turn) {
 			w.open('{')
 			w.word("role", "system")
 			w.key("content")
-			w.joined(`\n\n`, w.texts(nil, t.parts, "system")...)
+			w.joined(`\n\n`, w.texts(nil, t.parts)...)
 			w.close("}")
 		case roleUser:
 			if len(waiting) > 0 {
@@ -233,14 +233,15 @@ func (w *requestWriter) chatMessages(turns []turn) {
 // isSystem reports whether a turn instructs the model.
 func isSystem(r role) bool { return r == roleSystem || r == roleDeveloper }
 
-// texts adds the texts of parts. Parts of another kind are lost under a name.
-func (w *requestWriter) texts(list []raw, parts []part, where string) []raw {
+// texts adds the texts of the parts of a system prompt. Parts of another kind are
+// lost.
+func (w *requestWriter) texts(list []raw, parts []part) []raw {
 	for i := range parts {
 		if parts[i].kind == kindText || parts[i].kind == kindRefusal {
 			list = append(list, orEmpty(parts[i].text))
 			continue
 		}
-		w.report.lose(where + ".content")
+		w.report.lose("system.content")
 	}
 	return list
 }

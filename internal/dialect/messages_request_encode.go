@@ -224,7 +224,7 @@ func (w *requestWriter) messagesSystem(turns []turn) {
 		if !lead {
 			w.report.lose("system.position")
 		}
-		texts = w.texts(texts, turns[i].parts, "system")
+		texts = w.texts(texts, turns[i].parts)
 	}
 	kept := texts[:0]
 	for _, t := range texts {

@@ -13,9 +13,7 @@ func (d *reader) responsesRequest() {
 	}
 	var instructions raw
 	for name := range d.members() {
-		if d.echoes(name) {
-			continue
-		}
+		d.echoes(name)
 		if d.settle(name) {
 			continue
 		}
@@ -95,7 +93,7 @@ func (d *reader) since(start int) raw {
 }
 
 // echoes keeps a field for the answer to repeat, and does not move.
-func (d *reader) echoes(name []byte) bool {
+func (d *reader) echoes(name []byte) {
 	e := &d.conversation.echo
 	var to *raw
 	switch string(name) {
@@ -108,11 +106,10 @@ func (d *reader) echoes(name []byte) bool {
 	case "max_tool_calls":
 		to = &e.maxCalls
 	default:
-		return false
+		return
 	}
 	peeked := d.cursor
 	*to = peeked.value()
-	return false
 }
 
 // responsesText reads the form of the output:

@@ -14,7 +14,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	turns := c.turns
 	if len(turns) > 0 && turns[0].role == roleSystem && len(turns[0].parts) > 0 {
 		w.key("instructions")
-		w.joined(`\n\n`, w.texts(nil, turns[0].parts, "system")...)
+		w.joined(`\n\n`, w.texts(nil, turns[0].parts)...)
 		turns = turns[1:]
 	}
 	sealed := false

@@ -24,12 +24,12 @@ type openItem struct {
 
 // responsesEvent is what the members of an event say.
 type responsesEvent struct {
-	what        []byte
-	output      int64
-	part        int64
-	delta, body raw
-	item        raw
-	response    raw
+	what     []byte
+	output   int64
+	part     int64
+	delta    raw
+	item     raw
+	response raw
 }
 
 // event reads one event:

@@ -1,6 +1,7 @@
 package dialect_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -140,7 +141,7 @@ func TestStreamsThatBreak(t *testing.T) {
 			got += string(last)
 			require.False(t, whole)
 			require.False(t, looksWhole(c.client, got))
-			if c.err == dialect.ErrUpstream && c.name != "a finish reason of a failure" {
+			if errors.Is(c.err, dialect.ErrUpstream) && c.name != "a finish reason of a failure" {
 				require.Contains(t, got, `"message":"m"`)
 			}
 			require.Empty(t, s.Broken(500, "again"))

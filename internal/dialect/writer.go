@@ -141,12 +141,6 @@ func (w *writer) joined(sep string, texts ...raw) {
 	w.b = append(w.b, '"')
 }
 
-// quoted writes plain text as a string.
-func (w *writer) quoted(p []byte) {
-	w.sep()
-	w.b = appendQuoted(w.b, p)
-}
-
 // appendQuoted appends p as a JSON string. Bytes above 0x7F stay as they are.
 func appendQuoted(dst, p []byte) []byte {
 	const hex = "0123456789abcdef"

@@ -12,8 +12,6 @@ import (
 	"net"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 // Authority is a private certificate authority of a test.
@@ -37,15 +35,15 @@ var ValidFrom, ValidTo = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(
 func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	noError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: ValidFrom, NotAfter: ValidTo,
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
+	noError(t, err)
 	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
+	noError(t, err)
 	return &Authority{t, cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
 }
 
@@ -53,7 +51,7 @@ func NewAuthority(t testing.TB, name string) *Authority {
 func (a *Authority) Issue(change func(*x509.Certificate)) Issued {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
+	noError(a.t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "of " + a.cert.Subject.CommonName}, NotBefore: ValidFrom, NotAfter: ValidTo,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
@@ -64,15 +62,15 @@ func (a *Authority) Issue(change func(*x509.Certificate)) Issued {
 		change(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	require.NoError(a.t, err)
+	noError(a.t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(a.t, err)
+	noError(a.t, err)
 	i := Issued{
 		Cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		Key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 	}
 	i.Pair, err = tls.X509KeyPair(i.Cert, i.Key)
-	require.NoError(a.t, err)
+	noError(a.t, err)
 	return i
 }
 
@@ -83,4 +81,12 @@ func Pool(list ...*Authority) *x509.CertPool {
 		p.AddCert(a.cert)
 	}
 	return p
+}
+
+// noError ends the test on an error.
+func noError(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

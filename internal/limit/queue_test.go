@@ -274,7 +274,7 @@ func TestRoutesThroughOneGate(t *testing.T) {
 		w.start("b", 1, time.Second, routes...)
 		assert.Equal(t, 2, provider.Waiting())
 		assert.Equal(t, 2, routes[3].Gates[1].Waiting())
-		time.Sleep(secs(6)) // one route is given up
+		<-time.After(secs(6)) // one route is given up
 		synctest.Wait()
 		assert.Equal(t, 2, provider.Waiting())
 		assert.Zero(t, routes[0].Gates[1].Waiting())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,10 +29,12 @@ type editSet struct {
 	edits []Edit
 	index map[string]int // nil for few edits: they are faster to compare
 	last  []int          // per edit, the last field with its name, or -1
+	room  [4]int         // for last
 }
 
 func newEditSet(edits []Edit) (*editSet, error) {
-	s := &editSet{edits: edits, last: make([]int, len(edits))}
+	s := &editSet{edits: edits}
+	s.last = append(s.room[:0], make([]int, len(edits))...)
 	for i, e := range edits {
 		s.last[i] = -1
 		if len(e.Value) > 0 && !jsonscan.IsValue(e.Value) {
@@ -65,13 +68,10 @@ func (s *editSet) find(name []byte) int {
 	return -1
 }
 
-// added yields the edits of absent fields.
-func (s *editSet) added(yield func(Edit) bool) {
-	for i, e := range s.edits {
-		if s.last[i] < 0 && len(e.Value) > 0 && s.find([]byte(e.Name)) == i && !yield(e) {
-			return
-		}
-	}
+// adds reports whether edit i is one of an absent field.
+func (s *editSet) adds(i int) bool {
+	e := &s.edits[i]
+	return s.last[i] < 0 && len(e.Value) > 0 && s.find([]byte(e.Name)) == i
 }
 
 // Splice returns the object with the edits made, and every other byte as the
@@ -128,15 +128,19 @@ func (d *Document) Splice(edits []Edit) (*Body, error) {
 	}
 
 	var added []byte
-	for e := range set.added {
-		if kept > 0 || added != nil {
+	for i, e := range edits {
+		if !set.adds(i) {
+			continue
+		}
+		added = slices.Grow(added, len(e.Name)+len(e.Value)+len(`,"":`))
+		if kept > 0 || len(added) > 0 {
 			added = append(added, ',')
 		}
 		added = appendQuoted(added, e.Name)
 		added = append(added, ':')
 		added = append(added, e.Value...)
 	}
-	if added != nil {
+	if len(added) > 0 {
 		out.put(end, added)
 	}
 	return out.finish(), nil

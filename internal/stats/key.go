@@ -231,14 +231,14 @@ func (t *KeyTurn) Success(now time.Time) {
 }
 
 // prune forgets parts without a request in long: see keptFor.
-func (s *keyTrouble) prune(now time.Time) {
-	if len(s.scopes.entries) == 0 || now.Sub(s.pruned) < slotLength {
+func (t *keyTrouble) prune(now time.Time) {
+	if len(t.scopes.entries) == 0 || now.Sub(t.pruned) < slotLength {
 		return
 	}
-	s.pruned = now
-	for at, e := range s.scopes.entries {
+	t.pruned = now
+	for at, e := range t.scopes.entries {
 		if now.Sub(e.value.until) >= keptFor && now.Sub(e.value.at) >= keptFor {
-			s.scopes.remove(at)
+			t.scopes.remove(at)
 		}
 	}
 }
@@ -290,23 +290,23 @@ func (t *KeyTurn) Refused(now time.Time, r Refusal) time.Duration {
 }
 
 // part returns the state of a part of the key, a new one at its first refusal.
-func (s *keyTrouble) part(now time.Time, t *KeyTurn, b Breadth) *refused {
-	at := scope{model: t.model}
+func (t *keyTrouble) part(now time.Time, turn *KeyTurn, b Breadth) *refused {
+	at := scope{model: turn.model}
 	switch b {
 	case WholeKey:
-		return &s.whole
+		return &t.whole
 	case ThisModelAndSurface:
-		at.surface = t.request.Surface.scope()
+		at.surface = turn.request.Surface.scope()
 	}
-	e := s.scopes.entries[at]
+	e := t.scopes.entries[at]
 	if e == nil {
-		e = &entry[refused]{caller: t.request.Caller}
-		s.scopes.add(at, e, limits{maxScopes, maxScopes / 16}, func(o *entry[refused]) bool {
+		e = &entry[refused]{caller: turn.request.Caller}
+		t.scopes.add(at, e, limits{maxScopes, maxScopes / 16}, func(o *entry[refused]) bool {
 			return now.Before(o.value.until)
 		})
 	}
-	s.ticket++
-	e.used.Store(int64(s.ticket))
+	t.ticket++
+	e.used.Store(int64(t.ticket))
 	return &e.value
 }
 

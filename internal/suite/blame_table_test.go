@@ -96,7 +96,7 @@ func TestFailureTable(t *testing.T) {
 		{cause: aigateway.CauseModel, fail: gatewaytest.KeyError(404, "model_not_found"), step: next, health: theModel, class: "server"},
 		{cause: aigateway.CauseEndpoint, fail: http.NotFound, step: next, health: theSurface, class: "server"},
 		{cause: aigateway.CauseEndpoint, name: "501", fail: gatewaytest.KeyError(501, ""), step: next, health: theSurface, class: "server"},
-		{cause: aigateway.CauseEndpoint, name: "405 without an error", fail: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 405) },
+		{cause: aigateway.CauseEndpoint, name: "405 without an error", fail: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusMethodNotAllowed) },
 			step: next, health: theSurface, class: "server"},
 		{cause: aigateway.CauseNotFound, fail: gatewaytest.Error(404, "", "No file found with id file_1"), step: next, class: "client"},
 		{cause: aigateway.CauseConflict, fail: gatewaytest.KeyError(409, ""), step: next, class: "client"},

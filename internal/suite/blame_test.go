@@ -30,11 +30,11 @@ func newBlameBench(t *testing.T, cfg aigateway.Config) blameBench {
 
 // asks sends a chat request of a caller, and returns the routes that it went.
 func (b blameBench) asks(caller string, header ...string) string {
-	return b.sends(caller, "/v1/chat/completions", testbed.ChatRequest, header...)
+	return b.sends(caller, testbed.ChatRequest, header...)
 }
 
-func (b blameBench) sends(caller, path, body string, header ...string) string {
-	b.Post(path, body, append([]string{"X-Caller", caller}, header...)...)
+func (b blameBench) sends(caller, body string, header ...string) string {
+	b.Post("/v1/chat/completions", body, append([]string{"X-Caller", caller}, header...)...)
 	return strings.Join(b.Routes(), " ")
 }
 
@@ -228,7 +228,7 @@ func TestBlameOfModels(t *testing.T) {
 		b.Set("a1", gatewaytest.RateLimited("86400"), gatewaytest.Chat(""))
 		assert.Equal(t, "a1 b1", b.asks("ann"))
 		assert.Equal(t, "b1", b.asks("bob"))
-		assert.Equal(t, "a1", b.sends("bob", "/v1/chat/completions", small))
+		assert.Equal(t, "a1", b.sends("bob", small))
 		assert.Equal(t, "b1", b.asks("bob"), "a success of one model says nothing about the others")
 		gatewaytest.Pass(10*time.Minute - time.Second)
 		assert.Equal(t, "b1", b.asks("bob"))
@@ -238,13 +238,13 @@ func TestBlameOfModels(t *testing.T) {
 		// The account is another matter.
 		b.Set("a1", gatewaytest.Error(429, "insufficient_quota", "You exceeded your current quota"), gatewaytest.Chat(""))
 		assert.Equal(t, "a1 b1", b.asks("ann"))
-		assert.Equal(t, "b1", b.sends("bob", "/v1/chat/completions", small))
+		assert.Equal(t, "b1", b.sends("bob", small))
 
 		// Another key ends it.
 		cfg.Providers[0].APIKeys[0].Value = "sk-a2-0123456789abcdef"
 		cfg.Transport, cfg.Hooks = b.Harness, b.Hooks()
 		require.NoError(t, b.Gateway.Reload(cfg))
-		assert.Equal(t, "a2", b.sends("bob", "/v1/chat/completions", small))
+		assert.Equal(t, "a2", b.sends("bob", small))
 		assert.Equal(t, "a2", b.asks("bob"))
 	})
 }
@@ -317,7 +317,7 @@ func TestBlameOfNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBlameBench(t, testbed.Config(1, "a", "b"))
 		named := func(caller, model string) string {
-			return b.sends(caller, "/v1/chat/completions", fmt.Sprintf(`{"models":[%q,"b:m"],"messages":[]}`, "a:"+model))
+			return b.sends(caller, fmt.Sprintf(`{"models":[%q,"b:m"],"messages":[]}`, "a:"+model))
 		}
 		b.Set("a1", gatewaytest.Error(404, "model_not_found", "no such model"))
 		for i := range 600 { // over its share of the names

@@ -168,7 +168,7 @@ func FuzzServeHTTP(f *testing.F) {
 func fuzzServe(h http.Handler, w http.ResponseWriter, r *http.Request) (aborted bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			if v != http.ErrAbortHandler {
+			if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
 			aborted = true
@@ -300,7 +300,7 @@ func FuzzUpstreamBytes(f *testing.F) {
 			if zipped {
 				h.Set("Content-Encoding", "gzip")
 			}
-			return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: h, Body: body, ContentLength: -1, Request: r}, nil
+			return &http.Response{StatusCode: http.StatusOK, ProtoMajor: 1, ProtoMinor: 1, Header: h, Body: body, ContentLength: -1, Request: r}, nil
 		})
 		g, err := aigateway.New(cfg)
 		if err != nil {

@@ -53,7 +53,6 @@ type translateCase struct {
 	answer, got string
 	// refusal is a provider's error, and told the client's.
 	refusal, told string
-	lost          string
 }
 
 const (
@@ -191,7 +190,7 @@ func TestTranslatedErrors(t *testing.T) {
 				w.Header().Set("Retry-After", "7")
 				gatewaytest.JSON(429, c.refusal)(w, r)
 			}},
-			{"plain text", 400, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such tool", 400) }},
+			{"plain text", http.StatusBadRequest, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such tool", http.StatusBadRequest) }},
 			{"under 200", 400, gatewaytest.JSON(200, `{"error":{"message":"no such tool","code":400}}`)},
 		} {
 			t.Run(c.pair+"/"+tt.name, func(t *testing.T) {
