@@ -128,7 +128,8 @@ func requestID(h http.Header) string {
 // apart by their address, and only for blame.
 func (in *inbound) identify(c *callers) {
 	// The salt keeps a caller apart from an address of the same text.
-	salt, text := "c", ""
+	salt := "c"
+	var text string
 	switch {
 	case c.name != nil:
 		in.caller = c.name(in.r)

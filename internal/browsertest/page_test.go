@@ -21,7 +21,7 @@ func TestPageRenders(t *testing.T) {
 	s := newScene(t)
 	b := newTab(t, wide)
 	b.do(chromedp.Navigate(s.page()))
-	assert.Equal(t, []string{"total", "providers", "models", "keys", "requests", "explain", "config"},
+	assert.Equal(t, []string{"total", "providers", "models", "keys", "money", "requests", "explain", "config"},
 		eval[[]string](b, `[...document.querySelectorAll("main > section")].map(s => s.id)`))
 	assert.Positive(t, eval[int](b, `document.querySelector("#providers svg rect.bad").getBoundingClientRect().height`), "charts are drawn and coloured")
 	assert.NotEqual(t, "rgb(0, 0, 0)", eval[string](b, `getComputedStyle(document.querySelector("svg rect.bad")).fill`), "the style sheet is in force")
