@@ -5,17 +5,19 @@ package sdksuite
 // fits counts.
 func differences() []difference {
 	const (
-		firstEvent = `10: "An error event … before then is a failed attempt"; 11.4: "else 503 all_providers_failed"`
+		firstEvent = `11.1: "an error event of a 200 stream is one: its error object, with the status that its type stands for"`
+		deadKey    = `11.1: "a 401, 402 or dead key that was the gateway's own is 502 upstream_authentication_failed"`
 	)
 	return []difference{
 		{".*", "models", `11: "GET …/models lists each name that a client may send without a prefix": the gateway answers itself`, true},
 		{".*", "model", `11: "models/{id} one of them, or 404": the gateway answers itself`, true},
 		{".*", "unknown-model", `6.4: "else rejected, with the reason"; 11: no_matching_models is 422`, true},
 
-		// This provider of "ai" takes the event for the end of the answer where it
-		// comes directly, and sends a 503 again whatever x-should-retry says.
-		{"node-ai-openai-compatible", "stream-error-first", firstEvent, true},
-		{".*", ".*stream-error-first", firstEvent, false},
+		// The SDKs send a request with such a status again.
+		{".*", ".*stream-error-first", firstEvent, true},
+		// "ai" sends a 502 again whatever x-should-retry says.
+		{"node-ai-.*", "(stream-)?status-40[12]", deadKey, true},
+		{".*", "(stream-)?status-40[12]", deadKey, false},
 
 		// @ai-sdk/openai-compatible misses the end by itself.
 		{"openai-go-v3|anthropic-sdk-go-.*|node-openai|node-anthropic|node-ai-openai", ".*stream-end",
