@@ -241,7 +241,7 @@ func unbound(r standin.Request) standin.Request {
 	return r
 }
 
-// unasked takes the gateway's question for usage out of a stream's request. SPEC 15:
+// unasked takes the gateway's question for usage out of a stream's request. SPEC 14:
 // the gateway asks for the usage of a stream, and hides it from the client.
 func unasked(r, direct standin.Request) standin.Request {
 	const question = `,"stream_options":{"include_usage":true}}`
