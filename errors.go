@@ -23,7 +23,8 @@ const (
 	CodeInvalidRequestBody Code = "invalid_request_body"
 	// CodeRequestTooLarge: the body is over Config.MaxBodyBytes.
 	CodeRequestTooLarge Code = "request_too_large"
-	// CodeUnsupportedMediaType: the body has a Content-Encoding.
+	// CodeUnsupportedMediaType: the body has a Content-Encoding other than gzip,
+	// deflate and zstd.
 	CodeUnsupportedMediaType Code = "unsupported_media_type"
 	// CodeNotFound: the path does not end in a known surface.
 	CodeNotFound Code = "not_found"

@@ -172,15 +172,19 @@ func (k *knownForms) takes(bearer bool) bool { return k.bits.Load()&formBit(bear
 // accepted notes that a key was accepted in a form. If the other form was refused
 // with the same key, this form is used from now on.
 func (k *knownForms) accepted(bearer, otherRefused bool) {
-	bits := formBit(bearer)
-	switch {
-	case otherRefused && bearer:
-		bits |= uint32(formBearer) << 4
-	case otherRefused:
-		bits |= uint32(formKeyHeader) << 4
+	form := formKeyHeader
+	if bearer {
+		form = formBearer
 	}
-	if k.bits.Load()&bits != bits {
-		k.bits.Or(bits)
+	for {
+		old := k.bits.Load()
+		bits := old | formBit(bearer)
+		if otherRefused {
+			bits = bits&0xF | uint32(form)<<4 // the newest answer counts
+		}
+		if bits == old || k.bits.CompareAndSwap(old, bits) {
+			return
+		}
 	}
 }
 

@@ -240,7 +240,8 @@ type Translation struct {
 type SelectedKey struct {
 	// ID is a hash of the key's text in the config. It is stable over restarts.
 	ID string `json:"id"`
-	// CooldownMS is the time left of the key's cooldown, in milliseconds.
+	// CooldownMS is the time left of the key's cooldown when its turn came, in
+	// milliseconds.
 	CooldownMS float64 `json:"cooldown_ms,omitempty"`
 }
 
