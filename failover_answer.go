@@ -360,11 +360,11 @@ func (h *held) account() {
 	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut {
 		u.Estimated = true
 		if u.InputTokens == 0 {
-			u.InputTokens = h.in.guess()
+			h.a.guess = h.in
 		}
 		u.OutputTokens = max(u.OutputTokens, h.writtenTokens())
 	}
-	h.a.cost = h.a.model.cost(*u, told.CacheWriteHour, h.meter.Bill())
+	h.a.bill, h.a.cacheWriteHour = h.meter.Bill(), told.CacheWriteHour
 }
 
 // ends reports whether all of the answer was there when it was committed.

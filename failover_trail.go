@@ -11,6 +11,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // trail is the history of a request: each candidate that had its turn, each skipped
@@ -98,10 +99,15 @@ type attempt struct {
 	input                  int64
 	output                 int64
 	used                   bool // the attempt consumed something
-	usage                  Usage
-	cost                   knownCost
-	failure                *failure
-	cooldown               time.Duration // that the failure led to
+	// usage, cost and what they are made of: see consumed.
+	usage          Usage
+	cost           knownCost
+	priced         bool
+	bill           usage.Bill
+	cacheWriteHour int64
+	guess          *inbound // guesses the prompt's tokens; nil if the upstream told them
+	failure        *failure
+	cooldown       time.Duration // that the failure led to
 
 	hold         limit.Hold    // of the limits, to the end of the attempt
 	turn         stats.Turn    // of the candidate's health
@@ -378,10 +384,24 @@ const (
 	usageForGateway          // the gateway does, and the client is not to see it
 )
 
-// consume returns the usage of an attempt that has one.
+// consume returns the usage of an attempt, to be filled in.
 func (a *attempt) consume() *Usage {
-	a.used = true
+	a.used, a.priced, a.guess = true, false, nil
 	return &a.usage
+}
+
+// consumed returns the usage and the cost of an attempt that used something. A
+// guess of the prompt's tokens takes a pass over the body, so it is made only for a
+// reader.
+func (a *attempt) consumed() (*Usage, *knownCost) {
+	if !a.priced {
+		a.priced = true
+		if a.guess != nil {
+			a.usage.InputTokens = a.guess.guess()
+		}
+		a.cost = a.model.cost(a.usage, a.cacheWriteHour, a.bill)
+	}
+	return &a.usage, &a.cost
 }
 
 // total is the usage and the cost of all attempts. The usage is nil if nothing was
@@ -395,10 +415,11 @@ func (t *trail) total() (u *Usage, c knownCost) {
 		if u == nil {
 			u = new(Usage)
 		}
-		u.add(&a.usage)
-		missing = missing || !a.cost.known
-		if a.cost.known {
-			c = knownCost{Cost{c.USD.Add(a.cost.USD), c.Estimated || a.cost.Estimated, a.cost.Source}, true}
+		used, cost := a.consumed()
+		u.add(used)
+		missing = missing || !cost.known
+		if cost.known {
+			c = knownCost{Cost{c.USD.Add(cost.USD), c.Estimated || cost.Estimated, cost.Source}, true}
 		}
 	}
 	c.Estimated = c.known && (c.Estimated || missing)

@@ -72,9 +72,10 @@ func enter(ledger *debugpage.Ledger, r *debugpage.Request, t *trail) {
 	}
 	for _, a := range t.attempts {
 		if a.used {
+			_, cost := a.consumed()
 			ledger.Add(r.Time, debugpage.Entry{
 				Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id), Labels: labels,
-				USD: int64(a.cost.USD), Known: a.cost.known, Estimated: a.cost.Estimated,
+				USD: int64(cost.USD), Known: cost.known, Estimated: cost.Estimated,
 			})
 		}
 	}

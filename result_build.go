@@ -119,8 +119,9 @@ func (a *attempt) public() Attempt {
 		},
 	}
 	if a.used {
-		u := a.usage
-		out.Usage, out.Cost = &u, a.cost.public()
+		used, cost := a.consumed()
+		u := *used
+		out.Usage, out.Cost = &u, cost.public()
 	}
 	if a.failure != nil {
 		out.Status, out.Error, out.Kind = AttemptFailed, a.failure.full(), a.failure.Kind

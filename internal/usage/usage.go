@@ -145,13 +145,18 @@ func (m *Meter) told(name []byte, c *jsonscan.Cursor) {
 // with include_usage write "usage":null into each chunk, so the name by itself is
 // not worth the walk.
 func mentions(data []byte) bool {
-	name := []byte(`"usage"`)
+	// JSON is full of quotes: the word without its first one is found faster.
+	name := []byte(`usage"`)
 	for {
 		i := bytes.Index(data, name)
 		if i < 0 {
 			return false
 		}
+		quoted := i > 0 && data[i-1] == '"'
 		data = data[i+len(name):]
+		if !quoted {
+			continue
+		}
 		rest := bytes.TrimLeft(data, " \t\r\n")
 		if len(rest) == 0 || rest[0] != ':' {
 			continue
