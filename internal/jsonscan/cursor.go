@@ -156,6 +156,17 @@ func (c *Cursor) Text() []byte {
 		c.i = end
 		return c.b[start : end-1]
 	}
+	// Names and most values are short: a call would take longer than they do.
+	short := c.b[start:min(start+24, len(c.b))]
+	for n, b := range short {
+		if b == '"' {
+			c.i = start + n + 1
+			return short[:n:n]
+		}
+		if b == '\\' {
+			break
+		}
+	}
 	for {
 		n := bytes.IndexByte(c.b[c.i:], '"')
 		if n < 0 {
