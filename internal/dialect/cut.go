@@ -7,7 +7,7 @@ import "bytes"
 // the body itself if it has nothing to cut, or is not JSON. Values keep their text;
 // white space between them may go.
 func Cut(f Format, body []byte) []byte {
-	if !bytes.Contains(body, []byte(sealMark)) {
+	if !hasMark(body) {
 		return body
 	}
 	list, element := "messages", cutChatMessage
@@ -82,7 +82,20 @@ func mapElements(array raw, change func(raw) raw) raw {
 }
 
 // hasMark is a quick look, before a value is read.
-func hasMark(v raw) bool { return bytes.Contains(v, []byte(sealMark)) }
+func hasMark(v raw) bool {
+	// Text has fewer g than a: the search stops less often.
+	const rare = 2
+	for from := 0; ; {
+		i := bytes.Index(v[from:], []byte(sealMark[rare:]))
+		if i < 0 {
+			return false
+		}
+		if at := from + i - rare; at >= 0 && string(v[at:at+rare]) == sealMark[:rare] {
+			return true
+		}
+		from += i + len(sealMark) - rare
+	}
+}
 
 // member is the value of a member of an object.
 func member(object raw, name string) (found raw) {
