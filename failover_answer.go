@@ -14,7 +14,6 @@ import (
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/header"
-	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
@@ -380,24 +379,4 @@ func (h *held) consumed() bool {
 		return !h.stream.Empty()
 	}
 	return h.answered || h.a.committed
-}
-
-// cost is what a use of the model costs. It is false if that is unknown.
-func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
-	if own, ok := price.Parse(b.Cost); ok {
-		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
-	}
-	if b.Ticks > 0 && b.Ticks < 1<<53 {
-		return knownCost{Cost{USD: USD(b.Ticks) * 100, Source: CostOfProvider}, true}
-	}
-	use := price.Use{
-		Input: u.InputTokens, Output: u.OutputTokens,
-		CacheRead: u.CachedInputTokens, CacheWrite: u.CacheWriteTokens, CacheWriteHour: hour,
-		ServiceTier: b.ServiceTier, Media: b.Media > 0,
-	}
-	for _, t := range b.Tools {
-		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
-	}
-	usd, estimated, ok := m.prices.Cost(use)
-	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
 }

@@ -105,7 +105,7 @@ type attempt struct {
 	priced         bool
 	bill           usage.Bill
 	cacheWriteHour int64
-	guess          *inbound // guesses the prompt's tokens; nil if the upstream told them
+	guess          interface{ guess() int64 } // of the prompt's tokens; nil if the upstream told them
 	failure        *failure
 	cooldown       time.Duration // that the failure led to
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/aigateway-go/aigateway/internal/price"
+	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // priceList compiles prices. Nil is unknown.
@@ -62,4 +63,24 @@ func clonePrice(p *float64) *float64 {
 	}
 	v := *p
 	return &v
+}
+
+// cost is what a use of the model costs. It is false if that is unknown.
+func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
+	if own, ok := price.Parse(b.Cost); ok {
+		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
+	}
+	if b.Ticks > 0 && b.Ticks < 1<<53 {
+		return knownCost{Cost{USD: USD(b.Ticks) * 100, Source: CostOfProvider}, true}
+	}
+	use := price.Use{
+		Input: u.InputTokens, Output: u.OutputTokens,
+		CacheRead: u.CachedInputTokens, CacheWrite: u.CacheWriteTokens, CacheWriteHour: hour,
+		ServiceTier: b.ServiceTier, Media: b.Media > 0,
+	}
+	for _, t := range b.Tools {
+		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
+	}
+	usd, estimated, ok := m.prices.Cost(use)
+	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
 }
