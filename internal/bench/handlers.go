@@ -115,27 +115,27 @@ func timed(f func()) float64 {
 // selection runs the package's own benchmark of selection, once a round. Rows to
 // compare are measured at one time.
 func (b *bench) selection() {
-	line := regexp.MustCompile(`(?m)^BenchmarkSelection/(\S+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op`)
+	line := regexp.MustCompile(`(?m)^BenchmarkSelection(?:(Anew)|/on_(?:the_)?(catalog|metrics)\S*)/(\d+)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op`)
 	var manys, flat, anews, amortised []float64
 	for range *rounds {
-		out, err := exec.Command("go", "test", "-run", "^$", "-bench", "^BenchmarkSelection$/^(static|metric)$", "-benchtime", "50ms",
+		out, err := exec.Command("go", "test", "-run", "^$", "-bench", "^BenchmarkSelection(Anew)?$/^(on_|10+$)", "-benchtime", "50ms",
 			"github.com/aigateway-go/aigateway").CombinedOutput()
 		if err != nil {
 			log.Fatalf("%v\n%s", err, out)
 		}
 		times := map[string]float64{}
 		for _, m := range line.FindAllStringSubmatch(string(out), -1) {
-			times[m[1]], err = strconv.ParseFloat(m[2], 64)
+			times[m[1]+m[2]+"/"+m[3]], err = strconv.ParseFloat(m[4], 64)
 			check(err)
 		}
-		if len(times) < 12 {
+		if len(times) < 9 {
 			log.Fatalf("the benchmark of selection has other names now:\n%s", out)
 		}
-		many, anew := times["static/10000/amortised"], times["metric/1000/anew"]/1000
-		manys, flat = append(manys, many), append(flat, many/times["static/10/amortised"])
+		many, anew := times["catalog/10000"], times["Anew/1000"]/1000
+		manys, flat = append(manys, many), append(flat, many/times["catalog/10"])
 		// A snapshot of the metrics holds for 100 ms. One request after it has the choice
 		// made anew, and 1,000 requests share the cost, at 10,000 a second.
-		anews, amortised = append(anews, anew), append(amortised, times["metric/1000/amortised"]/1000+anew/1000)
+		anews, amortised = append(anews, anew), append(amortised, times["metrics/1000"]/1000+anew/1000)
 	}
 	b.target(fmt.Sprintf("selection, static strategy, 10,000 models (%.0f ns) to 10", median(manys)), median(flat), 1.1, "%.2f", "≤")
 	b.target(fmt.Sprintf("selection, metric strategy, 1,000 models, amortised over 1,000 requests in 100 ms (%.0f µs anew), in µs", median(anews)), median(amortised), 2, "%.1f", "≤")
