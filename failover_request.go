@@ -348,7 +348,8 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 	if scheme != "" {
 		value = scheme + " " + value
 	}
-	h[name] = []string{value}
+	a.credential[0] = value
+	h[name] = a.credential[:]
 	return nil
 }
 

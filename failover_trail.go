@@ -85,8 +85,9 @@ type attempt struct {
 	key     string // redacted
 	keyID   string
 	usedKey *apiKey
-	// sentHeader and sentScheme carried the key.
+	// sentHeader and sentScheme carried the key, and credential is the header's value.
 	sentHeader, sentScheme string
+	credential             [1]string
 	status                 int
 	header                 http.Header
 	body                   []byte // of a failed answer, decoded, without secrets
