@@ -89,7 +89,7 @@ func (r *Harness) Unreachable(name string, err error) { r.fails[name+".internal"
 func (r *Harness) ServeGateway(h http.Handler) {
 	r.serve("gateway", h)
 	r.t.Cleanup(func() {
-		Pass(time.Second) // from Go 1.27 on, a closed body is drained for a moment
+		Pass(100 * time.Millisecond) // from Go 1.27 on, a closed body is drained for a moment
 		synctest.Wait()
 		if n := r.running.Load(); n != 0 {
 			r.t.Errorf("%d requests are still running, at the gateway or at a provider", n)
