@@ -291,11 +291,11 @@ func forwardSet(p *problems, names []string) map[string]bool {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !header.IsName(name):
-			p.add(path, name, "is no header name")
+			p.add(path, name, "is not a header name")
 		case redact.IsCredentialHeader(canonical):
 			p.add(path, name, "holds the client's credentials, which never reach a provider")
 		case canonical == "Openai-Organization" || canonical == "Openai-Project":
-			p.add(path, name, "belongs to the client's own key, and goes with that alone")
+			p.add(path, name, "belongs to the client's own key, and is sent only with it")
 		case header.IsConnection(canonical):
 			p.add(path, name, "belongs to the client's connection and is not forwarded")
 		}
