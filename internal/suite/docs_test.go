@@ -29,6 +29,13 @@ import (
 // docsRoot is the root of the repository.
 const docsRoot = "../.."
 
+// docsCompiled are the Go files that hold the Go of the documents.
+var docsCompiled = []string{
+	"internal/suite/docs_test.go", "examples/mount/main.go",
+	"internal/suite/cookbook_test.go", "internal/suite/cookbook_networks_test.go",
+	"contrib/aws/cookbook_test.go", "contrib/oauth2/cookbook_test.go",
+}
+
 // docsBlock is a fenced block of a Markdown file.
 type docsBlock struct {
 	file, lang, info, text string
@@ -39,7 +46,10 @@ type docsBlock struct {
 // and foreign configs parse.
 func TestDocsBlocks(t *testing.T) {
 	t.Chdir(docsRoot)
-	code := docsUnindented(docsRead(t, "internal/suite/docs_test.go") + docsRead(t, "examples/mount/main.go"))
+	var code string
+	for _, file := range docsCompiled {
+		code += docsUnindented(docsRead(t, file))
+	}
 	count := map[string]int{}
 	for _, block := range docsBlocks(t) {
 		count[block.lang]++
