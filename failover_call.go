@@ -158,15 +158,15 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 // limit returns the longest time until the answer's commit, and the error with the
 // name of this limit.
 func (c *call) limit(start time.Time) (time.Duration, error) {
-	limit, what := c.model.timeout, "no answer within per_request_timeout"
+	limit, reason := c.model.timeout, "no answer within per_request_timeout"
 	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
-		limit, what = first, "no first token within first_token_timeout"
+		limit, reason = first, "no first token within first_token_timeout"
 	}
 	// The nearest limit wins. Its name goes into the error.
 	if left := c.deadline.Sub(start); left < limit {
 		return left, errTotal(c.s.total)
 	}
-	return limit, &timeoutError{what, limit}
+	return limit, &timeoutError{reason, limit}
 }
 
 // notMade is the failure of an attempt whose request could not be made. The

@@ -117,7 +117,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		out.auth.Header = "Api-Key"
 	}
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
-	out.sendsUsage = known && builtin.StreamUsageUnasked(p.ID)
+	out.sendsUsage = known && builtin.AlwaysSendsUsage(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	c.translate(path+".translate", p.Translate, out)
 	for i, k := range p.APIKeys {
