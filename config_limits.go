@@ -19,6 +19,7 @@ type clientLimit struct {
 	key       *expr.Identity
 	allowance limit.Allowance
 	required  bool
+	uncounted bool
 	entry     *limit.Entry // set by attach
 }
 
@@ -48,6 +49,7 @@ func clientLimits(p *problems, list []ClientLimit, callers bool) []clientLimit {
 		if c.allowance == (limit.Allowance{}) {
 			p.add(at, "", "limits nothing: give it requests_per_minute, tokens_per_minute, usd_per_day or usd_per_month")
 		}
+		c.uncounted = l.Uncounted
 		c.required = l.USDPerDay > 0 || l.USDPerMonth > 0
 		if l.Required != nil {
 			c.required = *l.Required

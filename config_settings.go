@@ -16,6 +16,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
@@ -61,6 +62,7 @@ type settings struct {
 	admission     Admission      // or nil
 	askUsage      bool           // stream_usage: always
 	habits        *streamHabits  // of the gateway
+	ids           *ids.Table     // likewise
 }
 
 // newSettings checks and compiles a Config, and reports all of its problems. Of the

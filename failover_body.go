@@ -13,6 +13,12 @@ import (
 
 // upstreamBody is the client's body with the edits that the candidate needs.
 func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
+	switch {
+	case len(o.in.place.requests) > 0:
+		return o.batchBody(ctx)
+	case o.in.places():
+		return reqbody.Whole(o.in.raw), nil
+	}
 	m, p := o.model, o.model.provider
 	// Usual requests need no more edits than fit here, and so no allocation.
 	var room [4]reqbody.Edit
