@@ -1,6 +1,8 @@
 package aigateway
 
-import "slices"
+import (
+	"slices"
+)
 
 // translations returns, for each surface that a provider does not speak, the one that
 // takes its requests. It is empty if the provider has no surface to translate to.
