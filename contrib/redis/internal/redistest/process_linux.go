@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// endWithParent lets the kernel end the server if this process is killed.
-func endWithParent(cmd *exec.Cmd) {
+// EndWithParent lets the kernel end the server if this process is killed.
+func EndWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
 // ticksASecond is the unit of /proc, the same on every Linux that Go runs on.
 const ticksASecond = 100
 
-// processCPU reads user and system time of a process.
-func processCPU(pid int) (time.Duration, error) {
+// ProcessCPU reads user and system time of a process.
+func ProcessCPU(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err

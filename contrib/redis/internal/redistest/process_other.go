@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
-func endWithParent(*exec.Cmd) {}
+// EndWithParent does nothing here.
+func EndWithParent(*exec.Cmd) {}
 
-func processCPU(int) (time.Duration, error) {
+// ProcessCPU is known on Linux alone.
+func ProcessCPU(int) (time.Duration, error) {
 	return 0, errors.New("the processor time of another process is known on Linux alone")
 }

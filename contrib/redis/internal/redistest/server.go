@@ -83,7 +83,7 @@ func (s *Server) launch(args ...string) error {
 	s.out = new(output)
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.out, s.out
-	endWithParent(s.cmd)
+	EndWithParent(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (s *Server) Close() {
 
 // CPU returns the processor time that the process has used.
 func (s *Server) CPU() (time.Duration, error) {
-	return processCPU(s.cmd.Process.Pid)
+	return ProcessCPU(s.cmd.Process.Pid)
 }
 
 // CLI runs redis-cli against the server, and returns its output.
