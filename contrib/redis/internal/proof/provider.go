@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
 // provider is a stand-in for all providers. It speaks chat/completions, and a request
-// says in its prompt how it is answered: "status=429", "retry=2" (seconds), "hold=1s".
+// says in its prompt how it is answered: "status=429", "retry=2" (seconds), "hold=1s". The
+// host good.internal obeys but "slow=1s".
 type provider struct {
 	URL    string
 	server *http.Server
@@ -30,6 +32,7 @@ var (
 	wantStatus = regexp.MustCompile(`status=(\d+)`)
 	wantRetry  = regexp.MustCompile(`retry=(\d+)`)
 	wantHold   = regexp.MustCompile(`hold=(\w+)`)
+	wantSlow   = regexp.MustCompile(`slow=(\w+)`)
 )
 
 func startProvider() (*provider, error) {
@@ -51,16 +54,20 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the gateway has left
 	}
-	if m := wantHold.FindSubmatch(body); m != nil {
-		hold, err := time.ParseDuration(string(m[1]))
-		if err != nil {
-			panic(err) // of a scenario
-		}
-		select {
-		case <-time.After(hold):
-		case <-r.Context().Done():
+	if !rest(r, body, wantSlow) {
+		return
+	}
+	if r.Host == "good.internal" {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/responses") {
+			io.WriteString(w, response)
 			return
 		}
+		io.WriteString(w, answer)
+		return
+	}
+	if !rest(r, body, wantHold) {
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if m := wantRetry.FindSubmatch(body); m != nil {
@@ -77,6 +84,26 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	io.WriteString(w, answer)
 }
+
+// rest waits as long as a request wants it to, and reports whether it is still there.
+func rest(r *http.Request, body []byte, want *regexp.Regexp) bool {
+	m := want.FindSubmatch(body)
+	if m == nil {
+		return true
+	}
+	d, err := time.ParseDuration(string(m[1]))
+	if err != nil {
+		panic(err) // of a scenario
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+const response = `{"id":"` + canaryAnswer + `","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":10,"output_tokens":10,"total_tokens":20}}`
 
 const answer = `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":10,"total_tokens":20}}`
 

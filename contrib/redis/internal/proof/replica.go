@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -65,7 +66,7 @@ const flaky = 20
 // document is the config of all replicas.
 func (s *stage) document(settings string) string {
 	var b, hosts strings.Builder
-	b.WriteString(settings + "\nproviders:\n")
+	b.WriteString(settings + "\ncaller: \"req.headers['x-user'][0]\"\nproviders:\n")
 	for i := range flaky {
 		fmt.Fprintf(&b, "  - {id: p%d, base_url: \"http://p%d.internal\", api_keys: [{value: \"${secrets.get('p', 'key')}\"}], models: [{id: m, pricing: {input: 1, output: 1}}]}\n", i, i)
 		fmt.Fprintf(&hosts, "  p%d.internal: %q\n", i, s.provider.URL)
@@ -239,11 +240,16 @@ func body(prompt string, models ...string) string {
 // chat sends a request. Its error is anything but a whole answer of the status 200,
 // as an *answerError if there was one.
 func (r *replica) chat(ctx context.Context, body string, header ...string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(body))
+	return r.post(ctx, "/v1/chat/completions", body, header...)
+}
+
+func (r *replica) post(ctx context.Context, path, body string, header ...string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-User", fmt.Sprint("user-", rand.IntN(10)))
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
