@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 // The time between two exchanges with the store is 200 to 250 ms. A cooldown reaches
@@ -27,7 +28,57 @@ func (g *Gateway) join(cfg Config) error {
 		return ConfigErrors(p)
 	}
 	g.fleet = fleet.New(sharedStore{cfg.Shared}, g.sums, time.Now())
+	names := make(map[stats.Surface]string)
+	numbers := make(map[string]stats.Surface)
+	for _, s := range newSurfaces().byPath {
+		names[s.number], numbers[s.offer()] = s.offer(), s.number
+	}
+	g.health = fleet.NewHealth(g.fleet, g.recorder, fleet.Surfaces{
+		Name:   func(n stats.Surface) string { return names[n] },
+		Number: func(name string) (stats.Surface, bool) { n, ok := numbers[name]; return n, ok },
+	})
 	return nil
+}
+
+// leave ends the replica's part for now, as Run has ended.
+func (g *Gateway) leave() {
+	if g.fleet != nil {
+		g.fleet.Pause()
+	}
+}
+
+// keysEvery is how often the values of keys in trouble are looked at again.
+const keysEvery = 10 * time.Second
+
+// tellKeys tells the fleet which values the configured keys have: replicas match
+// keys by their values. It asks the secret store only if there is something to
+// match. The exchange does not wait for it.
+func (g *Gateway) tellKeys(ctx context.Context) {
+	if !g.health.NeedsKeys() {
+		return
+	}
+	s := g.current.Load()
+	for _, p := range s.selector.providers {
+		for _, k := range p.allKeys() {
+			if k.perRequest {
+				continue
+			}
+			value := ""
+			if !k.none {
+				var set secretSet
+				var err error
+				t := templates{resolve: s.secrets.ResolveSecret, set: &set}
+				t.in.Secret = t.secret
+				within, cancel := context.WithTimeout(ctx, s.perRequest)
+				value, err = t.text(within, k.value)
+				cancel()
+				if err != nil {
+					continue // the next request tells
+				}
+			}
+			g.health.SetKey(k.track, g.fleet.Of("key", k.provider, value))
+		}
+	}
 }
 
 // exchange is one turn of Run: it tells the store what is new, and learns what

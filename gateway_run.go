@@ -28,6 +28,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	all.Wait()
+	g.leave()
 	return context.Cause(ctx)
 }
 
@@ -35,7 +36,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) tasks() []task {
 	var list []task
 	if g.fleet != nil {
-		list = append(list, task{every: exchangeEvery, jitter: exchangeJitter, wake: g.fleet.Woken(), turn: g.exchange})
+		list = append(list, task{every: exchangeEvery, jitter: exchangeJitter, wake: g.fleet.Woken(), turn: g.exchange},
+			task{every: keysEvery, jitter: exchangeJitter, wake: g.health.KeysWanted(), turn: g.tellKeys})
 	}
 	return list
 }

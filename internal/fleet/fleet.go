@@ -129,6 +129,16 @@ func (f *Fleet) Rank(now time.Time, kind, key string) int64 {
 	return 0
 }
 
+// get returns the record of a key.
+func (f *Fleet) get(now time.Time, kind, key string) (value []byte, rank int64, life time.Duration, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if h := f.records[kind+"/"+key]; h != nil && now.Before(h.end) {
+		return h.value, h.rank, h.end.Sub(now), true
+	}
+	return nil, 0, 0, false
+}
+
 // Live calls do with each record of a kind, in any order, under the lock of f.
 func (f *Fleet) Live(now time.Time, kind string, do func(key string, value []byte, rank int64, life time.Duration)) {
 	f.mu.Lock()

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type link struct {
 	at     time.Time // of the latest complete exchange
 	err    error
 	change func(Link)
+	open   atomic.Bool // as up, for readers without the lock
 }
 
 // Link is the state of the connection to the store.
@@ -40,6 +42,14 @@ func (f *Fleet) Link() Link {
 	return f.link.stateLocked()
 }
 
+// Up reports whether the latest exchange succeeded. It is one atomic load. A nil Fleet
+// is never up.
+func (f *Fleet) Up() bool { return f != nil && f.link.open.Load() }
+
+// Pause says that no exchange follows for now, as Run has ended. The replica then
+// decides alone.
+func (f *Fleet) Pause() { f.link.open.Store(false) }
+
 func (l *link) stateLocked() Link { return Link{l.up, l.known, l.since, l.at, l.err} }
 
 func (l *link) failed(now time.Time, err error) {
@@ -49,6 +59,7 @@ func (l *link) failed(now time.Time, err error) {
 		l.since = now
 	}
 	l.up, l.known, l.err = false, true, err
+	l.open.Store(false)
 	state := l.stateLocked()
 	l.mu.Unlock()
 	if changed && l.change != nil {
@@ -63,6 +74,7 @@ func (l *link) succeeded(now time.Time) {
 		l.since = now
 	}
 	l.up, l.known, l.err, l.at = true, true, nil, now
+	l.open.Store(true)
 	state := l.stateLocked()
 	l.mu.Unlock()
 	if back && l.change != nil {
