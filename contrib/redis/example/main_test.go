@@ -170,7 +170,6 @@ func TestRefused(t *testing.T) {
 		"no such file":                       {secret, []string{"-config", file + ".nowhere"}},
 		"-listen: ":                          {secret, []string{"-config", file, "-listen", "nowhere"}},
 		"-admin-listen: ":                    {secret, []string{"-config", file, "-listen", "127.0.0.1:0", "-admin-listen", "nowhere"}},
-		"SharedSecret":                       {"short", []string{"-config", file, "-redis", "redis://127.0.0.1:1"}},
 	} {
 		var out bytes.Buffer
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -90,7 +90,7 @@ func (s *stage) breakStore(ctx context.Context, o *options, load *balancer) erro
 		}
 		name := fmt.Sprintf("p%d", 3+i) // those before are in the load
 		load.phase.Store(faulty)
-		took, err := s.one(ctx, &f, name, s.replicas[random.IntN(len(s.replicas))], random)
+		took, err := s.one(ctx, o, &f, name, s.replicas[random.IntN(len(s.replicas))], random)
 		load.phase.Store(quiet)
 		if err != nil {
 			return fmt.Errorf("store %s: %w", f.name, err)
@@ -104,7 +104,7 @@ func (s *stage) breakStore(ctx context.Context, o *options, load *balancer) erro
 }
 
 // one plays a fault, and returns how long after it the replicas agree.
-func (s *stage) one(ctx context.Context, f *fault, provider string, at *replica, random *rand.Rand) (time.Duration, error) {
+func (s *stage) one(ctx context.Context, o *options, f *fault, provider string, at *replica, random *rand.Rand) (time.Duration, error) {
 	if err := f.begin(s); err != nil {
 		return 0, err
 	}
@@ -120,7 +120,7 @@ func (s *stage) one(ctx context.Context, f *fault, provider string, at *replica,
 			return 0, err
 		}
 	}
-	took, err := s.all(ctx, agreement, s.replicas, provider, true)
+	took, err := s.all(ctx, o.within(agreement), s.replicas, provider, true)
 	if err != nil {
 		return took, fmt.Errorf("the replicas do not agree about %s: %w", provider, err)
 	}
@@ -135,7 +135,7 @@ func (s *stage) newcomer(ctx context.Context, o *options, cooled []string) error
 	}
 	begin := time.Now()
 	for _, provider := range cooled {
-		if _, err := s.all(ctx, agreement, s.replicas[len(s.replicas)-1:], provider, true); err != nil {
+		if _, err := s.all(ctx, o.within(agreement), s.replicas[len(s.replicas)-1:], provider, true); err != nil {
 			return fmt.Errorf("a new replica does not know that %s cools down: %w", provider, err)
 		}
 	}

@@ -40,6 +40,8 @@ type options struct {
 	rounds   int
 	rate     int
 	seed     uint64
+	// slack multiplies the bounds of time, for machines that are busy. 0 is 1.
+	slack int
 }
 
 // scenarios are the parts of the proof.
@@ -97,6 +99,9 @@ func (o *options) replicasOr(n int) int {
 	}
 	return n
 }
+
+// within returns a bound of time for this machine.
+func (o *options) within(d time.Duration) time.Duration { return d * time.Duration(max(o.slack, 1)) }
 
 func (o *options) rateOr(n int) int {
 	if o.rate > 0 {
