@@ -25,9 +25,10 @@ const maxErrorBody = 1 << 20
 // call is one candidate with one key: its requests, its turn, and the answer.
 type call struct {
 	outbound
-	deadline time.Time // total_timeout
-	lineup   *lineup   // knows whether another candidate may have its turn
-	switched bool      // the provider's other form of credential is being tried
+	deadline time.Time    // total_timeout
+	lineup   *lineup      // knows whether another candidate may have its turn
+	switched bool         // the provider's other form of credential is being tried
+	within   timeoutError // per_request_timeout or first_token_timeout of the attempt
 	held     held
 }
 
@@ -166,7 +167,8 @@ func (c *call) limit(start time.Time) (time.Duration, error) {
 	if left := c.deadline.Sub(start); left < limit {
 		return left, errTotal(c.s.total)
 	}
-	return limit, &timeoutError{reason, limit}
+	c.within = timeoutError{reason, limit}
+	return limit, &c.within
 }
 
 // notMade is the failure of an attempt whose request could not be made. The

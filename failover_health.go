@@ -210,7 +210,7 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 	value := l.in.credential.value.Reveal()
 	if !k.none {
 		var set secretSet
-		t := templates{resolve: l.s.secrets.ResolveSecret, set: &set}
+		t := templates{secrets: l.s.secrets, set: &set}
 		t.in.Request, t.in.Secret = &l.in.request, t.secret
 		ctx, cancel := context.WithTimeout(l.in.ctx, l.s.perRequest)
 		value, _ = t.text(ctx, k.value) // a value that fails is told by the attempt

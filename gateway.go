@@ -434,8 +434,14 @@ func (x *exchange) report(err *Error) *Result {
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)
 	}
-	if slot, ok := x.in.r.Context().Value(resultKey{}).(*resultSlot); ok {
-		slot.res.Store(x.result(err))
+	switch slot, _ := x.in.r.Context().Value(resultKey{}).(*resultSlot); {
+	case slot == nil:
+	case slot.own && res == nil && err == nil && x.loop.trail.committed():
+		// A Result takes as much time as the rest of the gateway's work.
+		slot.late.x = x
+		defer slot.store(&slot.late)
+	default:
+		slot.store(&lateResult{res: x.result(err)})
 	}
 	x.log(err)
 	x.remember(err)
