@@ -309,6 +309,9 @@ type ClientLimit struct {
 	// Required refuses requests whose key fails or is empty; else they are not bounded
 	// by this entry. If nil, true for entries in USD.
 	Required *bool `json:"required,omitempty"`
+	// Uncounted admits requests under a limit in tokens or money whose use cannot be
+	// counted: batches and realtime sessions. Else they are 403 for its clients.
+	Uncounted bool `json:"uncounted,omitempty"`
 }
 
 // ConfigError is one problem of a Config. All problems are reported at once, up to a

@@ -20,6 +20,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -66,6 +67,7 @@ type settings struct {
 	admission     Admission      // or nil
 	askUsage      bool           // stream_usage: always
 	habits        *streamHabits  // of the gateway
+	ids           *ids.Table     // likewise
 }
 
 // newSettings checks and compiles a Config, and reports all of its problems. Of the
@@ -374,6 +376,7 @@ type clientLimit struct {
 	key       *expr.Identity
 	allowance limit.Allowance
 	required  bool
+	uncounted bool
 	entry     *limit.Entry // set by attach
 }
 
@@ -403,6 +406,7 @@ func clientLimits(p *problems, list []ClientLimit, callers bool) []clientLimit {
 		if c.allowance == (limit.Allowance{}) {
 			p.add(at, "", "limits nothing: give it requests_per_minute, tokens_per_minute, usd_per_day or usd_per_month")
 		}
+		c.uncounted = l.Uncounted
 		c.required = l.USDPerDay > 0 || l.USDPerMonth > 0
 		if l.Required != nil {
 			c.required = *l.Required

@@ -125,7 +125,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	}
 	c.held = held{
 		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
-		a: a, resp: resp, source: resp.Body, limit: limit,
+		a: a, resp: resp, source: resp.Body, limit: limit, note: c.idNote(a),
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {

@@ -89,7 +89,7 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 		return nil, err
 	}
 	req := &http.Request{
-		Method:        http.MethodPost,
+		Method:        o.in.r.Method,
 		URL:           u,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
@@ -100,15 +100,23 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 		ContentLength: body.Len(),
 		Host:          p.base.Host,
 	}
+	if body.Len() == 0 {
+		// Else net/http would send an empty body in chunks.
+		req.Body, req.GetBody = http.NoBody, func() (io.ReadCloser, error) { return http.NoBody, nil }
+	}
 	return req.WithContext(ctx), nil
 }
 
 // upstreamURL joins the surface's path to the base URL, and merges the queries: the
 // provider's config, the gateway's, the client's, the base URL's. Earlier ones win.
 func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, error) {
-	u := &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Path: p.base.Path + "/" + o.path}
-	if p.base.RawPath != "" {
-		u.RawPath = p.base.RawPath + "/" + o.path
+	base, raw := p.base.Path, p.base.RawPath
+	if o.surface.root {
+		base, raw = strings.TrimSuffix(base, "/v1"), strings.TrimSuffix(raw, "/v1")
+	}
+	u := &url.URL{Scheme: p.target.Scheme, Host: p.target.Host, Path: base + "/" + o.path}
+	if raw != "" {
+		u.RawPath = raw + "/" + o.path
 	}
 	client := o.in.r.URL.RawQuery
 	if o.codec != nil {
@@ -256,6 +264,9 @@ var identityEncoding = []string{"identity"}
 // The type stays whatever Connection says. It names no charset but UTF-8: under
 // utf-7 the gateway and the provider could disagree about the field "model".
 func (o *outbound) setContentType(h http.Header) {
+	if len(o.in.raw) == 0 {
+		return // it has no body
+	}
 	sent := o.in.r.Header.Get("Content-Type")
 	kind, params, err := header.MediaType(sent)
 	_, isForm := o.in.body.(*reqbody.Form)
@@ -281,7 +292,7 @@ func (o *outbound) forwards(name string, ownKey bool) bool {
 	case "Openai-Organization", "Openai-Project":
 		return ownKey
 	}
-	if redact.IsCredentialHeader(name) {
+	if redact.IsCredentialHeader(name) || name == headerProvider {
 		return false
 	}
 	if o.codec != nil {
@@ -376,6 +387,12 @@ func (o *outbound) formHint() credential {
 
 // upstreamBody is the client's body with the edits that the candidate needs.
 func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
+	switch {
+	case len(o.in.place.requests) > 0:
+		return o.batchBody(ctx)
+	case o.in.places():
+		return reqbody.Whole(o.in.raw), nil
+	}
 	m, p := o.model, o.model.provider
 	// Usual requests need no more edits than fit here, and so no allocation.
 	var room [4]reqbody.Edit

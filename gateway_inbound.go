@@ -63,6 +63,8 @@ type inbound struct {
 	callerID uint64 // a keyed hash of the caller, or of the client's address
 	owner    uint64 // callerID if the service tells callers apart, else 0
 
+	place placement // of the state that it is about
+
 	need       expr.Facts // that expressions read
 	ai         *expr.RequestFacts
 	sessionKey string
@@ -270,6 +272,11 @@ func (in *inbound) decode(encoding string, limit int64) *Error {
 // scan finds the fields that the gateway needs in the body. JSON is also recognized
 // by its first byte, because curl sends it under the type of a form.
 func (in *inbound) scan() (err error) {
+	if in.places() && len(in.raw) == 0 {
+		in.body = &in.json
+		in.wantsStream = in.asksStreamOtherwise()
+		return nil
+	}
 	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
 	sent := in.r.Header.Get("Content-Type")
 	switch {
@@ -286,6 +293,9 @@ func (in *inbound) scan() (err error) {
 	}
 	if in.sel, err = in.body.Selection(); err != nil {
 		return err
+	}
+	if in.places() {
+		return nil
 	}
 	if in.pathModel != "" && len(in.sel.Models) == 0 && isAuto(in.sel.Model) {
 		// The body's own, if any, is "", null or auto, and does not go out.
@@ -321,7 +331,10 @@ func wantsUsage(body clientBody) bool {
 
 // query is the part of the request for the selection.
 func (in *inbound) query() query {
-	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner}
+	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner, provider: in.place.provider}
+	if in.places() {
+		return q
+	}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
 		q.names = []string{in.sel.Model}
 		return q

@@ -53,9 +53,12 @@ type provider struct {
 	surfaces   []apiSurface
 	translates map[*surface]*surface // from the client's to the provider's; nil: off
 	strict     bool                  // translate: strict
-	headers    []field               // the provider's over the gateway's
-	query      []field
-	body       []bodyField
+	// sharedLists lets all callers list the things behind the provider's keys, and
+	// uncheckedBatches lets batches pass whose requests cannot be checked.
+	sharedLists, uncheckedBatches bool
+	headers                       []field // the provider's over the gateway's
+	query                         []field
+	body                          []bodyField
 	// operatorAuth lists the configured headers that carry a credential. They beat
 	// the key.
 	operatorAuth []string
@@ -130,7 +133,14 @@ type fallback struct {
 }
 
 // name is the model's name with its provider's prefix. A client can ask for it so.
-func (m *model) name() string { return m.provider.id + ":" + m.id }
+//
+// A request without a model has the provider's name alone.
+func (m *model) name() string {
+	if m.id == "" {
+		return m.provider.id
+	}
+	return m.provider.id + ":" + m.id
+}
 
 // credential is the key that a client brought. It is zero if the client brought no
 // key.
@@ -218,7 +228,7 @@ func (p *provider) speaks(s *surface) (*apiSurface, bool) {
 		if a.format != s.format {
 			continue
 		}
-		if a.name == s.name {
+		if a.name == s.offer() {
 			return a, true
 		}
 		if a.name == "" && found == nil {

@@ -116,6 +116,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	if p.Auth == (Auth{}) && azure {
 		out.auth.Header = "Api-Key"
 	}
+	out.sharedLists, out.uncheckedBatches = p.SharedLists, p.UncheckedBatches
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
 	out.sendsUsage = known && builtin.AlwaysSendsUsage(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
@@ -297,9 +298,9 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 // names lists the names of a format's surfaces.
 func (m surfaces) names(f format) []string {
 	var names []string
-	for _, path := range sortedKeys(m) {
-		if s := m[path]; s.format == f {
-			names = append(names, s.name)
+	for _, path := range sortedKeys(m.byPath) {
+		if s := m.byPath[path]; s.format == f && !slices.Contains(names, s.offer()) {
+			names = append(names, s.offer())
 		}
 	}
 	return names

@@ -65,7 +65,8 @@ type query struct {
 	// credential is set if the client brought a key of its own.
 	credential bool
 	request    *expr.Request
-	owner      uint64 // of pins: a keyed hash of the caller, 0 if callers are not told apart
+	provider   *provider // that the request must go to; nil: any
+	owner      uint64    // of pins: a keyed hash of the caller, 0 if callers are not told apart
 }
 
 // plan is the result of a selection.
@@ -107,6 +108,7 @@ const (
 	reasonNoKey
 	reasonOtherProvider
 	reasonTooLong
+	reasonElsewhere
 	// The reasons below come only from Explain, about models able to serve the
 	// request.
 	reasonNotNamed
@@ -132,6 +134,8 @@ func (r reason) String() string {
 		return "surface_not_supported"
 	case reasonNoKey, reasonOtherProvider:
 		return string(CodeNoAPIKey)
+	case reasonElsewhere:
+		return "other_provider"
 	case reasonNotNamed:
 		return "not_named"
 	case reasonNotChosen:

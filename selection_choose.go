@@ -18,6 +18,9 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	var p plan
 	if len(q.names) == 0 {
 		all := s.memo.get(memoKey{surface: q.surface}, func() *resolved { return &resolved{models: s.unnamed(q)} })
+		if q.provider != nil {
+			all = all.at(q.provider, "", reasonElsewhere)
+		}
 		if err := s.run(ctx, q, &p, "", all); err != nil {
 			return p, err
 		}
@@ -38,11 +41,14 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 		r := s.memo.get(memoKey{q.surface, name, q.credential}, func() *resolved { return s.resolve(q, name) })
 		// The client's key goes to the provider of its first model, and to no
 		// other.
-		if s.passThrough && len(r.models) > 0 {
+		switch {
+		case q.provider != nil:
+			r = r.at(q.provider, name, reasonElsewhere)
+		case s.passThrough && len(r.models) > 0:
 			if sole == nil {
 				sole = r.models[0].provider
 			}
-			r = r.at(sole, name)
+			r = r.at(sole, name, reasonOtherProvider)
 		}
 		p.rejections = append(p.rejections, r.rejected...)
 		if len(r.models) == 0 {
@@ -121,6 +127,9 @@ func (s *selector) addFallbacks(q query, p *plan) {
 	}
 	for _, m := range p.candidates {
 		for _, f := range m.fallbacks {
+			if q.provider != nil && f.provider != q.provider {
+				continue
+			}
 			p.add(s.resolveAt(q, f.name, f.provider, f.id).models)
 		}
 	}
