@@ -57,7 +57,8 @@ func (s *soak) sample(after time.Duration) sample {
 // charts beside it.
 func writeSamples(file string, clients int, list []sample) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%d clients, %d faults, on %d cores with %s.\n\n", clients, len(faults), runtime.NumCPU(), runtime.Version())
+	fmt.Fprintf(&out, "%v, %d clients, %d faults, on %d cores with %s.\n\n",
+		list[len(list)-1].after.Round(time.Minute), clients, len(faults), runtime.NumCPU(), runtime.Version())
 	out.WriteString("<details>\n<summary>The moments</summary>\n\n| minute | live heap, MiB | goroutines | connections |\n|---:|---:|---:|---:|\n")
 	for _, m := range list {
 		fmt.Fprintf(&out, "| %.1f | %.1f | %d | %d |\n", m.after.Minutes(), float64(m.liveHeap)/(1<<20), m.goroutines, m.connections)
