@@ -89,8 +89,8 @@ func TestUnknownPaths(t *testing.T) {
 	})
 	for _, path := range []string{
 		"/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/chatcmpl-1", "/v1/chatcompletions", "/v1/Chat/Completions",
-		"/v1/responses/resp_1", "/v1/messages/batches", "/v1/images", "/v1/images/", "/v1/images/a.b", "/v1/audio/..%2Fx",
-		"/v1/files", "/v1/xembeddings", "/v1/embeddings/x",
+		"/v1/responses/resp_1/x", "/v1/messages/batches/b/x", "/v1/images", "/v1/images/", "/v1/images/a.b", "/v1/audio/..%2Fx",
+		"/v1/fine_tuning/jobs", "/v1/files/f/x", "/v1/xembeddings", "/v1/embeddings/x",
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
 			t.Run(method+" "+path, func(t *testing.T) {
