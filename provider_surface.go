@@ -12,6 +12,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
+//go:generate go test -run ^TestEndpointsDocument$ . -update
+
 // format is the family of APIs of a request and its answer.
 type format string
 
