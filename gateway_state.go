@@ -130,7 +130,17 @@ func (x *exchange) follow() *Error {
 			return err
 		}
 	}
-	if _, isJSON := in.body.(*reqbody.Document); !isJSON || len(in.raw) == 0 {
+	if form, ok := in.body.(*reqbody.Form); ok {
+		for name, value := range form.Members() {
+			if ref, ok := ids.InForm(name, value); ok {
+				if err := x.followRef(ref); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if len(in.raw) == 0 {
 		return nil
 	}
 	// Without callers the ids are a matter of routes alone.

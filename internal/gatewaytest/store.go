@@ -103,6 +103,8 @@ func (s *Store) answer(w http.ResponseWriter, r *http.Request, path, key string,
 	case slices.Contains(words, "content") && words[0] != "vector_stores", slices.Contains(words, "results"):
 		w.Header().Set("Content-Type", "application/octet-stream")
 		io.WriteString(w, "\x00bytes of "+path)
+	case slices.Contains([]string{"input_items", "items", "files", "search"}, words[len(words)-1]) && (r.Method == http.MethodGet || words[len(words)-1] == "search"):
+		JSON(http.StatusOK, `{"object":"list","data":[{"id":"one"}],"has_more":false}`)(w, r)
 	case words[0] == "batches":
 		JSON(http.StatusOK, fmt.Sprintf(`{"id":%q,"status":"failed","errors":{"data":[]},"output_file_id":%q}`, words[1], s.make("file-", key)))(w, r)
 	case words[len(words)-1] == "remix":
