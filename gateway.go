@@ -168,7 +168,7 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 // it gets 404.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
+	surface, path := s.surfaces.of(r)
 	id, models := modelsPath(r.URL.Path)
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
@@ -497,7 +497,7 @@ func (x *exchange) remember(err *Error) {
 // the request's body, and puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
+	surface, path := s.surfaces.of(r)
 	switch {
 	case s.surfaces.misleads(r.URL):
 		return nil, errorf(CodeInvalidID, "an id in the path of %s is not one", r.URL.Path)
