@@ -81,6 +81,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 	if !plain {
 		h.meter.Event(data)
 	}
+	h.note.event(data)
 	switch {
 	case !h.surface.metered:
 	case h.s.selector.uses.Estimates:
