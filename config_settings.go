@@ -44,18 +44,20 @@ type settings struct {
 	maxBody     int64
 	forward     map[string]bool // canonical names
 	secrets     *SecretCache
-	secretRefs  []secretPlace // for Check
-	warnings    problems
-	policy      FailoverPolicy
-	counter     TokenCounter
-	hooks       Hooks
-	logger      *slog.Logger
-	addrs       AddrPolicy       // nil: any address
-	transports  *dial.Transports // nil: Config.Transport
-	debug       debugSettings
-	callers     callers
-	limiter     *limit.Limiter
-	uses        expr.Uses // of all expressions
+	// resolveSecret is its ResolveSecret. A method value is an allocation.
+	resolveSecret func(ctx context.Context, vault, name string) (string, error)
+	secretRefs    []secretPlace // for Check
+	warnings      problems
+	policy        FailoverPolicy
+	counter       TokenCounter
+	hooks         Hooks
+	logger        *slog.Logger
+	addrs         AddrPolicy       // nil: any address
+	transports    *dial.Transports // nil: Config.Transport
+	debug         debugSettings
+	callers       callers
+	limiter       *limit.Limiter
+	uses          expr.Uses // of all expressions
 
 	clientTimeout time.Duration
 	keepalive     time.Duration // 0: off
@@ -135,6 +137,7 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		known = old.secrets
 	}
 	s.secrets = cachedSecrets(cfg.Secrets, known)
+	s.resolveSecret = s.secrets.ResolveSecret
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
 	// The new providers keep the accepted forms of keys, so that a reload costs no
