@@ -19,6 +19,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
@@ -44,20 +45,18 @@ type settings struct {
 	maxBody     int64
 	forward     map[string]bool // canonical names
 	secrets     *SecretCache
-	// resolveSecret is its ResolveSecret. A method value is an allocation.
-	resolveSecret func(ctx context.Context, vault, name string) (string, error)
-	secretRefs    []secretPlace // for Check
-	warnings      problems
-	policy        FailoverPolicy
-	counter       TokenCounter
-	hooks         Hooks
-	logger        *slog.Logger
-	addrs         AddrPolicy       // nil: any address
-	transports    *dial.Transports // nil: Config.Transport
-	debug         debugSettings
-	callers       callers
-	limiter       *limit.Limiter
-	uses          expr.Uses // of all expressions
+	secretRefs  []secretPlace // for Check
+	warnings    problems
+	policy      FailoverPolicy
+	counter     TokenCounter
+	hooks       Hooks
+	logger      *slog.Logger
+	addrs       AddrPolicy       // nil: any address
+	transports  *dial.Transports // nil: Config.Transport
+	debug       debugSettings
+	callers     callers
+	limiter     *limit.Limiter
+	uses        expr.Uses // of all expressions
 
 	clientTimeout time.Duration
 	keepalive     time.Duration // 0: off
@@ -66,6 +65,8 @@ type settings struct {
 	answer        answerHeaders
 	clientLimits  []clientLimit
 	clients       *limit.Clients // of the gateway
+	fleet         *fleet.Fleet   // of the gateway, or nil
+	health        *fleet.Health  // likewise
 	admission     Admission      // or nil
 	askUsage      bool           // stream_usage: always
 	habits        *streamHabits  // of the gateway
@@ -137,7 +138,6 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 		known = old.secrets
 	}
 	s.secrets = cachedSecrets(cfg.Secrets, known)
-	s.resolveSecret = s.secrets.ResolveSecret
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg)
 	// The new providers keep the accepted forms of keys, so that a reload costs no

@@ -256,6 +256,9 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 		}
 	}
 	h.commit(to)
+	if len(h.data) == 0 {
+		return nil // a 204 has no body to write
+	}
 	_, err := to.Write(h.data)
 	relay.ReleaseBody(h.data)
 	if err != nil {

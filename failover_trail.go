@@ -83,7 +83,7 @@ type attempt struct {
 	start   time.Time
 	sent    bool // whether the transport got it
 	sentAt  time.Time
-	path    string   // of its URL
+	path    string   // of the URL; empty if no request was made
 	removed []string // the client's fields that did not go out
 	secrets secretSet
 	keyID   string
@@ -209,15 +209,6 @@ func (t *trail) begin() *attempt {
 	}
 	turn.attempts = append(turn.attempts, a)
 	return a
-}
-
-// url is where the request went; empty if none was made.
-func (a *attempt) url() string {
-	if a.path == "" {
-		return ""
-	}
-	base := a.model.provider.base
-	return base.Scheme + "://" + base.Host + a.path
 }
 
 // key is the key that was sent, redacted.
@@ -449,6 +440,15 @@ func (t *trail) total() (u *Usage, c knownCost) {
 	}
 	c.Estimated = c.known && (c.Estimated || missing)
 	return u, c
+}
+
+// url is the address of the request, without its query. Empty if none was made.
+func (a *attempt) url() string {
+	if a.path == "" {
+		return ""
+	}
+	base := a.model.provider.base
+	return base.Scheme + "://" + base.Host + a.path
 }
 
 // sentAs is the header that carried the key, with its scheme.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/coding"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -50,6 +52,7 @@ type inbound struct {
 	json     reqbody.Document
 	body     clientBody
 	sel      reqbody.Selection
+	name     [1]string     // room for the usual query
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
@@ -62,13 +65,13 @@ type inbound struct {
 	labels   []slog.Attr
 	callerID uint64 // a keyed hash of the caller, or of the client's address
 	owner    uint64 // callerID if the service tells callers apart, else 0
+	fleet    *fleet.Fleet
 
 	place placement // of the state that it is about
 
 	need       expr.Facts // that expressions read
 	ai         *expr.RequestFacts
 	sessionKey string
-	nameRoom   [1]string // for the names of a query
 }
 
 // clientBody is a client's body as it was scanned: JSON or a form.
@@ -149,12 +152,21 @@ func (in *inbound) identify(c *callers) {
 	if c.labels != nil {
 		in.labels = boundLabels(c.labels(in.r))
 	}
-	in.callerID = maphash.String(c.seed, salt+text)
+	in.callerID, in.fleet = c.hash(salt, text), c.fleet
 	// Pins and queues belong to callers. Addresses do not count as callers, because
 	// many clients can share one.
 	if c.name != nil || c.expr != nil {
 		in.owner = in.callerID
 	}
+}
+
+// hash is a keyed hash of a caller. It is the same in all replicas of a fleet.
+func (c *callers) hash(salt, text string) uint64 {
+	if c.fleet == nil {
+		return maphash.String(c.seed, salt+text)
+	}
+	sum := c.fleet.Of("caller", salt, text)
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // network is the part of an address that belongs to one client: of IPv6 a /64. A
@@ -175,6 +187,7 @@ type callers struct {
 	name   func(*http.Request) string
 	expr   *expr.Identity
 	seed   maphash.Seed                    // of the gateway
+	fleet  *fleet.Fleet                    // of the gateway, or nil
 	id     func(*http.Request) string      // Config.RequestID, or nil
 	labels func(*http.Request) []slog.Attr // or nil
 }
@@ -195,7 +208,7 @@ func boundLabels(labels []slog.Attr) []slog.Attr {
 
 // asks is the request in the terms of health: its caller and its endpoint.
 func (in *inbound) asks() stats.Request {
-	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
+	return stats.Request{Caller: in.callerID, Surface: in.surface.number, Fleet: in.fleet.Up()}
 }
 
 // clientCredential reads the client's key. X-Api-Key comes before Authorization, as
@@ -237,7 +250,7 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 	return nil
 }
 
-// unread is the error of a body that could not be read to its end.
+// unread is the error of a body that did not come whole.
 func (in *inbound) unread(err error, limit int64) *Error {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -343,8 +356,8 @@ func (in *inbound) query() query {
 		return q
 	}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
-		in.nameRoom[0] = in.sel.Model
-		q.names = in.nameRoom[:]
+		in.name[0] = in.sel.Model
+		q.names = in.name[:]
 		return q
 	}
 	for _, name := range append([]string{in.sel.Model}, in.sel.Models...) {
