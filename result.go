@@ -3,6 +3,7 @@ package aigateway
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/aigateway-go/aigateway/internal/price"
@@ -413,8 +414,41 @@ func doneBefore[T any](first, next func(context.Context, T)) func(context.Contex
 // resultKey is the context key of ResultFromContext.
 type resultKey struct{}
 
-// resultSlot receives the Result for middleware around the gateway.
-type resultSlot struct{ res atomic.Pointer[Result] }
+// resultSlot receives the Result for those around the gateway.
+type resultSlot struct {
+	res atomic.Pointer[lateResult]
+	// outer is the slot of a context around a call by [Gateway.RoundTripper]. Nil
+	// without one.
+	outer *resultSlot
+	// own is set for such a call. Nobody else has its request, so that its Result can
+	// be made when somebody asks.
+	own  bool
+	late lateResult
+}
+
+// store puts a Result into a slot, and into those around it.
+func (s *resultSlot) store(res *lateResult) {
+	for ; s != nil; s = s.outer {
+		s.res.Store(res)
+	}
+}
+
+// lateResult is a Result, or the exchange that can make it.
+type lateResult struct {
+	once sync.Once
+	x    *exchange // nil: res is there
+	res  *Result
+}
+
+// get returns the Result. The first call makes it.
+func (l *lateResult) get() *Result {
+	l.once.Do(func() {
+		if l.x != nil {
+			l.res, l.x = l.x.result(nil), nil
+		}
+	})
+	return l.res
+}
 
 // WithResult returns a context for middleware around the gateway. When the gateway
 // has served a request with this context, [ResultFromContext] finds its Result:
@@ -438,8 +472,9 @@ func ResultFromContext(ctx context.Context) (*Result, bool) {
 	case *Result:
 		return v, true
 	case *resultSlot:
-		res := v.res.Load()
-		return res, res != nil
+		if late := v.res.Load(); late != nil {
+			return late.get(), true
+		}
 	}
 	return nil, false
 }
