@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -179,6 +180,19 @@ func TestFleet(t *testing.T) {
 	service := valkey["Service"]
 	assert.Equal(t, service.Spec.Selector, valkey["Deployment"].Spec.Template.Metadata.Labels)
 	assert.Equal(t, "redis://"+service.Metadata.Name+":"+strconv.Itoa(service.Spec.Ports[0].Port), option(t, c.Args, "redis"))
+
+	// The program has each of the flags, and reads the fleet's secret.
+	program, err := os.ReadFile("../../contrib/redis/example/main.go")
+	require.NoError(t, err)
+	var flags []string
+	for _, m := range regexp.MustCompile(`flags\.\w+\(&o\.\w+, "([a-z-]+)"`).FindAllStringSubmatch(string(program), -1) {
+		flags = append(flags, m[1])
+	}
+	for _, arg := range c.Args {
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		assert.Contains(t, flags, name)
+	}
+	assert.Contains(t, string(program), `"AIGATEWAY_SHARED_SECRET"`)
 
 	// Each secret of the config is in the environment, under the name that EnvSecrets
 	// reads.
