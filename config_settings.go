@@ -19,6 +19,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
@@ -64,6 +65,8 @@ type settings struct {
 	answer        answerHeaders
 	clientLimits  []clientLimit
 	clients       *limit.Clients // of the gateway
+	fleet         *fleet.Fleet   // of the gateway, or nil
+	health        *fleet.Health  // likewise
 	admission     Admission      // or nil
 	askUsage      bool           // stream_usage: always
 	habits        *streamHabits  // of the gateway
@@ -298,11 +301,11 @@ func forwardSet(p *problems, names []string) map[string]bool {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !header.IsName(name):
-			p.add(path, name, "is no header name")
+			p.add(path, name, "is not a header name")
 		case redact.IsCredentialHeader(canonical):
 			p.add(path, name, "holds the client's credentials, which never reach a provider")
 		case canonical == "Openai-Organization" || canonical == "Openai-Project":
-			p.add(path, name, "belongs to the client's own key, and goes with that alone")
+			p.add(path, name, "belongs to the client's own key, and is sent only with it")
 		case header.IsConnection(canonical):
 			p.add(path, name, "belongs to the client's connection and is not forwarded")
 		}

@@ -25,9 +25,10 @@ const maxErrorBody = 1 << 20
 // call is one candidate with one key: its requests, its turn, and the answer.
 type call struct {
 	outbound
-	deadline time.Time // total_timeout
-	lineup   *lineup   // knows whether another candidate may have its turn
-	switched bool      // the provider's other form of credential is being tried
+	deadline time.Time    // total_timeout
+	lineup   *lineup      // knows whether another candidate may have its turn
+	switched bool         // the provider's other form of credential is being tried
+	within   timeoutError // per_request_timeout or first_token_timeout of the attempt
 	held     held
 }
 
@@ -158,15 +159,16 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 // limit returns the longest time until the answer's commit, and the error with the
 // name of this limit.
 func (c *call) limit(start time.Time) (time.Duration, error) {
-	limit, what := c.model.timeout, "no answer within per_request_timeout"
+	limit, reason := c.model.timeout, "no answer within per_request_timeout"
 	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
-		limit, what = first, "no first token within first_token_timeout"
+		limit, reason = first, "no first token within first_token_timeout"
 	}
 	// The nearest limit wins. Its name goes into the error.
 	if left := c.deadline.Sub(start); left < limit {
 		return left, errTotal(c.s.total)
 	}
-	return limit, &timeoutError{what, limit}
+	c.within = timeoutError{reason, limit}
+	return limit, &c.within
 }
 
 // notMade is the failure of an attempt whose request could not be made. The
@@ -385,8 +387,12 @@ func (c *call) end(a *attempt, f *failure) {
 	switch {
 	case f == nil:
 		class = stats.Answered
-		a.turn.Success(now)
-		a.keyTurn.Success(now)
+		if a.turn.Success(now) {
+			c.s.health.Changed(c.model.track)
+		}
+		if a.keyTurn.Success(now) {
+			c.s.health.Changed(c.track)
+		}
 	case c.in.ctx.Err() != nil, f.gone, f.usageRefused:
 	default:
 		m := f.meaning()
@@ -406,7 +412,10 @@ func (c *call) end(a *attempt, f *failure) {
 // blame reports a failure to the health of the candidate or the key.
 func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 	if m.candidate != nil {
-		a.cooldown = a.turn.Failure(now, *m.candidate).Length
+		cooldown := a.turn.Failure(now, *m.candidate)
+		if a.cooldown = cooldown.Length; cooldown.Everybody {
+			c.s.health.Changed(c.model.track)
+		}
 	}
 	// With an operator's own credential, or in a form that is not settled yet, no
 	// key is at fault. A limit is one all the same.
@@ -415,7 +424,9 @@ func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 	}
 	r := *m.key
 	r.Told = f.RetryAfter
-	a.cooldown = a.keyTurn.Refused(now, r)
+	if a.cooldown = a.keyTurn.Refused(now, r); a.cooldown > 0 {
+		c.s.health.Changed(c.track)
+	}
 }
 
 // measured is an attempt as the metrics keep it. Only an answer says how fast a

@@ -77,7 +77,7 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
-	a.url = p.base.Scheme + "://" + p.base.Host + u.Path
+	a.path = u.Path
 	header, err := o.upstreamHeader(ctx, p, a)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
@@ -24,7 +25,7 @@ import (
 // Gateway is an [http.Handler] that answers requests in the OpenAI and
 // Anthropic formats. It sends each to a model at a provider, and to the next one
 // if that fails. Make one with [New]. It is safe for concurrent use, has no
-// goroutine of its own, and need not be closed.
+// goroutine of its own, and need not be closed. [Gateway.Run] does its periodic work.
 type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
@@ -37,6 +38,10 @@ type Gateway struct {
 	clients   *limit.Clients
 	ids       *ids.Table
 	reloading sync.Mutex
+	running   atomic.Bool // Run
+	sums      *fleet.Sums
+	fleet     *fleet.Fleet // nil without Config.Shared
+	health    *fleet.Health
 
 	warnedDeadlines sync.Once
 }
@@ -55,6 +60,9 @@ func New(cfg Config) (*Gateway, error) {
 		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), ids: ids.NewTable(),
 	}
 	if err := s.connect(cfg, nil); err != nil {
+		return nil, err
+	}
+	if err := g.join(cfg); err != nil {
 		return nil, err
 	}
 	s.attach(g)
@@ -93,7 +101,8 @@ func (g *Gateway) Reload(cfg Config) error {
 
 // attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
-	s.callers.seed = g.seed
+	s.callers.seed, s.callers.fleet = g.seed, g.fleet
+	s.fleet, s.health = g.fleet, g.health
 	s.habits = &g.habits
 	s.clients, s.ids = g.clients, g.ids
 	for i := range s.clientLimits {
@@ -425,8 +434,14 @@ func (x *exchange) report(err *Error) *Result {
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)
 	}
-	if slot, ok := x.in.r.Context().Value(resultKey{}).(*resultSlot); ok {
-		slot.res.Store(x.result(err))
+	switch slot, _ := x.in.r.Context().Value(resultKey{}).(*resultSlot); {
+	case slot == nil:
+	case slot.own && res == nil && err == nil && x.loop.trail.committed():
+		// A Result takes as much time as the rest of the gateway's work.
+		slot.late.x = x
+		defer slot.store(&slot.late)
+	default:
+		slot.store(&lateResult{res: x.result(err)})
 	}
 	x.log(err)
 	x.remember(err)

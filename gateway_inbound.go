@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/coding"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -50,6 +52,7 @@ type inbound struct {
 	json     reqbody.Document
 	body     clientBody
 	sel      reqbody.Selection
+	name     [1]string     // room for the usual query
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
@@ -62,6 +65,7 @@ type inbound struct {
 	labels   []slog.Attr
 	callerID uint64 // a keyed hash of the caller, or of the client's address
 	owner    uint64 // callerID if the service tells callers apart, else 0
+	fleet    *fleet.Fleet
 
 	place placement // of the state that it is about
 
@@ -148,12 +152,21 @@ func (in *inbound) identify(c *callers) {
 	if c.labels != nil {
 		in.labels = boundLabels(c.labels(in.r))
 	}
-	in.callerID = maphash.String(c.seed, salt+text)
+	in.callerID, in.fleet = c.hash(salt, text), c.fleet
 	// Pins and queues belong to callers. Addresses do not count as callers, because
 	// many clients can share one.
 	if c.name != nil || c.expr != nil {
 		in.owner = in.callerID
 	}
+}
+
+// hash is a keyed hash of a caller. It is the same in all replicas of a fleet.
+func (c *callers) hash(salt, text string) uint64 {
+	if c.fleet == nil {
+		return maphash.String(c.seed, salt+text)
+	}
+	sum := c.fleet.Of("caller", salt, text)
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // network is the part of an address that belongs to one client: of IPv6 a /64. A
@@ -174,6 +187,7 @@ type callers struct {
 	name   func(*http.Request) string
 	expr   *expr.Identity
 	seed   maphash.Seed                    // of the gateway
+	fleet  *fleet.Fleet                    // of the gateway, or nil
 	id     func(*http.Request) string      // Config.RequestID, or nil
 	labels func(*http.Request) []slog.Attr // or nil
 }
@@ -194,7 +208,7 @@ func boundLabels(labels []slog.Attr) []slog.Attr {
 
 // asks is the request in the terms of health: its caller and its endpoint.
 func (in *inbound) asks() stats.Request {
-	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
+	return stats.Request{Caller: in.callerID, Surface: in.surface.number, Fleet: in.fleet.Up()}
 }
 
 // clientCredential reads the client's key. X-Api-Key comes before Authorization, as
@@ -217,23 +231,8 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 	in.readTime = time.Since(begin)
 	// A handler after the gateway needs the whole body, and part of it is lost now.
 	in.partial = err != nil
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.Is(err, reqbody.ErrTooLarge):
-		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
-	// Middleware may bound the body too, and its limit may be the lower one.
-	case errors.As(err, &tooLarge):
-		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		e := errorf(CodeClientGone, "the client stopped sending its request")
-		e.Status = http.StatusRequestTimeout
-		return e
-	case err != nil && in.ctx.Err() != nil:
-		return in.gone()
-	case err != nil:
-		e := errorf(CodeInvalidRequestBody, "the body could not be read to its end")
-		e.Err = err
-		return e
+	if err != nil {
+		return in.unread(err, limit)
 	}
 	in.raw, in.wire = raw, raw
 	// OnErrorContinue hands the wire form on, and the providers get the decoded
@@ -249,6 +248,27 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 		return e
 	}
 	return nil
+}
+
+// unread is the error of a body that did not come whole.
+func (in *inbound) unread(err error, limit int64) *Error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, reqbody.ErrTooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
+	// Middleware may bound the body too, and its limit may be the lower one.
+	case errors.As(err, &tooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e := errorf(CodeClientGone, "the client stopped sending its request")
+		e.Status = http.StatusRequestTimeout
+		return e
+	case in.ctx.Err() != nil:
+		return in.gone()
+	}
+	e := errorf(CodeInvalidRequestBody, "the body could not be read to its end")
+	e.Err = err
+	return e
 }
 
 // decode removes the content coding. The provider gets the body plain.
@@ -336,7 +356,8 @@ func (in *inbound) query() query {
 		return q
 	}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
-		q.names = []string{in.sel.Model}
+		in.name[0] = in.sel.Model
+		q.names = in.name[:]
 		return q
 	}
 	for _, name := range append([]string{in.sel.Model}, in.sel.Models...) {

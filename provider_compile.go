@@ -118,7 +118,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	}
 	out.sharedLists, out.uncheckedBatches = p.SharedLists, p.UncheckedBatches
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
-	out.sendsUsage = known && builtin.StreamUsageUnasked(p.ID)
+	out.sendsUsage = known && builtin.AlwaysSendsUsage(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	c.translate(path+".translate", p.Translate, out)
 	for i, k := range p.APIKeys {
@@ -154,7 +154,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 }
 
 // noTemplate is the error for a template in a field without templates.
-const noTemplate = "${…} is evaluated in api_keys, headers, query_params and body alone"
+const noTemplate = "${…} is evaluated only in api_keys, headers, query_params and body"
 
 // name checks an id or alias of a provider.
 func (c *compiler) name(path, name, empty string) {
@@ -239,14 +239,14 @@ func isOpenAIHost(host string) bool {
 // afterwards.
 func (c *compiler) auth(path string, a Auth) Auth {
 	if a.Header != "" && !header.IsName(a.Header) {
-		c.add(path+".header", a.Header, "is no header name")
+		c.add(path+".header", a.Header, "is not a header name")
 	}
 	a.Header = textproto.CanonicalMIMEHeaderKey(a.Header)
 	if a.Header != "" && header.IsConnection(a.Header) {
 		c.add(path+".header", a.Header, "belongs to the connection and cannot carry a key")
 	}
 	if a.Scheme != "" && !header.IsName(a.Scheme) {
-		c.add(path+".scheme", "", "is no authentication scheme: write it like Bearer")
+		c.add(path+".scheme", "", "is not an authentication scheme: write it like Bearer")
 	}
 	if a.Scheme == "" && a.Header == "Authorization" {
 		a.Scheme = "Bearer"
@@ -379,7 +379,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !header.IsName(name):
-			c.add(at, "", "is no header name")
+			c.add(at, "", "is not a header name")
 			continue
 		case header.IsConnection(canonical):
 			c.add(at, "", "belongs to the connection and cannot be set")
@@ -468,7 +468,7 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 		// the parts that the Config shares with its owner.
 		raw, err := json.Marshal(v)
 		if err != nil {
-			c.add(path, "", "is no JSON value: %v", err)
+			c.add(path, "", "is not a JSON value: %v", err)
 			return nil, true
 		}
 		return json.RawMessage(raw), true
