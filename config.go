@@ -177,6 +177,20 @@ type Config struct {
 	// empty name stands for this gateway only.
 	Region  string `json:"-"`
 	Account string `json:"-"`
+	// Shared is the store of a fleet: replicas with one Shared know each other's
+	// cooldowns, quotas, measurements, pins and limits, while [Gateway.Run] runs.
+	// No request waits for it, except at limits that are exact. If it fails, each
+	// replica goes on with what it knows. If nil, the gateway works alone.
+	//
+	// New reads Shared, SharedSecret and ReplicaName. Reload keeps them.
+	Shared Shared `json:"-"`
+	// SharedSecret is the key of all hashes in the store, the same in all replicas:
+	// 32 random bytes or more. The store holds neither names nor values in the
+	// clear. It is required with Shared.
+	SharedSecret []byte `json:"-"`
+	// ReplicaName names this replica to people, such as by its host. It need not
+	// be unique. May be empty.
+	ReplicaName string `json:"-"`
 	// MaxBodyBytes bounds a request's body, in bytes. If zero, 64 MiB.
 	MaxBodyBytes int64 `json:"-"`
 
@@ -462,13 +476,13 @@ func within(path, of string) bool {
 //
 // Admit is called once a request on every surface but models, from many goroutines at
 // once, after the body was read and the limits of the client were met, and before
-// anything is chosen. The request belongs to it. An [*Error] is the answer to the
-// client, in its format. Any other error is 403 not_admitted, and its text goes to
+// anything is chosen. It may keep and change the request. An [*Error] is the answer to
+// the client, in its format. Any other error is 403 not_admitted, and its text goes to
 // the log.
 //
 // done is called exactly once when the request has ended, unless it is nil: also
-// after an error, and when the client has left. The Result belongs to it, and has
-// the tokens and the cost.
+// after an error, and when the client has left. It may keep and change the Result,
+// which has the tokens and the cost.
 type Admission interface {
 	Admit(ctx context.Context, r *ClientRequest) (done func(*Result), err error)
 }

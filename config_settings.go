@@ -19,6 +19,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
@@ -64,6 +65,8 @@ type settings struct {
 	answer        answerHeaders
 	clientLimits  []clientLimit
 	clients       *limit.Clients // of the gateway
+	fleet         *fleet.Fleet   // of the gateway, or nil
+	health        *fleet.Health  // likewise
 	admission     Admission      // or nil
 	askUsage      bool           // stream_usage: always
 	habits        *streamHabits  // of the gateway

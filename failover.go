@@ -71,7 +71,7 @@ func (f *failover) run(p *plan) outcome {
 			return outcome{err: f.in.gone()} // while it waited for room
 		}
 		if next == nil {
-			f.trail.retract(len(p.candidates), time.Now())
+			f.trail.retract(len(p.candidates), time.Now(), f.s.health)
 			return f.exhausted()
 		}
 		if out, done := f.try(next); done {
@@ -226,6 +226,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 			cancel()
 			if changed {
 				c.track.Key.Renew() // the refusal of the old secret says nothing about the new one
+				c.s.health.Changed(c.track)
 				continue            // once more with it
 			}
 		}

@@ -252,6 +252,9 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 		h.resp.Header.Set("Content-Length", strconv.Itoa(len(h.data)))
 	}
 	h.commit(to)
+	if len(h.data) == 0 {
+		return nil // a 204 has no body to write
+	}
 	_, err := to.Write(h.data)
 	relay.ReleaseBody(h.data)
 	if err != nil {

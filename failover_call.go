@@ -387,8 +387,12 @@ func (c *call) end(a *attempt, f *failure) {
 	switch {
 	case f == nil:
 		class = stats.Answered
-		a.turn.Success(now)
-		a.keyTurn.Success(now)
+		if a.turn.Success(now) {
+			c.s.health.Changed(c.model.track)
+		}
+		if a.keyTurn.Success(now) {
+			c.s.health.Changed(c.track)
+		}
 	case c.in.ctx.Err() != nil, f.gone, f.usageRefused:
 	default:
 		m := f.meaning()
@@ -408,7 +412,10 @@ func (c *call) end(a *attempt, f *failure) {
 // blame reports a failure to the health of the candidate or the key.
 func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 	if m.candidate != nil {
-		a.cooldown = a.turn.Failure(now, *m.candidate).Length
+		cooldown := a.turn.Failure(now, *m.candidate)
+		if a.cooldown = cooldown.Length; cooldown.Everybody {
+			c.s.health.Changed(c.model.track)
+		}
 	}
 	// With an operator's own credential, or in a form that is not settled yet, no
 	// key is at fault. A limit is one all the same.
@@ -417,7 +424,9 @@ func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 	}
 	r := *m.key
 	r.Told = f.RetryAfter
-	a.cooldown = a.keyTurn.Refused(now, r)
+	if a.cooldown = a.keyTurn.Refused(now, r); a.cooldown > 0 {
+		c.s.health.Changed(c.track)
+	}
 }
 
 // measured is an attempt as the metrics keep it. Only an answer says how fast a

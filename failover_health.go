@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -215,13 +216,17 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 		value, _ = t.text(ctx, k.value) // a value that fails is told by the attempt
 		cancel()
 	}
-	track := l.s.selector.recorder.KeyValue(k.provider, l.s.hashKey(value), l.in.callerID, time.Now())
+	track := l.s.selector.recorder.KeyValue(k.provider, l.s.hashKey(k.provider, value), l.in.callerID, time.Now())
 	l.values = append(l.values, valueOf{k, track})
 	return track
 }
 
-// hashKey is the keyed hash of a key's value.
-func (s *settings) hashKey(value string) (sum [16]byte) {
+// hashKey is the keyed hash of a key's value at a provider. It is the same in all
+// replicas of a fleet.
+func (s *settings) hashKey(provider, value string) (sum [16]byte) {
+	if s.fleet != nil {
+		return s.fleet.Of("key", provider, value)
+	}
 	for i, salt := range []string{"a", "b"} {
 		h := maphash.String(s.callers.seed, salt+value)
 		for j := range 8 {
@@ -310,7 +315,7 @@ func (l *lineup) attach(m *model, now time.Time) {
 
 // retract takes the failures of a request back that failed alike at every
 // candidate it had: the request was at fault, and not the candidates.
-func (t *trail) retract(candidates int, now time.Time) {
+func (t *trail) retract(candidates int, now time.Time, health *fleet.Health) {
 	// A single candidate cannot tell a bad request from a bad candidate.
 	if candidates < 2 || len(t.tried) < candidates || len(t.attempts) == 0 {
 		return
@@ -336,5 +341,6 @@ func (t *trail) retract(candidates int, now time.Time) {
 	}
 	for _, a := range t.attempts {
 		a.turn.Retract(now)
+		health.Changed(a.model.track)
 	}
 }

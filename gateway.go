@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
@@ -24,7 +25,7 @@ import (
 // Gateway is an [http.Handler] that answers requests in the OpenAI and
 // Anthropic formats. It sends each to a model at a provider, and to the next one
 // if that fails. Make one with [New]. It is safe for concurrent use, has no
-// goroutine of its own, and need not be closed.
+// goroutine of its own, and need not be closed. [Gateway.Run] does its periodic work.
 type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
@@ -37,6 +38,10 @@ type Gateway struct {
 	clients   *limit.Clients
 	ids       *ids.Table
 	reloading sync.Mutex
+	running   atomic.Bool // Run
+	sums      *fleet.Sums
+	fleet     *fleet.Fleet // nil without Config.Shared
+	health    *fleet.Health
 
 	warnedDeadlines sync.Once
 }
@@ -55,6 +60,9 @@ func New(cfg Config) (*Gateway, error) {
 		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), ids: ids.NewTable(),
 	}
 	if err := s.connect(cfg, nil); err != nil {
+		return nil, err
+	}
+	if err := g.join(cfg); err != nil {
 		return nil, err
 	}
 	s.attach(g)
@@ -93,7 +101,8 @@ func (g *Gateway) Reload(cfg Config) error {
 
 // attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
-	s.callers.seed = g.seed
+	s.callers.seed, s.callers.fleet = g.seed, g.fleet
+	s.fleet, s.health = g.fleet, g.health
 	s.habits = &g.habits
 	s.clients, s.ids = g.clients, g.ids
 	for i := range s.clientLimits {
@@ -159,7 +168,7 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 // it gets 404.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
+	surface, path := s.surfaces.of(r)
 	id, models := modelsPath(r.URL.Path)
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
@@ -488,7 +497,7 @@ func (x *exchange) remember(err *Error) {
 // the request's body, and puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
+	surface, path := s.surfaces.of(r)
 	switch {
 	case s.surfaces.misleads(r.URL):
 		return nil, errorf(CodeInvalidID, "an id in the path of %s is not one", r.URL.Path)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/coding"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -63,6 +65,7 @@ type inbound struct {
 	labels   []slog.Attr
 	callerID uint64 // a keyed hash of the caller, or of the client's address
 	owner    uint64 // callerID if the service tells callers apart, else 0
+	fleet    *fleet.Fleet
 
 	place placement // of the state that it is about
 
@@ -149,12 +152,21 @@ func (in *inbound) identify(c *callers) {
 	if c.labels != nil {
 		in.labels = boundLabels(c.labels(in.r))
 	}
-	in.callerID = maphash.String(c.seed, salt+text)
+	in.callerID, in.fleet = c.hash(salt, text), c.fleet
 	// Pins and queues belong to callers. Addresses do not count as callers, because
 	// many clients can share one.
 	if c.name != nil || c.expr != nil {
 		in.owner = in.callerID
 	}
+}
+
+// hash is a keyed hash of a caller. It is the same in all replicas of a fleet.
+func (c *callers) hash(salt, text string) uint64 {
+	if c.fleet == nil {
+		return maphash.String(c.seed, salt+text)
+	}
+	sum := c.fleet.Of("caller", salt, text)
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // network is the part of an address that belongs to one client: of IPv6 a /64. A
@@ -175,6 +187,7 @@ type callers struct {
 	name   func(*http.Request) string
 	expr   *expr.Identity
 	seed   maphash.Seed                    // of the gateway
+	fleet  *fleet.Fleet                    // of the gateway, or nil
 	id     func(*http.Request) string      // Config.RequestID, or nil
 	labels func(*http.Request) []slog.Attr // or nil
 }
@@ -195,7 +208,7 @@ func boundLabels(labels []slog.Attr) []slog.Attr {
 
 // asks is the request in the terms of health: its caller and its endpoint.
 func (in *inbound) asks() stats.Request {
-	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
+	return stats.Request{Caller: in.callerID, Surface: in.surface.number, Fleet: in.fleet.Up()}
 }
 
 // clientCredential reads the client's key. X-Api-Key comes before Authorization, as

@@ -465,7 +465,7 @@ func WithResult(ctx context.Context) context.Context {
 // ResultFromContext returns the Result of a request: in the handler that
 // [Gateway.Wrap] was given, of a request that the gateway gave up and handed on; and
 // around the gateway, with a context of [WithResult]. It returns false before the
-// gateway was asked, and for a path that is none of its surfaces. The Result is
+// gateway was asked, and for a path without a surface. The Result is
 // shared by all who ask for it.
 func ResultFromContext(ctx context.Context) (*Result, bool) {
 	switch v := ctx.Value(resultKey{}).(type) {
