@@ -36,6 +36,8 @@ type Gateway struct {
 	clients   *limit.Clients
 	reloading sync.Mutex
 
+	servers         servers
+
 	warnedDeadlines sync.Once
 }
 
@@ -44,7 +46,7 @@ type Gateway struct {
 // [Gateway.Check]). Of the interfaces it calls only the registry and the URL
 // policy.
 func New(cfg Config) (*Gateway, error) {
-	s, err := newSettings(cfg, nil)
+	s, err := newSettings(cfg, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	old := g.current.Load()
-	s, err := newSettings(cfg, old)
+	s, err := g.servers.settings(cfg, old)
 	if err != nil {
 		return err
 	}

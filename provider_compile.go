@@ -40,6 +40,7 @@ type compiler struct {
 	ownBase    bool       // the provider at hand has a base_url of the config's own
 	source     CostSource // of the prices of the model at hand
 	blind      bool       // the registry is not known
+	lists      modelLists // that providers have answered with
 	gateway    struct {
 		headers, query []field
 		body           []bodyField
@@ -150,6 +151,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	// A vendor's own endpoint wants a key. An internal endpoint, or a base_url of
 	// the config, may not.
 	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !address.IsInternal(out.base.Hostname())
+	c.discover(path+".discover", p.Discover, out)
 	c.models(path, out, own, rest, configured, known)
 	return out
 }
@@ -507,6 +509,7 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 			listed[name] = true
 		}
 	}
+	found := c.lists.of(p)
 	for i, m := range own {
 		at := fmt.Sprintf("%s.models[%d]", path, i)
 		inCatalog := known && !configured
@@ -525,6 +528,7 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 				c.source = CostOfCatalog
 			}
 		}
+		m, _ = found.under(m)
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
 			taken[name] = true
@@ -538,8 +542,10 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 		}
 		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
 		c.source = CostOfCatalog
-		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, false, true, seen)
+		m, offered := found.under(m)
+		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, offered && p.discover == DiscoverConfigured, true, seen)
 	}
+	c.discovered(p, found, seen)
 }
 
 // model compiles one model. seen has the place of each name at this provider, to
@@ -581,7 +587,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
 		view: &expr.Model{
 			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
-			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,
+			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: configured && !known,
 			Metadata: cloneMap(m.Metadata), InputModalities: slices.Clone(m.InputModalities),
 			OutputModalities: slices.Clone(m.OutputModalities), SupportedFeatures: slices.Clone(m.SupportedFeatures),
 			MaxContextWindow: m.MaxContextWindow, MaxOutputTokens: m.MaxOutputTokens,
