@@ -172,6 +172,20 @@ type Config struct {
 	// empty name stands for this gateway only.
 	Region  string `json:"-"`
 	Account string `json:"-"`
+	// Shared is the store of a fleet: replicas with one Shared know each other's
+	// cooldowns, quotas, measurements, pins and limits, while [Gateway.Run] runs.
+	// No request waits for it, except at limits that are exact. If it fails, each
+	// replica goes on with what it knows. If nil, the gateway works alone.
+	//
+	// New reads Shared, SharedSecret and ReplicaName. Reload keeps them.
+	Shared Shared `json:"-"`
+	// SharedSecret is the key of all hashes in the store, the same in all replicas:
+	// 32 random bytes or more. The store holds neither names nor values in the
+	// clear. It is required with Shared.
+	SharedSecret []byte `json:"-"`
+	// ReplicaName names this replica to people, such as by its host. It need not
+	// be unique. May be empty.
+	ReplicaName string `json:"-"`
 	// MaxBodyBytes bounds a request's body, in bytes. If zero, 64 MiB.
 	MaxBodyBytes int64 `json:"-"`
 

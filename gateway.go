@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -23,7 +24,7 @@ import (
 // Gateway is an [http.Handler] that answers requests in the OpenAI and
 // Anthropic formats. It sends each to a model at a provider, and to the next one
 // if that fails. Make one with [New]. It is safe for concurrent use, has no
-// goroutine of its own, and need not be closed.
+// goroutine of its own, and need not be closed. [Gateway.Run] does its periodic work.
 type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
@@ -35,6 +36,9 @@ type Gateway struct {
 	habits    streamHabits
 	clients   *limit.Clients
 	reloading sync.Mutex
+	running   atomic.Bool // Run
+	sums      *fleet.Sums
+	fleet     *fleet.Fleet // nil without Config.Shared
 
 	servers         servers
 
@@ -55,6 +59,9 @@ func New(cfg Config) (*Gateway, error) {
 		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()),
 	}
 	if err := s.connect(cfg, nil); err != nil {
+		return nil, err
+	}
+	if err := g.join(cfg); err != nil {
 		return nil, err
 	}
 	s.attach(g)
