@@ -40,7 +40,8 @@ type Gateway struct {
 	sums      *fleet.Sums
 	fleet     *fleet.Fleet // nil without Config.Shared
 
-	servers         servers
+	servers  servers
+	reloaded chan struct{} // has room for one
 
 	warnedDeadlines sync.Once
 }
@@ -56,7 +57,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
-		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()),
+		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), reloaded: make(chan struct{}, 1),
 	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
@@ -95,6 +96,10 @@ func (g *Gateway) Reload(cfg Config) error {
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	old.retire(s)
+	select {
+	case g.reloaded <- struct{}{}:
+	default:
+	}
 	return nil
 }
 

@@ -115,30 +115,18 @@ func (l *servers) settings(cfg Config, old *settings) (*settings, error) {
 	return s, nil
 }
 
-// discover asks the providers with discover for their models, and has the gateway
-// serve the changed ones.
-func (g *Gateway) discover(ctx context.Context) {
-	s := g.current.Load()
+// refresh asks the providers with discover for their models, and reports whether
+// some have changed.
+func (l *servers) refresh(ctx context.Context, s *settings) bool {
 	var asked []*provider
 	for _, p := range s.selector.providers {
 		if p.isAsked() {
 			asked = append(asked, p)
 		}
 	}
-	if len(asked) == 0 {
-		return
-	}
 	changed := make([]bool, len(asked))
-	atOnce(len(asked), func(i int) {
-		p := asked[i]
-		changed[i] = g.servers.of(p).refresh(ctx, s, p)
-	})
-	if !slices.Contains(changed, true) || ctx.Err() != nil {
-		return
-	}
-	if err := g.rediscover(); err != nil {
-		s.logger.Warn("the models of providers cannot be taken up: the last good ones stay", "error", err.Error())
-	}
+	atOnce(len(asked), func(i int) { changed[i] = l.of(asked[i]).refresh(ctx, s, asked[i]) })
+	return slices.Contains(changed, true)
 }
 
 // atOnce calls f with the numbers below n, some at a time.
@@ -199,35 +187,10 @@ func askFailure(err error) string {
 	return oneLine(networkReason(FailureNetwork, err), 200)
 }
 
-// rediscover compiles the Config again, with the lists as they are now. Connections
-// and the debug page stay.
-func (g *Gateway) rediscover() error {
-	g.reloading.Lock()
-	defer g.reloading.Unlock()
-	old := g.current.Load()
-	if old.origin == nil {
-		return nil // a Reload came between
-	}
-	s, err := newSettings(*old.origin, old, g.servers.lists())
-	if err != nil {
-		return err
-	}
-	s.transports = old.transports
-	for i, p := range s.selector.providers {
-		was := old.selector.providers[i] // the same Config has the same providers
-		p.transport, p.dialled = was.transport, was.dialled
-	}
-	s.debug, s.warnings = old.debug, old.warnings
-	s.attach(g)
-	g.current.Store(s)
-	return nil
-}
-
 // probe asks providers with models in cooldown for their list, shortly before the
 // cooldown ends. A provider that is down stays in cooldown, so that no request has
 // to find out. One that answers is due for the probe of a request.
-func (g *Gateway) probe(ctx context.Context) {
-	s := g.current.Load()
+func (l *servers) probe(ctx context.Context, s *settings) {
 	now := time.Now()
 	var asked []*provider
 	for _, p := range s.selector.providers {
@@ -235,7 +198,7 @@ func (g *Gateway) probe(ctx context.Context) {
 			asked = append(asked, p)
 		}
 	}
-	atOnce(len(asked), func(i int) { g.servers.of(asked[i]).probe(ctx, s, asked[i]) })
+	atOnce(len(asked), func(i int) { l.of(asked[i]).probe(ctx, s, asked[i]) })
 }
 
 // ending are the models whose cooldown for everybody is over soon.

@@ -298,6 +298,14 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 	}
 }
 
+// discover compiles the provider's discover.
+func (c *compiler) discover(path string, d Discover, out *provider) {
+	out.discover = oneOf(c.problems, path, d, DiscoverOff, DiscoverOn, DiscoverConfigured)
+	if out.isAsked() && len(out.keys) > 0 && len(out.askKeys()) == 0 {
+		c.warnings.add(path, string(d), "asks without a key: the value of each key depends on a request, and discovery has none")
+	}
+}
+
 // names lists the names of a format's surfaces.
 func (m surfaces) names(f format) []string {
 	var names []string
@@ -545,7 +553,11 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 		m, offered := found.under(m)
 		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, offered && p.discover == DiscoverConfigured, true, seen)
 	}
-	c.discovered(p, found, seen)
+	for _, m := range found.others(seen) {
+		c.source = CostOfCatalog
+		c.model(fmt.Sprintf("models of %q", p.id), p, m, p.discover == DiscoverConfigured, false, seen)
+		p.models[len(p.models)-1].discovered = true
+	}
 }
 
 // model compiles one model. seen has the place of each name at this provider, to

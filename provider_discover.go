@@ -1,7 +1,6 @@
 package aigateway
 
 import (
-	"reflect"
 	"slices"
 
 	"github.com/aigateway-go/aigateway/internal/discover"
@@ -29,14 +28,6 @@ func (l modelLists) of(p *provider) foundModels {
 	return l[listKey(p)]
 }
 
-// discover compiles the provider's discover.
-func (c *compiler) discover(path string, d Discover, out *provider) {
-	out.discover = oneOf(c.problems, path, d, DiscoverOff, DiscoverOn, DiscoverConfigured)
-	if out.isAsked() && len(out.keys) > 0 && len(out.askKeys()) == 0 {
-		c.warnings.add(path, string(d), "asks without a key: the value of each key depends on a request, and discovery has none")
-	}
-}
-
 // askKeys are the keys to ask for models with: those whose value does not depend on
 // a request.
 func (p *provider) askKeys() []*apiKey {
@@ -59,19 +50,9 @@ func (f foundModels) under(m Model) (Model, bool) {
 	return m, true
 }
 
-// discovered compiles the models that only the answer lists.
-func (c *compiler) discovered(p *provider, found foundModels, seen map[string]string) {
-	for _, m := range found {
-		if seen[fold(m.ID)] != "" {
-			continue
-		}
-		c.source = CostOfCatalog
-		before := len(p.models)
-		c.model("discovered", p, m, p.discover == DiscoverConfigured, false, seen)
-		for _, added := range p.models[before:] {
-			added.discovered = true
-		}
-	}
+// others are the models of the answer without a namesake among the seen names.
+func (f foundModels) others(seen map[string]string) []Model {
+	return slices.DeleteFunc(slices.Clone(f), func(m Model) bool { return seen[fold(m.ID)] != "" })
 }
 
 // foundModel is a model of an answer in the terms of a config.
@@ -85,59 +66,6 @@ func foundModel(m discover.Model) Model {
 	if m.Prices != (discover.Prices{}) {
 		out.Pricing = &Pricing{
 			Input: m.Prices.Input, Output: m.Prices.Output, InputCacheRead: m.Prices.CacheRead, InputCacheWrite: m.Prices.CacheWrite,
-		}
-	}
-	return out
-}
-
-// newOrigin keeps a Config with the providers of its registry, to compile it again
-// when an answer changes. It shares no setting with the caller's Config, and the
-// registry is not asked again.
-func newOrigin(cfg Config, listed []Provider) *Config {
-	kept := deepCopy(reflect.ValueOf(cfg)).Interface().(Config)
-	kept.Registry = StaticRegistry(listed...)
-	return &kept
-}
-
-// deepCopy copies lists, maps and pointers to the depth of plain data. Interfaces
-// with methods and functions are the dependencies of a Config: they are shared.
-func deepCopy(v reflect.Value) reflect.Value {
-	out := reflect.New(v.Type()).Elem()
-	out.Set(v)
-	switch v.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if tag := v.Type().Field(i).Tag.Get("json"); tag != "-" && v.Type().Field(i).IsExported() {
-				out.Field(i).Set(deepCopy(v.Field(i)))
-			}
-		}
-	case reflect.Slice:
-		if !v.IsNil() {
-			out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
-			for i := range v.Len() {
-				out.Index(i).Set(deepCopy(v.Index(i)))
-			}
-		}
-	case reflect.Map:
-		if !v.IsNil() {
-			out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
-			for it := v.MapRange(); it.Next(); {
-				out.SetMapIndex(it.Key(), deepCopy(it.Value()))
-			}
-		}
-	case reflect.Pointer:
-		if !v.IsNil() && v.Elem().Kind() != reflect.Struct {
-			out.Set(reflect.New(v.Type().Elem()))
-			out.Elem().Set(deepCopy(v.Elem()))
-		} else if !v.IsNil() && v.Type() == reflect.TypeFor[*Pricing]() {
-			out.Set(reflect.New(v.Type().Elem()))
-			out.Elem().Set(deepCopy(v.Elem()))
-		}
-	case reflect.Interface:
-		if v.NumMethod() == 0 && !v.IsNil() {
-			if k := v.Elem().Kind(); k == reflect.Map || k == reflect.Slice {
-				out.Set(deepCopy(v.Elem()))
-			}
 		}
 	}
 	return out
