@@ -164,7 +164,7 @@ func (f *failover) consider(m *model) *tried {
 // than the limit is not counted: no token is shorter than a byte.
 func (f *failover) inputTooLarge(m *model) *Error {
 	limit := f.s.maxInput
-	if limit == 0 || int64(len(f.in.raw)) <= limit {
+	if limit == 0 || int64(len(f.in.raw)) <= limit || m.id == "" {
 		return nil
 	}
 	ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)

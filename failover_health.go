@@ -135,9 +135,22 @@ func (l *lineup) probe(m *model, is bool) {
 // candidate with its key counts as one.
 func (l *lineup) mayProbe(m *model) bool { return !l.probed || l.probing == m }
 
-// keys returns a candidate's keys in the order of their turn, chosen once a
-// request.
+// keys returns the keys of a candidate that the request may go with, in the order of
+// their turn.
 func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
+	keys, err := l.chosenKeys(m, t)
+	if err != nil && l.in.place.key == nil {
+		return nil, err
+	}
+	if keys = l.in.place.narrow(keys, l.s.selector.isOwn); len(keys) == 0 {
+		return nil, errorf(CodeNoAPIKey, "no key of provider %q that was chosen is the caller's own", m.provider.id)
+	}
+	return keys, nil
+}
+
+// chosenKeys returns a candidate's keys in the order of their turn, chosen once a
+// request.
+func (l *lineup) chosenKeys(m *model, t *trail) ([]*apiKey, *Error) {
 	if len(m.provider.keys) == 0 {
 		return m.provider.keyless, nil
 	}
@@ -177,6 +190,9 @@ func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []st
 	states := make([]stats.State, len(keys))
 	for i, k := range keys {
 		states[i] = l.keyState(k, m, now)
+	}
+	if l.in.place.sole && len(keys) > 1 {
+		return keys[:1], states[:1], nil
 	}
 	return keys, states, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -35,6 +36,7 @@ type Gateway struct {
 	seed      maphash.Seed
 	habits    streamHabits
 	clients   *limit.Clients
+	ids       *ids.Table
 	reloading sync.Mutex
 	running   atomic.Bool // Run
 	sums      *fleet.Sums
@@ -57,7 +59,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
-		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), reloaded: make(chan struct{}, 1),
+		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), ids: ids.NewTable(), reloaded: make(chan struct{}, 1),
 	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
@@ -107,7 +109,7 @@ func (g *Gateway) Reload(cfg Config) error {
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed = g.seed
 	s.habits = &g.habits
-	s.clients = g.clients
+	s.clients, s.ids = g.clients, g.ids
 	for i := range s.clientLimits {
 		l := &s.clientLimits[i]
 		l.entry = g.clients.Entry(l.name, l.allowance)
@@ -175,6 +177,8 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 	id, models := modelsPath(r.URL.Path)
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
+	case s.surfaces.misleads(r.URL):
+		s.refuse(w, r, formatOf(r), errorf(CodeInvalidID, "an id in the path is not one: it holds a step up, an encoded slash or another odd character"))
 	case models && reading: // first, as a model's id may end like a surface
 		requestID := s.callers.requestID(r)
 		s.answer.before(w.Header(), requestID)
@@ -285,7 +289,17 @@ func (x *exchange) serve() {
 
 // choose selects the models to try.
 func (x *exchange) choose() (err *Error) {
-	x.plan, err = x.s.selector.choose(x.in.ctx, x.in.query())
+	at := &x.in.place
+	switch err = x.locate(); {
+	case err != nil:
+	case x.in.places():
+		x.plan.candidates = []*model{at.provider.whole()}
+	default:
+		x.plan, err = x.s.selector.choose(x.in.ctx, x.in.query())
+		if at.keep(&x.plan, x.s.selector.isOwn); err == nil && len(x.plan.candidates) == 0 {
+			err = x.unknown()
+		}
+	}
 	if err != nil && x.in.ctx.Err() != nil {
 		return x.in.gone()
 	}
@@ -301,6 +315,7 @@ func (x *exchange) send() outcome {
 	out := x.loop.run(&x.plan)
 	if out.err == nil && out.made == nil {
 		x.loop.pin()
+		x.learn()
 	}
 	return out
 }
@@ -482,10 +497,12 @@ func (x *exchange) remember(err *Error) {
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
 	surface, path := s.surfaces.find(r.URL.Path)
-	if surface == nil {
+	switch {
+	case s.surfaces.misleads(r.URL):
+		return nil, errorf(CodeInvalidID, "an id in the path of %s is not one", r.URL.Path)
+	case surface == nil:
 		return nil, errorf(CodeNotFound, "unknown path %s: the gateway does not send it on to a provider", r.URL.Path)
-	}
-	if !surface.takes(r.Method) {
+	case !surface.takes(r.Method):
 		return nil, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, surface.allow(), r.Method)
 	}
 	x := &exchange{s: s}

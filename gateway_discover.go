@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -340,7 +339,7 @@ func (q *asker) ask(ctx context.Context, question discover.Question) (*http.Resp
 // request makes the HTTP request of a question.
 func (q *asker) request(ctx context.Context, question discover.Question, a *attempt) (*http.Request, error) {
 	in := &inbound{
-		ctx: ctx, surface: &surface{format: q.format}, path: question.Path,
+		ctx: ctx, surface: &surface{format: q.format, root: question.Root}, path: question.Path,
 		r: &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/v1/" + question.Path, RawQuery: question.Query}, Header: http.Header{
 			"Accept": {"application/json"}, "User-Agent": {"aigateway"},
 		}},
@@ -352,9 +351,6 @@ func (q *asker) request(ctx context.Context, question discover.Question, a *atte
 	u, err := o.upstreamURL(ctx, q.p)
 	if err != nil {
 		return nil, err
-	}
-	if question.Root {
-		u.Path, u.RawPath = strings.TrimSuffix(q.p.base.Path, "/v1")+"/"+question.Path, ""
 	}
 	h, err := o.upstreamHeader(ctx, q.p, a)
 	if err != nil {

@@ -32,6 +32,8 @@ func overlay(base, over Provider) Provider {
 	p.Translate = given(over.Translate, base.Translate)
 	p.Discover = given(over.Discover, base.Discover)
 	p.Disabled = over.Disabled || base.Disabled
+	p.SharedLists = over.SharedLists || base.SharedLists
+	p.UncheckedBatches = over.UncheckedBatches || base.UncheckedBatches
 	if len(over.APIKeys) == 0 {
 		p.APIKeys = base.APIKeys
 	}
