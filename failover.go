@@ -222,12 +222,12 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 			refreshed = true
 			// A hanging secret store is bounded like a hanging upstream.
 			ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)
-			changed := c.refreshed(ctx, a)
+			changed := c.s.refreshed(ctx, a)
 			cancel()
 			if changed {
 				c.track.Key.Renew() // the refusal of the old secret says nothing about the new one
 				c.s.health.Changed(c.track)
-				continue            // once more with it
+				continue // once more with it
 			}
 		}
 		switch step := f.s.policy.NextStep(failed.Failure); {

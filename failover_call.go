@@ -297,13 +297,13 @@ func hasVendorHeader(h http.Header) bool {
 
 // refreshed resolves the secrets of an attempt again, and reports whether one has
 // changed.
-func (c *call) refreshed(ctx context.Context, a *attempt) bool {
+func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 	changed := false
 	for _, u := range a.secrets.used {
 		if u.name == "" {
 			continue
 		}
-		value, err := c.s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
+		value, err := s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
 		if err == nil && value != u.value.Reveal() {
 			changed = true
 		}

@@ -43,6 +43,9 @@ type Gateway struct {
 	fleet     *fleet.Fleet // nil without Config.Shared
 	health    *fleet.Health
 
+	servers  servers
+	reloaded chan struct{} // has room for one
+
 	warnedDeadlines sync.Once
 }
 
@@ -51,13 +54,13 @@ type Gateway struct {
 // [Gateway.Check]). Of the interfaces it calls only the registry and the URL
 // policy.
 func New(cfg Config) (*Gateway, error) {
-	s, err := newSettings(cfg, nil)
+	s, err := newSettings(cfg, nil, nil)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gateway{
 		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
-		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), ids: ids.NewTable(),
+		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), ids: ids.NewTable(), reloaded: make(chan struct{}, 1),
 	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
@@ -84,7 +87,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	old := g.current.Load()
-	s, err := newSettings(cfg, old)
+	s, err := g.servers.settings(cfg, old)
 	if err != nil {
 		return err
 	}
@@ -96,6 +99,10 @@ func (g *Gateway) Reload(cfg Config) error {
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	old.retire(s)
+	select {
+	case g.reloaded <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
