@@ -83,6 +83,9 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
+	if o.surface.upgrades {
+		o.handshake(header)
+	}
 	o.removed = nil
 	body, err := o.upstreamBody(ctx)
 	a.removed = o.removed
@@ -120,6 +123,9 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 		u.RawPath = raw + "/" + o.path
 	}
 	client := o.in.r.URL.RawQuery
+	if o.surface.model == modelInQuery {
+		client = withModel(client, o.model.id)
+	}
 	if o.codec != nil {
 		client = "" // it belongs to another API
 	}
@@ -391,7 +397,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	switch {
 	case len(o.in.place.requests) > 0:
 		return o.batchBody(ctx)
-	case o.in.places():
+	case o.in.places(), o.surface.upgrades:
 		return reqbody.Whole(o.in.raw), nil
 	}
 	m, p := o.model, o.model.provider

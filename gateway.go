@@ -185,6 +185,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		requestID := s.callers.requestID(r)
 		s.answer.before(w.Header(), requestID)
 		s.selector.serveModels(w, r, id, requestID)
+	case surface != nil && surface.upgrades && surface.takes(r.Method) && !upgradable(w, r):
+		w.Header().Set("Upgrade", "websocket")
+		s.refuse(w, r, surface.format, errorf(CodeUpgradeRequired, "%s is called by a WebSocket over HTTP/1.1", r.URL.Path))
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, next: next}
 		x.to.connect(w, r, &g.warnedDeadlines, s)

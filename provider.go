@@ -167,7 +167,7 @@ type APISurface struct {
 	Format string `json:"format"`
 	// Surface is the path of the surface with hyphens for slashes. If empty, all
 	// surfaces of the format. In the openai format it is chat-completions,
-	// completions, responses, responses-compact, embeddings, moderations, rerank,
+	// completions, realtime, responses, responses-compact, embeddings, moderations, rerank,
 	// images-generations, images-edits, images-variations, audio-speech,
 	// audio-transcriptions or audio-translations; images or audio stands for any
 	// other path below them. Further responses-input-tokens; of vLLM tokenize,
