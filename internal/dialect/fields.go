@@ -158,7 +158,7 @@ var fields = []field{
 	row(Messages, "inference_geo", drop(""), drop("")),
 	row(Messages, "speed", drop(""), drop("")).idleAt(`"standard"`),
 	row(Messages, "container", drop(""), drop("")),
-	row(Messages, "context_management", drop(""), drop("")),
+	row(Messages, "context_management", drop(""), drop("")).idleAt(`{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]}`),
 	row(Messages, "mcp_servers", drop(""), drop("")).idleAt("[]"),
 }
 
