@@ -1,10 +1,15 @@
 package aigateway
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/confdoc"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 //go:generate go run ./internal/expr/refdoc -o docs/selection.md
@@ -172,6 +177,20 @@ type Config struct {
 	// empty name stands for this gateway only.
 	Region  string `json:"-"`
 	Account string `json:"-"`
+	// Shared is the store of a fleet: replicas with one Shared know each other's
+	// cooldowns, quotas, measurements, pins and limits, while [Gateway.Run] runs.
+	// No request waits for it, except at limits that are exact. If it fails, each
+	// replica goes on with what it knows. If nil, the gateway works alone.
+	//
+	// New reads Shared, SharedSecret and ReplicaName. Reload keeps them.
+	Shared Shared `json:"-"`
+	// SharedSecret is the key of all hashes in the store, the same in all replicas:
+	// 32 random bytes or more. The store holds neither names nor values in the
+	// clear. It is required with Shared.
+	SharedSecret []byte `json:"-"`
+	// ReplicaName names this replica to people, such as by its host. It need not
+	// be unique. May be empty.
+	ReplicaName string `json:"-"`
 	// MaxBodyBytes bounds a request's body, in bytes. If zero, 64 MiB.
 	MaxBodyBytes int64 `json:"-"`
 
@@ -304,4 +323,174 @@ type ClientLimit struct {
 	// Required refuses requests whose key fails or is empty; else they are not bounded
 	// by this entry. If nil, true for entries in USD.
 	Required *bool `json:"required,omitempty"`
+	// Uncounted admits requests under a limit in tokens or money whose use cannot be
+	// counted: batches and realtime sessions. Else they are 403 for its clients.
+	Uncounted bool `json:"uncounted,omitempty"`
+}
+
+// ConfigError is one problem of a Config. All problems are reported at once, up to a
+// hundred, as [ConfigErrors].
+type ConfigError struct {
+	// Path is the place in the words of the YAML, such as
+	// "providers[1].models[0].id". Empty means the document itself.
+	Path string
+	// Line is the line of the document, from 1. Zero if it is not known.
+	Line int
+	// Value is the value at the place. Empty if it could be a secret.
+	Value string
+	// Reason says what is wrong, and the remedy.
+	Reason string
+}
+
+// Error returns the place, the value and the reason in one line.
+func (e *ConfigError) Error() string {
+	var b strings.Builder
+	if e.Path != "" {
+		b.WriteString(e.Path)
+		b.WriteString(": ")
+	}
+	if e.Line > 0 {
+		fmt.Fprintf(&b, "line %d: ", e.Line)
+	}
+	if e.Value != "" {
+		fmt.Fprintf(&b, "%q: ", e.Value)
+	}
+	b.WriteString(e.Reason)
+	return b.String()
+}
+
+// ConfigErrors are the problems of a Config: the error of
+// [ParseConfig], [LoadConfig], [New], [Gateway.Reload] and [Gateway.Check] wraps one.
+type ConfigErrors []*ConfigError
+
+// Error returns the errors, one a line.
+func (e ConfigErrors) Error() string {
+	lines := make([]string, len(e))
+	for i, err := range e {
+		lines[i] = err.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the errors, for [errors.Is] and [errors.As].
+func (e ConfigErrors) Unwrap() []error {
+	list := make([]error, len(e))
+	for i, err := range e {
+		list[i] = err
+	}
+	return list
+}
+
+// maxProblems bounds the reported problems. A config with more has one problem many
+// times.
+const maxProblems = 100
+
+// problems collects the problems of a config, up to maxProblems. A last one counts
+// the others.
+type problems []*ConfigError
+
+// add notes a problem. It leaves out a value that could be a secret: people put
+// secrets into any field by mistake.
+func (p *problems) add(path, value, format string, args ...any) {
+	if redact.HasKey(value) {
+		value = ""
+	}
+	p.append(&ConfigError{Path: path, Value: value, Reason: fmt.Sprintf(format, args...)})
+}
+
+// append notes a problem as it is. Its texts are cut to a bounded length.
+func (p *problems) append(e *ConfigError) {
+	switch {
+	case len(*p) < maxProblems:
+		short := *e
+		short.Path, short.Value, short.Reason = clip(e.Path), clip(e.Value), clip(e.Reason)
+		*p = append(*p, &short)
+	case len(*p) == maxProblems:
+		*p = append(*p, &ConfigError{Reason: fmt.Sprintf("and more: only the first %d are shown", maxProblems)})
+	}
+}
+
+// clip bounds a text of an error to 1 KiB. Characters stay whole.
+func clip(s string) string {
+	const limit = 1 << 10
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
+}
+
+// list returns the problems as ConfigErrors.
+func (p problems) list() ConfigErrors {
+	var all problems
+	for _, e := range p {
+		all.append(e)
+	}
+	return ConfigErrors(all)
+}
+
+// err returns the problems as an error. Nil without problems.
+func (p problems) err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return fmt.Errorf("aigateway: invalid config:\n%w", p.list())
+}
+
+// shapeProblems makes problems of the faults of a document.
+func shapeProblems(faults []confdoc.Fault) problems {
+	var p problems
+	for _, f := range faults {
+		p = append(p, &ConfigError{Path: f.Path, Line: f.Line, Value: f.Value, Reason: f.Reason})
+	}
+	return p
+}
+
+// withShape returns the problems of a Config after the faults of shape of its
+// document. It leaves out the problems of an unreadable value: they follow from its
+// fault.
+func (p problems) withShape(shape []confdoc.Fault) problems {
+	if len(shape) == 0 {
+		return p
+	}
+	all := shapeProblems(shape)
+	for _, e := range p {
+		if !slices.ContainsFunc(shape, func(f confdoc.Fault) bool {
+			// Providers that could not be read are missing to only_allow_….
+			return within(e.Path, f.Path) || within(f.Path, e.Path) || f.Meant != "" && within(e.Path, f.Meant) ||
+				within(f.Path, "providers") && strings.HasPrefix(e.Path, "only_allow_configured_")
+		}) {
+			all.append(e)
+		}
+	}
+	return all
+}
+
+// within reports whether a path equals another one, or leads to a place below it.
+func within(path, of string) bool {
+	rest, ok := strings.CutPrefix(path, of)
+	return ok && (of == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// Admission admits requests, or refuses them: budgets and rules of the embedding
+// service.
+//
+// Admit is called once a request on every surface but models, from many goroutines at
+// once, after the body was read and the limits of the client were met, and before
+// anything is chosen. It may keep and change the request. An [*Error] is the answer to
+// the client, in its format. Any other error is 403 not_admitted, and its text goes to
+// the log.
+//
+// done is called exactly once when the request has ended, unless it is nil: also
+// after an error, and when the client has left. It may keep and change the Result,
+// which has the tokens and the cost.
+type Admission interface {
+	Admit(ctx context.Context, r *ClientRequest) (done func(*Result), err error)
+}
+
+// AdmissionFunc is a function that is an [Admission].
+type AdmissionFunc func(ctx context.Context, r *ClientRequest) (done func(*Result), err error)
+
+// Admit calls f.
+func (f AdmissionFunc) Admit(ctx context.Context, r *ClientRequest) (func(*Result), error) {
+	return f(ctx, r)
 }

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/bounds"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
@@ -258,3 +261,156 @@ var configSchema string
 // field by itself. [New] checks the fields together, and the expressions. The caller
 // owns the bytes.
 func ConfigSchema() []byte { return []byte(configSchema) }
+
+// duration reads a duration of the Config. Empty and zero mean the default of its
+// row in the table of bounds.
+func (p *problems) duration(field string, v Duration) time.Duration {
+	return v.parse(p, field, bounds.Of("Config", field).Duration())
+}
+
+// number checks a number of the Config. Zero is the default of its row.
+func (p *problems) number(field string, v int) int {
+	s := bounds.Of("Config", field)
+	if !s.Allows(int64(v)) {
+		p.add(field, fmt.Sprint(v), "must be from %d to %d", s.Min, s.Max)
+	}
+	if v == 0 {
+		return int(s.Number())
+	}
+	return v
+}
+
+// withDefaults returns a copy of a Config with the defaults in its empty fields.
+func withDefaults(cfg Config) Config {
+	v := reflect.ValueOf(&cfg).Elem()
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		f := v.Field(i)
+		for _, s := range bounds.Table() {
+			if s.Struct != "Config" || s.Field != name || !f.IsZero() {
+				continue
+			}
+			switch def := s.Default.(type) {
+			case time.Duration:
+				f.SetString(def.String())
+			case int64:
+				f.SetInt(def)
+			case string:
+				f.SetString(def)
+			}
+		}
+	}
+	return cfg
+}
+
+// parse reads a duration. Empty and zero mean the default.
+func (d Duration) parse(p *problems, path string, def time.Duration) time.Duration {
+	if d == "" {
+		return def
+	}
+	v, err := time.ParseDuration(string(d))
+	switch {
+	case err != nil && strings.Trim(string(d), "0123456789.hmsµun") == "" && len(d) > 6:
+		p.add(path, string(d), "is too long, or not a duration: write it like \"90s\" or \"3m\"")
+	case err != nil:
+		p.add(path, string(d), "is not a duration: write it like \"90s\" or \"3m\"")
+	case v < 0:
+		p.add(path, string(d), "must not be negative")
+	case v > 0:
+		return v
+	}
+	return def
+}
+
+// oneOf checks a word; the first one is the default.
+func oneOf[T ~string](p *problems, path string, v T, words ...T) T {
+	if v == "" {
+		return words[0]
+	}
+	if !slices.Contains(words, v) {
+		p.add(path, string(v), "%s", notOneOf(string(v), words))
+	}
+	return v
+}
+
+// notOneOf lists the valid words, and suggests the most similar one.
+func notOneOf[T ~string](v string, words []T) string {
+	known := make([]string, len(words))
+	for i, w := range words {
+		known[i] = string(w)
+	}
+	if near := expr.Nearest(v, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
+	}
+	return "must be one of " + strings.Join(known, ", ")
+}
+
+// sortedKeys returns the keys of a map in order. Errors and compiled lists then do
+// not change from run to run.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// warnings finds the slips of the catalog as a whole.
+func (s *selector) warnings(cfg Config) problems {
+	var p problems
+	if s.catalog == nil {
+		return nil
+	}
+	for i, over := range cfg.Providers {
+		for j, m := range over.Models {
+			s.warnHidden(&p, fmt.Sprintf("providers[%d].models[%d].id", i, j), over.ID, m.ID)
+		}
+	}
+	for i, st := range s.strategies {
+		if st.eval == nil {
+			continue
+		}
+		providers, models := st.eval.Names()
+		path := fmt.Sprintf("model_selection.strategy[%d]", i)
+		warnUnknown(&p, path, "provider", providers, s.providerIDs(), func(name string) bool { return s.byName[fold(name)] != nil })
+		warnUnknown(&p, path, "model", models, s.modelIDs(), func(name string) bool { return s.models[fold(name)] != nil })
+	}
+	return p
+}
+
+// warnHidden warns of a model with an id like another provider's prefix: a request
+// for it goes to the other provider.
+func (s *selector) warnHidden(p *problems, path, provider, id string) {
+	prefix, rest, _ := strings.Cut(id, ":")
+	other := s.byName[fold(prefix)]
+	if rest == "" || other == nil || !other.configured || other == s.byName[fold(provider)] {
+		return
+	}
+	p.add(path, id, "is hidden: %q is a provider, so that a client that sends this name asks it for %q; clients reach this model as %q",
+		other.id, rest, provider+":"+id)
+}
+
+// warnUnknown warns of unknown names in a strategy, if a known name is similar.
+// Without a similar one, the name may be an unlisted model.
+func warnUnknown(p *problems, path, kind string, names []expr.Literal, known []string, knows func(string) bool) {
+	for _, n := range names {
+		if knows(n.Value) {
+			continue
+		}
+		if near := expr.Nearest(n.Value, known); near != "" {
+			p.add(path, n.Value, "%d:%d: no %s has this id, did you mean %q?", n.Line, n.Column, kind, near)
+		}
+	}
+}
+
+// providerIDs lists the ids and aliases of all providers.
+func (s *selector) providerIDs() []string {
+	var ids []string
+	for _, p := range s.providers {
+		ids = append(append(ids, p.id), p.view.IDAliases...)
+	}
+	return ids
+}
+
+// modelIDs lists the ids and aliases of all listed models.
+func (s *selector) modelIDs() []string {
+	var ids []string
+	for _, m := range s.listed {
+		ids = append(append(ids, m.id), m.view.IDAliases...)
+	}
+	return ids
+}

@@ -305,7 +305,7 @@ func TestParseConfigJSON(t *testing.T) {
 			name: "broken",
 			doc:  "{\n\t\"max_attempts\": 1\n\t\"max_retries\": 2\n}",
 			faults: []fault{{"", 3, "", "not valid YAML: did not find expected ',' or '}'; " +
-				"nor is it JSON: line 3: invalid character '\"' after object key:value pair"}},
+				"it is not JSON either: line 3: invalid character '\"' after object key:value pair"}},
 		},
 	}
 	for _, tt := range tests {

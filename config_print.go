@@ -15,7 +15,7 @@ func (c Config) Format(f fmt.State, verb rune) {
 	dependencies := map[string]string{}
 	for name, d := range map[string]any{
 		"Secrets": c.Secrets, "Registry": c.Registry, "URLPolicy": c.URLPolicy, "Transport": c.Transport,
-		"TokenCounter": c.TokenCounter, "FailoverPolicy": c.FailoverPolicy,
+		"TokenCounter": c.TokenCounter, "FailoverPolicy": c.FailoverPolicy, "Shared": c.Shared,
 	} {
 		if d != nil {
 			dependencies[name] = fmt.Sprintf("%T", d)
@@ -24,6 +24,7 @@ func (c Config) Format(f fmt.State, verb rune) {
 	// All changes here are to the copy.
 	c.Secrets, c.Registry, c.URLPolicy, c.Transport, c.TokenCounter, c.FailoverPolicy = nil, nil, nil, nil, nil, nil
 	c.Logger, c.Hooks, c.shape = nil, nil, nil
+	c.Shared, c.SharedSecret = nil, nil
 	// The maps are shared with the caller's Config, so they are copied before a
 	// change.
 	c.Headers, c.QueryParams, c.Body = printedKeys(c.Headers), printedKeys(c.QueryParams), printedBody(c.Body)

@@ -48,7 +48,7 @@ func TestNewFaults(t *testing.T) {
 		{"forwarding credentials", "forward_headers: [X-Tenant, authorization, Cookie]", []string{
 			"forward_headers[1]: holds the client's credentials", "forward_headers[2]: holds the client's credentials"}},
 		{"forwarding the connection", "forward_headers: [Content-Length]", []string{"forward_headers[0]: belongs to the client's connection"}},
-		{"forwarding no header", "forward_headers: ['X Tenant']", []string{"forward_headers[0]: is no header name"}},
+		{"forwarding no header", "forward_headers: ['X Tenant']", []string{"forward_headers[0]: is not a header name"}},
 		{"internal endpoint outside", "internal_endpoints: {ollama.example.com: 'http://127.0.0.1'}", []string{`internal_endpoints["ollama.example.com"]: under .internal`}},
 		{"internal endpoint with a path", "internal_endpoints: {ollama.internal: 'http://127.0.0.1/v1'}", []string{`internal_endpoints["ollama.internal"]: no path`}},
 
@@ -84,8 +84,8 @@ func TestNewFaults(t *testing.T) {
 		{"endless timeout", "total_timeout: 9999999h", []string{"total_timeout: is too long, or not a duration"}},
 		{"template as a base_url", "providers:\n  - id: a\n    base_url: 'https://a.internal/${req.id}'", []string{"providers[0].base_url: in api_keys, headers, query_params and body alone"}},
 		{"template as an id", "providers:\n  - id: '${req.id}'\n    base_url: https://a.internal", []string{"providers[0].id: in api_keys, headers, query_params and body alone"}},
-		{"auth header", provider + "    auth: {header: 'x key'}", []string{"providers[0].auth.header: is no header name"}},
-		{"auth scheme", provider + "    auth: {scheme: 'To ken'}", []string{"providers[0].auth.scheme: is no authentication scheme"}},
+		{"auth header", provider + "    auth: {header: 'x key'}", []string{"providers[0].auth.header: is not a header name"}},
+		{"auth scheme", provider + "    auth: {scheme: 'To ken'}", []string{"providers[0].auth.scheme: is not an authentication scheme"}},
 		{"auth in the connection", provider + "    auth: {header: host}", []string{"providers[0].auth.header: belongs to the connection"}},
 		{"format typo", provider + "    supported_api_surfaces: [{format: openia}]", []string{`providers[0].supported_api_surfaces[0].format: did you mean "openai"?`}},
 		{"no format", provider + "    supported_api_surfaces: [{surface: messages}]", []string{"providers[0].supported_api_surfaces[0].format: is required"}},
@@ -94,7 +94,7 @@ func TestNewFaults(t *testing.T) {
 		{"unnamed param", provider + "    supported_api_surfaces: [{format: openai, supported_params: [{name: ''}]}]", []string{"providers[0].supported_api_surfaces[0].supported_params[0].name: is required"}},
 
 		// Headers, parameters and bodies.
-		{"header name", "headers: {'X Y': a}", []string{`headers["X Y"]: is no header name`}},
+		{"header name", "headers: {'X Y': a}", []string{`headers["X Y"]: is not a header name`}},
 		{"connection header", "headers: {content-length: '1'}", []string{"headers.content-length: cannot be set"}},
 		{"header twice", "headers: {X-A: a, x-a: b}", []string{"headers.x-a: is set twice"}},
 		{"header with a line break", provider + "    headers: {X-A: \"hunter2\\r\\nY: 1\"}", []string{"providers[0].headers.X-A: must not contain line breaks"}},
@@ -136,7 +136,7 @@ func TestNewFaults(t *testing.T) {
 		{"models in a key strategy", "api_key_selection: {strategy: ['ai.models']}", []string{"api_key_selection.strategy[0]: "}},
 
 		{"behind a second overlay", "providers: [{id: google}, {id: gemini, base_url: 'ftp://x', auth: {header: 'a b'}}]", []string{
-			`providers[1].id: is the built-in "google"`, "providers[1].base_url: the scheme", "providers[1].auth.header: is no header name"}},
+			`providers[1].id: is the built-in "google"`, "providers[1].base_url: the scheme", "providers[1].auth.header: is not a header name"}},
 		{"all at once", `
 total_timeout: never
 max_attempts: 1000
@@ -204,7 +204,7 @@ func TestNewFaultsOfDependencies(t *testing.T) {
 		{"transport and public policy", aigateway.Config{Transport: transport, URLPolicy: aigateway.PublicURLPolicy()}, []string{"Transport: leave Transport nil"}},
 		{"body limit", aigateway.Config{MaxBodyBytes: -1}, []string{"MaxBodyBytes: must not be negative"}},
 		{"no JSON", aigateway.Config{Body: map[string]any{"n": math.NaN(), "deep": map[string]any{"f": func() {}, "id": "${req.id}"}}},
-			[]string{"body.deep.f: is no JSON value", "body.n: is no JSON value"}},
+			[]string{"body.deep.f: is not a JSON value", "body.n: is not a JSON value"}},
 		{"not a number", aigateway.Config{Providers: []aigateway.Provider{{ID: "a", BaseURL: "https://a.internal",
 			Models: []aigateway.Model{{ID: "m", Pricing: &aigateway.Pricing{Input: new(math.NaN())}}}}}},
 			[]string{"providers[0].models[0].pricing.input: "}},

@@ -32,6 +32,17 @@ const (
 	CodeMethodNotAllowed Code = "method_not_allowed"
 	// CodeUpgradeRequired: the endpoint is not served over a WebSocket.
 	CodeUpgradeRequired Code = "upgrade_required"
+	// CodeInvalidID: an id in the path could be read as another path.
+	CodeInvalidID Code = "invalid_id"
+	// CodeIDNotFound: the caller has no response, file, batch or other stored thing of
+	// an id. The provider was not asked.
+	CodeIDNotFound Code = "id_not_found"
+	// CodeProviderRequired: the request has neither a model nor a known id, and several
+	// providers can serve it; or X-Aigateway-Provider names none.
+	CodeProviderRequired Code = "provider_required"
+	// CodeProviderConflict: the ids of the request and X-Aigateway-Provider lead to
+	// different places.
+	CodeProviderConflict Code = "provider_conflict"
 	// CodeModelNotFound: GET models/{id} names a model that clients may not send.
 	CodeModelNotFound Code = "model_not_found"
 
@@ -96,7 +107,7 @@ const (
 // stream holds the status that the stream began with.
 func (c Code) HTTPStatus() int {
 	switch c {
-	case CodeInvalidRequestBody, CodeNoAPIKey:
+	case CodeInvalidRequestBody, CodeNoAPIKey, CodeInvalidID, CodeProviderRequired, CodeProviderConflict:
 		return http.StatusBadRequest
 	case CodeRequestTooLarge, CodeInputTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -106,7 +117,7 @@ func (c Code) HTTPStatus() int {
 		return http.StatusTooManyRequests
 	case CodeUnsupportedMediaType:
 		return http.StatusUnsupportedMediaType
-	case CodeNotFound, CodeModelNotFound:
+	case CodeNotFound, CodeModelNotFound, CodeIDNotFound:
 		return http.StatusNotFound
 	case CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed

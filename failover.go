@@ -51,7 +51,7 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.deadline = in.start.Add(in.readTime + s.total)
 	f.lineup = lineup{s: s, in: in, room: capacity{limiter: s.limiter, in: in, total: s.total, deadline: f.deadline}}
 	f.call.outbound = outbound{s: s, in: in, trail: &f.trail}
-	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
+	f.call.templates.in.Request, f.call.templates.secrets = &in.request, s.secrets
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
 	f.call.lineup = &f.lineup
@@ -71,7 +71,7 @@ func (f *failover) run(p *plan) outcome {
 			return outcome{err: f.in.gone()} // while it waited for room
 		}
 		if next == nil {
-			f.trail.retract(len(p.candidates), time.Now())
+			f.trail.retract(len(p.candidates), time.Now(), f.s.health)
 			return f.exhausted()
 		}
 		if out, done := f.try(next); done {
@@ -164,7 +164,7 @@ func (f *failover) consider(m *model) *tried {
 // than the limit is not counted: no token is shorter than a byte.
 func (f *failover) inputTooLarge(m *model) *Error {
 	limit := f.s.maxInput
-	if limit == 0 || int64(len(f.in.raw)) <= limit {
+	if limit == 0 || int64(len(f.in.raw)) <= limit || m.id == "" {
 		return nil
 	}
 	ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)
@@ -226,6 +226,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 			cancel()
 			if changed {
 				c.track.Key.Renew() // the refusal of the old secret says nothing about the new one
+				c.s.health.Changed(c.track)
 				continue            // once more with it
 			}
 		}

@@ -44,6 +44,7 @@ type held struct {
 	later   usage.OutputEstimate // of a sample of a stream's later events
 	events  int                  // of the stream, if it is sampled
 	stream  *relay.Stream        // of an event stream
+	note    idNote
 	// translated is the client's side of it; nil without a codec.
 	translated *dialect.Stream
 	body       watchedBody
@@ -57,7 +58,7 @@ type held struct {
 // hold reads the answer until it may be committed.
 func (h *held) hold(ctx context.Context) *failure {
 	kind, _, _ := header.MediaType(h.resp.Header.Get("Content-Type"))
-	binary := h.surface.answer == answerBinary && !header.IsJSON(kind) && kind != "text/html" && kind != "text/event-stream"
+	binary := h.surface.answer == answerContent || h.surface.answer == answerBinary && !header.IsJSON(kind) && kind != "text/html" && kind != "text/event-stream"
 	finite := header.IsJSON(kind) && h.resp.ContentLength >= 0 && !h.in.wantsStream
 	if !binary && !finite && h.surface.stream != nil {
 		// The bytes decide, because servers label streams with any type.
@@ -88,7 +89,7 @@ func (h *held) holdFirst(ctx context.Context) *failure {
 	switch {
 	case err != nil:
 		return h.interrupted(ctx, err)
-	case len(first) == 0:
+	case len(first) == 0 && h.surface.answer != answerContent:
 		return wrongAnswer(relay.ErrEmptyBody.Error())
 	}
 	h.data, h.binary = first, true
@@ -113,6 +114,9 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 		if plain && !h.binary && !relay.JudgeFront(h.data) {
 			return wrongAnswer(relay.ErrNotJSON.Error())
 		}
+		if plain {
+			h.note.answer(h.data)
+		}
 		return nil
 	}
 	if f := h.judge(kind, encoding); f != nil {
@@ -133,6 +137,9 @@ func (h *held) interrupted(ctx context.Context, err error) *failure {
 // judge returns a failure if a whole answer with a success status is not a real
 // answer.
 func (h *held) judge(kind, encoding string) *failure {
+	if len(h.data) == 0 && h.surface.answer == answerRecord {
+		return nil // such as the answer to a DELETE
+	}
 	plain, err := relay.Decode(h.data, encoding, 16*maxHeldJSON)
 	switch {
 	case err == nil:
@@ -166,6 +173,7 @@ func (h *held) judge(kind, encoding string) *failure {
 		return wrongAnswer(v.Err.Error())
 	}
 	h.meterWhole(plain)
+	h.note.answer(plain)
 	switch {
 	case v.Refusal:
 		return h.refusal()
@@ -240,8 +248,13 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 	case !h.whole:
 		return h.relayRest(ctx, to)
 	}
-	h.resp.Header.Set("Content-Length", strconv.Itoa(len(h.data)))
+	if h.resp.StatusCode != http.StatusNoContent {
+		h.resp.Header.Set("Content-Length", strconv.Itoa(len(h.data)))
+	}
 	h.commit(to)
+	if len(h.data) == 0 {
+		return nil // a 204 has no body to write
+	}
 	_, err := to.Write(h.data)
 	relay.ReleaseBody(h.data)
 	if err != nil {

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dial"
+	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/pins"
+	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -21,9 +25,10 @@ const maxErrorBody = 1 << 20
 // call is one candidate with one key: its requests, its turn, and the answer.
 type call struct {
 	outbound
-	deadline time.Time // total_timeout
-	lineup   *lineup   // knows whether another candidate may have its turn
-	switched bool      // the provider's other form of credential is being tried
+	deadline time.Time    // total_timeout
+	lineup   *lineup      // knows whether another candidate may have its turn
+	switched bool         // the provider's other form of credential is being tried
+	within   timeoutError // per_request_timeout or first_token_timeout of the attempt
 	held     held
 }
 
@@ -121,7 +126,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	}
 	c.held = held{
 		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
-		a: a, resp: resp, source: resp.Body, limit: limit,
+		a: a, resp: resp, source: resp.Body, limit: limit, note: c.idNote(a),
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {
@@ -154,15 +159,16 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 // limit returns the longest time until the answer's commit, and the error with the
 // name of this limit.
 func (c *call) limit(start time.Time) (time.Duration, error) {
-	limit, what := c.model.timeout, "no answer within per_request_timeout"
+	limit, reason := c.model.timeout, "no answer within per_request_timeout"
 	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
-		limit, what = first, "no first token within first_token_timeout"
+		limit, reason = first, "no first token within first_token_timeout"
 	}
 	// The nearest limit wins. Its name goes into the error.
 	if left := c.deadline.Sub(start); left < limit {
 		return left, errTotal(c.s.total)
 	}
-	return limit, &timeoutError{what, limit}
+	c.within = timeoutError{reason, limit}
+	return limit, &c.within
 }
 
 // notMade is the failure of an attempt whose request could not be made. The
@@ -290,4 +296,173 @@ func (c *call) refreshed(ctx context.Context, a *attempt) bool {
 		}
 	}
 	return changed
+}
+
+// pin remembers the model and the key behind an answer for a key of sticky(). The
+// first of an order needs no pin. A spill-over by a bound or a limit leaves the
+// pins unchanged: the cache is still at the preferred one.
+func (f *failover) pin() {
+	s, now := f.s.selector, time.Now()
+	if !s.uses.Sticky {
+		return
+	}
+	served := f.trail.attempts[len(f.trail.attempts)-1]
+	m, key := served.model, served.usedKey
+	if r := f.plan.affinityOf(m); r != nil && !r.affinity.Spilled && !f.spilled(r, m) {
+		keep(s.pins, now, modelPin(f.in.owner, r.affinity.Key, r.name), modelPlace(r.affinity, m), m.pin())
+	}
+	if c := f.lineup.choice(m); c != nil && c.affinity != nil && !c.affinity.Spilled {
+		keep(s.pins, now, keyPin(f.in.owner, c.affinity.Key, m.provider), keyPlace(c.affinity, key), key.pin())
+	}
+}
+
+// affinityOf returns the run whose sticky() placed a candidate, nil without one.
+func (p *plan) affinityOf(m *model) *strategyRun {
+	for i := range p.runs {
+		if r := &p.runs[i]; r.affinity != nil && slices.Contains(r.chosen, m) {
+			return r
+		}
+	}
+	return nil
+}
+
+// spilled reports whether a limit kept back a candidate before the serving one.
+func (f *failover) spilled(r *strategyRun, served *model) bool {
+	for _, m := range r.chosen {
+		if m == served || len(f.trail.limited) == 0 {
+			return false
+		}
+		if f.trail.passedOver(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// keep sets a pin. It drops the pin if the first of the order serves again.
+func keep(t *pinTable, now time.Time, at pins.Key, p expr.Place, served pinned) {
+	if p == expr.PlaceFirst {
+		t.Drop(at)
+		return
+	}
+	t.Set(now, at, served)
+}
+
+// affinity says for the Result how sticky() placed the answering model, or its key.
+// If every candidate failed, it is about the first. Nil without sticky().
+func (f *failover) affinity(p *plan) *Affinity {
+	var m *model
+	var key *apiKey
+	switch n := len(f.trail.attempts); {
+	case n > 0:
+		m, key = f.trail.attempts[n-1].model, f.trail.attempts[n-1].usedKey
+	case len(f.trail.tried) > 0:
+		m = f.trail.tried[0].model
+		if keys := f.trail.tried[0].keys; len(keys) > 0 {
+			key = keys[0]
+		}
+	default:
+		return nil
+	}
+	if r := p.affinityOf(m); r != nil {
+		return &Affinity{Source: r.affinity.Source, Place: string(modelPlace(r.affinity, m))}
+	}
+	if c := f.lineup.choice(m); c != nil && c.affinity != nil {
+		return &Affinity{Source: c.affinity.Source, Place: string(keyPlace(c.affinity, key))}
+	}
+	return nil
+}
+
+// end completes the record of an attempt, and reports it to the metrics and to the
+// health of the candidate and the key.
+func (c *call) end(a *attempt, f *failure) {
+	if f != nil {
+		f.hint = hint(a, f)
+	}
+	a.failure = f
+	a.total = time.Since(a.start)
+
+	now := time.Now()
+	class := stats.ClientFault
+	switch {
+	case f == nil:
+		class = stats.Answered
+		if a.turn.Success(now) {
+			c.s.health.Changed(c.model.track)
+		}
+		if a.keyTurn.Success(now) {
+			c.s.health.Changed(c.track)
+		}
+	case c.in.ctx.Err() != nil, f.gone, f.usageRefused:
+	default:
+		m := f.meaning()
+		class = m.class
+		c.blame(a, f, m, now)
+	}
+	a.turn.Release(now)
+	a.keyTurn.Release(now)
+	a.settle(now)
+	if a.sent {
+		o := c.measured(a, class)
+		c.model.track.End(now, o)
+		c.track.End(now, o)
+	}
+}
+
+// blame reports a failure to the health of the candidate or the key.
+func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
+	if m.candidate != nil {
+		cooldown := a.turn.Failure(now, *m.candidate)
+		if a.cooldown = cooldown.Length; cooldown.Everybody {
+			c.s.health.Changed(c.model.track)
+		}
+	}
+	// With an operator's own credential, or in a form that is not settled yet, no
+	// key is at fault. A limit is one all the same.
+	if m.key == nil || f.otherForm || a.operatorAuth && !m.limit {
+		return
+	}
+	r := *m.key
+	r.Told = f.RetryAfter
+	if a.cooldown = a.keyTurn.Refused(now, r); a.cooldown > 0 {
+		c.s.health.Changed(c.track)
+	}
+}
+
+// measured is an attempt as the metrics keep it. Only an answer says how fast a
+// candidate is: a candidate that fails at once is not fast.
+func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
+	o := stats.Outcome{Class: class, ProviderInput: a.input, ProviderOutput: a.output, EstimatedInput: c.in.tokens}
+	if c.s.selector.uses.Estimates {
+		o.EstimatedInput, o.EstimatedOutput = c.in.estimate(), c.held.written.Tokens()
+	}
+	making := a.sentAt.Sub(a.start) // the request; a slow secret store is not the provider's fault
+	switch class {
+	case stats.Answered:
+		o.Upstream = a.total - making
+		if a.firstToken > 0 {
+			o.FirstToken = a.firstToken - making
+		}
+		if writing := a.total - a.firstToken; a.firstToken > 0 && a.output > 1 {
+			o.PerOutputToken = writing / time.Duration(a.output-1)
+		}
+		o.Gateway = c.trail.overhead(c.in, a.sentAt, a)
+	case stats.TimedOut:
+		o.Upstream = a.total - making // it took at least so long
+	}
+	return o
+}
+
+// noteQuota notes the limits of a key that an answer tells.
+func noteQuota(track *stats.Track, h http.Header, now time.Time) {
+	q := ratelimit.Read(h, now)
+	if !q.Known() {
+		return
+	}
+	track.Quota.SetRequests(now, stats.Allowance{
+		Limit: stats.Count(q.LimitRequests), Remaining: stats.Count(q.RemainingRequests), Reset: q.ResetRequests,
+	})
+	track.Quota.SetTokens(now, stats.Allowance{
+		Limit: stats.Count(q.LimitTokens), Remaining: stats.Count(q.RemainingTokens), Reset: q.ResetTokens,
+	})
 }

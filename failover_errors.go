@@ -19,11 +19,11 @@ import (
 
 // timeoutError names the limit that ended an attempt.
 type timeoutError struct {
-	what  string
-	limit time.Duration
+	reason string
+	limit  time.Duration
 }
 
-func (e *timeoutError) Error() string { return fmt.Sprintf("%s (%s)", e.what, e.limit) }
+func (e *timeoutError) Error() string { return fmt.Sprintf("%s (%s)", e.reason, e.limit) }
 
 // errTotal is the cause of a context that total_timeout ended.
 func errTotal(limit time.Duration) error { return &timeoutError{"total_timeout", limit} }

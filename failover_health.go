@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -135,9 +136,22 @@ func (l *lineup) probe(m *model, is bool) {
 // candidate with its key counts as one.
 func (l *lineup) mayProbe(m *model) bool { return !l.probed || l.probing == m }
 
-// keys returns a candidate's keys in the order of their turn, chosen once a
-// request.
+// keys returns the keys of a candidate that the request may go with, in the order of
+// their turn.
 func (l *lineup) keys(m *model, t *trail) ([]*apiKey, *Error) {
+	keys, err := l.chosenKeys(m, t)
+	if err != nil && l.in.place.key == nil {
+		return nil, err
+	}
+	if keys = l.in.place.narrow(keys, l.s.selector.isOwn); len(keys) == 0 {
+		return nil, errorf(CodeNoAPIKey, "no key of provider %q that was chosen is the caller's own", m.provider.id)
+	}
+	return keys, nil
+}
+
+// chosenKeys returns a candidate's keys in the order of their turn, chosen once a
+// request.
+func (l *lineup) chosenKeys(m *model, t *trail) ([]*apiKey, *Error) {
 	if len(m.provider.keys) == 0 {
 		return m.provider.keyless, nil
 	}
@@ -178,6 +192,9 @@ func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []st
 	for i, k := range keys {
 		states[i] = l.keyState(k, m, now)
 	}
+	if l.in.place.sole && len(keys) > 1 {
+		return keys[:1], states[:1], nil
+	}
 	return keys, states, nil
 }
 
@@ -193,19 +210,23 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 	value := l.in.credential.value.Reveal()
 	if !k.none {
 		var set secretSet
-		t := templates{resolve: l.s.secrets.ResolveSecret, set: &set}
+		t := templates{secrets: l.s.secrets, set: &set}
 		t.in.Request, t.in.Secret = &l.in.request, t.secret
 		ctx, cancel := context.WithTimeout(l.in.ctx, l.s.perRequest)
 		value, _ = t.text(ctx, k.value) // a value that fails is told by the attempt
 		cancel()
 	}
-	track := l.s.selector.recorder.KeyValue(k.provider, l.s.hashKey(value), l.in.callerID, time.Now())
+	track := l.s.selector.recorder.KeyValue(k.provider, l.s.hashKey(k.provider, value), l.in.callerID, time.Now())
 	l.values = append(l.values, valueOf{k, track})
 	return track
 }
 
-// hashKey is the keyed hash of a key's value.
-func (s *settings) hashKey(value string) (sum [16]byte) {
+// hashKey is the keyed hash of a key's value at a provider. It is the same in all
+// replicas of a fleet.
+func (s *settings) hashKey(provider, value string) (sum [16]byte) {
+	if s.fleet != nil {
+		return s.fleet.Of("key", provider, value)
+	}
 	for i, salt := range []string{"a", "b"} {
 		h := maphash.String(s.callers.seed, salt+value)
 		for j := range 8 {
@@ -294,7 +315,7 @@ func (l *lineup) attach(m *model, now time.Time) {
 
 // retract takes the failures of a request back that failed alike at every
 // candidate it had: the request was at fault, and not the candidates.
-func (t *trail) retract(candidates int, now time.Time) {
+func (t *trail) retract(candidates int, now time.Time, health *fleet.Health) {
 	// A single candidate cannot tell a bad request from a bad candidate.
 	if candidates < 2 || len(t.tried) < candidates || len(t.attempts) == 0 {
 		return
@@ -320,5 +341,6 @@ func (t *trail) retract(candidates int, now time.Time) {
 	}
 	for _, a := range t.attempts {
 		a.turn.Retract(now)
+		health.Changed(a.model.track)
 	}
 }

@@ -37,6 +37,9 @@ type capacity struct {
 // route is the way to a candidate with a key.
 func (c *capacity) route(m *model, k *apiKey) limit.Route {
 	r := limit.Route{Gates: [3]*limit.Gate{m.provider.gate, m.gate, k.gate}}
+	if c.in.places() {
+		return r // its bytes are not a prompt
+	}
 	if m.provider.limits.TokensPerMinute > 0 || m.limits.TokensPerMinute > 0 || k.limits.TokensPerMinute > 0 {
 		r.Tokens = c.in.estimate() + c.in.outputLimit()
 	}

@@ -79,6 +79,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 // meterEvent meters an event of the stream.
 func (h *held) meterEvent(data []byte) {
 	h.meter.Event(data)
+	h.note.event(data)
 	switch {
 	case !h.surface.metered:
 	case h.s.selector.uses.Estimates:

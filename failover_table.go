@@ -271,7 +271,7 @@ func hintMethod(a *attempt, f *failure) string {
 }
 
 func hintModel(a *attempt, _ *failure) string {
-	return fmt.Sprintf("asked at %s for model %q: check base_url, and that the provider has the model under this very name", a.url, a.model.id)
+	return fmt.Sprintf("asked at %s for model %q: check base_url, and that the provider has the model under this very name", a.url(), a.model.id)
 }
 
 func hintStray(a *attempt, f *failure) string {
@@ -282,7 +282,7 @@ func hintStray(a *attempt, f *failure) string {
 }
 
 func hintAddress(a *attempt, _ *failure) string {
-	return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 if it has one", a.url)
+	return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 if it has one", a.url())
 }
 
 // hintCredential names the way in which the request was authenticated.

@@ -79,7 +79,7 @@ type attempt struct {
 	start   time.Time
 	sent    bool // whether the transport got it
 	sentAt  time.Time
-	url     string
+	path    string   // of the URL; empty if no request was made
 	removed []string // the client's fields that did not go out
 	secrets secretSet
 	key     string // redacted
@@ -426,6 +426,15 @@ func (t *trail) total() (u *Usage, c knownCost) {
 	}
 	c.Estimated = c.known && (c.Estimated || missing)
 	return u, c
+}
+
+// url is the address of the request, without its query. Empty if none was made.
+func (a *attempt) url() string {
+	if a.path == "" {
+		return ""
+	}
+	base := a.model.provider.base
+	return base.Scheme + "://" + base.Host + a.path
 }
 
 // sentAs is the header that carried the key, with its scheme.

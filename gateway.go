@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
+	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -23,7 +25,7 @@ import (
 // Gateway is an [http.Handler] that answers requests in the OpenAI and
 // Anthropic formats. It sends each to a model at a provider, and to the next one
 // if that fails. Make one with [New]. It is safe for concurrent use, has no
-// goroutine of its own, and need not be closed.
+// goroutine of its own, and need not be closed. [Gateway.Run] does its periodic work.
 type Gateway struct {
 	current   atomic.Pointer[settings]
 	recorder  *stats.Recorder
@@ -34,7 +36,12 @@ type Gateway struct {
 	seed      maphash.Seed
 	habits    streamHabits
 	clients   *limit.Clients
+	ids       *ids.Table
 	reloading sync.Mutex
+	running   atomic.Bool // Run
+	sums      *fleet.Sums
+	fleet     *fleet.Fleet // nil without Config.Shared
+	health    *fleet.Health
 
 	warnedDeadlines sync.Once
 }
@@ -50,9 +57,12 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
-		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()),
+		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), ids: ids.NewTable(),
 	}
 	if err := s.connect(cfg, nil); err != nil {
+		return nil, err
+	}
+	if err := g.join(cfg); err != nil {
 		return nil, err
 	}
 	s.attach(g)
@@ -91,9 +101,10 @@ func (g *Gateway) Reload(cfg Config) error {
 
 // attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
-	s.callers.seed = g.seed
+	s.callers.seed, s.callers.fleet = g.seed, g.fleet
+	s.fleet, s.health = g.fleet, g.health
 	s.habits = &g.habits
-	s.clients = g.clients
+	s.clients, s.ids = g.clients, g.ids
 	for i := range s.clientLimits {
 		l := &s.clientLimits[i]
 		l.entry = g.clients.Entry(l.name, l.allowance)
@@ -157,10 +168,12 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 // it gets 404.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
+	surface, path := s.surfaces.of(r)
 	id, models := modelsPath(r.URL.Path)
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
+	case s.surfaces.misleads(r.URL):
+		s.refuse(w, r, formatOf(r), errorf(CodeInvalidID, "an id in the path is not one: it holds a step up, an encoded slash or another odd character"))
 	case models && reading: // first, as a model's id may end like a surface
 		requestID := s.callers.requestID(r)
 		s.answer.before(w.Header(), requestID)
@@ -271,7 +284,17 @@ func (x *exchange) serve() {
 
 // choose selects the models to try.
 func (x *exchange) choose() (err *Error) {
-	x.plan, err = x.s.selector.choose(x.in.ctx, x.in.query())
+	at := &x.in.place
+	switch err = x.locate(); {
+	case err != nil:
+	case x.in.places():
+		x.plan.candidates = []*model{at.provider.whole()}
+	default:
+		x.plan, err = x.s.selector.choose(x.in.ctx, x.in.query())
+		if at.keep(&x.plan, x.s.selector.isOwn); err == nil && len(x.plan.candidates) == 0 {
+			err = x.unknown()
+		}
+	}
 	if err != nil && x.in.ctx.Err() != nil {
 		return x.in.gone()
 	}
@@ -287,6 +310,7 @@ func (x *exchange) send() outcome {
 	out := x.loop.run(&x.plan)
 	if out.err == nil && out.made == nil {
 		x.loop.pin()
+		x.learn()
 	}
 	return out
 }
@@ -410,8 +434,14 @@ func (x *exchange) report(err *Error) *Result {
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)
 	}
-	if slot, ok := x.in.r.Context().Value(resultKey{}).(*resultSlot); ok {
-		slot.res.Store(x.result(err))
+	switch slot, _ := x.in.r.Context().Value(resultKey{}).(*resultSlot); {
+	case slot == nil:
+	case slot.own && res == nil && err == nil && x.loop.trail.committed():
+		// A Result takes as much time as the rest of the gateway's work.
+		slot.late.x = x
+		defer slot.store(&slot.late)
+	default:
+		slot.store(&lateResult{res: x.result(err)})
 	}
 	x.log(err)
 	x.remember(err)
@@ -467,11 +497,13 @@ func (x *exchange) remember(err *Error) {
 // the request's body, and puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
-	if surface == nil {
+	surface, path := s.surfaces.of(r)
+	switch {
+	case s.surfaces.misleads(r.URL):
+		return nil, errorf(CodeInvalidID, "an id in the path of %s is not one", r.URL.Path)
+	case surface == nil:
 		return nil, errorf(CodeNotFound, "unknown path %s: the gateway does not send it on to a provider", r.URL.Path)
-	}
-	if !surface.takes(r.Method) {
+	case !surface.takes(r.Method):
 		return nil, errorf(CodeMethodNotAllowed, "%s is called by %s, not %s", r.URL.Path, surface.allow(), r.Method)
 	}
 	x := &exchange{s: s}

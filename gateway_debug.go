@@ -12,6 +12,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -429,4 +430,17 @@ func pastedHeader(text *string) (http.Header, error) {
 	}
 	*text = strings.Join(shown, "\n")
 	return h, nil
+}
+
+// debugLimits is what is used of limits now. Nil without limits.
+func debugLimits(g *limit.Gate, l limit.Limits, now time.Time) *debugpage.Limits {
+	if g == nil {
+		return nil
+	}
+	requests, tokens := g.Left(now)
+	return &debugpage.Limits{
+		InFlight: g.InFlight(), MaxInFlight: l.InFlight, Waiting: g.Waiting(),
+		RequestsLeft: requests, RequestsPerMinute: l.RequestsPerMinute,
+		TokensLeft: tokens, TokensPerMinute: l.TokensPerMinute,
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -22,9 +24,11 @@ import (
 	"github.com/aigateway-go/aigateway/internal/coding"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // maxClientModels bounds the number of names in one request.
@@ -48,6 +52,7 @@ type inbound struct {
 	json     reqbody.Document
 	body     clientBody
 	sel      reqbody.Selection
+	name     [1]string     // room for the usual query
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
@@ -60,6 +65,9 @@ type inbound struct {
 	labels   []slog.Attr
 	callerID uint64 // a keyed hash of the caller, or of the client's address
 	owner    uint64 // callerID if the service tells callers apart, else 0
+	fleet    *fleet.Fleet
+
+	place placement // of the state that it is about
 
 	need       expr.Facts // that expressions read
 	ai         *expr.RequestFacts
@@ -144,12 +152,21 @@ func (in *inbound) identify(c *callers) {
 	if c.labels != nil {
 		in.labels = boundLabels(c.labels(in.r))
 	}
-	in.callerID = maphash.String(c.seed, salt+text)
+	in.callerID, in.fleet = c.hash(salt, text), c.fleet
 	// Pins and queues belong to callers. Addresses do not count as callers, because
 	// many clients can share one.
 	if c.name != nil || c.expr != nil {
 		in.owner = in.callerID
 	}
+}
+
+// hash is a keyed hash of a caller. It is the same in all replicas of a fleet.
+func (c *callers) hash(salt, text string) uint64 {
+	if c.fleet == nil {
+		return maphash.String(c.seed, salt+text)
+	}
+	sum := c.fleet.Of("caller", salt, text)
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // network is the part of an address that belongs to one client: of IPv6 a /64. A
@@ -170,6 +187,7 @@ type callers struct {
 	name   func(*http.Request) string
 	expr   *expr.Identity
 	seed   maphash.Seed                    // of the gateway
+	fleet  *fleet.Fleet                    // of the gateway, or nil
 	id     func(*http.Request) string      // Config.RequestID, or nil
 	labels func(*http.Request) []slog.Attr // or nil
 }
@@ -190,7 +208,7 @@ func boundLabels(labels []slog.Attr) []slog.Attr {
 
 // asks is the request in the terms of health: its caller and its endpoint.
 func (in *inbound) asks() stats.Request {
-	return stats.Request{Caller: in.callerID, Surface: in.surface.number}
+	return stats.Request{Caller: in.callerID, Surface: in.surface.number, Fleet: in.fleet.Up()}
 }
 
 // clientCredential reads the client's key. X-Api-Key comes before Authorization, as
@@ -213,23 +231,8 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 	in.readTime = time.Since(begin)
 	// A handler after the gateway needs the whole body, and part of it is lost now.
 	in.partial = err != nil
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.Is(err, reqbody.ErrTooLarge):
-		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
-	// Middleware may bound the body too, and its limit may be the lower one.
-	case errors.As(err, &tooLarge):
-		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		e := errorf(CodeClientGone, "the client stopped sending its request")
-		e.Status = http.StatusRequestTimeout
-		return e
-	case err != nil && in.ctx.Err() != nil:
-		return in.gone()
-	case err != nil:
-		e := errorf(CodeInvalidRequestBody, "the body could not be read to its end")
-		e.Err = err
-		return e
+	if err != nil {
+		return in.unread(err, limit)
 	}
 	in.raw, in.wire = raw, raw
 	// OnErrorContinue hands the wire form on, and the providers get the decoded
@@ -245,6 +248,27 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 		return e
 	}
 	return nil
+}
+
+// unread is the error of a body that did not come whole.
+func (in *inbound) unread(err error, limit int64) *Error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, reqbody.ErrTooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
+	// Middleware may bound the body too, and its limit may be the lower one.
+	case errors.As(err, &tooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e := errorf(CodeClientGone, "the client stopped sending its request")
+		e.Status = http.StatusRequestTimeout
+		return e
+	case in.ctx.Err() != nil:
+		return in.gone()
+	}
+	e := errorf(CodeInvalidRequestBody, "the body could not be read to its end")
+	e.Err = err
+	return e
 }
 
 // decode removes the content coding. The provider gets the body plain.
@@ -268,6 +292,11 @@ func (in *inbound) decode(encoding string, limit int64) *Error {
 // scan finds the fields that the gateway needs in the body. JSON is also recognized
 // by its first byte, because curl sends it under the type of a form.
 func (in *inbound) scan() (err error) {
+	if in.places() && len(in.raw) == 0 {
+		in.body = &in.json
+		in.wantsStream = in.asksStreamOtherwise()
+		return nil
+	}
 	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
 	sent := in.r.Header.Get("Content-Type")
 	switch {
@@ -284,6 +313,9 @@ func (in *inbound) scan() (err error) {
 	}
 	if in.sel, err = in.body.Selection(); err != nil {
 		return err
+	}
+	if in.places() {
+		return nil
 	}
 	if in.pathModel != "" && len(in.sel.Models) == 0 && isAuto(in.sel.Model) {
 		// The body's own, if any, is "", null or auto, and does not go out.
@@ -319,9 +351,13 @@ func wantsUsage(body clientBody) bool {
 
 // query is the part of the request for the selection.
 func (in *inbound) query() query {
-	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner}
+	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner, provider: in.place.provider}
+	if in.places() {
+		return q
+	}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
-		q.names = []string{in.sel.Model}
+		in.name[0] = in.sel.Model
+		q.names = in.name[:]
 		return q
 	}
 	for _, name := range append([]string{in.sel.Model}, in.sel.Models...) {
@@ -395,4 +431,170 @@ func (in *inbound) own() clientBody {
 		return in.body
 	}
 	return doc
+}
+
+// sessionHeaders name a conversation. The first one in the request counts.
+var sessionHeaders = []string{"X-Session-Id", "X-Claude-Code-Session-Id", "Session-Id", "Session_id"}
+
+// ableFacts decide whether a model can serve a request.
+const ableFacts = expr.FactInputTokens | expr.FactMaxOutputTokens | expr.FactTools | expr.FactImages |
+	expr.FactAudio | expr.FactDocuments | expr.FactJSONSchema
+
+// bodyFacts need a pass over the body.
+const bodyFacts = ableFacts&^expr.FactInputTokens | expr.FactReasoning | expr.FactServiceTier | expr.FactUser | expr.FactPreviousResponseID
+
+// expose lets expressions read req.session and req.ai, if one of them does.
+func (in *inbound) expose(uses expr.Uses) {
+	if uses.Session {
+		in.request.Session = in.session
+	}
+	if uses.Facts != 0 {
+		in.need |= uses.Facts
+		in.request.AI = in.facts
+	}
+}
+
+// session answers req.session: a hash of a header or of a part of the body, made
+// once a request. It is empty before the body was read.
+func (in *inbound) session() string {
+	if in.body == nil || in.sessionKey != "" {
+		return in.sessionKey
+	}
+	for _, name := range sessionHeaders {
+		if v := in.r.Header.Get(name); v != "" {
+			sum := sha256.Sum256([]byte(v))
+			in.sessionKey = hex.EncodeToString(sum[:16])
+			return in.sessionKey
+		}
+	}
+	_, in.sessionKey = in.body.Session()
+	return in.sessionKey
+}
+
+// facts answers req.ai, once a request. It reads only the facts in need. It is
+// empty before the body was read.
+func (in *inbound) facts() *expr.RequestFacts {
+	if in.ai != nil || in.body == nil {
+		return in.ai
+	}
+	f := &expr.RequestFacts{Surface: in.surface.name, Stream: in.wantsStream}
+	if in.need&bodyFacts != 0 {
+		b := in.body.Facts()
+		f.MaxOutputTokens, f.Tools, f.Images = b.MaxOutputTokens, int64(b.Tools), int64(b.Images)
+		f.Audio, f.Documents = int64(b.Audio), int64(b.Documents)
+		f.JSONSchema, f.Reasoning = b.JSONSchema, b.Reasoning
+		f.ServiceTier, f.User, f.PreviousResponseID = b.ServiceTier, b.User, b.PreviousResponseID
+	}
+	if in.need&expr.FactInputTokens != 0 {
+		f.InputTokens = in.estimate()
+	}
+	in.ai = f
+	return f
+}
+
+// guess returns the tokens of the prompt for the bill of a provider that does not
+// tell them. Metrics do not count a guess.
+func (in *inbound) guess() int64 {
+	if in.tokens > 0 {
+		return in.tokens
+	}
+	if in.guessed == 0 {
+		in.guessed = usage.Estimate(in.raw)
+	}
+	return in.guessed
+}
+
+// estimate returns the tokens of the prompt: as they were counted, else estimated.
+func (in *inbound) estimate() int64 {
+	if in.tokens == 0 {
+		in.tokens = usage.Estimate(in.raw)
+	}
+	return in.tokens
+}
+
+// maxListed bounds the names in one header.
+const maxListed = 32
+
+// The names of the headers.
+const (
+	answerPrefix         = "X-Aigateway-"
+	headerRequestID      = answerPrefix + "Request-Id"
+	headerModel          = answerPrefix + "Model"
+	headerAttempts       = answerPrefix + "Attempts"
+	headerRemovedParams  = answerPrefix + "Removed-Params"
+	headerRejectedModels = answerPrefix + "Rejected-Models"
+	headerCost           = answerPrefix + "Cost"
+)
+
+// answerHeaders says which headers an answer gets.
+type answerHeaders struct{ requestID, model, attempts, removed, rejected, cost bool }
+
+// parse reads response_headers. A nil list is the default.
+func (a *answerHeaders) parse(p *problems, list []ResponseHeader) {
+	if list == nil {
+		a.requestID, a.model, a.attempts = true, true, true
+		return
+	}
+	known := map[ResponseHeader]*bool{
+		HeaderRequestID: &a.requestID, HeaderModel: &a.model, HeaderAttempts: &a.attempts,
+		HeaderRemovedParams: &a.removed, HeaderRejectedModels: &a.rejected, HeaderCost: &a.cost,
+	}
+	for i, name := range list {
+		if on := known[name]; on != nil {
+			*on = true
+			continue
+		}
+		p.add(fmt.Sprintf("response_headers[%d]", i), string(name), "%s", notOneOf(string(name), []ResponseHeader{
+			HeaderRequestID, HeaderModel, HeaderAttempts, HeaderRemovedParams, HeaderRejectedModels, HeaderCost,
+		}))
+	}
+}
+
+// before stamps an answer to a request that no attempt was made for.
+func (a *answerHeaders) before(h http.Header, id string) {
+	if a.requestID {
+		h[headerRequestID] = []string{id}
+	}
+	if a.attempts {
+		h[headerAttempts] = zeroAttempts
+	}
+}
+
+var zeroAttempts = []string{"0"}
+
+// listed is a list of names as a header holds it.
+func listed(names []string) string {
+	var b strings.Builder
+	for i, name := range names {
+		if i == maxListed {
+			fmt.Fprintf(&b, ", and %d more", len(names)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(strings.ReplaceAll(asciiName(shown(name)), ",", "%2C"))
+	}
+	return b.String()
+}
+
+// asciiName is a name in visible ASCII. Other bytes are percent-encoded.
+func asciiName(name string) string {
+	odd := func(c byte) bool { return c <= ' ' || c >= 0x7f }
+	i := 0
+	for i < len(name) && !odd(name[i]) {
+		i++
+	}
+	if i == len(name) {
+		return name
+	}
+	var b strings.Builder
+	for i := range len(name) {
+		if odd(name[i]) {
+			fmt.Fprintf(&b, "%%%02X", name[i])
+		} else {
+			b.WriteByte(name[i])
+		}
+	}
+	return b.String()
 }

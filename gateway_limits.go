@@ -42,7 +42,7 @@ func (x *exchange) admitClient(now time.Time) *Error {
 		key, err := l.key.Eval(x.in.ctx, &x.in.request)
 		switch {
 		case err == nil && key != "":
-			x.adm.claims = append(x.adm.claims, limit.Claim{Entry: l.entry, Key: x.s.hashKey(key)})
+			x.adm.claims = append(x.adm.claims, limit.Claim{Entry: l.entry, Key: x.s.hashKey(l.name, key)})
 		case l.required:
 			e := errorf(CodeNotAdmitted, "the request does not say whose it is")
 			e.Err = fmt.Errorf("client_limits[%d] has no key: %w", i, cmp.Or(err, errEmptyKey))

@@ -1,12 +1,21 @@
 package aigateway
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/bounds"
+	"github.com/aigateway-go/aigateway/internal/confdoc"
+	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/genai"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // logDebug is the level of a line with the whole Result.
@@ -170,4 +179,318 @@ func shownNames(names []string) []string {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
 	return list
+}
+
+// newDebugRecord is the debug page's record of a request.
+func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
+	sum := t.summarize(in)
+	// Everything here is bounded or copied: a record must not keep a request's
+	// memory alive.
+	r := &debugpage.Request{
+		Time:       in.start,
+		DurationMS: ms(time.Since(in.start)),
+		GatewayMS:  ms(sum.gateway),
+		ID:         debugpage.Name(in.id),
+		Surface:    in.surface.name,
+		Path:       debugpage.Text(in.r.URL.Path),
+		Names:      []string{},
+		Stream:     in.sel.Stream,
+		OK:         err == nil,
+		Attempts:   t.sent,
+		Trail:      []debugpage.Step{},
+	}
+	if err != nil {
+		r.Code, r.Status, r.Message = string(err.Code), err.Status, debugpage.Text(err.Message)
+	}
+	names := in.query().names
+	r.Auto = len(names) == 0 && in.understood(err)
+	for _, name := range names {
+		if len(r.Names) == debugpage.MaxNames {
+			r.NamesOmitted++
+			r.Omitted++
+			continue
+		}
+		r.Names = append(r.Names, debugpage.Name(name))
+	}
+	r.Caller = debugpage.Name(in.caller)
+	for _, l := range in.labels {
+		r.Labels = append(r.Labels, debugpage.Name(l.Key+"="+l.Value.String()))
+	}
+	u, cost := t.total()
+	if u != nil {
+		used := debugpage.Usage(*u)
+		r.Usage = &used
+	}
+	if cost.known {
+		r.Cost = &debugpage.Cost{USD: debugpage.Amount(cost.USD), Estimated: cost.Estimated, Source: string(cost.Source)}
+	}
+	rememberSteps(r, sum.steps)
+	if k := t.translated(); k != nil {
+		r.Notes = append(r.Notes, debugpage.Text(k.line()))
+	}
+	if a := sum.answered; a != nil {
+		r.Provider, r.Model = debugpage.Name(a.model.provider.id), debugpage.Name(a.model.id)
+		r.InputTokens, r.OutputTokens = a.input, a.output
+		// A broken stream shows the status that the client got.
+		if err == nil || err.Code == CodeStreamBroken {
+			r.Status = a.status
+		}
+	}
+	return r
+}
+
+// enter adds what the attempts of a request cost to the ledger of the debug page.
+func enter(ledger *debugpage.Ledger, r *debugpage.Request, t *trail) {
+	labels := r.Labels
+	if r.Caller != "" {
+		labels = append(labels[:len(labels):len(labels)], "caller="+r.Caller)
+	}
+	for _, a := range t.attempts {
+		if a.used {
+			_, cost := a.consumed()
+			ledger.Add(r.Time, debugpage.Entry{
+				Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id), Labels: labels,
+				USD: int64(cost.USD), Known: cost.known, Estimated: cost.Estimated,
+			})
+		}
+	}
+}
+
+// understood reports whether the body could be read, so that the client's wish is
+// known.
+func (in *inbound) understood(err *Error) bool {
+	if in.raw == nil {
+		return false
+	}
+	return err == nil || err.Code != CodeInvalidRequestBody
+}
+
+// rememberSteps notes the steps of the trail, up to the bounds of the page.
+func rememberSteps(r *debugpage.Request, steps []step) {
+	skipped := 0
+	for _, s := range steps {
+		if s.skipped != nil {
+			skipped++
+		}
+		if len(r.Trail) == debugpage.MaxSteps || s.skipped != nil && skipped > debugpage.MaxSkipped {
+			r.Omitted++
+			continue
+		}
+		r.Trail = append(r.Trail, s.debug())
+	}
+}
+
+// debug is a step in the form of the debug page.
+func (s step) debug() debugpage.Step {
+	switch {
+	case s.skipped != nil:
+		return debugpage.Step{
+			Provider: debugpage.Name(s.skipped.model.provider.id), Model: debugpage.Name(s.skipped.model.id),
+			Outcome: debugpage.Skipped, Reason: whySkipped(s.skipped),
+		}
+	case s.refused != nil:
+		return debugpage.Step{
+			Provider: debugpage.Name(s.refused.model.provider.id), Model: debugpage.Name(s.refused.model.id),
+			Outcome: debugpage.NotSent, Reason: debugpage.Text(s.refused.err.Message),
+		}
+	}
+	a := s.attempt
+	out := debugpage.Step{
+		Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id),
+		Key: debugpage.Name(a.key), KeyID: a.keyID,
+		Outcome: debugpage.Succeeded, Status: a.status,
+		FirstByteMS: ms(a.firstByte), FirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
+	}
+	if a.failure != nil {
+		out.Outcome, out.Kind, out.Reason, out.CooldownMS = debugpage.Failed, string(a.failure.Kind), debugpage.Text(a.failure.full()), ms(a.cooldown)
+		if a.relayed {
+			out.Outcome = debugpage.Relayed
+		}
+	}
+	return out
+}
+
+// whySkipped is the reason of a skipped candidate, for people.
+func whySkipped(k *skipped) string {
+	if k.limit != 0 {
+		return "at its limit " + k.limit.String()
+	}
+	if until := k.cooldown.CooldownUntil(); !until.IsZero() {
+		return "in cooldown for " + seconds(until.Sub(k.at))
+	}
+	return "being probed"
+}
+
+// rememberPlan notes the names and elements left out by the selection and the
+// attempts.
+func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
+	for _, rejected := range p.rejections {
+		if len(r.Rejected) == debugpage.MaxNames {
+			r.Omitted++
+			continue
+		}
+		// The word, because the sentence looks for similar names.
+		r.Rejected = append(r.Rejected, debugpage.Rejected{Model: debugpage.Name(rejected.name), Reason: rejected.reason.String()})
+	}
+	note := func(text string) {
+		if len(r.Notes) == debugpage.MaxNotes {
+			r.Omitted++
+			return
+		}
+		r.Notes = append(r.Notes, debugpage.Text(text))
+	}
+	var notes []string
+	for _, run := range p.runs {
+		if run.err != nil {
+			note(run.err.Error())
+		}
+		notes = append(notes, run.notes...)
+	}
+	for _, n := range append(debugpage.Grouped(notes), debugpage.Grouped(remarks)...) {
+		note(n)
+	}
+}
+
+// debugSettings is the part of the debug page that comes from the Config.
+type debugSettings struct {
+	ledger  *debugpage.Ledger
+	history *debugpage.History // the gateway's
+	config  json.RawMessage
+	runtime debugpage.Runtime
+}
+
+// newDebugSettings notes the presentable part of a Config that New accepts. New
+// calls it, because the Config may change later.
+func newDebugSettings(history *debugpage.History, ledger *debugpage.Ledger, cfg Config) debugSettings {
+	raw, err := json.Marshal(shownConfig(cfg))
+	if err != nil {
+		raw = []byte("{}") // New refuses what does not marshal
+	}
+	return debugSettings{history: history, ledger: ledger, config: raw, runtime: debugpage.Runtime{
+		Secrets:        shownType(cfg.Secrets, "EnvSecrets, by default"),
+		Registry:       shownType(cfg.Registry, "BuiltinRegistry, by default"),
+		URLPolicy:      shownType(cfg.URLPolicy, "StrictURLPolicy, by default"),
+		Transport:      shownType(cfg.Transport, "the gateway's own"),
+		FailoverPolicy: shownType(cfg.FailoverPolicy, "DefaultFailoverPolicy, by default"),
+		TokenCounter:   shownType(cfg.TokenCounter, "an estimate, by default"),
+		Hooks:          cfg.Hooks != nil, Logger: cfg.Logger != nil,
+		Region: cfg.Region, Account: cfg.Account, MaxBodyBytes: given(cfg.MaxBodyBytes, bounds.Of("Config", "MaxBodyBytes").Number()),
+	}}
+}
+
+// shownType is the type of a dependency. Its value may hold a secret, and is not
+// shown.
+func shownType(v any, none string) string {
+	if v == nil {
+		return none
+	}
+	return fmt.Sprintf("%T", v)
+}
+
+// shownConfig is a copy of a Config with its defaults, and without possible
+// secrets. Templates redact themselves when they are marshaled. This function
+// redacts the free-form parts.
+func shownConfig(cfg Config) Config {
+	cfg = withDefaults(cfg)
+	cfg.Headers, cfg.QueryParams, cfg.Body = shownKeys(cfg.Headers), shownKeys(cfg.QueryParams), shownMap(cfg.Body)
+	cfg.Providers = slices.Clone(cfg.Providers)
+	for i := range cfg.Providers {
+		p := &cfg.Providers[i]
+		// A query may hold a key.
+		if base, _, ok := strings.Cut(p.BaseURL, "?"); ok {
+			p.BaseURL = base + "?…"
+		}
+		p.Headers, p.QueryParams, p.Body = shownKeys(p.Headers), shownKeys(p.QueryParams), shownMap(p.Body)
+		p.Metadata = shownMap(p.Metadata)
+		// People put a key into the scheme by mistake.
+		if redact.LooksSecret(p.Auth.Scheme) {
+			p.Auth.Scheme = "…"
+		}
+		p.Models = slices.Clone(p.Models)
+		for j := range p.Models {
+			p.Models[j].Metadata = shownMap(p.Models[j].Metadata)
+		}
+	}
+	return cfg
+}
+
+// shownKey is the name of a header or a field. A name that is a credential, put
+// into the wrong place, is redacted.
+func shownKey(name string) string {
+	if redact.IsKey(name) {
+		return "…"
+	}
+	return name
+}
+
+// shownKeys redacts the names of headers and parameters. The values redact
+// themselves.
+func shownKeys(values map[string]Template) map[string]Template {
+	out := maps.Clone(values)
+	for name, v := range values {
+		if shown := shownKey(name); shown != name {
+			delete(out, name)
+			out[shown] = v
+		}
+	}
+	return out
+}
+
+// shownMap redacts possible secrets in a value of any shape.
+func shownMap(m map[string]any) map[string]any {
+	if len(m) == 0 {
+		return nil
+	}
+	// A Go program may have put any type into the map. JSON has only a few.
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return nil
+	}
+	var copied map[string]any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	// A float64 would change large numbers.
+	d.UseNumber()
+	if err := d.Decode(&copied); err != nil {
+		return nil
+	}
+	return shownValue(copied, false).(map[string]any)
+}
+
+// shownValue is v, redacted. Values under secret-sounding names are redacted,
+// except for numbers and booleans: they are more often limits and switches, such as
+// max_tokens.
+func shownValue(v any, secret bool) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, child := range v {
+			out[shownKey(name)] = shownValue(child, secret || redact.IsSecretName(name))
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, child := range v {
+			out[i] = shownValue(child, secret)
+		}
+		return out
+	case string:
+		switch {
+		case strings.Contains(v, "${"):
+			// Template shows the expressions, and hides the text around them.
+			return Template(v)
+		case v != "" && (secret || redact.HasSecret(v)):
+			return "…"
+		}
+		return v
+	default:
+		return v
+	}
+}
+
+// configText is the config as YAML, for people.
+func configText(config json.RawMessage) string {
+	if text, ok := confdoc.YAML(config); ok {
+		return text
+	}
+	return string(config)
 }

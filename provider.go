@@ -57,6 +57,15 @@ type Provider struct {
 	// Limits bound the requests to all models of the provider together.
 	Limits Limits `json:"limits,omitzero"`
 
+	// SharedLists lets every caller list the files, batches, vector stores and
+	// containers behind the provider's keys. Else a list is served only where the key
+	// is the caller's own.
+	SharedLists bool `json:"shared_lists,omitempty"`
+	// UncheckedBatches admits batches by file also where the config rules over single
+	// requests: by a flag, a cap, a field of the body or a list of parameters. The
+	// requests in the file are not held to those rules.
+	UncheckedBatches bool `json:"unchecked_batches,omitempty"`
+
 	// TLS says which authorities are trusted, and who the gateway is. If zero, the
 	// roots of the system, and no client certificate. It is an error if the
 	// provider is reached by http.
@@ -143,8 +152,11 @@ type APISurface struct {
 	// completions, responses, responses-compact, embeddings, moderations, rerank,
 	// images-generations, images-edits, images-variations, audio-speech,
 	// audio-transcriptions or audio-translations; images or audio stands for any
-	// other path below them. In the anthropic format it is messages or
-	// messages-count-tokens.
+	// other path below them. Further responses-input-tokens; of vLLM tokenize,
+	// detokenize, score, pooling and classify; and conversations, files, batches,
+	// videos, vector-stores and containers. In the anthropic format it is messages,
+	// messages-count-tokens or messages-batches. Paths with an id go with the surface
+	// that makes it.
 	Surface string `json:"surface,omitempty"`
 	// SupportedParams are the top-level fields that may reach the provider on this
 	// surface. If empty, all fields may.

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,9 +53,12 @@ type provider struct {
 	surfaces   []apiSurface
 	translates map[*surface]*surface // from the client's to the provider's; nil: off
 	strict     bool                  // translate: strict
-	headers    []field               // the provider's over the gateway's
-	query      []field
-	body       []bodyField
+	// sharedLists lets all callers list the things behind the provider's keys, and
+	// uncheckedBatches lets batches pass whose requests cannot be checked.
+	sharedLists, uncheckedBatches bool
+	headers                       []field // the provider's over the gateway's
+	query                         []field
+	body                          []bodyField
 	// operatorAuth lists the configured headers that carry a credential. They beat
 	// the key.
 	operatorAuth []string
@@ -129,7 +133,14 @@ type fallback struct {
 }
 
 // name is the model's name with its provider's prefix. A client can ask for it so.
-func (m *model) name() string { return m.provider.id + ":" + m.id }
+//
+// A request without a model has the provider's name alone.
+func (m *model) name() string {
+	if m.id == "" {
+		return m.provider.id
+	}
+	return m.provider.id + ":" + m.id
+}
 
 // credential is the key that a client brought. It is zero if the client brought no
 // key.
@@ -217,7 +228,7 @@ func (p *provider) speaks(s *surface) (*apiSurface, bool) {
 		if a.format != s.format {
 			continue
 		}
-		if a.name == s.name {
+		if a.name == s.offer() {
 			return a, true
 		}
 		if a.name == "" && found == nil {
@@ -335,4 +346,61 @@ func shownTarget(host string) string {
 		return socket
 	}
 	return host
+}
+
+// maxStreamHabits bounds the (provider, model) pairs whose habit is remembered.
+const maxStreamHabits = 1 << 14
+
+// streamHabit says how a model sends usage in chat streams.
+type streamHabit uint8
+
+const (
+	habitUnknown streamHabit = iota
+	// habitAsk: usage comes only if it is asked for.
+	habitAsk
+	// habitUnasked: usage comes by itself.
+	habitUnasked
+	// habitRefuse: the model must not be asked. It refuses stream_options, or its
+	// provider compresses the stream.
+	habitRefuse
+)
+
+// streamHabits remembers the habit of each (provider, model). It belongs to a
+// gateway and outlives its settings. Pairs beyond maxStreamHabits stay unknown.
+type streamHabits struct {
+	mu    sync.RWMutex
+	known map[streamRoute]streamHabit
+}
+
+// streamRoute is a model at an address. An overlay with another address is another
+// route.
+type streamRoute struct{ host, path, model string }
+
+func (m *model) streamRoute() streamRoute {
+	return streamRoute{m.provider.base.Host, m.provider.base.Path, m.id}
+}
+
+func (h *streamHabits) of(m *model) streamHabit {
+	if m.provider.sendsUsage {
+		return habitUnasked
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if habit := h.known[m.streamRoute()]; habit != habitUnknown || !m.provider.known {
+		return habit
+	}
+	return habitAsk
+}
+
+func (h *streamHabits) learn(m *model, habit streamHabit) {
+	route := m.streamRoute()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.known[route]; !ok && len(h.known) >= maxStreamHabits {
+		return
+	}
+	if h.known == nil {
+		h.known = map[streamRoute]streamHabit{}
+	}
+	h.known[route] = habit
 }

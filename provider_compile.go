@@ -2,14 +2,11 @@ package aigateway
 
 import (
 	"crypto/sha256"
-	"encoding"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/textproto"
 	"net/url"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +14,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/builtin"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
+	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -118,8 +116,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	if p.Auth == (Auth{}) && azure {
 		out.auth.Header = "Api-Key"
 	}
+	out.sharedLists, out.uncheckedBatches = p.SharedLists, p.UncheckedBatches
 	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
-	out.sendsUsage = known && builtin.StreamUsageUnasked(p.ID)
+	out.sendsUsage = known && builtin.AlwaysSendsUsage(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	c.translate(path+".translate", p.Translate, out)
 	for i, k := range p.APIKeys {
@@ -155,7 +154,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 }
 
 // noTemplate is the error for a template in a field without templates.
-const noTemplate = "${…} is evaluated in api_keys, headers, query_params and body alone"
+const noTemplate = "${…} is evaluated only in api_keys, headers, query_params and body"
 
 // name checks an id or alias of a provider.
 func (c *compiler) name(path, name, empty string) {
@@ -240,14 +239,14 @@ func isOpenAIHost(host string) bool {
 // afterwards.
 func (c *compiler) auth(path string, a Auth) Auth {
 	if a.Header != "" && !header.IsName(a.Header) {
-		c.add(path+".header", a.Header, "is no header name")
+		c.add(path+".header", a.Header, "is not a header name")
 	}
 	a.Header = textproto.CanonicalMIMEHeaderKey(a.Header)
 	if a.Header != "" && header.IsConnection(a.Header) {
 		c.add(path+".header", a.Header, "belongs to the connection and cannot carry a key")
 	}
 	if a.Scheme != "" && !header.IsName(a.Scheme) {
-		c.add(path+".scheme", "", "is no authentication scheme: write it like Bearer")
+		c.add(path+".scheme", "", "is not an authentication scheme: write it like Bearer")
 	}
 	if a.Scheme == "" && a.Header == "Authorization" {
 		a.Scheme = "Bearer"
@@ -299,9 +298,11 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 // names lists the names of a format's surfaces.
 func (m surfaces) names(f format) []string {
 	var names []string
-	for _, path := range sortedKeys(m) {
-		if s := m[path]; s.format == f {
-			names = append(names, s.name)
+	for _, path := range sortedKeys(m.byPath) {
+		for _, s := range []*surface{m.byPath[path], m.twins[m.byPath[path]]} {
+			if s != nil && s.format == f && !slices.Contains(names, s.offer()) {
+				names = append(names, s.offer())
+			}
 		}
 	}
 	return names
@@ -378,7 +379,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 		canonical := textproto.CanonicalMIMEHeaderKey(name)
 		switch {
 		case !header.IsName(name):
-			c.add(at, "", "is no header name")
+			c.add(at, "", "is not a header name")
 			continue
 		case header.IsConnection(canonical):
 			c.add(at, "", "belongs to the connection and cannot be set")
@@ -467,7 +468,7 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 		// the parts that the Config shares with its owner.
 		raw, err := json.Marshal(v)
 		if err != nil {
-			c.add(path, "", "is no JSON value: %v", err)
+			c.add(path, "", "is not a JSON value: %v", err)
 			return nil, true
 		}
 		return json.RawMessage(raw), true
@@ -496,250 +497,41 @@ func overBody(base, top []bodyField) []bodyField {
 	return out
 }
 
-// models compiles a provider's models.
-func (c *compiler) models(path string, p *provider, own, rest []Model, configured, known bool) {
-	seen := map[string]string{}
-	taken := map[string]bool{} // names of the catalog's models that the config took over
-	listed := map[string]bool{}
-	// An alias of the catalog's yields to a model of the config with the same name.
-	for _, m := range own {
-		for _, name := range foldedNames(m.ID, m.IDAliases) {
-			listed[name] = true
+// network compiles how the provider is reached. Its address is known.
+func (c *compiler) network(path string, p Provider, out *provider) dial.Settings {
+	s := dial.Settings{
+		CAFile: p.TLS.CAFile, CertFile: p.TLS.CertFile, KeyFile: p.TLS.KeyFile, ServerName: p.TLS.ServerName, Proxy: string(p.Proxy),
+	}
+	if s == (dial.Settings{}) {
+		return s
+	}
+	for _, f := range s.Check() {
+		c.add(path+"."+f.Field, "", "%v", f.Err)
+	}
+	if p.TLS != (TLS{}) && out.target.Scheme == "http" {
+		c.add(path+".tls", "", "the provider is reached by http, which has no TLS: give its address as https:// in %s, or leave tls out", addressField(out))
+	}
+	if p.Proxy != "" && p.Proxy != ProxyNone {
+		if rule := c.noProxy(out); rule != "" {
+			c.add(path+".proxy", "", "%s", rule)
 		}
 	}
-	for i, m := range own {
-		at := fmt.Sprintf("%s.models[%d]", path, i)
-		inCatalog := known && !configured
-		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
-			base := rest[j]
-			// A name that the config lists as a model of its own is not an alias.
-			base.IDAliases = slices.DeleteFunc(slices.Clone(base.IDAliases), func(a string) bool { return listed[fold(a)] })
-			c.source = CostOfCatalog
-			if configured && m.Pricing != nil {
-				c.source = CostOfConfig
-			}
-			m, inCatalog = overlayModel(base, m), true
-		} else {
-			c.source = CostOfConfig
-			if !configured {
-				c.source = CostOfCatalog
-			}
-		}
-		c.model(at, p, m, configured, inCatalog, seen)
-		for _, name := range foldedNames(m.ID, m.IDAliases) {
-			taken[name] = true
-		}
-	}
-	// Models of the catalog that the config does not mention. Their names yield to
-	// the config's.
-	for _, m := range rest {
-		if taken[fold(m.ID)] {
-			continue
-		}
-		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
-		c.source = CostOfCatalog
-		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, false, true, seen)
-	}
+	return s
 }
 
-// model compiles one model. seen has the place of each name at this provider, to
-// report names that are defined twice.
-func (c *compiler) model(path string, p *provider, m Model, configured, known bool, seen map[string]string) {
-	if m.ID == "" {
-		c.add(path+".id", "", "a model needs an id")
-		return
+// noProxy gives the reason if a provider cannot be reached by a proxy. It is empty if
+// it can.
+func (c *compiler) noProxy(out *provider) string {
+	_, addrs := c.policy.(AddrPolicy)
+	switch {
+	case address.IsUnix(out.target.Host):
+		return "the provider is reached over a unix socket, which has no proxy: leave it out"
+	case address.IsInternal(out.base.Hostname()):
+		return "hosts under .internal are reached without a proxy: leave it out, or use the provider's public name in base_url"
+	case out.target.Scheme == "http":
+		return "the proxy would see keys in clear: use https in base_url"
+	case addrs:
+		return "the URLPolicy checks addresses, and a proxy would look them up out of its sight: leave it out"
 	}
-	for i, name := range append([]string{m.ID}, m.IDAliases...) {
-		at := path + ".id"
-		if i > 0 {
-			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
-		}
-		if !header.IsLine(name) {
-			c.add(at, name, "must not be empty, have spaces around it or contain control characters")
-		}
-		if first, ok := seen[fold(name)]; ok {
-			c.add(at, name, "is already the name at %s: ids and aliases of a provider's models must differ (case does not count)", first)
-		}
-		seen[fold(name)] = at
-	}
-	for i, param := range m.UnsupportedParams {
-		if param.Name == "" {
-			c.add(fmt.Sprintf("%s.unsupported_params[%d].name", path, i), "", "is required")
-		}
-	}
-	c.facts(path, m)
-	// Only a configured model warns: the catalog's old models are not the
-	// operator's concern.
-	if end, err := time.Parse(time.DateOnly, m.ShutdownDate); err == nil && configured && end.Sub(c.today) < 60*24*time.Hour {
-		c.warnings.add(path+".id", m.ID, "is shut down by its provider on %s", m.ShutdownDate)
-	}
-	out := &model{
-		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
-		pricing: clonePricing(m.Pricing), prices: priceList(m.Pricing), priceSource: c.source,
-		limits:     c.limits(path+".limits", m.Limits),
-		timeout:    m.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", p.timeout),
-		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
-		view: &expr.Model{
-			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
-			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,
-			Metadata: cloneMap(m.Metadata), InputModalities: slices.Clone(m.InputModalities),
-			OutputModalities: slices.Clone(m.OutputModalities), SupportedFeatures: slices.Clone(m.SupportedFeatures),
-			MaxContextWindow: m.MaxContextWindow, MaxOutputTokens: m.MaxOutputTokens,
-			ParameterCount: m.ParameterCount, Quantization: m.Quantization, DataTrainingPolicy: m.DataTrainingPolicy,
-			DataRetentionDays: m.DataRetentionDays, DataRetentionPolicy: m.DataRetentionPolicy, Pricing: pricingView(m.Pricing),
-		},
-	}
-	for _, d := range m.Datacenters {
-		out.view.Datacenters = append(out.view.Datacenters, expr.Datacenter(d))
-	}
-	for _, param := range m.UnsupportedParams {
-		out.denied = append(out.denied, param.Name)
-	}
-	for i, name := range m.Fallbacks {
-		out.fallbacks = append(out.fallbacks, fallback{path: fmt.Sprintf("%s.fallbacks[%d]", path, i), name: name})
-	}
-	p.models = append(p.models, out)
-}
-
-// facts checks the numbers of a model.
-func (c *compiler) facts(path string, m Model) {
-	for _, n := range []struct {
-		name  string
-		value int64
-	}{
-		{"max_context_window", m.MaxContextWindow},
-		{"max_output_tokens", m.MaxOutputTokens},
-		{"parameter_count", m.ParameterCount},
-		{"data_retention_days", m.DataRetentionDays},
-	} {
-		if n.value < 0 {
-			c.add(path+"."+n.name, fmt.Sprint(n.value), "must not be negative")
-		}
-	}
-	if m.ShutdownDate != "" {
-		if _, err := time.Parse(time.DateOnly, m.ShutdownDate); err != nil {
-			c.add(path+".shutdown_date", m.ShutdownDate, "is not a date such as 2026-12-31")
-		}
-	}
-	if m.Pricing != nil {
-		c.prices(path+".pricing", m.Pricing)
-	}
-}
-
-// namedPrice is a price with its name in the configuration.
-type namedPrice struct {
-	name  string
-	value *float64
-}
-
-// prices checks that no price is negative, and that tiers ascend.
-func (c *compiler) prices(path string, p *Pricing) {
-	check := func(path string, prices ...namedPrice) {
-		for _, price := range prices {
-			if price.value != nil && !(*price.value >= 0) {
-				c.add(path+"."+price.name, fmt.Sprint(*price.value), "a price must not be negative")
-			}
-		}
-	}
-	check(path, namedPrice{"input", p.Input}, namedPrice{"output", p.Output}, namedPrice{"input_cache_read", p.InputCacheRead},
-		namedPrice{"input_cache_write", p.InputCacheWrite}, namedPrice{"input_cache_write_1h", p.InputCacheWrite1h},
-		namedPrice{"input_batch", p.InputBatch}, namedPrice{"output_batch", p.OutputBatch})
-	for i, t := range p.Tiers {
-		at := fmt.Sprintf("%s.tiers[%d]", path, i)
-		switch {
-		case t.AboveInputTokens <= 0:
-			c.add(at+".above_input_tokens", fmt.Sprint(t.AboveInputTokens), "must be above zero: the prices of short prompts stand beside the tiers")
-		case i > 0 && t.AboveInputTokens <= p.Tiers[i-1].AboveInputTokens:
-			c.add(at+".above_input_tokens", fmt.Sprint(t.AboveInputTokens), "must be above that of the tier before: tiers ascend")
-		}
-		check(at, namedPrice{"input", t.Input}, namedPrice{"output", t.Output}, namedPrice{"input_cache_read", t.InputCacheRead},
-			namedPrice{"input_cache_write", t.InputCacheWrite}, namedPrice{"input_cache_write_1h", t.InputCacheWrite1h})
-	}
-	for _, tool := range sortedKeys(p.Tools) {
-		if price := p.Tools[tool]; !(price >= 0) {
-			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(price), "a price must not be negative")
-		}
-	}
-}
-
-// pricingView copies prices for expressions. It shares nothing with the Config.
-func pricingView(p *Pricing) *expr.Pricing {
-	if p == nil {
-		return nil
-	}
-	v := expr.Pricing{
-		Input: clonePrice(p.Input), Output: clonePrice(p.Output),
-		InputCacheRead: clonePrice(p.InputCacheRead), InputCacheWrite: clonePrice(p.InputCacheWrite),
-		InputBatch: clonePrice(p.InputBatch), OutputBatch: clonePrice(p.OutputBatch),
-	}
-	if len(p.Tools) > 0 {
-		v.Tools = maps.Clone(p.Tools)
-	}
-	return &v
-}
-
-// cloneMap copies metadata to its depth, so that the Config can change.
-func cloneMap(m map[string]any) map[string]any {
-	if m == nil {
-		return nil
-	}
-	return plainValue(m).(map[string]any)
-}
-
-// plainValue copies a value, to its depth, into the types that JSON decodes to. A
-// Go program may have put lists and maps of other types into the Config. A value
-// that marshals itself stays as it is, and so does any other type.
-func plainValue(v any) any {
-	switch v := v.(type) {
-	case nil, string, bool, json.Number:
-		return v
-	case Template:
-		return string(v)
-	case map[string]any:
-		if v == nil {
-			return nil
-		}
-		m := make(map[string]any, len(v))
-		for k, e := range v {
-			m[k] = plainValue(e)
-		}
-		return m
-	case json.Marshaler, encoding.TextMarshaler:
-		return v
-	}
-	switch from := reflect.ValueOf(v); from.Kind() {
-	case reflect.String:
-		return from.String()
-	case reflect.Slice, reflect.Array:
-		if from.Kind() == reflect.Slice && from.IsNil() || from.Type().Elem().Kind() == reflect.Uint8 {
-			return v // null, and to JSON a list of bytes is base64
-		}
-		l := make([]any, from.Len())
-		for i := range l {
-			l[i] = plainValue(from.Index(i).Interface())
-		}
-		return l
-	case reflect.Map:
-		if from.IsNil() || from.Type().Key().Kind() != reflect.String {
-			return v
-		}
-		m := make(map[string]any, from.Len())
-		for it := from.MapRange(); it.Next(); {
-			m[it.Key().String()] = plainValue(it.Value().Interface())
-		}
-		return m
-	default:
-		return v
-	}
-}
-
-// foldedNames lists the id and the aliases in the form for comparison, the id
-// first.
-func foldedNames(id string, aliases []string) []string {
-	names := make([]string, 0, 1+len(aliases))
-	names = append(names, fold(id))
-	for _, a := range aliases {
-		names = append(names, fold(a))
-	}
-	return names
+	return ""
 }

@@ -31,6 +31,8 @@ func overlay(base, over Provider) Provider {
 	p.Auth = given(over.Auth, base.Auth)
 	p.Translate = given(over.Translate, base.Translate)
 	p.Disabled = over.Disabled || base.Disabled
+	p.SharedLists = over.SharedLists || base.SharedLists
+	p.UncheckedBatches = over.UncheckedBatches || base.UncheckedBatches
 	if len(over.APIKeys) == 0 {
 		p.APIKeys = base.APIKeys
 	}

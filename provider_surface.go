@@ -7,9 +7,12 @@ import (
 	"sync"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
+
+//go:generate go test -run ^TestEndpointsDocument$ . -update
 
 // format is the family of APIs of a request and its answer.
 type format string
@@ -23,9 +26,30 @@ const (
 type answerKind uint8
 
 const (
-	answerJSON   answerKind = iota // JSON, held until it is whole
-	answerText                     // JSON or plain text, held too
-	answerBinary                   // bytes such as audio, committed as they come
+	answerJSON    answerKind = iota // JSON, held until it is whole
+	answerText                      // JSON or plain text, held too
+	answerBinary                    // bytes such as audio, committed as they come
+	answerRecord                    // what a provider stores: JSON, or nothing at all
+	answerContent                   // the bytes of a file, whatever their type, committed as they come
+)
+
+// modelSource says where a request names its model.
+type modelSource uint8
+
+const (
+	modelInBody     modelSource = iota // the field model, of JSON or a form
+	modelInRequests                    // each request in the body names its own
+	modelNowhere                       // there is none: the provider is found by an id, or named
+)
+
+// stateRole says what a request has to do with things that a provider stores.
+type stateRole uint8
+
+const (
+	stateNone   stateRole = iota
+	stateMakes            // its answer tells the id of a new one
+	stateLists            // by GET it lists those of the key, and by POST it makes one
+	stateMember           // the path holds the id of one
 )
 
 // surface is one endpoint of an API, with everything in which it differs from the
@@ -36,10 +60,13 @@ const (
 // format; only the name of an error event differs, see errorEvent.
 type surface struct {
 	// path is the end of the URL's path, below the mount and /v1. A last segment
-	// "*" stands for any one word.
+	// "*" stands for any one word, and "{id}" for an id.
 	path string
-	// name is the path with hyphens for slashes.
-	name   string
+	// name is the path with hyphens for slashes, without ids.
+	name string
+	// family is the name of the surfaces in supported_api_surfaces that this one goes
+	// with. Empty means its own name.
+	family string
 	format format
 	answer answerKind
 	// number is the place in the table.
@@ -48,6 +75,17 @@ type surface struct {
 	methods []string
 	// form is set if the request may be multipart/form-data.
 	form bool
+	// model says where the model is.
+	model modelSource
+	// state and kind say which things the provider stores here.
+	state stateRole
+	kind  ids.Kind
+	// tells is set if the answer tells ids beside that of the path.
+	tells bool
+	// root is set if the path hangs below the root of the base URL, without its /v1.
+	root bool
+	// upgrades is set if the endpoint is a WebSocket.
+	upgrades bool
 	// judge says which form a whole answer must have.
 	judge relay.Surface
 	// stream recognizes the events of a streamed answer and its end. Nil if the API
@@ -82,23 +120,28 @@ func (s *surface) allow() string {
 	return strings.Join(s.methods, ", ")
 }
 
+// offer is the name in supported_api_surfaces that covers the surface.
+func (s *surface) offer() string { return given(s.family, s.name) }
+
 // Names of surfaces that code outside the table uses.
 const (
 	surfaceChat      = "chat-completions"
 	surfaceResponses = "responses"
+	surfaceMessages  = "messages"
 )
 
 // surfaceTable lists every surface. A new surface is one row here, and one row in
 // the tests' table of its contents. The longest path that fits wins.
 func surfaceTable() []surface {
-	return []surface{
+	table := []surface{
 		{path: "chat/completions", metered: true, format: formatOpenAI, judge: relay.ChatSurface, stream: relay.Chat, usageOption: true,
 			limits: []string{"max_tokens", "max_completion_tokens"}, modality: "text"},
 		{path: "completions", metered: true, format: formatOpenAI, judge: relay.CompletionsSurface, stream: relay.Completions, usageOption: true,
 			limits: []string{"max_tokens"}, modality: "text"},
 		{path: "responses", metered: true, format: formatOpenAI, judge: relay.ResponsesSurface, stream: relay.Responses,
-			limits: []string{"max_output_tokens"}, modality: "text"},
+			limits: []string{"max_output_tokens"}, modality: "text", state: stateMakes, kind: ids.Response},
 		{path: "responses/compact", metered: true, format: formatOpenAI, modality: "text"},
+		{path: "responses/input_tokens", format: formatOpenAI, judge: relay.CountTokensSurface, modality: "text"},
 		{path: "embeddings", metered: true, format: formatOpenAI, judge: relay.EmbeddingsSurface, modality: "embedding"},
 		{path: "moderations", format: formatOpenAI, judge: relay.ModerationsSurface},
 		{path: "rerank", format: formatOpenAI, judge: relay.RerankSurface},
@@ -113,28 +156,154 @@ func surfaceTable() []surface {
 		{path: "messages", metered: true, format: formatAnthropic, judge: relay.MessagesSurface, stream: relay.Messages,
 			limits: []string{"max_tokens"}, modality: "text"},
 		{path: "messages/count_tokens", format: formatAnthropic, judge: relay.CountTokensSurface, modality: "text"},
+		{path: "tokenize", format: formatOpenAI, root: true},
+		{path: "detokenize", format: formatOpenAI, root: true},
+		{path: "score", format: formatOpenAI},
+		{path: "pooling", format: formatOpenAI, root: true},
+		{path: "classify", format: formatOpenAI, root: true},
+	}
+	return append(table, stateTable()...)
+}
+
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+	del  = http.MethodDelete
+)
+
+// stateTable lists the surfaces of things that providers store. Surfaces with ids
+// follow the first of their family.
+func stateTable() []surface {
+	record := func(kind ids.Kind, family, path string, methods ...string) surface {
+		return surface{path: path, family: family, format: formatOpenAI, methods: methods, model: modelNowhere,
+			state: stateMember, kind: kind, answer: answerRecord, judge: relay.RecordSurface}
+	}
+	content := func(kind ids.Kind, family, path string) surface {
+		s := record(kind, family, path, get)
+		s.answer = answerContent
+		return s
+	}
+	list := func(kind ids.Kind, path string, methods ...string) surface {
+		s := record(kind, "", path, methods...)
+		s.state = stateLists
+		return s
+	}
+	form := func(s surface) surface {
+		s.form = true
+		return s
+	}
+	telling := func(s surface) surface {
+		s.tells = true
+		return s
+	}
+	messages := func(s surface) surface {
+		s.format = formatAnthropic
+		return s
+	}
+	response := record(ids.Response, "responses", "responses/{id}", get, del)
+	response.stream = relay.Responses
+	videos := form(list(ids.Video, "videos", get, post))
+	videos.model = modelInBody
+	messageBatches := messages(list(ids.MessageBatch, "messages/batches", get, post))
+	messageBatches.model = modelInRequests
+	return []surface{
+		response,
+		record(ids.Response, "responses", "responses/{id}/cancel", post),
+		record(ids.Response, "responses", "responses/{id}/input_items", get),
+		list(ids.Conversation, "conversations", post),
+		record(ids.Conversation, "conversations", "conversations/{id}", get, post, del),
+		record(ids.Conversation, "conversations", "conversations/{id}/items", get, post),
+		record(ids.Conversation, "conversations", "conversations/{id}/items/{item}", get, del),
+		form(list(ids.File, "files", get, post)),
+		record(ids.File, "files", "files/{id}", get, del),
+		content(ids.File, "files", "files/{id}/content"),
+		list(ids.Batch, "batches", get, post),
+		telling(record(ids.Batch, "batches", "batches/{id}", get)),
+		telling(record(ids.Batch, "batches", "batches/{id}/cancel", post)),
+		videos,
+		record(ids.Video, "videos", "videos/{id}", get, del),
+		content(ids.Video, "videos", "videos/{id}/content"),
+		telling(form(record(ids.Video, "videos", "videos/{id}/remix", post))),
+		list(ids.VectorStore, "vector_stores", get, post),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}", get, post, del),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/search", post),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/files", get, post),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/files/{item}", get, post, del),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/files/{item}/content", get),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/file_batches", post),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/file_batches/{item}", get),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/file_batches/{item}/cancel", post),
+		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/file_batches/{item}/files", get),
+		list(ids.Container, "containers", get, post),
+		record(ids.Container, "containers", "containers/{id}", get, del),
+		form(record(ids.Container, "containers", "containers/{id}/files", get, post)),
+		record(ids.Container, "containers", "containers/{id}/files/{item}", get, del),
+		content(ids.Container, "containers", "containers/{id}/files/{item}/content"),
+		messages(form(list(ids.File, "files", get, post))),
+		messages(record(ids.File, "files", "files/{id}", get, del)),
+		messages(content(ids.File, "files", "files/{id}/content")),
+		messageBatches,
+		messages(record(ids.MessageBatch, "messages-batches", "messages/batches/{id}", get, del)),
+		messages(record(ids.MessageBatch, "messages-batches", "messages/batches/{id}/cancel", post)),
+		messages(content(ids.MessageBatch, "messages-batches", "messages/batches/{id}/results")),
 	}
 }
 
 // surfaces finds the surface of a path. It is immutable.
-type surfaces map[string]*surface
+type surfaces struct {
+	byPath map[string]*surface
+	// ends are the surfaces with ids, by the last word of their path. Those that end
+	// in an id stand under the word before it and a slash.
+	ends map[string][]*surface
+	// twins are the surfaces of the anthropic format at the paths of others. A request
+	// with an Anthropic-Version means them.
+	twins map[*surface]*surface
+}
 
 // newSurfaces makes the index of the table.
 func newSurfaces() surfaces {
 	table := surfaceTable()
-	m := make(surfaces, len(table))
+	m := surfaces{byPath: make(map[string]*surface, len(table)), ends: map[string][]*surface{}, twins: map[*surface]*surface{}}
+	families := map[string]stats.Surface{}
 	for i := range table {
 		s := &table[i]
-		s.name, s.number = surfaceName(s.path), stats.Surface(i)
-		m[s.path] = s
+		s.name = surfaceName(s.path)
+		if _, ok := families[s.offer()]; !ok {
+			families[s.offer()] = stats.Surface(len(families))
+		}
+		s.number = families[s.offer()]
+		if first := m.byPath[s.path]; first != nil {
+			m.twins[first] = s
+			continue
+		}
+		m.byPath[s.path] = s
+		if words := strings.Split(s.path, "/"); slices.ContainsFunc(words, isIDSegment) {
+			end := words[len(words)-1]
+			if isIDSegment(end) {
+				end = words[len(words)-2] + "/"
+			}
+			m.ends[end] = append(m.ends[end], s)
+		}
 	}
 	return m
 }
 
+// isIDSegment reports whether a segment of a surface's path stands for an id.
+func isIDSegment(segment string) bool { return segment[0] == '{' }
+
 // surfaceName is the name of the surface at a path, as in supported_api_surfaces
 // and in the Result.
 func surfaceName(path string) string {
-	return strings.NewReplacer("/*", "", "/", "-", "_", "-").Replace(path)
+	return strings.NewReplacer("/*", "", "/{id}", "", "/{item}", "", "/", "-", "_", "-").Replace(path)
+}
+
+// of returns the surface of a request, like find.
+func (m surfaces) of(r *http.Request) (s *surface, upstream string) {
+	s, upstream = m.find(r.URL.Path)
+	if twin := m.twins[s]; twin != nil && clientFormat(r.Header) == formatAnthropic {
+		s = twin
+	}
+	return s, upstream
 }
 
 // find returns the surface that a URL's path ends in, and the path to join to
@@ -144,18 +313,59 @@ func (m surfaces) find(path string) (s *surface, upstream string) {
 	last := strings.LastIndexByte(path, '/')
 	word := path[last+1:]
 	if last >= 0 {
-		prev := path[strings.LastIndexByte(path[:last], '/')+1:]
-		if s := m[prev]; s != nil && word != "*" {
+		before := path[strings.LastIndexByte(path[:last], '/')+1:]
+		if s, upstream := m.withIDs(path, word, before[:len(before)-len(word)]); s != nil {
+			return s, upstream
+		}
+		if s := m.byPath[before]; s != nil && word != "*" && !strings.HasSuffix(s.path, "}") {
 			return s, s.path
 		}
-		if s := m[prev[:len(prev)-len(word)]+"*"]; s != nil && isWord(word) {
-			return s, prev
+		if s := m.byPath[before[:len(before)-len(word)]+"*"]; s != nil && isWord(word) {
+			return s, before
 		}
 	}
-	if s := m[word]; s != nil && word != "*" {
+	if s := m.byPath[word]; s != nil && word != "*" {
 		return s, s.path
 	}
 	return nil, ""
+}
+
+// withIDs returns the surface with ids that a path ends in. The longest one wins. A
+// word of the table is not an id.
+func (m surfaces) withIDs(path, word, before string) (found *surface, upstream string) {
+	for _, list := range [...][]*surface{m.ends[word], m.ends[before]} {
+		for _, s := range list {
+			if found != nil && strings.Count(s.path, "/") <= strings.Count(found.path, "/") {
+				continue
+			}
+			if end, ok := m.fits(s, path); ok {
+				found, upstream = s, end
+			}
+		}
+	}
+	return found, upstream
+}
+
+// fits returns the end of a path that has the words of a surface's path, and an id
+// for each of its ids.
+func (m surfaces) fits(s *surface, path string) (end string, ok bool) {
+	rest := path
+	for want := s.path; want != ""; {
+		var segment, got string
+		want, segment = cutLast(want)
+		if rest == "" {
+			return "", false
+		}
+		rest, got = cutLast(rest)
+		if isIDSegment(segment) {
+			if got == "" || m.byPath[got] != nil || m.byPath[want+"/"+got] != nil {
+				return "", false
+			}
+		} else if got != segment {
+			return "", false
+		}
+	}
+	return strings.TrimPrefix(path[len(rest):], "/"), true
 }
 
 // modelInPath is the model in a path before the part of the surface:
@@ -238,7 +448,7 @@ func (s *surface) counts() bool {
 
 // formatOf is the format of the client of a request on any path.
 func formatOf(r *http.Request) format {
-	if s, _ := knownSurfaces().find(r.URL.Path); s != nil {
+	if s, _ := knownSurfaces().of(r); s != nil {
 		return s.format
 	}
 	return clientFormat(r.Header)

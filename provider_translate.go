@@ -1,13 +1,15 @@
 package aigateway
 
-import "slices"
+import (
+	"slices"
+)
 
 // translations returns, for each surface that a provider does not speak, the one that
 // takes its requests. It is empty if the provider has no surface to translate to.
 func translations(p *provider, all surfaces) map[*surface]*surface {
 	targets := translationTargets(p, all)
 	out := map[*surface]*surface{}
-	for _, s := range all {
+	for _, s := range all.byPath {
 		from, ok := s.dialect()
 		if _, native := p.speaks(s); !ok || native {
 			continue
@@ -29,7 +31,7 @@ func translationTargets(p *provider, all surfaces) []*surface {
 	var out []*surface
 	for _, a := range p.surfaces {
 		for _, f := range dialects {
-			s := all[f.Path()]
+			s := all.byPath[f.Path()]
 			if a.format == s.format && (a.name == "" || a.name == s.name) && !slices.Contains(out, s) {
 				out = append(out, s)
 			}

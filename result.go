@@ -3,7 +3,10 @@ package aigateway
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
+
+	"github.com/aigateway-go/aigateway/internal/price"
 )
 
 // ResultStatus says how a request ended.
@@ -411,8 +414,41 @@ func doneBefore[T any](first, next func(context.Context, T)) func(context.Contex
 // resultKey is the context key of ResultFromContext.
 type resultKey struct{}
 
-// resultSlot receives the Result for middleware around the gateway.
-type resultSlot struct{ res atomic.Pointer[Result] }
+// resultSlot receives the Result for those around the gateway.
+type resultSlot struct {
+	res atomic.Pointer[lateResult]
+	// outer is the slot of a context around a call by [Gateway.RoundTripper]. Nil
+	// without one.
+	outer *resultSlot
+	// own is set for such a call. Nobody else has its request, so that its Result can
+	// be made when somebody asks.
+	own  bool
+	late lateResult
+}
+
+// store puts a Result into a slot, and into those around it.
+func (s *resultSlot) store(res *lateResult) {
+	for ; s != nil; s = s.outer {
+		s.res.Store(res)
+	}
+}
+
+// lateResult is a Result, or the exchange that can make it.
+type lateResult struct {
+	once sync.Once
+	x    *exchange // nil: res is there
+	res  *Result
+}
+
+// get returns the Result. The first call makes it.
+func (l *lateResult) get() *Result {
+	l.once.Do(func() {
+		if l.x != nil {
+			l.res, l.x = l.x.result(nil), nil
+		}
+	})
+	return l.res
+}
 
 // WithResult returns a context for middleware around the gateway. When the gateway
 // has served a request with this context, [ResultFromContext] finds its Result:
@@ -429,15 +465,107 @@ func WithResult(ctx context.Context) context.Context {
 // ResultFromContext returns the Result of a request: in the handler that
 // [Gateway.Wrap] was given, of a request that the gateway gave up and handed on; and
 // around the gateway, with a context of [WithResult]. It returns false before the
-// gateway was asked, and for a path that is none of its surfaces. The Result is
+// gateway was asked, and for a path without a surface. The Result is
 // shared by all who ask for it.
 func ResultFromContext(ctx context.Context) (*Result, bool) {
 	switch v := ctx.Value(resultKey{}).(type) {
 	case *Result:
 		return v, true
 	case *resultSlot:
-		res := v.res.Load()
-		return res, res != nil
+		if late := v.res.Load(); late != nil {
+			return late.get(), true
+		}
 	}
 	return nil, false
+}
+
+// Usage counts the tokens of an attempt, or of all attempts of a request, failed
+// ones included. The counts are the provider's, unless Estimated is set.
+type Usage struct {
+	// InputTokens is the whole prompt, with the tokens that came from a cache or went
+	// into one, in every format.
+	InputTokens int64 `json:"input_tokens"`
+	// CachedInputTokens came from a cache, and CacheWriteTokens went into one.
+	CachedInputTokens int64 `json:"cached_input_tokens"`
+	CacheWriteTokens  int64 `json:"cache_write_tokens"`
+	// OutputTokens is the whole answer, with its reasoning.
+	OutputTokens int64 `json:"output_tokens"`
+	// ReasoningTokens is the part of the output that was reasoning.
+	ReasoningTokens int64 `json:"reasoning_tokens"`
+	// Estimated is set where the provider gave no counts, or the stream ended before
+	// it gave them all.
+	Estimated bool `json:"estimated"`
+}
+
+// add adds the usage of another attempt.
+func (u *Usage) add(v *Usage) {
+	u.InputTokens += v.InputTokens
+	u.CachedInputTokens += v.CachedInputTokens
+	u.CacheWriteTokens += v.CacheWriteTokens
+	u.OutputTokens += v.OutputTokens
+	u.ReasoningTokens += v.ReasoningTokens
+	u.Estimated = u.Estimated || v.Estimated
+}
+
+// Cost is what an attempt, or all attempts of a request, cost.
+type Cost struct {
+	// USD is the amount.
+	USD USD `json:"usd"`
+	// Estimated is set if the usage is an estimate, or a part of it has no price of
+	// its own: another service tier, sound, images, a cache, or a tool. In the cost of
+	// a request it is also set if an attempt without a known price is missing.
+	Estimated bool `json:"estimated"`
+	// Source is whose prices they are. For a request, those of its last attempt.
+	Source CostSource `json:"source"`
+}
+
+// CostSource says where a cost comes from.
+type CostSource string
+
+const (
+	// CostOfProvider is the provider's own figure in its answer.
+	CostOfProvider CostSource = "provider"
+	// CostOfConfig is from prices in the config.
+	CostOfConfig CostSource = "config"
+	// CostOfCatalog is from the prices of the registry.
+	CostOfCatalog CostSource = "catalog"
+)
+
+// USD is money in units of 10⁻¹² USD, so that sums are exact. Its JSON is a number
+// of USD with all digits.
+type USD int64
+
+// String is the exact decimal in USD, such as "0.000125".
+func (u USD) String() string { return price.USD(u).String() }
+
+// Float is the nearest float64 in USD. Add up USD, not floats.
+func (u USD) Float() float64 { return price.USD(u).Float() }
+
+// Add returns the sum. Sums out of range end at the end of the range.
+func (u USD) Add(v USD) USD { return USD(price.USD(u).Add(price.USD(v))) }
+
+// MarshalJSON writes a JSON number.
+func (u USD) MarshalJSON() ([]byte, error) { return price.USD(u).MarshalJSON() }
+
+// UnmarshalJSON reads a JSON number. Digits beyond the twelfth are rounded.
+func (u *USD) UnmarshalJSON(data []byte) error { return (*price.USD)(u).UnmarshalJSON(data) }
+
+// ParseUSD reads an amount in USD, such as "12.5". It is false for other text.
+func ParseUSD(text string) (USD, bool) {
+	v, ok := price.Parse(text)
+	return USD(v), ok
+}
+
+// knownCost is a cost, if it is known.
+type knownCost struct {
+	Cost
+	known bool
+}
+
+// public is nil if the cost is not known.
+func (c knownCost) public() *Cost {
+	if !c.known {
+		return nil
+	}
+	return &c.Cost
 }

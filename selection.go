@@ -1,12 +1,16 @@
 package aigateway
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/pins"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // selector chooses the models and keys of a request. It reads the catalog, the
@@ -61,7 +65,8 @@ type query struct {
 	// credential is set if the client brought a key of its own.
 	credential bool
 	request    *expr.Request
-	owner      uint64 // of pins: a keyed hash of the caller, 0 if callers are not told apart
+	provider   *provider // that the request must go to; nil: any
+	owner      uint64    // of pins: a keyed hash of the caller, 0 if callers are not told apart
 }
 
 // plan is the result of a selection.
@@ -103,6 +108,7 @@ const (
 	reasonNoKey
 	reasonOtherProvider
 	reasonTooLong
+	reasonElsewhere
 	// The reasons below come only from Explain, about models able to serve the
 	// request.
 	reasonNotNamed
@@ -128,6 +134,8 @@ func (r reason) String() string {
 		return "surface_not_supported"
 	case reasonNoKey, reasonOtherProvider:
 		return string(CodeNoAPIKey)
+	case reasonElsewhere:
+		return "other_provider"
 	case reasonNotNamed:
 		return "not_named"
 	case reasonNotChosen:
@@ -233,4 +241,218 @@ func (m *memo) get(key memoKey, find func() *resolved) *resolved {
 	}
 	m.size.Add(1)
 	return r
+}
+
+// Bounds of the pins of a gateway. A pin takes about 250 bytes.
+const (
+	maxPins      = 65_536
+	maxPinsOwner = maxPins / 16 // of one caller
+	pinLife      = 10 * time.Minute
+)
+
+// pinTable remembers the models and keys that served a key of sticky(), unless they
+// were the first of their order. The table outlives the settings.
+type pinTable = pins.Table[pinned]
+
+// newPins makes the table of a gateway.
+func newPins() *pinTable { return pins.NewTable[pinned](maxPins, maxPinsOwner, pinLife) }
+
+// pinned is a model or a key, by the folded id of its provider and its own id.
+type pinned struct{ provider, id string }
+
+// pin is the model's identity in a pin. It outlives a reload, unlike a pointer.
+func (m *model) pin() pinned  { return pinned{fold(m.provider.id), fold(m.id)} }
+func (k *apiKey) pin() pinned { return pinned{k.provider, k.id} }
+
+// modelPin is the place of a pin. Each name in requests has pins of its own,
+// because its models differ.
+func modelPin(owner, sum uint64, name string) pins.Key {
+	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("model "+fold(name)))}
+}
+
+// keyPin is the place of a pin for a provider's keys.
+func keyPin(owner, sum uint64, p *provider) pins.Key {
+	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("key "+fold(p.id)))}
+}
+
+// modelPlace says how sticky() placed the model that served.
+func modelPlace(a *expr.Affinity[expr.Model], served *model) expr.Place {
+	switch served.view {
+	case a.First:
+		return expr.PlaceFirst
+	case a.Pinned:
+		return expr.PlacePinned
+	}
+	return expr.PlaceMoved
+}
+
+// keyPlace is modelPlace for keys. It compares ids, because each snapshot of the
+// metrics has new views of the keys.
+func keyPlace(a *expr.Affinity[expr.Key], served *apiKey) expr.Place {
+	switch {
+	case a.First != nil && a.First.ID == served.id:
+		return expr.PlaceFirst
+	case a.Pinned != nil && a.Pinned.ID == served.id:
+		return expr.PlacePinned
+	}
+	return expr.PlaceMoved
+}
+
+// aliases are the operator's own names for lists of names.
+type aliases struct {
+	byName map[string][]string // by the folded name
+	names  []string            // as in the config, sorted
+}
+
+// expand replaces aliases by their names, each alias once.
+func (a *aliases) expand(names []string) []string {
+	if len(a.byName) == 0 || !slices.ContainsFunc(names, a.has) {
+		return names
+	}
+	var out []string
+	seen := map[string]bool{}
+	for _, name := range names {
+		entries, ok := a.byName[fold(name)]
+		switch {
+		case !ok:
+			out = append(out, name)
+		case !seen[fold(name)]:
+			seen[fold(name)] = true
+			out = append(out, entries...)
+		}
+	}
+	return out
+}
+
+// has reports whether a name is an alias. Case does not count.
+func (a *aliases) has(name string) bool { return a.byName[fold(name)] != nil }
+
+// metricsInterval is how old the metrics of a strategy may be. A choice made from
+// them holds as long. It is short enough to follow requests in flight, and long
+// enough to cost nothing under load.
+const metricsInterval = 100 * time.Millisecond
+
+// metrics is a snapshot of the models' measurements. A model is read when a
+// strategy asks for it, and then keeps its figures.
+type metrics struct {
+	recorder *stats.Recorder
+	at       time.Time
+	models   sync.Map // *stats.Track to *expr.ModelMetrics
+	keys     sync.Map // *stats.Track to *expr.Key
+}
+
+// newMetrics returns a source of snapshots.
+func newMetrics(r *stats.Recorder) *stats.Snapshot[*metrics] {
+	return stats.NewSnapshot(metricsInterval, func(now time.Time) *metrics {
+		return &metrics{recorder: r, at: now}
+	})
+}
+
+// of returns the metrics of a model. An unlisted model has no metrics, as nothing keeps
+// a track for the names that clients make up until they are sent.
+func (s *metrics) of(m *model) *expr.ModelMetrics {
+	if m.track == nil {
+		return nil
+	}
+	if v, ok := s.models.Load(m.track); ok {
+		return v.(*expr.ModelMetrics)
+	}
+	scopes := s.recorder.Read(m.track, s.at)
+	v := &expr.ModelMetrics{
+		Global:   metricsView(scopes.Global),
+		Region:   metricsView(scopes.Region),
+		Account:  metricsView(scopes.Account),
+		Endpoint: metricsView(scopes.Endpoint),
+		APIKeys:  make(map[string]*expr.KeyMetrics, len(m.provider.keys)),
+	}
+	for _, k := range m.provider.keys {
+		v.APIKeys[k.id] = s.ofKey(k).Metrics
+	}
+	// Two requests may read the same model at once. Both get figures of the same time.
+	s.models.Store(m.track, v)
+	return v
+}
+
+// ofKey returns a key as strategies see it, with this gateway's measurements.
+func (s *metrics) ofKey(k *apiKey) *expr.Key {
+	if v, ok := s.keys.Load(k.track); ok {
+		return v.(*expr.Key)
+	}
+	requests, tokens := k.track.Quota.Requests(s.at), k.track.Quota.Tokens(s.at)
+	v, _ := s.keys.LoadOrStore(k.track, &expr.Key{ID: k.id, Metrics: &expr.KeyMetrics{
+		Metrics: metricsView(k.track.Window(s.at)),
+		Quota: expr.Quota{
+			RemainingRequests: countView(requests.Remaining), LimitRequests: countView(requests.Limit),
+			RemainingTokens: countView(tokens.Remaining), LimitTokens: countView(tokens.Limit),
+		},
+	}})
+	return v.(*expr.Key)
+}
+
+// countView is a count for expressions. Nil: unknown.
+func countView(c stats.Count) *int64 {
+	if !c.Known {
+		return nil
+	}
+	return &c.N
+}
+
+// metricsView translates a window into the words of expressions.
+func metricsView(w stats.Window) expr.Metrics {
+	return expr.Metrics{
+		RequestCount: w.Requests,
+		InFlight:     w.InFlight,
+		Latency: expr.Latency{
+			UpstreamMsAvg: w.Upstream.Avg, UpstreamMsP95: w.Upstream.P95,
+			GatewayMsAvg: w.Gateway.Avg, GatewayMsP95: w.Gateway.P95,
+			TimeToFirstTokenMsAvg: w.FirstToken.Avg, TimeToFirstTokenMsP95: w.FirstToken.P95,
+			TimePerOutputTokenMsAvg: w.PerOutputToken.Avg, TimePerOutputTokenMsP95: w.PerOutputToken.P95,
+		},
+		ErrorRate: expr.ErrorRate{
+			Total: w.Errors.Total, Timeout: w.Errors.Timeout, RateLimit: w.Errors.RateLimit,
+			Client: w.Errors.Client, Server: w.Errors.Server,
+		},
+		Token: expr.Tokens{
+			ProviderInput: w.Tokens.ProviderInput, ProviderOutput: w.Tokens.ProviderOutput,
+			EstimatedInput: w.Tokens.EstimatedInput, EstimatedOutput: w.Tokens.EstimatedOutput,
+		},
+	}
+}
+
+// TokenCounter counts the tokens of a prompt, for max_input_tokens. It is called
+// once for each candidate, from many goroutines at once, and only if the body has
+// more bytes than the limit has tokens.
+//
+// If nil, the tokens are estimated from the body's bytes. Against OpenAI's
+// o200k_base the estimate is up to a quarter too high, and hardly ever too low:
+//
+//   - English, code and chats with tools: about 20 % too high
+//   - other languages: 10 to 15 %
+//   - Japanese, Korean, emoji, numbers and logs: 0 to 10 %
+//
+// Random letters are estimated at half of their tokens. An image, a recording or a
+// document counts 1600 tokens, about the most for an image. Recordings and
+// documents may cost far more: bring a counter for them.
+type TokenCounter interface {
+	// CountTokens returns the number of tokens of a request's body for a model. The
+	// body is the client's, JSON or a form. It must not be changed or kept. An
+	// error refuses the candidate, like a prompt that is too large.
+	CountTokens(ctx context.Context, model string, body []byte) (int64, error)
+}
+
+// TokenCounterFunc makes a function a [TokenCounter].
+type TokenCounterFunc func(ctx context.Context, model string, body []byte) (int64, error)
+
+// CountTokens calls f.
+func (f TokenCounterFunc) CountTokens(ctx context.Context, model string, body []byte) (int64, error) {
+	return f(ctx, model, body)
+}
+
+// estimate counts by the scripts and lengths of words. A tokenizer would be too
+// large to ship.
+type estimate struct{}
+
+// CountTokens estimates, whatever the model is.
+func (estimate) CountTokens(_ context.Context, _ string, body []byte) (int64, error) {
+	return usage.Estimate(body), nil
 }

@@ -37,6 +37,8 @@ func (r rejection) message(s *selector, q query) string {
 		return fmt.Sprintf("model %q: provider %q needs an API key and has none", r.name, id)
 	case reasonOtherProvider:
 		return fmt.Sprintf("model %q: the client's key went with its first model, and is not sent to provider %q as well", r.name, id)
+	case reasonElsewhere:
+		return fmt.Sprintf("model %q of %q: an id of the request, or %s, leads to another provider", r.name, id, headerProvider)
 	case reasonNotNamed:
 		return fmt.Sprintf("model %q of %q: the request names other models", r.name, id)
 	case reasonNotChosen:
@@ -217,9 +219,8 @@ func (p *provider) find(name string) *model {
 	return &model{id: name, provider: p, unlisted: true, timeout: p.timeout, firstToken: p.firstToken, view: &expr.Model{ID: name, Provider: p.view, AuthorID: p.id}}
 }
 
-// at keeps the models at one provider, and rejects the others. The client's key
-// goes to one provider only.
-func (r *resolved) at(sole *provider, name string) *resolved {
+// at keeps the models at one provider, and rejects the others for a reason.
+func (r *resolved) at(sole *provider, name string, why reason) *resolved {
 	elsewhere := func(m *model) bool { return m.provider != sole }
 	if !slices.ContainsFunc(r.models, elsewhere) {
 		return r
@@ -227,7 +228,7 @@ func (r *resolved) at(sole *provider, name string) *resolved {
 	out := &resolved{rejected: slices.Clone(r.rejected)}
 	for _, m := range r.models {
 		if elsewhere(m) {
-			out.rejected = append(out.rejected, rejection{name, m.provider, reasonOtherProvider})
+			out.rejected = append(out.rejected, rejection{name, m.provider, why})
 		} else {
 			out.models = append(out.models, m)
 		}

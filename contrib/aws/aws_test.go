@@ -45,6 +45,12 @@ func (c *credentials) Retrieve(context.Context) (aws.Credentials, error) {
 // verify checks a signature as AWS would, by the SDK's signer. The body is read.
 func verify(t *testing.T, r *http.Request, service string) []byte {
 	t.Helper()
+	return verifyIn(t, r, service, "eu-central-1")
+}
+
+// verifyIn is verify for a region.
+func verifyIn(t *testing.T, r *http.Request, service, region string) []byte {
+	t.Helper()
 	body, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
 	got := r.Header.Get("Authorization")
@@ -58,7 +64,7 @@ func verify(t *testing.T, r *http.Request, service string) []byte {
 		}
 	}
 	sum := sha256.Sum256(body)
-	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), good, again, hex.EncodeToString(sum[:]), service, "eu-central-1", at))
+	require.NoError(t, v4.NewSigner().SignHTTP(t.Context(), good, again, hex.EncodeToString(sum[:]), service, region, at))
 	assert.Equal(t, again.Header.Get("Authorization"), got)
 	return body
 }

@@ -168,7 +168,7 @@ var badBaseURLs = []struct{ raw, want string }{
 	{"https://a.example.com/a%2Fb", "must not hold %2F"},
 	{"https://a.example.com/a%5cb", "must not hold %5c"},
 	{"https://a.example.com/a%252fb", "must not hold %25"},
-	{"https://a.example.com/a%0d%0ab", "no control characters"},
+	{"https://a.example.com/a%0d%0ab", "must not hold control characters"},
 	{"https://a.example.com/a%zz", "hexadecimal"},
 	{"https://a.example.com?a=%zz", "query is malformed"},
 	{"https://a.example.com?a=1;b=2", "query is malformed"},

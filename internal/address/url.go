@@ -230,7 +230,7 @@ func checkPath(escaped string) error {
 		case strings.ContainsRune(`./\%`, rune(b[0])):
 			return fmt.Errorf("the path must not hold %s, an encoded %q", escaped[i:i+3], b)
 		case b[0] < ' ' || b[0] == 0x7f:
-			return errors.New("the path must hold no control characters")
+			return errors.New("the path must not hold control characters")
 		}
 		i += 3
 	}

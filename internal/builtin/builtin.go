@@ -30,12 +30,12 @@ var providersTSV string
 // Catalog returns the catalog as JSON, in the words of the configuration. The caller owns the bytes.
 func Catalog() []byte { return []byte(catalog) }
 
-// unasked holds the ids of the providers that send usage in every stream. It is
+// usageSenders holds the ids of the providers that send usage in every stream. It is
 // never changed.
-var unasked = parseUnasked(providersTSV)
+var usageSenders = parseUsageSenders(providersTSV)
 
-// parseUnasked reads the column stream_usage of the table.
-func parseUnasked(table string) map[string]bool {
+// parseUsageSenders reads the column stream_usage of the table.
+func parseUsageSenders(table string) map[string]bool {
 	out := map[string]bool{}
 	for _, row := range rows(table) {
 		if row["stream_usage"] == "unasked" {
@@ -45,9 +45,9 @@ func parseUnasked(table string) map[string]bool {
 	return out
 }
 
-// StreamUsageUnasked reports whether a built-in provider sends usage in chat streams without stream_options asking for it.
+// AlwaysSendsUsage reports whether a built-in provider sends usage in chat streams without being asked by stream_options.
 // False means no, or unknown. The id is the catalog's own, not an alias.
-func StreamUsageUnasked(providerID string) bool { return unasked[strings.ToLower(providerID)] }
+func AlwaysSendsUsage(providerID string) bool { return usageSenders[strings.ToLower(providerID)] }
 
 // rows yields the cells of each row of a table, by the names of the columns.
 func rows(table string) (out []map[string]string) {

@@ -64,9 +64,9 @@ func TestFamilyTable(t *testing.T) {
 	}
 }
 
-func TestStreamUsageUnasked(t *testing.T) {
-	assert.True(t, builtin.StreamUsageUnasked("openrouter"))
-	assert.True(t, builtin.StreamUsageUnasked("Mistral"))
-	assert.False(t, builtin.StreamUsageUnasked("openai"))
-	assert.False(t, builtin.StreamUsageUnasked("my-provider"))
+func TestAlwaysSendsUsage(t *testing.T) {
+	assert.True(t, builtin.AlwaysSendsUsage("openrouter"))
+	assert.True(t, builtin.AlwaysSendsUsage("Mistral"))
+	assert.False(t, builtin.AlwaysSendsUsage("openai"))
+	assert.False(t, builtin.AlwaysSendsUsage("my-provider"))
 }

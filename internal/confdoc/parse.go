@@ -44,7 +44,7 @@ func parse(doc []byte) (*yaml.Node, *Fault) {
 		var syntax *json.SyntaxError
 		if err := json.Unmarshal(doc, new(any)); errors.As(err, &syntax) {
 			fault.Line = lineAt(doc, int(syntax.Offset))
-			fault.Reason += fmt.Sprintf("; nor is it JSON: line %d: %s", fault.Line, syntax)
+			fault.Reason += fmt.Sprintf("; it is not JSON either: line %d: %s", fault.Line, syntax)
 		}
 	}
 	return root, fault

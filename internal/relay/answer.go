@@ -25,6 +25,8 @@ const (
 	RerankSurface
 	TranscriptionSurface
 	CountTokensSurface
+	// RecordSurface is a stored thing: JSON, which may tell of an error of its own.
+	RecordSurface
 )
 
 // Judging by the answer's own form catches errors of unknown shapes: an answer
@@ -47,6 +49,7 @@ var needs = [...]struct {
 	RerankSurface:        {[2]string{"results", "data"}, present},
 	TranscriptionSurface: {[2]string{"text"}, present},
 	CountTokensSurface:   {[2]string{"input_tokens"}, says},
+	RecordSurface:        {},
 }
 
 // fullness is the least that a member must be.
@@ -433,6 +436,8 @@ func (j *judge) verdict(data []byte) Verdict {
 		j.has = j.isMsg
 	}
 	switch {
+	case j.surface == RecordSurface:
+		return Verdict{}
 	case !j.isObject && j.surface != AnySurface, !j.isObject && isErrorList(data):
 		if isErrorList(data) {
 			return Verdict{Err: ErrBodyError, Detail: data}

@@ -60,6 +60,8 @@ func rules() map[string]rule {
 			"chat-completions", "responses", "responses-compact", "messages", "embeddings", "completions", "messages-count-tokens", "moderations", "rerank",
 			"images", "images-edits", "images-generations", "images-variations",
 			"audio", "audio-speech", "audio-transcriptions", "audio-translations",
+			"responses-input-tokens", "tokenize", "detokenize", "score", "pooling", "classify",
+			"conversations", "files", "batches", "videos", "vector-stores", "containers", "messages-batches",
 		}},
 		"Param.name": {required: true, notEmpty: true},
 

@@ -41,7 +41,7 @@ func translating(t *testing.T, format, surface string) leg {
 		up.Close()
 		server.Close()
 	})
-	return leg{"translated", server.URL, clientKey, up}
+	return leg{name: "translated", url: server.URL, key: clientKey, up: up}
 }
 
 // checkTranslated compares the outcomes of a translation with a golden file.

@@ -19,13 +19,13 @@ import (
 func TestTranslated(t *testing.T) {
 	t.Parallel()
 	anthropicProgram := func(t *testing.T, l leg) []step {
-		return anthropicV1{t.Context(), l.up, anthropic.NewClient(anthropicoption.WithBaseURL(l.url), anthropicoption.WithAPIKey(l.key))}.steps()
+		return anthropicV1{t.Context(), l.up, anthropic.NewClient(anthropicoption.WithBaseURL(l.url), anthropicoption.WithAPIKey(l.key), anthropicoption.WithHTTPClient(l.http()))}.steps()
 	}
 	anthropicProgramV2 := func(t *testing.T, l leg) []step {
-		return anthropicV2{t.Context(), l.up, anthropicv2.NewClient(anthropicv2option.WithBaseURL(l.url), anthropicv2option.WithAPIKey(l.key))}.steps()
+		return anthropicV2{t.Context(), l.up, anthropicv2.NewClient(anthropicv2option.WithBaseURL(l.url), anthropicv2option.WithAPIKey(l.key), anthropicv2option.WithHTTPClient(l.http()))}.steps()
 	}
 	openaiProgram := func(t *testing.T, l leg) []step {
-		return openaiProgram{t.Context(), l.up, openai.NewClient(option.WithBaseURL(l.url+"/v1"), option.WithAPIKey(l.key))}.steps()
+		return openaiProgram{t.Context(), l.up, openai.NewClient(option.WithBaseURL(l.url+"/v1"), option.WithAPIKey(l.key), option.WithHTTPClient(l.http()))}.steps()
 	}
 	for _, c := range []struct {
 		name, format, surface string

@@ -24,6 +24,8 @@ type Request struct {
 	Caller uint64
 	// Surface is the requested endpoint.
 	Surface Surface
+	// Fleet: probes need the fleet's leave: see [Probe].
+	Fleet bool
 }
 
 // Failure says how a failed request counts.
@@ -93,9 +95,9 @@ func (h *CandidateHealth) State(now time.Time, r Request) State {
 // state combines the health of the whole candidate and of the request's surface. mu
 // is held.
 func (t *trouble) state(now time.Time, r Request) State {
-	s := t.all.state(now, r.Caller)
+	s := t.all.state(now, r)
 	if c := t.surfaces[r.Surface.index()]; c != nil {
-		o := c.state(now, r.Caller)
+		o := c.state(now, r)
 		failures := max(s.Failures, o.Failures)
 		s = s.And(o)
 		s.Failures = failures
@@ -203,29 +205,38 @@ func (t *Turn) Answers() {
 }
 
 // Success ends a cooldown and forgets failures in a row: everybody's, and the
-// caller's own. A request from before the cooldown cannot end it.
-func (t *Turn) Success(now time.Time) {
+// caller's own. A request from before the cooldown cannot end it. Success returns
+// whether it ended everybody's cooldown.
+func (t *Turn) Success(now time.Time) (ended bool) {
 	if !t.report(reported) {
-		return
+		return false
 	}
 	s := t.health.trouble.Load()
 	if s == nil || s.well.Load() {
-		return
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ended = s.all.shared.open
 	well := s.all.succeed(now, t)
+	ended = ended && !s.all.shared.open
 	at := t.request.Surface.index()
 	for i, c := range s.surfaces {
+		if c == nil {
+			continue
+		}
+		open := c.shared.open
 		switch {
-		case c == nil:
 		case i == at && c.succeed(now, t), c.forgotten(now):
 			s.surfaces[i] = nil
+			ended = ended || open
 		default:
+			ended = ended || open && !c.shared.open
 			well = false
 		}
 	}
 	s.well.Store(well)
+	return ended
 }
 
 // Failure counts a failure at now. One that completes a row begins a cooldown. A

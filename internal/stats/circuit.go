@@ -44,8 +44,9 @@ type failed struct {
 }
 
 // state combines the cooldown for all callers and the caller's own.
-func (c *circuit) state(now time.Time, caller uint64) State {
-	phase, until := c.shared.state(now, caller)
+func (c *circuit) state(now time.Time, r Request) State {
+	caller := r.Caller
+	phase, until := c.shared.stateIn(now, r)
 	s := State{Phase: phase, Until: until, Failures: len(c.row)}
 	if own := c.own(caller); own != nil {
 		phase, until = own.state(now, ^caller)

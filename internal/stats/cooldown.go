@@ -157,6 +157,21 @@ type breaker struct {
 	prober uint64
 	held   time.Time
 	wasted uint8 // probes in a row of this caller without a verdict
+
+	// In a fleet a probe needs leave: see Probe.
+	leave  time.Time // until when a request may take it
+	wanted bool      // a request would have been the probe
+}
+
+// stateIn is state for a request of a fleet. Without leave another replica may be
+// probing, which looks alike.
+func (b *breaker) stateIn(now time.Time, r Request) (Phase, time.Time) {
+	phase, until := b.state(now, r.Caller)
+	if phase == Due && r.Fleet && !now.Before(b.leave) {
+		b.wanted = true
+		return Probing, now
+	}
+	return phase, until
 }
 
 // state returns the phase for a caller, and the end of the phase. The end is zero
@@ -180,7 +195,7 @@ func (b *breaker) take(ticket, caller uint64, now time.Time, lease time.Duration
 	if b.prober != caller {
 		b.prober, b.wasted = caller, 0
 	}
-	b.probe, b.lease = ticket, now.Add(lease)
+	b.probe, b.lease, b.leave = ticket, now.Add(lease), time.Time{}
 	// After a lost probe a caller does not take the next one at once.
 	b.held = b.lease.Add(b.grace())
 }

@@ -104,7 +104,7 @@ func (h *KeyHealth) State(now time.Time, model *Track, r Request) State {
 func (t *keyTrouble) state(now time.Time, model *Track, r Request) State {
 	var s State
 	t.each(model, r, func(e *refused) {
-		phase, until := e.state(now, r.Caller)
+		phase, until := e.stateIn(now, r)
 		s = s.And(State{Phase: phase, Until: until})
 	})
 	return s
@@ -206,28 +206,32 @@ func (t *KeyTurn) each(f func(*refused)) {
 }
 
 // Success ends the cooldowns in the way of the request, and their doubling begins
-// anew. A request from before a cooldown cannot end it.
-func (t *KeyTurn) Success(now time.Time) {
+// anew. A request from before a cooldown cannot end it. Success returns whether it
+// ended one.
+func (t *KeyTurn) Success(now time.Time) (ended bool) {
 	if !t.report(reported) {
-		return
+		return false
 	}
 	s := t.health.trouble.Load()
 	if s == nil || s.well.Load() {
-		return
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.whole.succeed(now, t) {
+		ended = s.whole.open
 		s.whole = refused{}
 	}
 	for _, surface := range [...]uint8{0, t.request.Surface.scope()} {
 		at := scope{t.model, surface}
 		if e := s.scopes.entries[at]; e != nil && e.value.succeed(now, t) {
+			ended = ended || e.value.open
 			s.scopes.remove(at)
 		}
 	}
 	s.prune(now)
 	s.well.Store(!s.whole.open && !s.whole.word && len(s.scopes.entries) == 0)
+	return ended
 }
 
 // prune forgets parts without a request in long: see keptFor.

@@ -18,7 +18,11 @@ const staleLimit = time.Hour
 // unknown. Its methods may be called from many goroutines at once, take no lock
 // and do not allocate. The numbers of two simultaneous answers may be mixed until
 // the next answer.
-type Quota struct{ requests, tokens quota }
+type Quota struct {
+	requests, tokens quota
+	at               atomic.Int64 // of the latest word, in Unix milliseconds
+	told             atomic.Bool  // that word was given to Word
+}
 
 // Allowance is a provider's limit of requests or tokens. The zero Allowance is
 // unknown.
@@ -37,10 +41,53 @@ type Count struct {
 
 // SetRequests notes the word of an answer about requests at now. An unknown
 // Allowance changes nothing. One without a reset holds for a minute.
-func (q *Quota) SetRequests(now time.Time, a Allowance) { q.requests.set(now, a) }
+func (q *Quota) SetRequests(now time.Time, a Allowance) { q.set(&q.requests, now, a) }
 
 // SetTokens is like SetRequests, about tokens.
-func (q *Quota) SetTokens(now time.Time, a Allowance) { q.tokens.set(now, a) }
+func (q *Quota) SetTokens(now time.Time, a Allowance) { q.set(&q.tokens, now, a) }
+
+func (q *Quota) set(of *quota, now time.Time, a Allowance) {
+	if of.set(now, a) {
+		q.at.Store(now.UnixMilli())
+		q.told.Store(false)
+	}
+}
+
+// Word is an Allowance as replicas tell each other about it. Counts are one higher;
+// zero is unknown. Until is the end in Unix milliseconds, named by the provider if
+// Told.
+type Word struct {
+	Limit, Remaining, Until int64
+	Told                    bool
+}
+
+// New reports whether there is a word that [Quota.Word] has not given.
+func (q *Quota) New() bool { return q.at.Load() != 0 && !q.told.Load() }
+
+// Word returns the latest words and their time in Unix milliseconds.
+func (q *Quota) Word() (at int64, requests, tokens Word) {
+	q.told.Store(true)
+	return q.at.Load(), q.requests.word(), q.tokens.word()
+}
+
+// Learn takes the words of another replica over, unless there is a new one here.
+func (q *Quota) Learn(requests, tokens Word) {
+	if !q.New() {
+		q.requests.learn(requests)
+		q.tokens.learn(tokens)
+	}
+}
+
+func (q *quota) word() Word {
+	return Word{q.limit.Load(), q.remaining.Load(), q.until.Load(), q.told.Load()}
+}
+
+func (q *quota) learn(w Word) {
+	q.limit.Store(w.Limit)
+	q.remaining.Store(w.Remaining)
+	q.told.Store(w.Told)
+	q.until.Store(w.Until)
+}
 
 // Requests returns the allowance of requests. From its reset on the whole limit
 // remains. Unknown would put a full key behind a nearly empty one.
@@ -60,10 +107,11 @@ type quota struct {
 	told atomic.Bool
 }
 
-// set takes a provider's numbers. Without a reset they hold for a fixed time.
-func (q *quota) set(now time.Time, a Allowance) {
+// set takes a provider's numbers, and returns whether there are any. Without a reset
+// they hold for a fixed time.
+func (q *quota) set(now time.Time, a Allowance) bool {
 	if !a.Limit.Known && !a.Remaining.Known {
-		return
+		return false
 	}
 	// A reset in the past comes from another clock, or from a date without
 	// fractions of a second.
@@ -75,6 +123,7 @@ func (q *quota) set(now time.Time, a Allowance) {
 	q.remaining.Store(a.Remaining.encode())
 	q.told.Store(told)
 	q.until.Store(a.Reset.UnixMilli())
+	return true
 }
 
 // get returns the numbers as far as they hold. After a named reset the limit counts

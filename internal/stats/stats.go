@@ -38,6 +38,8 @@ type Recorder struct {
 	unlisted table[identity, *Track]
 	values   table[identity, *Track]
 	uses     atomic.Int64 // of unlisted and values
+	made     func(*Track) // of OnNew, or nil
+	keys     []*Track     // of configured keys
 }
 
 // place is where a gateway is, by the names of its scopes.
@@ -112,9 +114,21 @@ func (r *Recorder) track(id identity) *Track {
 		t = e.value
 		r.unlisted.remove(id)
 	} else {
-		t = &Track{id: id}
+		t = r.makeLocked(id)
 	}
 	r.tracks[id] = t
+	return t
+}
+
+// makeLocked makes a Track.
+func (r *Recorder) makeLocked(id identity) *Track {
+	t := &Track{id: id}
+	if id.kind == keyKind {
+		r.keys = append(r.keys, t)
+	}
+	if r.made != nil {
+		r.made(t)
+	}
 	return t
 }
 

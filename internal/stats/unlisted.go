@@ -80,7 +80,7 @@ func (r *Recorder) FindKeyValue(provider string, value [16]byte) *Track {
 
 // addLocked makes a Track. Tracks in use are the last to make room for it.
 func (r *Recorder) addLocked(in *table[identity, *Track], id identity, caller uint64, most limits, inUse func(*Track) bool) *Track {
-	e := &entry[*Track]{value: &Track{id: id}, caller: caller}
+	e := &entry[*Track]{value: r.makeLocked(id), caller: caller}
 	e.used.Store(r.uses.Add(1))
 	in.add(id, e, most, func(o *entry[*Track]) bool { return inUse(o.value) })
 	return e.value

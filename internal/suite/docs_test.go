@@ -29,6 +29,13 @@ import (
 // docsRoot is the root of the repository.
 const docsRoot = "../.."
 
+// docsCompiled are the Go files that hold the Go of the documents.
+var docsCompiled = []string{
+	"internal/suite/docs_test.go", "examples/mount/main.go",
+	"internal/suite/cookbook_test.go", "internal/suite/cookbook_networks_test.go",
+	"contrib/aws/cookbook_test.go", "contrib/oauth2/cookbook_test.go",
+}
+
 // docsBlock is a fenced block of a Markdown file.
 type docsBlock struct {
 	file, lang, info, text string
@@ -39,7 +46,10 @@ type docsBlock struct {
 // and foreign configs parse.
 func TestDocsBlocks(t *testing.T) {
 	t.Chdir(docsRoot)
-	code := docsUnindented(docsRead(t, "internal/suite/docs_test.go") + docsRead(t, "examples/mount/main.go"))
+	var code string
+	for _, file := range docsCompiled {
+		code += docsUnindented(docsRead(t, file))
+	}
 	count := map[string]int{}
 	for _, block := range docsBlocks(t) {
 		count[block.lang]++
@@ -115,7 +125,7 @@ func TestREADMEQuickstart(t *testing.T) {
 	t.Fatal("the README shows no output")
 }
 
-// TestSecurityPromises finds each test that SECURITY.md names.
+// TestSecurityPromises finds each test that SECURITY.md and the threat model name.
 func TestSecurityPromises(t *testing.T) {
 	t.Chdir(docsRoot)
 	var tests strings.Builder
@@ -125,10 +135,31 @@ func TestSecurityPromises(t *testing.T) {
 		}
 		return err
 	}))
-	names := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(docsRead(t, "SECURITY.md"), -1)
-	require.Greater(t, len(names), 20)
-	for _, m := range names {
-		assert.True(t, strings.Contains(tests.String(), "func "+m[1]+"(t *testing.T)"), "there is no %s", m[1])
+	for _, file := range []string{"SECURITY.md", "docs/threat-model.md"} {
+		names := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(docsRead(t, file), -1)
+		require.Greater(t, len(names), 20, file)
+		for _, m := range names {
+			assert.True(t, strings.Contains(tests.String(), "func "+m[1]+"(t *testing.T)"), "%s: there is no %s", file, m[1])
+		}
+	}
+}
+
+// TestThreatModel finds a test in each row of the threats, and each actor's table.
+func TestThreatModel(t *testing.T) {
+	t.Chdir(docsRoot)
+	text := docsRead(t, "docs/threat-model.md")
+	actors := regexp.MustCompile(`(?m)^\| \[([a-z ]+)\]\(#`).FindAllStringSubmatch(text, -1)
+	require.GreaterOrEqual(t, len(actors), 5)
+	for _, m := range actors {
+		_, section, ok := strings.Cut(strings.ToLower(text), "\n## "+m[1]+"\n")
+		require.True(t, ok, m[1])
+		section, _, _ = strings.Cut(section, "\n## ")
+		_, rows, ok := strings.Cut(section, "\n|---|---|---|\n")
+		require.True(t, ok, m[1])
+		rows, _, _ = strings.Cut(rows, "\n\n")
+		for row := range strings.SplitSeq(strings.TrimSpace(rows), "\n") {
+			assert.Regexp(t, "\\| [^|]+ \\| [^|]+ \\| (`test[a-z0-9]+`(, )?)+ \\|$", row)
+		}
 	}
 }
 

@@ -1,0 +1,129 @@
+package aigateway
+
+import (
+	"context"
+	"time"
+)
+
+// Shared is a store that all replicas of one fleet use: see [Config.Shared]. The
+// gateway calls Exchange from [Gateway.Run] alone, one call at a time. It calls Take
+// from many goroutines at once.
+//
+// The gateway bounds each call by its context. An implementation should return soon
+// after the context has ended, and have no retries of its own: Run asks again.
+// After an error the gateway takes the call for not done, and an implementation
+// may have done it all the same.
+//
+// All times are the store's: replicas may disagree about theirs. Run the suite of
+// package sharedtest with an implementation.
+type Shared interface {
+	// Exchange writes records, and returns the live records that changed after a
+	// cursor, whoever wrote them. The zero SharedCursor asks for all of them.
+	//
+	// A record replaces the stored one of its Key if its Rank is greater; otherwise
+	// it is left out, which is not an error. A record ends after its TTL, without a
+	// word to anybody.
+	//
+	// If the store refuses to write but can be read, Exchange returns the changes
+	// together with an error.
+	Exchange(ctx context.Context, put []SharedRecord, after SharedCursor) (SharedChanges, error)
+
+	// Take takes from all accounts or from none, in one atomic step as far as the
+	// store can. It is used for limits that are exact over the fleet, and for leases.
+	Take(ctx context.Context, takes []SharedTake) (SharedTaken, error)
+}
+
+// SharedRecord is one record of the store.
+type SharedRecord struct {
+	// Key has at most 128 bytes of a-z, 0-9, '/', ':', '_' and '-'. It holds keyed
+	// hashes, and no name of a client, a provider or a key.
+	Key string
+	// Value has at most 64 KiB. The store does not look into it.
+	Value []byte
+	// Rank orders the records of one Key: the greatest stays. It is positive.
+	Rank int64
+	// TTL is the life of the record from the call of Exchange on, in whole
+	// milliseconds, at least one. In SharedChanges it is the rest.
+	TTL time.Duration
+}
+
+// SharedCursor is a place in the history of a store. The zero SharedCursor is before
+// everything.
+type SharedCursor struct {
+	// Epoch names the history. It has at most 64 bytes.
+	Epoch string
+	// Seq is the place in it.
+	Seq int64
+}
+
+// SharedChanges is the answer of [Shared.Exchange].
+type SharedChanges struct {
+	// Now is the store's time.
+	Now time.Time
+	// Cursor is the place up to which Records tell. If Cursor.Epoch is another than
+	// that of the call, the store has lost its state (emptied, restored, failed
+	// over) or has forgotten the changes since the call's cursor. Records then begin
+	// with the first record of the store, and the gateway writes its own again.
+	Cursor SharedCursor
+	// Records are in any order. A Key stands there once, with its latest value.
+	Records []SharedRecord
+	// More: the answer was too long, and a call with Cursor returns the next part.
+	More bool
+}
+
+// SharedKind is the kind of an account of [Shared.Take].
+type SharedKind uint8
+
+const (
+	// SharedBucket holds Limit tokens, and is full again Per after it was empty. An
+	// account without a history is full. It ends when it is full.
+	SharedBucket SharedKind = iota + 1
+	// SharedBudget is a sum up to Limit. It begins at zero, and ends TTL after its
+	// first Take.
+	SharedBudget
+	// SharedLease is held by Owners, all together up to Limit. What an Owner holds
+	// ends TTL after its latest Take.
+	SharedLease
+)
+
+// SharedTake takes from one account. An account is made by its first Take.
+type SharedTake struct {
+	// Key is as in [SharedRecord], in a space of its own.
+	Key  string
+	Kind SharedKind
+	// Owner holds a lease. It is as a Key, and empty for other kinds.
+	Owner string
+	// Amount is taken. The take is refused if less is left. There is one exception:
+	// an Amount above the whole Limit of a bucket passes if the bucket is full.
+	//
+	// Zero asks for more than nothing: the take of a bucket or budget is refused if
+	// not a whole token or unit is left. For a lease it only renews what the Owner
+	// holds, and is never refused.
+	//
+	// A negative Amount gives back, and is never refused. A bucket does not get more
+	// than full, a budget and a lease do not get below zero.
+	Amount int64
+	// Settle takes Amount whatever is left, so that a bucket may be in debt and a
+	// budget above its Limit. For a lease it sets what the Owner holds to Amount.
+	Settle bool
+	// Limit may differ from that of earlier calls. It is positive.
+	Limit int64
+	// Per is the time of a bucket from empty to full.
+	Per time.Duration
+	// TTL is the life of a budget or of a lease's part.
+	TTL time.Duration
+}
+
+// SharedTaken is the answer of [Shared.Take].
+type SharedTaken struct {
+	// OK: all was taken. Otherwise nothing was.
+	OK bool
+	// Full is the index of the first take that was refused.
+	Full int
+	// Wait is the time until the refused bucket has enough. It is the rest of a
+	// budget's life, and zero for a lease.
+	Wait time.Duration
+	// Left is the rest of each account after the call, rounded down. It may be
+	// negative. Its length is that of the takes.
+	Left []int64
+}

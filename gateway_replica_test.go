@@ -1,0 +1,291 @@
+package aigateway_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/sharedtest"
+)
+
+const (
+	fleetKey  = "sk-CANARY-key"
+	okAnswer  = `{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":20}}`
+	fleetBody = `{"model":"m","messages":[{"role":"user","content":"CANARY-prompt"}]}`
+)
+
+// replicas are gateways with one store, between clients and scripted providers.
+type replicas struct {
+	t        testing.TB
+	store    *sharedtest.Store
+	gateways []*aigateway.Gateway
+	stops    []context.CancelFunc
+	ended    sync.WaitGroup
+
+	mu      sync.Mutex
+	answers map[string]func(*http.Request) *http.Response // by host; else it answers
+	calls   map[string]int
+}
+
+func fleetConfig(providers ...string) aigateway.Config {
+	var cfg aigateway.Config
+	for _, p := range providers {
+		cfg.Providers = append(cfg.Providers, aigateway.Provider{
+			ID: p, BaseURL: "https://" + p + ".example.com/v1", Models: []aigateway.Model{{ID: "m"}},
+			APIKeys: []aigateway.APIKey{{Value: fleetKey}},
+		})
+	}
+	return cfg
+}
+
+// startReplicas starts n gateways of one config in a fleet, and runs them.
+func startReplicas(t testing.TB, n int, cfg aigateway.Config, edit func(i int, cfg *aigateway.Config)) *replicas {
+	f := &replicas{t: t, store: sharedtest.Memory(), answers: map[string]func(*http.Request) *http.Response{}, calls: map[string]int{}}
+	cfg.Transport = f
+	for i := range n {
+		cfg := cfg
+		cfg.Shared, cfg.SharedSecret, cfg.ReplicaName = f.store, []byte("0123456789abcdef0123456789abcdef"), fmt.Sprint("replica-", i)
+		if edit != nil {
+			edit(i, &cfg)
+		}
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		f.gateways = append(f.gateways, g)
+		f.stops = append(f.stops, nil)
+		f.run(i)
+	}
+	t.Cleanup(func() {
+		for _, stop := range f.stops {
+			stop()
+		}
+		f.ended.Wait()
+	})
+	f.settle()
+	return f
+}
+
+// run has a replica run.
+func (f *replicas) run(i int) {
+	ctx, stop := context.WithCancel(context.Background())
+	f.stops[i] = stop
+	f.ended.Go(func() { _ = f.gateways[i].Run(ctx) })
+}
+
+// pass lets time go by.
+func (f *replicas) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// settle lets all replicas exchange what they know.
+func (f *replicas) settle() { f.pass(time.Second) }
+
+// RoundTrip implements http.RoundTripper.
+func (f *replicas) RoundTrip(r *http.Request) (*http.Response, error) {
+	host := strings.TrimSuffix(r.URL.Host, ".example.com")
+	f.mu.Lock()
+	f.calls[host]++
+	answer := f.answers[host]
+	f.mu.Unlock()
+	if r.Body != nil {
+		io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+	}
+	if answer == nil {
+		return upstreamAnswer(r, 200, okAnswer), nil
+	}
+	return answer(r), nil
+}
+
+func upstreamAnswer(r *http.Request, status int, body string, header ...string) *http.Response {
+	h := http.Header{"Content-Type": {"application/json"}}
+	for i := 0; i+1 < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
+	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r, ProtoMajor: 1, ProtoMinor: 1}
+}
+
+func failing(status int, header ...string) func(*http.Request) *http.Response {
+	return func(r *http.Request) *http.Response {
+		return upstreamAnswer(r, status, `{"error":{"message":"no"}}`, header...)
+	}
+}
+
+func (f *replicas) set(host string, answer func(*http.Request) *http.Response) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers[host] = answer
+}
+
+// taken returns the calls of a provider since the last look.
+func (f *replicas) taken(host string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.calls[host]
+	f.calls[host] = 0
+	return n
+}
+
+// ask sends a request to a replica.
+func (f *replicas) ask(i int, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(fleetBody))
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	f.gateways[i].ServeHTTP(w, r)
+	return w
+}
+
+// coolDown has replica i cool provider a down, for everybody.
+func (f *replicas) coolDown(i int) {
+	for c := range 6 {
+		require.Equal(f.t, 200, f.ask(i, "X-Caller", fmt.Sprint(c)).Code)
+	}
+	f.taken("a")
+	require.Equal(f.t, 200, f.ask(i).Code)
+	require.Zero(f.t, f.taken("a"), "replica %d still asks it", i)
+}
+
+// eachCaller tells callers apart: cooldowns need several.
+func eachCaller(_ int, cfg *aigateway.Config) {
+	cfg.Caller = func(r *http.Request) string { return r.Header.Get("X-Caller") }
+}
+
+func TestFleetSharesCooldowns(t *testing.T) {
+	for _, n := range []int{3, 8} {
+		for name, status := range map[string]int{"of a candidate": 503, "of a key": 429, "of a dead key": 401} {
+			t.Run(fmt.Sprint(name, " among ", n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := startReplicas(t, n, fleetConfig("a", "b"), eachCaller)
+					f.set("a", failing(status))
+					f.coolDown(0)
+					f.pass(500 * time.Millisecond)
+					for i := range n {
+						require.Equal(t, 200, f.ask(i).Code)
+						assert.Zero(t, f.taken("a"), "replica %d", i)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestFleetSharesTheEndOfACooldown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startReplicas(t, 3, fleetConfig("a", "b"), eachCaller)
+		f.set("a", failing(503))
+		f.coolDown(0)
+		f.pass(time.Minute)
+		f.set("a", nil)
+		f.ask(1) // asks for the leave to probe
+		f.settle()
+		require.Zero(t, f.taken("a"), "the first request after a cooldown is not the probe")
+		f.ask(1)
+		require.Equal(t, 1, f.taken("a"))
+		f.settle()
+		for i := range f.gateways {
+			f.ask(i)
+			assert.Equal(t, 1, f.taken("a"), "replica %d", i)
+		}
+		f.set("a", failing(503)) // the next cooldown is shared as the first
+		f.coolDown(2)
+		f.settle()
+		f.ask(0)
+		assert.Zero(t, f.taken("a"))
+	})
+}
+
+func TestFleetProbesOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startReplicas(t, 8, fleetConfig("a", "b"), eachCaller)
+		f.set("a", failing(503))
+		f.coolDown(0)
+		f.pass(time.Minute)
+		var mu sync.Mutex
+		under, most, probes := 0, 0, 0
+		f.set("a", func(r *http.Request) *http.Response {
+			mu.Lock()
+			under++
+			probes++
+			most = max(most, under)
+			mu.Unlock()
+			<-time.After(3 * time.Second)
+			mu.Lock()
+			under--
+			mu.Unlock()
+			return failing(503)(r)
+		})
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				for range 600 { // a minute
+					assert.Equal(t, 200, f.ask(i).Code)
+					<-time.After(100 * time.Millisecond)
+				}
+			})
+		}
+		all.Wait()
+		assert.Equal(t, 1, most)
+		assert.GreaterOrEqual(t, probes, 2)
+	})
+}
+
+func TestAKilledProberLetsGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startReplicas(t, 2, fleetConfig("a", "b"), eachCaller)
+		f.set("a", failing(503))
+		f.coolDown(0)
+		f.pass(time.Minute)
+		f.ask(0) // its leave comes
+		f.pass(300 * time.Millisecond)
+		f.stops[0]()
+		f.set("a", nil)
+		f.pass(6 * time.Second)
+		f.ask(1)
+		f.settle()
+		f.taken("a")
+		f.ask(1)
+		assert.Equal(t, 1, f.taken("a"))
+	})
+}
+
+func TestFleetSharesQuotas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := fleetConfig("a")
+		cfg.Providers[0].APIKeys = []aigateway.APIKey{{Value: "k1"}, {Value: "k2"}}
+		cfg.APIKeySelection.Strategy = []string{`ai.keys.filter(k, k.quota.remaining_requests == null || k.quota.remaining_requests > 5)`}
+		var used string
+		f := startReplicas(t, 3, cfg, nil)
+		f.set("a", func(r *http.Request) *http.Response {
+			used = r.Header.Get("Authorization")
+			return upstreamAnswer(r, 200, okAnswer, "x-ratelimit-limit-requests", "100", "x-ratelimit-remaining-requests", "2", "x-ratelimit-reset-requests", "30s")
+		})
+		f.ask(0)
+		require.Equal(t, "Bearer k1", used)
+		f.settle()
+		f.ask(1)
+		assert.Equal(t, "Bearer k2", used)
+	})
+}
+
+// page is the JSON of a replica's debug page.
+func (f *replicas) page(i int) string {
+	w := httptest.NewRecorder()
+	f.gateways[i].DebugHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.Equal(f.t, 200, w.Code)
+	require.True(f.t, json.Valid(w.Body.Bytes()))
+	return w.Body.String()
+}

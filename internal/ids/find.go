@@ -1,0 +1,316 @@
+package ids
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
+)
+
+// maxID bounds an id, in bytes. Real ids have less than a hundred.
+const maxID = 512
+
+// Valid reports whether an id may stand in a path: it cannot be taken for a step up,
+// or for two parts of a path.
+func Valid(id string) bool {
+	if id == "" || id == "." || len(id) > maxID {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case c <= ' ' || c > '~', c == '/', c == '\\', c == '%', c == '?', c == '#':
+			return false
+		case c == '.' && i > 0 && id[i-1] == '.':
+			return false
+		}
+	}
+	return true
+}
+
+// fields are the fields of a request that hold ids, in lower case: an id, an object
+// with one, or a list of ids.
+var fields = map[string]field{
+	"previous_response_id": {kind: Response, top: true},
+	"conversation":         {kind: Conversation, top: true, object: true},
+	"file_id":              {kind: File},
+	"file_ids":             {kind: File},
+	"input_file_id":        {kind: File},
+	"vector_store_id":      {kind: VectorStore},
+	"vector_store_ids":     {kind: VectorStore},
+	"container":            {kind: Container, object: true},
+}
+
+type field struct {
+	kind   Kind
+	top    bool // only at the top level
+	object bool // it may be an object with the id
+}
+
+// foreign are the fields whose content belongs to the client and its tools: a word in
+// them is not an id of the provider's. Annotations repeat what an earlier answer said.
+var foreign = map[string]bool{
+	"metadata": true, "parameters": true, "input_schema": true, "schema": true, "json_schema": true, "arguments": true,
+	"examples": true, "annotations": true,
+}
+
+// inputField belongs to a tool below the top level, and to the API at it.
+const inputField = "input"
+
+// Mentions reports whether a request may hold an id: a quick look, for bodies that
+// are not checked.
+func Mentions(body []byte) bool {
+	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container"`} {
+		if bytes.Contains(body, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+// InRequest yields each id in the JSON body of a request, at any depth, a repeated one
+// each time. Names are compared as the most lenient provider would: decoded, in any
+// case.
+func InRequest(body []byte) iter.Seq[Ref] {
+	return func(yield func(Ref) bool) {
+		w := walker{c: jsonscan.Lenient(body), yield: yield}
+		w.value(0)
+	}
+}
+
+// InForm returns the id in a part of a form, such as input_reference[file_id].
+func InForm(name, value []byte) (Ref, bool) {
+	if len(value) == 0 || len(value) > maxID {
+		return Ref{}, false
+	}
+	words := strings.FieldsFunc(string(name), func(r rune) bool { return r == '[' || r == ']' || r == '.' })
+	for i := len(words) - 1; i >= 0; i-- {
+		word := string(folded([]byte(words[i])))
+		if f, known := fields[word]; known {
+			return Ref{f.kind, strings.TrimSpace(string(value))}, true
+		}
+		// Numbers are places in a list, and id is that of the thing around it.
+		if word != "id" && strings.Trim(word, "0123456789") != "" {
+			break
+		}
+	}
+	return Ref{}, false
+}
+
+// walker goes through JSON. It recurses down to jsonscan.MaxDepth: the depth of a request was
+// checked before, that of an answer was not.
+type walker struct {
+	c      jsonscan.Cursor
+	yield  func(Ref) bool
+	answer bool // it is an answer, which also names containers as container_id
+	over   bool
+}
+
+// value goes through the value at the cursor. Depth 0 is the whole document.
+func (w *walker) value(depth int) {
+	if depth > jsonscan.MaxDepth {
+		w.c.Skip()
+		return
+	}
+	switch w.c.Peek() {
+	case '{':
+		w.object(depth)
+	case '[':
+		w.c.Enter('[')
+		for !w.over && w.c.Elem() {
+			w.value(depth + 1)
+		}
+	default:
+		w.c.Skip()
+	}
+}
+
+func (w *walker) object(depth int) {
+	w.c.Enter('{')
+	for !w.over {
+		raw, ok := w.c.Key()
+		if !ok {
+			return
+		}
+		name := folded(raw)
+		f, known := fields[string(name)]
+		if w.answer && string(name) == "container_id" {
+			f, known = fields["container"], true
+		}
+		switch {
+		case known && (depth == 0 || !f.top):
+			w.ids(f, depth)
+		case foreign[string(name)], depth > 0 && string(name) == inputField:
+			w.c.Skip()
+		default:
+			w.value(depth + 1)
+		}
+	}
+}
+
+// ids reads the value of a field that holds ids. Any other value is gone through as
+// usual.
+func (w *walker) ids(f field, depth int) {
+	switch w.c.Peek() {
+	case '"':
+		w.found(f.kind, w.c.Text())
+	case '[':
+		w.c.Enter('[')
+		for !w.over && w.c.Elem() {
+			if w.c.Peek() == '"' {
+				w.found(f.kind, w.c.Text())
+			} else {
+				w.value(depth + 1)
+			}
+		}
+	case '{':
+		if !f.object {
+			w.object(depth + 1)
+			return
+		}
+		w.holder(f, depth)
+	default:
+		w.c.Skip()
+	}
+}
+
+// holder reads an object with an id, such as a conversation's.
+func (w *walker) holder(f field, depth int) {
+	w.c.Enter('{')
+	for !w.over {
+		raw, ok := w.c.Key()
+		if !ok {
+			return
+		}
+		name := folded(raw)
+		inner, known := fields[string(name)]
+		switch {
+		case string(name) == "id" && w.c.Peek() == '"':
+			w.found(f.kind, w.c.Text())
+		case known && !inner.top:
+			w.ids(inner, depth+1)
+		default:
+			w.value(depth + 1)
+		}
+	}
+}
+
+func (w *walker) found(kind Kind, raw []byte) {
+	if id := text(raw); id != "" && !w.over {
+		w.over = !w.yield(Ref{kind, id})
+	}
+}
+
+// folded is a name as a lenient parser reads it: decoded, up to a NUL, in lower case.
+func folded(raw []byte) []byte {
+	plain := true
+	for _, c := range raw {
+		if c == '\\' || c >= 0x80 || 'A' <= c && c <= 'Z' {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return raw
+	}
+	name, _, _ := bytes.Cut([]byte(text(raw)), []byte{0})
+	name = bytes.ReplaceAll(bytes.ToValidUTF8(name, nil), []byte("\uFFFD"), nil)
+	for field := range fields {
+		if bytes.EqualFold(name, []byte(field)) { // the long s folds to an s, and lower case keeps it
+			return []byte(field)
+		}
+	}
+	return bytes.ToLower(name)
+}
+
+// text decodes the inside of a JSON string.
+func text(raw []byte) string {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw)
+	}
+	var s string
+	quoted := append(append([]byte{'"'}, raw...), '"')
+	if json.Unmarshal(quoted, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// InAnswer returns the ids of a made thing that a JSON answer tells: its own, and those
+// of files that a batch wrote. The answer may be cut off behind them.
+func InAnswer(kind Kind, answer []byte) []Ref {
+	var refs []Ref
+	c := jsonscan.Lenient(answer)
+	if !c.Enter('{') {
+		return nil
+	}
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return refs
+		}
+		refs = Member(refs, kind, name, &c)
+	}
+}
+
+// Member reads a top-level member of an answer, and moves the cursor behind it.
+func Member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
+	of := None
+	switch {
+	case string(name) == "id":
+		of = kind
+	case kind == Batch && (string(name) == "output_file_id" || string(name) == "error_file_id"):
+		of = File
+	}
+	if of == None || c.Peek() != '"' {
+		c.Skip()
+		return refs
+	}
+	raw := c.Text()
+	if id := text(raw); !c.Bad() && Valid(id) {
+		refs = append(refs, Ref{of, id})
+	}
+	return refs
+}
+
+// InEvent returns the id of the thing that an event of a stream is about: the first
+// event of a stream of responses tells it.
+func InEvent(kind Kind, data []byte) (Ref, bool) {
+	c := jsonscan.Lenient(data)
+	if !c.Enter('{') {
+		return Ref{}, false
+	}
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return Ref{}, false
+		}
+		if string(name) != "response" || c.Peek() != '{' {
+			c.Skip()
+			continue
+		}
+		if refs := InAnswer(kind, c.Rest()); len(refs) > 0 {
+			return refs[0], true
+		}
+		return Ref{}, false
+	}
+}
+
+// Containers returns the containers that a model's answer, or an event of it, worked
+// in.
+func Containers(data []byte) []Ref {
+	if !bytes.Contains(data, []byte(`"container`)) {
+		return nil
+	}
+	var refs []Ref
+	w := walker{c: jsonscan.Lenient(data), answer: true, yield: func(r Ref) bool {
+		if r.Kind == Container && Valid(r.ID) && !slices.Contains(refs, r) {
+			refs = append(refs, r)
+		}
+		return true
+	}}
+	w.value(0)
+	return refs
+}

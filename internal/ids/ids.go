@@ -1,0 +1,99 @@
+// Package ids remembers where the ids of stored things came from, and finds such ids
+// in JSON. A response, a file or a batch lives at the provider that made it, behind
+// the key that paid for it.
+//
+// It imports the standard library, and the leaves jsonscan and pins.
+package ids
+
+import (
+	"hash/maphash"
+	"math"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/pins"
+)
+
+// Kind is the kind of a stored thing. Two things of different kinds may have the same
+// id.
+type Kind uint8
+
+// The kinds. The zero Kind is nothing stored.
+const (
+	None Kind = iota
+	Response
+	Conversation
+	File
+	Batch
+	MessageBatch
+	Video
+	VectorStore
+	Container
+)
+
+// names are the kinds in the words of the API.
+var names = [...]string{
+	None: "", Response: "response", Conversation: "conversation", File: "file", Batch: "batch", MessageBatch: "message batch",
+	Video: "video", VectorStore: "vector store", Container: "container",
+}
+
+// String is the kind in the words of the API.
+func (k Kind) String() string { return names[k] }
+
+// Ref is an id with its kind.
+type Ref struct {
+	Kind Kind
+	ID   string
+}
+
+// Route is the place of a stored thing. It names the key by its place in the config,
+// so that a rotated key keeps its things.
+type Route struct {
+	Provider string // its id, folded
+	Key      int    // from 0; of a provider without keys 0
+}
+
+const (
+	// size bounds the table. An entry takes about 200 bytes.
+	size = 1 << 17
+	// share is the part of one caller.
+	share = size / 16
+)
+
+// Table remembers the routes of ids, each for its caller alone. A full table forgets
+// the id that was used longest ago, and so does a caller with a full share. Its
+// methods may be called from many goroutines at once.
+type Table struct {
+	seed maphash.Seed
+	pins *pins.Table[Route]
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table { return newTable(size, share) }
+
+func newTable(size, share int) *Table {
+	// Ids do not end by their age: only their provider knows for how long it keeps them.
+	return &Table{seed: maphash.MakeSeed(), pins: pins.NewTable[Route](size, share, math.MaxInt64)}
+}
+
+// Note remembers where an id came from. The caller is a hash of who asked, and 0
+// where callers are not told apart.
+func (t *Table) Note(caller uint64, ref Ref, at Route) {
+	t.pins.Set(time.Now(), t.key(caller, ref), at)
+}
+
+// Find returns the place of a caller's id. Another caller's id is unknown.
+func (t *Table) Find(caller uint64, ref Ref) (Route, bool) {
+	now, key := time.Now(), t.key(caller, ref)
+	at, ok := t.pins.Get(now, key)
+	if ok {
+		t.pins.Set(now, key, at) // used last
+	}
+	return at, ok
+}
+
+// Empty reports whether no id is known.
+func (t *Table) Empty() bool { return t.pins.Len() == 0 }
+
+func (t *Table) key(caller uint64, ref Ref) pins.Key {
+	return pins.Key{Caller: caller, Sum: maphash.String(t.seed, string(rune(ref.Kind))+ref.ID)}
+}

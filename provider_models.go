@@ -1,0 +1,407 @@
+package aigateway
+
+import (
+	"encoding"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/confdoc"
+	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/price"
+	"github.com/aigateway-go/aigateway/internal/usage"
+)
+
+// models compiles a provider's models.
+func (c *compiler) models(path string, p *provider, own, rest []Model, configured, known bool) {
+	seen := map[string]string{}
+	taken := map[string]bool{} // names of the catalog's models that the config took over
+	listed := map[string]bool{}
+	// An alias of the catalog's yields to a model of the config with the same name.
+	for _, m := range own {
+		for _, name := range foldedNames(m.ID, m.IDAliases) {
+			listed[name] = true
+		}
+	}
+	for i, m := range own {
+		at := fmt.Sprintf("%s.models[%d]", path, i)
+		inCatalog := known && !configured
+		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
+			base := rest[j]
+			// A name that the config lists as a model of its own is not an alias.
+			base.IDAliases = slices.DeleteFunc(slices.Clone(base.IDAliases), func(a string) bool { return listed[fold(a)] })
+			c.source = CostOfCatalog
+			if configured && m.Pricing != nil {
+				c.source = CostOfConfig
+			}
+			m, inCatalog = overlayModel(base, m), true
+		} else {
+			c.source = CostOfConfig
+			if !configured {
+				c.source = CostOfCatalog
+			}
+		}
+		c.model(at, p, m, configured, inCatalog, seen)
+		for _, name := range foldedNames(m.ID, m.IDAliases) {
+			taken[name] = true
+		}
+	}
+	// Models of the catalog that the config does not mention. Their names yield to
+	// the config's.
+	for _, m := range rest {
+		if taken[fold(m.ID)] {
+			continue
+		}
+		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
+		c.source = CostOfCatalog
+		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, false, true, seen)
+	}
+}
+
+// model compiles one model. seen has the place of each name at this provider, to
+// report names that are defined twice.
+func (c *compiler) model(path string, p *provider, m Model, configured, known bool, seen map[string]string) {
+	if m.ID == "" {
+		c.add(path+".id", "", "a model needs an id")
+		return
+	}
+	for i, name := range append([]string{m.ID}, m.IDAliases...) {
+		at := path + ".id"
+		if i > 0 {
+			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
+		}
+		if !header.IsLine(name) {
+			c.add(at, name, "must not be empty, have spaces around it or contain control characters")
+		}
+		if first, ok := seen[fold(name)]; ok {
+			c.add(at, name, "is already the name at %s: ids and aliases of a provider's models must differ (case does not count)", first)
+		}
+		seen[fold(name)] = at
+	}
+	for i, param := range m.UnsupportedParams {
+		if param.Name == "" {
+			c.add(fmt.Sprintf("%s.unsupported_params[%d].name", path, i), "", "is required")
+		}
+	}
+	c.facts(path, m)
+	// Only a configured model warns: the catalog's old models are not the
+	// operator's concern.
+	if end, err := time.Parse(time.DateOnly, m.ShutdownDate); err == nil && configured && end.Sub(c.today) < 60*24*time.Hour {
+		c.warnings.add(path+".id", m.ID, "is shut down by its provider on %s", m.ShutdownDate)
+	}
+	out := &model{
+		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
+		pricing: clonePricing(m.Pricing), prices: priceList(m.Pricing), priceSource: c.source,
+		limits:     c.limits(path+".limits", m.Limits),
+		timeout:    m.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", p.timeout),
+		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
+		view: &expr.Model{
+			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
+			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,
+			Metadata: cloneMap(m.Metadata), InputModalities: slices.Clone(m.InputModalities),
+			OutputModalities: slices.Clone(m.OutputModalities), SupportedFeatures: slices.Clone(m.SupportedFeatures),
+			MaxContextWindow: m.MaxContextWindow, MaxOutputTokens: m.MaxOutputTokens,
+			ParameterCount: m.ParameterCount, Quantization: m.Quantization, DataTrainingPolicy: m.DataTrainingPolicy,
+			DataRetentionDays: m.DataRetentionDays, DataRetentionPolicy: m.DataRetentionPolicy, Pricing: pricingView(m.Pricing),
+		},
+	}
+	for _, d := range m.Datacenters {
+		out.view.Datacenters = append(out.view.Datacenters, expr.Datacenter(d))
+	}
+	for _, param := range m.UnsupportedParams {
+		out.denied = append(out.denied, param.Name)
+	}
+	for i, name := range m.Fallbacks {
+		out.fallbacks = append(out.fallbacks, fallback{path: fmt.Sprintf("%s.fallbacks[%d]", path, i), name: name})
+	}
+	p.models = append(p.models, out)
+}
+
+// facts checks the numbers of a model.
+func (c *compiler) facts(path string, m Model) {
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"max_context_window", m.MaxContextWindow},
+		{"max_output_tokens", m.MaxOutputTokens},
+		{"parameter_count", m.ParameterCount},
+		{"data_retention_days", m.DataRetentionDays},
+	} {
+		if n.value < 0 {
+			c.add(path+"."+n.name, fmt.Sprint(n.value), "must not be negative")
+		}
+	}
+	if m.ShutdownDate != "" {
+		if _, err := time.Parse(time.DateOnly, m.ShutdownDate); err != nil {
+			c.add(path+".shutdown_date", m.ShutdownDate, "is not a date such as 2026-12-31")
+		}
+	}
+	if m.Pricing != nil {
+		c.prices(path+".pricing", m.Pricing)
+	}
+}
+
+// namedPrice is a price with its name in the configuration.
+type namedPrice struct {
+	name  string
+	value *float64
+}
+
+// prices checks that no price is negative, and that tiers ascend.
+func (c *compiler) prices(path string, p *Pricing) {
+	check := func(path string, prices ...namedPrice) {
+		for _, price := range prices {
+			if price.value != nil && !(*price.value >= 0) {
+				c.add(path+"."+price.name, fmt.Sprint(*price.value), "a price must not be negative")
+			}
+		}
+	}
+	check(path, namedPrice{"input", p.Input}, namedPrice{"output", p.Output}, namedPrice{"input_cache_read", p.InputCacheRead},
+		namedPrice{"input_cache_write", p.InputCacheWrite}, namedPrice{"input_cache_write_1h", p.InputCacheWrite1h},
+		namedPrice{"input_batch", p.InputBatch}, namedPrice{"output_batch", p.OutputBatch})
+	for i, t := range p.Tiers {
+		at := fmt.Sprintf("%s.tiers[%d]", path, i)
+		switch {
+		case t.AboveInputTokens <= 0:
+			c.add(at+".above_input_tokens", fmt.Sprint(t.AboveInputTokens), "must be above zero: the prices of short prompts stand beside the tiers")
+		case i > 0 && t.AboveInputTokens <= p.Tiers[i-1].AboveInputTokens:
+			c.add(at+".above_input_tokens", fmt.Sprint(t.AboveInputTokens), "must be above that of the tier before: tiers ascend")
+		}
+		check(at, namedPrice{"input", t.Input}, namedPrice{"output", t.Output}, namedPrice{"input_cache_read", t.InputCacheRead},
+			namedPrice{"input_cache_write", t.InputCacheWrite}, namedPrice{"input_cache_write_1h", t.InputCacheWrite1h})
+	}
+	for _, tool := range sortedKeys(p.Tools) {
+		if price := p.Tools[tool]; !(price >= 0) {
+			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(price), "a price must not be negative")
+		}
+	}
+}
+
+// pricingView copies prices for expressions. It shares nothing with the Config.
+func pricingView(p *Pricing) *expr.Pricing {
+	if p == nil {
+		return nil
+	}
+	v := expr.Pricing{
+		Input: clonePrice(p.Input), Output: clonePrice(p.Output),
+		InputCacheRead: clonePrice(p.InputCacheRead), InputCacheWrite: clonePrice(p.InputCacheWrite),
+		InputBatch: clonePrice(p.InputBatch), OutputBatch: clonePrice(p.OutputBatch),
+	}
+	if len(p.Tools) > 0 {
+		v.Tools = maps.Clone(p.Tools)
+	}
+	return &v
+}
+
+// cloneMap copies metadata to its depth, so that the Config can change.
+func cloneMap(m map[string]any) map[string]any {
+	if m == nil {
+		return nil
+	}
+	return plainValue(m).(map[string]any)
+}
+
+// plainValue copies a value, to its depth, into the types that JSON decodes to. A
+// Go program may have put lists and maps of other types into the Config. A value
+// that marshals itself stays as it is, and so does any other type.
+func plainValue(v any) any {
+	switch v := v.(type) {
+	case nil, string, bool, json.Number:
+		return v
+	case Template:
+		return string(v)
+	case map[string]any:
+		if v == nil {
+			return nil
+		}
+		m := make(map[string]any, len(v))
+		for k, e := range v {
+			m[k] = plainValue(e)
+		}
+		return m
+	case json.Marshaler, encoding.TextMarshaler:
+		return v
+	}
+	switch from := reflect.ValueOf(v); from.Kind() {
+	case reflect.String:
+		return from.String()
+	case reflect.Slice, reflect.Array:
+		if from.Kind() == reflect.Slice && from.IsNil() || from.Type().Elem().Kind() == reflect.Uint8 {
+			return v // null, and to JSON a list of bytes is base64
+		}
+		l := make([]any, from.Len())
+		for i := range l {
+			l[i] = plainValue(from.Index(i).Interface())
+		}
+		return l
+	case reflect.Map:
+		if from.IsNil() || from.Type().Key().Kind() != reflect.String {
+			return v
+		}
+		m := make(map[string]any, from.Len())
+		for it := from.MapRange(); it.Next(); {
+			m[it.Key().String()] = plainValue(it.Value().Interface())
+		}
+		return m
+	default:
+		return v
+	}
+}
+
+// foldedNames lists the id and the aliases in the form for comparison, the id
+// first.
+func foldedNames(id string, aliases []string) []string {
+	names := make([]string, 0, 1+len(aliases))
+	names = append(names, fold(id))
+	for _, a := range aliases {
+		names = append(names, fold(a))
+	}
+	return names
+}
+
+// limits compiles the limits of a provider, a model or a key.
+func (p *problems) limits(path string, l Limits) limit.Limits {
+	out := limit.Limits{
+		InFlight:          p.atLeastZero(path+".in_flight", l.InFlight),
+		RequestsPerMinute: p.atLeastZero(path+".requests_per_minute", l.RequestsPerMinute),
+		TokensPerMinute:   p.atLeastZero(path+".tokens_per_minute", l.TokensPerMinute),
+		Wait:              l.Wait.parse(p, path+".wait", 0),
+	}
+	if out.Wait > 0 && l.InFlight == 0 && l.RequestsPerMinute == 0 && l.TokensPerMinute == 0 {
+		p.add(path+".wait", string(l.Wait), "has no limit beside it to wait at: give in_flight, requests_per_minute or tokens_per_minute")
+	}
+	return out
+}
+
+func (p *problems) atLeastZero(path string, n int64) int64 {
+	if n < 0 {
+		p.add(path, fmt.Sprint(n), "must not be negative")
+	}
+	return max(n, 0)
+}
+
+// limit gives each provider, model and key with limits its gate. The gates outlive
+// the settings: a reload changes limits and keeps counts.
+func (c *catalog) limit(l *limit.Limiter, now time.Time) {
+	wanted := map[string]bool{}
+	gate := func(lim limit.Limits, kind string, names ...string) *limit.Gate {
+		if lim == (limit.Limits{}) {
+			return nil
+		}
+		name := fmt.Sprintf("%s%q", kind, names)
+		wanted[name] = true
+		return l.Gate(name, now, lim)
+	}
+	// Gates have names and not pointers to models, to be found again after a
+	// reload.
+	for _, p := range c.providers {
+		id := fold(p.id)
+		p.gate = gate(p.limits, "provider", id)
+		p.limited = p.gate != nil
+		for _, m := range p.models {
+			m.gate = gate(m.limits, "model", id, fold(m.id))
+		}
+		for _, k := range p.keys {
+			k.gate = gate(k.limits, "key", id, k.id)
+			p.limited = p.limited || k.gate != nil
+		}
+	}
+	// A gate without limits lets its waiters go. Only then is it forgotten.
+	var gone []string
+	l.Keep(func(name string) bool {
+		if !wanted[name] {
+			gone = append(gone, name)
+		}
+		return true
+	})
+	for _, name := range gone {
+		l.Gate(name, now, limit.Limits{}) // whoever waits there may go
+	}
+	l.Keep(func(name string) bool { return wanted[name] })
+}
+
+// limited reports whether a request for the model can meet a limit.
+func (m *model) limited() bool { return m.provider.limited || m.gate != nil }
+
+// priceList compiles prices. Nil is unknown.
+func priceList(p *Pricing) *price.List {
+	if p == nil {
+		return nil
+	}
+	l := &price.List{
+		Tokens: price.Tokens{
+			Input: price.PerMillion(p.Input), Output: price.PerMillion(p.Output), CacheRead: price.PerMillion(p.InputCacheRead),
+			CacheWrite: price.PerMillion(p.InputCacheWrite), CacheWriteHour: price.PerMillion(p.InputCacheWrite1h),
+		},
+		InputBatch: price.PerMillion(p.InputBatch), OutputBatch: price.PerMillion(p.OutputBatch),
+	}
+	for _, t := range p.Tiers {
+		l.Tiers = append(l.Tiers, price.Tier{Above: t.AboveInputTokens, Tokens: price.Tokens{
+			Input: price.PerMillion(t.Input), Output: price.PerMillion(t.Output), CacheRead: price.PerMillion(t.InputCacheRead),
+			CacheWrite: price.PerMillion(t.InputCacheWrite), CacheWriteHour: price.PerMillion(t.InputCacheWrite1h),
+		}})
+	}
+	for name, usd := range p.Tools {
+		if l.Tools == nil {
+			l.Tools = map[string]price.Rate{}
+		}
+		l.Tools[name] = price.PerCall(usd)
+	}
+	return l
+}
+
+// clonePricing copies prices to their depth.
+func clonePricing(p *Pricing) *Pricing {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	for _, price := range []**float64{
+		&c.Input, &c.Output, &c.InputCacheRead, &c.InputCacheWrite, &c.InputCacheWrite1h, &c.InputBatch, &c.OutputBatch,
+	} {
+		*price = clonePrice(*price)
+	}
+	c.Tiers = slices.Clone(c.Tiers)
+	for i := range c.Tiers {
+		t := &c.Tiers[i]
+		for _, price := range []**float64{&t.Input, &t.Output, &t.InputCacheRead, &t.InputCacheWrite, &t.InputCacheWrite1h} {
+			*price = clonePrice(*price)
+		}
+	}
+	c.Tools = maps.Clone(c.Tools)
+	return &c
+}
+
+func clonePrice(p *float64) *float64 {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
+}
+
+// cost is what a use of the model costs. It is false if that is unknown.
+func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
+	if own, ok := price.Parse(b.Cost); ok {
+		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
+	}
+	if b.Ticks > 0 && b.Ticks < 1<<53 {
+		return knownCost{Cost{USD: USD(b.Ticks) * 100, Source: CostOfProvider}, true}
+	}
+	use := price.Use{
+		Input: u.InputTokens, Output: u.OutputTokens,
+		CacheRead: u.CachedInputTokens, CacheWrite: u.CacheWriteTokens, CacheWriteHour: hour,
+		ServiceTier: b.ServiceTier, Media: b.Media > 0,
+	}
+	for _, t := range b.Tools {
+		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
+	}
+	usd, estimated, ok := m.prices.Cost(use)
+	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
+}
