@@ -188,7 +188,12 @@ func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []st
 		return keys, nil, err
 	}
 	keys = stats.Order(keys, l.mayProbe(m), func(k *apiKey) stats.State { return l.keyState(k, m, now) })
-	states := make([]stats.State, len(keys))
+	var states []stats.State
+	if len(keys) == 1 && !t.room.stated {
+		states, t.room.stated = t.room.states[:], true
+	} else {
+		states = make([]stats.State, len(keys))
+	}
 	for i, k := range keys {
 		states[i] = l.keyState(k, m, now)
 	}

@@ -288,10 +288,10 @@ func hintAddress(a *attempt, _ *failure) string {
 // hintCredential names the way in which the request was authenticated.
 func hintCredential(a *attempt, _ *failure) string {
 	switch {
-	case a.key == "" && len(a.model.provider.operatorAuth) > 0:
+	case a.key() == "" && len(a.model.provider.operatorAuth) > 0:
 		return "the credential was the one under headers: check its value, and which header the provider wants"
-	case a.key == "":
+	case a.key() == "":
 		return "no key was sent: if the provider wants one, give it api_keys, or its own header under headers"
 	}
-	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key, a.sentAs())
+	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key(), a.sentAs())
 }

@@ -112,7 +112,11 @@ func (s *Store) answer(w http.ResponseWriter, r *http.Request, path, key string,
 	case r.Method == http.MethodDelete && words[0] == "containers":
 		w.WriteHeader(http.StatusNoContent)
 	case prefixes[words[0]] != "" && words[1] != "input_tokens" || strings.HasPrefix(path, "messages/batches/"):
-		answer, _ := json.Marshal(map[string]any{"id": words[1], "path": path, "error": map[string]string{"code": "it_failed"}, "status": "failed"})
+		id := words[1]
+		if id == "batches" {
+			id = words[2]
+		}
+		answer, _ := json.Marshal(map[string]any{"id": id, "path": path, "error": map[string]string{"code": "it_failed"}, "status": "failed"})
 		JSON(http.StatusOK, string(answer))(w, r)
 	default:
 		Fitting("from "+s.Name)(w, r)
