@@ -420,7 +420,7 @@ func (f *failover) codecFor(m *model) (*codec, *Error) {
 	return k, k.translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
 		NoStreamUsage: !o.passes("stream_options") || f.s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
-	})
+	}, o.passes)
 }
 
 // estimate answers a count of tokens.

@@ -270,7 +270,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 // refusesUsage notes that a model refused the gateway's stream_options. The same
 // request without them follows at once.
 func (c *call) refusesUsage(f *failure) {
-	if f.namesUsage && c.usageAsk == usageForGateway {
+	if f.namesUsage && c.refuser != c.model && (c.usageAsk == usageForGateway || c.usageAsk == usageForTranslation) {
 		f.usageRefused, c.refuser = true, c.model
 	}
 }

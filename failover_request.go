@@ -612,6 +612,10 @@ func (o *outbound) askForUsage(e *edits) {
 	}
 	options, ok := withUsage(o.outgoing(*e, "stream_options"))
 	switch {
+	case o.codec != nil && o.refuser == o.model && e.find("stream_options") < 0:
+		e.set("stream_options", nil)
+	case o.codec != nil && !ok && e.find("stream_options") < 0:
+		o.usageAsk = usageForTranslation
 	case !ok:
 		o.usageAsk = usageForClient
 	case o.s.askUsage && o.refuser != o.model && o.s.habits.of(o.model) == habitAsk && o.passes("stream_options"):
