@@ -227,7 +227,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 			if changed {
 				c.track.Key.Renew() // the refusal of the old secret says nothing about the new one
 				c.s.health.Changed(c.track)
-				continue            // once more with it
+				continue // once more with it
 			}
 		}
 		switch step := f.s.policy.NextStep(failed.Failure); {

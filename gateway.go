@@ -42,6 +42,8 @@ type Gateway struct {
 	sums      *fleet.Sums
 	fleet     *fleet.Fleet // nil without Config.Shared
 	health    *fleet.Health
+	members   *fleet.Members
+	limits    *fleet.Limits
 
 	warnedDeadlines sync.Once
 }
@@ -102,7 +104,7 @@ func (g *Gateway) Reload(cfg Config) error {
 // attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed, s.callers.fleet = g.seed, g.fleet
-	s.fleet, s.health = g.fleet, g.health
+	s.fleet, s.health, s.exact = g.fleet, g.health, g.limits
 	s.habits = &g.habits
 	s.clients, s.ids = g.clients, g.ids
 	for i := range s.clientLimits {

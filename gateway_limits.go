@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/limit"
 )
 
@@ -17,6 +18,8 @@ import (
 // own admission.
 type admission struct {
 	claims   []limit.Claim
+	exact    []exactClaim // in the store of the fleet
+	alone    bool         // they were not asked
 	admitted *limit.Admitted
 	done     func(*Result)
 	refused  bool // the answer is final: it is not handed on
@@ -42,21 +45,35 @@ func (x *exchange) admitClient(now time.Time) *Error {
 		key, err := l.key.Eval(x.in.ctx, &x.in.request)
 		switch {
 		case err == nil && key != "":
-			x.adm.claims = append(x.adm.claims, limit.Claim{Entry: l.entry, Key: x.s.hashKey(l.name, key)})
+			claim := limit.Claim{Entry: l.entry, Key: x.s.hashKey(l.name, key)}
+			x.adm.claims = append(x.adm.claims, claim)
+			if l.allowance.Exact && x.s.fleet != nil {
+				x.adm.exact = append(x.adm.exact, exactClaim{l, fleet.Sum(claim.Key)})
+			}
 		case l.required:
 			e := errorf(CodeNotAdmitted, "the request does not say whose it is")
 			e.Err = fmt.Errorf("client_limits[%d] has no key: %w", i, cmp.Or(err, errEmptyKey))
 			return e
 		}
 	}
-	admitted, over := x.s.clients.Admit(now, x.adm.claims)
-	if over == nil {
-		x.adm.admitted = admitted
-		return nil
+	measure, reset, ok := x.takeExact(now)
+	if ok {
+		admitted, over := x.s.clients.Admit(now, x.adm.claims)
+		if over == nil {
+			x.adm.admitted = admitted
+			return nil
+		}
+		x.giveBackExact()
+		measure, reset = over.Measure, over.Reset
 	}
-	e := errorf(CodeClientLimitExceeded, "the limit %s is used up: try again in %s", over.Measure, roughly(over.Reset.Sub(now)))
-	e.RetryAfter = max(over.Reset.Sub(now), time.Millisecond)
-	e.NoRetry = over.Measure == limit.Day || over.Measure == limit.Month
+	return limitExceeded(measure, reset.Sub(now))
+}
+
+// limitExceeded is the error for a client over a limit.
+func limitExceeded(over limit.Measure, wait time.Duration) *Error {
+	e := errorf(CodeClientLimitExceeded, "the limit %s is used up: try again in %s", over, roughly(wait))
+	e.RetryAfter = max(wait, time.Millisecond)
+	e.NoRetry = over == limit.Day || over == limit.Month
 	return e
 }
 
@@ -92,6 +109,7 @@ func (x *exchange) settle(err *Error) {
 			tokens = u.InputTokens + u.OutputTokens
 		}
 		x.adm.admitted.Settle(time.Now(), tokens, int64(cost.USD))
+		x.settleExact(time.Now(), tokens, int64(cost.USD))
 		x.adm.admitted = nil
 	}
 	if done := x.adm.done; done != nil {

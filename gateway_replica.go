@@ -37,6 +37,8 @@ func (g *Gateway) join(cfg Config) error {
 		Name:   func(n stats.Surface) string { return names[n] },
 		Number: func(name string) (stats.Surface, bool) { n, ok := numbers[name]; return n, ok },
 	})
+	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.clients.Gone)
+	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
 	return nil
 }
 
@@ -44,6 +46,7 @@ func (g *Gateway) join(cfg Config) error {
 func (g *Gateway) leave() {
 	if g.fleet != nil {
 		g.fleet.Pause()
+		g.limits.Alone()
 	}
 }
 
@@ -84,7 +87,9 @@ func (g *Gateway) tellKeys(ctx context.Context) {
 // exchange is one turn of Run: it tells the store what is new, and learns what
 // others told.
 func (g *Gateway) exchange(ctx context.Context) {
-	_ = g.fleet.Exchange(ctx) // the fleet's link tells of it
+	if err := g.fleet.Exchange(ctx); err != nil {
+		g.limits.Alone() // the link has told of it
+	}
 }
 
 // sharedStore is a Shared in the words of the mechanism.

@@ -30,6 +30,7 @@ type Fleet struct {
 	woken    chan struct{}
 	kinds    map[string]*Kind // by prefix; complete before the first Exchange
 	collect  []func(now time.Time)
+	after    []func(now time.Time)
 	clock    clock
 	link     link
 
@@ -97,6 +98,10 @@ func (f *Fleet) Add(k *Kind) { f.kinds[k.Prefix] = k }
 // Collect has do called at the beginning of each Exchange, to put what has changed.
 // Call it before the first Exchange.
 func (f *Fleet) Collect(do func(now time.Time)) { f.collect = append(f.collect, do) }
+
+// After has do called at the end of each Exchange that succeeded. Call it before the
+// first Exchange.
+func (f *Fleet) After(do func(now time.Time)) { f.after = append(f.after, do) }
 
 // Put puts a record with the next Exchange, unless one of its rank or a greater one
 // is known. It ends after life.
@@ -178,6 +183,9 @@ func (f *Fleet) Exchange(ctx context.Context) error {
 	}
 	f.link.succeeded(time.Now())
 	f.offer(before != f.cursor.Epoch)
+	for _, do := range f.after {
+		do(time.Now())
+	}
 	return nil
 }
 

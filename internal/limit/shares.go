@@ -1,6 +1,10 @@
 package limit
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // A replica of a fleet may use a share of what is left of each limit, until the next
 // exchange. It reserves the share in its record, so that others leave it alone.
@@ -140,6 +144,13 @@ func (a *account) use(lim *Allowance, p present, requests, tokens, money int64) 
 		s.credit[m] -= n
 		s.pending[m] += n
 	}
+}
+
+// Names returns the names of the entries.
+func (c *Clients) Names() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.entries))
 }
 
 // Used calls tell with each account whose use or reservation has changed since the
