@@ -2,6 +2,7 @@
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 30s
 SOAK ?= 10m
+FLEET ?= 60s
 
 .PHONY: help
 help: ## Show what there is to make
@@ -37,6 +38,10 @@ fuzz: ## Fuzz each target for FUZZTIME
 .PHONY: soak
 soak: ## Keep a gateway under traffic and faults for SOAK, and look for what is left
 	go run ./internal/soak -for $(SOAK)
+
+.PHONY: fleet
+fleet: ## Break the store of a fleet under load for FLEET; needs redis-server
+	cd contrib/redis && go run ./internal/proof chaos -for $(FLEET)
 
 .PHONY: ci
 ci: ## Run all that CI runs

@@ -482,13 +482,13 @@ func within(path, of string) bool {
 //
 // Admit is called once a request on every surface but models, from many goroutines at
 // once, after the body was read and the limits of the client were met, and before
-// anything is chosen. The request belongs to it. An [*Error] is the answer to the
-// client, in its format. Any other error is 403 not_admitted, and its text goes to
+// anything is chosen. It may keep and change the request. An [*Error] is the answer to
+// the client, in its format. Any other error is 403 not_admitted, and its text goes to
 // the log.
 //
 // done is called exactly once when the request has ended, unless it is nil: also
-// after an error, and when the client has left. The Result belongs to it, and has
-// the tokens and the cost.
+// after an error, and when the client has left. It may keep and change the Result,
+// which has the tokens and the cost.
 type Admission interface {
 	Admit(ctx context.Context, r *ClientRequest) (done func(*Result), err error)
 }

@@ -51,7 +51,7 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.deadline = in.start.Add(in.readTime + s.total)
 	f.lineup = lineup{s: s, in: in, room: capacity{limiter: s.limiter, in: in, total: s.total, deadline: f.deadline}}
 	f.call.outbound = outbound{s: s, in: in, trail: &f.trail}
-	f.call.templates.in.Request, f.call.templates.resolve = &in.request, s.secrets.ResolveSecret
+	f.call.templates.in.Request, f.call.templates.secrets = &in.request, s.secrets
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
 	f.call.lineup = &f.lineup

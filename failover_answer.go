@@ -53,6 +53,7 @@ type held struct {
 	binary     bool   // nothing tells where the answer ends
 	// answered is set if a whole answer was judged to be one.
 	answered bool
+	length   [1]string // the Content-Length of a whole answer
 }
 
 // hold reads the answer until it may be committed.
@@ -249,9 +250,15 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 		return h.relayRest(ctx, to)
 	}
 	if h.resp.StatusCode != http.StatusNoContent {
-		h.resp.Header.Set("Content-Length", strconv.Itoa(len(h.data)))
+		if h.codec != nil || h.resp.ContentLength != int64(len(h.data)) || len(h.resp.Header["Content-Length"]) != 1 {
+			h.length[0] = strconv.Itoa(len(h.data))
+			h.resp.Header["Content-Length"] = h.length[:]
+		}
 	}
 	h.commit(to)
+	if len(h.data) == 0 {
+		return nil // a 204 has no body to write
+	}
 	_, err := to.Write(h.data)
 	relay.ReleaseBody(h.data)
 	if err != nil {

@@ -25,10 +25,17 @@ const maxErrorBody = 1 << 20
 // call is one candidate with one key: its requests, its turn, and the answer.
 type call struct {
 	outbound
-	deadline time.Time // total_timeout
-	lineup   *lineup   // knows whether another candidate may have its turn
-	switched bool      // the provider's other form of credential is being tried
+	deadline time.Time    // total_timeout
+	lineup   *lineup      // knows whether another candidate may have its turn
+	switched bool         // the provider's other form of credential is being tried
+	within   timeoutError // per_request_timeout or first_token_timeout of the attempt
 	held     held
+	// room is memory for the first attempt. A later one needs its own: the transport,
+	// and a timer, may still be at work on an earlier one.
+	room struct {
+		limit watch
+		conn  dial.Watch
+	}
 }
 
 // use has the next attempts go to a candidate with a key.
@@ -75,10 +82,14 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	limit := watch{cancel: cancel}
+	limit := &c.room.limit
+	if a.number > 1 {
+		limit = new(watch)
+	}
+	limit.cancel = cancel
 	defer limit.disarm()
-	limit.arm(c.limit(a.start))
-	committed, f = c.exchange(ctx, a, &limit, to)
+	limit.arm(c.limit(a))
+	committed, f = c.exchange(ctx, a, limit, to)
 	limit.disarm()
 	// Canceling before the hook frees the connection while the hook runs.
 	cancel(nil)
@@ -93,7 +104,10 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 
 // exchange makes the request, sends it, and takes the answer.
 func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *client) (committed bool, f *failure) {
-	var conn dial.Watch
+	conn := &c.room.conn
+	if a.number > 1 {
+		conn = new(dial.Watch)
+	}
 	req, err := c.newRequest(conn.Context(ctx), a)
 	if err != nil {
 		// A silence of the secret store is not the provider's.
@@ -157,16 +171,17 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 
 // limit returns the longest time until the answer's commit, and the error with the
 // name of this limit.
-func (c *call) limit(start time.Time) (time.Duration, error) {
+func (c *call) limit(a *attempt) (time.Duration, error) {
 	limit, reason := c.model.timeout, "no answer within per_request_timeout"
 	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
 		limit, reason = first, "no first token within first_token_timeout"
 	}
 	// The nearest limit wins. Its name goes into the error.
-	if left := c.deadline.Sub(start); left < limit {
+	if left := c.deadline.Sub(a.start); left < limit {
 		return left, errTotal(c.s.total)
 	}
-	return limit, &timeoutError{reason, limit}
+	c.within = timeoutError{reason, limit}
+	return limit, &c.within
 }
 
 // notMade is the failure of an attempt whose request could not be made. The

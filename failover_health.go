@@ -188,7 +188,12 @@ func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []st
 		return keys, nil, err
 	}
 	keys = stats.Order(keys, l.mayProbe(m), func(k *apiKey) stats.State { return l.keyState(k, m, now) })
-	states := make([]stats.State, len(keys))
+	var states []stats.State
+	if len(keys) == 1 && !t.room.stated {
+		states, t.room.stated = t.room.states[:], true
+	} else {
+		states = make([]stats.State, len(keys))
+	}
 	for i, k := range keys {
 		states[i] = l.keyState(k, m, now)
 	}
@@ -210,7 +215,7 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 	value := l.in.credential.value.Reveal()
 	if !k.none {
 		var set secretSet
-		t := templates{resolve: l.s.secrets.ResolveSecret, set: &set}
+		t := templates{secrets: l.s.secrets, set: &set}
 		t.in.Request, t.in.Secret = &l.in.request, t.secret
 		ctx, cancel := context.WithTimeout(l.in.ctx, l.s.perRequest)
 		value, _ = t.text(ctx, k.value) // a value that fails is told by the attempt

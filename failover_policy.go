@@ -64,7 +64,8 @@ const (
 	CauseNetwork FailureCause = "network"
 	// CauseTimeout: the provider was silent for too long.
 	CauseTimeout FailureCause = "timeout"
-	// CauseAnswer: the answer is not an answer.
+	// CauseAnswer: status 200, but the answer broke off, was empty, held an error, or
+	// was not an answer of this endpoint.
 	CauseAnswer FailureCause = "answer"
 	// CauseServer: 5xx, 424 and 499.
 	CauseServer FailureCause = "server"

@@ -151,7 +151,7 @@ func (s *secretSet) plainHeader(h http.Header) http.Header {
 // templates evaluates the ${…} of an attempt, and notes their secrets.
 type templates struct {
 	in      expr.TemplateInput
-	resolve func(ctx context.Context, vault, name string) (string, error)
+	secrets *SecretCache
 	set     *secretSet // of the attempt
 	err     error      // why a secret could not be resolved
 }
@@ -159,7 +159,7 @@ type templates struct {
 // secret answers secrets.get. It keeps the error, to tell a failed secret from a
 // failed expression.
 func (t *templates) secret(ctx context.Context, vault, name string) (string, error) {
-	value, err := t.resolve(ctx, vault, name)
+	value, err := t.secrets.ResolveSecret(ctx, vault, name)
 	if err != nil {
 		t.err = fmt.Errorf("secret %q of vault %q: %w", name, vault, err)
 		return "", t.err

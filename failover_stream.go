@@ -76,9 +76,11 @@ func (h *held) holdStream(ctx context.Context) *failure {
 	return nil
 }
 
-// meterEvent meters an event of the stream.
-func (h *held) meterEvent(data []byte) {
-	h.meter.Event(data)
+// meterEvent meters an event of the stream. A plain one tells no usage.
+func (h *held) meterEvent(data []byte, plain bool) {
+	if !plain {
+		h.meter.Event(data)
+	}
 	h.note.event(data)
 	switch {
 	case !h.surface.metered:

@@ -271,7 +271,7 @@ func hintMethod(a *attempt, f *failure) string {
 }
 
 func hintModel(a *attempt, _ *failure) string {
-	return fmt.Sprintf("asked at %s for model %q: check base_url, and that the provider has the model under this very name", a.url, a.model.id)
+	return fmt.Sprintf("asked at %s for model %q: check base_url, and that the provider has the model under this very name", a.url(), a.model.id)
 }
 
 func hintStray(a *attempt, f *failure) string {
@@ -282,16 +282,16 @@ func hintStray(a *attempt, f *failure) string {
 }
 
 func hintAddress(a *attempt, _ *failure) string {
-	return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 if it has one", a.url)
+	return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 if it has one", a.url())
 }
 
 // hintCredential names the way in which the request was authenticated.
 func hintCredential(a *attempt, _ *failure) string {
 	switch {
-	case a.key == "" && len(a.model.provider.operatorAuth) > 0:
+	case a.key() == "" && len(a.model.provider.operatorAuth) > 0:
 		return "the credential was the one under headers: check its value, and which header the provider wants"
-	case a.key == "":
+	case a.key() == "":
 		return "no key was sent: if the provider wants one, give it api_keys, or its own header under headers"
 	}
-	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key, a.sentAs())
+	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key(), a.sentAs())
 }

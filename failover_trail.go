@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
@@ -40,6 +41,8 @@ type trail struct {
 		attempt  attempt
 		trieds   [1]*tried
 		attempts [1]*attempt
+		states   [1]stats.State // of the only key of the first candidate
+		stated   bool           // states is in use
 	}
 }
 
@@ -52,9 +55,10 @@ type tried struct {
 	keys      []*apiKey     // in the order of their turn
 	keyStates []stats.State // of each, when the turn came
 	attempts  []*attempt
-	codec     *codec // nil: its provider speaks the client's format
-	err       *Error // why it failed without an attempt
-	limit     string // in a dry run, the limit that it is at
+	first     [1]*attempt // for attempts
+	codec     *codec      // nil: its provider speaks the client's format
+	err       *Error      // why it failed without an attempt
+	limit     string      // in a dry run, the limit that it is at
 }
 
 // skipped is a candidate without a turn for now: it is in cooldown, is being
@@ -79,10 +83,9 @@ type attempt struct {
 	start   time.Time
 	sent    bool // whether the transport got it
 	sentAt  time.Time
-	url     string
+	path    string   // of the URL; empty if no request was made
 	removed []string // the client's fields that did not go out
 	secrets secretSet
-	key     string // redacted
 	keyID   string
 	usedKey *apiKey
 	// sentHeader and sentScheme carried the key, and credential is the header's value.
@@ -201,8 +204,20 @@ func (t *trail) begin() *attempt {
 	}
 	a.tried, a.model, a.number, a.start = turn, turn.model, len(t.attempts)+1, time.Now()
 	t.attempts = append(t.attempts, a)
+	if turn.attempts == nil {
+		turn.attempts = turn.first[:0]
+	}
 	turn.attempts = append(turn.attempts, a)
 	return a
+}
+
+// key is the key that was sent, redacted.
+func (a *attempt) key() string {
+	value := a.credential[0]
+	if a.sentScheme != "" {
+		value = value[len(a.sentScheme)+len(" "):]
+	}
+	return redact.Text(value)
 }
 
 // send records the start of the upstream request. Only sent attempts count for
@@ -425,6 +440,15 @@ func (t *trail) total() (u *Usage, c knownCost) {
 	}
 	c.Estimated = c.known && (c.Estimated || missing)
 	return u, c
+}
+
+// url is the address of the request, without its query. Empty if none was made.
+func (a *attempt) url() string {
+	if a.path == "" {
+		return ""
+	}
+	base := a.model.provider.base
+	return base.Scheme + "://" + base.Host + a.path
 }
 
 // sentAs is the header that carried the key, with its scheme.

@@ -170,7 +170,7 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 // it gets 404.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
+	surface, path := s.surfaces.of(r)
 	id, models := modelsPath(r.URL.Path)
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
@@ -436,8 +436,14 @@ func (x *exchange) report(err *Error) *Result {
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)
 	}
-	if slot, ok := x.in.r.Context().Value(resultKey{}).(*resultSlot); ok {
-		slot.res.Store(x.result(err))
+	switch slot, _ := x.in.r.Context().Value(resultKey{}).(*resultSlot); {
+	case slot == nil:
+	case slot.own && res == nil && err == nil && x.loop.trail.committed():
+		// A Result takes as much time as the rest of the gateway's work.
+		slot.late.x = x
+		defer slot.store(&slot.late)
+	default:
+		slot.store(&lateResult{res: x.result(err)})
 	}
 	x.log(err)
 	x.remember(err)
@@ -493,7 +499,7 @@ func (x *exchange) remember(err *Error) {
 // the request's body, and puts it back.
 func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	s := g.current.Load()
-	surface, path := s.surfaces.find(r.URL.Path)
+	surface, path := s.surfaces.of(r)
 	switch {
 	case s.surfaces.misleads(r.URL):
 		return nil, errorf(CodeInvalidID, "an id in the path of %s is not one", r.URL.Path)

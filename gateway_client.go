@@ -15,8 +15,9 @@ import (
 
 const (
 	// maxWrite bounds the bytes under one write deadline: a slow client is not cut
-	// while it keeps reading.
-	maxWrite = 64 << 10
+	// while it keeps reading. It is below the largest segment of a socket: 64 KiB would
+	// leave a few bytes over for a segment of their own.
+	maxWrite = 48 << 10
 	// minBodyRate is the least average rate of a request's body after the first
 	// client_timeout, in bytes per second.
 	minBodyRate = 1 << 10

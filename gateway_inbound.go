@@ -52,6 +52,7 @@ type inbound struct {
 	json     reqbody.Document
 	body     clientBody
 	sel      reqbody.Selection
+	name     [1]string     // room for the usual query
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
@@ -230,23 +231,8 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 	in.readTime = time.Since(begin)
 	// A handler after the gateway needs the whole body, and part of it is lost now.
 	in.partial = err != nil
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.Is(err, reqbody.ErrTooLarge):
-		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
-	// Middleware may bound the body too, and its limit may be the lower one.
-	case errors.As(err, &tooLarge):
-		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		e := errorf(CodeClientGone, "the client stopped sending its request")
-		e.Status = http.StatusRequestTimeout
-		return e
-	case err != nil && in.ctx.Err() != nil:
-		return in.gone()
-	case err != nil:
-		e := errorf(CodeInvalidRequestBody, "the body could not be read to its end")
-		e.Err = err
-		return e
+	if err != nil {
+		return in.unread(err, limit)
 	}
 	in.raw, in.wire = raw, raw
 	// OnErrorContinue hands the wire form on, and the providers get the decoded
@@ -262,6 +248,27 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 		return e
 	}
 	return nil
+}
+
+// unread is the error of a body that did not come whole.
+func (in *inbound) unread(err error, limit int64) *Error {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, reqbody.ErrTooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes", limit)
+	// Middleware may bound the body too, and its limit may be the lower one.
+	case errors.As(err, &tooLarge):
+		return errorf(CodeRequestTooLarge, "the body is over %d bytes", tooLarge.Limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e := errorf(CodeClientGone, "the client stopped sending its request")
+		e.Status = http.StatusRequestTimeout
+		return e
+	case in.ctx.Err() != nil:
+		return in.gone()
+	}
+	e := errorf(CodeInvalidRequestBody, "the body could not be read to its end")
+	e.Err = err
+	return e
 }
 
 // decode removes the content coding. The provider gets the body plain.
@@ -349,7 +356,8 @@ func (in *inbound) query() query {
 		return q
 	}
 	if len(in.sel.Models) == 0 && !isAuto(in.sel.Model) {
-		q.names = []string{in.sel.Model}
+		in.name[0] = in.sel.Model
+		q.names = in.name[:]
 		return q
 	}
 	for _, name := range append([]string{in.sel.Model}, in.sel.Models...) {

@@ -297,7 +297,7 @@ func (s step) debug() debugpage.Step {
 	a := s.attempt
 	out := debugpage.Step{
 		Provider: debugpage.Name(a.model.provider.id), Model: debugpage.Name(a.model.id),
-		Key: debugpage.Name(a.key), KeyID: a.keyID,
+		Key: debugpage.Name(a.key()), KeyID: a.keyID,
 		Outcome: debugpage.Succeeded, Status: a.status,
 		FirstByteMS: ms(a.firstByte), FirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
 	}

@@ -70,7 +70,7 @@ func (g *Gateway) tellKeys(ctx context.Context) {
 			if !k.none {
 				var set secretSet
 				var err error
-				t := templates{resolve: s.secrets.ResolveSecret, set: &set}
+				t := templates{secrets: s.secrets, set: &set}
 				t.in.Secret = t.secret
 				within, cancel := context.WithTimeout(ctx, s.perRequest)
 				value, err = t.text(within, k.value)

@@ -95,9 +95,6 @@ func (x *exchange) locate() *Error {
 	if err := x.settleOn(); err != nil {
 		return err
 	}
-	if at.own && !x.hasOwn(at.provider) {
-		return x.unknown()
-	}
 	return x.admitBatch()
 }
 
@@ -133,7 +130,17 @@ func (x *exchange) follow() *Error {
 			return err
 		}
 	}
-	if _, isJSON := in.body.(*reqbody.Document); !isJSON || len(in.raw) == 0 {
+	if form, ok := in.body.(*reqbody.Form); ok {
+		for name, value := range form.Members() {
+			if ref, ok := ids.InForm(name, value); ok {
+				if err := x.followRef(ref); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if len(in.raw) == 0 {
 		return nil
 	}
 	// Without callers the ids are a matter of routes alone.
@@ -221,10 +228,9 @@ func (x *exchange) settleOn() *Error {
 		}
 		able = []*provider{p}
 	}
-	if lists {
-		all := able
-		able = slices.DeleteFunc(slices.Clone(able), func(p *provider) bool { return !p.sharedLists && !x.hasOwn(p) })
-		if len(able) == 0 && len(all) > 0 {
+	if all := len(able); lists || at.own {
+		able = slices.DeleteFunc(able, func(p *provider) bool { return !x.hasOwn(p) && !(lists && p.sharedLists) })
+		if len(able) == 0 && all > 0 {
 			return x.unknown()
 		}
 	}

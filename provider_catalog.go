@@ -22,6 +22,7 @@ import (
 // compiled. Only its forms, its gates and the tracks change.
 type provider struct {
 	id         string
+	full       string   // with the provider's prefix; empty: not made yet
 	names      []string // folded: the id, then the aliases
 	view       *expr.Provider
 	configured bool // in the config
@@ -106,6 +107,7 @@ type bodyField struct {
 // model is a Model at its provider, compiled.
 type model struct {
 	id         string
+	full       string   // with the provider's prefix; empty: not made beforehand
 	names      []string // folded: the id, then the aliases
 	provider   *provider
 	view       *expr.Model
@@ -136,7 +138,10 @@ type fallback struct {
 //
 // A request without a model has the provider's name alone.
 func (m *model) name() string {
-	if m.id == "" {
+	switch {
+	case m.full != "":
+		return m.full
+	case m.id == "":
 		return m.provider.id
 	}
 	return m.provider.id + ":" + m.id

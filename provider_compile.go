@@ -299,8 +299,10 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 func (m surfaces) names(f format) []string {
 	var names []string
 	for _, path := range sortedKeys(m.byPath) {
-		if s := m.byPath[path]; s.format == f && !slices.Contains(names, s.offer()) {
-			names = append(names, s.offer())
+		for _, s := range []*surface{m.byPath[path], m.twins[m.byPath[path]]} {
+			if s != nil && s.format == f && !slices.Contains(names, s.offer()) {
+				names = append(names, s.offer())
+			}
 		}
 	}
 	return names

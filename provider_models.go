@@ -95,7 +95,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		c.warnings.add(path+".id", m.ID, "is shut down by its provider on %s", m.ShutdownDate)
 	}
 	out := &model{
-		id: m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
+		id: m.ID, full: p.id + ":" + m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
 		pricing: clonePricing(m.Pricing), prices: priceList(m.Pricing), priceSource: c.source,
 		limits:     c.limits(path+".limits", m.Limits),
 		timeout:    m.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", p.timeout),

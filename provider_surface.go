@@ -12,6 +12,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
+//go:generate go test -run ^TestEndpointsDocument$ . -update
+
 // format is the family of APIs of a request and its answer.
 type format string
 
@@ -237,6 +239,9 @@ func stateTable() []surface {
 		form(record(ids.Container, "containers", "containers/{id}/files", get, post)),
 		record(ids.Container, "containers", "containers/{id}/files/{item}", get, del),
 		content(ids.Container, "containers", "containers/{id}/files/{item}/content"),
+		messages(form(list(ids.File, "files", get, post))),
+		messages(record(ids.File, "files", "files/{id}", get, del)),
+		messages(content(ids.File, "files", "files/{id}/content")),
 		messageBatches,
 		messages(record(ids.MessageBatch, "messages-batches", "messages/batches/{id}", get, del)),
 		messages(record(ids.MessageBatch, "messages-batches", "messages/batches/{id}/cancel", post)),
@@ -250,12 +255,15 @@ type surfaces struct {
 	// ends are the surfaces with ids, by the last word of their path. Those that end
 	// in an id stand under the word before it and a slash.
 	ends map[string][]*surface
+	// twins are the surfaces of the anthropic format at the paths of others. A request
+	// with an Anthropic-Version means them.
+	twins map[*surface]*surface
 }
 
 // newSurfaces makes the index of the table.
 func newSurfaces() surfaces {
 	table := surfaceTable()
-	m := surfaces{byPath: make(map[string]*surface, len(table)), ends: map[string][]*surface{}}
+	m := surfaces{byPath: make(map[string]*surface, len(table)), ends: map[string][]*surface{}, twins: map[*surface]*surface{}}
 	families := map[string]stats.Surface{}
 	for i := range table {
 		s := &table[i]
@@ -264,6 +272,10 @@ func newSurfaces() surfaces {
 			families[s.offer()] = stats.Surface(len(families))
 		}
 		s.number = families[s.offer()]
+		if first := m.byPath[s.path]; first != nil {
+			m.twins[first] = s
+			continue
+		}
 		m.byPath[s.path] = s
 		if words := strings.Split(s.path, "/"); slices.ContainsFunc(words, isIDSegment) {
 			end := words[len(words)-1]
@@ -283,6 +295,15 @@ func isIDSegment(segment string) bool { return segment[0] == '{' }
 // and in the Result.
 func surfaceName(path string) string {
 	return strings.NewReplacer("/*", "", "/{id}", "", "/{item}", "", "/", "-", "_", "-").Replace(path)
+}
+
+// of returns the surface of a request, like find.
+func (m surfaces) of(r *http.Request) (s *surface, upstream string) {
+	s, upstream = m.find(r.URL.Path)
+	if twin := m.twins[s]; twin != nil && clientFormat(r.Header) == formatAnthropic {
+		s = twin
+	}
+	return s, upstream
 }
 
 // find returns the surface that a URL's path ends in, and the path to join to
@@ -427,7 +448,7 @@ func (s *surface) counts() bool {
 
 // formatOf is the format of the client of a request on any path.
 func formatOf(r *http.Request) format {
-	if s, _ := knownSurfaces().find(r.URL.Path); s != nil {
+	if s, _ := knownSurfaces().of(r); s != nil {
 		return s.format
 	}
 	return clientFormat(r.Header)

@@ -3,6 +3,7 @@ package aigateway
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 
 	"github.com/aigateway-go/aigateway/internal/price"
@@ -413,8 +414,41 @@ func doneBefore[T any](first, next func(context.Context, T)) func(context.Contex
 // resultKey is the context key of ResultFromContext.
 type resultKey struct{}
 
-// resultSlot receives the Result for middleware around the gateway.
-type resultSlot struct{ res atomic.Pointer[Result] }
+// resultSlot receives the Result for those around the gateway.
+type resultSlot struct {
+	res atomic.Pointer[lateResult]
+	// outer is the slot of a context around a call by [Gateway.RoundTripper]. Nil
+	// without one.
+	outer *resultSlot
+	// own is set for such a call. Nobody else has its request, so that its Result can
+	// be made when somebody asks.
+	own  bool
+	late lateResult
+}
+
+// store puts a Result into a slot, and into those around it.
+func (s *resultSlot) store(res *lateResult) {
+	for ; s != nil; s = s.outer {
+		s.res.Store(res)
+	}
+}
+
+// lateResult is a Result, or the exchange that can make it.
+type lateResult struct {
+	once sync.Once
+	x    *exchange // nil: res is there
+	res  *Result
+}
+
+// get returns the Result. The first call makes it.
+func (l *lateResult) get() *Result {
+	l.once.Do(func() {
+		if l.x != nil {
+			l.res, l.x = l.x.result(nil), nil
+		}
+	})
+	return l.res
+}
 
 // WithResult returns a context for middleware around the gateway. When the gateway
 // has served a request with this context, [ResultFromContext] finds its Result:
@@ -431,15 +465,16 @@ func WithResult(ctx context.Context) context.Context {
 // ResultFromContext returns the Result of a request: in the handler that
 // [Gateway.Wrap] was given, of a request that the gateway gave up and handed on; and
 // around the gateway, with a context of [WithResult]. It returns false before the
-// gateway was asked, and for a path that is none of its surfaces. The Result is
+// gateway was asked, and for a path without a surface. The Result is
 // shared by all who ask for it.
 func ResultFromContext(ctx context.Context) (*Result, bool) {
 	switch v := ctx.Value(resultKey{}).(type) {
 	case *Result:
 		return v, true
 	case *resultSlot:
-		res := v.res.Load()
-		return res, res != nil
+		if late := v.res.Load(); late != nil {
+			return late.get(), true
+		}
 	}
 	return nil, false
 }

@@ -113,7 +113,7 @@ func (a *attempt) public() Attempt {
 		EndedSilent:          a.endedSilent,
 		UpstreamInputTokens:  a.input,
 		UpstreamOutputTokens: a.output,
-		Request:              AttemptRequest{URL: a.url, APIKey: a.key, RemovedParams: slices.Clone(a.removed)},
+		Request:              AttemptRequest{URL: a.url(), APIKey: a.key(), RemovedParams: slices.Clone(a.removed)},
 		UpstreamLatency: UpstreamLatency{
 			TimeToFirstByteMS: ms(a.firstByte), TimeToFirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
 		},

@@ -49,8 +49,8 @@ func (f SecretResolverFunc) ResolveSecret(ctx context.Context, vault, name strin
 	return f(ctx, vault, name)
 }
 
-// SecretRefresher is what a [SecretResolver] may implement as well, if it keeps
-// values for a while.
+// SecretRefresher is an optional power of a [SecretResolver] that keeps values for a
+// while.
 //
 // Refresh is called in the place of ResolveSecret after an upstream refused a
 // value. It must ask the store itself, however fresh the kept value is, and must
@@ -285,8 +285,8 @@ func sameResolver(a, b SecretResolver) bool {
 	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
-// ExpiringSecretResolver is what a [SecretResolver] may implement as well, if it
-// knows how long its values are good: tokens of OAuth, leases of a vault.
+// ExpiringSecretResolver is an optional power of a [SecretResolver] that knows how
+// long its values are good: tokens of OAuth, leases of a vault.
 //
 // ResolveSecretUntil is called in the place of ResolveSecret. Until is when the value
 // ends; the zero time stands for a value without an end. A [SecretCache] asks anew

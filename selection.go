@@ -420,8 +420,8 @@ func metricsView(w stats.Window) expr.Metrics {
 }
 
 // TokenCounter counts the tokens of a prompt, for max_input_tokens. It is called
-// once a candidate, from many goroutines at once, and only if the body has more
-// bytes than the limit has tokens.
+// once for each candidate, from many goroutines at once, and only if the body has
+// more bytes than the limit has tokens.
 //
 // If nil, the tokens are estimated from the body's bytes. Against OpenAI's
 // o200k_base the estimate is up to a quarter too high, and hardly ever too low:

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,13 +59,14 @@ type (
 		}
 	}
 	container struct {
+		Name            string
 		Image           string
 		Args            []string
 		Ports           []port
 		Ready           probe   `yaml:"readinessProbe"`
 		Live            probe   `yaml:"livenessProbe"`
 		VolumeMounts    []mount `yaml:"volumeMounts"`
-		Env             []struct{ Name, Value string }
+		Env             []variable
 		SecurityContext map[string]any `yaml:"securityContext"`
 	}
 	port struct {
@@ -75,6 +77,12 @@ type (
 	}
 	probe struct {
 		Get struct{ Path, Port string } `yaml:"httpGet"`
+	}
+	variable struct {
+		Name, Value string
+		From        struct {
+			Secret struct{ Name, Key string } `yaml:"secretKeyRef"`
+		} `yaml:"valueFrom"`
 	}
 	mount struct {
 		Name string
@@ -116,7 +124,7 @@ func option(t *testing.T, args []string, name string) string {
 
 // The manifests fit each other.
 func TestManifests(t *testing.T) {
-	all := read(t, "gateway.yaml")
+	all := read(t, "base/gateway.yaml")
 	d := all["Deployment"].Spec
 	pod, labels := d.Template.Spec, d.Template.Metadata.Labels
 	require.Len(t, pod.Containers, 1)
@@ -159,10 +167,73 @@ func TestManifests(t *testing.T) {
 	assert.Equal(t, "openai", mounts[option(t, c.Args, "secrets-dir")+"/openai"])
 }
 
+// The fleet's Deployment is the base's with another program, which finds its secrets
+// and its store.
+func TestFleet(t *testing.T) {
+	base, patch, valkey := read(t, "base/gateway.yaml"), read(t, "fleet/gateway.yaml"), read(t, "fleet/valkey.yaml")
+	was, c := base["Deployment"].Spec.Template.Spec.Containers[0], patch["Deployment"].Spec.Template.Spec.Containers[0]
+	assert.Equal(t, base["Deployment"].Metadata.Name, patch["Deployment"].Metadata.Name)
+	assert.Equal(t, was.Name, c.Name, "patches go by the name")
+	for _, name := range []string{"config", "listen", "drain-delay", "drain"} {
+		assert.Equal(t, option(t, was.Args, name), option(t, c.Args, name))
+	}
+	service := valkey["Service"]
+	assert.Equal(t, service.Spec.Selector, valkey["Deployment"].Spec.Template.Metadata.Labels)
+	assert.Equal(t, "redis://"+service.Metadata.Name+":"+strconv.Itoa(service.Spec.Ports[0].Port), option(t, c.Args, "redis"))
+
+	// The program has each of the flags, and reads the fleet's secret.
+	program, err := os.ReadFile("../../contrib/redis/example/main.go")
+	require.NoError(t, err)
+	var flags []string
+	for _, m := range regexp.MustCompile(`flags\.\w+\(&o\.\w+, "([a-z-]+)"`).FindAllStringSubmatch(string(program), -1) {
+		flags = append(flags, m[1])
+	}
+	for _, arg := range c.Args {
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		assert.Contains(t, flags, name)
+	}
+	assert.Contains(t, string(program), `"AIGATEWAY_SHARED_SECRET"`)
+
+	// Each secret of the config is in the environment, under the name that EnvSecrets
+	// reads.
+	for _, v := range c.Env {
+		if v.From.Secret.Name != "" {
+			t.Setenv(v.Name, "of "+v.From.Secret.Name+"/"+v.From.Secret.Key)
+		}
+	}
+	cfg, err := aigateway.ParseConfig([]byte(base["ConfigMap"].Data["gateway.yaml"]))
+	require.NoError(t, err)
+	cfg.Secrets = aigateway.EnvSecrets()
+	gateway, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	assert.NoError(t, gateway.Check(t.Context()))
+	assert.Equal(t, "of openai/api-key", os.Getenv("OPENAI_API_KEY"))
+	assert.Equal(t, "of gateway-fleet/secret", os.Getenv("AIGATEWAY_SHARED_SECRET"))
+	t.Run("kustomize", func(t *testing.T) {
+		for file, want := range map[string][]string{"base/kustomization.yaml": {"gateway.yaml"}, "fleet/kustomization.yaml": {"../base", "valkey.yaml", "gateway.yaml"}} {
+			var k struct {
+				Resources []string
+				Patches   []struct{ Path string }
+			}
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			require.NoError(t, yaml.Unmarshal(text, &k))
+			for _, p := range k.Patches {
+				k.Resources = append(k.Resources, p.Path)
+			}
+			assert.Equal(t, want, k.Resources)
+			for _, path := range k.Resources {
+				_, err := os.Stat(filepath.Join(filepath.Dir(file), path))
+				assert.NoError(t, err)
+			}
+		}
+	})
+}
+
 // deployed is what a pod sees: a root with the config and the secrets.
 func deployed(t *testing.T) (c container, config string, root string) {
 	t.Helper()
-	all := read(t, "gateway.yaml")
+	all := read(t, "base/gateway.yaml")
 	root, c = t.TempDir(), all["Deployment"].Spec.Template.Spec.Containers[0]
 	put := func(path, text string) string {
 		path = filepath.Join(root, path)

@@ -24,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/chart"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
@@ -37,6 +38,7 @@ var (
 	only     = flag.String("only", ".", "a pattern of the rows to measure")
 	profiles = flag.String("profile", "", "the folder to write CPU profiles to")
 	idle     = flag.Int("streams", 10_000, "how many slow streams to open at once, as far as files allow")
+	draw     = flag.String("draw", "", "draw the charts of the documents in this folder, and measure nothing")
 	update   = flag.String("update", "", "the Markdown file to write the tables to, between its bench markers")
 )
 
@@ -47,11 +49,16 @@ func main() {
 		check(child(*role, *variant, *upstream))
 		return
 	}
+	if *draw != "" {
+		check(chart.Write(*draw))
+		return
+	}
 	b := &bench{rows: regexp.MustCompile(*only)}
 	b.run()
 	b.print(os.Stdout)
 	if *update != "" {
 		check(b.write(*update))
+		check(chart.Write(filepath.Dir(*update)))
 	}
 }
 

@@ -22,6 +22,16 @@ var leastAnswers = map[string]string{
 	"audio":                 `{"text":%q}`,
 	"messages":              `{"id":"msg_1","type":"message","role":"assistant","content":[{"type":"text","text":%q}],"stop_reason":"end_turn"}`,
 	"messages/count_tokens": `{"id":%q,"input_tokens":9}`,
+
+	"responses/compact":      `{"id":%q,"object":"response.compaction","output":[{"type":"compaction"}]}`,
+	"responses/input_tokens": `{"object":%q,"input_tokens":9}`,
+	"tokenize":               `{"id":%q,"count":2,"tokens":[1,2]}`,
+	"detokenize":             `{"prompt":%q}`,
+	"score":                  `{"id":%q,"data":[{"index":0,"score":0.5}]}`,
+	"pooling":                `{"id":%q,"data":[{"index":0,"data":[0.25]}]}`,
+	"classify":               `{"id":%q,"data":[{"index":0,"label":"a"}]}`,
+	"videos":                 `{"id":%q,"object":"video","status":"queued"}`,
+	"messages/batches":       `{"id":%q,"type":"message_batch","processing_status":"in_progress"}`,
 }
 
 // LeastAnswer is a short and valid JSON answer of the surface at the end of a

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
@@ -77,6 +78,25 @@ func InRequest(body []byte) iter.Seq[Ref] {
 		w := walker{c: jsonscan.Lenient(body), yield: yield}
 		w.value(0)
 	}
+}
+
+// InForm returns the id in a part of a form, such as input_reference[file_id].
+func InForm(name, value []byte) (Ref, bool) {
+	if len(value) == 0 || len(value) > maxID {
+		return Ref{}, false
+	}
+	words := strings.FieldsFunc(string(name), func(r rune) bool { return r == '[' || r == ']' || r == '.' })
+	for i := len(words) - 1; i >= 0; i-- {
+		word := string(folded([]byte(words[i])))
+		if f, known := fields[word]; known {
+			return Ref{f.kind, strings.TrimSpace(string(value))}, true
+		}
+		// Numbers are places in a list, and id is that of the thing around it.
+		if word != "id" && strings.Trim(word, "0123456789") != "" {
+			break
+		}
+	}
+	return Ref{}, false
 }
 
 // walker goes through JSON. It recurses down to jsonscan.MaxDepth: the depth of a request was

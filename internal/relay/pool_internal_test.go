@@ -49,7 +49,7 @@ func TestPooledBuffersAreNotShared(t *testing.T) {
 			} {
 				text += "data: [DONE]\n\n"
 				var tapped, out bytes.Buffer
-				s := NewStream(strings.NewReader(text), Options{Dialect: Chat, Tap: func(data []byte) { tapped.Write(data) }})
+				s := NewStream(strings.NewReader(text), Options{Dialect: Chat, Tap: func(data []byte, _ bool) { tapped.Write(data) }})
 				err := s.Hold()
 				poison()
 				if err == nil {

@@ -70,9 +70,10 @@ type Options struct {
 	FailEmpty bool
 
 	// Tap, if not nil, is called with the data of each whole event, before the event
-	// is relayed (in a compressed stream it may be after). It must not keep data,
+	// is relayed (in a compressed stream it may be after). An event that differs from an
+	// earlier one in its text alone is plain: it tells no usage. Tap must not keep data,
 	// nor panic: it runs between reading from the upstream and writing to the client.
-	Tap func(data []byte)
+	Tap func(data []byte, plain bool)
 
 	// Progress, if not nil, is called at least once after each read that brought
 	// something, and when Relay has written the held bytes. The body is not being
@@ -111,6 +112,7 @@ type Stream struct {
 	broken  *EventError // the first error event, before the commit or after it
 
 	ev          Event
+	shape       shape
 	choiceRoom  [2]Choice
 	choices     choices
 	content     bool // something that commits was seen
@@ -267,7 +269,7 @@ func (s *Stream) Release() {
 		s.plain.Close()
 		s.plain = nil
 	}
-	s.buf, s.split = nil, splitter{}
+	s.buf, s.split, s.shape = nil, splitter{}, shape{}
 	s.n, s.out, s.pos = 0, 0, 0
 	s.body, s.w, s.flush = nil, nil, nil
 }

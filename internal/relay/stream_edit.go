@@ -41,7 +41,11 @@ func (d *editor) event(s *Stream, end int) {
 		d.takeLF(s)
 		return
 	}
-	if from, to, ok := nullUsage(raw); ok {
+	from, to, known := s.shape.cut(raw, len(s.split.data))
+	if !known {
+		from, to, known = nullUsage(raw)
+	}
+	if known && to > from {
 		d.pass(s, d.raw+from)
 		d.raw += to - from
 	}

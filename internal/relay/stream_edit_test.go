@@ -92,7 +92,7 @@ func TestStreamHideUsage(t *testing.T) {
 				}
 				run := func(body io.Reader, hold bool, how any) {
 					var tapped, out bytes.Buffer
-					s := NewStream(body, Options{Dialect: Chat, HideUsage: true, Tap: func(data []byte) { tapped.Write(data) }})
+					s := NewStream(body, Options{Dialect: Chat, HideUsage: true, Tap: func(data []byte, _ bool) { tapped.Write(data) }})
 					if hold {
 						_ = s.Hold()
 					}

@@ -38,12 +38,7 @@ func (s *Stream) sever(rest int) {
 func (s *Stream) event(name, data []byte) {
 	s.events++
 	e := &s.ev
-	if s.split.failed {
-		e.reset()
-		e.Kind, e.Hidden = Error, true
-	} else {
-		s.o.Dialect(name, data, e)
-	}
+	s.readEvent(name, data, e)
 	if s.split.cut {
 		if e.Kind == Other {
 			s.o.Dialect(name, nil, e)
@@ -53,7 +48,7 @@ func (s *Stream) event(name, data []byte) {
 		}
 		e.Ping, e.Word = false, true
 	} else if s.o.Tap != nil {
-		s.o.Tap(data)
+		s.o.Tap(data, s.shape.matched)
 	}
 	if s.ended {
 		return
@@ -89,6 +84,21 @@ func (s *Stream) event(name, data []byte) {
 		s.fail(name, data, false)
 		s.ended = true
 		s.broken = earlier // after the commit it is a proper end
+	}
+}
+
+// readEvent has the dialect read an event, if it is not like an earlier one.
+func (s *Stream) readEvent(name, data []byte, e *Event) {
+	s.shape.matched = false
+	switch {
+	case s.split.failed:
+		e.reset()
+		e.Kind, e.Hidden = Error, true
+	case s.split.cut:
+		s.o.Dialect(name, data, e)
+	case !s.shape.match(name, data, e):
+		s.o.Dialect(name, data, e)
+		s.shape.learn(name, data, e)
 	}
 }
 

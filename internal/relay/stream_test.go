@@ -261,7 +261,7 @@ func TestStreamWritesAsItReads(t *testing.T) {
 	var tapped []string
 	s := NewStream(&script{pieces: []string{role, ": x\n\n", hello, hello[:9], hello[9:], stop, doneEv, "\n"}}, Options{
 		Dialect:  Chat,
-		Tap:      func(data []byte) { tapped = append(tapped, string(data)) },
+		Tap:      func(data []byte, _ bool) { tapped = append(tapped, string(data)) },
 		Progress: func(p Phase) { phases = append(phases, p) },
 	})
 	require.NoError(t, s.Hold())
@@ -369,7 +369,7 @@ func TestStreamLargeEvents(t *testing.T) {
 	late := "event: response.completed\ndata: {\"response\":{\"x\":\"" + big + big + big + "\"},\"type\":\"response.completed\"}\n\n"
 	for _, in := range []string{created + textDelta + end, created + textDelta + late} {
 		var taps int
-		s := NewStream(strings.NewReader(in), Options{Dialect: Responses, Tap: func([]byte) { taps++ }})
+		s := NewStream(strings.NewReader(in), Options{Dialect: Responses, Tap: func([]byte, bool) { taps++ }})
 		require.NoError(t, s.Hold())
 		var out bytes.Buffer
 		require.NoError(t, s.Relay(&out, nil))

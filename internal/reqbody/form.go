@@ -75,6 +75,20 @@ func (f *Form) Names() iter.Seq[string] {
 	}
 }
 
+// Members yields the name of each part as the client wrote it, "[]" included, and its
+// content, in order. Both alias the scanned bytes, or memory of f, and must not be
+// changed.
+func (f *Form) Members() iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		parts := f.parts()
+		for i := range parts {
+			if !yield(parts[i].name, f.value(&parts[i])) {
+				return
+			}
+		}
+	}
+}
+
 // Get returns the content of the last part of the field called name, a file's
 // included. It aliases the scanned bytes.
 func (f *Form) Get(name string) (value []byte, ok bool) {

@@ -24,10 +24,17 @@ import (
 
 func TestAnthropicGoV1(t *testing.T) {
 	t.Parallel()
-	compare(t, "anthropic-sdk-go-v1", func(t *testing.T, l leg) []outcome {
-		p := anthropicV1{t.Context(), l.up, anthropic.NewClient(option.WithBaseURL(l.url), option.WithAPIKey(l.key))}
-		return play(l.up, p.steps())
-	})
+	compare(t, "anthropic-sdk-go-v1", driveAnthropicGoV1)
+}
+
+func TestAnthropicGoV1InProcess(t *testing.T) {
+	t.Parallel()
+	compareInProcess(t, driveAnthropicGoV1)
+}
+
+func driveAnthropicGoV1(t *testing.T, l leg) []outcome {
+	p := anthropicV1{t.Context(), l.up, anthropic.NewClient(option.WithBaseURL(l.url), option.WithAPIKey(l.key), option.WithHTTPClient(l.http()))}
+	return play(l.up, p.steps())
 }
 
 // anthropicV1 is what somebody's program does with the SDK.

@@ -19,10 +19,17 @@ import (
 
 func TestAnthropicGoV2(t *testing.T) {
 	t.Parallel()
-	compare(t, "anthropic-sdk-go-v2", func(t *testing.T, l leg) []outcome {
-		p := anthropicV2{t.Context(), l.up, anthropic.NewClient(option.WithBaseURL(l.url), option.WithAPIKey(l.key))}
-		return play(l.up, p.steps())
-	})
+	compare(t, "anthropic-sdk-go-v2", driveAnthropicGoV2)
+}
+
+func TestAnthropicGoV2InProcess(t *testing.T) {
+	t.Parallel()
+	compareInProcess(t, driveAnthropicGoV2)
+}
+
+func driveAnthropicGoV2(t *testing.T, l leg) []outcome {
+	p := anthropicV2{t.Context(), l.up, anthropic.NewClient(option.WithBaseURL(l.url), option.WithAPIKey(l.key), option.WithHTTPClient(l.http()))}
+	return play(l.up, p.steps())
 }
 
 // anthropicV2 is what somebody's program does with the SDK.

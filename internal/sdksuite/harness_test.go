@@ -46,18 +46,45 @@ type leg struct {
 	url  string // without /v1
 	key  string
 	up   *standin.Server
+	// client sends the requests of Go SDKs. Nil: their own.
+	client *http.Client
+}
+
+// http is the client for the options of an SDK.
+func (l leg) http() *http.Client {
+	if l.client == nil {
+		return http.DefaultClient
+	}
+	return l.client
 }
 
 // directly is the way without the gateway.
 func directly(t *testing.T) leg {
 	up := standin.New()
 	t.Cleanup(up.Close)
-	return leg{"direct", up.URL(), standin.Key, up}
+	return leg{name: "direct", url: up.URL(), key: standin.Key, up: up}
 }
 
 // throughGateway is the way that the suite is about. The upstream's models are
 // the gateway's, under the same names.
 func throughGateway(t *testing.T) leg {
+	up, gateway := newGateway(t)
+	server := httptest.NewServer(gateway)
+	t.Cleanup(func() {
+		up.Close() // first: what still waits for it would keep the gateway open
+		server.Close()
+	})
+	return leg{name: "gateway", url: server.URL, key: clientKey, up: up}
+}
+
+// inProcess is the way through the gateway without a socket.
+func inProcess(t *testing.T) leg {
+	up, gateway := newGateway(t)
+	t.Cleanup(up.Close)
+	return leg{name: "in process", url: "https://any.example.com", key: clientKey, up: up, client: gateway.Client()}
+}
+
+func newGateway(t *testing.T) (*standin.Server, *aigateway.Gateway) {
 	up := standin.New()
 	var b strings.Builder
 	fmt.Fprintf(&b, `
@@ -95,12 +122,7 @@ on_http_request:
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	gateway, err := aigateway.New(cfg)
 	require.NoError(t, err)
-	server := httptest.NewServer(gateway)
-	t.Cleanup(func() {
-		up.Close() // first: what still waits for it would keep the gateway open
-		server.Close()
-	})
-	return leg{"gateway", server.URL, clientKey, up}
+	return up, gateway
 }
 
 // modelList is the YAML of all models but those that another provider has.
@@ -183,6 +205,29 @@ func compare(t *testing.T, sdk string, drive func(*testing.T, leg) []outcome) {
 	// The gateway makes an id of its own for each request that has none.
 	id := regexp.MustCompile(`req_[0-9a-f]{24}`)
 	checkGolden(t, sdk, id.ReplaceAllString(golden.String(), "req_of_the_gateway"))
+}
+
+// compareInProcess drives an SDK through the gateway over a socket and without one.
+// The program must see the same, and so must the upstream.
+func compareInProcess(t *testing.T, drive func(*testing.T, leg) []outcome) {
+	legs := []leg{throughGateway(t), inProcess(t)}
+	var outcomes [2][]outcome
+	t.Run("drive", func(t *testing.T) {
+		for i, l := range legs {
+			t.Run(l.name, func(t *testing.T) {
+				t.Parallel()
+				outcomes[i] = drive(t, l)
+			})
+		}
+	})
+	require.NotEmpty(t, outcomes[0])
+	require.Len(t, outcomes[1], len(outcomes[0]))
+	id := regexp.MustCompile(`req_[0-9a-f]{24}`)
+	for i, want := range outcomes[0] {
+		got := outcomes[1][i]
+		assert.Equal(t, id.ReplaceAllString(want.text, "req_of_the_gateway"), id.ReplaceAllString(got.text, "req_of_the_gateway"), want.name)
+		compareRequests(t, want.name, legs[0].up.Requests(want.name), legs[1].up.Requests(want.name))
+	}
 }
 
 func short(s string) string {

@@ -24,10 +24,17 @@ import (
 
 func TestOpenAIGo(t *testing.T) {
 	t.Parallel()
-	compare(t, "openai-go-v3", func(t *testing.T, l leg) []outcome {
-		p := openaiProgram{t.Context(), l.up, openai.NewClient(option.WithBaseURL(l.url+"/v1"), option.WithAPIKey(l.key))}
-		return play(l.up, p.steps())
-	})
+	compare(t, "openai-go-v3", driveOpenAI)
+}
+
+func TestOpenAIGoInProcess(t *testing.T) {
+	t.Parallel()
+	compareInProcess(t, driveOpenAI)
+}
+
+func driveOpenAI(t *testing.T, l leg) []outcome {
+	p := openaiProgram{t.Context(), l.up, openai.NewClient(option.WithBaseURL(l.url+"/v1"), option.WithAPIKey(l.key), option.WithHTTPClient(l.http()))}
+	return play(l.up, p.steps())
 }
 
 // openaiProgram is what somebody's program does with openai-go.

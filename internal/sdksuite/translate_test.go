@@ -48,7 +48,7 @@ func translating(t *testing.T, format, surface string) leg {
 		up.Close()
 		server.Close()
 	})
-	return leg{"translated", server.URL, clientKey, up}
+	return leg{name: "translated", url: server.URL, key: clientKey, up: up}
 }
 
 // TestTranslated drives SDKs through a translation. They see what they would see at a
@@ -57,13 +57,13 @@ func translating(t *testing.T, format, surface string) leg {
 func TestTranslated(t *testing.T) {
 	t.Parallel()
 	anthropicProgram := func(t *testing.T, l leg) []step {
-		return anthropicV1{t.Context(), l.up, anthropic.NewClient(anthropicoption.WithBaseURL(l.url), anthropicoption.WithAPIKey(l.key))}.steps()
+		return anthropicV1{t.Context(), l.up, anthropic.NewClient(anthropicoption.WithBaseURL(l.url), anthropicoption.WithAPIKey(l.key), anthropicoption.WithHTTPClient(l.http()))}.steps()
 	}
 	anthropicProgramV2 := func(t *testing.T, l leg) []step {
-		return anthropicV2{t.Context(), l.up, anthropicv2.NewClient(anthropicv2option.WithBaseURL(l.url), anthropicv2option.WithAPIKey(l.key))}.steps()
+		return anthropicV2{t.Context(), l.up, anthropicv2.NewClient(anthropicv2option.WithBaseURL(l.url), anthropicv2option.WithAPIKey(l.key), anthropicv2option.WithHTTPClient(l.http()))}.steps()
 	}
 	openaiProgram := func(t *testing.T, l leg) []step {
-		return openaiProgram{t.Context(), l.up, openai.NewClient(option.WithBaseURL(l.url+"/v1"), option.WithAPIKey(l.key))}.steps()
+		return openaiProgram{t.Context(), l.up, openai.NewClient(option.WithBaseURL(l.url+"/v1"), option.WithAPIKey(l.key), option.WithHTTPClient(l.http()))}.steps()
 	}
 	for _, c := range []struct {
 		name, format, surface string

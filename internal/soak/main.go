@@ -23,8 +23,9 @@ func main() {
 	length := flag.Duration("for", 10*time.Minute, "how long")
 	clients := flag.Int("clients", 64, "how many at once")
 	seed := flag.Uint64("seed", rand.Uint64(), "of the choice of faults")
+	update := flag.String("update", "", "the Markdown `FILE` to write the memory over the time to, in its part soak")
 	flag.Parse()
-	if err := run(os.Stdout, *length, *clients, *seed); err != nil {
+	if err := run(os.Stdout, *length, *clients, *seed, *update); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -36,9 +37,10 @@ const warmUp = 3 * time.Second
 // longest bounds the traffic, in lengths.
 const longest = 10
 
-// run soaks a gateway. The figures at the start are taken after some traffic of the
+// run soaks a gateway, and writes its samples into the file to update, if all was well
+// and there is one. The figures at the start are taken after some traffic of the
 // same kind, for pools and caches are full by then.
-func run(out io.Writer, length time.Duration, clients int, seed uint64) error {
+func run(out io.Writer, length time.Duration, clients int, seed uint64, update string) error {
 	s, err := newSoak(seed)
 	if err != nil {
 		return err
@@ -52,7 +54,9 @@ func run(out io.Writer, length time.Duration, clients int, seed uint64) error {
 		return err
 	}
 
+	stop := s.samples(length)
 	s.traffic(length, clients, out)
+	list := stop()
 	for range longest - 1 { // a slow machine needs longer to show as much
 		if s.shows() == nil {
 			break
@@ -73,7 +77,10 @@ func run(out io.Writer, length time.Duration, clients int, seed uint64) error {
 	if text := s.firstFault.Load(); text != nil {
 		harm = fmt.Errorf("an answer is not as it should be: %s", *text)
 	}
-	return errors.Join(begin.compare(end), harm, s.shows())
+	if err := errors.Join(begin.compare(end), harm, s.shows()); err != nil || update == "" {
+		return err
+	}
+	return writeSamples(update, clients, list)
 }
 
 // shows reports if the traffic so far shows too little: each fault, and whole answers

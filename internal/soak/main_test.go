@@ -1,6 +1,10 @@
 package main
 
 import (
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +16,7 @@ import (
 // TestSoak runs it as short as it makes sense.
 func TestSoak(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, run(&out, 3*time.Second, 32, 1), out.String())
+	require.NoError(t, run(&out, 3*time.Second, 32, 1, ""), out.String())
 	assert.Contains(t, out.String(), "end      in flight 0, ")
 	assert.GreaterOrEqual(t, len(faults), 22)
 }
@@ -22,6 +26,28 @@ func TestFigures(t *testing.T) {
 	require.NoError(t, begin.compare(begin))
 	assert.EqualError(t, begin.compare(figures{inFlight: 1, busy: 2, goroutines: 20, connections: 3, heap: 40 << 20}),
 		"requests are in flight, 1 in all loads of the debug page\n2 connections serve a request without a client\n10 goroutines are left\n3 connections are left\nthe heap has grown by 36.0 MiB")
+}
+
+// The samples go into the document, and the chart is drawn from there.
+func TestSamples(t *testing.T) {
+	docs := t.TempDir()
+	for _, name := range []string{"performance.md", "selection.md", "faults.md"} {
+		require.NoError(t, os.WriteFile(filepath.Join(docs, name), []byte("<!-- soak:begin -->\n<!-- soak:end -->\n"), 0o600))
+	}
+	require.NoError(t, os.Mkdir(filepath.Join(docs, "images"), 0o700))
+	s := &soak{connections: connections{open: map[net.Conn]http.ConnState{}}}
+	stop := s.samples(10 * time.Millisecond)
+	<-time.After(5 * time.Millisecond)
+	list := stop()
+	require.Greater(t, len(list), 1)
+	file := filepath.Join(docs, "performance.md")
+	require.NoError(t, writeSamples(file, 8, list))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, len(list)+2, strings.Count(string(text), "\n| ")+strings.Count(string(text), "\n|-"))
+	svg, err := os.ReadFile(filepath.Join(docs, "images", "soak-dark.svg"))
+	require.NoError(t, err)
+	assert.Contains(t, string(svg), "live heap")
 }
 
 // Each harm to an answer is seen.

@@ -29,7 +29,8 @@ func TestSurfacePaths(t *testing.T) {
 		"chat/completions", "completions", "responses", "embeddings", "moderations", "rerank",
 		"images/generations", "images/edits", "images/variations", "images/upscale",
 		"audio/speech", "audio/transcriptions", "audio/translations", "audio/voice-changes",
-		"messages", "messages/count_tokens",
+		"messages", "messages/count_tokens", "responses/compact", "responses/input_tokens", "score", "videos",
+		"tokenize", "detokenize", "pooling", "classify",
 	}
 	mounts := []struct {
 		name  string
@@ -60,7 +61,12 @@ func TestSurfacePaths(t *testing.T) {
 			for _, s := range surfaces {
 				resp, body := requestPost(t, server.URL+fmt.Sprintf(m.path, s), nil, `{"model":"m"}`)
 				if assert.Equal(t, http.StatusOK, resp.StatusCode, "%s: %s", s, body) {
-					assert.Equal(t, "/v1/"+s, up.Last().URL)
+					want := "/v1/" + s
+					switch s {
+					case "tokenize", "detokenize", "pooling", "classify": // of vLLM, below the root
+						want = "/" + s
+					}
+					assert.Equal(t, want, up.Last().URL)
 					assert.Equal(t, http.MethodPost, up.Last().Method)
 				}
 			}
@@ -83,8 +89,8 @@ func TestUnknownPaths(t *testing.T) {
 	})
 	for _, path := range []string{
 		"/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/chatcmpl-1", "/v1/chatcompletions", "/v1/Chat/Completions",
-		"/v1/responses/resp_1", "/v1/messages/batches", "/v1/images", "/v1/images/", "/v1/images/a.b", "/v1/audio/..%2Fx",
-		"/v1/files", "/v1/xembeddings", "/v1/embeddings/x",
+		"/v1/responses/resp_1/x", "/v1/messages/batches/b/x", "/v1/images", "/v1/images/", "/v1/images/a.b", "/v1/audio/..%2Fx",
+		"/v1/fine_tuning/jobs", "/v1/files/f/x", "/v1/xembeddings", "/v1/embeddings/x",
 	} {
 		for _, method := range []string{http.MethodPost, http.MethodGet} {
 			t.Run(method+" "+path, func(t *testing.T) {

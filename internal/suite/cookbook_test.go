@@ -111,7 +111,7 @@ func cookbookBudgets(t *testing.T, k *kitchen) {
 
 	refused := 0
 	for range 100 {
-		if k.ask(cookbookChat, "X-Tenant", fmt.Sprint("loop")).Code == http.StatusTooManyRequests {
+		if k.ask(cookbookChat, "X-Tenant", "loop").Code == http.StatusTooManyRequests {
 			refused++
 		}
 	}

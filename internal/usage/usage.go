@@ -58,6 +58,9 @@ func (m *Meter) Body(data []byte) { m.read(data) }
 // Member reads one top-level member of a whole answer in JSON. Body does the same
 // with each member.
 func (m *Meter) Member(name, value []byte) {
+	if !isMetered(name) {
+		return // the answer itself is most of all bytes: it is not walked again
+	}
 	c := jsonscan.Lenient(value)
 	m.member(name, &c)
 }
@@ -125,6 +128,15 @@ func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 	default:
 		m.told(name, c)
 	}
+}
+
+// isMetered reports whether told or member reads the member of that name.
+func isMetered(name []byte) bool {
+	switch string(name) {
+	case "response", "message", "x_groq", "usage", "service_tier", "output":
+		return true
+	}
+	return false
 }
 
 // told reads a member of an answer.

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// provider is a stand-in for all providers. It speaks chat/completions, and a request
+// says in its prompt how it is answered: "status=429", "retry=2" (seconds), "hold=1s". The
+// host good.internal obeys but "slow=1s".
+type provider struct {
+	URL    string
+	server *http.Server
+
+	mu    sync.Mutex
+	hosts map[string]*traffic
+}
+
+// traffic is what one .internal host has seen.
+type traffic struct {
+	requests, now, most int
+}
+
+var (
+	wantStatus = regexp.MustCompile(`status=(\d+)`)
+	wantRetry  = regexp.MustCompile(`retry=(\d+)`)
+	wantHold   = regexp.MustCompile(`hold=(\w+)`)
+	wantSlow   = regexp.MustCompile(`slow=(\w+)`)
+)
+
+func startProvider() (*provider, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &provider{URL: "http://" + l.Addr().String(), hosts: map[string]*traffic{}}
+	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
+	go p.server.Serve(l)
+	return p, nil
+}
+
+func (p *provider) close() { p.server.Close() }
+
+func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer p.count(r.Host)()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the gateway has left
+	}
+	if !rest(r, body, wantSlow) {
+		return
+	}
+	if r.Host == "good.internal" {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/responses") {
+			io.WriteString(w, response)
+			return
+		}
+		io.WriteString(w, answer)
+		return
+	}
+	if !rest(r, body, wantHold) {
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if m := wantRetry.FindSubmatch(body); m != nil {
+		w.Header().Set("Retry-After", string(m[1]))
+	}
+	status := http.StatusOK
+	if m := wantStatus.FindSubmatch(body); m != nil {
+		status, _ = strconv.Atoi(string(m[1])) //nolint:errcheck // digits
+	}
+	if status != http.StatusOK {
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"error":{"message":"as asked","type":"some_error","code":"some_code"}}`)
+		return
+	}
+	io.WriteString(w, answer)
+}
+
+// rest waits as long as a request wants it to, and reports whether it is still there.
+func rest(r *http.Request, body []byte, want *regexp.Regexp) bool {
+	m := want.FindSubmatch(body)
+	if m == nil {
+		return true
+	}
+	d, err := time.ParseDuration(string(m[1]))
+	if err != nil {
+		panic(err) // of a scenario
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+const response = `{"id":"` + canaryAnswer + `","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hello","annotations":[]}]}],"usage":{"input_tokens":10,"output_tokens":10,"total_tokens":20}}`
+
+const answer = `{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":10,"total_tokens":20}}`
+
+// count counts a request, until the returned function is called.
+func (p *provider) count(host string) func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.hosts[host]
+	if t == nil {
+		t = new(traffic)
+		p.hosts[host] = t
+	}
+	t.requests++
+	t.now++
+	t.most = max(t.most, t.now)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		t.now--
+	}
+}
+
+// seen returns the traffic of a host so far, and begins to count anew.
+func (p *provider) seen(host string) traffic {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.hosts[host]
+	if t == nil {
+		return traffic{}
+	}
+	was := *t
+	t.requests, t.most = 0, t.now
+	return was
+}

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/aigateway-go/aigateway/contrib/redis/internal/redistest"
+)
+
+// stage is a fleet: a store, a provider, and replicas in processes of their own.
+type stage struct {
+	store    *redistest.Server
+	provider *provider
+	replicas []*replica
+
+	dir, exe, config string
+	client           *http.Client
+}
+
+// secret is that of the fleets here.
+const secret = "0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// newStage starts a store and a provider. Settings are lines of the config beside its
+// providers: p0 to p19, with a key each, and good.
+func newStage(settings string) (s *stage, err error) {
+	s = &stage{client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.dir, err = os.MkdirTemp("", "proof-"); err != nil {
+		return s, err
+	}
+	if s.store, err = redistest.Start(); err != nil {
+		return s, err
+	}
+	if s.provider, err = startProvider(); err != nil {
+		return s, err
+	}
+	s.config = filepath.Join(s.dir, "gateway.yaml")
+	if err = os.WriteFile(s.config, []byte(s.document(settings)), 0o600); err != nil {
+		return s, err
+	}
+	s.exe, err = replicaProgram()
+	return s, err
+}
+
+// flaky is the number of providers p0, p1, … that scenarios break.
+const flaky = 20
+
+// document is the config of all replicas.
+func (s *stage) document(settings string) string {
+	var b, hosts strings.Builder
+	b.WriteString(settings + "\ncaller: \"req.headers['x-user'][0]\"\nproviders:\n")
+	for i := range flaky {
+		fmt.Fprintf(&b, "  - {id: p%d, base_url: \"http://p%d.internal\", api_keys: [{value: \"${secrets.get('p', 'key')}\"}], models: [{id: m, pricing: {input: 1, output: 1}}]}\n", i, i)
+		fmt.Fprintf(&hosts, "  p%d.internal: %q\n", i, s.provider.URL)
+	}
+	fmt.Fprintf(&b, "  - {id: good, base_url: \"http://good.internal\", api_keys: [{value: \"${secrets.get('p', 'key')}\"}], models: [{id: m, pricing: {input: 1, output: 1}}]}\n")
+	fmt.Fprintf(&b, "only_allow_configured_providers: true\ninternal_endpoints:\n%s  good.internal: %q\n", hosts.String(), s.provider.URL)
+	return b.String()
+}
+
+// program is the replica's, built once a process.
+var program struct {
+	once sync.Once
+	path string
+	err  error
+}
+
+// replicaProgram builds the example, under the race detector if this program is.
+func replicaProgram() (string, error) {
+	program.once.Do(func() {
+		dir, err := os.MkdirTemp("", "proof-program-")
+		if err != nil {
+			program.err = err
+			return
+		}
+		program.path = filepath.Join(dir, "replica")
+		args := []string{"build", "-o", program.path}
+		if raceDetector {
+			args = append(args, "-race")
+		}
+		out, err := exec.Command("go", append(args, "github.com/aigateway-go/aigateway/contrib/redis/example")...).CombinedOutput()
+		if err != nil {
+			program.err = fmt.Errorf("go build: %w: %s", err, out)
+		}
+	})
+	return program.path, program.err
+}
+
+// removeProgram removes the program at the end of this one.
+func removeProgram() {
+	if program.path != "" {
+		os.RemoveAll(filepath.Dir(program.path))
+	}
+}
+
+// url is the store's for the replicas.
+func (s *stage) url() string { return "redis://" + s.store.Addr }
+
+// add starts replicas that share the store.
+func (s *stage) add(n int) error {
+	for range n {
+		r, err := s.start(fmt.Sprintf("replica-%d", len(s.replicas)), s.url())
+		if err != nil {
+			return err
+		}
+		s.replicas = append(s.replicas, r)
+	}
+	return nil
+}
+
+// close ends all processes.
+func (s *stage) close() {
+	for _, r := range s.replicas {
+		r.kill()
+	}
+	if s.provider != nil {
+		s.provider.close()
+	}
+	if s.store != nil {
+		s.store.Close()
+	}
+	os.RemoveAll(s.dir)
+}
+
+// replica is a gateway in a process of its own.
+type replica struct {
+	name, url, admin string
+
+	cmd    *exec.Cmd
+	done   chan struct{}
+	err    error // of the process, behind done
+	log    *tail
+	client *http.Client
+}
+
+// start starts a replica. Without a store's URL it works alone.
+func (s *stage) start(name, store string) (*replica, error) {
+	args := []string{"-config", s.config, "-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0", "-name", name, "-drain-delay", "500ms", "-log-level", "warn"}
+	if store != "" {
+		args = append(args, "-redis", store, "-prefix", "proof")
+	}
+	r := &replica{name: name, client: s.client, log: new(tail), done: make(chan struct{})}
+	r.cmd = exec.Command(s.exe, args...)
+	r.cmd.Env = append(os.Environ(), "AIGATEWAY_SHARED_SECRET="+secret, "P_KEY=sk-canary-of-the-provider")
+	redistest.EndWithParent(r.cmd)
+	r.cmd.Stderr = r.log
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(out)
+	for _, at := range []*string{&r.url, &r.admin} {
+		if !lines.Scan() {
+			r.cmd.Process.Kill()
+			r.cmd.Wait()
+			return nil, fmt.Errorf("%s has not started: %s", name, r.log)
+		}
+		_, *at, _ = strings.Cut(lines.Text(), " on ")
+	}
+	go func() {
+		io.Copy(io.Discard, out)
+		r.err = r.cmd.Wait()
+		close(r.done)
+	}()
+	return r, nil
+}
+
+// kill ends the process at once.
+func (r *replica) kill() {
+	r.cmd.Process.Kill()
+	<-r.done
+}
+
+// stop drains the process. A race or another fault is an error.
+func (r *replica) stop() error {
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-r.done
+	if r.err != nil {
+		return fmt.Errorf("%s: %w: %s", r.name, r.err, r.log)
+	}
+	return nil
+}
+
+// cpu is the processor time that the process has used.
+func (r *replica) cpu() (time.Duration, error) { return redistest.ProcessCPU(r.cmd.Process.Pid) }
+
+// tail keeps the last output of a process.
+type tail struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.buf.Len() > 1<<20 {
+		t.buf.Reset()
+	}
+	return t.buf.Write(p)
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}
+
+// body is a request to models in their order of preference.
+func body(prompt string, models ...string) string {
+	names, err := json.Marshal(models)
+	if err != nil {
+		panic(err) // never: strings
+	}
+	return fmt.Sprintf(`{"models":%s,"messages":[{"role":"user","content":%q}]}`, names, prompt)
+}
+
+// chat sends a request. Its error is anything but a whole answer of the status 200,
+// as an *answerError if there was one.
+func (r *replica) chat(ctx context.Context, body string, header ...string) error {
+	return r.post(ctx, "/v1/chat/completions", body, header...)
+}
+
+func (r *replica) post(ctx context.Context, path, body string, header ...string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-User", fmt.Sprint("user-", rand.IntN(10)))
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK || !bytes.Contains(text, []byte(`"hello"`)) {
+		return &answerError{resp.StatusCode, string(text)}
+	}
+	return nil
+}
+
+// answerError is an answer that is not the wanted one.
+type answerError struct {
+	status int
+	text   string
+}
+
+func (e *answerError) Error() string { return fmt.Sprintf("%d: %s", e.status, e.text) }
+
+// state is what the scenarios read from the debug page.
+type state struct {
+	Models []struct {
+		Provider string `json:"provider"`
+		Health   struct {
+			State string `json:"state"`
+		} `json:"health"`
+	} `json:"models"`
+	Fleet struct {
+		Name  string `json:"name"`
+		Store struct {
+			State string `json:"state"`
+			Error string `json:"error"`
+		} `json:"store"`
+		SnapshotAgeMS float64 `json:"snapshot_age_ms"`
+		Replicas      []struct {
+			Name     string `json:"name"`
+			InFlight int    `json:"in_flight"`
+			Requests int    `json:"requests"`
+		} `json:"replicas"`
+	} `json:"fleet"`
+}
+
+func (r *replica) state(ctx context.Context) (*state, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.admin+"/debug/aigateway?format=json", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	s := new(state)
+	return s, json.NewDecoder(resp.Body).Decode(s)
+}
+
+// cools reports whether the replica knows of a cooldown of a provider's model.
+func (r *replica) cools(ctx context.Context, provider string) (bool, error) {
+	s, err := r.state(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range s.Models {
+		if m.Provider == provider {
+			return m.Health.State == "cooldown", nil
+		}
+	}
+	return false, fmt.Errorf("the debug page has no model of %s", provider)
+}
+
+// until asks each few milliseconds, and returns how long it took.
+func until(ctx context.Context, limit time.Duration, ask func() (bool, error)) (time.Duration, error) {
+	begin := time.Now()
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := ask()
+		took := time.Since(begin)
+		switch {
+		case err != nil:
+			return took, err
+		case ok:
+			return took, nil
+		case took > limit:
+			return took, fmt.Errorf("not within %s", limit)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return took, context.Cause(ctx)
+		}
+	}
+}
+
+// pause waits, unless the context ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,162 @@
+// Package inprocess sends HTTP requests to an [http.Handler] in this process, as a
+// client would over a socket.
+//
+// A call has one goroutine, which runs the handler. Small writes go through a
+// buffer, and a flush delivers them. A large write waits until its bytes were read,
+// and its reader copies them from where they lie.
+package inprocess
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+)
+
+// Transport is an [http.RoundTripper] in front of a handler. It is safe for
+// concurrent use if the handler is.
+type Transport struct {
+	Handler http.Handler
+	// Panicked is told about a panic of the handler other than
+	// [http.ErrAbortHandler]. The call fails either way. Nil tells nobody.
+	Panicked func(value any, stack []byte)
+	// Context makes the context of a call from its request's. Both the handler's
+	// request and the answer's have it. Nil leaves it as it is.
+	Context func(context.Context) context.Context
+}
+
+// RoundTrip calls the handler, and returns when its answer begins.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx := r.Context()
+	err := context.Cause(ctx)
+	if r.URL == nil {
+		err = errors.New("inprocess: the request has no URL")
+	}
+	if err != nil {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		return nil, err
+	}
+	if t.Context != nil {
+		ctx = t.Context(ctx)
+	}
+	c := newCall(ctx, r)
+	go c.run(t)
+	select {
+	case <-c.readable:
+		return c.response()
+	case <-ctx.Done():
+		c.leave()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// run runs the handler to its end.
+func (c *call) run(t *Transport) {
+	returned := false
+	defer func() {
+		v := recover()
+		if v != nil && v != http.ErrAbortHandler && t.Panicked != nil {
+			t.Panicked(v, debug.Stack())
+		}
+		c.end(returned)
+	}()
+	t.Handler.ServeHTTP(c, &c.served)
+	returned = true
+}
+
+// response is the answer, once it has begun or the handler has ended.
+func (c *call) response() (*http.Response, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.upload.err != nil:
+		return nil, c.upload.err
+	case c.status == 0: // the handler was aborted, because an end sets the status
+		return nil, fmt.Errorf("inprocess: the handler was aborted before its answer: %w", c.err)
+	}
+	resp := &c.resp
+	*resp = http.Response{
+		Status: statusLine(c.status), StatusCode: c.status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: c.answer, ContentLength: c.length, Request: &c.sent,
+		Body: (*answerBody)(c), Trailer: c.trailer,
+	}
+	if c.length < 0 && c.ended && c.err == nil && c.trailer == nil && !c.head() {
+		resp.ContentLength = int64(len(c.buf))
+		resp.Header["Content-Length"] = []string{strconv.Itoa(len(c.buf))}
+	}
+	if c.unzips(resp.Header) {
+		delete(resp.Header, "Content-Encoding")
+		delete(resp.Header, "Content-Length")
+		resp.ContentLength, resp.Uncompressed = -1, true
+		resp.Body = &unzipped{body: (*answerBody)(c)}
+	}
+	return resp, nil
+}
+
+// statusLine is a status with its text.
+func statusLine(status int) string {
+	if status == http.StatusOK {
+		return "200 OK"
+	}
+	return strconv.Itoa(status) + " " + http.StatusText(status)
+}
+
+// unzips reports whether the answer is compressed although the caller did not ask for
+// that. [http.Transport] decodes such answers too.
+func (c *call) unzips(answer http.Header) bool {
+	asked := c.served.Header
+	return answer.Get("Content-Encoding") == "gzip" && asked.Get("Accept-Encoding") == "" && asked.Get("Range") == "" && !c.head()
+}
+
+// head reports whether the answer has no body.
+func (c *call) head() bool { return c.served.Method == http.MethodHead }
+
+// upload is the body of the request, as the handler reads it.
+type upload struct {
+	c      *call
+	body   io.ReadCloser
+	length int64 // negative: unknown
+	n      int64
+	timer  *time.Timer // the deadline; nil without one
+	late   bool        // it has passed
+	// err is the caller's own error. It becomes the error of the call.
+	err error
+}
+
+// Read reads the caller's body. It must have as many bytes as the request says.
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.body.Read(p)
+	u.n += int64(n)
+	switch {
+	case err == nil && (u.length < 0 || u.n <= u.length):
+		return n, nil
+	case u.expired():
+		return n, errExpired
+	case u.length >= 0 && (u.n > u.length || err == io.EOF && u.n < u.length): //nolint:errorlint // a body's end is io.EOF itself
+		err = fmt.Errorf("inprocess: the body has %d bytes, and ContentLength is %d", u.n, u.length)
+	case err == io.EOF: //nolint:errorlint // as above
+		return n, err
+	}
+	u.c.refuse(err)
+	return n, err
+}
+
+// expired reports whether the deadline has passed.
+func (u *upload) expired() bool {
+	u.c.mu.Lock()
+	defer u.c.mu.Unlock()
+	return u.late
+}
+
+// Close closes the caller's body.
+func (u *upload) Close() error {
+	u.c.closeUpload()
+	return nil
+}

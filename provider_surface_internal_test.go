@@ -1,0 +1,92 @@
+package aigateway
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway/internal/section"
+)
+
+const endpointsDoc = "docs/endpoints.md"
+
+// The table of docs/endpoints.md is the table of surfaces. With -update the test
+// writes it.
+func TestEndpointsDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| path | methods | format | model | state | streams | upgrades |\n|---|---|---|---|---|---|---|\n")
+	for _, s := range surfaceTable() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s | %s |\n", s.path, s.allow(), s.format, modelWords(&s), stateWords(&s), yes(s.stream != nil), yes(s.upgrades))
+	}
+	if *updateDocs {
+		require.NoError(t, section.Write(endpointsDoc, "endpoints", b.String()))
+	}
+	doc, err := os.ReadFile(endpointsDoc)
+	require.NoError(t, err)
+	got, err := section.Text(string(doc), "endpoints")
+	require.NoError(t, err)
+	assert.Equal(t, b.String(), got, "docs/endpoints.md is not what the table says: run go generate .")
+}
+
+func modelWords(s *surface) string {
+	switch {
+	case s.model == modelInRequests:
+		return "each request's"
+	case s.model != modelInBody:
+		return ""
+	case s.form:
+		return "JSON, form"
+	}
+	return "JSON"
+}
+
+func stateWords(s *surface) string {
+	switch s.state {
+	case stateMakes:
+		return "makes a " + s.kind.String()
+	case stateLists:
+		if strings.Contains(s.allow(), get) {
+			return "makes a " + s.kind.String() + ", lists them"
+		}
+		return "makes a " + s.kind.String()
+	case stateMember:
+		return "of a " + s.kind.String()
+	}
+	return ""
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return ""
+}
+
+// A path is read by its end, and a longer end comes before a shorter one.
+func TestFindSurface(t *testing.T) {
+	m := newSurfaces()
+	for path, want := range map[string]string{
+		"/v1/chat/completions": "chat/completions", "/v1/responses": "responses", "responses/resp_1": "responses/{id}", "/v1/responses/resp_1/": "responses/{id}",
+		"/files/v1/chat/completions": "chat/completions", "/v1/responses/compact": "responses/compact", "/v1/responses/input_tokens": "responses/input_tokens",
+		"/v1/files/file-1/content": "files/{id}/content", "/v1/vector_stores/vs/files/f/content": "vector_stores/{id}/files/{item}/content",
+		"/v1/containers/c/files/f": "containers/{id}/files/{item}", "/v1/vector_stores/vs/files": "vector_stores/{id}/files", "/files/batches": "batches",
+		"/v1/messages/batches": "messages/batches", "/v1/messages/batches/b": "messages/batches/{id}", "/v1/messages/batches/b/results": "messages/batches/{id}/results",
+		"/v1/batches/b/cancel": "batches/{id}/cancel", "/videos/responses": "responses", "/v1/files//content": "", "/v1/files/{id}": "",
+		"/v1/vector_stores/vs/file_batches/b/files": "vector_stores/{id}/file_batches/{item}/files", "/v1/unknown/x": "", "/v1/images/x": "images/*",
+	} {
+		s, end := m.find(path)
+		if want == "" {
+			assert.Nil(t, s, path)
+			continue
+		}
+		if assert.NotNil(t, s, path) {
+			assert.Equal(t, want, s.path, path)
+			assert.True(t, strings.HasSuffix(strings.TrimSuffix(path, "/"), end), end)
+			assert.Equal(t, strings.Count(want, "/"), strings.Count(end, "/"), end)
+		}
+	}
+}
