@@ -44,6 +44,8 @@ type Gateway struct {
 	health    *fleet.Health
 	members   *fleet.Members
 	limits    *fleet.Limits
+	told      *toldPins
+	replica   string // Config.ReplicaName
 
 	warnedDeadlines sync.Once
 }
@@ -112,6 +114,7 @@ func (s *settings) attach(g *Gateway) {
 		l.entry = g.clients.Entry(l.name, l.allowance)
 	}
 	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
+	s.selector.told = g.told
 	s.selector.track(g.recorder)
 	s.limiter = g.limiter
 	s.selector.limit(g.limiter, time.Now())

@@ -39,7 +39,66 @@ func (g *Gateway) join(cfg Config) error {
 	})
 	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.clients.Gone)
 	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
+	g.replica = cfg.ReplicaName
+	g.told = tellPins(g.fleet, g.pins)
+	tellIDs(g.fleet, g.ids)
+	g.fleet.OnLink(g.logLink)
 	return nil
+}
+
+// logLink logs that the store has gone, or is back.
+func (g *Gateway) logLink(l fleet.Link) {
+	logger := g.current.Load().logger
+	if l.Up {
+		logger.Info("the store of the fleet is back", "aigateway.replica", g.replica)
+		return
+	}
+	logger.Warn("the store of the fleet is away: this replica goes on with what it knows", "aigateway.replica", g.replica, "error", l.Err.Error())
+}
+
+// FleetStatus is a replica's view of its fleet.
+type FleetStatus struct {
+	// Name is Config.ReplicaName.
+	Name string
+	// StoreUp reports whether the latest exchange with the store succeeded. It is
+	// false before the first one, and while Run does not run.
+	StoreUp bool
+	// StoreSince is when StoreUp changed last.
+	StoreSince time.Time
+	// StoreError is the error of the latest exchange, nil if it succeeded.
+	StoreError error
+	// SnapshotAge is the time since the latest exchange that succeeded, negative if
+	// there was none.
+	SnapshotAge time.Duration
+	// Replicas are the living replicas by name, this one included.
+	Replicas []ReplicaStatus
+}
+
+// ReplicaStatus is a replica as it told about itself.
+type ReplicaStatus struct {
+	Name string
+	// LastSeen is the time since its latest word.
+	LastSeen time.Duration
+	// InFlight are its upstream requests under way, Requests those that ended in the
+	// last five minutes.
+	InFlight, Requests int64
+}
+
+// Fleet returns the state of the fleet, such as for a gauge. It is nil without
+// Config.Shared. It does not ask the store.
+func (g *Gateway) Fleet() *FleetStatus {
+	if g.fleet == nil {
+		return nil
+	}
+	now, link := time.Now(), g.fleet.Link()
+	f := &FleetStatus{Name: g.replica, StoreUp: g.fleet.Up(), StoreSince: link.Since, StoreError: link.Err, SnapshotAge: -1}
+	if !link.At.IsZero() {
+		f.SnapshotAge = now.Sub(link.At)
+	}
+	for _, m := range g.members.List() {
+		f.Replicas = append(f.Replicas, ReplicaStatus{m.Name, max(now.Sub(m.Seen), 0), m.InFlight, m.Requests})
+	}
+	return f
 }
 
 // leave ends the replica's part for now, as Run has ended.
