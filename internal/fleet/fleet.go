@@ -20,6 +20,9 @@ const (
 // exchangeTimeout bounds one call of the store.
 const exchangeTimeout = time.Second
 
+// sweepEvery is how often ended records are forgotten. They do not count before.
+const sweepEvery = 5 * time.Second
+
 // Fleet is one replica's part of a fleet. Its methods may be called from many
 // goroutines at once, but Exchange from one at a time. A nil Fleet takes no part:
 // its methods do nothing.
@@ -35,6 +38,7 @@ type Fleet struct {
 	link     link
 
 	cursor  Cursor // of the goroutine in Exchange
+	swept   time.Time
 	offered map[string]bool
 
 	mu      sync.Mutex
@@ -309,6 +313,10 @@ func (f *Fleet) offer(lost bool) {
 
 // sweep forgets ended records.
 func (f *Fleet) sweep(now time.Time) {
+	if now.Sub(f.swept) < sweepEvery {
+		return
+	}
+	f.swept = now
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for key, h := range f.records {

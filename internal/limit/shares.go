@@ -188,6 +188,9 @@ func (c *Clients) Used(now time.Time, tell func(entry string, key Key, u Use, li
 func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, changed bool) {
 	s, lim := a.share, &e.allowance
 	if !s.dirty && !s.reserved {
+		if !s.reservedByOthers() {
+			delete(e.shared, a.key)
+		}
 		return 0, false
 	}
 	idle := !s.dirty
@@ -222,6 +225,15 @@ func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, 
 		life = max(life, p.nextMonth().Sub(p.now))
 	}
 	return life, !idle || before != s.own.Reserved
+}
+
+func (s *share) reservedByOthers() bool {
+	for _, o := range s.others {
+		if o.Reserved != [measures]int64{} {
+			return true
+		}
+	}
+	return false
 }
 
 // Agree makes the reservations of the latest Used the shares, as far as the records of
