@@ -102,7 +102,7 @@ func parseConfig(doc []byte) (Config, problems) {
 	d, fault := confdoc.Parse(doc, confdoc.Options{
 		Text:     reflect.TypeFor[Template](),
 		Duration: reflect.TypeFor[Duration](),
-		Switch:   reflect.TypeFor[Translate](),
+		Switches: []reflect.Type{reflect.TypeFor[Translate](), reflect.TypeFor[Discover]()},
 		Secret:   func(field string) bool { return slices.Contains(credentialFields, field) },
 		Nearest:  expr.Nearest,
 	})

@@ -71,13 +71,15 @@ type settings struct {
 	admission     Admission      // or nil
 	askUsage      bool           // stream_usage: always
 	habits        *streamHabits  // of the gateway
+	origin        *Config        // to compile again with new lists of models; nil if no provider is asked for one
 	ids           *ids.Table     // likewise
 }
 
 // newSettings checks and compiles a Config, and reports all of its problems. Of the
 // Config's interfaces it calls only the registry and the URL policy. The settings
-// take over the secrets of the old ones; old is nil at the start.
-func newSettings(cfg Config, old *settings) (*settings, error) {
+// take over the secrets of the old ones; old is nil at the start. Lists are the
+// answers of providers that are asked for their models.
+func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error) {
 	var p problems
 	s := &settings{
 		surfaces: newSurfaces(),
@@ -140,7 +142,7 @@ func newSettings(cfg Config, old *settings) (*settings, error) {
 	}
 	s.secrets = cachedSecrets(cfg.Secrets, known)
 	s.selector.compile(&p, cfg)
-	s.compileProviders(&p, cfg)
+	s.compileProviders(&p, cfg, lists)
 	// The new providers keep the accepted forms of keys, so that a reload costs no
 	// failed attempt.
 	if old != nil {
@@ -204,7 +206,7 @@ func (s *settings) refuseTransport(p *problems, cfg Config) {
 
 // compileProviders compiles the providers of the config and the registry, and
 // indexes them.
-func (s *settings) compileProviders(p *problems, cfg Config) {
+func (s *settings) compileProviders(p *problems, cfg Config, lists modelLists) {
 	registry, policy := cfg.Registry, cfg.URLPolicy
 	if registry == nil {
 		registry = BuiltinRegistry()
@@ -222,13 +224,16 @@ func (s *settings) compileProviders(p *problems, cfg Config) {
 	c := &compiler{
 		problems: p, warnings: &s.warnings, today: time.Now(), policy: policy, surfaces: s.surfaces,
 		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, firstToken: s.firstToken,
-		blind: err != nil,
+		blind: err != nil, lists: lists,
 	}
 	c.gateway.headers = c.headers("headers", cfg.Headers)
 	c.gateway.query = c.query("query_params", cfg.QueryParams)
 	c.gateway.body = c.body("body", cfg.Body)
 	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.refs
 	s.uses = c.uses
+	if slices.ContainsFunc(s.selector.providers, (*provider).isAsked) {
+		s.origin = newOrigin(cfg, listed)
+	}
 	s.selector.sole = s.selector.soleProvider()
 	names := nameChecker{s.selector, p, &s.warnings, c.blind}
 	names.linkFallbacks()
@@ -242,7 +247,8 @@ func (s *selector) refuseUseless(p *problems) {
 	if s.passThrough && s.onlyProviders {
 		p.add("only_allow_configured_providers", "true", "no provider is configured, so that every request would be refused: list some under providers")
 	}
-	if s.onlyModels && !slices.ContainsFunc(s.listed, func(m *model) bool { return m.configured }) {
+	discovers := func(p *provider) bool { return p.discover == DiscoverConfigured }
+	if s.onlyModels && !slices.ContainsFunc(s.listed, func(m *model) bool { return m.configured }) && !slices.ContainsFunc(s.providers, discovers) {
 		p.add("only_allow_configured_models", "true", "no model is configured, so that every request would be refused: list some under providers[].models")
 	}
 }
@@ -280,7 +286,7 @@ func (s *selector) soleProvider() *provider {
 		}
 		sole = p
 	}
-	if sole == nil || len(sole.models) > 0 {
+	if sole == nil || slices.ContainsFunc(sole.models, func(m *model) bool { return !m.discovered }) {
 		return nil
 	}
 	return sole

@@ -222,7 +222,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 			refreshed = true
 			// A hanging secret store is bounded like a hanging upstream.
 			ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)
-			changed := c.refreshed(ctx, a)
+			changed := c.s.refreshed(ctx, a)
 			cancel()
 			if changed {
 				c.track.Key.Renew() // the refusal of the old secret says nothing about the new one
@@ -420,7 +420,7 @@ func (f *failover) codecFor(m *model) (*codec, *Error) {
 	return k, k.translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
 		NoStreamUsage: !o.passes("stream_options") || f.s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
-	})
+	}, o.passes)
 }
 
 // estimate answers a count of tokens.

@@ -134,7 +134,11 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	a.firstByte = time.Since(a.start)
 	a.status, a.header = resp.StatusCode, resp.Header
 	noteQuota(c.track, resp.Header, time.Now())
-	if resp.StatusCode/100 != 2 {
+	switch {
+	case c.surface.upgrades && (resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2):
+		s := session{call: c, a: a, resp: resp, limit: limit, to: to}
+		return s.join(ctx)
+	case resp.StatusCode/100 != 2:
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
@@ -266,7 +270,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 // refusesUsage notes that a model refused the gateway's stream_options. The same
 // request without them follows at once.
 func (c *call) refusesUsage(f *failure) {
-	if f.namesUsage && c.usageAsk == usageForGateway {
+	if f.namesUsage && c.refuser != c.model && (c.usageAsk == usageForGateway || c.usageAsk == usageForTranslation) {
 		f.usageRefused, c.refuser = true, c.model
 	}
 }
@@ -297,13 +301,13 @@ func hasVendorHeader(h http.Header) bool {
 
 // refreshed resolves the secrets of an attempt again, and reports whether one has
 // changed.
-func (c *call) refreshed(ctx context.Context, a *attempt) bool {
+func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 	changed := false
 	for _, u := range a.secrets.used {
 		if u.name == "" {
 			continue
 		}
-		value, err := c.s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
+		value, err := s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
 		if err == nil && value != u.value.Reveal() {
 			changed = true
 		}
@@ -457,10 +461,13 @@ func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
 	switch class {
 	case stats.Answered:
 		o.Upstream = a.total - making
+		if c.surface.upgrades { // a session lasts as long as its client likes
+			o.Upstream = a.firstByte - making
+		}
 		if a.firstToken > 0 {
 			o.FirstToken = a.firstToken - making
 		}
-		if writing := a.total - a.firstToken; a.firstToken > 0 && a.output > 1 {
+		if writing := a.total - a.firstToken; a.firstToken > 0 && a.output > 1 && !c.surface.upgrades {
 			o.PerOutputToken = writing / time.Duration(a.output-1)
 		}
 		o.Gateway = c.trail.overhead(c.in, a.sentAt, a)

@@ -44,9 +44,9 @@ func newCodec(client, upstream *surface) *codec {
 	return &codec{Translator: t, client: client, surface: upstream, estimated: client.counts()}
 }
 
-// translate makes the upstream's request of the client's. After an error the report
-// still tells what would be lost.
-func (k *codec) translate(body []byte, strict bool, o dialect.Options) *Error {
+// translate makes the upstream's request of the client's. Fields that may not pass to
+// the model are lost. After an error the report still tells what would be lost.
+func (k *codec) translate(body []byte, strict bool, o dialect.Options, passes func(name string) bool) *Error {
 	out, report, err := k.Request(body, o)
 	k.report = report
 	switch {
@@ -54,14 +54,30 @@ func (k *codec) translate(body []byte, strict bool, o dialect.Options) *Error {
 		return k.malformed(err)
 	case report.Refuse != "":
 		return errorf(CodeNotTranslatable, "%s cannot be translated to %s: %s", k.client.name, k.surface.name, report.Refuse)
-	case strict && len(report.Lost) > 0:
-		return errorf(CodeNotTranslatable, "%s is translated to %s only without loss, and would lose %s",
-			k.client.name, k.surface.name, strings.Join(report.Lost, ", "))
 	}
 	if err := reqbody.Scan(out, &k.request); err != nil {
 		return k.malformed(err)
 	}
+	k.loseParams(passes)
+	if strict && len(k.report.Lost) > 0 {
+		return errorf(CodeNotTranslatable, "%s is translated to %s only without loss, and would lose %s",
+			k.client.name, k.surface.name, strings.Join(k.report.Lost, ", "))
+	}
 	return nil
+}
+
+// loseParams names the fields of the translated request that the lists of parameters
+// keep from the model. A hint among them is not a loss.
+func (k *codec) loseParams(passes func(name string) bool) {
+	to, _ := k.surface.dialect()
+	for name := range k.request.Names() {
+		if name == "model" || passes(name) {
+			continue
+		}
+		if value, _ := k.request.Get(name); to.Matters(name, value) {
+			k.report.Lose(name)
+		}
+	}
 }
 
 // malformed is the error of a body that no provider of the client's format would

@@ -86,9 +86,9 @@ func (l *lineup) takeSkipped(t *trail) *skipped {
 
 // keysToReserve returns the keys of a candidate with limits in their order: those
 // left from an earlier turn, or else all. Without lastToo, keys in cooldown are left
-// out. A candidate without limits has none.
+// out. A candidate without limits has none, and needs none for an estimate.
 func (l *lineup) keysToReserve(m *model, left []*apiKey, lastToo bool, now time.Time, t *trail) []*apiKey {
-	if !m.limited() {
+	if !m.limited() || m.provider.estimates(l.in.surface) {
 		return nil
 	}
 	all, states, err := l.keysInOrder(m, now, t)

@@ -158,7 +158,7 @@ func fullOf(err error, routes []limit.Route, of []reservation) *Error {
 // limitOf returns the limit in the way of a candidate, and takes nothing. It is
 // empty if some key has room.
 func (c *capacity) limitOf(m *model, keys []*apiKey, now time.Time) string {
-	if !m.limited() || len(keys) == 0 {
+	if !m.limited() || len(keys) == 0 || m.provider.estimates(c.in.surface) {
 		return ""
 	}
 	var first limit.Kind

@@ -83,6 +83,9 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
+	if o.surface.upgrades {
+		o.handshake(header)
+	}
 	o.removed = nil
 	body, err := o.upstreamBody(ctx)
 	a.removed = o.removed
@@ -120,6 +123,9 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 		u.RawPath = raw + "/" + o.path
 	}
 	client := o.in.r.URL.RawQuery
+	if o.surface.model == modelInQuery {
+		client = withModel(client, o.model.id)
+	}
 	if o.codec != nil {
 		client = "" // it belongs to another API
 	}
@@ -391,7 +397,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	switch {
 	case len(o.in.place.requests) > 0:
 		return o.batchBody(ctx)
-	case o.in.places():
+	case o.in.places(), o.surface.upgrades:
 		return reqbody.Whole(o.in.raw), nil
 	}
 	m, p := o.model, o.model.provider
@@ -606,6 +612,10 @@ func (o *outbound) askForUsage(e *edits) {
 	}
 	options, ok := withUsage(o.outgoing(*e, "stream_options"))
 	switch {
+	case o.codec != nil && o.refuser == o.model && e.find("stream_options") < 0:
+		e.set("stream_options", nil)
+	case o.codec != nil && !ok && e.find("stream_options") < 0:
+		o.usageAsk = usageForTranslation
 	case !ok:
 		o.usageAsk = usageForClient
 	case o.s.askUsage && o.refuser != o.model && o.s.habits.of(o.model) == habitAsk && o.passes("stream_options"):

@@ -395,9 +395,10 @@ func (t *trail) translated() *codec {
 type usageAsk uint8
 
 const (
-	usageUnasked    usageAsk = iota
-	usageForClient           // the client or the config does, or has stream_options of its own kind
-	usageForGateway          // the gateway does, and the client is not to see it
+	usageUnasked        usageAsk = iota
+	usageForClient               // the client or the config does, or has stream_options of its own kind
+	usageForGateway              // the gateway does, and the client is not to see it
+	usageForTranslation          // the translated request does, for a client whose format always tells usage
 )
 
 // consume returns the usage of an attempt, to be filled in.

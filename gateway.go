@@ -47,6 +47,9 @@ type Gateway struct {
 	told      *toldPins
 	replica   string // Config.ReplicaName
 
+	servers  servers
+	reloaded chan struct{} // has room for one
+
 	warnedDeadlines sync.Once
 }
 
@@ -55,13 +58,13 @@ type Gateway struct {
 // [Gateway.Check]). Of the interfaces it calls only the registry and the URL
 // policy.
 func New(cfg Config) (*Gateway, error) {
-	s, err := newSettings(cfg, nil)
+	s, err := newSettings(cfg, nil, nil)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gateway{
 		recorder: stats.NewRecorder(cfg.Region, cfg.Account), pins: newPins(), limiter: limit.NewLimiter(time.Now()),
-		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), ids: ids.NewTable(),
+		seed: maphash.MakeSeed(), clients: limit.NewClients(time.Now()), ids: ids.NewTable(), reloaded: make(chan struct{}, 1),
 	}
 	if err := s.connect(cfg, nil); err != nil {
 		return nil, err
@@ -88,7 +91,7 @@ func (g *Gateway) Reload(cfg Config) error {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
 	old := g.current.Load()
-	s, err := newSettings(cfg, old)
+	s, err := g.servers.settings(cfg, old)
 	if err != nil {
 		return err
 	}
@@ -100,6 +103,10 @@ func (g *Gateway) Reload(cfg Config) error {
 	g.recorder.Move(cfg.Region, cfg.Account)
 	g.current.Store(s)
 	old.retire(s)
+	select {
+	case g.reloaded <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -183,6 +190,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		requestID := s.callers.requestID(r)
 		s.answer.before(w.Header(), requestID)
 		s.selector.serveModels(w, r, id, requestID)
+	case surface != nil && surface.upgrades && surface.takes(r.Method) && !upgradable(w, r):
+		w.Header().Set("Upgrade", "websocket")
+		s.refuse(w, r, surface.format, errorf(CodeUpgradeRequired, "%s is called by a WebSocket over HTTP/1.1", r.URL.Path))
 	case surface != nil && surface.takes(r.Method):
 		x := &exchange{s: s, next: next}
 		x.to.connect(w, r, &g.warnedDeadlines, s)

@@ -51,6 +51,7 @@ const (
 //   - total: the load of all
 //   - providers, models and keys, each with its load: requests, in_flight, limits,
 //     error_rate, latency, tokens, and slots from the oldest to now
+//   - of providers with discover their discovery: models, age_ms and error
 //   - of models and keys their health: the state healthy, cooldown, due (for a probe)
 //     or probing; cooldown_ms; cooldown_of_keys if the cooldown is that of all keys;
 //     failures in a row
@@ -79,7 +80,7 @@ func (g *Gateway) DebugHandler() http.Handler {
 // debugState is the state of the gateway at a time, for the page.
 func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	s := g.current.Load()
-	d := debugView{s: s, now: now, unlisted: map[string][]stats.Named{}}
+	d := debugView{s: s, now: now, servers: &g.servers, unlisted: map[string][]stats.Named{}}
 	for _, named := range g.recorder.UnlistedInUse(now) {
 		d.unlisted[named.Provider] = append(d.unlisted[named.Provider], named)
 	}
@@ -141,6 +142,7 @@ type debugView struct {
 	s        *settings
 	now      time.Time
 	unlisted map[string][]stats.Named // by the folded id of their provider
+	servers  *servers
 }
 
 // series are the loads of a provider's models with requests in their window.
@@ -167,6 +169,10 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 		Load: d.load(series...),
 	}
 	out.Load.Limits = debugLimits(p.gate, p.limits, d.now)
+	if p.isAsked() {
+		models, age, err := d.servers.of(p).state(d.now)
+		out.Discovery = &debugpage.Discovery{Models: models, AgeMS: ms(age), Error: err}
+	}
 	if p.hasTarget {
 		out.Endpoint = shownTarget(p.target.Host)
 	}

@@ -97,6 +97,9 @@ func (in *inbound) receive(r *http.Request, surface *surface, path string, c *ca
 	in.request = expr.Request{
 		Method: r.Method, Path: r.URL.Path, Host: r.Host, ID: in.id, ClientIP: ip, Header: r.Header,
 	}
+	if surface.upgrades {
+		in.cutKey()
+	}
 }
 
 // requestID is the service's id of a request, else the client's, else a new one. An
@@ -296,6 +299,9 @@ func (in *inbound) scan() (err error) {
 		in.body = &in.json
 		in.wantsStream = in.asksStreamOtherwise()
 		return nil
+	}
+	if in.surface.upgrades {
+		return in.scanQuery()
 	}
 	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
 	sent := in.r.Header.Get("Content-Type")

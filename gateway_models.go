@@ -19,6 +19,7 @@ type openaiModel struct {
 	Object  string `json:"object"` // "model"
 	Created int64  `json:"created"`
 	OwnedBy string `json:"owned_by"`
+	modelFacts
 }
 
 // anthropicModels is the answer of GET models in the Anthropic format. The one page
@@ -36,6 +37,19 @@ type anthropicModel struct {
 	ID          string `json:"id"`
 	DisplayName string `json:"display_name"`
 	CreatedAt   string `json:"created_at"`
+	modelFacts
+}
+
+// modelFacts are the known facts of a model: those of the first model behind its
+// name. Unknown facts are left out.
+type modelFacts struct {
+	ContextWindow     int64    `json:"context_window,omitempty"` // tokens
+	MaxOutputTokens   int64    `json:"max_output_tokens,omitempty"`
+	InputModalities   []string `json:"input_modalities,omitempty"`
+	OutputModalities  []string `json:"output_modalities,omitempty"`
+	SupportedFeatures []string `json:"supported_features,omitempty"`
+	Pricing           *Pricing `json:"pricing,omitempty"` // as in a config
+	Providers         []string `json:"providers"`         // all that the name may lead to
 }
 
 // serveModels answers GET models, and GET models/{id}. A slash at the end is part
@@ -87,13 +101,23 @@ func writeModels(w http.ResponseWriter, f format, models []named) {
 
 // openai uses zero as the date: the catalog has no dates.
 func (n named) openai() openaiModel {
-	return openaiModel{ID: n.name, Object: "model", OwnedBy: n.view.AuthorID}
+	return openaiModel{ID: n.name, Object: "model", OwnedBy: n.view.AuthorID, modelFacts: n.facts()}
 }
 
 // anthropic uses the start of Unix time as the date: the catalog has no dates, but
 // the SDKs require one.
 func (n named) anthropic() anthropicModel {
-	return anthropicModel{Type: "model", ID: n.name, DisplayName: given(n.view.DisplayName, n.name), CreatedAt: "1970-01-01T00:00:00Z"}
+	return anthropicModel{
+		Type: "model", ID: n.name, DisplayName: given(n.view.DisplayName, n.name), CreatedAt: "1970-01-01T00:00:00Z", modelFacts: n.facts(),
+	}
+}
+
+func (n named) facts() modelFacts {
+	v := n.view
+	return modelFacts{
+		ContextWindow: v.MaxContextWindow, MaxOutputTokens: v.MaxOutputTokens, InputModalities: v.InputModalities,
+		OutputModalities: v.OutputModalities, SupportedFeatures: v.SupportedFeatures, Pricing: n.pricing, Providers: n.providers,
+	}
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

@@ -108,23 +108,23 @@ func TestModelsPassThrough(t *testing.T) {
 // TestModel asks for one model, by each of its names.
 func TestModel(t *testing.T) {
 	g := selectionGateway(t, modelsProviders)
-	const openaiLlama = `{"id":"Meta/Llama-4","object":"model","created":0,"owned_by":"meta"}`
+	const openaiLlama = `{"id":"Meta/Llama-4","object":"model","created":0,"owned_by":"meta","providers":["both"]}`
 	for _, tt := range []struct {
 		name, path string
 		anthropic  bool
 		want       string // empty for 404
 	}{
-		{"own", "/v1/models/mistral", false, `{"id":"mistral","object":"model","created":0,"owned_by":"beta"}`},
+		{"own", "/v1/models/mistral", false, `{"id":"mistral","object":"model","created":0,"owned_by":"beta","providers":["beta","both"]}`},
 		{"slash", "/v1/models/Meta/Llama-4", false, openaiLlama},
 		{"escaped slash", "/v1/models/Meta%2FLlama-4", false, openaiLlama},
 		{"case", "/v1/models/meta/llama-4", false, openaiLlama},
 		{"mounted", "/ai/v1/models/Meta/Llama-4", false, openaiLlama},
 		{"without version", "/models/Meta/Llama-4", false, openaiLlama},
-		{"alias", "/v1/models/llama4", false, `{"id":"llama4","object":"model","created":0,"owned_by":"meta"}`},
-		{"colon", "/v1/models/qwen:7b", false, `{"id":"qwen:7b","object":"model","created":0,"owned_by":"alpha"}`},
-		{"anthropic", "/v1/models/llama4", true, `{"type":"model","id":"llama4","display_name":"Llama 4","created_at":"1970-01-01T00:00:00Z"}`},
-		{"without a display name", "/v1/models/sonnet", true, `{"type":"model","id":"sonnet","display_name":"sonnet","created_at":"1970-01-01T00:00:00Z"}`},
-		{"slash at the end", "/v1/models/mistral/", false, `{"id":"mistral","object":"model","created":0,"owned_by":"beta"}`},
+		{"alias", "/v1/models/llama4", false, `{"id":"llama4","object":"model","created":0,"owned_by":"meta","providers":["both"]}`},
+		{"colon", "/v1/models/qwen:7b", false, `{"id":"qwen:7b","object":"model","created":0,"owned_by":"alpha","providers":["alpha"]}`},
+		{"anthropic", "/v1/models/llama4", true, `{"type":"model","id":"llama4","display_name":"Llama 4","created_at":"1970-01-01T00:00:00Z","providers":["both"]}`},
+		{"without a display name", "/v1/models/sonnet", true, `{"type":"model","id":"sonnet","display_name":"sonnet","created_at":"1970-01-01T00:00:00Z","providers":["claude-only"]}`},
+		{"slash at the end", "/v1/models/mistral/", false, `{"id":"mistral","object":"model","created":0,"owned_by":"beta","providers":["beta","both"]}`},
 		{"two slashes at the end", "/v1/models/mistral//", false, ""},
 		{"unknown", "/v1/models/mistrl", false, ""},
 		{"unknown in anthropic", "/v1/models/nope", true, ""},

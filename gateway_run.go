@@ -34,7 +34,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // tasks are the parts of Run. Each has a goroutine of its own.
 func (g *Gateway) tasks() []task {
-	var list []task
+	list := []task{
+		{every: discoverEvery, jitter: 0.2, wake: g.reloaded, turn: g.discover},
+		{every: probeEvery, jitter: 0.5, turn: func(ctx context.Context) { g.servers.probe(ctx, g.current.Load()) }},
+	}
 	if g.fleet != nil {
 		list = append(list, task{every: exchangeEvery, jitter: exchangeJitter, wake: g.fleet.Woken(), turn: g.exchange},
 			task{every: keysEvery, jitter: exchangeJitter, wake: g.health.KeysWanted(), turn: g.tellKeys})
@@ -70,4 +73,39 @@ func (t *task) run(ctx context.Context) {
 
 func (t *task) pause() time.Duration {
 	return time.Duration(float64(t.every) * (1 + t.jitter*(rand.Float64()-0.5)))
+}
+
+// discover asks providers for their models, and has the gateway serve them.
+func (g *Gateway) discover(ctx context.Context) {
+	s := g.current.Load()
+	if !g.servers.refresh(ctx, s) || ctx.Err() != nil {
+		return
+	}
+	if err := g.rediscover(); err != nil {
+		s.logger.Warn("the models of providers cannot be taken up: the last good ones stay", "error", err.Error())
+	}
+}
+
+// rediscover compiles the Config again, with the lists as they are now. Connections
+// and the debug page stay.
+func (g *Gateway) rediscover() error {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	old := g.current.Load()
+	if old.origin == nil {
+		return nil // a Reload came between
+	}
+	s, err := newSettings(*old.origin, old, g.servers.lists())
+	if err != nil {
+		return err
+	}
+	s.transports = old.transports
+	for i, p := range s.selector.providers {
+		was := old.selector.providers[i] // the same Config has the same providers
+		p.transport, p.dialled = was.transport, was.dialled
+	}
+	s.debug, s.warnings = old.debug, old.warnings
+	s.attach(g)
+	g.current.Store(s)
+	return nil
 }

@@ -30,7 +30,7 @@ type placement struct {
 
 // places reports whether a request names its provider, or an id, in place of a model.
 func (in *inbound) places() bool {
-	return in.surface.model != modelInBody || in.lists()
+	return in.surface.model != modelInBody && in.surface.model != modelInQuery || in.lists()
 }
 
 // lists reports whether a request lists the things behind a key.
@@ -89,7 +89,7 @@ func (x *exchange) locate() *Error {
 		return errorf(CodeProviderConflict, "%s names %q, but an id of the request belongs to another provider", headerProvider, named.id)
 	}
 	if !x.in.places() {
-		return nil
+		return x.admitSession()
 	}
 	at.sole = true
 	if err := x.settleOn(); err != nil {

@@ -40,6 +40,10 @@ type Provider struct {
 	// empty, TranslateOff.
 	Translate Translate `json:"translate,omitempty"`
 
+	// Discover says whether [Gateway.Run] asks the provider for its models. If empty,
+	// DiscoverOff.
+	Discover Discover `json:"discover,omitempty"`
+
 	// Headers, QueryParams and Body are added to the requests to this provider,
 	// over those of the Config. Strings may hold ${…}.
 	Headers     map[string]Template `json:"headers,omitempty"`
@@ -86,6 +90,20 @@ const (
 	// TranslateStrict: as TranslateOn, but the provider is passed over for a request
 	// that would lose a field with an effect on the answer.
 	TranslateStrict Translate = "strict"
+)
+
+// Discover says whether a provider is asked for its models. [Gateway.Run] asks each
+// minute. The models and facts of the answer stand under those that the config and
+// the registry list. Where an answer fails, the last good one stays.
+type Discover string
+
+const (
+	// DiscoverOff: only listed models are known.
+	DiscoverOff Discover = "false"
+	// DiscoverOn: models of the answer do not count as configured.
+	DiscoverOn Discover = "true"
+	// DiscoverConfigured: models of the answer count as configured.
+	DiscoverConfigured Discover = "configured"
 )
 
 // TLS holds files in PEM. [New] reads them. They are read again when they change,
@@ -149,7 +167,7 @@ type APISurface struct {
 	Format string `json:"format"`
 	// Surface is the path of the surface with hyphens for slashes. If empty, all
 	// surfaces of the format. In the openai format it is chat-completions,
-	// completions, responses, responses-compact, embeddings, moderations, rerank,
+	// completions, realtime, responses, responses-compact, embeddings, moderations, rerank,
 	// images-generations, images-edits, images-variations, audio-speech,
 	// audio-transcriptions or audio-translations; images or audio stands for any
 	// other path below them. Further responses-input-tokens; of vLLM tokenize,

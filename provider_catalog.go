@@ -64,6 +64,7 @@ type provider struct {
 	// the key.
 	operatorAuth []string
 	forms        knownForms
+	discover     Discover
 }
 
 // apiSurface is an APISurface, compiled.
@@ -114,6 +115,7 @@ type model struct {
 	configured bool
 	disabled   bool
 	unlisted   bool     // neither the catalog nor the config lists it
+	discovered bool     // only the provider itself lists it
 	denied     []string // parameters that must not reach it
 	timeout    time.Duration
 	firstToken time.Duration // 0: off

@@ -38,6 +38,7 @@ type compiler struct {
 	ownBase    bool       // the provider at hand has a base_url of the config's own
 	source     CostSource // of the prices of the model at hand
 	blind      bool       // the registry is not known
+	lists      modelLists // that providers have answered with
 	gateway    struct {
 		headers, query []field
 		body           []bodyField
@@ -149,6 +150,7 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	// A vendor's own endpoint wants a key. An internal endpoint, or a base_url of
 	// the config, may not.
 	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !address.IsInternal(out.base.Hostname())
+	c.discover(path+".discover", p.Discover, out)
 	c.models(path, out, own, rest, configured, known)
 	return out
 }
@@ -292,6 +294,14 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 	out.strict, out.translates = t == TranslateStrict, translations(out, c.surfaces)
 	if len(translationTargets(out, c.surfaces)) == 0 {
 		c.warnings.add(path, string(t), "has no effect: the provider speaks neither chat-completions nor responses nor messages")
+	}
+}
+
+// discover compiles the provider's discover.
+func (c *compiler) discover(path string, d Discover, out *provider) {
+	out.discover = oneOf(c.problems, path, d, DiscoverOff, DiscoverOn, DiscoverConfigured)
+	if out.isAsked() && len(out.keys) > 0 && len(out.askKeys()) == 0 {
+		c.warnings.add(path, string(d), "asks without a key: the value of each key depends on a request, and discovery has none")
 	}
 }
 

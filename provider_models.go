@@ -28,6 +28,7 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 			listed[name] = true
 		}
 	}
+	found := c.lists.of(p)
 	for i, m := range own {
 		at := fmt.Sprintf("%s.models[%d]", path, i)
 		inCatalog := known && !configured
@@ -46,6 +47,7 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 				c.source = CostOfCatalog
 			}
 		}
+		m, _ = found.under(m)
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
 			taken[name] = true
@@ -59,7 +61,13 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 		}
 		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
 		c.source = CostOfCatalog
-		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, false, true, seen)
+		m, offered := found.under(m)
+		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, offered && p.discover == DiscoverConfigured, true, seen)
+	}
+	for _, m := range found.others(seen) {
+		c.source = CostOfCatalog
+		c.model(fmt.Sprintf("models of %q", p.id), p, m, p.discover == DiscoverConfigured, false, seen)
+		p.models[len(p.models)-1].discovered = true
 	}
 }
 
@@ -102,7 +110,7 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
 		view: &expr.Model{
 			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
-			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: !known,
+			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: configured && !known,
 			Metadata: cloneMap(m.Metadata), InputModalities: slices.Clone(m.InputModalities),
 			OutputModalities: slices.Clone(m.OutputModalities), SupportedFeatures: slices.Clone(m.SupportedFeatures),
 			MaxContextWindow: m.MaxContextWindow, MaxOutputTokens: m.MaxOutputTokens,

@@ -30,6 +30,7 @@ func overlay(base, over Provider) Provider {
 	p.Limits = given(over.Limits, base.Limits)
 	p.Auth = given(over.Auth, base.Auth)
 	p.Translate = given(over.Translate, base.Translate)
+	p.Discover = given(over.Discover, base.Discover)
 	p.Disabled = over.Disabled || base.Disabled
 	p.SharedLists = over.SharedLists || base.SharedLists
 	p.UncheckedBatches = over.UncheckedBatches || base.UncheckedBatches

@@ -40,6 +40,7 @@ const (
 	modelInBody     modelSource = iota // the field model, of JSON or a form
 	modelInRequests                    // each request in the body names its own
 	modelNowhere                       // there is none: the provider is found by an id, or named
+	modelInQuery                       // the query's parameter model
 )
 
 // stateRole says what a request has to do with things that a provider stores.
@@ -156,6 +157,7 @@ func surfaceTable() []surface {
 		{path: "messages", metered: true, format: formatAnthropic, judge: relay.MessagesSurface, stream: relay.Messages,
 			limits: []string{"max_tokens"}, modality: "text"},
 		{path: "messages/count_tokens", format: formatAnthropic, judge: relay.CountTokensSurface, modality: "text"},
+		{path: "realtime", format: formatOpenAI, methods: []string{get}, model: modelInQuery, upgrades: true},
 		{path: "tokenize", format: formatOpenAI, root: true},
 		{path: "detokenize", format: formatOpenAI, root: true},
 		{path: "score", format: formatOpenAI},

@@ -36,6 +36,8 @@ func modelWords(s *surface) string {
 	switch {
 	case s.model == modelInRequests:
 		return "each request's"
+	case s.model == modelInQuery:
+		return "query"
 	case s.model != modelInBody:
 		return ""
 	case s.form:

@@ -58,6 +58,10 @@ func (p *provider) serves(s *surface) bool {
 	return false
 }
 
+// estimates reports whether the gateway counts the tokens of a client's surface in the
+// place of a provider. Nothing is sent, so no limit of the provider's holds.
+func (p *provider) estimates(s *surface) bool { return s.counts() && p.translates[s] != nil }
+
 // nativeFirst puts the models first whose providers speak the client's surface. All
 // else stays in order. The slice is not changed.
 func nativeFirst(s *surface, models []*model) []*model {

@@ -240,6 +240,7 @@ func (r *resolved) at(sole *provider, name string, why reason) *resolved {
 type named struct {
 	name string
 	*model
+	providers []string // ids of all that the name may lead to, in order
 }
 
 // offered lists each name that clients may send without a prefix, once. Some
@@ -250,11 +251,12 @@ func (s *selector) offered(q query) []named {
 	seen := map[string]bool{}
 	for _, name := range s.aliases.names {
 		seen[fold(name)] = true
+		var models []*model
 		for _, entry := range s.aliases.byName[fold(name)] {
-			if models := s.resolve(q, entry).models; len(models) > 0 {
-				out = append(out, named{name, models[0]})
-				break
-			}
+			models = append(models, s.resolve(q, entry).models...)
+		}
+		if len(models) > 0 {
+			out = append(out, named{name, models[0], providersOf(models)})
 		}
 	}
 	for _, m := range s.listed {
@@ -273,10 +275,21 @@ func (s *selector) offered(q query) []named {
 			if i > 0 {
 				name = m.view.IDAliases[i-1]
 			}
-			out = append(out, named{name, m})
+			out = append(out, named{name, m, providersOf(s.resolve(q, name).models)})
 		}
 	}
 	return out
+}
+
+// providersOf lists the providers of models, each once.
+func providersOf(models []*model) []string {
+	var ids []string
+	for _, m := range models {
+		if !slices.Contains(ids, m.provider.id) {
+			ids = append(ids, m.provider.id)
+		}
+	}
+	return ids
 }
 
 // unoffered says why a name is not offered. If a client may send the name

@@ -46,8 +46,8 @@ type Options struct {
 	// Duration is a string type. The fault of a number in its place asks for a
 	// unit.
 	Duration reflect.Type
-	// Switch is a string type. A boolean means its own text.
-	Switch reflect.Type
+	// Switches are string types. A boolean means its own text.
+	Switches []reflect.Type
 	// Secret reports whether the field of that name may hold credentials, at any
 	// depth.
 	Secret func(field string) bool

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,7 +20,7 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 		switch {
 		case isText(n):
 			v.SetString(n.Value)
-		case v.Type() == d.opts.Switch:
+		case slices.Contains(d.opts.Switches, v.Type()):
 			b, ok := boolean(n)
 			if !ok {
 				d.fault(n, at, "must be true, false or a word, not %s", describe(n))

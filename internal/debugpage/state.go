@@ -164,6 +164,17 @@ type Provider struct {
 	Keys             int  `json:"keys"`
 	KeysInCooldown   int  `json:"keys_in_cooldown"`
 	Load             Load `json:"load"`
+	// Discovery is nil if the provider is not asked for its models.
+	Discovery *Discovery `json:"discovery,omitempty"`
+}
+
+// Discovery is about the question to a provider for its models.
+type Discovery struct {
+	// Models counts those of the last good answer, and AgeMS is its age.
+	Models int     `json:"models"`
+	AgeMS  float64 `json:"age_ms,omitempty"`
+	// Error says why the latest question failed. Empty if it did not.
+	Error string `json:"error,omitempty"`
 }
 
 // Model is one model at one provider.

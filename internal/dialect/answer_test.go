@@ -601,7 +601,11 @@ func (a *answer) expected(client dialect.Format, upstream dialect.Format) any {
 	if upstream == dialect.Messages && b.refusal != "" {
 		b.text, b.refusal, b.stop = b.text+b.refusal, "", "filter"
 	}
-	return plain(decode(compact(b.whole(client))))
+	whole := b.whole(client)
+	if client == dialect.Messages {
+		whole["model"] = "m" // as the client named it
+	}
+	return plain(decode(compact(whole)))
 }
 
 func request(client dialect.Format, stream bool) string {

@@ -297,7 +297,7 @@ func (w *answerWriter) chatMessage(r *reply) {
 		w.array("reasoning_details")
 		for i := range r.parts {
 			if p := &r.parts[i]; p.kind == kindReasoning {
-				w.detail(p.seal, orEmpty(p.text), true)
+				w.detail(p.seal, orEmpty(p.text))
 			}
 		}
 		w.close("]")
@@ -331,12 +331,11 @@ func (w *answerWriter) chatMessage(r *reply) {
 	w.close("}")
 }
 
-// detail writes elements of reasoning_details. whole is false for a piece of a
-// stream: its seal comes later.
+// detail writes the elements of reasoning_details for a piece of reasoning.
 //
 //	{"type": "reasoning.text", "format": "aigateway:messages", "text": "…", "signature": "…", "index": 0}
 //	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…", "index": 0}
-func (w *writer) detail(s seal, body raw, whole bool) {
+func (w *writer) detail(s seal, body raw) {
 	switch s.origin {
 	case originRedacted:
 		w.typed("reasoning.encrypted")
@@ -353,23 +352,21 @@ func (w *writer) detail(s seal, body raw, whole bool) {
 			w.number("index", 0)
 			w.close("}")
 		}
-		if whole {
-			w.typed("reasoning.encrypted")
-			w.word("format", formatOpenAI)
-			if len(s.id) > 0 {
-				w.key("id")
-				w.inside(s.id)
-			}
-			w.key("data")
-			w.inside(s.data)
-			w.number("index", 0)
-			w.close("}")
+		w.typed("reasoning.encrypted")
+		w.word("format", formatOpenAI)
+		if len(s.id) > 0 {
+			w.key("id")
+			w.inside(s.id)
 		}
+		w.key("data")
+		w.inside(s.data)
+		w.number("index", 0)
+		w.close("}")
 	default:
 		w.typed("reasoning.text")
 		w.word("format", formatClaude)
 		w.field("text", body)
-		if whole && len(s.data) > 0 {
+		if len(s.data) > 0 {
 			w.key("signature")
 			w.inside(s.data)
 		}

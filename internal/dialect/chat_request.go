@@ -154,7 +154,7 @@ func (d *reader) chatMessage() {
 			named = d.str()
 		case "audio", "function_call":
 			if v := d.value(); v != nil {
-				d.report.lose(string(name))
+				d.report.Lose(string(name))
 			}
 		default:
 			if v := d.value(); v != nil {
@@ -163,7 +163,7 @@ func (d *reader) chatMessage() {
 		}
 	}
 	if named != nil && who != "tool" && who != "function" {
-		d.report.lose("messages.name")
+		d.report.Lose("messages.name")
 	}
 	switch who {
 	case "system":
@@ -279,7 +279,7 @@ func (d *reader) chatContent() []part {
 		case "input_audio":
 			p.kind = kindAudio
 		default:
-			d.report.lose("content." + what)
+			d.report.Lose("content." + what)
 			continue
 		}
 		parts = append(parts, p)

@@ -34,7 +34,7 @@ func (w *requestWriter) chatRequest(c *conversation) {
 		w.array("stop")
 		for i, s := range c.stop {
 			if i == maxStops {
-				w.report.lose("stop_sequences")
+				w.report.Lose("stop_sequences")
 				break
 			}
 			w.put(s)
@@ -62,7 +62,7 @@ func (w *requestWriter) chatRequest(c *conversation) {
 		}
 		w.field("parallel_tool_calls", c.parallel)
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
-		w.report.lose("tool_choice")
+		w.report.Lose("tool_choice")
 	}
 	switch o := &c.output; o.kind {
 	case outputObject:
@@ -134,7 +134,7 @@ func (w *requestWriter) choiceOf(c *conversation, tools []tool) choice {
 				return c.choice
 			}
 		}
-		w.report.lose("tool_choice")
+		w.report.Lose("tool_choice")
 		return choice{}
 	}
 	return c.choice
@@ -158,7 +158,7 @@ func (w *requestWriter) function(t *tool, schema string) {
 	}
 	switch {
 	case t.grammar != nil && string(t.grammar) != `{"type":"text"}`:
-		w.report.lose("tools.format")
+		w.report.Lose("tools.format")
 		w.key("description")
 		w.joined(customFormat, orEmpty(t.description), quotedJSON(t.grammar))
 	default:
@@ -241,7 +241,7 @@ func (w *requestWriter) texts(list []raw, parts []part) []raw {
 			list = append(list, orEmpty(parts[i].text))
 			continue
 		}
-		w.report.lose("system.content")
+		w.report.Lose("system.content")
 	}
 	return list
 }
@@ -266,7 +266,7 @@ func (w *requestWriter) chatUser(parts []part) {
 			w.close("}")
 		case kindImage:
 			if p.media.missing() {
-				w.report.lose("images.file_id")
+				w.report.Lose("images.file_id")
 				continue
 			}
 			w.typed("image_url")
@@ -279,11 +279,11 @@ func (w *requestWriter) chatUser(parts []part) {
 			w.close("}}")
 		case kindFile:
 			if p.media.missing() {
-				w.report.lose("documents.file_id")
+				w.report.Lose("documents.file_id")
 				continue
 			}
 			if p.media.url != nil {
-				w.report.lose("documents.url")
+				w.report.Lose("documents.url")
 				continue
 			}
 			w.typed("file")
@@ -295,7 +295,7 @@ func (w *requestWriter) chatUser(parts []part) {
 		case kindAudio:
 			w.audio(&p.media)
 		default:
-			w.report.lose("user.content")
+			w.report.Lose("user.content")
 		}
 	}
 	w.close("]}")
@@ -321,13 +321,13 @@ func (w *requestWriter) chatAssistant(parts []part) {
 			// refuse the field, so they do not get it.
 			name := string(p.seal.data)
 			if p.seal.origin != originChat || name != "reasoning_content" && name != "reasoning" {
-				w.report.lose("reasoning")
+				w.report.Lose("reasoning")
 				continue
 			}
 			field = name
 			reasoning = append(reasoning, orEmpty(p.text))
 		default:
-			w.report.lose("assistant.content")
+			w.report.Lose("assistant.content")
 		}
 	}
 	w.open('{')
@@ -394,7 +394,7 @@ func wrapInput(input raw) raw {
 // next message of the user: a tool's message takes nothing but text.
 func (w *requestWriter) chatResult(p *part, waiting []part) []part {
 	if p.fail {
-		w.report.lose("is_error")
+		w.report.Lose("is_error")
 	}
 	var texts []raw
 	media := false
@@ -406,7 +406,7 @@ func (w *requestWriter) chatResult(p *part, waiting []part) []part {
 			media = true
 			waiting = append(waiting, *q)
 		default:
-			w.report.lose("tool_result.content")
+			w.report.Lose("tool_result.content")
 		}
 	}
 	w.open('{')

@@ -2,8 +2,10 @@ package dialect
 
 // chatEncoder writes the chunks of chat/completions.
 type chatEncoder struct {
-	s      *Stream
-	prefix []byte // a chunk up to its choices
+	s       *Stream
+	prefix  []byte // a chunk up to its choices
+	thought []byte // the open reasoning, the inside of a string
+	proven  writer // the elements of reasoning_details
 }
 
 // start writes the chunk with the role. It keeps the front of all chunks:
@@ -59,30 +61,37 @@ func (e *chatEncoder) refusal(body raw) {
 	e.closeDelta("null")
 }
 
-// reasoning writes a piece of reasoning twice: as reasoning_content for clients to
-// show, and in reasoning_details for clients to send back.
-func (e *chatEncoder) reasoning(body raw, s seal) {
-	e.openDelta()
-	e.s.out.field("reasoning_content", body)
-	e.details(s, body, false)
-	e.closeDelta("null")
-}
-
-// details writes the member reasoning_details.
-func (e *chatEncoder) details(s seal, body raw, whole bool) {
-	o := &e.s.out
-	o.array("reasoning_details")
-	o.detail(s, body, whole)
-	o.close("]")
-}
-
-// sealed writes the proof of reasoning, whose text is out already.
-func (e *chatEncoder) sealed(s seal) {
-	if len(s.data) == 0 {
+// reasoning writes a piece of reasoning for clients to show, and keeps it for
+// reasoning_details.
+func (e *chatEncoder) reasoning(body raw, _ seal) {
+	e.thought = append(e.thought, inner(body)...)
+	if len(e.thought)+len(e.proven.b) > maxAnswer {
+		e.s.broken(ErrTooLong)
 		return
 	}
 	e.openDelta()
-	e.details(s, raw(`""`), true)
+	e.s.out.field("reasoning_content", body)
+	e.closeDelta("null")
+}
+
+// sealed ends reasoning with its proof. Both go out at the end of the answer, whole and
+// in one piece: SDKs keep only the last value of a field that they do not know.
+func (e *chatEncoder) sealed(s seal) {
+	if len(s.data) > 0 {
+		body := make(raw, 0, len(e.thought)+2)
+		body = append(append(append(body, '"'), e.thought...), '"')
+		e.proven.detail(s, body)
+	}
+	e.thought = e.thought[:0]
+}
+
+// details writes {"reasoning_details": […]}, if there are some.
+func (e *chatEncoder) details() {
+	if len(e.proven.b) == 0 {
+		return
+	}
+	e.openDelta()
+	e.s.out.constant("reasoning_details", "["+string(e.proven.b)+"]")
 	e.closeDelta("null")
 }
 
@@ -136,6 +145,7 @@ func (e *chatEncoder) called(int) {}
 // end writes the chunk with the finish reason, the one with the usage if the
 // client asked for it, and the mark of the end.
 func (e *chatEncoder) end(stop stopReason, _ raw, u Usage) {
+	e.details()
 	e.openDelta()
 	e.closeDelta(`"` + chatFinish(stop) + `"`)
 	o := &e.s.out

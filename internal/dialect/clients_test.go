@@ -21,7 +21,7 @@ func TestClients(t *testing.T) {
 		{
 			"Claude Code onto chat", dialect.Messages, dialect.Chat,
 			`{"model":"claude-opus-4-6","max_tokens":32000,"stream":true,"temperature":1,
-			"metadata":{"user_id":"{\"session\":\"s\"}"},
+			"metadata":{"user_id":"{\"session\":\"s\"}"},"context_management":{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]},
 			"system":[{"type":"text","text":"You are an agent.","cache_control":{"type":"ephemeral"}},{"type":"text","text":"cwd: /src","cache_control":{"type":"ephemeral"}}],
 			"tools":[{"name":"Bash","description":"Run","input_schema":{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"command":{"type":"string"}},"required":["command"]},"cache_control":{"type":"ephemeral"}}],
 			"thinking":{"type":"enabled","budget_tokens":31999},

@@ -90,6 +90,7 @@ type Translator struct {
 
 	// What the answer repeats of the request. It aliases the request's body.
 	echo         echo
+	model        raw // the client's name for it
 	includeUsage bool
 	custom       map[string]struct{} // names of custom tools
 	flat         map[string]flatName // by the flat names
@@ -144,6 +145,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 			t.custom[text(c.tools[i].name)] = struct{}{}
 		}
 	}
+	t.model = c.model
 	if opts.Model != "" {
 		c.model = quote(opts.Model)
 	}
@@ -251,6 +253,15 @@ func (t *Translator) answerID(prefix string, id raw) raw {
 	v = append(v, prefix...)
 	v = append(v, in...)
 	return append(v, '"')
+}
+
+// modelName is the model in an answer of messages: the client's name for it, or else
+// the upstream's. Claude Code leaves out the thinking of a model of another name.
+func (t *Translator) modelName(upstream raw) raw {
+	if blank(t.model) {
+		return upstream
+	}
+	return t.model
 }
 
 // callID is the id of a call, made up if the upstream gave no id.

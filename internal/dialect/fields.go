@@ -158,8 +158,20 @@ var fields = []field{
 	row(Messages, "inference_geo", drop(""), drop("")),
 	row(Messages, "speed", drop(""), drop("")).idleAt(`"standard"`),
 	row(Messages, "container", drop(""), drop("")),
-	row(Messages, "context_management", drop(""), drop("")),
+	row(Messages, "context_management", drop(""), drop("")).idleAt(`{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]}`),
 	row(Messages, "mcp_servers", drop(""), drop("")).idleAt("[]"),
+}
+
+// Matters reports whether a field of a request can change the answer. Hints cannot,
+// nor can values without effect.
+func (f Format) Matters(name string, value []byte) bool {
+	i := slices.IndexFunc(fields, func(r field) bool { return r.format == f && r.name == name })
+	if i < 0 {
+		return true
+	}
+	r := &fields[i]
+	return name != "stream_options" && !slices.Contains(r.idle, string(value)) && !slices.Contains(r.hints, string(value)) &&
+		!slices.ContainsFunc(r.to[:], func(w way) bool { return w.fate == hint })
 }
 
 // settle names a top-level field without a counterpart in the upstream's format.
@@ -192,7 +204,7 @@ func (d *reader) settle(name []byte) bool {
 	case refused:
 		d.report.refuse(way.as)
 	default:
-		d.report.lose(string(name))
+		d.report.Lose(string(name))
 	}
 	return true
 }

@@ -101,7 +101,7 @@ func (w *answerWriter) messagesAnswer(r *reply) {
 	w.put(w.t.answerID("msg_", r.id))
 	w.word("type", "message")
 	w.word("role", "assistant")
-	w.orElse("model", r.model, `""`)
+	w.orElse("model", w.t.modelName(r.model), `""`)
 	w.array("content")
 	for i := range r.parts {
 		p := &r.parts[i]

@@ -63,7 +63,7 @@ func (d *reader) messagesRequest() {
 					d.messagesFormat()
 				default:
 					if d.value() != nil {
-						d.report.lose("output_config." + string(name))
+						d.report.Lose("output_config." + string(name))
 					}
 				}
 			}
@@ -123,12 +123,12 @@ func (d *reader) messagesTool() {
 			}
 		default:
 			if d.value() != nil {
-				d.report.lose("tools." + string(name))
+				d.report.Lose("tools." + string(name))
 			}
 		}
 	}
 	if what != "custom" {
-		d.report.lose("tools." + what)
+		d.report.Lose("tools." + what)
 		return
 	}
 	d.conversation.tools = append(d.conversation.tools, t)
@@ -269,7 +269,7 @@ func (d *reader) messagesContent() []part {
 	// depth of the body must not become the depth of the stack.
 	if d.depth == maxBlocks {
 		d.value()
-		d.report.lose("content.nested")
+		d.report.Lose("content.nested")
 		return nil
 	}
 	d.depth++
@@ -340,7 +340,7 @@ func (d *reader) messagesBlock(parts []part) []part {
 			b.context = d.str()
 		case "citations":
 			if v := d.value(); v != nil && string(v) != "[]" {
-				d.report.lose("citations")
+				d.report.Lose("citations")
 			}
 		case "cache_control":
 			if d.value() != nil {
@@ -368,7 +368,7 @@ func (d *reader) messagesBlock(parts []part) []part {
 		p.kind = kindImage
 	case "document":
 		if b.context != nil {
-			d.report.lose("documents.context")
+			d.report.Lose("documents.context")
 		}
 		switch b.sourceKind {
 		case "text":
@@ -386,7 +386,7 @@ func (d *reader) messagesBlock(parts []part) []part {
 			p.media.name = b.title
 		}
 	default:
-		d.report.lose("content." + b.what)
+		d.report.Lose("content." + b.what)
 		return parts
 	}
 	return append(parts, p)

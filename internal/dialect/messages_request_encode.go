@@ -25,10 +25,10 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 		w.close("]")
 		w.messagesChoice(ch, string(c.parallel) == "false")
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
-		w.report.lose("tool_choice")
+		w.report.Lose("tool_choice")
 	}
 	if c.verbosity != nil {
-		w.report.lose("verbosity")
+		w.report.Lose("verbosity")
 	}
 	if w.opts.Count {
 		w.close("}")
@@ -54,9 +54,9 @@ func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 	if v := c.temperature; v != nil {
 		switch f := float(v); {
 		case thinks && f != 1:
-			w.report.lose("temperature")
+			w.report.Lose("temperature")
 		case f > 1:
-			w.report.lose("temperature")
+			w.report.Lose("temperature")
 			w.number("temperature", 1)
 		default:
 			w.field("temperature", v)
@@ -64,7 +64,7 @@ func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 	}
 	if v := c.topP; v != nil {
 		if thinks && float(v) < 0.95 {
-			w.report.lose("top_p")
+			w.report.Lose("top_p")
 		} else {
 			w.field("top_p", v)
 		}
@@ -116,7 +116,7 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 	if on && forced {
 		// A thinking model chooses its tools by itself.
 		on = false
-		w.report.lose(w.effortName)
+		w.report.Lose(w.effortName)
 	}
 	if on && !adaptive {
 		if budget = th.budget; budget == 0 {
@@ -127,7 +127,7 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 		}
 		if budget < minBudget || lacksThinking(c.turns) {
 			on, budget = false, 0
-			w.report.lose(w.effortName)
+			w.report.Lose(w.effortName)
 		}
 	}
 	if !w.opts.Count {
@@ -163,7 +163,7 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 	o := &c.output
 	if o.kind == outputObject {
-		w.report.lose("response_format")
+		w.report.Lose("response_format")
 	}
 	effort = effort && c.thinking.effort != nil
 	if o.kind != outputSchema && !effort {
@@ -222,7 +222,7 @@ func (w *requestWriter) messagesSystem(turns []turn) {
 			continue
 		}
 		if !lead {
-			w.report.lose("system.position")
+			w.report.Lose("system.position")
 		}
 		texts = w.texts(texts, turns[i].parts)
 	}
@@ -311,22 +311,22 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 			}
 		case kindImage:
 			if p.media.missing() || p.media.isData() {
-				w.report.lose("images.file_id")
+				w.report.Lose("images.file_id")
 				continue
 			}
 			if d := p.media.detail; d != nil && !is(d, "auto") {
-				w.report.lose("images.detail")
+				w.report.Lose("images.detail")
 			}
 			w.typed("image")
 			w.source(&p.media, "image/png")
 			w.close("}")
 		case kindFile:
 			if p.media.missing() || p.media.isData() {
-				w.report.lose("documents.file_id")
+				w.report.Lose("documents.file_id")
 				continue
 			}
 			if len(p.media.mime) > 0 && string(p.media.mime) != "application/pdf" {
-				w.report.lose("documents.type")
+				w.report.Lose("documents.type")
 				continue
 			}
 			w.typed("document")
@@ -334,9 +334,9 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 			w.field("title", p.media.name)
 			w.close("}")
 		case kindAudio:
-			w.report.lose("content.input_audio")
+			w.report.Lose("content.input_audio")
 		default:
-			w.report.lose("user.content")
+			w.report.Lose("user.content")
 		}
 	}
 }
@@ -424,12 +424,12 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 			w.close("}")
 		case kindReasoning:
 			if !p.seal.native() {
-				w.report.lose("reasoning")
+				w.report.Lose("reasoning")
 				continue
 			}
 			w.thinkingBlock(p)
 		default:
-			w.report.lose("assistant.content")
+			w.report.Lose("assistant.content")
 		}
 	}
 	if !w.comma {
@@ -471,7 +471,7 @@ func (p *part) argsObject(report *Report) raw {
 		return o
 	}
 	if report != nil {
-		report.lose("tool_calls.arguments")
+		report.Lose("tool_calls.arguments")
 	}
 	return raw("{}")
 }

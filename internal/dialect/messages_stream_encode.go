@@ -39,7 +39,7 @@ func (e *messagesEncoder) start(id, model raw, _ int64) {
 	o.put(e.s.t.answerID("msg_", id))
 	o.word("type", "message")
 	o.word("role", "assistant")
-	o.orElse("model", model, `""`)
+	o.orElse("model", e.s.t.modelName(model), `""`)
 	o.constant("content", "[]")
 	o.constant("stop_reason", "null")
 	o.constant("stop_sequence", "null")

@@ -36,8 +36,8 @@ func (r *Report) Header(name string) string {
 	return name + "; lost=" + strings.Join(r.Lost, ",")
 }
 
-// lose names a loss.
-func (r *Report) lose(name string) { r.Lost = add(r.Lost, name) }
+// Lose names a loss.
+func (r *Report) Lose(name string) { r.Lost = add(r.Lost, name) }
 
 // hint names a dropped hint.
 func (r *Report) hint(name string) { r.Dropped = add(r.Dropped, name) }

@@ -242,7 +242,7 @@ func (d *reader) responsesItem() {
 	case "item_reference":
 		d.report.refuse(itemReference)
 	default:
-		d.report.lose("input." + what)
+		d.report.Lose("input." + what)
 	}
 }
 
@@ -338,7 +338,7 @@ func (d *reader) responsesContent() []part {
 		case "input_audio":
 			p.kind = kindAudio
 		default:
-			d.report.lose("content." + what)
+			d.report.Lose("content." + what)
 			continue
 		}
 		parts = append(parts, p)

@@ -46,7 +46,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 		}
 		w.field("parallel_tool_calls", c.parallel)
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
-		w.report.lose("tool_choice")
+		w.report.Lose("tool_choice")
 	}
 	if c.output.kind != outputText || c.verbosity != nil {
 		w.object("text")
@@ -76,7 +76,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	}
 	if v := c.maxTokens; v != nil {
 		if n := integer(v); n > 0 && n < minOutputTokens {
-			w.report.lose("max_tokens")
+			w.report.Lose("max_tokens")
 			w.number("max_output_tokens", minOutputTokens)
 		} else {
 			w.field("max_output_tokens", v)
@@ -145,7 +145,7 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 		for i := range t.parts {
 			p := &t.parts[i]
 			if p.fail {
-				w.report.lose("is_error")
+				w.report.Lose("is_error")
 			}
 			w.open('{')
 			if p.free {
@@ -185,7 +185,7 @@ func (w *requestWriter) responsesInput(parts []part) {
 			w.close("}")
 		case kindImage:
 			if p.media.missing() {
-				w.report.lose("images.file_id")
+				w.report.Lose("images.file_id")
 				continue
 			}
 			w.typed("input_image")
@@ -195,7 +195,7 @@ func (w *requestWriter) responsesInput(parts []part) {
 			w.close("}")
 		case kindFile:
 			if p.media.missing() {
-				w.report.lose("documents.file_id")
+				w.report.Lose("documents.file_id")
 				continue
 			}
 			w.typed("input_file")
@@ -211,7 +211,7 @@ func (w *requestWriter) responsesInput(parts []part) {
 		case kindAudio:
 			w.audio(&p.media)
 		default:
-			w.report.lose("input.content")
+			w.report.Lose("input.content")
 		}
 	}
 	w.close("]")
@@ -268,13 +268,13 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 			w.close("}")
 		case kindReasoning:
 			if p.seal.origin != originResponses || len(p.seal.data) == 0 {
-				w.report.lose("reasoning")
+				w.report.Lose("reasoning")
 				continue
 			}
 			sealed = true
 			w.reasoningItem(p)
 		default:
-			w.report.lose("assistant.content")
+			w.report.Lose("assistant.content")
 		}
 	}
 	return sealed

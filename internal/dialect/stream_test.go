@@ -266,3 +266,25 @@ func TestThinking(t *testing.T) {
 		assert.Contains(t, string(out), `"reasoning_effort":"`+want+`"`)
 	}
 }
+
+// TestReasoningDetails reads a chat stream as SDKs do: of a field that they do not know
+// they keep the last value. It has all reasoning, whole and with its proof.
+func TestReasoningDetails(t *testing.T) {
+	in := ""
+	for i, text := range []string{"one ", "two "} {
+		at := fmt.Sprintf(`"index":%d`, i)
+		in += "event: content_block_start\ndata: {\"type\":\"content_block_start\"," + at + `,"content_block":{"type":"thinking","thinking":"","signature":""}}` + "\n\n" +
+			strings.Repeat("event: content_block_delta\ndata: {\"type\":\"content_block_delta\","+at+`,"delta":{"type":"thinking_delta","thinking":"`+text+`"}}`+"\n\n", 2) +
+			"event: content_block_delta\ndata: {\"type\":\"content_block_delta\"," + at + `,"delta":{"type":"signature_delta","signature":"sig` + fmt.Sprint(i) + `"}}` + "\n\n" +
+			"event: content_block_stop\ndata: {\"type\":\"content_block_stop\"," + at + "}\n\n"
+	}
+	s := begun(t, dialect.Chat, dialect.Messages, true).Stream()
+	got := string(s.Write([]byte(`data: {"type":"message_start","message":{"id":"msg_1","usage":{"input_tokens":1,"output_tokens":1}}}` + "\n\n" + in +
+		`data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}` + "\n\n" + `data: {"type":"message_stop"}` + "\n\n")))
+	_, whole := s.Close()
+	require.True(t, whole)
+	assert.Equal(t, 4, strings.Count(got, `"reasoning_content":`), "each piece is shown at once")
+	assert.Equal(t, 1, strings.Count(got, "reasoning_details"))
+	assert.Contains(t, got, `"reasoning_details":[{"type":"reasoning.text","format":"aigateway:messages","text":"one one ","signature":"sig0","index":0},`+
+		`{"type":"reasoning.text","format":"aigateway:messages","text":"two two ","signature":"sig1","index":0}]`)
+}

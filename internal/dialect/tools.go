@@ -17,18 +17,18 @@ func (d *reader) openAITool() {
 	switch what {
 	case "namespace":
 		if d.inNamespace {
-			d.report.lose("tools.namespace")
+			d.report.Lose("tools.namespace")
 			return
 		}
 		if !blank(t.description) {
-			d.report.lose("tools.namespace.description")
+			d.report.Lose("tools.namespace.description")
 		}
 		d.namespace(t.name, tools)
 	case "function", "custom":
 		t.custom = what == "custom"
 		d.conversation.tools = append(d.conversation.tools, t)
 	default:
-		d.report.lose("tools." + what)
+		d.report.Lose("tools." + what)
 	}
 }
 
@@ -103,7 +103,7 @@ func (d *reader) openAIChoice() {
 		d.conversation.allowed = m.allowed
 	default:
 		*ch = choice{}
-		d.report.lose("tool_choice")
+		d.report.Lose("tool_choice")
 	}
 }
 
@@ -176,7 +176,7 @@ func (d *reader) openAIFormat() {
 		o.kind = outputSchema
 	case "text", "":
 	default:
-		d.report.lose("response_format")
+		d.report.Lose("response_format")
 	}
 }
 

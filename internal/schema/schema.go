@@ -225,7 +225,7 @@ func (g *generator) value(t reflect.Type, place string) *node {
 			}
 			n.Enum = append(n.Enum, "", nil) // the default
 		}
-		if t.Name() == "Translate" {
+		if t.Name() == "Translate" || t.Name() == "Discover" {
 			n.Type = []string{"boolean", "string", "null"}
 			n.Enum = append([]any{true, false}, n.Enum...)
 		}

@@ -16,6 +16,8 @@ fi
 # The system's Node.js runs npm alone. The SDKs want a newer one, which is in the
 # lock file like everything else; hence npm's warnings about engines are hushed.
 npm ci --no-audit --no-fund --loglevel=error
+# The coding agents are programs of their own, and need no scripts to be run.
+(cd agents && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 
 # Version 2 of Anthropic's Go SDK is tested by the same program as version 1.
 before=$(sha256sum anthropic_go_v2_test.go)

@@ -20,7 +20,7 @@ func differences() []difference {
 		{".*", "(stream-)?status-40[12]", deadKey, false},
 
 		// @ai-sdk/openai-compatible misses the end by itself.
-		{"openai-go-v3|anthropic-sdk-go-.*|node-openai|node-anthropic|node-ai-openai", ".*stream-end",
+		{"openai-go-v3|anthropic-sdk-go-.*|node-openai|node-anthropic|node-ai-openai|node-ai-anthropic", ".*stream-end",
 			`10: "Real servers do end cleanly without it when the model process dies: that counts as broken"`, false},
 		// The Node.js scripts report only that it failed.
 		{"openai-go-v3|anthropic-sdk-go-.*", ".*stream-cut",

@@ -33,24 +33,41 @@ func TestAIWithOpenAICompatible(t *testing.T) {
 	compareNode(t, "ai-openai-compatible")
 }
 
+func TestAIWithAnthropic(t *testing.T) {
+	t.Parallel()
+	compareNode(t, "ai-anthropic")
+}
+
+func TestLangChainWithOpenAI(t *testing.T) {
+	t.Parallel()
+	compareNode(t, "langchain-openai")
+}
+
+func TestLangChainWithAnthropic(t *testing.T) {
+	t.Parallel()
+	compareNode(t, "langchain-anthropic")
+}
+
 // compareNode is compare for a script in node/.
 func compareNode(t *testing.T, script string) {
-	node := nodeBinary(t)
-	compare(t, "node-"+script, func(t *testing.T, l leg) []outcome {
-		cmd := exec.CommandContext(t.Context(), node, filepath.Join("node", script+".mjs"))
-		cmd.Env = append(os.Environ(), "SUITE_URL="+l.url, "SUITE_KEY="+l.key, "SUITE_CONTROL="+l.up.ControlURL())
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		stdout, err := cmd.Output()
-		require.NoError(t, err, "%s", &stderr)
-		var results []struct{ Name, Text string }
-		require.NoError(t, json.Unmarshal(stdout, &results), "%s", stdout)
-		var out []outcome
-		for _, r := range results {
-			out = append(out, outcome{r.Name, r.Text})
-		}
-		return out
-	})
+	compare(t, "node-"+script, func(t *testing.T, l leg) []outcome { return driveNode(t, script, l) })
+}
+
+// driveNode runs a script in node/.
+func driveNode(t *testing.T, script string, l leg, env ...string) []outcome {
+	cmd := exec.CommandContext(t.Context(), nodeBinary(t), filepath.Join("node", script+".mjs"))
+	cmd.Env = append(append(os.Environ(), "SUITE_URL="+l.url, "SUITE_KEY="+l.key, "SUITE_CONTROL="+l.up.ControlURL()), env...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.Output()
+	require.NoError(t, err, "%s", &stderr)
+	var results []struct{ Name, Text string }
+	require.NoError(t, json.Unmarshal(stdout, &results), "%s", stdout)
+	var out []outcome
+	for _, r := range results {
+		out = append(out, outcome{r.Name, r.Text})
+	}
+	return out
 }
 
 // nodeBinary is the Node.js that package.json pins, because the newest SDKs want

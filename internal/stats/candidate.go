@@ -314,6 +314,65 @@ func (t *Turn) report(as turnStatus) bool {
 	return true
 }
 
+// Suspended returns the end of the candidate's cooldown for everybody. It is false
+// outside of one. A cooldown lasts until a success, so its end may be past.
+func (h *CandidateHealth) Suspended() (until time.Time, ok bool) {
+	t := h.trouble.Load()
+	if t == nil || t.well.Load() {
+		return time.Time{}, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all.shared.until, t.all.shared.open
+}
+
+// Hold prolongs the cooldown for everybody up to a time: not a request has shown
+// that the candidate is still down. It does nothing outside of a cooldown, and ends
+// within most after the latest failure that counted.
+func (h *CandidateHealth) Hold(until time.Time, most time.Duration) {
+	h.cooling(func(s *streak) {
+		if last := s.began.Add(most); until.After(last) {
+			until = last
+		}
+		if s.until.Before(until) {
+			if s.earned.IsZero() {
+				s.earned = s.until
+			}
+			s.until = until
+		}
+	})
+}
+
+// Free takes back what [CandidateHealth.Hold] has added at now. The candidate is
+// then due for a probe, unless its own cooldown goes on.
+func (h *CandidateHealth) Free(now time.Time) {
+	h.cooling(func(s *streak) {
+		if s.earned.IsZero() {
+			return
+		}
+		if s.until.After(now) {
+			s.until = now
+			if s.earned.After(now) {
+				s.until = s.earned
+			}
+		}
+		s.earned = time.Time{}
+	})
+}
+
+// cooling calls f with the cooldown for everybody, under the lock.
+func (h *CandidateHealth) cooling(f func(*streak)) {
+	t := h.trouble.Load()
+	if t == nil || t.well.Load() {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.all.shared.open {
+		f(&t.all.shared)
+	}
+}
+
 // coolsDown reports whether the candidate cools down for everybody.
 func (h *CandidateHealth) coolsDown(now time.Time) bool {
 	t := h.trouble.Load()

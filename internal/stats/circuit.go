@@ -31,6 +31,9 @@ type streak struct {
 	verdict uint64
 	before  time.Duration
 
+	// The end of the cooldown before it was held; zero if it was not.
+	earned time.Time
+
 	// Only in a caller's streak: its failures in a row, and the time of the last.
 	own  []uint64 // tickets
 	last time.Time
@@ -215,7 +218,7 @@ func (s *streak) extend(now time.Time, verdict uint64, r Rules) {
 	s.verdict, s.before = verdict, s.length
 	s.length = min(2*s.length, r.Longest)
 	s.probes++
-	s.probe, s.held, s.wasted = 0, time.Time{}, 0
+	s.probe, s.held, s.wasted, s.earned = 0, time.Time{}, 0, time.Time{}
 	s.cool(now, now.Add(s.length))
 }
 

@@ -235,7 +235,8 @@ func TestFidelity(t *testing.T) {
 		})
 	}
 	// The others have no model: their bytes pass as they are.
-	stored := []string{"conversations", "files", "batches", "vector-stores", "containers", "messages-batches"}
+	stored := []string{"conversations", "files", "batches", "vector-stores", "containers", "messages-batches",
+		"realtime"} // a WebSocket, see TestRealtimeSession
 	assert.ElementsMatch(t, surfaceNames(t), append(stored, slices.Collect(maps.Keys(served))...), "every surface has a row, and every row a surface")
 }
 

@@ -135,7 +135,8 @@ func TestFieldUpgrade(t *testing.T) {
 		{http.MethodGet, fieldResponses, "", 405},
 		{http.MethodGet, "/v1/responses/compact", "", 405},
 		{http.MethodDelete, fieldResponses, "", 405},
-		{http.MethodGet, "/v1/realtime", "websocket", 404},
+		{http.MethodGet, "/v1/realtime", "websocket", 426}, // this ResponseWriter cannot become one
+		{http.MethodGet, "/v1/models-live", "websocket", 404},
 	} {
 		r := httptest.NewRequest(tt.method, tt.path, nil)
 		if tt.upgrade != "" {

@@ -127,6 +127,9 @@ func TestTranslatedAnswers(t *testing.T) {
 			assert.Equal(t, "application/json", resp.Header.Get("Content-Type"))
 			assert.Subset(t, translateFacts(t, got), translateFacts(t, c.got), "responses repeat the request, too")
 			translateShape(t, c.path, got)
+			if c.path == "/v1/messages" {
+				assert.Contains(t, got, `"model":"claude-x"`, "as the client named it")
+			}
 
 			sent := up.Last()
 			assert.Equal(t, c.sentPath, <-asked, "without the client's query")

@@ -1,6 +1,6 @@
 // The cases of the npm package "ai", for any of its providers.
-import { generateText, jsonSchema, streamText, stepCountIs, tool } from 'ai';
-import { arrived, attempt, describe, largePrompt, left, raised, saw, statuses, weather } from './harness.mjs';
+import { generateText, jsonSchema, Output, streamText, stepCountIs, tool } from 'ai';
+import { arrived, attempt, describe, forecast, image, largePrompt, left, raised, saw, statuses, weather } from './harness.mjs';
 
 const quiet = () => {}; // streamText prints errors unless told what to do with them
 
@@ -35,6 +35,12 @@ export function textCases(model) {
   const stream = async (id, extra) => (await read(id, extra)).text;
 
   const tools = { weather: tool({ description: 'The weather in a city.', inputSchema: jsonSchema(weather), execute: async () => 'sunny' }) };
+  const forecasts = { weather: tool({ description: 'The weather in a city.', inputSchema: jsonSchema(weather), execute: async ({ city }) => forecast(city) }) };
+  // Without it @ai-sdk/openai sends ids of earlier items, and not the items.
+  const stateless = { openai: { store: false } };
+  const trip = 'How is the weather in Paris and Rome?';
+  const steps = (list) => list.map((s) =>
+    `${JSON.stringify(s.reasoningText ?? '')} ${JSON.stringify(s.text)} ${JSON.stringify(s.toolCalls.map((c) => [c.toolName, c.input]))} ${s.finishReason}`).join(', then ');
   const callOnly = { weather: tool({ description: 'The weather in a city.', inputSchema: jsonSchema(weather) }) };
 
   return [
@@ -71,6 +77,26 @@ export function textCases(model) {
         return `${r.steps.length} steps, ${JSON.stringify(r.steps[0].toolCalls.map((c) => [c.toolName, c.input]))}, then ${JSON.stringify(r.text)}`;
       })],
     ['tools-stream', () => stream('gpt-standin', { tools: callOnly })],
+    ['rich-image', () =>
+      attempt(async () => {
+        const content = [{ type: 'text', text: 'What is this?' }, { type: 'file', data: image, mediaType: 'image/png' }];
+        return (await generateText({ model: model('gpt-standin-rich'), messages: [{ role: 'user', content }] })).text;
+      })],
+    ['rich-schema', () =>
+      attempt(async () => {
+        const r = await generateText({ model: model('gpt-standin-rich'), prompt: 'Say hello.', output: Output.object({ schema: jsonSchema(weather) }) });
+        return r.output.city;
+      })],
+    ['rich-parallel', () =>
+      attempt(async () => {
+        const r = await generateText({ model: model('gpt-standin-rich'), prompt: trip, tools: forecasts, stopWhen: stepCountIs(2), providerOptions: stateless });
+        return steps(r.steps);
+      })],
+    ['rich-parallel-stream', () =>
+      attempt(async () => {
+        const r = streamText({ model: model('gpt-standin-rich'), prompt: trip, tools: forecasts, stopWhen: stepCountIs(2), onError: quiet, providerOptions: stateless });
+        return steps(await r.steps);
+      })],
     ['unknown-model', () => generate('gpt-unheard-of')],
     ...statuses.flatMap((status) => [
       [`status-${status}`, () => generate(`gpt-standin-${status}`)],

@@ -5,7 +5,7 @@ import { embed } from 'ai';
 import { textCases } from './ai-cases.mjs';
 import { attempt, key, run, url } from './harness.mjs';
 
-const provider = createOpenAICompatible({ name: 'standin', baseURL: url + '/v1', apiKey: key });
+const provider = createOpenAICompatible({ name: 'standin', baseURL: url + '/v1', apiKey: key, supportsStructuredOutputs: true });
 
 await run([
   ...textCases((id) => provider(id)),

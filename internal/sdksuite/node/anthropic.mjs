@@ -1,6 +1,6 @@
 // The npm package "@anthropic-ai/sdk".
 import Anthropic from '@anthropic-ai/sdk';
-import { arrived, attempt, describe, digest, key, largePrompt, left, raised, run, saw, statuses, url, weather } from './harness.mjs';
+import { arrived, attempt, describe, digest, forecast, image, key, largePrompt, left, raised, run, saw, statuses, url, weather } from './harness.mjs';
 
 const client = new Anthropic({ baseURL: url, apiKey: key });
 
@@ -37,6 +37,19 @@ const streamRaises = (model) => raised(async () => {
 });
 
 const tools = [{ name: 'weather', input_schema: weather }];
+
+// rich has the model reason and call two tools at once, and gives all of it back.
+async function rich(send) {
+  const conversation = [{ role: 'user', content: 'How is the weather in Paris and Rome?' }];
+  const ask = () => send({ model: 'claude-standin-rich', max_tokens: 4096, thinking: { type: 'enabled', budget_tokens: 2048 }, messages: conversation, tools });
+  const first = await ask();
+  const calls = first.content.filter((b) => b.type === 'tool_use');
+  conversation.push({ role: 'assistant', content: first.content },
+    { role: 'user', content: calls.map((c) => ({ type: 'tool_result', tool_use_id: c.id, content: forecast(c.input.city) })) });
+  const second = await ask();
+  const shown = first.content.map((b) => b.thinking ?? b.text ?? `${b.name}(${JSON.stringify(b.input)})`);
+  return `${JSON.stringify(shown)} ${first.stop_reason}, then ${JSON.stringify(second.content.at(-1).text)} ${second.stop_reason}`;
+}
 
 await run([
   ['messages', () => message('claude-standin')],
@@ -94,6 +107,18 @@ await run([
       const m = await client.messages.stream(params('claude-standin', { tools })).finalMessage();
       return `${m.content[0].name}(${JSON.stringify(m.content[0].input)}) ${m.stop_reason}`;
     })],
+  ['rich-image', () =>
+    message('claude-standin-rich', { messages: [{ role: 'user', content: [
+      { type: 'text', text: 'What is this?' },
+      { type: 'image', source: { type: 'base64', media_type: 'image/png', data: image } },
+    ] }] })],
+  ['rich-schema', () =>
+    attempt(async () => {
+      const m = await client.messages.create(params('claude-standin-rich', { output_config: { format: { type: 'json_schema', schema: weather } } }));
+      return JSON.parse(m.content[0].text).city;
+    })],
+  ['rich-parallel', () => attempt(() => rich((p) => client.messages.create(p)))],
+  ['rich-parallel-stream', () => attempt(() => rich((p) => client.messages.stream(p).finalMessage()))],
   ['count-tokens', () => attempt(async () => JSON.stringify(await client.messages.countTokens({ model: 'claude-standin', messages })))],
   ['models', () =>
     attempt(async () => {

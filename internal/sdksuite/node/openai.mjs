@@ -1,6 +1,6 @@
 // The npm package "openai".
 import OpenAI, { toFile } from 'openai';
-import { arrived, attempt, audio, describe, digest, key, largePrompt, left, raised, run, sameBytes, saw, statuses, url, weather } from './harness.mjs';
+import { arrived, attempt, audio, describe, digest, forecast, image, key, largePrompt, left, raised, run, sameBytes, saw, statuses, url, weather } from './harness.mjs';
 
 const client = new OpenAI({ baseURL: url + '/v1', apiKey: key });
 
@@ -65,6 +65,32 @@ const response = (model, extra = {}) =>
 
 const responseTools = { tools: [{ type: 'function', name: 'weather', parameters: weather, strict: true }] };
 const chatTools = [{ type: 'function', function: { name: 'weather', parameters: weather } }];
+
+// richChat has the model reason and call two tools at once, and gives all of it back.
+async function richChat(send) {
+  const conversation = [{ role: 'user', content: 'How is the weather in Paris and Rome?' }];
+  const ask = () => send({ model: 'gpt-standin-rich', reasoning_effort: 'low', messages: conversation, tools: chatTools });
+  const first = (await ask()).choices[0];
+  const calls = first.message.tool_calls;
+  conversation.push(first.message,
+    ...calls.map((c) => ({ role: 'tool', tool_call_id: c.id, content: forecast(JSON.parse(c.function.arguments).city) })));
+  const second = (await ask()).choices[0];
+  const shown = [first.message.reasoning_content, first.message.content, ...calls.map((c) => `${c.function.name}(${c.function.arguments})`)];
+  return `${JSON.stringify(shown)} ${first.finish_reason}, then ${JSON.stringify(second.message.content)} ${second.finish_reason}`;
+}
+
+// richResponses does the same with responses.
+async function richResponses(send) {
+  const input = [{ role: 'user', content: 'How is the weather in Paris and Rome?' }];
+  const ask = () => send({ model: 'gpt-standin-rich', reasoning: { effort: 'low', summary: 'auto' }, store: false,
+    include: ['reasoning.encrypted_content'], input, ...responseTools });
+  const first = await ask();
+  const calls = first.output.filter((i) => i.type === 'function_call');
+  input.push(...first.output, ...calls.map((c) => ({ type: 'function_call_output', call_id: c.call_id, output: forecast(JSON.parse(c.arguments).city) })));
+  const second = await ask();
+  const shown = first.output.map((i) => i.summary?.[0]?.text ?? i.content?.[0]?.text ?? `${i.name}(${i.arguments})`);
+  return `${JSON.stringify(shown)} ${first.status}, then ${JSON.stringify(second.output_text)} ${second.status}`;
+}
 
 await run([
   ['chat', () => chat('gpt-standin')],
@@ -131,6 +157,26 @@ await run([
   ['responses-stream-error-midway', async () => (await readResponse('gpt-standin-errormid')).text],
   ['responses-stream-cut', () => streamRaises(() => readResponse('gpt-standin-cut'))],
   ['responses-stream-end', () => streamRaises(() => readResponse('gpt-standin-end'))],
+  ['chat-rich-image', () =>
+    chat('gpt-standin-rich', [{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url: `data:image/png;base64,${image}` } }])],
+  ['chat-rich-schema', () =>
+    attempt(async () => {
+      const c = await client.chat.completions.parse({ model: 'gpt-standin-rich', messages,
+        response_format: { type: 'json_schema', json_schema: { name: 'place', strict: true, schema: weather } } });
+      return JSON.parse(c.choices[0].message.content).city;
+    })],
+  ['chat-rich-parallel', () => attempt(() => richChat((p) => client.chat.completions.create(p)))],
+  ['chat-rich-parallel-stream', () => attempt(() => richChat((p) => client.chat.completions.stream(p).finalChatCompletion()))],
+  ['responses-rich-image', () =>
+    response('gpt-standin-rich', { input: [{ role: 'user', content: [{ type: 'input_text', text: 'What is this?' }, { type: 'input_image', image_url: `data:image/png;base64,${image}` }] }] })],
+  ['responses-rich-schema', () =>
+    attempt(async () => {
+      const r = await client.responses.parse({ model: 'gpt-standin-rich', input: 'Say hello.',
+        text: { format: { type: 'json_schema', name: 'place', strict: true, schema: weather } } });
+      return r.output_parsed?.city ?? JSON.parse(r.output_text).city;
+    })],
+  ['responses-rich-parallel', () => attempt(() => richResponses((p) => client.responses.create(p)))],
+  ['responses-rich-parallel-stream', () => attempt(() => richResponses((p) => client.responses.stream(p).finalResponse()))],
   ['embeddings', () =>
     attempt(async () => {
       const e = await client.embeddings.create({ model: 'embed-standin', input: 'hello' });

@@ -14,6 +14,10 @@ func (c *call) messageObject(content, stop string, output int) string {
 }
 
 func createMessage(c *call) {
+	if c.scenario == "rich" {
+		c.richMessage()
+		return
+	}
 	tool := c.wantsTool(`"tool_result"`)
 	if c.fields.isTrue("stream") {
 		c.stream(c.messageEvents(tool))

@@ -45,10 +45,10 @@ func endpoints() map[string]endpoint {
 	return map[string]endpoint{
 		"/v1/chat/completions": {method: "POST", required: []string{"messages", "model"},
 			optional: []string{"stream", "stream_options", "tools", "tool_choice", "temperature", "max_tokens",
-				"max_completion_tokens", "user", "n", "top_p", "seed"}, answer: chatCompletion},
+				"max_completion_tokens", "user", "n", "top_p", "seed", "response_format", "reasoning_effort", "parallel_tool_calls", "stop"}, answer: chatCompletion},
 		"/v1/responses": {method: "POST", required: []string{"input", "model"},
 			optional: []string{"stream", "instructions", "max_output_tokens", "temperature", "store", "include",
-				"tools", "tool_choice", "text", "reasoning"}, answer: response},
+				"tools", "tool_choice", "text", "reasoning", "parallel_tool_calls", "top_p"}, answer: response},
 		"/v1/embeddings": {method: "POST", required: []string{"input", "model"},
 			optional: []string{"encoding_format", "dimensions", "user"}, answer: embeddings},
 		"/v1/audio/transcriptions": {method: "POST", required: []string{"file", "model"}, form: true,
@@ -57,7 +57,7 @@ func endpoints() map[string]endpoint {
 			optional: []string{"response_format", "speed", "instructions"}, answer: speech},
 		"/v1/models": {method: "GET", answer: modelList},
 		"/v1/messages": {method: "POST", required: message,
-			optional: []string{"stream", "system", "temperature", "tools", "tool_choice", "metadata", "stop_sequences"}, answer: createMessage},
+			optional: []string{"stream", "system", "temperature", "tools", "tool_choice", "metadata", "stop_sequences", "thinking", "output_config", "top_p"}, answer: createMessage},
 		"/v1/messages/count_tokens": {method: "POST", required: []string{"messages", "model"},
 			optional: []string{"system", "tools", "tool_choice"}, answer: countTokens},
 	}
@@ -75,13 +75,11 @@ func (c *call) endpoint() endpoint {
 // credential, version, body, fields, model.
 func (c *call) check() *failure {
 	e := c.endpoint()
-	query := ""
-	if c.r.Header.Get("Anthropic-Beta") != "" && c.r.Header.Get("Anthropic-Version") == "2023-06-01" {
-		query = "beta=true"
-	}
+	query := c.r.URL.RawQuery
+	beta := c.r.Header.Get("Anthropic-Beta") != "" && c.r.Header.Get("Anthropic-Version") == "2023-06-01"
 	switch {
-	case c.r.Method == http.MethodPost && c.r.URL.RawQuery != query:
-		return badRequest("want the query %q, not %q", query, c.r.URL.RawQuery)
+	case c.r.Method == http.MethodPost && query != "" && (query != "beta=true" || !beta):
+		return badRequest("the query %q is not one of the API's", query)
 	case e.answer == nil:
 		return &failure{status: 404, kind: "not_found_error", message: "unknown URL " + c.r.URL.Path}
 	case e.method != c.r.Method:

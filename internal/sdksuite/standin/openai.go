@@ -9,7 +9,7 @@ import (
 
 // scenarios are the names that a client can put behind any text model's.
 func scenarios() []string {
-	list := []string{"", "vendor", "step", "hang", "silent", "reset", "endless", "errorfirst", "errormid", "cut", "end"}
+	list := []string{"", "vendor", "rich", "step", "hang", "silent", "reset", "endless", "errorfirst", "errormid", "cut", "end"}
 	for _, s := range Statuses() {
 		list = append(list, fmt.Sprint(s))
 	}
@@ -28,6 +28,7 @@ func models(base string) []string {
 // the scenario: an error status, or
 //
 //	vendor      takes unknown fields, and answers with some
+//	rich        reasons, calls two tools at once, keeps to a schema, or says what the request had
 //	step        streams a piece at a time, as the client sees them
 //	hang        never answers
 //	silent      never answers; a gateway may give it another timeout
@@ -70,6 +71,10 @@ func (c *call) wantsTool(answered string) bool {
 }
 
 func chatCompletion(c *call) {
+	if c.scenario == "rich" {
+		c.richChat()
+		return
+	}
 	tool := c.wantsTool(`"role":"tool"`)
 	if c.fields.isTrue("stream") {
 		c.stream(c.chatEvents(tool))
@@ -122,6 +127,10 @@ func pieces() []string { return []string{"Hello", ", ", "world."} }
 func arguments() []string { return []string{`{\"city\":`, `\"Paris\"}`} }
 
 func response(c *call) {
+	if c.scenario == "rich" {
+		c.richResponse()
+		return
+	}
 	tool := c.wantsTool(`"function_call_output"`)
 	if c.fields.isTrue("stream") {
 		c.stream(c.responseEvents(tool))

@@ -18,7 +18,7 @@ type event struct {
 func (c *call) stream(events []event) {
 	c.w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	c.w.Header().Set("Cache-Control", "no-cache")
-	watched := c.scenario != "" && c.scenario != "vendor"
+	watched := c.scenario != "" && c.scenario != "vendor" && c.scenario != "rich"
 	if c.scenario == "errorfirst" {
 		c.send(c.errorEvent())
 		return

@@ -32,8 +32,8 @@ var canaries = []string{
 // privacy uses all that is shared, and looks for the canaries in each key and value.
 func privacy(ctx context.Context, o *options) error {
 	s, err := newStage(`client_limits:
-  - {key: "req.headers['x-tenant'][0]", requests_per_minute: 1000, tokens_per_minute: 100000, exact: true}
-  - {key: "req.headers['x-tenant'][0]", requests_per_minute: 2000, usd_per_day: 5}
+  - {key: "req.headers['x-tenant'][0]", required: false, requests_per_minute: 1000, tokens_per_minute: 100000}
+  - {key: "req.headers['x-tenant'][0]", required: false, requests_per_minute: 2000, usd_per_day: 5}
 model_selection:
   strategy:
     - "ai.models.sticky(req.headers['x-session'][0])"`)

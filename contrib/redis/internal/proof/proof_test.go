@@ -39,16 +39,6 @@ func TestProbes(t *testing.T) {
 	prove(t, probes, options{length: 20 * time.Second})
 }
 
-func TestInFlight(t *testing.T) {
-	t.Parallel()
-	prove(t, inFlight, options{})
-}
-
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	prove(t, limits, options{})
-}
-
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	prove(t, restart, options{rate: 50})

@@ -70,24 +70,15 @@ func (s *stage) others(r *replica) []*replica {
 	return slices.DeleteFunc(slices.Clone(s.replicas), func(x *replica) bool { return x == r })
 }
 
-// settled waits until each replica sees all of them.
+// settled waits until all replicas share: what the first learns, all know.
 func (s *stage) settled(ctx context.Context) error {
-	if st, err := s.replicas[0].state(ctx); err == nil && st.Fleet.Store.State == "" { // TEMPORARY
-		pause(ctx, 2*time.Second)
-		return nil
+	const provider = "p19"
+	var answer *answerError
+	if err := s.replicas[0].chat(ctx, body("status=429 retry=2", provider+":m")); !errors.As(err, &answer) || answer.status != 429 {
+		return fmt.Errorf("a request that begins a cooldown: %w", err)
 	}
-	for _, r := range s.replicas {
-		_, err := until(ctx, 10*time.Second, func() (bool, error) {
-			state, err := r.state(ctx)
-			if err != nil {
-				return false, err
-			}
-			return state.Fleet.Store.State == "ok" && len(state.Fleet.Replicas) == len(s.replicas), nil
-		})
-		if err != nil {
-			state, _ := r.state(ctx) //nolint:errcheck // for the message alone
-			return fmt.Errorf("%s does not see the fleet: %w: %+v", r.name, err, state)
-		}
+	if _, err := s.all(ctx, 2*time.Second, s.replicas, provider, true); err != nil {
+		return fmt.Errorf("the replicas do not share: %w", err)
 	}
 	return nil
 }

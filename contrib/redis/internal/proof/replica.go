@@ -250,6 +250,7 @@ func (r *replica) post(ctx context.Context, path, body string, header ...string)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-User", fmt.Sprint("user-", rand.IntN(10)))
+	req.Header.Set("X-Session", "session")
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

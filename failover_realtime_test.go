@@ -1,0 +1,258 @@
+package aigateway_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	socketKey      = "dGhlIHNhbXBsZSBub25jZQ=="
+	sessionCreated = `{"type":"session.created","session":{"id":"sess_1"}}`
+	responseDone   = `{"type":"response.done","response":{"id":"resp_1","status":"completed","usage":{"total_tokens":30,"input_tokens":20,` +
+		`"output_tokens":10,"input_token_details":{"cached_tokens":5}}}}`
+)
+
+// frame is a whole text message of a server.
+func frame(text string) []byte {
+	head := []byte{0x81, byte(len(text))}
+	if len(text) > 125 {
+		head = binary.BigEndian.AppendUint16([]byte{0x81, 126}, uint16(len(text)))
+	}
+	return append(head, text...)
+}
+
+// closeFrame ends a session in good order.
+var closeFrame = []byte{0x88, 2, 0x03, 0xe8}
+
+// realtimeServer opens a session, and plays.
+func realtimeServer(play func(conn net.Conn, in *bufio.Reader)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer conn.Close()
+		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+			"Sec-WebSocket-Accept: "+base64.StdEncoding.EncodeToString(sum[:])+"\r\nSec-WebSocket-Protocol: realtime\r\n\r\n")
+		play(conn, rw.Reader)
+	}
+}
+
+// dialRealtime sends a handshake over a connection of its own.
+func dialRealtime(t *testing.T, base, query string, header ...string) (net.Conn, *bufio.Reader, *http.Response) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	head := "GET /v1/realtime" + query + " HTTP/1.1\r\nHost: gateway\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + socketKey + "\r\n" + strings.Join(append(header, ""), "\r\n") + "\r\n"
+	_, err = io.WriteString(conn, head)
+	require.NoError(t, err)
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	return conn, in, resp
+}
+
+// results is a config's hooks that hand over each Result.
+func results(cfg *aigateway.Config) <-chan *aigateway.Result {
+	done := make(chan *aigateway.Result, 8)
+	cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { done <- res }}
+	return done
+}
+
+// A session fails over until a provider opens one. Then bytes pass untouched both ways,
+// the usage of its responses is counted, and the client's key goes nowhere.
+func TestRealtimeSession(t *testing.T) {
+	page := gatewaytest.NewUpstream(t, gatewaytest.JSON(http.StatusOK, `{"hello":"world"}`))
+	down := gatewaytest.NewUpstream(t, gatewaytest.Error(http.StatusServiceUnavailable, "busy", "busy"))
+	masked := []byte{0x81, 0x85, 1, 2, 3, 4, 'i', 'g', 'o', 'h', 'n'}
+	served := make(chan *http.Request, 1)
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served <- r
+		realtimeServer(func(conn net.Conn, in *bufio.Reader) {
+			conn.Write(frame(sessionCreated))
+			got := make([]byte, len(masked))
+			io.ReadFull(in, got)
+			conn.Write(frame(responseDone))
+			conn.Write(frame(string(got)))
+			conn.Write(frame(responseDone))
+			conn.Write(closeFrame)
+		})(w, r)
+	}))
+	defer up.Close()
+	cfg := testbed.Config(1, "a", "b", "c")
+	cfg.InternalEndpoints = map[string]string{"a.internal": page.URL, "b.internal": down.URL, "c.internal": up.URL}
+	done := results(&cfg)
+	conn, in, resp := dialRealtime(t, testbed.Serve(t, cfg), "?model=m&intent=talk",
+		"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.sk-client-secret, openai-beta.realtime-v1",
+		"Sec-WebSocket-Extensions: permessage-deflate", "OpenAI-Beta: realtime=v1")
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	assert.Equal(t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", resp.Header.Get("Sec-WebSocket-Accept"))
+	assert.Equal(t, "realtime", resp.Header.Get("Sec-WebSocket-Protocol"))
+	assert.Equal(t, "c:m", resp.Header.Get("X-Aigateway-Model"))
+	_, err := conn.Write(masked)
+	require.NoError(t, err)
+	got, err := io.ReadAll(in)
+	require.NoError(t, err)
+	want := string(frame(sessionCreated)) + string(frame(responseDone)) + string(frame(string(masked))) + string(frame(responseDone)) + string(closeFrame)
+	assert.Equal(t, want, string(got))
+
+	r := <-served
+	assert.Equal(t, "model=m&intent=talk", r.URL.RawQuery)
+	assert.Equal(t, "Bearer sk-c1-0123456789abcdef", r.Header.Get("Authorization"))
+	assert.Equal(t, "realtime, openai-beta.realtime-v1", r.Header.Get("Sec-WebSocket-Protocol"))
+	assert.Equal(t, "realtime=v1", r.Header.Get("OpenAI-Beta"))
+	assert.Empty(t, r.Header.Get("Sec-WebSocket-Extensions"))
+	res := <-done
+	assert.Equal(t, aigateway.StatusSuccess, res.Status)
+	assert.Equal(t, "c", res.Success.Provider)
+	require.Len(t, res.ModelsTried, 3)
+	assert.Equal(t, aigateway.FailureAnswer, res.ModelsTried[0].RequestsMade[0].Kind)
+	require.NotNil(t, res.Usage)
+	assert.EqualValues(t, 40, res.Usage.InputTokens)
+	assert.EqualValues(t, 20, res.Usage.OutputTokens)
+	assert.EqualValues(t, 10, res.Usage.CachedInputTokens)
+	assert.NotContains(t, res.Client.Headers.Get("Sec-Websocket-Protocol"), "sk-client-secret")
+}
+
+// The model's id in the query is the provider's own.
+func TestRealtimeAlias(t *testing.T) {
+	queries := make(chan string, 1)
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		queries <- r.URL.RawQuery
+		realtimeServer(func(conn net.Conn, _ *bufio.Reader) { conn.Write(closeFrame) })(w, r)
+	}))
+	defer up.Close()
+	_, _, resp := dialRealtime(t, testbed.ServeAt(t, up.URL, testbed.Config(1, "a")), "?x=1&model=a:other%2Fone")
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	assert.Equal(t, "model=other%2Fone&x=1", <-queries)
+}
+
+// What is not a WebSocket, and what may not be one.
+func TestRealtimeRefusals(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, realtimeServer(func(conn net.Conn, _ *bufio.Reader) { conn.Write(closeFrame) }))
+	cfg := testbed.Config(1, "a")
+	cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+	open := testbed.Serve(t, cfg)
+	for _, row := range []struct {
+		name   string
+		method string
+		header http.Header
+		status int
+	}{
+		{"no upgrade", http.MethodGet, nil, http.StatusUpgradeRequired},
+		{"another protocol", http.MethodGet, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}}, http.StatusUpgradeRequired},
+		{"POST", http.MethodPost, nil, http.StatusMethodNotAllowed},
+	} {
+		r, err := http.NewRequest(row.method, open+"/v1/realtime?model=m", nil)
+		require.NoError(t, err)
+		for name, values := range row.header {
+			r.Header[name] = values
+		}
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		require.NoError(t, err, row.name)
+		resp.Body.Close()
+		assert.Equal(t, row.status, resp.StatusCode, row.name)
+	}
+	_, _, resp := dialRealtime(t, open, "?model=m&model=n")
+	assert.Equal(t, http.StatusBadRequest, resp.StatusCode)
+	_, _, resp = dialRealtime(t, open, "?model=unheard-of")
+	assert.Equal(t, http.StatusUnprocessableEntity, resp.StatusCode)
+	assert.Zero(t, up.Count())
+
+	cfg.Caller = func(*http.Request) string { return "ann" }
+	cfg.ClientLimits = []aigateway.ClientLimit{{Key: "req.caller", TokensPerMinute: 1000}}
+	_, _, resp = dialRealtime(t, testbed.Serve(t, cfg), "?model=m")
+	assert.Equal(t, http.StatusForbidden, resp.StatusCode)
+	cfg.ClientLimits[0].Uncounted = true
+	_, _, resp = dialRealtime(t, testbed.Serve(t, cfg), "?model=m")
+	assert.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+}
+
+// Until the provider's first event the usual timeouts hold. A session without one ends.
+func TestRealtimeFirstEvent(t *testing.T) {
+	up := httptest.NewServer(realtimeServer(func(_ net.Conn, in *bufio.Reader) { io.Copy(io.Discard, in) }))
+	defer up.Close()
+	cfg := testbed.Config(1, "a")
+	limit := aigateway.Duration("50ms")
+	cfg.PerRequestTimeout = limit
+	done := results(&cfg)
+	_, in, resp := dialRealtime(t, testbed.ServeAt(t, up.URL, cfg), "?model=m")
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	got, err := io.ReadAll(in)
+	require.NoError(t, err)
+	assert.Equal(t, []byte{0x88, 2, 0x03, 0xe9}, got, "the session ends in a close frame")
+	assert.Equal(t, aigateway.FailureTimeout, (<-done).ModelsTried[0].RequestsMade[0].Kind)
+}
+
+// A session lasts longer than the timeouts, and is cut with the server's context.
+func TestRealtimeCut(t *testing.T) {
+	var open atomic.Int64
+	up := httptest.NewServer(realtimeServer(func(conn net.Conn, in *bufio.Reader) {
+		open.Add(1)
+		defer open.Add(-1)
+		conn.Write(frame(sessionCreated))
+		io.Copy(io.Discard, in)
+	}))
+	defer up.Close()
+	cfg := testbed.Config(1, "a")
+	cfg.PerRequestTimeout = aigateway.Duration("50ms")
+	cfg.ClientTimeout = aigateway.Duration("50ms")
+	cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+	done := results(&cfg)
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	base, cut := context.WithCancel(t.Context())
+	server := httptest.NewUnstartedServer(g)
+	server.Config.BaseContext = func(net.Listener) context.Context { return base }
+	server.Start()
+	defer server.Close()
+	conn, in, resp := dialRealtime(t, server.URL, "?model=m")
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	got := make([]byte, len(frame(sessionCreated)))
+	_, err = io.ReadFull(in, got)
+	require.NoError(t, err)
+	conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	_, err = in.ReadByte()
+	var timeout net.Error
+	require.ErrorAs(t, err, &timeout, "the session goes on in silence")
+	conn.SetReadDeadline(time.Time{})
+	cut()
+	rest, err := io.ReadAll(in)
+	require.NoError(t, err)
+	assert.Equal(t, []byte{0x88, 2, 0x03, 0xe9}, rest)
+	assert.Equal(t, aigateway.CodeClientGone, (<-done).Error.Code)
+	require.Eventually(t, func() bool { return open.Load() == 0 }, 5*time.Second, time.Millisecond)
+}
+
+// A provider that leaves without a close frame has broken the session.
+func TestRealtimeBroken(t *testing.T) {
+	up := httptest.NewServer(realtimeServer(func(conn net.Conn, _ *bufio.Reader) { conn.Write(frame(sessionCreated)) }))
+	defer up.Close()
+	cfg := testbed.Config(1, "a")
+	done := results(&cfg)
+	_, in, _ := dialRealtime(t, testbed.ServeAt(t, up.URL, cfg), "?model=m")
+	got, err := io.ReadAll(in)
+	require.NoError(t, err)
+	assert.Equal(t, frame(sessionCreated), got)
+	assert.Equal(t, aigateway.CodeStreamBroken, (<-done).Error.Code)
+}

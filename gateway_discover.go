@@ -1,0 +1,382 @@
+package aigateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aigateway-go/aigateway/internal/dial"
+	"github.com/aigateway-go/aigateway/internal/discover"
+	"github.com/aigateway-go/aigateway/internal/expr"
+)
+
+const (
+	// discoverEvery is the time between two questions for a provider's models, and
+	// discoverPatience bounds one of them with all of its facts.
+	discoverEvery    = time.Minute
+	discoverPatience = 30 * time.Second
+	// probeEvery is the time between two looks for cooldowns that end. A cooldown
+	// that ends within probeAhead is probed, for at most probePatience.
+	probeEvery    = time.Second
+	probeAhead    = 2 * time.Second
+	probePatience = 5 * time.Second
+	// holdFor is how long a failed probe prolongs a cooldown, and mostHold bounds
+	// the sum: after it a request probes, in case only the list is broken.
+	holdFor  = 5 * time.Second
+	mostHold = 10 * time.Minute
+	// askedAtOnce bounds the providers that are asked at a time.
+	askedAtOnce = 8
+	// mostTries bounds the keys and forms of keys for one question.
+	mostTries = 4
+)
+
+// servers is the memory of the questions to providers. It outlives settings. It is
+// safe for concurrent use.
+type servers struct {
+	mu    sync.Mutex
+	byKey map[string]*server // by listKey
+}
+
+// server is a provider at an address.
+type server struct {
+	asking sync.Mutex // held by a question
+	facts  discover.Server
+	try    int // of the latest good answer
+
+	mu     sync.Mutex
+	models foundModels
+	listed bool      // it has answered with a list
+	at     time.Time // of the latest list that was asked for
+	err    string    // why the latest question failed
+}
+
+// of returns the memory of a provider.
+func (l *servers) of(p *provider) *server {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.byKey[listKey(p)]
+	if s == nil {
+		s = new(server)
+		if l.byKey == nil {
+			l.byKey = map[string]*server{}
+		}
+		l.byKey[listKey(p)] = s
+	}
+	return s
+}
+
+// lists are the last good answers.
+func (l *servers) lists() modelLists {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lists := make(modelLists, len(l.byKey))
+	for key, s := range l.byKey {
+		s.mu.Lock()
+		lists[key] = s.models
+		s.mu.Unlock()
+	}
+	return lists
+}
+
+// forget drops the memory of servers that the settings do not have.
+func (l *servers) forget(s *settings) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.byKey {
+		if !slices.ContainsFunc(s.selector.providers, func(p *provider) bool { return listKey(p) == key }) {
+			delete(l.byKey, key)
+		}
+	}
+}
+
+// settings compiles a Config with the known lists. If only the lists are at fault,
+// such as a strategy that is too costly over them, it leaves them out.
+func (l *servers) settings(cfg Config, old *settings) (*settings, error) {
+	lists := l.lists()
+	s, err := newSettings(cfg, old, lists)
+	if err != nil && len(lists) > 0 {
+		var bare *settings
+		if bare, err = newSettings(cfg, old, nil); err == nil {
+			s = bare
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.forget(s)
+	return s, nil
+}
+
+// refresh asks the providers with discover for their models, and reports whether
+// some have changed.
+func (l *servers) refresh(ctx context.Context, s *settings) bool {
+	var asked []*provider
+	for _, p := range s.selector.providers {
+		if p.isAsked() {
+			asked = append(asked, p)
+		}
+	}
+	changed := make([]bool, len(asked))
+	atOnce(len(asked), func(i int) { changed[i] = l.of(asked[i]).refresh(ctx, s, asked[i]) })
+	return slices.Contains(changed, true)
+}
+
+// atOnce calls f with the numbers below n, some at a time.
+func atOnce(n int, f func(i int)) {
+	var all sync.WaitGroup
+	turns := make(chan struct{}, askedAtOnce)
+	for i := range n {
+		turns <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turns }()
+			f(i)
+		})
+	}
+	all.Wait()
+}
+
+// refresh asks one provider, and reports whether its models have changed. A change
+// of the outcome is logged.
+func (v *server) refresh(ctx context.Context, s *settings, p *provider) (changed bool) {
+	ctx, cancel := context.WithTimeoutCause(ctx, discoverPatience, &timeoutError{"no list of models", discoverPatience})
+	defer cancel()
+	models, err := v.ask(ctx, s, p, true)
+	if ctx.Err() != nil && context.Cause(ctx) == context.Canceled {
+		return false // Run ends
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.err
+	v.err = ""
+	if err != nil {
+		if v.err = askFailure(err); v.err != before {
+			s.logger.Warn("a provider does not tell its models: the last good list stays", "provider", p.id, "error", v.err, "models", len(v.models))
+		}
+		return false
+	}
+	found := make(foundModels, len(models))
+	for i, m := range models {
+		found[i] = foundModel(m)
+	}
+	changed = !reflect.DeepEqual(v.models, found)
+	if before != "" || !v.listed {
+		s.logger.Info("a provider tells its models", "provider", p.id, "models", len(models))
+	}
+	v.models, v.listed, v.at = found, true, time.Now()
+	return changed
+}
+
+// askFailure is the reason of a failed question, without addresses.
+func askFailure(err error) string {
+	var status *discover.StatusError
+	var timeout *timeoutError
+	switch {
+	case errors.As(err, &status), errors.Is(err, discover.ErrNoList), errors.As(err, &timeout):
+		return oneLine(err.Error(), 200)
+	case dial.IsConnect(err):
+		return oneLine(networkReason(FailureConnect, err), 200)
+	}
+	return oneLine(networkReason(FailureNetwork, err), 200)
+}
+
+// probe asks providers with models in cooldown for their list, shortly before the
+// cooldown ends. A provider that is down stays in cooldown, so that no request has
+// to find out. One that answers is due for the probe of a request.
+func (l *servers) probe(ctx context.Context, s *settings) {
+	now := time.Now()
+	var asked []*provider
+	for _, p := range s.selector.providers {
+		if p.configured && !p.disabled && len(p.ending(now)) > 0 {
+			asked = append(asked, p)
+		}
+	}
+	atOnce(len(asked), func(i int) { l.of(asked[i]).probe(ctx, s, asked[i]) })
+}
+
+// ending are the models whose cooldown for everybody is over soon.
+func (p *provider) ending(now time.Time) []*model {
+	var ending []*model
+	for _, m := range p.models {
+		if until, ok := m.track.Health.Suspended(); ok && until.Sub(now) < probeAhead {
+			ending = append(ending, m)
+		}
+	}
+	return ending
+}
+
+// probe asks a provider, and holds the cooldowns that end soon if it is down.
+func (v *server) probe(ctx context.Context, s *settings, p *provider) {
+	models := p.ending(time.Now())
+	hold := func(d time.Duration) {
+		for _, m := range models {
+			m.track.Health.Hold(time.Now().Add(d), mostHold)
+		}
+	}
+	v.mu.Lock()
+	listed := v.listed
+	v.mu.Unlock()
+	if listed {
+		hold(probePatience + probeAhead) // no request comes before the answer
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, probePatience, &timeoutError{"no list of models", probePatience})
+	defer cancel()
+	_, err := v.ask(ctx, s, p, false)
+	if isDown(err, listed) {
+		hold(holdFor)
+		return
+	}
+	for _, m := range models {
+		m.track.Health.Free(time.Now())
+	}
+	if err == nil {
+		v.mu.Lock()
+		v.listed = true
+		v.mu.Unlock()
+	}
+}
+
+// isDown reports whether a failed question shows that the provider is down. If it
+// never had a list, only a failed connection shows that.
+func isDown(err error, listed bool) bool {
+	var status *discover.StatusError
+	switch {
+	case err == nil:
+		return false
+	case errors.As(err, &status):
+		return listed && status.Status >= http.StatusInternalServerError
+	}
+	return listed || dial.IsConnect(err)
+}
+
+// ask asks a provider with one of its keys, in one of its formats. It begins with
+// those of the latest good answer. Another is tried after a refusal.
+func (v *server) ask(ctx context.Context, s *settings, p *provider, deep bool) ([]discover.Model, error) {
+	v.asking.Lock()
+	defer v.asking.Unlock()
+	tries := p.askTries()
+	var first error
+	for i := range min(len(tries), mostTries) {
+		at := (v.try + i) % len(tries)
+		q := &asker{s: s, p: p, askTry: tries[at]}
+		// The servers with facts outside of the list are run by the operators.
+		models, err := v.facts.Models(ctx, q.ask, deep && !p.known)
+		if err == nil {
+			v.try = at
+			return models, nil
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return nil, cause
+		}
+		if first == nil {
+			first = err
+		}
+		var status *discover.StatusError
+		if !errors.As(err, &status) || status.Status >= http.StatusInternalServerError {
+			break
+		}
+	}
+	return nil, first
+}
+
+// askTry is one way to ask a provider.
+type askTry struct {
+	key    *apiKey
+	format format
+}
+
+// askTries are the ways to ask a provider: each key in each format.
+func (p *provider) askTries() []askTry {
+	keys := p.askKeys()
+	if len(keys) == 0 {
+		keys = p.keyless
+	}
+	var tries []askTry
+	for _, k := range keys {
+		for _, f := range []format{formatOpenAI, formatAnthropic} {
+			if p.speaksFormat(f) {
+				tries = append(tries, askTry{k, f})
+			}
+		}
+	}
+	return tries
+}
+
+// asker sends the questions of one try: with the headers, the query parameters and
+// the key of requests to the provider.
+type asker struct {
+	s *settings
+	p *provider
+	askTry
+}
+
+// ask sends one question. After a 401 the secrets are resolved again, as for
+// requests.
+func (q *asker) ask(ctx context.Context, question discover.Question) (*http.Response, error) {
+	for again := false; ; again = true {
+		a := new(attempt)
+		req, err := q.request(ctx, question, a)
+		if err != nil {
+			return nil, errors.New(a.secrets.scrubText(err.Error()))
+		}
+		resp, err := q.p.transport.RoundTrip(req)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode != http.StatusUnauthorized || again || !q.s.refreshed(ctx, a) {
+			return resp, nil
+		}
+		resp.Body.Close()
+	}
+}
+
+// request makes the HTTP request of a question.
+func (q *asker) request(ctx context.Context, question discover.Question, a *attempt) (*http.Request, error) {
+	in := &inbound{
+		ctx: ctx, surface: &surface{format: q.format, root: question.Root}, path: question.Path,
+		r: &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/v1/" + question.Path, RawQuery: question.Query}, Header: http.Header{
+			"Accept": {"application/json"}, "User-Agent": {"aigateway"},
+		}},
+	}
+	in.request = expr.Request{Method: in.r.Method, Path: in.r.URL.Path, Header: in.r.Header}
+	o := outbound{s: q.s, in: in, trail: new(trail), model: &model{provider: q.p}, key: q.key, surface: in.surface, path: question.Path, form: q.p.forms.uses()}
+	o.templates = templates{secrets: q.s.secrets, set: &a.secrets}
+	o.templates.in.Request, o.templates.in.Secret = &in.request, o.templates.secret
+	u, err := o.upstreamURL(ctx, q.p)
+	if err != nil {
+		return nil, err
+	}
+	h, err := o.upstreamHeader(ctx, q.p, a)
+	if err != nil {
+		return nil, err
+	}
+	delete(h, "Content-Type")
+	if q.format == formatAnthropic && h["Anthropic-Version"] == nil {
+		h["Anthropic-Version"] = []string{messagesVersion}
+	}
+	req := (&http.Request{
+		Method: http.MethodGet, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h, Host: q.p.base.Host, Body: http.NoBody,
+	}).WithContext(ctx)
+	if question.Body != nil {
+		h["Content-Type"] = []string{"application/json"}
+		req.Method, req.ContentLength = http.MethodPost, int64(len(question.Body))
+		req.Body = io.NopCloser(bytes.NewReader(question.Body))
+	}
+	return req, nil
+}
+
+// state describes the latest questions, for the debug page.
+func (v *server) state(now time.Time) (models int, age time.Duration, err string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.at.IsZero() {
+		age = now.Sub(v.at)
+	}
+	return len(v.models), age, v.err
+}

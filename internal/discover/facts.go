@@ -1,0 +1,255 @@
+package discover
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// listed is an item of a list, in the fields of all known servers. Of several
+// fields for a fact, the first that is there counts.
+type listed struct {
+	ID          text `json:"id"`
+	OwnedBy     text `json:"owned_by"`
+	DisplayName text `json:"display_name"` // Anthropic
+	Name        text `json:"name"`         // OpenRouter
+	Description text `json:"description"`
+
+	MaxModelLen      count `json:"max_model_len"`         // vLLM
+	LoadedContext    count `json:"loaded_context_length"` // LM Studio: of the loaded instance
+	ContextWindow    count `json:"context_window"`        // Groq, and gateways of this library
+	ContextLength    count `json:"context_length"`        // OpenRouter, Together
+	MaxContextLength count `json:"max_context_length"`    // Mistral, LM Studio
+	MaxInputTokens   count `json:"max_input_tokens"`      // Anthropic
+	MaxOutputTokens  count `json:"max_output_tokens"`     // gateways of this library
+	MaxCompletion    count `json:"max_completion_tokens"` // Groq
+	MaxTokens        count `json:"max_tokens"`            // Anthropic
+	Quantization     text  `json:"quantization"`          // LM Studio
+	Type             text  `json:"type"`                  // LM Studio, Together
+	InputModalities  words `json:"input_modalities"`      // gateways of this library
+	OutputModalities words `json:"output_modalities"`     // gateways of this library
+	Features         words `json:"supported_features"`    // gateways of this library
+	Parameters       words `json:"supported_parameters"`  // OpenRouter
+	Capabilities     able  `json:"capabilities"`          // LM Studio: words; Mistral: flags
+
+	Meta struct { // llama.cpp
+		Context count `json:"n_ctx"`
+		Trained count `json:"n_ctx_train"`
+		Params  count `json:"n_params"`
+	} `json:"meta"`
+	Architecture struct { // OpenRouter
+		Input  words `json:"input_modalities"`
+		Output words `json:"output_modalities"`
+	} `json:"architecture"`
+	TopProvider struct { // OpenRouter
+		Context   count `json:"context_length"`
+		MaxOutput count `json:"max_completion_tokens"`
+	} `json:"top_provider"`
+	Pricing struct {
+		Prompt     *price `json:"prompt"` // OpenRouter: per token
+		Completion *price `json:"completion"`
+		CacheRead  *price `json:"input_cache_read"`
+		CacheWrite *price `json:"input_cache_write"`
+		Input      *price `json:"input"` // Together, and gateways of this library: per million
+		Output     *price `json:"output"`
+	} `json:"pricing"`
+}
+
+// readModel reads an item. A field of an unexpected form is left out.
+func readModel(raw json.RawMessage) Model {
+	var in listed
+	json.Unmarshal(raw, &in) //nolint:errcheck // the readable fields count
+	id := string(in.ID)
+	if in.OwnedBy == "google" {
+		// Google lists models as resources, and answers to their bare names.
+		id = strings.TrimPrefix(id, "models/")
+	}
+	m := Model{
+		ID: id, DisplayName: string(first(in.DisplayName, in.Name)), Description: string(in.Description),
+		ContextWindow: int64(first(in.MaxModelLen, in.LoadedContext, in.Meta.Context, in.ContextWindow, in.TopProvider.Context,
+			in.ContextLength, in.MaxContextLength, in.MaxInputTokens, in.Meta.Trained)),
+		MaxOutput:        int64(first(in.MaxOutputTokens, in.TopProvider.MaxOutput, in.MaxCompletion, in.MaxTokens)),
+		ParameterCount:   int64(in.Meta.Params),
+		Quantization:     string(in.Quantization),
+		InputModalities:  sorted(first2(in.InputModalities, in.Architecture.Input)),
+		OutputModalities: sorted(first2(in.OutputModalities, in.Architecture.Output)),
+		Prices:           in.prices(),
+	}
+	if m.DisplayName == m.ID {
+		m.DisplayName = ""
+	}
+	m.able(append(append(words(nil), in.Features...), in.Parameters...), in.Capabilities, string(in.Type))
+	return m
+}
+
+// prices reads prices per token, or per million tokens.
+func (in *listed) prices() Prices {
+	p := in.Pricing
+	if p.Prompt != nil || p.Completion != nil {
+		return Prices{p.Prompt.times(6), p.Completion.times(6), p.CacheRead.times(6), p.CacheWrite.times(6)}
+	}
+	return Prices{p.Input.times(0), p.Output.times(0), p.CacheRead.times(0), p.CacheWrite.times(0)}
+}
+
+// featureOf translates the servers' words for abilities into the catalog's.
+var featureOf = map[string]string{
+	"tools": "tool-calling", "tool_use": "tool-calling", "function_calling": "tool-calling", "tool-calling": "tool-calling",
+	"thinking": "reasoning", "reasoning": "reasoning",
+	"structured_outputs": "structured-output", "structured-output": "structured-output",
+	"vision": "vision",
+}
+
+// able reads abilities, and the kind of the model: LM Studio's llm, vlm and
+// embeddings, Ollama's completion and embedding. Servers that tell capabilities
+// have no word for structured output, and offer it with all models of text.
+func (m *Model) able(features, capabilities []string, kind string) {
+	abilities := append(slices.Clone(features), capabilities...)
+	if len(capabilities) > 0 && !slices.Contains(capabilities, "embedding") {
+		abilities = append(abilities, "structured-output")
+	}
+	if kind == "vlm" {
+		abilities = append(abilities, "vision")
+	}
+	vision := false
+	for _, word := range abilities {
+		feature := featureOf[word]
+		vision = vision || feature == "vision" || word == "multimodal"
+		if feature != "" && !slices.Contains(m.Features, feature) {
+			m.Features = append(m.Features, feature)
+		}
+	}
+	slices.Sort(m.Features)
+	switch has := func(word string) bool { return slices.Contains(abilities, word) }; {
+	case m.InputModalities != nil || m.OutputModalities != nil:
+	case kind == "embeddings" || kind == "embedding" || has("embedding"):
+		m.InputModalities, m.OutputModalities = []string{"text"}, []string{"embedding"}
+	case vision:
+		m.InputModalities, m.OutputModalities = []string{"image", "text"}, []string{"text"}
+	case kind == "llm" || has("completion") || has("completion_chat"):
+		m.InputModalities, m.OutputModalities = []string{"text"}, []string{"text"}
+	}
+}
+
+// first is the first value that is not zero.
+func first[T comparable](values ...T) T {
+	var zero T
+	for _, v := range values {
+		if v != zero {
+			return v
+		}
+	}
+	return zero
+}
+
+// first2 is the first list that is not empty.
+func first2(a, b words) words {
+	if len(a) > 0 {
+		return a
+	}
+	return b
+}
+
+// sorted is a copy without duplicates. Servers list such words in any order.
+func sorted(w words) []string {
+	if len(w) == 0 {
+		return nil
+	}
+	out := slices.Clone([]string(w))
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// The types below read a field as far as it has the expected form, and stay zero
+// otherwise: one odd field must not cost the list.
+
+// maxText bounds a text of a list, in bytes, and maxWords the words of a field.
+const (
+	maxText  = 2048
+	maxWords = 64
+)
+
+type text string
+
+func (t *text) UnmarshalJSON(raw []byte) error {
+	var s string
+	if json.Unmarshal(raw, &s) == nil && len(s) <= maxText {
+		*t = text(s)
+	}
+	return nil
+}
+
+type words []string
+
+func (w *words) UnmarshalJSON(raw []byte) error {
+	var items []text
+	if json.Unmarshal(raw, &items) != nil {
+		return nil
+	}
+	for _, item := range items {
+		if s := strings.ToLower(string(item)); isName(s) && len(*w) < maxWords {
+			*w = append(*w, s)
+		}
+	}
+	return nil
+}
+
+// able is a list of words, or an object of flags.
+type able []string
+
+func (a *able) UnmarshalJSON(raw []byte) error {
+	var flags map[string]any
+	if json.Unmarshal(raw, &flags) != nil {
+		var w words
+		err := w.UnmarshalJSON(raw)
+		*a = able(w)
+		return err
+	}
+	for word, on := range flags {
+		if on == true && isName(word) && len(*a) < maxWords {
+			*a = append(*a, strings.ToLower(word))
+		}
+	}
+	slices.Sort(*a)
+	return nil
+}
+
+// count is a positive number of tokens or weights.
+type count int64
+
+func (c *count) UnmarshalJSON(raw []byte) error {
+	v, err := strconv.ParseFloat(string(bytes.Trim(raw, `"`)), 64)
+	if err == nil && v >= 1 && v <= 1e15 {
+		*c = count(v)
+	}
+	return nil
+}
+
+// price is an amount in USD as decimal text. Negative amounts mean that the price
+// varies.
+type price string
+
+func (p *price) UnmarshalJSON(raw []byte) error {
+	*p = price(bytes.Trim(raw, `"`))
+	return nil
+}
+
+// times is the price times a power of ten, nil if it is unknown. The exponent is
+// added to the decimal text, so that nothing is rounded twice.
+func (p *price) times(exponent int) *float64 {
+	if p == nil || len(*p) > 64 {
+		return nil
+	}
+	mantissa, e, _ := strings.Cut(strings.ToLower(string(*p)), "e")
+	n, err := strconv.Atoi(e)
+	if e != "" && err != nil {
+		return nil
+	}
+	v, err := strconv.ParseFloat(mantissa+"e"+strconv.Itoa(n+exponent), 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 || v > 1e9 {
+		return nil
+	}
+	return &v
+}
