@@ -326,10 +326,10 @@ func (f *failover) pin() {
 	served := f.trail.attempts[len(f.trail.attempts)-1]
 	m, key := served.model, served.usedKey
 	if r := f.plan.affinityOf(m); r != nil && !r.affinity.Spilled && !f.spilled(r, m) {
-		keep(s.pins, now, modelPin(f.in.owner, r.affinity.Key, r.name), modelPlace(r.affinity, m), m.pin())
+		keep(s, now, modelPin(f.in.owner, r.affinity.Key, r.name), modelPlace(r.affinity, m), m.pin())
 	}
 	if c := f.lineup.choice(m); c != nil && c.affinity != nil && !c.affinity.Spilled {
-		keep(s.pins, now, keyPin(f.in.owner, c.affinity.Key, m.provider), keyPlace(c.affinity, key), key.pin())
+		keep(s, now, keyPin(f.in.owner, c.affinity.Key, m.provider), keyPlace(c.affinity, key), key.pin())
 	}
 }
 
@@ -357,12 +357,16 @@ func (f *failover) spilled(r *strategyRun, served *model) bool {
 }
 
 // keep sets a pin. It drops the pin if the first of the order serves again.
-func keep(t *pinTable, now time.Time, at pins.Key, p expr.Place, served pinned) {
+func keep(s *selector, now time.Time, at pins.Key, p expr.Place, served pinned) {
+	t := s.pins
 	if p == expr.PlaceFirst {
-		t.Drop(at)
+		if t.Drop(at) {
+			s.told.tell(now, at, pinned{})
+		}
 		return
 	}
 	t.Set(now, at, served)
+	s.told.tell(now, at, served)
 }
 
 // affinity says for the Result how sticky() placed the answering model, or its key.

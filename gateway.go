@@ -42,6 +42,10 @@ type Gateway struct {
 	sums      *fleet.Sums
 	fleet     *fleet.Fleet // nil without Config.Shared
 	health    *fleet.Health
+	members   *fleet.Members
+	limits    *fleet.Limits
+	told      *toldPins
+	replica   string // Config.ReplicaName
 
 	servers  servers
 	reloaded chan struct{} // has room for one
@@ -109,7 +113,7 @@ func (g *Gateway) Reload(cfg Config) error {
 // attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed, s.callers.fleet = g.seed, g.fleet
-	s.fleet, s.health = g.fleet, g.health
+	s.fleet, s.health, s.exact = g.fleet, g.health, g.limits
 	s.habits = &g.habits
 	s.clients, s.ids = g.clients, g.ids
 	for i := range s.clientLimits {
@@ -117,6 +121,7 @@ func (s *settings) attach(g *Gateway) {
 		l.entry = g.clients.Entry(l.name, l.allowance)
 	}
 	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
+	s.selector.told = g.told
 	s.selector.track(g.recorder)
 	s.limiter = g.limiter
 	s.selector.limit(g.limiter, time.Now())

@@ -41,6 +41,7 @@ type selector struct {
 	recorder *stats.Recorder
 	metrics  *stats.Snapshot[*metrics]
 	pins     *pinTable
+	told     *toldPins       // nil without a fleet
 	rand     func(n int) int // nil: math/rand/v2; tests give one
 }
 
