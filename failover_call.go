@@ -136,14 +136,17 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	noteQuota(c.track, resp.Header, time.Now())
 	switch {
 	case c.surface.upgrades && (resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2):
-		s := session{call: c, a: a, resp: resp, limit: limit, to: to}
+		s := session{s: c.s, in: c.in, trail: c.trail, a: a, resp: resp, limit: limit, to: to}
+		if a.ownKey {
+			s.opened = func() { c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched) }
+		}
 		return s.join(ctx)
 	case resp.StatusCode/100 != 2:
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
 		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
-		a: a, resp: resp, source: resp.Body, limit: limit, note: c.idNote(a),
+		a: a, resp: resp, source: resp.Body, limit: limit, note: newIDNote(c.s.ids, c.in, c.surface, c.codec != nil, a),
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {

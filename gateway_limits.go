@@ -217,3 +217,27 @@ func (x *exchange) settleExact(now time.Time, tokens, money int64) {
 	}
 	x.adm.exact = nil
 }
+
+// uncounted reports whether the request's client has a limit in tokens or money that
+// does not let uncounted requests pass.
+func (a *admission) uncounted(limits []clientLimit) bool {
+	for _, l := range limits {
+		if l.uncounted || l.allowance.TokensPerMinute == 0 && l.allowance.PerDay == 0 && l.allowance.PerMonth == 0 {
+			continue
+		}
+		for _, c := range a.claims {
+			if c.Entry == l.entry {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// admitSession refuses a session that could not be counted against its client's limit.
+func (x *exchange) admitSession() *Error {
+	if x.in.surface.upgrades && x.adm.uncounted(x.s.clientLimits) {
+		return errorf(CodeNotAdmitted, "a session is not admitted: its tokens and its cost cannot be limited while it lasts")
+	}
+	return nil
+}
