@@ -96,15 +96,15 @@ func (l *Limits) enter(now time.Time, key string, value []byte) {
 // Take asks the store for all of a request's exact limits. Without an answer within
 // 100 ms ok is true, asked is false, and this replica decides alone for a second. A
 // refusal has the index of the limit, and the time until it has room.
-func (l *Limits) Take(ctx context.Context, takes []Take) (full int, wait time.Duration, ok, asked bool) {
+func (l *Limits) Take(client context.Context, takes []Take) (full int, wait time.Duration, ok, asked bool) {
 	if l == nil || !l.fleet.Up() || time.Now().UnixNano() < l.aloneUntil.Load() {
 		return 0, 0, true, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
+	within, cancel := context.WithTimeout(client, takeTimeout)
 	defer cancel()
-	taken, err := l.fleet.store.Take(ctx, takes)
+	taken, err := l.fleet.store.Take(within, takes)
 	if err != nil {
-		if context.Cause(ctx) == nil || ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // Err returns it as it is
+		if client.Err() == nil { // a client that left says nothing about the store
 			l.aloneUntil.Store(time.Now().Add(aloneFor).UnixNano())
 		}
 		return 0, 0, true, false
