@@ -22,7 +22,6 @@ import (
 // compiled. Only its forms, its gates and the tracks change.
 type provider struct {
 	id         string
-	full       string   // with the provider's prefix; empty: not made yet
 	names      []string // folded: the id, then the aliases
 	view       *expr.Provider
 	configured bool // in the config
