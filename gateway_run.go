@@ -36,9 +36,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) tasks() []task {
 	list := []task{
 		{every: discoverEvery, jitter: 0.2, wake: g.reloaded, turn: g.discover},
-		{every: probeEvery, jitter: 0.5, turn: func(ctx context.Context) { g.servers.probe(ctx, g.current.Load()) }},
 	}
-	if g.fleet != nil {
+	if g.fleet == nil {
+		// In a fleet one replica at a time probes, by a request that has its leave.
+		list = append(list, task{every: probeEvery, jitter: 0.5, turn: func(ctx context.Context) { g.servers.probe(ctx, g.current.Load()) }})
+	} else {
 		list = append(list, task{every: exchangeEvery, jitter: exchangeJitter, wake: g.fleet.Woken(), turn: g.exchange},
 			task{every: keysEvery, jitter: exchangeJitter, wake: g.health.KeysWanted(), turn: g.tellKeys})
 	}
@@ -81,7 +83,7 @@ func (g *Gateway) discover(ctx context.Context) {
 	if !g.servers.refresh(ctx, s) || ctx.Err() != nil {
 		return
 	}
-	if err := g.rediscover(); err != nil {
+	if err := g.rediscover(); err != nil { //nolint:contextcheck // compiling calls nobody who could wait
 		s.logger.Warn("the models of providers cannot be taken up: the last good ones stay", "error", err.Error())
 	}
 }
