@@ -36,11 +36,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) tasks() []task {
 	list := []task{
 		{every: discoverEvery, jitter: 0.2, wake: g.reloaded, turn: g.discover},
+		{every: probeEvery, jitter: 0.5, turn: func(ctx context.Context) { g.servers.probe(ctx, g.current.Load()) }},
 	}
-	if g.fleet == nil {
-		// In a fleet one replica at a time probes, by a request that has its leave.
-		list = append(list, task{every: probeEvery, jitter: 0.5, turn: func(ctx context.Context) { g.servers.probe(ctx, g.current.Load()) }})
-	} else {
+	if g.fleet != nil {
 		list = append(list, task{every: exchangeEvery, jitter: exchangeJitter, wake: g.fleet.Woken(), turn: g.exchange},
 			task{every: keysEvery, jitter: exchangeJitter, wake: g.health.KeysWanted(), turn: g.tellKeys})
 	}
