@@ -76,8 +76,6 @@ type Options struct {
 	MaxCompletionTokens bool
 	// NoStreamUsage leaves stream_options out of a chat request.
 	NoStreamUsage bool
-	// Count makes a request for counting tokens.
-	Count bool
 	// Now is the time of the answer in seconds since 1970. The upstream's own
 	// goes before it.
 	Now int64

@@ -30,10 +30,6 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	if c.verbosity != nil {
 		w.report.Lose("verbosity")
 	}
-	if w.opts.Count {
-		w.close("}")
-		return
-	}
 	w.messagesSampling(c, on)
 	if len(c.stop) > 0 {
 		w.array("stop_sequences")
@@ -130,19 +126,17 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 			w.report.Lose(w.effortName)
 		}
 	}
-	if !w.opts.Count {
-		switch {
-		case limit > 0:
-			w.field("max_tokens", c.maxTokens)
-		case w.opts.MaxTokens > 0:
-			limit = w.opts.MaxTokens
-			if on && !adaptive && budget >= limit {
-				budget = max(minBudget, limit/2)
-			}
-			w.number("max_tokens", limit)
-		default:
-			w.number("max_tokens", defaultMaxTokens+budget)
+	switch {
+	case limit > 0:
+		w.field("max_tokens", c.maxTokens)
+	case w.opts.MaxTokens > 0:
+		limit = w.opts.MaxTokens
+		if on && !adaptive && budget >= limit {
+			budget = max(minBudget, limit/2)
 		}
+		w.number("max_tokens", limit)
+	default:
+		w.number("max_tokens", defaultMaxTokens+budget)
 	}
 	if on {
 		w.object("thinking")

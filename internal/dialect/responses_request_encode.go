@@ -70,10 +70,6 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	if c.thinking.off && c.thinking.effort == nil {
 		w.report.hint("thinking")
 	}
-	if w.opts.Count {
-		w.close("}")
-		return
-	}
 	if v := c.maxTokens; v != nil {
 		if n := integer(v); n > 0 && n < minOutputTokens {
 			w.report.Lose("max_tokens")

@@ -341,36 +341,69 @@ func TestTranslateStrict(t *testing.T) {
 	}
 }
 
+// translateCounts are the surfaces that count tokens, in front of providers of other
+// formats.
+var translateCounts = []struct {
+	path, request, form string
+	speaks              []aigateway.APISurface
+	pair                string
+}{
+	{"/v1/messages/count_tokens", translateAskMsgs, `{"input_tokens":%d}`, translateChat, "messages-to-chat"},
+	{"/v1/messages/count_tokens", translateAskMsgs, `{"input_tokens":%d}`, translateResponses, "messages-to-responses"},
+	{"/v1/responses/input_tokens", translateAskResps, `{"object":"response.input_tokens","input_tokens":%d}`, translateChat, "responses-to-chat"},
+	{"/v1/responses/input_tokens", translateAskResps, `{"object":"response.input_tokens","input_tokens":%d}`, translateMessages, "responses-to-messages"},
+}
+
 // TestTranslatedCounts: tokens are estimated where the provider does not count, and
 // nothing is sent.
 func TestTranslatedCounts(t *testing.T) {
-	var cfg aigateway.Config
-	up := translateProvider(t, &cfg, "p", aigateway.TranslateStrict, translateChat, gatewaytest.JSON(200, translateOfChat))
-	cfg.ModelSelection.Strategy = []string{"ai.models.sticky(req.host)"} // nothing is pinned
-	results := requestResults(&cfg)
-	gateway, err := aigateway.New(cfg)
-	require.NoError(t, err)
-	w := httptest.NewRecorder()
-	gateway.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/messages/count_tokens", strings.NewReader(translateAskMsgs)))
-	require.Equal(t, 200, w.Code, w.Body)
-	var count struct {
-		InputTokens int64 `json:"input_tokens"`
+	for _, c := range translateCounts {
+		t.Run(c.pair, func(t *testing.T) {
+			var cfg aigateway.Config
+			up := translateProvider(t, &cfg, "p", aigateway.TranslateStrict, c.speaks, gatewaytest.JSON(200, translateOfChat))
+			cfg.ModelSelection.Strategy = []string{"ai.models.sticky(req.host)"} // nothing is pinned
+			results := requestResults(&cfg)
+			gateway, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			w := httptest.NewRecorder()
+			gateway.ServeHTTP(w, httptest.NewRequest(http.MethodPost, c.path, strings.NewReader(c.request)))
+			require.Equal(t, 200, w.Code, w.Body)
+			var count struct {
+				InputTokens int64 `json:"input_tokens"`
+			}
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &count))
+			assert.Greater(t, count.InputTokens, int64(20))
+			assert.Equal(t, fmt.Sprintf(c.form, count.InputTokens), w.Body.String())
+			assert.Equal(t, c.pair+"; estimated", w.Header().Get(translateMark))
+			assert.Equal(t, fmt.Sprint(w.Body.Len()), w.Header().Get("Content-Length"))
+			assert.Zero(t, up.Count())
+			res := <-results
+			assert.Equal(t, aigateway.StatusSuccess, res.Status)
+			assert.Equal(t, &aigateway.Translation{Pair: c.pair, Estimated: true}, res.Translation)
+		})
 	}
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &count))
-	assert.Greater(t, count.InputTokens, int64(20))
-	assert.Equal(t, "messages-to-chat; estimated", w.Header().Get(translateMark))
-	assert.Equal(t, fmt.Sprint(w.Body.Len()), w.Header().Get("Content-Length"))
-	assert.Zero(t, up.Count())
-	res := <-results
-	assert.Equal(t, aigateway.StatusSuccess, res.Status)
-	assert.Equal(t, &aigateway.Translation{Pair: "messages-to-chat", Estimated: true}, res.Translation)
+}
 
-	// A provider that counts is asked.
-	cfg = aigateway.Config{}
-	translateProvider(t, &cfg, "p", aigateway.TranslateOn, translateMessages, gatewaytest.JSON(200, `{"input_tokens":2095}`))
-	resp, got := requestPost(t, testbed.Serve(t, cfg)+"/v1/messages/count_tokens", nil, translateAskMsgs)
-	assert.Equal(t, `{"input_tokens":2095}`, got)
-	assert.NotContains(t, resp.Header, translateMark)
+// TestCountsOfTheProvider: a provider that counts is asked, and its answer passes as it
+// is.
+func TestCountsOfTheProvider(t *testing.T) {
+	for _, c := range []struct {
+		path, request, answer string
+		speaks                []aigateway.APISurface
+	}{
+		{"/v1/messages/count_tokens", translateAskMsgs, `{"input_tokens":2095}`, translateMessages},
+		{"/v1/responses/input_tokens", translateAskResps, `{"object":"response.input_tokens", "input_tokens":2095}`, []aigateway.APISurface{{Format: "openai"}}},
+	} {
+		t.Run(c.path, func(t *testing.T) {
+			var cfg aigateway.Config
+			up := translateProvider(t, &cfg, "p", aigateway.TranslateOn, c.speaks, gatewaytest.JSON(200, c.answer))
+			resp, got := requestPost(t, testbed.Serve(t, cfg)+c.path, nil, c.request)
+			assert.Equal(t, c.answer, got)
+			assert.NotContains(t, resp.Header, translateMark)
+			require.Equal(t, 1, up.Count())
+			assert.Equal(t, c.path, up.Last().URL)
+		})
+	}
 }
 
 // TestTranslatedConfig: what the config says about a request holds on the provider's

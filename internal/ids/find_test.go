@@ -1,0 +1,251 @@
+package ids_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/aigateway-go/aigateway/internal/ids"
+)
+
+// refs are ids of one kind.
+func refs(kind ids.Kind, names ...string) (list []ids.Ref) {
+	for _, name := range names {
+		list = append(list, ids.Ref{Kind: kind, ID: name})
+	}
+	return list
+}
+
+// TestInRequest finds ids in requests, where a provider would read them.
+func TestInRequest(t *testing.T) {
+	for _, row := range []struct {
+		name, body string
+		want       []ids.Ref
+	}{
+		{"a response", `{"previous_response_id":"a"}`, refs(ids.Response, "a")},
+		{"a response below the top", `{"x":{"previous_response_id":"a","conversation":"b"}}`, nil},
+		{"a conversation", `{"conversation":"a"}`, refs(ids.Conversation, "a")},
+		{"a conversation as an object", `{"conversation":{"x":1,"id":"a"}}`, refs(ids.Conversation, "a")},
+		{"an object in an object", `{"conversation":{"id":"a","x":{"id":"b","file_id":"c"}}}`, append(refs(ids.Conversation, "a"), refs(ids.File, "c")...)},
+		{"a file", `{"messages":[{"content":[{"type":"file","file":{"file_id":"a"}}]}]}`, refs(ids.File, "a")},
+		{"a file is not an object", `{"file_id":{"id":"a","file_id":"b"}}`, refs(ids.File, "b")},
+		{"lists", `{"tools":[{"vector_store_ids":["a","b"]},{"container":{"type":"auto","file_ids":["c",{"file_id":"d"}]}}]}`,
+			append(refs(ids.VectorStore, "a", "b"), refs(ids.File, "c", "d")...)},
+		{"a container", `{"container":"a","tools":[{"container":"b"}]}`, refs(ids.Container, "a", "b")},
+		{"a batch's file", `{"input_file_id":"a"}`, refs(ids.File, "a")},
+		{"a repeated one", `{"file_id":"a","x":{"file_id":"a"}}`, refs(ids.File, "a", "a")},
+		{"a repeated name", `{"previous_response_id":"a","previous_response_id":"b"}`, refs(ids.Response, "a", "b")},
+		{"input at the top", `{"input":[{"file_id":"a"}]}`, refs(ids.File, "a")},
+		{"input of a tool", `{"messages":[{"content":[{"type":"tool_use","input":{"file_id":"a"}}]}]}`, nil},
+		{"a client's own fields", `{"metadata":{"file_id":"a"},"tools":[{"parameters":{"file_id":"b"},"input_schema":{"file_id":"c"}}],"annotations":[{"file_id":"d"}]}`, nil},
+		{"in capitals", `{"Previous_Response_ID":"a","FILE_ID":"b"}`, append(refs(ids.Response, "a"), refs(ids.File, "b")...)},
+		{"escaped", `{"file\u005fid":"\u0061\/"}`, refs(ids.File, "a/")},
+		{"up to a NUL", `{"file_id\u0000x":"a"}`, refs(ids.File, "a")},
+		{"a long s", `{"file_id\u017f":"a"}`, refs(ids.File, "a")},
+		{"an empty id", `{"file_id":"","previous_response_id":null,"file_ids":[]}`, nil},
+		{"not a text", `{"file_id":7,"file_ids":[7,true,null]}`, nil},
+		{"a word in a text", `{"input":"the file_id is a"}`, nil},
+		{"not an object", `["file_id"]`, nil},
+		{"cut off", `{"file_id":"a","x":{"file_id":"b`, refs(ids.File, "a")},
+		{"nothing", ``, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			assert.Equal(t, row.want, slices.Collect(ids.InRequest([]byte(row.body))))
+		})
+	}
+}
+
+// TestInRequestStops: a reader that has enough ends the search.
+func TestInRequestStops(t *testing.T) {
+	for _, body := range []string{
+		`{"file_ids":["a","b"],"file_id":"c"}`, `{"x":[{"file_id":"a"},{"file_id":"b"}]}`, `{"container":{"id":"a","file_id":"b"}}`,
+	} {
+		n := 0
+		for ref := range ids.InRequest([]byte(body)) {
+			assert.Equal(t, "a", ref.ID)
+			n++
+			break
+		}
+		assert.Equal(t, 1, n, body)
+	}
+}
+
+// TestDepth: a body of brackets is not followed to its end.
+func TestDepth(t *testing.T) {
+	const n = 100_000
+	deep := strings.Repeat("[", n) + `{"file_id":"a"}` + strings.Repeat("]", n)
+	assert.Empty(t, slices.Collect(ids.InRequest([]byte(deep))))
+	deep = strings.Repeat(`{"container":`, n) + `"a"` + strings.Repeat("}", n)
+	assert.LessOrEqual(t, len(slices.Collect(ids.InRequest([]byte(deep)))), 1)
+	assert.LessOrEqual(t, len(ids.Containers([]byte(deep))), 1)
+}
+
+func TestMentions(t *testing.T) {
+	for _, body := range []string{`{"previous_response_id":1}`, `{"conversation":1}`, `{"input_file_id":1}`, `{"vector_store_ids":1}`, `{"container":1}`} {
+		assert.True(t, ids.Mentions([]byte(body)), body)
+	}
+	assert.False(t, ids.Mentions([]byte(`{"input":"a conversation about a container"}`)))
+}
+
+// TestInForm finds the id in a part of a form.
+func TestInForm(t *testing.T) {
+	for name, kind := range map[string]ids.Kind{
+		"file_id": ids.File, "FILE_ID": ids.File, "input_reference[file_id]": ids.File, "input_reference.file_id": ids.File,
+		"file_ids[]": ids.File, "file_ids[0]": ids.File, "vector_store_ids[12]": ids.VectorStore, "container[id]": ids.Container,
+		"conversation[0][id]": ids.Conversation,
+	} {
+		ref, ok := ids.InForm([]byte(name), []byte(" a\n"))
+		assert.True(t, ok, name)
+		assert.Equal(t, ids.Ref{Kind: kind, ID: "a"}, ref, name)
+	}
+	for _, name := range []string{"", "[]", "id", "file", "file_id[name]", "prompt", "0"} {
+		_, ok := ids.InForm([]byte(name), []byte("a"))
+		assert.False(t, ok, name)
+	}
+	for _, value := range []string{"", strings.Repeat("a", 513)} {
+		_, ok := ids.InForm([]byte("file_id"), []byte(value))
+		assert.False(t, ok)
+	}
+}
+
+// TestInAnswer finds the ids of a made thing.
+func TestInAnswer(t *testing.T) {
+	batch := `{"id":"b","input_file_id":"in","output_file_id":"out","error_file_id":null}`
+	for _, row := range []struct {
+		name, answer string
+		kind         ids.Kind
+		want         []ids.Ref
+	}{
+		{"a file", `{"object":"file","id":"a","bytes":1}`, ids.File, refs(ids.File, "a")},
+		{"a batch with its files", batch, ids.Batch, append(refs(ids.Batch, "b"), refs(ids.File, "out")...)},
+		{"another thing's files", batch, ids.Response, refs(ids.Response, "b")},
+		{"below the top", `{"x":{"id":"a"},"data":[{"id":"b"}]}`, ids.File, nil},
+		{"not a text", `{"id":7}`, ids.File, nil},
+		{"an id that is not one", `{"id":"../a"}`, ids.File, nil},
+		{"cut off behind it", `{"id":"a","x":[1,{"y`, ids.File, refs(ids.File, "a")},
+		{"cut off in it", `{"x":1,"id":"abc`, ids.File, nil},
+		{"a list", `[{"id":"a"}]`, ids.File, nil},
+		{"nothing", ``, ids.File, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			assert.Equal(t, row.want, ids.InAnswer(row.kind, []byte(row.answer)))
+		})
+	}
+}
+
+// TestInEvent finds the id in an event of a stream.
+func TestInEvent(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"type":"response.created","response":{"object":"response","id":"a"}}`: "a",
+		`{"response":{"id":"a"},"type":"response.created"}`:                     "a",
+		`{"response":"x","response":{"id":"a"}}`:                                "a",
+		`{"id":"a"}`:                                                            "",
+		`{"item":{"id":"a"}}`:                                                   "",
+		`{"response":{"status":"completed"}}`:                                   "",
+		`{"response":{"id":"a/b"}}`:                                             "",
+		`[DONE]`:                                                                "",
+		``:                                                                      "",
+	} {
+		ref, ok := ids.InEvent(ids.Response, []byte(data))
+		assert.Equal(t, want != "", ok, data)
+		assert.Equal(t, want, ref.ID, data)
+	}
+}
+
+// TestContainers finds the containers that an answer worked in, each once.
+func TestContainers(t *testing.T) {
+	for data, want := range map[string][]ids.Ref{
+		`{"output":[{"type":"code_interpreter_call","container_id":"a"},{"container_id":"a"},{"container_id":"b"}]}`: refs(ids.Container, "a", "b"),
+		`{"container":{"id":"a","expires_at":"x"}}`:                                       refs(ids.Container, "a"),
+		`{"output":[{"content":[{"annotations":[{"container_id":"a","file_id":"b"}]}]}]}`: nil,
+		`{"output":[{"arguments":{"container_id":"a"}}]}`:                                 nil,
+		`{"container_id":"a/b"}`:                                                          nil,
+		`{"text":"a container_id"}`:                                                       nil,
+		`{"file_id":"a"}`:                                                                 nil,
+	} {
+		assert.Equal(t, want, ids.Containers([]byte(data)), data)
+	}
+}
+
+// TestPieces: an answer that is cut off at any byte tells the ids before the cut, and
+// never a part of one.
+func TestPieces(t *testing.T) {
+	for _, row := range []struct {
+		whole string
+		find  func([]byte) []ids.Ref
+	}{
+		{`{"object":"batch","id":"batch_abc","output_file_id":"file-\u0061bc","x":[{"id":"y"}]}`, func(b []byte) []ids.Ref { return ids.InAnswer(ids.Batch, b) }},
+		{`{"type":"response.created","response":{"object":"response","id":"resp_abc","x":1}}`, func(b []byte) []ids.Ref {
+			if ref, ok := ids.InEvent(ids.Response, b); ok {
+				return []ids.Ref{ref}
+			}
+			return nil
+		}},
+		{`{"output":[{"container_id":"cntr_a"},{"container_id":"cntr_ab"}]}`, ids.Containers},
+		{`{"previous_response_id":"resp_a","input":[{"file_id":"file-ab"},{"file_ids":["file-abc","file-b"]}]}`, func(b []byte) []ids.Ref { return slices.Collect(ids.InRequest(b)) }},
+	} {
+		all := row.find([]byte(row.whole))
+		assert.NotEmpty(t, all)
+		most := 0
+		for end := range row.whole {
+			found := row.find([]byte(row.whole[:end]))
+			assert.LessOrEqual(t, len(found), len(all))
+			assert.Equal(t, all[:len(found)], append([]ids.Ref{}, found...), row.whole[:end])
+			assert.GreaterOrEqual(t, len(found), most, "an id is found once it is whole")
+			most = len(found)
+		}
+		assert.Len(t, all, most, "it is found before the end")
+	}
+}
+
+// FuzzIDs looks for ids in any bytes. Ids of answers may stand in a path, and ids of
+// valid requests are texts of the body.
+func FuzzIDs(f *testing.F) {
+	for _, seed := range []string{
+		`{"previous_response_id":"a","input":[{"file_id":"b"}]}`, `{"conversation":{"id":"a"}}`, `{"id":"a","output_file_id":"b"}`,
+		`{"response":{"id":"a"}}`, `{"output":[{"container_id":"a"}]}`, `{"container":{"container":{"id":"a"}}}`, `{"file\u005fid":"\ud800"}`,
+		`{"file_id":"a`, "input_reference[file_id]", `[[[[`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		texts := texts(body)
+		for ref := range ids.InRequest(body) {
+			if ref.Kind == ids.None || ref.ID == "" || json.Valid(body) && !texts[ref.ID] {
+				t.Fatalf("%q has %v", body, ref)
+			}
+		}
+		found := append(ids.InAnswer(ids.Batch, body), ids.Containers(body)...)
+		if ref, ok := ids.InEvent(ids.Response, body); ok {
+			found = append(found, ref)
+		}
+		for _, ref := range found {
+			if ref.Kind == ids.None || !ids.Valid(ref.ID) {
+				t.Fatalf("%q tells %v", body, ref)
+			}
+		}
+		if ref, ok := ids.InForm(body, body); ok && (ref.Kind == ids.None || len(ref.ID) > len(body)) {
+			t.Fatalf("%q holds %v", body, ref)
+		}
+		ids.Mentions(body)
+	})
+}
+
+// texts are all texts of a document, names and repeated fields included.
+func texts(body []byte) map[string]bool {
+	all := map[string]bool{}
+	d := json.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return all
+		}
+		if text, ok := token.(string); ok {
+			all[text] = true
+		}
+	}
+}
