@@ -31,10 +31,13 @@ func dial(addr string, size int) (*client, error) {
 }
 
 // request is a chat request as an SDK would send it.
-func request(body []byte) []byte {
-	head := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nAccept: application/json\r\n"+
+func request(body []byte) []byte { return requestTo("/v1/chat/completions", "", body) }
+
+// requestTo is a request to a path. more are lines of its head, each with its end.
+func requestTo(path, more string, body []byte) []byte {
+	head := fmt.Sprintf("POST "+path+" HTTP/1.1\r\nHost: gateway\r\nAccept: application/json\r\n"+
 		"Authorization: Bearer sk-client\r\nContent-Type: application/json\r\nUser-Agent: OpenAI/Python 2.0\r\n"+
-		"X-Stainless-Lang: python\r\nContent-Length: %d\r\n\r\n", len(body))
+		"X-Stainless-Lang: python\r\n"+more+"Content-Length: %d\r\n\r\n", len(body))
 	return append([]byte(head), body...)
 }
 

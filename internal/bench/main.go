@@ -13,6 +13,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"log"
@@ -78,7 +79,8 @@ type bench struct {
 // load is a row measured over sockets.
 type load struct {
 	name    string
-	variant string
+	variant string // of the server under test; if empty, the plain gateway
+	base    string // of the server it is compared with; if empty, the twin
 	model   string
 	size    int
 	conns   int
@@ -120,10 +122,10 @@ func loads() []load {
 	} {
 		list = append(list, load{name: v.name + ", 1 KB → 1.2 KB, 8 connections", variant: v.variant, model: modelSmall, size: small, conns: 8})
 	}
+	list = append(list, comparisons()...)
 	for i := range list {
-		if list[i].variant == "" {
-			list[i].variant = "plain"
-		}
+		list[i].variant = cmp.Or(list[i].variant, "plain")
+		list[i].base = cmp.Or(list[i].base, "twin")
 	}
 	return list
 }
@@ -132,30 +134,16 @@ func (b *bench) run() {
 	up, err := start("upstream", "", "")
 	check(err)
 	defer up.stop()
-	twin, err := start("twin", "", up.addr)
-	check(err)
-	defer twin.stop()
-	gateways := map[string]*process{}
+	f := &fleet{up: up, running: map[string]*process{}}
 	for _, l := range loads() {
-		if !b.rows.MatchString(l.name) {
-			continue
+		if b.rows.MatchString(l.name) {
+			b.load(l, f.server(l.variant), f.server(l.base))
 		}
-		if gateways[l.variant] == nil {
-			gateways[l.variant], err = start("gateway", l.variant, up.addr)
-			check(err)
-		}
-		b.load(l, gateways[l.variant], twin)
 	}
 	if b.rows.MatchString("first event") {
-		if gateways["plain"] == nil {
-			gateways["plain"], err = start("gateway", "plain", up.addr)
-			check(err)
-		}
-		b.firstEvent(gateways["plain"], twin)
+		b.firstEvent(f.server("plain"), f.server("twin"))
 	}
-	for _, g := range gateways {
-		g.stop()
-	}
+	f.stop()
 	b.handlers()
 	if b.rows.MatchString("peak memory") {
 		b.peak(up)
@@ -181,7 +169,7 @@ func (b *bench) load(l load, gateway, twin *process) {
 		return run
 	}
 	g, t := side(gateway), side(twin)
-	if *profiles != "" {
+	if *profiles != "" && !gateway.foreign {
 		file := regexp.MustCompile(`[^\w]+`).ReplaceAllString(l.name, "-") + ".prof"
 		_, err := gateway.ask("profile " + filepath.Join(*profiles, file))
 		check(err)

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
@@ -31,6 +32,8 @@ type process struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Reader
+
+	foreign bool // it is another program, and takes no commands
 }
 
 // start runs this program again in a role. variant names the gateway.
@@ -39,8 +42,15 @@ func start(role, variant, upstream string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(self, "-role", role, "-variant", variant, "-upstream", upstream)}
-	p.cmd.Stderr = os.Stderr
+	cmd := exec.Command(self, "-role", role, "-variant", variant, "-upstream", upstream)
+	cmd.Stderr = os.Stderr
+	return run(cmd)
+}
+
+// run starts a command. Its first line is its address.
+func run(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd}
+	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -61,9 +71,12 @@ func (p *process) line() (string, error) {
 	return strings.TrimSpace(line), err
 }
 
-// stop ends the process: it lives as long as its input.
+// stop ends the process. It lives as long as its input, unless it is foreign.
 func (p *process) stop() {
 	p.in.Close()
+	if p.foreign {
+		p.cmd.Process.Signal(syscall.SIGTERM)
+	}
 	p.cmd.Wait()
 }
 
@@ -92,9 +105,36 @@ func (p *process) ask(command string) (state, error) {
 
 // cpu is the CPU time of the process so far.
 func (p *process) cpu() time.Duration {
+	if p.foreign {
+		return foreignCPU(p.cmd.Process.Pid)
+	}
 	s, err := p.ask("state")
 	check(err)
 	return s.CPU
+}
+
+// foreignCPU is the CPU time of a program and its children, as the system counts it: in
+// hundredths of a second. Where the system has no /proc, it is zero.
+func foreignCPU(pid int) (total time.Duration) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		// The name, in brackets, may hold blanks. The state comes after it.
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		own := file == fmt.Sprintf("/proc/%d/stat", pid)
+		if !own && string(fields[1]) != strconv.Itoa(pid) {
+			continue
+		}
+		for _, ticks := range fields[11:13] { // user and system
+			n, err := strconv.Atoi(string(ticks))
+			check(err)
+			total += time.Duration(n) * 10 * time.Millisecond
+		}
+	}
+	return total
 }
 
 // child is the other side: it serves until its input ends.
