@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -143,9 +145,12 @@ func child(role, variant, upstream string) error {
 	if err != nil {
 		return err
 	}
-	if role == "upstream" {
+	switch {
+	case role == "upstream" && variant == "tls":
+		go serveTLSUpstream(l)
+	case role == "upstream":
 		go serveUpstream(l)
-	} else {
+	default:
 		h, err := handler(role, variant, upstream)
 		if err != nil {
 			return err
@@ -226,15 +231,19 @@ func measure() (state, error) {
 
 // handler returns the handler of a process.
 func handler(role, variant, upstream string) (http.Handler, error) {
+	scheme, authority := "http", ""
+	if kind, file, _ := strings.Cut(variant, ":"); kind == "tls" {
+		scheme, authority = "https", file
+	}
+	u := &url.URL{Scheme: scheme, Host: upstream}
 	if role == "twin" {
-		u := &url.URL{Scheme: "http", Host: upstream}
-		return gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()), nil
+		return twin(u, authority)
 	}
 	cfg, err := variantConfig(variant)
 	if err != nil {
 		return nil, err
 	}
-	cfg.InternalEndpoints = map[string]string{"p.internal": "http://" + upstream}
+	cfg.InternalEndpoints = map[string]string{"p.internal": u.String()}
 	if variant == "dead" {
 		// Nothing listens there once it is closed.
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -245,6 +254,22 @@ func handler(role, variant, upstream string) (http.Handler, error) {
 		cfg.InternalEndpoints["dead.internal"] = "http://" + l.Addr().String()
 	}
 	return aigateway.New(cfg)
+}
+
+// twin is the bare proxy. With an authority's file it trusts that, and speaks HTTP/2.
+func twin(u *url.URL, authority string) (http.Handler, error) {
+	transport := gatewaytest.BareProxyTransport()
+	if authority != "" {
+		roots := x509.NewCertPool()
+		bundle, err := os.ReadFile(authority)
+		if err != nil {
+			return nil, err
+		}
+		roots.AppendCertsFromPEM(bundle)
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: tlsName, MinVersion: tls.VersionTLS12}
+		transport.ForceAttemptHTTP2 = true
+	}
+	return gatewaytest.BareProxy(u, transport), nil
 }
 
 // variantConfig is the config of a gateway under test. Each has the upstream's
@@ -258,9 +283,11 @@ func variantConfig(variant string) (aigateway.Config, error) {
 	cfg := aigateway.Config{
 		Secrets: aigateway.MapSecrets(map[string]map[string]string{"p": {"api-key": "sk-1234567890abcdef12345678", "second": "sk-2234567890abcdef12345678", "third": "sk-3234567890abcdef12345678"}}),
 	}
-	kind, number, _ := strings.Cut(variant, ":")
+	kind, argument, _ := strings.Cut(variant, ":")
 	switch kind {
 	case "plain":
+	case "tls":
+		p.BaseURL, p.TLS = "https://p.internal", aigateway.TLS{CAFile: argument, ServerName: tlsName}
 	case "keys":
 		p.APIKeys = append(p.APIKeys, aigateway.APIKey{Value: "${secrets.get('p', 'second')}"}, aigateway.APIKey{Value: "${secrets.get('p', 'third')}"})
 	case "static":
@@ -272,7 +299,7 @@ func variantConfig(variant string) (aigateway.Config, error) {
 	case "dead":
 		cfg.Providers = append(cfg.Providers, aigateway.Provider{ID: "dead", BaseURL: "http://dead.internal", Models: models})
 	case "models":
-		n, err := strconv.Atoi(number)
+		n, err := strconv.Atoi(argument)
 		if err != nil {
 			return cfg, err
 		}

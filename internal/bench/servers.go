@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +27,14 @@ func (f *fleet) server(variant string) *process {
 			f.running[variant], err = start("twin", "", f.up.addr)
 		case "server":
 			f.running[variant], err = f.exampleServer()
+		case "server-quiet":
+			f.running[variant], err = f.exampleServer("-log-level", "warn")
+		case "tls upstream":
+			f.running[variant], err = start("upstream", "tls", "")
+		case "tls":
+			f.running[variant], err = start("gateway", "tls:"+f.authority(), f.server("tls upstream").addr)
+		case "tls twin":
+			f.running[variant], err = start("twin", "tls:"+f.authority(), f.server("tls upstream").addr)
 		default:
 			f.running[variant], err = start("gateway", variant, f.up.addr)
 		}
@@ -52,9 +62,18 @@ func (f *fleet) file(name string) string {
 	return filepath.Join(f.folder, name)
 }
 
-// exampleServer builds and starts examples/server as it is shipped. Its log goes to a
-// file.
-func (f *fleet) exampleServer() (*process, error) {
+// authority writes the authority of the TLS upstream to a file.
+func (f *fleet) authority() string {
+	u := httptest.NewTLSServer(nil) // all have one certificate
+	defer u.Close()
+	file := f.file("ca.pem")
+	check(os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: u.Certificate().Raw}), 0o600))
+	return file
+}
+
+// exampleServer builds and starts examples/server as it is shipped, with further flags.
+// Its log goes to a file.
+func (f *fleet) exampleServer(flags ...string) (*process, error) {
 	const config = `
 providers:
   - id: p
@@ -71,12 +90,13 @@ internal_endpoints: {p.internal: "http://%s"}
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
-	logs, err := os.Create(f.file("server.log"))
+	logs, err := os.CreateTemp(f.folder, "*.log")
 	if err != nil {
 		return nil, err
 	}
 	defer logs.Close() // the server has its own
-	cmd := exec.Command(f.file("server"), "-config", f.file("gateway.yaml"), "-listen", "127.0.0.1:0", "-hosts", "gateway")
+	flags = append(flags, "-config", f.file("gateway.yaml"), "-listen", "127.0.0.1:0", "-hosts", "gateway")
+	cmd := exec.Command(f.file("server"), flags...)
 	cmd.Env = append(os.Environ(), "P_API_KEY=sk-1234567890abcdef12345678")
 	cmd.Stderr = logs
 	p, err := run(cmd)
