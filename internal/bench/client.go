@@ -31,13 +31,12 @@ func dial(addr string, size int) (*client, error) {
 }
 
 // request is a chat request as an SDK would send it.
-func request(body []byte) []byte { return requestTo("/v1/chat/completions", "", body) }
+func request(body []byte) []byte { return requestTo("/v1/chat/completions", body) }
 
-// requestTo is a request to a path. more are lines of its head, each with its end.
-func requestTo(path, more string, body []byte) []byte {
+func requestTo(path string, body []byte) []byte {
 	head := fmt.Sprintf("POST "+path+" HTTP/1.1\r\nHost: gateway\r\nAccept: application/json\r\n"+
 		"Authorization: Bearer sk-client\r\nContent-Type: application/json\r\nUser-Agent: OpenAI/Python 2.0\r\n"+
-		"X-Stainless-Lang: python\r\n"+more+"Content-Length: %d\r\n\r\n", len(body))
+		"X-Stainless-Lang: python\r\nX-Session-Id: session-1\r\nContent-Length: %d\r\n\r\n", len(body))
 	return append([]byte(head), body...)
 }
 
@@ -75,7 +74,20 @@ func (c *client) do(request []byte, first *time.Time) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.in.Discard(n + 2); err != nil || n == 0 {
+		if n == 0 {
+			return c.trailer()
+		}
+		if _, err := c.in.Discard(n + 2); err != nil {
+			return err
+		}
+	}
+}
+
+// trailer reads to the end of what follows the last chunk.
+func (c *client) trailer() error {
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil || len(line) <= len("\r\n") {
 			return err
 		}
 	}

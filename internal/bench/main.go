@@ -81,6 +81,7 @@ type load struct {
 	name    string
 	variant string // of the server under test; if empty, the plain gateway
 	base    string // of the server it is compared with; if empty, the twin
+	format  string // of the requests to the server under test; if empty, chat
 	model   string
 	size    int
 	conns   int
@@ -156,8 +157,7 @@ func (b *bench) run() {
 
 // load measures one row: throughput, and the CPU time of the server.
 func (b *bench) load(l load, gateway, twin *process) {
-	req := request(chatBody(l.model, l.size))
-	side := func(p *process) func(time.Duration) (rate, cpu float64) {
+	side := func(p *process, req []byte) func(time.Duration) (rate, cpu float64) {
 		cs, err := connect(p.addr, l.conns)
 		check(err)
 		run := func(d time.Duration) (rate, cpu float64) {
@@ -169,7 +169,7 @@ func (b *bench) load(l load, gateway, twin *process) {
 		run(*window / 4) // to warm up
 		return run
 	}
-	g, t := side(gateway), side(twin)
+	g, t := side(gateway, inFormat(l.format, chatBody(l.model, l.size))), side(twin, request(chatBody(l.model, l.size)))
 	if *profiles != "" && !gateway.foreign {
 		file := regexp.MustCompile(`[^\w]+`).ReplaceAllString(l.name, "-") + ".prof"
 		_, err := gateway.ask("profile " + filepath.Join(*profiles, file))

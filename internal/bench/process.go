@@ -253,7 +253,11 @@ func handler(role, variant, upstream string) (http.Handler, error) {
 		l.Close()
 		cfg.InternalEndpoints["dead.internal"] = "http://" + l.Addr().String()
 	}
-	return aigateway.New(cfg)
+	g, err := aigateway.New(cfg)
+	if err == nil && variant == "features" {
+		g.DebugHandler() // has each request remembered
+	}
+	return g, err
 }
 
 // twin is the bare proxy. With an authority's file it trusts that, and speaks HTTP/2.
@@ -296,6 +300,13 @@ func variantConfig(variant string) (aigateway.Config, error) {
 		cfg.ModelSelection.Strategy = []string{"ai.models.sortBy(m, m.metrics.endpoint.latency.upstream_ms_avg)"}
 	case "random":
 		cfg.ModelSelection.Strategy = []string{"ai.models.randomize()"}
+	case "bare":
+		cfg.StreamUsage, cfg.ResponseHeaders = aigateway.UsageClient, []aigateway.ResponseHeader{}
+	case "features":
+		allFeatures(&cfg, &p)
+	case "translated":
+		p.SupportedAPISurfaces = []aigateway.APISurface{{Format: "openai", Surface: "chat-completions"}}
+		p.Translate = aigateway.TranslateOn
 	case "dead":
 		cfg.Providers = append(cfg.Providers, aigateway.Provider{ID: "dead", BaseURL: "http://dead.internal", Models: models})
 	case "models":
