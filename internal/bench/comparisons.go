@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net/http"
+	"os/exec"
 
 	"github.com/aigateway-go/aigateway"
 )
@@ -16,7 +17,7 @@ func comparisons() []load {
 		whole = "1 KB → 1.2 KB, 8 connections"
 		event = "1 KB → 41 events, 8 connections"
 	)
-	return []load{
+	list := []load{
 		{name: "examples/server with its log, " + whole, variant: "server", model: modelSmall, size: small, conns: 8, cpu: 1},
 		{name: "examples/server with its log, " + event, variant: "server", model: modelFast, size: small, conns: 8, cpu: 1},
 		{name: "examples/server without its log, " + whole, variant: "server-quiet", model: modelSmall, size: small, conns: 8, rate: 1.05, cpu: 0.90},
@@ -30,6 +31,19 @@ func comparisons() []load {
 		{name: "responses → chat, 215 KB → 1.2 KB, 8 connections, to chat", variant: "translated", base: "plain", format: "responses", model: modelSmall, size: 215 << 10, conns: 8, cpu: 2},
 		{name: "responses → chat, " + event + ", to chat", variant: "translated", base: "plain", format: "responses", model: modelFast, size: small, conns: 8, cpu: 2},
 	}
+	if !hasNginx() {
+		return list
+	}
+	return append(list,
+		load{name: whole + ", to nginx as a plain proxy", base: "nginx", model: modelSmall, size: small, conns: 8},
+		load{name: "215 KB → 1.2 KB, 8 connections, to nginx as a plain proxy", base: "nginx", model: modelSmall, size: 215 << 10, conns: 8},
+		load{name: event + ", to nginx as a plain proxy", base: "nginx", model: modelFast, size: small, conns: 8},
+	)
+}
+
+func hasNginx() bool {
+	_, err := exec.LookPath("nginx")
+	return err == nil
 }
 
 // inFormat is a request with a chat body, in the format of a client.

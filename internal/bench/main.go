@@ -65,9 +65,13 @@ func main() {
 
 func check(err error) {
 	if err != nil {
+		cleanup()
 		log.Fatal(err)
 	}
 }
+
+// cleanup ends the servers that would outlive this process.
+var cleanup = func() {}
 
 // bench collects the tables.
 type bench struct {
@@ -137,6 +141,7 @@ func (b *bench) run() {
 	check(err)
 	defer up.stop()
 	f := &fleet{up: up, running: map[string]*process{}}
+	cleanup = f.stop
 	for _, l := range loads() {
 		if b.rows.MatchString(l.name) {
 			b.load(l, f.server(l.variant), f.server(l.base))
@@ -146,6 +151,7 @@ func (b *bench) run() {
 		b.firstEvent(f.server("plain"), f.server("twin"))
 	}
 	f.stop()
+	cleanup = func() {}
 	b.handlers()
 	if b.rows.MatchString("peak memory") {
 		b.peak(up)

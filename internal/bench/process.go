@@ -75,7 +75,9 @@ func (p *process) line() (string, error) {
 
 // stop ends the process. It lives as long as its input, unless it is foreign.
 func (p *process) stop() {
-	p.in.Close()
+	if p.in != nil {
+		p.in.Close()
+	}
 	if p.foreign {
 		p.cmd.Process.Signal(syscall.SIGTERM)
 	}
