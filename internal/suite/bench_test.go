@@ -81,7 +81,7 @@ func TestHandlerAllocations(t *testing.T) {
 			gateway, bare := benchGateway(t, bb.answer), benchBareProxy(bb.answer)
 			mine := testing.AllocsPerRun(5, func() { benchServe(gateway, body) })
 			proxy := testing.AllocsPerRun(5, func() { benchServe(bare, body) })
-			require.LessOrEqual(t, mine, proxy+25)
+			require.LessOrEqual(t, mine, proxy+14)
 		})
 	}
 }
