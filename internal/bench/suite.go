@@ -67,11 +67,11 @@ func (b *bench) suiteRow(r suiteRow, binary string) {
 		}
 		return median(v)
 	}
-	mine, other := value("gateway", "ns/op")/1000, value(r.other, "ns/op")/1000
+	mine, other := value("ratio", "mine-ns")/1000, value("ratio", "other-ns")/1000
 	allocs, others := value("gateway", "allocs/op"), value(r.other, "allocs/op")
 	b.figure(fmt.Sprintf("%s: time (%.0f µs to %.0f µs)", r.name, mine, other), value("ratio", "ratio"), r.time, "%.2f")
 	if r.added > 0 {
-		b.figure(r.name+": time added, in µs", mine-other, r.added, "%.0f")
+		b.figure(r.name+": time added, in µs", value("ratio", "added-ns")/1000, r.added, "%.0f")
 	}
 	b.figure(fmt.Sprintf("%s: allocations over the other's %.0f", r.name, others), allocs-others, r.allocs, "%.0f")
 }
@@ -89,7 +89,7 @@ func (b *bench) figure(name string, value, limit float64, format string) {
 
 // values are those of one unit, of all runs of a benchmark.
 func values(out, name, unit string) (list []float64) {
-	line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `(?:-\d+)?\s.*?([\d.]+) ` + regexp.QuoteMeta(unit) + `(?:\s|$)`)
+	line := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `(?:-\d+)?\s.*?(-?[\d.]+) ` + regexp.QuoteMeta(unit) + `(?:\s|$)`)
 	for _, m := range line.FindAllStringSubmatch(out, -1) {
 		v, err := strconv.ParseFloat(m[1], 64)
 		check(err)
