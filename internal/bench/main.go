@@ -9,6 +9,10 @@
 // rounds, and each ratio is the median of the rounds' ratios: a slow moment of
 // the machine hits both.
 //
+// Rows may have another server in the place of either: examples/server, nginx, or a
+// gateway with other settings (see comparisons). In-process rows are benchmarks of
+// internal/suite.
+//
 // -profile DIR leaves a CPU profile of the gateway for each row there.
 package main
 
