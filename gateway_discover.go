@@ -15,6 +15,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/discover"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 const (
@@ -214,9 +215,19 @@ func (p *provider) ending(now time.Time) []*model {
 // probe asks a provider, and holds the cooldowns that end soon if it is down.
 func (v *server) probe(ctx context.Context, s *settings, p *provider) {
 	models := p.ending(time.Now())
+	tracks := make([]*stats.Track, len(models))
+	for i, m := range models {
+		tracks[i] = m.track
+	}
+	back, ok := s.health.Lend(ctx, tracks, probePatience+probeAhead)
+	if !ok {
+		return // another replica probes, and tells
+	}
+	defer back()
 	hold := func(d time.Duration) {
 		for _, m := range models {
 			m.track.Health.Hold(time.Now().Add(d), mostHold)
+			s.health.Changed(m.track)
 		}
 	}
 	v.mu.Lock()
@@ -234,6 +245,7 @@ func (v *server) probe(ctx context.Context, s *settings, p *provider) {
 	}
 	for _, m := range models {
 		m.track.Health.Free(time.Now())
+		s.health.Changed(m.track)
 	}
 	if err == nil {
 		v.mu.Lock()

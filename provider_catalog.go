@@ -411,3 +411,11 @@ func (h *streamHabits) learn(m *model, habit streamHabit) {
 	}
 	h.known[route] = habit
 }
+
+// allKeys are the provider's keys, or the stand-in for none.
+func (p *provider) allKeys() []*apiKey {
+	if len(p.keys) == 0 {
+		return p.keyless
+	}
+	return p.keys
+}
