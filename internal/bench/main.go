@@ -74,7 +74,7 @@ func check(err error) {
 	}
 }
 
-// cleanup ends the servers that would outlive this process.
+// cleanup ends the servers and removes the files that would outlive this process.
 var cleanup = func() {}
 
 // bench collects the tables.

@@ -38,7 +38,7 @@ func suiteRows() []suiteRow {
 func (b *bench) suite() {
 	folder, err := os.MkdirTemp("", "bench")
 	check(err)
-	defer os.RemoveAll(folder)
+	cleanup = func() { os.RemoveAll(folder) }
 	binary := filepath.Join(folder, "suite.test")
 	for _, r := range suiteRows() {
 		if !b.rows.MatchString(r.name) {
@@ -47,23 +47,25 @@ func (b *bench) suite() {
 		if _, err := os.Stat(binary); err != nil {
 			out, err := exec.Command("go", "test", "-c", "-o", binary, "github.com/aigateway-go/aigateway/internal/suite").CombinedOutput()
 			if err != nil {
-				log.Fatalf("%v\n%s", err, out)
+				check(fmt.Errorf("%w\n%s", err, out))
 			}
 		}
 		b.suiteRow(r, binary)
 	}
+	cleanup()
+	cleanup = func() {}
 }
 
 func (b *bench) suiteRow(r suiteRow, binary string) {
 	path := "^Benchmark" + strings.ReplaceAll(r.bench, "/", "$/^") + "$"
 	out, err := exec.Command(binary, "-test.run", "^$", "-test.bench", path, "-test.benchtime", "200ms", "-test.count", strconv.Itoa(*rounds)).CombinedOutput()
 	if err != nil {
-		log.Fatalf("%v\n%s", err, out)
+		check(fmt.Errorf("%w\n%s", err, out))
 	}
 	value := func(side, unit string) float64 {
 		v := values(string(out), "Benchmark"+r.bench+"/"+side, unit)
 		if len(v) == 0 {
-			log.Fatalf("the benchmark %s has no %s of %s:\n%s", r.bench, unit, side, out)
+			check(fmt.Errorf("the benchmark %s has no %s of %s:\n%s", r.bench, unit, side, out))
 		}
 		return median(v)
 	}
