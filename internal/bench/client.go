@@ -31,10 +31,12 @@ func dial(addr string, size int) (*client, error) {
 }
 
 // request is a chat request as an SDK would send it.
-func request(body []byte) []byte {
-	head := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nAccept: application/json\r\n"+
+func request(body []byte) []byte { return requestTo("/v1/chat/completions", body) }
+
+func requestTo(path string, body []byte) []byte {
+	head := fmt.Sprintf("POST "+path+" HTTP/1.1\r\nHost: gateway\r\nAccept: application/json\r\n"+
 		"Authorization: Bearer sk-client\r\nContent-Type: application/json\r\nUser-Agent: OpenAI/Python 2.0\r\n"+
-		"X-Stainless-Lang: python\r\nContent-Length: %d\r\n\r\n", len(body))
+		"X-Stainless-Lang: python\r\nX-Session-Id: session-1\r\nContent-Length: %d\r\n\r\n", len(body))
 	return append([]byte(head), body...)
 }
 
@@ -72,7 +74,20 @@ func (c *client) do(request []byte, first *time.Time) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.in.Discard(n + 2); err != nil || n == 0 {
+		if n == 0 {
+			return c.trailer()
+		}
+		if _, err := c.in.Discard(n + 2); err != nil {
+			return err
+		}
+	}
+}
+
+// trailer reads to the end of what follows the last chunk.
+func (c *client) trailer() error {
+	for {
+		line, err := c.in.ReadSlice('\n')
+		if err != nil || len(line) <= len("\r\n") {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ func (b *bench) handlers() {
 	if b.rows.MatchString("allocations") {
 		b.allocations()
 	}
+	b.suite()
 	if b.rows.MatchString("scan") {
 		b.scan()
 	}

@@ -9,10 +9,15 @@
 // rounds, and each ratio is the median of the rounds' ratios: a slow moment of
 // the machine hits both.
 //
+// Rows may have another server in the place of either: examples/server, nginx, or a
+// gateway with other settings (see comparisons). In-process rows are benchmarks of
+// internal/suite.
+//
 // -profile DIR leaves a CPU profile of the gateway for each row there.
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"log"
@@ -64,9 +69,13 @@ func main() {
 
 func check(err error) {
 	if err != nil {
+		cleanup()
 		log.Fatal(err)
 	}
 }
+
+// cleanup ends the servers and removes the files that would outlive this process.
+var cleanup = func() {}
 
 // bench collects the tables.
 type bench struct {
@@ -78,12 +87,15 @@ type bench struct {
 // load is a row measured over sockets.
 type load struct {
 	name    string
-	variant string
+	variant string // of the server under test; if empty, the plain gateway
+	base    string // of the server it is compared with; if empty, the twin
+	format  string // of the requests to the server under test; if empty, chat
 	model   string
 	size    int
 	conns   int
-	target  string // in which column it has one: "rate", "cpu", or none
-	limit   float64
+
+	// The targets of the ratios: the least rate and the most CPU time. Zero is none.
+	rate, cpu float64
 }
 
 func loads() []load {
@@ -94,9 +106,9 @@ func loads() []load {
 			l := load{name: fmt.Sprintf("%s → 1.2 KB, %s", bytesText(size), connsText(conns)), model: modelSmall, size: size, conns: conns}
 			switch {
 			case size == small && conns == 8:
-				l.target, l.limit = "rate", 0.95
+				l.rate, l.cpu = 0.95, 1.15
 			case size == prompt && conns == 8:
-				l.target, l.limit = "cpu", 1.10
+				l.cpu = 1.10
 			}
 			list = append(list, l)
 		}
@@ -104,7 +116,7 @@ func loads() []load {
 		list = append(list, l)
 		l = load{name: fmt.Sprintf("1 KB → %d events, %s", streamEvents, connsText(conns)), model: modelFast, size: small, conns: conns}
 		if conns == 8 {
-			l.target, l.limit = "rate", 0.95
+			l.rate = 0.95
 		}
 		list = append(list, l)
 	}
@@ -120,10 +132,10 @@ func loads() []load {
 	} {
 		list = append(list, load{name: v.name + ", 1 KB → 1.2 KB, 8 connections", variant: v.variant, model: modelSmall, size: small, conns: 8})
 	}
+	list = append(list, comparisons()...)
 	for i := range list {
-		if list[i].variant == "" {
-			list[i].variant = "plain"
-		}
+		list[i].variant = cmp.Or(list[i].variant, "plain")
+		list[i].base = cmp.Or(list[i].base, "twin")
 	}
 	return list
 }
@@ -132,30 +144,18 @@ func (b *bench) run() {
 	up, err := start("upstream", "", "")
 	check(err)
 	defer up.stop()
-	twin, err := start("twin", "", up.addr)
-	check(err)
-	defer twin.stop()
-	gateways := map[string]*process{}
+	f := &fleet{up: up, running: map[string]*process{}}
+	cleanup = f.stop
 	for _, l := range loads() {
-		if !b.rows.MatchString(l.name) {
-			continue
+		if b.rows.MatchString(l.name) {
+			b.load(l, f.server(l.variant), f.server(l.base))
 		}
-		if gateways[l.variant] == nil {
-			gateways[l.variant], err = start("gateway", l.variant, up.addr)
-			check(err)
-		}
-		b.load(l, gateways[l.variant], twin)
 	}
 	if b.rows.MatchString("first event") {
-		if gateways["plain"] == nil {
-			gateways["plain"], err = start("gateway", "plain", up.addr)
-			check(err)
-		}
-		b.firstEvent(gateways["plain"], twin)
+		b.firstEvent(f.server("plain"), f.server("twin"))
 	}
-	for _, g := range gateways {
-		g.stop()
-	}
+	f.stop()
+	cleanup = func() {}
 	b.handlers()
 	if b.rows.MatchString("peak memory") {
 		b.peak(up)
@@ -167,8 +167,7 @@ func (b *bench) run() {
 
 // load measures one row: throughput, and the CPU time of the server.
 func (b *bench) load(l load, gateway, twin *process) {
-	req := request(chatBody(l.model, l.size))
-	side := func(p *process) func(time.Duration) (rate, cpu float64) {
+	side := func(p *process, req []byte) func(time.Duration) (rate, cpu float64) {
 		cs, err := connect(p.addr, l.conns)
 		check(err)
 		run := func(d time.Duration) (rate, cpu float64) {
@@ -180,8 +179,8 @@ func (b *bench) load(l load, gateway, twin *process) {
 		run(*window / 4) // to warm up
 		return run
 	}
-	g, t := side(gateway), side(twin)
-	if *profiles != "" {
+	g, t := side(gateway, inFormat(l.format, chatBody(l.model, l.size))), side(twin, request(chatBody(l.model, l.size)))
+	if *profiles != "" && !gateway.foreign {
 		file := regexp.MustCompile(`[^\w]+`).ReplaceAllString(l.name, "-") + ".prof"
 		_, err := gateway.ask("profile " + filepath.Join(*profiles, file))
 		check(err)
@@ -208,14 +207,11 @@ func (b *bench) load(l load, gateway, twin *process) {
 	}
 	b.socket = append(b.socket, row)
 	log.Println(strings.Join(row, " | "))
-	switch l.target {
-	case "rate":
-		b.target("requests a second, "+l.name, median(rates), l.limit, "%.2f", "≥")
-		if l.model == modelSmall {
-			b.target("CPU a request, "+l.name, median(cpus), 1.15, "%.2f", "≤")
-		}
-	case "cpu":
-		b.target("CPU a request, "+l.name, median(cpus), l.limit, "%.2f", "≤")
+	if l.rate > 0 {
+		b.target("requests a second, "+l.name, median(rates), l.rate, "%.2f", "≥")
+	}
+	if l.cpu > 0 {
+		b.target("CPU a request, "+l.name, median(cpus), l.cpu, "%.2f", "≤")
 	}
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
@@ -31,6 +34,8 @@ type process struct {
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	out  *bufio.Reader
+
+	foreign bool // it is another program, and takes no commands
 }
 
 // start runs this program again in a role. variant names the gateway.
@@ -39,8 +44,15 @@ func start(role, variant, upstream string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(self, "-role", role, "-variant", variant, "-upstream", upstream)}
-	p.cmd.Stderr = os.Stderr
+	cmd := exec.Command(self, "-role", role, "-variant", variant, "-upstream", upstream)
+	cmd.Stderr = os.Stderr
+	return run(cmd)
+}
+
+// run starts a command. Its first line is its address.
+func run(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd}
+	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -61,9 +73,14 @@ func (p *process) line() (string, error) {
 	return strings.TrimSpace(line), err
 }
 
-// stop ends the process: it lives as long as its input.
+// stop ends the process. It lives as long as its input, unless it is foreign.
 func (p *process) stop() {
-	p.in.Close()
+	if p.in != nil {
+		p.in.Close()
+	}
+	if p.foreign {
+		p.cmd.Process.Signal(syscall.SIGTERM)
+	}
 	p.cmd.Wait()
 }
 
@@ -92,9 +109,36 @@ func (p *process) ask(command string) (state, error) {
 
 // cpu is the CPU time of the process so far.
 func (p *process) cpu() time.Duration {
+	if p.foreign {
+		return foreignCPU(p.cmd.Process.Pid)
+	}
 	s, err := p.ask("state")
 	check(err)
 	return s.CPU
+}
+
+// foreignCPU is the CPU time of a program and its children, as the system counts it: in
+// hundredths of a second. Where the system has no /proc, it is zero.
+func foreignCPU(pid int) (total time.Duration) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		// The name, in brackets, may hold blanks. The state comes after it.
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		own := file == fmt.Sprintf("/proc/%d/stat", pid)
+		if !own && string(fields[1]) != strconv.Itoa(pid) {
+			continue
+		}
+		for _, ticks := range fields[11:13] { // user and system
+			n, err := strconv.Atoi(string(ticks))
+			check(err)
+			total += time.Duration(n) * 10 * time.Millisecond
+		}
+	}
+	return total
 }
 
 // child is the other side: it serves until its input ends.
@@ -103,9 +147,12 @@ func child(role, variant, upstream string) error {
 	if err != nil {
 		return err
 	}
-	if role == "upstream" {
+	switch {
+	case role == "upstream" && variant == "tls":
+		go serveTLSUpstream(l)
+	case role == "upstream":
 		go serveUpstream(l)
-	} else {
+	default:
 		h, err := handler(role, variant, upstream)
 		if err != nil {
 			return err
@@ -186,15 +233,19 @@ func measure() (state, error) {
 
 // handler returns the handler of a process.
 func handler(role, variant, upstream string) (http.Handler, error) {
+	scheme, authority := "http", ""
+	if kind, file, _ := strings.Cut(variant, ":"); kind == "tls" {
+		scheme, authority = "https", file
+	}
+	u := &url.URL{Scheme: scheme, Host: upstream}
 	if role == "twin" {
-		u := &url.URL{Scheme: "http", Host: upstream}
-		return gatewaytest.BareProxy(u, gatewaytest.BareProxyTransport()), nil
+		return twin(u, authority)
 	}
 	cfg, err := variantConfig(variant)
 	if err != nil {
 		return nil, err
 	}
-	cfg.InternalEndpoints = map[string]string{"p.internal": "http://" + upstream}
+	cfg.InternalEndpoints = map[string]string{"p.internal": u.String()}
 	if variant == "dead" {
 		// Nothing listens there once it is closed.
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -204,7 +255,27 @@ func handler(role, variant, upstream string) (http.Handler, error) {
 		l.Close()
 		cfg.InternalEndpoints["dead.internal"] = "http://" + l.Addr().String()
 	}
-	return aigateway.New(cfg)
+	g, err := aigateway.New(cfg)
+	if err == nil && variant == "features" {
+		g.DebugHandler() // has each request remembered
+	}
+	return g, err
+}
+
+// twin is the bare proxy. With an authority's file it trusts that, and speaks HTTP/2.
+func twin(u *url.URL, authority string) (http.Handler, error) {
+	transport := gatewaytest.BareProxyTransport()
+	if authority != "" {
+		roots := x509.NewCertPool()
+		bundle, err := os.ReadFile(authority)
+		if err != nil {
+			return nil, err
+		}
+		roots.AppendCertsFromPEM(bundle)
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots, ServerName: tlsName, MinVersion: tls.VersionTLS12}
+		transport.ForceAttemptHTTP2 = true
+	}
+	return gatewaytest.BareProxy(u, transport), nil
 }
 
 // variantConfig is the config of a gateway under test. Each has the upstream's
@@ -218,9 +289,11 @@ func variantConfig(variant string) (aigateway.Config, error) {
 	cfg := aigateway.Config{
 		Secrets: aigateway.MapSecrets(map[string]map[string]string{"p": {"api-key": "sk-1234567890abcdef12345678", "second": "sk-2234567890abcdef12345678", "third": "sk-3234567890abcdef12345678"}}),
 	}
-	kind, number, _ := strings.Cut(variant, ":")
+	kind, argument, _ := strings.Cut(variant, ":")
 	switch kind {
 	case "plain":
+	case "tls":
+		p.BaseURL, p.TLS = "https://p.internal", aigateway.TLS{CAFile: argument, ServerName: tlsName}
 	case "keys":
 		p.APIKeys = append(p.APIKeys, aigateway.APIKey{Value: "${secrets.get('p', 'second')}"}, aigateway.APIKey{Value: "${secrets.get('p', 'third')}"})
 	case "static":
@@ -229,10 +302,17 @@ func variantConfig(variant string) (aigateway.Config, error) {
 		cfg.ModelSelection.Strategy = []string{"ai.models.sortBy(m, m.metrics.endpoint.latency.upstream_ms_avg)"}
 	case "random":
 		cfg.ModelSelection.Strategy = []string{"ai.models.randomize()"}
+	case "bare":
+		cfg.StreamUsage, cfg.ResponseHeaders = aigateway.UsageClient, []aigateway.ResponseHeader{}
+	case "features":
+		allFeatures(&cfg, &p)
+	case "translated":
+		p.SupportedAPISurfaces = []aigateway.APISurface{{Format: "openai", Surface: "chat-completions"}}
+		p.Translate = aigateway.TranslateOn
 	case "dead":
 		cfg.Providers = append(cfg.Providers, aigateway.Provider{ID: "dead", BaseURL: "http://dead.internal", Models: models})
 	case "models":
-		n, err := strconv.Atoi(number)
+		n, err := strconv.Atoi(argument)
 		if err != nil {
 			return cfg, err
 		}

@@ -15,8 +15,11 @@ func (b *bench) print(w io.Writer) {
 	}
 	if len(b.socket) > 0 {
 		fmt.Fprint(w, "\n<details>\n<summary>Request → answer over loopback sockets</summary>\n\n"+
-			"The ratios are gateway to twin; of CPU time, that of the server's process only.\n\n")
-		table(w, []string{"", "requests/s", "ratio", "CPU a request", "twin's", "ratio"}, b.socket)
+			"The ratios are gateway to twin, or to the server that the row names; of CPU time, that of the server's process only.\n\n")
+		table(w, []string{"", "requests/s", "ratio", "CPU a request", "the other's", "ratio"}, b.socket)
+		if !hasNginx() {
+			fmt.Fprint(w, "\nThe rows against nginx are left out: it is not installed.\n")
+		}
 		fmt.Fprint(w, "\n</details>\n")
 	}
 }

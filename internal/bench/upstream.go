@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"time"
 
@@ -121,9 +124,46 @@ func readRequest(in *bufio.Reader) (model string, err error) {
 	if err != nil {
 		return "", err
 	}
-	_, rest, _ := bytes.Cut(front, []byte(`"model":"`))
-	name, _, _ := bytes.Cut(rest, []byte(`"`))
-	model = string(name)
+	model = modelIn(front)
 	_, err = in.Discard(length)
 	return model, err
+}
+
+// modelIn returns the model of a body, of which it sees the front.
+func modelIn(front []byte) string {
+	_, rest, _ := bytes.Cut(front, []byte(`"model":"`))
+	name, _, _ := bytes.Cut(rest, []byte(`"`))
+	return string(name)
+}
+
+// tlsName is a name in the certificate of the TLS upstream.
+const tlsName = "example.com"
+
+// serveTLSUpstream is the upstream of the rows with TLS and HTTP/2: a server of
+// net/http. It is in both sides of the ratio.
+func serveTLSUpstream(l net.Listener) {
+	answers := map[string][]byte{modelSmall: gatewaytest.ChatAnswer(1200), modelLarge: gatewaytest.ChatAnswer(1 << 20)}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			http.Error(w, "the row is about HTTP/2", http.StatusHTTPVersionNotSupported)
+			return
+		}
+		in := bufio.NewReader(r.Body)
+		front, _ := in.Peek(64)
+		model := modelIn(front)
+		io.Copy(io.Discard, in)
+		if model != modelFast {
+			w.Header().Set("Content-Type", "application/json")
+			w.Write(answers[model])
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, e := range gatewaytest.ChatEvents(streamEvents) {
+			io.WriteString(w, e)
+			w.(http.Flusher).Flush()
+		}
+	}))
+	s.Listener.Close()
+	s.Listener, s.EnableHTTP2 = l, true
+	s.StartTLS()
 }
