@@ -460,6 +460,11 @@ func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
 	if c.s.selector.uses.Estimates {
 		o.EstimatedInput, o.EstimatedOutput = c.in.estimate(), c.held.written.Tokens()
 	}
+	if a.used {
+		if _, cost := a.consumed(); cost.known {
+			o.Cost = int64(cost.USD) / 1000
+		}
+	}
 	making := a.sentAt.Sub(a.start) // the request; a slow secret store is not the provider's fault
 	switch class {
 	case stats.Answered:

@@ -420,6 +420,7 @@ func metricsView(w stats.Window) expr.Metrics {
 			ProviderInput: w.Tokens.ProviderInput, ProviderOutput: w.Tokens.ProviderOutput,
 			EstimatedInput: w.Tokens.EstimatedInput, EstimatedOutput: w.Tokens.EstimatedOutput,
 		},
+		CostUSD: w.CostUSD,
 	}
 }
 

@@ -53,6 +53,9 @@ type Outcome struct {
 	// Tokens as the provider reported them, and as the gateway estimated them.
 	ProviderInput, ProviderOutput   int64
 	EstimatedInput, EstimatedOutput int64
+
+	// Cost is in 10⁻⁹ USD, as far as it is known.
+	Cost int64
 }
 
 // Series holds the measurements of one gateway for one model or API key. The zero
@@ -102,6 +105,7 @@ func (s *Series) End(now time.Time, o Outcome) {
 	at.count(providerOutput, o.ProviderOutput)
 	at.count(estimatedInput, o.EstimatedInput)
 	at.count(estimatedOutput, o.EstimatedOutput)
+	at.count(cost, o.Cost)
 	at.time(upstream, o.Upstream)
 	at.time(gateway, o.Gateway)
 	at.time(firstToken, o.FirstToken)

@@ -33,11 +33,11 @@ func TestWindowNumbers(t *testing.T) {
 	assert.Equal(t, Window{InFlight: 2}, s.Window(at(0)))
 	s.End(at(time.Second), Outcome{
 		Upstream: 100 * msec, Gateway: msec, FirstToken: 40 * msec, PerOutputToken: 2 * msec,
-		ProviderInput: 10, ProviderOutput: 20, EstimatedInput: 11, EstimatedOutput: 21,
+		ProviderInput: 10, ProviderOutput: 20, EstimatedInput: 11, EstimatedOutput: 21, Cost: 1_500_000_000,
 	})
 	s.End(at(40*time.Second), Outcome{
 		Upstream: 300 * msec, Gateway: 3 * msec, FirstToken: 60 * msec, PerOutputToken: 4 * msec,
-		ProviderInput: 1, ProviderOutput: 2, EstimatedInput: 3, EstimatedOutput: 4,
+		ProviderInput: 1, ProviderOutput: 2, EstimatedInput: 3, EstimatedOutput: 4, Cost: 250_000_000,
 	})
 	for _, c := range []Class{TimedOut, RateLimited, RateLimited, ClientFault, ClientFault, ClientFault, ServerFault, 200} {
 		request(&s, at(90*time.Second), Outcome{Class: c})
@@ -51,6 +51,7 @@ func TestWindowNumbers(t *testing.T) {
 		PerOutputToken: Latency{Avg: 3, P95: 4},
 		Errors:         Rates{Total: .8, Timeout: .1, RateLimit: .2, Client: .3, Server: .2},
 		Tokens:         Tokens{ProviderInput: 11, ProviderOutput: 22, EstimatedInput: 14, EstimatedOutput: 25},
+		CostUSD:        1.75,
 	}, s.Window(at(91*time.Second)))
 }
 

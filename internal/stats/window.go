@@ -15,6 +15,8 @@ type Window struct {
 
 	Errors Rates
 	Tokens Tokens
+
+	CostUSD float64 // of the requests whose cost is known
 }
 
 // Latency holds milliseconds of the requests with a measurement.
@@ -51,6 +53,7 @@ const (
 	providerOutput
 	estimatedInput
 	estimatedOutput
+	cost // in 10⁻⁹ USD: it is counted as tokens are
 	tokenKinds
 )
 
@@ -123,6 +126,7 @@ func (t *tally) window() Window {
 			ProviderInput: t.tokens[providerInput], ProviderOutput: t.tokens[providerOutput],
 			EstimatedInput: t.tokens[estimatedInput], EstimatedOutput: t.tokens[estimatedOutput],
 		},
+		CostUSD: float64(t.tokens[cost]) / 1e9,
 	}
 	if t.requests == 0 {
 		return w
