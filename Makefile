@@ -41,7 +41,7 @@ soak: ## Keep a gateway under traffic and faults for SOAK, and look for what is 
 
 .PHONY: fleet
 fleet: ## Break the store of a fleet under load for FLEET; needs redis-server
-	cd contrib/redis && go run ./internal/proof chaos -for $(FLEET)
+	go run -C contrib/redis ./internal/proof chaos -for $(FLEET)
 
 .PHONY: ci
 ci: ## Run all that CI runs

@@ -320,6 +320,12 @@ type ClientLimit struct {
 	// is no limit.
 	USDPerDay   float64 `json:"usd_per_day,omitempty"`
 	USDPerMonth float64 `json:"usd_per_month,omitempty"`
+	// Exact has replicas of a fleet ask their store before each request of a limited
+	// client, within 100 ms. Without an answer a replica decides alone for a second.
+	// A store that lost its state begins anew. If false, each replica may use a share
+	// of what is left, without asking: all together exceed the limit by a tenth at
+	// most. Without Config.Shared every limit is exact.
+	Exact bool `json:"exact,omitempty"`
 	// Required refuses requests whose key fails or is empty; else they are not bounded
 	// by this entry. If nil, true for entries in USD.
 	Required *bool `json:"required,omitempty"`

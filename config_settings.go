@@ -67,6 +67,7 @@ type settings struct {
 	clients       *limit.Clients // of the gateway
 	fleet         *fleet.Fleet   // of the gateway, or nil
 	health        *fleet.Health  // likewise
+	exact         *fleet.Limits  // likewise
 	admission     Admission      // or nil
 	askUsage      bool           // stream_usage: always
 	habits        *streamHabits  // of the gateway
@@ -416,6 +417,7 @@ func clientLimits(p *problems, list []ClientLimit, callers bool) []clientLimit {
 			p.add(at, "", "limits nothing: give it requests_per_minute, tokens_per_minute, usd_per_day or usd_per_month")
 		}
 		c.uncounted = l.Uncounted
+		c.allowance.Exact = l.Exact
 		c.required = l.USDPerDay > 0 || l.USDPerMonth > 0
 		if l.Required != nil {
 			c.required = *l.Required

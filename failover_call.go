@@ -136,14 +136,17 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	noteQuota(c.track, resp.Header, time.Now())
 	switch {
 	case c.surface.upgrades && (resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2):
-		s := session{call: c, a: a, resp: resp, limit: limit, to: to}
+		s := session{s: c.s, in: c.in, trail: c.trail, a: a, resp: resp, limit: limit, to: to}
+		if a.ownKey {
+			s.opened = func() { c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched) }
+		}
 		return s.join(ctx)
 	case resp.StatusCode/100 != 2:
 		return false, c.refused(ctx, a, resp)
 	}
 	c.held = held{
 		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
-		a: a, resp: resp, source: resp.Body, limit: limit, note: c.idNote(a),
+		a: a, resp: resp, source: resp.Body, limit: limit, note: newIDNote(c.s.ids, c.in, c.surface, c.codec != nil, a),
 	}
 	defer c.held.release()
 	if f := c.held.hold(ctx); f != nil {
@@ -326,10 +329,10 @@ func (f *failover) pin() {
 	served := f.trail.attempts[len(f.trail.attempts)-1]
 	m, key := served.model, served.usedKey
 	if r := f.plan.affinityOf(m); r != nil && !r.affinity.Spilled && !f.spilled(r, m) {
-		keep(s.pins, now, modelPin(f.in.owner, r.affinity.Key, r.name), modelPlace(r.affinity, m), m.pin())
+		keep(s, now, modelPin(f.in.owner, r.affinity.Key, r.name), modelPlace(r.affinity, m), m.pin())
 	}
 	if c := f.lineup.choice(m); c != nil && c.affinity != nil && !c.affinity.Spilled {
-		keep(s.pins, now, keyPin(f.in.owner, c.affinity.Key, m.provider), keyPlace(c.affinity, key), key.pin())
+		keep(s, now, keyPin(f.in.owner, c.affinity.Key, m.provider), keyPlace(c.affinity, key), key.pin())
 	}
 }
 
@@ -357,12 +360,16 @@ func (f *failover) spilled(r *strategyRun, served *model) bool {
 }
 
 // keep sets a pin. It drops the pin if the first of the order serves again.
-func keep(t *pinTable, now time.Time, at pins.Key, p expr.Place, served pinned) {
+func keep(s *selector, now time.Time, at pins.Key, p expr.Place, served pinned) {
+	t := s.pins
 	if p == expr.PlaceFirst {
-		t.Drop(at)
+		if t.Drop(at) {
+			s.told.tell(now, at, pinned{})
+		}
 		return
 	}
 	t.Set(now, at, served)
+	s.told.tell(now, at, served)
 }
 
 // affinity says for the Result how sticky() placed the answering model, or its key.

@@ -1,9 +1,7 @@
 package aigateway
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/header"
@@ -223,7 +220,7 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 	dropped := o.in.r.Header["Connection"]
 	ownKey := o.key.none && len(p.operatorAuth) == 0 && o.s.selector.passThrough
 	for name, values := range o.in.r.Header {
-		if !o.forwards(name, ownKey) || namedBy(dropped, name) {
+		if !o.forwards(name, ownKey) || header.Lists(dropped, name) {
 			continue
 		}
 		if name == "Idempotency-Key" {
@@ -310,19 +307,6 @@ func (o *outbound) forwards(name string, ownKey bool) bool {
 		strings.HasPrefix(name, "X-Stainless-") || o.s.forward[name]
 }
 
-// namedBy reports whether a Connection header lists a field. Such fields are for
-// the next hop only.
-func namedBy(connection []string, name string) bool {
-	for _, line := range connection {
-		for word := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(word), name) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // authenticate puts the credential into the header. An operator's own credential
 // comes with the configured headers. It beats the key, unless it has no value for
 // this request.
@@ -392,275 +376,24 @@ func (o *outbound) formHint() credential {
 	return o.in.credential
 }
 
-// upstreamBody is the client's body with the edits that the candidate needs.
-func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
-	switch {
-	case len(o.in.place.requests) > 0:
-		return o.batchBody(ctx)
-	case o.in.places(), o.surface.upgrades:
-		return reqbody.Whole(o.in.raw), nil
-	}
-	m, p := o.model, o.model.provider
-	// Usual requests need no more edits than fit here, and so no allocation.
-	e := edits(o.editRoom[:0])
-	if !o.in.sel.HasModel || o.in.sel.Model != m.id {
-		e.set("model", reqbody.Quote(m.id))
-	}
-	if _, ok := o.body.Get("models"); ok {
-		e.set("models", nil)
-	}
-	// Configured fields come before the limits and the parameters, which bind them
-	// too.
-	for _, f := range p.body {
-		raw := f.raw
-		if raw == nil {
-			v, err := o.templates.tree(ctx, f.tree)
-			if err != nil {
-				if o.templates.err != nil {
-					return nil, &requestError{FailureSecret, o.templates.err}
-				}
-				return nil, badRequest("body field %q: %w", f.name, err)
-			}
-			if raw, err = json.Marshal(v); err != nil {
-				return nil, badRequest("body field %q: %w", f.name, err)
-			}
-		}
-		e.set(f.name, raw)
-	}
-	o.capOutput(&e)
-	o.dropParams(&e)
-	o.dropLookalikes(&e)
-	o.askForUsage(&e)
-	if o.in.sel.Stream {
-		o.choices = o.choicesOf(e)
-	}
-	body, err := o.body.Splice(e)
-	if err != nil {
-		return nil, badRequest("%w", err)
-	}
-	return body, nil
-}
-
-// choicesOf returns the number of choices in the answer: n for each prompt. The
-// legacy completions take several prompts.
-func (o *outbound) choicesOf(e edits) int {
-	choices := 1
-	if raw := o.outgoing(e, "n"); len(raw) > 0 {
-		// Servers take 2, 2.0 and "2".
-		if n, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64); err == nil && n > 1 && n <= 1<<16 {
-			choices = int(n)
-		}
-	}
-	raw := o.outgoing(e, "prompt")
-	if len(raw) == 0 || raw[0] != '[' {
-		return choices
-	}
-	var prompts []json.RawMessage
-	if json.Unmarshal(raw, &prompts) != nil || len(prompts) == 0 {
-		return choices
-	}
-	if first := prompts[0][0]; first == '"' || first == '[' { // else they are tokens
-		choices *= len(prompts)
-	}
-	return choices
-}
-
-// outgoing is the value of a field in the upstream request. Empty if the field is
-// left out.
-func (o *outbound) outgoing(e edits, name string) []byte {
-	if i := e.find(name); i >= 0 {
-		return e[i].Value
-	}
-	value, _ := o.body.Get(name)
-	return value
-}
-
-// edits is a list of edits, at most one for each name.
-type edits []reqbody.Edit
-
-// set replaces the edit of a name, or adds one.
-func (e *edits) set(name string, value []byte) {
-	if i := e.find(name); i >= 0 {
-		(*e)[i].Value = value
-		return
-	}
-	*e = append(*e, reqbody.Edit{Name: name, Value: value})
-}
-
-// find returns the index of a name's edit, -1 without one.
-func (e *edits) find(name string) int {
-	return slices.IndexFunc(*e, func(x reqbody.Edit) bool { return x.Name == name })
-}
-
-// capOutput lowers each of the surface's limits above max_output_tokens, and sets
-// one if the request has no limit. A negative or malformed limit is replaced too:
-// some upstreams take -1 for no limit, and "9999" for a number.
-func (o *outbound) capOutput(e *edits) {
-	limits := o.surface.limits
-	if o.s.maxOutput == 0 || len(limits) == 0 {
-		return
-	}
-	limit := strconv.AppendInt(nil, o.s.maxOutput, 10)
-	found := false
-	for _, name := range limits {
-		n, present, isNumber := o.body.Number(name)
-		if i := e.find(name); i >= 0 {
-			v, err := strconv.ParseFloat(string((*e)[i].Value), 64)
-			n, present, isNumber = v, (*e)[i].Value != nil, err == nil
-		}
-		if !present || !isNumber && o.isNull(name, *e) {
-			continue
-		}
-		found = true
-		if !isNumber || n < 0 || n > float64(o.s.maxOutput) {
-			e.set(name, limit)
-		}
-	}
-	if found {
-		return
-	}
-	name := limits[0]
-	if o.surface.name == surfaceChat && o.model.provider.refusesMaxTokens {
-		name = "max_completion_tokens" // its newer models refuse max_tokens
-	}
-	e.set(name, limit)
-}
-
-// isNull reports whether a field is present with the value null. Like an absent
-// field, it leaves the limit to the model.
-func (o *outbound) isNull(name string, e edits) bool {
-	if i := e.find(name); i >= 0 {
-		return string(e[i].Value) == "null"
-	}
-	v, _ := o.body.Get(name)
-	return string(v) == "null"
-}
-
-// dropParams removes fields outside the surface's supported_params, and fields in
-// the model's unsupported_params. Configured fields are held to both too.
-func (o *outbound) dropParams(e *edits) {
-	a, _ := o.model.provider.speaks(o.surface)
-	if a != nil && a.params != nil {
-		for name := range o.body.Names() {
-			if !a.params[name] {
-				o.remove(name)
-				e.set(name, nil)
-			}
-		}
-		for i := range *e {
-			if !a.params[(*e)[i].Name] {
-				(*e)[i].Value = nil
-			}
-		}
-	}
-	for _, name := range o.model.denied {
-		// Without a model the request would be meaningless.
-		if name != "model" {
-			if _, ok := o.in.body.Get(name); ok {
-				o.remove(name)
-			}
-			e.set(name, nil)
+// handshake adds the client's handshake to the header for the provider. Extensions are
+// left out: a compressed frame would hide its usage.
+func (o *outbound) handshake(h http.Header) {
+	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+	for _, name := range [...]string{"Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Protocol"} {
+		if v := o.in.r.Header[name]; len(v) > 0 {
+			h[name] = v
 		}
 	}
 }
 
-// remove notes that a field of the client's does not go out. A client can send
-// thousands.
-func (o *outbound) remove(name string) {
-	if len(o.removed) <= maxListed && name != "models" && !slices.Contains(o.removed, name) {
-		o.removed = append(o.removed, shown(name))
-	}
-}
-
-// dropLookalikes removes client fields that could undo a configured field. Some
-// upstreams take a similar name for the same field: Go folds case, and C ends a
-// string at a NUL. Repeated limits are removed too.
-func (o *outbound) dropLookalikes(e *edits) {
-	var governed []string
-	if o.s.maxOutput > 0 {
-		governed = append(governed, o.surface.limits...)
-	}
-	for _, f := range o.model.provider.body {
-		governed = append(governed, f.name)
-	}
-	governed = append(governed, o.model.denied...)
-	if len(governed) == 0 {
-		return
-	}
-	// Names include repetitions, as they stand in the body.
-	seen := map[string]bool{}
-	for name := range o.body.Names() {
-		i := slices.IndexFunc(governed, func(g string) bool { return reqbody.Alike(name, g) })
-		switch {
-		case i < 0:
-		case !slices.Contains(governed, name):
-			e.set(name, nil)
-		case seen[name] && e.find(name) < 0:
-			value, _ := o.body.Get(name)
-			e.set(name, value) // the last one counts, and the others go
-		}
-		seen[name] = true
-	}
-}
-
-// askForUsage asks for usage in a stream whose client did not. The stream is then
-// relayed without it. A client that asks for it in a wrong way keeps its mistake.
-func (o *outbound) askForUsage(e *edits) {
-	o.usageAsk = usageUnasked
-	if _, isJSON := o.in.body.(*reqbody.Document); !isJSON || !o.in.sel.Stream || !o.surface.usageOption {
-		return
-	}
-	options, ok := withUsage(o.outgoing(*e, "stream_options"))
-	switch {
-	case o.codec != nil && o.refuser == o.model && e.find("stream_options") < 0:
-		e.set("stream_options", nil)
-	case o.codec != nil && !ok && e.find("stream_options") < 0:
-		o.usageAsk = usageForTranslation
-	case !ok:
-		o.usageAsk = usageForClient
-	case o.s.askUsage && o.refuser != o.model && o.s.habits.of(o.model) == habitAsk && o.passes("stream_options"):
-		e.set("stream_options", options)
-		o.usageAsk = usageForGateway
-	}
-}
-
-// passes reports whether a field may reach the model.
-func (o *outbound) passes(name string) bool {
-	a, _ := o.model.provider.speaks(o.surface)
-	if a != nil && a.params != nil && !a.params[name] {
-		return false
-	}
-	for _, denied := range o.model.denied {
-		if denied == name {
-			return false
+// withModel is a query with a model in the place of the client's.
+func withModel(raw, model string) string {
+	pairs := []string{"model=" + url.QueryEscape(model)}
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair != "" && paramName(pair) != "model" {
+			pairs = append(pairs, pair)
 		}
 	}
-	return true
-}
-
-// onlyUsage is stream_options for a client that sent none. It is never changed.
-var onlyUsage = []byte(`{"include_usage":true}`)
-
-// withUsage returns stream_options with include_usage, and all other options as they
-// were. It is false if the options ask for usage already, or are not an object.
-func withUsage(options []byte) ([]byte, bool) {
-	options = bytes.TrimSpace(options)
-	if len(options) == 0 || string(options) == "null" {
-		return onlyUsage, true
-	}
-	var given struct {
-		IncludeUsage json.RawMessage `json:"include_usage"`
-	}
-	if options[0] != '{' || json.Unmarshal(options, &given) != nil || string(given.IncludeUsage) == "true" {
-		return nil, false
-	}
-	var doc reqbody.Document
-	if reqbody.Scan(options, &doc) != nil {
-		return nil, false
-	}
-	body, err := doc.Splice([]reqbody.Edit{{Name: "include_usage", Value: []byte("true")}})
-	if err != nil {
-		return nil, false
-	}
-	return body.Bytes(), true
+	return strings.Join(pairs, "&")
 }

@@ -42,6 +42,10 @@ type Gateway struct {
 	sums      *fleet.Sums
 	fleet     *fleet.Fleet // nil without Config.Shared
 	health    *fleet.Health
+	members   *fleet.Members
+	limits    *fleet.Limits
+	told      *toldPins
+	replica   string // Config.ReplicaName
 
 	servers  servers
 	reloaded chan struct{} // has room for one
@@ -109,7 +113,7 @@ func (g *Gateway) Reload(cfg Config) error {
 // attach gives the settings the knowledge of their gateway. It outlives them.
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed, s.callers.fleet = g.seed, g.fleet
-	s.fleet, s.health = g.fleet, g.health
+	s.fleet, s.health, s.exact = g.fleet, g.health, g.limits
 	s.habits = &g.habits
 	s.clients, s.ids = g.clients, g.ids
 	for i := range s.clientLimits {
@@ -117,6 +121,7 @@ func (s *settings) attach(g *Gateway) {
 		l.entry = g.clients.Entry(l.name, l.allowance)
 	}
 	s.selector.recorder, s.selector.metrics, s.selector.pins = g.recorder, newMetrics(g.recorder), g.pins
+	s.selector.told = g.told
 	s.selector.track(g.recorder)
 	s.limiter = g.limiter
 	s.selector.limit(g.limiter, time.Now())
@@ -294,15 +299,21 @@ func (x *exchange) serve() {
 
 // choose selects the models to try.
 func (x *exchange) choose() (err *Error) {
-	at := &x.in.place
-	switch err = x.locate(); {
+	at, l := &x.in.place, locator{&x.in, x.s}
+	switch err = l.locate(); {
 	case err != nil:
 	case x.in.places():
+		if err = l.admitBatch(x.adm.uncounted(x.s.clientLimits)); err != nil {
+			break
+		}
 		x.plan.candidates = []*model{at.provider.whole()}
 	default:
+		if err = x.admitSession(); err != nil {
+			break
+		}
 		x.plan, err = x.s.selector.choose(x.in.ctx, x.in.query())
 		if at.keep(&x.plan, x.s.selector.isOwn); err == nil && len(x.plan.candidates) == 0 {
-			err = x.unknown()
+			err = l.unknown()
 		}
 	}
 	if err != nil && x.in.ctx.Err() != nil {
@@ -320,7 +331,7 @@ func (x *exchange) send() outcome {
 	out := x.loop.run(&x.plan)
 	if out.err == nil && out.made == nil {
 		x.loop.pin()
-		x.learn()
+		locator{&x.in, x.s}.learn(x.loop.trail.answering())
 	}
 	return out
 }
@@ -567,4 +578,45 @@ func (g *Gateway) Price(provider, model string) (Pricing, bool) {
 		return Pricing{}, false
 	}
 	return *clonePricing(m.pricing), true
+}
+
+// join makes the gateway a replica of the fleet at Config.Shared. Every gateway has
+// sums: without a fleet they are those of this process.
+func (g *Gateway) join(cfg Config) error {
+	g.sums = fleet.NewSums(cfg.SharedSecret)
+	if cfg.Shared == nil {
+		return nil
+	}
+	if len(cfg.SharedSecret) == 0 {
+		var p problems
+		p.add("SharedSecret", "", "is required with Shared: give all replicas the same 32 random bytes")
+		return ConfigErrors(p)
+	}
+	g.fleet = fleet.New(sharedStore{cfg.Shared}, g.sums, time.Now())
+	names := make(map[stats.Surface]string)
+	numbers := make(map[string]stats.Surface)
+	for _, s := range newSurfaces().byPath {
+		names[s.number], numbers[s.offer()] = s.offer(), s.number
+	}
+	g.health = fleet.NewHealth(g.fleet, g.recorder, fleet.Surfaces{
+		Name:   func(n stats.Surface) string { return names[n] },
+		Number: func(name string) (stats.Surface, bool) { n, ok := numbers[name]; return n, ok },
+	})
+	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.clients.Gone)
+	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
+	g.replica = cfg.ReplicaName
+	g.told = tellPins(g.fleet, g.pins)
+	tellIDs(g.fleet, g.ids)
+	g.fleet.OnLink(g.logLink)
+	return nil
+}
+
+// logLink logs that the store has gone, or is back.
+func (g *Gateway) logLink(l fleet.Link) {
+	logger := g.current.Load().logger
+	if l.Up {
+		logger.Info("the store of the fleet is back", "aigateway.replica", g.replica)
+		return
+	}
+	logger.Warn("the store of the fleet is away: this replica goes on with what it knows", "aigateway.replica", g.replica, "error", l.Err.Error())
 }

@@ -1,7 +1,6 @@
 package aigateway
 
 import (
-	"context"
 	"net/http"
 	"slices"
 
@@ -10,49 +9,23 @@ import (
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 )
 
-// batchRequest is one request of a batch in the client's body.
-type batchRequest struct {
-	start, end int               // in the list
-	element    *reqbody.Document // of the list
-	params     []byte
-	doc        *reqbody.Document // of the params
-	sel        reqbody.Selection
-	model      *model
-}
-
-// admitBatch refuses a batch that would pass by the rules of the config.
-func (x *exchange) admitBatch() *Error {
-	s := x.in.surface
-	if s.state != stateLists || x.in.r.Method != http.MethodPost || s.kind != ids.Batch && s.kind != ids.MessageBatch {
+// admitBatch refuses a batch that would pass by the rules of the config. uncounted
+// reports that its client has a limit in tokens or money.
+func (l locator) admitBatch(uncounted bool) *Error {
+	s := l.in.surface
+	if s.state != stateLists || l.in.r.Method != http.MethodPost || s.kind != ids.Batch && s.kind != ids.MessageBatch {
 		return nil
 	}
-	if x.underLimit() {
+	if uncounted {
 		return errorf(CodeNotAdmitted, "batches are not admitted: their tokens and their cost cannot be counted against the client's limit")
 	}
 	if s.kind == ids.MessageBatch {
-		return x.readRequests()
+		return l.readRequests()
 	}
-	if p := x.in.place.provider; x.s.restricts(p) && !p.uncheckedBatches {
+	if p := l.in.place.provider; l.s.restricts(p) && !p.uncheckedBatches {
 		return errorf(CodeNotAdmitted, "batches are not admitted: the requests in the file of a batch cannot be checked")
 	}
 	return nil
-}
-
-// underLimit reports whether the request's client has a limit in tokens or money that
-// does not let uncounted requests pass.
-func (x *exchange) underLimit() bool {
-	for _, l := range x.s.clientLimits {
-		a := l.allowance
-		if l.uncounted || a.TokensPerMinute == 0 && a.PerDay == 0 && a.PerMonth == 0 {
-			continue
-		}
-		for _, c := range x.adm.claims {
-			if c.Entry == l.entry {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // restricts reports whether the config rules over single requests to a provider: by a
@@ -65,8 +38,8 @@ func (s *settings) restricts(p *provider) bool {
 
 // readRequests finds the requests of a batch, and holds each to the rules for a request
 // of its own.
-func (x *exchange) readRequests() *Error {
-	doc, isJSON := x.in.body.(*reqbody.Document)
+func (l locator) readRequests() *Error {
+	doc, isJSON := l.in.body.(*reqbody.Document)
 	if !isJSON {
 		return badBatch("requests must be a list")
 	}
@@ -83,18 +56,18 @@ func (x *exchange) readRequests() *Error {
 		c.Peek()
 		from := c.Offset()
 		c.Skip()
-		r, err := x.readRequest(c.Since(from))
+		r, err := l.readRequest(c.Since(from))
 		if err != nil {
 			return err
 		}
 		r.start, r.end = from, c.Offset()
-		x.in.place.requests = append(x.in.place.requests, r)
+		l.in.place.requests = append(l.in.place.requests, r)
 	}
 	return nil
 }
 
 // readRequest reads one element of the list.
-func (x *exchange) readRequest(element []byte) (batchRequest, *Error) {
+func (l locator) readRequest(element []byte) (batchRequest, *Error) {
 	r := batchRequest{element: new(reqbody.Document), doc: new(reqbody.Document)}
 	if reqbody.Scan(element, r.element) != nil {
 		return r, badBatch("each of requests must be an object")
@@ -110,23 +83,23 @@ func (x *exchange) readRequest(element []byte) (batchRequest, *Error) {
 	if err != nil {
 		return r, badBatch("params of a request: %v", err)
 	}
-	if r.model, e = x.batchModel(r.sel.Model); e != nil {
+	if r.model, e = l.batchModel(r.sel.Model); e != nil {
 		return r, e
 	}
-	f := failover{s: x.s, in: &inbound{ctx: x.in.ctx, raw: r.params}, deadline: x.in.start.Add(x.in.readTime + x.s.total)}
+	f := failover{s: l.s, in: &inbound{ctx: l.in.ctx, raw: r.params}, deadline: l.in.start.Add(l.in.readTime + l.s.total)}
 	return r, f.inputTooLarge(r.model)
 }
 
 // batchModel finds the model of a request in a batch at the provider of the batch.
-func (x *exchange) batchModel(name string) (*model, *Error) {
-	s, q := x.s.selector, x.in.query()
-	q.surface = x.s.surfaces.byPath[surfaceMessages]
+func (l locator) batchModel(name string) (*model, *Error) {
+	s, q := l.s.selector, l.in.query()
+	q.surface = l.s.surfaces.byPath[surfaceMessages]
 	if isAuto(name) {
 		return nil, badBatch("each request of a batch must name its model")
 	}
 	var rejected []rejection
 	for _, entry := range s.aliases.expand([]string{name}) {
-		r := s.resolve(q, entry).at(x.in.place.provider, entry, reasonElsewhere)
+		r := s.resolve(q, entry).at(l.in.place.provider, entry, reasonElsewhere)
 		if len(r.models) > 0 {
 			return r.models[0], nil
 		}
@@ -154,50 +127,4 @@ func single(doc *reqbody.Document, name string) ([]byte, *Error) {
 // badBatch is the error of a batch in a wrong form.
 func badBatch(format string, args ...any) *Error {
 	return errorf(CodeInvalidRequestBody, "invalid request body: "+format, args...)
-}
-
-// batchBody is the client's batch with the edits that each of its requests needs.
-func (o *outbound) batchBody(ctx context.Context) (*reqbody.Body, error) {
-	list, _ := o.body.Get("requests")
-	var out []byte
-	done := 0
-	for i := range o.in.place.requests {
-		r := &o.in.place.requests[i]
-		params, err := o.paramsOf(ctx, r)
-		if err != nil {
-			return nil, err
-		}
-		if &params[0] == &r.params[0] && len(params) == len(r.params) {
-			continue // as the client sent it
-		}
-		element, err := r.element.Splice([]reqbody.Edit{{Name: "params", Value: params}})
-		if err != nil {
-			return nil, badRequest("%w", err)
-		}
-		out = append(append(out, list[done:r.start]...), element.Bytes()...)
-		done = r.end
-	}
-	if done == 0 {
-		return reqbody.Whole(o.in.raw), nil
-	}
-	body, err := o.body.Splice([]reqbody.Edit{{Name: "requests", Value: append(out, list[done:]...)}})
-	if err != nil {
-		return nil, badRequest("%w", err)
-	}
-	return body, nil
-}
-
-// paramsOf makes the params of one request as a request of its own would go out.
-func (o *outbound) paramsOf(ctx context.Context, r *batchRequest) ([]byte, error) {
-	in := &inbound{r: o.in.r, ctx: o.in.ctx, surface: o.s.surfaces.byPath[surfaceMessages], sel: r.sel, body: r.doc, raw: r.params}
-	one := *o
-	one.in, one.model, one.surface, one.body, one.removed = in, r.model, in.surface, r.doc, nil
-	body, err := one.upstreamBody(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range one.removed {
-		o.remove(name)
-	}
-	return body.Bytes(), nil
 }

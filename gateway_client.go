@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/relay"
 )
 
@@ -349,5 +351,23 @@ func (w *translatedWriter) close() {
 	out, _ := w.stream.Close()
 	if w.send(out) == nil {
 		w.flush() //nolint:errcheck // the stream is over either way
+	}
+}
+
+// upgradable reports whether a request asks for a WebSocket that this connection can
+// become.
+func upgradable(w http.ResponseWriter, r *http.Request) bool {
+	if r.ProtoMajor != 1 || !realtime.IsHandshake(r.Header) || !header.Lists(r.Header["Connection"], "Upgrade") {
+		return false
+	}
+	for {
+		if _, ok := w.(http.Hijacker); ok {
+			return true
+		}
+		wrapped, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return false
+		}
+		w = wrapped.Unwrap()
 	}
 }

@@ -112,7 +112,29 @@ func (g *Gateway) debugState(now time.Time) *debugpage.State {
 	}
 	state.Total = d.load(all...)
 	state.Models, state.OtherModels = d.models()
+	state.Fleet = debugFleet(g.Fleet())
 	return state
+}
+
+// debugFleet is the fleet for the page, nil without one.
+func debugFleet(f *FleetStatus) *debugpage.Fleet {
+	if f == nil {
+		return nil
+	}
+	out := &debugpage.Fleet{Name: f.Name, SnapshotAgeMs: max(f.SnapshotAge.Milliseconds(), -1), Replicas: []debugpage.Replica{}}
+	out.Store.State, out.Store.Since = "up", f.StoreSince
+	if !f.StoreUp {
+		out.Store.State = "down"
+	}
+	if f.StoreError != nil {
+		out.Store.Error = f.StoreError.Error()
+	}
+	for _, r := range f.Replicas {
+		out.Replicas = append(out.Replicas, debugpage.Replica{
+			Name: r.Name, LastSeenMs: r.LastSeen.Milliseconds(), InFlight: r.InFlight, Requests: r.Requests,
+		})
+	}
+	return out
 }
 
 // debugView collects the parts of the page, at one time.

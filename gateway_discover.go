@@ -15,6 +15,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/discover"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
 const (
@@ -31,6 +32,8 @@ const (
 	// the sum: after it a request probes, in case only the list is broken.
 	holdFor  = 5 * time.Second
 	mostHold = 10 * time.Minute
+	// quietFor is the pause after an answer that says nothing about the provider.
+	quietFor = time.Minute
 	// askedAtOnce bounds the providers that are asked at a time.
 	askedAtOnce = 8
 	// mostTries bounds the keys and forms of keys for one question.
@@ -55,6 +58,9 @@ type server struct {
 	listed bool      // it has answered with a list
 	at     time.Time // of the latest list that was asked for
 	err    string    // why the latest question failed
+	// Cooldowns that end before answer need no question: the provider was not known
+	// to be down then. None is asked before quiet.
+	answer, quiet time.Time
 }
 
 // of returns the memory of a provider.
@@ -145,10 +151,10 @@ func atOnce(n int, f func(i int)) {
 // refresh asks one provider, and reports whether its models have changed. A change
 // of the outcome is logged.
 func (v *server) refresh(ctx context.Context, s *settings, p *provider) (changed bool) {
-	ctx, cancel := context.WithTimeoutCause(ctx, discoverPatience, &timeoutError{"no list of models", discoverPatience})
+	bounded, cancel := context.WithTimeoutCause(ctx, discoverPatience, &timeoutError{"no list of models", discoverPatience})
 	defer cancel()
-	models, err := v.ask(ctx, s, p, true)
-	if ctx.Err() != nil && context.Cause(ctx) == context.Canceled {
+	models, err := v.ask(bounded, s, p, true)
+	if ctx.Err() != nil {
 		return false // Run ends
 	}
 	v.mu.Lock()
@@ -193,18 +199,28 @@ func (l *servers) probe(ctx context.Context, s *settings) {
 	now := time.Now()
 	var asked []*provider
 	for _, p := range s.selector.providers {
-		if p.configured && !p.disabled && len(p.ending(now)) > 0 {
+		if p.configured && !p.disabled && len(p.ending(now, time.Time{})) > 0 && len(p.ending(now, l.of(p).answered(now))) > 0 {
 			asked = append(asked, p)
 		}
 	}
 	atOnce(len(asked), func(i int) { l.of(asked[i]).probe(ctx, s, asked[i]) })
 }
 
-// ending are the models whose cooldown for everybody is over soon.
-func (p *provider) ending(now time.Time) []*model {
+// answered is the time up to which cooldowns need no question.
+func (v *server) answered(now time.Time) time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now.Before(v.quiet) {
+		return now.Add(probeAhead)
+	}
+	return v.answer
+}
+
+// ending are the models whose cooldown for everybody is over soon, but after a time.
+func (p *provider) ending(now, after time.Time) []*model {
 	var ending []*model
 	for _, m := range p.models {
-		if until, ok := m.track.Health.Suspended(); ok && until.Sub(now) < probeAhead {
+		if until, ok := m.track.Health.Suspended(); ok && until.Sub(now) < probeAhead && until.After(after) {
 			ending = append(ending, m)
 		}
 	}
@@ -213,10 +229,20 @@ func (p *provider) ending(now time.Time) []*model {
 
 // probe asks a provider, and holds the cooldowns that end soon if it is down.
 func (v *server) probe(ctx context.Context, s *settings, p *provider) {
-	models := p.ending(time.Now())
+	models := p.ending(time.Now(), time.Time{})
+	tracks := make([]*stats.Track, len(models))
+	for i, m := range models {
+		tracks[i] = m.track
+	}
+	back, ok := s.health.Lend(ctx, tracks, probePatience+probeAhead)
+	if !ok {
+		return // another replica probes, and tells
+	}
+	defer back()
 	hold := func(d time.Duration) {
 		for _, m := range models {
 			m.track.Health.Hold(time.Now().Add(d), mostHold)
+			s.health.Changed(m.track)
 		}
 	}
 	v.mu.Lock()
@@ -232,13 +258,18 @@ func (v *server) probe(ctx context.Context, s *settings, p *provider) {
 		hold(holdFor)
 		return
 	}
+	now := time.Now()
 	for _, m := range models {
-		m.track.Health.Free(time.Now())
+		m.track.Health.Free(now)
+		s.health.Changed(m.track)
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.answer = now
 	if err == nil {
-		v.mu.Lock()
 		v.listed = true
-		v.mu.Unlock()
+	} else {
+		v.quiet = now.Add(quietFor)
 	}
 }
 

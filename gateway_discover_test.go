@@ -482,3 +482,27 @@ func TestRunProbeBounds(t *testing.T) {
 		})
 	})
 }
+
+// A provider is asked around the end of a cooldown. One that nobody needs is not
+// asked for ever.
+func TestRunProbesAreFew(t *testing.T) {
+	for name, list := range map[string]string{"with a list": vllmList, "without a list": ""} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newLister(list)
+				cfg := testbed.Config(1, "a", "b")
+				cfg.Caller = testbed.EachCaller()
+				g := running(t, cfg, map[string]http.Handler{"a": a, "b": newLister("")})
+				a.down.Store(true)
+				for range 6 {
+					chat(g, "m")
+				}
+				a.down.Store(false)
+				gatewaytest.Pass(time.Hour)
+				synctest.Wait()
+				assert.NotEmpty(t, a.questions())
+				assert.LessOrEqual(t, len(a.questions()), 5)
+			})
+		})
+	}
+}

@@ -2,7 +2,12 @@ package aigateway
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/ids"
 )
 
 // Shared is a store that all replicas of one fleet use: see [Config.Shared]. The
@@ -126,4 +131,63 @@ type SharedTaken struct {
 	// Left is the rest of each account after the call, rounded down. It may be
 	// negative. Its length is that of the takes.
 	Left []int64
+}
+
+// sharedStore is a Shared in the words of the mechanism.
+type sharedStore struct{ Shared }
+
+func (s sharedStore) Exchange(ctx context.Context, put []fleet.Record, after fleet.Cursor) (fleet.Changes, error) {
+	records := make([]SharedRecord, len(put))
+	for i, r := range put {
+		records[i] = SharedRecord(r)
+	}
+	c, err := s.Shared.Exchange(ctx, records, SharedCursor(after))
+	out := fleet.Changes{Now: c.Now, Cursor: fleet.Cursor(c.Cursor), Records: make([]fleet.Record, len(c.Records)), More: c.More}
+	for i, r := range c.Records {
+		out.Records[i] = fleet.Record(r)
+	}
+	return out, err
+}
+
+func (s sharedStore) Take(ctx context.Context, takes []fleet.Take) (fleet.Taken, error) {
+	list := make([]SharedTake, len(takes))
+	for i, t := range takes {
+		list[i] = SharedTake{
+			Key: t.Key, Kind: SharedKind(t.Kind), Owner: t.Owner, Amount: t.Amount, Settle: t.Settle,
+			Limit: t.Limit, Per: t.Per, TTL: t.TTL,
+		}
+	}
+	taken, err := s.Shared.Take(ctx, list)
+	return fleet.Taken(taken), err
+}
+
+// idLife is the life of an id in the store of a fleet. Providers keep responses for
+// 30 days, unless they are told otherwise.
+const idLife = 30 * 24 * time.Hour
+
+// idWord is the place of an id in a sealed record.
+type idWord struct {
+	Caller   uint64 `json:"c,omitempty"`
+	Kind     string `json:"k"`
+	ID       string `json:"i"`
+	Provider string `json:"p"`
+	Key      int    `json:"n,omitempty"`
+}
+
+// tellIDs shares the places of ids.
+func tellIDs(f *fleet.Fleet, t *ids.Table) {
+	words := f.Newest("i", func(value string, _ time.Duration) {
+		var w idWord
+		if json.Unmarshal([]byte(value), &w) != nil {
+			return
+		}
+		if kind := ids.KindOf(w.Kind); kind != ids.None {
+			t.Learn(w.Caller, ids.Ref{Kind: kind, ID: w.ID}, ids.Route{Provider: w.Provider, Key: w.Key})
+		}
+	})
+	t.OnNote(func(caller uint64, ref ids.Ref, at ids.Route) {
+		value, _ := json.Marshal(idWord{caller, ref.Kind.String(), ref.ID, at.Provider, at.Key}) // of plain fields
+		id := binary.BigEndian.AppendUint64(nil, caller)
+		words.Put(time.Now(), f.Of("id", string(id), ref.Kind.String(), ref.ID), string(value), idLife)
+	})
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -603,4 +604,71 @@ func asciiName(name string) string {
 		}
 	}
 	return b.String()
+}
+
+// placement is the place that a request must go to, as far as its ids and
+// X-Aigateway-Provider tell. Things with a state exist at one provider, behind one
+// key: such a request has no failover.
+type placement struct {
+	provider *provider // nil: any
+	key      *apiKey   // nil: any
+	own      bool      // only keys that are the caller's own
+	sole     bool      // one model and one key
+	requests []batchRequest
+	room     [1]*apiKey
+}
+
+// batchRequest is one request of a batch in the client's body.
+type batchRequest struct {
+	start, end int               // in the list
+	element    *reqbody.Document // of the list
+	params     []byte
+	doc        *reqbody.Document // of the params
+	sel        reqbody.Selection
+	model      *model
+}
+
+// places reports whether a request names its provider, or an id, in place of a model.
+func (in *inbound) places() bool {
+	return in.surface.model != modelInBody && in.surface.model != modelInQuery || in.lists()
+}
+
+// lists reports whether a request lists the things behind a key.
+func (in *inbound) lists() bool {
+	return in.surface.state == stateLists && in.r.Method == http.MethodGet
+}
+
+// scanQuery finds the model of a session.
+func (in *inbound) scanQuery() error {
+	if len(in.raw) > 0 {
+		return errors.New("a WebSocket has no body")
+	}
+	names := in.r.URL.Query()["model"]
+	if len(names) > 1 {
+		return errors.New("the query names its model more than once")
+	}
+	if in.body = &in.json; len(names) == 1 {
+		in.sel.Model, in.sel.HasModel = names[0], true
+	}
+	return nil
+}
+
+// cutKey takes a client's key out of the subprotocols of a handshake. It is the client's
+// credential, where there is no other one.
+func (in *inbound) cutKey() {
+	const name = "Sec-Websocket-Protocol"
+	rest, key := realtime.CutKey(in.r.Header[name])
+	if key == "" {
+		return
+	}
+	r := *in.r
+	r.Header = r.Header.Clone()
+	r.Header.Set(name, rest)
+	if rest == "" {
+		r.Header.Del(name)
+	}
+	in.r, in.request.Header = &r, r.Header
+	if !in.credential.given() {
+		in.credential = credential{value: redact.NewSecret(key), bearer: true}
+	}
 }

@@ -180,7 +180,7 @@ func TestInProcessPanic(t *testing.T) {
 	cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	cfg.Hooks = &aigateway.Hooks{AttemptStart: func(context.Context, aigateway.Attempt) context.Context { panic("a bug of ours") }}
 	g, _ := inProcess(t, cfg, gatewaytest.Chat("hello"))
-	_, err := ask(t.Context(), t, g, testbed.ChatRequest) //nolint:bodyclose // there is none
+	_, err := ask(t.Context(), t, g, testbed.ChatRequest)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.Contains(t, log.String(), "a bug of ours")
 }
@@ -207,7 +207,7 @@ func TestInProcessCancel(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			if !row.stream {
 				go func() { <-began; cancel() }()
-				_, err := ask(ctx, t, g, testbed.ChatRequest) //nolint:bodyclose // there is none
+				_, err := ask(ctx, t, g, testbed.ChatRequest)
 				require.ErrorIs(t, err, context.Canceled)
 				<-ended
 				return
@@ -249,13 +249,13 @@ func TestInProcessBody(t *testing.T) {
 	failed := errors.New("the file is gone")
 	r, err := http.NewRequest(http.MethodPost, "https://api.example.com/v1/chat/completions", io.MultiReader(strings.NewReader(`{"model":`), failingReader{failed}))
 	require.NoError(t, err)
-	_, err = g.Client().Do(r) //nolint:bodyclose // there is none
+	_, err = g.Client().Do(r)
 	require.ErrorIs(t, err, failed)
 
 	r, err = http.NewRequest(http.MethodPost, "https://api.example.com/v1/chat/completions", io.MultiReader(strings.NewReader(testbed.ChatRequest)))
 	require.NoError(t, err)
 	r.ContentLength = 1000
-	_, err = g.Client().Do(r) //nolint:bodyclose // likewise
+	_, err = g.Client().Do(r)
 	require.ErrorContains(t, err, "ContentLength is 1000")
 	assert.Zero(t, up.Count())
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/limit"
 )
 
@@ -17,6 +18,8 @@ import (
 // own admission.
 type admission struct {
 	claims   []limit.Claim
+	exact    []exactClaim // in the store of the fleet
+	alone    bool         // they were not asked
 	admitted *limit.Admitted
 	done     func(*Result)
 	refused  bool // the answer is final: it is not handed on
@@ -42,21 +45,35 @@ func (x *exchange) admitClient(now time.Time) *Error {
 		key, err := l.key.Eval(x.in.ctx, &x.in.request)
 		switch {
 		case err == nil && key != "":
-			x.adm.claims = append(x.adm.claims, limit.Claim{Entry: l.entry, Key: x.s.hashKey(l.name, key)})
+			claim := limit.Claim{Entry: l.entry, Key: x.s.hashKey(l.name, key)}
+			x.adm.claims = append(x.adm.claims, claim)
+			if l.allowance.Exact && x.s.fleet != nil {
+				x.adm.exact = append(x.adm.exact, exactClaim{l, fleet.Sum(claim.Key)})
+			}
 		case l.required:
 			e := errorf(CodeNotAdmitted, "the request does not say whose it is")
 			e.Err = fmt.Errorf("client_limits[%d] has no key: %w", i, cmp.Or(err, errEmptyKey))
 			return e
 		}
 	}
-	admitted, over := x.s.clients.Admit(now, x.adm.claims)
-	if over == nil {
-		x.adm.admitted = admitted
-		return nil
+	measure, reset, ok := x.takeExact(now)
+	if ok {
+		admitted, over := x.s.clients.Admit(now, x.adm.claims)
+		if over == nil {
+			x.adm.admitted = admitted
+			return nil
+		}
+		x.giveBackExact()
+		measure, reset = over.Measure, over.Reset
 	}
-	e := errorf(CodeClientLimitExceeded, "the limit %s is used up: try again in %s", over.Measure, roughly(over.Reset.Sub(now)))
-	e.RetryAfter = max(over.Reset.Sub(now), time.Millisecond)
-	e.NoRetry = over.Measure == limit.Day || over.Measure == limit.Month
+	return limitExceeded(measure, reset.Sub(now))
+}
+
+// limitExceeded is the error for a client over a limit.
+func limitExceeded(over limit.Measure, wait time.Duration) *Error {
+	e := errorf(CodeClientLimitExceeded, "the limit %s is used up: try again in %s", over, roughly(wait))
+	e.RetryAfter = max(wait, time.Millisecond)
+	e.NoRetry = over == limit.Day || over == limit.Month
 	return e
 }
 
@@ -92,6 +109,7 @@ func (x *exchange) settle(err *Error) {
 			tokens = u.InputTokens + u.OutputTokens
 		}
 		x.adm.admitted.Settle(time.Now(), tokens, int64(cost.USD))
+		x.settleExact(time.Now(), tokens, int64(cost.USD))
 		x.adm.admitted = nil
 	}
 	if done := x.adm.done; done != nil {
@@ -123,4 +141,103 @@ func (x *exchange) stampLimits(h http.Header) {
 		h["X-Ratelimit-Remaining-"+l.what] = []string{strconv.FormatInt(l.Remaining, 10)}
 		h["X-Ratelimit-Reset-"+l.what] = []string{((l.Reset + time.Millisecond - 1) / time.Millisecond * time.Millisecond).String()}
 	}
+}
+
+// exactClaim is a claim on an exact limit: its accounts are in the fleet's store.
+type exactClaim struct {
+	limit *clientLimit
+	key   fleet.Sum
+}
+
+// takes are the takes of a claim, with the measure of each. The request takes itself,
+// and asks whether any tokens and money are left. At its end it settles these.
+func (c *exactClaim) takes(now time.Time, requests, tokens, money int64, settle bool) (list []fleet.Take, measures []limit.Measure) {
+	add := func(m limit.Measure, n int64, t fleet.Take, suffix string) {
+		if n > 0 && !(settle && t.Amount == 0) {
+			t.Key, t.Limit, t.Settle = "x/"+c.key.String()+"/"+suffix, n, settle
+			list, measures = append(list, t), append(measures, m)
+		}
+	}
+	utc, a := now.UTC(), &c.limit.allowance
+	year, month, day := utc.Date()
+	nextDay := time.Date(year, month, day+1, 0, 0, 0, 0, time.UTC)
+	nextMonth := time.Date(year, month+1, 1, 0, 0, 0, 0, time.UTC)
+	add(limit.Requests, a.RequestsPerMinute, fleet.Take{Kind: fleet.Bucket, Amount: requests, Per: time.Minute}, "r")
+	add(limit.Tokens, a.TokensPerMinute, fleet.Take{Kind: fleet.Bucket, Amount: tokens, Per: time.Minute}, "t")
+	add(limit.Day, a.PerDay, fleet.Take{Kind: fleet.Budget, Amount: money, TTL: nextDay.Sub(now)}, "d"+strconv.FormatInt(nextDay.Unix(), 36))
+	add(limit.Month, a.PerMonth, fleet.Take{Kind: fleet.Budget, Amount: money, TTL: nextMonth.Sub(now)}, "m"+strconv.FormatInt(nextMonth.Unix(), 36))
+	return list, measures
+}
+
+// takeExact counts a request against its exact limits, or returns the one in its way.
+func (x *exchange) takeExact(now time.Time) (over limit.Measure, reset time.Time, ok bool) {
+	if len(x.adm.exact) == 0 {
+		return 0, now, true
+	}
+	var takes []fleet.Take
+	var measures []limit.Measure
+	for i := range x.adm.exact {
+		list, of := x.adm.exact[i].takes(now, 1, 0, 0, false)
+		takes, measures = append(takes, list...), append(measures, of...)
+	}
+	full, wait, ok, asked := x.s.exact.Take(x.in.ctx, takes)
+	if !asked {
+		x.adm.alone = true
+	}
+	if !ok && full < len(measures) {
+		return measures[full], now.Add(wait), false
+	}
+	return 0, now, true
+}
+
+// giveBackExact gives a request back that another limit refused.
+func (x *exchange) giveBackExact() {
+	if x.adm.alone {
+		return
+	}
+	for i := range x.adm.exact {
+		if c := &x.adm.exact[i]; c.limit.allowance.RequestsPerMinute > 0 {
+			list, _ := c.takes(time.Now(), -1, 0, 0, true)
+			x.s.exact.Settle(list...)
+		}
+	}
+	x.adm.exact = nil
+}
+
+// settleExact charges a request's tokens and money. A request that was admitted
+// without the store is charged whole.
+func (x *exchange) settleExact(now time.Time, tokens, money int64) {
+	requests := int64(0)
+	if x.adm.alone {
+		requests = 1
+	}
+	for i := range x.adm.exact {
+		list, _ := x.adm.exact[i].takes(now, requests, tokens, money, true)
+		x.s.exact.Settle(list...)
+	}
+	x.adm.exact = nil
+}
+
+// uncounted reports whether the request's client has a limit in tokens or money that
+// does not let uncounted requests pass.
+func (a *admission) uncounted(limits []clientLimit) bool {
+	for _, l := range limits {
+		if l.uncounted || l.allowance.TokensPerMinute == 0 && l.allowance.PerDay == 0 && l.allowance.PerMonth == 0 {
+			continue
+		}
+		for _, c := range a.claims {
+			if c.Entry == l.entry {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// admitSession refuses a session that could not be counted against its client's limit.
+func (x *exchange) admitSession() *Error {
+	if x.in.surface.upgrades && x.adm.uncounted(x.s.clientLimits) {
+		return errorf(CodeNotAdmitted, "a session is not admitted: its tokens and its cost cannot be limited while it lasts")
+	}
+	return nil
 }

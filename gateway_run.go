@@ -81,7 +81,7 @@ func (g *Gateway) discover(ctx context.Context) {
 	if !g.servers.refresh(ctx, s) || ctx.Err() != nil {
 		return
 	}
-	if err := g.rediscover(); err != nil {
+	if err := g.rediscover(); err != nil { //nolint:contextcheck // compiling calls nobody who could wait
 		s.logger.Warn("the models of providers cannot be taken up: the last good ones stay", "error", err.Error())
 	}
 }

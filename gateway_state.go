@@ -12,32 +12,6 @@ import (
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 )
 
-// headerProvider names the provider of a request that has neither a model nor a known
-// id. It does not reach the provider.
-const headerProvider = "X-Aigateway-Provider"
-
-// placement is the place that a request must go to, as far as its ids and
-// X-Aigateway-Provider tell. Things with a state exist at one provider, behind one
-// key: such a request has no failover.
-type placement struct {
-	provider *provider // nil: any
-	key      *apiKey   // nil: any
-	own      bool      // only keys that are the caller's own
-	sole     bool      // one model and one key
-	requests []batchRequest
-	room     [1]*apiKey
-}
-
-// places reports whether a request names its provider, or an id, in place of a model.
-func (in *inbound) places() bool {
-	return in.surface.model != modelInBody && in.surface.model != modelInQuery || in.lists()
-}
-
-// lists reports whether a request lists the things behind a key.
-func (in *inbound) lists() bool {
-	return in.surface.state == stateLists && in.r.Method == http.MethodGet
-}
-
 // pathRef is the id in the request's path.
 func (in *inbound) pathRef() ids.Ref {
 	id := ""
@@ -72,14 +46,20 @@ func (m surfaces) misleads(u *url.URL) bool {
 	return false
 }
 
+// locator finds the place of a request.
+type locator struct {
+	in *inbound
+	s  *settings
+}
+
 // locate finds the place of the state that a request is about.
-func (x *exchange) locate() *Error {
-	at := &x.in.place
-	named, err := x.named()
+func (l locator) locate() *Error {
+	at := &l.in.place
+	named, err := l.named()
 	if err != nil {
 		return err
 	}
-	if err := x.follow(); err != nil {
+	if err := l.follow(); err != nil {
 		return err
 	}
 	switch {
@@ -88,23 +68,20 @@ func (x *exchange) locate() *Error {
 	case named != nil && named != at.provider:
 		return errorf(CodeProviderConflict, "%s names %q, but an id of the request belongs to another provider", headerProvider, named.id)
 	}
-	if !x.in.places() {
-		return x.admitSession()
+	if !l.in.places() {
+		return nil
 	}
 	at.sole = true
-	if err := x.settleOn(); err != nil {
-		return err
-	}
-	return x.admitBatch()
+	return l.settleOn()
 }
 
 // named is the provider that the client names by a header, nil without one.
-func (x *exchange) named() (*provider, *Error) {
-	name := strings.TrimSpace(x.in.r.Header.Get(headerProvider))
+func (l locator) named() (*provider, *Error) {
+	name := strings.TrimSpace(l.in.r.Header.Get(headerProvider))
 	if name == "" {
 		return nil, nil
 	}
-	s := x.s.selector
+	s := l.s.selector
 	if p := s.byName[fold(name)]; p != nil && s.allows(p) {
 		return p, nil
 	}
@@ -123,17 +100,17 @@ func (x *exchange) named() (*provider, *Error) {
 
 // follow looks up each id of the request. A known one decides about provider and key.
 // Where callers are told apart, an unknown one needs a key of the caller's own.
-func (x *exchange) follow() *Error {
-	in := &x.in
+func (l locator) follow() *Error {
+	in := l.in
 	if in.surface.state == stateMember {
-		if err := x.followRef(in.pathRef()); err != nil {
+		if err := l.followRef(in.pathRef()); err != nil {
 			return err
 		}
 	}
 	if form, ok := in.body.(*reqbody.Form); ok {
 		for name, value := range form.Members() {
 			if ref, ok := ids.InForm(name, value); ok {
-				if err := x.followRef(ref); err != nil {
+				if err := l.followRef(ref); err != nil {
 					return err
 				}
 			}
@@ -144,11 +121,11 @@ func (x *exchange) follow() *Error {
 		return nil
 	}
 	// Without callers the ids are a matter of routes alone.
-	if in.owner == 0 && (x.s.ids.Empty() || !ids.Mentions(in.raw)) {
+	if in.owner == 0 && (l.s.ids.Empty() || !ids.Mentions(in.raw)) {
 		return nil
 	}
 	for ref := range ids.InRequest(in.raw) {
-		if err := x.followRef(ref); err != nil {
+		if err := l.followRef(ref); err != nil {
 			return err
 		}
 	}
@@ -156,11 +133,11 @@ func (x *exchange) follow() *Error {
 }
 
 // followRef follows one id.
-func (x *exchange) followRef(ref ids.Ref) *Error {
-	at, s := &x.in.place, x.s.selector
-	route, known := x.s.ids.Find(x.in.owner, ref)
+func (l locator) followRef(ref ids.Ref) *Error {
+	at, s := &l.in.place, l.s.selector
+	route, known := l.s.ids.Find(l.in.owner, ref)
 	if !known {
-		if x.in.owner == 0 {
+		if l.in.owner == 0 {
 			return nil
 		}
 		if at.own = true; at.key != nil && !s.isOwn(at.key) {
@@ -183,21 +160,9 @@ func (x *exchange) followRef(ref ids.Ref) *Error {
 	return nil
 }
 
-// allKeys are the provider's keys, or the stand-in for none.
-func (p *provider) allKeys() []*apiKey {
-	if len(p.keys) == 0 {
-		return p.keyless
-	}
-	return p.keys
-}
-
-// isOwn reports whether a key is the caller's own: it depends on the request, or is the
-// client's.
-func (s *selector) isOwn(k *apiKey) bool { return k.perRequest || k.none && s.passThrough }
-
 // hasOwn reports whether a provider may get a key of the caller's own.
-func (x *exchange) hasOwn(p *provider) bool {
-	return slices.ContainsFunc(p.allKeys(), x.s.selector.isOwn)
+func (l locator) hasOwn(p *provider) bool {
+	return slices.ContainsFunc(p.allKeys(), l.s.selector.isOwn)
 }
 
 // noSuchID is the error for an id that is not the caller's, or does not exist. The two
@@ -207,36 +172,36 @@ func noSuchID(ref ids.Ref) *Error {
 }
 
 // unknown is the error of a request with an id that nobody may ask for.
-func (x *exchange) unknown() *Error {
+func (l locator) unknown() *Error {
 	switch {
-	case x.in.lists():
-		return errorf(CodeNotFound, "%s is not served: the list belongs to a key of all callers", x.in.r.URL.Path)
-	case x.in.surface.state == stateMember:
-		return noSuchID(x.in.pathRef())
+	case l.in.lists():
+		return errorf(CodeNotFound, "%s is not served: the list belongs to a key of all callers", l.in.r.URL.Path)
+	case l.in.surface.state == stateMember:
+		return noSuchID(l.in.pathRef())
 	}
 	return errorf(CodeIDNotFound, "the request holds an id of a file, response, conversation, vector store or container that does not exist")
 }
 
 // settleOn decides the provider of a request without a model: the one found so far, or
 // the only one that can serve it.
-func (x *exchange) settleOn() *Error {
-	at, lists := &x.in.place, x.in.lists()
-	able := x.able()
+func (l locator) settleOn() *Error {
+	at, lists := &l.in.place, l.in.lists()
+	able := l.able()
 	if p := at.provider; p != nil {
 		if !slices.Contains(able, p) {
-			return x.cannot(p)
+			return l.cannot(p)
 		}
 		able = []*provider{p}
 	}
 	if all := len(able); lists || at.own {
-		able = slices.DeleteFunc(able, func(p *provider) bool { return !x.hasOwn(p) && !(lists && p.sharedLists) })
+		able = slices.DeleteFunc(able, func(p *provider) bool { return !l.hasOwn(p) && !(lists && p.sharedLists) })
 		if len(able) == 0 && all > 0 {
-			return x.unknown()
+			return l.unknown()
 		}
 	}
 	switch len(able) {
 	case 0:
-		return errorf(CodeNoMatchingModels, "no configured provider can serve %s requests", x.in.surface.name)
+		return errorf(CodeNoMatchingModels, "no configured provider can serve %s requests", l.in.surface.name)
 	case 1:
 		at.provider = able[0]
 		at.own = at.own || lists && !able[0].sharedLists
@@ -251,9 +216,9 @@ func (x *exchange) settleOn() *Error {
 
 // able are the providers that can serve a request without a model: of the configured
 // ones, or of all if none is configured.
-func (x *exchange) able() []*provider {
+func (l locator) able() []*provider {
 	var all []*provider
-	s, q := x.s.selector, x.in.query()
+	s, q := l.s.selector, l.in.query()
 	for _, p := range s.providers {
 		if (p.configured || s.passThrough) && s.rejects(q, p.whole()) == reasonNone {
 			all = append(all, p)
@@ -263,8 +228,8 @@ func (x *exchange) able() []*provider {
 }
 
 // cannot is the error for a provider that does not serve the request.
-func (x *exchange) cannot(p *provider) *Error {
-	switch r := x.s.selector.rejects(x.in.query(), p.whole()); r {
+func (l locator) cannot(p *provider) *Error {
+	switch r := l.s.selector.rejects(l.in.query(), p.whole()); r {
 	case reasonProviderNotAllowed:
 		return errorf(CodeProviderNotAllowed, "provider %q is not configured, and only_allow_configured_providers is set", p.id)
 	case reasonNoKey:
@@ -272,15 +237,7 @@ func (x *exchange) cannot(p *provider) *Error {
 	case reasonProviderDisabled:
 		return errorf(CodeNoMatchingModels, "provider %q is disabled", p.id)
 	}
-	return errorf(CodeNoMatchingModels, "provider %q does not offer %s", p.id, x.in.surface.name)
-}
-
-// whole stands for a provider as a candidate of requests without a model. It has the
-// provider's name alone.
-func (p *provider) whole() *model {
-	m := p.find("")
-	m.configured = true
-	return m
+	return errorf(CodeNoMatchingModels, "provider %q does not offer %s", p.id, l.in.surface.name)
 }
 
 // keep leaves the models that the place of the request allows.
@@ -316,21 +273,6 @@ type idNote struct {
 	model bool     // a model answers: it may have worked in a container
 	told  bool     // the answer's own id was seen
 	route ids.Route
-}
-
-// idNote makes the note of an attempt with a key.
-func (c *call) idNote(a *attempt) idNote {
-	s, in := c.surface, c.in
-	model := s.name == surfaceResponses && !in.places() || s.name == surfaceMessages
-	makes := s.state == stateMakes || s.state == stateLists && in.r.Method == http.MethodPost || s.tells
-	if c.codec != nil || !makes && !model {
-		return idNote{}
-	}
-	n := idNote{table: c.s.ids, owner: in.owner, model: model, route: routeOf(a)}
-	if stored, ok := in.stores(); makes && (stored || !ok) {
-		n.kind = s.kind
-	}
-	return n
 }
 
 // stores is the field store of a request for a response.
@@ -384,10 +326,24 @@ func (n *idNote) note(refs []ids.Ref) {
 
 // learn remembers the id of a path that its provider knew: the next request needs no
 // header.
-func (x *exchange) learn() {
-	if x.in.surface.state != stateMember || x.in.r.Method == http.MethodDelete {
+func (l locator) learn(a *attempt) {
+	if l.in.surface.state != stateMember || l.in.r.Method == http.MethodDelete {
 		return
 	}
-	a := x.loop.trail.answering()
-	x.s.ids.Note(x.in.owner, x.in.pathRef(), routeOf(a))
+	l.s.ids.Note(l.in.owner, l.in.pathRef(), routeOf(a))
+}
+
+// newIDNote makes the note of an attempt on a surface. A translated answer has ids of
+// its own.
+func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *attempt) idNote {
+	model := s.name == surfaceResponses && !in.places() || s.name == surfaceMessages
+	makes := s.state == stateMakes || s.state == stateLists && in.r.Method == http.MethodPost || s.tells
+	if translated || !makes && !model {
+		return idNote{}
+	}
+	n := idNote{table: table, owner: in.owner, model: model, route: routeOf(a)}
+	if stored, ok := in.stores(); makes && (stored || !ok) {
+		n.kind = s.kind
+	}
+	return n
 }

@@ -22,7 +22,6 @@ import (
 // compiled. Only its forms, its gates and the tracks change.
 type provider struct {
 	id         string
-	full       string   // with the provider's prefix; empty: not made yet
 	names      []string // folded: the id, then the aliases
 	view       *expr.Provider
 	configured bool // in the config
@@ -410,4 +409,12 @@ func (h *streamHabits) learn(m *model, habit streamHabit) {
 		h.known = map[streamRoute]streamHabit{}
 	}
 	h.known[route] = habit
+}
+
+// allKeys are the provider's keys, or the stand-in for none.
+func (p *provider) allKeys() []*apiKey {
+	if len(p.keys) == 0 {
+		return p.keyless
+	}
+	return p.keys
 }

@@ -433,10 +433,13 @@ func (s *resultSlot) store(res *lateResult) {
 	}
 }
 
-// lateResult is a Result, or the exchange that can make it.
+// resultMaker makes the Result of a request that has ended.
+type resultMaker interface{ result(err *Error) *Result }
+
+// lateResult is a Result, or the request that can make it.
 type lateResult struct {
 	once sync.Once
-	x    *exchange // nil: res is there
+	x    resultMaker // nil: res is there
 	res  *Result
 }
 

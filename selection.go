@@ -2,12 +2,15 @@ package aigateway
 
 import (
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/pins"
 	"github.com/aigateway-go/aigateway/internal/stats"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -41,6 +44,7 @@ type selector struct {
 	recorder *stats.Recorder
 	metrics  *stats.Snapshot[*metrics]
 	pins     *pinTable
+	told     *toldPins       // nil without a fleet
 	rand     func(n int) int // nil: math/rand/v2; tests give one
 }
 
@@ -455,4 +459,46 @@ type estimate struct{}
 // CountTokens estimates, whatever the model is.
 func (estimate) CountTokens(_ context.Context, _ string, body []byte) (int64, error) {
 	return usage.Estimate(body), nil
+}
+
+// isOwn reports whether a key is the caller's own: it depends on the request, or is the
+// client's.
+func (s *selector) isOwn(k *apiKey) bool { return k.perRequest || k.none && s.passThrough }
+
+// toldPins tells the fleet of the pins of sticky(). nil tells nobody.
+type toldPins struct {
+	fleet *fleet.Fleet
+	words *fleet.Newest
+}
+
+// pinWord is a pin in a sealed record.
+type pinWord struct {
+	Caller   uint64 `json:"c"`
+	Sum      uint64 `json:"s"`
+	Provider string `json:"p,omitempty"` // empty: the pin is dropped
+	ID       string `json:"i,omitempty"`
+}
+
+func tellPins(f *fleet.Fleet, t *pinTable) *toldPins {
+	return &toldPins{f, f.Newest("p", func(value string, _ time.Duration) {
+		var w pinWord
+		if json.Unmarshal([]byte(value), &w) != nil {
+			return
+		}
+		if at := (pins.Key{Caller: w.Caller, Sum: w.Sum}); w.Provider == "" {
+			t.Drop(at)
+		} else {
+			t.Set(time.Now(), at, pinned{w.Provider, w.ID})
+		}
+	})}
+}
+
+// tell tells of a pin. A zero value says that it was dropped.
+func (p *toldPins) tell(now time.Time, at pins.Key, v pinned) {
+	if p == nil {
+		return
+	}
+	id := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, at.Caller), at.Sum)
+	value, _ := json.Marshal(pinWord{at.Caller, at.Sum, v.provider, v.id}) // of plain fields
+	p.words.Put(now, p.fleet.Of("pin", string(id)), string(value), pinLife)
 }

@@ -424,7 +424,7 @@ func (e *evaluation) inFlight(i int) int64 {
 	if track == nil {
 		return 0
 	}
-	return track.InFlight()
+	return track.Everywhere()
 }
 
 // pinnedModel returns the pinned model of a key of sticky(). Nil without one.

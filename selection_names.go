@@ -9,6 +9,10 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
+// headerProvider names the provider of a request that has neither a model nor a known
+// id. It does not reach the provider.
+const headerProvider = "X-Aigateway-Provider"
+
 // message is the reason as a sentence for people: what is wrong, and a remedy if
 // the client or the operator has one.
 func (r rejection) message(s *selector, q query) string {
@@ -388,4 +392,12 @@ func (s *selector) providerNames(name string, q query) []string {
 		}
 	}
 	return names
+}
+
+// whole stands for a provider as a candidate of requests without a model. It has the
+// provider's name alone.
+func (p *provider) whole() *model {
+	m := p.find("")
+	m.configured = true
+	return m
 }

@@ -37,6 +37,8 @@ type State struct {
 	Money Money `json:"money"`
 	// Requests are the latest, the newest first.
 	Requests []*Request `json:"requests"`
+	// Fleet is the state of the replicas, nil without a shared store.
+	Fleet *Fleet `json:"fleet,omitempty"`
 	// Config is the config without secrets. Runtime is the part of it that only a
 	// Go program can set.
 	Config  json.RawMessage `json:"config"`
@@ -307,4 +309,25 @@ func (e *Explain) RestCount() int { return len(e.Rest) + e.More }
 // Turn is one model in an Explain.
 type Turn struct {
 	Provider, Model, Why string
+}
+
+// Fleet is a replica's view of its fleet.
+type Fleet struct {
+	Name  string `json:"name"`
+	Store struct {
+		State string    `json:"state"` // up or down
+		Since time.Time `json:"since"`
+		Error string    `json:"error"`
+	} `json:"store"`
+	// SnapshotAgeMs is -1 before the first exchange.
+	SnapshotAgeMs int64     `json:"snapshot_age_ms"`
+	Replicas      []Replica `json:"replicas"`
+}
+
+// Replica is a living replica.
+type Replica struct {
+	Name       string `json:"name"`
+	LastSeenMs int64  `json:"last_seen_ms"`
+	InFlight   int64  `json:"in_flight"`
+	Requests   int64  `json:"requests"`
 }

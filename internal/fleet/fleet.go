@@ -20,6 +20,9 @@ const (
 // exchangeTimeout bounds one call of the store.
 const exchangeTimeout = time.Second
 
+// sweepEvery is how often ended records are forgotten. They do not count before.
+const sweepEvery = 5 * time.Second
+
 // Fleet is one replica's part of a fleet. Its methods may be called from many
 // goroutines at once, but Exchange from one at a time. A nil Fleet takes no part:
 // its methods do nothing.
@@ -30,10 +33,12 @@ type Fleet struct {
 	woken    chan struct{}
 	kinds    map[string]*Kind // by prefix; complete before the first Exchange
 	collect  []func(now time.Time)
+	after    []func(now time.Time)
 	clock    clock
 	link     link
 
 	cursor  Cursor // of the goroutine in Exchange
+	swept   time.Time
 	offered map[string]bool
 
 	mu      sync.Mutex
@@ -97,6 +102,10 @@ func (f *Fleet) Add(k *Kind) { f.kinds[k.Prefix] = k }
 // Collect has do called at the beginning of each Exchange, to put what has changed.
 // Call it before the first Exchange.
 func (f *Fleet) Collect(do func(now time.Time)) { f.collect = append(f.collect, do) }
+
+// After has do called at the end of each Exchange that succeeded. Call it before the
+// first Exchange.
+func (f *Fleet) After(do func(now time.Time)) { f.after = append(f.after, do) }
 
 // Put puts a record with the next Exchange, unless one of its rank or a greater one
 // is known. It ends after life.
@@ -178,6 +187,9 @@ func (f *Fleet) Exchange(ctx context.Context) error {
 	}
 	f.link.succeeded(time.Now())
 	f.offer(before != f.cursor.Epoch)
+	for _, do := range f.after {
+		do(time.Now())
+	}
 	return nil
 }
 
@@ -301,6 +313,10 @@ func (f *Fleet) offer(lost bool) {
 
 // sweep forgets ended records.
 func (f *Fleet) sweep(now time.Time) {
+	if now.Sub(f.swept) < sweepEvery {
+		return
+	}
+	f.swept = now
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for key, h := range f.records {

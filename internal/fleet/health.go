@@ -429,3 +429,37 @@ func (h *Health) claim(record string, amount int64) bool {
 	}})
 	return err == nil && taken.OK
 }
+
+// mostLent bounds the cooldowns of one [Health.Lend].
+const mostLent = 64
+
+// Lend takes the leases of the probes of models, for a probe that is not a request of
+// a client. It returns false if another replica probes one of them. Call back at the
+// end, or after life at the latest. Without a store ok is true. A nil Health has none.
+func (h *Health) Lend(ctx context.Context, models []*stats.Track, life time.Duration) (back func(), ok bool) {
+	none := func() {}
+	if h == nil || !h.fleet.Up() {
+		return none, true
+	}
+	takes := make([]Take, 0, min(len(models), mostLent))
+	for _, t := range models[:cap(takes)] {
+		_, provider, id, _ := t.Names()
+		sum := h.fleet.Of("model", provider, id)
+		record := h.fleet.Of("cooldown", string(sum[:]), string(make([]byte, len(sum))), "")
+		takes = append(takes, Take{Key: "p/" + record.String(), Kind: Lease, Owner: h.fleet.instance, Amount: 1, Limit: 1, TTL: life})
+	}
+	within, cancel := context.WithTimeout(ctx, claimLimit)
+	defer cancel()
+	taken, err := h.fleet.store.Take(within, takes)
+	if err != nil || !taken.OK {
+		return none, err != nil
+	}
+	return func() {
+		for i := range takes {
+			takes[i].Amount = -1
+		}
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLimit)
+		defer cancel()
+		_, _ = h.fleet.store.Take(within, takes) // else they end by themselves
+	}, true
+}

@@ -32,16 +32,17 @@ type word struct {
 
 // Newest adds a kind of records. Learn is told each word of another replica that is
 // newer than this one's own, in the goroutine of Exchange; life is the rest of its
-// life. An empty value says that the id is forgotten. Call Newest before the first
-// Exchange. On a nil Fleet it returns nil.
-func (f *Fleet) Newest(kind string, learn func(id Sum, value string, life time.Duration)) *Newest {
+// life. Values are sealed by the secret. Call Newest before the first Exchange. On a nil Fleet it returns nil.
+func (f *Fleet) Newest(kind string, learn func(value string, life time.Duration)) *Newest {
 	if f == nil {
 		return nil
 	}
 	n := &Newest{fleet: f, kind: kind}
 	f.Add(&Kind{Prefix: kind, Learn: func(key string, value []byte, _ int64, life time.Duration) {
-		if id, ok := parseSum(key); ok && len(value) > 0 && value[0] == version {
-			learn(id, string(value[1:]), life)
+		if len(value) > 0 && value[0] == version {
+			if plain, ok := f.Open(value[1:]); ok {
+				learn(plain, life)
+			}
 		}
 	}})
 	f.Collect(n.flush)
@@ -49,8 +50,7 @@ func (f *Fleet) Newest(kind string, learn func(id Sum, value string, life time.D
 }
 
 // Put puts a word of now with the next exchange. The id is a keyed hash of [Sums].
-// The value holds nothing that a reader of the store must not know. Put takes a lock
-// for a few instructions.
+// Put takes a lock for a few instructions.
 func (n *Newest) Put(now time.Time, id Sum, value string, life time.Duration) {
 	if n == nil {
 		return
@@ -74,6 +74,6 @@ func (n *Newest) flush(now time.Time) {
 		if n.fleet.Rank(now, n.kind, key) == rank {
 			rank++ // two words within a millisecond
 		}
-		n.fleet.Put(now, n.kind, key, append([]byte{version}, w.value...), rank, life)
+		n.fleet.Put(now, n.kind, key, append([]byte{version}, n.fleet.Seal(w.value)...), rank, life)
 	}
 }

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -24,7 +26,10 @@ func parseSum(text string) (s Sum, ok bool) {
 }
 
 // Sums makes keyed hashes. Its methods may be called from many goroutines at once.
-type Sums struct{ pool sync.Pool }
+type Sums struct {
+	pool sync.Pool
+	seal cipher.AEAD
+}
 
 // NewSums returns the Sums of a secret. Replicas with one secret have equal Sums.
 // Without a secret they are those of this process alone.
@@ -33,7 +38,16 @@ func NewSums(secret []byte) *Sums {
 		secret = []byte(rand.Text())
 	}
 	key := append([]byte(nil), secret...)
-	return &Sums{sync.Pool{New: func() any { return &summing{mac: hmac.New(sha256.New, key)} }}}
+	s := &Sums{pool: sync.Pool{New: func() any { return &summing{mac: hmac.New(sha256.New, key)} }}}
+	sealing := s.Of("seal")
+	block, err := aes.NewCipher(sealing[:])
+	if err == nil {
+		s.seal, err = cipher.NewGCM(block)
+	}
+	if err != nil {
+		panic(err) // the key has the right length
+	}
+	return s
 }
 
 // summing is one hash at work, with room for its input.
@@ -57,4 +71,20 @@ func (s *Sums) Of(parts ...string) (sum Sum) {
 	h.mac.Write(h.input)
 	copy(sum[:], h.mac.Sum(h.out[:0]))
 	return sum
+}
+
+// Seal encrypts a value for readers with the secret.
+func (s *Sums) Seal(value string) []byte {
+	nonce := make([]byte, s.seal.NonceSize(), s.seal.NonceSize()+len(value)+s.seal.Overhead())
+	rand.Read(nonce)
+	return s.seal.Seal(nonce, nonce, []byte(value), nil)
+}
+
+// Open decrypts a sealed value.
+func (s *Sums) Open(sealed []byte) (value string, ok bool) {
+	if len(sealed) < s.seal.NonceSize() {
+		return "", false
+	}
+	plain, err := s.seal.Open(nil, sealed[:s.seal.NonceSize()], sealed[s.seal.NonceSize():], nil)
+	return string(plain), err == nil
 }

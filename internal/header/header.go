@@ -75,3 +75,16 @@ func MediaType(value string) (kind string, params map[string]string, err error) 
 func IsJSON(kind string) bool {
 	return kind == "application/json" || strings.HasSuffix(kind, "+json")
 }
+
+// Lists reports whether a Connection header lists a field. Such fields are for
+// the next hop only.
+func Lists(connection []string, name string) bool {
+	for _, line := range connection {
+		for word := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(word), name) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -8,6 +8,7 @@ package ids
 import (
 	"hash/maphash"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/pins"
@@ -39,6 +40,9 @@ var names = [...]string{
 // String is the kind in the words of the API.
 func (k Kind) String() string { return names[k] }
 
+// KindOf returns the kind of a name, or None.
+func KindOf(name string) Kind { return Kind(max(slices.Index(names[:], name), 0)) }
+
 // Ref is an id with its kind.
 type Ref struct {
 	Kind Kind
@@ -65,6 +69,7 @@ const (
 type Table struct {
 	seed maphash.Seed
 	pins *pins.Table[Route]
+	told func(caller uint64, ref Ref, at Route) // of OnNote, or nil
 }
 
 // NewTable returns an empty table.
@@ -78,6 +83,18 @@ func newTable(size, share int) *Table {
 // Note remembers where an id came from. The caller is a hash of who asked, and 0
 // where callers are not told apart.
 func (t *Table) Note(caller uint64, ref Ref, at Route) {
+	t.Learn(caller, ref, at)
+	if t.told != nil {
+		t.told(caller, ref, at)
+	}
+}
+
+// OnNote has told called with each id of [Table.Note]. Call it before the table is
+// in use.
+func (t *Table) OnNote(told func(caller uint64, ref Ref, at Route)) { t.told = told }
+
+// Learn is Note for an id that another replica has noted.
+func (t *Table) Learn(caller uint64, ref Ref, at Route) {
 	t.pins.Set(time.Now(), t.key(caller, ref), at)
 }
 

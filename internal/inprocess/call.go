@@ -348,6 +348,9 @@ func (c *call) take(p []byte) (n int, err error) {
 			signal(c.writable)
 		}
 	case c.ended && c.err != nil:
+		if err := context.Cause(c.ctx); err != nil {
+			return 0, err // the handler broke off because of it
+		}
 		return 0, c.err
 	case c.ended:
 		for name := range c.trailer {

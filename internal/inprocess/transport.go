@@ -61,7 +61,7 @@ func (c *call) run(t *Transport) {
 	returned := false
 	defer func() {
 		v := recover()
-		if v != nil && v != http.ErrAbortHandler && t.Panicked != nil {
+		if v != nil && v != any(http.ErrAbortHandler) && t.Panicked != nil {
 			t.Panicked(v, debug.Stack())
 		}
 		c.end(returned)

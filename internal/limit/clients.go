@@ -18,6 +18,8 @@ type Allowance struct {
 	// Money in units of 10⁻¹² USD, in a day and a month of UTC.
 	PerDay   int64
 	PerMonth int64
+	// Exact: replicas do not take shares. The caller asks their store.
+	Exact bool
 }
 
 // Measure names what an Allowance limits.
@@ -43,6 +45,9 @@ type Clients struct {
 
 	mu      sync.Mutex
 	entries map[string]*Entry
+
+	shares   bool // there is a fleet
+	replicas int  // of it; below two this one decides alone
 }
 
 // NewClients returns Clients whose clock starts at now.
@@ -57,6 +62,7 @@ type Entry struct {
 	allowance Allowance
 	accounts  map[Key]*account
 	idle      idleHeap
+	shared    map[Key]bool // accounts with a share
 	overflow  account
 }
 
@@ -76,6 +82,7 @@ type account struct {
 	// The account is idle not before this time of the clock. It is the order of
 	// the heap, and may be too early.
 	idleAt int64
+	share  *share // nil until it is used in a fleet
 }
 
 // spending is money in one period. A new period starts at zero by itself.
@@ -168,6 +175,11 @@ func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
 		if m, reset := acc.exceeds(&cl.Entry.allowance, p); m < measures {
 			return nil, &Exceeded{i, m, reset}
 		}
+		if c.replicas > 1 && !cl.Entry.allowance.Exact && acc != &cl.Entry.overflow {
+			if m, reset := c.exceedsShare(acc, &cl.Entry.allowance, p); m < measures {
+				return nil, &Exceeded{i, m, reset}
+			}
+		}
 		a.used = append(a.used, use{cl.Entry, acc})
 	}
 	// An open account is never forgotten: its request may still cost something.
@@ -176,6 +188,11 @@ func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
 			u.account.requests.add(p.at, n, -1)
 		}
 		u.account.open++
+		if c.shares && !u.entry.allowance.Exact && u.account != &u.entry.overflow {
+			u.account.shared()
+			u.entry.share(u.account.key)
+			u.account.use(&u.entry.allowance, p, 1, 0, 0)
+		}
 	}
 	return a, nil
 }
@@ -198,6 +215,7 @@ func (a *Admitted) Settle(now time.Time, tokens, money int64) {
 		u.account.day.add(p.day, money)
 		u.account.month.add(p.month, money)
 		u.account.open--
+		u.account.use(&u.entry.allowance, p, 0, tokens, money)
 	}
 	a.used = nil
 }

@@ -90,19 +90,21 @@ func (t *Table[V]) Set(now time.Time, key Key, v V) {
 	t.add(e)
 }
 
-// Drop forgets a pin.
-func (t *Table[V]) Drop(key Key) {
+// Drop forgets a pin, and returns whether there was one.
+func (t *Table[V]) Drop(key Key) bool {
 	t.mu.RLock()
 	known := t.entries[key] != nil
 	t.mu.RUnlock()
 	if !known {
-		return
+		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.entries[key]; e != nil {
+	e := t.entries[key]
+	if e != nil {
 		t.drop(e)
 	}
+	return e != nil
 }
 
 // Len returns the number of pins, ended ones included.

@@ -94,9 +94,9 @@ func (s *shape) match(name, data []byte, e *Event) bool {
 	if string(data[i:]) != string(s.data[at:]) {
 		return false
 	}
-	choices := append(e.Choices[:0], s.ev.Choices...)
+	choices := e.Choices[:0]
 	*e = s.ev
-	e.Choices = choices
+	e.Choices = append(choices, s.ev.Choices...)
 	s.matched = true
 	s.spent = max(s.spent-1, 0)
 	return true

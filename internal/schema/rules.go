@@ -59,7 +59,7 @@ func rules() map[string]rule {
 		"APISurface.surface": {words: []string{
 			"chat-completions", "responses", "responses-compact", "messages", "embeddings", "completions", "messages-count-tokens", "moderations", "rerank",
 			"images", "images-edits", "images-generations", "images-variations",
-			"audio", "audio-speech", "audio-transcriptions", "audio-translations",
+			"audio", "audio-speech", "audio-transcriptions", "audio-translations", "realtime",
 			"responses-input-tokens", "tokenize", "detokenize", "score", "pooling", "classify",
 			"conversations", "files", "batches", "videos", "vector-stores", "containers", "messages-batches",
 		}},

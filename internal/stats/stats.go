@@ -39,7 +39,8 @@ type Recorder struct {
 	values   table[identity, *Track]
 	uses     atomic.Int64 // of unlisted and values
 	made     func(*Track) // of OnNew, or nil
-	keys     []*Track     // of configured keys
+	fleet    atomic.Pointer[Fleet]
+	keys     []*Track // of configured keys
 }
 
 // place is where a gateway is, by the names of its scopes.
@@ -71,6 +72,8 @@ type Track struct {
 	// Key is the health of an API key.
 	Key   KeyHealth
 	Quota Quota
+
+	remote atomic.Pointer[[]Remote] // of other replicas
 }
 
 // NewRecorder returns a Recorder for a gateway in a region and an account.
@@ -165,6 +168,9 @@ type Scopes struct {
 // Read returns the windows of a Track of r at a time. It does not disturb
 // concurrent records. It may see a part of a concurrent record.
 func (r *Recorder) Read(t *Track, now time.Time) Scopes {
+	if here := r.fleet.Load(); here != nil {
+		return r.readFleet(t, now, here)
+	}
 	var endpoint tally
 	endpoint.collect(&t.Series, now)
 	all := r.registry.all()

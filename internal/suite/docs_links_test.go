@@ -72,6 +72,8 @@ func TestMarkdownChecks(t *testing.T) {
 		{name: "all there", command: "A=b go run ./examples/server -config examples/server/gateway.yaml -check"},
 		{name: "the target is there", command: "make test race"},
 		{name: "every package", command: "go test -race ./..."},
+		{name: "another directory", command: "go run -C contrib/redis ./example"},
+		{name: "not in the other directory", command: "go run -C contrib/redis ./nothing", want: "./nothing"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			problems := append(markdownLinks("README.md", row.text), markdownTables(row.text)...)
@@ -200,6 +202,10 @@ func markdownCommand(file, text, command string) (problems []string) {
 	if len(words) == 0 {
 		return nil
 	}
+	dir := filepath.Dir(file)
+	if at := slices.Index(words, "-C"); at > 0 && at+1 < len(words) { // go run -C contrib/redis ./example
+		dir = words[at+1]
+	}
 	isServer := strings.Contains(command, "go run ./examples/server") || words[0] == "bin/server"
 	for i, word := range words {
 		switch path := strings.TrimSuffix(word, "/..."); {
@@ -210,7 +216,7 @@ func markdownCommand(file, text, command string) (problems []string) {
 		case strings.HasPrefix(word, "./"), strings.HasPrefix(word, ".ci/"), strings.HasPrefix(word, "examples/"),
 			strings.HasPrefix(word, "contrib/"), strings.HasPrefix(word, "internal/"), strings.HasPrefix(word, "testdata/"):
 			_, inRoot := os.Stat(filepath.FromSlash(path))
-			_, beside := os.Stat(filepath.Join(filepath.Dir(file), filepath.FromSlash(path)))
+			_, beside := os.Stat(filepath.Join(filepath.FromSlash(dir), filepath.FromSlash(path)))
 			if inRoot != nil && beside != nil {
 				problems = append(problems, path+" is not there")
 			}

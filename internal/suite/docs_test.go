@@ -458,7 +458,7 @@ func TestDocsProviders(t *testing.T) {
 	assert.Equal(t, []string{"anthropic"}, speak)
 }
 
-// TestDocsSurfaces finds each served surface in the list of the document, and,
+// TestDocsSurfaces finds each served surface in the table of the document, and,
 // by its name in a config, in the comment of APISurface.
 func TestDocsSurfaces(t *testing.T) {
 	_, err := aigateway.New(aigateway.Config{Providers: []aigateway.Provider{{
@@ -468,20 +468,17 @@ func TestDocsSurfaces(t *testing.T) {
 	var problems aigateway.ConfigErrors
 	require.True(t, errors.As(err, &problems))
 	require.Len(t, problems, 2)
-	openai, anthropic, ok := strings.Cut(docsParagraph(t, "**Surfaces.**"), "Anthropic's")
-	require.True(t, ok)
+	named := map[string][]string{}
+	rows := regexp.MustCompile("(?m)^\\| `([^`{]+)` \\| [^|]+ \\| (openai|anthropic) \\|")
+	for _, row := range rows.FindAllStringSubmatch(docsRead(t, docsRoot+"/docs/endpoints.md"), -1) {
+		named[row[2]] = append(named[row[2]], strings.NewReplacer("/*", "", "/", "-", "_", "-").Replace(row[1]))
+	}
 	comment := docsUnindented(docsRead(t, docsRoot+"/provider.go"))
-	for i, text := range []string{openai, anthropic} {
+	for i, format := range []string{"openai", "anthropic"} {
 		_, list, ok := strings.Cut(problems[i].Reason, "must be one of ")
 		require.True(t, ok, problems[i].Reason)
-		var named []string
-		for _, path := range docsCode(text) {
-			if path != "anthropic" { // the provider
-				named = append(named, strings.NewReplacer("/*", "", "/", "-", "_", "-").Replace(path))
-			}
-		}
 		want := strings.Split(list, ", ")
-		assert.ElementsMatch(t, want, named)
+		assert.ElementsMatch(t, want, named[format])
 		for _, name := range want {
 			assert.Regexp(t, `(?m)^//.*[ "]`+name+`[,.; ":]`, comment, "the comment of APISurface")
 		}

@@ -234,8 +234,8 @@ func TestFidelity(t *testing.T) {
 			assert.Equal(t, want, string(up.Last().Body), "where the name is the model's own, nothing is touched")
 		})
 	}
-	// The others have no model: their bytes pass as they are.
-	stored := []string{"conversations", "files", "batches", "vector-stores", "containers", "messages-batches",
+	// The others have no model: their bytes pass as they are. Both formats have files.
+	stored := []string{"conversations", "files", "files", "batches", "vector-stores", "containers", "messages-batches",
 		"realtime"} // a WebSocket, see TestRealtimeSession
 	assert.ElementsMatch(t, surfaceNames(t), append(stored, slices.Collect(maps.Keys(served))...), "every surface has a row, and every row a surface")
 }
