@@ -28,6 +28,8 @@ const (
 	pingTimeout     = 15 * time.Second
 	// cutTimeout is the time for requests that are cut off to end, and to be logged.
 	cutTimeout = time.Second
+	// quietInterval is the time between two looks at the number of requests under way.
+	quietInterval = 10 * time.Millisecond
 )
 
 // service serves the gateway on one address. If asked to, it serves the debug page on
@@ -164,6 +166,9 @@ func (s *service) drain(delay, limit time.Duration) int {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	err := s.server.Shutdown(ctx)
+	if err == nil {
+		err = s.quiet(ctx)
+	}
 	switch n := s.underWay.Load(); {
 	case err != nil && n > 0:
 		return s.cutOff(n, limit)
@@ -176,6 +181,21 @@ func (s *service) drain(delay, limit time.Duration) int {
 	return exitOK
 }
 
+// quiet waits until no request is under way, or the context ends. Shutdown does not
+// wait for WebSockets: their connections are the gateway's own.
+func (s *service) quiet(ctx context.Context) error {
+	tick := time.NewTicker(quietInterval)
+	defer tick.Stop()
+	for s.underWay.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // cutOff ends the n requests that are still under way at the limit.
 func (s *service) cutOff(n int64, limit time.Duration) int {
 	code := fail(s.logger, "requests cut off", fmt.Errorf("%d requests still under way after %s, cutting them off", n, limit))
@@ -185,5 +205,6 @@ func (s *service) cutOff(n int64, limit time.Duration) int {
 	if s.server.Shutdown(ctx) != nil {
 		s.server.Close() // a handler that waits for its client does not see its context end
 	}
+	s.quiet(ctx) //nolint:errcheck // the process ends either way
 	return code
 }

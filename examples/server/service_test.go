@@ -43,6 +43,74 @@ func TestCutOffHasACause(t *testing.T) {
 	assert.Contains(t, log.String(), "1 requests still under way after 1ms, cutting them off")
 }
 
+// hijacked takes the connection from its server, says so, and ends with the context or
+// with the client.
+func hijacked(t *testing.T, causes chan<- error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer conn.Close()
+		stop := context.AfterFunc(r.Context(), func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+		defer stop()
+		io.WriteString(conn, "!")
+		io.Copy(io.Discard, conn)
+		causes <- context.Cause(r.Context())
+		io.WriteString(conn, "bye")
+	}
+}
+
+// session opens a connection that the handler takes from its server.
+func session(t *testing.T, s *service) net.Conn {
+	conn, err := net.Dial("tcp", s.listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: "+s.listener.Addr().String()+"\r\n\r\n")
+	require.NoError(t, err)
+	_, err = io.ReadFull(conn, make([]byte, 1))
+	require.NoError(t, err)
+	return conn
+}
+
+// A session is a connection that the server does not know any more. It lasts until the
+// drain's limit, is cut then, and has time for a last word.
+func TestDrainCutsSessionsAtTheLimit(t *testing.T) {
+	causes := make(chan error, 1)
+	s, log := listening(t, hijacked(t, causes))
+	conn := session(t, s)
+	begin := time.Now()
+	assert.Equal(t, exitFailed, s.drain(0, 100*time.Millisecond))
+	assert.GreaterOrEqual(t, time.Since(begin), 100*time.Millisecond)
+	require.Zero(t, s.underWay.Load(), "the session ends before the process")
+	assert.EqualError(t, <-causes, "the server was stopped, and the request was still under way after 100ms")
+	rest, err := io.ReadAll(conn)
+	require.NoError(t, err)
+	assert.Equal(t, "bye", string(rest))
+	assert.Contains(t, log.String(), "1 requests still under way after 100ms, cutting them off")
+}
+
+// A drain waits for a session that ends in time.
+func TestDrainWaitsForSessions(t *testing.T) {
+	causes := make(chan error, 1)
+	s, log := listening(t, hijacked(t, causes))
+	conn := session(t, s)
+	code := make(chan int, 1)
+	go func() { code <- s.drain(0, time.Minute) }()
+	require.Eventually(t, func() bool { // Shutdown has closed the listener
+		late, err := net.Dial("tcp", s.listener.Addr().String())
+		if err == nil {
+			late.Close()
+		}
+		return err != nil
+	}, 10*time.Second, time.Millisecond)
+	require.Empty(t, code)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	assert.Equal(t, exitOK, <-code)
+	assert.NoError(t, <-causes)
+	assert.Contains(t, log.String(), "drained")
+}
+
 // A client that leaves is not a cut.
 func TestClientLeaves(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
