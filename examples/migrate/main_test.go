@@ -54,7 +54,7 @@ func TestCommand(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, strings.Contains(string(text), "\n"+command+" config.yaml > gateway.yaml\n"), "%s does not show it", file)
 	}
-	words := append(strings.Fields(command)[1:], "testdata/litellm.yaml")
+	words := strings.Fields(command + " testdata/litellm.yaml")[1:]
 	out, err := exec.CommandContext(t.Context(), "go", words...).Output()
 	require.NoError(t, err)
 	want, err := os.ReadFile(golden)

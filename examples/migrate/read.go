@@ -35,8 +35,8 @@ func plainPath(path string) string {
 // reader collects the faults of the file, so that all are reported at once.
 type reader struct{ faults []error }
 
-func (r *reader) fault(path, format string, args ...any) {
-	r.faults = append(r.faults, fmt.Errorf("%s: %s", plainPath(path), fmt.Sprintf(format, args...)))
+func (r *reader) fault(path, reason string) {
+	r.faults = append(r.faults, fmt.Errorf("%s: %s", plainPath(path), reason))
 }
 
 // section is a mapping of the file. Fields that nobody took are its rest.
