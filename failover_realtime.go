@@ -65,7 +65,7 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 	}
 	conn.SetDeadline(time.Time{}) //nolint:errcheck // of the service's server, which are over now
 	// Of the server's reader only the bytes of an eager client are kept.
-	early, _ := buffered.Peek(buffered.Reader.Buffered()) //nolint:errcheck // they are there
+	early, _ := buffered.Peek(buffered.Reader.Buffered())
 	err = (&realtime.Session{
 		Client: conn, Buffered: bytes.NewReader(bytes.Clone(early)), Server: server, Tap: realtime.Tap{Done: s.meter},
 		Idle: sessionIdle, Write: s.s.clientTimeout, First: s.first,

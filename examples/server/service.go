@@ -205,6 +205,6 @@ func (s *service) cutOff(n int64, limit time.Duration) int {
 	if s.server.Shutdown(ctx) != nil {
 		s.server.Close() // a handler that waits for its client does not see its context end
 	}
-	s.quiet(ctx) //nolint:errcheck // the process ends either way
+	s.quiet(ctx)
 	return code
 }

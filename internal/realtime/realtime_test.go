@@ -131,8 +131,8 @@ func TestSessionEnds(t *testing.T) {
 	}{
 		{"the client leaves", func(client, _ net.Conn) { client.Close() }, nil},
 		{"the server closes", func(client, server net.Conn) {
-			go io.Copy(io.Discard, client)                  //nolint:errcheck // until its end
-			io.WriteString(server, frame(0x88, "\x03\xe8")) //nolint:errcheck // it is read
+			go io.Copy(io.Discard, client)
+			io.WriteString(server, frame(0x88, "\x03\xe8"))
 			server.Close()
 		}, nil},
 		{"the server leaves", func(_, server net.Conn) { server.Close() }, realtime.ErrServerGone},

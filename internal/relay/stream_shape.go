@@ -94,9 +94,10 @@ func (s *shape) match(name, data []byte, e *Event) bool {
 	if string(data[i:]) != string(s.data[at:]) {
 		return false
 	}
-	choices := e.Choices[:0]
+	e.Choices = append(e.Choices[:0], s.ev.Choices...)
+	choices := e.Choices
 	*e = s.ev
-	e.Choices = append(choices, s.ev.Choices...)
+	e.Choices = choices
 	s.matched = true
 	s.spent = max(s.spent-1, 0)
 	return true

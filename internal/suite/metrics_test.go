@@ -154,6 +154,22 @@ func TestMetricsOfGateway(t *testing.T) {
 	})
 }
 
+// The cost of a model is that of its priced answers; a failed attempt costs nothing.
+func TestMetricsOfCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMetered(t,
+			gatewaytest.JSON(200, `{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":500,"cost":0.25}}`),
+			gatewaytest.JSON(500, `{"error":{"message":"down"}}`),
+			gatewaytest.JSON(200, `{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":500,"cost":0.5}}`),
+		)
+		for _, want := range []string{"0.25", "0.25", "0.75"} {
+			s.ask(s.gateway)
+			s.assert(t, s.gateway, "m.metrics.endpoint.cost_usd", want)
+			s.assert(t, s.gateway, "m.metrics.global.cost_usd", want)
+		}
+	})
+}
+
 // Tokens are estimated if a strategy asks for them, whatever the provider
 // reports: for a stream of words, a whole answer, and a broken answer.
 func TestMetricsOfEstimates(t *testing.T) {
