@@ -431,6 +431,30 @@ func TestSharesAtOnce(t *testing.T) {
 	})
 }
 
+// A burst that uses the limit up within a few exchanges: each replica knows the others
+// only by what they told, and all of them have begun with a share.
+func TestSharesOfABurst(t *testing.T) {
+	for _, every := range []time.Duration{100 * time.Microsecond, 500 * time.Microsecond, 2 * time.Millisecond} {
+		t.Run(every.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := startReplicas(t, 8, clientLimited(aigateway.ClientLimit{RequestsPerMinute: 1200}), nil)
+				passed := 0
+				begin := time.Now()
+				for i := range 3600 {
+					if f.ask(i%8, "X-Tenant", "t").Code == 200 {
+						passed++
+					}
+					<-time.After(every)
+				}
+				refill := 20 * time.Since(begin).Seconds()
+				t.Log(passed, "of", 1200+refill)
+				assert.LessOrEqual(t, float64(passed), 1320+refill)
+				assert.GreaterOrEqual(t, float64(passed), 1080.0)
+			})
+		})
+	}
+}
+
 func TestBudgetsAreOfTheFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := clientLimited(aigateway.ClientLimit{USDPerDay: 1})

@@ -33,6 +33,7 @@ type share struct {
 	level    [2]bucket // own requests and tokens
 	others   map[string]*Use
 	since    int64           // of the clock: the first use
+	first    [measures]int64 // the credit it began with
 	rivals   int64           // of the clock: the latest use by another replica
 	pending  [measures]int64 // used since the latest Used
 	dirty    bool
@@ -55,6 +56,7 @@ func (c *Clients) shareOf(a *account, lim *Allowance, p present) *share {
 		s.since = p.at
 		for m := range measures {
 			s.credit[m] = s.part(s.free(a, lim, m, p), c.replicas)
+			s.first[m] = s.credit[m]
 		}
 		s.dirty = true
 	}
@@ -100,6 +102,15 @@ func (s *share) free(a *account, lim *Allowance, m Measure, p present) int64 {
 		n -= o.Reserved[m]
 	}
 	return n
+}
+
+// unheard is what the replicas that have not told yet may have used: each begins with
+// a share of its own.
+func (s *share) unheard(replicas int, m Measure, p present) int64 {
+	if p.at-s.since > int64(shareSolo) {
+		return 0
+	}
+	return int64(max(replicas-1-len(s.others), 0)) * s.first[m]
 }
 
 // part is an equal part of what is free, a little less, at least one.
@@ -202,7 +213,7 @@ func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, 
 		if _, limited := a.left(lim, m, p); !limited || idle || c.replicas < 2 {
 			continue
 		}
-		free := s.free(a, lim, m, p)
+		free := s.free(a, lim, m, p) - s.unheard(c.replicas, m, p)
 		want := s.part(free, c.replicas)
 		if p.at-s.since > int64(shareSolo) && p.at-s.rivals > int64(shareSolo) {
 			want = max(want, free/2) // nobody else uses it
