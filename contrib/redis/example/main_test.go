@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"io"
 	"net/http"
@@ -62,11 +63,12 @@ func writeConfig(t *testing.T) string {
 	return file
 }
 
-// serve runs the command until the test ends, and returns its addresses.
-func serve(t *testing.T, args ...string) (url, admin string, stop func() int) {
+// serve runs the command until the test ends, and returns its addresses and its log.
+func serve(t *testing.T, args ...string) (url, admin string, log *output, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	stdout, log := new(output), new(output)
+	stdout := new(output)
+	log = new(output)
 	code := make(chan int, 1)
 	go func() { code <- run(ctx, args, secret, stdout, log) }()
 	var once sync.Once
@@ -80,7 +82,7 @@ func serve(t *testing.T, args ...string) (url, admin string, stop func() int) {
 	lines := strings.Split(stdout.String(), "\n")
 	_, url, _ = strings.Cut(lines[0], "listening on ")
 	_, admin, _ = strings.Cut(lines[1], "health and debug page on ")
-	return url, admin, stop
+	return url, admin, log, stop
 }
 
 func get(t *testing.T, url string) (int, string) {
@@ -99,7 +101,7 @@ func TestStoreGoesAndComes(t *testing.T) {
 	server, err := redistest.Start()
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
-	url, admin, stop := serve(t, "-config", writeConfig(t), "-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0", "-redis", "redis://"+server.Addr, "-log-level", "warn", "-name", "one")
+	url, admin, log, stop := serve(t, "-config", writeConfig(t), "-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0", "-redis", "redis://"+server.Addr, "-name", "one")
 	chat := func() {
 		t.Helper()
 		resp, err := http.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"mine:m","messages":[]}`))
@@ -111,14 +113,29 @@ func TestStoreGoesAndComes(t *testing.T) {
 		t.Helper()
 		require.Eventually(t, func() bool { n, err := server.CLI("DBSIZE"); return err == nil && n != "0" }, 10*time.Second, 10*time.Millisecond)
 	}
+	store := func(want string) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			_, page := get(t, admin+"/debug/aigateway?format=json")
+			var state struct {
+				Fleet struct{ Store struct{ State string } }
+			}
+			return json.Unmarshal([]byte(page), &state) == nil && state.Fleet.Store.State == want
+		}, 10*time.Second, 10*time.Millisecond, "the debug page says that the store is %s", want)
+	}
 	filled()
+	store("up")
 	server.Kill()
 	for range 5 {
 		chat()
 	}
+	store("down")
 	require.NoError(t, server.Restart())
 	filled()
+	store("up")
 	chat()
+	assert.Equal(t, 1, strings.Count(log.String(), "the store of the fleet is away"), "%s", log)
+	assert.Equal(t, 1, strings.Count(log.String(), "the store of the fleet is back"), "%s", log)
 	for _, at := range []string{url, admin} {
 		status, _ := get(t, at+"/readyz")
 		assert.Equal(t, http.StatusOK, status)

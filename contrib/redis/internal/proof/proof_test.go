@@ -44,6 +44,13 @@ func TestRestart(t *testing.T) {
 	prove(t, restart, options{rate: 50})
 }
 
+func TestInFlight(t *testing.T) {
+	t.Parallel()
+	prove(t, inFlight, options{})
+}
+
+func TestLimits(t *testing.T) { prove(t, limits, options{}) }
+
 func TestPrivacy(t *testing.T) {
 	t.Parallel()
 	prove(t, privacy, options{})
