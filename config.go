@@ -298,6 +298,9 @@ const (
 	// HeaderRejectedModels is X-Aigateway-Rejected-Models: the client's names that could
 	// not serve the request.
 	HeaderRejectedModels ResponseHeader = "rejected-models"
+	// HeaderAffinity is X-Aigateway-Affinity: "source:place" of [Result.Affinity], such as
+	// header:first. It is left out where sticky() placed nothing.
+	HeaderAffinity ResponseHeader = "affinity"
 	// HeaderCost is X-Aigateway-Cost, in USD. It is left out where the cost is unknown.
 	// In streams it is a trailer.
 	HeaderCost ResponseHeader = "cost"

@@ -406,6 +406,11 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		}
 		h[headerRejectedModels] = []string{listed(names)}
 	}
+	if a.affinity {
+		if placed := x.loop.affinity(&x.plan); placed != nil {
+			h[headerAffinity] = []string{placed.Source + ":" + placed.Place}
+		}
+	}
 	if a.cost {
 		x.stampCost(h)
 	}

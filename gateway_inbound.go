@@ -530,11 +530,12 @@ const (
 	headerAttempts       = answerPrefix + "Attempts"
 	headerRemovedParams  = answerPrefix + "Removed-Params"
 	headerRejectedModels = answerPrefix + "Rejected-Models"
+	headerAffinity       = answerPrefix + "Affinity"
 	headerCost           = answerPrefix + "Cost"
 )
 
 // answerHeaders says which headers an answer gets.
-type answerHeaders struct{ requestID, model, attempts, removed, rejected, cost bool }
+type answerHeaders struct{ requestID, model, attempts, removed, rejected, affinity, cost bool }
 
 // parse reads response_headers. A nil list is the default.
 func (a *answerHeaders) parse(p *problems, list []ResponseHeader) {
@@ -544,7 +545,8 @@ func (a *answerHeaders) parse(p *problems, list []ResponseHeader) {
 	}
 	known := map[ResponseHeader]*bool{
 		HeaderRequestID: &a.requestID, HeaderModel: &a.model, HeaderAttempts: &a.attempts,
-		HeaderRemovedParams: &a.removed, HeaderRejectedModels: &a.rejected, HeaderCost: &a.cost,
+		HeaderRemovedParams: &a.removed, HeaderRejectedModels: &a.rejected,
+		HeaderAffinity: &a.affinity, HeaderCost: &a.cost,
 	}
 	for i, name := range list {
 		if on := known[name]; on != nil {
@@ -552,7 +554,7 @@ func (a *answerHeaders) parse(p *problems, list []ResponseHeader) {
 			continue
 		}
 		p.add(fmt.Sprintf("response_headers[%d]", i), string(name), "%s", notOneOf(string(name), []ResponseHeader{
-			HeaderRequestID, HeaderModel, HeaderAttempts, HeaderRemovedParams, HeaderRejectedModels, HeaderCost,
+			HeaderRequestID, HeaderModel, HeaderAttempts, HeaderRemovedParams, HeaderRejectedModels, HeaderAffinity, HeaderCost,
 		}))
 	}
 }

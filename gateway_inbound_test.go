@@ -68,7 +68,7 @@ func TestAnswerSaysWho(t *testing.T) {
 
 // TestAnswerHeadersChosen: response_headers chooses among all headers.
 func TestAnswerHeadersChosen(t *testing.T) {
-	all := []aigateway.ResponseHeader{"request-id", "model", "attempts", "removed-params", "rejected-models", "cost"}
+	all := []aigateway.ResponseHeader{"request-id", "model", "attempts", "removed-params", "rejected-models", "affinity", "cost"}
 	for _, tt := range []struct {
 		name string
 		list []aigateway.ResponseHeader
@@ -103,10 +103,44 @@ func TestAnswerHeadersChosen(t *testing.T) {
 	assert.NotNil(t, cfg.ResponseHeaders, "[] is none, and not the default")
 }
 
+// TestAffinityHeader: on request an answer says how sticky() placed it, also a failed
+// one. The key of the affinity is not in it.
+func TestAffinityHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testbed.Config(1, "a", "b")
+		cfg.ResponseHeaders = []aigateway.ResponseHeader{aigateway.HeaderAffinity}
+		s := newSessions(t, cfg, "ai.models.sticky(req.headers['x-group'][0])")
+		ask := func() string {
+			return ourHeaders(s.Post("/v1/chat/completions", testbed.ChatRequest, "X-Group", "group-1").Header)
+		}
+		assert.Equal(t, "Affinity=header:first", ask())
+		first := s.Routes()[0]
+		s.Set(first, gatewaytest.Error(503, "busy", "busy"))
+		assert.Equal(t, "Affinity=header:moved", ask())
+		gatewaytest.Pass(time.Minute)
+		assert.Equal(t, "Affinity=header:pinned", ask())
+		for _, route := range []string{"a1", "b1"} {
+			s.Set(route, gatewaytest.Error(400, "bad", "bad"))
+		}
+		assert.Equal(t, "Affinity=header:first", ask(), "an error is of the model that was tried last")
+		require.NotNil(t, s.Result().Error)
+		cfg.APIKeySelection.Strategy = []string{"ai.keys.sticky(req.session)"}
+		cfg.ModelSelection.Strategy = nil
+		s.reload(cfg)
+		assert.Regexp(t, "^Affinity=session:", ask())
+		cfg.APIKeySelection.Strategy = nil
+		s.reload(cfg)
+		assert.Empty(t, ask(), "without sticky()")
+		cfg.ModelSelection.Strategy, cfg.ResponseHeaders = []string{"ai.models.sticky(req.session)"}, nil
+		s.reload(cfg)
+		assert.NotContains(t, ask(), "Affinity", "only on request")
+	})
+}
+
 // ourHeaders are the gateway's own headers of an answer, in order.
 func ourHeaders(h http.Header) string {
 	var list []string
-	for _, name := range []string{"Attempts", "Cost", "Model", "Rejected-Models", "Removed-Params", "Request-Id"} {
+	for _, name := range []string{"Affinity", "Attempts", "Cost", "Model", "Rejected-Models", "Removed-Params", "Request-Id"} {
 		if v := h.Get("X-Aigateway-" + name); v != "" {
 			list = append(list, name+"="+v)
 		}

@@ -78,6 +78,6 @@ func allFeatures(cfg *aigateway.Config, p *aigateway.Provider) {
 	cfg.Labels = func(*http.Request) []slog.Attr { return []slog.Attr{slog.String("team", "search")} }
 	cfg.ResponseHeaders = []aigateway.ResponseHeader{
 		aigateway.HeaderRequestID, aigateway.HeaderModel, aigateway.HeaderAttempts,
-		aigateway.HeaderRemovedParams, aigateway.HeaderRejectedModels, aigateway.HeaderCost,
+		aigateway.HeaderRemovedParams, aigateway.HeaderRejectedModels, aigateway.HeaderAffinity, aigateway.HeaderCost,
 	}
 }
