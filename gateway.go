@@ -278,6 +278,7 @@ func (x *exchange) serve() {
 	if out.err == nil {
 		out = x.send()
 	}
+	x.to.quiet() // a keepalive may announce the cost up to here
 	if x.costTrailer {
 		x.setCost(x.to.Header())
 	}
@@ -368,7 +369,7 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 
 // stamp says in the header of an answer who answered. An upstream's own headers of
 // these names do not pass. Where a keepalive begins the stream, nobody has answered
-// yet.
+// yet: it tells the id, and announces the cost.
 func (x *exchange) stamp(h http.Header, begun bool) {
 	a, t := &x.s.answer, &x.loop.trail
 	for name := range h {
@@ -382,6 +383,9 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 	}
 	x.stampLimits(h)
 	if begun {
+		if a.cost {
+			x.announceCost(h)
+		}
 		return
 	}
 	if k := t.translated(); k != nil {
@@ -420,13 +424,18 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 // to come.
 func (x *exchange) stampCost(h http.Header) {
 	if x.loop.trail.committed() && !x.loop.call.held.ends() {
-		if h.Get("Content-Length") == "" && x.in.r.ProtoAtLeast(1, 1) {
-			h["Trailer"] = []string{headerCost}
-			x.costTrailer = true
-		}
+		x.announceCost(h)
 		return
 	}
 	x.setCost(h)
+}
+
+// announceCost declares a trailer, if the connection can carry one.
+func (x *exchange) announceCost(h http.Header) {
+	if h.Get("Content-Length") == "" && x.in.r.ProtoAtLeast(1, 1) {
+		h["Trailer"] = []string{headerCost}
+		x.costTrailer = true
+	}
 }
 
 // setCost sets the cost of all attempts, if it is known.

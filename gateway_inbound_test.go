@@ -178,6 +178,36 @@ func TestKeepaliveSaysID(t *testing.T) {
 	})
 }
 
+// TestCostTrailerBehindKeepalive: a stream that a keepalive opened has its cost behind
+// it, if it was asked for.
+func TestCostTrailerBehindKeepalive(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		list []aigateway.ResponseHeader
+		cost []string
+	}{
+		{"cost", []aigateway.ResponseHeader{"cost"}, []string{"0.000015"}},
+		{"the default", nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testbed.Config(1, "a")
+				cfg.StreamKeepalive, cfg.ResponseHeaders = "2s", tt.list
+				cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: new(1.0), Output: new(2.0)}
+				h := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.Steps(5*time.Second, strings.Join(streamChat, ""))}, nil)
+				resp, err := h.Open(t.Context(), "/v1/chat/completions", `{"model":"m","stream":true}`)
+				require.NoError(t, err)
+				defer resp.Body.Close()
+				body, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				assert.Contains(t, string(body), ": keep-alive")
+				assert.Empty(t, resp.Header.Get("X-Aigateway-Cost"))
+				assert.Equal(t, tt.cost, resp.Trailer["X-Aigateway-Cost"])
+			})
+		})
+	}
+}
+
 // TestRequestID: one id stands in the answer, the Result, the log and the error.
 func TestRequestID(t *testing.T) {
 	for _, tt := range []struct{ name, own, header, want string }{
