@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,10 @@ const (
 	// bounds each wait for a client.
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
+	// cutTimeout is the time for requests that are cut off to end, and to be logged.
+	cutTimeout = time.Second
+	// quietInterval is the time between two looks at the number of requests under way.
+	quietInterval = 10 * time.Millisecond
 )
 
 // service serves the gateway on one address, and the debug page on another. Health is
@@ -27,14 +32,19 @@ type service struct {
 	logger        *slog.Logger
 	ended         chan error // the reasons of serving to end by itself
 	server, admin *http.Server
+	cut           context.CancelCauseFunc // ends every request under way
 	draining      atomic.Bool
+	underWay      atomic.Int64
 
 	listener, adminListener net.Listener // the second is nil unless asked for
 }
 
 func newService(gateway http.Handler, logger *slog.Logger) *service {
 	s := &service{logger: logger, ended: make(chan error, 2), server: newServer(logger), admin: newServer(logger)}
-	s.server.Handler = s.health(gateway)
+	s.server.Handler = s.count(s.health(gateway))
+	// A cause tells a request that is cut off from one whose client has left.
+	base, cut := context.WithCancelCause(context.Background())
+	s.cut, s.server.BaseContext = cut, func(net.Listener) context.Context { return base }
 	return s
 }
 
@@ -63,6 +73,15 @@ func (s *service) health(next http.Handler) http.Handler {
 			w.Header().Set("Connection", "close")
 		}
 		mux.ServeHTTP(w, r)
+	})
+}
+
+// count counts the requests under way.
+func (s *service) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.underWay.Add(1)
+		defer s.underWay.Add(-1)
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -108,10 +127,45 @@ func (s *service) drain(delay, limit time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	if err := s.server.Shutdown(ctx); err != nil {
-		s.server.Close()
-		return fmt.Errorf("requests still under way after %s: %w", limit, err)
+	err := s.server.Shutdown(ctx)
+	if err == nil {
+		err = s.quiet(ctx)
+	}
+	switch n := s.underWay.Load(); {
+	case err != nil && n > 0:
+		s.cutOff(limit)
+		return fmt.Errorf("%d requests still under way after %s", n, limit)
+	case errors.Is(err, context.DeadlineExceeded):
+		s.server.Close() // connections on which no whole request has come
+	case err != nil:
+		return err
 	}
 	s.logger.Info("drained")
 	return nil
+}
+
+// quiet waits until no request is under way, or the context ends. Shutdown does not
+// wait for WebSockets: their connections are the gateway's own.
+func (s *service) quiet(ctx context.Context) error {
+	tick := time.NewTicker(quietInterval)
+	defer tick.Stop()
+	for s.underWay.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// cutOff ends the requests that are still under way at the limit.
+func (s *service) cutOff(limit time.Duration) {
+	s.cut(fmt.Errorf("the server was stopped, and the request was still under way after %s", limit))
+	ctx, cancel := context.WithTimeout(context.Background(), cutTimeout)
+	defer cancel()
+	if s.server.Shutdown(ctx) != nil {
+		s.server.Close() // a handler that waits for its client does not see its context end
+	}
+	s.quiet(ctx) //nolint:errcheck // the process ends either way
 }
