@@ -24,6 +24,9 @@
 //	aigateway.cooldowns                          counter, {cooldown}   cooldowns of keys and models
 //	aigateway.cost                               counter, USD          of attempts, where it is known
 //	aigateway.usage.cached_input_tokens          counter, {token}      from a provider's cache
+//	aigateway.fleet.store.up                     gauge                 by ObserveFleet
+//	aigateway.fleet.replicas                     gauge, {replica}      by ObserveFleet
+//	aigateway.fleet.snapshot.age                 gauge, s              by ObserveFleet
 //
 // aigateway.cost and aigateway.request.duration also have the caller and the labels
 // of Config.Labels: aigateway.caller and aigateway.label.NAME. Of each, the first 100

@@ -117,7 +117,7 @@ func (r *harness) ended() []sdktrace.ReadOnlySpan {
 }
 
 // metrics returns all points by metric and attributes: a histogram's sum and a
-// counter's value.
+// counter's or gauge's value.
 func (r *harness) metrics() map[string]map[string]float64 {
 	r.t.Helper()
 	var data metricdata.ResourceMetrics
@@ -132,6 +132,14 @@ func (r *harness) metrics() map[string]map[string]float64 {
 					points[labels(p.Attributes)] = float64(p.Value)
 				}
 			case metricdata.Sum[float64]:
+				for _, p := range d.DataPoints {
+					points[labels(p.Attributes)] = p.Value
+				}
+			case metricdata.Gauge[int64]:
+				for _, p := range d.DataPoints {
+					points[labels(p.Attributes)] = float64(p.Value)
+				}
+			case metricdata.Gauge[float64]:
 				for _, p := range d.DataPoints {
 					points[labels(p.Attributes)] = p.Value
 				}

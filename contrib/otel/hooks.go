@@ -68,9 +68,6 @@ func newObserver(o Options) *observer {
 	if o.TracerProvider == nil {
 		o.TracerProvider = otel.GetTracerProvider()
 	}
-	if o.MeterProvider == nil {
-		o.MeterProvider = otel.GetMeterProvider()
-	}
 	if o.Propagator == nil {
 		o.Propagator = propagation.TraceContext{}
 	}
@@ -80,10 +77,18 @@ func newObserver(o Options) *observer {
 	}
 	return &observer{
 		tracer:     o.TracerProvider.Tracer(scope),
-		meters:     newInstruments(o.MeterProvider.Meter(scope)),
+		meters:     newInstruments(o.meter()),
 		propagate:  propagate,
 		propagator: o.Propagator,
 	}
+}
+
+// meter returns the meter of all metrics.
+func (o *Options) meter() metric.Meter {
+	if o.MeterProvider == nil {
+		return otel.GetMeterProvider().Meter(scope)
+	}
+	return o.MeterProvider.Meter(scope)
 }
 
 // request is one request on its way. The hooks of a request are called on one

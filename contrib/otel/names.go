@@ -38,6 +38,7 @@ const (
 	costKey            = attribute.Key("aigateway.cost.usd")
 	upstreamIDKey      = attribute.Key("aigateway.upstream.request_id")
 	callerKey          = attribute.Key("aigateway.caller")
+	replicaKey         = attribute.Key("aigateway.replica")
 	labelPrefix        = "aigateway.label." // before the name of a label
 	nextProviderKey    = attribute.Key("aigateway.failover.next_provider")
 )
@@ -57,4 +58,7 @@ const (
 	cooldownsName       = "aigateway.cooldowns"
 	costName            = "aigateway.cost"
 	cachedTokensName    = "aigateway.usage.cached_input_tokens"
+	storeUpName         = "aigateway.fleet.store.up"
+	replicasName        = "aigateway.fleet.replicas"
+	snapshotAgeName     = "aigateway.fleet.snapshot.age"
 )

@@ -60,10 +60,13 @@ func newHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	// USD per million tokens.
+	input, output := 0.20, 0.60
+	pricing := &aigateway.Pricing{Input: &input, Output: &output}
 	gateway, err := aigateway.New(aigateway.Config{
 		Providers: []aigateway.Provider{
 			{ID: "busy", BaseURL: "https://busy.example", Models: []aigateway.Model{{ID: "llama3.2"}}},
-			{ID: "idle", BaseURL: "https://idle.example", Models: []aigateway.Model{{ID: "llama3.2"}}},
+			{ID: "idle", BaseURL: "https://idle.example", Models: []aigateway.Model{{ID: "llama3.2", Pricing: pricing}}},
 		},
 		Hooks: gatewayotel.Hooks(gatewayotel.Options{
 			MeterProvider: metric.NewMeterProvider(metric.WithReader(exporter)),

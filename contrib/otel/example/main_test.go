@@ -36,6 +36,7 @@ func TestScrape(t *testing.T) {
 		`aigateway_attempts_total{gen_ai_operation_name="chat",gen_ai_provider_name="idle",gen_ai_request_model="llama3.2",`,
 		`aigateway_failovers_total{aigateway_failover_next_provider="idle",error_type="429",gen_ai_operation_name="chat",gen_ai_provider_name="busy",`,
 		`aigateway_cooldowns_total{error_type="429",gen_ai_provider_name="busy",gen_ai_request_model="llama3.2",`,
+		`aigateway_cost_USD_total{gen_ai_operation_name="chat",gen_ai_provider_name="idle",gen_ai_request_model="llama3.2",`,
 		`gen_ai_client_operation_duration_seconds_bucket{error_type="429",`,
 		`aigateway_request_duration_seconds_count{gen_ai_operation_name="chat",`,
 	} {
