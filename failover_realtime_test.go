@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aigateway-go/aigateway"
@@ -255,4 +256,51 @@ func TestRealtimeBroken(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, frame(sessionCreated), got)
 	assert.Equal(t, aigateway.CodeStreamBroken, (<-done).Error.Code)
+}
+
+// A session without a frame for 15 minutes is ended in good order, and the Result says
+// why. Each frame of either side begins the time anew.
+func TestRealtimeIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := gatewaytest.NewNetwork()
+		masked := []byte{0x81, 0x85, 1, 2, 3, 4, 'i', 'g', 'o', 'h', 'n'}
+		left := make(chan struct{})
+		network.Serve(t, "a.internal", realtimeServer(func(conn net.Conn, in *bufio.Reader) {
+			defer close(left)
+			conn.Write(frame(sessionCreated))
+			io.ReadFull(in, make([]byte, len(masked)))
+			gatewaytest.Pass(14 * time.Minute)
+			conn.Write(frame(responseDone))
+			io.Copy(io.Discard, in)
+		}))
+		cfg := testbed.Config(1, "a")
+		cfg.Transport = network.Transport(t)
+		done := results(&cfg)
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		network.Serve(t, "gateway.internal", g)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://gateway.internal/v1/realtime?model=m", nil)
+		require.NoError(t, err)
+		r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {socketKey}}
+		resp, err := network.Transport(t).RoundTrip(r)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+		conn := resp.Body.(io.ReadWriteCloser)
+		defer conn.Close()
+		_, err = io.ReadFull(conn, make([]byte, len(frame(sessionCreated))))
+		require.NoError(t, err)
+		gatewaytest.Pass(14 * time.Minute)
+		begin := time.Now()
+		_, err = conn.Write(masked)
+		require.NoError(t, err)
+		got, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		assert.Equal(t, append(frame(responseDone), 0x88, 2, 0x03, 0xe9), got)
+		assert.Equal(t, 29*time.Minute, time.Since(begin))
+		res := <-done
+		<-left
+		assert.Equal(t, aigateway.StatusSuccess, res.Status)
+		assert.Nil(t, res.Error)
+		assert.Equal(t, []string{"the session was ended after 15m0s without a frame"}, res.Notes)
+	})
 }
