@@ -3,6 +3,7 @@ package debugpage
 import (
 	"cmp"
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -146,11 +147,23 @@ func dearest(of map[string]*Account) []Account {
 	return list[:min(len(list), moneyRows)]
 }
 
-// dollars writes an amount for people.
+// dollars writes an amount for people, rounded to cents, or to two digits that count.
 func dollars(a Amount) string {
 	digits := 2
 	for limit := Amount(1e11); a > 0 && a < limit && digits < 9; limit /= 10 {
 		digits++
 	}
-	return "$\u00a0" + a.text(digits)
+	unit := Amount(1)
+	for range 12 - digits {
+		unit *= 10
+	}
+	if up := unit - a%unit; up <= unit/2 && a <= math.MaxInt64-up {
+		a += up
+	}
+	text := a.text(digits)
+	if digits == 2 && a > 0 {
+		whole, cents, _ := strings.Cut(text, ".")
+		text = whole + "." + (cents + "00")[:2]
+	}
+	return "$\u00a0" + text
 }

@@ -9,6 +9,14 @@ import (
 // state that needs no attention is green.
 type tag struct{ Class, Text string }
 
+// storeTag is the state of a fleet's store.
+func storeTag(f *Fleet) tag {
+	if f.Store.State == "up" {
+		return tag{"good", "store up"}
+	}
+	return tag{"bad", "store down"}
+}
+
 // healthTag is the state of a model or a key.
 func healthTag(h Health, l Load) tag {
 	switch {
