@@ -185,8 +185,8 @@ type Config struct {
 	// New reads Shared, SharedSecret and ReplicaName. Reload keeps them.
 	Shared Shared `json:"-"`
 	// SharedSecret is the key of all hashes in the store, the same in all replicas:
-	// 32 random bytes or more. The store holds neither names nor values in the
-	// clear. It is required with Shared.
+	// 32 random bytes or more. In the clear the store holds times, counts, endpoints
+	// and ReplicaName, and no other name or value. It is required with Shared.
 	SharedSecret []byte `json:"-"`
 	// ReplicaName names this replica to people, such as by its host. It need not
 	// be unique. May be empty.
@@ -306,8 +306,8 @@ const (
 	HeaderCost ResponseHeader = "cost"
 )
 
-// ClientLimit bounds what each client may use. Counters survive [Gateway.Reload],
-// but not a restart. Under heavy use by many clients, at most 65,536 keys an entry
+// ClientLimit bounds what each client may use. Counters survive [Gateway.Reload], and
+// with Config.Shared a restart. Under heavy use by many clients, at most 65,536 keys an entry
 // have counters of their own, and the rest share one.
 type ClientLimit struct {
 	// Key is a CEL expression over req and conn that returns a string: whose limit it

@@ -473,6 +473,31 @@ func TestBudgetsAreOfTheFleet(t *testing.T) {
 	})
 }
 
+// A replica that was restarted learns from the store what clients have spent.
+func TestSpendingSurvivesARestart(t *testing.T) {
+	for name, exact := range map[string]bool{"shares": false, "exact": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := clientLimited(aigateway.ClientLimit{USDPerMonth: 1, Exact: exact})
+				cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: new(500.0), Output: new(500.0)}
+				f := startReplicas(t, 1, cfg, nil)
+				require.Positive(t, f.passed(100, "X-Tenant", "t"))
+				f.settle()
+				f.stops[0]()
+				f.pass(time.Hour)
+				cfg.Transport, cfg.Shared, cfg.SharedSecret = f, f.store, []byte("0123456789abcdef0123456789abcdef")
+				g, err := aigateway.New(cfg)
+				require.NoError(t, err)
+				f.gateways[0] = g
+				f.run(0)
+				f.settle()
+				assert.Zero(t, f.passed(5, "X-Tenant", "t"))
+				assert.Positive(t, f.passed(5, "X-Tenant", "another"))
+			})
+		})
+	}
+}
+
 func TestFleetMergesMeasurements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := fleetConfig("a", "b")
