@@ -17,7 +17,7 @@ import (
 )
 
 // Run tests an implementation. open returns a client of an empty store each time,
-// such as one with a prefix of its own. The tests take about a second of real time;
+// such as one with a prefix of its own. The tests take about three seconds of real time;
 // the store may be up to 100 ms late.
 func Run(t *testing.T, open func() aigateway.Shared) {
 	for name, test := range map[string]func(*testing.T, aigateway.Shared){
