@@ -13,6 +13,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	gatewayotel "github.com/aigateway-go/aigateway/contrib/otel"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 	"github.com/aigateway-go/aigateway/sharedtest"
 )
 
@@ -40,7 +41,7 @@ func TestObserveFleet(t *testing.T) {
 		runOne()
 		runTwo, two := start("two")
 		runTwo()
-		time.Sleep(3 * time.Second)
+		gatewaytest.Pass(3 * time.Second)
 		synctest.Wait()
 		metrics = h.metrics()
 		assert.Equal(t, map[string]float64{of: 1, "aigateway.replica=two": 1}, metrics["aigateway.fleet.store.up"])
@@ -49,13 +50,13 @@ func TestObserveFleet(t *testing.T) {
 
 		require.NoError(t, two.Unregister())
 		store.Fail(errors.New("away"))
-		time.Sleep(10 * time.Second)
+		gatewaytest.Pass(10 * time.Second)
 		metrics = h.metrics()
 		assert.Equal(t, map[string]float64{of: 0}, metrics["aigateway.fleet.store.up"])
 		assert.InDelta(t, 10, metrics["aigateway.fleet.snapshot.age"][of], 0.5)
 
 		store.Fail(nil)
-		time.Sleep(time.Minute)
+		gatewaytest.Pass(time.Minute)
 		assert.Equal(t, map[string]float64{of: 1}, h.metrics()["aigateway.fleet.store.up"])
 		require.NoError(t, one.Unregister())
 		assert.Empty(t, h.metrics()["aigateway.fleet.store.up"])
