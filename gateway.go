@@ -411,12 +411,17 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		h[headerRejectedModels] = []string{listed(names)}
 	}
 	if a.affinity {
-		if placed := x.loop.affinity(&x.plan); placed != nil {
-			h[headerAffinity] = []string{placed.Source + ":" + placed.Place}
-		}
+		x.stampAffinity(h)
 	}
 	if a.cost {
 		x.stampCost(h)
+	}
+}
+
+// stampAffinity tells how sticky() placed the model or key that was tried last.
+func (x *exchange) stampAffinity(h http.Header) {
+	if placed := x.loop.affinity(&x.plan); placed != nil {
+		h[headerAffinity] = []string{placed.Source + ":" + placed.Place}
 	}
 }
 
