@@ -169,11 +169,13 @@ func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 		return false
 	}
 	turn, ok := m.track.Health.Begin(now, l.in.asks(), lease(m), !l.probed)
-	if ok {
-		l.turn, l.turnOf = turn, m
-		l.probe(m, turn.Probe())
+	if !ok {
+		turn.Release(now)
+		return false
 	}
-	return ok
+	l.turn, l.turnOf = turn, m
+	l.probe(m, turn.Probe())
+	return true
 }
 
 // lease is the longest time for which a probe keeps other requests away. A slow
