@@ -173,8 +173,8 @@ type Config struct {
 	// [DefaultFailoverPolicy].
 	FailoverPolicy FailoverPolicy `json:"-"`
 	// Region and Account are the scopes of m.metrics.region and
-	// m.metrics.account: the gateways of this process with the same name. An
-	// empty name stands for this gateway only.
+	// m.metrics.account: the gateways with the same name, of this process or, with
+	// Shared, of the fleet. An empty name stands for this gateway only.
 	Region  string `json:"-"`
 	Account string `json:"-"`
 	// Shared is the store of a fleet: replicas with one Shared know each other's
