@@ -286,7 +286,7 @@ func (h *held) commit(to *client) {
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, each: h.binary}
 	if !h.binary {
-		return h.relayJSON(ctx, to)
+		return restWriter{h, to}.relay(ctx)
 	}
 	h.limit.disarm() // until the next read: a slow client is not the upstream's fault
 	h.commit(to)
@@ -301,24 +301,25 @@ func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	return h.ended(ctx, to, relay.CopyRest(to, to.flush, &h.body, nil))
 }
 
-// relayJSON copies a JSON answer, followed to the end of its document. A limit bounds
-// the whole answer. The first write commits it: an answer that ends before is a
-// failed attempt like any other.
-func (h *held) relayJSON(ctx context.Context, to *client) *failure {
-	err := relay.CopyJSON(restWriter{h, to}, &h.body, relay.JSONCopy{
-		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: to.flush,
-		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
-	})
-	if h.a.committed || h.in.ctx.Err() != nil {
-		return h.ended(ctx, to, err)
-	}
-	return h.whyBroken(ctx, err)
-}
-
-// restWriter commits a JSON answer with its first write.
+// restWriter carries a JSON answer that was not held to its end. The first write
+// commits it: an answer that ends before is a failed attempt like any other.
 type restWriter struct {
 	h  *held
 	to *client
+}
+
+// relay copies the answer, followed to the end of its document. A limit bounds the
+// whole answer.
+func (w restWriter) relay(ctx context.Context) *failure {
+	h := w.h
+	err := relay.CopyJSON(w, &h.body, relay.JSONCopy{
+		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
+		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
+	})
+	if h.a.committed || h.in.ctx.Err() != nil {
+		return h.ended(ctx, w.to, err)
+	}
+	return h.whyBroken(ctx, err)
 }
 
 func (w restWriter) Write(p []byte) (int, error) {
