@@ -271,6 +271,7 @@ func TestErrorsCodes(t *testing.T) {
 		a      http.HandlerFunc
 		err    error
 		dryRun bool // whether Explain meets it too
+		before int  // requests that are answered first
 	}{
 		{code: aigateway.CodeInvalidRequestBody, status: 400, kind: "invalid_request_error", body: `{"model":`, dryRun: true},
 		{code: aigateway.CodeRequestTooLarge, status: 413, kind: "invalid_request_error", set: func(c *aigateway.Config) { c.MaxBodyBytes = 10 }, dryRun: true},
@@ -291,6 +292,8 @@ func TestErrorsCodes(t *testing.T) {
 		{code: aigateway.CodeModelSelectionFailed, status: 422, kind: "invalid_request_error", set: strategy("1 / (size(ai.models) - 1) > 0 ? ai.models : ai.models"), dryRun: true},
 		{code: aigateway.CodeModelSelectionEmpty, status: 422, kind: "invalid_request_error", set: strategy("ai.models.filter(m, false)"), dryRun: true},
 		{code: aigateway.CodeInputTooLarge, status: 413, kind: "invalid_request_error", set: func(c *aigateway.Config) { c.MaxInputTokens = 1 }},
+		{code: aigateway.CodeAtCapacity, status: 429, kind: "rate_limit_error", before: 1,
+			set: func(c *aigateway.Config) { c.Providers[0].Limits.RequestsPerMinute = 1 }},
 		{code: aigateway.CodeUpstreamUnreachable, status: 502, kind: "api_error", err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}},
 		{code: aigateway.CodeRequestTimeout, status: 504, kind: "timeout_error", a: gatewaytest.Silence},
 		{code: aigateway.CodeAllProvidersFailed, status: 503, kind: "api_error", a: gatewaytest.Abort},
@@ -311,6 +314,9 @@ func TestErrorsCodes(t *testing.T) {
 					body = testbed.ChatRequest
 				}
 				harness := testbed.Start(t, cfg, testbed.Hosts{"a": a}, testbed.Unreachable{"a": tt.err})
+				for range tt.before {
+					require.Equal(t, 200, harness.Post("/v1/chat/completions", body).Status)
+				}
 
 				got := harness.Post("/v1/chat/completions", body)
 				require.Equal(t, tt.status, got.Status, got.Body)
@@ -351,6 +357,9 @@ func TestErrorsCodes(t *testing.T) {
 	for code, status := range map[aigateway.Code]int{
 		aigateway.CodeUnsupportedMediaType: 415, aigateway.CodeNotFound: 404, aigateway.CodeModelNotFound: 404,
 		aigateway.CodeMethodNotAllowed: 405, aigateway.CodeUpstreamError: 502, aigateway.CodeStreamBroken: 499, aigateway.CodeClientGone: 499,
+		aigateway.CodeUpgradeRequired: 426, aigateway.CodeInvalidID: 400, aigateway.CodeIDNotFound: 404, aigateway.CodeProviderRequired: 400,
+		aigateway.CodeProviderConflict: 400, aigateway.CodeNotTranslatable: 422, aigateway.CodeNotAdmitted: 403, aigateway.CodeClientLimitExceeded: 429,
+		aigateway.CodeUpstreamAuthenticationFailed: 502, aigateway.CodeInternal: 500,
 	} {
 		assert.Equal(t, status, code.HTTPStatus(), code)
 	}

@@ -88,7 +88,7 @@ func (f *failover) rehearse(p *plan) {
 	var full []*model
 	for _, m := range stats.Order(p.candidates, true, func(m *model) stats.State { return f.lineup.cooldown(m, now, &f.trail) }) {
 		keys, _, _ := f.lineup.keysInOrder(m, now, &f.trail)
-		if f.lineup.room.limitOf(m, keys, now) != "" {
+		if f.lineup.room.limitOf(m, keys, now) != "" && f.lineup.inputTooLarge(m) == nil {
 			full = append(full, m)
 			continue
 		}
@@ -148,7 +148,7 @@ func (f *failover) try(next *skipped) (outcome, bool) {
 func (f *failover) consider(m *model) *tried {
 	now := time.Now()
 	t := f.trail.turn(m, now)
-	if t.err = f.inputTooLarge(m); t.err == nil {
+	if t.err = f.lineup.inputTooLarge(m); t.err == nil {
 		t.codec, t.err = f.codecFor(m)
 	}
 	if t.err == nil {
@@ -158,28 +158,6 @@ func (f *failover) consider(m *model) *tried {
 		t.cooldown = f.lineup.own(m, now)
 	}
 	return t
-}
-
-// inputTooLarge refuses a prompt over max_input_tokens. A body with no more bytes
-// than the limit is not counted: no token is shorter than a byte.
-func (f *failover) inputTooLarge(m *model) *Error {
-	limit := f.s.maxInput
-	if limit == 0 || int64(len(f.in.raw)) <= limit || m.id == "" {
-		return nil
-	}
-	ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)
-	defer cancel()
-	n, err := f.s.counter.CountTokens(ctx, m.id, f.in.raw)
-	if err != nil {
-		e := errorf(CodeInputTooLarge, "the prompt's tokens cannot be counted")
-		e.Err = err
-		return e
-	}
-	f.in.tokens = n
-	if n > limit {
-		return errorf(CodeInputTooLarge, "the prompt has about %d tokens, and max_input_tokens is %d", n, limit)
-	}
-	return nil
 }
 
 // route sends the request to one candidate with one key. It repeats the request if

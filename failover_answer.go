@@ -237,7 +237,7 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 }
 
 // relay commits the answer and carries it to the client. A failure means a broken
-// answer.
+// answer. Only an answer that ends before its first write is not committed.
 func (h *held) relay(ctx context.Context, to *client) *failure {
 	switch {
 	case to.isOpen() && (h.stream == nil || h.resp.Header.Get("Content-Encoding") != ""):
@@ -282,23 +282,14 @@ func (h *held) commit(to *client) {
 }
 
 // relayRest commits an answer before its end, and copies it. A limit bounds each
-// silence of a binary answer, which may play as it comes. For JSON it bounds the
-// whole answer, followed to the end of its document.
+// silence of a binary answer, which may play as it comes.
 func (h *held) relayRest(ctx context.Context, to *client) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, each: h.binary}
-	if h.binary {
-		h.limit.disarm() // until the next read: a slow client is not the upstream's fault
-	} else {
-		// total_timeout no longer counts, and per_request_timeout goes on.
-		h.limit.arm(time.Until(h.a.start.Add(h.body.limit)), &timeoutError{"no whole answer within per_request_timeout", h.body.limit})
-	}
-	h.commit(to)
 	if !h.binary {
-		return h.ended(ctx, to, relay.CopyJSON(to, &h.body, relay.JSONCopy{
-			Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: to.flush,
-			Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
-		}))
+		return restWriter{h, to}.relay(ctx)
 	}
+	h.limit.disarm() // until the next read: a slow client is not the upstream's fault
+	h.commit(to)
 	if len(h.data) > 0 {
 		if _, err := to.Write(h.data); err != nil {
 			return clientGone()
@@ -308,6 +299,36 @@ func (h *held) relayRest(ctx context.Context, to *client) *failure {
 		}
 	}
 	return h.ended(ctx, to, relay.CopyRest(to, to.flush, &h.body, nil))
+}
+
+// restWriter carries a JSON answer that was not held to its end. The first write
+// commits it: an answer that ends before is a failed attempt like any other.
+type restWriter struct {
+	h  *held
+	to *client
+}
+
+// relay copies the answer, followed to the end of its document. A limit bounds the
+// whole answer.
+func (w restWriter) relay(ctx context.Context) *failure {
+	h := w.h
+	err := relay.CopyJSON(w, &h.body, relay.JSONCopy{
+		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
+		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
+	})
+	if h.a.committed || h.in.ctx.Err() != nil {
+		return h.ended(ctx, w.to, err)
+	}
+	return h.whyBroken(ctx, err)
+}
+
+func (w restWriter) Write(p []byte) (int, error) {
+	if h := w.h; !h.a.committed {
+		// total_timeout no longer counts, and per_request_timeout goes on.
+		h.limit.arm(time.Until(h.a.start.Add(h.body.limit)), &timeoutError{"no whole answer within per_request_timeout", h.body.limit})
+		h.commit(w.to)
+	}
+	return w.to.Write(p)
 }
 
 // release gives the answer's memory back.

@@ -1,6 +1,7 @@
 package aigateway_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -201,6 +202,41 @@ func TestAnswerLarge(t *testing.T) {
 				assert.Equal(t, front+`yy"}`, got.Body)
 			})
 		})
+	}
+}
+
+// An answer that ends near the bound of 1 MiB before its document does is a failed
+// attempt: the client has seen nothing of it. A whole one comes through.
+func TestAnswerCutNearTheBound(t *testing.T) {
+	const head, tail = `{"choices":[{"finish_reason":"stop","message":{"content":"`, `"}}]}`
+	for _, size := range []int{1<<20 - 1, 1 << 20, 1<<20 + 1} {
+		for _, chunked := range []bool{false, true} {
+			t.Run(fmt.Sprint(size, chunked), func(t *testing.T) {
+				answer := func(body string) http.HandlerFunc {
+					return func(w http.ResponseWriter, _ *http.Request) {
+						w.Header().Set("Content-Type", "application/json")
+						if !chunked {
+							w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+						}
+						gatewaytest.Send(w, body)
+					}
+				}
+				synctest.Test(t, func(t *testing.T) {
+					cut := head + strings.Repeat("x", size-len(head))
+					harness := testbed.Start(t, testbed.Config(1, "a", "b"), testbed.Hosts{"a": answer(cut), "b": gatewaytest.Chat("b")}, nil)
+					got := testbed.Ask(harness)
+					require.NoError(t, got.Err)
+					assert.Equal(t, []string{"a1", "b1"}, harness.Routes())
+				})
+				synctest.Test(t, func(t *testing.T) {
+					whole := head + strings.Repeat("x", size-len(head)-len(tail)) + tail
+					harness := testbed.Start(t, testbed.Config(1, "a", "b"), testbed.Hosts{"a": answer(whole), "b": gatewaytest.Chat("b")}, nil)
+					got := testbed.Ask(harness)
+					require.NoError(t, got.Err)
+					assert.True(t, whole == got.Body)
+				})
+			})
+		}
 	}
 }
 

@@ -163,7 +163,8 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	// waiting.
 	a.turn.Answers()
 	a.keyTurn.Answers()
-	return true, c.held.relay(ctx, to)
+	f = c.held.relay(ctx, to)
+	return a.committed, f
 }
 
 // sendFresh sends a request on a connection of its own, if the transport can.

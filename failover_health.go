@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -17,11 +18,12 @@ type lineup struct {
 	s          *settings
 	in         *inbound
 	candidates []*model
-	next       int        // of candidates
-	direct     skipped    // the candidate at hand, if it was not skipped
-	chosen     []keysOf   // by the key strategies, once a candidate
-	values     []valueOf  // of keys that depend on the request
-	turn       stats.Turn // of the candidate that is to be tried next
+	next       int           // of candidates
+	direct     skipped       // the candidate at hand, if it was not skipped
+	chosen     []keysOf      // by the key strategies, once a candidate
+	values     []valueOf     // of keys that depend on the request
+	counts     []promptCount // of the prompt's tokens
+	turn       stats.Turn    // of the candidate that is to be tried next
 	turnOf     *model
 	probed     bool // the request has made its probe
 	probing    *model
@@ -50,7 +52,7 @@ func (l *lineup) take(t *trail) *skipped {
 		l.next++
 		now := time.Now()
 		l.attach(m, now)
-		full := l.room.reserve(m, l.keysToReserve(m, nil, false, now, t), now)
+		full := l.reserve(m, l.keysToReserve(m, nil, false, now, t), now)
 		if full.Kind == 0 && l.begins(m, now, t) {
 			l.direct.model = m
 			return &l.direct
@@ -72,7 +74,7 @@ func (l *lineup) takeSkipped(t *trail) *skipped {
 	now := time.Now()
 	keysOf := func(k *skipped) []*apiKey { return l.keysToReserve(k.model, k.keys, true, now, t) }
 	for i, k := range t.skipped {
-		full := l.room.reserve(k.model, keysOf(k), now)
+		full := l.reserve(k.model, keysOf(k), now)
 		if full.Kind == 0 {
 			return t.resume(i)
 		}
@@ -82,6 +84,59 @@ func (l *lineup) takeSkipped(t *trail) *skipped {
 		return nil
 	}
 	return l.room.wait(t, keysOf)
+}
+
+// reserve takes room for an attempt at a candidate. A prompt that the candidate
+// refuses beforehand needs none.
+func (l *lineup) reserve(m *model, keys []*apiKey, now time.Time) limit.Full {
+	full := l.room.reserve(m, keys, now)
+	if full.Kind != 0 && l.inputTooLarge(m) != nil {
+		return limit.Full{} // its turn tells
+	}
+	return full
+}
+
+// promptCount is a candidate's count of the prompt's tokens, and its refusal if they are
+// too many.
+type promptCount struct {
+	model  *model
+	tokens int64
+	err    *Error
+}
+
+// inputTooLarge refuses a prompt over max_input_tokens. A body with no more bytes
+// than the limit is not counted: no token is shorter than a byte. Others are counted
+// once a candidate.
+func (l *lineup) inputTooLarge(m *model) *Error {
+	limit := l.s.maxInput
+	if limit == 0 || int64(len(l.in.raw)) <= limit || m.id == "" {
+		return nil
+	}
+	i := slices.IndexFunc(l.counts, func(c promptCount) bool { return c.model == m })
+	if i < 0 {
+		i = len(l.counts)
+		l.counts = append(l.counts, l.count(m, limit))
+	}
+	if c := l.counts[i]; c.tokens > 0 {
+		l.in.tokens = c.tokens
+	}
+	return l.counts[i].err
+}
+
+// count has the prompt's tokens counted for a candidate.
+func (l *lineup) count(m *model, limit int64) promptCount {
+	ctx, cancel := context.WithDeadline(l.in.ctx, l.room.deadline)
+	defer cancel()
+	n, err := l.s.counter.CountTokens(ctx, m.id, l.in.raw)
+	c := promptCount{model: m, tokens: n}
+	switch {
+	case err != nil:
+		c.tokens, c.err = 0, errorf(CodeInputTooLarge, "the prompt's tokens cannot be counted")
+		c.err.Err = err
+	case n > limit:
+		c.err = errorf(CodeInputTooLarge, "the prompt has about %d tokens, and max_input_tokens is %d", n, limit)
+	}
+	return c
 }
 
 // keysToReserve returns the keys of a candidate with limits in their order: those
@@ -114,11 +169,13 @@ func (l *lineup) begins(m *model, now time.Time, t *trail) bool {
 		return false
 	}
 	turn, ok := m.track.Health.Begin(now, l.in.asks(), lease(m), !l.probed)
-	if ok {
-		l.turn, l.turnOf = turn, m
-		l.probe(m, turn.Probe())
+	if !ok {
+		turn.Release(now)
+		return false
 	}
-	return ok
+	l.turn, l.turnOf = turn, m
+	l.probe(m, turn.Probe())
+	return true
 }
 
 // lease is the longest time for which a probe keeps other requests away. A slow

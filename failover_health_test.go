@@ -668,3 +668,101 @@ func TestCooldownProbeByStream(t *testing.T) {
 		})
 	}
 }
+
+// outage is a gateway of tenants in front of a provider that is down for a time, and
+// another that is well. One tenant's prompts time out at the first provider, even
+// when it is well.
+type outage struct {
+	hostile  int           // prompts a second, of the hostile tenant
+	others   time.Duration // between two prompts of each other tenant
+	lasts    time.Duration
+	silent   bool // the provider answers nothing while it is down, and else 503
+	everyone bool // the hostile prompts time out at the second provider too
+}
+
+// back returns the time from the end of the outage until all prompts of the other
+// tenants go to the first provider again.
+func (o outage) back(t *testing.T) (back time.Duration) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		const down = 20 * time.Second
+		silence := func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}
+		cfg := testbed.Config(1, "a", "b")
+		cfg.CallerExpr, cfg.PerRequestTimeout = "req.headers['x-tenant'][0]", "20s"
+		cfg.ForwardHeaders = []string{"X-Tenant"}
+		cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
+			first, hostile := r.URL.Host == "a.internal", r.Header.Get("X-Tenant") == "hostile"
+			if hostile && (first || o.everyone) {
+				return silence(r)
+			}
+			w := httptest.NewRecorder()
+			if at := time.Since(begin); first && at >= down && at < down+o.lasts {
+				if o.silent {
+					return silence(r)
+				}
+				gatewaytest.KeyError(503, "")(w, r)
+			} else {
+				gatewaytest.Chat(r.URL.Host)(w, r)
+			}
+			return w.Result(), nil
+		})
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		end := begin.Add(down + o.lasts)
+		var late time.Time
+		var all sync.WaitGroup
+		send := func(tenant string, pause time.Duration, note func(served string)) {
+			all.Go(func() {
+				for time.Since(end) < 40*time.Second {
+					gatewaytest.Pass(pause)
+					all.Go(func() {
+						served := askAs(g, tenant).Body.String()
+						if note != nil {
+							note(served)
+						}
+					})
+				}
+			})
+		}
+		if o.hostile > 0 {
+			send("hostile", time.Second/time.Duration(o.hostile), nil)
+		}
+		var mu sync.Mutex
+		for i := range 7 {
+			send(fmt.Sprint("tenant ", i), o.others+time.Duration(i)*time.Millisecond, func(served string) {
+				mu.Lock()
+				defer mu.Unlock()
+				if !strings.Contains(served, "a.internal") {
+					late = time.Now()
+				}
+			})
+		}
+		all.Wait()
+		back = max(late.Sub(end), 0)
+	})
+	return back
+}
+
+// A tenant whose prompts time out does not delay a provider's return for the others:
+// they get it back as soon as they would without that tenant.
+func TestCooldownEndsDespiteTimeouts(t *testing.T) {
+	for _, o := range []outage{
+		{others: time.Second},
+		{others: time.Second, everyone: true},
+		{others: 200 * time.Millisecond, everyone: true},
+	} {
+		for _, lasts := range []time.Duration{24 * time.Second, 32 * time.Second, 40 * time.Second} {
+			o.hostile, o.lasts = 0, lasts
+			without := o.back(t)
+			o.hostile = 25
+			assert.LessOrEqual(t, o.back(t), without+2*time.Second, "%+v", o)
+		}
+	}
+	// Where the provider was silent, a last probe of another tenant may be under way
+	// for its lease of 15 s.
+	silent := outage{hostile: 25, others: time.Second, silent: true, everyone: true, lasts: 32 * time.Second}
+	assert.LessOrEqual(t, silent.back(t), 20*time.Second)
+}

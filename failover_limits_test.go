@@ -183,6 +183,35 @@ func TestLimitsWait(t *testing.T) {
 	}
 }
 
+// A prompt over max_input_tokens is refused at once: it does not wait for room, and
+// its tokens are counted once a candidate.
+func TestLimitsDoNotHoldUpARefusal(t *testing.T) {
+	for _, providers := range [][]string{{"a"}, {"a", "b"}} {
+		t.Run(strings.Join(providers, " "), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := limitsConfig(aigateway.Limits{InFlight: 1, Wait: "20s"}, providers...)
+				cfg.MaxInputTokens = 200
+				counts := 0
+				cfg.TokenCounter = aigateway.TokenCounterFunc(func(context.Context, string, []byte) (int64, error) { counts++; return 201, nil })
+				c := newCrowd(t, cfg)
+				for _, p := range providers {
+					c.Set(p, slow(10*time.Second))
+					c.send(t.Context(), p, testbed.ChatRequest)
+				}
+				require.Zero(t, counts)
+				large := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("x", 300) + `"}]}`
+				answer := c.Post("/v1/chat/completions", large)
+				assert.Equal(t, 413, answer.Status, answer.Body)
+				assert.Zero(t, answer.Took)
+				assert.Zero(t, c.Result().QueuedMS)
+				assert.Equal(t, len(providers), counts)
+				gatewaytest.Pass(10 * time.Second)
+				assert.Len(t, c.ended(), len(providers))
+			})
+		})
+	}
+}
+
 // A slot is held to the end of a stream, and given back by each end of an attempt.
 func TestLimitsHold(t *testing.T) {
 	for _, row := range []struct {

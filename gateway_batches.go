@@ -86,7 +86,7 @@ func (l locator) readRequest(element []byte) (batchRequest, *Error) {
 	if r.model, e = l.batchModel(r.sel.Model); e != nil {
 		return r, e
 	}
-	f := failover{s: l.s, in: &inbound{ctx: l.in.ctx, raw: r.params}, deadline: l.in.start.Add(l.in.readTime + l.s.total)}
+	f := lineup{s: l.s, in: &inbound{ctx: l.in.ctx, raw: r.params}, room: capacity{deadline: l.in.start.Add(l.in.readTime + l.s.total)}}
 	return r, f.inputTooLarge(r.model)
 }
 

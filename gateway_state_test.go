@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -244,6 +245,45 @@ func TestStateIsTheCallersOwn(t *testing.T) {
 				}
 				assert.Equal(t, before, s.sent(), "nothing is sent")
 			}
+		})
+	}
+}
+
+// In a fleet a thing is reached through every replica, and through none by others than
+// its caller.
+func TestStateIsOfTheFleet(t *testing.T) {
+	for _, thing := range madeThings {
+		t.Run(thing.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := openStore(t, storedConfig)
+				cfg := s.config(storedConfig + storedCaller)
+				transport := cfg.Transport
+				f := startReplicas(t, 2, cfg, func(_ int, cfg *aigateway.Config) { cfg.Transport = transport })
+				for i, place := range places {
+					s.g = f.gateways[i%2]
+					id := idOf(t, s.send(http.MethodPost, thing.path, thing.body, append(place, "X-Tenant", "ann")...))
+					f.settle()
+					before := s.sent()
+					for j := range f.gateways {
+						s.g = f.gateways[j]
+						for _, line := range thing.uses {
+							for _, other := range [][]string{{"X-Tenant", "bob"}, nil, append([]string{"X-Tenant", "bob"}, place...)} {
+								w := s.use(line, id, other...)
+								assert.Equal(t, http.StatusNotFound, w.Code, "replica %d, %s: %s", j, line, w.Body)
+								assert.Equal(t, "id_not_found", codeOf(w), line)
+							}
+							w := s.use(line, "unknown_1", "X-Tenant", "ann", "X-Aigateway-Provider", "p")
+							assert.Equal(t, http.StatusNotFound, w.Code, "replica %d, %s: %s", j, line, w.Body)
+						}
+					}
+					assert.Equal(t, before, s.sent(), "nothing is sent")
+					s.g = f.gateways[1-i%2]
+					for _, line := range thing.uses {
+						w := s.use(line, id, "X-Tenant", "ann")
+						assert.Less(t, w.Code, 300, "the other replica, %s: %s", line, w.Body)
+					}
+				}
+			})
 		})
 	}
 }

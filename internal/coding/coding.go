@@ -1,7 +1,8 @@
 // Package coding decodes HTTP's content codings: gzip, deflate and zstd, also
 // several in a row. It serves the bodies of requests and the inspection of answers.
 //
-// A decoder works in the caller's goroutine and starts none. Decoders are pooled.
+// A decoder works in the caller's goroutine and starts none. Decoders are pooled, but
+// for those of zstd.
 package coding
 
 import (

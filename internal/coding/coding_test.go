@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/assert"
@@ -232,6 +234,28 @@ func TestReadersArePooled(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// A decoder serves bubbles of testing/synctest at the same time.
+func TestReadersInBubbles(t *testing.T) {
+	for _, name := range []string{"one", "two"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				all := encodings(t)
+				for range 100 {
+					for header, data := range all {
+						l, err := Parse(header)
+						require.NoError(t, err)
+						got, err := l.Decode(data, 1<<20)
+						require.NoError(t, err, header)
+						assert.True(t, bytes.Equal(text, got), header)
+					}
+					runtime.Gosched() // a decoder of the pool changes hands
+				}
+			})
+		})
+	}
 }
 
 func FuzzDecode(f *testing.F) {

@@ -149,20 +149,18 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// stage is a pooled decoder.
+// stage is a decoder of one coding.
 type stage interface {
 	io.Reader
 	release()
 }
 
 // The pools hold decoders without a source: a pooled decoder must not keep the body
-// of a finished request alive. A zstd decoder has no goroutine at a concurrency of
-// 1, so that the collector may drop it unclosed.
+// of a finished request alive.
 var (
 	gzips  sync.Pool
 	zlibs  sync.Pool
 	flates sync.Pool
-	zstds  sync.Pool
 )
 
 // open takes a decoder out of its pool, or makes one, and reads the header of the
@@ -253,32 +251,25 @@ func (s *flateStage) release() {
 
 type zstdStage struct{ *zstd.Decoder }
 
+// openZstd makes a decoder for each stream. It holds a channel, which testing/synctest
+// binds to the bubble that made it: a pool would carry it into another one.
 func openZstd(src Source) (stage, error) {
-	s, _ := zstds.Get().(*zstdStage)
-	if s == nil {
-		// A concurrency of 1 decodes in the caller's goroutine, without reading ahead.
-		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, err
-		}
-		s = &zstdStage{d}
-	}
 	// A frame is required: the decoder takes an empty source for an empty answer.
 	if _, err := src.ReadByte(); err != nil {
-		zstds.Put(s)
 		return nil, err
 	}
 	if err := src.UnreadByte(); err != nil {
-		zstds.Put(s)
 		return nil, err
 	}
-	return s, s.Reset(src)
+	// A concurrency of 1 decodes in the caller's goroutine, without reading ahead.
+	d, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return nil, err
+	}
+	return zstdStage{d}, nil
 }
 
-func (s *zstdStage) release() {
-	_ = s.Reset(nil) // lets go of the source
-	zstds.Put(s)
-}
+func (s zstdStage) release() { s.Close() }
 
 // nothing is the source of a decoder in a pool.
 type nothing struct{}

@@ -60,6 +60,10 @@ type Rules struct {
 //     gets a cooldown for itself. It is then the only prober of it.
 //   - A caller whose probe failed, or whose probes showed nothing three times
 //     in a row, waits a little longer for its next probe than others.
+//   - A caller with a cooldown of its own, or with the most failures and requests
+//     under way during everybody's, probes after the others, and its probe keeps them away for a
+//     second at most. Its failed probe prolongs everybody's cooldown only if the
+//     probe of another caller fails as well.
 //   - A failure can be taken back, with its consequences: see [Turn.Retract].
 //
 // Each surface has such a state besides the candidate's own. A request needs
@@ -110,7 +114,7 @@ func (s Surface) index() int { return min(int(s), maxSurfaces-1) }
 // Begin is called before a request is sent. It returns false if other candidates
 // should come first: this one cools down, is being probed, or is due while mayProbe
 // is false. The Turn is good all the same, for a request with nothing else left to
-// try.
+// try. A request that waits for others to be tried releases it.
 //
 // A Turn may be a probe. Other requests then get no probe until this one reports,
 // calls [Turn.Answers], or has used up its lease. A short lease keeps a slow request
@@ -126,22 +130,44 @@ func (h *CandidateHealth) Begin(now time.Time, r Request, lease time.Duration, m
 	defer t.mu.Unlock()
 	switch phase := t.state(now, r).Phase; {
 	case phase.Last(), phase == Due && !mayProbe:
+		for _, c := range t.circuits(r) {
+			if c.begun(now, &turn, t.ticket) {
+				break
+			}
+		}
 		return turn, false
 	case phase == Due:
 		t.ticket++
 		turn.ticket = t.ticket
-		t.each(r, func(b *breaker) {
-			if b.open {
-				b.take(turn.ticket, r.Caller, now, lease)
-			}
-		})
+		t.take(now, r, lease)
 	}
 	return turn, true
 }
 
+// take gives the latest ticket the probe of all cooldowns in the way of a request.
+func (t *trouble) take(now time.Time, r Request, lease time.Duration) {
+	for _, c := range t.circuits(r) {
+		if c == nil {
+			continue
+		}
+		if c.shared.open {
+			c.take(t.ticket, r.Caller, now, lease)
+		}
+		if own := c.own(r.Caller); own != nil && own.open {
+			own.take(t.ticket, r.Caller, now, lease)
+		}
+	}
+}
+
+// circuits are those of the candidate and of a request's surface. The latter may be
+// nil.
+func (t *trouble) circuits(r Request) [2]*circuit {
+	return [...]*circuit{&t.all, t.surfaces[r.Surface.index()]}
+}
+
 // each calls f with the breakers in the way of a request.
 func (t *trouble) each(r Request, f func(*breaker)) {
-	for _, c := range [...]*circuit{&t.all, t.surfaces[r.Surface.index()]} {
+	for _, c := range t.circuits(r) {
 		if c == nil {
 			continue
 		}
@@ -175,6 +201,11 @@ type Turn struct {
 	request Request
 	ticket  uint64 // of the probe, then of the failure
 	status  turnStatus
+
+	// The circuit whose cooldown for everybody is under way, and its first failure: it
+	// counts the request, and then its failure. Nil without one.
+	blamed   *circuit
+	blamedIn uint64
 }
 
 // turnStatus is the progress of a Turn. A Turn up to answering can still report.
@@ -201,6 +232,7 @@ func (t *Turn) Answers() {
 	s := t.health.trouble.Load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.frees(t)
 	s.each(t.request, func(b *breaker) { b.answers(t.ticket) })
 }
 
@@ -302,7 +334,17 @@ func (t *Turn) Release(now time.Time) {
 	s := t.health.trouble.Load()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.frees(t)
 	s.each(t.request, func(b *breaker) { b.waste(t.ticket, now) })
+}
+
+// frees lets the caller of a probe without a verdict probe again.
+func (t *trouble) frees(turn *Turn) {
+	for _, c := range t.circuits(turn.request) {
+		if c != nil {
+			c.frees(turn)
+		}
+	}
 }
 
 // report returns whether this is the first report.
@@ -311,6 +353,13 @@ func (t *Turn) report(as turnStatus) bool {
 		return false
 	}
 	t.status = as
+	if c := t.blamed; c != nil {
+		s := t.health.trouble.Load()
+		s.mu.Lock()
+		c.ends(t)
+		t.blamed = nil
+		s.mu.Unlock()
+	}
 	return true
 }
 

@@ -18,6 +18,11 @@ type circuit struct {
 	callers table[uint64, streak]
 	pruned  time.Time
 	last    time.Time // failure
+
+	// Of a cooldown that several callers led to: the ticket of the failure that began
+	// it, and a suspect's failed probe that no other caller has confirmed yet.
+	first    uint64
+	unproven failed
 }
 
 // streak is a breaker for failures in a row, of everybody or of one caller.
@@ -37,6 +42,11 @@ type streak struct {
 	// Only in a caller's streak: its failures in a row, and the time of the last.
 	own  []uint64 // tickets
 	last time.Time
+	// Its failures during the shared cooldown, its requests under way since then, and
+	// the end of its wait for the next probe after one that failed.
+	during int
+	under  int
+	away   time.Time
 }
 
 // failed is one failure in a row.
@@ -50,6 +60,11 @@ type failed struct {
 func (c *circuit) state(now time.Time, r Request) State {
 	caller := r.Caller
 	phase, until := c.shared.stateIn(now, r)
+	if phase == Due && c.suspect(caller) {
+		if wait := c.wait(caller); now.Before(wait) {
+			phase, until = CoolingDown, wait
+		}
+	}
 	s := State{Phase: phase, Until: until, Failures: len(c.row)}
 	if own := c.own(caller); own != nil {
 		phase, until = own.state(now, ^caller)
@@ -57,6 +72,113 @@ func (c *circuit) state(now time.Time, r Request) State {
 		s.Failures = max(s.Failures, len(own.own))
 	}
 	return s
+}
+
+// suspect reports whether a caller may fail for reasons of its own, while several
+// callers led to the cooldown for everybody: it has a cooldown of its own, or more
+// failures and requests under way since then than the others. Its probes must not keep
+// others away.
+func (c *circuit) suspect(caller uint64) bool {
+	if !c.shared.open || !c.several {
+		return false
+	}
+	own := c.own(caller)
+	return own != nil && (own.open || own.load() >= c.shared.needs && c.worst(own))
+}
+
+// load counts failures and requests under way, of the shared cooldown.
+func (s *streak) load() int { return s.during + s.under }
+
+// begun counts a request that did not wait for the end of the shared cooldown.
+func (c *circuit) begun(now time.Time, t *Turn, latest uint64) bool {
+	if c == nil || !c.shared.open || !c.several {
+		return false
+	}
+	c.remember(now, t.request.Caller, latest).under++
+	t.blamed, t.blamedIn = c, c.first
+	return true
+}
+
+// ends takes a request from those under way.
+func (c *circuit) ends(t *Turn) {
+	own := c.own(t.request.Caller)
+	if own == nil || t.blamedIn != c.first || own.under == 0 {
+		return
+	}
+	own.under--
+	c.dropBlank(t.request.Caller)
+}
+
+// dropBlank forgets a caller of whom nothing is left to remember.
+func (c *circuit) dropBlank(caller uint64) {
+	if own := c.own(caller); own != nil && !own.open && len(own.own) == 0 && own.load() == 0 && own.away.IsZero() {
+		c.callers.remove(caller)
+	}
+}
+
+// worst reports whether no other caller has as many of them.
+func (c *circuit) worst(own *streak) bool {
+	for _, e := range c.callers.entries {
+		if s := &e.value; s != own && s.load() >= own.load() {
+			return false
+		}
+	}
+	return true
+}
+
+// take gives a ticket the probe of the cooldown for everybody. A suspect's keeps others
+// away for a moment, and the suspect itself for the lease.
+func (c *circuit) take(ticket, caller uint64, now time.Time, lease time.Duration) {
+	if c.suspect(caller) {
+		c.own(caller).away = now.Add(lease)
+		lease = min(lease, longestGrace)
+	}
+	c.shared.take(ticket, caller, now, lease)
+}
+
+// frees lets a suspect probe again whose probe has shown nothing, or has its answer.
+func (c *circuit) frees(t *Turn) {
+	if own := c.own(t.request.Caller); own != nil && c.shared.probe == t.ticket {
+		own.away = time.Time{}
+	}
+}
+
+// wait returns the time from which on a suspect may probe. Others go first.
+func (c *circuit) wait(caller uint64) time.Time {
+	wait := c.shared.until.Add(c.shared.grace())
+	if own := c.own(caller); own != nil && own.away.After(wait) {
+		wait = own.away
+	}
+	return wait
+}
+
+// unblame forgets what came during an earlier cooldown for everybody.
+func (c *circuit) unblame() {
+	c.first, c.unproven = 0, failed{}
+	for _, e := range c.callers.entries {
+		e.value.during, e.value.under, e.value.away = 0, 0, time.Time{}
+	}
+}
+
+// judge takes the failed probe of the shared cooldown for a verdict. The word of a
+// suspect needs that of another caller: until then the suspect alone waits.
+func (c *circuit) judge(now time.Time, t *Turn, f Failure, suspect bool) Cooldown {
+	caller := t.request.Caller
+	if suspect && !f.Unprovoked && (c.unproven.ticket == 0 || c.unproven.caller == caller) {
+		c.unproven = failed{ticket: t.ticket, caller: caller}
+		c.shared.probe, c.shared.held = 0, time.Time{}
+		length := min(2*c.shared.length, f.Rules.Longest)
+		if own := c.own(caller); own != nil {
+			own.away = now.Add(length)
+		}
+		return Cooldown{Length: length}
+	}
+	c.unproven = failed{}
+	c.shared.extend(now, t.ticket, f.Rules)
+	if c.several && !f.Unprovoked {
+		c.shared.hold()
+	}
+	return Cooldown{c.shared.length, true}
 }
 
 // own returns the streak of a caller, or nil.
@@ -72,6 +194,7 @@ func (c *circuit) succeed(now time.Time, t *Turn) bool {
 	switch {
 	case c.shared.endedBy(t.began):
 		c.shared, c.row, c.several = streak{}, nil, false
+		c.unblame()
 		// The callers' failures were part of it.
 		for caller, e := range c.callers.entries {
 			if !e.value.open {
@@ -119,12 +242,13 @@ func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bo
 		if own != nil {
 			own.waste(probe, now)
 		}
+		suspect := c.suspect(t.request.Caller)
+		if c.several && !f.Unprovoked {
+			c.remember(now, t.request.Caller, t.ticket).during++
+			t.blamed, t.blamedIn = c, c.first
+		}
 		if c.shared.judges(probe, early, t.began) {
-			c.shared.extend(now, t.ticket, f.Rules)
-			begun = Cooldown{c.shared.length, true}
-			if c.several && !f.Unprovoked {
-				c.shared.hold()
-			}
+			begun = c.judge(now, t, f, suspect)
 		}
 		return begun
 	}
@@ -139,7 +263,7 @@ func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bo
 		}
 	}
 	if !f.Unprovoked {
-		own = c.remember(now, t)
+		own = c.remember(now, t.request.Caller, t.ticket)
 		if own.own = append(own.own, t.ticket); len(own.own) >= f.Rules.Failures {
 			own.begin(now, f.Rules)
 			begun.Length = own.length
@@ -151,23 +275,25 @@ func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bo
 	c.row = append(c.row, failed{t.ticket, t.request.Caller, f.Unprovoked})
 	if len(c.row) >= f.Rules.Failures && !c.oneCaller() {
 		c.several = c.callersInRow() >= 2
+		c.unblame()
+		c.first = t.ticket
 		c.shared.begin(now, f.Rules)
 		begun = Cooldown{c.shared.length, true}
 	}
 	return begun
 }
 
-// remember returns the streak of the failing caller, a new one at its first
-// failure.
-func (c *circuit) remember(now time.Time, t *Turn) *streak {
-	e := c.callers.entries[t.request.Caller]
+// remember returns the streak of a caller, a new one at its first failure. The callers
+// with the lowest latest tickets are forgotten first.
+func (c *circuit) remember(now time.Time, caller, latest uint64) *streak {
+	e := c.callers.entries[caller]
 	if e == nil {
-		e = &entry[streak]{caller: t.request.Caller}
-		c.callers.add(t.request.Caller, e, limits{mostCallers, mostCallers}, func(o *entry[streak]) bool {
+		e = &entry[streak]{caller: caller}
+		c.callers.add(caller, e, limits{mostCallers, mostCallers}, func(o *entry[streak]) bool {
 			return now.Before(o.value.until)
 		})
 	}
-	e.used.Store(int64(t.ticket))
+	e.used.Store(int64(latest))
 	e.value.last = now
 	return &e.value
 }
@@ -231,11 +357,15 @@ func (c *circuit) retract(now time.Time, t *Turn) {
 	if own == nil {
 		return
 	}
+	if c.unproven.ticket == t.ticket {
+		c.unproven, own.away = failed{}, now.Add(c.shared.grace())
+	}
+	if t.blamed == c && t.blamedIn == c.first && own.during > 0 {
+		own.during--
+	}
 	own.own = slices.DeleteFunc(own.own, func(ticket uint64) bool { return ticket == t.ticket })
 	own.retract(now, t.ticket, len(own.own) >= own.needs)
-	if !own.open && len(own.own) == 0 {
-		c.callers.remove(t.request.Caller)
-	}
+	c.dropBlank(t.request.Caller)
 }
 
 // retract takes back what the failure with a ticket did. Earned says whether
@@ -251,6 +381,6 @@ func (s *streak) retract(now time.Time, ticket uint64, earned bool) {
 		s.until = now
 	}
 	if s.probes == 0 && !earned {
-		*s = streak{own: s.own, last: s.last}
+		*s = streak{own: s.own, last: s.last, during: s.during, under: s.under, away: s.away}
 	}
 }

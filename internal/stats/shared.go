@@ -191,6 +191,7 @@ func (t *Track) breaker(s Scope, do func(*breaker)) {
 			do(&c.shared.breaker)
 			if !c.shared.open {
 				c.shared, c.row, c.several = streak{}, nil, false
+				c.unblame()
 			}
 		}
 		return
