@@ -3,7 +3,10 @@ package aigateway_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -18,6 +21,7 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
 // TestResultJSON is the contract of a Result's JSON: every name, and its value
@@ -377,4 +381,141 @@ func resultQuote(s string) string {
 		panic(err)
 	}
 	return string(b)
+}
+
+// Cooldowns can be read in the Result, of a request as of a dry run.
+func TestCooldownInResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := testbed.NewScripts(t, testbed.Config(2, "a", "b"))
+		cooldowns := func(res *aigateway.Result) map[string]float64 {
+			got := map[string]float64{}
+			for _, m := range res.ModelsTried {
+				got[m.Provider] = m.CooldownMS
+				for i, k := range m.APIKeySelection {
+					if k.CooldownMS != 0 {
+						got[fmt.Sprintf("%s's key %d", m.Provider, i+1)] = k.CooldownMS
+					}
+				}
+			}
+			return got
+		}
+		explained := func() map[string]float64 {
+			res, err := testbed.Explain(h.Gateway, "/v1/chat/completions", testbed.ChatRequest)
+			require.NoError(t, err)
+			return cooldowns(res)
+		}
+		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
+
+		h.Set("a1", gatewaytest.RateLimited("30"), gatewaytest.Chat(""))
+		testbed.Ask(h.Harness)
+		assert.Equal(t, map[string]float64{"a": 0}, cooldowns(h.Result()), "as they were when its turn came")
+		assert.Equal(t, 30000.0, h.Result().ModelsTried[0].RequestsMade[0].CooldownMS, "what the failure led to")
+		gatewaytest.Pass(1500 * time.Millisecond)
+		assert.Equal(t, map[string]float64{"a": 0, "a's key 2": 28500, "b": 0}, explained(), "the key in cooldown is last")
+		gatewaytest.Pass(28500 * time.Millisecond)
+		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
+
+		for _, provider := range []string{"a", "b"} {
+			h.Unreachable(provider, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connect: connection refused")})
+		}
+		for range 3 {
+			testbed.Ask(h.Harness) // two failures of each
+		}
+		gatewaytest.Pass(time.Second)
+		assert.Equal(t, map[string]float64{"a": 4000, "b": 4000}, explained())
+		testbed.Ask(h.Harness)
+		assert.Equal(t, map[string]float64{"a": 4000, "b": 4000}, cooldowns(h.Result()))
+		gatewaytest.Pass(4 * time.Second)
+		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, explained())
+		testbed.Ask(h.Harness)
+		assert.Equal(t, map[string]float64{"a": 0, "b": 0}, cooldowns(h.Result()), "the probe itself is not kept away")
+		assert.Equal(t, map[string]float64{"a": 10000, "b": 0}, explained(), "a request makes one probe")
+	})
+}
+
+// Candidates and keys that were passed over are named, with the reason.
+func TestSkippedInResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		cfg := testbed.Config(1, "a", "b")
+		cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+		h := testbed.NewScripts(t, cfg)
+		h.CoolDown()
+		gatewaytest.Pass(1200 * time.Millisecond)
+		testbed.Ask(h.Harness)
+		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", CooldownMS: 3800}}, h.Result().Skipped)
+		assert.Contains(t, log.String(), `"aigateway.skipped":["a:m: in cooldown for 3.8s"]`)
+
+		// A probe hangs, with another request meanwhile.
+		gatewaytest.Pass(3800 * time.Millisecond)
+		h.Set("a1", gatewaytest.Silence)
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		var probe sync.WaitGroup
+		probe.Go(func() {
+			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest)).WithContext(ctx)
+			h.Gateway.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait()
+		assert.Equal(t, 200, h.Send().Code)
+		assert.Equal(t, []aigateway.SkippedModel{{Model: "m", Provider: "a", Probed: true}}, h.Result().Skipped)
+		res, err := testbed.Explain(h.Gateway, "/v1/chat/completions", testbed.ChatRequest)
+		require.NoError(t, err)
+		last := res.ModelsTried[1]
+		assert.True(t, last.Provider == "a" && last.Probed && last.CooldownMS == 0, "%+v", last)
+		leave()
+		probe.Wait()
+
+		// A failed probe leads to a longer cooldown, shown by its attempt.
+		h.Set("a1", gatewaytest.KeyError(500, ""))
+		testbed.Ask(h.Harness)
+		assert.Equal(t, 10000.0, h.Result().ModelsTried[0].RequestsMade[0].CooldownMS)
+		assert.Empty(t, h.Result().Skipped)
+
+		// A failed request beside a probe does not show a cooldown.
+		gatewaytest.Pass(10 * time.Second)
+		h.Set("a1", gatewaytest.Silence)
+		ctx, leave = context.WithCancel(t.Context())
+		defer leave()
+		probe.Go(func() {
+			r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest)).WithContext(ctx)
+			h.Gateway.ServeHTTP(httptest.NewRecorder(), r)
+		})
+		synctest.Wait()
+		h.Set("a1", gatewaytest.KeyError(500, ""))
+		h.Set("b1", gatewaytest.KeyError(500, ""))
+		h.Send()
+		assert.Zero(t, h.Result().ModelsTried[1].RequestsMade[0].CooldownMS)
+		leave()
+		probe.Wait()
+		h.Set("b1", gatewaytest.Chat(""))
+		testbed.Ask(h.Harness) // the next probe, which fails
+
+		// If every other candidate fails, the one in cooldown has its turn after
+		// all.
+		h.Set("b1", gatewaytest.KeyError(500, ""))
+		testbed.Ask(h.Harness)
+		assert.Empty(t, h.Result().Skipped)
+		assert.Equal(t, 15000.0, h.Result().ModelsTried[1].CooldownMS)
+
+		// Without a further attempt it does not have a turn.
+		cfg.MaxAttempts, cfg.Transport = 1, h.Harness
+		cfg.Hooks = h.Hooks()
+		require.NoError(t, h.Gateway.Reload(cfg))
+		testbed.Ask(h.Harness)
+		require.Len(t, h.Result().Skipped, 1)
+		assert.Len(t, h.Result().ModelsTried, 1)
+	})
+}
+
+// The Result notes the keys left out by a failing key strategy.
+func TestNotesOfKeyStrategies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testbed.Config(1, "a")
+		cfg.APIKeySelection.Strategy = []string{"ai.keys.filter(k, k.quota.remaining_requests > 5)", "ai.keys"}
+		h := testbed.NewScripts(t, cfg)
+		testbed.Ask(h.Harness)
+		require.Len(t, h.Result().Notes, 1)
+		assert.Contains(t, h.Result().Notes[0], `api_key_selection.strategy[0] for provider "a": filter: `)
+	})
 }
