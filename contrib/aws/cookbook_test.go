@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,18 +13,12 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	gatewayaws "github.com/aigateway-go/aigateway/contrib/aws"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 // TestCookbook sends a request through the recipe "Bedrock", to a stand-in.
 func TestCookbook(t *testing.T) {
-	text, err := os.ReadFile("../../docs/cookbook.md")
-	require.NoError(t, err)
-	_, recipe, ok := strings.Cut(string(text), "\n## Bedrock\n")
-	require.True(t, ok)
-	_, recipe, ok = strings.Cut(recipe, "```yaml\n")
-	require.True(t, ok)
-	recipe, _, _ = strings.Cut(recipe, "```")
-	cfg, err := aigateway.ParseConfig([]byte(recipe))
+	cfg, err := aigateway.ParseConfig([]byte(gatewaytest.Recipe(t, "../../docs/cookbook.md", "Bedrock")))
 	require.NoError(t, err)
 
 	asked := 0

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,18 +15,12 @@ import (
 
 	"github.com/aigateway-go/aigateway"
 	gatewayoauth2 "github.com/aigateway-go/aigateway/contrib/oauth2"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 // TestCookbook sends a request through the recipe "Vertex", to a stand-in.
 func TestCookbook(t *testing.T) {
-	text, err := os.ReadFile("../../docs/cookbook.md")
-	require.NoError(t, err)
-	_, recipe, ok := strings.Cut(string(text), "\n## Vertex\n")
-	require.True(t, ok)
-	_, recipe, ok = strings.Cut(recipe, "```yaml\n")
-	require.True(t, ok)
-	recipe, _, _ = strings.Cut(recipe, "```")
-	cfg, err := aigateway.ParseConfig([]byte(recipe))
+	cfg, err := aigateway.ParseConfig([]byte(gatewaytest.Recipe(t, "../../docs/cookbook.md", "Vertex")))
 	require.NoError(t, err)
 
 	vertex := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
