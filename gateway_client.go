@@ -92,13 +92,18 @@ func (c *client) WriteHeader(status int) {
 }
 
 // commit sends the header of an upstream's answer, unless a keepalive has sent one
-// already.
+// already. From here on a keepalive is for plain streams alone: a comment would be
+// bytes within JSON, or within a content coding.
 func (c *client) commit(status int, h http.Header, stream bool) {
 	c.lock()
 	defer c.unlock()
 	c.committed = true
 	if c.opened {
 		return
+	}
+	if c.timer != nil && (!stream || h.Get("Content-Encoding") != "") {
+		c.closed = true
+		c.timer.Stop()
 	}
 	relay.CopyResponseHeader(c.w.Header(), h)
 	if stream {
@@ -129,7 +134,7 @@ func (c *client) write(p []byte) (int, error) {
 	c.arm()
 	n, err := c.w.Write(p)
 	c.disarm()
-	if c.timer != nil {
+	if c.timer != nil && !c.closed {
 		c.tail = append(c.tail[:0], p[max(0, len(p)-4):]...)
 		c.timer.Reset(c.keepalive)
 	}

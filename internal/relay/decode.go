@@ -30,10 +30,6 @@ func newDecoder(s *Stream, list coding.List) *decoder {
 
 func (d *decoder) active() bool { return d != nil && !d.over }
 
-// idle reports whether no decoded byte is left behind. Compressed streams never
-// show that, short of their end.
-func (d *decoder) idle() bool { return d == nil || d.s.pos == d.s.n }
-
 func (d *decoder) failed() bool { return d != nil && d.err != nil }
 
 // next decodes some bytes. It reads from the body as often as they take.

@@ -24,8 +24,8 @@ const (
 	// Finished: the model said why it stopped, in each choice. A clean end of the
 	// body is good. [Stream.MayEnd] says whether a silence is.
 	Finished
-	// Ended: the last event was seen. The client needs nothing more. The end of the
-	// body only lets its connection be used again.
+	// Ended: the last event was seen, and the end of the encoding. The client needs
+	// nothing more. The end of the body only lets its connection be used again.
 	Ended
 )
 
@@ -285,14 +285,18 @@ func (s *Stream) Finished() bool {
 	return s.ended || s.choices.finished(s.o.Choices) || s.finished && s.choices.none() && s.finishes >= s.o.Choices
 }
 
-// MayEnd reports whether a silence may be taken for the end of the answer. It must
-// be a stream of the chat format. Each choice finished by stop or length, in an
+// MayEnd reports whether a silence may be taken for the end of the answer. In a
+// compressed stream it may only behind the End, for the encoding lacks its own end
+// then. Else it must be a stream of the chat format. Each choice finished by stop or length, in an
 // event of its own without content. Nothing followed a finish reason, no comment
 // came after it, and usage came if the client asked for it. A [DONE] that lacks its
 // blank line is an end too.
 func (s *Stream) MayEnd() bool {
-	if s.broken != nil || s.ended || s.body == nil || s.opaque || !s.decode.idle() {
+	if s.broken != nil || s.body == nil || s.opaque {
 		return false
+	}
+	if s.ended || s.decode.active() {
+		return s.ended && s.decode.active()
 	}
 	if s.split.atDone() && !s.choices.none() {
 		return s.content
@@ -346,7 +350,7 @@ func (s *Stream) Advances() int { return s.advances }
 // Phase is how far the stream has come.
 func (s *Stream) Phase() Phase {
 	switch {
-	case s.ended:
+	case s.ended && !s.decode.active():
 		return Ended
 	case s.Finished():
 		return Finished

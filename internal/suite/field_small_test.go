@@ -277,19 +277,21 @@ func TestFieldStatusesThatCoolDown(t *testing.T) {
 	}
 }
 
+// fieldLate is an answer after a time, unless the gateway leaves before.
+func fieldLate(d time.Duration, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-time.After(d):
+			h(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
 // TestFieldKeepalive: hops in between give up on a silent stream (litellm#37322).
 func TestFieldKeepalive(t *testing.T) {
 	const comment = ": keep-alive\n\n"
 	whole := gatewaytest.ChatDelta("the answer") + gatewaytest.ChatStop + gatewaytest.ChatDone
-	late := func(d time.Duration, h http.HandlerFunc) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			select {
-			case <-time.After(d):
-				h(w, r)
-			case <-r.Context().Done():
-			}
-		}
-	}
 	for _, tt := range []struct {
 		name     string
 		a, b     http.HandlerFunc
@@ -298,12 +300,12 @@ func TestFieldKeepalive(t *testing.T) {
 		code     string
 	}{
 		{"comments of the upstream", gatewaytest.Steps(": OPENROUTER PROCESSING\n\n", 3*time.Second, ": OPENROUTER PROCESSING\n\n", 4*time.Second, whole), nil, 3, "the answer", ""},
-		{"a late header", late(5*time.Second, gatewaytest.Stream(whole)), nil, 2, "the answer", ""},
+		{"a late header", fieldLate(5*time.Second, gatewaytest.Stream(whole)), nil, 2, "the answer", ""},
 		{"a pause within", gatewaytest.Steps(gatewaytest.ChatDelta("x"), 5*time.Second, whole), nil, 2, "the answer", ""},
-		{"failover behind it", late(5*time.Second, gatewaytest.Error(500, "", "no")), gatewaytest.Stream(whole), 2, "the answer", ""},
-		{"all fail", late(5*time.Second, gatewaytest.Error(500, "", "no")), late(2*time.Second, gatewaytest.Error(500, "", "no")), 3, "", "all_providers_failed"},
-		{"a refused request", late(5*time.Second, gatewaytest.Error(400, "context_length_exceeded", "too long")), gatewaytest.Error(400, "context_length_exceeded", "too long"), 2, "", ""},
-		{"plain JSON", late(5*time.Second, gatewaytest.Chat("hi")), nil, 2, "", "stream_broken"},
+		{"failover behind it", fieldLate(5*time.Second, gatewaytest.Error(500, "", "no")), gatewaytest.Stream(whole), 2, "the answer", ""},
+		{"all fail", fieldLate(5*time.Second, gatewaytest.Error(500, "", "no")), fieldLate(2*time.Second, gatewaytest.Error(500, "", "no")), 3, "", "all_providers_failed"},
+		{"a refused request", fieldLate(5*time.Second, gatewaytest.Error(400, "context_length_exceeded", "too long")), gatewaytest.Error(400, "context_length_exceeded", "too long"), 2, "", ""},
+		{"plain JSON", fieldLate(5*time.Second, gatewaytest.Chat("hi")), nil, 2, "", "stream_broken"},
 		{"fast", gatewaytest.Stream(whole), nil, 0, "the answer", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -330,6 +332,76 @@ func TestFieldKeepalive(t *testing.T) {
 				assert.Contains(t, event, `"error"`, got.Body)
 				assert.Contains(t, event, tt.code)
 				assert.True(t, strings.HasSuffix(event, "\n\n"))
+			})
+		})
+	}
+}
+
+// fieldZstd is a stream as zstd, without the last block. Its blocks are raw.
+func fieldZstd() string {
+	frame := "\x28\xb5\x2f\xfd\x00\x58"
+	for _, event := range []string{gatewaytest.ChatDelta("the "), gatewaytest.ChatDelta("answer"), gatewaytest.ChatStop, gatewaytest.ChatDone} {
+		n := len(event) << 3
+		frame += string([]byte{byte(n), byte(n >> 8), byte(n >> 16)}) + event
+	}
+	return frame
+}
+
+// TestFieldCodedSilence: a compressed stream that falls silent before its [DONE] is
+// broken, for its coding lacks the end. Behind [DONE] the client has all, and the
+// end is the gateway's.
+func TestFieldCodedSilence(t *testing.T) {
+	whole := fieldZstd()
+	for name, body := range map[string]string{"finished": whole[:strings.Index(whole, "data: [DONE]")-3], "done": whole} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := testbed.NewScripts(t, testbed.Config(1, "a"))
+				s.Set("a1", func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					w.Header().Set("Content-Encoding", "zstd")
+					gatewaytest.Send(w, body)
+					<-r.Context().Done()
+				})
+				got := testbed.AskStream(s.Harness)
+				assert.Equal(t, body, got.Body)
+				if name == "done" {
+					assert.NoError(t, got.Err)
+					assert.Equal(t, 2*time.Second, got.Took)
+				} else {
+					assert.Error(t, got.Err)
+				}
+			})
+		})
+	}
+}
+
+// TestFieldKeepaliveWithin: no comment gets into JSON or into a content coding, even
+// where the bytes so far look like the end of an event. The coding keeps its end.
+func TestFieldKeepaliveWithin(t *testing.T) {
+	document := `{"choices":[{"index":0,"message":{"role":"assistant","content":"` + strings.Repeat("x", 2<<20) + "\"}}],\n\n" + `"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`
+	for _, tt := range []struct{ name, kind, coding, body string }{
+		{"zstd", "text/event-stream", "zstd", fieldZstd() + "\x01\x00\x00"}, // the last block
+		{"an unknown coding", "text/event-stream", "br", strings.Repeat("\n\n", 20)},
+		{"JSON", "application/json", "", document},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testbed.Config(1, "a")
+				cfg.StreamKeepalive = "1s"
+				s := testbed.NewScripts(t, cfg)
+				s.Set("a1", func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", tt.kind)
+					if tt.coding != "" {
+						w.Header().Set("Content-Encoding", tt.coding)
+					}
+					for _, piece := range strings.SplitAfter(tt.body, "\n\n") {
+						gatewaytest.Send(w, piece)
+						fieldLate(1500*time.Millisecond, func(http.ResponseWriter, *http.Request) {})(w, r)
+					}
+				})
+				got := testbed.AskStream(s.Harness)
+				require.NoError(t, got.Err)
+				assert.Equal(t, tt.body, got.Body)
 			})
 		})
 	}
