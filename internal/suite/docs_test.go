@@ -31,7 +31,7 @@ const docsRoot = "../.."
 
 // docsCompiled are the Go files that hold the Go of the documents.
 var docsCompiled = []string{
-	"internal/suite/docs_test.go", "examples/mount/main.go",
+	"internal/suite/docs_test.go", "examples/mount/main.go", "examples/inprocess/main.go",
 	"internal/suite/cookbook_test.go", "internal/suite/cookbook_networks_test.go",
 	"contrib/aws/cookbook_test.go", "contrib/oauth2/cookbook_test.go",
 }
