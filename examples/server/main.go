@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -160,6 +161,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.config == "" && !o.schema:
 		err = errors.New("-config is missing")
+	case o.adminListen == o.listen && !strings.HasSuffix(o.listen, ":0"):
+		err = errors.New("-admin-listen must not be the address of -listen, which is for clients")
 	case o.live && !o.check:
 		err = errors.New("-live goes with -check")
 	case o.drainDelay < 0:

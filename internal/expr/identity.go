@@ -30,7 +30,11 @@ func CompileIdentity(src string) (*Identity, []Problem) {
 	p, problems := l.compile(src, []rune(src), 0, func(d *diagnosis) {
 		root := d.checked.Expr()
 		if t := d.checked.GetType(root.ID()); t.Kind() != types.StringKind && t.Kind() != types.DynKind {
-			d.report(d.start(root), "", "the result must be a string, is %s", plainType(t))
+			remedy := ""
+			if t.Kind() == types.ListKind {
+				remedy = ": choose one of it, such as the first by [0]"
+			}
+			d.report(d.start(root), "", "the result must be a string, is %s%s", plainType(t), remedy)
 		}
 	})
 	if len(problems) > 0 {
