@@ -43,7 +43,7 @@ func withHeader(name, value string, h http.HandlerFunc) http.HandlerFunc {
 // breaks before, the keepalive goes on for the next candidate.
 func TestKeepaliveLargeJSON(t *testing.T) {
 	whole := `{"choices":[{"index":0,"message":{"role":"assistant","content":"` + strings.Repeat("x", 1<<20) + `"},"finish_reason":"stop"}]}`
-	// The gateway holds the front of 1 MiB and waits for more with it.
+	// The front is over the hold. The gateway keeps it back until more comes.
 	front, rest := whole[:1<<20+1], whole[1<<20+1:]
 	answer := gatewaytest.ChatDelta("the answer") + gatewaytest.ChatStop + gatewaytest.ChatDone
 	paused := func(end string, abort bool) http.HandlerFunc {
@@ -188,7 +188,7 @@ func TestKeepaliveRecovered(t *testing.T) {
 		require.NoError(t, s.Gateway.Reload(cfg))
 		s.Set("a1", fieldLate(1500*time.Millisecond, gatewaytest.Error(500, "", "no")))
 		s.ServeGateway(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer func() { recover() }() //nolint:errcheck // the middleware of the test
+			defer func() { recover() }()
 			s.Gateway.ServeHTTP(w, r)
 		}))
 		got := testbed.AskStream(s.Harness)
