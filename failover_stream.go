@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
@@ -355,7 +354,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 		return false, false
 	}
 	encoding := h.resp.Header.Get("Content-Encoding")
-	if encoding == "" || strings.EqualFold(encoding, "identity") {
+	if relay.IsPlain(encoding) {
 		return true, false
 	}
 	h.s.habits.learn(h.a.model, habitRefuse)

@@ -266,7 +266,9 @@ func (x *exchange) serve() {
 	reported := false
 	defer func() {
 		if !reported { // code of the embedding service panicked
-			x.report(errorf(CodeInternal, "the service's own code failed"))
+			err := errorf(CodeInternal, "the service's own code failed")
+			defer x.report(err)
+			x.endOpen(err)
 		}
 	}()
 	x.in.identify(&x.s.callers)
@@ -350,9 +352,7 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	if out.err == nil || x.loop.trail.committed() {
 		return false, false
 	}
-	if x.to.quiet() {
-		x.to.Write(errorEvent(x.in.surface, out.err, x.in.id)) //nolint:errcheck // the connection is aborted either way
-		x.to.flush()                                           //nolint:errcheck // likewise
+	if x.endOpen(out.err) {
 		return false, true
 	}
 	switch a := out.relay; {
@@ -367,6 +367,17 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	// half of the connection, and must not take an empty 200 for the answer.
 	writeError(&x.to, x.in.surface.format, out.err, x.in.id)
 	return false, false
+}
+
+// endOpen ends a stream that a keepalive has begun, by an error event. It is false
+// without one, or if an answer follows the keepalive.
+func (x *exchange) endOpen(err *Error) bool {
+	if !x.to.quiet() || x.loop.trail.committed() {
+		return false
+	}
+	x.to.Write(errorEvent(x.in.surface, err, x.in.id)) //nolint:errcheck // the connection is aborted either way
+	x.to.flush()                                       //nolint:errcheck // likewise
+	return true
 }
 
 // stamp says in the header of an answer who answered. An upstream's own headers of
