@@ -150,7 +150,9 @@ func (g *Gateway) Check(ctx context.Context) error {
 //   - keys in the notation of another tool
 //   - models hidden by a provider's prefix
 //   - models with a shutdown date in the past or the next 60 days
-//   - unknown names in strategies
+//   - unknown names in strategies, and misspelt ones in fallbacks
+//   - fallbacks that are never tried
+//   - budgets in USD that a model without a price spends nothing of
 //   - addresses that are probably wrong
 //
 // Log them at the start. The caller owns the slice. They hold no secret.
