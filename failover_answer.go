@@ -317,6 +317,7 @@ func (w restWriter) relay(ctx context.Context) *failure {
 	err := relay.CopyJSON(w, &h.body, relay.JSONCopy{
 		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
 		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
+		ID:    h.note.ownID,
 	})
 	if h.a.committed || h.in.ctx.Err() != nil {
 		return h.ended(ctx, w.to, err)

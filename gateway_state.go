@@ -303,6 +303,14 @@ func (n *idNote) answer(data []byte) {
 	}
 }
 
+// ownID reads the id of an answer that is too large to be held, as it stands between its
+// quotes.
+func (n *idNote) ownID(raw []byte) {
+	if n.table != nil && n.kind != ids.None {
+		n.note(ids.InAnswer(n.kind, slices.Concat([]byte(`{"id":"`), raw, []byte(`"}`))))
+	}
+}
+
 // event reads an event of a stream.
 func (n *idNote) event(data []byte) {
 	if n.table == nil {

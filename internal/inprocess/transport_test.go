@@ -283,10 +283,10 @@ func TestStatuses(t *testing.T) {
 		}, 202, 2, nil, "ok"},
 		"none": {"GET", func(http.ResponseWriter, *http.Request) {}, 200, 2, nil, "ok"},
 		"HEAD": {"HEAD", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "7") }, 200, 7, nil, ""},
-		"204":  {"GET", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 204, 0, http.ErrBodyNotAllowed, ""},
+		"204":  {"GET", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, 204, 0, http.ErrBodyNotAllowed, ""},
 		"304": {"GET", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "7")
-			w.WriteHeader(304)
+			w.WriteHeader(http.StatusNotModified)
 		}, 304, 0, http.ErrBodyNotAllowed, ""},
 		"too long": {"GET", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "0") }, 200, 0, http.ErrContentLength, ""},
 	} {
