@@ -37,10 +37,16 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal drains. After it signals have their default effect, and a second
-	// one ends a drain that takes too long.
-	context.AfterFunc(ctx, stop)
+	ctx, drain := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// The first signal drains. Before anybody sees that, signals have their default effect
+	// again: a second one ends a drain that takes too long.
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		drain()
+	}()
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	os.Exit(run(ctx, reload, os.Args[1:], os.Stdout, os.Stderr))
