@@ -612,7 +612,7 @@ func TestIDOfARunningStream(t *testing.T) {
 		cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
 			sent = append(sent, r.Method+" "+r.URL.Host+" "+r.Header.Get("Authorization"))
 			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/responses") {
-				return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, ContentLength: -1, Body: upstream, Request: r}, nil
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}, ContentLength: -1, Body: upstream, Request: r}, nil
 			}
 			w := httptest.NewRecorder()
 			gatewaytest.JSON(http.StatusOK, `{"id":"resp_live","status":"cancelled"}`)(w, r)
