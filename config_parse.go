@@ -105,6 +105,7 @@ func parseConfig(doc []byte) (Config, problems) {
 		Switches: []reflect.Type{reflect.TypeFor[Translate](), reflect.TypeFor[Discover]()},
 		Secret:   func(field string) bool { return slices.Contains(credentialFields, field) },
 		Nearest:  expr.Nearest,
+		Home:     homeOf,
 	})
 	if fault != nil {
 		cfg.shape = []confdoc.Fault{*fault}
@@ -114,6 +115,23 @@ func parseConfig(doc []byte) (Config, problems) {
 		cfg.shape = d.Faults()
 	}
 	return cfg, shapeProblems(cfg.shape)
+}
+
+// homeOf names the part of a document that has a field.
+func homeOf(field string) string {
+	for _, part := range [...]struct {
+		name   string
+		fields []string
+	}{
+		{"the config, outside of its lists", confdoc.FieldNames(&Config{})},
+		{"providers[]", confdoc.FieldNames(&Provider{})},
+		{"providers[].models[]", confdoc.FieldNames(&Model{})},
+	} {
+		if slices.Contains(part.fields, field) {
+			return part.name
+		}
+	}
+	return ""
 }
 
 // credentialFields are the fields of a document with credentials among their values.

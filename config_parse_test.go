@@ -302,6 +302,16 @@ func TestParseConfigJSON(t *testing.T) {
 			faults: []fault{{`["<<"]`, 1, "", "unknown field"}},
 		},
 		{
+			name: "fields of other parts",
+			doc:  "fallbacks: {a: [b]}\nproviders:\n- {id: a, caller: x, pricing: {}, models: [{id: m, api_keys: []}]}\n",
+			faults: []fault{
+				{"fallbacks", 1, "", "unknown field here; it is a field of providers[].models[]"},
+				{"providers[0].caller", 3, "", "unknown field here; it is a field of the config, outside of its lists"},
+				{"providers[0].pricing", 3, "", "unknown field here; it is a field of providers[].models[]"},
+				{"providers[0].models[0].api_keys", 3, "", "unknown field here; it is a field of providers[]"},
+			},
+		},
+		{
 			name: "broken",
 			doc:  "{\n\t\"max_attempts\": 1\n\t\"max_retries\": 2\n}",
 			faults: []fault{{"", 3, "", "not valid YAML: did not find expected ',' or '}'; " +

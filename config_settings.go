@@ -150,6 +150,7 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 	}
 	s.uses = s.uses.Or(s.selector.uses)
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
+	s.warnUnpriced()
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)
 	}
@@ -429,6 +430,23 @@ func clientLimits(p *problems, list []ClientLimit, callers bool) []clientLimit {
 	return out
 }
 
+// warnUnpriced warns of budgets in USD that some model of the config does not count
+// towards.
+func (s *settings) warnUnpriced() {
+	if s.selector.catalog == nil {
+		return
+	}
+	unpriced := func(m *model) bool { return m.configured && m.pricing == nil && s.selector.bars(m) == reasonNone }
+	at := slices.IndexFunc(s.selector.listed, unpriced)
+	for i, l := range s.clientLimits {
+		if at < 0 || l.allowance.PerDay == 0 && l.allowance.PerMonth == 0 {
+			continue
+		}
+		s.warnings.add(fmt.Sprintf("client_limits[%d]", i), "",
+			"the price of %q is unknown, so that its requests spend nothing of this budget, unless the provider tells their cost: give it pricing, with 0 if it is free", s.selector.listed[at].name())
+	}
+}
+
 // budget reads an amount of USD. Zero is no limit.
 func budget(p *problems, path string, usd float64) int64 {
 	if usd == 0 {
@@ -541,8 +559,26 @@ func (s nameChecker) linkFallbacks() {
 				p.add(f.path, f.name, `must be written as "provider:model"`)
 			case f.provider == nil && !s.blind:
 				p.add(f.path, f.name, "%s", s.unknownEntry(f.name))
+			case f.provider != nil:
+				s.warnFallback(f)
 			}
 			s.fallbacks = true
 		}
+	}
+}
+
+// warnFallback warns of a fallback that looks misspelt, or is never tried.
+func (s nameChecker) warnFallback(f *fallback) {
+	m := f.provider.find(f.id)
+	var known []string
+	for _, other := range f.provider.models {
+		known = append(append(known, other.id), other.view.IDAliases...)
+	}
+	near := expr.Nearest(f.id, known)
+	switch {
+	case m.unlisted && near != "":
+		s.warnings.add(f.path, f.name, "provider %q lists no such model, did you mean %q?", f.provider.id, f.provider.id+":"+near)
+	case s.bars(m) == reasonModelNotAllowed && f.provider.discover != DiscoverConfigured:
+		s.warnings.add(f.path, f.name, "is never tried: only_allow_configured_models is set, and the model is not in the config")
 	}
 }

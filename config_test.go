@@ -518,3 +518,49 @@ func newConfigFaults(t *testing.T, err error, wants []string) {
 	}
 	assert.ElementsMatch(t, wantPaths, paths, "%v", err)
 }
+
+// New warns of fallbacks that look misspelt or are never tried, and of budgets that
+// some models spend nothing of.
+func TestWarningsOfFallbacksAndBudgets(t *testing.T) {
+	t.Parallel()
+	config := func(fallback, pricing, head string) string {
+		return head + `
+providers:
+  - {id: one, base_url: "https://one.example", models: [{id: llama3, pricing: {input: 1, output: 1}, fallbacks: ["` + fallback + `"]}]}
+  - {id: two, base_url: "https://two.example", models: [{id: backup, id_aliases: [spare]` + pricing + `}]}
+  - {id: three, base_url: "https://three.example"}
+`
+	}
+	const free, budget = ", pricing: {input: 0, output: 0}", "caller: conn.client_ip\nclient_limits: [{requests_per_minute: 5}, {usd_per_day: 5}]"
+	for _, row := range []struct {
+		name, doc string
+		path      string // without one nothing is said
+		says      string
+	}{
+		{"a listed model", config("two:backup", "", ""), "", ""},
+		{"an alias", config("two:spare", "", ""), "", ""},
+		{"a model of its own", config("two:mistral", "", ""), "", ""},
+		{"a provider without a list", config("three:backup", "", ""), "", ""},
+		{"misspelt", config("two:bakup", "", ""), "providers[0].models[0].fallbacks[0]", `did you mean "two:backup"?`},
+		{"never tried", config("two:mistral", "", "only_allow_configured_models: true"), "providers[0].models[0].fallbacks[0]", "is never tried"},
+		{"all prices known", config("two:backup", free, budget), "", ""},
+		{"a price unknown", config("two:backup", "", budget), "client_limits[1]", `the price of "two:backup" is unknown`},
+		{"no budget", config("two:backup", "", "caller: conn.client_ip\nclient_limits: [{requests_per_minute: 5}]"), "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			g := selectionGateway(t, row.doc)
+			warnings := g.Warnings()
+			if row.path == "" {
+				assert.Empty(t, warnings)
+				return
+			}
+			require.Len(t, warnings, 1)
+			assert.Equal(t, row.path, warnings[0].Path)
+			assert.Contains(t, warnings[0].Reason, row.says)
+			res, err := testbed.Explain(g, "/v1/chat/completions", `{"model":"llama3"}`)
+			require.NoError(t, err)
+			assert.Equal(t, row.says == "is never tried", len(testbed.Tried(res)) == 1, "%v", testbed.Tried(res))
+		})
+	}
+}

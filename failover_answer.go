@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/apierror"
@@ -111,7 +110,7 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 		return wrongAnswer("the answer is too long to be translated")
 	case !h.whole:
 		h.binary = h.surface.answer == answerText && !header.IsJSON(kind)
-		plain := encoding == "" || strings.EqualFold(encoding, "identity")
+		plain := relay.IsPlain(encoding)
 		if plain && !h.binary && !relay.JudgeFront(h.data) {
 			return wrongAnswer(relay.ErrNotJSON.Error())
 		}
@@ -239,8 +238,11 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 // relay commits the answer and carries it to the client. A failure means a broken
 // answer. Only an answer that ends before its first write is not committed.
 func (h *held) relay(ctx context.Context, to *client) *failure {
+	// A keepalive is for plain streams alone: a comment would be bytes within JSON, or
+	// within a content coding.
+	other := h.stream == nil || !relay.IsPlain(h.resp.Header.Get("Content-Encoding"))
 	switch {
-	case to.isOpen() && (h.stream == nil || h.resp.Header.Get("Content-Encoding") != ""):
+	case other && to.quiet():
 		// The client was promised a plain stream.
 		h.a.committed, h.a.committedAt = true, time.Now()
 		return h.brokenOff(to, wrongAnswer("the answer is not a plain stream, and a keepalive has begun one"), true)
@@ -315,10 +317,12 @@ func (w restWriter) relay(ctx context.Context) *failure {
 	err := relay.CopyJSON(w, &h.body, relay.JSONCopy{
 		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
 		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
+		ID:    h.note.ownID,
 	})
 	if h.a.committed || h.in.ctx.Err() != nil {
 		return h.ended(ctx, w.to, err)
 	}
+	w.to.resume()
 	return h.whyBroken(ctx, err)
 }
 

@@ -26,22 +26,24 @@ const (
 // Config stands on the upstream's side of it: body fields, the cap of the output
 // and lists of parameters act on the translated request.
 type codec struct {
-	*dialect.Translator
-	client  *surface
-	surface *surface // the upstream's
-	request reqbody.Document
-	report  dialect.Report
+	*dialect.Translator        // nil for an estimate within one format
+	pair                string // the two formats, as messages-to-chat
+	client              *surface
+	surface             *surface // the upstream's
+	request             reqbody.Document
+	report              dialect.Report
 	// estimated is set for a count of tokens. The gateway estimates it, and sends
 	// nothing.
 	estimated bool
 }
 
-// newCodec makes the codec between two surfaces of different formats.
+// newCodec makes the codec between two surfaces. Their formats differ, unless the
+// client's counts tokens.
 func newCodec(client, upstream *surface) *codec {
 	from, _ := client.dialect()
 	to, _ := upstream.dialect()
 	t, _ := dialect.For(from, to)
-	return &codec{Translator: t, client: client, surface: upstream, estimated: client.counts()}
+	return &codec{Translator: t, pair: from.String() + "-to-" + to.String(), client: client, surface: upstream, estimated: client.counts()}
 }
 
 // translate makes the upstream's request of the client's. Fields that may not pass to
@@ -106,9 +108,9 @@ func (k *codec) refused(status int, h http.Header, body []byte) []byte {
 // header is the value of X-Aigateway-Translated.
 func (k *codec) header() string {
 	if k.estimated {
-		return k.Name() + "; estimated"
+		return k.pair + "; estimated"
 	}
-	return k.report.Header(k.Name())
+	return k.report.Header(k.pair)
 }
 
 // line says all that the operator may know, for the debug page.
@@ -126,7 +128,7 @@ func (k *codec) public() *Translation {
 		return nil
 	}
 	return &Translation{
-		Pair: k.Name(), Lost: slices.Clone(k.report.Lost), Dropped: slices.Clone(k.report.Dropped), Estimated: k.estimated,
+		Pair: k.pair, Lost: slices.Clone(k.report.Lost), Dropped: slices.Clone(k.report.Dropped), Estimated: k.estimated,
 	}
 }
 

@@ -150,7 +150,9 @@ func (g *Gateway) Check(ctx context.Context) error {
 //   - keys in the notation of another tool
 //   - models hidden by a provider's prefix
 //   - models with a shutdown date in the past or the next 60 days
-//   - unknown names in strategies
+//   - unknown names in strategies, and misspelt ones in fallbacks
+//   - fallbacks that are never tried
+//   - budgets in USD that a model without a price spends nothing of
 //   - addresses that are probably wrong
 //
 // Log them at the start. The caller owns the slice. They hold no secret.
@@ -264,7 +266,9 @@ func (x *exchange) serve() {
 	reported := false
 	defer func() {
 		if !reported { // code of the embedding service panicked
-			x.report(errorf(CodeInternal, "the service's own code failed"))
+			err := errorf(CodeInternal, "the service's own code failed")
+			defer x.report(err)
+			x.endOpen(err)
 		}
 	}()
 	x.in.identify(&x.s.callers)
@@ -348,9 +352,7 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	if out.err == nil || x.loop.trail.committed() {
 		return false, false
 	}
-	if x.to.quiet() {
-		x.to.Write(errorEvent(x.in.surface, out.err, x.in.id)) //nolint:errcheck // the connection is aborted either way
-		x.to.flush()                                           //nolint:errcheck // likewise
+	if x.endOpen(out.err) {
 		return false, true
 	}
 	switch a := out.relay; {
@@ -365,6 +367,17 @@ func (x *exchange) answer(out outcome) (handOn, abort bool) {
 	// half of the connection, and must not take an empty 200 for the answer.
 	writeError(&x.to, x.in.surface.format, out.err, x.in.id)
 	return false, false
+}
+
+// endOpen ends a stream that a keepalive has begun, by an error event. It is false
+// without one, or if an answer follows the keepalive.
+func (x *exchange) endOpen(err *Error) bool {
+	if !x.to.quiet() || x.loop.trail.committed() {
+		return false
+	}
+	x.to.Write(errorEvent(x.in.surface, err, x.in.id)) //nolint:errcheck // the connection is aborted either way
+	x.to.flush()                                       //nolint:errcheck // likewise
+	return true
 }
 
 // stamp says in the header of an answer who answered. An upstream's own headers of

@@ -23,6 +23,8 @@ const (
 	// minBodyRate is the least average rate of a request's body after the first
 	// client_timeout, in bytes per second.
 	minBodyRate = 1 << 10
+	// tailSize is the number of last bytes that tell whether an event ended.
+	tailSize = 4
 )
 
 // client is the connection to the client: the only place that writes to it. Each
@@ -49,9 +51,11 @@ type client struct {
 	timer     *time.Timer   // nil unless a keepalive is running
 	requestID string
 	opened    bool   // the keepalive has sent the header
+	commented bool   // and a comment, or a comment alone
 	committed bool   // an answer has
-	tail      []byte // the last bytes written, to know whether an event ended
+	tail      []byte // the last bytes of the answer, to know whether an event ended
 	closed    bool
+	panicked  any // by the service's writer, under the timer's goroutine
 
 	// stamper completes the header of the answer just before it is sent.
 	stamper interface {
@@ -92,18 +96,13 @@ func (c *client) WriteHeader(status int) {
 }
 
 // commit sends the header of an upstream's answer, unless a keepalive has sent one
-// already. From here on a keepalive is for plain streams alone: a comment would be
-// bytes within JSON, or within a content coding.
+// already.
 func (c *client) commit(status int, h http.Header, stream bool) {
 	c.lock()
 	defer c.unlock()
 	c.committed = true
 	if c.opened {
 		return
-	}
-	if c.timer != nil && (!stream || h.Get("Content-Encoding") != "") {
-		c.closed = true
-		c.timer.Stop()
 	}
 	relay.CopyResponseHeader(c.w.Header(), h)
 	if stream {
@@ -112,10 +111,17 @@ func (c *client) commit(status int, h http.Header, stream bool) {
 	c.WriteHeader(status)
 }
 
+// byteOrderMark may begin a stream. Behind a comment it would be a part of the first
+// event's first field, and no parser would know that field.
+const byteOrderMark = "\ufeff"
+
 // Write writes in pieces, each with a deadline of its own.
 func (c *client) Write(p []byte) (n int, err error) {
 	c.lock()
 	defer c.unlock()
+	if c.commented && len(c.tail) == 0 && bytes.HasPrefix(p, []byte(byteOrderMark)) {
+		n, p = len(byteOrderMark), p[len(byteOrderMark):]
+	}
 	for len(p) > maxWrite && err == nil {
 		var m int
 		m, err = c.write(p[:maxWrite])
@@ -135,7 +141,9 @@ func (c *client) write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.disarm()
 	if c.timer != nil && !c.closed {
-		c.tail = append(c.tail[:0], p[max(0, len(p)-4):]...)
+		last := p[max(0, len(p)-tailSize):]
+		before := c.tail[max(0, len(c.tail)+len(last)-tailSize):]
+		c.tail = append(append(c.tail[:0], before...), last...)
 		c.timer.Reset(c.keepalive)
 	}
 	return n, err
@@ -245,13 +253,21 @@ func (c *client) keepAlive(interval time.Duration, requestID string) {
 	c.timer = time.AfterFunc(interval, c.tick)
 }
 
-// tick sends a comment, if an event may begin here. The first one sends the header.
+// tick sends a comment, if an event may begin here. The first one sends the header. A
+// panic of the service's writer would end the process here: the request's goroutine
+// takes it over.
 func (c *client) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.panicked, c.closed = p, true
+			c.timer.Stop()
+		}
+	}()
 	c.timer.Reset(c.keepalive)
 	if !c.atBoundary() {
 		return
@@ -265,6 +281,7 @@ func (c *client) tick() {
 		c.opened = true
 		c.WriteHeader(http.StatusOK)
 	}
+	c.commented = true
 	c.arm()
 	_, err := io.WriteString(c.w, ": keep-alive\n\n")
 	c.disarm()
@@ -291,18 +308,27 @@ func (c *client) quiet() (opened bool) {
 	return c.opened
 }
 
-// isOpen reports whether the keepalive has sent the header of a stream.
-func (c *client) isOpen() bool {
+// resume starts the keepalive again after quiet, for another attempt.
+func (c *client) resume() {
 	c.lock()
 	defer c.unlock()
-	return c.opened
+	if c.timer != nil {
+		c.closed = false
+		c.timer.Reset(c.keepalive)
+	}
 }
 
 // lock takes the lock if a keepalive needs one. Without a keepalive only the
 // request's goroutine writes.
 func (c *client) lock() {
-	if c.keepalive > 0 {
-		c.mu.Lock()
+	if c.keepalive == 0 {
+		return
+	}
+	c.mu.Lock()
+	if p := c.panicked; p != nil {
+		c.panicked = nil
+		c.mu.Unlock()
+		panic(p)
 	}
 }
 

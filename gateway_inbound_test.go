@@ -82,7 +82,7 @@ func TestAnswerHeadersChosen(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var res *aigateway.Result
 				cfg := testbed.Config(1, "a")
-				cfg.ResponseHeaders, cfg.Hooks = tt.list, resultHook(&res)
+				cfg.ResponseHeaders, cfg.Hooks = tt.list, testbed.KeepResult(&res)
 				cfg.Providers[0].Models[0] = aigateway.Model{
 					ID: "m é", IDAliases: []string{"m"}, Pricing: &aigateway.Pricing{Input: new(1.0), Output: new(2.0)},
 					UnsupportedParams: []aigateway.Param{{Name: "seed"}, {Name: "top,k"}, {Name: "absent"}},
@@ -223,7 +223,7 @@ func TestRequestID(t *testing.T) {
 			var res *aigateway.Result
 			var log bytes.Buffer
 			cfg := testbed.Config(1, "a")
-			cfg.Hooks, cfg.Logger = resultHook(&res), slog.New(slog.NewJSONHandler(&log, nil))
+			cfg.Hooks, cfg.Logger = testbed.KeepResult(&res), slog.New(slog.NewJSONHandler(&log, nil))
 			cfg.RequestID = func(*http.Request) string { return tt.own }
 			cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
 				w := httptest.NewRecorder()
@@ -328,7 +328,7 @@ func TestLabels(t *testing.T) {
 	var res *aigateway.Result
 	var log bytes.Buffer
 	cfg := testbed.Config(1, "a")
-	cfg.Hooks, cfg.Logger = resultHook(&res), slog.New(slog.NewJSONHandler(&log, nil))
+	cfg.Hooks, cfg.Logger = testbed.KeepResult(&res), slog.New(slog.NewJSONHandler(&log, nil))
 	cfg.Caller = func(r *http.Request) string { return r.Header.Get("X-Tenant") }
 	cfg.Labels = func(r *http.Request) []slog.Attr {
 		labels := []slog.Attr{slog.String("tenant", r.Header.Get("X-Tenant")), slog.Int("team", 7), slog.String("long", strings.Repeat("x", 5000)), slog.String("", "nameless")}

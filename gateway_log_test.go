@@ -1,11 +1,8 @@
 package aigateway_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -186,26 +183,4 @@ providers: [{id: a, base_url: "http://a.internal", models: [{id: m}], api_keys: 
 	require.Len(t, trail, 2)
 	require.Equal(t, trail[0].Key, trail[1].Key)
 	assert.Equal(t, []string{state.Keys[0].ID, state.Keys[1].ID}, []string{trail[0].KeyID, trail[1].KeyID})
-}
-
-// The log tells a request's wait for room, and is silent about it without one.
-func TestLogTellsTheWaitForRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		cfg := limitsConfig(aigateway.Limits{InFlight: 1, Wait: "5s"}, "a")
-		cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
-		c := newCrowd(t, cfg)
-		c.Set("a", slow(2*time.Second))
-		c.send(t.Context(), "first", testbed.ChatRequest)
-		require.Equal(t, 200, c.Post("/v1/chat/completions", testbed.ChatRequest).Status)
-		synctest.Wait()
-		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-		require.Len(t, lines, 2)
-		for i, want := range []any{nil, 2000.0} {
-			var line map[string]any
-			require.NoError(t, json.Unmarshal([]byte(lines[i]), &line))
-			assert.Equal(t, want, line["aigateway.queued_ms"])
-		}
-		assert.Len(t, c.ended(), 1)
-	})
 }

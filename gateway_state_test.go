@@ -1,8 +1,11 @@
 package aigateway_test
 
 import (
+	"bufio"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -538,4 +541,243 @@ func TestIDsInAnswers(t *testing.T) {
 	// Nothing is kept of a response that is not stored.
 	id := idOf(t, s.send(http.MethodPost, "/v1/responses", `{"model":"m","store":false}`, "X-Tenant", "ann"))
 	assert.Equal(t, "id_not_found", codeOf(s.send(http.MethodGet, "/v1/responses/"+id, "", "X-Tenant", "ann")))
+}
+
+// An id is known wherever it stands in an answer that is too large to be held, in a
+// coding too.
+func TestIDsInLargeAnswers(t *testing.T) {
+	long := strings.Repeat("x", 1<<20+1<<19)
+	front, back := `{"id":"resp_big","output":[{"type":"message","text":"`+long+`"}]}`, `{"output":[{"type":"message","text":"`+long+`"}],"id":"resp_big"}`
+	for _, zipped := range []bool{false, true} {
+		for name, body := range map[string]string{"front": front, "back": back} {
+			t.Run(fmt.Sprintf("%s, gzip %v", name, zipped), func(t *testing.T) {
+				g, sent := largeStore(t, body, zipped)
+				w := askStored(g, http.MethodPost, "/v1/responses", `{"model":"m","input":"hi"}`, "ann")
+				require.Equal(t, http.StatusOK, w.Code)
+				assert.Equal(t, http.StatusOK, askStored(g, http.MethodGet, "/v1/responses/resp_big", "", "ann").Code)
+				assert.Equal(t, []string{"q.internal", "q.internal"}, *sent)
+				assert.Equal(t, http.StatusNotFound, askStored(g, http.MethodGet, "/v1/responses/resp_big", "", "bob").Code)
+			})
+		}
+	}
+}
+
+// largeStore is a gateway in front of p and q. q alone has the model m, and answers its
+// requests with a body of random filling, so that a coding leaves it large.
+func largeStore(t *testing.T, body string, zipped bool) (*aigateway.Gateway, *[]string) {
+	t.Helper()
+	sent := new([]string)
+	cfg, err := aigateway.ParseConfig([]byte(strings.Replace(storedConfig, "[{id: m}, {id: only-p}]", "[{id: only-p}]", 1) + storedCaller))
+	require.NoError(t, err)
+	cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
+		*sent = append(*sent, r.URL.Host)
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.Method == http.MethodGet:
+			io.WriteString(w, `{"id":"resp_big","object":"response"}`)
+		case zipped:
+			w.Header().Set("Content-Encoding", "gzip")
+			z, err := gzip.NewWriterLevel(w, gzip.NoCompression)
+			require.NoError(t, err)
+			io.WriteString(z, body)
+			require.NoError(t, z.Close())
+		default:
+			io.WriteString(w, body)
+		}
+		return w.Result(), nil
+	})
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	return g, sent
+}
+
+// askStored sends a request of a tenant.
+func askStored(g *aigateway.Gateway, method, path, body, tenant string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Tenant", tenant)
+	w := httptest.NewRecorder()
+	g.ServeHTTP(w, r)
+	return w
+}
+
+// An id leads to its place while the stream that told it still runs.
+func TestIDOfARunningStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, err := aigateway.ParseConfig([]byte(storedConfig + storedCaller))
+		require.NoError(t, err)
+		var sent []string
+		upstream, end := io.Pipe()
+		cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
+			sent = append(sent, r.Method+" "+r.URL.Host+" "+r.Header.Get("Authorization"))
+			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/responses") {
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}, ContentLength: -1, Body: upstream, Request: r}, nil
+			}
+			w := httptest.NewRecorder()
+			gatewaytest.JSON(http.StatusOK, `{"id":"resp_live","status":"cancelled"}`)(w, r)
+			return w.Result(), nil
+		})
+		g, err := aigateway.New(cfg)
+		require.NoError(t, err)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://any/v1/responses", strings.NewReader(`{"model":"m","input":"hi","stream":true}`))
+		require.NoError(t, err)
+		r.Header = http.Header{"Content-Type": {"application/json"}, "X-Tenant": {"ann"}, "X-Key": {"1"}}
+		go io.WriteString(end, "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_live\",\"status\":\"in_progress\"}}\n\n"+
+			"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"hi\"}\n\n")
+		resp, err := g.Client().Do(r)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		line, err := bufio.NewReader(resp.Body).ReadString('\n')
+		require.NoError(t, err)
+		assert.Equal(t, "event: response.created\n", line)
+
+		assert.Equal(t, http.StatusNotFound, askStored(g, http.MethodPost, "/v1/responses/resp_live/cancel", "", "bob").Code)
+		w := askStored(g, http.MethodPost, "/v1/responses/resp_live/cancel", "", "ann")
+		assert.Equal(t, http.StatusOK, w.Code, w.Body)
+		w = askStored(g, http.MethodGet, "/v1/responses/resp_live", "", "ann")
+		assert.Equal(t, http.StatusOK, w.Code, w.Body)
+		assert.Equal(t, []string{"POST p.internal Bearer p-two", "POST p.internal Bearer p-two", "GET p.internal Bearer p-two"}, sent)
+		end.Close()
+	})
+}
+
+const batchesPath = "/v1/messages/batches"
+
+// batchOf is a batch of one request for each params.
+func batchOf(params ...string) string {
+	for i, p := range params {
+		params[i] = fmt.Sprintf(`{"custom_id":"%d","params":%s}`, i, p)
+	}
+	return `{ "requests" : [` + strings.Join(params, " , ") + `] ,"x":1}`
+}
+
+// Each request of a batch is held to the rules for a request of its own.
+func TestMessageBatches(t *testing.T) {
+	const plain = `{"model":"m","max_tokens":5,"messages":[]}`
+	const one = `
+providers:
+  - id: p
+    base_url: https://p.internal
+    api_keys: [{value: p-one}]
+    models: [{id: m, id_aliases: [short]}, {id: listless, unsupported_params: [{name: top_k}]}, {id: off, disabled: true}]
+    supported_api_surfaces: [{format: anthropic}]
+`
+	for _, row := range []struct {
+		name, config string
+		params       []string
+		want         []string // nil: unchanged
+		status       int
+		code         string
+	}{
+		{"as it came", "", []string{plain, `{ "model": "m" , "max_tokens": 1e1 }`}, nil, 200, ""},
+		{"an alias", "", []string{plain, `{"model":"short","max_tokens":5}`}, []string{plain, `{"model":"m","max_tokens":5}`}, 200, ""},
+		{"a prefix", "", []string{`{"max_tokens":5,"model":"p:m"}`}, []string{`{"max_tokens":5,"model":"m"}`}, 200, ""},
+		{"an alias of the operator's", "aliases: {chat: ['p:m']}\n", []string{`{"model":"chat"}`}, []string{`{"model":"m"}`}, 200, ""},
+		{"a cap", "max_output_tokens: 4\n", []string{plain, `{"model":"m","max_tokens":3}`},
+			[]string{`{"model":"m","max_tokens":4,"messages":[]}`, `{"model":"m","max_tokens":3}`}, 200, ""},
+		{"a field", "body: {service_tier: standard}\n", []string{`{"model":"m"}`}, []string{`{"model":"m","service_tier":"standard"}`}, 200, ""},
+		{"a denied parameter", "", []string{`{"model":"listless","top_k":3}`}, []string{`{"model":"listless"}`}, 200, ""},
+		{"a model that is not listed", "only_allow_configured_models: true\n", []string{plain, `{"model":"p:other"}`}, nil, 422, "model_not_allowed"},
+		{"an unknown name", "", []string{`{"model":"other:thing"}`}, nil, 422, "no_matching_models"},
+		{"a disabled model", "", []string{plain, `{"model":"off"}`}, nil, 422, "no_matching_models"},
+		{"a long prompt", "max_input_tokens: 3\n", []string{plain, `{"model":"m","messages":"` + strings.Repeat("word ", 40) + `"}`}, nil, 413, "input_too_large"},
+		{"no model", "", []string{`{"max_tokens":5}`}, nil, 400, "invalid_request_body"},
+		{"any model", "", []string{`{"model":"auto"}`}, nil, 400, "invalid_request_body"},
+		{"two models", "", []string{`{"model":"m","model":"other"}`}, nil, 400, "invalid_request_body"},
+		{"params twice", "", []string{`{"model":"m"},"Params":{"model":"other"}`}, nil, 400, "invalid_request_body"},
+		{"params of another kind", "", []string{`[]`}, nil, 400, "invalid_request_body"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := openStore(t, one+row.config)
+			body := batchOf(row.params...)
+			w := s.send(http.MethodPost, batchesPath, body)
+			require.Equal(t, row.status, w.Code, w.Body)
+			if row.status != 200 {
+				assert.Equal(t, row.code, codeOf(w))
+				assert.Zero(t, s.sent(), "nothing is sent")
+				return
+			}
+			if row.want != nil {
+				body = batchOf(row.want...)
+			}
+			assert.Equal(t, body, s.p.LastBody())
+		})
+	}
+	s := openStore(t, one)
+	for _, body := range []string{`{}`, `{"requests":{}}`, `{"requests":[],"requests":[{"params":{}}]}`, `{"requests":[1]}`, `{"requests":[{}]}`} {
+		assert.Equal(t, "invalid_request_body", codeOf(s.send(http.MethodPost, batchesPath, body)), body)
+	}
+	assert.Zero(t, s.sent())
+}
+
+// The requests in the file of a batch cannot be checked: where rules are in force, it
+// does not pass.
+func TestBatchesByFile(t *testing.T) {
+	const one = "providers: [{id: p, base_url: 'https://p.internal', api_keys: [{value: p-one}], models: [{id: m%s}]%s}]\n"
+	for _, row := range []struct {
+		name, model, provider, config string
+		status                        int
+	}{
+		{"no rules", "", "", "", 200},
+		{"providers", "", "", "only_allow_configured_providers: true", 403},
+		{"models", "", "", "only_allow_configured_models: true", 403},
+		{"input", "", "", "max_input_tokens: 100", 403},
+		{"output", "", "", "max_output_tokens: 100", 403},
+		{"a field", "", "", "body: {a: 1}", 403},
+		{"a field of the provider's", "", ", body: {a: 1}", "", 403},
+		{"a list of parameters", "", ", supported_api_surfaces: [{format: openai, supported_params: [{name: a}]}]", "", 403},
+		{"a denied parameter", ", unsupported_params: [{name: a}]", "", "", 403},
+		{"unchecked", "", ", unchecked_batches: true", "only_allow_configured_models: true", 200},
+	} {
+		s := openStore(t, fmt.Sprintf(one, row.model, row.provider)+row.config+"\n")
+		w := s.send(http.MethodPost, "/v1/batches", `{"endpoint":"/v1/responses"}`)
+		assert.Equal(t, row.status, w.Code, "%s: %s", row.name, w.Body)
+		if row.status != 200 {
+			assert.Equal(t, "not_admitted", codeOf(w), row.name)
+			assert.Zero(t, s.sent(), row.name)
+			continue
+		}
+		id := idOf(t, w)
+		assert.Equal(t, 200, s.send(http.MethodGet, "/v1/batches/"+id, "").Code, row.name)
+	}
+}
+
+// Under a limit in tokens or money a client has no batches, as nobody could count them.
+func TestBatchesUnderLimits(t *testing.T) {
+	limit := func(edit func(*aigateway.ClientLimit)) aigateway.ClientLimit {
+		l := aigateway.ClientLimit{Key: "req.headers['x-team'][0]"}
+		edit(&l)
+		return l
+	}
+	for _, row := range []struct {
+		name   string
+		limit  aigateway.ClientLimit
+		team   string
+		status int
+	}{
+		{"requests", limit(func(l *aigateway.ClientLimit) { l.RequestsPerMinute = 9 }), "a", 200},
+		{"tokens", limit(func(l *aigateway.ClientLimit) { l.TokensPerMinute = 9 }), "a", 403},
+		{"another's tokens", limit(func(l *aigateway.ClientLimit) { l.TokensPerMinute = 9 }), "", 200},
+		{"a day", limit(func(l *aigateway.ClientLimit) { l.USDPerDay = 9 }), "a", 403},
+		{"a month", limit(func(l *aigateway.ClientLimit) { l.USDPerMonth = 9 }), "a", 403},
+		{"uncounted", limit(func(l *aigateway.ClientLimit) { l.USDPerMonth, l.Uncounted = 9, true }), "a", 200},
+	} {
+		s := openStore(t, storedConfig)
+		cfg := s.config(storedConfig)
+		cfg.ClientLimits = []aigateway.ClientLimit{row.limit}
+		require.NoError(t, s.g.Reload(cfg))
+		for _, path := range []string{"/v1/batches", batchesPath} {
+			header := []string{"X-Aigateway-Provider", "p"}
+			if row.team != "" {
+				header = append(header, "X-Team", row.team)
+			}
+			w := s.send(http.MethodPost, path, batchOf(`{"model":"m"}`), header...)
+			assert.Equal(t, row.status, w.Code, "%s: %s", row.name, w.Body)
+			if row.status == 403 {
+				assert.Equal(t, "not_admitted", codeOf(w))
+				assert.Zero(t, s.sent(), row.name)
+			}
+		}
+	}
 }

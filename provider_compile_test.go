@@ -221,7 +221,7 @@ func costOf(t *testing.T, row map[string]string, upstream http.HandlerFunc, stre
 		cfg = aigateway.Config{}
 	}
 	var res *aigateway.Result
-	cfg.Hooks = resultHook(&res)
+	cfg.Hooks = testbed.KeepResult(&res)
 	cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
 		w := httptest.NewRecorder()
 		upstream(w, r)
@@ -295,7 +295,7 @@ func TestUsage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var res *aigateway.Result
 				cfg := testbed.Config(1, "a")
-				cfg.Hooks = resultHook(&res)
+				cfg.Hooks = testbed.KeepResult(&res)
 				h := testbed.Start(t, cfg, testbed.Hosts{"a": tt.answer}, nil)
 				h.Post(tt.path, tt.body)
 				if tt.want != nil && tt.want.InputTokens < 0 {
@@ -333,7 +333,7 @@ func TestUsageOfSeveralAttempts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var res *aigateway.Result
 			cfg := testbed.Config(1, "a", "b")
-			cfg.Hooks, cfg.EmptyAnswers = resultHook(&res), aigateway.EmptyFail
+			cfg.Hooks, cfg.EmptyAnswers = testbed.KeepResult(&res), aigateway.EmptyFail
 			priced(&cfg)
 			h := testbed.Start(t, cfg, testbed.Hosts{
 				"a": gatewaytest.JSON(200, `{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":9,"completion_tokens":1}}`),

@@ -6,20 +6,21 @@ import (
 
 // translations returns, for each surface that a provider does not speak, the one that
 // takes its requests. It is empty if the provider has no surface to translate to.
+//
+// A surface that counts tokens may have one of its own format: a provider may speak
+// messages, and not count them. Such a count is estimated, like all others in the map.
 func translations(p *provider, all surfaces) map[*surface]*surface {
 	targets := translationTargets(p, all)
 	out := map[*surface]*surface{}
 	for _, s := range all.byPath {
 		from, ok := s.dialect()
-		if _, native := p.speaks(s); !ok || native {
+		if _, native := p.speaks(s); !ok || native || len(targets) == 0 {
 			continue
 		}
-		for _, to := range targets {
-			if f, _ := to.dialect(); f != from {
-				out[s] = to
-				break
-			}
-		}
+		out[s] = targets[max(0, slices.IndexFunc(targets, func(to *surface) bool {
+			f, _ := to.dialect()
+			return f == from
+		}))]
 	}
 	return out
 }

@@ -229,7 +229,8 @@ type TriedModel struct {
 // Translation says what became of a request for a provider of another format. The
 // names are the client's fields.
 type Translation struct {
-	// Pair names the client's format and the provider's, as "messages-to-chat".
+	// Pair names the client's format and the provider's, as "messages-to-chat". They
+	// are the same for an estimate in place of a provider that does not count.
 	Pair string `json:"pair"`
 	// Lost are fields that could have changed the answer.
 	Lost []string `json:"lost,omitempty"`

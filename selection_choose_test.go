@@ -447,3 +447,24 @@ func TestTimeoutsOfModels(t *testing.T) {
 		})
 	}
 }
+
+// A spill-over by a limit does not pin.
+func TestLimitsDoNotPin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testbed.Config(0, "a", "b", "c")
+		for i := range cfg.Providers {
+			cfg.Providers[i].Limits.InFlight = 1
+		}
+		s := newSessions(t, cfg, "ai.models.sticky(req.session)")
+		first, _ := s.ask("s")
+		s.Set(first, gatewaytest.Drip(250*time.Millisecond, `{"choices":`, `[{"message":`, `{"content":"hi"}}`, `]}`), gatewaytest.Chat("fine"))
+		go s.drain(`{"model":"` + first + `:m"}`)
+		synctest.Wait()
+		route, place := s.ask("s")
+		assert.NotEqual(t, first, route)
+		assert.Equal(t, "moved", place)
+		gatewaytest.Pass(2 * time.Second)
+		route, _ = s.ask("s")
+		assert.Equal(t, first, route)
+	})
+}

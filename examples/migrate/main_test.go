@@ -48,14 +48,16 @@ func TestMigrate(t *testing.T) {
 
 // TestCommand runs the command that the documents show, and finds the golden file.
 func TestCommand(t *testing.T) {
-	const command = "go run github.com/aigateway-go/aigateway/examples/migrate"
+	const command = "go run ./examples/migrate"
 	for _, file := range []string{"../../docs/migrating.md", "README.md"} {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		assert.True(t, strings.Contains(string(text), "\n"+command+" config.yaml > gateway.yaml\n"), "%s does not show it", file)
 	}
-	words := strings.Fields(command + " testdata/litellm.yaml")[1:]
-	out, err := exec.CommandContext(t.Context(), "go", words...).Output()
+	words := strings.Fields(command + " examples/migrate/testdata/litellm.yaml")[1:]
+	run := exec.CommandContext(t.Context(), "go", words...)
+	run.Dir = "../.." // as in a clone
+	out, err := run.Output()
 	require.NoError(t, err)
 	want, err := os.ReadFile(golden)
 	require.NoError(t, err)

@@ -181,5 +181,6 @@ var reasons = map[string]string{
 	"environment_variables":    "set them for the process",
 	"context_window_fallbacks": "list the larger model in fallbacks",
 	"content_policy_fallbacks": "list the model in fallbacks, and set refusals: fail_over",
+	"max_tokens":               "see body of the provider, or max_output_tokens of the config",
 	"extra_body":               "see body of the provider",
 }

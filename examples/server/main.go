@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,10 +37,16 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal drains. After it signals have their default effect, and a second
-	// one ends a drain that takes too long.
-	context.AfterFunc(ctx, stop)
+	ctx, drain := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// The first signal drains. Before anybody sees that, signals have their default effect
+	// again: a second one ends a drain that takes too long.
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		drain()
+	}()
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	os.Exit(run(ctx, reload, os.Args[1:], os.Stdout, os.Stderr))
@@ -160,6 +167,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.config == "" && !o.schema:
 		err = errors.New("-config is missing")
+	case o.adminListen == o.listen && !strings.HasSuffix(o.listen, ":0"):
+		err = errors.New("-admin-listen must not be the address of -listen, which is for clients")
 	case o.live && !o.check:
 		err = errors.New("-live goes with -check")
 	case o.drainDelay < 0:

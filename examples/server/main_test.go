@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,7 @@ func TestExitCodes(t *testing.T) {
 		{"any origin", "-config gateway.yaml -cors *", exitUsage, "-cors"},
 		{"the origin of no page", "-config gateway.yaml -cors null", exitUsage, "-cors"},
 		{"a delay below zero", "-config gateway.yaml -drain-delay -1s", exitUsage, "-drain-delay must not be below zero"},
+		{"one address for both", "-config gateway.yaml -listen 127.0.0.1:81 -admin-listen 127.0.0.1:81", exitUsage, "-admin-listen must not be the address of -listen"},
 		{"no such file", "-config missing.yaml", exitFailed, "missing.yaml"},
 		{"a bad config", "-config " + bad, exitFailed, `"problems":["max_attempts: `},
 		{"a bad address", "-config gateway.yaml -listen nowhere", exitFailed, "-listen: "},
@@ -68,6 +70,36 @@ func TestExitCodes(t *testing.T) {
 			assert.Equal(t, row.code, code)
 			assert.Contains(t, stderr.String(), row.stderr)
 			assert.Empty(t, stdout.String())
+		})
+	}
+}
+
+// A taken address ends the command at its start, and the other address is free again.
+func TestTakenAddress(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	for _, name := range []string{"-listen", "-admin-listen"} {
+		t.Run(name, func(t *testing.T) {
+			other, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			require.NoError(t, other.Close())
+			addresses := map[string]string{"-listen": other.Addr().String(), "-admin-listen": other.Addr().String()}
+			addresses[name] = taken.Addr().String()
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), nil, []string{
+				"-config", "gateway.yaml", "-listen", addresses["-listen"], "-admin-listen", addresses["-admin-listen"],
+			}, &stdout, &stderr)
+			assert.Equal(t, exitFailed, code)
+			assert.Empty(t, stdout.String(), "no address is announced")
+			lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+			last := lines[len(lines)-1]
+			assert.Contains(t, last, `"msg":"cannot listen"`)
+			assert.Contains(t, last, `"problems":["`+name+": listen tcp "+taken.Addr().String())
+			assert.Contains(t, last, "address already in use")
+			again, err := net.Listen("tcp", other.Addr().String())
+			require.NoError(t, err, "the other address is free again")
+			again.Close()
 		})
 	}
 }

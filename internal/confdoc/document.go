@@ -53,6 +53,9 @@ type Options struct {
 	Secret func(field string) bool
 	// Nearest returns the known word that a misspelt one probably means, or "".
 	Nearest func(word string, known []string) string
+	// Home says which part of a document has the field of that name, or "". It may be
+	// nil.
+	Home func(field string) string
 }
 
 // Document is a parsed document that is being decoded. It collects faults and goes

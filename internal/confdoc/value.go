@@ -130,6 +130,14 @@ func (d *Document) assign(entries []Entry, v reflect.Value, also []string) {
 	}
 }
 
+// home asks for the part of a document that has a field.
+func (d *Document) home(field string) string {
+	if d.opts.Home == nil {
+		return ""
+	}
+	return d.opts.Home(field)
+}
+
 // unknown notes a field outside of known. If a similar field is known, the remedy
 // is that one.
 func (d *Document) unknown(e Entry, known []string) {
@@ -140,6 +148,8 @@ func (d *Document) unknown(e Entry, known []string) {
 	if near := d.opts.Nearest(e.Name, known); near != "" {
 		f.Reason = fmt.Sprintf("unknown field; did you mean %q?", near)
 		f.Meant = e.parent.key(near).String()
+	} else if home := d.home(e.Name); home != "" {
+		f.Reason = "unknown field here; it is a field of " + home
 	} else if len(known) <= 8 {
 		f.Reason = "unknown field; known here: " + strings.Join(known, ", ")
 	}

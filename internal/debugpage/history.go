@@ -180,12 +180,14 @@ func shown(s string, limit int) string {
 	if !whole {
 		s = s[:limit] // before anything looks at each byte of it
 	}
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '·'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "·"))
+	if !isPlain(s) {
+		s = strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return '·'
+			}
+			return r
+		}, strings.ToValidUTF8(s, "·"))
+	}
 	if whole && len(s) <= limit {
 		return strings.Clone(s)
 	}
@@ -194,6 +196,16 @@ func shown(s string, limit int) string {
 		s = s[:len(s)-n]
 	}
 	return s + "…"
+}
+
+// isPlain reports whether s is printable ASCII, as nearly all names are.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // History remembers the latest 50 requests. It also remembers the latest 50 that

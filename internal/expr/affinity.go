@@ -200,7 +200,7 @@ func (r *run) stickyOrder(indexes []int32, hashes []uint64, source, text string,
 	}
 	if bound > 0 && r.inFlight != nil {
 		preferred := order[0]
-		scratch.spill(order, bound, r.inFlight)
+		scratch.spill(order, indexes, bound, r.inFlight)
 		call.spilled = order[0] != preferred
 	}
 	call.order = order
@@ -217,20 +217,26 @@ func (r *run) remember(call stickyCall) {
 }
 
 // spill moves overloaded elements to the end. An element is overloaded with
-// more than bound × the mean in flight, and at least two.
-func (r *ranking) spill(order []int32, bound float64, load func(int) int64) {
-	r.loads = slices.Grow(r.loads[:0], len(order))[:len(order)]
-	sum := int64(0)
-	for i, at := range order {
-		n := load(int(at))
-		sum += n
-		r.loads[i] = int32(min(max(n, 0), math.MaxInt32))
+// more than bound × the mean in flight, and at least two. The counts are read in the
+// order of indexes, which is that of memory.
+func (r *ranking) spill(order, indexes []int32, bound float64, load func(int) int64) {
+	size := int(slices.Max(indexes)) + 1
+	r.loads = slices.Grow(r.loads[:0], size)[:size]
+	sum, most := int64(0), int32(0)
+	for _, at := range indexes {
+		n := int32(min(load(int(at)), math.MaxInt32))
+		r.loads[at] = n
+		sum += int64(n)
+		most = max(most, n)
 	}
 	limit := int32(min(max(bound*float64(sum)/float64(len(order)), 1), math.MaxInt32))
+	if most <= limit {
+		return
+	}
 	// Both places are written each time, as a branch would be guessed wrong.
 	kept, behind, spilled := 0, 0, r.packed[:len(order)]
-	for i, n := range r.loads {
-		at := order[i]
+	for _, at := range order {
+		n := r.loads[at]
 		order[kept], spilled[behind] = at, uint64(at)
 		over := int(uint32(limit-n) >> 31) // 1 if n > limit
 		kept += 1 - over

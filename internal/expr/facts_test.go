@@ -122,6 +122,60 @@ func TestIdentity(t *testing.T) {
 	assert.True(t, id.Uses().Caller)
 }
 
+// A planned identity answers as CEL does, its errors included.
+func TestPlannedIdentity(t *testing.T) {
+	for src, planned := range map[string]bool{
+		`req.headers['x-team'][0]`:   true,
+		`req.headers['X-Team'][0]`:   true,
+		`req.headers['x-tenant'][0]`: true,
+		`req.headers['x-team'][7]`:   true,
+		`req.headers['x-team'][-1]`:  true,
+		`req.method`:                 true,
+		`req.host`:                   true,
+		`req.id`:                     true,
+		`req.caller`:                 true,
+		`req.session`:                true,
+		`req.url.path`:               true,
+		`conn.client_ip`:             true,
+		`req.headers['x-team'][req.method.size() - 4]`:    false,
+		`'x' in req.headers ? req.caller : req.method`:    false,
+		`dyn(req.headers)['x-team'][0]`:                   false,
+		`req.headers['x-team'][0] + conn.client_ip`:       false,
+		`{'a': req.method}['a']`:                          false,
+		`[req.caller, req.headers['x-team'][0]].join()`:   false,
+		`req.headers['x-team'].map(h, h.lowerAscii())[0]`: false,
+	} {
+		id, problems := CompileIdentity(src)
+		require.Empty(t, problems, src)
+		assert.Equal(t, planned, id.plan != nil, src)
+		for _, request := range []*Request{newRequest(), {}, nil} {
+			got, gotErr := id.Eval(t.Context(), request)
+			cel := *id
+			cel.plan = nil
+
+			want, wantErr := cel.Eval(t.Context(), request)
+			assert.Equal(t, want, got, src)
+			if wantErr != nil {
+				assert.EqualError(t, gotErr, wantErr.Error(), src)
+			} else {
+				assert.NoError(t, gotErr, src)
+			}
+		}
+	}
+}
+
+func BenchmarkIdentity(b *testing.B) {
+	id, problems := CompileIdentity(`req.headers['x-team'][0]`)
+	require.Empty(b, problems)
+	request := newRequest()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := id.Eval(b.Context(), request); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func TestNamesInStrategies(t *testing.T) {
 	s := compiled(t, "ai.models.onlyProviders(['opnai', 'groq'])\n + ai.models.filter(m, m.provider_id == 'rack' && m.id != 'a' || 'b' in m.id_aliases || m.id in ['c', req.method]) + [ai.models.get('p', 'x'), ai.providers.get('q').getModel('y')] + ai.models.only('z') + ai.models.filter(m, m.author_id == 'nobody' && m.metadata.id == 'none')")
 	providers, models := s.Names()

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/google/cel-go/common/ast"
@@ -129,9 +130,9 @@ func (c *planner) header(args []ast.Expr) (none node[string], ok bool) {
 	if !c.isRequestField(inner[0], "headers") || !isConstant || !isInt {
 		return none, false
 	}
-	missing := noSuchKey(name)
+	missing, key := noSuchKey(name), http.CanonicalHeaderKey(name)
 	return node[string]{deps: depRequest, eval: func(f *frame) (string, error) {
-		values := f.run.requestOrEmpty().Header.Values(name)
+		values := f.run.requestOrEmpty().Header[key]
 		switch {
 		case len(values) == 0:
 			return "", missing

@@ -136,7 +136,7 @@ func TestProblems(t *testing.T) {
 		"identity": {
 			func(src string) []Problem { _, p := CompileIdentity(src); return p },
 			[]row{
-				{`req.headers['x-tenant']`, "1:1: the result must be a string, is list of strings"},
+				{`req.headers['x-tenant']`, "1:1: the result must be a string, is list of strings: choose one of it, such as the first by [0]"},
 				{`ai.models[0].id`, "1:1: 'ai' is visible to strategies alone; here are 'req' and 'conn'"},
 				{`secrets.get('a', 'b')`, "1:1: 'secrets' is visible in ${…} alone; here are 'req' and 'conn'"},
 				{`req.header['x'][0]`, "1:5: undeclared reference to 'req.header'; did you mean 'req.headers'?"},

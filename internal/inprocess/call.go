@@ -119,6 +119,9 @@ func (c *call) begin(status int) {
 	if n, err := strconv.ParseInt(c.answer.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
 		c.length = n
 	}
+	if c.bodiless() {
+		c.length = 0
+	}
 	for _, line := range c.answer["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			if c.trailer == nil {
@@ -138,6 +141,10 @@ func (c *call) Write(p []byte) (int, error) {
 	if err := c.broken(); err != nil || c.head() || len(p) == 0 {
 		c.mu.Unlock()
 		return len(p), err
+	}
+	if c.bodiless() {
+		c.mu.Unlock()
+		return 0, http.ErrBodyNotAllowed
 	}
 	if c.length >= 0 && c.written+int64(len(p)) > c.length {
 		c.mu.Unlock()
@@ -285,7 +292,8 @@ func (c *call) end(returned bool) {
 		c.begin(http.StatusOK)
 	}
 	c.ended = true
-	if !returned || c.late || c.length > c.written && !c.head() {
+	// A handler that was told to end may have left out the rest.
+	if !returned || c.late || c.ctx.Err() != nil || c.length > c.written && !c.head() {
 		c.err = io.ErrUnexpectedEOF
 	}
 	if c.upload.timer != nil {
@@ -302,6 +310,7 @@ func (c *call) leave() {
 	c.mu.Lock()
 	c.left, c.buf = true, nil
 	c.read, c.visible = 0, 0
+	signal(c.readable) // a read that waits comes back
 	c.mu.Unlock()
 	c.cancel()
 	c.closeUpload()

@@ -115,8 +115,13 @@ func (c *call) unzips(answer http.Header) bool {
 	return answer.Get("Content-Encoding") == "gzip" && asked.Get("Accept-Encoding") == "" && asked.Get("Range") == "" && !c.head()
 }
 
-// head reports whether the answer has no body.
+// head reports whether the caller asked for the header alone.
 func (c *call) head() bool { return c.served.Method == http.MethodHead }
+
+// bodiless reports whether the status allows no body.
+func (c *call) bodiless() bool {
+	return c.status == http.StatusNoContent || c.status == http.StatusNotModified
+}
 
 // upload is the body of the request, as the handler reads it.
 type upload struct {

@@ -9,6 +9,8 @@ import (
 const (
 	// maxMember bounds the value that a Follower keeps, in bytes.
 	maxMember = 8 << 10
+	// maxText bounds the text that a Follower keeps, in bytes.
+	maxText = 1 << 10
 	// maxName bounds the name of the member to keep.
 	maxName = 16
 	// maxKinds bounds the levels whose bracket kinds are compared. Deeper levels
@@ -36,6 +38,9 @@ type Follower struct {
 	// Member, if not empty, is the name of a top-level member whose object is kept
 	// for [Follower.Value]: at most 16 bytes, without escapes.
 	Member string
+	// TextMember, if not empty, is the name of a top-level member whose string is kept
+	// for [Follower.Text], under the same conditions.
+	TextMember string
 
 	state  followState
 	odd    bool // within a string: an odd number of backslashes came last
@@ -45,6 +50,9 @@ type Follower struct {
 	length int                   // of that string
 	member memberState
 	value  []byte
+	isText bool   // the named member is TextMember
+	text   []byte // as it stands between its quotes
+	texts  bool   // the text is whole
 }
 
 // memberState says how far the search for the member is.
@@ -55,6 +63,7 @@ const (
 	memberNamed             // a string of the name came, a colon must follow
 	memberColon             // the colon came, the value must follow
 	memberOpen              // inside the value
+	memberText              // inside the text
 )
 
 // Ended reports whether the document has ended, and only white space came after
@@ -73,6 +82,18 @@ func (f *Follower) Value() []byte {
 	}
 	return f.value
 }
+
+// Text returns the last whole string under the name TextMember as it stands between its
+// quotes, nil without one. It is valid until the next call of Follow.
+func (f *Follower) Text() []byte {
+	if !f.texts {
+		return nil
+	}
+	return f.text
+}
+
+// names reports whether names of the top level are read.
+func (f *Follower) names() bool { return f.Member != "" || f.TextMember != "" }
 
 // Follow reads the next piece of the document. It does not keep p.
 func (f *Follower) Follow(p []byte) {
@@ -108,7 +129,7 @@ func (f *Follower) Follow(p []byte) {
 			i++
 			switch c {
 			case '"':
-				if f.depth != 1 || f.Member == "" {
+				if f.depth != 1 || !f.names() {
 					if next := skipShort(p, i); next > 0 {
 						i = next
 						continue
@@ -128,7 +149,7 @@ func (f *Follower) Follow(p []byte) {
 			start := i
 			var closed bool
 			i, closed = f.skipText(p, i)
-			if f.depth == 1 && f.Member != "" {
+			if f.depth == 1 && f.names() {
 				f.note(p[start:i], closed)
 			}
 			if closed {
@@ -245,12 +266,23 @@ func (f *Follower) note(piece []byte, closed bool) {
 	if closed {
 		piece = piece[:len(piece)-1] // its quote
 	}
+	if f.member == memberText {
+		f.keepText(piece, closed)
+		return
+	}
 	if f.length < maxName {
 		copy(f.name[f.length:], piece)
 	}
 	f.length += len(piece)
-	if closed && f.member != memberOpen && f.length == len(f.Member) && f.length <= maxName && string(f.name[:f.length]) == f.Member {
-		f.member = memberNamed
+	if !closed || f.member == memberOpen || f.length > maxName {
+		return
+	}
+	switch string(f.name[:f.length]) {
+	case "":
+	case f.Member:
+		f.member, f.isText = memberNamed, false
+	case f.TextMember:
+		f.member, f.isText = memberNamed, true
 	}
 }
 
@@ -264,7 +296,10 @@ func (f *Follower) expect(p []byte, i int) int {
 		case f.member == memberNamed && p[i] == ':':
 			f.member = memberColon
 			i++
-		case f.member == memberColon && p[i] == '{':
+		case f.member == memberColon && p[i] == '"' && f.isText:
+			f.member, f.text, f.texts = memberText, f.text[:0], false
+			return i
+		case f.member == memberColon && p[i] == '{' && !f.isText:
 			f.member, f.value = memberOpen, f.value[:0]
 			return i
 		default:
@@ -281,6 +316,18 @@ func (f *Follower) keep(b []byte) {
 		return
 	}
 	f.value = append(f.value, b...)
+}
+
+// keepText appends to the kept text, up to maxText.
+func (f *Follower) keepText(piece []byte, closed bool) {
+	if len(f.text)+len(piece) > maxText {
+		f.text, f.member = nil, memberNone // too long to be of use
+		return
+	}
+	f.text = append(f.text, piece...)
+	if closed {
+		f.texts, f.member = true, memberNone
+	}
 }
 
 // push enters an array or object.

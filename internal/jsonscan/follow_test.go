@@ -173,3 +173,28 @@ func BenchmarkFollower(b *testing.B) {
 		})
 	}
 }
+
+// TestFollowerText keeps the string of a top-level member, wherever it is cut.
+func TestFollowerText(t *testing.T) {
+	for doc, want := range map[string]string{
+		`{"id":"a1","x":1}`:                          "a1",
+		`{"x":{"id":"no"},"y":["id","no"],"id":"a"}`: "a",
+		`{"x":"id","id" : "a\"b","usage":{"n":1}}`:   `a\"b`,
+		`{"usage":{"id":"no"},"id":"a","id":"b"}`:    "b",
+		`{"id":{"id":"no"}}`:                         "",
+		`{"id":7,"idx":"no","i":"no"}`:               "",
+		`["id","a"]`:                                 "",
+		`{"id":"` + strings.Repeat("x", 2000) + `"}`: "",
+	} {
+		for cut := range len(doc) {
+			f := &Follower{Member: "usage", TextMember: "id"}
+			f.Follow([]byte(doc[:cut]))
+			f.Follow([]byte(doc[cut:]))
+			require.True(t, f.Ended(), doc)
+			require.Equal(t, want, string(f.Text()), "%s cut at %d", doc, cut)
+			if strings.Contains(doc, `"n":1`) {
+				require.Equal(t, `{"n":1}`, string(f.Value()))
+			}
+		}
+	}
+}

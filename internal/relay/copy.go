@@ -45,6 +45,9 @@ type JSONCopy struct {
 	// Usage, unless nil, is called at the end with the object under the top-level
 	// name usage, if the document has one. It must not keep it.
 	Usage func(value []byte)
+	// ID, unless nil, is called with the string under the top-level name id, as it
+	// stands between its quotes, before the last bytes go out. It must not keep it.
+	ID func(raw []byte)
 }
 
 // CopyJSON writes to w a JSON answer that is too large to be held, and follows the
@@ -59,6 +62,9 @@ func CopyJSON(w io.Writer, body io.Reader, o JSONCopy) error {
 		return copyUnknown(w, body, o)
 	}
 	c := &jsonCopier{w: w, body: body, o: o, kept: o.Held, follow: jsonscan.Follower{Member: "usage"}}
+	if o.ID != nil {
+		c.follow.TextMember = "id"
+	}
 	c.encoded = !list.Identity()
 	defer c.release()
 	if c.encoded {
@@ -120,7 +126,7 @@ type jsonCopier struct {
 // plain follows the bytes themselves.
 func (c *jsonCopier) plain() error {
 	for {
-		c.follow.Follow(c.kept)
+		c.see(c.kept)
 		if c.follow.Broken() {
 			return ErrNotWhole
 		}
@@ -142,6 +148,18 @@ func (c *jsonCopier) plain() error {
 	}
 }
 
+// see follows a piece of the document. The id is told as soon as it is known.
+func (c *jsonCopier) see(piece []byte) {
+	c.follow.Follow(piece)
+	if c.o.ID == nil {
+		return
+	}
+	if id := c.follow.Text(); id != nil {
+		c.o.ID(id)
+		c.o.ID = nil
+	}
+}
+
 // decode follows the decoded copy. The last read is kept back to the end of the
 // encoding.
 func (c *jsonCopier) decode(list coding.List) error {
@@ -151,7 +169,7 @@ func (c *jsonCopier) decode(list coding.List) error {
 	defer buffers.Put(out)
 	for {
 		n, err := r.Read(out[:])
-		c.follow.Follow(out[:n])
+		c.see(out[:n])
 		switch {
 		case c.follow.Broken():
 			return ErrNotWhole

@@ -88,6 +88,12 @@ func CanDecode(contentEncoding string) bool {
 	return err == nil
 }
 
+// IsPlain reports whether the encoding is none, or identity.
+func IsPlain(contentEncoding string) bool {
+	list, err := coding.Parse(contentEncoding)
+	return err == nil && list.Identity()
+}
+
 // Stream carries one event stream. Use it from one goroutine: Hold or HoldWhole
 // (or Hold, then HoldWhole) to decide, Relay to carry it, Release at the end.
 type Stream struct {

@@ -13,6 +13,7 @@
 package reqbody
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -160,7 +161,10 @@ func (b *Body) Len() int64 { return b.n }
 // Bytes returns the body in one piece. The result must not be changed: without
 // edits it is the client's bytes themselves.
 func (b *Body) Bytes() []byte {
-	if len(b.segments) == 1 {
+	switch len(b.segments) {
+	case 0:
+		return nil
+	case 1:
 		return b.segments[0]
 	}
 	whole := make([]byte, 0, b.n)
@@ -170,11 +174,24 @@ func (b *Body) Bytes() []byte {
 	return whole
 }
 
+// joinLimit bounds a body in several pieces that is read as one, in bytes. Copying
+// it takes less time than a system call.
+const joinLimit = 16 << 10
+
 // NewReader returns a reader over the body from its start. It is also an
 // [io.WriterTo]. Readers are independent of each other: each attempt, and each
 // replay of an attempt, takes its own, while a transport may still read an
 // abandoned one. Close does nothing.
-func (b *Body) NewReader() io.ReadCloser { return &bodyReader{rest: b.segments} }
+//
+// A body in one piece, or a small one, has a reader that net/http knows to be in
+// memory. It sends such a body along with the head of the request, and another one
+// after it.
+func (b *Body) NewReader() io.ReadCloser {
+	if len(b.segments) <= 1 || b.n <= joinLimit {
+		return io.NopCloser(bytes.NewReader(b.Bytes()))
+	}
+	return &bodyReader{rest: b.segments}
+}
 
 // bodyReader reads the segments of a Body, and changes nothing in it.
 type bodyReader struct {

@@ -202,6 +202,9 @@ func (s *soak) receive(c *http.Client, req *http.Request, r *request, leave func
 		s.fault("the answer to %s has words of %s: %.200s", r.id, id, data)
 	}
 	whole, problem := inspect(data, r.id)
+	if kind := resp.Header.Get("Content-Type"); problem == nil && kind == "text/event-stream" && err == nil {
+		problem = framed(data)
+	}
 	var corrupt *coding.CorruptError
 	switch isOK := resp.StatusCode == http.StatusOK; {
 	case isOK && problem != nil:

@@ -15,6 +15,9 @@ import (
 // clientTimeout is short, for clients that stall.
 const clientTimeout = 300 * time.Millisecond
 
+// keepalive is the shortest that a config may have.
+const keepalive = time.Second
+
 // writeCA makes the file of the authority that the providers' certificates are of.
 func (s *soak) writeCA() error {
 	dir, err := os.MkdirTemp("", "soak")
@@ -45,7 +48,8 @@ func (s *soak) config(n int) aigateway.Config {
 		cfg.StreamCommit = aigateway.CommitComplete
 	}
 	if n%2 == 1 {
-		cfg.StreamKeepalive, cfg.TotalTimeout = "1s", "6s"
+		cfg.StreamKeepalive, cfg.TotalTimeout = aigateway.Duration(keepalive.String()), "6s"
+		cfg.FirstTokenTimeout = "1300ms" // beyond a pause for the keepalive
 	}
 	if n%5 > 2 {
 		cfg.Secrets = s.cache

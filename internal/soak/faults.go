@@ -19,6 +19,28 @@ var wellFormed = []behaviour{
 	plain, plain, plain, plain,
 	func(x *exchange) { x.coded("gzip", gzipped) },
 	func(x *exchange) { x.coded("zstd", zstdFramed) },
+	func(x *exchange) { x.codedSlowly(0) },
+	func(x *exchange) { x.codedSlowly(1) },
+	func(x *exchange) { x.codedSlowly(2) },
+	func(x *exchange) { // late, behind the keepalive
+		x.pause(keepalivePause)
+		plain(x)
+	},
+	func(x *exchange) { // with a byte order mark, late or at once
+		if x.stream {
+			x.pause(time.Duration(x.intN(2)) * keepalivePause)
+			x.send("\ufeff")
+		}
+		plain(x)
+	},
+	func(x *exchange) { // JSON over the gateway's hold, to a client of a stream too
+		body := x.format.whole(strings.Join(x.words, ""))
+		x.w.Header().Set("Content-Type", "application/json")
+		cut := min(len(body)-1, 1<<20+1)
+		x.send(body[:cut])
+		x.pause(keepalivePause)
+		x.send(body[cut:])
+	},
 	func(x *exchange) { // the connection is closed, in HTTP/2 by GOAWAY
 		x.w.Header().Set("Connection", "close")
 		plain(x)
@@ -190,6 +212,31 @@ func (x *exchange) coded(name string, encode func(string) []byte) {
 	kind, body := x.whole()
 	x.w.Header().Set("Content-Encoding", name)
 	x.answer(http.StatusOK, kind, string(encode(body)))
+}
+
+// keepalivePause is longer than the gateway's keepalive, and shorter than its
+// timeouts.
+const keepalivePause = keepalive + 150*time.Millisecond
+
+// codedSlowly answers as zstd, with a block for each event, a pause behind one of
+// them, and the last block as the end. Raw blocks end like events.
+func (x *exchange) codedSlowly(pauses int) {
+	kind, body := x.whole()
+	x.w.Header().Set("Content-Type", kind)
+	x.w.Header().Set("Content-Encoding", "zstd")
+	blocks := strings.SplitAfter(body, "\n\n")
+	x.send("\x28\xb5\x2f\xfd\x00\x58") // the frame's header, with a window of 2 MiB
+	for i, block := range blocks {
+		for len(block) > 0 {
+			n := min(len(block), 128<<10)
+			x.send(string([]byte{byte(n << 3), byte(n >> 5), byte(n >> 13)}) + block[:n])
+			block = block[n:]
+		}
+		if i == 0 && pauses > 0 || i == len(blocks)/2 && pauses > 1 {
+			x.pause(keepalivePause)
+		}
+	}
+	x.send("\x01\x00\x00")
 }
 
 func gzipped(text string) []byte {

@@ -81,3 +81,17 @@ func TestInspect(t *testing.T) {
 	assert.Equal(t, "c3-4", foreign([]byte("no answer for <c3-4>"), "c1-2"))
 	assert.Empty(t, foreign([]byte("no answer for <c1-2>"), "c1-2"))
 }
+
+// Foreign lines in an event stream are seen.
+func TestFramed(t *testing.T) {
+	stream := chat.stream(answerWords("c1-2", 4))
+	for _, good := range []string{"", stream, "\ufeff" + stream, ": keep-alive\n\n" + messages.stream(answerWords("c1-2", 4))} {
+		assert.NoError(t, framed([]byte(good)))
+	}
+	for name, bad := range map[string]string{
+		"a mark behind a comment": ": keep-alive\n\n\ufeff" + stream,
+		"JSON behind a comment":   ": keep-alive\n\n" + chat.whole("x"),
+	} {
+		assert.ErrorContains(t, framed([]byte(bad)), "foreign line", name)
+	}
+}

@@ -67,6 +67,19 @@ func inspect(answer []byte, id string) (whole bool, err error) {
 	return whole, nil
 }
 
+// framed reports a line that is not one of an event stream: a field of the formats, a
+// comment, or blank. A byte order mark may begin the first line alone.
+func framed(stream []byte) error {
+	for line := range bytes.Lines(bytes.TrimPrefix(stream, []byte("\ufeff"))) {
+		switch name, _, _ := bytes.Cut(bytes.TrimRight(line, "\n"), []byte(":")); string(name) {
+		case "", "data", "event":
+		default:
+			return fmt.Errorf("an event stream has a foreign line: %.100q", line)
+		}
+	}
+	return nil
+}
+
 // foreign returns the id of another request in the text of an error, or "".
 func foreign(text []byte, id string) string {
 	for _, re := range []*regexp.Regexp{requestID, word} {

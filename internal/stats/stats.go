@@ -64,16 +64,15 @@ const (
 // Track is the memory of a Recorder for one model at one provider, or for one API
 // key. It must not be copied.
 type Track struct {
-	id identity
+	remote atomic.Pointer[[]Remote] // of other replicas; beside the count of Series that is read with it
 	Series
+	id identity
 
 	// Health is the health of a model at its provider.
 	Health CandidateHealth
 	// Key is the health of an API key.
 	Key   KeyHealth
 	Quota Quota
-
-	remote atomic.Pointer[[]Remote] // of other replicas
 }
 
 // NewRecorder returns a Recorder for a gateway in a region and an account.

@@ -2,6 +2,7 @@ package suite_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aigateway-go/aigateway"
@@ -149,4 +151,44 @@ func socketPost(b *testing.B, client *http.Client, url string, body []byte, conn
 		})
 	}
 	wg.Wait()
+}
+
+// A small request goes out in one write: a second one would cost a system call on each
+// side, and a packet.
+func TestSmallRequestIsOneWrite(t *testing.T) {
+	upstream := socketUpstream(t, benchRows[0].answer)
+	body := gatewaytest.ChatBody("llama3", 1<<10)
+	for name, body := range map[string][]byte{
+		"as it came":   body,
+		"with an edit": bytes.Replace(body, []byte(`"messages"`), []byte(`"models":["llama3"],"messages"`), 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var writes atomic.Int32
+			transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				conn, err := new(net.Dialer).DialContext(ctx, network, upstream.Listener.Addr().String())
+				return &countedConn{conn, &writes}, err
+			}}
+			defer transport.CloseIdleConnections()
+			gateway := httptest.NewServer(benchGateway(t, transport))
+			defer gateway.Close()
+			resp, err := http.Post(gateway.URL+"/v1/chat/completions", "application/json", bytes.NewReader(body))
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, resp.StatusCode)
+			require.EqualValues(t, 1, writes.Load())
+		})
+	}
+}
+
+// countedConn counts its writes.
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int32
+}
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
 }

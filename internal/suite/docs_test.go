@@ -24,6 +24,7 @@ import (
 	yaml "sigs.k8s.io/yaml/goyaml.v3"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 // docsRoot is the root of the repository.
@@ -31,7 +32,7 @@ const docsRoot = "../.."
 
 // docsCompiled are the Go files that hold the Go of the documents.
 var docsCompiled = []string{
-	"internal/suite/docs_test.go", "examples/mount/main.go",
+	"internal/suite/docs_test.go", "examples/mount/main.go", "examples/inprocess/main.go",
 	"internal/suite/cookbook_test.go", "internal/suite/cookbook_networks_test.go",
 	"contrib/aws/cookbook_test.go", "contrib/oauth2/cookbook_test.go",
 }
@@ -272,6 +273,50 @@ func TestDocsSecrets(t *testing.T) {
 	value, err = cfg.Secrets.ResolveSecret(t.Context(), "openai", "api-key")
 	require.NoError(t, err)
 	assert.Equal(t, "sk-of-the-store", value)
+}
+
+// TestDocsLogin puts the login of docs/money.md before limits: a client has the limit
+// of its key, whatever tenant it names.
+func TestDocsLogin(t *testing.T) {
+	upstream := httptest.NewServer(gatewaytest.Chat("hi"))
+	defer upstream.Close()
+	tenants := map[string]string{"Bearer sk-red": "red", "Bearer sk-blue": "blue"}
+	login := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			tenant, ok := tenants[r.Header.Get("Authorization")] // your own look-up
+			if !ok {
+				aigateway.WriteError(w, r, &aigateway.Error{Code: "invalid_api_key", Status: http.StatusUnauthorized, Message: "this key is not known here"})
+				return
+			}
+			r.Header.Set("X-Tenant", tenant) // in place of the client's
+			next.ServeHTTP(w, r)
+		})
+	}
+	gateway, err := aigateway.New(aigateway.Config{
+		CallerExpr:        "req.headers['x-tenant'][0]",
+		ClientLimits:      []aigateway.ClientLimit{{RequestsPerMinute: 1}},
+		Providers:         []aigateway.Provider{{ID: "stub", BaseURL: "http://stub.internal"}},
+		InternalEndpoints: map[string]string{"stub.internal": upstream.URL},
+	})
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", login(gateway))
+	for _, row := range []struct {
+		key, named string
+		status     int
+	}{
+		{"sk-red", "", http.StatusOK},
+		{"sk-red", "blue", http.StatusTooManyRequests},
+		{"sk-blue", "red", http.StatusOK},
+		{"sk-other", "red", http.StatusUnauthorized},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"stub:any"}`))
+		r.Header.Set("Authorization", "Bearer "+row.key)
+		r.Header.Set("X-Tenant", row.named)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		assert.Equal(t, row.status, w.Code, "%s as %q: %s", row.key, row.named, w.Body)
+	}
 }
 
 // docsStore is a store of secrets as a service may have one.

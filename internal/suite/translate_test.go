@@ -352,6 +352,10 @@ var translateCounts = []struct {
 	{"/v1/messages/count_tokens", translateAskMsgs, `{"input_tokens":%d}`, translateResponses, "messages-to-responses"},
 	{"/v1/responses/input_tokens", translateAskResps, `{"object":"response.input_tokens","input_tokens":%d}`, translateChat, "responses-to-chat"},
 	{"/v1/responses/input_tokens", translateAskResps, `{"object":"response.input_tokens","input_tokens":%d}`, translateMessages, "responses-to-messages"},
+	// They speak the client's format, and have no endpoint that counts.
+	{"/v1/messages/count_tokens", translateAskMsgs, `{"input_tokens":%d}`, []aigateway.APISurface{{Format: "anthropic", Surface: "messages"}}, "messages-to-messages"},
+	{"/v1/messages/count_tokens", translateAskMsgs, `{"input_tokens":%d}`, append(translateChat[:1:1], aigateway.APISurface{Format: "anthropic", Surface: "messages"}), "messages-to-messages"},
+	{"/v1/responses/input_tokens", translateAskResps, `{"object":"response.input_tokens","input_tokens":%d}`, append(translateChat[:1:1], translateResponses...), "responses-to-responses"},
 }
 
 // TestTranslatedCounts: tokens are estimated where the provider does not count, and

@@ -2,6 +2,8 @@ package usage
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -103,20 +105,41 @@ func (e *estimator) text(b []byte) {
 			continue
 		}
 		i++
-		if e.kind == kindLower && 'a' <= c && c <= 'z' {
-			from := i - 1 // most of all text is this
-			for i < len(b) && 'a' <= b[i] && b[i] <= 'z' {
-				i++
-			}
-			e.size += int64(i - from)
-			continue
-		}
-		if c == '\'' && e.kind == kindLower {
+		k := asciiKinds[c]
+		switch {
+		case e.kind != kindLower:
+			e.add(k)
+		case k == kindLower: // most of all text is this
+			n := lowerRun(b[i:])
+			e.size += 1 + int64(n)
+			i += n
+		case c == ' ' && i < len(b) && asciiKinds[b[i]] == kindLower: // and this is next
+			e.sum += lowerCost(e.size, e.odd)
+			e.apart, e.size, e.odd = true, 0, 0
+		case c == '\'':
 			e.size++ // an apostrophe: "don't" is one word
-			continue
+		default:
+			e.add(k)
 		}
-		e.add(asciiKind(c))
 	}
+}
+
+// lowerRun returns the number of small ASCII letters at the front of b.
+func lowerRun(b []byte) (n int) {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(b)-n >= 8; n += 8 {
+		// Each byte on its own: its high bit is set if it is a letter.
+		x := binary.LittleEndian.Uint64(b[n:])
+		y := x &^ high
+		letters := (y + (0x80-'a')*ones) &^ (y + (0x7f-'z')*ones) &^ x & high
+		if letters != high {
+			return n + bits.TrailingZeros64(letters^high)/8
+		}
+	}
+	for n < len(b) && asciiKinds[b[n]] == kindLower {
+		n++
+	}
+	return n
 }
 
 // add appends a character to the open word, or opens another.
@@ -167,9 +190,7 @@ func (e *estimator) open(k kind) {
 			e.sum -= unit * 35 / 100 // and a sign with the word behind it
 		}
 	case kindLower:
-		// Words of more letters than these are names at best, and noise else.
-		const long = 16
-		e.sum += script{4, 20}.cost(n) + e.odd*55 + max(0, n-long)*30
+		e.sum += lowerCost(n, e.odd)
 	case kindUpper:
 		e.sum += script{2, 40}.cost(n)
 	case kindCyrillic:
@@ -202,11 +223,26 @@ func (e *estimator) open(k kind) {
 	e.kind, e.size, e.odd = k, 1, 0
 }
 
+// lowerCost is the cost of a Latin word.
+func lowerCost(letters, odd int64) int64 {
+	// Words of more letters than these are names at best, and noise else.
+	const long = 16
+	return script{4, 20}.cost(letters) + odd*55 + max(0, letters-long)*30
+}
+
 // medium counts an image, a recording or a document.
 func (e *estimator) medium() {
 	e.open(kindNone)
 	e.sum += MediaTokens * unit
 }
+
+// asciiKinds are the kinds of ASCII characters. Other bytes have none.
+var asciiKinds = func() (kinds [256]kind) {
+	for c := range byte(utf8.RuneSelf) {
+		kinds[c] = asciiKind(c)
+	}
+	return kinds
+}()
 
 // asciiKind is the kind of an ASCII character.
 func asciiKind(c byte) kind {

@@ -44,14 +44,18 @@ func (e *estimator) json(b []byte) {
 // stringEnd returns the length of the string at the front of b, up to its closing
 // quote or to the end of b, and whether the string is free of escapes.
 func stringEnd(b []byte) (n int, plain bool) {
+	quote := -1 // the next one at n or behind it, once it was looked for
 	for plain = true; n < len(b); {
-		i := bytes.IndexByte(b[n:], '"')
-		if i < 0 {
-			i = len(b) - n
+		if quote < n {
+			if quote = bytes.IndexByte(b[n:], '"'); quote < 0 {
+				quote = len(b)
+			} else {
+				quote += n
+			}
 		}
-		esc := bytes.IndexByte(b[n:n+i], '\\')
+		esc := bytes.IndexByte(b[n:quote], '\\')
 		if esc < 0 {
-			return n + i, plain
+			return quote, plain
 		}
 		plain = false
 		n += esc + len(`\"`)

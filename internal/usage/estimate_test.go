@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -125,6 +126,23 @@ func TestEstimateForm(t *testing.T) {
 	assert.InDelta(t, usage.MediaTokens+usage.Estimate([]byte(text)), usage.Estimate([]byte(form)), 10)
 	assert.InDelta(t, usage.Estimate([]byte(text)), usage.Estimate([]byte(part(`name="prompt"`, text)+"--b--\r\n")), 10)
 	assert.EqualValues(t, 2, usage.Estimate([]byte("--b")), "no form")
+}
+
+// The time follows the length: a long string full of escapes is read once, and not
+// once for each escape.
+func TestEstimateOfManyEscapes(t *testing.T) {
+	body := []byte(`{"content":"` + strings.Repeat(`\n`, 1<<20) + `"}`)
+	plain := []byte(`{"content":"` + strings.Repeat("1 ", 1<<20) + `"}`)
+	least := func(body []byte) time.Duration {
+		best := time.Hour
+		for range 3 {
+			begin := time.Now()
+			usage.Estimate(body)
+			best = min(best, time.Since(begin))
+		}
+		return best
+	}
+	assert.Less(t, least(body), 50*least(plain))
 }
 
 func TestEstimateDoesNotAllocate(t *testing.T) {

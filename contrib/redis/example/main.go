@@ -43,9 +43,16 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal drains. A second one has its default effect, and ends the process.
-	context.AfterFunc(ctx, stop)
+	ctx, drain := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// The first signal drains. Before anybody sees that, signals have their default effect
+	// again: a second one ends the process.
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		drain()
+	}()
 	// The gateway logs once when the store goes. go-redis would log each connection.
 	redis.SetLogger(&logging.VoidLogger{})
 	os.Exit(run(ctx, os.Args[1:], os.Getenv(secretName), os.Stdout, os.Stderr))

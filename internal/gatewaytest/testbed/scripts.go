@@ -132,3 +132,8 @@ func (s *Scripts) SendBody(body string, header ...string) *httptest.ResponseReco
 	s.Gateway.ServeHTTP(w, r)
 	return w
 }
+
+// KeepResult keeps the Result of the latest request.
+func KeepResult(res **aigateway.Result) *aigateway.Hooks {
+	return &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { *res = r }}
+}

@@ -1,7 +1,7 @@
 // The cases of LangChain, for any of its chat models.
 import { HumanMessage, ToolMessage } from '@langchain/core/messages';
 import { tool } from '@langchain/core/tools';
-import { attempt, describe, forecast, image, saw, weather } from './harness.mjs';
+import { arrived, attempt, describe, forecast, image, left, saw, weather } from './harness.mjs';
 
 // chatCases plays a class of chat models. model makes one by the rest of its name.
 export function chatCases(model) {
@@ -38,6 +38,26 @@ export function chatCases(model) {
         const m = await stream(model(''), 'Say hello.');
         return `${JSON.stringify(text(m))} ${tokens(m)}`;
       })],
+    ['stream-abort', async () => {
+      const abort = new AbortController();
+      let n = 0;
+      try {
+        for await (const chunk of await model('-endless').stream('Say hello.', { signal: abort.signal })) {
+          if (!text(chunk)) continue;
+          if (++n === 2) abort.abort();
+          else saw();
+        }
+      } catch (err) {
+        if (!abort.signal.aborted) throw err;
+      }
+      return `after ${n}, the upstream saw it: ${await left()}`;
+    }],
+    ['abort', async () => {
+      const abort = new AbortController();
+      arrived().then(() => abort.abort());
+      const answer = await attempt(async () => text(await model('-hang').invoke('Say hello.', { signal: abort.signal })));
+      return `${answer}, the upstream saw it: ${await left()}`;
+    }],
     ['rich-image', () =>
       attempt(async () => {
         const content = [{ type: 'text', text: 'What is this?' }, { type: 'image_url', image_url: { url: `data:image/png;base64,${image}` } }];

@@ -1,9 +1,12 @@
-package aigateway_test
+package suite_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -386,23 +389,6 @@ func TestLimitsExplained(t *testing.T) {
 	})
 }
 
-// A spill-over by a limit does not pin.
-func TestLimitsDoNotPin(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSessions(t, limitsConfig(aigateway.Limits{InFlight: 1}, "a", "b", "c"), "ai.models.sticky(req.session)")
-		first, _ := s.ask("s")
-		s.Set(first, slow(time.Second), gatewaytest.Chat("fine"))
-		go s.drain(`{"model":"` + first + `:m"}`)
-		synctest.Wait()
-		route, place := s.ask("s")
-		assert.NotEqual(t, first, route)
-		assert.Equal(t, "moved", place)
-		gatewaytest.Pass(2 * time.Second)
-		route, _ = s.ask("s")
-		assert.Equal(t, first, route)
-	})
-}
-
 // Clients, upstreams and queues are killed at random: no slot and no token is lost.
 func TestLimitsSoak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -530,5 +516,27 @@ func TestLimitsOnTheDebugPage(t *testing.T) {
 		assert.True(t, strings.Contains(get("?format=json"), `"in_flight_limit": 1`))
 		gatewaytest.Pass(2 * time.Second)
 		assert.Contains(t, get(""), "0 of 1 in flight")
+	})
+}
+
+// The log tells a request's wait for room, and is silent about it without one.
+func TestLogTellsTheWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		cfg := limitsConfig(aigateway.Limits{InFlight: 1, Wait: "5s"}, "a")
+		cfg.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+		c := newCrowd(t, cfg)
+		c.Set("a", slow(2*time.Second))
+		c.send(t.Context(), "first", testbed.ChatRequest)
+		require.Equal(t, 200, c.Post("/v1/chat/completions", testbed.ChatRequest).Status)
+		synctest.Wait()
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		require.Len(t, lines, 2)
+		for i, want := range []any{nil, 2000.0} {
+			var line map[string]any
+			require.NoError(t, json.Unmarshal([]byte(lines[i]), &line))
+			assert.Equal(t, want, line["aigateway.queued_ms"])
+		}
+		assert.Len(t, c.ended(), 1)
 	})
 }

@@ -1,9 +1,8 @@
-package aigateway_test
+package suite_test
 
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -143,7 +142,7 @@ func TestStreamUsageByteForByte(t *testing.T) {
 						}
 						var res *aigateway.Result
 						cfg := testbed.Config(1, "a")
-						cfg.Hooks = resultHook(&res)
+						cfg.Hooks = testbed.KeepResult(&res)
 						h := testbed.Start(t, cfg, testbed.Hosts{"a": usageUpstream(form.unasked, form.asked, coded)}, nil)
 						for n := range 3 {
 							a := h.Post("/v1/chat/completions", ask.body)
@@ -239,7 +238,7 @@ func TestStreamOptionsRefused(t *testing.T) {
 				var res *aigateway.Result
 				up := gatewaytest.Scripted(refusal(status))
 				cfg := testbed.Config(1, "a")
-				cfg.Hooks, cfg.MaxAttempts = resultHook(&res), 1
+				cfg.Hooks, cfg.MaxAttempts = testbed.KeepResult(&res), 1
 				h := testbed.Start(t, cfg, testbed.Hosts{"a": up.ServeHTTP}, nil)
 				var sent []int
 				for range 5 {
@@ -282,9 +281,4 @@ func TestStreamOptionsRefused(t *testing.T) {
 			assert.Contains(t, a.Body, "stream_options")
 		})
 	})
-}
-
-// resultHook keeps the Result of the latest request.
-func resultHook(res **aigateway.Result) *aigateway.Hooks {
-	return &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { *res = r }}
 }

@@ -1,4 +1,4 @@
-package aigateway_test
+package suite_test
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ import (
 // recipes are the configs under "Routing" in docs/selection.md, by their titles.
 func recipes(t *testing.T) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile("docs/selection.md")
+	text, err := os.ReadFile("../../docs/selection.md")
 	require.NoError(t, err)
 	_, part, ok := strings.Cut(string(text), "\n## Routing\n")
 	require.True(t, ok)
