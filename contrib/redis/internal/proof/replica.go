@@ -279,13 +279,8 @@ func (e *answerError) Error() string { return fmt.Sprintf("%d: %s", e.status, e.
 
 // state is what the scenarios read from the debug page.
 type state struct {
-	Models []struct {
-		Provider string `json:"provider"`
-		Health   struct {
-			State string `json:"state"`
-		} `json:"health"`
-	} `json:"models"`
-	Fleet struct {
+	Models []stateModel `json:"models"`
+	Fleet  struct {
 		Name  string `json:"name"`
 		Store struct {
 			State string `json:"state"`
@@ -298,6 +293,13 @@ type state struct {
 			Requests int    `json:"requests"`
 		} `json:"replicas"`
 	} `json:"fleet"`
+}
+
+type stateModel struct {
+	Provider string `json:"provider"`
+	Health   struct {
+		State string `json:"state"`
+	} `json:"health"`
 }
 
 func (r *replica) state(ctx context.Context) (*state, error) {

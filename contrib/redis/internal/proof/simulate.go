@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,10 +19,21 @@ import (
 	"github.com/aigateway-go/aigateway"
 	gatewayredis "github.com/aigateway-go/aigateway/contrib/redis"
 	"github.com/aigateway-go/aigateway/contrib/redis/internal/redistest"
+	"github.com/redis/go-redis/v9"
 )
 
-// simulate runs many gateways in this process at one real server, each with a few
-// requests a second, and prints the cost to the server.
+// The phases of simulate. They last their time, also with a server that is not up to the
+// load.
+const (
+	learnTime  = 5 * time.Second // two gateways alone, of which the others learn what to write
+	warmTime   = 10 * time.Second
+	knownAfter = 2 * time.Second // a cooldown that another gateway does not know by then is late
+)
+
+// simulate runs many replicas in this process at one real server. Two of them are
+// gateways, each with a few requests a second. The others are light: they write records
+// as the gateways' and read all, and there is nothing behind. It prints the cost to the
+// server, and how old the news are.
 func simulate(ctx context.Context, o *options) error {
 	server, err := redistest.Start("--maxclients", "20000")
 	if err != nil {
@@ -34,24 +46,42 @@ func simulate(ctx context.Context, o *options) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer stop()
-	fakes := make([]*fake, n)
+	var seen wire
+	fakes := make([]*fake, min(n, 2))
 	for i := range fakes {
-		f, err := newFake(server.Addr, i)
-		if err != nil {
+		if fakes[i], err = newFake(server.Addr, i, &seen); err != nil {
 			return err
 		}
-		defer f.store.Close()
-		fakes[i] = f
-		all.Go(func() { f.gateway.Run(ctx) }) //nolint:errcheck // it ends with the context
-		all.Go(func() { f.serve(ctx, rate) })
+		defer fakes[i].client.Close()
+		all.Go(func() { fakes[i].gateway.Run(ctx) }) //nolint:errcheck // it ends with the context
+		all.Go(func() { fakes[i].serve(ctx, rate) })
 	}
-	warm := max(5*time.Second, time.Duration(n)*20*time.Millisecond)
-	pause(ctx, warm)
+	pause(ctx, learnTime)
+	pattern, err := seen.pattern(rate)
+	if err != nil {
+		return err
+	}
+	light := make([]*light, max(n-len(fakes), 0))
+	for i := range light {
+		if light[i], err = newLight(server.Addr, &pattern, i < listeners); err != nil {
+			return err
+		}
+		all.Go(func() { light[i].run(ctx) })
+	}
+	pause(ctx, warmTime)
+	return measure(ctx, o, server, fakes, light, rate)
+}
+
+// measure takes the figures of some seconds.
+func measure(ctx context.Context, o *options, server *redistest.Server, fakes []*fake, light []*light, rate int) error {
 	before, err := take(server)
 	if err != nil {
 		return err
 	}
-	took, ages, err := spread(ctx, fakes, o.length)
+	for _, l := range light {
+		l.reset()
+	}
+	took, late, err := spread(ctx, fakes, o.length)
 	if err != nil {
 		return err
 	}
@@ -59,31 +89,38 @@ func simulate(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
+	var sum lightFigures
+	for _, l := range light {
+		sum.add(l)
+	}
 	seconds := after.at.Sub(before.at).Seconds()
-	o.printf("%d replicas, %d requests a second each, %.0f s", n, rate, seconds)
-	o.printf("server: %.0f exchanges a second, %.0f commands a second with those inside of scripts, in %.2f MB/s, out %.2f MB/s, CPU %.0f %% of a core, memory %.1f MB",
+	o.printf("%d replicas, %d requests a second each, %.0f s", len(fakes)+len(light), rate, seconds)
+	o.printf("server: %.0f exchanges a second, %.0f commands a second with those inside of scripts, in %.2f MB/s, out %.2f MB/s, CPU %.0f %% of a core, memory %.1f MB; this process: CPU %.0f %% of a core",
 		(after.scripts-before.scripts)/seconds, (after.commands-before.commands)/seconds,
 		(after.in-before.in)/seconds/1e6, (after.out-before.out)/seconds/1e6,
-		100*(after.cpu-before.cpu).Seconds()/seconds, after.memory/1e6)
+		100*(after.cpu-before.cpu).Seconds()/seconds, after.memory/1e6, 100*(after.own-before.own).Seconds()/seconds)
+	slices.Sort(sum.ages)
+	slices.Sort(sum.calls)
+	o.printf("news at another replica: p50 %.0f ms, p99 %.0f ms after they were written, of %d; a call of the store: p50 %.1f ms, p99 %.1f ms; %d of %d took over %s, %d failed",
+		ms(percentile(sum.ages, 0.5)), ms(percentile(sum.ages, 0.99)), len(sum.ages),
+		ms(percentile(sum.calls, 0.5)), ms(percentile(sum.calls, 0.99)), sum.slow, len(sum.calls), callTimeout, sum.failed)
 	slices.Sort(took)
-	slices.Sort(ages)
-	o.printf("a cooldown at %d sampled replicas: p50 %.0f ms, p99 %.0f ms of %d; age of the snapshots: p50 %.0f ms, p99 %.0f ms",
-		min(n-1, samples), ms(percentile(took, 0.5)), ms(percentile(took, 0.99)), len(took), ms(percentile(ages, 0.5)), ms(percentile(ages, 0.99)))
+	o.printf("a cooldown from one gateway at the other: p50 %.0f ms, p99 %.0f ms of %d; %d not within %s",
+		ms(percentile(took, 0.5)), ms(percentile(took, 0.99)), len(took), late, knownAfter)
 	return nil
 }
-
-// samples is the number of replicas that are asked.
-const samples = 10
 
 // fake is a gateway without a network in front or behind.
 type fake struct {
 	gateway *aigateway.Gateway
 	debug   http.Handler
-	store   *gatewayredis.Store
+	client  *redis.Client
 }
 
-func newFake(addr string, i int) (*fake, error) {
-	store, err := gatewayredis.New(gatewayredis.Options{URL: "redis://" + addr + "?pool_size=2", Prefix: "simulation", Timeout: 5 * time.Second})
+func newFake(addr string, i int, seen *wire) (*fake, error) {
+	client := redis.NewClient(&redis.Options{Addr: addr, PoolSize: 2, ContextTimeoutEnabled: true, MaxRetries: -1})
+	client.AddHook(seen)
+	store, err := gatewayredis.New(gatewayredis.Options{Client: client, Prefix: "simulation"})
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +129,7 @@ func newFake(addr string, i int) (*fake, error) {
 		Transport:                    roundTripper(standIn),
 		OnlyAllowConfiguredProviders: true,
 	}
-	for p := range 10 {
+	for p := range 2 * models {
 		cfg.Providers = append(cfg.Providers, aigateway.Provider{
 			ID: fmt.Sprint("p", p), BaseURL: "https://p.example", APIKeys: []aigateway.APIKey{{Value: "sk-1"}},
 			Models: []aigateway.Model{{ID: "m"}},
@@ -102,8 +139,11 @@ func newFake(addr string, i int) (*fake, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &fake{gateway, gateway.DebugHandler(), store}, nil
+	return &fake{gateway, gateway.DebugHandler(), client}, nil
 }
+
+// models get the requests of a replica in turn. As many others cool down.
+const models = 5
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
@@ -143,51 +183,43 @@ func (f *fake) serve(ctx context.Context, rate int) {
 	for i := 0; ; i++ {
 		select {
 		case <-tick.C:
-			f.ask(ctx, body("hi", fmt.Sprintf("p%d:m", 5+i%5)))
+			f.ask(ctx, body("hi", fmt.Sprintf("p%d:m", models+i%models)))
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// spread begins cooldowns at one replica, and measures when some others know; and how old
-// the snapshots of others are.
-func spread(ctx context.Context, fakes []*fake, length time.Duration) (took, ages []time.Duration, err error) {
+// spread begins cooldowns at one gateway, and measures when the other knows. It counts
+// those that come late.
+func spread(ctx context.Context, fakes []*fake, length time.Duration) (took []time.Duration, late int, err error) {
 	end := time.Now().Add(length)
-	step := max(len(fakes)/samples, 1)
-	for i := 0; time.Now().Before(end); i++ {
-		name := fmt.Sprint("p", i%5)
-		at := i * step % len(fakes)
-		if status := fakes[at].ask(ctx, body("status=429", name+":m")); status != http.StatusTooManyRequests {
-			return nil, nil, fmt.Errorf("a request that begins a cooldown: %d", status)
-		}
-		begin := time.Now()
-		for j := 0; j < len(fakes) && j < samples*step; j += step {
-			other := fakes[(at+1+j)%len(fakes)]
-			if other == fakes[at] {
-				continue
-			}
-			_, err := until(ctx, 5*time.Second, func() (bool, error) {
-				state, err := other.state(ctx)
-				if err != nil {
-					return false, err
-				}
-				for _, m := range state.Models {
-					if m.Provider == name && m.Health.State == "cooldown" {
-						ages = append(ages, time.Duration(state.Fleet.SnapshotAgeMS*float64(time.Millisecond)))
-						return true, nil
-					}
-				}
-				return false, nil
-			})
+	for i := 0; len(fakes) > 1 && time.Now().Before(end.Add(-knownAfter)); i++ {
+		name := fmt.Sprint("p", i%models)
+		at, other := fakes[i%2], fakes[1-i%2]
+		// It cools down already if the one before came late.
+		at.ask(ctx, body("status=429", name+":m"))
+		d, err := until(ctx, knownAfter, func() (bool, error) {
+			state, err := other.state(ctx)
 			if err != nil {
-				return nil, nil, fmt.Errorf("a cooldown at another replica: %w", err)
+				return false, err
 			}
-			took = append(took, time.Since(begin))
+			return slices.ContainsFunc(state.Models, func(m stateModel) bool {
+				return m.Provider == name && m.Health.State == "cooldown"
+			}), nil
+		})
+		switch {
+		case ctx.Err() != nil:
+			return took, late, context.Cause(ctx)
+		case err != nil:
+			late++
+		default:
+			took = append(took, d)
 		}
 		pause(ctx, 300*time.Millisecond)
 	}
-	return took, ages, nil
+	pause(ctx, time.Until(end))
+	return took, late, nil
 }
 
 func (f *fake) state(ctx context.Context) (*state, error) {
@@ -201,7 +233,7 @@ func (f *fake) state(ctx context.Context) (*state, error) {
 type counts struct {
 	at                                 time.Time
 	scripts, commands, in, out, memory float64
-	cpu                                time.Duration
+	cpu, own                           time.Duration // of the server and of this process
 }
 
 func take(server *redistest.Server) (c counts, err error) {
@@ -225,7 +257,10 @@ func take(server *redistest.Server) (c counts, err error) {
 	// calls=12,usec=...
 	calls, _, _ := strings.Cut(strings.TrimPrefix(values["cmdstat_evalsha"], "calls="), ",")
 	c.scripts, _ = strconv.ParseFloat(calls, 64) //nolint:errcheck // none yet
-	cpu, bad := server.CPU()
-	c.cpu = cpu
+	var bad error
+	if c.cpu, bad = server.CPU(); bad != nil {
+		return c, errors.Join(err, bad)
+	}
+	c.own, bad = redistest.ProcessCPU(os.Getpid())
 	return c, errors.Join(err, bad)
 }
