@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 )
 
 // ErrTooLarge is returned by [Read] for a body of more bytes than its limit.
@@ -130,6 +131,11 @@ type Body struct {
 	// inline backs segments for the usual handful of edits: a body costs one
 	// allocation.
 	inline [6][]byte
+
+	// first is the reader that NewReader returns first, as nearly all bodies are read
+	// once. taken says that it did.
+	first bytes.Reader
+	taken atomic.Bool
 }
 
 // Whole returns a body of the bytes of src, unchanged.
@@ -188,6 +194,10 @@ const joinLimit = 16 << 10
 // after it.
 func (b *Body) NewReader() io.ReadCloser {
 	if len(b.segments) <= 1 || b.n <= joinLimit {
+		if b.taken.CompareAndSwap(false, true) {
+			b.first.Reset(b.Bytes())
+			return io.NopCloser(&b.first)
+		}
 		return io.NopCloser(bytes.NewReader(b.Bytes()))
 	}
 	return &bodyReader{rest: b.segments}

@@ -127,7 +127,6 @@ func bulk(to *bytes.Buffer, s string) { fmt.Fprintf(to, "$%d\r\n%s\r\n", len(s),
 
 // light is a replica that keeps nothing: it writes its records, and reads all of others.
 type light struct {
-	addr     string
 	pattern  *pattern
 	instance string
 	listens  bool
@@ -153,7 +152,7 @@ func newLight(addr string, p *pattern, listens bool) (*light, error) {
 		return nil, err
 	}
 	return &light{
-		addr: addr, pattern: p, instance: fmt.Sprintf("%026x", rand.Uint64()), listens: listens,
+		pattern: p, instance: fmt.Sprintf("%026x", rand.Uint64()), listens: listens,
 		conn: conn, in: bufio.NewReaderSize(conn, 16<<10), epoch: "", turn: rand.IntN(models),
 	}, nil
 }
