@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
@@ -225,9 +226,9 @@ func folded(raw []byte) []byte {
 	return bytes.ToLower(name)
 }
 
-// text decodes the inside of a JSON string.
+// text decodes the inside of a JSON string. Bytes that are not UTF-8 become U+FFFD.
 func text(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 {
+	if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
 		return string(raw)
 	}
 	var s string

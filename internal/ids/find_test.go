@@ -208,7 +208,7 @@ func FuzzIDs(f *testing.F) {
 	for _, seed := range []string{
 		`{"previous_response_id":"a","input":[{"file_id":"b"}]}`, `{"conversation":{"id":"a"}}`, `{"id":"a","output_file_id":"b"}`,
 		`{"response":{"id":"a"}}`, `{"output":[{"container_id":"a"}]}`, `{"container":{"container":{"id":"a"}}}`, `{"file\u005fid":"\ud800"}`,
-		`{"file_id":"a`, "input_reference[file_id]", `[[[[`,
+		`{"file_id":"a`, "input_reference[file_id]", `[[[[`, "{\"container\":{\"id\":\"\x89\"}}",
 	} {
 		f.Add([]byte(seed))
 	}
