@@ -51,7 +51,7 @@ type client struct {
 	timer     *time.Timer   // nil unless a keepalive is running
 	requestID string
 	opened    bool   // the keepalive has sent the header
-	commented bool   // and a comment, or a comment alone
+	commented bool   // it has sent a comment
 	committed bool   // an answer has
 	tail      []byte // the last bytes of the answer, to know whether an event ended
 	closed    bool

@@ -291,18 +291,22 @@ func (s *Stream) Finished() bool {
 	return s.ended || s.choices.finished(s.o.Choices) || s.finished && s.choices.none() && s.finishes >= s.o.Choices
 }
 
-// MayEnd reports whether a silence may be taken for the end of the answer. In a
-// compressed stream it may only behind the End, for the encoding lacks its own end
-// then. Else it must be a stream of the chat format. Each choice finished by stop or length, in an
-// event of its own without content. Nothing followed a finish reason, no comment
-// came after it, and usage came if the client asked for it. A [DONE] that lacks its
-// blank line is an end too.
+// MayEnd reports whether a silence may be taken for the end of the answer.
+//
+// A compressed stream lacks the end of its encoding until it ends by itself. Only the
+// End lets it go without. A plain stream must be of the chat format. Each choice
+// finished by stop or length, in an event of its own without content. Nothing followed
+// a finish reason, no comment came after it, and usage came if the client asked for it.
+// A [DONE] that lacks its blank line is an end too.
 func (s *Stream) MayEnd() bool {
 	if s.broken != nil || s.body == nil || s.opaque {
 		return false
 	}
-	if s.ended || s.decode.active() {
-		return s.ended && s.decode.active()
+	if s.decode.active() {
+		return s.ended
+	}
+	if s.ended {
+		return false
 	}
 	if s.split.atDone() && !s.choices.none() {
 		return s.content
