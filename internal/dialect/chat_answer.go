@@ -38,8 +38,11 @@ func (a *answerReader) chatAnswer() bool {
 		}
 	}
 	r.usage = u.usage()
-	if r.stop == stopEnd && r.has(kindCall) {
+	switch calls := r.has(kindCall); {
+	case r.stop == stopEnd && calls:
 		r.stop = stopTool // some servers say stop
+	case r.stop == stopTool && !calls:
+		r.stop = stopEnd // others could not read the call that they announce
 	}
 	return found && r.stop != stopUnset
 }
@@ -118,7 +121,6 @@ func (a *answerReader) chatMessage() {
 				d.cursor = a.cursor
 				p := d.chatCall()
 				a.cursor = d.cursor
-				p.id = a.t.callID(p.id)
 				calls = append(calls, a.t.ownCall(p))
 			}
 		default:
@@ -128,7 +130,19 @@ func (a *answerReader) chatMessage() {
 	if reasoning.text != nil {
 		r.parts = append(r.parts, reasoning)
 	}
+	a.t.nameCalls(calls)
 	r.parts = append(append(r.parts, content...), calls...)
+}
+
+// nameCalls gives an id to each call without one, and to each with the id of an earlier
+// call.
+func (t *Translator) nameCalls(parts []part) {
+	given := map[string]struct{}{}
+	for i := range parts {
+		if p := &parts[i]; p.kind == kindCall {
+			p.id = t.callID(p.id, given)
+		}
+	}
 }
 
 // chatContent reads the content of an answer: a string, or a list of texts and

@@ -150,7 +150,8 @@ func (w *requestWriter) function(t *tool, schema string) {
 	w.field("name", t.name)
 	if !t.custom {
 		w.field("description", t.description)
-		w.orElse(schema, t.schema, emptySchema)
+		w.key(schema)
+		w.put(schemaOf(t.schema))
 		if t.strict != nil && string(t.strict) != "false" {
 			w.field("strict", t.strict)
 		}
@@ -166,6 +167,29 @@ func (w *requestWriter) function(t *tool, schema string) {
 	}
 	w.key(schema)
 	w.lit(customSchema)
+}
+
+// schemaOf is the schema of a function's arguments. They are an object, and messages
+// wants the schema to say so. Chat and responses take schemas without a type.
+func schemaOf(schema raw) raw {
+	switch {
+	case schema == nil:
+		return raw(emptySchema)
+	case schema[0] != '{' || member(schema, "type") != nil:
+		return schema
+	}
+	c := cursor{b: schema}
+	rest := mapMembers(&c, func(name []byte, value raw) raw {
+		if string(name) == "type" {
+			return nil
+		}
+		return value
+	})
+	typed := append(raw(nil), `{"type":"object"`...)
+	if len(rest) > len("{}") {
+		typed = append(typed, ',')
+	}
+	return append(typed, rest[1:]...)
 }
 
 // orEmpty is a string, the empty one if it is absent.

@@ -21,7 +21,8 @@ type chatCallState struct {
 	id      raw
 	started bool
 	name    raw
-	early   []byte // the inside of arguments that came before the name
+	early   []byte  // the inside of arguments that came before the name
+	args    balance // of a call without an id
 }
 
 // event reads one chunk.
@@ -180,7 +181,7 @@ func (d *chatDecoder) delta(v raw) {
 			}
 		}
 	} else if len(content) > 0 && content[0] == '"' && !blank(content) {
-		d.content, d.afterCall = true, false
+		d.content, d.afterCall = true, d.afterCall && white(content)
 		s.to.text(content)
 	}
 	if !blank(refusal) {
@@ -240,7 +241,7 @@ func (d *chatDecoder) call(c *cursor) {
 		}
 	}
 	d.content, d.afterCall = true, true
-	n := d.find(index, id, name)
+	n := d.find(index, id, name, args)
 	if n < 0 {
 		s.broken(ErrTooLong)
 		return
@@ -256,22 +257,31 @@ func (d *chatDecoder) call(c *cursor) {
 		}
 		call.started = true
 		call.name = clone(name)
-		s.call(n, s.t.callID(call.id), call.name)
+		s.call(n, s.callID(call.id), call.name)
 		if len(call.early) > 0 {
 			var w writer
 			w.inside(call.early)
-			s.args(n, w.b)
+			d.args(n, w.b)
 			call.early = nil
 		}
 	}
 	if !blank(args) && !s.over() {
-		s.args(n, args)
+		d.args(n, args)
 	}
 }
 
+// args passes a piece of arguments on. Those of a call without an id tell where the next
+// call begins.
+func (d *chatDecoder) args(n int, piece raw) {
+	if call := &d.calls[n]; blank(call.id) {
+		call.args.feed(inner(piece))
+	}
+	d.s.args(n, piece)
+}
+
 // find returns the number of the call for a piece, a new one for the first piece.
-// Some servers give all calls the index 0, or leave it out.
-func (d *chatDecoder) find(index int64, id, name raw) int {
+// Some servers give all calls the index 0, or leave it out, and some give no ids.
+func (d *chatDecoder) find(index int64, id, name, args raw) int {
 	for n := len(d.calls) - 1; n >= 0; n-- {
 		call := &d.calls[n]
 		if index >= 0 && call.index != index {
@@ -281,6 +291,9 @@ func (d *chatDecoder) find(index int64, id, name raw) int {
 			if blank(name) {
 				return n
 			}
+			break
+		}
+		if blank(id) && blank(call.id) && call.followed(name, args) {
 			break
 		}
 		if blank(call.id) && !blank(id) {
@@ -293,6 +306,12 @@ func (d *chatDecoder) find(index int64, id, name raw) int {
 	}
 	d.calls = append(d.calls, chatCallState{index: max(index, 0), id: clone(id)})
 	return len(d.calls) - 1
+}
+
+// followed reports whether a piece belongs to another call without an id, and not to
+// this one. It has another name, or this call is whole.
+func (c *chatCallState) followed(name, args raw) bool {
+	return c.started && !blank(name) && (string(name) != string(c.name) || c.args.closed() && !blank(args))
 }
 
 // finish takes a stream without the mark of the end for whole, if it told a
@@ -313,10 +332,10 @@ func (d *chatDecoder) close() {
 			return
 		}
 	}
-	if d.afterCall && (s.stop == stopEnd || s.stop == stopUnset) {
+	switch {
+	case d.afterCall && (s.stop == stopEnd || s.stop == stopUnset):
 		s.stop = stopTool // some servers say stop
-	}
-	if s.stop == stopUnset {
+	case s.stop == stopUnset, s.stop == stopTool && len(d.calls) == 0:
 		s.stop = stopEnd
 	}
 	s.end()

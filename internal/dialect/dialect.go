@@ -262,11 +262,13 @@ func (t *Translator) modelName(upstream raw) raw {
 	return t.model
 }
 
-// callID is the id of a call, made up if the upstream gave no id.
-func (t *Translator) callID(id raw) raw {
-	if blank(id) {
+// callID is the id of a call. It is made up if the upstream gave none, or that of an
+// earlier call: clients tell calls apart by their ids. given holds the earlier ones.
+func (t *Translator) callID(id raw, given map[string]struct{}) raw {
+	if _, again := given[string(id)]; again || blank(id) {
 		return quote(t.newID("call_"))
 	}
+	given[string(id)] = struct{}{}
 	return id
 }
 

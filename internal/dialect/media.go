@@ -1,6 +1,11 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+	"unicode/utf8"
+)
 
 // mediaOf reads a URL, or a data URL. Text without a scheme is base64: servers
 // take it for file_data.
@@ -58,6 +63,21 @@ func (w *writer) audio(m *media) {
 	w.key("format")
 	w.inside(m.mime)
 	w.close("}}")
+}
+
+// plain is the text of a document of text, as a string.
+func (m *media) plain() (raw, bool) {
+	mime := string(m.mime)
+	if m.url != nil || !strings.HasPrefix(mime, "text/") && mime != "application/json" {
+		return nil, false
+	}
+	data := bytes.ReplaceAll(m.data, []byte(`\/`), []byte("/"))
+	out := make([]byte, base64.StdEncoding.DecodedLen(len(data)))
+	n, err := base64.StdEncoding.Decode(out, data)
+	if err != nil || !utf8.Valid(out[:n]) {
+		return nil, false
+	}
+	return quotedJSON(out[:n]), true
 }
 
 // missing reports whether there is nothing to send: media known by an id of

@@ -1,5 +1,7 @@
 package dialect
 
+import "bytes"
+
 // messagesRequest writes a request of messages:
 //
 //	{"model": …, "system": …, "max_tokens": 1024, "thinking": {…}, "messages": […], "tools": […]}
@@ -31,13 +33,7 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 		w.report.Lose("verbosity")
 	}
 	w.messagesSampling(c, on)
-	if len(c.stop) > 0 {
-		w.array("stop_sequences")
-		for _, s := range c.stop {
-			w.put(s)
-		}
-		w.close("]")
-	}
+	w.messagesStops(c.stop)
 	if c.stream {
 		w.constant("stream", "true")
 	}
@@ -45,26 +41,51 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 }
 
 // messagesSampling writes temperature and top_p. A thinking model takes no
-// other temperature than 1.
+// other temperature than 1, and late Claude models take one of the two at most.
 func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
-	if v := c.temperature; v != nil {
-		switch f := float(v); {
-		case thinks && f != 1:
+	v := claudeVersion(text(c.model))
+	if t := c.temperature; t != nil {
+		switch f := float(t); {
+		case thinks && f != 1, v >= claudeNoSampler && f < 1:
 			w.report.Lose("temperature")
 		case f > 1:
 			w.report.Lose("temperature")
 			w.number("temperature", 1)
 		default:
-			w.field("temperature", v)
+			w.field("temperature", t)
 		}
 	}
-	if v := c.topP; v != nil {
-		if thinks && float(v) < 0.95 {
+	if p := c.topP; p != nil {
+		f := float(p)
+		one := v >= claudeNoSampler || v >= claudeOneSampler && c.temperature != nil
+		switch {
+		case one && f == 1: // the default
+		case one, thinks && f < 0.95:
 			w.report.Lose("top_p")
-		} else {
-			w.field("top_p", v)
+		default:
+			w.field("top_p", p)
 		}
 	}
+}
+
+// messagesStops writes the stop sequences. One of white space alone is refused.
+func (w *requestWriter) messagesStops(stops []raw) {
+	kept := stops[:0:0]
+	for _, s := range stops {
+		if white(s) {
+			w.report.Lose("stop")
+			continue
+		}
+		kept = append(kept, s)
+	}
+	if len(kept) == 0 {
+		return
+	}
+	w.array("stop_sequences")
+	for _, s := range kept {
+		w.put(s)
+	}
+	w.close("]")
 }
 
 // messagesChoice writes tool_choice. One call at a time is a member of it, so
@@ -319,12 +340,21 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				w.report.Lose("documents.file_id")
 				continue
 			}
-			if len(p.media.mime) > 0 && string(p.media.mime) != "application/pdf" {
+			body, ok := p.media.plain()
+			if !ok && len(p.media.mime) > 0 && string(p.media.mime) != "application/pdf" {
 				w.report.Lose("documents.type")
 				continue
 			}
 			w.typed("document")
-			w.source(&p.media, "application/pdf")
+			if ok {
+				w.object("source")
+				w.word("type", "text")
+				w.word("media_type", "text/plain")
+				w.field("data", body)
+				w.close("}")
+			} else {
+				w.source(&p.media, "application/pdf")
+			}
 			w.field("title", p.media.name)
 			w.close("}")
 		case kindAudio:
@@ -344,9 +374,12 @@ func (w *requestWriter) source(m *media, mime string) {
 	} else {
 		w.word("type", "base64")
 		w.key("media_type")
-		if len(m.mime) > 0 {
+		switch {
+		case bytes.EqualFold(m.mime, []byte("image/jpg")):
+			w.str("image/jpeg") // the other name is common, and refused
+		case len(m.mime) > 0:
 			w.inside(m.mime)
-		} else {
+		default:
 			w.str(mime)
 		}
 		w.key("data")

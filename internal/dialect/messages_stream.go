@@ -183,7 +183,7 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 			b.input = clone(e.input)
 		}
 		d.calls++
-		s.call(b.call, s.t.callID(e.callID), e.name)
+		s.call(b.call, s.callID(e.callID), e.name)
 	default:
 		b.kind = blockOther
 	}

@@ -43,11 +43,7 @@ func (a *answerReader) responsesAnswer() bool {
 			for _, t := range d.conversation.turns {
 				r.parts = append(r.parts, t.parts...)
 			}
-			for i := range r.parts {
-				if r.parts[i].kind == kindCall {
-					r.parts[i].id = a.t.callID(r.parts[i].id)
-				}
-			}
+			a.t.nameCalls(r.parts)
 		case "usage":
 			a.usage(&u)
 		default:

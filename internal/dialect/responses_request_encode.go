@@ -221,6 +221,9 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 		p := &parts[i]
 		switch p.kind {
 		case kindText, kindRefusal:
+			if blank(p.text) && len(parts) > 1 {
+				continue // chat clients put it beside calls
+			}
 			n := 1
 			for i+n < len(parts) && (parts[i+n].kind == kindText || parts[i+n].kind == kindRefusal) {
 				n++

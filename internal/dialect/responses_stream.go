@@ -189,7 +189,7 @@ func (d *responsesDecoder) added(e *responsesEvent) *openItem {
 		item.call = d.calls
 		d.calls++
 		p := &parts[0]
-		s.to.call(item.call, s.t.callID(p.id), orEmpty(p.name), p.free)
+		s.to.call(item.call, s.callID(p.id), orEmpty(p.name), p.free)
 	}
 	d.items = append(d.items, item)
 	return &d.items[len(d.items)-1]
@@ -308,7 +308,7 @@ func (d *responsesDecoder) complete(e *responsesEvent) {
 			case kindCall:
 				n := d.calls
 				d.calls++
-				s.to.call(n, s.t.callID(p.id), orEmpty(p.name), p.free)
+				s.to.call(n, s.callID(p.id), orEmpty(p.name), p.free)
 				if !blank(p.args) {
 					s.to.args(n, p.args)
 				}

@@ -42,6 +42,7 @@ type Stream struct {
 	err      error // the stream is over, and not whole
 	onEvent  func(name, data []byte)
 	held     []heldCall
+	given    map[string]struct{} // the ids of the calls so far
 }
 
 // heldCall is a call of a custom tool's stand-in. Its input can be read when its
@@ -82,7 +83,7 @@ type encoder interface {
 
 // Stream starts the translation of a streamed answer.
 func (t *Translator) Stream() *Stream {
-	s := &Stream{t: t}
+	s := &Stream{t: t, given: map[string]struct{}{}}
 	s.onEvent = s.event
 	switch t.upstream {
 	case Chat:
@@ -237,6 +238,9 @@ func (s *Stream) call(n int, id, name raw) {
 	}
 	s.to.call(n, id, orEmpty(name), free)
 }
+
+// callID is the id of a call, and no other call's.
+func (s *Stream) callID(id raw) raw { return s.t.callID(id, s.given) }
 
 // args passes a piece of arguments on, or holds it.
 func (s *Stream) args(n int, piece raw) {
