@@ -131,7 +131,13 @@ func (a *answerReader) chatMessage() {
 		r.parts = append(r.parts, reasoning)
 	}
 	a.t.nameCalls(calls)
-	r.parts = append(append(r.parts, content...), calls...)
+	r.parts = append(r.parts, content...)
+	for _, p := range calls {
+		if p.extra != nil {
+			r.parts = append(r.parts, part{kind: kindReasoning, seal: sealOf(p.id, p.extra)})
+		}
+		r.parts = append(r.parts, p)
+	}
 }
 
 // nameCalls gives an id to each call without one, and to each with the id of an earlier

@@ -331,6 +331,7 @@ func (w *requestWriter) chatAssistant(parts []part) {
 	var texts, refusals, reasoning []raw
 	field := ""
 	calls := 0
+	giveBack(parts)
 	for i := range parts {
 		p := &parts[i]
 		switch p.kind {
@@ -341,6 +342,9 @@ func (w *requestWriter) chatAssistant(parts []part) {
 		case kindCall:
 			calls++
 		case kindReasoning:
+			if p.seal.origin == originCall {
+				continue
+			}
 			// The text goes back under the name of its field. Other servers might
 			// refuse the field, so they do not get it.
 			name := string(p.seal.data)
@@ -385,7 +389,9 @@ func (w *requestWriter) chatAssistant(parts []part) {
 				w.field("name", orEmpty(p.name))
 				w.key("arguments")
 				w.put(p.argsText())
-				w.close("}}")
+				w.close("}")
+				w.field("extra_content", p.extra)
+				w.close("}")
 			}
 		}
 		w.close("]")

@@ -19,6 +19,8 @@ type chatDecoder struct {
 type chatCallState struct {
 	index   int64
 	id      raw
+	given   raw // the client's id for it
+	extra   raw // extra_content that came before the name
 	started bool
 	name    raw
 	early   []byte  // the inside of arguments that came before the name
@@ -204,6 +206,7 @@ func (d *chatDecoder) delta(v raw) {
 //
 //	{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": ""}}
 //	{"index": 0, "function": {"arguments": "{\"a"}}
+//	{"id": "call_1", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"google": {…}}}
 //
 // A call begins with its name. Earlier arguments are kept for it.
 func (d *chatDecoder) call(c *cursor) {
@@ -211,7 +214,7 @@ func (d *chatDecoder) call(c *cursor) {
 		return
 	}
 	s := d.s
-	var id, name, args raw
+	var id, name, args, extra raw
 	index := int64(-1)
 	for key := range c.members() {
 		switch string(key) {
@@ -219,6 +222,8 @@ func (d *chatDecoder) call(c *cursor) {
 			index = c.integer()
 		case "id":
 			id = c.str()
+		case "extra_content":
+			extra = c.value()
 		case "function":
 			if !c.object() {
 				continue
@@ -247,7 +252,13 @@ func (d *chatDecoder) call(c *cursor) {
 		return
 	}
 	call := &d.calls[n]
+	if extra != nil && call.started {
+		s.to.sealed(sealOf(call.given, extra))
+	}
 	if !call.started {
+		if extra != nil {
+			call.extra = clone(extra)
+		}
 		if blank(call.name) && blank(name) {
 			call.early = append(call.early, inner(args)...)
 			if len(call.early) > maxWaiting {
@@ -257,7 +268,11 @@ func (d *chatDecoder) call(c *cursor) {
 		}
 		call.started = true
 		call.name = clone(name)
-		s.call(n, s.callID(call.id), call.name)
+		call.given = clone(s.callID(call.id))
+		if call.extra != nil {
+			s.to.sealed(sealOf(call.given, call.extra))
+		}
+		s.call(n, call.given, call.name)
 		if len(call.early) > 0 {
 			var w writer
 			w.inside(call.early)

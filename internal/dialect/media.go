@@ -71,14 +71,15 @@ func (m *media) plain() (raw, bool) {
 	if m.url != nil || !strings.HasPrefix(mime, "text/") && mime != "application/json" {
 		return nil, false
 	}
-	data := bytes.ReplaceAll(m.data, []byte(`\/`), []byte("/"))
-	out := make([]byte, base64.StdEncoding.DecodedLen(len(data)))
-	n, err := base64.StdEncoding.Decode(out, data)
-	if err != nil || !utf8.Valid(out[:n]) {
+	out, err := base64.StdEncoding.AppendDecode(nil, unslashed(m.data))
+	if err != nil || !utf8.Valid(out) {
 		return nil, false
 	}
-	return quotedJSON(out[:n]), true
+	return quotedJSON(out), true
 }
+
+// unslashed is base64 without the escapes that some encoders give its slashes.
+func unslashed(in []byte) []byte { return bytes.ReplaceAll(in, []byte(`\/`), []byte("/")) }
 
 // missing reports whether there is nothing to send: media known by an id of
 // another provider.

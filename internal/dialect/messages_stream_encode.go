@@ -113,12 +113,15 @@ func (e *messagesEncoder) keep(s seal) {
 func (e *messagesEncoder) sealed(s seal) {
 	if e.busy() {
 		s.id, s.data = bytes.Clone(s.id), bytes.Clone(s.data)
-		if n := len(e.waiting); n > 0 && e.waiting[n-1].kind == blockThinking {
+		if n := len(e.waiting); n > 0 && e.waiting[n-1].kind == blockThinking && len(e.waiting[n-1].seal.data) == 0 {
 			e.waiting[n-1].seal = s
 			return
 		}
 		e.wait(waitingPiece{kind: blockThinking, seal: s}, nil)
 		return
+	}
+	if s.origin == originCall {
+		e.closeBlock() // the open thinking has a seal of its own
 	}
 	if e.open != blockThinking {
 		e.openBlock(blockThinking, nil, nil)

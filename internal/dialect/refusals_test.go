@@ -2,6 +2,7 @@ package dialect_test
 
 import (
 	"encoding/base64"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -189,5 +190,59 @@ func TestStopsOfServers(t *testing.T) {
 		got := string(s.Write([]byte(c.stream + done)))
 		assert.True(t, s.Whole(), name)
 		assert.Contains(t, got, `"stop_reason":"`+c.want+`"`, name)
+	}
+}
+
+// TestSignaturesOfCalls: Gemini signs its calls in chat, and refuses the next turn without
+// the signatures. They come back at their calls, through clients of other formats.
+func TestSignaturesOfCalls(t *testing.T) {
+	const (
+		first  = `{"id":"a:1","type":"function","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"sig+/=A"}}}`
+		second = `{"id":"b","type":"function","function":{"name":"g","arguments":"{}"}}`
+		third  = `{"id":"c","type":"function","function":{"name":"g","arguments":"{}"},"extra_content":{"vertex":{"thought_signature":"sigC"}}}`
+	)
+	late := call(0, "a:1", "f", "") + call(1, "b", "g", "{}") + call(2, "c", "g", "") +
+		chunk(`{"tool_calls":[{"index":0,"function":{"arguments":"{}"},"extra_content":{"google":{"thought_signature":"sig+/=A"}}}]}`) +
+		chunk(`{"tool_calls":[{"index":2,"function":{"arguments":"{}"},"extra_content":{"vertex":{"thought_signature":"sigC"}}}]}`)
+	for _, client := range []dialect.Format{dialect.Responses, dialect.Messages} {
+		answers := map[string]object{}
+		whole, err := begun(t, client, dialect.Chat, false).Answer([]byte(chatReply(`"content":"so","tool_calls":[`+first+","+second+","+third+`]`, "stop", "")))
+		require.NoError(t, err)
+		answers["whole"] = decode(string(whole)).(object)
+		for name, stream := range map[string]string{"one chunk": chunk(`{"content":"so","tool_calls":[` + first + "," + second + "," + third + `]}`), "late": late} {
+			s := begun(t, client, dialect.Chat, true).Stream()
+			got := string(s.Write([]byte(stream + finish("stop") + done)))
+			require.True(t, s.Whole(), "%v", s.Err())
+			answers[name] = collect(t, client, got)
+		}
+		s := begun(t, client, dialect.Chat, true).Stream()
+		answers["thoughts"] = collect(t, client, string(s.Write([]byte(chunk(`{"reasoning_content":"hm"}`)+chunk(`{"tool_calls":[`+first+","+second+","+third+`]}`)+finish("stop")+done))))
+		for name, answer := range answers {
+			var request string
+			if client == dialect.Messages {
+				request = `{"model":"m","max_tokens":99,"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":` + compact(answer["content"]) +
+					`},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a:1","content":"r"}]}]}`
+			} else {
+				items := strings.TrimSuffix(compact(answer["output"]), "]")
+				request = `{"model":"m","input":` + items + `,{"type":"function_call_output","call_id":"a:1","output":"r"}]}`
+			}
+			out, report, err := translator(t, client, dialect.Chat).Request([]byte(request), dialect.Options{})
+			require.NoError(t, err)
+			assert.Contains(t, string(out), `"tool_calls":[`+first+","+second+","+third+`]`, "%s %s", client, name)
+			assert.Empty(t, report.Lost, "%s %s", client, name)
+			assert.NotContains(t, string(out), "aigateway")
+			assert.Equal(t, name == "thoughts", strings.Contains(string(out), `"reasoning_content":"hm"`))
+			assert.NotContains(t, string(dialect.Cut(client, []byte(request))), "aigateway:", "the provider of the client's own format could not verify them")
+
+			// Another format has no place for them.
+			other := dialect.Messages
+			if client == dialect.Messages {
+				other = dialect.Responses
+			}
+			out, report, err = translator(t, client, other).Request([]byte(request), dialect.Options{})
+			require.NoError(t, err)
+			assert.Equal(t, []string{"reasoning"}, report.Lost)
+			assert.NotContains(t, string(out), "aigateway")
+		}
 	}
 }
