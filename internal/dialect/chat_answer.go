@@ -213,6 +213,7 @@ func (c *cursor) thoughts() raw {
 // ownCall turns a call of a stand-in back into one of the custom tool, and a flat
 // name into the function's own.
 func (t *Translator) ownCall(p part) part {
+	p.name = t.ownName(p.name)
 	if len(t.custom) > 0 && t.upstream != Responses && t.isCustom(p.name) {
 		p.args = inputOf(p.argsObject(nil), p.args)
 		p.free = true

@@ -92,6 +92,7 @@ type Translator struct {
 	includeUsage bool
 	custom       map[string]struct{} // names of custom tools
 	flat         map[string]flatName // by the flat names
+	long         map[string]raw      // names of tools, by the short ones
 
 	usage Usage
 	newID func(prefix string) string
@@ -143,6 +144,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 			t.custom[text(c.tools[i].name)] = struct{}{}
 		}
 	}
+	t.long = c.shorten()
 	t.model = c.model
 	if opts.Model != "" {
 		c.model = quote(opts.Model)

@@ -35,7 +35,9 @@ func (d *reader) messagesRequest() {
 		case "temperature":
 			c.temperature = d.value()
 		case "top_p":
-			c.topP = d.value()
+			if c.topP = d.value(); float(c.topP) < 0 {
+				c.topP = nil // the API's default, in the words of some clients
+			}
 		case "stop_sequences":
 			c.stop = d.strings()
 		case "stream":

@@ -1,6 +1,9 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // messagesRequest writes a request of messages:
 //
@@ -267,9 +270,42 @@ func (w *writer) textBlock(t raw) {
 	w.close("}")
 }
 
+// beginTurn stands where a conversation has no first turn of the user. The format wants
+// one, and other formats do not.
+const beginTurn = `{"role":"user","content":"Begin."}`
+
+// lacksUser reports whether the first turn would be the assistant's, or there is nothing
+// but instructions.
+func lacksUser(turns []turn) bool {
+	for i := range turns {
+		switch t := &turns[i]; {
+		case isSystem(t.role):
+		case t.role != roleAssistant:
+			return false
+		case slices.ContainsFunc(t.parts, said):
+			return true
+		}
+	}
+	return len(turns) > 0
+}
+
+// said reports whether a part of an assistant's turn reaches the format.
+func said(p part) bool {
+	switch p.kind {
+	case kindText, kindRefusal:
+		return !blank(p.text)
+	case kindReasoning:
+		return p.seal.native()
+	}
+	return p.kind == kindCall
+}
+
 // messagesTurns writes the turns. The system's stand elsewhere.
 func (w *requestWriter) messagesTurns(turns []turn) {
 	w.open('[')
+	if lacksUser(turns) {
+		w.lit(beginTurn)
+	}
 	for i := 0; i < len(turns); i++ {
 		t := &turns[i]
 		switch t.role {

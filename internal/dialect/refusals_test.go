@@ -2,6 +2,7 @@ package dialect_test
 
 import (
 	"encoding/base64"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -244,5 +245,90 @@ func TestSignaturesOfCalls(t *testing.T) {
 			assert.Equal(t, []string{"reasoning"}, report.Lost)
 			assert.NotContains(t, string(out), "aigateway")
 		}
+	}
+}
+
+// TestLongNames: Claude Code's names of MCP tools have up to 128 letters, and the APIs of
+// OpenAI and Gemini take 64. The model sees a short name, the client its own.
+func TestLongNames(t *testing.T) {
+	long := "mcp__ymir-privileged__get_failed_pipeline_jobs_from_merge_request_"
+	one, two := long+"by_id", long+"by_name"
+	tools := `"tools":[{"name":"` + one + `","input_schema":{"type":"object"}},{"name":"` + two + `","input_schema":{"type":"object"}},{"name":"f","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"` + two + `"}`
+	turns := `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"` + one + `","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"r"}]}]`
+	for _, up := range []dialect.Format{dialect.Chat, dialect.Responses} {
+		tr := translator(t, dialect.Messages, up)
+		out, report, err := tr.Request([]byte(`{"model":"m","max_tokens":99,`+turns+`,`+tools+`}`), dialect.Options{})
+		require.NoError(t, err)
+		assert.Empty(t, report.Lost)
+		assert.NotContains(t, string(out), long)
+		names := regexp.MustCompile(`"name":"([^"]*)"`).FindAllStringSubmatch(string(out), -1)
+		require.Len(t, names, 5)
+		for _, n := range names {
+			assert.LessOrEqual(t, len(n[1]), 64)
+		}
+		asked, a, b, f, forced := names[0][1], names[1][1], names[2][1], names[3][1], names[4][1]
+		assert.Equal(t, []string{a, "f", b}, []string{asked, f, forced})
+		assert.NotEqual(t, a, b)
+
+		again, _, err := translator(t, dialect.Messages, up).Request([]byte(`{"model":"m","max_tokens":99,`+turns+`,`+tools+`}`), dialect.Options{})
+		require.NoError(t, err)
+		assert.Equal(t, string(out), string(again), "prompts are cached by their text")
+
+		var whole, stream string
+		if up == dialect.Chat {
+			whole = chatReply(`"content":null,"tool_calls":[{"id":"c","function":{"name":"`+b+`","arguments":"{}"}}]`, "tool_calls", "")
+			stream = call(0, "c", b, "{}") + finish("tool_calls") + done
+		} else {
+			item := `{"type":"function_call","call_id":"c","name":"` + b + `","arguments":"{}"}`
+			whole = responsesReply("completed", item, "")
+			stream = `data: {"type":"response.output_item.added","output_index":0,"item":` + item + "}\n\n" +
+				`data: {"type":"response.output_item.done","output_index":0,"item":` + item + "}\n\n" +
+				`data: {"type":"response.completed","response":` + whole + "}\n\n"
+			last := tr.Stream()
+			got := string(last.Write([]byte(`data: {"type":"response.completed","response":` + whole + "}\n\n")))
+			assert.Contains(t, got, `"name":"`+two+`"`)
+		}
+		answer, err := tr.Answer([]byte(whole))
+		require.NoError(t, err)
+		assert.Contains(t, string(answer), `"name":"`+two+`"`)
+		got := string(tr.Stream().Write([]byte(stream)))
+		assert.Contains(t, got, `"name":"`+two+`"`)
+	}
+	// A custom tool of a namespace is one through both.
+	tr := translator(t, dialect.Responses, dialect.Chat)
+	out, _, err := tr.Request([]byte(`{"model":"m","input":"hi","tools":[{"type":"namespace","name":"`+long+`","tools":[{"type":"custom","name":"say"}]}]}`), dialect.Options{})
+	require.NoError(t, err)
+	name := regexp.MustCompile(`"name":"([^"]*)"`).FindStringSubmatch(string(out))[1]
+	got := string(tr.Stream().Write([]byte(call(0, "c", name, `{"input":"x"}`) + finish("tool_calls") + done)))
+	item := collect(t, dialect.Responses, got)["output"].([]any)[0].(object)
+	assert.Equal(t, []any{"custom_tool_call", long, "say", "x"}, []any{item["type"], item["namespace"], item["name"], item["input"]})
+}
+
+// TestFirstTurns: messages wants a turn of the user, and first. Chat does not.
+func TestFirstTurns(t *testing.T) {
+	for in, want := range map[string]string{
+		`"messages":[{"role":"system","content":"Greet me."}]`:                                          `"system":"Greet me.","max_tokens":8192,"messages":[{"role":"user","content":"Begin."}]`,
+		`"messages":[{"role":"assistant","content":"Hello!"},{"role":"user","content":"hi"}]`:           `"messages":[{"role":"user","content":"Begin."},{"role":"assistant","content":"Hello!"},{"role":"user","content":"hi"}]`,
+		`"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"}]`:               `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"}]`,
+		`"messages":[{"role":"developer","content":"x"},{"role":"assistant","content":"Hello!"}]`:       `"messages":[{"role":"user","content":"Begin."},{"role":"assistant","content":"Hello!"}]`,
+		`"messages":[{"role":"assistant","content":"","tool_calls":[]},{"role":"user","content":"hi"}]`: `"messages":[{"role":"user","content":"hi"}]`,
+	} {
+		out, report, err := translator(t, dialect.Chat, dialect.Messages).Request([]byte(`{"model":"m",`+in+`}`), dialect.Options{})
+		require.NoError(t, err)
+		assert.Contains(t, string(out), want)
+		assert.Empty(t, report.Lost)
+	}
+	out, _, err := translator(t, dialect.Responses, dialect.Messages).Request([]byte(`{"model":"m","instructions":"Greet me.","input":[]}`), dialect.Options{})
+	require.NoError(t, err)
+	assert.Contains(t, string(out), `"messages":[{"role":"user","content":"Begin."}]`)
+}
+
+// TestSamplersThatSayNothing: LangChain sends -1 for top_k and top_p where nothing is set.
+func TestSamplersThatSayNothing(t *testing.T) {
+	for _, to := range []dialect.Format{dialect.Chat, dialect.Responses} {
+		out, report, err := translator(t, dialect.Messages, to).Request([]byte(`{"model":"m","max_tokens":99,"top_k":-1,"top_p":-1,"messages":[{"role":"user","content":"hi"}]}`), dialect.Options{})
+		require.NoError(t, err)
+		assert.Empty(t, report.Lost)
+		assert.NotContains(t, string(out), "top_")
 	}
 }

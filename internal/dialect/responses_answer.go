@@ -44,6 +44,9 @@ func (a *answerReader) responsesAnswer() bool {
 				r.parts = append(r.parts, t.parts...)
 			}
 			a.t.nameCalls(r.parts)
+			for i := range r.parts {
+				r.parts[i].name = a.t.ownName(r.parts[i].name)
+			}
 		case "usage":
 			a.usage(&u)
 		default:

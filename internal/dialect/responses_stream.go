@@ -189,7 +189,7 @@ func (d *responsesDecoder) added(e *responsesEvent) *openItem {
 		item.call = d.calls
 		d.calls++
 		p := &parts[0]
-		s.to.call(item.call, s.callID(p.id), orEmpty(p.name), p.free)
+		s.to.call(item.call, s.callID(p.id), orEmpty(s.t.ownName(p.name)), p.free)
 	}
 	d.items = append(d.items, item)
 	return &d.items[len(d.items)-1]

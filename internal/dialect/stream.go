@@ -232,6 +232,7 @@ func (s *Stream) end() {
 
 // call starts a call, be it of a custom tool.
 func (s *Stream) call(n int, id, name raw) {
+	name = s.t.ownName(name)
 	free := s.t.isCustom(name)
 	if free {
 		s.held = append(s.held, heldCall{n: n})
