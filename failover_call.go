@@ -326,8 +326,16 @@ func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) 
 	o.surface = to
 	return k, k.translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
+		NoReasoning:   !reasons(m),
 		NoStreamUsage: !o.passes("stream_options") || s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
 	}, o.passes)
+}
+
+// reasons reports whether a model may be asked to reason: its features say so, or are
+// not known.
+func reasons(m *model) bool {
+	features := m.view.SupportedFeatures
+	return len(features) == 0 || slices.Contains(features, "reasoning")
 }
 
 // excuseKey excuses the key for a 401 if the request was at fault: the form of the

@@ -74,6 +74,9 @@ type Options struct {
 	// MaxCompletionTokens names the limit max_completion_tokens in chat, as
 	// reasoning models of OpenAI want it, and not max_tokens.
 	MaxCompletionTokens bool
+	// NoReasoning is set for a model that is known not to reason. Many APIs refuse to
+	// be asked for it then.
+	NoReasoning bool
 	// NoStreamUsage leaves stream_options out of a chat request.
 	NoStreamUsage bool
 	// Now is the time of the answer in seconds since 1970. The upstream's own
@@ -145,6 +148,12 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 		}
 	}
 	t.long = c.shorten()
+	if opts.NoReasoning {
+		if c.thinking.asked() {
+			report.Lose(effortNames[t.client])
+		}
+		c.thinking = thinking{}
+	}
 	t.model = c.model
 	if opts.Model != "" {
 		c.model = quote(opts.Model)

@@ -332,3 +332,32 @@ func TestSamplersThatSayNothing(t *testing.T) {
 		assert.NotContains(t, string(out), "top_")
 	}
 }
+
+// TestModelsThatDoNotReason: APIs refuse reasoning_effort for such models, whatever its
+// value. Claude Code always asks for thinking.
+func TestModelsThatDoNotReason(t *testing.T) {
+	for in, c := range map[string]struct {
+		client dialect.Format
+		lost   []string
+	}{
+		`"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}`: {dialect.Messages, []string{"thinking"}},
+		`"thinking":{"type":"enabled","budget_tokens":2000}`:               {dialect.Messages, []string{"thinking"}},
+		`"thinking":{"type":"disabled"}`:                                   {dialect.Messages, nil},
+		`"reasoning":{"effort":"none"}`:                                    {dialect.Responses, nil},
+		`"reasoning":{"effort":"low"}`:                                     {dialect.Responses, []string{"reasoning"}},
+		`"reasoning_effort":"low"`:                                         {dialect.Chat, []string{"reasoning_effort"}},
+	} {
+		for to := range dialect.Format(3) {
+			if to == c.client {
+				continue
+			}
+			e := example{format: c.client, json: in}
+			out, report, err := translator(t, c.client, to).Request([]byte(e.request()), dialect.Options{NoReasoning: true})
+			require.NoError(t, err)
+			assert.Equal(t, c.lost, report.Lost, in)
+			for _, word := range []string{"reasoning", "thinking", "effort"} {
+				assert.NotContains(t, string(out), word)
+			}
+		}
+	}
+}

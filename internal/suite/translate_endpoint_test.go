@@ -179,3 +179,21 @@ func TestEndpointsThatNothingStandsInFor(t *testing.T) {
 		})
 	}
 }
+
+// TestModelsThatDoNotReason: the features of a model, as the config or the catalog tells
+// them, decide on whether the provider is asked to have it reason.
+func TestModelsThatDoNotReason(t *testing.T) {
+	ask := strings.Replace(translateAskMsgs, "{", `{"thinking":{"type":"enabled","budget_tokens":2000},`, 1)
+	for _, c := range []struct {
+		features []string
+		lost     bool
+	}{{nil, false}, {[]string{"tool-calling", "reasoning"}, false}, {[]string{"tool-calling"}, true}} {
+		var cfg aigateway.Config
+		up := translateProvider(t, &cfg, "p", aigateway.TranslateOn, translateChat, gatewaytest.JSON(200, translateOfChat))
+		cfg.Providers[0].Models[0].SupportedFeatures = c.features
+		resp, got := requestPost(t, testbed.Serve(t, cfg)+"/v1/messages", nil, ask)
+		require.Equal(t, 200, resp.StatusCode, got)
+		assert.Equal(t, !c.lost, strings.Contains(string(up.Last().Body), "reasoning_effort"))
+		assert.Equal(t, c.lost, strings.Contains(resp.Header.Get(translateMark), "lost=thinking"))
+	}
+}
