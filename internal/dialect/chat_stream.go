@@ -73,13 +73,15 @@ func (d *chatDecoder) event(name, data []byte) {
 					continue
 				}
 				index := int64(0)
-				var d, f, q raw
+				var d, m, f, q raw
 				for name := range c.members() {
 					switch string(name) {
 					case "index":
 						index = c.integer()
-					case "delta", "message":
+					case "delta":
 						d = c.value()
+					case "message":
+						m = c.value()
 					case "finish_reason":
 						f = c.str()
 					case "stop_reason":
@@ -91,6 +93,9 @@ func (d *chatDecoder) event(name, data []byte) {
 					default:
 						c.value()
 					}
+				}
+				if d == nil {
+					d = m // some servers give the message in one chunk, others beside each delta
 				}
 				if index == 0 {
 					delta, finish, sequence = d, f, q
@@ -194,6 +199,10 @@ func (d *chatDecoder) delta(v raw) {
 		return
 	}
 	c = cursor{b: calls}
+	if calls[0] == '{' {
+		d.call(&c) // TGI
+		return
+	}
 	if !c.array() {
 		return
 	}

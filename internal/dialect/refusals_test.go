@@ -361,3 +361,23 @@ func TestModelsThatDoNotReason(t *testing.T) {
 		}
 	}
 }
+
+// TestChunksOfServers reads chunks of other shapes than OpenAI's.
+func TestChunksOfServers(t *testing.T) {
+	both := func(first, second string) string {
+		return `data: {"id":"c","model":"m","choices":[{"index":0,` + first + "," + second + `,"finish_reason":null}]}` + "\n\n"
+	}
+	const one, two = `"message":{"role":"assistant","content":"It rains"}`, `"delta":{"role":"assistant","content":" rains"}`
+	for name, c := range map[string]struct{ stream, want string }{
+		"Perplexity's whole message beside the delta": {chunk(`{"content":"It"}`) + both(one, two) + both(two, one), "+0 text | It |  rains |  rains | -0 | end_turn"},
+		"TGI's call without a list": {
+			chunk(`{"tool_calls":{"index":0,"id":"","type":"function","function":{"name":"f","arguments":"{"}}}`) + chunk(`{"tool_calls":{"index":0,"id":"","type":"function","function":{"name":"f","arguments":"}"}}}`),
+			"+0 tool_use | { | } | -0 | tool_use",
+		},
+	} {
+		s := begun(t, dialect.Messages, dialect.Chat, true).Stream()
+		got := string(s.Write([]byte(c.stream + finish("stop") + done)))
+		require.True(t, s.Whole(), "%s: %v", name, s.Err())
+		assert.Equal(t, c.want, names(t, got), name)
+	}
+}

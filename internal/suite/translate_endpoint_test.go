@@ -197,3 +197,31 @@ func TestModelsThatDoNotReason(t *testing.T) {
 		assert.Equal(t, c.lost, strings.Contains(resp.Header.Get(translateMark), "lost=thinking"))
 	}
 }
+
+// TestStreamsOfAnotherEndpoint: a stream, too, is translated once the provider turns out
+// not to have messages. The key goes where the other format wants it.
+func TestStreamsOfAnotherEndpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var header http.Header
+		server := &someEndpoints{status: 404, body: "404 page not found\n", has: map[string]http.HandlerFunc{"/v1/chat/completions": func(w http.ResponseWriter, r *http.Request) {
+			header = r.Header.Clone()
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = w.Write([]byte(`data: {"id":"c","choices":[{"index":0,"delta":{"content":"It rains."},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"))
+		}}}
+		cfg := testbed.Config(1, "a")
+		cfg.Providers[0].Translate = aigateway.TranslateOn
+		cfg.Providers[0].SupportedAPISurfaces = []aigateway.APISurface{{Format: "anthropic"}, {Format: "openai", Surface: "chat-completions"}}
+		cfg.Providers[0].Models[0].IDAliases = []string{"claude-x"}
+		cfg.MaxAttempts = 1
+		harness := testbed.Start(t, cfg, testbed.Hosts{"a": server.ServeHTTP}, nil)
+		got := harness.Post("/v1/messages", strings.Replace(translateAskMsgs, "{", `{"stream":true,`, 1), "Anthropic-Version", "2023-06-01")
+		require.Equal(t, 200, got.Status, got.Body)
+		assert.Equal(t, "messages-to-chat", got.Header.Get(translateMark))
+		assert.Contains(t, got.Body, "event: message_stop")
+		assert.Contains(t, got.Body, "It rains.")
+		assert.Equal(t, []string{"/v1/messages", "/v1/chat/completions"}, server.since())
+		assert.Equal(t, "Bearer sk-a1-0123456789abcdef", header.Get("Authorization"))
+		assert.Empty(t, header.Get("X-Api-Key"))
+		assert.Empty(t, header.Get("Anthropic-Version"))
+	})
+}
