@@ -12,7 +12,11 @@ type version int
 const (
 	claudeOneSampler version = 401 // takes a temperature or top_p, and not both
 	claudeDecides    version = 406 // takes an effort in the place of a budget
+	claudeNoPrefill  version = 406 // does not go on from a turn of its own
 	claudeNoSampler  version = 407 // takes neither temperature nor top_p, but their defaults
+	claudeVeryHigh   version = 407 // knows the effort xhigh
+	claudeThinks     version = 500 // thinks unless told otherwise
+	claudeUnforced   version = 501 // may not be made to call a tool, if it always thinks
 )
 
 // claudeVersion reads the version in the name of a Claude model. Names with a
@@ -40,6 +44,11 @@ func claudeVersion(model string) version {
 		}
 	}
 	return v
+}
+
+// alwaysThinks reports whether a model cannot be told not to think.
+func alwaysThinks(model string) bool {
+	return strings.Contains(model, "claude-fable") || strings.Contains(model, "claude-mythos")
 }
 
 // decides reports whether a model takes an effort, and not a budget. Claude models of an

@@ -17,9 +17,13 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	tools := c.offered()
 	ch := w.choiceOf(c, tools)
 	forced := len(tools) > 0 && (ch.kind == choiceAny || ch.kind == choiceTool)
+	if model := text(c.model); forced && alwaysThinks(model) && claudeVersion(model) >= claudeUnforced {
+		w.report.Lose("tool_choice")
+		ch, forced = choice{kind: choiceAuto}, false
+	}
 	on := w.messagesThinking(c, forced)
 	w.key("messages")
-	w.messagesTurns(c.turns)
+	w.messagesTurns(c.turns, claudeVersion(text(c.model)) >= claudeNoPrefill)
 	if len(tools) > 0 {
 		w.array("tools")
 		for i := range tools {
@@ -171,9 +175,23 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 			w.number("budget_tokens", budget)
 		}
 		w.close("}")
+	} else if th.off || forced {
+		w.thinkingOff(text(c.model), th.off)
 	}
 	w.messagesOutput(c, on && adaptive)
 	return on
+}
+
+// thinkingOff has a model not think that would do so by itself. It is lost if the client
+// asked for it, and the model always thinks.
+func (w *requestWriter) thinkingOff(model string, asked bool) {
+	switch {
+	case claudeVersion(model) < claudeThinks:
+	case !alwaysThinks(model):
+		w.constant("thinking", `{"type":"disabled"}`)
+	case asked:
+		w.report.Lose(w.effortName)
+	}
 }
 
 // messagesOutput writes output_config: the effort, and the schema of the output.
@@ -190,8 +208,12 @@ func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 	w.object("output_config")
 	if effort {
 		word := c.thinking.effort
-		if is(word, "minimal") {
+		switch v := claudeVersion(text(c.model)); {
+		case is(word, "minimal"):
 			word = raw(`"low"`)
+		case is(word, "xhigh") && v > 0 && v < claudeVeryHigh:
+			word = raw(`"high"`)
+			w.report.Lose(w.effortName)
 		}
 		w.field("effort", word)
 	}
@@ -274,6 +296,10 @@ func (w *writer) textBlock(t raw) {
 // one, and other formats do not.
 const beginTurn = `{"role":"user","content":"Begin."}`
 
+// continueTurn stands behind a last turn of the assistant. Other formats answer such a
+// conversation, and late Claude models refuse it.
+const continueTurn = `{"role":"user","content":"Continue."}`
+
 // lacksUser reports whether the first turn would be the assistant's, or there is nothing
 // but instructions.
 func lacksUser(turns []turn) bool {
@@ -300,14 +326,19 @@ func said(p part) bool {
 	return p.kind == kindCall
 }
 
-// messagesTurns writes the turns. The system's stand elsewhere.
-func (w *requestWriter) messagesTurns(turns []turn) {
+// messagesTurns writes the turns. The system's stand elsewhere. ends is set if the last
+// one must be the user's.
+func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
+	last := roleUser
 	w.open('[')
 	if lacksUser(turns) {
 		w.lit(beginTurn)
 	}
 	for i := 0; i < len(turns); i++ {
 		t := &turns[i]
+		if !isSystem(t.role) {
+			last = t.role
+		}
 		switch t.role {
 		case roleSystem, roleDeveloper:
 		case roleAssistant:
@@ -332,6 +363,9 @@ func (w *requestWriter) messagesTurns(turns []turn) {
 			}
 			w.close("]}")
 		}
+	}
+	if ends && last == roleAssistant {
+		w.lit(continueTurn)
 	}
 	w.close("]")
 }

@@ -51,6 +51,25 @@ func TestRequestsThatUpstreamsRefuse(t *testing.T) {
 		"a temperature over the range": {
 			dialect.Chat, dialect.Messages, "claude-sonnet-5", `"temperature":1.5`, []string{`"temperature":1`}, nil, []string{"temperature"},
 		},
+		"a forced tool where thinking is the default": {
+			dialect.Chat, dialect.Messages, "claude-sonnet-5", chatTool + `,"tool_choice":"required"`,
+			[]string{`"thinking":{"type":"disabled"}`, `"tool_choice":{"type":"any"}`}, nil, nil,
+		},
+		"a forced tool of a model that always thinks": {
+			dialect.Responses, dialect.Messages, "claude-fable-5-1", respTool + `,"parallel_tool_calls":false,"tool_choice":{"type":"function","name":"f"}`,
+			[]string{`"tool_choice":{"type":"auto","disable_parallel_tool_use":true}`}, []string{"thinking"}, []string{"tool_choice"},
+		},
+		"a forced tool of an earlier one": {
+			dialect.Chat, dialect.Messages, "claude-fable-5", chatTool + `,"tool_choice":"required"`, []string{`"tool_choice":{"type":"any"}`}, []string{"thinking"}, nil,
+		},
+		"a last turn of the assistant": {
+			dialect.Chat, dialect.Messages, "claude-opus-4-8", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"},{"role":"system","content":"x"}]`,
+			[]string{`{"role":"assistant","content":"so"},{"role":"user","content":"Continue."}]`}, nil, []string{"system.position"},
+		},
+		"a last turn of the assistant, of an earlier model": {
+			dialect.Responses, dialect.Messages, "claude-sonnet-4-5", `"input":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"}]`,
+			[]string{`{"role":"assistant","content":"so"}]`}, nil, nil,
+		},
 		"a schema without a type": {
 			dialect.Chat, dialect.Messages, "m",
 			`"tools":[{"type":"function","function":{"name":"f","parameters":{}}},{"type":"function","function":{"name":"g","parameters":{ "properties":{"type":{"type":"string"}}}}}]`,
