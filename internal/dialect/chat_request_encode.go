@@ -1,11 +1,14 @@
 package dialect
 
+import "slices"
+
 // A custom tool becomes a function with one argument, its stand-in.
 const (
 	customSchema   = `{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`
 	customFormat   = `\n\nThe input must have this format: `
 	emptySchema    = `{"type":"object","properties":{}}`
 	seeNextMessage = "The result is in the next message."
+	toolFailed     = `"The tool failed."`
 )
 
 // maxStops is the most stop sequences of a chat request.
@@ -420,12 +423,22 @@ func wrapInput(input raw) raw {
 	return append(v, '}')
 }
 
+// failure names the mark of a failed tool as lost. A result without text gets one that
+// tells it.
+func (w *requestWriter) failure(p *part) {
+	if !p.fail {
+		return
+	}
+	w.report.Lose("is_error")
+	if !slices.ContainsFunc(p.parts, func(q part) bool { return q.kind != kindText || !blank(q.text) }) {
+		p.parts = []part{{kind: kindText, text: raw(toolFailed)}}
+	}
+}
+
 // chatResult writes a message of the tool. Images and documents wait for the
 // next message of the user: a tool's message takes nothing but text.
 func (w *requestWriter) chatResult(p *part, waiting []part) []part {
-	if p.fail {
-		w.report.Lose("is_error")
-	}
+	w.failure(p)
 	var texts []raw
 	media := false
 	for i := range p.parts {

@@ -400,3 +400,21 @@ func TestChunksOfServers(t *testing.T) {
 		assert.Equal(t, c.want, names(t, got), name)
 	}
 }
+
+// TestFailedToolsWithoutWords: other formats have no mark for a failure. An empty result
+// must not read like a success.
+func TestFailedToolsWithoutWords(t *testing.T) {
+	for _, to := range []dialect.Format{dialect.Chat, dialect.Responses} {
+		for result, want := range map[string]bool{
+			`"is_error":true`:                true,
+			`"is_error":true,"content":""`:   true,
+			`"is_error":true,"content":"no"`: false,
+			`"is_error":false,"content":""`:  false,
+		} {
+			turns := `{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"a",` + result + `}]}`
+			out, _, err := translator(t, dialect.Messages, to).Request([]byte(`{"model":"m","max_tokens":99,"messages":[`+turns+`]}`), dialect.Options{})
+			require.NoError(t, err)
+			assert.Equal(t, want, strings.Contains(string(out), `"The tool failed."`), "%s %s", to, result)
+		}
+	}
+}

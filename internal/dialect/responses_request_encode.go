@@ -140,9 +140,7 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 	case roleTool:
 		for i := range t.parts {
 			p := &t.parts[i]
-			if p.fail {
-				w.report.Lose("is_error")
-			}
+			w.failure(p)
 			w.open('{')
 			if p.free {
 				w.word("type", "custom_tool_call_output")
