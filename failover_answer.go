@@ -356,13 +356,17 @@ func (h *held) translateBody(encoding string) *failure {
 	if err != nil {
 		return wrongAnswer("the answer cannot be translated: " + err.Error())
 	}
-	out, err := h.codec.Answer(plain)
+	translate, kind := h.codec.Answer, "application/json"
+	if h.in.sel.Stream { // the server does not stream, but the client's SDK reads nothing else
+		translate, kind = h.codec.AnswerStream, "text/event-stream"
+	}
+	out, err := translate(plain)
 	if err != nil {
 		return wrongAnswer("the answer cannot be translated: " + err.Error())
 	}
 	relay.ReleaseBody(h.data)
 	h.data = out
-	h.reframe("application/json")
+	h.reframe(kind)
 	return nil
 }
 

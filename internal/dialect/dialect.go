@@ -197,22 +197,8 @@ type requestWriter struct {
 // in place of an answer is [ErrMalformed] too: Error translates it.
 func (t *Translator) Answer(body []byte) ([]byte, error) {
 	var r reply
-	a := answerReader{cursor: cursor{b: body}, t: t, reply: &r}
-	ok := false
-	switch t.upstream {
-	case Chat:
-		ok = a.chatAnswer()
-	case Responses:
-		ok = a.responsesAnswer()
-	case Messages:
-		ok = a.messagesAnswer()
-	}
-	if !ok || !a.done() {
-		return nil, ErrMalformed
-	}
-	t.usage = r.usage
-	if r.created == 0 {
-		r.created = t.opts.Now
+	if err := t.read(body, &r); err != nil {
+		return nil, err
 	}
 	w := answerWriter{writer: writer{b: make([]byte, 0, len(body)+len(body)/8+1024)}, t: t}
 	switch t.client {
@@ -224,6 +210,47 @@ func (t *Translator) Answer(body []byte) ([]byte, error) {
 		w.messagesAnswer(&r)
 	}
 	return w.b, nil
+}
+
+// AnswerStream makes the client's stream of a whole answer, as some servers do not
+// stream. Its errors are those of Answer.
+func (t *Translator) AnswerStream(body []byte) ([]byte, error) {
+	var r reply
+	if err := t.read(body, &r); err != nil {
+		return nil, err
+	}
+	s := t.Stream()
+	u := r.usage
+	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
+	s.stop, s.sequence = r.stop, r.sequence
+	s.begin(r.id, r.model, r.created)
+	s.whole(r.parts)
+	if s.end(); s.err != nil {
+		return nil, s.err
+	}
+	return s.out.b, nil
+}
+
+// read reads a whole answer of the upstream's.
+func (t *Translator) read(body []byte, r *reply) error {
+	a := answerReader{cursor: cursor{b: body}, t: t, reply: r}
+	ok := false
+	switch t.upstream {
+	case Chat:
+		ok = a.chatAnswer()
+	case Responses:
+		ok = a.responsesAnswer()
+	case Messages:
+		ok = a.messagesAnswer()
+	}
+	if !ok || !a.done() {
+		return ErrMalformed
+	}
+	t.usage = r.usage
+	if r.created == 0 {
+		r.created = t.opts.Now
+	}
+	return nil
 }
 
 // answerReader decodes an answer into a reply.

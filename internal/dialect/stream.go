@@ -230,6 +230,45 @@ func (s *Stream) end() {
 	}
 }
 
+// whole passes on the parts of a whole answer, and returns the number of its calls.
+func (s *Stream) whole(parts []part) (calls int) {
+	for i := range parts {
+		switch p := &parts[i]; p.kind {
+		case kindCall:
+			s.to.call(calls, s.callID(p.id), orEmpty(p.name), p.free)
+			if args := p.argsPiece(); !blank(args) {
+				s.to.args(calls, args)
+			}
+			s.to.called(calls)
+			calls++
+		case kindReasoning:
+			if !blank(p.text) {
+				s.to.reasoning(p.text, p.seal)
+			}
+			if !blank(p.text) || len(p.seal.data) > 0 {
+				s.to.sealed(p.seal)
+			}
+		case kindText:
+			if !blank(p.text) {
+				s.to.text(p.text)
+			}
+		case kindRefusal:
+			if !blank(p.text) {
+				s.to.refusal(p.text)
+			}
+		}
+	}
+	return calls
+}
+
+// argsPiece is the arguments of a whole call as one piece.
+func (p *part) argsPiece() raw {
+	if p.free || len(p.args) > 0 && p.args[0] == '"' {
+		return p.args
+	}
+	return p.argsText()
+}
+
 // call starts a call, be it of a custom tool.
 func (s *Stream) call(n int, id, name raw) {
 	name = s.t.ownName(name)
