@@ -219,79 +219,105 @@ func (d *chatDecoder) delta(v raw) {
 //
 // A call begins with its name. Earlier arguments are kept for it.
 func (d *chatDecoder) call(c *cursor) {
-	if !c.object() {
+	p, ok := readCallPiece(c)
+	if !ok {
 		return
 	}
 	s := d.s
-	var id, name, args, extra raw
-	index := int64(-1)
+	d.content, d.afterCall = true, true
+	n := d.find(&p)
+	if n < 0 {
+		s.broken(ErrTooLong)
+		return
+	}
+	if !d.calls[n].started && !d.begin(n, &p) {
+		return
+	}
+	if p.extra != nil {
+		s.to.sealed(sealOf(d.calls[n].given, p.extra))
+	}
+	if !blank(p.args) && !s.over() {
+		d.args(n, p.args)
+	}
+}
+
+// callPiece is a piece of a call. Its values alias the event.
+type callPiece struct {
+	index           int64 // -1 where the server leaves it out
+	id, name, extra raw
+	args            raw // a string
+}
+
+// readCallPiece reads a piece of a call.
+func readCallPiece(c *cursor) (p callPiece, ok bool) {
+	if !c.object() {
+		return p, false
+	}
+	p.index = -1
 	for key := range c.members() {
 		switch string(key) {
 		case "index":
-			index = c.integer()
+			p.index = c.integer()
 		case "id":
-			id = c.str()
+			p.id = c.str()
 		case "extra_content":
-			extra = c.value()
+			p.extra = c.value()
 		case "function":
-			if !c.object() {
-				continue
-			}
-			for key := range c.members() {
-				switch string(key) {
-				case "name":
-					name = c.str()
-				case "arguments":
-					// Some servers give the object itself.
-					if args = c.value(); args != nil && args[0] != '"' {
-						args = quotedJSON(args)
-					}
-				default:
-					c.value()
-				}
+			if c.object() {
+				p.function(c)
 			}
 		default:
 			c.value()
 		}
 	}
-	d.content, d.afterCall = true, true
-	n := d.find(index, id, name, args)
-	if n < 0 {
-		s.broken(ErrTooLong)
-		return
-	}
-	call := &d.calls[n]
-	if extra != nil && call.started {
-		s.to.sealed(sealOf(call.given, extra))
-	}
-	if !call.started {
-		if extra != nil {
-			call.extra = clone(extra)
-		}
-		if blank(call.name) && blank(name) {
-			call.early = append(call.early, inner(args)...)
-			if len(call.early) > maxWaiting {
-				s.broken(ErrTooLong)
+	return p, true
+}
+
+// function reads the name and the arguments of a piece.
+func (p *callPiece) function(c *cursor) {
+	for key := range c.members() {
+		switch string(key) {
+		case "name":
+			p.name = c.str()
+		case "arguments":
+			// Some servers give the object itself.
+			if p.args = c.value(); p.args != nil && p.args[0] != '"' {
+				p.args = quotedJSON(p.args)
 			}
-			return
-		}
-		call.started = true
-		call.name = clone(name)
-		call.given = clone(s.callID(call.id))
-		if call.extra != nil {
-			s.to.sealed(sealOf(call.given, call.extra))
-		}
-		s.call(n, call.given, call.name)
-		if len(call.early) > 0 {
-			var w writer
-			w.inside(call.early)
-			d.args(n, w.b)
-			call.early = nil
+		default:
+			c.value()
 		}
 	}
-	if !blank(args) && !s.over() {
-		d.args(n, args)
+}
+
+// begin begins a call, and reports whether it has: not before its name. What came before
+// is kept. The piece gives up what it has passed on.
+func (d *chatDecoder) begin(n int, p *callPiece) bool {
+	s, call := d.s, &d.calls[n]
+	if p.extra != nil {
+		call.extra = clone(p.extra)
+		p.extra = nil
 	}
+	if blank(p.name) {
+		call.early = append(call.early, inner(p.args)...)
+		if len(call.early) > maxWaiting {
+			s.broken(ErrTooLong)
+		}
+		return false
+	}
+	call.started, call.name = true, clone(p.name)
+	call.given = clone(s.callID(call.id))
+	if call.extra != nil {
+		s.to.sealed(sealOf(call.given, call.extra))
+	}
+	s.call(n, call.given, call.name)
+	if len(call.early) > 0 {
+		var w writer
+		w.inside(call.early)
+		d.args(n, w.b)
+		call.early = nil
+	}
+	return true
 }
 
 // args passes a piece of arguments on. Those of a call without an id tell where the next
@@ -305,30 +331,30 @@ func (d *chatDecoder) args(n int, piece raw) {
 
 // find returns the number of the call for a piece, a new one for the first piece.
 // Some servers give all calls the index 0, or leave it out, and some give no ids.
-func (d *chatDecoder) find(index int64, id, name, args raw) int {
+func (d *chatDecoder) find(p *callPiece) int {
 	for n := len(d.calls) - 1; n >= 0; n-- {
 		call := &d.calls[n]
-		if index >= 0 && call.index != index {
+		if p.index >= 0 && call.index != p.index {
 			continue
 		}
-		if !blank(id) && !blank(call.id) && string(id) != string(call.id) {
-			if blank(name) {
+		if !blank(p.id) && !blank(call.id) && string(p.id) != string(call.id) {
+			if blank(p.name) {
 				return n
 			}
 			break
 		}
-		if blank(id) && blank(call.id) && call.followed(name, args) {
+		if blank(p.id) && blank(call.id) && call.followed(p.name, p.args) {
 			break
 		}
-		if blank(call.id) && !blank(id) {
-			call.id = clone(id)
+		if blank(call.id) && !blank(p.id) {
+			call.id = clone(p.id)
 		}
 		return n
 	}
 	if len(d.calls) == maxCalls {
 		return -1
 	}
-	d.calls = append(d.calls, chatCallState{index: max(index, 0), id: clone(id)})
+	d.calls = append(d.calls, chatCallState{index: max(p.index, 0), id: clone(p.id)})
 	return len(d.calls) - 1
 }
 
