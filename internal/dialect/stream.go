@@ -83,7 +83,7 @@ type encoder interface {
 
 // Stream starts the translation of a streamed answer.
 func (t *Translator) Stream() *Stream {
-	s := &Stream{t: t, given: map[string]struct{}{}}
+	s := &Stream{t: t}
 	s.onEvent = s.event
 	switch t.upstream {
 	case Chat:
@@ -280,7 +280,12 @@ func (s *Stream) call(n int, id, name raw) {
 }
 
 // callID is the id of a call, and no other call's.
-func (s *Stream) callID(id raw) raw { return s.t.callID(id, s.given) }
+func (s *Stream) callID(id raw) raw {
+	if s.given == nil {
+		s.given = map[string]struct{}{}
+	}
+	return s.t.callID(id, s.given)
+}
 
 // args passes a piece of arguments on, or holds it.
 func (s *Stream) args(n int, piece raw) {
