@@ -93,6 +93,7 @@ func callMark(id raw) []byte { return base64.StdEncoding.AppendEncode(nil, []byt
 
 // giveBack gives the calls of a turn what their seals hold.
 func giveBack(parts []part) {
+	var held map[string]raw // by the marks of the calls
 	for i := range parts {
 		s := &parts[i].seal
 		if s.origin != originCall {
@@ -103,11 +104,17 @@ func giveBack(parts []part) {
 		if err != nil || c.peek() != '{' || c.value() == nil || !c.done() {
 			continue
 		}
-		for j := range parts {
-			p := &parts[j]
-			if p.kind == kindCall && bytes.Equal(callMark(p.id), unslashed(s.id)) {
-				p.extra = extra
-			}
+		if held == nil {
+			held = map[string]raw{}
+		}
+		held[string(unslashed(s.id))] = extra
+	}
+	if held == nil {
+		return
+	}
+	for i := range parts {
+		if p := &parts[i]; p.kind == kindCall {
+			p.extra = held[string(callMark(p.id))]
 		}
 	}
 }
