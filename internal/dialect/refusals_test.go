@@ -418,3 +418,15 @@ func TestFailedToolsWithoutWords(t *testing.T) {
 		}
 	}
 }
+
+// TestWaitingSignatures: what waits for an open call is bounded, with its signatures.
+func TestWaitingSignatures(t *testing.T) {
+	s := begun(t, dialect.Messages, dialect.Chat, true).Stream()
+	s.Write([]byte(call(0, "a", "f", "{") + call(1, "b", "g", "{")))
+	piece := []byte(chunk(`{"tool_calls":[{"index":1,"extra_content":{"google":{"thought_signature":"` + strings.Repeat("A", 10_000) + `"}}}]}`))
+	for n := 0; s.Err() == nil; n++ {
+		require.Less(t, n, 200, "2 MB")
+		s.Write(piece)
+	}
+	assert.ErrorIs(t, s.Err(), dialect.ErrTooLong)
+}
