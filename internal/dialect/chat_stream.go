@@ -5,6 +5,9 @@ import "bytes"
 // maxCalls bounds the calls of tools in one answer.
 const maxCalls = 1024
 
+// maxCallName bounds the id and the name of a call, in bytes.
+const maxCallName = 64 << 10
+
 // chatDecoder reads the chunks of chat/completions.
 type chatDecoder struct {
 	s       *Stream
@@ -351,7 +354,7 @@ func (d *chatDecoder) find(p *callPiece) int {
 		}
 		return n
 	}
-	if len(d.calls) == maxCalls {
+	if len(d.calls) == maxCalls || len(p.id)+len(p.name) > maxCallName {
 		return -1
 	}
 	d.calls = append(d.calls, chatCallState{index: max(p.index, 0), id: clone(p.id)})

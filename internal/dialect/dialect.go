@@ -300,10 +300,10 @@ func (t *Translator) modelName(upstream raw) raw {
 	return t.model
 }
 
-// callID is the id of a call. It is made up if the upstream gave none, or that of an
-// earlier call: clients tell calls apart by their ids. given holds the earlier ones.
+// callID is the id of a call. It is made up if the upstream gave none, a huge one, or that
+// of an earlier call: clients tell calls apart by their ids. given holds the earlier ones.
 func (t *Translator) callID(id raw, given map[string]struct{}) raw {
-	if _, again := given[string(id)]; again || blank(id) {
+	if _, again := given[string(id)]; again || blank(id) || len(id) > maxCallName {
 		return quote(t.newID("call_"))
 	}
 	given[string(id)] = struct{}{}

@@ -207,6 +207,10 @@ func (d *messagesDecoder) delta(e *messagesEvent) {
 		case blockThinking:
 			if e.signature != nil {
 				b.seal.data = append(b.seal.data, inner(e.signature)...)
+				if len(b.seal.data) > maxAnswer {
+					s.broken(ErrTooLong)
+					return
+				}
 			}
 			if !blank(e.body) {
 				b.said = true

@@ -68,7 +68,7 @@ func (e *messagesEncoder) keeps(n int) bool {
 
 // wait keeps a piece for later. A piece of the same block joins the last one.
 func (e *messagesEncoder) wait(p waitingPiece, body raw) {
-	if !e.keeps(len(body) + len(p.seal.data) + 64) {
+	if !e.keeps(len(body) + len(p.seal.data) + len(p.id) + len(p.name) + 64) {
 		return
 	}
 	if n := len(e.waiting); n > 0 && p.kind != blockCall {

@@ -430,3 +430,32 @@ func TestWaitingSignatures(t *testing.T) {
 	}
 	assert.ErrorIs(t, s.Err(), dialect.ErrTooLong)
 }
+
+// TestEndlessSignatures: a stream of nothing but proofs is bounded like one of text.
+func TestEndlessSignatures(t *testing.T) {
+	big := strings.Repeat("A", 1<<20)
+	start := `data: {"type":"message_start","message":{"id":"m"}}` + "\n\n"
+	for name, c := range map[string]struct{ begin, piece string }{
+		"deltas": {
+			`data: {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}` + "\n\n",
+			`data: {"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"` + big + `"}}` + "\n\n",
+		},
+		"blocks": {
+			"", `data: {"type":"content_block_start","index":0,"content_block":{"type":"redacted_thinking","data":"` + big + `"}}` + "\n\n" +
+				`data: {"type":"content_block_stop","index":0}` + "\n\n",
+		},
+	} {
+		for _, client := range []dialect.Format{dialect.Chat, dialect.Responses} {
+			s := begun(t, client, dialect.Messages, true).Stream()
+			s.Write([]byte(start + c.begin))
+			for n := 0; s.Err() == nil; n++ {
+				require.Less(t, n, 20, "%s: 20 MB for %s", name, client)
+				s.Write([]byte(c.piece))
+			}
+			assert.ErrorIs(t, s.Err(), dialect.ErrTooLong)
+		}
+	}
+	s := begun(t, dialect.Messages, dialect.Chat, true).Stream()
+	s.Write([]byte(call(0, big, "f", "{}")))
+	assert.ErrorIs(t, s.Err(), dialect.ErrTooLong, "an id of a megabyte")
+}
