@@ -241,8 +241,9 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 	// A keepalive is for plain streams alone: a comment would be bytes within JSON, or
 	// within a content coding.
 	other := h.stream == nil || !relay.IsPlain(h.resp.Header.Get("Content-Encoding"))
+	events := h.whole && h.codec != nil && h.in.sel.Stream // made of a whole answer
 	switch {
-	case other && to.quiet():
+	case other && to.quiet() && !events:
 		// The client was promised a plain stream.
 		h.a.committed, h.a.committedAt = true, time.Now()
 		return h.brokenOff(to, wrongAnswer("the answer is not a plain stream, and a keepalive has begun one"), true)

@@ -311,6 +311,20 @@ func TestTranslatedKeepalives(t *testing.T) {
 			assert.Equal(t, aigateway.StatusSuccess, (<-results).Status)
 		})
 	})
+	t.Run("whole", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			harness, results := translateStart(t, c, keep, func(w http.ResponseWriter, r *http.Request) {
+				gatewaytest.Pass(3500 * time.Millisecond)
+				gatewaytest.JSON(200, c.answer)(w, r)
+			})
+			got := harness.Post(c.path, translateAskStream(c.request))
+			require.NoError(t, got.Err)
+			assert.True(t, strings.HasPrefix(got.Body, ": keep-alive\n\n: keep-alive\n\n: keep-alive\n\nevent: message_start\n"), got.Body)
+			assert.Equal(t, 3, strings.Count(got.Body, ": keep-alive\n\n"))
+			assert.True(t, strings.HasSuffix(got.Body, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), got.Body)
+			assert.Equal(t, aigateway.StatusSuccess, (<-results).Status)
+		})
+	})
 	t.Run("error", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			harness, _ := translateStart(t, c, keep, func(w http.ResponseWriter, r *http.Request) {
