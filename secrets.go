@@ -41,7 +41,7 @@ type SecretResolver interface {
 	ResolveSecret(ctx context.Context, vault, name string) (string, error)
 }
 
-// SecretResolverFunc is a function that is a [SecretResolver].
+// SecretResolverFunc makes a function a [SecretResolver].
 type SecretResolverFunc func(ctx context.Context, vault, name string) (string, error)
 
 // ResolveSecret calls f.

@@ -112,7 +112,7 @@ func (s *source) fieldDoc(t reflect.Type, f reflect.StructField) string {
 func (s *source) plain(t reflect.Type, text string) string {
 	text = linkPattern.ReplaceAllString(text, "$1")
 	text = strings.Join(strings.Fields(text), " ")
-	text = regexp.MustCompile(`[A-Za-z]+`).ReplaceAllStringFunc(text, func(word string) string {
+	text = regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*`).ReplaceAllStringFunc(text, func(word string) string {
 		if value, ok := s.consts[word]; ok {
 			return value
 		}
