@@ -167,14 +167,29 @@ type Auth struct {
 }
 
 // APISurface is a part of an API that a provider speaks.
+//
+// The surfaces of the openai format:
+//
+//   - of texts: chat-completions, completions, responses, responses-compact,
+//     responses-input-tokens, realtime.
+//   - of vectors and verdicts: embeddings, moderations, rerank.
+//   - of images: images-generations, images-edits, images-variations; and images, for
+//     every other path below images/.
+//   - of sound: audio-speech, audio-transcriptions, audio-translations; and audio, for
+//     every other path below audio/.
+//   - of things that the provider stores: conversations, files, batches, videos,
+//     vector-stores, containers.
+//   - of vLLM: tokenize, detokenize, score, pooling, classify.
+//
+// Those of the anthropic format are messages, messages-count-tokens and
+// messages-batches.
 type APISurface struct {
 	// Format is "openai" or "anthropic". Required.
 	Format string `json:"format"`
 	// Surface is the path of an endpoint with hyphens for slashes, such as
-	// "chat-completions", "audio-speech" or "messages-count-tokens"; docs/endpoints.md
-	// lists them all. "images" and "audio" stand for every other path below them. A
-	// path with an id belongs to the surface that makes the id: GET files/ID to
-	// "files". If empty, all surfaces of the format.
+	// "chat-completions", "audio-speech" or "messages-count-tokens". A path with an id
+	// belongs to the surface that makes the id: files/ID/content to "files". If empty,
+	// all surfaces of the format.
 	Surface string `json:"surface,omitempty"`
 	// SupportedParams are the top-level fields that may reach the provider on this
 	// surface. If empty, all fields may.
