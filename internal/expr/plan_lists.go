@@ -47,6 +47,8 @@ func indexesOf(v ref.Val) (modelList, error) {
 }
 
 // native plans a list of models as closures.
+//
+// The result is kept by [static], unless keeping it costs more than making it.
 func (c *planner) native(e ast.Expr) (node[modelList], bool) {
 	n, ok := c.nativeList(e)
 	if !ok {
@@ -60,6 +62,9 @@ func (c *planner) native(e ast.Expr) (node[modelList], bool) {
 
 // nativeList plans the known forms of a list of models. It reports false for
 // all else.
+//
+// The forms are ai.models, a literal list, the macros filter, sortBy and
+// randomize, and calls of functions with a list as their result.
 func (c *planner) nativeList(e ast.Expr) (none node[modelList], ok bool) {
 	if !c.isListOfModels(e) {
 		return none, false
@@ -87,6 +92,8 @@ func (c *planner) isVariable(e ast.Expr, name, typeName string) bool {
 }
 
 // literal is [model, …].
+//
+// A list with null in it has another type in CEL, and is left to CEL.
 func (c *planner) literal(e ast.Expr) (none node[modelList], ok bool) {
 	var parts []node[int32]
 	n := node[modelList]{}
@@ -124,6 +131,10 @@ func holdsNull(e ast.Expr) bool {
 
 // listCall plans functions with a list of models as their result. Steps are
 // charged as CEL's functions charge them.
+//
+// The last case takes the functions over names, such as
+// list.onlyProviders(['a', 'b']). They differ in one predicate and in whether
+// they keep or drop, see [modelsByName].
 func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {
@@ -230,6 +241,8 @@ func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 }
 
 // derive makes a node of a function on a list.
+//
+// more are the dependencies that the function adds to those of its list.
 func derive[T any](inner node[modelList], more deps, do func(*frame, modelList) (T, error)) node[T] {
 	return node[T]{inner.deps | more, inner.vars, func(f *frame) (T, error) {
 		l, err := inner.eval(f)
@@ -257,6 +270,9 @@ func choose[T any](condition node[bool], yes, no node[T]) node[T] {
 }
 
 // underCost plans models.underCost with constants.
+//
+// Only constants are planned. A price type that comes from the request would be
+// looked up in each evaluation, and is left to CEL.
 func (c *planner) underCost(call ast.CallExpr) (none node[modelList], ok bool) {
 	args := call.Args()
 	inner, ok := c.list(call.Target())
@@ -288,6 +304,10 @@ func (c *planner) underCost(call ast.CallExpr) (none node[modelList], ok bool) {
 }
 
 // names is an argument: a string or a list of strings.
+//
+// A literal list may hold computed strings. A list from elsewhere, such as
+// req.headers['x-models'], is read by CEL, and only the set is made here. Names
+// compare in lower case.
 func (c *planner) names(e ast.Expr) (none node[nameSet], ok bool) {
 	if e.Kind() == ast.ListKind {
 		var parts []node[string]

@@ -28,11 +28,16 @@ func (c *planner) variable(e ast.Expr) (slot int, ok bool) {
 }
 
 // ofVariable reads a field of a loop variable's model.
+//
+// The bit of the slot goes into vars: the node has another value in each round.
 func ofVariable[T any](slot int, more deps, read func(*frame, *Model) (T, error)) node[T] {
 	return node[T]{more, 1 << slot, func(f *frame) (T, error) { return read(f, f.prepared.models[f.vars[slot]]) }}
 }
 
 // model plans an expression whose type is a model.
+//
+// The planned forms are a loop variable, list.random(), list.random(m, weight),
+// list[i] and a choice between two of them.
 func (c *planner) model(e ast.Expr) (none node[int32], ok bool) {
 	if c.typeOf(e).TypeName() != "@model" {
 		return none, false
@@ -136,6 +141,9 @@ func (c *planner) ofModel(e ast.Expr, field string) (slot int, ok bool) {
 }
 
 // metadata plans m.metadata.x, m.metadata['x'] and m.getMetadata('x.y').
+//
+// A missing key is an error with CEL's words. A filter takes it for a model that
+// lacks the key, and notes it.
 func (c *planner) metadata(e ast.Expr) (none node[any], ok bool) {
 	find := func(slot int, key string) (node[any], bool) {
 		missing := noSuchKey(key)
