@@ -6,6 +6,9 @@ import "bytes"
 const maxCalls = 1024
 
 // chatDecoder reads the chunks of chat/completions.
+//
+// Chunks have no end of a call and no start of a text: a piece of another kind
+// ends the one before it. Whole calls are told only by the finish reason.
 type chatDecoder struct {
 	s       *Stream
 	calls   []chatCallState
@@ -141,6 +144,16 @@ func (d *chatDecoder) event(name, data []byte) {
 }
 
 // delta passes on a delta of the first choice: reasoning, text, calls.
+//
+// The members of a delta that count are these; the role and unknown ones do not.
+//
+//	{"role": "assistant", "content": ""}
+//	{"content": "Hel"}
+//	{"reasoning_content": "The user"}            DeepSeek, vLLM and others
+//	{"reasoning": "The user"}                    OpenRouter, Ollama and others
+//	{"content": [{"type": "text", "text": "…"}]} Mistral
+//	{"refusal": "I cannot"}
+//	{"tool_calls": [{"index": 0, …}]}
 func (d *chatDecoder) delta(v raw) {
 	s := d.s
 	c := cursor{b: v}
@@ -271,6 +284,9 @@ func (d *chatDecoder) call(c *cursor) {
 
 // find returns the number of the call for a piece, a new one for the first piece.
 // Some servers give all calls the index 0, or leave it out.
+//
+// A piece belongs to the latest call of its index. Another id at the same index is
+// a new call if the piece has a name as well.
 func (d *chatDecoder) find(index int64, id, name raw) int {
 	for n := len(d.calls) - 1; n >= 0; n-- {
 		call := &d.calls[n]
@@ -297,6 +313,8 @@ func (d *chatDecoder) find(index int64, id, name raw) int {
 
 // finish takes a stream without the mark of the end for whole, if it told a
 // finish reason.
+//
+// Some servers close the connection without [DONE].
 func (d *chatDecoder) finish() {
 	if d.s.stop != stopUnset {
 		d.close()

@@ -34,6 +34,8 @@ func budgetOf(effort string) int64 {
 }
 
 // effortOf is the effort for a budget: low, medium or high. All servers know them.
+//
+// Below 4,096 tokens it is low, and from 16,384 on it is high.
 func effortOf(budget int64) string {
 	switch {
 	case budget < 4096:
@@ -64,6 +66,9 @@ var budgetModels = []string{
 
 // decides reports whether a model takes an effort, and not a budget. Models of
 // other makers behind messages take a budget.
+//
+// "claude-opus-4-6" takes an effort. "claude-sonnet-4-5", "claude-3-7-sonnet" and
+// "claude-opus-4" take a budget.
 func decides(model string) bool {
 	_, name, ok := strings.Cut(model, "claude")
 	if !ok {
