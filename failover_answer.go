@@ -326,6 +326,8 @@ func (w restWriter) relay(ctx context.Context) *failure {
 	return h.whyBroken(ctx, err)
 }
 
+// Write commits the answer with its first bytes: the client's status and headers go out
+// before them, and failover is over.
 func (w restWriter) Write(p []byte) (int, error) {
 	if h := w.h; !h.a.committed {
 		// total_timeout no longer counts, and per_request_timeout goes on.

@@ -260,6 +260,7 @@ func (t *trail) text(maxAttempts, candidates int) string {
 	return b.String()
 }
 
+// counted is a number with its word: "1 attempt", "2 attempts".
 func counted(n int, word string) string {
 	if n == 1 {
 		return "1 " + word

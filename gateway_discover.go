@@ -519,6 +519,7 @@ func (n named) anthropic() anthropicModel {
 	}
 }
 
+// facts are the members that both formats of the answer have.
 func (n named) facts() modelFacts {
 	v := n.view
 	return modelFacts{
@@ -527,6 +528,7 @@ func (n named) facts() modelFacts {
 	}
 }
 
+// writeJSON answers 200 with a value. The client may be gone.
 func writeJSON(w http.ResponseWriter, v any) {
 	body := mustJSON(v)
 	w.Header().Set("Content-Type", "application/json")

@@ -140,6 +140,7 @@ type SharedTaken struct {
 // sharedStore is a Shared in the words of the mechanism.
 type sharedStore struct{ Shared }
 
+// Exchange translates the records into the public types, and the answer back.
 func (s sharedStore) Exchange(ctx context.Context, put []fleet.Record, after fleet.Cursor) (fleet.Changes, error) {
 	records := make([]SharedRecord, len(put))
 	for i, r := range put {
@@ -153,6 +154,8 @@ func (s sharedStore) Exchange(ctx context.Context, put []fleet.Record, after fle
 	return out, err
 }
 
+// Take translates field by field, as the compiler then finds a field that one of the
+// two types lacks.
 func (s sharedStore) Take(ctx context.Context, takes []fleet.Take) (fleet.Taken, error) {
 	list := make([]SharedTake, len(takes))
 	for i, t := range takes {

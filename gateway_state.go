@@ -327,6 +327,8 @@ func (n *idNote) event(data []byte) {
 	}
 }
 
+// note remembers where the things of an answer are: at the provider and key that the
+// answer came from, for the caller that asked.
 func (n *idNote) note(refs []ids.Ref) {
 	for _, ref := range refs {
 		n.table.Note(n.owner, ref, n.route)

@@ -386,6 +386,9 @@ func (m *model) streamRoute() streamRoute {
 	return streamRoute{m.provider.base.Host, m.provider.base.Path, m.id}
 }
 
+// of is what is known of the model's streams. A model of the catalog is asked for
+// usage at once; one of the config's own shows by its first stream whether it sends
+// usage unasked.
 func (h *streamHabits) of(m *model) streamHabit {
 	if m.provider.sendsUsage {
 		return habitUnasked
@@ -398,6 +401,8 @@ func (h *streamHabits) of(m *model) streamHabit {
 	return habitAsk
 }
 
+// learn remembers what a stream showed. At most maxStreamHabits routes are kept; later
+// ones stay unknown, which costs a request nothing but its usage.
 func (h *streamHabits) learn(m *model, habit streamHabit) {
 	route := m.streamRoute()
 	h.mu.Lock()

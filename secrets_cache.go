@@ -243,6 +243,8 @@ func (c *SecretCache) Refresh(ctx context.Context, vault, name string) (string, 
 	return value, err
 }
 
+// refreshUntil is Refresh, with the end of the value. A question that is under way
+// serves all that come while it runs.
 func (c *SecretCache) refreshUntil(ctx context.Context, vault, name string) (string, time.Time, error) {
 	ref := secretRef{vault, name}
 	e := c.entry(ref)
