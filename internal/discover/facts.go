@@ -171,6 +171,7 @@ const (
 	maxWords = 64
 )
 
+// text is a string of at most maxText bytes.
 type text string
 
 func (t *text) UnmarshalJSON(raw []byte) error {
@@ -181,6 +182,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// words is a list of short names, in lower case.
 type words []string
 
 func (w *words) UnmarshalJSON(raw []byte) error {
@@ -199,6 +201,7 @@ func (w *words) UnmarshalJSON(raw []byte) error {
 // able is a list of words, or an object of flags.
 type able []string
 
+// UnmarshalJSON takes both forms: ["tools", "vision"] and {"tools": true, "vision": false}.
 func (a *able) UnmarshalJSON(raw []byte) error {
 	var flags map[string]any
 	if json.Unmarshal(raw, &flags) != nil {
@@ -219,6 +222,7 @@ func (a *able) UnmarshalJSON(raw []byte) error {
 // count is a positive number of tokens or weights.
 type count int64
 
+// UnmarshalJSON takes numbers, and numbers in a string.
 func (c *count) UnmarshalJSON(raw []byte) error {
 	v, err := strconv.ParseFloat(string(bytes.Trim(raw, `"`)), 64)
 	if err == nil && v >= 1 && v <= 1e15 {
@@ -231,6 +235,7 @@ func (c *count) UnmarshalJSON(raw []byte) error {
 // varies.
 type price string
 
+// UnmarshalJSON keeps the text: "0.0000025" must not be rounded.
 func (p *price) UnmarshalJSON(raw []byte) error {
 	*p = price(bytes.Trim(raw, `"`))
 	return nil

@@ -333,6 +333,7 @@ func skipDigits(src []byte, i int) (int, Fault) {
 	return i, OK
 }
 
+// skipLiteral moves behind true, false or null. A fault is at the first wrong byte.
 func skipLiteral(src []byte, i int, literal string) (int, Fault) {
 	for n := range len(literal) {
 		if i+n == len(src) {

@@ -47,6 +47,7 @@ type node struct {
 // members is an object that keeps the order of the Go fields.
 type members []member
 
+// member is a named schema.
 type member struct {
 	name string
 	node *node

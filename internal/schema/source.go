@@ -49,6 +49,8 @@ func parseSource(dir string) (*source, error) {
 	return s, nil
 }
 
+// declaration notes the comments of types, and the words of string constants by their
+// types: they are the enums of the schema.
 func (s *source) declaration(d *ast.GenDecl) {
 	for _, spec := range d.Specs {
 		switch spec := spec.(type) {
