@@ -414,6 +414,12 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		x.headerRoom[2] = asciiName(last.model.name())
 		h[headerModel] = x.headerRoom[2:3:3]
 	}
+	x.stampRequested(h, last)
+}
+
+// stampRequested sets the headers that come only if response_headers lists them.
+func (x *exchange) stampRequested(h http.Header, last *attempt) {
+	a := &x.s.answer
 	if a.removed && last != nil && len(last.removed) > 0 {
 		h[headerRemovedParams] = []string{listed(last.removed)}
 	}
