@@ -383,11 +383,12 @@ func (x *exchange) endOpen(err *Error) bool {
 
 // stamp says in the header of an answer who answered. An upstream's own headers of
 // these names do not pass. Where a keepalive begins the stream, nobody has answered
-// yet: it tells the id, and announces the cost.
+// yet: it tells the id, and announces the cost. It runs beside the attempts then, and
+// reads nothing of them.
 func (x *exchange) stamp(h http.Header, begun bool) {
 	a, t := &x.s.answer, &x.loop.trail
 	for name := range h {
-		if strings.HasPrefix(name, answerPrefix) && (name != headerTranslated || t.committed() && x.loop.call.held.codec == nil) {
+		if strings.HasPrefix(name, answerPrefix) && (begun || name != headerTranslated || t.committed() && x.loop.call.held.codec == nil) {
 			delete(h, name)
 		}
 	}
