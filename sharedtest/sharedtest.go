@@ -1,14 +1,9 @@
 // Package sharedtest tests implementations of [aigateway.Shared], and holds one in
 // memory.
 //
-// An implementation of your own is tested like this:
-//
-//	func TestStore(t *testing.T) {
-//		sharedtest.Run(t, func() aigateway.Shared { return open(t) })
-//	}
-//
-// The function opens a client of an empty store. [Memory] is an implementation for tests
-// of programs with replicas: it can fail, be slow and lose its state.
+// A test of an implementation calls [Run] with a function that opens a client of an
+// empty store. [Memory] is an implementation for tests of programs with replicas: it
+// can fail, be slow and lose its state.
 package sharedtest
 
 import (
@@ -218,8 +213,7 @@ func aLargeTake(t *testing.T, s aigateway.Shared) {
 	assert.False(t, take(t, s, bucket(20, 10, never)).OK)
 }
 
-// budget takes from a budget of 5,000 USD in units of 10⁻¹² USD: more than a float64
-// counts exactly.
+// budget takes from a budget of 5,000 USD, in units of 10⁻¹² USD.
 func budget(amount int64) aigateway.SharedTake {
 	return aigateway.SharedTake{Key: "m/1", Kind: aigateway.SharedBudget, Amount: amount, Limit: 5_000_000_000_000_000, TTL: never}
 }
