@@ -162,9 +162,9 @@ func (f *Fleet) Live(now time.Time, kind string, do func(key string, value []byt
 // Exchange tells the store what is new here, and learns what is new there. Its error
 // is the store's.
 //
-// The order in one exchange is: forget ended records, collect what has changed,
-// call the store until both sides are done, offer what a new epoch lost, and tell
-// those that asked to be called after it.
+// One exchange forgets ended records and collects what has changed. Then it calls the
+// store until both sides are done. At the end it offers the records that a new epoch
+// has lost, and calls the functions of After.
 //
 // Before the first answer the offset of the clocks is not known, so nothing is
 // collected then; the next exchange follows at once.
