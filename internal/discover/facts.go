@@ -59,6 +59,9 @@ type listed struct {
 }
 
 // readModel reads an item. A field of an unexpected form is left out.
+//
+// Two servers may use one field in two senses. The order in which the fields are looked
+// at decides: the context of the running instance comes before that of the model.
 func readModel(raw json.RawMessage) Model {
 	var in listed
 	json.Unmarshal(raw, &in) //nolint:errcheck // the readable fields count
@@ -86,6 +89,9 @@ func readModel(raw json.RawMessage) Model {
 }
 
 // prices reads prices per token, or per million tokens.
+//
+// OpenRouter tells prices per token, as text ("0.0000025"). The catalog has them per
+// million, so the exponent grows by six.
 func (in *listed) prices() Prices {
 	p := in.Pricing
 	if p.Prompt != nil || p.Completion != nil {

@@ -111,6 +111,9 @@ func (s *source) fieldDoc(t reflect.Type, f reflect.StructField) string {
 
 // plain is a comment for people who do not write Go: constants by their values,
 // fields by their names in the document, no links, no line breaks.
+//
+// In the comment of Config.StreamCommit the text "If empty, StreamCommitFirstContent"
+// becomes "If empty, first_content", and "MaxAttempts" becomes "max_attempts".
 func (s *source) plain(t reflect.Type, text string) string {
 	text = linkPattern.ReplaceAllString(text, "$1")
 	text = strings.Join(strings.Fields(text), " ")
