@@ -396,6 +396,9 @@ type clientLimit struct {
 }
 
 // clientLimits compiles client_limits. callers says whether callers are told apart.
+//
+// An entry is known by its key's text, and among equal texts by its number: a reload that
+// moves entries keeps their counters.
 func clientLimits(p *problems, list []ClientLimit, callers bool) []clientLimit {
 	out := make([]clientLimit, 0, len(list))
 	names := map[string]int{}
@@ -474,6 +477,9 @@ type nameChecker struct {
 }
 
 // compileAliases checks the aliases of a config, and compiles them.
+//
+// The first pass collects all names, for an entry must not be an alias itself, wherever
+// that alias stands.
 func (s nameChecker) compileAliases(cfg Config) {
 	p := s.problems
 	s.aliases.byName = map[string][]string{}

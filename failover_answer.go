@@ -97,6 +97,9 @@ func (h *held) holdFirst(ctx context.Context) *failure {
 }
 
 // holdBody holds an answer until it is whole or over maxHeldJSON.
+//
+// An answer that is larger goes on as it comes. Its front is judged, and what follows can
+// fail no more.
 func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error

@@ -141,6 +141,10 @@ func (f Failure) meaning() *meaning {
 
 // causeOf names the cause of a failure from its kind, its status, and the words of
 // the upstream's error.
+//
+// A refusal comes before all else, as it may come under any status. Failures without an
+// error answer have the cause of their kind. For an error status the words come before
+// the number: a 400 can speak of a dead key, and a 403 of a rate limit.
 func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 	if v.Kind == apierror.Refusal {
 		return CauseRefusal

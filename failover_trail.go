@@ -288,6 +288,9 @@ type step struct {
 
 // summarize makes the summary of a request at its end. Further calls return the
 // same one.
+//
+// Steps stand in the order of turns: a candidate that was passed over stands before those
+// that were tried in its place.
 func (t *trail) summarize(in *inbound) *summary {
 	if t.sum != nil {
 		return t.sum

@@ -622,6 +622,8 @@ func (g *Gateway) Price(provider, model string) (Pricing, bool) {
 
 // join makes the gateway a replica of the fleet at Config.Shared. Every gateway has
 // sums: without a fleet they are those of this process.
+//
+// Without a fleet all of these are nil, and nil values take no part.
 func (g *Gateway) join(cfg Config) error {
 	g.sums = fleet.NewSums(cfg.SharedSecret)
 	if cfg.Shared == nil {

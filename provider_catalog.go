@@ -274,6 +274,9 @@ func (c *catalog) learn(old *catalog) {
 }
 
 // newCatalog indexes the providers. If several have a name, the first keeps it.
+//
+// Providers come in the order of the config, then of the registry: so a name of the config
+// wins over one of the registry. Models of one name keep that order as well.
 func newCatalog(providers []*provider) *catalog {
 	c := &catalog{
 		providers: providers, byName: map[string]*provider{}, models: map[string][]*model{},
