@@ -230,9 +230,8 @@ func (s *settings) refuse(w http.ResponseWriter, r *http.Request, f format, e *E
 	writeError(w, f, e, id)
 }
 
-// WriteError answers r with an error in the format of its client, for middleware
-// around the gateway. If e.Status is zero, the status is that of e.Code. The client
-// gets the code, Message, RetryAfter and NoRetry, and never Err. e is not changed.
+// WriteError answers a request with an error in the format of its client, for
+// middleware around the gateway. A Status of zero is the code's.
 func WriteError(w http.ResponseWriter, r *http.Request, e *Error) {
 	shown := *e
 	if shown.Status == 0 {

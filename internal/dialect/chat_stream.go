@@ -284,9 +284,6 @@ func (d *chatDecoder) call(c *cursor) {
 
 // find returns the number of the call for a piece, a new one for the first piece.
 // Some servers give all calls the index 0, or leave it out.
-//
-// A piece belongs to the latest call of its index. Another id at the same index is
-// a new call if the piece has a name as well.
 func (d *chatDecoder) find(index int64, id, name raw) int {
 	for n := len(d.calls) - 1; n >= 0; n-- {
 		call := &d.calls[n]

@@ -66,9 +66,6 @@ var budgetModels = []string{
 
 // decides reports whether a model takes an effort, and not a budget. Models of
 // other makers behind messages take a budget.
-//
-// "claude-opus-4-6" takes an effort. "claude-sonnet-4-5", "claude-3-7-sonnet" and
-// "claude-opus-4" take a budget.
 func decides(model string) bool {
 	_, name, ok := strings.Cut(model, "claude")
 	if !ok {
