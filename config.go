@@ -57,7 +57,7 @@ type Config struct {
 	// after a transient failure, 0 to 5. They count towards MaxAttempts.
 	MaxRetries int `json:"max_retries,omitempty"`
 	// StreamCommit says when a stream starts to reach the client. If empty,
-	// CommitFirstContent.
+	// StreamCommitFirstContent.
 	StreamCommit StreamCommit `json:"stream_commit,omitempty"`
 
 	// Headers, QueryParams and Body are added to every upstream request; Body
@@ -84,14 +84,14 @@ type Config struct {
 	ClientTimeout Duration `json:"client_timeout,omitempty"`
 
 	// EmptyAnswers decides about a whole answer without text, a tool call or a
-	// refusal. If empty, EmptyRelay.
+	// refusal. If empty, EmptyAnswersRelay.
 	EmptyAnswers EmptyAnswers `json:"empty_answers,omitempty"`
 	// Refusals decides the step after a refusal of the prompt for its content. If
-	// empty, RefusalRelay.
+	// empty, RefusalsRelay.
 	Refusals Refusals `json:"refusals,omitempty"`
 
 	// StreamUsage says whether the gateway asks for usage in chat streams of clients
-	// that did not. They do not see it. If empty, UsageAlways.
+	// that did not. They do not see it. If empty, StreamUsageAlways.
 	StreamUsage StreamUsage `json:"stream_usage,omitempty"`
 
 	// ResponseHeaders are the headers by which an answer says who answered. If nil,
@@ -106,9 +106,9 @@ type Config struct {
 	// CallerExpr names the caller of a request: a CEL expression over req and conn
 	// that returns a string, such as req.headers['x-tenant'][0]. Callers do not
 	// share blame for failures or pins of sticky(), and wait in turn at limits. If
-	// it fails or is empty, the request has the empty caller, which is a caller of
-	// its own. Caller comes before it. If both are left out, callers are told apart
-	// by their address, and only for blame.
+	// it fails or its result is empty, the request has the empty caller, which is a
+	// caller of its own. If CallerExpr is empty and Caller is nil, callers are told
+	// apart by their address, and only for blame.
 	CallerExpr string `json:"caller,omitempty"`
 
 	// ClientLimits bound what clients may use, by keys of their requests. All entries
@@ -147,8 +147,8 @@ type Config struct {
 	// for each attempt. If ProviderTransport is nil, every provider uses its base.
 	// It is an error beside a Transport.
 	ProviderTransport func(id string, base *http.Transport) http.RoundTripper `json:"-"`
-	// Caller names the caller of a request, from many goroutines at once. If nil,
-	// CallerExpr does.
+	// Caller names the caller of a request, from many goroutines at once, and replaces
+	// CallerExpr. If nil, CallerExpr names the caller.
 	Caller func(*http.Request) string `json:"-"`
 	// Admission admits each request, or refuses it. May be nil.
 	Admission Admission `json:"-"`
@@ -204,11 +204,11 @@ type Config struct {
 type StreamCommit string
 
 const (
-	// CommitFirstContent passes a stream on from its first token.
-	CommitFirstContent StreamCommit = "first_content"
-	// CommitComplete holds a stream until it is whole. A stream that breaks
+	// StreamCommitFirstContent passes a stream on from its first token.
+	StreamCommitFirstContent StreamCommit = "first_content"
+	// StreamCommitComplete holds a stream until it is whole. A stream that breaks
 	// half-way is replaced by the next candidate's.
-	CommitComplete StreamCommit = "complete"
+	StreamCommitComplete StreamCommit = "complete"
 )
 
 // OnError decides the end of a request that failed at every candidate.
@@ -226,10 +226,10 @@ const (
 type EmptyAnswers string
 
 const (
-	// EmptyRelay relays it as an answer.
-	EmptyRelay EmptyAnswers = "relay"
-	// EmptyFail takes it for a failed attempt.
-	EmptyFail EmptyAnswers = "fail"
+	// EmptyAnswersRelay relays it as an answer.
+	EmptyAnswersRelay EmptyAnswers = "relay"
+	// EmptyAnswersFail takes it for a failed attempt.
+	EmptyAnswersFail EmptyAnswers = "fail"
 )
 
 // Refusals decides the step after a provider's refusal of the prompt for its
@@ -237,21 +237,22 @@ const (
 type Refusals string
 
 const (
-	// RefusalRelay relays the refusal: it is not routed around.
-	RefusalRelay Refusals = "relay"
-	// RefusalFailOver tries the next candidate.
-	RefusalFailOver Refusals = "fail_over"
+	// RefusalsRelay relays the refusal: it is not routed around.
+	RefusalsRelay Refusals = "relay"
+	// RefusalsFailOver tries the next candidate.
+	RefusalsFailOver Refusals = "fail_over"
 )
 
-// StreamUsage says whose chat streams are asked for usage.
+// StreamUsage says in which chat streams the gateway asks the provider to report
+// usage.
 type StreamUsage string
 
 const (
-	// UsageAlways asks in all of them. A client that did not ask sees the stream that
-	// it would have seen.
-	UsageAlways StreamUsage = "always"
-	// UsageClient leaves it to the clients.
-	UsageClient StreamUsage = "client"
+	// StreamUsageAlways asks in every chat stream. A client that did not ask sees the
+	// stream without the report.
+	StreamUsageAlways StreamUsage = "always"
+	// StreamUsageClient asks only if the client asked.
+	StreamUsageClient StreamUsage = "client"
 )
 
 // ModelSelection is the list of strategies that choose the models of a request.
@@ -496,7 +497,7 @@ type Admission interface {
 	Admit(ctx context.Context, r *ClientRequest) (done func(*Result), err error)
 }
 
-// AdmissionFunc is a function that is an [Admission].
+// AdmissionFunc makes a function an [Admission].
 type AdmissionFunc func(ctx context.Context, r *ClientRequest) (done func(*Result), err error)
 
 // Admit calls f.

@@ -88,13 +88,13 @@ func TestWithDefaults(t *testing.T) {
 	got := withDefaults(Config{})
 	assert.Equal(t, Duration("3m0s"), got.PerRequestTimeout)
 	assert.Equal(t, 10, got.MaxAttempts)
-	assert.Equal(t, CommitFirstContent, got.StreamCommit)
+	assert.Equal(t, StreamCommitFirstContent, got.StreamCommit)
 	assert.Equal(t, OnErrorHalt, got.OnError)
 	assert.Empty(t, got.FirstTokenTimeout)
 	again := withDefaults(got)
 	assert.True(t, reflect.DeepEqual(got, again))
 
-	given := Config{PerRequestTimeout: "1s", TotalTimeout: "2s", MaxAttempts: 1, StreamCommit: CommitComplete, OnError: OnErrorContinue}
+	given := Config{PerRequestTimeout: "1s", TotalTimeout: "2s", MaxAttempts: 1, StreamCommit: StreamCommitComplete, OnError: OnErrorContinue}
 	got = withDefaults(given)
 	assert.Equal(t, given.PerRequestTimeout, got.PerRequestTimeout)
 	assert.Equal(t, given.MaxAttempts, got.MaxAttempts)

@@ -97,17 +97,13 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 		maxInput:     int64(p.number("max_input_tokens", cfg.MaxInputTokens)),
 		maxOutput:    int64(p.number("max_output_tokens", cfg.MaxOutputTokens)),
 		maxBody:      given(cfg.MaxBodyBytes, bounds.Of("Config", "MaxBodyBytes").Number()),
-		holdWhole:    oneOf(&p, "stream_commit", cfg.StreamCommit, CommitFirstContent, CommitComplete) == CommitComplete,
+		holdWhole:    oneOf(&p, "stream_commit", cfg.StreamCommit, StreamCommitFirstContent, StreamCommitComplete) == StreamCommitComplete,
 		onContinue:   oneOf(&p, "on_error", cfg.OnError, OnErrorHalt, OnErrorContinue) == OnErrorContinue,
 		forward:      forwardSet(&p, cfg.ForwardHeaders),
 		keepalive:    p.duration("stream_keepalive", cfg.StreamKeepalive),
-		failEmpty:    oneOf(&p, "empty_answers", cfg.EmptyAnswers, EmptyRelay, EmptyFail) == EmptyFail,
-		failRefusals: oneOf(&p, "refusals", cfg.Refusals, RefusalRelay, RefusalFailOver) == RefusalFailOver,
-		askUsage:     oneOf(&p, "stream_usage", cfg.StreamUsage, UsageAlways, UsageClient) == UsageAlways,
-		callers:      callers{name: cfg.Caller, id: cfg.RequestID, labels: cfg.Labels},
-		policy:       cfg.FailoverPolicy,
-		counter:      cfg.TokenCounter,
-		logger:       cfg.Logger,
+		failEmpty:    oneOf(&p, "empty_answers", cfg.EmptyAnswers, EmptyAnswersRelay, EmptyAnswersFail) == EmptyAnswersFail,
+		failRefusals: oneOf(&p, "refusals", cfg.Refusals, RefusalsRelay, RefusalsFailOver) == RefusalsFailOver,
+		askUsage:     oneOf(&p, "stream_usage", cfg.StreamUsage, StreamUsageAlways, StreamUsageClient) == StreamUsageAlways,
 	}
 	if cfg.MaxBodyBytes < 0 {
 		p.add("MaxBodyBytes", fmt.Sprint(cfg.MaxBodyBytes), "must not be negative; leave it zero for 64 MiB")
@@ -117,31 +113,9 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 	if s.keepalive != 0 && s.keepalive < time.Second {
 		p.add("stream_keepalive", string(cfg.StreamKeepalive), "must be at least 1s")
 	}
-	if cfg.CallerExpr != "" {
-		var faults []expr.Problem
-		s.callers.expr, faults = expr.CompileIdentity(cfg.CallerExpr)
-		p.addFaults("caller", cfg.CallerExpr, faults)
-	}
+	s.depend(&p, cfg, old)
 	s.clientLimits = clientLimits(&p, cfg.ClientLimits, cfg.Caller != nil || cfg.CallerExpr != "")
-	s.admission = cfg.Admission
 	s.answer.parse(&p, cfg.ResponseHeaders)
-	if s.policy == nil {
-		s.policy = defaultPolicy{refusalsFailOver: s.failRefusals}
-	}
-	if s.counter == nil {
-		s.counter = estimate{}
-	}
-	if s.logger == nil {
-		s.logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Hooks != nil {
-		s.hooks = *cfg.Hooks
-	}
-	var known *SecretCache
-	if old != nil {
-		known = old.secrets
-	}
-	s.secrets = cachedSecrets(cfg.Secrets, known)
 	s.selector.compile(&p, cfg)
 	s.compileProviders(&p, cfg, lists)
 	// The new providers keep the accepted forms of keys, so that a reload costs no
@@ -156,6 +130,36 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 		s.refuseTransport(&p, cfg)
 	}
 	return s, p.withShape(cfg.shape).err()
+}
+
+// depend takes the dependencies of a Config. One that is nil gets its default, so
+// that nobody looks for nil later.
+func (s *settings) depend(p *problems, cfg Config, old *settings) {
+	s.callers = callers{name: cfg.Caller, id: cfg.RequestID, labels: cfg.Labels}
+	if cfg.CallerExpr != "" {
+		var faults []expr.Problem
+		s.callers.expr, faults = expr.CompileIdentity(cfg.CallerExpr)
+		p.addFaults("caller", cfg.CallerExpr, faults)
+	}
+	s.admission = cfg.Admission
+	if s.policy = cfg.FailoverPolicy; s.policy == nil {
+		s.policy = defaultPolicy{refusalsFailOver: s.failRefusals}
+	}
+	if s.counter = cfg.TokenCounter; s.counter == nil {
+		s.counter = estimate{}
+	}
+	if s.logger = cfg.Logger; s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Hooks != nil {
+		s.hooks = *cfg.Hooks
+	}
+	// The values that the old settings read serve on if the store is down.
+	var known *SecretCache
+	if old != nil {
+		known = old.secrets
+	}
+	s.secrets = cachedSecrets(cfg.Secrets, known)
 }
 
 // compile compiles the strategies.
@@ -393,6 +397,9 @@ type clientLimit struct {
 }
 
 // clientLimits compiles client_limits. callers says whether callers are told apart.
+//
+// An entry is known by its key's text, and among equal texts by its number: a reload that
+// moves entries keeps their counters.
 func clientLimits(p *problems, list []ClientLimit, callers bool) []clientLimit {
 	out := make([]clientLimit, 0, len(list))
 	names := map[string]int{}
@@ -471,6 +478,9 @@ type nameChecker struct {
 }
 
 // compileAliases checks the aliases of a config, and compiles them.
+//
+// The first pass collects all names, for an entry must not be an alias itself, wherever
+// that alias stands.
 func (s nameChecker) compileAliases(cfg Config) {
 	p := s.problems
 	s.aliases.byName = map[string][]string{}

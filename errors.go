@@ -30,7 +30,8 @@ const (
 	CodeNotFound Code = "not_found"
 	// CodeMethodNotAllowed: the surface is called by another method.
 	CodeMethodNotAllowed Code = "method_not_allowed"
-	// CodeUpgradeRequired: the endpoint is not served over a WebSocket.
+	// CodeUpgradeRequired: the client asked for a WebSocket at an endpoint without one,
+	// or called an endpoint that needs one without it.
 	CodeUpgradeRequired Code = "upgrade_required"
 	// CodeInvalidID: an id in the path could be read as another path.
 	CodeInvalidID Code = "invalid_id"

@@ -111,6 +111,8 @@ func (f *failover) over() (outcome, bool) {
 
 // try sends the request to one candidate, key by key. Keys at a limit are kept for
 // a later turn.
+//
+// It returns done with the outcome of the request, or false if the next candidate is due.
 func (f *failover) try(next *skipped) (outcome, bool) {
 	defer f.lineup.release() // if nothing was sent
 	m, t, keys := next.model, next.tried, next.keys
@@ -315,6 +317,8 @@ type tally struct {
 }
 
 // add counts a failed attempt. An attempt may count under several names.
+//
+// The names decide about the client's error: see exhausted.
 func (n *tally) add(a *attempt) {
 	if n.sent++; n.sent == 1 {
 		n.retryAfter = -1

@@ -97,6 +97,9 @@ func (h *held) holdFirst(ctx context.Context) *failure {
 }
 
 // holdBody holds an answer until it is whole or over maxHeldJSON.
+//
+// An answer that is larger goes on as it comes. Its front is judged, and what follows can
+// fail no more.
 func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error
@@ -327,6 +330,8 @@ func (w restWriter) relay(ctx context.Context) *failure {
 	return h.whyBroken(ctx, err)
 }
 
+// Write commits the answer with its first bytes: the client's status and headers go out
+// before them, and failover is over.
 func (w restWriter) Write(p []byte) (int, error) {
 	if h := w.h; !h.a.committed {
 		// total_timeout no longer counts, and per_request_timeout goes on.

@@ -12,6 +12,9 @@ import (
 )
 
 // batchBody is the client's batch with the edits that each of its requests needs.
+//
+// Requests without an edit keep their bytes, and a batch without any is the client's body
+// as it came.
 func (o *outbound) batchBody(ctx context.Context) (*reqbody.Body, error) {
 	list, _ := o.body.Get("requests")
 	var out []byte

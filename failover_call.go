@@ -459,6 +459,9 @@ func (f *failover) affinity(p *plan) *Affinity {
 
 // end completes the record of an attempt, and reports it to the metrics and to the
 // health of the candidate and the key.
+//
+// A client that left, and an upstream that refused stream_options, blame nobody. The turn
+// is released after the blame, because a probe ends with its verdict.
 func (c *call) end(a *attempt, f *failure) {
 	if f != nil {
 		f.hint = hint(a, f)

@@ -377,6 +377,8 @@ func (l *lineup) attach(m *model, now time.Time) {
 
 // retract takes the failures of a request back that failed alike at every
 // candidate it had: the request was at fault, and not the candidates.
+//
+// A request that a policy stopped early had not every candidate, and takes nothing back.
 func (t *trail) retract(candidates int, now time.Time, health *fleet.Health) {
 	// A single candidate cannot tell a bad request from a bad candidate.
 	if candidates < 2 || len(t.tried) < candidates || len(t.attempts) == 0 {

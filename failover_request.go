@@ -68,6 +68,9 @@ func (o *outbound) text(ctx context.Context, what string, f field) (value string
 
 // newRequest makes the upstream request of one attempt. It notes the URL, the key
 // and the secrets in a.
+//
+// The order matters for secrets: each one is noted in the attempt when it is read, so that
+// an error on the way can be cleaned of it.
 func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, error) {
 	p := o.model.provider
 	o.templates.set, o.templates.err = &a.secrets, nil

@@ -27,6 +27,7 @@ type secretSet struct {
 	room  [2]usedSecret // for used: a key, and the value made from it
 }
 
+// add remembers a secret that this call uses. The first two need no memory of their own.
 func (s *secretSet) add(u usedSecret) {
 	if s.used == nil {
 		s.used = s.room[:0]

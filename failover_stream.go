@@ -217,6 +217,9 @@ func (h *held) brokenOff(to *client, f *failure, event bool) *failure {
 }
 
 // relayTranslated commits a stream and carries it to its end, event by event.
+//
+// The end is decided in this order: the client has a whole answer; the upstream sent an
+// error, which the client has; the translation failed; the client left; the upstream broke.
 func (h *held) relayTranslated(ctx context.Context, to *client) *failure {
 	h.translated = h.codec.Stream()
 	w := translatedWriter{to: to, stream: h.translated}
@@ -298,6 +301,9 @@ func (b *watchedBody) progress(p relay.Phase, advances int, mayEnd bool) {
 }
 
 // Read reads under the limit of the stream's phase.
+//
+// Several limits may hold at once. The one that ends first is armed, with its cause. The
+// silence of events adds up over reads that bring nothing but comments.
 func (b *watchedBody) Read(p []byte) (int, error) {
 	if !b.each {
 		return b.body.Read(p)

@@ -248,7 +248,7 @@ func TestStreamEnds(t *testing.T) {
 		{"whole without content", "/v1/chat/completions", []string{gatewaytest.ChatRole, gatewaytest.ChatStop, gatewaytest.ChatDone}, nothing, 0, true},
 	}
 	for _, tt := range tests {
-		for _, mode := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
+		for _, mode := range []aigateway.StreamCommit{aigateway.StreamCommitFirstContent, aigateway.StreamCommitComplete} {
 			t.Run(tt.name+", "+string(mode), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := testbed.Config(1, "a", "b")
@@ -383,7 +383,7 @@ func TestStreamCommitComplete(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cfg := testbed.Config(2, "a", "b")
-				cfg.StreamCommit, cfg.PerRequestTimeout, cfg.TotalTimeout, cfg.MaxRetries = aigateway.CommitComplete, "5s", "30s", 2
+				cfg.StreamCommit, cfg.PerRequestTimeout, cfg.TotalTimeout, cfg.MaxRetries = aigateway.StreamCommitComplete, "5s", "30s", 2
 				harness := testbed.Start(t, cfg, testbed.Hosts{"a": tt.a, "b": gatewaytest.Stream(whole...)}, nil)
 				begin := time.Now()
 				resp, err := harness.Open(t.Context(), "/v1/chat/completions", testbed.StreamRequest)
@@ -532,7 +532,7 @@ func TestStreamAfterFinish(t *testing.T) {
 			steps: []any{finishChoice(0, "one"), 3 * time.Second, finishChoice(1, "two"), gatewaytest.ChatDone}},
 	}
 	for _, tt := range tests {
-		for _, commit := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
+		for _, commit := range []aigateway.StreamCommit{aigateway.StreamCommitFirstContent, aigateway.StreamCommitComplete} {
 			t.Run(tt.name+"/"+string(commit), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := testbed.Config(0, "a")
@@ -547,7 +547,7 @@ func TestStreamAfterFinish(t *testing.T) {
 					got := harness.Post(tt.path, tt.body)
 					assert.Equal(t, tt.took, got.Took)
 					switch {
-					case tt.broken && commit == aigateway.CommitComplete:
+					case tt.broken && commit == aigateway.StreamCommitComplete:
 						assert.Equal(t, 504, got.Status, got.Body)
 					case tt.broken:
 						assert.Error(t, got.Err)

@@ -141,6 +141,10 @@ func (f Failure) meaning() *meaning {
 
 // causeOf names the cause of a failure from its kind, its status, and the words of
 // the upstream's error.
+//
+// A refusal comes before all else, as it may come under any status. Failures without an
+// error answer have the cause of their kind. For an error status the words come before
+// the number: a 400 can speak of a dead key, and a 403 of a rate limit.
 func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 	if v.Kind == apierror.Refusal {
 		return CauseRefusal
@@ -256,6 +260,8 @@ func hintConnect(a *attempt, f *failure) string {
 	return ""
 }
 
+// hintTimeout speaks of a model that is being loaded. That is a matter of one's own
+// servers, under .internal.
 func hintTimeout(a *attempt, _ *failure) string {
 	if address.IsInternal(a.model.provider.base.Hostname()) && !a.committed {
 		return "a model that is still being loaded may need longer: raise the timeout, or load it before the first request"
@@ -263,6 +269,7 @@ func hintTimeout(a *attempt, _ *failure) string {
 	return ""
 }
 
+// hintRedirect is for 3xx alone: the cause also holds statuses outside of HTTP's.
 func hintRedirect(_ *attempt, f *failure) string {
 	if f.Status/100 != 3 {
 		return ""
@@ -270,6 +277,7 @@ func hintRedirect(_ *attempt, f *failure) string {
 	return "redirects are not followed: set base_url to where it points"
 }
 
+// hintMethod takes 405 for a wrong address: the endpoints of the APIs take POST.
 func hintMethod(a *attempt, f *failure) string {
 	if f.Status == http.StatusMethodNotAllowed {
 		return hintAddress(a, f)
@@ -277,10 +285,12 @@ func hintMethod(a *attempt, f *failure) string {
 	return ""
 }
 
+// hintModel names the address and the name, as either may be wrong.
 func hintModel(a *attempt, _ *failure) string {
 	return fmt.Sprintf("asked at %s for model %q: check base_url, and that the provider has the model under this very name", a.url(), a.model.id)
 }
 
+// hintStray is for an answer that is not one of the API, such as a web page.
 func hintStray(a *attempt, f *failure) string {
 	if f.stray {
 		return hintAddress(a, f)
@@ -288,6 +298,7 @@ func hintStray(a *attempt, f *failure) string {
 	return ""
 }
 
+// hintAddress names the address that was asked. A missing /v1 is the usual mistake.
 func hintAddress(a *attempt, _ *failure) string {
 	return fmt.Sprintf("asked at %s: check that base_url leads to the API, with its /v1 if it has one", a.url())
 }

@@ -267,6 +267,7 @@ func (t *trail) text(maxAttempts, candidates int) string {
 	return b.String()
 }
 
+// counted is a number with its word: "1 attempt", "2 attempts".
 func counted(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
@@ -294,6 +295,9 @@ type step struct {
 
 // summarize makes the summary of a request at its end. Further calls return the
 // same one.
+//
+// Steps stand in the order of turns: a candidate that was passed over stands before those
+// that were tried in its place.
 func (t *trail) summarize(in *inbound) *summary {
 	if t.sum != nil {
 		return t.sum

@@ -415,6 +415,12 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		x.headerRoom[2] = asciiName(last.model.name())
 		h[headerModel] = x.headerRoom[2:3:3]
 	}
+	x.stampRequested(h, last)
+}
+
+// stampRequested sets the headers that come only if response_headers lists them.
+func (x *exchange) stampRequested(h http.Header, last *attempt) {
+	a := &x.s.answer
 	if a.removed && last != nil && len(last.removed) > 0 {
 		h[headerRemovedParams] = []string{listed(last.removed)}
 	}
@@ -616,6 +622,8 @@ func (g *Gateway) Price(provider, model string) (Pricing, bool) {
 
 // join makes the gateway a replica of the fleet at Config.Shared. Every gateway has
 // sums: without a fleet they are those of this process.
+//
+// Without a fleet all of these are nil, and nil values take no part.
 func (g *Gateway) join(cfg Config) error {
 	g.sums = fleet.NewSums(cfg.SharedSecret)
 	if cfg.Shared == nil {

@@ -359,6 +359,8 @@ func (w *translatedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// send writes translated bytes to the client. No bytes write nothing, and do not
+// commit the answer.
 func (w *translatedWriter) send(out []byte) error {
 	if len(out) == 0 {
 		return nil

@@ -159,6 +159,8 @@ func (d *debugView) series(p *provider) []*stats.Series {
 	return list
 }
 
+// provider is a row of the page. The load adds up the series of its models, listed and
+// unlisted; the counts of models and keys go by their state at this moment.
 func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Provider {
 	out := debugpage.Provider{
 		ID: p.id, Aliases: p.view.IDAliases, DisplayName: p.view.DisplayName,

@@ -152,6 +152,8 @@ func atOnce(n int, f func(i int)) {
 
 // refresh asks one provider, and reports whether its models have changed. A change
 // of the outcome is logged.
+//
+// After a failure the last good list stays. So a provider that is away loses no model.
 func (v *server) refresh(ctx context.Context, s *settings, p *provider) (changed bool) {
 	bounded, cancel := context.WithTimeoutCause(ctx, discoverPatience, &timeoutError{"no list of models", discoverPatience})
 	defer cancel()
@@ -230,6 +232,8 @@ func (p *provider) ending(now, after time.Time) []*model {
 }
 
 // probe asks a provider, and holds the cooldowns that end soon if it is down.
+//
+// Before it asks, the replica takes the leases of the probes, so that the fleet asks once.
 func (v *server) probe(ctx context.Context, s *settings, p *provider) {
 	models := p.ending(time.Now(), time.Time{})
 	tracks := make([]*stats.Track, len(models))
@@ -370,6 +374,9 @@ func (q *asker) ask(ctx context.Context, question discover.Question) (*http.Resp
 }
 
 // request makes the HTTP request of a question.
+//
+// It goes the way of a client's request: the same address, headers, key and secrets. A
+// provider with odd settings is asked as it is used.
 func (q *asker) request(ctx context.Context, question discover.Question, a *attempt) (*http.Request, error) {
 	in := &inbound{
 		ctx: ctx, surface: &surface{format: q.format, root: question.Root}, path: question.Path,
@@ -519,6 +526,7 @@ func (n named) anthropic() anthropicModel {
 	}
 }
 
+// facts are the members that both formats of the answer have.
 func (n named) facts() modelFacts {
 	v := n.view
 	return modelFacts{
@@ -527,6 +535,7 @@ func (n named) facts() modelFacts {
 	}
 }
 
+// writeJSON answers 200 with a value. The client may be gone.
 func writeJSON(w http.ResponseWriter, v any) {
 	body := mustJSON(v)
 	w.Header().Set("Content-Type", "application/json")

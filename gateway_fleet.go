@@ -93,13 +93,17 @@ const (
 
 // SharedTake takes from one account. An account is made by its first Take.
 type SharedTake struct {
-	// Key is as in [SharedRecord], in a space of its own.
-	Key  string
+	// Key names the account, in the characters of a [SharedRecord]'s Key. Accounts and
+	// records do not share names.
+	Key string
+	// Kind is the kind of the account: SharedBucket, SharedBudget or SharedLease.
 	Kind SharedKind
-	// Owner holds a lease. It is as a Key, and empty for other kinds.
+	// Owner is the replica that holds a lease, in the characters of a Key. It is empty
+	// for other kinds.
 	Owner string
-	// Amount is taken. The take is refused if less is left. There is one exception:
-	// an Amount above the whole Limit of a bucket passes if the bucket is full.
+	// Amount is taken, in the unit of Limit. The store need not know the unit. The
+	// take is refused if less is left. There is one exception: an Amount above the
+	// whole Limit of a bucket passes if the bucket is full.
 	//
 	// Zero asks for more than nothing: the take of a bucket or budget is refused if
 	// not a whole token or unit is left. For a lease it only renews what the Owner
@@ -108,8 +112,8 @@ type SharedTake struct {
 	// A negative Amount gives back, and is never refused. A bucket does not get more
 	// than full, a budget and a lease do not get below zero.
 	Amount int64
-	// Settle takes Amount whatever is left, so that a bucket may be in debt and a
-	// budget above its Limit. For a lease it sets what the Owner holds to Amount.
+	// Settle takes Amount even if less is left. A bucket may then be in debt, and a
+	// budget above its Limit. For a lease it sets the Owner's part to Amount.
 	Settle bool
 	// Limit may differ from that of earlier calls. It is positive.
 	Limit int64
@@ -121,21 +125,22 @@ type SharedTake struct {
 
 // SharedTaken is the answer of [Shared.Take].
 type SharedTaken struct {
-	// OK: all was taken. Otherwise nothing was.
+	// OK is set if everything was taken. Otherwise nothing was taken.
 	OK bool
-	// Full is the index of the first take that was refused.
+	// Full is the index of the first take that was refused. Zero if OK.
 	Full int
-	// Wait is the time until the refused bucket has enough. It is the rest of a
-	// budget's life, and zero for a lease.
+	// Wait is the time until the refused account has enough: of a bucket the time to
+	// fill, of a budget the rest of its life, and of a lease zero. Zero if OK.
 	Wait time.Duration
-	// Left is the rest of each account after the call, rounded down. It may be
-	// negative. Its length is that of the takes.
+	// Left is what each account has left after the call, in whole units, rounded down.
+	// It may be negative. It has one element for each take, in their order.
 	Left []int64
 }
 
 // sharedStore is a Shared in the words of the mechanism.
 type sharedStore struct{ Shared }
 
+// Exchange translates the records into the public types, and the answer back.
 func (s sharedStore) Exchange(ctx context.Context, put []fleet.Record, after fleet.Cursor) (fleet.Changes, error) {
 	records := make([]SharedRecord, len(put))
 	for i, r := range put {
@@ -149,6 +154,8 @@ func (s sharedStore) Exchange(ctx context.Context, put []fleet.Record, after fle
 	return out, err
 }
 
+// Take translates field by field, as the compiler then finds a field that one of the
+// two types lacks.
 func (s sharedStore) Take(ctx context.Context, takes []fleet.Take) (fleet.Taken, error) {
 	list := make([]SharedTake, len(takes))
 	for i, t := range takes {

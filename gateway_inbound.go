@@ -114,6 +114,8 @@ func (c *callers) requestID(r *http.Request) string {
 	return requestID(r.Header)
 }
 
+// isRequestID reports whether an id may stand in a header and a log line: 1 to 128
+// visible characters of ASCII.
 func isRequestID(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false
@@ -348,6 +350,7 @@ func (in *inbound) asksStreamOtherwise() bool {
 // wantsUsage reports whether the client asked for usage in its stream.
 func (in *inbound) wantsUsage() bool { return wantsUsage(in.body) }
 
+// wantsUsage reads {"stream_options": {"include_usage": true}}.
 func wantsUsage(body clientBody) bool {
 	var options struct {
 		IncludeUsage bool `json:"include_usage"`

@@ -39,6 +39,9 @@ func (x *exchange) admit() *Error {
 }
 
 // admitClient counts a request against the limits of its client.
+//
+// Exact limits are taken from the store first, all in one step. If a limit of this replica
+// then refuses, they are given back.
 func (x *exchange) admitClient(now time.Time) *Error {
 	for i := range x.s.clientLimits {
 		l := &x.s.clientLimits[i]

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -258,6 +259,192 @@ func TestAdmission(t *testing.T) {
 				assert.Equal(t, "1.2", done[0].Cost.USD.String())
 			}
 			assert.Zero(t, next, "a refusal is not handed on")
+		})
+	}
+}
+
+// passed sends requests to the replicas in turn, and counts those that passed.
+func (f *replicas) passed(requests int, header ...string) (n int) {
+	for i := range requests {
+		if f.ask(i%len(f.gateways), header...).Code == 200 {
+			n++
+		}
+	}
+	return n
+}
+
+func clientLimited(l aigateway.ClientLimit) aigateway.Config {
+	cfg := fleetConfig("a")
+	l.Key = "req.headers['x-tenant'][0]"
+	cfg.ClientLimits = []aigateway.ClientLimit{l}
+	return cfg
+}
+
+func TestExactLimitsAreExactOverTheFleet(t *testing.T) {
+	for name, row := range map[string]struct {
+		limit aigateway.ClientLimit
+		want  int
+	}{
+		"requests": {aigateway.ClientLimit{RequestsPerMinute: 100, Exact: true}, 100},
+		"few":      {aigateway.ClientLimit{RequestsPerMinute: 3, Exact: true}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := startReplicas(t, 8, clientLimited(row.limit), nil)
+				assert.Equal(t, row.want, f.passed(400, "X-Tenant", "CANARY-tenant"))
+				f.pass(time.Minute)
+				var mu sync.Mutex
+				var all sync.WaitGroup
+				n := 0
+				for i := range 8 {
+					all.Go(func() {
+						for range 50 {
+							if f.ask(i, "X-Tenant", "CANARY-tenant").Code == 200 {
+								mu.Lock()
+								n++
+								mu.Unlock()
+							}
+						}
+					})
+				}
+				all.Wait()
+				assert.Equal(t, row.want, n)
+			})
+		})
+	}
+}
+
+func TestExactTokensCountInTheFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startReplicas(t, 3, clientLimited(aigateway.ClientLimit{TokensPerMinute: 300, Exact: true}), nil)
+		n := 0
+		for i := range 30 { // each takes 30 tokens
+			if f.ask(i%3, "X-Tenant", "t").Code == 200 {
+				n++
+			}
+			f.pass(50 * time.Millisecond) // refills a quarter of a token
+		}
+		assert.InDelta(t, 10, n, 1)
+	})
+}
+
+func TestAReplicaDecidesAloneWithoutAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startReplicas(t, 3, clientLimited(aigateway.ClientLimit{RequestsPerMinute: 100, Exact: true}), nil)
+		f.store.Delay(time.Hour)
+		begin := time.Now()
+		assert.Equal(t, 30, f.passed(30, "X-Tenant", "t"))
+		assert.LessOrEqual(t, time.Since(begin), 300*time.Millisecond, "each replica waits once")
+		f.store.Delay(0)
+		f.pass(3 * time.Second)
+		begin = time.Now()
+		f.passed(10, "X-Tenant", "t")
+		assert.Zero(t, time.Since(begin))
+	})
+}
+
+func TestSharesOfALimitStayWithinTenPercent(t *testing.T) {
+	for _, n := range []int{3, 8} {
+		for name, pick := range map[string]func(i int) int{
+			"in turn": func(i int) int { return i % n }, "one after the other": func(i int) int { return i * n / 4000 },
+			"one": func(int) int { return 0 },
+		} {
+			t.Run(fmt.Sprint(name, " of ", n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					f := startReplicas(t, n, clientLimited(aigateway.ClientLimit{RequestsPerMinute: 600}), nil)
+					passed := 0
+					begin := time.Now()
+					for i := range 4000 { // 20 s
+						if f.ask(pick(i), "X-Tenant", "t").Code == 200 {
+							passed++
+						}
+						<-time.After(5 * time.Millisecond)
+					}
+					refill := 10 * time.Since(begin).Seconds()
+					t.Log(passed, "of", 600+refill)
+					assert.LessOrEqual(t, float64(passed), 660+refill)
+					assert.GreaterOrEqual(t, float64(passed), 0.8*(600+refill))
+				})
+			})
+		}
+	}
+}
+
+func TestSharesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startReplicas(t, 8, clientLimited(aigateway.ClientLimit{RequestsPerMinute: 400, TokensPerMinute: 1_000_000}), nil)
+		first := f.passed(2000, "X-Tenant", "t")
+		f.settle()
+		second := f.passed(2000, "X-Tenant", "t")
+		t.Log(first, second)
+		assert.LessOrEqual(t, first+second, 440+8)
+		assert.GreaterOrEqual(t, first, 300)
+	})
+}
+
+// A burst that uses the limit up within a few exchanges: each replica knows the others
+// only by what they told, and all of them have begun with a share.
+func TestSharesOfABurst(t *testing.T) {
+	for _, every := range []time.Duration{100 * time.Microsecond, 500 * time.Microsecond, 2 * time.Millisecond} {
+		t.Run(every.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := startReplicas(t, 8, clientLimited(aigateway.ClientLimit{RequestsPerMinute: 1200}), nil)
+				passed := 0
+				begin := time.Now()
+				for i := range 3600 {
+					if f.ask(i%8, "X-Tenant", "t").Code == 200 {
+						passed++
+					}
+					<-time.After(every)
+				}
+				refill := 20 * time.Since(begin).Seconds()
+				t.Log(passed, "of", 1200+refill)
+				assert.LessOrEqual(t, float64(passed), 1320+refill)
+				assert.GreaterOrEqual(t, float64(passed), 1080.0)
+			})
+		})
+	}
+}
+
+func TestBudgetsAreOfTheFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := clientLimited(aigateway.ClientLimit{USDPerDay: 1})
+		cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: new(500.0), Output: new(500.0)} // per million tokens: 0.015 a request
+		f := startReplicas(t, 3, cfg, nil)
+		n := 0
+		for i := range 200 {
+			if f.ask(i%3, "X-Tenant", "t").Code == 200 {
+				n++
+			}
+			f.pass(100 * time.Millisecond)
+		}
+		t.Log(n)
+		assert.LessOrEqual(t, float64(n)*0.015, 1.1)
+		assert.GreaterOrEqual(t, float64(n)*0.015, 0.9)
+	})
+}
+
+// A replica that was restarted learns from the store what clients have spent.
+func TestSpendingSurvivesARestart(t *testing.T) {
+	for name, exact := range map[string]bool{"shares": false, "exact": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := clientLimited(aigateway.ClientLimit{USDPerMonth: 1, Exact: exact})
+				cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: new(500.0), Output: new(500.0)}
+				f := startReplicas(t, 1, cfg, nil)
+				require.Positive(t, f.passed(100, "X-Tenant", "t"))
+				f.settle()
+				f.stops[0]()
+				f.pass(time.Hour)
+				cfg.Transport, cfg.Shared, cfg.SharedSecret = f, f.store, []byte("0123456789abcdef0123456789abcdef")
+				g, err := aigateway.New(cfg)
+				require.NoError(t, err)
+				f.gateways[0] = g
+				f.run(0)
+				f.settle()
+				assert.Zero(t, f.passed(5, "X-Tenant", "t"))
+				assert.Positive(t, f.passed(5, "X-Tenant", "another"))
+			})
 		})
 	}
 }

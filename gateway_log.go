@@ -122,7 +122,7 @@ func (l *logLine) addUsage(t *trail) {
 		*l = append(*l, slog.Bool("aigateway.usage.estimated", true))
 	}
 	if cost.known {
-		*l = append(*l, slog.Float64("aigateway.cost.usd", cost.USD.Float()))
+		*l = append(*l, slog.Float64("aigateway.cost.usd", cost.USD.Float64()))
 	}
 }
 

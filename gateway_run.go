@@ -58,6 +58,8 @@ type task struct {
 	turn func(ctx context.Context)
 }
 
+// run makes turns until ctx ends: one at once, and then one after each pause, or as soon
+// as wake is ready. A slow turn delays the next one, and never overlaps with it.
 func (t *task) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		t.turn(ctx)
@@ -71,6 +73,8 @@ func (t *task) run(ctx context.Context) {
 	}
 }
 
+// pause is every, up to half of jitter shorter or longer. It keeps replicas that started
+// together from asking together.
 func (t *task) pause() time.Duration {
 	return time.Duration(float64(t.every) * (1 + t.jitter*(rand.Float64()-0.5)))
 }

@@ -101,6 +101,10 @@ func (l locator) named() (*provider, *Error) {
 
 // follow looks up each id of the request. A known one decides about provider and key.
 // Where callers are told apart, an unknown one needs a key of the caller's own.
+//
+// Ids stand in the path, in fields of a form, or anywhere in a JSON body. Bodies are gone
+// through only if ids are known here, or if callers are told apart: a caller must not reach
+// another one's things by a guessed id.
 func (l locator) follow() *Error {
 	in := l.in
 	if in.surface.state == stateMember {
@@ -185,6 +189,9 @@ func (l locator) unknown() *Error {
 
 // settleOn decides the provider of a request without a model: the one found so far, or
 // the only one that can serve it.
+//
+// A list, such as GET files, shows what is behind a key. So it is served where the key is
+// the caller's own, or where the provider's shared_lists allows it.
 func (l locator) settleOn() *Error {
 	at, lists := &l.in.place, l.in.lists()
 	able := l.able()
@@ -327,6 +334,8 @@ func (n *idNote) event(data []byte) {
 	}
 }
 
+// note remembers where the things of an answer are: at the provider and key that the
+// answer came from, for the caller that asked.
 func (n *idNote) note(refs []ids.Ref) {
 	for _, ref := range refs {
 		n.table.Note(n.owner, ref, n.route)

@@ -145,8 +145,8 @@ type Limits struct {
 	// InFlight is the number of requests under way at a time. A stream is under
 	// way to its end.
 	InFlight int64 `json:"in_flight,omitempty"`
-	// RequestsPerMinute is the number of attempts a minute. As many can come at
-	// once.
+	// RequestsPerMinute is the number of attempts a minute. A burst may use all of
+	// them at once.
 	RequestsPerMinute int64 `json:"requests_per_minute,omitempty"`
 	// TokensPerMinute is the number of tokens a minute, of prompts and answers. An
 	// attempt reserves the estimate of its prompt and the client's limit on the
@@ -167,19 +167,29 @@ type Auth struct {
 }
 
 // APISurface is a part of an API that a provider speaks.
+//
+// The surfaces of the openai format:
+//
+//   - of texts: chat-completions, completions, responses, responses-compact,
+//     responses-input-tokens, realtime.
+//   - of vectors and verdicts: embeddings, moderations, rerank.
+//   - of images: images-generations, images-edits, images-variations; and images, for
+//     every other path below images/.
+//   - of sound: audio-speech, audio-transcriptions, audio-translations; and audio, for
+//     every other path below audio/.
+//   - of things that the provider stores: conversations, files, batches, videos,
+//     vector-stores, containers.
+//   - of vLLM: tokenize, detokenize, score, pooling, classify.
+//
+// Those of the anthropic format are messages, messages-count-tokens and
+// messages-batches.
 type APISurface struct {
 	// Format is "openai" or "anthropic". Required.
 	Format string `json:"format"`
-	// Surface is the path of the surface with hyphens for slashes. If empty, all
-	// surfaces of the format. In the openai format it is chat-completions,
-	// completions, realtime, responses, responses-compact, embeddings, moderations, rerank,
-	// images-generations, images-edits, images-variations, audio-speech,
-	// audio-transcriptions or audio-translations; images or audio stands for any
-	// other path below them. Further responses-input-tokens; of vLLM tokenize,
-	// detokenize, score, pooling and classify; and conversations, files, batches,
-	// videos, vector-stores and containers. In the anthropic format it is messages,
-	// messages-count-tokens or messages-batches. Paths with an id go with the surface
-	// that makes it.
+	// Surface is the path of an endpoint with hyphens for slashes, such as
+	// "chat-completions", "audio-speech" or "messages-count-tokens". A path with an id
+	// belongs to the surface that makes the id: files/ID/content to "files". If empty,
+	// all surfaces of the format.
 	Surface string `json:"surface,omitempty"`
 	// SupportedParams are the top-level fields that may reach the provider on this
 	// surface. If empty, all fields may.
@@ -227,7 +237,7 @@ type Model struct {
 	// ShutdownDate is the last day of the model at the provider, such as
 	// "2026-12-31". Empty means unknown.
 	ShutdownDate string `json:"shutdown_date,omitempty"`
-	// Pricing is nil if unknown.
+	// Pricing holds the prices of the model. If nil, they are unknown.
 	Pricing *Pricing `json:"pricing,omitempty"`
 	// Datacenters are the places of the model. Empty means unknown.
 	Datacenters []Datacenter `json:"datacenters,omitempty"`
@@ -245,7 +255,8 @@ type Model struct {
 	DataRetentionDays int64 `json:"data_retention_days,omitempty"`
 
 	// Fallbacks are tried after all candidates of a request for this model, as
-	// "provider:model". Fallbacks of a fallback do not count.
+	// "provider:model". The fallbacks of
+	// a fallback do not count.
 	Fallbacks []string `json:"fallbacks,omitempty"`
 	// PerRequestTimeout and FirstTokenTimeout replace the timeouts of the provider
 	// and the config for this model. If empty, those timeouts hold.
@@ -285,8 +296,12 @@ type PricingTier struct {
 	// prices hold. Required.
 	AboveInputTokens int64 `json:"above_input_tokens"`
 
-	Input             *float64 `json:"input,omitempty"`
-	Output            *float64 `json:"output,omitempty"`
+	// Input and Output are the prices of prompts and answers.
+	Input  *float64 `json:"input,omitempty"`
+	Output *float64 `json:"output,omitempty"`
+	// InputCacheRead is the price of prompt tokens from a cache, InputCacheWrite that
+	// of tokens written to it, and InputCacheWrite1h that of tokens written to it for
+	// an hour.
 	InputCacheRead    *float64 `json:"input_cache_read,omitempty"`
 	InputCacheWrite   *float64 `json:"input_cache_write,omitempty"`
 	InputCacheWrite1h *float64 `json:"input_cache_write_1h,omitempty"`

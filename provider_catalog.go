@@ -275,6 +275,9 @@ func (c *catalog) learn(old *catalog) {
 }
 
 // newCatalog indexes the providers. If several have a name, the first keeps it.
+//
+// Providers come in the order of the config, then of the registry: so a name of the config
+// wins over one of the registry. Models of one name keep that order as well.
 func newCatalog(providers []*provider) *catalog {
 	c := &catalog{
 		providers: providers, byName: map[string]*provider{}, models: map[string][]*model{},
@@ -387,6 +390,9 @@ func (m *model) streamRoute() streamRoute {
 	return streamRoute{m.provider.base.Host, m.provider.base.Path, m.id}
 }
 
+// of is what is known of the model's streams. A model of the catalog is asked for
+// usage at once; one of the config's own shows by its first stream whether it sends
+// usage unasked.
 func (h *streamHabits) of(m *model) streamHabit {
 	if m.provider.sendsUsage {
 		return habitUnasked
@@ -399,6 +405,8 @@ func (h *streamHabits) of(m *model) streamHabit {
 	return habitAsk
 }
 
+// learn remembers what a stream showed. At most maxStreamHabits routes are kept; later
+// ones stay unknown, which costs a request nothing but its usage.
 func (h *streamHabits) learn(m *model, habit streamHabit) {
 	route := m.streamRoute()
 	h.mu.Lock()

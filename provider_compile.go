@@ -122,37 +122,47 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	out.sendsUsage = known && builtin.AlwaysSendsUsage(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	c.translate(path+".translate", p.Translate, out)
-	for i, k := range p.APIKeys {
-		at := fmt.Sprintf("%s.api_keys[%d].value", path, i)
-		if first := slices.IndexFunc(p.APIKeys, func(o APIKey) bool { return o.Value == k.Value }); first < i && k.Value != "" {
-			c.add(at, "", "is the same as api_keys[%d]: no key is tried twice", first)
-			continue
-		}
-		if key := c.key(at, p.ID, k); key != nil {
-			key.limits = c.limits(fmt.Sprintf("%s.api_keys[%d].limits", path, i), k.Limits)
-			out.keys = append(out.keys, key)
-		}
-	}
-	// Failover goes over keys. Without keys it goes over this one, which is not
-	// sent.
-	out.keyless = []*apiKey{{provider: fold(p.ID), none: true}}
+	c.keys(path+".api_keys", p, out)
 	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
 	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
 	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
-	// These headers can carry the provider's credential. Configured, they replace
-	// the key.
-	for _, f := range out.headers {
-		if f.name == "Authorization" || f.name == out.auth.Header ||
-			f.name == "X-Api-Key" && out.auth.Header == "" && out.speaksFormat(formatAnthropic) {
-			out.operatorAuth = append(out.operatorAuth, f.name)
-		}
-	}
+	out.operatorAuth = out.credentialHeaders()
 	// A vendor's own endpoint wants a key. An internal endpoint, or a base_url of
 	// the config, may not.
 	out.needsKey = known && !(configured && c.ownBase) && len(out.operatorAuth) == 0 && !address.IsInternal(out.base.Hostname())
 	c.discover(path+".discover", p.Discover, out)
 	c.models(path, out, own, rest, configured, known)
 	return out
+}
+
+// keys compiles the keys of a provider.
+func (c *compiler) keys(path string, p Provider, out *provider) {
+	for i, k := range p.APIKeys {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if first := slices.IndexFunc(p.APIKeys, func(o APIKey) bool { return o.Value == k.Value }); first < i && k.Value != "" {
+			c.add(at+".value", "", "is the same as api_keys[%d]: no key is tried twice", first)
+			continue
+		}
+		if key := c.key(at+".value", p.ID, k); key != nil {
+			key.limits = c.limits(at+".limits", k.Limits)
+			out.keys = append(out.keys, key)
+		}
+	}
+	// Failover goes over keys. Without keys it goes over this one, which is not
+	// sent.
+	out.keyless = []*apiKey{{provider: fold(p.ID), none: true}}
+}
+
+// credentialHeaders are the configured headers that can carry the provider's
+// credential. They replace the key.
+func (p *provider) credentialHeaders() (names []string) {
+	for _, f := range p.headers {
+		if f.name == "Authorization" || f.name == p.auth.Header ||
+			f.name == "X-Api-Key" && p.auth.Header == "" && p.speaksFormat(formatAnthropic) {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 // noTemplate is the error for a template in a field without templates.

@@ -333,7 +333,7 @@ func TestUsageOfSeveralAttempts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var res *aigateway.Result
 			cfg := testbed.Config(1, "a", "b")
-			cfg.Hooks, cfg.EmptyAnswers = testbed.KeepResult(&res), aigateway.EmptyFail
+			cfg.Hooks, cfg.EmptyAnswers = testbed.KeepResult(&res), aigateway.EmptyAnswersFail
 			priced(&cfg)
 			h := testbed.Start(t, cfg, testbed.Hosts{
 				"a": gatewaytest.JSON(200, `{"choices":[{"message":{"content":""}}],"usage":{"prompt_tokens":9,"completion_tokens":1}}`),

@@ -288,6 +288,8 @@ func (p *problems) limits(path string, l Limits) limit.Limits {
 	return out
 }
 
+// atLeastZero reports a negative number, and returns it as zero, so that the checks go
+// on to find the other problems.
 func (p *problems) atLeastZero(path string, n int64) int64 {
 	if n < 0 {
 		p.add(path, fmt.Sprint(n), "must not be negative")
@@ -387,6 +389,7 @@ func clonePricing(p *Pricing) *Pricing {
 	return &c
 }
 
+// clonePrice copies a price, so that callers cannot change the catalog's. Nil stays nil.
 func clonePrice(p *float64) *float64 {
 	if p == nil {
 		return nil

@@ -36,6 +36,7 @@ func NoRegistry() ProviderRegistry { return staticRegistry(nil) }
 // builtinRegistry lists copies: the caller owns the result.
 type builtinRegistry struct{}
 
+// Providers decodes the catalog once in a process, and returns a copy.
 func (builtinRegistry) Providers(context.Context) ([]Provider, error) {
 	providers, err := builtinProviders()
 	if err != nil {

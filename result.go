@@ -466,11 +466,16 @@ func WithResult(ctx context.Context) context.Context {
 	return context.WithValue(ctx, resultKey{}, new(resultSlot))
 }
 
-// ResultFromContext returns the Result of a request: in the handler that
-// [Gateway.Wrap] was given, of a request that the gateway gave up and handed on; and
-// around the gateway, with a context of [WithResult]. It returns false before the
-// gateway was asked, and for a path without a surface. The Result is
-// shared by all who ask for it.
+// ResultFromContext returns the Result of the request that ctx belongs to:
+//
+//   - in middleware around the gateway, from a context of [WithResult], once the
+//     gateway has served the request
+//   - in the handler that [Gateway.Wrap] was given, for a request that the gateway
+//     handed on under [OnErrorContinue]
+//   - after a call by [Gateway.RoundTripper], from the context of the answer's request
+//
+// It returns false before the gateway was asked, and for a path without a surface.
+// All callers get the same Result.
 func ResultFromContext(ctx context.Context) (*Result, bool) {
 	switch v := ctx.Value(resultKey{}).(type) {
 	case *Result:
@@ -535,17 +540,18 @@ const (
 	CostOfCatalog CostSource = "catalog"
 )
 
-// USD is money in units of 10⁻¹² USD, so that sums are exact. Its JSON is a number
-// of USD with all digits.
+// USD is money in units of 10⁻¹² USD, so that sums are exact: USD(500_000_000_000) is
+// half a dollar. The largest amount is about 9.2 million USD. Its JSON is a number of
+// USD with all digits.
 type USD int64
 
-// String is the exact decimal in USD, such as "0.000125".
+// String returns the exact decimal in USD, such as "0.000125".
 func (u USD) String() string { return price.USD(u).String() }
 
-// Float is the nearest float64 in USD. Add up USD, not floats.
-func (u USD) Float() float64 { return price.USD(u).Float() }
+// Float64 returns the nearest float64 in USD. Add up USD, not floats.
+func (u USD) Float64() float64 { return price.USD(u).Float() }
 
-// Add returns the sum. Sums out of range end at the end of the range.
+// Add returns the sum. A sum out of range is the end of the range.
 func (u USD) Add(v USD) USD { return USD(price.USD(u).Add(price.USD(v))) }
 
 // MarshalJSON writes a JSON number.
@@ -553,12 +559,6 @@ func (u USD) MarshalJSON() ([]byte, error) { return price.USD(u).MarshalJSON() }
 
 // UnmarshalJSON reads a JSON number. Digits beyond the twelfth are rounded.
 func (u *USD) UnmarshalJSON(data []byte) error { return (*price.USD)(u).UnmarshalJSON(data) }
-
-// ParseUSD reads an amount in USD, such as "12.5". It is false for other text.
-func ParseUSD(text string) (USD, bool) {
-	v, ok := price.Parse(text)
-	return USD(v), ok
-}
 
 // knownCost is a cost, if it is known.
 type knownCost struct {

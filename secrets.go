@@ -41,7 +41,7 @@ type SecretResolver interface {
 	ResolveSecret(ctx context.Context, vault, name string) (string, error)
 }
 
-// SecretResolverFunc is a function that is a [SecretResolver].
+// SecretResolverFunc makes a function a [SecretResolver].
 type SecretResolverFunc func(ctx context.Context, vault, name string) (string, error)
 
 // ResolveSecret calls f.
@@ -95,6 +95,8 @@ func (e *scrubbedError) Is(target error) bool { return e.notFound && target == E
 // share a variable. An empty variable counts as not set.
 func EnvSecrets() SecretResolver { return envSecrets{} }
 
+// envSecrets is one value, so that two configs with it are seen to ask the same store,
+// see sameResolver.
 type envSecrets struct{}
 
 // ResolveSecret returns the value of the secret's variable.
@@ -132,6 +134,7 @@ func envName(vault, name string) string {
 // Symbolic links are followed within the directory only.
 func DirSecrets(dir string) SecretResolver { return dirSecrets(dir) }
 
+// dirSecrets is the directory. It is opened anew for each secret.
 type dirSecrets string
 
 // maxSecretFile bounds a secret's file, in bytes: a mistaken name could read a large
@@ -222,6 +225,7 @@ func MapSecrets(secrets map[string]map[string]string) SecretResolver {
 // fields, and finds an address there.
 type mapSecrets struct{ vaults *vaults }
 
+// vaults are secrets by vault and name.
 type vaults map[string]map[string]string
 
 // ResolveSecret returns the value of the name in the vault. An empty value counts
@@ -233,6 +237,7 @@ func (m mapSecrets) ResolveSecret(_ context.Context, vault, name string) (string
 	return "", notFound("the map has no %q in %q", name, vault)
 }
 
+// shown is the map with each value redacted, for all ways of printing it.
 func (m mapSecrets) shown() map[string]map[string]string {
 	out := make(map[string]map[string]string, len(*m.vaults))
 	for vault, names := range *m.vaults {
@@ -267,6 +272,7 @@ func ChainSecrets(stores ...SecretResolver) SecretResolver {
 	return chainSecrets(slices.Clone(stores))
 }
 
+// chainSecrets asks its stores in order. Some may be nil.
 type chainSecrets []SecretResolver
 
 // sameResolver reports whether two resolvers ask the same store. Resolvers of
@@ -338,6 +344,7 @@ func refreshing(r SecretResolver) secretAsker {
 	}
 }
 
+// untilUnknown makes an asker of a store that names no end for its values.
 func untilUnknown(ask func(ctx context.Context, vault, name string) (string, error)) secretAsker {
 	return func(ctx context.Context, vault, name string) (string, time.Time, error) {
 		value, err := ask(ctx, vault, name)

@@ -243,6 +243,8 @@ func (c *SecretCache) Refresh(ctx context.Context, vault, name string) (string, 
 	return value, err
 }
 
+// refreshUntil is Refresh, with the end of the value. A question that is under way
+// serves all that come while it runs.
 func (c *SecretCache) refreshUntil(ctx context.Context, vault, name string) (string, time.Time, error) {
 	ref := secretRef{vault, name}
 	e := c.entry(ref)
@@ -372,6 +374,11 @@ func (c *SecretCache) askLocked(
 }
 
 // settle takes up the answer to a question.
+//
+// The cases, in order: a value without an end lives for the time to live. A value that has
+// ended already, by a clock that is not the store's, lives for a second. A value with an
+// end is renewed before it. After an outage the last good value serves on, and the store is
+// asked again soon. All else is an error, which is repeated for a second.
 func (c *SecretCache) settle(e *secretEntry, f *secretFlight, value string, ends time.Time, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

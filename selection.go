@@ -480,6 +480,8 @@ type pinWord struct {
 	ID       string `json:"i,omitempty"`
 }
 
+// tellPins shares the pins of a table with the fleet: those of others go into the
+// table, and tell sends this replica's own. Without a fleet there is nobody to tell.
 func tellPins(f *fleet.Fleet, t *pinTable) *toldPins {
 	return &toldPins{f, f.Newest("p", func(value string, _ time.Duration) {
 		var w pinWord

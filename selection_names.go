@@ -250,6 +250,8 @@ type named struct {
 // offered lists each name that clients may send without a prefix, once. Some
 // request of the query's format can use each of them. A name with another
 // provider's prefix is left out, because it leads to the other provider.
+//
+// Aliases come first, in their order, and hide models of the same name.
 func (s *selector) offered(q query) []named {
 	var out []named
 	seen := map[string]bool{}

@@ -74,6 +74,8 @@ func LoopbackURLPolicy() URLPolicy {
 // refused, mapped or not.
 func PublicURLPolicy() URLPolicy { return publicPolicy{address.NewPublic()} }
 
+// checkStrict is the rule of StrictURLPolicy. The errors name the way out: an https
+// address, or a host under .internal with an entry in internal_endpoints.
 func checkStrict(u *url.URL) error {
 	host := u.Hostname()
 	switch {

@@ -1,5 +1,9 @@
 // Package sharedtest tests implementations of [aigateway.Shared], and holds one in
 // memory.
+//
+// A test of an implementation calls [Run] with a function that opens a client of an
+// empty store. [Memory] is an implementation for tests of programs with replicas: it
+// can fail, be slow and lose its state.
 package sharedtest
 
 import (
@@ -40,6 +44,7 @@ const (
 	tolerance  = 100 * time.Millisecond
 )
 
+// record is a record that does not end during the tests.
 func record(key, value string, rank int64) aigateway.SharedRecord {
 	return aigateway.SharedRecord{Key: key, Value: []byte(value), Rank: rank, TTL: never}
 }
@@ -62,6 +67,8 @@ func exchange(t *testing.T, s aigateway.Shared, after aigateway.SharedCursor, pu
 	}
 }
 
+// An answer has the records that its own call put, with any bytes, and their rest of
+// life.
 func recordsAreReadBack(t *testing.T, s aigateway.Shared) {
 	values, _ := exchange(t, s, aigateway.SharedCursor{})
 	require.Empty(t, values)
@@ -76,6 +83,8 @@ func recordsAreReadBack(t *testing.T, s aigateway.Shared) {
 	}
 }
 
+// A record of an equal or smaller rank is left out, and is not a change. Ranks use all
+// 63 bits.
 func theGreatestRankStays(t *testing.T, s aigateway.Shared) {
 	_, at := exchange(t, s, aigateway.SharedCursor{}, record(key1, "five", 5))
 	values, at := exchange(t, s, at, record(key1, "four", 4), record(key1, "another five", 5), record(key2, "one", 1))
@@ -90,6 +99,7 @@ func theGreatestRankStays(t *testing.T, s aigateway.Shared) {
 	assert.Empty(t, values)
 }
 
+// A record is gone after its TTL, and its rank with it.
 func recordsEnd(t *testing.T, s aigateway.Shared) {
 	short := record(key1, "short", 9)
 	short.TTL = soon
@@ -102,6 +112,8 @@ func recordsEnd(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, "anew", values[key1], "the rank of an ended record is forgotten")
 }
 
+// A cursor stays good for others after a later one was given. Two changes of one key
+// are one change.
 func changesSinceACursor(t *testing.T, s aigateway.Shared) {
 	_, first := exchange(t, s, aigateway.SharedCursor{}, record(key1, "a", 1))
 	values, second := exchange(t, s, first)
@@ -115,6 +127,7 @@ func changesSinceACursor(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, map[string]string{key1: "d"}, values)
 }
 
+// A cursor of another epoch gets all records, and the present epoch.
 func anotherHistory(t *testing.T, s aigateway.Shared) {
 	_, at := exchange(t, s, aigateway.SharedCursor{}, record(key1, "a", 1))
 	require.NotEmpty(t, at.Epoch)
@@ -123,6 +136,7 @@ func anotherHistory(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, at.Epoch, again.Epoch)
 }
 
+// 2,000 records, and a value of 64 KiB.
 func manyRecords(t *testing.T, s aigateway.Shared) {
 	const n = 2000
 	put := make([]aigateway.SharedRecord, n)
@@ -136,6 +150,7 @@ func manyRecords(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, map[string]string{"large": string(large.Value)}, values)
 }
 
+// The time of the store goes on at the pace of this process's.
 func theStoresTime(t *testing.T, s aigateway.Shared) {
 	first, err := s.Exchange(context.Background(), nil, aigateway.SharedCursor{})
 	require.NoError(t, err)
@@ -146,6 +161,7 @@ func theStoresTime(t *testing.T, s aigateway.Shared) {
 	assert.InDelta(t, time.Since(begin), second.Now.Sub(first.Now), float64(tolerance))
 }
 
+// take takes, without an error.
 func take(t *testing.T, s aigateway.Shared, takes ...aigateway.SharedTake) aigateway.SharedTaken {
 	t.Helper()
 	taken, err := s.Take(context.Background(), takes)
@@ -154,10 +170,12 @@ func take(t *testing.T, s aigateway.Shared, takes ...aigateway.SharedTake) aigat
 	return taken
 }
 
+// bucket takes from a bucket that is full again after per.
 func bucket(amount, limit int64, per time.Duration) aigateway.SharedTake {
 	return aigateway.SharedTake{Key: "b/1", Kind: aigateway.SharedBucket, Amount: amount, Limit: limit, Per: per}
 }
 
+// A refusal names the time until there is enough. What is given back does not overflow.
 func aBucket(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, aigateway.SharedTaken{OK: true, Left: []int64{7}}, take(t, s, bucket(3, 10, never)))
 	assert.Equal(t, aigateway.SharedTaken{OK: true, Left: []int64{0}}, take(t, s, bucket(7, 10, never)))
@@ -171,6 +189,7 @@ func aBucket(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, []int64{10}, take(t, s, bucket(-100, 10, never)).Left, "not more than full")
 }
 
+// A take that settles goes below zero, and the debt counts for the next wait.
 func aBucketInDebt(t *testing.T, s aigateway.Shared) {
 	debt := bucket(15, 10, never)
 	debt.Settle = true
@@ -180,6 +199,7 @@ func aBucketInDebt(t *testing.T, s aigateway.Shared) {
 	assert.InDelta(t, never*6/10, full.Wait, float64(10*time.Second))
 }
 
+// A bucket fills evenly.
 func aBucketFills(t *testing.T, s aigateway.Shared) {
 	require.True(t, take(t, s, bucket(100, 100, 10*soon)).OK)
 	require.False(t, take(t, s, bucket(20, 100, 10*soon)).OK)
@@ -187,15 +207,18 @@ func aBucketFills(t *testing.T, s aigateway.Shared) {
 	assert.True(t, take(t, s, bucket(20, 100, 10*soon)).OK)
 }
 
+// More than the whole limit passes when the bucket is full, and leaves a debt.
 func aLargeTake(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, aigateway.SharedTaken{OK: true, Left: []int64{-10}}, take(t, s, bucket(20, 10, never)), "a full bucket lets it pass")
 	assert.False(t, take(t, s, bucket(20, 10, never)).OK)
 }
 
+// budget takes from a budget of 5,000 USD, in units of 10⁻¹² USD.
 func budget(amount int64) aigateway.SharedTake {
 	return aigateway.SharedTake{Key: "m/1", Kind: aigateway.SharedBudget, Amount: amount, Limit: 5_000_000_000_000_000, TTL: never}
 }
 
+// A budget counts exactly, and is at zero at least.
 func aBudget(t *testing.T, s aigateway.Shared) {
 	limit := budget(0).Limit
 	assert.Equal(t, aigateway.SharedTaken{OK: true, Left: []int64{limit}}, take(t, s, budget(0)))
@@ -211,6 +234,7 @@ func aBudget(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, []int64{limit}, take(t, s, budget(-2*limit)).Left, "not below zero")
 }
 
+// A budget ends TTL after its first take, however often it is used.
 func aBudgetEnds(t *testing.T, s aigateway.Shared) {
 	b := budget(budget(0).Limit)
 	b.TTL = soon
@@ -220,10 +244,12 @@ func aBudgetEnds(t *testing.T, s aigateway.Shared) {
 	assert.True(t, take(t, s, b).OK, "a later call does not make it live longer")
 }
 
+// lease takes a part of a lease for its owner.
 func lease(owner string, amount, limit int64) aigateway.SharedTake {
 	return aigateway.SharedTake{Key: "l/1", Kind: aigateway.SharedLease, Owner: owner, Amount: amount, Limit: limit, TTL: never}
 }
 
+// The owners share the limit. Zero renews and is never refused.
 func aLease(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, aigateway.SharedTaken{OK: true, Left: []int64{1}}, take(t, s, lease("ann", 2, 3)))
 	assert.Equal(t, aigateway.SharedTaken{Left: []int64{1}}, take(t, s, lease("bob", 2, 3)))
@@ -239,6 +265,7 @@ func aLease(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, []int64{2}, take(t, s, settle).Left)
 }
 
+// An owner's part ends TTL after its latest take. A part that ended cannot be given back.
 func aLeaseEnds(t *testing.T, s aigateway.Shared) {
 	short := lease("ann", 1, 1)
 	short.TTL = 2 * soon
@@ -253,6 +280,7 @@ func aLeaseEnds(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, []int64{0}, take(t, s, lease("ann", -1, 1)).Left, "ann has nothing left to give back")
 }
 
+// A refused take among several leaves all accounts as they were, and Full is its index.
 func allOrNothing(t *testing.T, s aigateway.Shared) {
 	require.True(t, take(t, s, budget(budget(0).Limit)).OK)
 	all := take(t, s, bucket(3, 10, never), lease("ann", 1, 3), budget(1))
@@ -263,6 +291,7 @@ func allOrNothing(t *testing.T, s aigateway.Shared) {
 	assert.Equal(t, aigateway.SharedTaken{OK: true, Left: []int64{7, 2}}, all)
 }
 
+// Takes from several goroutines do not let more than the limit through.
 func takesAtOnce(t *testing.T, s aigateway.Shared) {
 	const limit = 50
 	var passed atomic.Int64
@@ -281,6 +310,7 @@ func takesAtOnce(t *testing.T, s aigateway.Shared) {
 	assert.EqualValues(t, limit, passed.Load())
 }
 
+// A context that has ended is an error at once.
 func anEndedContext(t *testing.T, s aigateway.Shared) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

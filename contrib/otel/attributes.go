@@ -184,7 +184,7 @@ func (c call) usageAttributes() []attribute.KeyValue {
 		attrs = append(attrs, usageEstimatedKey.Bool(true))
 	}
 	if c.Cost != nil {
-		attrs = append(attrs, costKey.Float64(c.Cost.USD.Float()))
+		attrs = append(attrs, costKey.Float64(c.Cost.USD.Float64()))
 	}
 	return attrs
 }

@@ -88,7 +88,7 @@ func (m *instruments) attempt(ctx context.Context, c call) {
 		m.cachedTokens.Add(ctx, u.CachedInputTokens, metric.WithAttributes(attrs...))
 	}
 	if c.Cost != nil && c.Cost.USD > 0 {
-		m.cost.Add(ctx, c.Cost.USD.Float(), metric.WithAttributes(attrs...), metric.WithAttributes(c.labels...))
+		m.cost.Add(ctx, c.Cost.USD.Float64(), metric.WithAttributes(attrs...), metric.WithAttributes(c.labels...))
 	}
 	set := metric.WithAttributes(withError(attrs, c.errorType)...)
 	m.attempts.Add(ctx, 1, set)

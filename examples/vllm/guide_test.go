@@ -123,7 +123,7 @@ func TestEngineDies(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			guide := open(t, gatewaytest.Scripted(gatewaytest.Stream(row.events...)), func(cfg *aigateway.Config) {
 				if row.whole {
-					cfg.StreamCommit = aigateway.CommitComplete
+					cfg.StreamCommit = aigateway.StreamCommitComplete
 				}
 			})
 			a, _ := guide.Post("/v1/chat/completions", `{"model":"qwen3","stream":true}`)

@@ -303,7 +303,7 @@ func variantConfig(variant string) (aigateway.Config, error) {
 	case "random":
 		cfg.ModelSelection.Strategy = []string{"ai.models.randomize()"}
 	case "bare":
-		cfg.StreamUsage, cfg.ResponseHeaders = aigateway.UsageClient, []aigateway.ResponseHeader{}
+		cfg.StreamUsage, cfg.ResponseHeaders = aigateway.StreamUsageClient, []aigateway.ResponseHeader{}
 	case "features":
 		allFeatures(&cfg, &p)
 	case "translated":

@@ -188,6 +188,7 @@ func open(m method, src Source) (stage, error) {
 	return openFlate(src)
 }
 
+// gzipStage, zlibStage and flateStage come from a pool; zstdStage does not.
 type gzipStage struct{ gzip.Reader }
 
 // openGzip takes a pooled decoder. Opening reads the header.

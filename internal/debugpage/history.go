@@ -99,6 +99,7 @@ type Filter struct {
 	ID    string // the request's
 }
 
+// matches reports whether a request has all parts that the filter names.
 func (f Filter) matches(r *Request) bool {
 	has := func(text, part string) bool {
 		return strings.Contains(strings.ToLower(text), strings.ToLower(part))
@@ -272,6 +273,7 @@ type ring struct {
 	next, n  int
 }
 
+// add takes the place of the oldest request.
 func (r *ring) add(q *Request) {
 	r.requests[r.next] = q
 	r.next = (r.next + 1) % kept

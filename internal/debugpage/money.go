@@ -109,6 +109,7 @@ func account(of map[string]*Account, name string) *Account {
 	return a
 }
 
+// add enters one attempt. One without a known price is counted, and costs nothing.
 func (a *Account) add(e Entry) {
 	a.Attempts++
 	if !e.Known {
@@ -136,6 +137,7 @@ func (l *Ledger) Money() Money {
 	return Money{l.since, l.total, dearest(l.providers), dearest(l.models), dearest(l.labels)}
 }
 
+// dearest lists the accounts by their cost, then by their attempts.
 func dearest(of map[string]*Account) []Account {
 	list := make([]Account, 0, len(of))
 	for _, a := range of {

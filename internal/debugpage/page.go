@@ -67,6 +67,7 @@ func sourceHash(source string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
+// render writes the page. paths are those that the form offers.
 func (p *page) render(w io.Writer, s *State, paths []string, q Question) error {
 	return p.template.Execute(w, struct {
 		*State
@@ -126,6 +127,7 @@ func newChart(label string, slots []Slot, classes [2]string, values func(Slot) [
 
 func round(f float64) float64 { return math.Round(f*10) / 10 }
 
+// requestBars shows requests by slot, the failed ones below.
 func requestBars(l Load) chart {
 	label := fmt.Sprintf("%d requests, %s failed", l.Requests, percent(l.ErrorRate.Total))
 	return newChart(label, l.Slots, [2]string{"bad", "good"}, func(s Slot) [2]float64 {
@@ -133,11 +135,13 @@ func requestBars(l Load) chart {
 	})
 }
 
+// latencyBars shows the average latency by slot.
 func latencyBars(l Load) chart {
 	label := "average latency " + milliseconds(l.Latency.UpstreamAvg)
 	return newChart(label, l.Slots, [2]string{"plain", ""}, func(s Slot) [2]float64 { return [2]float64{s.LatencyMS, 0} })
 }
 
+// tokenBars shows tokens by slot, those of answers below.
 func tokenBars(l Load) chart {
 	label := fmt.Sprintf("%d tokens in, %d tokens out", l.Tokens.Input, l.Tokens.Output)
 	return newChart(label, l.Slots, [2]string{"out", "in"}, func(s Slot) [2]float64 {
@@ -243,6 +247,7 @@ func byteCount(n int64) string {
 	return strconv.FormatInt(n, 10) + "\u00a0bytes"
 }
 
+// counted is a number with its word.
 func counted(n int, what string) string {
 	if n != 1 {
 		what += "s"

@@ -161,6 +161,7 @@ func proxyAnswer(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Resp
 	return nil
 }
 
+// http1Key marks the context of a request that HTTP/2 cannot carry.
 type http1Key struct{}
 
 // HTTP1 returns a context for requests beyond HTTP/2, such as an

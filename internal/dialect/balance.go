@@ -3,6 +3,9 @@ package dialect
 import "bytes"
 
 // balance follows the brackets of arguments in pieces.
+//
+// Arguments that are whole end a call: some servers begin the next call without a
+// mark between the two.
 type balance struct {
 	depth    int
 	used     bool // something other than white space came

@@ -263,6 +263,11 @@ func (w *answerWriter) chatAnswer(r *reply) {
 }
 
 // chatFinish is the finish_reason for a stop.
+//
+//	stop            the end of an answer, or a stop sequence
+//	length          the limit on the output
+//	tool_calls      the client is to run tools
+//	content_filter  a refusal
 func chatFinish(stop stopReason) string {
 	switch stop {
 	case stopLength:
@@ -278,6 +283,8 @@ func chatFinish(stop stopReason) string {
 // chatMessage writes the message of an answer. All texts are one string, and so
 // are all refusals. Reasoning stands as text for clients to show, and with its
 // proof for clients to send back.
+//
+//	{"role": "assistant", "content": "…", "refusal": null, "tool_calls": […], "reasoning_content": "…"}
 func (w *answerWriter) chatMessage(r *reply) {
 	var texts, refusals, reasoning []raw
 	calls, sealed := 0, false

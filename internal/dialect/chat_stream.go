@@ -9,6 +9,9 @@ const maxCalls = 1024
 const maxCallName = 64 << 10
 
 // chatDecoder reads the chunks of chat/completions.
+//
+// Chunks have no end of a call and no start of a text: a piece of another kind
+// ends the one before it. Whole calls are told only by the finish reason.
 type chatDecoder struct {
 	s       *Stream
 	calls   []chatCallState
@@ -152,6 +155,16 @@ func (d *chatDecoder) event(name, data []byte) {
 }
 
 // delta passes on a delta of the first choice: reasoning, text, calls.
+//
+// The members of a delta that count are these; the role and unknown ones do not.
+//
+//	{"role": "assistant", "content": ""}
+//	{"content": "Hel"}
+//	{"reasoning_content": "The user"}            DeepSeek, vLLM and others
+//	{"reasoning": "The user"}                    OpenRouter, Ollama and others
+//	{"content": [{"type": "text", "text": "…"}]} Mistral
+//	{"refusal": "I cannot"}
+//	{"tool_calls": [{"index": 0, …}]}
 func (d *chatDecoder) delta(v raw) {
 	s := d.s
 	c := cursor{b: v}
@@ -369,6 +382,8 @@ func (c *chatCallState) followed(name, args raw) bool {
 
 // finish takes a stream without the mark of the end for whole, if it told a
 // finish reason.
+//
+// Some servers close the connection without [DONE].
 func (d *chatDecoder) finish() {
 	if d.s.stop != stopUnset {
 		d.close()

@@ -47,6 +47,10 @@ const (
 
 // addDetail adds an element of reasoning_details. A client may have collected
 // them from a stream, so they continue each other.
+//
+// A client that collected a stream has the text and its proof in two elements, or
+// the text in many. An element without a proof is still open, and the next one of
+// the same origin continues it.
 func addDetail(parts []part, what, format string, body, signature, data, id raw) []part {
 	switch {
 	case what == "reasoning.encrypted" && format == formatClaude:

@@ -8,6 +8,32 @@
 //
 // Fields without a counterpart are dropped and named in a [Report]. The table
 // in fields.go lists them.
+//
+// # Files
+//
+// Each format has five files of its own, named after it (chat_, responses_ and
+// messages_):
+//
+//   - …_request.go decodes a client's request into a conversation.
+//   - …_request_encode.go writes a conversation as the upstream's request.
+//   - …_answer.go decodes and encodes a whole answer.
+//   - …_stream.go decodes the events of an upstream, and …_stream_encode.go
+//     writes the events for a client. stream.go joins the two.
+//
+// Shared by all:
+//
+//   - model.go is the model in the middle: conversation, turn, part and reply.
+//   - cursor.go reads JSON where it lies; writer.go writes it; sse.go splits a
+//     stream into events; balance.go follows arguments that come in pieces.
+//   - tools.go, effort.go, media.go, usage.go, errors.go and namespace.go read
+//     and write what the formats have in common.
+//   - seal.go and details.go carry the proof of reasoning through a client of
+//     another format; cut.go takes it out again before its own provider.
+//   - fields.go and report.go name what is lost.
+//
+// A new top-level field begins with a row in fields.go. A field that is carried
+// needs a case in the decoder of its format, a place in the conversation, and a
+// line in each encoder that has a counterpart.
 package dialect
 
 import (
@@ -119,6 +145,9 @@ func (t *Translator) Usage() Usage { return t.usage }
 // Request makes the upstream's request of the client's. The body must stay
 // unchanged while the translator is in use. The error is [ErrMalformed]. Where
 // the report has a reason to refuse, out is nil.
+//
+// The order is: decode, and name the fields that are lost; stop at a fault or a
+// refusal; keep what the answer needs of the request; encode.
 func (t *Translator) Request(body []byte, opts Options) (out []byte, report Report, err error) {
 	t.opts = opts
 	var c conversation
@@ -174,6 +203,9 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 var effortNames = [formats]string{Chat: "reasoning_effort", Responses: "reasoning", Messages: "thinking"}
 
 // reader decodes a request into a conversation.
+//
+// Its methods for the three formats read from the same cursor. A method that
+// reads a member leaves the cursor behind the member's value.
 type reader struct {
 	cursor
 	from, to     Format
@@ -276,6 +308,9 @@ func (t *Translator) isCustom(name raw) bool {
 }
 
 // answerID makes the id of an answer from the upstream's.
+//
+// The id "abc" of a server of chat becomes "msg_abc" for a client of messages.
+// The same id always becomes the same one.
 func (t *Translator) answerID(prefix string, id raw) raw {
 	in := inner(id)
 	if len(in) == 0 {

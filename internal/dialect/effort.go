@@ -32,6 +32,8 @@ func budgetOf(effort string) int64 {
 }
 
 // effortOf is the effort for a budget: low, medium or high. All servers know them.
+//
+// Below 4,096 tokens it is low, and from 16,384 on it is high.
 func effortOf(budget int64) string {
 	switch {
 	case budget < 4096:

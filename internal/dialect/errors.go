@@ -16,6 +16,9 @@ type problem struct {
 // errorTypes are the words of errors: the status of a word, and the
 // words of messages and of the formats of OpenAI for a status. The first row of a
 // status holds.
+//
+// The first word of a status goes out. The other rows read words of providers.
+// 529 is Anthropic's status of an overloaded API.
 var errorTypes = []struct {
 	status           int
 	messages, openAI string
@@ -79,6 +82,9 @@ func (t *Translator) Error(status int, body []byte) []byte {
 }
 
 // plainText is the front of a body as a string.
+//
+// It ends at a whole character, and bytes that are not UTF-8 are replaced. A page
+// of HTML from a proxy reaches the client in this way, up to 1 KiB.
 func plainText(body []byte) raw {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {

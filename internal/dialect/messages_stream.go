@@ -3,6 +3,15 @@ package dialect
 import "bytes"
 
 // messagesDecoder reads the events of messages.
+//
+// A stream is a row of blocks, each between its start and its stop:
+//
+//	message_start
+//	content_block_start   {"index": 0, "content_block": {"type": "text", "text": ""}}
+//	content_block_delta   {"index": 0, "delta": {"type": "text_delta", "text": "Hel"}}
+//	content_block_stop    {"index": 0}
+//	message_delta         {"delta": {"stop_reason": "end_turn"}, "usage": {…}}
+//	message_stop
 type messagesDecoder struct {
 	s     *Stream
 	calls int
@@ -110,6 +119,10 @@ func (d *messagesDecoder) event(name, data []byte) {
 }
 
 // message reads the frame in message_start, with the cost of the prompt.
+//
+// It stands in the first event, and its usage has the tokens of the prompt:
+//
+//	{"type": "message_start", "message": {"id": "msg_1", "model": "…", "usage": {"input_tokens": 9, …}}}
 func (e *messagesEvent) message(c *cursor, s *Stream) {
 	for key := range c.members() {
 		switch string(key) {
@@ -192,6 +205,14 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 
 // delta passes on a piece of an open block. A signature is kept until the block
 // stops. Citations are dropped.
+//
+// The kinds of deltas:
+//
+//	{"type": "text_delta", "text": "…"}
+//	{"type": "input_json_delta", "partial_json": "{\"a"}
+//	{"type": "thinking_delta", "thinking": "…"}
+//	{"type": "signature_delta", "signature": "…"}
+//	{"type": "citations_delta", "citation": {…}}
 func (d *messagesDecoder) delta(e *messagesEvent) {
 	s := d.s
 	for i := range d.open {

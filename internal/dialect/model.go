@@ -26,6 +26,9 @@ const (
 )
 
 // conversation is a request of any format. Its values alias the request.
+//
+// Each field has the form that most formats share, and a comment where it does not.
+// A raw field is copied from the client's text to the upstream's.
 type conversation struct {
 	model raw
 	turns []turn
@@ -54,12 +57,17 @@ type conversation struct {
 }
 
 // turn is what one side says before the other one does.
+//
+// Results in a row are one turn, for they answer one turn of the assistant's.
 type turn struct {
 	role  role
 	parts []part
 }
 
 // part is a piece of a turn or of an answer.
+//
+// Which of the fields are set depends on the kind. args of a call is a string in
+// chat and responses ("{\"a\":1}"), and an object in messages ({"a":1}).
 type part struct {
 	kind  kind
 	text  raw    // of text, reasoning and refusals: a string

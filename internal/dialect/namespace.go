@@ -69,6 +69,9 @@ type flatName struct {
 }
 
 // flat is the name of a function of a namespace in other formats.
+//
+// Chat and messages know no namespaces, and take letters, digits, "_" and "-" in
+// names.
 func flat(space, name raw) raw {
 	if blank(space) {
 		return name

@@ -75,6 +75,10 @@ func (c *cursor) incompleteReason() (reason string) {
 
 // responsesStop reads the status of an answer. Other statuses are not the end of
 // an answer.
+//
+//	completed                                           the end, or calls of tools
+//	incomplete  {"reason": "max_output_tokens"}         the limit on the output
+//	incomplete  {"reason": "content_filter"}            a refusal
 func responsesStop(status, reason string, calls bool) stopReason {
 	switch {
 	case status == "incomplete" && reason == "content_filter":

@@ -93,6 +93,9 @@ func (d *reader) since(start int) raw {
 }
 
 // echoes keeps a field for the answer to repeat, and does not move.
+//
+// An answer of responses repeats instructions, tools, metadata and other settings
+// of its request. The upstream does not, so they are kept from the request.
 func (d *reader) echoes(name []byte) {
 	e := &d.conversation.echo
 	var to *raw
@@ -249,6 +252,9 @@ func (d *reader) responsesItem() {
 const itemReference = "item_reference names an item that the provider does not have"
 
 // assistant adds parts to the assistant's turn.
+//
+// Other formats have one message for a text, its reasoning and its calls. Responses
+// has an item for each.
 func (d *reader) assistant(parts ...part) {
 	c := d.conversation
 	if n := len(c.turns); n > 0 && c.turns[n-1].role == roleAssistant {

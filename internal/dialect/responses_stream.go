@@ -6,6 +6,19 @@ import (
 )
 
 // responsesDecoder reads the events of responses.
+//
+// A stream is a row of items. Each begins with output_item.added, has deltas, and
+// ends with output_item.done, which repeats it whole:
+//
+//	response.created
+//	response.output_item.added      {"output_index": 0, "item": {"type": "message", …}}
+//	response.output_text.delta      {"output_index": 0, "content_index": 0, "delta": "Hel"}
+//	response.output_text.done       a repetition
+//	response.output_item.done       {"output_index": 0, "item": {…}}
+//	response.completed              {"response": {"output": […], "usage": {…}}}
+//
+// Servers leave out some of them. The decoder passes each content on once: from
+// the deltas, else from the item that is done, else from response.completed.
 type responsesDecoder struct {
 	s     *Stream
 	calls int
@@ -119,6 +132,10 @@ func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
 }
 
 // responseFrame reads the frame of an answer.
+//
+// The frame is the answer before its content:
+//
+//	{"id": "resp_1", "object": "response", "created_at": 1700000000, "model": "…", "status": "in_progress", …}
 func responseFrame(v raw) (id, model raw, created int64) {
 	c := cursor{b: v}
 	if v == nil || !c.object() {
@@ -140,6 +157,9 @@ func responseFrame(v raw) (id, model raw, created int64) {
 }
 
 // item reads an item.
+//
+// An item of an answer has the form of an item of a request, so the reader of
+// requests reads it, into a conversation that nobody else sees.
 func (d *responsesDecoder) item(v raw) (parts []part, what kind, ok bool) {
 	r := reader{cursor: cursor{b: v}, report: &Report{}, conversation: &conversation{}, answer: true}
 	if v == nil {

@@ -176,6 +176,9 @@ func (e *responsesEncoder) quotedBody() raw {
 }
 
 // closePart writes the whole text of the open part, twice, as the API does.
+//
+//	response.output_text.done    {"text": "Hello"}
+//	response.content_part.done   {"part": {"type": "output_text", "text": "Hello", "annotations": []}}
 func (e *responsesEncoder) closePart() {
 	if !e.on {
 		return

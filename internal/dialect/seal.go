@@ -18,6 +18,11 @@ const (
 )
 
 // seal is what a provider wants back with its reasoning.
+//
+// Providers refuse a conversation with tools if the reasoning before a call does
+// not come back with its proof. A client of another format keeps only fields that
+// it knows. So the proof travels in a field of the client's format that is opaque
+// to clients: signature in messages, encrypted_content in responses.
 type seal struct {
 	origin origin
 	id     []byte // the inside of a string
@@ -58,6 +63,8 @@ func (s seal) wrap() raw {
 
 // unwrap reads an opaque field. Without the gateway's mark it belongs to the
 // format of its body.
+//
+// "aigateway:responses:rs_1:gAAA…" is the encrypted content gAAA… of the item rs_1.
 func unwrap(v raw, native origin, id []byte) seal {
 	in := inner(v)
 	rest, marked := bytes.CutPrefix(in, []byte(sealMark))

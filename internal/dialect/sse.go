@@ -11,6 +11,14 @@ const keepCarry = 16 << 10
 
 // splitter finds events in a stream. The stream arrives in pieces of any size, and
 // its lines end in LF, CRLF or CR. An event within one piece is not copied.
+//
+// An event is a group of lines before an empty line. These fields count:
+//
+//	event: content_block_delta
+//	data: {"type":"content_block_delta",…}
+//
+// Lines of data in one event are joined by LF. Comments (": ping"), id and retry
+// are skipped. The form is that of server-sent events in the HTML standard.
 type splitter struct {
 	line   []byte // the front of a line that its piece left open
 	data   []byte // the data lines so far, in memory of its own
@@ -80,6 +88,9 @@ func (s *splitter) finish(event func(name, data []byte)) {
 
 // take reads one line. here is the data of the event if it is one line within
 // the piece; it is returned anew.
+//
+// An empty line passes the event on, if it has data. The value of a field begins
+// behind the colon and one space.
 func (s *splitter) take(line, here []byte, carried bool, event func(name, data []byte)) []byte {
 	if !s.begun {
 		s.begun = true

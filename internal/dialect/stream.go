@@ -26,6 +26,9 @@ var (
 
 // Stream translates a streamed answer, event by event. It is not for concurrent
 // use. Its memory is bounded.
+//
+// The decoder calls the encoder through it. The stream starts the client's answer
+// once, ends it once, and holds the calls of custom tools until they are whole.
 type Stream struct {
 	t        *Translator
 	splitter splitter
@@ -288,6 +291,9 @@ func (s *Stream) callID(id raw) raw {
 }
 
 // args passes a piece of arguments on, or holds it.
+//
+// The arguments of a stand-in are held until they are whole: no piece of JSON text
+// is a piece of the input.
 func (s *Stream) args(n int, piece raw) {
 	for i := range s.held {
 		if h := &s.held[i]; h.n == n {
@@ -314,6 +320,9 @@ func (s *Stream) called(n int) {
 }
 
 // release passes on the input of a held call.
+//
+// The model called the stand-in with {"input": "…"}. The client offered a tool that
+// takes plain text, so it gets the text alone.
 func (s *Stream) release(h heldCall) {
 	var w writer
 	w.inside(h.args)
@@ -324,6 +333,11 @@ func (s *Stream) release(h heldCall) {
 }
 
 // openEvent starts an event with a name.
+//
+// The type stands twice, in the event line and in the data, as both APIs do it:
+//
+//	event: message_stop
+//	data: {"type":"message_stop"}
 func (w *writer) openEvent(name string) {
 	w.b = append(w.b, "event: "...)
 	w.b = append(w.b, name...)

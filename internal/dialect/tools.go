@@ -116,6 +116,10 @@ type choiceMembers struct {
 
 // choiceMembers reads a choice. In chat its members stand under the name of its
 // type, and those of an allowed tool one level deeper.
+//
+// level is how many objects the reader is in: 0 in the choice itself, 1 under the
+// name of its type, 2 in an element of tools, and 3 under the name of that
+// element's type.
 func (d *reader) choiceMembers(m *choiceMembers, level int) {
 	for name := range d.members() {
 		switch string(name) {
@@ -181,6 +185,8 @@ func (d *reader) openAIFormat() {
 }
 
 // formatMembers reads the members of a format. what is nil inside of its type.
+//
+// Chat has the members under json_schema, and the others beside the type.
 func (d *reader) formatMembers(o *output, what *string) {
 	for name := range d.members() {
 		switch string(name) {

@@ -9,6 +9,9 @@ type tokens struct {
 }
 
 // usage is the counts in one sense for all formats.
+//
+// OpenAI counts cached tokens within the input; Anthropic counts them beside it.
+// Input is the whole prompt in both cases.
 func (t *tokens) usage() Usage {
 	return Usage{
 		Input:      t.input + t.read + t.created,
@@ -78,6 +81,8 @@ func (c *cursor) details(name1 string, n1 *int64, name2 string, n2 *int64) {
 }
 
 // chatUsage writes the usage of chat.
+//
+//	{"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "prompt_tokens_details": {…}, …}
 func (w *writer) chatUsage(u Usage) {
 	w.open('{')
 	w.number("prompt_tokens", u.Input)
@@ -95,6 +100,8 @@ func (w *writer) chatUsage(u Usage) {
 }
 
 // responsesUsage writes the usage of responses.
+//
+//	{"input_tokens": 9, "input_tokens_details": {…}, "output_tokens": 3, …, "total_tokens": 12}
 func (w *writer) responsesUsage(u Usage) {
 	w.open('{')
 	w.number("input_tokens", u.Input)
@@ -114,6 +121,8 @@ func (w *writer) responsesUsage(u Usage) {
 
 // messagesUsage writes the usage of messages. The cached parts stand beside the
 // input there.
+//
+//	{"input_tokens": 5, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4, "output_tokens": 3}
 func (w *writer) messagesUsage(u Usage) {
 	w.open('{')
 	w.number("input_tokens", max(0, u.Input-u.Cached-u.CacheWrite))

@@ -1,6 +1,10 @@
 // Package discover asks servers for their models, and reads the facts in the list
 // forms of OpenAI, Anthropic, vLLM, Ollama, LM Studio, llama.cpp, OpenRouter and
 // others.
+//
+// discover.go reads the list and its pages, facts.go the facts of an item, and local.go
+// asks Ollama and LM Studio for facts outside of the list. A new form of a list is a
+// field of listed in facts.go, with its server named beside it.
 package discover
 
 import (
@@ -89,6 +93,12 @@ type Server struct {
 // Models asks for the server's models, sorted by id. With deep it also asks servers
 // of Ollama and LM Studio for facts outside of the list. An error means that the
 // list could not be had. Facts that could not be had are left out.
+//
+// The list is at BASE_URL/models in all APIs. Anthropic gives it in pages:
+//
+//	{"data": [{"id": "llama3", "max_model_len": 8192}]}
+//	{"data": [{"type": "model", "id": "claude-…"}], "has_more": true, "last_id": "claude-…"}
+//	[{"id": "mistral-7b"}]                            Together
 func (s *Server) Models(ctx context.Context, ask Ask, deep bool) ([]Model, error) {
 	var all list
 	for query, page := "", 0; page < maxPages; page++ {
@@ -142,6 +152,9 @@ type list struct {
 
 // add reads a page, and returns the id to ask for the next page with. It is empty
 // after the last.
+//
+// A page without a new model ends the list: a server that ignores after_id would repeat
+// the first page for ever.
 func (l *list) add(body []byte) (next string, err error) {
 	var page struct {
 		Data    []json.RawMessage `json:"data"`
@@ -181,6 +194,9 @@ func (l *list) put(m Model) {
 }
 
 // isName reports whether an id can be a model's name.
+//
+// A name of more than 256 bytes, with white space around it or with control characters
+// is left out.
 func isName(id string) bool {
 	if id == "" || len(id) > maxName || strings.TrimSpace(id) != id {
 		return false

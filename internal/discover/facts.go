@@ -59,6 +59,9 @@ type listed struct {
 }
 
 // readModel reads an item. A field of an unexpected form is left out.
+//
+// Two servers may use one field in two senses. The order in which the fields are looked
+// at decides: the context of the running instance comes before that of the model.
 func readModel(raw json.RawMessage) Model {
 	var in listed
 	json.Unmarshal(raw, &in) //nolint:errcheck // the readable fields count
@@ -86,6 +89,9 @@ func readModel(raw json.RawMessage) Model {
 }
 
 // prices reads prices per token, or per million tokens.
+//
+// OpenRouter tells prices per token, as text ("0.0000025"). The catalog has them per
+// million, so the exponent grows by six.
 func (in *listed) prices() Prices {
 	p := in.Pricing
 	if p.Prompt != nil || p.Completion != nil {
@@ -171,6 +177,7 @@ const (
 	maxWords = 64
 )
 
+// text is a string of at most maxText bytes.
 type text string
 
 func (t *text) UnmarshalJSON(raw []byte) error {
@@ -181,6 +188,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// words is a list of short names, in lower case.
 type words []string
 
 func (w *words) UnmarshalJSON(raw []byte) error {
@@ -199,6 +207,7 @@ func (w *words) UnmarshalJSON(raw []byte) error {
 // able is a list of words, or an object of flags.
 type able []string
 
+// UnmarshalJSON takes both forms: ["tools", "vision"] and {"tools": true, "vision": false}.
 func (a *able) UnmarshalJSON(raw []byte) error {
 	var flags map[string]any
 	if json.Unmarshal(raw, &flags) != nil {
@@ -219,6 +228,7 @@ func (a *able) UnmarshalJSON(raw []byte) error {
 // count is a positive number of tokens or weights.
 type count int64
 
+// UnmarshalJSON takes numbers, and numbers in a string.
 func (c *count) UnmarshalJSON(raw []byte) error {
 	v, err := strconv.ParseFloat(string(bytes.Trim(raw, `"`)), 64)
 	if err == nil && v >= 1 && v <= 1e15 {
@@ -231,6 +241,7 @@ func (c *count) UnmarshalJSON(raw []byte) error {
 // varies.
 type price string
 
+// UnmarshalJSON keeps the text: "0.0000025" must not be rounded.
 func (p *price) UnmarshalJSON(raw []byte) error {
 	*p = price(bytes.Trim(raw, `"`))
 	return nil

@@ -10,6 +10,9 @@ import (
 
 // deepen adds the facts that local servers tell outside of the list. A server that
 // knows neither question is not asked again.
+//
+// The kind of a server is found out once: by api/tags Ollama, by api/v0/models LM Studio.
+// A server that is away for a moment stays unknown, and is asked again.
 func (s *Server) deepen(ctx context.Context, ask Ask, models []Model) []Model {
 	if s.kind == kindUnknown || s.kind == kindOllama {
 		tags, asked := s.tags(ctx, ask)
@@ -74,6 +77,8 @@ type tag struct {
 
 // tags returns Ollama's models by their folded names, nil if the server is another.
 // asked is false if it did not say.
+//
+//	{"models": [{"name": "llama3.2:latest", "digest": "a80c…", "details": {"quantization_level": "Q4_K_M"}}]}
 func (s *Server) tags(ctx context.Context, ask Ask) (tags map[string]tag, asked bool) {
 	body, err := fetch(ctx, ask, Question{Root: true, Path: "api/tags"})
 	if err != nil {
@@ -95,6 +100,9 @@ func (s *Server) tags(ctx context.Context, ask Ask) (tags map[string]tag, asked 
 }
 
 // show asks Ollama for the facts of each model, once a digest.
+//
+// A digest names the bytes of a model, so its facts stay. At most maxShown models are
+// asked for in one refresh; the next refresh asks for the rest.
 func (s *Server) show(ctx context.Context, ask Ask, models []Model, tags map[string]tag) []Model {
 	known := s.shown
 	s.shown = map[string]Model{}
@@ -139,6 +147,10 @@ func showOne(ctx context.Context, ask Ask, id string) (Model, bool) {
 
 // readShow reads the answer of api/show. The context window is num_ctx where the
 // model sets it, else the most that the model was trained for.
+//
+//	{"parameters": "num_ctx 4096\nstop \"<|eot|>\"",
+//	 "model_info": {"general.architecture": "llama", "llama.context_length": 131072, "general.parameter_count": 8030261312},
+//	 "capabilities": ["completion", "tools"]}
 func readShow(body []byte) (Model, bool) {
 	var in struct {
 		Parameters   json.RawMessage            `json:"parameters"`

@@ -25,6 +25,9 @@ const costLimit = 1_000_000
 const fnSpend = "@spend"
 
 // chargeLoops wraps the range of every comprehension in a charge.
+//
+// list.map(m, f(m)) becomes @spend(@run, list, n).map(m, f(m)), where n is the
+// number of nodes that a round evaluates.
 func chargeLoops(tree *ast.AST) {
 	factory := ast.NewExprFactory()
 	next := ast.MaxID(tree) // the ids of new nodes
@@ -45,6 +48,9 @@ func chargeLoops(tree *ast.AST) {
 
 // steps counts the nodes of an expression. A nested loop counts as the nodes
 // around its body; the body charges for itself.
+//
+// x.filter(m, y.filter(n, n.known)) charges the outer loop for the few nodes
+// around the inner loop, and the inner loop for its own body in each round.
 func steps(e ast.Expr) int {
 	all, nested := map[int64]bool{}, map[int64]bool{}
 	visit := func(e ast.Expr, f func(ast.Expr)) { ast.PreOrderVisit(e, ast.NewExprVisitor(f)) }

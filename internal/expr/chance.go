@@ -18,6 +18,8 @@ func (r *run) intN(n int) int {
 }
 
 // fraction returns a number in [0, 1).
+//
+// The caller's source draws 53 bits in two parts, as many as a float64 holds.
 func (r *run) fraction() float64 {
 	if r.rand != nil {
 		return (float64(r.rand(1<<26)) + float64(r.rand(1<<27))/(1<<27)) / (1 << 26)
@@ -154,6 +156,8 @@ func weighedRandom(arg ref.Val) ref.Val {
 
 // cumulated returns the sums of the weights up to each element. The largest
 // weight counts as 1, to keep the sums finite.
+//
+// The weights 1, 3 and 0 give the sums 1/3, 4/3 and 4/3.
 func cumulated(weights []float64) []float64 {
 	largest, sum := 0.0, 0.0
 	for _, w := range weights {

@@ -20,6 +20,31 @@
 //
 // [Reference] documents the language. A new name needs a row there, and an update
 // of testdata/vocabulary.txt.
+//
+// # Files
+//
+// The way of an expression, from its text to its result:
+//
+//   - expr.go compiles: it parses, rewrites, checks and makes a program of CEL.
+//     diagnosis.go and diagnosis_types.go turn CEL's complaints into [Problem]
+//     values with a place and a suggestion; names.go finds the nearest name.
+//   - checks.go refuses expressions that CEL accepts and that can never be right,
+//     such as an unknown word of sortBy. literals.go lists the names of models in
+//     an expression, for warnings about misspelt ones.
+//   - strategy.go, template.go and identity.go are the four kinds of expressions.
+//   - run.go is one evaluation by CEL. budget.go bounds its steps.
+//   - plan.go and the files plan_*.go are the same evaluation by closures, and
+//     prepared.go is a strategy bound to its models.
+//
+// The vocabulary:
+//
+//   - vocabulary.go holds the Go values that callers hand in. schema.go gives
+//     their fields names and types in CEL; metrics.go and facts.go do so for
+//     metrics and for req.ai.
+//   - objects.go makes CEL values of them, with layers of metadata.
+//   - macros.go, functions.go, names_functions.go, chance.go, affinity.go and
+//     text.go are the macros and functions. reference.go documents them.
+//   - uses.go finds out which parts of its input an expression reads.
 package expr
 
 import (

@@ -75,6 +75,12 @@ func (l *language) macroNames() []string {
 // expandFold expands list.f(x, e) to a comprehension with one call of step per
 // element. The accumulator is not a CEL list. Elements are neither wrapped nor
 // copied, and the step sees errors.
+//
+// m.filter(x, p) becomes the fold
+//
+//	acc = @pick(run); for x in m: acc = @keep(acc, x, p); result @picked(acc)
+//
+// CEL's own filter makes a new list for each element that it keeps.
 func expandFold(usage, step, result string) cel.MacroFactory {
 	return func(eh cel.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
 		if args[0].Kind() != ast.IdentKind {
@@ -175,6 +181,9 @@ func newPicks(arg ref.Val) ref.Val {
 
 // stepArgs unpacks the arguments of a step. An early val is the result of the
 // step.
+//
+// args are the accumulator, the element, and the value of the macro's body, which
+// may be an error.
 func stepArgs(args []ref.Val) (p *picks, val ref.Val) {
 	p, ok := args[0].(*picks)
 	if !ok {

@@ -26,6 +26,9 @@ const (
 //
 // The work is bounded: with thousands of names only some are compared. Use
 // [Names] for such a list.
+//
+// Nearest("clude-haiku", names) is "claude-haiku", and Nearest("gpt", names) is
+// "gpt-4o" if no name is nearer.
 func Nearest(name string, known []string) string {
 	if len(name) > maxNearest {
 		return ""
@@ -123,6 +126,9 @@ func (q *misspelt) comparePrefix(name string, index int) {
 // distanceTo counts the insertions, deletions, replacements and swaps of
 // neighbours between the misspelt name and another. It answers limit+1 for
 // anything over limit, and then stops early.
+//
+// It is the optimal string alignment distance, in a band along the diagonal. The
+// three rows are the ones that a swap of neighbours looks back to.
 func (q *misspelt) distanceTo(b []rune, limit int) int {
 	a := q.runes
 	if limit < 0 || len(a)-len(b) > limit || len(b)-len(a) > limit {
@@ -292,6 +298,12 @@ func (n *Names) index() {
 
 // slipsOf hashes a name, and the name less each of its letters. Two names one
 // slip apart share one of these hashes.
+//
+// Deleting one letter of each of two names one slip apart leaves the same text:
+// "opus" and "opsu" both leave "opu". So the hashes of all such deletions are an
+// index for misspelt names, and a search looks up at most 201 of them. This is
+// the idea of SymSpell. Hashes of prefixes and suffixes roll, so all deletions of
+// a name cost one pass.
 func slipsOf(runes []rune, add func(uint64)) {
 	// A name is read as a number to this base, modulo 2⁶⁴.
 	const base, inverse = 0x9E3779B97F4A7C15, 0xF1DE83E19937733D

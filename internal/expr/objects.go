@@ -40,6 +40,10 @@ func newVocabulary(structs []*structType) (*vocabulary, error) {
 }
 
 // NativeToValue wraps the Go value of a field.
+//
+// The readers in schema.go return plain Go values, and CEL asks for a wrapper when
+// a value leaves a chain of selections: m.metrics.global.error_rate.total makes no
+// CEL value of m.metrics.
 func (v *vocabulary) NativeToValue(value any) ref.Val {
 	switch value := value.(type) {
 	case ref.Val:

@@ -30,6 +30,10 @@ const (
 )
 
 // node is a part of a plan whose result is a T.
+//
+// A node with neither deps nor vars has one value for ever. For the predicate of
+// ai.models.filter(m, m.author_id == req.caller), deps is depRequest, and vars
+// has the bit of m.
 type node[T any] struct {
 	deps deps
 	vars uint8 // the loop variables it reads, a bit each
@@ -37,6 +41,9 @@ type node[T any] struct {
 }
 
 // frame is one evaluation of a plan. It belongs to one goroutine.
+//
+// The arrays of loop variables are indexed by the depth of the loop. A slot holds
+// an index of a model in vars, or a string in texts, by the kind of the loop.
 type frame struct {
 	ctx      context.Context
 	run      *run
@@ -76,6 +83,10 @@ type plan struct {
 
 // planOf plans a program for a model or a list of models. It returns nil if CEL
 // has to evaluate all of it.
+//
+// The plan of ai.models.filter(m, m.known).randomize() is a node for randomize
+// around a static node for the filter around the list of all models. The filter
+// runs once for each list of models; only the shuffle runs in each evaluation.
 func planOf(p *program) *plan {
 	c := &planner{program: p, vars: map[string]int{}}
 	root := p.checked.Expr()
@@ -139,6 +150,8 @@ func abortion(r any) error {
 }
 
 // tick ends a loop when the evaluation was cancelled.
+//
+// It looks at the context in each 128th round, see [interruptEvery].
 func (f *frame) tick(i int) {
 	if i%interruptEvery == 0 && f.ctx.Err() != nil {
 		panic(aborted{context.Cause(f.ctx)})

@@ -19,6 +19,10 @@ func (f *frame) randomized(l modelList) (modelList, error) {
 
 // shuffle draws like the function of the same name. Without the caller's source
 // it takes two numbers from each word of a fast generator with a random seed.
+//
+// The halves of a word are multiplied by the number of places left, and the upper
+// 32 bits of the product are the place. The bias is below n in 2³², which no
+// selection of models can show.
 func (f *frame) shuffle(order []int32) {
 	if f.run.rand != nil {
 		shuffle(f.run, order)
@@ -39,6 +43,9 @@ func (f *frame) shuffle(order []int32) {
 }
 
 // leastBusy is list.leastBusy(): fewest in flight first, ties by chance.
+//
+// Loads from 0 to 62 have a bucket each; the last bucket holds the rest, and is
+// sorted by load. Each bucket is shuffled, so ties are by chance.
 func (f *frame) leastBusy(l modelList) (modelList, error) {
 	f.run.spend(2 * len(l.order))
 	if f.run.rand != nil || f.run.inFlight == nil {

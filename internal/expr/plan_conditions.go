@@ -71,6 +71,9 @@ func (c *planner) nativeCondition(e ast.Expr) (none node[bool], ok bool) {
 }
 
 // conditionCall plans operators and functions with a bool as their result.
+//
+// A pattern for matches is compiled here if it is constant and short. A computed
+// pattern, and text that a client chooses, stay with CEL, which bounds them.
 func (c *planner) conditionCall(call ast.CallExpr) (none node[bool], ok bool) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {
@@ -151,6 +154,9 @@ func both[A, B, T any](a node[A], b node[B], do func(*frame, A, B) (T, error)) n
 }
 
 // logical is && and ||. A deciding side wins even if the other one fails.
+//
+// false && error is false, and error && false is false as well: the sides have no
+// order in CEL. The error of the left side comes first.
 func (c *planner) logical(args []ast.Expr, decides bool) (none node[bool], ok bool) {
 	a, ok1 := c.condition(args[0])
 	b, ok2 := c.condition(args[1])
@@ -176,6 +182,9 @@ func (c *planner) logical(args []ast.Expr, decides bool) (none node[bool], ok bo
 }
 
 // presence is has(…).
+//
+// A field is there if it is not null, zero or empty. m.pricing.input is not there
+// if the model has no prices at all.
 func (c *planner) presence(sel ast.SelectExpr) (none node[bool], ok bool) {
 	operand, name := sel.Operand(), sel.FieldName()
 	if slot, ok := c.variable(operand); ok && c.typeOf(operand).TypeName() == "@model" {
@@ -215,6 +224,8 @@ func (c *planner) presence(sel ast.SelectExpr) (none node[bool], ok bool) {
 }
 
 // equals plans a == b.
+//
+// Pairs of other types, such as lists, are left to CEL.
 func (c *planner) equals(a, b ast.Expr) (none node[bool], ok bool) {
 	ta, tb := c.typeOf(a), c.typeOf(b)
 	switch {
@@ -258,6 +269,9 @@ func sameText(v any, s string) bool {
 }
 
 // isNull plans e == null for prices and other numbers that may be unknown.
+//
+// m.pricing == null and m.pricing.input == null are the usual ones: they ask
+// whether a price is known.
 func (c *planner) isNull(e ast.Expr) (none node[bool], ok bool) {
 	if slot, ok := c.ofModel(e, "pricing"); ok {
 		return ofVariable(slot, 0, func(_ *frame, m *Model) (bool, error) { return m.Pricing == nil, nil }), true
@@ -273,6 +287,9 @@ func (c *planner) isNull(e ast.Expr) (none node[bool], ok bool) {
 }
 
 // order plans < <= > >=.
+//
+// A comparison with null has no overload in CEL, and fails. A comparison with NaN
+// is false. The order of the cases is CEL's: it looks at the left side first.
 func (c *planner) order(operator string, args []ast.Expr) (none node[bool], ok bool) {
 	holds := map[string]func(int) bool{
 		operators.Less:          func(c int) bool { return c < 0 },
@@ -341,6 +358,9 @@ func numOf(v any) num {
 }
 
 // in plans a in b.
+//
+// The planned forms of b are a list of a model, such as m.supported_features, the
+// headers of the request, metadata (a key of it), and a literal list of strings.
 func (c *planner) in(a, b ast.Expr) (none node[bool], ok bool) {
 	if c.typeOf(a).Kind() != types.StringKind {
 		return none, false

@@ -35,6 +35,10 @@ const maxStale = 1e9
 
 // static has a node evaluated once per list of models. A node on metrics is
 // evaluated once per snapshot. Other nodes stay as they are.
+//
+// For a node on metrics the snapshot's number is the key: the value of an older
+// snapshot counts for a second more, while one evaluation makes the new value.
+// Without a number there is nothing to compare, and each evaluation makes its own.
 func static[T any](c *planner, n node[T]) node[T] {
 	if n.vars != 0 || n.deps&^depMetrics != 0 {
 		return n
@@ -92,6 +96,10 @@ func (s *slot) get(f *frame, measured bool, eval func(*frame) (any, error)) *kep
 }
 
 // nested returns a run with notes of its own.
+//
+// The notes of a kept node are repeated at each use, so they must not mix with
+// those of the evaluation that happens to make it. Steps add up: spent goes in
+// and comes back.
 func (r *run) nested() *run {
 	if r.snapshots == nil && r.source != nil {
 		r.snapshots = make([]*ModelMetrics, len(r.models))
@@ -111,6 +119,9 @@ type onceValue struct {
 
 // once has a node inside of a loop evaluated once per evaluation, if no loop
 // variable changes it. A node on the models alone is kept longer.
+//
+// In ai.models.filter(m, m.id == req.headers['x-model'][0]) the header is one
+// value for all rounds of the loop.
 func once[T any](c *planner, n node[T]) node[T] {
 	switch {
 	case n.vars != 0 || n.deps&depChance != 0 || len(c.vars) == 0:

@@ -32,6 +32,11 @@ func argFunction() cel.EnvOption {
 
 // leaf has CEL evaluate a part of the expression. The part must not read loop
 // variables. Lists in it are still planned if they can be kept.
+//
+// The part gets a program of its own. Lists of models that the planner knows are
+// cut out of it: the call @arg(i) stands in their place, and answers with the
+// list of the i-th argument node. In ai.models.filter(m, m.known).map(m, m.id) the
+// map is CEL's, and the filter stays a kept node.
 func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 	if c.leaves++; c.leaves > maxLeaves || !c.isClosed(e, map[string]bool{}) {
 		return node[ref.Val]{}, false
@@ -122,6 +127,10 @@ func depsOf(u Uses) (d deps) {
 }
 
 // isClosed reports whether an expression reads no variable of a loop around it.
+//
+// own holds the variables of loops inside the expression. A name in own, the
+// four variables of the run, and names of types are closed; a loop variable of
+// the plan is not.
 func (c *planner) isClosed(e ast.Expr, own map[string]bool) bool {
 	switch e.Kind() {
 	case ast.IdentKind:

@@ -47,6 +47,8 @@ func indexesOf(v ref.Val) (modelList, error) {
 }
 
 // native plans a list of models as closures.
+//
+// The result is kept by [static], unless keeping it costs more than making it.
 func (c *planner) native(e ast.Expr) (node[modelList], bool) {
 	n, ok := c.nativeList(e)
 	if !ok {
@@ -60,6 +62,9 @@ func (c *planner) native(e ast.Expr) (node[modelList], bool) {
 
 // nativeList plans the known forms of a list of models. It reports false for
 // all else.
+//
+// The forms are ai.models, a literal list, the macros filter, sortBy and
+// randomize, and calls of functions with a list as their result.
 func (c *planner) nativeList(e ast.Expr) (none node[modelList], ok bool) {
 	if !c.isListOfModels(e) {
 		return none, false
@@ -87,6 +92,8 @@ func (c *planner) isVariable(e ast.Expr, name, typeName string) bool {
 }
 
 // literal is [model, …].
+//
+// A list with null in it has another type in CEL, and is left to CEL.
 func (c *planner) literal(e ast.Expr) (none node[modelList], ok bool) {
 	var parts []node[int32]
 	n := node[modelList]{}
@@ -124,19 +131,15 @@ func holdsNull(e ast.Expr) bool {
 
 // listCall plans functions with a list of models as their result. Steps are
 // charged as CEL's functions charge them.
+//
+// The last case takes the functions over names, such as
+// list.onlyProviders(['a', 'b']). They differ in one predicate and in whether
+// they keep or drop, see [modelsByName].
 func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {
 	case fnSpend:
-		inner, ok := c.list(args[1])
-		steps, isInt := args[2].AsLiteral().(types.Int)
-		if !ok || !isInt {
-			return none, false
-		}
-		return derive(inner, 0, func(f *frame, l modelList) (modelList, error) {
-			f.run.spend(len(l.order) * int(steps))
-			return l, nil
-		}), true
+		return c.charged(args)
 	case operators.Conditional:
 		condition, ok1 := c.condition(args[0])
 		yes, ok2 := c.list(args[1])
@@ -145,21 +148,10 @@ func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 	case operators.Add:
 		a, ok1 := c.list(args[0])
 		b, ok2 := c.list(args[1])
-		if !ok1 || !ok2 {
-			return none, false
-		}
-		return node[modelList]{a.deps | b.deps, a.vars | b.vars, func(f *frame) (modelList, error) {
-			first, err := a.eval(f)
-			if err != nil {
-				return modelList{}, err
-			}
-			second, err := b.eval(f)
-			if err != nil {
-				return modelList{}, err
-			}
+		return both(a, b, func(f *frame, first, second modelList) (modelList, error) {
 			f.run.spend(len(first.order) + len(second.order))
 			return modelList{order: append(slices.Clip(first.order), second.order...)}, nil
-		}}, true
+		}), ok1 && ok2
 	case fnRandomize:
 		inner, ok := c.list(args[1])
 		return derive(inner, depChance, (*frame).randomized), ok
@@ -168,68 +160,78 @@ func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 		return derive(inner, depChance|depLive, (*frame).leastBusy), ok
 	case fnAble:
 		inner, ok := c.list(args[1])
-		return derive(inner, depRequest, func(f *frame, l modelList) (modelList, error) {
-			f.run.spend(2 * len(l.order))
-			facts := f.run.requestOrEmpty().facts()
-			kept := make([]int32, 0, len(l.order))
-			for _, i := range l.order {
-				if Able(f.prepared.models[i], facts) {
-					kept = append(kept, i)
-				}
-			}
-			return modelList{order: kept, distinct: l.distinct}, nil
-		}), ok
+		return derive(inner, depRequest, (*frame).able), ok
 	case fnSticky:
 		return c.sticky(args)
 	case "underCost":
 		return c.underCost(call)
 	case "sortBy":
 		inner, ok := c.list(call.Target())
-		if word, isConstant := constant(args[0]); !ok || !isConstant || word != sortWords()[0] {
-			return none, false
-		}
-		return derive(inner, 0, func(f *frame, l modelList) (modelList, error) {
-			f.run.spend(len(l.order))
-			order := slices.Clone(l.order)
-			slices.SortStableFunc(order, func(a, b int32) int {
-				return comparePricing(f.prepared.models[a].Pricing, f.prepared.models[b].Pricing)
-			})
-			return modelList{order: order, distinct: l.distinct}, nil
-		}), true
+		word, isConstant := constant(args[0])
+		return derive(inner, 0, (*frame).byPrice), ok && isConstant && word == sortWords()[0]
 	default:
-		by, known := modelsByName()[name]
-		if !known || !call.IsMemberFunction() || len(args) != 1 {
-			return none, false
-		}
-		inner, ok1 := c.list(call.Target())
-		names, ok2 := c.names(args[0])
-		if !ok1 || !ok2 {
-			return none, false
-		}
-		return node[modelList]{inner.deps | names.deps, inner.vars | names.vars, func(f *frame) (modelList, error) {
-			l, err := inner.eval(f)
-			if err != nil {
-				return modelList{}, err
-			}
-			set, err := names.eval(f)
-			if err != nil {
-				return modelList{}, err
-			}
-			if len(l.order) > 0 {
-				f.run.spend(len(l.order))
-			}
-			var kept []int32
-			for _, i := range l.order {
-				if by.match(f.prepared.models[i], set) != by.drop {
-					kept = append(kept, i)
-				}
-			}
-			return modelList{order: kept, distinct: l.distinct}, nil
-		}}, true
+		return c.byName(name, call)
 	}
 }
 
+// charged is @spend(run, list, steps): the list of a loop, see [chargeLoops].
+func (c *planner) charged(args []ast.Expr) (none node[modelList], ok bool) {
+	inner, ok := c.list(args[1])
+	steps, isInt := args[2].AsLiteral().(types.Int)
+	return derive(inner, 0, func(f *frame, l modelList) (modelList, error) {
+		f.run.spend(len(l.order) * int(steps))
+		return l, nil
+	}), ok && isInt
+}
+
+// byName plans list.only(names) and its like.
+func (c *planner) byName(name string, call ast.CallExpr) (none node[modelList], ok bool) {
+	by, known := modelsByName()[name]
+	if !known || !call.IsMemberFunction() || len(call.Args()) != 1 {
+		return none, false
+	}
+	inner, ok1 := c.list(call.Target())
+	names, ok2 := c.names(call.Args()[0])
+	return both(inner, names, func(f *frame, l modelList, set nameSet) (modelList, error) {
+		if len(l.order) > 0 {
+			f.run.spend(len(l.order))
+		}
+		var kept []int32
+		for _, i := range l.order {
+			if by.match(f.prepared.models[i], set) != by.drop {
+				kept = append(kept, i)
+			}
+		}
+		return modelList{order: kept, distinct: l.distinct}, nil
+	}), ok1 && ok2
+}
+
+// able is list.able(): the models that can serve the request, by its facts.
+func (f *frame) able(l modelList) (modelList, error) {
+	f.run.spend(2 * len(l.order))
+	facts := f.run.requestOrEmpty().facts()
+	kept := make([]int32, 0, len(l.order))
+	for _, i := range l.order {
+		if Able(f.prepared.models[i], facts) {
+			kept = append(kept, i)
+		}
+	}
+	return modelList{order: kept, distinct: l.distinct}, nil
+}
+
+// byPrice is list.sortBy('price').
+func (f *frame) byPrice(l modelList) (modelList, error) {
+	f.run.spend(len(l.order))
+	order := slices.Clone(l.order)
+	slices.SortStableFunc(order, func(a, b int32) int {
+		return comparePricing(f.prepared.models[a].Pricing, f.prepared.models[b].Pricing)
+	})
+	return modelList{order: order, distinct: l.distinct}, nil
+}
+
 // derive makes a node of a function on a list.
+//
+// more are the dependencies that the function adds to those of its list.
 func derive[T any](inner node[modelList], more deps, do func(*frame, modelList) (T, error)) node[T] {
 	return node[T]{inner.deps | more, inner.vars, func(f *frame) (T, error) {
 		l, err := inner.eval(f)
@@ -257,6 +259,9 @@ func choose[T any](condition node[bool], yes, no node[T]) node[T] {
 }
 
 // underCost plans models.underCost with constants.
+//
+// Only constants are planned. A price type that comes from the request would be
+// looked up in each evaluation, and is left to CEL.
 func (c *planner) underCost(call ast.CallExpr) (none node[modelList], ok bool) {
 	args := call.Args()
 	inner, ok := c.list(call.Target())
@@ -288,6 +293,10 @@ func (c *planner) underCost(call ast.CallExpr) (none node[modelList], ok bool) {
 }
 
 // names is an argument: a string or a list of strings.
+//
+// A literal list may hold computed strings. A list from elsewhere, such as
+// req.headers['x-models'], is read by CEL, and only the set is made here. Names
+// compare in lower case.
 func (c *planner) names(e ast.Expr) (none node[nameSet], ok bool) {
 	if e.Kind() == ast.ListKind {
 		var parts []node[string]

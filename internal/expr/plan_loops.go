@@ -13,6 +13,10 @@ import (
 )
 
 // loop plans the list of a macro: filter, sortBy or randomize.
+//
+// The step function tells the macros apart: @keep is filter, @rank is sortBy, and
+// @weigh is random or randomize with weights. random with weights has one model
+// as its result, and is planned by model.
 func (c *planner) loop(loop ast.ComprehensionExpr) (none node[modelList], ok bool) {
 	if loop.LoopStep().Kind() != ast.CallKind {
 		return none, false
@@ -48,6 +52,9 @@ func (c *planner) loop(loop ast.ComprehensionExpr) (none node[modelList], ok boo
 
 // body plans the list of a loop, and has its body planned with the variable in
 // scope.
+//
+// A variable that shadows another one, a second variable and a fifth level are
+// not planned.
 func (c *planner) body(loop ast.ComprehensionExpr, plan func(slot int, body ast.Expr) bool) (list node[modelList], slot int, ok bool) {
 	list, ok = c.list(loop.IterRange())
 	if !ok || len(c.vars) == maxLoops || loop.HasIterVar2() {
@@ -63,6 +70,10 @@ func (c *planner) body(loop ast.ComprehensionExpr, plan func(slot int, body ast.
 }
 
 // filter plans list.filter(x, predicate).
+//
+// A predicate m.field == value has a second way: an index from the field's values
+// to the models, made once. It serves filters such as
+// ai.models.filter(m, m.id == req.headers['x-model'][0]) over large catalogs.
 func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok bool) {
 	var predicate node[bool]
 	var key *equality
@@ -169,6 +180,10 @@ type equality struct {
 }
 
 // equality finds one in a predicate. All kept elements fulfil it.
+//
+// In a && b one of the sides is enough, and alone is false: the whole predicate
+// still runs over the models that the index found. The value must come from the
+// request alone, for the index is asked once in an evaluation.
 func (c *planner) equality(e ast.Expr, slot int) *equality {
 	if e.Kind() != ast.CallKind {
 		return nil
@@ -325,6 +340,8 @@ func sortKeyOf(v any) (sortKey, error) {
 }
 
 // weighedList is a list with a weight for each element.
+//
+// sums are the weights up to each element, see [cumulated].
 type weighedList struct {
 	list    modelList
 	weights []float64

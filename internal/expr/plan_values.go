@@ -28,11 +28,16 @@ func (c *planner) variable(e ast.Expr) (slot int, ok bool) {
 }
 
 // ofVariable reads a field of a loop variable's model.
+//
+// The bit of the slot goes into vars: the node has another value in each round.
 func ofVariable[T any](slot int, more deps, read func(*frame, *Model) (T, error)) node[T] {
 	return node[T]{more, 1 << slot, func(f *frame) (T, error) { return read(f, f.prepared.models[f.vars[slot]]) }}
 }
 
 // model plans an expression whose type is a model.
+//
+// The planned forms are a loop variable, list.random(), list.random(m, weight),
+// list[i] and a choice between two of them.
 func (c *planner) model(e ast.Expr) (none node[int32], ok bool) {
 	if c.typeOf(e).TypeName() != "@model" {
 		return none, false
@@ -48,60 +53,21 @@ func (c *planner) model(e ast.Expr) (none node[int32], ok bool) {
 			return none, false
 		}
 		weighed, ok := c.weighed(loop)
-		if !ok {
-			return none, false
-		}
 		return node[int32]{weighed.deps | depChance, weighed.vars, func(f *frame) (int32, error) {
 			w, err := weighed.eval(f)
 			if err != nil {
 				return 0, err
 			}
 			if len(w.sums) == 0 {
-				return 0, &nothingError{"random() of an empty list"}
+				return 0, errRandomOfNothing
 			}
 			return w.list.order[pickWeighted(w.sums, f.run.fraction)], nil
-		}}, true
+		}}, ok
 	case ast.CallKind:
-		call := e.AsCall()
-		switch args := call.Args(); call.FunctionName() {
-		case operators.Conditional:
-			condition, ok1 := c.condition(args[0])
-			yes, ok2 := c.model(args[1])
-			no, ok3 := c.model(args[2])
-			if ok1 && ok2 && ok3 {
-				return choose(condition, yes, no), true
-			}
-		case fnRandom:
-			if list, ok := c.list(args[1]); ok {
-				return derive(list, depChance, func(f *frame, l modelList) (int32, error) {
-					if len(l.order) == 0 {
-						return 0, &nothingError{"random() of an empty list"}
-					}
-					return l.order[f.run.intN(len(l.order))], nil
-				}), true
-			}
-		case fnAt:
-			if !c.isListOfModels(args[0]) {
-				return none, false
-			}
-			list, ok1 := c.list(args[0])
-			index, ok2 := c.number(args[1])
-			if ok1 && ok2 {
-				return node[int32]{list.deps | index.deps, list.vars | index.vars, func(f *frame) (int32, error) {
-					l, err := list.eval(f)
-					if err != nil {
-						return 0, err
-					}
-					at, err := index.eval(f)
-					if err != nil {
-						return 0, err
-					}
-					if at.i < 0 || at.i >= int64(len(l.order)) {
-						return 0, &nothingError{fmt.Sprintf("index %d is out of range, the list has %d", at.i, len(l.order))}
-					}
-					return l.order[at.i], nil
-				}}, true
-			}
+		if call := e.AsCall(); call.FunctionName() == fnAt && !c.isListOfModels(call.Args()[0]) {
+			return none, false
+		} else if n, ok := c.modelCall(call); ok {
+			return n, true
 		}
 	}
 	l, ok := c.leaf(e)
@@ -121,7 +87,40 @@ func (c *planner) model(e ast.Expr) (none node[int32], ok bool) {
 	}}), true
 }
 
-var errNullModel = &nothingError{"the result is null"}
+// modelCall plans a choice, list.random() and list[i]. CEL takes the others.
+func (c *planner) modelCall(call ast.CallExpr) (none node[int32], ok bool) {
+	switch args := call.Args(); call.FunctionName() {
+	case operators.Conditional:
+		condition, ok1 := c.condition(args[0])
+		yes, ok2 := c.model(args[1])
+		no, ok3 := c.model(args[2])
+		return choose(condition, yes, no), ok1 && ok2 && ok3
+	case fnRandom:
+		list, ok := c.list(args[1])
+		return derive(list, depChance, func(f *frame, l modelList) (int32, error) {
+			if len(l.order) == 0 {
+				return 0, errRandomOfNothing
+			}
+			return l.order[f.run.intN(len(l.order))], nil
+		}), ok
+	case fnAt:
+		list, ok1 := c.list(args[0])
+		index, ok2 := c.number(args[1])
+		return both(list, index, func(_ *frame, l modelList, at num) (int32, error) {
+			if at.i < 0 || at.i >= int64(len(l.order)) {
+				return 0, &nothingError{fmt.Sprintf("index %d is out of range, the list has %d", at.i, len(l.order))}
+			}
+			return l.order[at.i], nil
+		}), ok1 && ok2
+	}
+	return none, false
+}
+
+// The errors of a look-up without a model. They make a selection empty, with a note.
+var (
+	errNullModel       = &nothingError{"the result is null"}
+	errRandomOfNothing = &nothingError{"random() of an empty list"}
+)
 
 // ofModel reports whether an expression is a field of a loop variable's model.
 func (c *planner) ofModel(e ast.Expr, field string) (slot int, ok bool) {
@@ -136,6 +135,9 @@ func (c *planner) ofModel(e ast.Expr, field string) (slot int, ok bool) {
 }
 
 // metadata plans m.metadata.x, m.metadata['x'] and m.getMetadata('x.y').
+//
+// A missing key is an error with CEL's words. A filter takes it for a model that
+// lacks the key, and notes it.
 func (c *planner) metadata(e ast.Expr) (none node[any], ok bool) {
 	find := func(slot int, key string) (node[any], bool) {
 		missing := noSuchKey(key)

@@ -24,6 +24,10 @@ func (s *Shared) Attached(make func() any) any {
 // Prepared is a strategy with its models. It keeps every list on the models
 // alone, and every list on metrics until the next snapshot. It is safe for
 // concurrent use.
+//
+// A caller makes one for each strategy and list of models that it meets, and
+// keeps it as long as the list. slots are the kept values of the plan's nodes,
+// by their number. Hashes and indexes are made when sticky() first needs them.
 type Prepared struct {
 	strategy  *Strategy
 	models    []*Model
@@ -82,6 +86,9 @@ func (p *Prepared) Eval(ctx context.Context, in *Input) (Selection, error) {
 }
 
 // selection is a list as a result.
+//
+// A shared list is made once and handed to all evaluations, so its receivers must
+// not change it. A list of one evaluation belongs to its receiver.
 func (p *Prepared) selection(l modelList, orderOnly bool) (sel Selection) {
 	if l.shared != nil {
 		l.shared.once.Do(func() {
@@ -98,6 +105,8 @@ func (p *Prepared) selection(l modelList, orderOnly bool) (sel Selection) {
 }
 
 // order lists the index of each model once.
+//
+// ai.models.only('a') + ai.models has a model twice. The first place counts.
 func (p *Prepared) order(l modelList) []int32 {
 	order := l.order
 	if !l.distinct {

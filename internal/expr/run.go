@@ -60,6 +60,10 @@ var _ interpreter.Activation = (*run)(nil)
 func (r *run) Parent() interpreter.Activation { return nil }
 
 // ResolveName gives CEL the variables.
+//
+// CEL asks for a variable each time that it reads it. The objects behind the
+// names are made when they are first read, so an expression pays for no list that
+// it does not name.
 func (r *run) ResolveName(name string) (any, bool) {
 	switch name {
 	case "ai":
@@ -160,6 +164,8 @@ var noMetrics = new(ModelMetrics)
 func (m *modelRef) label() string { return m.provider().ID + ":" + m.model.ID }
 
 // modelList is ai.models.
+//
+// All references are allocated in two pieces, whatever the number of models.
 func (r *run) modelList() *objectList {
 	if r.modelVals == nil {
 		st := r.vocab.structs["@model"]

@@ -57,6 +57,9 @@ type structField struct {
 // field declares a field with a reader from a Go value of type T. The reader
 // may return any Go value known to [vocabulary.NativeToValue]. A chain of
 // selections walks plain Go pointers, and only its end becomes a CEL value.
+//
+// IsSet answers has(), and GetFrom answers the selection. T is the Go type of the
+// operand. An operand of another type is null.
 func field[T any](name string, typ *types.Type, get func(T) any) structField {
 	return structField{name, &types.FieldType{
 		Type: typ,
@@ -76,6 +79,9 @@ func field[T any](name string, typ *types.Type, get func(T) any) structField {
 }
 
 // isZero answers has(): a field is there when it is not null, zero or empty.
+//
+// It agrees with proto3, whose messages CEL was made for: a scalar is there if it
+// is not its zero value.
 func isZero(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -128,6 +134,9 @@ func strategyTypes() []*structType {
 }
 
 // keyStrategyTypes are the types of a key strategy.
+//
+// A strategy of keys sees neither models nor providers: it runs for one candidate
+// that is already chosen.
 func keyStrategyTypes() []*structType {
 	return slices.Concat(metricsTypes(), requestTypes(), []*structType{
 		newStructType("ai",
@@ -202,6 +211,10 @@ func prices() map[string]func(*Pricing) *float64 {
 }
 
 // modelTypes are the types of models, providers and authors.
+//
+// A new field of a model needs a row in one of the four maps above, or a field
+// here if its value is not a string, list, count or flag; and a row in
+// reference.go.
 func modelTypes() []*structType {
 	str, strs, boolean := cel.StringType, listOf(cel.StringType), cel.BoolType
 	metadata := cel.MapType(cel.StringType, cel.DynType)

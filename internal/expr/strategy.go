@@ -92,6 +92,9 @@ func (s *Strategy) Eval(ctx context.Context, in *Input) (Selection, error) {
 }
 
 // evalCEL evaluates without a plan. It is the definition of the language.
+//
+// It serves strategies that the planner does not know as a whole, and tests,
+// which compare every plan with it.
 func (s *Strategy) evalCEL(ctx context.Context, in *Input) (Selection, error) {
 	r := newRun(in, func(m *Model) int32 { return int32(slices.Index(in.Models, m)) })
 	var sel Selection
@@ -192,6 +195,9 @@ func (s *KeyStrategy) Eval(ctx context.Context, in *KeyInput) (KeySelection, err
 }
 
 // compileChoice compiles an expression whose result is one or many of a kind.
+//
+// A list of a computed type, such as that of dyn(…), shows its type only when it
+// is evaluated. It is refused, so that a config with a wrong type never starts.
 func compileChoice(language func() (*language, error), src, kind string) (*program, []Problem) {
 	l, err := language()
 	if err != nil {

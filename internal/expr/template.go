@@ -23,6 +23,9 @@ type Template struct {
 // segment is a piece of a template: literal text, a secret with a constant
 // name, or a program. Nearly all templates consist of the first two, and run
 // without CEL.
+//
+// "Bearer ${secrets.get('a', 'b')}" has two segments, the text "Bearer " and a
+// secret.
 type segment struct {
 	text    string
 	secret  *SecretRef
@@ -43,6 +46,9 @@ func CompileText(src string) (*Template, []Problem) { return compileTemplate(src
 
 // compileTemplate compiles a template. alone checks a single expression. Beside
 // other text an expression must be text as well.
+//
+// The end of an expression is the brace that closes it: ${ {'a': 1}.a } ends at
+// the second one. Places of problems count runes in the whole text.
 func compileTemplate(src string, alone func(*diagnosis)) (*Template, []Problem) {
 	if !strings.Contains(src, "${") {
 		return &Template{segments: []segment{{text: src}}}, nil

@@ -161,6 +161,13 @@ func (f *Fleet) Live(now time.Time, kind string, do func(key string, value []byt
 
 // Exchange tells the store what is new here, and learns what is new there. Its error
 // is the store's.
+//
+// One exchange forgets ended records and collects what has changed. Then it calls the
+// store until both sides are done. At the end it offers the records that a new epoch
+// has lost, and calls the functions of After.
+//
+// Before the first answer the offset of the clocks is not known, so nothing is
+// collected then; the next exchange follows at once.
 func (f *Fleet) Exchange(ctx context.Context) error {
 	f.sweep(time.Now())
 	if f.clock.known.Load() { // times of records are the store's
@@ -194,6 +201,9 @@ func (f *Fleet) Exchange(ctx context.Context) error {
 }
 
 // call makes one call of the store.
+//
+// An error with a cursor is a store that reads and does not write: its changes
+// are learnt all the same.
 func (f *Fleet) call(ctx context.Context, put []Record) (more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
@@ -257,6 +267,9 @@ func (f *Fleet) learn(now time.Time, r *Record) {
 
 // enter returns whether the record is news. If this replica knows a greater rank,
 // the store gets that.
+//
+// Here and in Put an equal rank is no news. So a record that comes back from the
+// store does not go out again.
 func (f *Fleet) enter(now time.Time, r *Record) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -328,18 +341,25 @@ func (f *Fleet) sweep(now time.Time) {
 }
 
 // clock translates between this process's time and the store's.
+//
+// Replicas may disagree about the time of day. Times in records are the store's,
+// and each replica knows the offset to its own clock.
 type clock struct {
 	base   time.Time
 	known  atomic.Bool
 	offset atomic.Int64 // the store's Unix nanoseconds at base
 }
 
+// begin takes the local time for the store's, until the first answer.
 func (c *clock) begin(now time.Time) {
 	c.base = now
 	c.offset.Store(now.UnixNano())
 }
 
 // set notes the store's time in an answer between two times.
+//
+// The store's time was read at some moment between begin and end; the middle is
+// wrong by half of the call's time at most.
 func (c *clock) set(begin, end, store time.Time) {
 	// The answer to a slow call is a bad clock.
 	if took := end.Sub(begin); c.known.Load() && took > 100*time.Millisecond {

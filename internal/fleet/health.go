@@ -53,6 +53,8 @@ type Surfaces struct {
 	Number func(string) (stats.Surface, bool)
 }
 
+// coolKey names a cooldown at a Track. One record may be about several Tracks: keys
+// with one value have one health.
 type coolKey struct {
 	record string
 	track  *stats.Track
@@ -68,6 +70,12 @@ type cool struct {
 }
 
 // coolRecord is the value of a cooldown's record. Times are milliseconds.
+//
+// A failure puts Open, with the times of the cooldown. A success puts a record
+// without it, of the next generation:
+//
+//	{"v": 1, "t": "9f…", "o": true, "b": 1700000000000, "u": 1700000005000, "l": 5000, "n": 5}
+//	{"v": 1, "t": "9f…", "b": 1700000004000}
 type coolRecord struct {
 	Version  int    `json:"v"`
 	Track    string `json:"t"`
@@ -121,6 +129,8 @@ func (h *Health) NeedsKeys() bool { return h.needs.Load() }
 // keys: their values are needed to match records.
 func (h *Health) KeysWanted() <-chan struct{} { return h.wanted }
 
+// wantKeys asks the gateway for the values of the configured keys, see
+// [Health.KeysWanted]. It does not wait.
 func (h *Health) wantKeys() {
 	h.needs.Store(true)
 	select {
@@ -219,6 +229,7 @@ func (h *Health) prune(now time.Time) {
 	}
 }
 
+// without returns a list less one Track, in memory of its own.
 func without(list []*stats.Track, t *stats.Track) []*stats.Track {
 	out := list[:0:0]
 	for _, o := range list {
@@ -295,6 +306,8 @@ func (h *Health) tell(now time.Time, t *stats.Track) {
 	}
 }
 
+// cool returns the state of a cooldown, a new one for a Track that has none or that
+// has another sum now. Its generation goes on from that of the record.
 func (h *Health) cool(record string, t *stats.Track, sum Sum, s stats.Scope) *cool {
 	at := coolKey{record, t}
 	c := h.cools[at]
@@ -308,6 +321,8 @@ func (h *Health) cool(record string, t *stats.Track, sum Sum, s stats.Scope) *co
 	return c
 }
 
+// put puts a cooldown's record. The rank is the generation above the end in
+// milliseconds, in 44 bits: enough until the year 2527.
 func (h *Health) put(now time.Time, record string, c *cool, r coolRecord) {
 	value, _ := json.Marshal(r) // of plain fields
 	rank := c.generation<<generationBit | max(r.Until, 1)&(1<<generationBit-1)
@@ -418,6 +433,9 @@ func (h *Health) probes(now time.Time) {
 }
 
 // claim takes, renews (0) or gives back (-1) the lease of a probe.
+//
+// It runs in the goroutine of Exchange, which waits for it for 100 ms at most. The
+// lease of a replica that died ends by itself after five seconds.
 func (h *Health) claim(record string, amount int64) bool {
 	if !h.fleet.Up() {
 		return false

@@ -60,6 +60,8 @@ type useRecord struct {
 	Use     limit.Use `json:"u"`
 }
 
+// collect gives each new entry its hash, takes up records that came before the
+// entry, and puts what this replica has used since the last exchange.
 func (l *Limits) collect(now time.Time) {
 	for _, name := range l.clients.Names() {
 		if _, ok := l.names[name]; !ok {
@@ -74,6 +76,7 @@ func (l *Limits) collect(now time.Time) {
 	})
 }
 
+// learn is told of the use of other replicas, see [Kind.Learn].
 func (l *Limits) learn(key string, value []byte, _ int64, _ time.Duration) {
 	l.enter(time.Now(), key, value)
 }

@@ -52,6 +52,7 @@ func (f *Fleet) Pause() { f.link.open.Store(false) }
 
 func (l *link) stateLocked() Link { return Link{l.up, l.known, l.since, l.at, l.err} }
 
+// failed notes a failed exchange. The store is away from the first failure on.
 func (l *link) failed(now time.Time, err error) {
 	l.mu.Lock()
 	changed := l.up || !l.known
@@ -67,6 +68,8 @@ func (l *link) failed(now time.Time, err error) {
 	}
 }
 
+// succeeded notes an exchange that succeeded. The first one of all is not a return,
+// and is not told.
 func (l *link) succeeded(now time.Time) {
 	l.mu.Lock()
 	back := !l.up && l.known

@@ -45,6 +45,9 @@ type memberRecord struct {
 }
 
 // Members shares requests in flight and measurements. It knows which replicas live.
+//
+// The record of a replica ends after four seconds, so a replica that died is gone
+// by then, with its requests in flight. What it measured stays for its window.
 type Members struct {
 	fleet   *Fleet
 	health  *Health
@@ -97,6 +100,8 @@ func (m *Members) List() []Member {
 // Count returns the number of living replicas, this one included.
 func (m *Members) Count() int { return max(len(m.List()), 1) }
 
+// collect tells the others of this replica: its requests in flight each second, or
+// sooner if they changed, and the slots that changed every 900 ms.
 func (m *Members) collect(now time.Time) {
 	region, account := m.health.recorder.Place()
 	here := stats.Fleet{Region: m.place("region", region), Account: m.place("account", account)}
@@ -140,6 +145,7 @@ func (m *Members) collect(now time.Time) {
 	m.update(now)
 }
 
+// place is the hash of the name of a region or account, empty for none.
 func (m *Members) place(kind, name string) string {
 	if name == "" {
 		return ""
@@ -173,6 +179,7 @@ func (m *Members) putSlots(now time.Time, t *stats.Track, sum Sum, here stats.Fl
 	return total
 }
 
+// maxIndex is the newest slot that was told.
 func maxIndex(told map[int64]int64) (n int64) {
 	for index := range told {
 		n = max(n, index)
@@ -188,6 +195,8 @@ type slotRecord struct {
 	Account string `json:"a,omitempty"`
 }
 
+// learnSlot takes a slot of another replica over, in the place of an earlier state
+// of the same slot.
 func (m *Members) learnSlot(key string, value []byte, _ int64, _ time.Duration) {
 	parts := strings.Split(key, "/")
 	head, data, ok := strings.Cut(string(value), "\n")
@@ -211,6 +220,7 @@ func (m *Members) learnSlot(key string, value []byte, _ int64, _ time.Duration) 
 	m.changed[sum] = true
 }
 
+// other returns what is known of a replica, and begins it if nothing is.
 func (m *Members) other(instance string) *other {
 	o := m.others[instance]
 	if o == nil {
@@ -220,6 +230,7 @@ func (m *Members) other(instance string) *other {
 	return o
 }
 
+// learn takes the word of another replica over.
 func (m *Members) learn(instance string, value []byte, _ int64, life time.Duration) {
 	var r memberRecord
 	if instance == m.fleet.instance || json.Unmarshal(value, &r) != nil || r.Version != version {

@@ -23,6 +23,7 @@ type Newest struct {
 	queue []word
 }
 
+// word waits for the next exchange, with the time at which it was true.
 type word struct {
 	id    Sum
 	value string

@@ -48,6 +48,7 @@ func (h *Health) collectQuotas(now time.Time) {
 	}
 }
 
+// allowance translates a word's time into the store's.
 func (h *Health) allowance(w stats.Word) allowance {
 	a := allowance{Limit: w.Limit, Remaining: w.Remaining, Told: w.Told}
 	if w.Until != 0 {
@@ -56,6 +57,7 @@ func (h *Health) allowance(w stats.Word) allowance {
 	return a
 }
 
+// word translates back into local time.
 func (h *Health) word(a allowance) stats.Word {
 	w := stats.Word{Limit: a.Limit, Remaining: a.Remaining, Told: a.Told}
 	if a.Until != 0 {

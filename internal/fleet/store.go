@@ -6,6 +6,27 @@
 // Records have a rank, and the greatest rank of a key counts. So it does not matter
 // how often or by whom a record is put, and a store that was emptied is filled
 // again by putting what the replicas know.
+//
+// # Records
+//
+// The first word of a key is its kind. Hashes are [Sum] values in hex, and
+// INSTANCE is the random name of a replica:
+//
+//	c/COOLDOWN             a cooldown of a model or key, or its end (health.go)
+//	q/KEY                  a provider's word about the quota of a key (quota.go)
+//	u/ACCOUNT/INSTANCE     what one replica used of a client's limit (limits.go)
+//	r/INSTANCE             that a replica lives, and its requests in flight (members.go)
+//	s/INSTANCE/MODEL/SLOT  what a replica measured in one slot of time (members.go)
+//	i/…  p/…               places of stored things, and pins of sticky() (newest.go)
+//
+// Accounts of [Store.Take] have keys of their own: p/COOLDOWN is the lease of a
+// probe, and those of exact limits are named by package limit.
+//
+// # Files
+//
+// fleet.go is the copy of the records and the exchange. sums.go hashes and seals,
+// newest.go is for kinds whose newest word counts, and link.go tells whether the
+// store answers.
 package fleet
 
 import (

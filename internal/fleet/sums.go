@@ -59,6 +59,8 @@ type summing struct {
 
 // Of returns the Sum of a list of texts. Lists with other borders between the same
 // letters have other Sums. The first text says what the Sum is for.
+//
+// Each text has its length before it: ("ab", "c") and ("a", "bc") differ.
 func (s *Sums) Of(parts ...string) (sum Sum) {
 	h := s.pool.Get().(*summing)
 	defer s.pool.Put(h)
@@ -74,6 +76,9 @@ func (s *Sums) Of(parts ...string) (sum Sum) {
 }
 
 // Seal encrypts a value for readers with the secret.
+//
+// The result is a random nonce and the value under AES-GCM. Two seals of one value
+// differ.
 func (s *Sums) Seal(value string) []byte {
 	nonce := make([]byte, s.seal.NonceSize(), s.seal.NonceSize()+len(value)+s.seal.Overhead())
 	rand.Read(nonce)

@@ -44,6 +44,7 @@ var fields = map[string]field{
 	"container":            {kind: Container, object: true},
 }
 
+// field is a place of ids, by the name of the member that holds them.
 type field struct {
 	kind   Kind
 	top    bool // only at the top level
@@ -128,6 +129,8 @@ func (w *walker) value(depth int) {
 	}
 }
 
+// object goes through the members of an object. Fields of ids are read, foreign ones
+// are skipped, and all others are gone into.
 func (w *walker) object(depth int) {
 	w.c.Enter('{')
 	for !w.over {
@@ -198,6 +201,7 @@ func (w *walker) holder(f field, depth int) {
 	}
 }
 
+// found hands an id to the caller, who may end the walk.
 func (w *walker) found(kind Kind, raw []byte) {
 	if id := text(raw); id != "" && !w.over {
 		w.over = !w.yield(Ref{kind, id})

@@ -75,6 +75,7 @@ type Table struct {
 // NewTable returns an empty table.
 func NewTable() *Table { return newTable(size, share) }
 
+// newTable returns a table of at most size ids, of which one caller has at most share.
 func newTable(size, share int) *Table {
 	// Ids do not end by their age: only their provider knows for how long it keeps them.
 	return &Table{seed: maphash.MakeSeed(), pins: pins.NewTable[Route](size, share, math.MaxInt64)}

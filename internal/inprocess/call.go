@@ -383,6 +383,7 @@ type unzipped struct {
 	err  error
 }
 
+// Read opens the coding with the first read, as its header may come late.
 func (u *unzipped) Read(p []byte) (int, error) {
 	if u.zip == nil && u.err == nil {
 		u.zip, u.err = gzip.NewReader(u.body)

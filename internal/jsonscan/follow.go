@@ -18,6 +18,7 @@ const (
 	maxKinds = 1024
 )
 
+// followState says how far a Follower has come in its document.
 type followState uint8
 
 const (

@@ -4,6 +4,11 @@
 // Three readers share the package. The Skip functions check one whole text
 // strictly, as [encoding/json.Valid] does. A [Cursor] visits the members of
 // objects. A [Follower] sees a text in pieces and finds its end.
+//
+// # Files
+//
+// value.go is the strict check. Package reqbody has the words for its faults.
+// cursor.go visits members, and follow.go follows a text in pieces.
 package jsonscan
 
 import (
@@ -52,6 +57,9 @@ func IsValue(p []byte) bool {
 //
 // It keeps a stack of one bit a level and does not recurse: input cannot make
 // it use memory.
+//
+// The jumps are the states of the parser: value is before a value, key before the name
+// of a member, next behind a value, and closing at a closing bracket.
 func SkipValue(src []byte, i int) (int, Fault) {
 	var objects [MaxDepth/64 + 1]uint64 // bit n: level n is an object, not an array
 	depth := 0
@@ -333,6 +341,7 @@ func skipDigits(src []byte, i int) (int, Fault) {
 	return i, OK
 }
 
+// skipLiteral moves behind true, false or null. A fault is at the first wrong byte.
 func skipLiteral(src []byte, i int, literal string) (int, Fault) {
 	for n := range len(literal) {
 		if i+n == len(src) {

@@ -150,6 +150,7 @@ type Admitted struct {
 	first   [2]use // room for most
 }
 
+// use is the part of a request in one account.
 type use struct {
 	entry   *Entry
 	account *account
@@ -227,6 +228,7 @@ type present struct {
 	day, month int64 // by number
 }
 
+// present is a time in the units of the counters. Days and months are those of UTC.
 func (c *Clients) present(now time.Time) present {
 	utc := now.UTC()
 	year, month, _ := utc.Date()
@@ -324,6 +326,8 @@ func (h idleHeap) Len() int           { return len(h) }
 func (h idleHeap) Less(i, j int) bool { return h[i].idleAt < h[j].idleAt }
 func (h idleHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *idleHeap) Push(x any)        { *h = append(*h, x.(*account)) }
+
+// Pop is called by container/heap alone.
 func (h *idleHeap) Pop() any {
 	old := *h
 	a := old[len(old)-1]

@@ -100,6 +100,7 @@ func (l *Limiter) take(now time.Time, r *Route, h *Hold, full *Full) (undone boo
 
 func (r *Route) tokens() int64 { return min(max(r.Tokens, 0), maxTokens) }
 
+// fullAt names the limit in the way. For requests in flight no time is known.
 func (l *Limiter) fullAt(g *Gate, kind Kind, ready int64) Full {
 	f := Full{Gate: g, Kind: kind}
 	if kind != InFlight {
@@ -141,6 +142,7 @@ func (h *Hold) Cancel(now time.Time) {
 	h.serve(now)
 }
 
+// serve lets waiting requests look at the gates that were given back.
 func (h *Hold) serve(now time.Time) {
 	for _, g := range &h.gates {
 		if g != nil {

@@ -238,6 +238,7 @@ func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, 
 	return life, !idle || before != s.own.Reserved
 }
 
+// reservedByOthers reports whether another replica has a share of this account.
 func (s *share) reservedByOthers() bool {
 	for _, o := range s.others {
 		if o.Reserved != [measures]int64{} {
@@ -301,6 +302,7 @@ func (c *Clients) Learn(now time.Time, entry, instance string, key Key, u Use) {
 	s.others[instance] = &u
 }
 
+// spentIn is what was spent in the period that counts, and zero for another one.
 func spentIn(period, spent, of int64) int64 {
 	if period == of {
 		return spent
@@ -323,6 +325,7 @@ func (c *Clients) Gone(instance string) {
 	}
 }
 
+// share marks an account that other replicas tell of.
 func (e *Entry) share(key Key) {
 	if e.shared == nil {
 		e.shared = map[Key]bool{}

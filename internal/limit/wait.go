@@ -15,6 +15,7 @@ type FullError struct {
 	QueueFull bool
 }
 
+// Error names the limit as the configuration does.
 func (e *FullError) Error() string {
 	if e.QueueFull {
 		return fmt.Sprintf("%s is reached, and its queue is full", e.Kind)

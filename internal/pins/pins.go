@@ -49,6 +49,7 @@ const (
 	ofCaller
 )
 
+// link is an entry's place in a list by age.
 type link[V any] struct{ older, newer *entry[V] }
 
 // NewTable returns a table of at most size pins, of which one caller has at most

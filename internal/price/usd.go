@@ -22,6 +22,7 @@ const Dollar USD = 1e12
 // String returns the exact decimal, such as "0.000125".
 func (u USD) String() string { return string(u.append(nil)) }
 
+// append writes the decimal without trailing zeros: 125_000_000 is "0.000125".
 func (u USD) append(b []byte) []byte {
 	n := uint64(u)
 	if u < 0 {
@@ -101,6 +102,7 @@ func Parse(text string) (USD, bool) {
 	return sign(n, negative), ok
 }
 
+// number reads digits as units of 10⁻¹² USD. It is false if they do not fit.
 func number(digits string) (USD, bool) {
 	digits = strings.TrimLeft(digits, "0")
 	if digits == "" {

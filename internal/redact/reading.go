@@ -214,6 +214,7 @@ func entity(s string) (string, int) {
 	return text, size
 }
 
+// seekDropped finds the next byte that dropped may read, -1 without one.
 func seekDropped(s string) int {
 	for i := range len(s) {
 		if c := s[i]; c == 0 || c >= utf8.RuneSelf {

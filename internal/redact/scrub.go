@@ -44,6 +44,7 @@ func NewScrubber(values ...string) *Scrubber {
 	return s
 }
 
+// build makes the needles: each form of each secret, the longest first.
 func (s *Scrubber) build() []needle {
 	var all []needle
 	for _, secret := range s.secrets {

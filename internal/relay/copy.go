@@ -238,6 +238,7 @@ func (c *jsonCopier) writeKept() error {
 	return write(c.w, kept, c.o.Flush)
 }
 
+// release gives the buffers back to their pool.
 func (c *jsonCopier) release() {
 	for i, b := range c.room {
 		if b != nil {

@@ -22,6 +22,7 @@ type decoder struct {
 	err  error // why, unless the encoding came to its end
 }
 
+// newDecoder makes a decoder for codings in the order of Content-Encoding.
 func newDecoder(s *Stream, list coding.List) *decoder {
 	d := &decoder{s: s}
 	d.r = list.NewReader(d)
@@ -61,6 +62,7 @@ func (d *decoder) stop(err error) {
 	}
 }
 
+// release gives the buffer and the decompressor back. The stream may still be relayed.
 func (d *decoder) release() {
 	if d == nil {
 		return

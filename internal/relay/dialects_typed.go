@@ -201,6 +201,10 @@ type block struct {
 	reason Reason
 }
 
+// read reads a content_block or a delta:
+//
+//	{"type": "text_delta", "text": "Hel"}
+//	{"stop_reason": "end_turn", "stop_sequence": null}
 func (b *block) read(c *jsonscan.Cursor) {
 	if !c.Enter('{') {
 		c.Skip()

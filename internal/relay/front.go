@@ -97,6 +97,8 @@ type peeker struct {
 	room  [512]byte
 }
 
+// fill reads until there is an unread byte. A reader that returns nothing a hundred
+// times is given up, as in bufio.
 func (p *peeker) fill() error {
 	for range maxEmptyReads {
 		if p.at < len(p.front) {
@@ -124,6 +126,7 @@ func (p *peeker) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// ReadByte and UnreadByte keep a decompressor from reading ahead.
 func (p *peeker) ReadByte() (byte, error) {
 	if err := p.fill(); err != nil {
 		return 0, err

@@ -6,6 +6,19 @@
 // the longest silence and the client's error. The package starts no goroutine and
 // sets no timer. A [Stream] waits in one place, the read of the body. A caller with
 // a timer re-arms it in [Options.Progress] and cancels that read.
+//
+// # Files
+//
+//   - body.go holds a JSON answer and looks for its errors by answer.go and
+//     error_shape.go; copy.go copies the rest of one that is too large.
+//   - stream.go is a stream, stream_read.go reads it, and stream_event.go decides
+//     what each event means. events.go splits events, stream_shape.go recognizes
+//     those like the one before, and choices.go and finish.go know when all is said.
+//   - dialects.go and dialects_typed.go know the events of each format.
+//   - stream_edit.go cuts out usage that the client did not ask for.
+//   - decode.go reads the decoded copy of a compressed stream.
+//   - front.go tells an event stream by its first bytes.
+//   - header.go copies headers, and header_dropped.go lists those that stay.
 package relay
 
 import (

@@ -28,6 +28,7 @@ type Document struct {
 	decoded [][]byte   // the names with escapes
 }
 
+// span is a place in the source: from start up to end, without it.
 type span struct{ start, end int }
 
 // member is a top-level member, by its place in the source.
@@ -54,6 +55,7 @@ func (d *Document) add(m member) {
 	d.n++
 }
 
+// members are all members in their order.
 func (d *Document) members() []member {
 	if d.spilled != nil {
 		return d.spilled

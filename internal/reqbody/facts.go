@@ -282,6 +282,7 @@ func hashValue(h hash.Hash, name string, value []byte) {
 	h.Write(value)
 }
 
+// hashText is half of a SHA-256 in hex. It is compared, and never turned back.
 func hashText(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:16])

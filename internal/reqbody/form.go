@@ -51,6 +51,7 @@ func (f *Form) add(p part) {
 	f.n++
 }
 
+// parts are all parts in their order.
 func (f *Form) parts() []part {
 	if f.spilled != nil {
 		return f.spilled

@@ -10,6 +10,12 @@
 // Bodies are not trusted, and the upstream has a parser of its own. Two parsers
 // could disagree on the model of a body: by a repeated key, a key in other case, a
 // boundary inside a value. Such a body is refused.
+//
+// # Files
+//
+// scan.go and document.go are for JSON, scanform.go and form.go for forms. splice.go
+// puts edits into either. facts.go reads the facts of req.ai out of a body. reqbody.go
+// reads the bytes of a request and holds them as a [Body].
 package reqbody
 
 import (
@@ -209,6 +215,7 @@ type bodyReader struct {
 	off  int      // into rest[0]
 }
 
+// Read copies from as many segments as p has room for.
 func (r *bodyReader) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
 		return 0, io.EOF
@@ -222,6 +229,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// WriteTo spares a copy: a transport writes the segments as they lie in memory.
 func (r *bodyReader) WriteTo(w io.Writer) (int64, error) {
 	var total int64
 	for len(r.rest) > 0 {
@@ -269,6 +277,7 @@ func (s *splicer) put(at int, p []byte) {
 	s.body.add(p)
 }
 
+// finish takes the rest of src.
 func (s *splicer) finish() *Body {
 	s.cut(len(s.src), len(s.src))
 	return s.body

@@ -30,6 +30,8 @@ func Scan(src []byte, d *Document) error {
 // byteOrderMark stands before the JSON of some Windows clients.
 var byteOrderMark = []byte("\xEF\xBB\xBF")
 
+// scan reads the object at the top level, and skips over its values. It returns the
+// place of a fault.
 func (d *Document) scan(src []byte) (int, fault) {
 	i := jsonscan.SkipSpace(src, 0)
 	if i == len(src) {

@@ -43,6 +43,13 @@ func ScanForm(src []byte, contentType string, f *Form) error {
 	return nil
 }
 
+// scan finds the parts between the boundaries (RFC 2046):
+//
+//	--B\r\n
+//	Content-Disposition: form-data; name="model"\r\n
+//	\r\n
+//	whisper-1\r\n
+//	--B--\r\n
 func (f *Form) scan() error {
 	header := -1 // offset of the headers of the part under way
 	start := 0
@@ -354,6 +361,7 @@ func cutValue(v []byte) (value, rest []byte, plain, ok bool) {
 	return nil, nil, false, false
 }
 
+// cutToken parts a token from the rest of a header's value.
 func cutToken(v []byte) (token, rest []byte) {
 	n := tokenLen(v)
 	return v[:n], v[n:]

@@ -32,6 +32,7 @@ type editSet struct {
 	room  [4]int         // for last
 }
 
+// newEditSet checks that each value is JSON. It keeps the edits.
 func newEditSet(edits []Edit) (*editSet, error) {
 	s := &editSet{edits: edits}
 	s.last = append(s.room[:0], make([]int, len(edits))...)
@@ -236,6 +237,12 @@ func (f *Form) partEnd(i int) int {
 	return f.final
 }
 
+// appendPart writes a part with a name and a text, in the line ends of the form:
+//
+//	--B\r\n
+//	Content-Disposition: form-data; name="model"\r\n
+//	\r\n
+//	whisper-1\r\n
 func (f *Form) appendPart(dst []byte, name string, text []byte) ([]byte, error) {
 	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7F }) {
 		return nil, fmt.Errorf("the name %q cannot be written into a form", name)

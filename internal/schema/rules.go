@@ -9,6 +9,9 @@ import (
 
 // rule constrains a field beyond its type. The rule of a list or a map constrains
 // its items.
+//
+// Patterns are those of JSON Schema: without anchors they match anywhere, and they know no
+// letter case to ignore.
 type rule struct {
 	required bool
 	min, max float64

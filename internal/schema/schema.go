@@ -3,6 +3,12 @@
 // rules.go. The result is committed as config.schema.json; a test compares the two.
 //
 //	go generate .    writes it anew, in the repository's root
+//
+// # Files
+//
+// schema.go walks the types, source.go reads their comments and constants, and rules.go
+// says what neither tells: required fields, patterns, bounds and examples. A new field
+// needs a comment in its struct; a rule for a field that does not exist is an error.
 package schema
 
 import (
@@ -47,6 +53,7 @@ type node struct {
 // members is an object that keeps the order of the Go fields.
 type members []member
 
+// member is a named schema.
 type member struct {
 	name string
 	node *node
@@ -117,6 +124,11 @@ func Generate(config reflect.Type, dir string) ([]byte, error) {
 }
 
 // policy is the other root, around the settings.
+//
+// Its two forms are a list with the action itself, and one with a rule around it:
+//
+//	on_http_request: [{type: ai-gateway, config: {…}}]
+//	on_http_request: [{name: …, actions: [{type: ai-gateway, config: {…}}]}]
 func policy(config reflect.Type) members {
 	one := 1
 	action := func(more ...member) *node {
@@ -168,6 +180,9 @@ type generator struct {
 }
 
 // define adds a struct to the definitions, before the structs that it refers to.
+//
+// A field without a comment, of its own or of its type, is an error: the description is
+// all that an editor shows.
 func (g *generator) define(t reflect.Type) {
 	if g.seen[t] {
 		return
@@ -201,6 +216,8 @@ func (g *generator) define(t reflect.Type) {
 }
 
 // notNull is a type without null.
+//
+// A required field and an item of a list must have a value.
 func notNull(t any) any {
 	if words, ok := t.([]string); ok && len(words) == 2 && words[1] == "null" {
 		return words[0]
@@ -209,6 +226,9 @@ func notNull(t any) any {
 }
 
 // value is the schema of a field's value. A null means a field that is not given.
+//
+// Words of a string type are its constants, and the empty text stands for the default.
+// Lists and maps of structs refer to the definition of the struct.
 func (g *generator) value(t reflect.Type, place string) *node {
 	orNull := func(word string) []string { return []string{word, "null"} }
 	switch t.Kind() {

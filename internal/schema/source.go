@@ -49,6 +49,8 @@ func parseSource(dir string) (*source, error) {
 	return s, nil
 }
 
+// declaration notes the comments of types, and the words of string constants by their
+// types: they are the enums of the schema.
 func (s *source) declaration(d *ast.GenDecl) {
 	for _, spec := range d.Specs {
 		switch spec := spec.(type) {
@@ -109,10 +111,13 @@ func (s *source) fieldDoc(t reflect.Type, f reflect.StructField) string {
 
 // plain is a comment for people who do not write Go: constants by their values,
 // fields by their names in the document, no links, no line breaks.
+//
+// In the comment of Config.StreamCommit the text "If empty, StreamCommitFirstContent"
+// becomes "If empty, first_content", and "MaxAttempts" becomes "max_attempts".
 func (s *source) plain(t reflect.Type, text string) string {
 	text = linkPattern.ReplaceAllString(text, "$1")
 	text = strings.Join(strings.Fields(text), " ")
-	text = regexp.MustCompile(`[A-Za-z]+`).ReplaceAllStringFunc(text, func(word string) string {
+	text = regexp.MustCompile(`[A-Za-z][A-Za-z0-9]*`).ReplaceAllStringFunc(text, func(word string) string {
 		if value, ok := s.consts[word]; ok {
 			return value
 		}

@@ -45,7 +45,7 @@ func (s *soak) config(n int) aigateway.Config {
 		cfg.ModelSelection.Strategy = []string{"ai.models.randomize()"}
 	}
 	if n%3 == 0 {
-		cfg.StreamCommit = aigateway.CommitComplete
+		cfg.StreamCommit = aigateway.StreamCommitComplete
 	}
 	if n%2 == 1 {
 		cfg.StreamKeepalive, cfg.TotalTimeout = aigateway.Duration(keepalive.String()), "6s"

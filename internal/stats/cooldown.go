@@ -22,6 +22,7 @@ const (
 // Last reports whether other candidates come first for every request.
 func (p Phase) Last() bool { return p >= Probing }
 
+// String is the word for the phase on the debug page.
 func (p Phase) String() string {
 	switch p {
 	case Healthy:

@@ -25,6 +25,8 @@ const (
 	quarter3 = 0xd744fccad69d6af5
 )
 
+// histogram is written by many goroutines at once. Once its range is wide enough, a
+// record costs two atomic loads and two atomic additions.
 type histogram struct {
 	// low and high are zero until the first record, and set before it is counted.
 	// A reader of a count so sees a range, and reads only the buckets in it.
@@ -129,6 +131,7 @@ func (s *spread) add(o *spread) {
 	s.widen(o.low, o.high)
 }
 
+// widen takes the range of another histogram in. A low of zero means none so far.
 func (s *spread) widen(low, high int64) {
 	if s.low == 0 || low < s.low {
 		s.low = low

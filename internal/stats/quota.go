@@ -46,6 +46,7 @@ func (q *Quota) SetRequests(now time.Time, a Allowance) { q.set(&q.requests, now
 // SetTokens is like SetRequests, about tokens.
 func (q *Quota) SetTokens(now time.Time, a Allowance) { q.set(&q.tokens, now, a) }
 
+// set notes a word that says something. It is news for the other replicas.
 func (q *Quota) set(of *quota, now time.Time, a Allowance) {
 	if of.set(now, a) {
 		q.at.Store(now.UnixMilli())
@@ -82,6 +83,8 @@ func (q *quota) word() Word {
 	return Word{q.limit.Load(), q.remaining.Load(), q.until.Load(), q.told.Load()}
 }
 
+// learn takes over the word of another replica. A reader in between may see half of
+// it, which is no worse than the word being old.
 func (q *quota) learn(w Word) {
 	q.limit.Store(w.Limit)
 	q.remaining.Store(w.Remaining)
@@ -157,6 +160,7 @@ func (c Count) encode() int64 {
 	return min(max(c.N, 0), 1<<62) + 1
 }
 
+// decode is the inverse of encode.
 func decode(n int64) Count {
 	if n == 0 {
 		return Count{}

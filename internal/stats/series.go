@@ -141,12 +141,14 @@ func (r *ring) index(now time.Time) int64 { return int64(now.Sub(r.start) / slot
 // holds reports whether a slot is part of the window up to the slot cur. The next slot counts too: it began after the reader's look at the clock.
 func (p *slot) holds(cur int64) bool { return p.index > cur-slotCount && p.index <= cur+1 }
 
+// count adds tokens or money. A single count is bounded, so that sums do not overflow.
 func (p *slot) count(kind int, n int64) {
 	if n > 0 {
 		p.tokens[kind].Add(min(n, mostTokens))
 	}
 }
 
+// time records a latency, if there is one.
 func (p *slot) time(kind int, d time.Duration) {
 	if d > 0 {
 		p.latency[kind].record(int64(min(d, longest)))

@@ -38,6 +38,8 @@ func (t *Track) Shared() []Shared {
 	return append(t.Health.shared(), t.Key.shared()...)
 }
 
+// shared lists the circuits that are open for all callers. Those of a single caller
+// stay in their replica.
 func (h *CandidateHealth) shared() (list []Shared) {
 	t := h.trouble.Load()
 	if t == nil || t.well.Load() {
@@ -59,6 +61,7 @@ func (h *CandidateHealth) shared() (list []Shared) {
 	return list
 }
 
+// shared lists the refusals that are open, with the longer of their two backoffs.
 func (h *KeyHealth) shared() (list []Shared) {
 	t := h.trouble.Load()
 	if t == nil || t.well.Load() {
@@ -102,6 +105,8 @@ func (b *breaker) takeOver(c Shared, replace bool) bool {
 	return true
 }
 
+// cool takes a cooldown over. The next failures count on from those of the other
+// replica.
 func (h *CandidateHealth) cool(c Shared, replace bool) {
 	t := h.open()
 	t.mu.Lock()
@@ -122,6 +127,7 @@ func (h *CandidateHealth) cool(c Shared, replace bool) {
 	}
 }
 
+// cool takes a refusal over. An entry of the table may have to make room for it.
 func (h *KeyHealth) cool(c Shared, replace bool) {
 	t := h.open()
 	t.mu.Lock()

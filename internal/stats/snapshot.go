@@ -16,6 +16,7 @@ type Snapshot[T any] struct {
 	making   atomic.Bool
 }
 
+// dated is a value with the time at which it was made.
 type dated[T any] struct {
 	value T
 	at    time.Time

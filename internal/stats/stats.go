@@ -13,6 +13,17 @@
 // [time.Now]: their monotonic reading protects windows and cooldowns from changes
 // of the wall clock. Durations of cooldowns are arguments too, as they are the
 // gateway's policy.
+//
+// # Files
+//
+//   - series.go counts into a window of slots, histogram.go keeps latencies,
+//     window.go adds them up, and slots.go and overview.go show them.
+//   - candidate.go is the health of a model, key.go that of a key. Both are made
+//     of circuit.go and cooldown.go, and table.go bounds what they remember.
+//   - quota.go is what providers said about rate limits.
+//   - unlisted.go makes Tracks for names and key values that only clients know.
+//   - shared.go and remote.go take over what other replicas know.
+//   - snapshot.go keeps values that are expensive to make.
 package stats
 
 import (
@@ -53,6 +64,8 @@ type identity struct {
 	name     string
 }
 
+// kind is what a Track measures: a model, a configured key, or a value of a key
+// that depends on the request.
 type kind uint8
 
 const (
@@ -230,6 +243,7 @@ func (g *registry) newRecorder(region, account string) *Recorder {
 	return r
 }
 
+// remove forgets a Recorder that is unreachable.
 func (g *registry) remove(w weak.Pointer[Recorder]) {
 	g.update(func(all []weak.Pointer[Recorder]) []weak.Pointer[Recorder] {
 		return slices.DeleteFunc(all, func(other weak.Pointer[Recorder]) bool { return other == w })

@@ -14,6 +14,7 @@ type table[K comparable, V any] struct {
 	shares  map[uint64]int // number of entries by caller
 }
 
+// entry is a value with its owner and its last use.
 type entry[V any] struct {
 	value  V
 	caller uint64

@@ -100,6 +100,7 @@ func (t *tally) collect(s *Series, now time.Time) {
 	}
 }
 
+// add adds another tally, such as that of another slot or Track.
 func (t *tally) add(o *tally) {
 	t.requests += o.requests
 	t.inFlight += o.inFlight
@@ -114,6 +115,7 @@ func (t *tally) add(o *tally) {
 	}
 }
 
+// window makes rates of the counts. Without requests all rates are zero.
 func (t *tally) window() Window {
 	w := Window{
 		Requests:       t.requests,
@@ -146,6 +148,7 @@ func (t *tally) window() Window {
 	return w
 }
 
+// milliseconds is the average and the 95th percentile of a latency.
 func (t *tally) milliseconds(kind int) Latency {
 	s := &t.latency[kind]
 	return Latency{

@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -386,6 +387,29 @@ func TestDocsOwnConfig(t *testing.T) {
 		"ollama.internal/v1/chat/completions ",
 		strings.TrimPrefix(upstream.URL, "http://") + "/v1/chat/completions Bearer sk-test",
 	}, asked)
+}
+
+// docsErrorCode is the declaration of an error code in errors.go.
+var docsErrorCode = regexp.MustCompile(`(?m)^\tCode\w+ +Code = "(\w+)"$`)
+
+// TestDocsErrorCodes: docs/failover.md has a row for each error code, with its status.
+func TestDocsErrorCodes(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(docsRoot, "errors.go"))
+	require.NoError(t, err)
+	document, err := os.ReadFile(filepath.Join(docsRoot, "docs", "failover.md"))
+	require.NoError(t, err)
+	codes := docsErrorCode.FindAllStringSubmatch(string(source), -1)
+	require.Greater(t, len(codes), 20)
+	for _, code := range codes {
+		row := regexp.MustCompile("(?m)^\\|[^|]*`" + code[1] + "`[^|]*\\|([^|]*)\\|").FindStringSubmatch(string(document))
+		if !assert.NotNil(t, row, "%s has no row", code[1]) {
+			continue
+		}
+		// No client reads a 499, and a relayed answer keeps its provider's status.
+		if status := aigateway.Code(code[1]).HTTPStatus(); status != 499 && code[1] != string(aigateway.CodeUpstreamError) {
+			assert.Equal(t, strconv.Itoa(status), strings.TrimSpace(row[1]), code[1])
+		}
+	}
 }
 
 // TestDocsFields holds the tables of fields to the Config: they are complete,

@@ -189,7 +189,7 @@ var fieldNoStreams = []struct{ name, path, events string }{
 // error rather than an empty 200.
 func TestFieldNoStreams(t *testing.T) {
 	for _, tt := range fieldNoStreams {
-		for _, commit := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
+		for _, commit := range []aigateway.StreamCommit{aigateway.StreamCommitFirstContent, aigateway.StreamCommitComplete} {
 			t.Run(fmt.Sprintf("%s%s/%s", tt.name, tt.path, commit), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := testbed.Config(1, "a", "b")
@@ -226,7 +226,7 @@ func TestFieldErrorsBehindContent(t *testing.T) {
 		{"no end", ""},
 		{"[DONE] without a finish reason of a second choice", `data: {"choices":[{"index":1,"delta":{"content":"x"}}]}` + "\n\n"},
 	} {
-		for _, commit := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
+		for _, commit := range []aigateway.StreamCommit{aigateway.StreamCommitFirstContent, aigateway.StreamCommitComplete} {
 			t.Run(fmt.Sprintf("%s/%s", tt.name, commit), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := testbed.Config(1, "a", "b")
@@ -234,7 +234,7 @@ func TestFieldErrorsBehindContent(t *testing.T) {
 					s := testbed.NewScripts(t, cfg)
 					s.Set("a1", gatewaytest.Stream(front+tt.events))
 					got := testbed.AskStream(s.Harness)
-					if commit == aigateway.CommitComplete {
+					if commit == aigateway.StreamCommitComplete {
 						require.NoError(t, got.Err)
 						assert.Contains(t, got.Body, "from b1")
 						return
@@ -273,7 +273,7 @@ func TestFieldEmptyAnswers(t *testing.T) {
 		{"a call", fieldMessages, `{"type":"message","content":[{"type":"tool_use","name":"f"}],"stop_reason":"tool_use"}`, false},
 		{"no text", "/v1/completions", `{"choices":[{"text":"","finish_reason":"stop"}]}`, true},
 	} {
-		for _, handling := range []aigateway.EmptyAnswers{aigateway.EmptyRelay, aigateway.EmptyFail} {
+		for _, handling := range []aigateway.EmptyAnswers{aigateway.EmptyAnswersRelay, aigateway.EmptyAnswersFail} {
 			t.Run(fmt.Sprintf("%s%s/%s", tt.name, tt.path, handling), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := testbed.Config(1, "a", "b")
@@ -281,7 +281,7 @@ func TestFieldEmptyAnswers(t *testing.T) {
 					s := testbed.NewScripts(t, cfg)
 					s.Set("a1", gatewaytest.JSON(200, tt.body))
 					got := s.Post(tt.path, `{"model":"m"}`)
-					if tt.empty && handling == aigateway.EmptyFail {
+					if tt.empty && handling == aigateway.EmptyAnswersFail {
 						assert.Contains(t, got.Body, "from b1")
 						return
 					}
@@ -291,7 +291,7 @@ func TestFieldEmptyAnswers(t *testing.T) {
 		}
 	}
 	empty := gatewaytest.ChatRole + gatewaytest.ChatStop + gatewaytest.ChatDone
-	for _, handling := range []aigateway.EmptyAnswers{aigateway.EmptyRelay, aigateway.EmptyFail} {
+	for _, handling := range []aigateway.EmptyAnswers{aigateway.EmptyAnswersRelay, aigateway.EmptyAnswersFail} {
 		t.Run("stream/"+string(handling), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cfg := testbed.Config(1, "a", "b")
@@ -299,7 +299,7 @@ func TestFieldEmptyAnswers(t *testing.T) {
 				s := testbed.NewScripts(t, cfg)
 				s.Set("a1", gatewaytest.Stream(empty))
 				got := testbed.AskStream(s.Harness)
-				if handling == aigateway.EmptyFail {
+				if handling == aigateway.EmptyAnswersFail {
 					assert.Contains(t, got.Body, "from b1")
 					return
 				}

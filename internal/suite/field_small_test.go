@@ -126,7 +126,7 @@ func TestFieldRefusals(t *testing.T) {
 		{"sensitive under 200", 200, `{"choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"sensitive"}]}`},
 		{"Google under 200", 200, `{"choices":[{"index":0,"message":{"role":"assistant"},"finish_reason":"content_filter: PROHIBITED_CONTENT"}]}`},
 	} {
-		for _, handling := range []aigateway.Refusals{aigateway.RefusalRelay, aigateway.RefusalFailOver} {
+		for _, handling := range []aigateway.Refusals{aigateway.RefusalsRelay, aigateway.RefusalsFailOver} {
 			t.Run(tt.name+"/"+string(handling), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := testbed.Config(2, "a", "b")
@@ -135,7 +135,7 @@ func TestFieldRefusals(t *testing.T) {
 					s.Set("a1", gatewaytest.JSON(tt.status, tt.body))
 					got := testbed.Ask(s.Harness)
 					require.NoError(t, got.Err)
-					if handling == aigateway.RefusalFailOver {
+					if handling == aigateway.RefusalsFailOver {
 						assert.Contains(t, got.Body, "from b1", "%v", s.Routes())
 						return
 					}
@@ -156,7 +156,7 @@ func TestFieldRefusals(t *testing.T) {
 		{"a refusal of the model", fieldChat, gatewaytest.ChatRole + fieldChunk(`"refusal":"I cannot."`, "") + gatewaytest.ChatStop + gatewaytest.ChatDone},
 		{"refusal", fieldMessages, fieldMessage("message_start", `"message":{}`) + fieldMessage("message_delta", `"delta":{"stop_reason":"refusal"}`) + fieldMessage("message_stop", "")},
 	} {
-		for _, handling := range []aigateway.Refusals{aigateway.RefusalRelay, aigateway.RefusalFailOver} {
+		for _, handling := range []aigateway.Refusals{aigateway.RefusalsRelay, aigateway.RefusalsFailOver} {
 			t.Run("first event: "+tt.name+"/"+string(handling), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					cfg := testbed.Config(2, "a", "b")
@@ -165,7 +165,7 @@ func TestFieldRefusals(t *testing.T) {
 					s.Set("a1", gatewaytest.Stream(tt.events))
 					got := s.Post(tt.path, testbed.StreamRequest)
 					require.NoError(t, got.Err)
-					if handling == aigateway.RefusalFailOver {
+					if handling == aigateway.RefusalsFailOver {
 						assert.Contains(t, got.Body, "from b1", "%v", s.Routes())
 						return
 					}

@@ -111,7 +111,7 @@ func TestFieldHalfAnswers(t *testing.T) {
 			steps: []any{`data: {"choices":[{"index":0,"text":"the answer","finish_reason":null}]}` + "\n\n",
 				`data: {"choices":[{"index":0,"text":"","finish_reason":"stop"}]}` + "\n\n", forever}},
 	} {
-		for _, commit := range []aigateway.StreamCommit{aigateway.CommitFirstContent, aigateway.CommitComplete} {
+		for _, commit := range []aigateway.StreamCommit{aigateway.StreamCommitFirstContent, aigateway.StreamCommitComplete} {
 			for _, providers := range [][]string{{"a"}, {"a", "b"}} {
 				t.Run(fmt.Sprintf("%s/%s/%d", tt.name, commit, len(providers)), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestFieldHalfAnswers(t *testing.T) {
 							assert.Equal(t, aigateway.StatusSuccess, res.Status)
 							assert.Equal(t, tt.silent, first.EndedSilent, "an end that the gateway made is noted")
 							assert.NotContains(t, got.Body, `"error"`)
-						case commit == aigateway.CommitFirstContent:
+						case commit == aigateway.StreamCommitFirstContent:
 							assert.ErrorIs(t, got.Err, io.ErrUnexpectedEOF)
 							assert.Contains(t, got.Body, `stream_broken`)
 							assert.Equal(t, aigateway.CodeStreamBroken, res.Error.Code)

@@ -289,7 +289,7 @@ func FuzzUpstreamBytes(f *testing.F) {
 		cfg := testbed.Config(1, "a")
 		cfg.MaxAttempts = 1
 		if complete {
-			cfg.StreamCommit = aigateway.CommitComplete
+			cfg.StreamCommit = aigateway.StreamCommitComplete
 		}
 		cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
 			r.Body.Close()

@@ -264,7 +264,7 @@ func TestKeepaliveTrailers(t *testing.T) {
 				cfg.InternalEndpoints = map[string]string{"a.internal": upstream.URL}
 				cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: &price, Output: &price}
 				if complete {
-					cfg.StreamCommit = aigateway.CommitComplete
+					cfg.StreamCommit = aigateway.StreamCommitComplete
 				}
 				g, err := aigateway.New(cfg)
 				require.NoError(t, err)

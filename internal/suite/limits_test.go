@@ -182,7 +182,7 @@ func TestLimitsOfAnswers(t *testing.T) {
 				Hooks:             &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) { results <- res }},
 			}
 			if c.complete {
-				cfg.StreamCommit = aigateway.CommitComplete
+				cfg.StreamCommit = aigateway.StreamCommitComplete
 			}
 			resp := attackPost(t, testbed.Serve(t, cfg)+"/v1/chat/completions", "application/json", `{"model":"m","stream":true}`)
 			io.Copy(io.Discard, resp.Body)

@@ -118,7 +118,7 @@ func TestTranslatedStreams(t *testing.T) {
 				w.Header().Set("Content-Type", "text/event-stream")
 				w.Write(packed.Bytes())
 			}, nil},
-			{"held until it is whole", gatewaytest.Stream(whole), func(cfg *aigateway.Config) { cfg.StreamCommit = aigateway.CommitComplete }},
+			{"held until it is whole", gatewaytest.Stream(whole), func(cfg *aigateway.Config) { cfg.StreamCommit = aigateway.StreamCommitComplete }},
 			{"comments and pings", gatewaytest.Stream(": hi\n\n" + strings.ReplaceAll(whole, "\n\n", "\n\n: keep-alive\n\n")), nil},
 		} {
 			t.Run(c.pair+"/"+tt.name, func(t *testing.T) {

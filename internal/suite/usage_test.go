@@ -190,7 +190,7 @@ func TestStreamUsageUpstreamBody(t *testing.T) {
 // parameters forbid it.
 func TestStreamUsageNotAsked(t *testing.T) {
 	for name, edit := range map[string]func(*aigateway.Config){
-		"stream_usage: client": func(c *aigateway.Config) { c.StreamUsage = aigateway.UsageClient },
+		"stream_usage: client": func(c *aigateway.Config) { c.StreamUsage = aigateway.StreamUsageClient },
 		"not in supported_params": func(c *aigateway.Config) {
 			c.Providers[0].SupportedAPISurfaces = []aigateway.APISurface{{Format: "openai", SupportedParams: []aigateway.Param{{Name: "model"}, {Name: "stream"}}}}
 		},

@@ -60,6 +60,10 @@ func (b *bill) read(name []byte, c *jsonscan.Cursor) {
 	}
 }
 
+// readCost reads an amount in USD as it is written, or the total of an object:
+//
+//	"cost": 0.00123
+//	"cost": {"input_tokens_cost": 0.001, "total_cost": 0.002}
 func (b *bill) readCost(c *jsonscan.Cursor) {
 	switch first := c.Peek(); {
 	case first >= '0' && first <= '9':
@@ -86,6 +90,8 @@ func (b *bill) readCost(c *jsonscan.Cursor) {
 	}
 }
 
+// readTier reads the service tier, such as "priority". An answer may name another
+// one than its request.
 func (b *bill) readTier(c *jsonscan.Cursor) {
 	if c.Peek() != '"' {
 		c.Skip()

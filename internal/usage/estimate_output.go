@@ -65,6 +65,7 @@ func (t *OutputEstimate) Member(name, value []byte) {
 	t.member(name, &c)
 }
 
+// member reads the three members that hold generated text, one for each format.
 func (t *OutputEstimate) member(name []byte, c *jsonscan.Cursor) {
 	switch string(name) {
 	case "choices", "output", "content": // of chats and completions, responses, messages

@@ -180,6 +180,11 @@ func mentions(data []byte) bool {
 	}
 }
 
+// usage reads a usage object of any format, member by member:
+//
+//	{"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "prompt_tokens_details": {"cached_tokens": 4}}
+//	{"input_tokens": 9, "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 1}}
+//	{"input_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0, "output_tokens": 3}
 func (m *Meter) usage(c *jsonscan.Cursor) {
 	n := &m.c
 	if !c.Enter('{') {
