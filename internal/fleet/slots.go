@@ -175,6 +175,10 @@ func (s *Slots) call(client context.Context, l *lease, a *ask) {
 		return // it has its answer
 	}
 	defer close(a.done)
+	if l.gate.Alone() { // the call before had no answer
+		a.more = true
+		return
+	}
 	// The client may leave, and the others still wait for the answer.
 	more, err := s.lease(context.WithoutCancel(client), l, a.n)
 	a.more = more || err != nil
@@ -281,13 +285,18 @@ func (s *Slots) poll(ctx context.Context, l *lease) error {
 // tell tells the store how many slots the replica has, if that has changed or their
 // time is short.
 func (s *Slots) tell(ctx context.Context, l *lease) error {
-	now, joins := time.Now(), l.gate.Alone()
-	n := l.gate.Trim()
+	within, cancel := context.WithTimeout(ctx, takeTimeout)
+	defer cancel()
+	joins := l.gate.Alone()
+	if joins { // requests do not wait to see whether the store is there
+		if _, err := s.take(within, l, 0, false); err != nil {
+			return err
+		}
+	}
+	now, n := time.Now(), l.gate.Trim()
 	if !joins && n == l.told && (n == 0 || now.Sub(l.toldAt) < slotsRenew) {
 		return nil
 	}
-	within, cancel := context.WithTimeout(ctx, takeTimeout)
-	defer cancel()
 	if _, err := s.take(within, l, n, true); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@
 //	go run ./internal/proof probes
 //	go run ./internal/proof inflight
 //	go run ./internal/proof limits
+//	go run ./internal/proof slots
 //	go run ./internal/proof restart
 //	go run ./internal/proof privacy
 //	go run ./internal/proof cpu -rounds 20
@@ -51,6 +52,7 @@ var scenarios = map[string]func(context.Context, *options) error{
 	"probes":      probes,
 	"inflight":    inFlight,
 	"limits":      limits,
+	"slots":       slots,
 	"restart":     restart,
 	"privacy":     privacy,
 	"cpu":         cpu,

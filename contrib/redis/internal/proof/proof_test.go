@@ -51,6 +51,13 @@ func TestInFlight(t *testing.T) {
 
 func TestLimits(t *testing.T) { prove(t, limits, options{}) }
 
+func TestSlots(t *testing.T) { prove(t, slots, options{}) }
+
+func TestSimulate(t *testing.T) {
+	t.Parallel()
+	prove(t, simulate, options{replicas: 5, length: 3 * time.Second})
+}
+
 func TestPrivacy(t *testing.T) {
 	t.Parallel()
 	prove(t, privacy, options{})
