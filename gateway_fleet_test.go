@@ -1,8 +1,12 @@
 package aigateway_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -252,4 +256,57 @@ func TestExactNeedsALimitInFlight(t *testing.T) {
 	cfg.Providers[0].Limits = aigateway.Limits{InFlight: 5, Exact: true}
 	_, err = aigateway.New(cfg) // without a store every limit is exact
 	require.NoError(t, err)
+}
+
+// older writes records as versions did that knew nothing of several callers.
+type older struct{ aigateway.Shared }
+
+func (o older) Exchange(ctx context.Context, put []aigateway.SharedRecord, after aigateway.SharedCursor) (aigateway.SharedChanges, error) {
+	for i := range put {
+		put[i].Value = bytes.ReplaceAll(put[i].Value, []byte(`,"e":true`), nil)
+	}
+	return o.Shared.Exchange(ctx, put, after)
+}
+
+// A caller whose requests fail for reasons of its own is a suspect at each replica, also
+// at one that has only learnt of the cooldown: its failed probe keeps nobody away.
+func TestASuspectOfALearntCooldown(t *testing.T) {
+	for name, row := range map[string]struct {
+		old, probes bool
+	}{"learnt": {false, true}, "of an older replica": {true, false}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := startReplicas(t, 2, fleetConfig("a", "b"), func(i int, cfg *aigateway.Config) {
+					eachCaller(i, cfg)
+					if i == 0 && row.old {
+						cfg.Shared = older{cfg.Shared}
+					}
+				})
+				f.set("a", failing(503))
+				f.coolDown(0)
+				f.settle()
+				cleo := func() {
+					r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(strings.Replace(fleetBody, `"m"`, `"a:m"`, 1)))
+					r.Header.Set("X-Caller", "cleo")
+					w := httptest.NewRecorder()
+					f.gateways[1].ServeHTTP(w, r)
+					assert.Equal(t, 503, w.Code)
+				}
+				for range 8 {
+					cleo()
+				}
+				f.pass(time.Minute)
+				for range 3 { // asks for the leave to probe, and probes
+					cleo()
+					f.settle()
+				}
+				f.set("a", nil)
+				f.taken()
+				f.ask(1, "X-Caller", "ann")
+				f.settle()
+				f.ask(1, "X-Caller", "ann")
+				assert.Equal(t, row.probes, f.taken() > 0)
+			})
+		})
+	}
 }
