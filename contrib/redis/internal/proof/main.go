@@ -112,7 +112,7 @@ func (o *options) rateOr(n int) int {
 	return n
 }
 
-func (o *options) printf(format string, args ...any) { fmt.Fprintf(o.out, format+"\n", args...) }
+func (o *options) printf(format string, args ...any) { _, _ = fmt.Fprintf(o.out, format+"\n", args...) }
 
 // percentile returns the value that a share of the sorted durations does not pass.
 func percentile(sorted []time.Duration, share float64) time.Duration {

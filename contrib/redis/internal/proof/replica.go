@@ -108,7 +108,7 @@ func replicaProgram() (string, error) {
 // removeProgram removes the program at the end of this one.
 func removeProgram() {
 	if program.path != "" {
-		os.RemoveAll(filepath.Dir(program.path))
+		_ = os.RemoveAll(filepath.Dir(program.path))
 	}
 }
 
@@ -138,7 +138,7 @@ func (s *stage) close() {
 	if s.store != nil {
 		s.store.Close()
 	}
-	os.RemoveAll(s.dir)
+	_ = os.RemoveAll(s.dir)
 }
 
 // replica is a gateway in a process of its own.
@@ -173,14 +173,14 @@ func (s *stage) start(name, store string) (*replica, error) {
 	lines := bufio.NewScanner(out)
 	for _, at := range []*string{&r.url, &r.admin} {
 		if !lines.Scan() {
-			r.cmd.Process.Kill()
-			r.cmd.Wait()
+			_ = r.cmd.Process.Kill()
+			_ = r.cmd.Wait()
 			return nil, fmt.Errorf("%s has not started: %s", name, r.log)
 		}
 		_, *at, _ = strings.Cut(lines.Text(), " on ")
 	}
 	go func() {
-		io.Copy(io.Discard, out)
+		_, _ = io.Copy(io.Discard, out)
 		r.err = r.cmd.Wait()
 		close(r.done)
 	}()
@@ -189,7 +189,7 @@ func (s *stage) start(name, store string) (*replica, error) {
 
 // kill ends the process at once.
 func (r *replica) kill() {
-	r.cmd.Process.Kill()
+	_ = r.cmd.Process.Kill()
 	<-r.done
 }
 
