@@ -51,7 +51,7 @@ func (c *capacity) route(m *model, k *apiKey) limit.Route {
 func (c *capacity) reserve(m *model, keys []*apiKey, now time.Time) (full limit.Full) {
 	for _, k := range keys {
 		r := c.route(m, k)
-		hold, in := c.limiter.Try(now, &r)
+		hold, in := c.limiter.Enter(c.in.ctx, now, &r)
 		if in.Kind == 0 {
 			c.reserved = reservation{m, k, hold}
 			return limit.Full{}

@@ -45,6 +45,7 @@ type Gateway struct {
 	health    *fleet.Health
 	members   *fleet.Members
 	limits    *fleet.Limits
+	slots     *fleet.Slots
 	told      *toldPins
 	replica   string // Config.ReplicaName
 
@@ -646,6 +647,7 @@ func (g *Gateway) join(cfg Config) error {
 	})
 	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.clients.Gone, g.logStranger)
 	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
+	g.slots = fleet.NewSlots(g.fleet, g.limiter, g.members)
 	g.replica = cfg.ReplicaName
 	g.told = tellPins(g.fleet, g.pins)
 	tellIDs(g.fleet, g.ids)

@@ -40,7 +40,8 @@ func (g *Gateway) tasks() []task {
 	}
 	if g.fleet != nil {
 		list = append(list, task{every: exchangeEvery, jitter: exchangeJitter, wake: g.fleet.Woken(), turn: g.exchange},
-			task{every: keysEvery, jitter: exchangeJitter, wake: g.health.KeysWanted(), turn: g.tellKeys})
+			task{every: keysEvery, jitter: exchangeJitter, wake: g.health.KeysWanted(), turn: g.tellKeys},
+			task{every: slotsEvery, wake: g.slots.Looks(), turn: g.slots.Turn})
 	}
 	return list
 }
@@ -121,6 +122,9 @@ const (
 	exchangeJitter = 0.22
 )
 
+// slotsEvery is how often the slots of exact limits are renewed at least.
+const slotsEvery = time.Second
+
 // FleetStatus is a replica's view of its fleet.
 type FleetStatus struct {
 	// Name is Config.ReplicaName.
@@ -174,6 +178,7 @@ func (g *Gateway) leave() {
 	if g.fleet != nil {
 		g.fleet.Pause()
 		g.limits.Alone()
+		g.slots.Alone()
 	}
 }
 
@@ -216,5 +221,6 @@ func (g *Gateway) tellKeys(ctx context.Context) {
 func (g *Gateway) exchange(ctx context.Context) {
 	if err := g.fleet.Exchange(ctx); err != nil {
 		g.limits.Alone() // the link has told of it
+		g.slots.Alone()
 	}
 }

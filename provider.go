@@ -155,6 +155,13 @@ type Limits struct {
 	// Wait is how long a request waits for room. Callers are served in turn. If
 	// empty, a request that finds no room is refused at once with 429.
 	Wait Duration `json:"wait,omitempty"`
+	// Exact makes InFlight one limit of all replicas of a fleet. A replica asks their
+	// store before a request, within 100 ms. Without an answer it decides alone for a
+	// second, by the whole limit. The slots of a replica that dies are free within 5 s. A
+	// store that lost its state begins anew. If false, or without Config.Shared, each
+	// replica has the whole of InFlight. The other limits are always those of each
+	// replica.
+	Exact bool `json:"exact,omitempty"`
 }
 
 // Auth says in which header a provider's key is sent, and behind which scheme.

@@ -281,6 +281,10 @@ func (p *problems) limits(path string, l Limits) limit.Limits {
 		RequestsPerMinute: p.atLeastZero(path+".requests_per_minute", l.RequestsPerMinute),
 		TokensPerMinute:   p.atLeastZero(path+".tokens_per_minute", l.TokensPerMinute),
 		Wait:              l.Wait.parse(p, path+".wait", 0),
+		Exact:             l.Exact,
+	}
+	if out.Exact && l.InFlight == 0 {
+		p.add(path+".exact", "true", "has no limit beside it to be exact: give in_flight")
 	}
 	if out.Wait > 0 && l.InFlight == 0 && l.RequestsPerMinute == 0 && l.TokensPerMinute == 0 {
 		p.add(path+".wait", string(l.Wait), "has no limit beside it to wait at: give in_flight, requests_per_minute or tokens_per_minute")

@@ -27,8 +27,8 @@ import (
 	"github.com/aigateway-go/aigateway/contrib/redis/internal/redistest"
 )
 
-func record(key, value string, rank int64) aigateway.SharedRecord {
-	return aigateway.SharedRecord{Key: key, Value: []byte(value), Rank: rank, TTL: time.Minute}
+func record(key, value string) aigateway.SharedRecord {
+	return aigateway.SharedRecord{Key: key, Value: []byte(value), Rank: 1, TTL: time.Minute}
 }
 
 func exchange(t *testing.T, s aigateway.Shared, after aigateway.SharedCursor, put ...aigateway.SharedRecord) aigateway.SharedChanges {
@@ -77,13 +77,13 @@ func TestLostState(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := start(t)
 			s := open(t, gatewayredis.Options{URL: "redis://" + server.Addr, Prefix: "lost"})
-			before := exchange(t, s, aigateway.SharedCursor{}, record("a", "1", 1), record("b", "2", 1))
+			before := exchange(t, s, aigateway.SharedCursor{}, record("a", "1"), record("b", "2"))
 			lose(t, server)
-			after := exchange(t, s, before.Cursor, record("c", "3", 1))
+			after := exchange(t, s, before.Cursor, record("c", "3"))
 			assert.NotEqual(t, before.Cursor.Epoch, after.Cursor.Epoch)
 			require.Len(t, after.Records, 1)
 			assert.Equal(t, "c", after.Records[0].Key)
-			again := exchange(t, s, after.Cursor, record("a", "1", 1))
+			again := exchange(t, s, after.Cursor, record("a", "1"))
 			assert.Equal(t, after.Cursor.Epoch, again.Cursor.Epoch, "a new history lasts")
 			require.Len(t, again.Records, 1)
 		})
@@ -95,9 +95,9 @@ func TestRestored(t *testing.T) {
 	t.Parallel()
 	server := start(t)
 	s := open(t, gatewayredis.Options{URL: "redis://" + server.Addr, Prefix: "backup"})
-	before := exchange(t, s, aigateway.SharedCursor{}, record("a", "1", 1))
+	before := exchange(t, s, aigateway.SharedCursor{}, record("a", "1"))
 	cli(t, server, "SAVE")
-	before = exchange(t, s, before.Cursor, record("b", "2", 1))
+	before = exchange(t, s, before.Cursor, record("b", "2"))
 	server.Kill()
 	require.NoError(t, server.Restart())
 	after := exchange(t, s, before.Cursor)
@@ -110,15 +110,15 @@ func TestFull(t *testing.T) {
 	t.Parallel()
 	server := start(t)
 	s := open(t, gatewayredis.Options{URL: "redis://" + server.Addr})
-	begin := exchange(t, s, aigateway.SharedCursor{}, record("a", "1", 1))
+	begin := exchange(t, s, aigateway.SharedCursor{}, record("a", "1"))
 	cli(t, server, "CONFIG", "SET", "maxmemory", "1")
-	changes, err := s.Exchange(t.Context(), []aigateway.SharedRecord{record("b", "2", 1)}, aigateway.SharedCursor{})
+	changes, err := s.Exchange(t.Context(), []aigateway.SharedRecord{record("b", "2")}, aigateway.SharedCursor{})
 	wantFault(t, err, gatewayredis.Full, server.Addr, "maxmemory", "OOM")
 	assert.Len(t, changes.Records, 1, "it can still be read")
 	assert.Equal(t, begin.Cursor, changes.Cursor)
 	wantFault(t, take(s), gatewayredis.Full)
 	cli(t, server, "CONFIG", "SET", "maxmemory", "0")
-	changes = exchange(t, s, begin.Cursor, record("b", "2", 1))
+	changes = exchange(t, s, begin.Cursor, record("b", "2"))
 	assert.Len(t, changes.Records, 1, "nothing was written by half")
 }
 
@@ -126,7 +126,7 @@ func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	master := start(t)
 	s := open(t, gatewayredis.Options{URL: "redis://" + master.Addr, Prefix: "read-only"})
-	exchange(t, s, aigateway.SharedCursor{}, record("a", "1", 1))
+	exchange(t, s, aigateway.SharedCursor{}, record("a", "1"))
 	host, port, err := net.SplitHostPort(master.Addr)
 	require.NoError(t, err)
 	replica := start(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
@@ -135,7 +135,7 @@ func TestReadOnly(t *testing.T) {
 		return err == nil && out == "1"
 	}, 10*time.Second, 20*time.Millisecond)
 	r := open(t, gatewayredis.Options{URL: "redis://" + replica.Addr, Prefix: "read-only"})
-	changes, err := r.Exchange(t.Context(), []aigateway.SharedRecord{record("b", "2", 1)}, aigateway.SharedCursor{})
+	changes, err := r.Exchange(t.Context(), []aigateway.SharedRecord{record("b", "2")}, aigateway.SharedCursor{})
 	wantFault(t, err, gatewayredis.ReadOnly, replica.Addr, "master")
 	assert.Len(t, changes.Records, 1, "it can still be read")
 	wantFault(t, take(r), gatewayredis.ReadOnly)
@@ -155,7 +155,7 @@ func TestDenied(t *testing.T) {
 	}
 
 	s := open(t, gatewayredis.Options{URL: url("fleet", password), Prefix: "team"})
-	exchange(t, s, aigateway.SharedCursor{}, record("a", "1", 1))
+	exchange(t, s, aigateway.SharedCursor{}, record("a", "1"))
 	require.NoError(t, take(s))
 	for name, store := range map[string]*gatewayredis.Store{
 		"wrong password": open(t, gatewayredis.Options{URL: url("fleet", "guess-canary"), Prefix: "team"}),
@@ -176,7 +176,7 @@ func TestHalfOpen(t *testing.T) {
 	t.Parallel()
 	server := start(t)
 	s := open(t, gatewayredis.Options{URL: "redis://" + server.Addr, Timeout: 300 * time.Millisecond})
-	begin := exchange(t, s, aigateway.SharedCursor{}, record("a", "1", 1))
+	begin := exchange(t, s, aigateway.SharedCursor{}, record("a", "1"))
 	require.NoError(t, server.Pause())
 	from := time.Now()
 	_, err := s.Exchange(t.Context(), nil, begin.Cursor)
@@ -211,7 +211,7 @@ func TestSentinelFailover(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(fleet.Close)
 	s := open(t, gatewayredis.Options{URL: fleet.URL()})
-	before := exchange(t, s, aigateway.SharedCursor{}, record("a", "1", 1))
+	before := exchange(t, s, aigateway.SharedCursor{}, record("a", "1"))
 	require.Eventually(t, func() bool {
 		out, err := fleet.Replica.CLI("DBSIZE")
 		return err == nil && out != "0"
@@ -286,7 +286,7 @@ func TestEverythingEnds(t *testing.T) {
 	t.Parallel()
 	server := start(t)
 	s := open(t, gatewayredis.Options{URL: "redis://" + server.Addr})
-	short := record("a", "1", 1)
+	short := record("a", "1")
 	short.TTL = 50 * time.Millisecond
 	c := exchange(t, s, aigateway.SharedCursor{}, short)
 	require.Eventually(t, func() bool {
@@ -294,7 +294,7 @@ func TestEverythingEnds(t *testing.T) {
 		n, err := server.CLI("DBSIZE")
 		return err == nil && n == "1"
 	}, 5*time.Second, 20*time.Millisecond, "an ended record leaves")
-	exchange(t, s, c.Cursor, record("b", "2", 1))
+	exchange(t, s, c.Cursor, record("b", "2"))
 	_, err := s.Take(t.Context(), []aigateway.SharedTake{
 		{Key: "b", Kind: aigateway.SharedBucket, Amount: 1, Limit: 10, Per: time.Minute},
 		{Key: "m", Kind: aigateway.SharedBudget, Amount: 1, Limit: 10, TTL: time.Minute},

@@ -88,6 +88,7 @@ type coolRecord struct {
 	First    int64  `json:"f,omitempty"`
 	Longest  int64  `json:"x,omitempty"`
 	Failures int    `json:"n,omitempty"`
+	Several  bool   `json:"e,omitempty"` // older versions leave it out
 }
 
 // NewHealth shares the health of the Tracks of a Recorder. Call it before the
@@ -280,7 +281,7 @@ func (h *Health) tell(now time.Time, t *stats.Track) {
 		c.open, c.until = true, s.Until
 		r := coolRecord{
 			Version: version, Track: sum.String(), Surface: surface, Open: true, Began: h.fleet.Millis(s.Began), Until: h.fleet.Millis(s.Until),
-			Length: s.Length.Milliseconds(), First: s.Backoff.First.Milliseconds(), Longest: s.Backoff.Longest.Milliseconds(), Failures: s.Failures,
+			Length: s.Length.Milliseconds(), First: s.Backoff.First.Milliseconds(), Longest: s.Backoff.Longest.Milliseconds(), Failures: s.Failures, Several: s.Several,
 		}
 		if s.Scope.Model != nil {
 			r.Model = model.String()
@@ -355,7 +356,7 @@ func (h *Health) learn(record string, value []byte, rank int64, _ time.Duration)
 			t.Cool(stats.Shared{
 				Scope: scope, Began: h.fleet.Local(r.Began), Until: c.until, Length: time.Duration(r.Length) * time.Millisecond,
 				Backoff:  stats.Backoff{First: time.Duration(r.First) * time.Millisecond, Longest: time.Duration(r.Longest) * time.Millisecond},
-				Failures: r.Failures,
+				Failures: r.Failures, Several: r.Several,
 			}, replace)
 		} else {
 			c.until = h.fleet.Local(r.Began)

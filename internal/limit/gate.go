@@ -14,6 +14,9 @@ type Limits struct {
 
 	// Wait is for how long a request may wait at the gate. Zero: not at all.
 	Wait time.Duration
+
+	// Exact: InFlight is that of all replicas together, if there is a Lessor.
+	Exact bool
 }
 
 // Kind names a limit.
@@ -38,6 +41,8 @@ func (k Kind) String() string {
 // waiting requests.
 type Limiter struct {
 	epoch time.Time
+
+	lessor Lessor // nil without a fleet
 
 	mu    sync.Mutex
 	gates map[string]*Gate
@@ -65,6 +70,12 @@ type Gate struct {
 	requests bucket
 	tokens   bucket
 
+	// Of an exact limit: the slots of this replica, its share of them all, and its
+	// requests that ask for one.
+	leased atomic.Int64
+	share  atomic.Int64
+	asking atomic.Int32
+
 	queue queue // guarded by the Limiter's lock
 }
 
@@ -82,8 +93,13 @@ func (l *Limiter) Gate(name string, now time.Time, limits Limits) *Gate {
 	limits.RequestsPerMinute = min(limits.RequestsPerMinute, maxRate)
 	limits.TokensPerMinute = min(limits.TokensPerMinute, maxRate)
 	// Requests under way see either the old limits or the new ones as a whole.
-	g.limits.Store(&limits)
+	if old := g.limits.Swap(&limits); old == nil || old.Exact != limits.Exact {
+		g.leased.Store(alone)
+	}
 	l.serveLocked(now, g)
+	if limits.Exact {
+		g.look()
+	}
 	return g
 }
 
@@ -131,8 +147,13 @@ type Full struct {
 
 // full takes nothing. It returns the limit in the way, and when it opens. It is zero for a free way.
 func (g *Gate) full(now, tokens int64) (Kind, int64) {
+	return g.within(now, tokens, g.slots(g.limits.Load()))
+}
+
+// within is full with a number of slots.
+func (g *Gate) within(now, tokens, slots int64) (Kind, int64) {
 	limits := g.limits.Load()
-	if limits.InFlight > 0 && g.inFlight.Load() >= limits.InFlight {
+	if limits.InFlight > 0 && g.inFlight.Load() >= slots {
 		return InFlight, 0
 	}
 	if n := limits.RequestsPerMinute; n > 0 {
@@ -154,12 +175,17 @@ func (g *Gate) take(now, tokens int64) (Kind, int64) {
 	limits := g.limits.Load()
 	for {
 		n := g.inFlight.Load()
-		if limits.InFlight > 0 && n >= limits.InFlight {
+		if limits.InFlight > 0 && n >= g.slots(limits) {
 			return InFlight, 0
 		}
-		if g.inFlight.CompareAndSwap(n, n+1) {
-			break
+		if !g.inFlight.CompareAndSwap(n, n+1) {
+			continue
 		}
+		if limits.Exact && n >= g.leased.Load() { // the slot was given up meanwhile
+			g.inFlight.Add(-1)
+			return InFlight, 0
+		}
+		break
 	}
 	if n := limits.RequestsPerMinute; n > 0 {
 		if at, ok := g.requests.take(now, n, 1); !ok {
@@ -190,8 +216,15 @@ func (g *Gate) undo(now, tokens int64) {
 // release gives a slot and unused tokens back. Negative tokens were used beyond the
 // estimate.
 func (g *Gate) release(now, tokens int64) {
-	if n := g.limits.Load().TokensPerMinute; n > 0 && tokens != 0 {
+	limits := g.limits.Load()
+	if n := limits.TokensPerMinute; n > 0 && tokens != 0 {
 		g.tokens.add(now, n, tokens)
 	}
+	if limits.Exact {
+		g.pass()
+	}
 	g.inFlight.Add(-1)
+	if limits.Exact {
+		g.look()
+	}
 }

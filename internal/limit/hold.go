@@ -49,7 +49,8 @@ func (l *Limiter) Try(now time.Time, r *Route) (h Hold, full Full) {
 	return h, full
 }
 
-// Peek returns the limit in the way of a route, and takes nothing.
+// Peek returns the limit in the way of a route, and takes nothing. It does not know
+// how many slots of an exact limit other replicas have.
 func (l *Limiter) Peek(now time.Time, r *Route) (full Full) {
 	at, tokens := l.clock(now), r.tokens()
 	for _, g := range &r.Gates {
@@ -58,7 +59,7 @@ func (l *Limiter) Peek(now time.Time, r *Route) (full Full) {
 		case g.stopped.Load():
 			return Full{Gate: g, Kind: Queue}
 		default:
-			if kind, ready := g.full(at, tokens); kind != 0 {
+			if kind, ready := g.within(at, tokens, g.limits.Load().InFlight); kind != 0 {
 				return l.fullAt(g, kind, ready)
 			}
 		}

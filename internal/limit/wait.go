@@ -133,6 +133,9 @@ func (l *Limiter) enqueue(now time.Time, w *waiter) (queueFull bool) {
 			if g != nil {
 				g.queue.add(w, i)
 				g.waiting.Store(int32(g.queue.n))
+				if g.limits.Load().Exact {
+					g.look()
+				}
 			}
 		}
 		l.mark(&r.Gates)

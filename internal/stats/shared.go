@@ -21,6 +21,8 @@ type Shared struct {
 	Backoff Backoff
 	// Failures is the number that the candidate's first cooldown took.
 	Failures int
+	// Several callers led to it, so that one may be suspected.
+	Several bool
 }
 
 // Probe is the state of a cooldown's probe in a fleet. Of all replicas one probes at
@@ -49,7 +51,7 @@ func (h *CandidateHealth) shared() (list []Shared) {
 	defer t.mu.Unlock()
 	add := func(c *circuit, surface uint8) {
 		if s := &c.shared; s.open {
-			list = append(list, Shared{Scope: Scope{Surface: surface}, Began: s.began, Until: s.until, Length: s.length, Failures: s.needs})
+			list = append(list, Shared{Scope: Scope{Surface: surface}, Began: s.began, Until: s.until, Length: s.length, Failures: s.needs, Several: c.several})
 		}
 	}
 	add(&t.all, 0)
@@ -119,8 +121,15 @@ func (h *CandidateHealth) cool(c Shared, replace bool) {
 		}
 		at = t.surfaces[i]
 	}
+	known := at.shared.open
 	if at.shared.takeOver(c, replace) {
 		at.last = c.Began
+		at.several = c.Several || known && at.several
+		if !known {
+			at.unblame()
+			t.ticket++
+			at.first = t.ticket
+		}
 		// A probe counts: nothing that is taken back here ends the cooldown.
 		at.shared.length, at.shared.needs, at.shared.probes = c.Length, max(c.Failures, 1), 1
 		t.well.Store(false)

@@ -82,20 +82,23 @@ func run(ctx context.Context, args []string, secret string, stdout, stderr io.Wr
 		if err != nil {
 			return fail("config refused", err)
 		}
-		defer store.Close()
+		defer func() { _ = store.Close() }()
 	}
-	gateway, err := aigateway.New(cfg)
+	gateway, err := aigateway.New(cfg) //nolint:contextcheck // New compiles a config; there is no request yet
 	if err != nil {
 		return fail("config refused", err)
 	}
 	// Run goes on while requests drain, so that the others know of them.
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- gateway.Run(running) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = gateway.Run(running) // it ends with its context
+	}()
 	defer func() { stop(); <-ended }()
 
-	s := newService(gateway, logger)
+	s := newService(gateway, logger) //nolint:contextcheck // its requests bring their own
 	if err := s.listen(o.listen, o.adminListen, gateway); err != nil {
 		return fail("cannot listen", err)
 	}
@@ -105,7 +108,7 @@ func run(ctx context.Context, args []string, secret string, stdout, stderr io.Wr
 		return fail("serving ended", err)
 	case <-ctx.Done():
 	}
-	if err := s.drain(o.drainDelay, o.drain); err != nil {
+	if err := s.drain(o.drainDelay, o.drain); err != nil { //nolint:contextcheck // the context has ended, and the drain has a time of its own
 		return fail("requests cut off", err)
 	}
 	return exitOK
@@ -148,7 +151,7 @@ type options struct {
 // parseOptions reads the flags. It has told the user of the error it returns.
 func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	o := new(options)
-	host, _ := os.Hostname() //nolint:errcheck // without a name the replica has none
+	host, _ := os.Hostname() // without a name the replica has none
 	flags := flag.NewFlagSet("example", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.config, "config", "", "configuration `FILE`, YAML or JSON (required)")
@@ -175,7 +178,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 		err = errors.New("-drain must be above zero")
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, err)
+		_, _ = fmt.Fprintln(stderr, err)
 		flags.Usage()
 	}
 	return o, err

@@ -60,13 +60,13 @@ func newServer(logger *slog.Logger) *http.Server {
 func (s *service) health(next http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", next)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if s.draining.Load() {
 			http.Error(w, "draining", http.StatusServiceUnavailable)
 			return
 		}
-		fmt.Fprintln(w, "ok")
+		_, _ = fmt.Fprintln(w, "ok")
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() { // a kept connection would be closed under its next request
@@ -92,7 +92,7 @@ func (s *service) listen(addr, adminAddr string, gateway *aigateway.Gateway) (er
 	}
 	if adminAddr != "" {
 		if s.adminListener, err = net.Listen("tcp", adminAddr); err != nil {
-			s.listener.Close()
+			_ = s.listener.Close()
 			return fmt.Errorf("-admin-listen: %w", err)
 		}
 		mux := http.NewServeMux()
@@ -106,16 +106,16 @@ func (s *service) listen(addr, adminAddr string, gateway *aigateway.Gateway) (er
 
 // announce prints the addresses, one a line.
 func (s *service) announce(stdout io.Writer) {
-	fmt.Fprintf(stdout, "listening on http://%s\n", s.listener.Addr())
+	_, _ = fmt.Fprintf(stdout, "listening on http://%s\n", s.listener.Addr())
 	if s.adminListener != nil {
-		fmt.Fprintf(stdout, "health and debug page on http://%s\n", s.adminListener.Addr())
+		_, _ = fmt.Fprintf(stdout, "health and debug page on http://%s\n", s.adminListener.Addr())
 	}
 }
 
 // drain takes requests for the delay, since load balancers need a while to see that
 // it is not ready. Then requests under way have until the limit.
 func (s *service) drain(delay, limit time.Duration) error {
-	defer s.admin.Close()
+	defer func() { _ = s.admin.Close() }()
 	s.draining.Store(true)
 	s.logger.Info("draining", "delay", delay.String(), "limit", limit.String())
 	timer := time.NewTimer(delay)
@@ -136,7 +136,7 @@ func (s *service) drain(delay, limit time.Duration) error {
 		s.cutOff(limit)
 		return fmt.Errorf("%d requests still under way after %s", n, limit)
 	case errors.Is(err, context.DeadlineExceeded):
-		s.server.Close() // connections on which no whole request has come
+		_ = s.server.Close() // connections on which no whole request has come
 	case err != nil:
 		return err
 	}
@@ -165,7 +165,7 @@ func (s *service) cutOff(limit time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), cutTimeout)
 	defer cancel()
 	if s.server.Shutdown(ctx) != nil {
-		s.server.Close() // a handler that waits for its client does not see its context end
+		_ = s.server.Close() // a handler that waits for its client does not see its context end
 	}
 	s.quiet(ctx) //nolint:errcheck // the process ends either way
 }

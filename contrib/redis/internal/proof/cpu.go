@@ -26,7 +26,7 @@ func cpu(ctx context.Context, o *options) error {
 	}
 	shared := s.replicas
 	var alone []*replica
-	defer func() { s.replicas = append(shared, alone...) }()
+	defer func() { s.replicas = slices.Concat(shared, alone) }()
 	for i := range shared {
 		r, err := s.start(fmt.Sprint("alone-", i), "")
 		if err != nil {

@@ -7,6 +7,7 @@
 //	go run ./internal/proof probes
 //	go run ./internal/proof inflight
 //	go run ./internal/proof limits
+//	go run ./internal/proof slots
 //	go run ./internal/proof restart
 //	go run ./internal/proof privacy
 //	go run ./internal/proof cpu -rounds 20
@@ -51,6 +52,7 @@ var scenarios = map[string]func(context.Context, *options) error{
 	"probes":      probes,
 	"inflight":    inFlight,
 	"limits":      limits,
+	"slots":       slots,
 	"restart":     restart,
 	"privacy":     privacy,
 	"cpu":         cpu,
@@ -110,7 +112,7 @@ func (o *options) rateOr(n int) int {
 	return n
 }
 
-func (o *options) printf(format string, args ...any) { fmt.Fprintf(o.out, format+"\n", args...) }
+func (o *options) printf(format string, args ...any) { _, _ = fmt.Fprintf(o.out, format+"\n", args...) }
 
 // percentile returns the value that a share of the sorted durations does not pass.
 func percentile(sorted []time.Duration, share float64) time.Duration {

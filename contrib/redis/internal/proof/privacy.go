@@ -48,7 +48,7 @@ model_selection:
 		return err
 	}
 	client := redis.NewClient(&redis.Options{Addr: s.store.Addr})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	var most int
 	for round := range 6 {
 		for i, r := range s.replicas {
@@ -89,8 +89,10 @@ func dump(ctx context.Context, client *redis.Client) (entries []string, err erro
 	for keys.Next(ctx) {
 		key := keys.Val()
 		entries = append(entries, key)
-		if ttl, err := client.PTTL(ctx, key).Result(); err != nil || ttl == -1 {
-			return nil, fmt.Errorf("%s has no end: %v", key, err)
+		if ttl, err := client.PTTL(ctx, key).Result(); err != nil {
+			return nil, fmt.Errorf("the end of %s: %w", key, err)
+		} else if ttl == -1 {
+			return nil, fmt.Errorf("%s has no end", key)
 		}
 		kind, err := client.Type(ctx, key).Result()
 		if err != nil {

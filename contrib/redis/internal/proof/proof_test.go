@@ -21,13 +21,14 @@ func TestMain(m *testing.M) {
 
 // prove runs a scenario in its short form, with the replicas under the race detector if
 // the tests are. A busy machine may be slow, so bounds of time have some slack.
-func prove(t *testing.T, scenario func(context.Context, *options) error, o options) {
+func prove(t *testing.T, scenario func(context.Context, *options) error, o options) (printed string) {
 	t.Helper()
 	var out bytes.Buffer
 	o.out, o.slack = &out, 3
 	err := scenario(t.Context(), &o)
 	t.Log(out.String())
 	require.NoError(t, err)
+	return out.String()
 }
 
 func TestPropagation(t *testing.T) { prove(t, propagation, options{trials: 40}) }
@@ -50,6 +51,15 @@ func TestInFlight(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) { prove(t, limits, options{}) }
+
+func TestSlots(t *testing.T) { prove(t, slots, options{}) }
+
+func TestSimulate(t *testing.T) {
+	t.Parallel()
+	printed := prove(t, simulate, options{replicas: 5, length: 3 * time.Second})
+	require.Contains(t, printed, "5 replicas, 2 requests a second each")
+	require.Regexp(t, `news at another replica: .*, of [1-9]\d*; .*, 0 failed`, printed)
+}
 
 func TestPrivacy(t *testing.T) {
 	t.Parallel()

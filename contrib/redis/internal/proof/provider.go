@@ -42,11 +42,11 @@ func startProvider() (*provider, error) {
 	}
 	p := &provider{URL: "http://" + l.Addr().String(), hosts: map[string]*traffic{}}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
-	go p.server.Serve(l)
+	go func() { _ = p.server.Serve(l) }() // it ends with close
 	return p, nil
 }
 
-func (p *provider) close() { p.server.Close() }
+func (p *provider) close() { _ = p.server.Close() }
 
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer p.count(r.Host)()
@@ -60,10 +60,10 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Host == "good.internal" {
 		w.Header().Set("Content-Type", "application/json")
 		if strings.HasSuffix(r.URL.Path, "/responses") {
-			io.WriteString(w, response)
+			_, _ = io.WriteString(w, response)
 			return
 		}
-		io.WriteString(w, answer)
+		_, _ = io.WriteString(w, answer)
 		return
 	}
 	if !rest(r, body, wantHold) {
@@ -75,14 +75,14 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	status := http.StatusOK
 	if m := wantStatus.FindSubmatch(body); m != nil {
-		status, _ = strconv.Atoi(string(m[1])) //nolint:errcheck // digits
+		status, _ = strconv.Atoi(string(m[1])) // of digits
 	}
 	if status != http.StatusOK {
 		w.WriteHeader(status)
-		fmt.Fprintf(w, `{"error":{"message":"as asked","type":"some_error","code":"some_code"}}`)
+		_, _ = fmt.Fprintf(w, `{"error":{"message":"as asked","type":"some_error","code":"some_code"}}`)
 		return
 	}
-	io.WriteString(w, answer)
+	_, _ = io.WriteString(w, answer)
 }
 
 // rest waits as long as a request wants it to, and reports whether it is still there.

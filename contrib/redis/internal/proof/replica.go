@@ -35,7 +35,7 @@ type stage struct {
 const secret = "0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // newStage starts a store and a provider. Settings are lines of the config beside its
-// providers: p0 to p19, with a key each, and good.
+// providers: p0 to p19, with a key each, good, and gpu with slots.
 func newStage(settings string) (s *stage, err error) {
 	s = &stage{client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	defer func() {
@@ -72,7 +72,8 @@ func (s *stage) document(settings string) string {
 		fmt.Fprintf(&hosts, "  p%d.internal: %q\n", i, s.provider.URL)
 	}
 	fmt.Fprintf(&b, "  - {id: good, base_url: \"http://good.internal\", api_keys: [{value: \"${secrets.get('p', 'key')}\"}], models: [{id: m, pricing: {input: 1, output: 1}}]}\n")
-	fmt.Fprintf(&b, "only_allow_configured_providers: true\ninternal_endpoints:\n%s  good.internal: %q\n", hosts.String(), s.provider.URL)
+	fmt.Fprintf(&b, "  - {id: gpu, base_url: \"http://gpu.internal\", limits: {in_flight: %d, exact: true, wait: 25s}, models: [{id: m}]}\n", slotLimit)
+	fmt.Fprintf(&b, "only_allow_configured_providers: true\ninternal_endpoints:\n%s  good.internal: %q\n  gpu.internal: %q\n", hosts.String(), s.provider.URL, s.provider.URL)
 	return b.String()
 }
 
@@ -107,7 +108,7 @@ func replicaProgram() (string, error) {
 // removeProgram removes the program at the end of this one.
 func removeProgram() {
 	if program.path != "" {
-		os.RemoveAll(filepath.Dir(program.path))
+		_ = os.RemoveAll(filepath.Dir(program.path))
 	}
 }
 
@@ -137,7 +138,7 @@ func (s *stage) close() {
 	if s.store != nil {
 		s.store.Close()
 	}
-	os.RemoveAll(s.dir)
+	_ = os.RemoveAll(s.dir)
 }
 
 // replica is a gateway in a process of its own.
@@ -172,14 +173,14 @@ func (s *stage) start(name, store string) (*replica, error) {
 	lines := bufio.NewScanner(out)
 	for _, at := range []*string{&r.url, &r.admin} {
 		if !lines.Scan() {
-			r.cmd.Process.Kill()
-			r.cmd.Wait()
+			_ = r.cmd.Process.Kill()
+			_ = r.cmd.Wait()
 			return nil, fmt.Errorf("%s has not started: %s", name, r.log)
 		}
 		_, *at, _ = strings.Cut(lines.Text(), " on ")
 	}
 	go func() {
-		io.Copy(io.Discard, out)
+		_, _ = io.Copy(io.Discard, out)
 		r.err = r.cmd.Wait()
 		close(r.done)
 	}()
@@ -188,7 +189,7 @@ func (s *stage) start(name, store string) (*replica, error) {
 
 // kill ends the process at once.
 func (r *replica) kill() {
-	r.cmd.Process.Kill()
+	_ = r.cmd.Process.Kill()
 	<-r.done
 }
 

@@ -160,7 +160,7 @@ func newLight(addr string, p *pattern, listens bool) (*light, error) {
 // run exchanges as a gateway does, until the context ends.
 func (l *light) run(ctx context.Context) {
 	defer l.conn.Close()
-	defer context.AfterFunc(ctx, func() { l.conn.SetDeadline(time.Now()) })()
+	defer context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(time.Now()) })()
 	pause(ctx, rand.N(warmTime/2)) // not all at once
 	for ctx.Err() == nil {
 		for records := l.due(time.Now()); ; records = nil {

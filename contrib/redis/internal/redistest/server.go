@@ -59,7 +59,7 @@ func startAt(port string, args ...string) (*Server, error) {
 		s.args = append(s.args, "--port", port)
 	}
 	if err := s.launch(s.args...); err != nil {
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 		return nil, err
 	}
 	return s, nil
@@ -89,7 +89,7 @@ func (s *Server) launch(args ...string) error {
 	}
 	s.done = make(chan struct{})
 	go func(cmd *exec.Cmd, done chan struct{}) {
-		cmd.Wait()
+		_ = cmd.Wait()
 		close(done)
 	}(s.cmd, s.done)
 	if err := s.answers(); err != nil {
@@ -112,7 +112,7 @@ func (s *Server) answers() error {
 			return err
 		}
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Second))
 		if _, err := fmt.Fprint(conn, "PING\r\n"); err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ var errEnded = errors.New("the process has ended")
 
 // Kill ends the process at once, and waits for its end. The memory is gone.
 func (s *Server) Kill() {
-	s.cmd.Process.Kill()
+	_ = s.cmd.Process.Kill()
 	<-s.done
 }
 
@@ -144,7 +144,7 @@ func (s *Server) Restart() error { return s.launch(s.args...) }
 // Close ends the server, and removes its files.
 func (s *Server) Close() {
 	s.Kill()
-	os.RemoveAll(s.dir)
+	_ = os.RemoveAll(s.dir)
 }
 
 // CPU returns the processor time that the process has used.
@@ -204,7 +204,7 @@ func freePort() (string, error) {
 			return "", err
 		}
 		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
+		_ = l.Close()
 		// The bus of a Cluster listens 10,000 above. Below the range of outgoing ports nobody
 		// takes the port by chance.
 		port = 10_000 + port%20_000
@@ -220,7 +220,7 @@ func free(port int) bool {
 	if err != nil {
 		return false
 	}
-	l.Close()
+	_ = l.Close()
 	return true
 }
 

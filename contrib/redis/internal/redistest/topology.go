@@ -126,7 +126,7 @@ sentinel failover-timeout fleet 3000
 		err = s.launch(s.args...)
 	}
 	if err != nil {
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 		return nil, err
 	}
 	return s, nil
