@@ -116,11 +116,12 @@ func (w *writer) textBlock(t raw) {
 }
 
 // beginTurn stands where a conversation has no first turn of the user. The format wants
-// one, and other formats do not.
+// one, and other formats do not. Words that the client did not write may change the
+// answer, so the turn counts as lost.
 const beginTurn = `{"role":"user","content":"Begin."}`
 
 // continueTurn stands behind a last turn of the assistant. Other formats answer such a
-// conversation, and late Claude models refuse it.
+// conversation, and late Claude models refuse it. It counts as lost too.
 const continueTurn = `{"role":"user","content":"Continue."}`
 
 // lacksUser reports whether the first turn would be the assistant's, or there is nothing
@@ -156,6 +157,7 @@ func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
 	w.open('[')
 	if lacksUser(turns) {
 		w.lit(beginTurn)
+		w.report.Lose("first_turn")
 	}
 	for i := 0; i < len(turns); i++ {
 		t := &turns[i]
@@ -189,6 +191,7 @@ func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
 	}
 	if ends && last == roleAssistant {
 		w.lit(continueTurn)
+		w.report.Lose("last_turn")
 	}
 	w.close("]")
 }
