@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -101,6 +102,9 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error
 	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, h.maxHeld())
+	if relay.IsPlain(encoding) {
+		h.data = withoutMark(h.resp, h.data)
+	}
 	switch {
 	case err != nil:
 		return h.interrupted(ctx, err)
@@ -127,6 +131,18 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 		return h.translateBody(encoding)
 	}
 	return nil
+}
+
+// withoutMark cuts the byte order mark before JSON off, as it is cut off requests.
+// JSON parsers refuse it, and those of browsers alone do not.
+func withoutMark(resp *http.Response, front []byte) []byte {
+	text, marked := bytes.CutPrefix(front, []byte("\ufeff"))
+	if !marked || len(text) == 0 || text[0] != '{' && text[0] != '[' {
+		return front
+	}
+	resp.ContentLength = -1
+	delete(resp.Header, "Content-Length")
+	return text
 }
 
 // interrupted is the failure of an answer whose reading ended with an error.
