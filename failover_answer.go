@@ -51,6 +51,7 @@ type held struct {
 	data       []byte // of any other answer, as far as it was held
 	whole      bool   // data is the whole answer
 	binary     bool   // nothing tells where the answer ends
+	declined   bool   // by its first words, see declines
 	// answered is set if a whole answer was judged to be one.
 	answered bool
 	length   [1]string // the Content-Length of a whole answer
@@ -184,6 +185,8 @@ func (h *held) judge(kind, encoding string) *failure {
 		return h.errorAnswer(reason, v.Detail)
 	case v.Err != nil && kind == "text/html":
 		return wrongAnswer("the answer is a web page")
+	case v.Err != nil && apierror.Read(plain).Found:
+		return h.errorAnswer(v.Err.Error(), plain)
 	case v.Err != nil:
 		h.a.body = h.a.secrets.scrub(plain)
 		return wrongAnswer(v.Err.Error())
@@ -191,7 +194,7 @@ func (h *held) judge(kind, encoding string) *failure {
 	h.meterWhole(plain)
 	h.note.answer(plain)
 	switch {
-	case v.Refusal:
+	case v.Refusal, h.s.failRefusals && declines(plain):
 		return h.refusal()
 	case v.Empty && h.s.failEmpty:
 		return wrongAnswer(relay.ErrEmptyAnswer.Error())
@@ -216,6 +219,12 @@ func (h *held) refusal() *failure {
 	f := wrongAnswer("the answer is a refusal")
 	f.Cause = CauseRefusal
 	return f
+}
+
+// declines reports whether an answer, or an event, is a refusal in its text alone, in
+// the words of a known provider.
+func declines(data []byte) bool {
+	return apierror.Classify(http.StatusOK, nil, apierror.Read(data)).Kind == apierror.Refusal
 }
 
 // errorAnswer is the failure of an error with a success status. If the error names
