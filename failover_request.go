@@ -303,7 +303,7 @@ func (o *outbound) forwards(name string, ownKey bool) bool {
 	if o.s.forward[name] || o.codec != nil {
 		return o.s.forward[name] // the others are about an API that the provider does not speak
 	}
-	return (strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "X-Stainless-")) && !redact.IsSecretName(name)
+	return (strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "X-Stainless-")) && !redact.TellsCredential(name)
 }
 
 // authenticate puts the credential into the header. An operator's own credential

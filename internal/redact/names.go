@@ -23,6 +23,18 @@ var credentialSuffixes = [...]string{
 	"-Authorization", "-Api-Key", "-Apikey", "-Subscription-Key", "-Auth-Token", "-Access-Token", "-Auth-Key", "-Secret-Key", "-Security-Token",
 }
 
+// TellsCredential reports whether a name of a header has a word for a credential in
+// it. A provider's own headers are known by their first word alone.
+func TellsCredential(name string) bool {
+	name = strings.ToLower(name)
+	for _, word := range [...]string{"auth", "token", "secret", "password", "cookie", "credential", "jwt", "bearer", "-key"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}
+
 // IsCredentialParam reports whether a query parameter authenticates the client.
 // The case of letters, underscores and the brackets of a list do not count.
 func IsCredentialParam(name string) bool {

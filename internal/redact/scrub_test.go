@@ -205,6 +205,11 @@ func TestNames(t *testing.T) {
 	} {
 		assert.False(t, redact.IsCredentialParam(name), name)
 	}
+	for name, want := range map[string]bool{
+		"Openai-Ephemeral-Key": true, "Anthropic-Session-Token": true, "X-Stainless-Auth": true, "Openai-Bearer": true, "Openai-Beta": false, "X-Stainless-Session": false,
+	} {
+		assert.Equal(t, want, redact.TellsCredential(name), name)
+	}
 	for name, want := range map[string]bool{"KEY": true, "subscription-key": true, "api-version": false, "keyword": false} {
 		assert.Equal(t, want, redact.IsCredentialParam(name), name)
 	}
