@@ -71,6 +71,7 @@ type settings struct {
 	admission     Admission      // or nil
 	askUsage      bool           // stream_usage: always
 	habits        *streamHabits  // of the gateway
+	unspoken      *unspoken      // likewise
 	origin        *Config        // to compile again with new lists of models; nil if no provider is asked for one
 	ids           *ids.Table     // likewise
 }

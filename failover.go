@@ -1,13 +1,11 @@
 package aigateway
 
 import (
-	"bytes"
 	"context"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
-	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -149,7 +147,7 @@ func (f *failover) consider(m *model) *tried {
 	now := time.Now()
 	t := f.trail.turn(m, now)
 	if t.err = f.lineup.inputTooLarge(m); t.err == nil {
-		t.codec, t.err = f.codecFor(m)
+		t.codec, t.err = f.s.codecFor(f.in, m, now)
 	}
 	if t.err == nil {
 		t.keys, t.keyStates, t.err = f.lineup.keysInOrder(m, now, &f.trail)
@@ -177,6 +175,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		a.hold = f.lineup.room.takeOver()
 		a.turn, a.keyTurn = f.lineup.hand(m, a.start), f.lineup.handKey(m, c.track, a.start)
 		committed, failed := c.attempt(a, f.to)
+		f.learn(m, committed || failed == nil)
 		switch {
 		case failed == nil:
 			return 0, outcome{}, true
@@ -191,6 +190,14 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		if failed.usageRefused {
 			f.trail.free++
 			continue // once more without what the gateway added
+		}
+		if k := failed.instead; k != nil {
+			f.trail.free++
+			if f.translate(k); k.estimated {
+				out, done := f.estimate(f.trail.current)
+				return StepNextCandidate, out, done
+			}
+			continue // once more, translated
 		}
 		if failed.otherForm {
 			c.switchForm()
@@ -223,6 +230,27 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 	}
 }
 
+// translate has the next attempt at the current candidate go through a codec: its
+// provider does not speak the client's surface.
+func (f *failover) translate(k *codec) {
+	t := f.trail.current
+	f.trail.note("%s does not speak %s", t.model.name(), k.client.name)
+	t.codec = k
+	f.call.speak(k)
+	if k.estimated {
+		f.s.unspoken.learn(t.model, k.client, time.Now())
+	}
+}
+
+// learn notes that a candidate does not speak the client's surface. Its answer in
+// another format is the proof: at a wrong address nothing answers.
+func (f *failover) learn(m *model, answered bool) {
+	k, now := f.call.codec, time.Now()
+	if answered && k != nil && m.provider.unproven[k.client] != nil && !f.s.unspoken.knows(m, k.client, now) {
+		f.s.unspoken.learn(m, k.client, now)
+	}
+}
+
 // wait sleeps before a retry: as long as the upstream asked for, otherwise at
 // random under a growing bound. It returns false if the deadline would come first.
 func (f *failover) wait(asked time.Duration, retries int) bool {
@@ -251,7 +279,7 @@ func (f *failover) wait(asked time.Duration, retries int) bool {
 func (f *failover) exhausted() outcome {
 	var n tally
 	for _, a := range f.trail.attempts {
-		if a.sent && a.failure != nil && !a.failure.usageRefused {
+		if a.sent && a.failure != nil && !a.failure.again() {
 			n.add(a)
 		}
 	}
@@ -370,35 +398,6 @@ func (f *failover) relayed(a *attempt, retryAfter time.Duration) outcome {
 	e := errorf(CodeUpstreamError, "%s: %s", a.model.name(), a.failure.reason)
 	e.Status = a.failure.answer.status
 	return outcome{err: e, relay: a, retryAfter: retryAfter}
-}
-
-// codecFor makes the codec to a candidate; nil where its provider speaks the client's
-// surface. The output is capped before, so that a budget for reasoning fits below the
-// cap.
-func (f *failover) codecFor(m *model) (*codec, *Error) {
-	to := m.provider.translates[f.in.surface]
-	if to == nil {
-		return nil, nil
-	}
-	k := newCodec(f.in.surface, to)
-	if k.estimated {
-		return k, nil
-	}
-	o := outbound{s: f.s, in: f.in, model: m, surface: f.in.surface, body: f.in.body}
-	body := bytes.TrimPrefix(f.in.raw, []byte("\ufeff"))
-	var e edits
-	if o.capOutput(&e); len(e) > 0 {
-		capped, err := f.in.body.Splice(e)
-		if err != nil {
-			return k, k.malformed(err)
-		}
-		body = capped.Bytes()
-	}
-	o.surface = to
-	return k, k.translate(body, m.provider.strict, dialect.Options{
-		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
-		NoStreamUsage: !o.passes("stream_options") || f.s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
-	}, o.passes)
 }
 
 // estimate answers a count of tokens.

@@ -266,8 +266,9 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 	// A keepalive is for plain streams alone: a comment would be bytes within JSON, or
 	// within a content coding.
 	other := h.stream == nil || !relay.IsPlain(h.resp.Header.Get("Content-Encoding"))
+	events := h.whole && h.codec != nil && h.in.sel.Stream // made of a whole answer
 	switch {
-	case other && to.quiet():
+	case other && to.quiet() && !events:
 		// The client was promised a plain stream.
 		h.a.committed, h.a.committedAt = true, time.Now()
 		return h.brokenOff(to, wrongAnswer("the answer is not a plain stream, and a keepalive has begun one"), true)
@@ -381,13 +382,17 @@ func (h *held) translateBody(encoding string) *failure {
 	if err != nil {
 		return wrongAnswer("the answer cannot be translated: " + err.Error())
 	}
-	out, err := h.codec.Answer(plain)
+	translate, kind := h.codec.Answer, "application/json"
+	if h.in.sel.Stream { // the server does not stream, but the client's SDK reads nothing else
+		translate, kind = h.codec.AnswerStream, "text/event-stream"
+	}
+	out, err := translate(plain)
 	if err != nil {
 		return wrongAnswer("the answer cannot be translated: " + err.Error())
 	}
 	relay.ReleaseBody(h.data)
 	h.data = out
-	h.reframe("application/json")
+	h.reframe(kind)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dial"
+	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/pins"
@@ -247,6 +248,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	report := apierror.Read(plain)
 	f.judge(report, resp.StatusCode, resp.Header, a)
 	c.refusesUsage(f)
+	c.lacksEndpoint(f)
 	if f.Cause == CauseDeadKey && resp.StatusCode == http.StatusUnauthorized {
 		c.excuseKey(a, f)
 	}
@@ -281,6 +283,63 @@ func (c *call) refusesUsage(f *failure) {
 	if f.namesUsage && c.refuser != c.model && (c.usageAsk == usageForGateway || c.usageAsk == usageForTranslation) {
 		f.usageRefused, c.refuser = true, c.model
 	}
+}
+
+// lacksEndpoint notes that a provider does not speak the client's surface, though its
+// entry for the whole format says so. The same request follows at once, translated.
+func (c *call) lacksEndpoint(f *failure) {
+	to := c.model.provider.unproven[c.in.surface]
+	if f.Cause != CauseEndpoint || c.codec != nil || to == nil {
+		return
+	}
+	if k, err := c.s.codecTo(c.in, c.model, to); err == nil {
+		f.instead = k
+	}
+}
+
+// codecFor makes the codec to a candidate; nil where its provider speaks the client's
+// surface, as far as is known.
+func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Error) {
+	to := m.provider.translates[in.surface]
+	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.knows(m, in.surface, now) {
+		to = instead
+	}
+	if to == nil {
+		return nil, nil
+	}
+	return s.codecTo(in, m, to)
+}
+
+// codecTo makes the codec from the client's surface to another one of a candidate. The
+// output is capped before, so that a budget for reasoning fits below the cap.
+func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) {
+	k := newCodec(in.surface, to)
+	if k.estimated {
+		return k, nil
+	}
+	o := outbound{s: s, in: in, model: m, surface: in.surface, body: in.body}
+	body := bytes.TrimPrefix(in.raw, []byte("\ufeff"))
+	var e edits
+	if o.capOutput(&e); len(e) > 0 {
+		capped, err := in.body.Splice(e)
+		if err != nil {
+			return k, k.malformed(err)
+		}
+		body = capped.Bytes()
+	}
+	o.surface = to
+	return k, k.translate(body, m.provider.strict, dialect.Options{
+		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
+		NoReasoning:   !reasons(m),
+		NoStreamUsage: !o.passes("stream_options") || s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
+	}, o.passes)
+}
+
+// reasons reports whether a model may be asked to reason: its features say so, or are
+// not known.
+func reasons(m *model) bool {
+	features := m.view.SupportedFeatures
+	return len(features) == 0 || slices.Contains(features, "reasoning")
 }
 
 // excuseKey excuses the key for a 401 if the request was at fault: the form of the
@@ -422,7 +481,7 @@ func (c *call) end(a *attempt, f *failure) {
 		if a.keyTurn.Success(now) {
 			c.s.health.Changed(c.track)
 		}
-	case c.in.ctx.Err() != nil, f.gone, f.usageRefused:
+	case c.in.ctx.Err() != nil, f.gone, f.again():
 	default:
 		m := f.meaning()
 		class = m.class

@@ -384,7 +384,7 @@ func (t *trail) retract(candidates int, now time.Time, health *fleet.Health) {
 	}
 	first := t.attempts[0]
 	for _, a := range t.attempts[1:] {
-		if first.failure != nil && first.failure.usageRefused {
+		if first.failure != nil && first.failure.again() {
 			first = a
 		}
 	}
@@ -393,7 +393,7 @@ func (t *trail) retract(candidates int, now time.Time, health *fleet.Health) {
 			return
 		}
 		for _, a := range r.attempts {
-			if a.failure != nil && a.failure.usageRefused {
+			if a.failure != nil && a.failure.again() {
 				continue
 			}
 			if a.failure == nil || a.failure.gone || !retractable(first.failure.Cause, a.failure.Cause) {

@@ -137,10 +137,17 @@ type failure struct {
 	// namesUsage is set if the error names stream_options, and usageRefused if they
 	// were the gateway's own. Then the attempt counts for nothing else.
 	namesUsage, usageRefused bool
-	abort                    bool // the client's connection must not end as if all were well
-	gone                     bool // nobody waited for the answer any more
-	answer                   *upstreamAnswer
+	// instead translates the request, as the provider does not speak the client's
+	// surface. Then the attempt counts for nothing else.
+	instead *codec
+	abort   bool // the client's connection must not end as if all were well
+	gone    bool // nobody waited for the answer any more
+	answer  *upstreamAnswer
 }
+
+// again reports whether the same request follows in another form, and the attempt counts
+// for nothing.
+func (f *failure) again() bool { return f.usageRefused || f.instead != nil }
 
 // upstreamAnswer is an upstream's error answer. It is whole, and can be relayed
 // unchanged.
@@ -251,7 +258,7 @@ func (t *trail) text(maxAttempts, candidates int) string {
 			sep = "; "
 		}
 		for _, a := range r.attempts {
-			if a.failure != nil && !a.failure.usageRefused {
+			if a.failure != nil && !a.failure.again() {
 				b.WriteString(sep + r.model.name() + ": " + a.failure.reason)
 				sep = "; "
 			}

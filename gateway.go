@@ -35,6 +35,7 @@ type Gateway struct {
 	ledger    debugpage.Ledger
 	seed      maphash.Seed
 	habits    streamHabits
+	unspoken  unspoken
 	clients   *limit.Clients
 	ids       *ids.Table
 	reloading sync.Mutex
@@ -114,7 +115,7 @@ func (g *Gateway) Reload(cfg Config) error {
 func (s *settings) attach(g *Gateway) {
 	s.callers.seed, s.callers.fleet = g.seed, g.fleet
 	s.fleet, s.health, s.exact = g.fleet, g.health, g.limits
-	s.habits = &g.habits
+	s.habits, s.unspoken = &g.habits, &g.unspoken
 	s.clients, s.ids = g.clients, g.ids
 	for i := range s.clientLimits {
 		l := &s.clientLimits[i]

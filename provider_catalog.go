@@ -52,6 +52,7 @@ type provider struct {
 	dialled    bool // transport ends in the gateway's own
 	surfaces   []apiSurface
 	translates map[*surface]*surface // from the client's to the provider's; nil: off
+	unproven   map[*surface]*surface // likewise, once the provider turns out not to speak the client's
 	strict     bool                  // translate: strict
 	// sharedLists lets all callers list the things behind the provider's keys, and
 	// uncheckedBatches lets batches pass whose requests cannot be checked.

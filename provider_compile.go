@@ -291,7 +291,7 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 	if t = oneOf(c.problems, path, t, TranslateOff, TranslateOn, TranslateStrict); t == TranslateOff {
 		return
 	}
-	out.strict, out.translates = t == TranslateStrict, translations(out, c.surfaces)
+	out.strict, out.translates, out.unproven = t == TranslateStrict, translations(out, c.surfaces), unproven(out, c.surfaces)
 	if len(translationTargets(out, c.surfaces)) == 0 {
 		c.warnings.add(path, string(t), "has no effect: the provider speaks neither chat-completions nor responses nor messages")
 	}

@@ -62,11 +62,16 @@ func TestBuiltinProviders(t *testing.T) {
 	}
 
 	for _, p := range got {
-		if p.ID == "anthropic" {
+		switch p.ID {
+		case "anthropic":
 			assert.Equal(t, []aigateway.APISurface{
 				{Format: "anthropic"}, {Format: "openai", Surface: "chat-completions"},
 			}, p.SupportedAPISurfaces)
-		} else {
+		case "fireworks":
+			assert.Equal(t, []aigateway.APISurface{
+				{Format: "openai"}, {Format: "anthropic", Surface: "messages"},
+			}, p.SupportedAPISurfaces)
+		default:
 			assert.Empty(t, p.SupportedAPISurfaces, p.ID)
 		}
 	}

@@ -174,6 +174,8 @@ func TestClassify(t *testing.T) {
 			{"llama.cpp", 404, `{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}`, kind(NoEndpoint)},
 			{"OpenAI's address", 404, `{"error":{"message":"Invalid URL (POST /v1/respond)","type":"invalid_request_error","param":null,"code":null}}`, kind(NoEndpoint)},
 			{"Groq's address", 404, `{"error":{"message":"Unknown request URL: POST /v1/x.","type":"invalid_request_error","code":"unknown_url"}}`, kind(NoEndpoint)},
+			{"Moonshot's address", 404, `{"code":5,"error":"url.not_found","message":"没找到对象","method":"POST","scode":"0x5","status":false,"ua":"x","url":"/v1/responses"}`, kind(NoEndpoint)},
+			{"xAI's address", 404, `{"error":{"code":404,"message":"The requested resource was not found. Please check the URL and try again. Documentation is available at https://docs.x.ai/"}}`, kind(NoEndpoint)},
 			{"405, plain", 405, "Method Not Allowed", kind(NoEndpoint)},
 			{"501", 501, `{"error":{"message":"This server does not support embeddings","type":"not_supported_error","code":501}}`, kind(NoEndpoint)},
 		},

@@ -52,7 +52,8 @@ func begun(t testing.TB, client, upstream dialect.Format, stream bool) *dialect.
 	return tr
 }
 
-// TestAnswersOfTheSharedSubset translates answers, whole and streamed, and
+// TestAnswersOfTheSharedSubset translates answers, whole, streamed, and from whole to
+// streamed, and
 // compares them with the ones that the client's own provider would have sent.
 func TestAnswersOfTheSharedSubset(t *testing.T) {
 	pairs(func(client, upstream dialect.Format) {
@@ -70,6 +71,11 @@ func TestAnswersOfTheSharedSubset(t *testing.T) {
 				require.Equal(t, int64(a.in), tr.Usage().Input)
 				require.Equal(t, int64(a.cached), tr.Usage().Cached)
 				require.Equal(t, int64(a.out), tr.Usage().Output)
+
+				tr = begun(t, client, upstream, true)
+				out, err = tr.AnswerStream([]byte(in))
+				require.NoError(t, err, in)
+				require.Equal(t, want, plain(collect(t, client, string(out))), "seed %d: %s\n%s", seed, in, out)
 
 				tr = begun(t, client, upstream, true)
 				in = a.stream(upstream, r, seed%2 == 0)

@@ -33,6 +33,8 @@ var answered = []example{
 	{dialect.Chat, "message.reasoning_content, message.reasoning", chatReply(`"content":"hi","reasoning_content":"hm"`, "stop", ""), []string{"reasoning item, its name in encrypted_content", "thinking block, its name in signature"}},
 	{dialect.Chat, "message.tool_calls", chatReply(`"content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"f","arguments":""}}]`, "tool_calls", ""), []string{"function_call", "tool_use"}},
 	{dialect.Chat, "message.annotations, audio, logprobs", chatReply(`"content":"hi","annotations":[{"type":"url_citation"}]`, "stop", `,"logprobs":{"content":[]}`), []string{"dropped", "dropped"}},
+	{dialect.Chat, "message.tool_calls[].extra_content", chatReply(`"content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"sig"}}}]`, "tool_calls", ""), []string{"reasoning item before the call, in encrypted_content", "thinking block before the call, in signature"}},
+	{dialect.Chat, "finish_reason: tool_calls without a call", chatReply(`"content":"hi"`, "tool_calls", ""), []string{"status completed", "end_turn"}},
 	{dialect.Chat, "finish_reason: stop", chatReply(`"content":"hi"`, "stop", ""), []string{"status completed", "end_turn"}},
 	{dialect.Chat, "finish_reason: length", chatReply(`"content":"hi"`, "length", ""), []string{"status incomplete, max_output_tokens", "max_tokens"}},
 	{dialect.Chat, "finish_reason: content_filter", chatReply(`"content":""`, "content_filter", ""), []string{"status incomplete, content_filter", "refusal"}},

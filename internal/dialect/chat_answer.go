@@ -38,8 +38,11 @@ func (a *answerReader) chatAnswer() bool {
 		}
 	}
 	r.usage = u.usage()
-	if r.stop == stopEnd && r.has(kindCall) {
+	switch calls := r.has(kindCall); {
+	case r.stop == stopEnd && calls:
 		r.stop = stopTool // some servers say stop
+	case r.stop == stopTool && !calls:
+		r.stop = stopEnd // others could not read the call that they announce
 	}
 	return found && r.stop != stopUnset
 }
@@ -118,7 +121,6 @@ func (a *answerReader) chatMessage() {
 				d.cursor = a.cursor
 				p := d.chatCall()
 				a.cursor = d.cursor
-				p.id = a.t.callID(p.id)
 				calls = append(calls, a.t.ownCall(p))
 			}
 		default:
@@ -128,7 +130,25 @@ func (a *answerReader) chatMessage() {
 	if reasoning.text != nil {
 		r.parts = append(r.parts, reasoning)
 	}
-	r.parts = append(append(r.parts, content...), calls...)
+	a.t.nameCalls(calls)
+	r.parts = append(r.parts, content...)
+	for _, p := range calls {
+		if p.extra != nil {
+			r.parts = append(r.parts, part{kind: kindReasoning, seal: sealOf(p.id, p.extra)})
+		}
+		r.parts = append(r.parts, p)
+	}
+}
+
+// nameCalls gives an id to each call without one, and to each with the id of an earlier
+// call.
+func (t *Translator) nameCalls(parts []part) {
+	given := map[string]struct{}{}
+	for i := range parts {
+		if p := &parts[i]; p.kind == kindCall {
+			p.id = t.callID(p.id, given)
+		}
+	}
 }
 
 // chatContent reads the content of an answer: a string, or a list of texts and
@@ -193,6 +213,7 @@ func (c *cursor) thoughts() raw {
 // ownCall turns a call of a stand-in back into one of the custom tool, and a flat
 // name into the function's own.
 func (t *Translator) ownCall(p part) part {
+	p.name = t.ownName(p.name)
 	if len(t.custom) > 0 && t.upstream != Responses && t.isCustom(p.name) {
 		p.args = inputOf(p.argsObject(nil), p.args)
 		p.free = true

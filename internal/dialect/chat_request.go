@@ -349,6 +349,8 @@ func (d *reader) chatCall() part {
 		switch string(name) {
 		case "id":
 			p.id = d.str()
+		case "extra_content":
+			p.extra = d.value()
 		case "function", "custom":
 			p.free = string(name) == "custom"
 			if !d.object() {

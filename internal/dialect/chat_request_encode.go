@@ -1,11 +1,14 @@
 package dialect
 
+import "slices"
+
 // A custom tool becomes a function with one argument, its stand-in.
 const (
 	customSchema   = `{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}`
 	customFormat   = `\n\nThe input must have this format: `
 	emptySchema    = `{"type":"object","properties":{}}`
 	seeNextMessage = "The result is in the next message."
+	toolFailed     = `"The tool failed."`
 )
 
 // maxStops is the most stop sequences of a chat request.
@@ -150,7 +153,8 @@ func (w *requestWriter) function(t *tool, schema string) {
 	w.field("name", t.name)
 	if !t.custom {
 		w.field("description", t.description)
-		w.orElse(schema, t.schema, emptySchema)
+		w.key(schema)
+		w.put(schemaOf(t.schema))
 		if t.strict != nil && string(t.strict) != "false" {
 			w.field("strict", t.strict)
 		}
@@ -166,6 +170,29 @@ func (w *requestWriter) function(t *tool, schema string) {
 	}
 	w.key(schema)
 	w.lit(customSchema)
+}
+
+// schemaOf is the schema of a function's arguments. They are an object, and messages
+// wants the schema to say so. Chat and responses take schemas without a type.
+func schemaOf(schema raw) raw {
+	switch {
+	case schema == nil:
+		return raw(emptySchema)
+	case schema[0] != '{' || member(schema, "type") != nil:
+		return schema
+	}
+	c := cursor{b: schema}
+	rest := mapMembers(&c, func(name []byte, value raw) raw {
+		if string(name) == "type" {
+			return nil
+		}
+		return value
+	})
+	typed := append(raw(nil), `{"type":"object"`...)
+	if len(rest) > len("{}") {
+		typed = append(typed, ',')
+	}
+	return append(typed, rest[1:]...)
 }
 
 // orEmpty is a string, the empty one if it is absent.
@@ -307,6 +334,7 @@ func (w *requestWriter) chatAssistant(parts []part) {
 	var texts, refusals, reasoning []raw
 	field := ""
 	calls := 0
+	giveBack(parts)
 	for i := range parts {
 		p := &parts[i]
 		switch p.kind {
@@ -317,6 +345,9 @@ func (w *requestWriter) chatAssistant(parts []part) {
 		case kindCall:
 			calls++
 		case kindReasoning:
+			if p.seal.origin == originCall {
+				continue
+			}
 			// The text goes back under the name of its field. Other servers might
 			// refuse the field, so they do not get it.
 			name := string(p.seal.data)
@@ -361,7 +392,9 @@ func (w *requestWriter) chatAssistant(parts []part) {
 				w.field("name", orEmpty(p.name))
 				w.key("arguments")
 				w.put(p.argsText())
-				w.close("}}")
+				w.close("}")
+				w.field("extra_content", p.extra)
+				w.close("}")
 			}
 		}
 		w.close("]")
@@ -390,12 +423,22 @@ func wrapInput(input raw) raw {
 	return append(v, '}')
 }
 
+// failure names the mark of a failed tool as lost. A result without text gets one that
+// tells it.
+func (w *requestWriter) failure(p *part) {
+	if !p.fail {
+		return
+	}
+	w.report.Lose("is_error")
+	if !slices.ContainsFunc(p.parts, func(q part) bool { return q.kind != kindText || !blank(q.text) }) {
+		p.parts = []part{{kind: kindText, text: raw(toolFailed)}}
+	}
+}
+
 // chatResult writes a message of the tool. Images and documents wait for the
 // next message of the user: a tool's message takes nothing but text.
 func (w *requestWriter) chatResult(p *part, waiting []part) []part {
-	if p.fail {
-		w.report.Lose("is_error")
-	}
+	w.failure(p)
 	var texts []raw
 	media := false
 	for i := range p.parts {

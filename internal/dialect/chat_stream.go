@@ -5,6 +5,9 @@ import "bytes"
 // maxCalls bounds the calls of tools in one answer.
 const maxCalls = 1024
 
+// maxCallName bounds the id and the name of a call, in bytes.
+const maxCallName = 64 << 10
+
 // chatDecoder reads the chunks of chat/completions.
 type chatDecoder struct {
 	s       *Stream
@@ -19,9 +22,12 @@ type chatDecoder struct {
 type chatCallState struct {
 	index   int64
 	id      raw
+	given   raw // the client's id for it
+	extra   raw // extra_content that came before the name
 	started bool
 	name    raw
-	early   []byte // the inside of arguments that came before the name
+	early   []byte  // the inside of arguments that came before the name
+	args    balance // of a call without an id
 }
 
 // event reads one chunk.
@@ -70,13 +76,15 @@ func (d *chatDecoder) event(name, data []byte) {
 					continue
 				}
 				index := int64(0)
-				var d, f, q raw
+				var d, m, f, q raw
 				for name := range c.members() {
 					switch string(name) {
 					case "index":
 						index = c.integer()
-					case "delta", "message":
+					case "delta":
 						d = c.value()
+					case "message":
+						m = c.value()
 					case "finish_reason":
 						f = c.str()
 					case "stop_reason":
@@ -88,6 +96,9 @@ func (d *chatDecoder) event(name, data []byte) {
 					default:
 						c.value()
 					}
+				}
+				if d == nil {
+					d = m // some servers give the message in one chunk, others beside each delta
 				}
 				if index == 0 {
 					delta, finish, sequence = d, f, q
@@ -180,7 +191,7 @@ func (d *chatDecoder) delta(v raw) {
 			}
 		}
 	} else if len(content) > 0 && content[0] == '"' && !blank(content) {
-		d.content, d.afterCall = true, false
+		d.content, d.afterCall = true, d.afterCall && white(content)
 		s.to.text(content)
 	}
 	if !blank(refusal) {
@@ -191,6 +202,10 @@ func (d *chatDecoder) delta(v raw) {
 		return
 	}
 	c = cursor{b: calls}
+	if calls[0] == '{' {
+		d.call(&c) // TGI
+		return
+	}
 	if !c.array() {
 		return
 	}
@@ -203,96 +218,153 @@ func (d *chatDecoder) delta(v raw) {
 //
 //	{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": ""}}
 //	{"index": 0, "function": {"arguments": "{\"a"}}
+//	{"id": "call_1", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"google": {…}}}
 //
 // A call begins with its name. Earlier arguments are kept for it.
 func (d *chatDecoder) call(c *cursor) {
-	if !c.object() {
+	p, ok := readCallPiece(c)
+	if !ok {
 		return
 	}
 	s := d.s
-	var id, name, args raw
-	index := int64(-1)
+	d.content, d.afterCall = true, true
+	n := d.find(&p)
+	if n < 0 {
+		s.broken(ErrTooLong)
+		return
+	}
+	if !d.calls[n].started && !d.begin(n, &p) {
+		return
+	}
+	if p.extra != nil {
+		s.to.sealed(sealOf(d.calls[n].given, p.extra))
+	}
+	if !blank(p.args) && !s.over() {
+		d.args(n, p.args)
+	}
+}
+
+// callPiece is a piece of a call. Its values alias the event.
+type callPiece struct {
+	index           int64 // -1 where the server leaves it out
+	id, name, extra raw
+	args            raw // a string
+}
+
+// readCallPiece reads a piece of a call.
+func readCallPiece(c *cursor) (p callPiece, ok bool) {
+	if !c.object() {
+		return p, false
+	}
+	p.index = -1
 	for key := range c.members() {
 		switch string(key) {
 		case "index":
-			index = c.integer()
+			p.index = c.integer()
 		case "id":
-			id = c.str()
+			p.id = c.str()
+		case "extra_content":
+			p.extra = c.value()
 		case "function":
-			if !c.object() {
-				continue
-			}
-			for key := range c.members() {
-				switch string(key) {
-				case "name":
-					name = c.str()
-				case "arguments":
-					// Some servers give the object itself.
-					if args = c.value(); args != nil && args[0] != '"' {
-						args = quotedJSON(args)
-					}
-				default:
-					c.value()
-				}
+			if c.object() {
+				p.function(c)
 			}
 		default:
 			c.value()
 		}
 	}
-	d.content, d.afterCall = true, true
-	n := d.find(index, id, name)
-	if n < 0 {
-		s.broken(ErrTooLong)
-		return
-	}
-	call := &d.calls[n]
-	if !call.started {
-		if blank(call.name) && blank(name) {
-			call.early = append(call.early, inner(args)...)
-			if len(call.early) > maxWaiting {
-				s.broken(ErrTooLong)
+	return p, true
+}
+
+// function reads the name and the arguments of a piece.
+func (p *callPiece) function(c *cursor) {
+	for key := range c.members() {
+		switch string(key) {
+		case "name":
+			p.name = c.str()
+		case "arguments":
+			// Some servers give the object itself.
+			if p.args = c.value(); p.args != nil && p.args[0] != '"' {
+				p.args = quotedJSON(p.args)
 			}
-			return
+		default:
+			c.value()
 		}
-		call.started = true
-		call.name = clone(name)
-		s.call(n, s.t.callID(call.id), call.name)
-		if len(call.early) > 0 {
-			var w writer
-			w.inside(call.early)
-			s.args(n, w.b)
-			call.early = nil
-		}
-	}
-	if !blank(args) && !s.over() {
-		s.args(n, args)
 	}
 }
 
+// begin begins a call, and reports whether it has: not before its name. What came before
+// is kept. The piece gives up what it has passed on.
+func (d *chatDecoder) begin(n int, p *callPiece) bool {
+	s, call := d.s, &d.calls[n]
+	if p.extra != nil {
+		call.extra = clone(p.extra)
+		p.extra = nil
+	}
+	if blank(p.name) {
+		call.early = append(call.early, inner(p.args)...)
+		if len(call.early) > maxWaiting {
+			s.broken(ErrTooLong)
+		}
+		return false
+	}
+	call.started, call.name = true, clone(p.name)
+	call.given = clone(s.callID(call.id))
+	if call.extra != nil {
+		s.to.sealed(sealOf(call.given, call.extra))
+	}
+	s.call(n, call.given, call.name)
+	if len(call.early) > 0 {
+		var w writer
+		w.inside(call.early)
+		d.args(n, w.b)
+		call.early = nil
+	}
+	return true
+}
+
+// args passes a piece of arguments on. Those of a call without an id tell where the next
+// call begins.
+func (d *chatDecoder) args(n int, piece raw) {
+	if call := &d.calls[n]; blank(call.id) {
+		call.args.feed(inner(piece))
+	}
+	d.s.args(n, piece)
+}
+
 // find returns the number of the call for a piece, a new one for the first piece.
-// Some servers give all calls the index 0, or leave it out.
-func (d *chatDecoder) find(index int64, id, name raw) int {
+// Some servers give all calls the index 0, or leave it out, and some give no ids.
+func (d *chatDecoder) find(p *callPiece) int {
 	for n := len(d.calls) - 1; n >= 0; n-- {
 		call := &d.calls[n]
-		if index >= 0 && call.index != index {
+		if p.index >= 0 && call.index != p.index {
 			continue
 		}
-		if !blank(id) && !blank(call.id) && string(id) != string(call.id) {
-			if blank(name) {
+		if !blank(p.id) && !blank(call.id) && string(p.id) != string(call.id) {
+			if blank(p.name) {
 				return n
 			}
 			break
 		}
-		if blank(call.id) && !blank(id) {
-			call.id = clone(id)
+		if blank(p.id) && blank(call.id) && call.followed(p.name, p.args) {
+			break
+		}
+		if blank(call.id) && !blank(p.id) {
+			call.id = clone(p.id)
 		}
 		return n
 	}
-	if len(d.calls) == maxCalls {
+	if len(d.calls) == maxCalls || len(p.id)+len(p.name) > maxCallName {
 		return -1
 	}
-	d.calls = append(d.calls, chatCallState{index: max(index, 0), id: clone(id)})
+	d.calls = append(d.calls, chatCallState{index: max(p.index, 0), id: clone(p.id)})
 	return len(d.calls) - 1
+}
+
+// followed reports whether a piece belongs to another call without an id, and not to
+// this one. It has another name, or this call is whole.
+func (c *chatCallState) followed(name, args raw) bool {
+	return c.started && !blank(name) && (string(name) != string(c.name) || c.args.closed() && !blank(args))
 }
 
 // finish takes a stream without the mark of the end for whole, if it told a
@@ -313,10 +385,10 @@ func (d *chatDecoder) close() {
 			return
 		}
 	}
-	if d.afterCall && (s.stop == stopEnd || s.stop == stopUnset) {
+	switch {
+	case d.afterCall && (s.stop == stopEnd || s.stop == stopUnset):
 		s.stop = stopTool // some servers say stop
-	}
-	if s.stop == stopUnset {
+	case s.stop == stopUnset, s.stop == stopTool && len(d.calls) == 0:
 		s.stop = stopEnd
 	}
 	s.end()

@@ -65,8 +65,7 @@ func (e *chatEncoder) refusal(body raw) {
 // reasoning_details.
 func (e *chatEncoder) reasoning(body raw, _ seal) {
 	e.thought = append(e.thought, inner(body)...)
-	if len(e.thought)+len(e.proven.b) > maxAnswer {
-		e.s.broken(ErrTooLong)
+	if !e.fits(0) {
 		return
 	}
 	e.openDelta()
@@ -74,9 +73,21 @@ func (e *chatEncoder) reasoning(body raw, _ seal) {
 	e.closeDelta("null")
 }
 
+// fits ends the stream if what is kept, and n bytes more, are too many.
+func (e *chatEncoder) fits(n int) bool {
+	if len(e.thought)+len(e.proven.b)+n > maxAnswer {
+		e.s.broken(ErrTooLong)
+		return false
+	}
+	return true
+}
+
 // sealed ends reasoning with its proof. Both go out at the end of the answer, whole and
 // in one piece: SDKs keep only the last value of a field that they do not know.
 func (e *chatEncoder) sealed(s seal) {
+	if !e.fits(len(s.data)) {
+		return
+	}
 	if len(s.data) > 0 {
 		body := make(raw, 0, len(e.thought)+2)
 		body = append(append(append(body, '"'), e.thought...), '"')

@@ -74,6 +74,9 @@ type Options struct {
 	// MaxCompletionTokens names the limit max_completion_tokens in chat, as
 	// reasoning models of OpenAI want it, and not max_tokens.
 	MaxCompletionTokens bool
+	// NoReasoning is set for a model that is known not to reason. Many APIs refuse to
+	// be asked for it then.
+	NoReasoning bool
 	// NoStreamUsage leaves stream_options out of a chat request.
 	NoStreamUsage bool
 	// Now is the time of the answer in seconds since 1970. The upstream's own
@@ -92,6 +95,7 @@ type Translator struct {
 	includeUsage bool
 	custom       map[string]struct{} // names of custom tools
 	flat         map[string]flatName // by the flat names
+	long         map[string]raw      // names of tools, by the short ones
 
 	usage Usage
 	newID func(prefix string) string
@@ -143,6 +147,13 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 			t.custom[text(c.tools[i].name)] = struct{}{}
 		}
 	}
+	t.long = c.shorten()
+	if opts.NoReasoning {
+		if c.thinking.asked() {
+			report.Lose(effortNames[t.client])
+		}
+		c.thinking = thinking{}
+	}
 	t.model = c.model
 	if opts.Model != "" {
 		c.model = quote(opts.Model)
@@ -186,22 +197,8 @@ type requestWriter struct {
 // in place of an answer is [ErrMalformed] too: Error translates it.
 func (t *Translator) Answer(body []byte) ([]byte, error) {
 	var r reply
-	a := answerReader{cursor: cursor{b: body}, t: t, reply: &r}
-	ok := false
-	switch t.upstream {
-	case Chat:
-		ok = a.chatAnswer()
-	case Responses:
-		ok = a.responsesAnswer()
-	case Messages:
-		ok = a.messagesAnswer()
-	}
-	if !ok || !a.done() {
-		return nil, ErrMalformed
-	}
-	t.usage = r.usage
-	if r.created == 0 {
-		r.created = t.opts.Now
+	if err := t.read(body, &r); err != nil {
+		return nil, err
 	}
 	w := answerWriter{writer: writer{b: make([]byte, 0, len(body)+len(body)/8+1024)}, t: t}
 	switch t.client {
@@ -213,6 +210,47 @@ func (t *Translator) Answer(body []byte) ([]byte, error) {
 		w.messagesAnswer(&r)
 	}
 	return w.b, nil
+}
+
+// AnswerStream makes the client's stream of a whole answer, as some servers do not
+// stream. Its errors are those of Answer.
+func (t *Translator) AnswerStream(body []byte) ([]byte, error) {
+	var r reply
+	if err := t.read(body, &r); err != nil {
+		return nil, err
+	}
+	s := t.Stream()
+	u := r.usage
+	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
+	s.stop, s.sequence = r.stop, r.sequence
+	s.begin(r.id, r.model, r.created)
+	s.whole(r.parts)
+	if s.end(); s.err != nil {
+		return nil, s.err
+	}
+	return s.out.b, nil
+}
+
+// read reads a whole answer of the upstream's.
+func (t *Translator) read(body []byte, r *reply) error {
+	a := answerReader{cursor: cursor{b: body}, t: t, reply: r}
+	ok := false
+	switch t.upstream {
+	case Chat:
+		ok = a.chatAnswer()
+	case Responses:
+		ok = a.responsesAnswer()
+	case Messages:
+		ok = a.messagesAnswer()
+	}
+	if !ok || !a.done() {
+		return ErrMalformed
+	}
+	t.usage = r.usage
+	if r.created == 0 {
+		r.created = t.opts.Now
+	}
+	return nil
 }
 
 // answerReader decodes an answer into a reply.
@@ -262,11 +300,13 @@ func (t *Translator) modelName(upstream raw) raw {
 	return t.model
 }
 
-// callID is the id of a call, made up if the upstream gave no id.
-func (t *Translator) callID(id raw) raw {
-	if blank(id) {
+// callID is the id of a call. It is made up if the upstream gave none, a huge one, or that
+// of an earlier call: clients tell calls apart by their ids. given holds the earlier ones.
+func (t *Translator) callID(id raw, given map[string]struct{}) raw {
+	if _, again := given[string(id)]; again || blank(id) || len(id) > maxCallName {
 		return quote(t.newID("call_"))
 	}
+	given[string(id)] = struct{}{}
 	return id
 }
 

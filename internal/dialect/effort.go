@@ -1,7 +1,5 @@
 package dialect
 
-import "strings"
-
 // efforts are the words for how much a model reasons. The budget in tokens stands
 // for the word in formats without words.
 var efforts = []struct {
@@ -53,27 +51,4 @@ func (t *thinking) word() raw {
 		return quote(effortOf(t.budget))
 	}
 	return nil
-}
-
-// budgetModels are the marks of Claude models with a budget. Later ones
-// decide for themselves, and take an effort.
-var budgetModels = []string{
-	"claude-3", "claude-2", "sonnet-4-0", "sonnet-4-2", "opus-4-0", "opus-4-1", "opus-4-2", "opus-4.1",
-	"sonnet-4@", "opus-4@", "-4-5", "-4.5",
-}
-
-// decides reports whether a model takes an effort, and not a budget. Models of
-// other makers behind messages take a budget.
-func decides(model string) bool {
-	_, name, ok := strings.Cut(model, "claude")
-	if !ok {
-		return false
-	}
-	name = "claude" + name
-	for _, mark := range budgetModels {
-		if strings.Contains(name, mark) {
-			return false
-		}
-	}
-	return !strings.HasSuffix(name, "-4")
 }

@@ -143,7 +143,7 @@ var fields = []field{
 	row(Messages, "max_tokens", as("max_tokens or max_completion_tokens"), as("max_output_tokens")),
 	row(Messages, "temperature", as("temperature"), as("temperature")),
 	row(Messages, "top_p", as("top_p"), as("top_p")),
-	row(Messages, "top_k", drop(""), drop("")),
+	row(Messages, "top_k", drop(""), drop("")).idleAt("-1"),
 	row(Messages, "stop_sequences", as("stop, the first four"), drop("")).idleAt("[]"),
 	row(Messages, "stream", as("stream"), as("stream")),
 	row(Messages, "tools", as("tools"), as("tools")),

@@ -28,7 +28,8 @@ func FuzzRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, n byte, body []byte) {
 		client, upstream := pairAt(n)
 		tr, _ := dialect.For(client, upstream)
-		out, report, err := tr.Request(body, dialect.Options{})
+		models := []string{"", "claude-sonnet-4-5", "claude-opus-4-8", "claude-sonnet-5", "claude-fable-5-1"}
+		out, report, err := tr.Request(body, dialect.Options{Model: models[int(n/6)%len(models)], NoReasoning: n >= 128})
 		switch {
 		case err != nil:
 			return
@@ -61,6 +62,14 @@ func FuzzAnswer(f *testing.F) {
 		tr, _ := dialect.For(client, upstream)
 		if out, err := tr.Answer(body); err == nil && !(json.Valid(body) && json.Valid(out)) {
 			t.Fatalf("%q became %q", body, out)
+		}
+		streaming, _ := dialect.For(client, upstream)
+		if out, err := streaming.AnswerStream(body); err == nil {
+			for _, e := range events(t, string(out)) {
+				if e.data != "[DONE]" && !json.Valid([]byte(e.data)) {
+					t.Fatalf("%q became the event %q", body, e.data)
+				}
+			}
 		}
 		if out := tr.Error(500, body); !json.Valid(out) {
 			t.Fatalf("%q became %q", body, out)

@@ -1,6 +1,11 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+	"unicode/utf8"
+)
 
 // mediaOf reads a URL, or a data URL. Text without a scheme is base64: servers
 // take it for file_data.
@@ -59,6 +64,22 @@ func (w *writer) audio(m *media) {
 	w.inside(m.mime)
 	w.close("}}")
 }
+
+// plain is the text of a document of text, as a string.
+func (m *media) plain() (raw, bool) {
+	mime := string(m.mime)
+	if m.url != nil || !strings.HasPrefix(mime, "text/") && mime != "application/json" {
+		return nil, false
+	}
+	out, err := base64.StdEncoding.AppendDecode(nil, unslashed(m.data))
+	if err != nil || !utf8.Valid(out) {
+		return nil, false
+	}
+	return quotedJSON(out), true
+}
+
+// unslashed is base64 without the escapes that some encoders give its slashes.
+func unslashed(in []byte) []byte { return bytes.ReplaceAll(in, []byte(`\/`), []byte("/")) }
 
 // missing reports whether there is nothing to send: media known by an id of
 // another provider.

@@ -22,9 +22,9 @@ func (a *answerReader) messagesAnswer() bool {
 			d := reader{cursor: a.cursor, from: Messages, report: &Report{}}
 			parts := d.messagesContent()
 			a.cursor = d.cursor
+			a.t.nameCalls(parts)
 			for i := range parts {
 				if parts[i].kind == kindCall {
-					parts[i].id = a.t.callID(parts[i].id)
 					parts[i] = a.t.ownCall(parts[i])
 				}
 			}
@@ -93,8 +93,9 @@ func messagesEnd(stop stopReason, sequence raw, refused bool) (string, raw) {
 	return messagesStopWord(stop), sequence
 }
 
-// messagesAnswer writes an answer of messages. A call whose arguments were cut
-// off by the limit is left out: the stop reason says so.
+// messagesAnswer writes an answer of messages. A call is left out if its arguments
+// are not an object, as when the limit cut them off. Without a call, the stop reason
+// does not promise one.
 func (w *answerWriter) messagesAnswer(r *reply) {
 	w.open('{')
 	w.key("id")
@@ -103,6 +104,7 @@ func (w *answerWriter) messagesAnswer(r *reply) {
 	w.word("role", "assistant")
 	w.orElse("model", w.t.modelName(r.model), `""`)
 	w.array("content")
+	calls := 0
 	for i := range r.parts {
 		p := &r.parts[i]
 		switch p.kind {
@@ -118,6 +120,7 @@ func (w *answerWriter) messagesAnswer(r *reply) {
 			if len(report.Lost) > 0 {
 				continue
 			}
+			calls++
 			w.typed("tool_use")
 			w.key("id")
 			w.put(p.id)
@@ -128,6 +131,9 @@ func (w *answerWriter) messagesAnswer(r *reply) {
 		}
 	}
 	w.close("]")
+	if r.stop == stopTool && calls == 0 {
+		r.stop = stopEnd
+	}
 	stop, sequence := messagesEnd(r.stop, r.sequence, r.has(kindRefusal))
 	w.word("stop_reason", stop)
 	w.orNull("stop_sequence", sequence)

@@ -35,7 +35,9 @@ func (d *reader) messagesRequest() {
 		case "temperature":
 			c.temperature = d.value()
 		case "top_p":
-			c.topP = d.value()
+			if c.topP = d.value(); float(c.topP) < 0 {
+				c.topP = nil // the API's default, in the words of some clients
+			}
 		case "stop_sequences":
 			c.stop = d.strings()
 		case "stream":
@@ -72,6 +74,9 @@ func (d *reader) messagesRequest() {
 		default:
 			d.value()
 		}
+	}
+	if n := len(c.turns); n > 0 && c.turns[n-1].role == roleAssistant && len(c.turns[n-1].parts) > 0 {
+		d.report.Lose("messages.prefill") // other APIs do not go on from there
 	}
 	if len(system) > 0 {
 		c.turns = append([]turn{{role: roleSystem, parts: system}}, c.turns...)
@@ -290,8 +295,8 @@ type block struct {
 	title, context  raw
 	sourceKind      string
 	sourceText      raw
+	origin          raw    // where a search result is from
 	inside          []part // of a source that is content
-
 }
 
 // messagesBlock reads a content block and adds its parts.
@@ -303,6 +308,7 @@ type block struct {
 //	{"type": "tool_result", "tool_use_id": "toolu_1", "content": …, "is_error": true}
 //	{"type": "thinking", "thinking": "…", "signature": "…"}
 //	{"type": "redacted_thinking", "data": "…"}
+//	{"type": "search_result", "source": "https://…", "title": "…", "content": […]}
 //
 // Other blocks are lost under the name of their type.
 func (d *reader) messagesBlock(parts []part) []part {
@@ -331,7 +337,9 @@ func (d *reader) messagesBlock(parts []part) []part {
 		case "content":
 			b.parts = d.messagesContent()
 		case "source":
-			if d.object() {
+			if d.peek() == '"' {
+				b.origin = d.str()
+			} else if d.object() {
 				d.messagesSource(&b)
 			}
 		case "title":
@@ -385,6 +393,13 @@ func (d *reader) messagesBlock(parts []part) []part {
 			p.kind = kindFile
 			p.media.name = b.title
 		}
+	case "search_result":
+		for _, line := range []raw{b.title, b.origin} {
+			if !blank(line) {
+				parts = append(parts, part{kind: kindText, text: line})
+			}
+		}
+		return append(parts, b.parts...)
 	default:
 		d.report.Lose("content." + b.what)
 		return parts

@@ -1,5 +1,10 @@
 package dialect
 
+import (
+	"bytes"
+	"slices"
+)
+
 // messagesRequest writes a request of messages:
 //
 //	{"model": …, "system": …, "max_tokens": 1024, "thinking": {…}, "messages": […], "tools": […]}
@@ -12,9 +17,13 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	tools := c.offered()
 	ch := w.choiceOf(c, tools)
 	forced := len(tools) > 0 && (ch.kind == choiceAny || ch.kind == choiceTool)
+	if model := text(c.model); forced && alwaysThinks(model) && claudeVersion(model) >= claudeUnforced {
+		w.report.Lose("tool_choice")
+		ch, forced = choice{kind: choiceAuto}, false
+	}
 	on := w.messagesThinking(c, forced)
 	w.key("messages")
-	w.messagesTurns(c.turns)
+	w.messagesTurns(c.turns, claudeVersion(text(c.model)) >= claudeNoPrefill)
 	if len(tools) > 0 {
 		w.array("tools")
 		for i := range tools {
@@ -31,40 +40,11 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 		w.report.Lose("verbosity")
 	}
 	w.messagesSampling(c, on)
-	if len(c.stop) > 0 {
-		w.array("stop_sequences")
-		for _, s := range c.stop {
-			w.put(s)
-		}
-		w.close("]")
-	}
+	w.messagesStops(c.stop)
 	if c.stream {
 		w.constant("stream", "true")
 	}
 	w.close("}")
-}
-
-// messagesSampling writes temperature and top_p. A thinking model takes no
-// other temperature than 1.
-func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
-	if v := c.temperature; v != nil {
-		switch f := float(v); {
-		case thinks && f != 1:
-			w.report.Lose("temperature")
-		case f > 1:
-			w.report.Lose("temperature")
-			w.number("temperature", 1)
-		default:
-			w.field("temperature", v)
-		}
-	}
-	if v := c.topP; v != nil {
-		if thinks && float(v) < 0.95 {
-			w.report.Lose("top_p")
-		} else {
-			w.field("top_p", v)
-		}
-	}
 }
 
 // messagesChoice writes tool_choice. One call at a time is a member of it, so
@@ -93,117 +73,6 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 		w.constant("disable_parallel_tool_use", "true")
 	}
 	w.close("}")
-}
-
-// messagesThinking writes max_tokens, thinking and output_config, and reports
-// whether the model thinks.
-//
-//	"max_tokens": 24576, "thinking": {"type": "enabled", "budget_tokens": 16384}
-//	"max_tokens": 8192, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}
-//
-// A budget is a part of the limit. A limit of the client's stays as it is, and the
-// budget shrinks below it; a limit of the gateway's makes room for the budget.
-func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool) {
-	th := &c.thinking
-	limit := integer(c.maxTokens)
-	on = th.asked()
-	adaptive := decides(text(c.model))
-	budget := int64(0)
-	if on && forced {
-		// A thinking model chooses its tools by itself.
-		on = false
-		w.report.Lose(w.effortName)
-	}
-	if on && !adaptive {
-		if budget = th.budget; budget == 0 {
-			budget = budgetOf(text(th.effort))
-		}
-		if limit > 0 {
-			budget = min(budget, limit-1)
-		}
-		if budget < minBudget || lacksThinking(c.turns) {
-			on, budget = false, 0
-			w.report.Lose(w.effortName)
-		}
-	}
-	switch {
-	case limit > 0:
-		w.field("max_tokens", c.maxTokens)
-	case w.opts.MaxTokens > 0:
-		limit = w.opts.MaxTokens
-		if on && !adaptive && budget >= limit {
-			budget = max(minBudget, limit/2)
-		}
-		w.number("max_tokens", limit)
-	default:
-		w.number("max_tokens", defaultMaxTokens+budget)
-	}
-	if on {
-		w.object("thinking")
-		if adaptive {
-			w.word("type", "adaptive")
-		} else {
-			w.word("type", "enabled")
-			w.number("budget_tokens", budget)
-		}
-		w.close("}")
-	}
-	w.messagesOutput(c, on && adaptive)
-	return on
-}
-
-// messagesOutput writes output_config: the effort, and the schema of the output.
-// json_object has no counterpart.
-func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
-	o := &c.output
-	if o.kind == outputObject {
-		w.report.Lose("response_format")
-	}
-	effort = effort && c.thinking.effort != nil
-	if o.kind != outputSchema && !effort {
-		return
-	}
-	w.object("output_config")
-	if effort {
-		word := c.thinking.effort
-		if is(word, "minimal") {
-			word = raw(`"low"`)
-		}
-		w.field("effort", word)
-	}
-	if o.kind == outputSchema {
-		w.object("format")
-		w.word("type", "json_schema")
-		w.orElse("schema", o.schema, "{}")
-		w.close("}")
-	}
-	w.close("}")
-}
-
-// lacksThinking reports whether the turn before the last results has no thinking
-// block of this format. A model with a budget refuses to go on from there.
-func lacksThinking(turns []turn) bool {
-	n := len(turns)
-	for n > 0 && turns[n-1].role != roleTool {
-		if turns[n-1].role == roleAssistant || turns[n-1].role == roleUser && n < len(turns) {
-			return false
-		}
-		n--
-	}
-	if n < 2 || turns[n-2].role != roleAssistant {
-		return false
-	}
-	for i := range turns[n-2].parts {
-		if p := &turns[n-2].parts[i]; p.kind == kindReasoning && p.seal.native() {
-			return false
-		}
-	}
-	return true
-}
-
-// native reports whether the seal is one of messages.
-func (s *seal) native() bool {
-	return s.origin == originRedacted || s.origin == originMessages && len(s.data) > 0
 }
 
 // messagesSystem writes the system turns, wherever they stand.
@@ -246,11 +115,53 @@ func (w *writer) textBlock(t raw) {
 	w.close("}")
 }
 
-// messagesTurns writes the turns. The system's stand elsewhere.
-func (w *requestWriter) messagesTurns(turns []turn) {
+// beginTurn stands where a conversation has no first turn of the user. The format wants
+// one, and other formats do not.
+const beginTurn = `{"role":"user","content":"Begin."}`
+
+// continueTurn stands behind a last turn of the assistant. Other formats answer such a
+// conversation, and late Claude models refuse it.
+const continueTurn = `{"role":"user","content":"Continue."}`
+
+// lacksUser reports whether the first turn would be the assistant's, or there is nothing
+// but instructions.
+func lacksUser(turns []turn) bool {
+	for i := range turns {
+		switch t := &turns[i]; {
+		case isSystem(t.role):
+		case t.role != roleAssistant:
+			return false
+		case slices.ContainsFunc(t.parts, said):
+			return true
+		}
+	}
+	return len(turns) > 0
+}
+
+// said reports whether a part of an assistant's turn reaches the format.
+func said(p part) bool {
+	switch p.kind {
+	case kindText, kindRefusal:
+		return !blank(p.text)
+	case kindReasoning:
+		return p.seal.native()
+	}
+	return p.kind == kindCall
+}
+
+// messagesTurns writes the turns. The system's stand elsewhere. ends is set if the last
+// one must be the user's.
+func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
+	last := roleUser
 	w.open('[')
+	if lacksUser(turns) {
+		w.lit(beginTurn)
+	}
 	for i := 0; i < len(turns); i++ {
 		t := &turns[i]
+		if !isSystem(t.role) {
+			last = t.role
+		}
 		switch t.role {
 		case roleSystem, roleDeveloper:
 		case roleAssistant:
@@ -275,6 +186,9 @@ func (w *requestWriter) messagesTurns(turns []turn) {
 			}
 			w.close("]}")
 		}
+	}
+	if ends && last == roleAssistant {
+		w.lit(continueTurn)
 	}
 	w.close("]")
 }
@@ -319,12 +233,21 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				w.report.Lose("documents.file_id")
 				continue
 			}
-			if len(p.media.mime) > 0 && string(p.media.mime) != "application/pdf" {
+			body, ok := p.media.plain()
+			if !ok && len(p.media.mime) > 0 && string(p.media.mime) != "application/pdf" {
 				w.report.Lose("documents.type")
 				continue
 			}
 			w.typed("document")
-			w.source(&p.media, "application/pdf")
+			if ok {
+				w.object("source")
+				w.word("type", "text")
+				w.word("media_type", "text/plain")
+				w.field("data", body)
+				w.close("}")
+			} else {
+				w.source(&p.media, "application/pdf")
+			}
 			w.field("title", p.media.name)
 			w.close("}")
 		case kindAudio:
@@ -344,9 +267,12 @@ func (w *requestWriter) source(m *media, mime string) {
 	} else {
 		w.word("type", "base64")
 		w.key("media_type")
-		if len(m.mime) > 0 {
+		switch {
+		case bytes.EqualFold(m.mime, []byte("image/jpg")):
+			w.str("image/jpeg") // the other name is common, and refused
+		case len(m.mime) > 0:
 			w.inside(m.mime)
-		} else {
+		default:
 			w.str(mime)
 		}
 		w.key("data")

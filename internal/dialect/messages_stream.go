@@ -183,7 +183,7 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 			b.input = clone(e.input)
 		}
 		d.calls++
-		s.call(b.call, s.t.callID(e.callID), e.name)
+		s.call(b.call, s.callID(e.callID), e.name)
 	default:
 		b.kind = blockOther
 	}
@@ -207,6 +207,10 @@ func (d *messagesDecoder) delta(e *messagesEvent) {
 		case blockThinking:
 			if e.signature != nil {
 				b.seal.data = append(b.seal.data, inner(e.signature)...)
+				if len(b.seal.data) > maxAnswer {
+					s.broken(ErrTooLong)
+					return
+				}
 			}
 			if !blank(e.body) {
 				b.said = true

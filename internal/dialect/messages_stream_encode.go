@@ -57,11 +57,18 @@ func (e *messagesEncoder) busy() bool {
 	return len(e.waiting) > 0 || e.open == blockCall && !e.whole && !e.balance.closed()
 }
 
+// keeps counts bytes that wait, and ends the stream if they are too many.
+func (e *messagesEncoder) keeps(n int) bool {
+	if e.size += n; e.size > maxWaiting {
+		e.s.broken(ErrTooLong)
+		return false
+	}
+	return true
+}
+
 // wait keeps a piece for later. A piece of the same block joins the last one.
 func (e *messagesEncoder) wait(p waitingPiece, body raw) {
-	e.size += len(body) + 64
-	if e.size > maxWaiting {
-		e.s.broken(ErrTooLong)
+	if !e.keeps(len(body) + len(p.seal.data) + len(p.id) + len(p.name) + 64) {
 		return
 	}
 	if n := len(e.waiting); n > 0 && p.kind != blockCall {
@@ -113,12 +120,17 @@ func (e *messagesEncoder) keep(s seal) {
 func (e *messagesEncoder) sealed(s seal) {
 	if e.busy() {
 		s.id, s.data = bytes.Clone(s.id), bytes.Clone(s.data)
-		if n := len(e.waiting); n > 0 && e.waiting[n-1].kind == blockThinking {
-			e.waiting[n-1].seal = s
+		if n := len(e.waiting); n > 0 && e.waiting[n-1].kind == blockThinking && len(e.waiting[n-1].seal.data) == 0 {
+			if e.keeps(len(s.data)) {
+				e.waiting[n-1].seal = s
+			}
 			return
 		}
 		e.wait(waitingPiece{kind: blockThinking, seal: s}, nil)
 		return
+	}
+	if s.origin == originCall {
+		e.closeBlock() // the open thinking has a seal of its own
 	}
 	if e.open != blockThinking {
 		e.openBlock(blockThinking, nil, nil)
@@ -154,8 +166,7 @@ func (e *messagesEncoder) args(n int, piece raw) {
 	}
 	for i := range e.waiting {
 		if p := &e.waiting[i]; p.kind == blockCall && p.call == n {
-			if e.size += len(piece); e.size > maxWaiting {
-				e.s.broken(ErrTooLong)
+			if !e.keeps(len(piece)) {
 				return
 			}
 			p.body = append(p.body, inner(piece)...)

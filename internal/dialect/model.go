@@ -68,6 +68,7 @@ type part struct {
 	name  raw    // of a call
 	space raw    // of a call: the namespace of the function
 	args  raw    // of a call: a string that holds JSON, or the object itself
+	extra raw    // of a call in chat: extra_content, an object that the provider wants back
 	free  bool   // of a call or result: the tool is a custom one, and args is plain text
 	fail  bool   // of a result: the tool failed
 	parts []part // of a result

@@ -1,5 +1,64 @@
 package dialect
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// maxToolName is the longest name of a function in the APIs of OpenAI and Gemini. Clients
+// of messages, and namespaces, have longer ones.
+const maxToolName = 64
+
+// shortName is a name that all APIs take. The same name always becomes the same one:
+// providers cache prompts by their text.
+func shortName(name raw) raw {
+	if len(inner(name)) <= maxToolName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(text(name)))
+	mark := "_" + hex.EncodeToString(sum[:4])
+	return quote(safeName(string(inner(name)[:maxToolName-len(mark)])) + mark)
+}
+
+// shorten gives all tools, and the calls of them, names that all APIs take. It returns
+// the tools' own names by the short ones.
+func (c *conversation) shorten() (own map[string]raw) {
+	for i := range c.tools {
+		name := c.tools[i].name
+		short := shortName(name)
+		if len(short) == len(name) {
+			continue
+		}
+		if own == nil {
+			own = map[string]raw{}
+		}
+		own[text(short)] = name
+		c.tools[i].name = short
+	}
+	for i := range c.turns {
+		for j := range c.turns[i].parts {
+			if p := &c.turns[i].parts[j]; p.kind == kindCall {
+				p.name = shortName(p.name)
+			}
+		}
+	}
+	c.choice.name = shortName(c.choice.name)
+	for i := range c.allowed {
+		c.allowed[i] = shortName(c.allowed[i])
+	}
+	return own
+}
+
+// ownName is a tool's own name, from the name that the upstream knows it by.
+func (t *Translator) ownName(name raw) raw {
+	if t.long != nil {
+		if own, ok := t.long[text(name)]; ok {
+			return own
+		}
+	}
+	return name
+}
+
 // namespaceSeparator stands between a namespace and a name in the name of a
 // function. Other formats have no namespaces.
 const namespaceSeparator = "__"

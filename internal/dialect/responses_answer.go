@@ -43,10 +43,9 @@ func (a *answerReader) responsesAnswer() bool {
 			for _, t := range d.conversation.turns {
 				r.parts = append(r.parts, t.parts...)
 			}
+			a.t.nameCalls(r.parts)
 			for i := range r.parts {
-				if r.parts[i].kind == kindCall {
-					r.parts[i].id = a.t.callID(r.parts[i].id)
-				}
+				r.parts[i].name = a.t.ownName(r.parts[i].name)
 			}
 		case "usage":
 			a.usage(&u)

@@ -140,9 +140,7 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 	case roleTool:
 		for i := range t.parts {
 			p := &t.parts[i]
-			if p.fail {
-				w.report.Lose("is_error")
-			}
+			w.failure(p)
 			w.open('{')
 			if p.free {
 				w.word("type", "custom_tool_call_output")
@@ -221,6 +219,9 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 		p := &parts[i]
 		switch p.kind {
 		case kindText, kindRefusal:
+			if blank(p.text) && len(parts) > 1 {
+				continue // chat clients put it beside calls
+			}
 			n := 1
 			for i+n < len(parts) && (parts[i+n].kind == kindText || parts[i+n].kind == kindRefusal) {
 				n++

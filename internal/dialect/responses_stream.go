@@ -189,7 +189,7 @@ func (d *responsesDecoder) added(e *responsesEvent) *openItem {
 		item.call = d.calls
 		d.calls++
 		p := &parts[0]
-		s.to.call(item.call, s.t.callID(p.id), orEmpty(p.name), p.free)
+		s.to.call(item.call, s.callID(p.id), orEmpty(s.t.ownName(p.name)), p.free)
 	}
 	d.items = append(d.items, item)
 	return &d.items[len(d.items)-1]
@@ -270,23 +270,7 @@ func (d *responsesDecoder) done(e *responsesEvent) {
 			s.to.sealed(p.seal)
 		}
 	case !said:
-		d.say(parts)
-	}
-}
-
-// say passes on the parts of a whole message.
-func (d *responsesDecoder) say(parts []part) {
-	for i := range parts {
-		p := &parts[i]
-		if blank(p.text) {
-			continue
-		}
-		switch p.kind {
-		case kindText:
-			d.s.to.text(p.text)
-		case kindRefusal:
-			d.s.to.refusal(p.text)
-		}
+		s.whole(parts)
 	}
 }
 
@@ -302,26 +286,7 @@ func (d *responsesDecoder) complete(e *responsesEvent) {
 	}
 	s.begin(r.id, r.model, r.created)
 	if !d.said {
-		for i := range r.parts {
-			p := &r.parts[i]
-			switch p.kind {
-			case kindCall:
-				n := d.calls
-				d.calls++
-				s.to.call(n, s.t.callID(p.id), orEmpty(p.name), p.free)
-				if !blank(p.args) {
-					s.to.args(n, p.args)
-				}
-				s.to.called(n)
-			case kindReasoning:
-				if !blank(p.text) {
-					s.to.reasoning(p.text, p.seal)
-				}
-				s.to.sealed(p.seal)
-			default:
-				d.say(r.parts[i : i+1])
-			}
-		}
+		d.calls += s.whole(r.parts)
 	}
 	if s.over() {
 		return

@@ -241,8 +241,8 @@ func (e *responsesEncoder) sealed(s seal) {
 	if !e.keeps(len(s.data)) {
 		return
 	}
-	if e.open != itemReasoning {
-		e.openItem(itemReasoning, "rs_")
+	if e.open != itemReasoning || s.origin == originCall {
+		e.openItem(itemReasoning, "rs_") // open reasoning has a seal of its own
 	}
 	e.keep(s)
 	e.closeItem("completed")

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"bytes"
+	"encoding/base64"
 )
 
 // origin is the format of the proof of a piece of reasoning.
@@ -13,6 +14,7 @@ const (
 	originRedacted         // the data of a redacted_thinking block
 	originResponses        // the encrypted_content of a reasoning item, and its id
 	originChat             // nothing but the name of the field that held the text
+	originCall             // the extra_content of the call with the id
 )
 
 // seal is what a provider wants back with its reasoning.
@@ -29,6 +31,7 @@ const sealMark = "aigateway:"
 // origins are the words of a wrapped seal.
 var origins = [...]string{
 	originMessages: "messages", originRedacted: "redacted", originResponses: "responses", originChat: "chat",
+	originCall: "call",
 }
 
 // wrap makes an opaque field, to carry a seal through a client of another format:
@@ -72,6 +75,48 @@ func unwrap(v raw, native origin, id []byte) seal {
 		}
 	}
 	return seal{}
+}
+
+// sealOf is a seal for what a provider of chat wants back with a call. Gemini refuses the
+// next turn without it:
+//
+//	{"google": {"thought_signature": "…"}}
+//
+// Other formats have no place for it at the call. It stands before, as reasoning
+// without text.
+func sealOf(id, extra raw) seal {
+	return seal{origin: originCall, id: callMark(id), data: base64.StdEncoding.AppendEncode(nil, extra)}
+}
+
+// callMark is the id of a call as it stands in a seal.
+func callMark(id raw) []byte { return base64.StdEncoding.AppendEncode(nil, []byte(text(id))) }
+
+// giveBack gives the calls of a turn what their seals hold.
+func giveBack(parts []part) {
+	var held map[string]raw // by the marks of the calls
+	for i := range parts {
+		s := &parts[i].seal
+		if s.origin != originCall {
+			continue
+		}
+		extra, err := base64.StdEncoding.AppendDecode(nil, unslashed(s.data))
+		c := cursor{b: extra}
+		if err != nil || c.peek() != '{' || c.value() == nil || !c.done() {
+			continue
+		}
+		if held == nil {
+			held = map[string]raw{}
+		}
+		held[string(unslashed(s.id))] = extra
+	}
+	if held == nil {
+		return
+	}
+	for i := range parts {
+		if p := &parts[i]; p.kind == kindCall {
+			p.extra = held[string(callMark(p.id))]
+		}
+	}
 }
 
 // isMarked reports whether the gateway made an opaque field.

@@ -42,6 +42,7 @@ type Stream struct {
 	err      error // the stream is over, and not whole
 	onEvent  func(name, data []byte)
 	held     []heldCall
+	given    map[string]struct{} // the ids of the calls so far
 }
 
 // heldCall is a call of a custom tool's stand-in. Its input can be read when its
@@ -229,13 +230,61 @@ func (s *Stream) end() {
 	}
 }
 
+// whole passes on the parts of a whole answer, and returns the number of its calls.
+func (s *Stream) whole(parts []part) (calls int) {
+	for i := range parts {
+		switch p := &parts[i]; p.kind {
+		case kindCall:
+			s.to.call(calls, s.callID(p.id), orEmpty(p.name), p.free)
+			if args := p.argsPiece(); !blank(args) {
+				s.to.args(calls, args)
+			}
+			s.to.called(calls)
+			calls++
+		case kindReasoning:
+			if !blank(p.text) {
+				s.to.reasoning(p.text, p.seal)
+			}
+			if !blank(p.text) || len(p.seal.data) > 0 {
+				s.to.sealed(p.seal)
+			}
+		case kindText:
+			if !blank(p.text) {
+				s.to.text(p.text)
+			}
+		case kindRefusal:
+			if !blank(p.text) {
+				s.to.refusal(p.text)
+			}
+		}
+	}
+	return calls
+}
+
+// argsPiece is the arguments of a whole call as one piece.
+func (p *part) argsPiece() raw {
+	if p.free || len(p.args) > 0 && p.args[0] == '"' {
+		return p.args
+	}
+	return p.argsText()
+}
+
 // call starts a call, be it of a custom tool.
 func (s *Stream) call(n int, id, name raw) {
+	name = s.t.ownName(name)
 	free := s.t.isCustom(name)
 	if free {
 		s.held = append(s.held, heldCall{n: n})
 	}
 	s.to.call(n, id, orEmpty(name), free)
+}
+
+// callID is the id of a call, and no other call's.
+func (s *Stream) callID(id raw) raw {
+	if s.given == nil {
+		s.given = map[string]struct{}{}
+	}
+	return s.t.callID(id, s.given)
 }
 
 // args passes a piece of arguments on, or holds it.

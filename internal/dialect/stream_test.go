@@ -244,6 +244,12 @@ func TestThinking(t *testing.T) {
 		{`"reasoning_effort":"minimal"`, "claude-opus-4-7", `"thinking":{"type":"adaptive"},"output_config":{"effort":"low"}`, 0, nil},
 		{`"reasoning_effort":"xhigh"`, "claude-opus-4-7", `"thinking":{"type":"adaptive"},"output_config":{"effort":"xhigh"}`, 0, nil},
 		{`"reasoning_effort":"none"`, "claude-opus-4-7", `"max_tokens":8192,"messages"`, 0, nil},
+		{`"reasoning_effort":"none"`, "claude-sonnet-5", `"max_tokens":8192,"thinking":{"type":"disabled"},"messages"`, 0, nil},
+		{`"reasoning_effort":"none"`, "anthropic/claude-opus-5.5", `"thinking":{"type":"disabled"}`, 0, nil},
+		{`"reasoning_effort":"none"`, "claude-fable-5", `"max_tokens":8192,"messages"`, 0, []string{"reasoning_effort"}},
+		{`"reasoning_effort":"none"`, "glm-5", `"max_tokens":8192,"messages"`, 0, nil},
+		{`"reasoning_effort":"xhigh"`, "claude-opus-4-6", `"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}`, 0, []string{"reasoning_effort"}},
+		{`"reasoning_effort":"max"`, "claude-opus-4-6", `"output_config":{"effort":"max"}`, 0, nil},
 		{`"reasoning_effort":"medium"`, "glm-5", `"thinking":{"type":"enabled","budget_tokens":8192}`, 0, nil},
 	} {
 		tr := translator(t, dialect.Chat, dialect.Messages)

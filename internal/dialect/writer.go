@@ -3,6 +3,7 @@ package dialect
 import (
 	"bytes"
 	"strconv"
+	"strings"
 )
 
 // writer appends JSON to b. It sets the commas.
@@ -194,6 +195,9 @@ func is(v raw, s string) bool {
 
 // blank reports whether a string is absent or empty.
 func blank(v raw) bool { return len(v) <= 2 }
+
+// white reports whether a string is absent, or holds nothing but white space.
+func white(v raw) bool { return strings.TrimSpace(text(v)) == "" }
 
 // integer reads a number; 0 for any other value.
 func integer(v raw) int64 {

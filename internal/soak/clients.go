@@ -40,6 +40,10 @@ type request struct {
 	slow        time.Duration // between two quarters of the body
 	stall       time.Duration // behind the first byte of the answer
 	leaves      moment
+
+	kind   string
+	came   int       // bytes of the answer
+	latest time.Time // of them
 }
 
 // A kind of request, and its share of the traffic.
@@ -92,6 +96,7 @@ func (s *soak) request(id string) *request {
 	}
 	for n, i := s.random.intN(all), 0; ; i++ {
 		if n -= kinds[i].share; n < 0 {
+			r.kind = kinds[i].name
 			kinds[i].make(s, r)
 			return r
 		}
@@ -184,9 +189,10 @@ func (o outcome) String() string { return [...]string{"answered", "refused", "br
 func (s *soak) receive(c *http.Client, req *http.Request, r *request, leave func()) outcome {
 	resp, err := c.Do(req)
 	if err != nil {
-		return s.failed(req, err)
+		return s.failed(req, r, err)
 	}
 	defer resp.Body.Close()
+	r.latest = time.Now()
 	if id := resp.Header.Get(headerID); id != "" && id != r.id {
 		s.fault("the answer to %s has the header of %s", r.id, id)
 	}
@@ -212,7 +218,7 @@ func (s *soak) receive(c *http.Client, req *http.Request, r *request, leave func
 	case errors.As(err, &corrupt):
 		s.fault("half a %s answer that looks whole: %v", resp.Header.Get("Content-Encoding"), err)
 	case err != nil:
-		return s.failed(req, err)
+		return s.failed(req, r, err)
 	case r.leaves != stays && req.Context().Err() != nil:
 		return left
 	case isOK && whole:
@@ -224,6 +230,14 @@ func (s *soak) receive(c *http.Client, req *http.Request, r *request, leave func
 		s.fault("half an answer with status %d that looks whole: %d bytes, …%.300s", resp.StatusCode, len(data), data[max(0, len(data)-300):])
 	}
 	return broken
+}
+
+// progress says how much of the answer has come.
+func (r *request) progress() string {
+	if r.latest.IsZero() {
+		return "without an answer"
+	}
+	return fmt.Sprintf("%d bytes of the answer came, the latest %v ago", r.came, time.Since(r.latest).Round(time.Millisecond))
 }
 
 // receiver reads an answer, stalls in it, and leaves it.
@@ -241,6 +255,7 @@ func (b *receiver) Read(p []byte) (int, error) {
 		b.leave()
 	}
 	n, err := b.Reader.Read(p[:min(len(p), 8<<10)])
+	b.r.came, b.r.latest = b.r.came+n, time.Now()
 	b.tail = append(b.tail[max(0, len(b.tail)-len(endMark)):], p[:n]...)
 	switch {
 	case b.n == 1 && b.r.leaves == atFirstByte, b.n == 4 && b.r.leaves == within,
@@ -254,13 +269,13 @@ func (b *receiver) Read(p []byte) (int, error) {
 
 // failed judges the error of a client. A gateway that keeps a client waiting for too
 // long is at fault.
-func (s *soak) failed(req *http.Request, err error) outcome {
+func (s *soak) failed(req *http.Request, r *request, err error) outcome {
 	switch cause := req.Context().Err(); {
 	case errors.Is(cause, context.Canceled):
 		return left
 	case cause != nil && errors.Is(err, context.DeadlineExceeded):
 		if time.Now().Before(s.until) {
-			s.fault("a client has waited for %v", patience)
+			s.fault("a client has waited for %v: %q to %s, %s", patience, r.kind, req.URL, r.progress())
 		}
 		return left
 	}

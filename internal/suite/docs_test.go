@@ -500,7 +500,7 @@ func TestDocsProviders(t *testing.T) {
 			speak = append(speak, p.ID)
 		}
 	}
-	assert.Equal(t, []string{"anthropic"}, speak)
+	assert.Equal(t, []string{"anthropic", "fireworks"}, speak)
 }
 
 // TestDocsSurfaces finds each served surface in the table of the document, and,

@@ -311,6 +311,20 @@ func TestTranslatedKeepalives(t *testing.T) {
 			assert.Equal(t, aigateway.StatusSuccess, (<-results).Status)
 		})
 	})
+	t.Run("whole", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			harness, results := translateStart(t, c, keep, func(w http.ResponseWriter, r *http.Request) {
+				gatewaytest.Pass(3500 * time.Millisecond)
+				gatewaytest.JSON(200, c.answer)(w, r)
+			})
+			got := harness.Post(c.path, translateAskStream(c.request))
+			require.NoError(t, got.Err)
+			assert.True(t, strings.HasPrefix(got.Body, ": keep-alive\n\n: keep-alive\n\n: keep-alive\n\nevent: message_start\n"), got.Body)
+			assert.Equal(t, 3, strings.Count(got.Body, ": keep-alive\n\n"))
+			assert.True(t, strings.HasSuffix(got.Body, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), got.Body)
+			assert.Equal(t, aigateway.StatusSuccess, (<-results).Status)
+		})
+	})
 	t.Run("error", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			harness, _ := translateStart(t, c, keep, func(w http.ResponseWriter, r *http.Request) {
@@ -345,4 +359,29 @@ func TestTranslatedClientLeaves(t *testing.T) {
 		assert.Error(t, <-gone)
 		assert.Equal(t, aigateway.CodeClientGone, (<-results).Error.Code)
 	})
+}
+
+// TestTranslatedStreamsOfWholeAnswers: a server that does not stream answers a client that
+// does. Its SDK reads nothing but a stream.
+func TestTranslatedStreamsOfWholeAnswers(t *testing.T) {
+	for _, c := range translateCases() {
+		t.Run(c.pair, func(t *testing.T) {
+			var cfg aigateway.Config
+			translateProvider(t, &cfg, "p", aigateway.TranslateStrict, c.speaks, gatewaytest.JSON(200, c.answer))
+			results := requestResults(&cfg)
+			resp, got := requestPost(t, testbed.Serve(t, cfg)+c.path, nil, strings.Replace(c.request, "{", `{"stream":true,`, 1))
+			require.Equal(t, http.StatusOK, resp.StatusCode, got)
+			assert.Equal(t, c.pair, resp.Header.Get(translateMark))
+			assert.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+			assert.True(t, strings.HasPrefix(got, "data: {") || strings.HasPrefix(got, "event: "), got)
+			for _, fact := range []string{"It rains.", "c3", "c4", "Rome", "Oslo"} {
+				assert.Contains(t, got, fact)
+			}
+			end := map[string]string{"/v1/chat/completions": "data: [DONE]", "/v1/responses": "event: response.completed", "/v1/messages": "event: message_stop"}
+			assert.Contains(t, got, end[c.path])
+			res := <-results
+			assert.Equal(t, aigateway.StatusSuccess, res.Status, res.Error)
+			assert.Equal(t, []int64{30, 12}, []int64{res.InputTokens, res.OutputTokens})
+		})
+	}
 }

@@ -45,9 +45,12 @@ type request struct {
 	Messages []struct {
 		Role       string
 		Content    json.RawMessage
-		Reasoning  string                `json:"reasoning_content"`
-		ToolCallID string                `json:"tool_call_id"`
-		ToolCalls  []struct{ ID string } `json:"tool_calls"`
+		Reasoning  string `json:"reasoning_content"`
+		ToolCallID string `json:"tool_call_id"`
+		ToolCalls  []struct {
+			ID    string
+			Extra json.RawMessage `json:"extra_content"`
+		} `json:"tool_calls"`
 	}
 	Tools []struct{ Function struct{ Name string } }
 }
@@ -76,8 +79,12 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	call := func(i int, id, command string) string {
-		return event(fmt.Sprintf(`{"tool_calls":[{"index":%d,"id":%q,"type":"function","function":{"name":%q,"arguments":%q}}]}`,
-			i, id, m.tool, m.arguments(command)), `null`)
+		extra := ""
+		if i == 0 {
+			extra = `,"extra_content":` + signature
+		}
+		return event(fmt.Sprintf(`{"tool_calls":[{"index":%d,"id":%q,"type":"function","function":{"name":%q,"arguments":%q}%s}]}`,
+			i, id, m.tool, m.arguments(command), extra), `null`)
 	}
 	gatewaytest.Stream(event(`{"role":"assistant","reasoning_content":"Two files."}`, `null`), event(`{"content":"I write them."}`, `null`),
 		call(0, "call_a", "echo one > a.txt"), call(1, "call_b", "echo two > b.txt"),
@@ -93,6 +100,9 @@ func (m *model) offered(req request) bool {
 	}
 	return false
 }
+
+// signature is what Gemini wants back with the first call of an answer.
+const signature = `{"google":{"thought_signature":"c2lnbmVk"}}`
 
 const usage = `data: {"choices":[],"usage":{"prompt_tokens":28,"completion_tokens":7,"total_tokens":35}}` + "\n\n"
 
@@ -253,6 +263,7 @@ func (m *model) comesBack(t *testing.T, reasons bool) {
 	assert.Equal(t, []string{"call_a", "call_b"}, []string{turn[0].ToolCalls[0].ID, turn[0].ToolCalls[1].ID})
 	assert.Equal(t, []string{"call_a", "call_b"}, []string{turn[1].ToolCallID, turn[2].ToolCallID})
 	assert.Contains(t, string(turn[0].Content), "I write them.")
+	assert.Equal(t, []string{signature, ""}, []string{string(turn[0].ToolCalls[0].Extra), string(turn[0].ToolCalls[1].Extra)})
 	if reasons {
 		assert.Equal(t, "Two files.", turn[0].Reasoning)
 	}
