@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -26,25 +27,58 @@ func (c Config) Format(f fmt.State, verb rune) {
 	c.Secrets, c.Registry, c.URLPolicy, c.Transport, c.TokenCounter, c.FailoverPolicy = nil, nil, nil, nil, nil, nil
 	c.Logger, c.Hooks, c.shape = nil, nil, nil
 	c.Shared, c.SharedSecret = nil, nil
-	// The maps are shared with the caller's Config, so they are copied before a
-	// change.
+	redact.Format(f, verb, printedConfig{printedSettings(c.printed()), dependencies})
+}
+
+// MarshalJSON writes the settings of c without literal secrets, such as for a log. The
+// result is no config to load.
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(printedSettings(c.printed())) }
+
+// plainJSON writes a Config as it is.
+func plainJSON(c Config) ([]byte, error) {
+	plain := struct {
+		printedSettings
+		Providers []printedProvider `json:"providers,omitempty"`
+	}{printedSettings: printedSettings(c)}
+	for _, p := range c.Providers {
+		plain.Providers = append(plain.Providers, printedProvider(p))
+	}
+	return json.Marshal(plain)
+}
+
+// printed is a copy of c without literal secrets. The maps are shared with the
+// caller's Config, so they are copied before a change.
+func (c Config) printed() Config {
 	c.Headers, c.QueryParams, c.Body = printedKeys(c.Headers), printedKeys(c.QueryParams), printedBody(c.Body)
 	c.InternalEndpoints = maps.Clone(c.InternalEndpoints)
 	for host, target := range c.InternalEndpoints {
 		c.InternalEndpoints[host] = printedURL(target)
 	}
-	redact.Format(f, verb, printedConfig{printedSettings(c), dependencies})
+	return c
 }
 
 // Format prints p without literal secrets.
 func (p Provider) Format(f fmt.State, verb rune) {
+	redact.Format(f, verb, printedProvider(p.printed()))
+}
+
+// MarshalJSON writes p without literal secrets, such as for a log. The result is no
+// provider to load.
+func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(printedProvider(p.printed())) }
+
+// printed is a copy of p without literal secrets.
+func (p Provider) printed() Provider {
 	p.BaseURL = printedURL(p.BaseURL)
 	p.Headers, p.QueryParams, p.Body = printedKeys(p.Headers), printedKeys(p.QueryParams), printedBody(p.Body)
 	p.Metadata = maps.Clone(p.Metadata)
 	for name, v := range p.Metadata {
 		p.Metadata[name] = printedValue(v, redact.HasSecret)
 	}
-	redact.Format(f, verb, printedProvider(p))
+	// People put a key into the scheme by mistake.
+	if redact.LooksSecret(p.Auth.Scheme) {
+		p.Auth.Scheme = "…"
+	}
+	return p
 }
 
 // Format prints k without the literal parts of its value.

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,6 +51,7 @@ type held struct {
 	data       []byte // of any other answer, as far as it was held
 	whole      bool   // data is the whole answer
 	binary     bool   // nothing tells where the answer ends
+	declined   bool   // by its first words, see declines
 	// answered is set if a whole answer was judged to be one.
 	answered bool
 	length   [1]string // the Content-Length of a whole answer
@@ -104,6 +106,9 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 	encoding := h.resp.Header.Get("Content-Encoding")
 	var err error
 	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, h.maxHeld())
+	if relay.IsPlain(encoding) {
+		h.data = withoutMark(h.resp, h.data)
+	}
 	switch {
 	case err != nil:
 		return h.interrupted(ctx, err)
@@ -130,6 +135,18 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 		return h.translateBody(encoding)
 	}
 	return nil
+}
+
+// withoutMark cuts the byte order mark before JSON off, as it is cut off requests.
+// JSON parsers refuse it, and those of browsers alone do not.
+func withoutMark(resp *http.Response, front []byte) []byte {
+	text, marked := bytes.CutPrefix(front, []byte("\ufeff"))
+	if !marked || len(text) == 0 || text[0] != '{' && text[0] != '[' {
+		return front
+	}
+	resp.ContentLength = -1
+	delete(resp.Header, "Content-Length")
+	return text
 }
 
 // interrupted is the failure of an answer whose reading ended with an error.
@@ -171,6 +188,8 @@ func (h *held) judge(kind, encoding string) *failure {
 		return h.errorAnswer(reason, v.Detail)
 	case v.Err != nil && kind == "text/html":
 		return wrongAnswer("the answer is a web page")
+	case v.Err != nil && apierror.Read(plain).Found:
+		return h.errorAnswer(v.Err.Error(), plain)
 	case v.Err != nil:
 		h.a.body = h.a.secrets.scrub(plain)
 		return wrongAnswer(v.Err.Error())
@@ -178,7 +197,7 @@ func (h *held) judge(kind, encoding string) *failure {
 	h.meterWhole(plain)
 	h.note.answer(plain)
 	switch {
-	case v.Refusal:
+	case v.Refusal, h.s.failRefusals && declines(plain):
 		return h.refusal()
 	case v.Empty && h.s.failEmpty:
 		return wrongAnswer(relay.ErrEmptyAnswer.Error())
@@ -203,6 +222,12 @@ func (h *held) refusal() *failure {
 	f := wrongAnswer("the answer is a refusal")
 	f.Cause = CauseRefusal
 	return f
+}
+
+// declines reports whether an answer, or an event, is a refusal in its text alone, in
+// the words of a known provider.
+func declines(data []byte) bool {
+	return apierror.Classify(http.StatusOK, nil, apierror.Read(data)).Kind == apierror.Refusal
 }
 
 // errorAnswer is the failure of an error with a success status. If the error names

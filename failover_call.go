@@ -13,6 +13,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/pins"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/relay"
@@ -133,6 +134,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	}
 	defer resp.Body.Close()
 	a.firstByte = time.Since(a.start)
+	header.Joined(resp.Header, "Content-Encoding")
 	a.status, a.header = resp.StatusCode, resp.Header
 	noteQuota(c.track, resp.Header, time.Now())
 	switch {
@@ -144,6 +146,8 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return s.join(ctx)
 	case resp.StatusCode/100 != 2:
 		return false, c.refused(ctx, a, resp)
+	case resp.StatusCode == http.StatusPartialContent && req.Header["Range"] == nil:
+		return false, wrongAnswer("the answer is a part (206), and nobody asked for a part")
 	}
 	c.held = held{
 		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,

@@ -303,11 +303,10 @@ func (o *outbound) forwards(name string, ownKey bool) bool {
 	if redact.IsCredentialHeader(name) || name == headerProvider {
 		return false
 	}
-	if o.codec != nil {
+	if o.s.forward[name] || o.codec != nil {
 		return o.s.forward[name] // the others are about an API that the provider does not speak
 	}
-	return strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") ||
-		strings.HasPrefix(name, "X-Stainless-") || o.s.forward[name]
+	return (strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "X-Stainless-")) && !redact.TellsCredential(name)
 }
 
 // authenticate puts the credential into the header. An operator's own credential

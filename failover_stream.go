@@ -57,7 +57,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 	if err := h.stream.Hold(); err != nil {
 		return h.streamBroke(ctx, err)
 	}
-	if h.stream.Refused() {
+	if h.stream.Refused() || h.declined {
 		if f := h.refusal(); f != nil {
 			return f
 		}
@@ -80,6 +80,9 @@ func (h *held) holdStream(ctx context.Context) *failure {
 
 // meterEvent meters an event of the stream. A plain one tells no usage.
 func (h *held) meterEvent(data []byte, plain bool) {
+	if h.s.failRefusals && h.a.firstToken == 0 {
+		h.declined = h.declined || declines(data)
+	}
 	if !plain {
 		h.meter.Event(data)
 	}

@@ -471,22 +471,21 @@ type modelFacts struct {
 func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, requestID string) {
 	f := clientFormat(r.Header)
 	q := anyOf(f, clientCredential(r.Header).given())
-	models := s.offered(q)
 	if id == "" {
-		writeModels(w, f, models)
+		writeModels(w, f, s.offered(q))
 		return
 	}
 	// The id itself comes first: it may end in a slash.
 	bare := strings.TrimSuffix(id, "/")
 	for _, name := range []string{id, bare} {
-		i := slices.IndexFunc(models, func(m named) bool { return strings.EqualFold(m.name, name) })
+		m, ok := s.offeredAs(q, name)
 		switch {
-		case i < 0:
+		case !ok:
 			continue
 		case f == formatAnthropic:
-			writeJSON(w, models[i].anthropic())
+			writeJSON(w, m.anthropic())
 		default:
-			writeJSON(w, models[i].openai())
+			writeJSON(w, m.openai())
 		}
 		return
 	}

@@ -171,6 +171,40 @@ func TestModelSlash(t *testing.T) {
 	assert.Contains(t, modelsGet(g, "/v1/models/nick", false).Body.String(), `"id":"nick"`)
 }
 
+// TestModelCost asks for one name among ten thousand, known and unknown. The whole
+// list is not made for it.
+func TestModelCost(t *testing.T) {
+	cfg := aigateway.Config{Registry: aigateway.NoRegistry(), Providers: []aigateway.Provider{{ID: "p", BaseURL: "https://p.internal"}}}
+	for i := range 10_000 {
+		cfg.Providers[0].Models = append(cfg.Providers[0].Models, aigateway.Model{ID: fmt.Sprintf("vendor/model-%d", i)})
+	}
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	for id, status := range map[string]int{"vendor/model-9999": 200, "VENDOR/Model-9999": 200, "vendor/modl-77": 404, "p:vendor/model-1": 404, strings.Repeat("x", 2000): 404} {
+		assert.Equal(t, status, modelsGet(g, "/v1/models/"+id, false).Code)
+		allocs := testing.AllocsPerRun(10, func() { modelsGet(g, "/v1/models/"+id, false) })
+		assert.Less(t, allocs, 200., "%.20s", id)
+	}
+}
+
+// TestModelAsListed asks for each listed name by itself, in both formats. The answer
+// is the list's.
+func TestModelAsListed(t *testing.T) {
+	g := selectionGateway(t, modelsProviders+"\naliases: {fast: [mistral], Best: [meta/llama-4, mistral], none: ['openai:gpt-4o']}")
+	for _, anthropic := range []bool{false, true} {
+		var list struct{ Data []json.RawMessage }
+		require.NoError(t, json.Unmarshal(modelsGet(g, "/v1/models", anthropic).Body.Bytes(), &list))
+		require.Greater(t, len(list.Data), 3)
+		for _, one := range list.Data {
+			var named struct{ ID string }
+			require.NoError(t, json.Unmarshal(one, &named))
+			for _, id := range []string{named.ID, strings.ToUpper(named.ID), named.ID + "/"} {
+				assert.JSONEq(t, string(one), modelsGet(g, "/v1/models/"+id, anthropic).Body.String(), id)
+			}
+		}
+	}
+}
+
 // TestModelsMounted regresses a mount that strips the slash before "models".
 func TestModelsMounted(t *testing.T) {
 	g := selectionGateway(t, modelsProviders)

@@ -362,7 +362,7 @@ type debugSettings struct {
 // newDebugSettings notes the presentable part of a Config that New accepts. New
 // calls it, because the Config may change later.
 func newDebugSettings(history *debugpage.History, ledger *debugpage.Ledger, cfg Config) debugSettings {
-	raw, err := json.Marshal(shownConfig(cfg))
+	raw, err := plainJSON(shownConfig(cfg))
 	if err != nil {
 		raw = []byte("{}") // New refuses what does not marshal
 	}

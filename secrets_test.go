@@ -565,6 +565,17 @@ func TestNothingPrintsSecrets(t *testing.T) {
 			assert.NotContains(t, text, hex.EncodeToString([]byte("0123456789abcdef")), "%s by %s", name, verb)
 		}
 	}
+	for name, v := range map[string]any{
+		"Config": whole, "[]*Config": []*aigateway.Config{&whole}, "Provider": whole.Providers[0], "map of *Provider": map[string]*aigateway.Provider{"a": &whole.Providers[0]},
+		"StaticRegistry": aigateway.StaticRegistry(whole.Providers...),
+	} {
+		text, err := json.Marshal(v)
+		require.NoError(t, err)
+		var logs bytes.Buffer
+		slog.New(slog.NewJSONHandler(&logs, nil)).Info("x", "v", v)
+		assert.NotContains(t, string(text)+logs.String(), "0123456789abcdef", "%s in JSON", name)
+		assert.Contains(t, logs.String(), `"id":"p"`, "%s in JSON", name)
+	}
 	for _, v := range []any{[]*aigateway.Config{nil}, []*aigateway.Provider{nil}, []*aigateway.APIKey{nil}} {
 		assert.Equal(t, "[<nil>]", fmt.Sprintf("%s", v))
 	}

@@ -257,12 +257,8 @@ func (s *selector) offered(q query) []named {
 	seen := map[string]bool{}
 	for _, name := range s.aliases.names {
 		seen[fold(name)] = true
-		var models []*model
-		for _, entry := range s.aliases.byName[fold(name)] {
-			models = append(models, s.resolve(q, entry).models...)
-		}
-		if len(models) > 0 {
-			out = append(out, named{name, models[0], providersOf(models)})
+		if n, ok := s.offeredAlias(q, name); ok {
+			out = append(out, n)
 		}
 	}
 	for _, m := range s.listed {
@@ -274,17 +270,53 @@ func (s *selector) offered(q query) []named {
 				continue
 			}
 			seen[folded] = true
-			if p, _ := s.prefixed(folded); p != nil {
-				continue
+			if n, ok := s.offeredModel(q, m, i); ok {
+				out = append(out, n)
 			}
-			name := m.id
-			if i > 0 {
-				name = m.view.IDAliases[i-1]
-			}
-			out = append(out, named{name, m, providersOf(s.resolve(q, name).models)})
 		}
 	}
 	return out
+}
+
+// offeredAlias is an alias in a list. It is false if none of its models can serve the
+// query.
+func (s *selector) offeredAlias(q query, name string) (named, bool) {
+	var models []*model
+	for _, entry := range s.aliases.byName[fold(name)] {
+		models = append(models, s.resolve(q, entry).models...)
+	}
+	if len(models) == 0 {
+		return named{}, false
+	}
+	return named{name, models[0], providersOf(models)}, true
+}
+
+// offeredModel is the i-th name of a model in a list.
+func (s *selector) offeredModel(q query, m *model, i int) (named, bool) {
+	if p, _ := s.prefixed(m.names[i]); p != nil {
+		return named{}, false
+	}
+	name := m.id
+	if i > 0 {
+		name = m.view.IDAliases[i-1]
+	}
+	return named{name, m, providersOf(s.resolve(q, name).models)}, true
+}
+
+// offeredAs finds one name of the list that offered makes, without the list.
+func (s *selector) offeredAs(q query, name string) (named, bool) {
+	folded := fold(name)
+	for _, alias := range s.aliases.names {
+		if fold(alias) == folded {
+			return s.offeredAlias(q, alias)
+		}
+	}
+	for _, m := range s.models[folded] {
+		if s.rejects(q, m) == reasonNone {
+			return s.offeredModel(q, m, slices.Index(m.names, folded))
+		}
+	}
+	return named{}, false
 }
 
 // providersOf lists the providers of models, each once.

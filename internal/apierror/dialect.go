@@ -290,7 +290,8 @@ const maxMessage = 2 << 10
 // unquoted is a message in lower case, on one line, without quotations. Quotations hold names and a client's own words, and
 // neither may decide about a key.
 func unquoted(s string) string {
-	return withoutQuotes(strings.ToLower(strings.Join(strings.Fields(s[:min(len(s), maxMessage)]), " ")))
+	s = withoutQuotes(strings.ToLower(strings.Join(strings.Fields(s[:min(len(s), maxMessage)]), " ")))
+	return strings.ReplaceAll(s, "’", "'") // the apostrophes that are left
 }
 
 // closers are the opening quotation marks, each with its closing mark.

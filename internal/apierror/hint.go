@@ -45,6 +45,8 @@ func parseHints(table string) (out []hint) {
 			h.read = ratelimit.Seconds
 		case "duration":
 			h.read = func(text string, _ time.Time) (time.Duration, bool) { return spoken(text) }
+		case "date":
+			h.read = dated
 		case "beijing":
 			h.read = beijing
 		case "reset":
@@ -138,6 +140,9 @@ var units = []struct {
 func spoken(text string) (d time.Duration, ok bool) {
 	// Each round reads a number and its unit.
 	text = strings.TrimPrefix(text, "about ")
+	if d, ok := clock(text); ok {
+		return d, true
+	}
 	for {
 		digits := text[:len(text)-len(strings.TrimLeft(text, "0123456789."))]
 		n, err := strconv.ParseFloat(strings.TrimRight(digits, "."), 64)
@@ -163,6 +168,41 @@ func spoken(text string) (d time.Duration, ok bool) {
 		text = strings.TrimLeft(text[len(units[i].name):], " ,")
 		text = strings.TrimPrefix(text, "and ")
 	}
+}
+
+// clock reads a time span of .NET at the front of a text: "01:22:33", "2.12:34:56".
+func clock(text string) (d time.Duration, ok bool) {
+	end := len(text) - len(strings.TrimLeft(text, "0123456789:."))
+	parts := strings.Split(strings.TrimRight(text[:end], "."), ":")
+	if len(parts) != 3 {
+		return 0, false
+	}
+	if days, hours, ok := strings.Cut(parts[0], "."); ok {
+		parts = append([]string{days, hours}, parts[1:]...)
+	}
+	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second}[4-len(parts):] {
+		n, err := strconv.ParseFloat(parts[i], 64)
+		if err != nil || n*float64(unit) > float64(ratelimit.Longest-d) {
+			return 0, false
+		}
+		d += time.Duration(n * float64(unit))
+	}
+	return d, true
+}
+
+// dated reads a date at the front of a text in lower case, with or without its zone. It is 0 for a past date.
+func dated(text string, now time.Time) (time.Duration, bool) {
+	words := append(strings.Fields(text), "")
+	for _, date := range []string{words[0] + " " + words[1%len(words)], words[0]} {
+		date = strings.ToUpper(strings.TrimRight(date, " .,;)"))
+		if len(date) < len(time.DateTime) {
+			continue
+		}
+		if d, ok := ratelimit.Seconds(date, now); ok {
+			return d, true
+		}
+	}
+	return 0, false
 }
 
 // beijing reads the first date of a text, "2006-01-02 15:04:05" in Beijing time. It is 0 for a past date.

@@ -8,6 +8,8 @@ package apierror
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -73,7 +75,11 @@ func (r *Report) read(body []byte, depth int) {
 		return
 	}
 	line, _, _ := bytes.Cut(body, []byte("\n"))
-	r.message(strings.TrimSpace(strings.ToValidUTF8(string(line), "")))
+	text := strings.TrimSpace(strings.ToValidUTF8(string(line), ""))
+	// Control characters are not of a text: the body is in a coding that nobody named.
+	if !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' && c != '\t' }) {
+		r.message(text)
+	}
 }
 
 // payload cuts an error out of the lines of an event. The first line with data or an error decides.
@@ -139,7 +145,10 @@ func (r *Report) value(v any, depth int) {
 //	{"code", "message"}, {"message"}, {"detail"}              DashScope, Cerebras; proxies; FastAPI
 //	{"response": {"error": {"code", "message"}}}              a response.failed event
 //	{"success": false, "errors": [{"code", "message"}]}       Cloudflare
+//	{"fault": {"faultstring", "detail": {"errorcode"}}}       Apigee
+//	{"Response": {"Error": {"Code", "Message"}}}              Tencent; AWS has a lone "Message"
 func (r *Report) document(top map[string]any, depth int) {
+	top = uncapped(top)
 	r.answer(top)
 	r.answer(object(top["response"]))
 	if base := object(top["base_resp"]); base != nil {
@@ -173,7 +182,9 @@ func (r *Report) document(top map[string]any, depth int) {
 
 // failure is the error within a document, of whatever type. It is nil if there is no such part.
 func failure(top map[string]any) any {
-	candidates := []any{top["error"], first(top["errors"]), object(top["response"])["error"], object(top["data"])["error"]}
+	candidates := []any{
+		top["error"], first(top["errors"]), uncapped(object(top["response"]))["error"], object(top["data"])["error"], top["fault"],
+	}
 	for _, choice := range list(top["choices"]) {
 		candidates = append(candidates, object(choice)["error"])
 	}
@@ -211,12 +222,14 @@ func isError(top map[string]any) bool {
 }
 
 // messageFields are the names of the message, the more common before the others.
-var messageFields = []string{"message", "msg", "detail", "error_msg", "error_message", "errorMessage", "error_description", "title"}
+var messageFields = []string{"message", "msg", "detail", "error_msg", "error_message", "errorMessage", "error_description", "faultstring", "title"}
 
 // fields reads the error object itself. The first code, type, param and message win; the others stay known to Classify.
 func (r *Report) fields(e map[string]any, depth int) {
+	e = uncapped(e)
 	r.code("code", scalar(e["code"]))
 	r.code("code", scalar(e["error_code"]))
+	r.code("code", scalar(object(e["detail"])["errorcode"]))
 	// Azure writes the reason into an inner error, under two spellings.
 	r.code("code", scalar(object(e["innererror"])["code"]))
 	r.code("code", scalar(object(e["innerError"])["code"]))
@@ -249,8 +262,11 @@ func (r *Report) fields(e map[string]any, depth int) {
 	for _, filter := range list(e["contentFilter"]) {
 		r.string("role", object(filter)["role"])
 	}
-	if inner := object(e["error"]); inner != nil && depth < maxDepth {
-		r.fields(inner, depth+1)
+	// LiteLLM keeps the fields of its upstream's error apart.
+	for _, name := range []string{"error", "provider_specific_fields"} {
+		if inner := object(e[name]); inner != nil && depth < maxDepth {
+			r.fields(inner, depth+1)
+		}
 	}
 }
 
@@ -286,7 +302,7 @@ func (r *Report) details(v any) {
 		if reason, _ := o["reason"].(string); reason != "" {
 			r.reason("reason", reason)
 		}
-		if delay, _ := o["retryDelay"].(string); delay != "" && r.retry == "" {
+		if delay := duration(o["retryDelay"]); delay != "" && r.retry == "" {
 			r.retry = delay
 		}
 		for _, violation := range list(o["violations"]) {
@@ -444,6 +460,52 @@ func field(v any) string {
 		parts = append(parts, scalar(part))
 	}
 	return strings.Join(parts, ".")
+}
+
+// duration is Google's, which is a text, or an object where a relay writes it.
+func duration(v any) string {
+	o := object(v)
+	if o == nil {
+		text, _ := v.(string)
+		return text
+	}
+	seconds, nanos := scalar(o["seconds"]), scalar(o["nanos"])
+	if n, err := strconv.Atoi(nanos); err == nil && n > 0 && n < 1e9 {
+		return fmt.Sprintf("%s.%09d", given(seconds, "0"), n)
+	}
+	return seconds
+}
+
+// given is the first text that is not empty.
+func given(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// uncapped has each name in capitals with a small first letter too. It is o itself without such names.
+func uncapped(o map[string]any) map[string]any {
+	var out map[string]any
+	for name, v := range o {
+		if name == "" || name[0] < 'A' || name[0] > 'Z' {
+			continue
+		}
+		small := string(name[0]+'a'-'A') + name[1:]
+		if _, taken := o[small]; taken {
+			continue
+		}
+		if out == nil {
+			out = maps.Clone(o)
+		}
+		out[small] = v
+	}
+	if out == nil {
+		return o
+	}
+	return out
 }
 
 // without is a shallow copy of an object without some of its fields.

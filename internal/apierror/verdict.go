@@ -142,7 +142,8 @@ func (d *dialect) matchesInner(status int, h http.Header, r *Report) bool {
 	}
 	switch d.class {
 	case Refusal, TooLarge, UnknownModel:
-		return d.matches(status, h, r.inner)
+		// A relay may put a status of its own on it.
+		return d.matches(status, h, r.inner) || r.inner.Status > 0 && d.matches(r.inner.Status, h, r.inner)
 	}
 	return false
 }

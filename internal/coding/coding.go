@@ -48,6 +48,15 @@ var methods = []struct {
 	{"deflate", deflateMethod},
 	{"zstd", zstdMethod},
 	{"identity", 0},
+	// Servers and clients put charsets and MIME's encodings here by mistake. No
+	// byte is changed under them.
+	{"utf-8", 0},
+	{"utf8", 0},
+	{"us-ascii", 0},
+	{"none", 0},
+	{"7bit", 0},
+	{"8bit", 0},
+	{"binary", 0},
 }
 
 // maxCodings bounds the codings in a row. Each multiplies the expansion.

@@ -76,6 +76,14 @@ func IsJSON(kind string) bool {
 	return kind == "application/json" || strings.HasSuffix(kind, "+json")
 }
 
+// Joined makes one line of a list field's lines (RFC 9110, section 5.3). The name is
+// canonical.
+func Joined(h map[string][]string, name string) {
+	if lines := h[name]; len(lines) > 1 {
+		h[name] = []string{strings.Join(lines, ", ")}
+	}
+}
+
 // Lists reports whether a Connection header lists a field. Such fields are for
 // the next hop only.
 func Lists(connection []string, name string) bool {

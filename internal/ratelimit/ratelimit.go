@@ -98,6 +98,7 @@ func parseWindows(table string) (list []window, byHeader map[string]cell) {
 // reading is one window of one answer.
 type reading struct {
 	limit, remaining Count
+	overdrawn        bool
 	reset            time.Time
 }
 
@@ -127,6 +128,8 @@ func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) 
 			r.limit = count(v)
 		case remainingColumn:
 			r.remaining = count(v)
+			// Limiters that count behind tell less than nothing.
+			r.overdrawn = v != "" && v[0] == '-' && count(v[1:]).Known
 		case resetColumn:
 			r.reset = instant(v, now)
 		}
@@ -141,7 +144,7 @@ func isLimit(key string) bool {
 	}
 	switch key[0] {
 	case 'X', 'x':
-		return prefixed(key, "X-Ratelimit-") || prefixed(key, "X-Tokenlimit-")
+		return prefixed(key, "X-Ratelimit-") || prefixed(key, "X-Rate-Limit-") || prefixed(key, "X-Tokenlimit-")
 	case 'A', 'a':
 		return prefixed(key, "Anthropic-Ratelimit-")
 	case 'R', 'r':
@@ -226,7 +229,7 @@ func Exhausted(h http.Header, now time.Time) (wait time.Duration, ok bool) {
 	}
 	for i := range windows {
 		r := &all[i]
-		if r.remaining.Known && r.remaining.N == 0 && !r.reset.IsZero() {
+		if (r.overdrawn || r.remaining.Known && r.remaining.N == 0) && !r.reset.IsZero() {
 			wait, ok = max(wait, min(r.reset.Sub(now), Longest)), true
 		}
 	}
@@ -239,12 +242,15 @@ func Milliseconds(v string) (time.Duration, bool) {
 	return scale(n, time.Millisecond), ok
 }
 
-// Seconds reads a wait as providers write it: seconds with or without a fraction, a Go duration ("6m0s"), or a date of HTTP
-// or RFC 3339. It is 0 for a past date, and [Longest] at most.
+// Seconds reads a wait as providers write it: seconds with or without a fraction, a duration of Go ("6m0s"), of ISO 8601
+// ("PT30S") or with a word ("30 seconds"), or a date. It is 0 for a past date, and [Longest] at most.
 func Seconds(v string, now time.Time) (time.Duration, bool) {
 	v = strings.TrimSpace(v)
 	if n, ok := number(v); ok {
-		if n >= 1e9 && n < 1e11 { // 30 years are a date
+		switch {
+		case n >= 1e11 && n < 1e15: // 3,000 years are a date in milliseconds
+			return until(time.UnixMilli(int64(n)), now), true
+		case n >= 1e9 && n < 1e11: // 30 years are a date
 			return until(time.Unix(int64(n), 0), now), true
 		}
 		return scale(n, time.Second), true
@@ -252,11 +258,74 @@ func Seconds(v string, now time.Time) (time.Duration, bool) {
 	if d, err := time.ParseDuration(v); err == nil && d >= 0 && v[0] != '+' {
 		return min(d, Longest), true
 	}
-	if at, err := http.ParseTime(v); err == nil {
+	if at, ok := date(v); ok {
 		return until(at, now), true
 	}
-	if at, err := time.Parse(time.RFC3339, v); err == nil {
-		return until(at, now), true
+	if d, ok := iso(v); ok {
+		return d, true
+	}
+	if d, ok := spelled(v); ok {
+		return d, true
+	}
+	// Proxies join equal lines.
+	if one, _, ok := strings.Cut(v, ","); ok {
+		if n, ok := number(one); ok {
+			return scale(n, time.Second), true
+		}
+	}
+	return 0, false
+}
+
+// dates are the forms of dates beside those of HTTP. Without a zone a date is of UTC.
+var dates = []string{time.RFC3339, time.RFC1123Z, "Mon, 02 Jan 2006 15:04:05 UTC", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 UTC", "2006-01-02 15:04:05", "2006-01-02T15:04:05"}
+
+// date reads a date.
+func date(v string) (time.Time, bool) {
+	if at, err := http.ParseTime(v); err == nil {
+		return at, true
+	}
+	for _, form := range dates {
+		if at, err := time.Parse(form, v); err == nil {
+			return at, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// iso reads a duration of ISO 8601 without years and months, whose lengths vary.
+func iso(v string) (d time.Duration, ok bool) {
+	days, rest, timed := strings.Cut(v, "T")
+	if days, ok = strings.CutPrefix(days, "P"); !ok {
+		return 0, false
+	}
+	if days != "" {
+		n, whole := number(strings.TrimSuffix(days, "D"))
+		if !whole || !strings.HasSuffix(days, "D") {
+			return 0, false
+		}
+		d = scale(n, 24*time.Hour)
+	}
+	if !timed {
+		return d, days != ""
+	}
+	t, err := time.ParseDuration(strings.ToLower(rest))
+	if err != nil || t < 0 || rest[0] == '+' {
+		return 0, false
+	}
+	return min(d+min(t, Longest), Longest), true
+}
+
+// spelled reads a number and the word of its unit.
+func spelled(v string) (time.Duration, bool) {
+	n, word, _ := strings.Cut(v, " ")
+	count, ok := number(n)
+	switch strings.TrimSuffix(strings.ToLower(strings.TrimSpace(word)), "s") {
+	case "second", "sec", "":
+		return scale(count, time.Second), ok && word != ""
+	case "minute", "min":
+		return scale(count, time.Minute), ok
+	case "hour":
+		return scale(count, time.Hour), ok
 	}
 	return 0, false
 }

@@ -23,15 +23,40 @@ var credentialSuffixes = [...]string{
 	"-Authorization", "-Api-Key", "-Apikey", "-Subscription-Key", "-Auth-Token", "-Access-Token", "-Auth-Key", "-Secret-Key", "-Security-Token",
 }
 
-// IsCredentialParam reports whether a query parameter authenticates the client.
-// The case of letters does not count.
-func IsCredentialParam(name string) bool {
-	switch strings.ToLower(name) {
-	case "key", "api_key", "api-key", "apikey", "x-api-key", "access_token", "access-token", "token", "auth", "authorization",
-		"subscription-key", "subscription_key":
-		return true
+// TellsCredential reports whether a name of a header has a word for a credential in
+// it. A provider's own headers are known by their first word alone.
+func TellsCredential(name string) bool {
+	name = strings.ToLower(name)
+	for _, word := range [...]string{"auth", "token", "secret", "password", "cookie", "credential", "jwt", "bearer", "-key"} {
+		if strings.Contains(name, word) {
+			return true
+		}
 	}
 	return false
+}
+
+// IsCredentialParam reports whether a query parameter authenticates the client.
+// The case of letters, underscores and the brackets of a list do not count.
+func IsCredentialParam(name string) bool {
+	name, _, _ = strings.Cut(name, "[")
+	name = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(name), "_", "-"))
+	switch name {
+	case "key", "api-key", "apikey", "access-token", "accesstoken", "token", "api-token", "apitoken", "auth", "authorization", "auth-token", "authtoken", "auth-key",
+		"subscription-key", "id-token", "refresh-token", "session-token", "client-secret", "secret", "password", "sig", "signature", "jwt", "bearer":
+		return true
+	}
+	for _, suffix := range paramSuffixes {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// paramSuffixes end the names of the credential parameters of vendors and clouds,
+// such as those of signed URLs.
+var paramSuffixes = [...]string{
+	"-api-key", "-subscription-key", "-auth-token", "-access-token", "-security-token", "-session-token", "-signature", "-credential", "-authorization",
 }
 
 // secretWords are the words by which a name announces a secret.

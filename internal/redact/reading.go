@@ -127,6 +127,19 @@ func (r *reading) copy(b *strings.Builder, from reading, i, j int) {
 	}
 }
 
+// braced reads an escape of JavaScript and Rust: \u{1f600}.
+func braced(s string) (string, int) {
+	end := strings.IndexByte(s[:min(len(s), len(`\u{000000}`))], '}')
+	if end < 0 {
+		return "", 0
+	}
+	n, ok := hex(s, 3, end)
+	if !ok || !utf8.ValidRune(n) {
+		return "", 0
+	}
+	return string(n), end + 1
+}
+
 // backslashed reads an escape of JSON, or of a language that quotes strings in its
 // error messages: \u0026, \x26, \', \/ and the like.
 func backslashed(s string) (string, int) {
@@ -151,6 +164,9 @@ func backslashed(s string) (string, int) {
 			return string([]byte{byte(n)}), 4
 		}
 	case 'u':
+		if strings.HasPrefix(s[2:], "{") {
+			return braced(s)
+		}
 		n, ok := hex(s, 2, 6)
 		if !ok {
 			return "", 0

@@ -3,7 +3,9 @@ package redact
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf16"
@@ -14,7 +16,7 @@ import (
 const MinScrubbed = 4
 
 // Scrubber replaces known secrets in a text by their redacted form. It finds them
-// as they are, in base64 and in UTF-16, and behind escapes of JSON, URLs and HTML
+// as they are, in base64, in UTF-16 and in dumps of bytes, and behind escapes of JSON, URLs and HTML
 // in any mixture, such as JSON within JSON. It also finds a secret with invalid bytes
 // in it: it would become whole when a reader drops them.
 //
@@ -78,12 +80,31 @@ func forms(value string) []string {
 	// with its neighbours. The part between is the same behind any prefix, such as
 	// the user of Basic authentication. Short values have too little of it.
 	if len(value) >= 8 {
+		list = append(list, dumps(value)...)
 		for offset := range 3 {
 			for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 				text := enc.EncodeToString(append(make([]byte, offset), value...))
 				list = append(list, text[(8*offset+5)/6:8*(offset+len(value))/6])
 			}
 		}
+	}
+	return list
+}
+
+// dumps are the ways in which programs print bytes: in hex, and as lists of Go, JSON
+// and Python.
+func dumps(value string) []string {
+	small := fmt.Sprintf("%x", value)
+	list := []string{small, strings.ToUpper(small)}
+	for _, gap := range []string{" ", ",", ", "} {
+		var b []byte
+		for i := range len(value) {
+			if i > 0 {
+				b = append(b, gap...)
+			}
+			b = strconv.AppendUint(b, uint64(value[i]), 10)
+		}
+		list = append(list, string(b))
 	}
 	return list
 }

@@ -108,6 +108,34 @@ func TestScrubEncodings(t *testing.T) {
 	}
 }
 
+// A dump of a key is cut, also behind escapes.
+func TestScrubDumps(t *testing.T) {
+	list := func(format, gap string) func(string) string {
+		return func(s string) string { return strings.TrimSuffix(eachByte(format+gap, s), gap) }
+	}
+	for name, dump := range map[string]func(string) string{
+		"hex": list("%02x", ""), "HEX": list("%02X", ""), "Go's bytes": list("%d", " "), "JSON's bytes": list("%d", ","), "Python's bytes": list("%d", ", "),
+		"\\u{}": func(s string) string { return eachRune(`\u{%x}`, s) }, "Rust": func(s string) string { return eachRune(`\u{%06x}`, s) },
+	} {
+		for _, key := range []string{"sk-proj-0123456789abcdef2315", "gl-kéy-with-ünïcode"} {
+			s := redact.NewScrubber(key)
+			for outer, out := range encodings {
+				if strings.HasPrefix(outer, "UTF-16") || strings.HasPrefix(outer, "broken") || outer == "query" && strings.Contains(dump(key), " ") {
+					continue
+				}
+				echo := out(dump(key))
+				got := s.Scrub("<<" + echo + ">>")
+				assert.Contains(t, got, redact.Text(key), "%s in %s", name, outer)
+				assert.NotContains(t, got, echo, "%s in %s", name, outer)
+			}
+		}
+	}
+	s := redact.NewScrubber("sk-proj-0123456789abcdef2315")
+	for _, text := range []string{`\u{`, `\u{}`, `\u{zz}`, `\u{1234567}`, `\u{110000}`, "115 107 45", "736b2d"} {
+		assert.Equal(t, text, s.Scrub(text))
+	}
+}
+
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > 0x7f })
 }
@@ -164,6 +192,23 @@ func TestNames(t *testing.T) {
 		"Content-Type": false, "X-Author": false, "Idempotency-Key": false, "Openai-Beta": false,
 	} {
 		assert.Equal(t, want, redact.IsCredentialHeader(name), name)
+	}
+	for _, name := range []string{
+		"x-goog-api-key", "X_Api_Key", "key[]", "key[0]", " key", "key ", "auth_token", "authToken", "apitoken", "api_token", "auth-key", "id_token", "refresh_token",
+		"session_token", "client_secret", "secret", "password", "sig", "signature", "jwt", "bearer", "Ocp-Apim-Subscription-Key",
+		"X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "X-Goog-Signature", "X-Goog-Credential",
+	} {
+		assert.True(t, redact.IsCredentialParam(name), name)
+	}
+	for _, name := range []string{
+		"page_token", "pageToken", "next_page_token", "continuation-token", "max_tokens", "after", "code", "session", "api-version", "keys", "key_id", "cache_key", "", "[]",
+	} {
+		assert.False(t, redact.IsCredentialParam(name), name)
+	}
+	for name, want := range map[string]bool{
+		"Openai-Ephemeral-Key": true, "Anthropic-Session-Token": true, "X-Stainless-Auth": true, "Openai-Bearer": true, "Openai-Beta": false, "X-Stainless-Session": false,
+	} {
+		assert.Equal(t, want, redact.TellsCredential(name), name)
 	}
 	for name, want := range map[string]bool{"KEY": true, "subscription-key": true, "api-version": false, "keyword": false} {
 		assert.Equal(t, want, redact.IsCredentialParam(name), name)

@@ -177,7 +177,7 @@ func (j *judge) member(name []byte, b byte) {
 	need := &needs[j.surface]
 	needed := string(name) == need.members[0] || need.members[1] != "" && string(name) == need.members[1]
 	switch string(name) {
-	case "error", "detail", "message", "msg", "code", "status_code", "base_resp", "object":
+	case "error", "errors", "fault", "Error", "success", "detail", "message", "msg", "code", "status_code", "base_resp", "object":
 		j.shape.read(name, c)
 	case "type":
 		typ := c.Text()

@@ -14,6 +14,9 @@ import (
 //	{"detail":…}                         FastAPI
 //	{"message":…}                        Envoy, Kong, AWS
 //	{"base_resp":{"status_code":1008}}   MiniMax, always under 200
+//	{"success":false,"errors":[…]}       Cloudflare
+//	{"status":500,"title":…}             RFC 9457
+//	{"fault":{…}}, {"Error":{…}}         Apigee; AWS and Tencent
 type errorShape struct {
 	member  bool // an error member that says something
 	marked  bool // object or type is "error", or a status says so
@@ -27,9 +30,17 @@ func (w *errorShape) read(name []byte, c *jsonscan.Cursor) {
 		w.member = c.Skip() || w.member
 	case "object", "type":
 		w.marked = string(c.Text()) == "error" || w.marked
-	case "code", "status_code":
+	case "errors": // OpenAI's batches have an object there
+		list := c.Peek() == '['
+		w.marked = c.Skip() && list || w.marked
+	case "fault", "Error":
+		w.marked = c.Skip() || w.marked
+	case "success":
+		w.marked = c.Peek() == 'f' || w.marked
+		c.Skip()
+	case "code", "status_code", "status", "error_code":
 		w.marked = readStatus(c) >= 400 || w.marked
-	case "detail", "message", "msg":
+	case "detail", "message", "msg", "error_msg", "Message":
 		w.message = c.Skip() || w.message
 	case "base_resp":
 		w.readBase(c)

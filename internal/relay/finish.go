@@ -27,23 +27,51 @@ var reasons = []struct {
 	{"content_filter", RefusalReason, "OpenAI, Azure, Google's OpenAI endpoint"},
 	{"sensitive", RefusalReason, "Zhipu, and Claude-compatible APIs"},
 	{"refusal", RefusalReason, "Anthropic"},
+	{"safety", RefusalReason, "Google, behind relays, as are the next six"},
+	{"recitation", RefusalReason, "Google"},
+	{"blocklist", RefusalReason, "Google"},
+	{"prohibited_content", RefusalReason, "Google"},
+	{"spii", RefusalReason, "Google"},
+	{"image_safety", RefusalReason, "Google"},
+	{"language", RefusalReason, "Google"},
+	{"guardrail_intervened", RefusalReason, "Bedrock"},
+	{"content_filtered", RefusalReason, "Bedrock"},
 	{"error", ErrorReason, "OpenRouter, Mistral"},
 	{"network_error", ErrorReason, "Zhipu"},
 	{"insufficient_system_resource", ErrorReason, "DeepSeek"},
 	{"abort", ErrorReason, "SGLang and vLLM, when an engine gives a request up"},
 }
 
-// reasonOf classifies a finish reason as written in JSON, without its quotes.
+// reasonOf classifies a finish reason as written in JSON, without its quotes. Google's
+// are in capitals. A STOP in capitals is of a server that this package does not know:
+// more may follow.
 // Some servers send an empty one in place of null.
 func reasonOf(text []byte) Reason {
 	if len(text) == 0 {
 		return NoReason
 	}
 	for i := range reasons {
-		word := reasons[i].word
-		if len(text) >= len(word) && string(text[:len(word)]) == word && (len(text) == len(word) || text[len(word)] == ':') {
-			return reasons[i].class
+		word, class := reasons[i].word, reasons[i].class
+		if len(text) < len(word) || len(text) > len(word) && text[len(word)] != ':' {
+			continue
+		}
+		front := text[:len(word)]
+		if string(front) == word || class != StopReason && class != LengthReason && equalFold(front, word) {
+			return class
 		}
 	}
 	return OtherReason
+}
+
+// equalFold compares with a word in small letters.
+func equalFold(text []byte, word string) bool {
+	for i, c := range text {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
 }

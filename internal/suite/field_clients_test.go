@@ -60,7 +60,7 @@ func fieldCodedPost(t *testing.T, path, encoding, body string) (status int, sent
 	require.NoError(t, err)
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	if encoding != "" {
-		r.Header.Set("Content-Encoding", encoding)
+		r.Header["Content-Encoding"] = strings.Split(encoding, "; ") // a line each
 	}
 	w := httptest.NewRecorder()
 	g.ServeHTTP(w, r)
@@ -72,11 +72,11 @@ func fieldCodedPost(t *testing.T, path, encoding, body string) (status int, sent
 func TestFieldCodedBodies(t *testing.T) {
 	const body = `{"model":"m","stream":true,"input":"hi","store":false}`
 	for _, path := range []string{fieldResponses, fieldChat, fieldMessages, "/v1/responses/compact", "/v1/embeddings"} {
-		for _, encoding := range []string{"zstd", "gzip", "x-gzip", "deflate", "identity", "", "ZSTD", "gzip, zstd"} {
+		for _, encoding := range []string{"zstd", "gzip", "x-gzip", "deflate", "identity", "", "ZSTD", "gzip, zstd", "gzip; zstd", "identity; gzip", "UTF-8", "none; zstd"} {
 			for _, mark := range []string{"", "\ufeff"} {
 				t.Run(fmt.Sprintf("%s/%s/mark %t", path, encoding, mark != ""), func(t *testing.T) {
 					coded := mark + body
-					for name := range strings.SplitSeq(strings.ToLower(encoding), ", ") {
+					for name := range strings.SplitSeq(strings.ToLower(strings.ReplaceAll(encoding, ";", ",")), ", ") {
 						coded = fieldCoded(t, name, coded)
 					}
 					status, sent := fieldCodedPost(t, path, encoding, coded)

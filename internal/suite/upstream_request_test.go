@@ -247,33 +247,39 @@ func TestForwardedHeaders(t *testing.T) {
 		"X-Stainless-Lang":     {"python"},
 		"X-Stainless-Retry-Ct": {"0"},
 		"X-Tenant":             {"acme"}, // by forward_headers
+		"Openai-Device-Token":  {"d"},    // likewise
 	}
 	kept := http.Header{
-		"Authorization":       {"Bearer client-key"},
-		"X-Api-Key":           {"client-key"},
-		"Api-Key":             {"client-key"},
-		"X-Goog-Api-Key":      {"client-key"},
-		"Proxy-Authorization": {"Basic Y2xpZW50LWtleQ=="},
-		"Cookie":              {"session=1"},
-		"Openai-Organization": {"org-1"},
-		"Openai-Project":      {"proj_1"},
-		"Openai-Hop":          {"named by Connection"},
-		"Forwarded":           {"for=1.2.3.4"},
-		"X-Forwarded-For":     {"1.2.3.4"},
-		"X-Forwarded-Host":    {"h"},
-		"X-Forwarded-Proto":   {"https"},
-		"X-Real-Ip":           {"1.2.3.4"},
-		"Via":                 {"1.1 proxy"},
-		"Origin":              {"https://app.example"},
-		"Referer":             {"https://app.example/x"},
-		"Accept-Language":     {"de"},
-		"Te":                  {"trailers"},
-		"Connection":          {"X-Stainless, openai-hop"},
-		"X-Custom":            {"1"},
-		"Range":               {"bytes=0-1"},
+		"Authorization":           {"Bearer client-key"},
+		"X-Api-Key":               {"client-key"},
+		"Api-Key":                 {"client-key"},
+		"X-Goog-Api-Key":          {"client-key"},
+		"Proxy-Authorization":     {"Basic Y2xpZW50LWtleQ=="},
+		"Cookie":                  {"session=1"},
+		"Openai-Organization":     {"org-1"},
+		"Openai-Project":          {"proj_1"},
+		"Openai-Hop":              {"named by Connection"},
+		"Openai-Ephemeral-Key":    {"client-key"}, // names that tell of a secret
+		"Openai-Sentinel-Token":   {"client-key"},
+		"Anthropic-Session-Token": {"client-key"},
+		"Anthropic-Secret":        {"client-key"},
+		"X-Stainless-Auth":        {"client-key"},
+		"Forwarded":               {"for=1.2.3.4"},
+		"X-Forwarded-For":         {"1.2.3.4"},
+		"X-Forwarded-Host":        {"h"},
+		"X-Forwarded-Proto":       {"https"},
+		"X-Real-Ip":               {"1.2.3.4"},
+		"Via":                     {"1.1 proxy"},
+		"Origin":                  {"https://app.example"},
+		"Referer":                 {"https://app.example/x"},
+		"Accept-Language":         {"de"},
+		"Te":                      {"trailers"},
+		"Connection":              {"X-Stainless, openai-hop"},
+		"X-Custom":                {"1"},
+		"Range":                   {"bytes=0-1"},
 	}
 	up, cfg := requestProvider(t)
-	cfg.ForwardHeaders = []string{"x-tenant"}
+	cfg.ForwardHeaders = []string{"x-tenant", "openai-device-token"}
 	url := testbed.Serve(t, cfg) + "/v1/chat/completions"
 
 	t.Run("all", func(t *testing.T) {
