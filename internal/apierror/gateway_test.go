@@ -69,7 +69,7 @@ type exchange struct {
 
 // say sends the request to a gateway in front of a, which says the words, and b.
 func say(t *testing.T, x exchange) *saying {
-	s := &saying{onward: x.refusal == aigateway.RefusalFailOver}
+	s := &saying{onward: x.refusal == aigateway.RefusalsFailOver}
 	cfg := testbed.Config(1, "a", "b")
 	cfg.FailoverPolicy, cfg.Refusals = s, x.refusal
 	path := cmp.Or(x.path, "/v1/chat/completions")
@@ -203,7 +203,7 @@ func under200(t *testing.T, row apierror.Row, answer bool, what string, x exchan
 	s := say(t, x)
 	assert.Zero(t, s.asked, "%s %s", row.Name, what)
 	assert.Contains(t, s.w.Body.String(), x.body[:20], what)
-	x.refusal = aigateway.RefusalFailOver
+	x.refusal = aigateway.RefusalsFailOver
 	s = say(t, x)
 	if row.Veto {
 		return
