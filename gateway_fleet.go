@@ -27,7 +27,8 @@ type Shared interface {
 	//
 	// A record replaces the stored one of its Key if its Rank is greater; otherwise
 	// it is left out, which is not an error. A record ends after its TTL, without a
-	// word to anybody.
+	// word to anybody. No replica keeps more than 262,144 records, so a store may
+	// forget those beyond that changed longest ago.
 	//
 	// If the store refuses to write but can be read, Exchange returns the changes
 	// together with an error.

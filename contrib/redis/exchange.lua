@@ -75,7 +75,24 @@ local function put()
 	for _, key in ipairs({records, changes, ends}) do redis.call('PEXPIREAT', key, int(tail)) end
 	redis.call('PEXPIREAT', fleet, int(math.max(tonumber(tail), now + 3600000)))
 end
-if writes and #ARGV > 6 then put() end
+
+-- No replica keeps more records than the bound, so the store does not either: those that
+-- changed longest ago go.
+local bound = 262144
+local function trim()
+	local over = redis.call('ZCARD', changes) - bound
+	while over > 0 do
+		local oldest = redis.call('ZRANGE', changes, 0, math.min(over, 1000) - 1)
+		redis.call('HDEL', records, unpack(oldest))
+		redis.call('ZREM', changes, unpack(oldest))
+		redis.call('ZREM', ends, unpack(oldest))
+		over = over - #oldest
+	end
+end
+if writes and #ARGV > 6 then
+	put()
+	trim()
+end
 if writes and redis.call('PTTL', fleet) < 1800000 then
 	redis.call('PEXPIREAT', fleet, int(now + 3600000))
 end

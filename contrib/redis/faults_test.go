@@ -281,6 +281,37 @@ func certificate(t *testing.T) (cert, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
 }
 
+// A store holds as many records as a replica keeps. Ids live for a month, and would fill
+// its memory. Those that changed last stay.
+func TestBound(t *testing.T) {
+	t.Parallel()
+	server := start(t)
+	s := open(t, gatewayredis.Options{URL: "redis://" + server.Addr, Prefix: "bound", Timeout: 10 * time.Second})
+	const bound, part = 1 << 18, 1 << 11
+	var at aigateway.SharedCursor
+	for i := range bound/part + 1 {
+		var put []aigateway.SharedRecord
+		for j := range part {
+			put = append(put, record(fmt.Sprintf("i/%d", i*part+j), ""))
+		}
+		if i == bound/part { // the oldest one changes, and is the newest
+			newest := record("i/0", "again")
+			newest.Rank = 2
+			put = append(put, newest)
+		}
+		at = exchange(t, s, at, put...).Cursor
+	}
+	for _, name := range []string{"changes", "ends"} {
+		assert.Equal(t, fmt.Sprint(bound), cli(t, server, "ZCARD", "{bound}:"+name), name)
+	}
+	assert.Equal(t, fmt.Sprint(bound), cli(t, server, "HLEN", "{bound}:records"))
+	for key, want := range map[string]string{"i/0": "1", "i/1": "0", fmt.Sprint("i/", part): "0", fmt.Sprint("i/", part+1): "1", fmt.Sprint("i/", bound+part-1): "1"} {
+		assert.Equal(t, want, cli(t, server, "HEXISTS", "{bound}:records", key), key)
+	}
+	assert.Equal(t, at.Epoch, exchange(t, s, at, record("c/1", "")).Cursor.Epoch, "it is the same history")
+	t.Log(cli(t, server, "INFO", "memory"))
+}
+
 // Each key of the store ends by itself, also after its first record has.
 func TestEverythingEnds(t *testing.T) {
 	t.Parallel()

@@ -43,8 +43,9 @@ const (
 	margin   = 20.0
 	fontSize = 13.0
 	titleBar = 58.0 // title and subtitle
-	barStep  = 26.0
 	barThick = 16.0
+	barGap   = 10.0
+	manyBars = 20    // with less room between them
 	plot     = 300.0 // the height of lines
 )
 
@@ -80,9 +81,12 @@ func (b Bars) SVG(t Theme) string {
 	}
 	left = margin + left + 10
 	room := width - margin - right - 8 - left // of the longest bar
-	top := titleBar + margin
+	top, barStep := titleBar+margin, barThick+barGap
 	if b.Mark > 0 {
 		top += 14 // its text
+	}
+	if len(b.Rows) > manyBars {
+		barStep = barThick + barGap/2
 	}
 	c := newCanvas(t, b.Title, b.Subtitle, top+float64(len(b.Rows))*barStep+margin)
 	scale := func(v float64) float64 { return left + room*v/most }
@@ -96,8 +100,8 @@ func (b Bars) SVG(t Theme) string {
 		c.rect(left, y, max(1, scale(r.Value)-left), barThick, t.Series[0])
 		c.text(left-10, y+barThick-3, fontSize, "end", t.Ink, r.Label)
 		behind := scale(r.Value) + 8
-		if x := scale(b.Mark); b.Mark > 0 && behind-4 < x && x < behind+textWidth(r.Text, fontSize)+4 {
-			behind = x + 6 // not across the line
+		if b.Mark > 0 {
+			behind = max(behind, scale(b.Mark)+8) // not across the line, and in one column
 		}
 		c.text(min(behind, width-margin-textWidth(r.Text, fontSize)), y+barThick-3, fontSize, "start", t.Ink, r.Text)
 	}

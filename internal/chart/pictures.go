@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,6 +30,9 @@ func pictures() []picture {
 		{"hostile-tenant", "faults.md", "blame", hostile},
 		{"outages", "faults.md", "outages", outages},
 		{"soak", "performance.md", "soak", soakMemory},
+		{"fleet-soak", "replicas.md", "fleet-soak", fleetMemory},
+		{"fleet-soak-counts", "replicas.md", "fleet-soak", fleetCounts},
+		{"propagation", "replicas.md", "propagation", propagation},
 	}
 }
 
@@ -228,23 +232,102 @@ func soakMemory(rows [][]string) (Chart, error) {
 		Title: "Memory over a soak", Subtitle: "live heap after each garbage collection, under faults, leaving clients and reloads",
 		X: Axis{Name: "minutes", Text: thousands}, Y: Axis{Name: "MiB", Text: thousands},
 	}
-	line := Line{Name: "live heap"}
-	for _, row := range rows[1:] {
-		x, err := number(row[0])
-		if err != nil {
-			return nil, err
-		}
-		y, err := number(row[1])
-		if err != nil {
-			return nil, err
-		}
-		line.Points = append(line.Points, Point{x, y})
+	err := l.addColumns(rows[0], rows[1:], [][2]string{{"live heap, MiB", "live heap"}})
+	return l, err
+}
+
+// fleetMemory shows the memory of a fleet over a soak: the heap of each replica, and
+// the store's.
+func fleetMemory(rows [][]string) (Chart, error) {
+	l := Lines{
+		Title: "Memory of a fleet over a soak", Subtitle: "heap of each replica after garbage collections, and memory of the store",
+		X: Axis{Name: "minutes", Text: thousands}, Y: Axis{Name: "MiB", Text: thousands},
 	}
-	if len(line.Points) < 2 {
-		return nil, errors.New("the table has less than two moments")
+	head, rest := moments(rows)
+	var columns [][2]string
+	for _, name := range head[min(1, len(head)):] {
+		if what, ok := strings.CutSuffix(name, ", MiB"); ok {
+			columns = append(columns, [2]string{name, strings.Replace(what, "heap", "replica", 1)})
+		}
 	}
-	l.Lines = []Line{line}
+	err := l.addColumns(head, rest, columns)
+	return l, err
+}
+
+// fleetCounts shows the other figures of a fleet over a soak.
+func fleetCounts(rows [][]string) (Chart, error) {
+	l := Lines{
+		Title: "Goroutines, connections and keys of a fleet over a soak", Subtitle: "of all replicas together; the axis of heights is logarithmic",
+		X: Axis{Name: "minutes", Text: thousands}, Y: Axis{Name: "number", Log: true, Text: thousands},
+	}
+	head, rest := moments(rows)
+	err := l.addColumns(head, rest, [][2]string{
+		{"keys and fields", "keys in the store"}, {"goroutines", "goroutines"}, {"connections", "connections"},
+	})
+	return l, err
+}
+
+// moments are the rows of the last table, which begins with the minute.
+func moments(rows [][]string) (head []string, rest [][]string) {
+	for i, row := range rows {
+		if row[0] == "minute" {
+			head, rest = row, rows[i+1:]
+		}
+	}
+	return head, rest
+}
+
+// propagation shows the share of cooldowns that the other replicas know, over the
+// time.
+func propagation(rows [][]string) (Chart, error) {
+	l := Lines{
+		Title: "How a cooldown spreads", Subtitle: "share of the cooldowns that other replicas know, by the time since the failure",
+		X: Axis{Name: "milliseconds", Text: thousands}, Y: Axis{Name: "%", Text: thousands},
+	}
+	for column := 1; column < len(rows[0]); column++ {
+		line := Line{Name: rows[0][column], Points: []Point{{0, 0}}}
+		for _, row := range rows[1:] {
+			share, err := number(row[0])
+			if err != nil {
+				return nil, err
+			}
+			x, err := number(row[column])
+			if err != nil {
+				return nil, err
+			}
+			line.Points = append(line.Points, Point{x, share})
+		}
+		l.Lines = append(l.Lines, line)
+	}
 	return l, nil
+}
+
+// addColumns adds a line for each of some columns, which have the name of the column
+// and that of the line. The first column is X.
+func (l *Lines) addColumns(head []string, rows [][]string, columns [][2]string) error {
+	if len(rows) < 2 || len(columns) == 0 {
+		return errors.New("the table has less than two moments, or no figures")
+	}
+	for _, c := range columns {
+		at := slices.Index(head, c[0])
+		if at < 0 {
+			return fmt.Errorf("the table has no column %q", c[0])
+		}
+		line := Line{Name: c[1]}
+		for _, row := range rows {
+			x, err := number(row[0])
+			if err != nil {
+				return err
+			}
+			y, err := number(row[at])
+			if err != nil {
+				return err
+			}
+			line.Points = append(line.Points, Point{x, y})
+		}
+		l.Lines = append(l.Lines, line)
+	}
+	return nil
 }
 
 // thousands writes a number with commas.

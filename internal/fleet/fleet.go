@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"container/list"
 	"context"
 	"crypto/rand"
 	"strings"
@@ -13,7 +14,7 @@ import (
 const (
 	maxPut      = 512       // records of one call
 	maxPutBytes = 256 << 10 // of their values
-	maxRecords  = 1 << 18   // in the copy
+	maxRecords  = 1 << 18   // in the copy; the store's own bound is the same
 	maxParts    = 4096      // calls of one exchange
 )
 
@@ -43,6 +44,7 @@ type Fleet struct {
 
 	mu      sync.Mutex
 	records map[string]*held
+	order   *list.List      // their keys, the one that was entered longest ago first
 	dirty   map[string]bool // keys to put
 }
 
@@ -53,6 +55,7 @@ type held struct {
 	end    time.Time
 	own    bool // put by this replica
 	stored bool // the store of the present epoch has told of it, or of a greater rank
+	place  *list.Element
 }
 
 // Kind is one kind of records, by the prefix of their keys.
@@ -70,7 +73,7 @@ func New(store Store, sums *Sums, now time.Time) *Fleet {
 	f := &Fleet{
 		Sums: sums, store: store, instance: strings.ToLower(rand.Text()),
 		woken: make(chan struct{}, 1), kinds: map[string]*Kind{},
-		records: map[string]*held{}, dirty: map[string]bool{}, offered: map[string]bool{},
+		records: map[string]*held{}, order: list.New(), dirty: map[string]bool{}, offered: map[string]bool{},
 	}
 	f.clock.begin(now)
 	f.link.since = now
@@ -117,15 +120,32 @@ func (f *Fleet) Put(now time.Time, kind, key string, value []byte, rank int64, l
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := f.records[key]
-	switch {
-	case h != nil && now.Before(h.end) && h.rank >= rank:
-		return false
-	case h == nil && len(f.records) >= maxRecords:
+	if h != nil && now.Before(h.end) && h.rank >= rank {
 		return false
 	}
-	f.records[key] = &held{value: value, rank: rank, end: now.Add(life), own: true}
+	f.keep(key, &held{value: value, rank: rank, end: now.Add(life), own: true})
 	f.dirty[key] = true
 	return true
+}
+
+// keep enters a record into the copy. A full copy forgets the record that was entered
+// longest ago, so that one kind with many records keeps no other kind out. The lock of
+// f is held.
+func (f *Fleet) keep(key string, h *held) {
+	if f.records[key] != nil {
+		f.drop(key)
+	} else if len(f.records) >= maxRecords {
+		f.drop(f.order.Front().Value.(string))
+	}
+	h.place = f.order.PushBack(key)
+	f.records[key] = h
+}
+
+// drop forgets a record of the copy. The lock of f is held.
+func (f *Fleet) drop(key string) {
+	f.order.Remove(f.records[key].place)
+	delete(f.records, key)
+	delete(f.dirty, key)
 }
 
 // Rank returns the rank of a key's record, zero without one.
@@ -281,10 +301,7 @@ func (f *Fleet) enter(now time.Time, r *Record) bool {
 		}
 		return false
 	}
-	if h == nil && len(f.records) >= maxRecords {
-		return false
-	}
-	f.records[r.Key] = &held{value: r.Value, rank: r.Rank, end: now.Add(r.TTL), stored: true}
+	f.keep(r.Key, &held{value: r.Value, rank: r.Rank, end: now.Add(r.TTL), stored: true})
 	delete(f.dirty, r.Key)
 	return true
 }
@@ -334,8 +351,7 @@ func (f *Fleet) sweep(now time.Time) {
 	defer f.mu.Unlock()
 	for key, h := range f.records {
 		if !now.Before(h.end) {
-			delete(f.records, key)
-			delete(f.dirty, key)
+			f.drop(key)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,4 +129,49 @@ func TestTheLinkChangesOnce(t *testing.T) {
 		assert.Equal(t, err == nil, f.Up())
 	}
 	assert.Equal(t, []bool{false, true}, changes)
+}
+
+// told is a store that only tells.
+type told struct{ records []Record }
+
+func (s *told) Exchange(context.Context, []Record, Cursor) (Changes, error) {
+	c := Changes{Now: time.Now(), Cursor: Cursor{"1", 1}, Records: s.records}
+	s.records = nil
+	return c, nil
+}
+
+func (s *told) Take(context.Context, []Take) (Taken, error) { return Taken{}, errors.New("not here") }
+
+// Ids live for a month, and a fleet makes more of them than a copy may hold. They must
+// not keep a cooldown out of it, whether it began here or elsewhere.
+func TestAFullCopyForgetsTheOldest(t *testing.T) {
+	now, store := time.Now(), new(told)
+	for name, fill := range map[string]func(f *Fleet, key string){
+		"put": func(f *Fleet, key string) { f.Put(now, "i", key, nil, 1, time.Hour) },
+		"learnt": func(_ *Fleet, key string) {
+			store.records = append(store.records, Record{Key: "i/" + key, Rank: 1, TTL: time.Hour})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := New(store, NewSums(nil), now)
+			f.Add(&Kind{Prefix: "i"})
+			f.Add(&Kind{Prefix: "c"})
+			for i := range maxRecords {
+				fill(f, strconv.Itoa(i))
+			}
+			fill(f, "0") // as before, with a rank that is known
+			require.NoError(t, f.Exchange(t.Context()))
+			f.Put(now, "i", "1", nil, 2, time.Hour) // and the oldest is now 0
+
+			require.True(t, f.Put(now, "c", "here", nil, 1, time.Minute))
+			store.records = []Record{{Key: "c/elsewhere", Rank: 1, TTL: time.Minute}}
+			require.NoError(t, f.Exchange(t.Context()))
+			for key, want := range map[string]bool{"c/here": true, "c/elsewhere": true, "i/0": false, "i/1": true, "i/2": false, "i/3": true} {
+				kind, rest, _ := strings.Cut(key, "/")
+				_, _, _, ok := f.get(now, kind, rest)
+				assert.Equal(t, want, ok, key)
+			}
+			assert.Len(t, f.records, maxRecords)
+		})
+	}
 }

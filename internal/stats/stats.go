@@ -49,6 +49,8 @@ type Recorder struct {
 	unlisted table[identity, *Track]
 	values   table[identity, *Track]
 	uses     atomic.Int64 // of unlisted and values
+	swept    time.Time    // when unused Tracks of unlisted were last forgotten
+	sweptAt  int64        // and the number of uses then
 	made     func(*Track) // of OnNew, or nil
 	fleet    atomic.Pointer[Fleet]
 	keys     []*Track // of configured keys

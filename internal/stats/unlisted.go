@@ -13,7 +13,7 @@ const (
 
 // Unlisted returns the Track of a model outside of the catalog and the
 // configuration. There are at most 4096 of them, and 256 of one caller. New ones
-// replace the least recently used. A Track with requests in flight or in cooldown
+// replace the least recently used, and those unused for two windows go. A Track with requests in flight or in cooldown
 // for everybody goes last. A Track due for a probe may go.
 func (r *Recorder) Unlisted(provider, name string, caller uint64, now time.Time) *Track {
 	id := identity{modelKind, provider, name}
@@ -32,9 +32,24 @@ func (r *Recorder) Unlisted(provider, name string, caller uint64, now time.Time)
 	if t := r.findLocked(id); t != nil {
 		return t
 	}
-	return r.addLocked(&r.unlisted, id, caller, limits{maxUnlisted, maxUnlisted / shareOf}, func(t *Track) bool {
-		return t.inFlight.Load() != 0 || t.Health.coolsDown(now)
-	})
+	inUse := func(t *Track) bool { return t.inFlight.Load() != 0 || t.Health.coolsDown(now) }
+	r.forgetUnused(now, inUse)
+	return r.addLocked(&r.unlisted, id, caller, limits{maxUnlisted, maxUnlisted / shareOf}, inUse)
+}
+
+// forgetUnused forgets the Tracks of unlisted models that nobody has asked for since
+// the time before. That is one window ago at least, so all that they counted has
+// ended. r.mu is held.
+func (r *Recorder) forgetUnused(now time.Time, inUse func(*Track) bool) {
+	if now.Sub(r.swept) < SlotCount*SlotLength {
+		return
+	}
+	for id, e := range r.unlisted.entries {
+		if e.used.Load() <= r.sweptAt && !inUse(e.value) {
+			r.unlisted.remove(id)
+		}
+	}
+	r.swept, r.sweptAt = now, r.uses.Load()
 }
 
 // KeyValue returns the Track of an API key whose value depends on the request.

@@ -73,6 +73,31 @@ func TestUnlistedInUseGoLast(t *testing.T) {
 	}
 }
 
+// Names that nobody uses any more give their memory back, long before the table is full.
+func TestUnusedUnlistedGo(t *testing.T) {
+	r := NewRecorder("", "")
+	busy := r.Unlisted("p", "busy", 1, at(0))
+	busy.Begin()
+	cooling := r.Unlisted("p", "cooling", 1, at(0))
+	for range 5 {
+		fail(&cooling.Health, at(0), ann, Failure{Rules: Rules{Failures: 5, First: time.Hour, Longest: time.Hour}, Unprovoked: true})
+	}
+	asked := r.Unlisted("p", "asked", 1, at(0))
+	for minute := range 60 {
+		now := at(time.Duration(minute) * time.Minute)
+		for i := range 20 {
+			name := fmt.Sprint(minute, "-", i)
+			track := r.Unlisted("p", name, uint64(i), now)
+			require.Same(t, track, r.Unlisted("p", name, uint64(i), now))
+		}
+		require.Same(t, asked, r.Unlisted("p", "asked", 1, now))
+		require.LessOrEqual(t, len(r.unlisted.entries), 3+20*11, "those of ten minutes")
+	}
+	assert.Same(t, busy, r.Find("p", "busy"))
+	assert.Same(t, cooling, r.Find("p", "cooling"))
+	assert.Nil(t, r.Find("p", "0-0"))
+}
+
 func TestUnlistedInUse(t *testing.T) {
 	r := new(registry).newRecorder("", "")
 	request(&r.Model("p", "listed").Series, at(0), Outcome{})

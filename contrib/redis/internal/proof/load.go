@@ -23,6 +23,15 @@ type balancer struct {
 // answered or not.
 func (b *balancer) serve(ctx context.Context, rate int, bodies ...string) {
 	b.samples = map[int32][]time.Duration{}
+	steady(ctx, rate, func(ctx context.Context) {
+		n := b.next.Add(1)
+		b.one(ctx, n, bodies[n%uint64(len(bodies))])
+	})
+}
+
+// steady calls do rate times a second until ctx ends, and returns when all have
+// returned. Their context does not end.
+func steady(ctx context.Context, rate int, do func(ctx context.Context)) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	tick := time.NewTicker(time.Second / time.Duration(rate))
@@ -33,8 +42,7 @@ func (b *balancer) serve(ctx context.Context, rate int, bodies ...string) {
 		case <-ctx.Done():
 			return
 		}
-		n := b.next.Add(1)
-		all.Go(func() { b.one(context.WithoutCancel(ctx), n, bodies[n%uint64(len(bodies))]) })
+		all.Go(func() { do(context.WithoutCancel(ctx)) })
 	}
 }
 

@@ -12,6 +12,7 @@
 //	go run ./internal/proof privacy
 //	go run ./internal/proof cpu -rounds 20
 //	go run ./internal/proof simulate -replicas 100 -for 20s
+//	go run ./internal/proof soak -for 30m
 //
 // It prints figures. It ends with 1 if a promise is broken.
 package main
@@ -41,6 +42,7 @@ type options struct {
 	rounds   int
 	rate     int
 	seed     uint64
+	update   string // a document of docs, or empty
 	// slack multiplies the bounds of time, for machines that are busy. 0 is 1.
 	slack int
 }
@@ -57,6 +59,7 @@ var scenarios = map[string]func(context.Context, *options) error{
 	"privacy":     privacy,
 	"cpu":         cpu,
 	"simulate":    simulate,
+	"soak":        soak,
 }
 
 func main() {
@@ -64,7 +67,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
-	removeProgram()
+	removePrograms()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -84,10 +87,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("proof "+args[0], flag.ContinueOnError)
 	flags.IntVar(&o.replicas, "replicas", 0, "how many; 0 is the scenario's own number")
 	flags.IntVar(&o.trials, "trials", 1000, "of propagation")
-	flags.DurationVar(&o.length, "for", time.Minute, "how long chaos and simulate last")
+	flags.DurationVar(&o.length, "for", time.Minute, "how long chaos, simulate and soak last")
 	flags.IntVar(&o.rounds, "rounds", 20, "of cpu, each with the store and without")
 	flags.IntVar(&o.rate, "rate", 0, "requests a second; of each replica in cpu and simulate; 0 is the scenario's own number")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the choice of faults")
+	flags.StringVar(&o.update, "update", "", "the Markdown `FILE` to write the figures of propagation and soak to; charts are drawn beside it")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}

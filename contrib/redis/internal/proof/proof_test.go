@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 func TestMain(m *testing.M) {
 	redis.SetLogger(&logging.VoidLogger{})
 	code := m.Run()
-	removeProgram()
+	removePrograms()
 	os.Exit(code)
 }
 
@@ -64,6 +65,44 @@ func TestSimulate(t *testing.T) {
 func TestPrivacy(t *testing.T) {
 	t.Parallel()
 	prove(t, privacy, options{})
+}
+
+func TestSoak(t *testing.T) { prove(t, soak, options{length: 6 * time.Second}) }
+
+// Only growth from the middle third to the last is a fault: at the beginning all grows.
+func TestLevel(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		length time.Duration
+		heap   func(i int) float64 // in MiB
+		open   func(i int) float64
+		want   string
+	}{
+		"level":             {3 * longestLife, func(int) float64 { return 20 }, func(int) float64 { return 40 }, ""},
+		"only at the start": {3 * longestLife, func(i int) float64 { return float64(min(i, 30)) }, func(i int) float64 { return float64(min(i, 30)) }, ""},
+		"noise":             {3 * longestLife, func(i int) float64 { return float64(20 + i%3) }, func(i int) float64 { return float64(40 + i%5) }, ""},
+		"a leak":            {3 * longestLife, func(i int) float64 { return 20 + float64(i)/10 }, func(int) float64 { return 40 }, "heap of replica 2"},
+		"open connections":  {3 * longestLife, func(int) float64 { return 20 }, func(i int) float64 { return float64(i) }, "connections to the provider"},
+		"a short leak":      {time.Minute, func(i int) float64 { return float64(i) }, func(int) float64 { return 40 }, ""},
+		"short, and open":   {time.Minute, func(int) float64 { return 20 }, func(i int) float64 { return float64(i) }, "connections to the provider"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var list []soakSample
+			for i := range 90 {
+				list = append(list, soakSample{
+					heap: []float64{20 << 20, tt.heap(i) * (1 << 20)}, goroutines: []float64{20, 20}, clients: []float64{5, 5},
+					upstream: tt.open(i), store: 6, keys: 4000, memory: 3 << 20,
+				})
+			}
+			err := level(&options{out: io.Discard, length: tt.length}, list)
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
+	require.Error(t, level(&options{out: io.Discard}, nil))
 }
 
 func TestUsage(t *testing.T) {

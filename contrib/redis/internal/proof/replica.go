@@ -27,17 +27,22 @@ type stage struct {
 	provider *provider
 	replicas []*replica
 
-	dir, exe, config string
-	client           *http.Client
+	dir, config string
+	program     *program // of the replicas
+	client      *http.Client
 }
 
 // secret is that of the fleets here.
 const secret = "0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// newStage starts a store and a provider. Settings are lines of the config beside its
-// providers: p0 to p19, with a key each, good, and gpu with slots.
-func newStage(settings string) (s *stage, err error) {
-	s = &stage{client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+// newStage starts a store and a provider, for replicas that are the example. Settings
+// are lines of the config beside its providers: p0 to p19, with a key each,
+// good, and gpu with slots.
+func newStage(settings string) (*stage, error) { return newStageOf(example, settings, "") }
+
+// newStageOf is newStage for another program, and with further fields of each provider.
+func newStageOf(p *program, settings, fields string) (s *stage, err error) {
+	s = &stage{program: p, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -53,62 +58,81 @@ func newStage(settings string) (s *stage, err error) {
 		return s, err
 	}
 	s.config = filepath.Join(s.dir, "gateway.yaml")
-	if err = os.WriteFile(s.config, []byte(s.document(settings)), 0o600); err != nil {
+	if err = os.WriteFile(s.config, []byte(s.document(settings, fields)), 0o600); err != nil {
 		return s, err
 	}
-	s.exe, err = replicaProgram()
-	return s, err
+	return s, p.build()
 }
 
 // flaky is the number of providers p0, p1, … that scenarios break.
 const flaky = 20
 
 // document is the config of all replicas.
-func (s *stage) document(settings string) string {
+func (s *stage) document(settings, fields string) string {
 	var b, hosts strings.Builder
 	b.WriteString(settings + "\ncaller: \"req.headers['x-user'][0]\"\nproviders:\n")
+	var ids []string
 	for i := range flaky {
-		fmt.Fprintf(&b, "  - {id: p%d, base_url: \"http://p%d.internal\", api_keys: [{value: \"${secrets.get('p', 'key')}\"}], models: [{id: m, pricing: {input: 1, output: 1}}]}\n", i, i)
-		fmt.Fprintf(&hosts, "  p%d.internal: %q\n", i, s.provider.URL)
+		ids = append(ids, fmt.Sprint("p", i))
 	}
-	fmt.Fprintf(&b, "  - {id: good, base_url: \"http://good.internal\", api_keys: [{value: \"${secrets.get('p', 'key')}\"}], models: [{id: m, pricing: {input: 1, output: 1}}]}\n")
+	for _, id := range append(ids, "good") {
+		fmt.Fprintf(&b, "  - {id: %s, base_url: \"http://%s.internal\", api_keys: [{value: \"${secrets.get('p', 'key')}\"}], models: [{id: m, pricing: {input: 1, output: 1}}]%s}\n", id, id, fields)
+		fmt.Fprintf(&hosts, "  %s.internal: %q\n", id, s.provider.URL)
+	}
 	fmt.Fprintf(&b, "  - {id: gpu, base_url: \"http://gpu.internal\", limits: {in_flight: %d, exact: true, wait: 25s}, models: [{id: m}]}\n", slotLimit)
-	fmt.Fprintf(&b, "only_allow_configured_providers: true\ninternal_endpoints:\n%s  good.internal: %q\n  gpu.internal: %q\n", hosts.String(), s.provider.URL, s.provider.URL)
+	fmt.Fprintf(&b, "only_allow_configured_providers: true\ninternal_endpoints:\n%s  gpu.internal: %q\n", hosts.String(), s.provider.URL)
 	return b.String()
 }
 
-// program is the replica's, built once a process.
-var program struct {
+// program is one of replicas, built once a process.
+type program struct {
+	in   string // the folder of its module, in the repository
+	args []string
+
 	once sync.Once
 	path string
 	err  error
 }
 
-// replicaProgram builds the example, under the race detector if this program is.
-func replicaProgram() (string, error) {
-	program.once.Do(func() {
-		dir, err := os.MkdirTemp("", "proof-program-")
+var (
+	// example is the replica that users copy.
+	example = &program{in: "contrib/redis/example", args: []string{"-drain-delay", "500ms"}}
+	// everything is a replica with labels and telemetry too, and figures of its memory.
+	everything = &program{in: "internal/fleetreplica"}
+)
+
+// build builds the program, under the race detector if this one is.
+func (p *program) build() error {
+	p.once.Do(func() {
+		root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/aigateway-go/aigateway").Output()
 		if err != nil {
-			program.err = err
+			p.err = fmt.Errorf("go list: %w", err)
 			return
 		}
-		program.path = filepath.Join(dir, "replica")
-		args := []string{"build", "-o", program.path}
+		dir, err := os.MkdirTemp("", "proof-program-")
+		if err != nil {
+			p.err = err
+			return
+		}
+		p.path = filepath.Join(dir, "replica")
+		args := []string{"build", "-C", filepath.Join(strings.TrimSpace(string(root)), p.in), "-o", p.path}
 		if raceDetector {
 			args = append(args, "-race")
 		}
-		out, err := exec.Command("go", append(args, "github.com/aigateway-go/aigateway/contrib/redis/example")...).CombinedOutput()
+		out, err := exec.Command("go", args...).CombinedOutput()
 		if err != nil {
-			program.err = fmt.Errorf("go build: %w: %s", err, out)
+			p.err = fmt.Errorf("go build: %w: %s", err, out)
 		}
 	})
-	return program.path, program.err
+	return p.err
 }
 
-// removeProgram removes the program at the end of this one.
-func removeProgram() {
-	if program.path != "" {
-		_ = os.RemoveAll(filepath.Dir(program.path))
+// removePrograms removes the programs at the end of this one.
+func removePrograms() {
+	for _, p := range []*program{example, everything} {
+		if p.path != "" {
+			_ = os.RemoveAll(filepath.Dir(p.path))
+		}
 	}
 }
 
@@ -154,12 +178,13 @@ type replica struct {
 
 // start starts a replica. Without a store's URL it works alone.
 func (s *stage) start(name, store string) (*replica, error) {
-	args := []string{"-config", s.config, "-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0", "-name", name, "-drain-delay", "500ms", "-log-level", "warn"}
+	args := []string{"-config", s.config, "-listen", "127.0.0.1:0", "-admin-listen", "127.0.0.1:0", "-name", name, "-log-level", "warn"}
+	args = append(args, s.program.args...)
 	if store != "" {
 		args = append(args, "-redis", store, "-prefix", "proof")
 	}
 	r := &replica{name: name, client: s.client, log: new(tail), done: make(chan struct{})}
-	r.cmd = exec.Command(s.exe, args...)
+	r.cmd = exec.Command(s.program.path, args...)
 	r.cmd.Env = append(os.Environ(), "AIGATEWAY_SHARED_SECRET="+secret, "P_KEY=sk-canary-of-the-provider")
 	redistest.EndWithParent(r.cmd)
 	r.cmd.Stderr = r.log
@@ -304,17 +329,25 @@ type stateModel struct {
 }
 
 func (r *replica) state(ctx context.Context) (*state, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.admin+"/debug/aigateway?format=json", nil)
+	s := new(state)
+	return s, r.ask(ctx, http.MethodGet, "/debug/aigateway?format=json", func(resp *http.Response) error { return json.NewDecoder(resp.Body).Decode(s) })
+}
+
+// ask sends a request to the second address of the replica, and has its answer read.
+func (r *replica) ask(ctx context.Context, method, path string, read func(*http.Response) error) error {
+	req, err := http.NewRequestWithContext(ctx, method, r.admin+path, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer resp.Body.Close()
-	s := new(state)
-	return s, json.NewDecoder(resp.Body).Decode(s)
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers with %s", path, resp.Status)
+	}
+	return read(resp)
 }
 
 // cools reports whether the replica knows of a cooldown of a provider's model.
