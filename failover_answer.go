@@ -389,6 +389,9 @@ func (h *held) account() {
 		return
 	}
 	told := h.meter.Tokens()
+	if told.Known && !h.note.pays(h.in, h.a) {
+		return
+	}
 	h.a.input, h.a.output = told.Input, told.Output
 	if !told.Known && !h.consumed() {
 		return
