@@ -13,6 +13,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
@@ -53,6 +54,8 @@ type held struct {
 	// answered is set if a whole answer was judged to be one.
 	answered bool
 	length   [1]string // the Content-Length of a whole answer
+	// relayed counts the bytes of a long answer, if its front was estimated.
+	relayed struct{ front, all int64 }
 }
 
 // hold reads the answer until it may be committed.
@@ -314,11 +317,23 @@ type restWriter struct {
 // whole answer.
 func (w restWriter) relay(ctx context.Context) *failure {
 	h := w.h
-	err := relay.CopyJSON(w, &h.body, relay.JSONCopy{
+	o := relay.JSONCopy{
 		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
 		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
 		ID:    h.note.ownID,
-	})
+	}
+	if h.surface.stream != nil || h.note.kind != ids.None {
+		o.Digest = func(doc []byte) {
+			h.meter.Body(doc)
+			h.note.answer(doc)
+		}
+	}
+	err := relay.CopyJSON(w, &h.body, o)
+	if relay.IsPlain(o.Encoding) && !h.meter.Tokens().Known && h.surface.metered {
+		// The front tells how many tokens a byte is.
+		h.written.Body(append(h.data, '"'))
+		h.relayed.front = int64(len(h.data))
+	}
 	if h.a.committed || h.in.ctx.Err() != nil {
 		return h.ended(ctx, w.to, err)
 	}
@@ -332,6 +347,7 @@ func (w restWriter) Write(p []byte) (int, error) {
 		h.limit.arm(time.Until(h.a.start.Add(h.body.limit)), &timeoutError{"no whole answer within per_request_timeout", h.body.limit})
 		h.commit(w.to)
 	}
+	w.h.relayed.all += int64(len(p))
 	return w.to.Write(p)
 }
 

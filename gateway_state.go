@@ -270,8 +270,8 @@ func (at *placement) narrow(keys []*apiKey, isOwn func(*apiKey) bool) []*apiKey 
 type idNote struct {
 	table *ids.Table // nil: nothing is remembered
 	owner uint64
-	kind  ids.Kind // of the answer itself; None if only containers are looked for
-	model bool     // a model answers: it may have worked in a container
+	kind  ids.Kind // of the answer itself; None if only those of its work are looked for
+	model bool     // a model answers: it may have worked in a container, and written files
 	told  bool     // the answer's own id was seen
 	route ids.Route
 	bill  ids.Ref // the response whose use may be owed; zero for none
@@ -300,7 +300,7 @@ func (n *idNote) answer(data []byte) {
 		n.note(ids.InAnswer(n.kind, data))
 	}
 	if n.model {
-		n.note(ids.Containers(data))
+		n.note(ids.Made(data))
 	}
 }
 
@@ -324,7 +324,7 @@ func (n *idNote) event(data []byte) {
 		}
 	}
 	if n.model {
-		n.note(ids.Containers(data))
+		n.note(ids.Made(data))
 	}
 }
 
@@ -375,7 +375,9 @@ func (l locator) learn(a *attempt) {
 // its own.
 func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *attempt) idNote {
 	if s.kind == ids.Response && s.state == stateMember {
-		return idNote{table: table, owner: in.owner, bill: in.pathRef()}
+		n := idNote{table: table, owner: in.owner, bill: in.pathRef(), route: routeOf(a)}
+		n.model = !strings.HasSuffix(s.path, "/input_items") // these are the client's own words
+		return n
 	}
 	model := s.name == surfaceResponses && !in.places() || s.name == surfaceMessages
 	makes := s.state == stateMakes || s.state == stateLists && in.r.Method == http.MethodPost || s.tells
