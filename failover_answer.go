@@ -329,7 +329,7 @@ func (w restWriter) relay(ctx context.Context) *failure {
 		}
 	}
 	err := relay.CopyJSON(w, &h.body, o)
-	if relay.IsPlain(o.Encoding) && !h.meter.Tokens().Known && h.surface.metered {
+	if _, lacks := h.meter.Lacks(); lacks && relay.IsPlain(o.Encoding) && h.surface.metered {
 		// The front tells how many tokens a byte is.
 		h.written.Body(append(h.data, '"'))
 		h.relayed.front = int64(len(h.data))
@@ -393,7 +393,10 @@ func (h *held) reframe(kind string) {
 // meterWhole estimates the output of a whole answer that does not tell it.
 func (h *held) meterWhole(data []byte) {
 	h.answered = true
-	if !h.meter.Tokens().Known && !h.s.selector.uses.Estimates {
+	if h.s.selector.uses.Estimates || !h.surface.metered {
+		return
+	}
+	if _, output := h.meter.Lacks(); output {
 		h.written.Body(data)
 	}
 }
@@ -417,12 +420,16 @@ func (h *held) account() {
 		InputTokens: told.Input, CachedInputTokens: told.CacheRead, CacheWriteTokens: told.CacheWrite,
 		OutputTokens: told.Output, ReasoningTokens: told.Reasoning,
 	}
-	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut {
+	noInput, noOutput := h.meter.Lacks()
+	lacks := h.surface.metered && h.consumed() && (noInput || noOutput && h.writtenTokens() > 0)
+	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut || lacks {
 		u.Estimated = true
-		if u.InputTokens == 0 {
+		if noInput {
 			h.a.guess = h.in
 		}
-		u.OutputTokens = max(u.OutputTokens, h.writtenTokens())
+		if cut || noOutput {
+			u.OutputTokens = max(u.OutputTokens, h.writtenTokens())
+		}
 	}
 	h.a.bill, h.a.cacheWriteHour = h.meter.Bill(), told.CacheWriteHour
 }

@@ -344,3 +344,59 @@ providers:
 		})
 	}
 }
+
+// Usage of zeros, or without a half, is filled by estimates, and marked: an answer is
+// never free because its provider did not count.
+func TestUsageThatLacks(t *testing.T) {
+	for told, want := range map[string]struct {
+		input, output int64 // an input of 0 is an estimate
+		estimated     bool
+	}{
+		`{"prompt_tokens":1000,"completion_tokens":100}`:             {1000, 100, false},
+		`{"prompt_tokens":1000,"completion_tokens":0}`:               {1000, 0, false},
+		`{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`: {0, 3, true},
+		`{"prompt_tokens":1000}`:                                     {1000, 3, true},
+		`{"completion_tokens":100}`:                                  {0, 100, true},
+		`{"prompt_tokens":1e300,"completion_tokens":100}`:            {0, 100, true},
+		`{"prompt_tokens":-1,"completion_tokens":"7"}`:               {0, 3, true},
+		`{}`: {0, 3, true},
+	} {
+		for _, stream := range []bool{false, true} {
+			cfg, err := aigateway.ParseConfig([]byte(`
+providers:
+  - id: p
+    base_url: https://p.internal
+    api_keys: [{value: one}]
+    models: [{id: m, pricing: {input: 1, output: 2}}]
+`))
+			require.NoError(t, err)
+			var res *aigateway.Result
+			cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+			cfg.Transport = gatewaytest.TransportFunc(func(*http.Request) (*http.Response, error) {
+				w := httptest.NewRecorder()
+				if w.Header().Set("Content-Type", "application/json"); stream {
+					w.Header().Set("Content-Type", "text/event-stream")
+					io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"two words"},"finish_reason":"stop"}],"usage":`+told+"}\n\ndata: [DONE]\n\n")
+				} else {
+					io.WriteString(w, `{"choices":[{"index":0,"message":{"content":"two words"},"finish_reason":"stop"}],"usage":`+told+`}`)
+				}
+				return w.Result(), nil
+			})
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			body := fmt.Sprintf(`{"model":"m","stream":%t,"messages":[]}`, stream)
+			g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body)))
+			require.NotNil(t, res.Cost, told)
+			u := res.Usage
+			if want.input == 0 {
+				assert.Positive(t, u.InputTokens, told)
+			} else {
+				assert.Equal(t, want.input, u.InputTokens, "%s, stream %v", told, stream)
+			}
+			assert.Equal(t, want.output, u.OutputTokens, "%s, stream %v", told, stream)
+			assert.Equal(t, want.estimated, u.Estimated, "%s, stream %v", told, stream)
+			assert.Equal(t, want.estimated, res.Cost.Estimated, "%s, stream %v", told, stream)
+			assert.EqualValues(t, (u.InputTokens+2*u.OutputTokens)*1_000_000, res.Cost.USD, "%s, stream %v", told, stream)
+		}
+	}
+}
