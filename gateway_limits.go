@@ -90,13 +90,12 @@ func notAdmitted(refusal error) *Error {
 	switch {
 	case refusal == nil:
 		return nil
-	case errors.As(refusal, &e):
-		own := *e
-		own.Status = cmp.Or(own.Status, own.Code.HTTPStatus())
-		return &own
+	case errors.As(refusal, &e) && e != nil:
+		return e.complete()
 	}
-	e = errorf(CodeNotAdmitted, "the request is not admitted")
-	e.Err = refusal
+	if e = errorf(CodeNotAdmitted, "the request is not admitted"); refusal != error((*Error)(nil)) {
+		e.Err = refusal
+	}
 	return e
 }
 
