@@ -379,11 +379,12 @@ func (x *exchange) endOpen(err *Error) bool {
 
 // stamp says in the header of an answer who answered. An upstream's own headers of
 // these names do not pass. Where a keepalive begins the stream, nobody has answered
-// yet: it tells the id, and announces the cost.
+// yet: it tells the id, and announces the cost. It runs beside the attempts then, and
+// reads nothing of them.
 func (x *exchange) stamp(h http.Header, begun bool) {
 	a, t := &x.s.answer, &x.loop.trail
 	for name := range h {
-		if strings.HasPrefix(name, answerPrefix) && (name != headerTranslated || t.committed() && x.loop.call.held.codec == nil) {
+		if strings.HasPrefix(name, answerPrefix) && (begun || name != headerTranslated || t.committed() && x.loop.call.held.codec == nil) {
 			delete(h, name)
 		}
 	}
@@ -631,13 +632,19 @@ func (g *Gateway) join(cfg Config) error {
 		Name:   func(n stats.Surface) string { return names[n] },
 		Number: func(name string) (stats.Surface, bool) { n, ok := numbers[name]; return n, ok },
 	})
-	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.clients.Gone)
+	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.clients.Gone, g.logStranger)
 	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
 	g.replica = cfg.ReplicaName
 	g.told = tellPins(g.fleet, g.pins)
 	tellIDs(g.fleet, g.ids)
 	g.fleet.OnLink(g.logLink)
 	return nil
+}
+
+// logStranger logs that a replica has another secret.
+func (g *Gateway) logStranger(name string) {
+	g.current.Load().logger.Warn("a replica of the fleet has another SharedSecret: nothing is shared with it",
+		"aigateway.replica", g.replica, "aigateway.replica.other", name)
 }
 
 // logLink logs that the store has gone, or is back.

@@ -131,7 +131,7 @@ func debugFleet(f *FleetStatus) *debugpage.Fleet {
 	}
 	for _, r := range f.Replicas {
 		out.Replicas = append(out.Replicas, debugpage.Replica{
-			Name: r.Name, LastSeenMs: r.LastSeen.Milliseconds(), InFlight: r.InFlight, Requests: r.Requests,
+			Name: r.Name, LastSeenMs: r.LastSeen.Milliseconds(), InFlight: r.InFlight, Requests: r.Requests, OtherSecret: r.OtherSecret,
 		})
 	}
 	return out

@@ -143,6 +143,9 @@ type ReplicaStatus struct {
 	// InFlight are its upstream requests under way, Requests those that ended in the
 	// last five minutes.
 	InFlight, Requests int64
+	// OtherSecret reports whether it has another Config.SharedSecret than this replica.
+	// The two share nothing.
+	OtherSecret bool
 }
 
 // Fleet returns the state of the fleet, such as for a gauge. It is nil without
@@ -157,7 +160,7 @@ func (g *Gateway) Fleet() *FleetStatus {
 		f.SnapshotAge = now.Sub(link.At)
 	}
 	for _, m := range g.members.List() {
-		f.Replicas = append(f.Replicas, ReplicaStatus{m.Name, max(now.Sub(m.Seen), 0), m.InFlight, m.Requests})
+		f.Replicas = append(f.Replicas, ReplicaStatus{m.Name, max(now.Sub(m.Seen), 0), m.InFlight, m.Requests, m.Stranger})
 	}
 	return f
 }

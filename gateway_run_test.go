@@ -1,6 +1,7 @@
 package aigateway_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -217,6 +219,35 @@ func TestFleetSharesCooldowns(t *testing.T) {
 	}
 }
 
+// Replicas with different secrets share nothing. Each says so once.
+func TestAReplicaWithAnotherSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logs [3]bytes.Buffer
+		f := startReplicas(t, 3, fleetConfig("a"), func(i int, cfg *aigateway.Config) {
+			cfg.Logger = slog.New(slog.NewJSONHandler(&logs[i], nil))
+			if i == 2 {
+				cfg.SharedSecret = []byte("fedcba9876543210fedcba9876543210")
+			}
+		})
+		f.pass(10 * time.Second)
+		for i := range 3 {
+			replicas := f.gateways[i].Fleet().Replicas
+			require.Len(t, replicas, 3)
+			strangers := 0
+			for j, r := range replicas {
+				other := (i == 2) != (j == 2)
+				assert.Equal(t, other, r.OtherSecret, "%d sees %d", i, j)
+				assert.Equal(t, other, f.page(i).Fleet.Replicas[j].OtherSecret)
+				if other {
+					strangers++
+					assert.Contains(t, logs[i].String(), `"aigateway.replica.other":"replica-`+strconv.Itoa(j)+`"`)
+				}
+			}
+			assert.Equal(t, strangers, strings.Count(logs[i].String(), "another SharedSecret"))
+		}
+	})
+}
+
 func TestFleetSharesTheEndOfACooldown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := startReplicas(t, 3, fleetConfig("a", "b"), eachCaller)
@@ -325,10 +356,11 @@ func (f *replicas) page(i int) (state struct {
 		}
 		SnapshotAgeMs int64 `json:"snapshot_age_ms"`
 		Replicas      []struct {
-			Name       string
-			LastSeenMs int64 `json:"last_seen_ms"`
-			InFlight   int64 `json:"in_flight"`
-			Requests   int64
+			Name        string
+			LastSeenMs  int64 `json:"last_seen_ms"`
+			InFlight    int64 `json:"in_flight"`
+			Requests    int64
+			OtherSecret bool `json:"other_secret"`
 		}
 	}
 },

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,17 @@ func TestSchema(t *testing.T) {
 	committed, err := os.ReadFile("../../config.schema.json")
 	require.NoError(t, err)
 	assert.Equal(t, string(committed), stdout.String())
+}
+
+// The ballast gives way to who sets the collector, and to a small limit of memory.
+func TestBallast(t *testing.T) {
+	t.Setenv("GOGC", "")
+	assert.Len(t, ballast(), 32<<20)
+	t.Setenv("GOGC", "200")
+	assert.Nil(t, ballast())
+	t.Setenv("GOGC", "")
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(128 << 20))
+	assert.Nil(t, ballast())
 }
 
 func TestExitCodes(t *testing.T) {

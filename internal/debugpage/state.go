@@ -330,4 +330,6 @@ type Replica struct {
 	LastSeenMs int64  `json:"last_seen_ms"`
 	InFlight   int64  `json:"in_flight"`
 	Requests   int64  `json:"requests"`
+	// OtherSecret: nothing is shared with it.
+	OtherSecret bool `json:"other_secret,omitempty"`
 }

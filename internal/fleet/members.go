@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -27,12 +28,15 @@ type Member struct {
 	Seen time.Time
 	// InFlight are its requests under way, Requests those that ended in five minutes.
 	InFlight, Requests int64
+	// Stranger: it has another secret, and shares nothing with this one.
+	Stranger bool
 }
 
 // memberRecord is the value of a replica's record.
 type memberRecord struct {
 	Version  int              `json:"v"`
 	Name     string           `json:"n,omitempty"`
+	Secret   string           `json:"k,omitempty"` // a sum that tells secrets apart
 	InFlight int64            `json:"f"`
 	Requests int64            `json:"r"`
 	Region   string           `json:"g,omitempty"`
@@ -42,10 +46,12 @@ type memberRecord struct {
 
 // Members shares requests in flight and measurements. It knows which replicas live.
 type Members struct {
-	fleet  *Fleet
-	health *Health
-	name   string
-	gone   func(instance string)
+	fleet   *Fleet
+	health  *Health
+	name    string
+	secret  string
+	gone    func(instance string)
+	strange func(name string)
 
 	// Of the goroutine in Exchange.
 	toldAt  time.Time
@@ -67,11 +73,11 @@ type other struct {
 }
 
 // NewMembers shares the measurements of a Health's Recorder, under a name for people.
-// gone is told of each replica that has no word any more, in the goroutine of
-// Exchange.
-func NewMembers(h *Health, name string, gone func(instance string)) *Members {
+// gone is told of each replica that has no word any more, and strange once of each
+// with another secret, in the goroutine of Exchange.
+func NewMembers(h *Health, name string, gone, strange func(string)) *Members {
 	m := &Members{
-		fleet: h.fleet, health: h, name: name, gone: gone,
+		fleet: h.fleet, health: h, name: name, secret: h.fleet.Of("secret").String(), gone: gone, strange: strange,
 		slots: map[*stats.Track]map[int64]int64{}, others: map[string]*other{}, changed: map[Sum]bool{},
 	}
 	h.recorder.SetFleet(stats.Fleet{})
@@ -95,7 +101,7 @@ func (m *Members) collect(now time.Time) {
 	region, account := m.health.recorder.Place()
 	here := stats.Fleet{Region: m.place("region", region), Account: m.place("account", account)}
 	m.health.recorder.SetFleet(here)
-	r := memberRecord{Version: version, Name: m.name, Region: here.Region, Account: here.Account, Requests: m.own.Requests}
+	r := memberRecord{Version: version, Name: m.name, Secret: m.secret, Region: here.Region, Account: here.Account, Requests: m.own.Requests}
 	slots := now.Sub(m.slotsAt) >= slotEvery
 	if slots {
 		m.slotsAt, r.Requests = now, 0
@@ -221,12 +227,18 @@ func (m *Members) learn(instance string, value []byte, _ int64, life time.Durati
 	}
 	o := m.other(instance)
 	m.flights(o)
+	if m.stranger(r) && !m.stranger(o.memberRecord) {
+		m.strange(cmp.Or(r.Name, instance))
+	}
 	o.memberRecord = r
 	now := time.Now()
 	o.end = now.Add(life)
 	o.seen = o.end.Add(-memberLife)
 	m.flights(o)
 }
+
+// stranger reports whether a replica has another secret. Older versions do not tell.
+func (m *Members) stranger(r memberRecord) bool { return r.Secret != "" && r.Secret != m.secret }
 
 // flights marks the models with requests of a replica in flight.
 func (m *Members) flights(o *other) {
@@ -239,10 +251,10 @@ func (m *Members) flights(o *other) {
 
 // update gives the news of others to the Tracks, and forgets the dead.
 func (m *Members) update(now time.Time) {
-	list := []Member{{m.name, now, m.own.InFlight, m.own.Requests}}
+	list := []Member{{m.name, now, m.own.InFlight, m.own.Requests, false}}
 	for instance, o := range m.others {
 		if now.Before(o.end) {
-			list = append(list, Member{o.Name, o.seen, o.InFlight, o.Requests})
+			list = append(list, Member{o.Name, o.seen, o.InFlight, o.Requests, m.stranger(o.memberRecord)})
 			continue
 		}
 		if !o.end.IsZero() {

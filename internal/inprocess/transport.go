@@ -105,9 +105,26 @@ func (c *call) run(t *Transport) {
 		}
 		c.end(returned)
 	}()
+	makeRoom()
 	t.Handler.ServeHTTP(c, &c.served)
 	returned = true
 }
+
+// room is what the stack of a request grows to, in bytes.
+const room = 14 << 10
+
+// makeRoom grows the stack of the goroutine in one step, while it is nearly empty. It
+// would grow in several otherwise, each deep within the handler, and each copies all
+// frames: a tenth of the time of a short request.
+//
+//go:noinline
+func makeRoom() byte {
+	var frame [room]byte
+	return frame[roomAt]
+}
+
+// roomAt is not a constant, so that the compiler keeps the frame.
+var roomAt int
 
 // response is the answer, once it has begun or the handler has ended.
 func (c *call) response() (*http.Response, error) {
