@@ -86,16 +86,17 @@ func roughly(d time.Duration) string {
 
 // notAdmitted is the error for the client of a request that the service refused.
 func notAdmitted(refusal error) *Error {
-	var e *Error
-	switch {
+	var own *Error
+	switch is := errors.As(refusal, &own); {
 	case refusal == nil:
 		return nil
-	case errors.As(refusal, &e) && e != nil:
-		return e.complete()
+	case is && own != nil:
+		return own.complete()
+	case is:
+		refusal = errors.New("Admission returned a nil *Error as its error") // which has no text
 	}
-	if e = errorf(CodeNotAdmitted, "the request is not admitted"); refusal != error((*Error)(nil)) {
-		e.Err = refusal
-	}
+	e := errorf(CodeNotAdmitted, "the request is not admitted")
+	e.Err = refusal
 	return e
 }
 
