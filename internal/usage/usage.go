@@ -58,7 +58,7 @@ func (m *Meter) Body(data []byte) { m.read(data) }
 // Member reads one top-level member of a whole answer in JSON. Body does the same
 // with each member.
 func (m *Meter) Member(name, value []byte) {
-	if !isMetered(name) {
+	if !isMetered(name) && !(string(name) == "choices" && mentions(value)) {
 		return // the answer itself is most of all bytes: it is not walked again
 	}
 	c := jsonscan.Lenient(value)
