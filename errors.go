@@ -265,6 +265,22 @@ func mustJSON(v any) []byte {
 	return b
 }
 
+// complete is a copy of an error of the service's own code, for a client: with a status
+// of an error, and with a message.
+func (e *Error) complete() *Error {
+	if e == nil {
+		return errorf(CodeInternal, "the service's own code failed")
+	}
+	own := *e
+	if own.Status < 400 || own.Status > 599 {
+		own.Status = own.Code.HTTPStatus()
+	}
+	if own.Message == "" {
+		own.Message = http.StatusText(own.Status)
+	}
+	return &own
+}
+
 // writeError answers with the error in the client's format. X-Should-Retry stops
 // the SDK from sending a request again after the gateway has tried every candidate.
 func writeError(w http.ResponseWriter, f format, e *Error, requestID string) {

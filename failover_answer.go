@@ -14,6 +14,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
@@ -55,6 +56,8 @@ type held struct {
 	// answered is set if a whole answer was judged to be one.
 	answered bool
 	length   [1]string // the Content-Length of a whole answer
+	// relayed counts the bytes of a long answer, if its front was estimated.
+	relayed struct{ front, all int64 }
 }
 
 // hold reads the answer until it may be committed.
@@ -343,11 +346,23 @@ type restWriter struct {
 // whole answer.
 func (w restWriter) relay(ctx context.Context) *failure {
 	h := w.h
-	err := relay.CopyJSON(w, &h.body, relay.JSONCopy{
+	o := relay.JSONCopy{
 		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
 		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
 		ID:    h.note.ownID,
-	})
+	}
+	if h.surface.stream != nil || h.note.kind != ids.None {
+		o.Digest = func(doc []byte) {
+			h.meter.Body(doc)
+			h.note.answer(doc)
+		}
+	}
+	err := relay.CopyJSON(w, &h.body, o)
+	if _, lacks := h.meter.Lacks(); lacks && relay.IsPlain(o.Encoding) && h.surface.metered {
+		// The front tells how many tokens a byte is.
+		h.written.Body(append(h.data, '"'))
+		h.relayed.front = int64(len(h.data))
+	}
 	if h.a.committed || h.in.ctx.Err() != nil {
 		return h.ended(ctx, w.to, err)
 	}
@@ -363,6 +378,7 @@ func (w restWriter) Write(p []byte) (int, error) {
 		h.limit.arm(time.Until(h.a.start.Add(h.body.limit)), &timeoutError{"no whole answer within per_request_timeout", h.body.limit})
 		h.commit(w.to)
 	}
+	w.h.relayed.all += int64(len(p))
 	return w.to.Write(p)
 }
 
@@ -412,7 +428,10 @@ func (h *held) reframe(kind string) {
 // meterWhole estimates the output of a whole answer that does not tell it.
 func (h *held) meterWhole(data []byte) {
 	h.answered = true
-	if !h.meter.Tokens().Known && !h.s.selector.uses.Estimates {
+	if h.s.selector.uses.Estimates || !h.surface.metered {
+		return
+	}
+	if _, output := h.meter.Lacks(); output {
 		h.written.Body(data)
 	}
 }
@@ -424,6 +443,9 @@ func (h *held) account() {
 		return
 	}
 	told := h.meter.Tokens()
+	if told.Known && !h.note.pays(h.in, h.a) {
+		return
+	}
 	h.a.input, h.a.output = told.Input, told.Output
 	if !told.Known && !h.consumed() {
 		return
@@ -433,12 +455,16 @@ func (h *held) account() {
 		InputTokens: told.Input, CachedInputTokens: told.CacheRead, CacheWriteTokens: told.CacheWrite,
 		OutputTokens: told.Output, ReasoningTokens: told.Reasoning,
 	}
-	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut {
+	noInput, noOutput := h.meter.Lacks()
+	lacks := h.surface.metered && h.consumed() && (noInput || noOutput && h.writtenTokens() > 0)
+	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut || lacks {
 		u.Estimated = true
-		if u.InputTokens == 0 {
+		if noInput {
 			h.a.guess = h.in
 		}
-		u.OutputTokens = max(u.OutputTokens, h.writtenTokens())
+		if cut || noOutput {
+			u.OutputTokens = max(u.OutputTokens, h.writtenTokens())
+		}
 	}
 	h.a.bill, h.a.cacheWriteHour = h.meter.Bill(), told.CacheWriteHour
 }

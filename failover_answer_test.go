@@ -1,9 +1,11 @@
 package aigateway_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
@@ -289,4 +292,111 @@ func TestAnswerHeaders(t *testing.T) {
 func failoverCode(t *testing.T, a gatewaytest.Answer) string {
 	t.Helper()
 	return failoverError(t, a.Body).Error.Code
+}
+
+// An answer that is too large to be held is paid like any other: its tier and its
+// calls of tools count, and without usage its length tells the tokens.
+func TestLongAnswerIsPaid(t *testing.T) {
+	text := strings.Repeat("many words of text ", 70_000)
+	item := `{"type":"message","content":[{"type":"output_text","text":"` + text + `"}]}`
+	told := `,"usage":{"input_tokens":1000,"output_tokens":100,"total_tokens":1100}}`
+	for _, row := range []struct {
+		name, path, answer, cost string
+		estimated                bool
+	}{
+		{"calls in front", "/v1/responses", `{"id":"a","status":"completed","output":[{"type":"web_search_call"},` + item + `]` + told, "0.0112", false},
+		{"calls behind", "/v1/responses", `{"id":"a","status":"completed","output":[` + item + `,{"type":"web_search_call"},{"type":"web_search_call"}]` + told, "0.0212", false},
+		{"a tier in front", "/v1/responses", `{"id":"a","service_tier":"batch","output":[` + item + `]` + told, "0.0006", false},
+		{"a tier behind", "/v1/responses", `{"id":"a","output":[` + item + `],"service_tier":"flex"` + told, "0.0012", true},
+		{"chat", "/v1/chat/completions", `{"choices":[{"index":0,"message":{"content":"` + text + `"},"finish_reason":"stop"}],"service_tier":"batch",` +
+			`"usage":{"prompt_tokens":1000,"completion_tokens":100}}`, "0.0006", false},
+		{"without usage", "/v1/chat/completions", `{"choices":[{"index":0,"message":{"content":"` + text + `"},"finish_reason":"stop"}]}`, "", true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			cfg, err := aigateway.ParseConfig([]byte(`
+providers:
+  - id: p
+    base_url: https://p.internal
+    api_keys: [{value: one}]
+    models: [{id: m, pricing: {input: 1, output: 2, input_batch: 0.5, output_batch: 1, tools: {web_search: 0.01}}}]
+`))
+			require.NoError(t, err)
+			var res *aigateway.Result
+			cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+			cfg.Transport = gatewaytest.TransportFunc(func(*http.Request) (*http.Response, error) {
+				w := httptest.NewRecorder()
+				w.Header().Set("Content-Type", "application/json")
+				io.WriteString(w, row.answer)
+				return w.Result(), nil
+			})
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, row.path, strings.NewReader(`{"model":"m","input":"hi","messages":[]}`)))
+			assert.Equal(t, row.answer, w.Body.String())
+			require.NotNil(t, res.Cost)
+			assert.Equal(t, row.estimated, res.Cost.Estimated)
+			if row.cost == "" {
+				assert.InDelta(t, 280_000, res.Usage.OutputTokens, 30_000, "four words, seventy thousand times")
+				return
+			}
+			assert.Equal(t, row.cost, res.Cost.USD.String())
+		})
+	}
+}
+
+// Usage of zeros, or without a half, is filled by estimates, and marked: an answer is
+// never free because its provider did not count.
+func TestUsageThatLacks(t *testing.T) {
+	for told, want := range map[string]struct {
+		input, output int64 // an input of 0 is an estimate
+		estimated     bool
+	}{
+		`{"prompt_tokens":1000,"completion_tokens":100}`:             {1000, 100, false},
+		`{"prompt_tokens":1000,"completion_tokens":0}`:               {1000, 0, false},
+		`{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`: {0, 3, true},
+		`{"prompt_tokens":1000}`:                                     {1000, 3, true},
+		`{"completion_tokens":100}`:                                  {0, 100, true},
+		`{"prompt_tokens":1e300,"completion_tokens":100}`:            {0, 100, true},
+		`{"prompt_tokens":-1,"completion_tokens":"7"}`:               {0, 3, true},
+		`{}`: {0, 3, true},
+	} {
+		for _, stream := range []bool{false, true} {
+			cfg, err := aigateway.ParseConfig([]byte(`
+providers:
+  - id: p
+    base_url: https://p.internal
+    api_keys: [{value: one}]
+    models: [{id: m, pricing: {input: 1, output: 2}}]
+`))
+			require.NoError(t, err)
+			var res *aigateway.Result
+			cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+			cfg.Transport = gatewaytest.TransportFunc(func(*http.Request) (*http.Response, error) {
+				w := httptest.NewRecorder()
+				if w.Header().Set("Content-Type", "application/json"); stream {
+					w.Header().Set("Content-Type", "text/event-stream")
+					io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"two words"},"finish_reason":"stop"}],"usage":`+told+"}\n\ndata: [DONE]\n\n")
+				} else {
+					io.WriteString(w, `{"choices":[{"index":0,"message":{"content":"two words"},"finish_reason":"stop"}],"usage":`+told+`}`)
+				}
+				return w.Result(), nil
+			})
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			body := fmt.Sprintf(`{"model":"m","stream":%t,"messages":[]}`, stream)
+			g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(body)))
+			require.NotNil(t, res.Cost, told)
+			u := res.Usage
+			if want.input == 0 {
+				assert.Positive(t, u.InputTokens, told)
+			} else {
+				assert.Equal(t, want.input, u.InputTokens, "%s, stream %v", told, stream)
+			}
+			assert.Equal(t, want.output, u.OutputTokens, "%s, stream %v", told, stream)
+			assert.Equal(t, want.estimated, u.Estimated, "%s, stream %v", told, stream)
+			assert.Equal(t, want.estimated, res.Cost.Estimated, "%s, stream %v", told, stream)
+			assert.EqualValues(t, (u.InputTokens+2*u.OutputTokens)*1_000_000, res.Cost.USD, "%s, stream %v", told, stream)
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -221,7 +222,7 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 	// As large as it may become: a map of eight takes half the memory of one of nine.
 	h := make(http.Header, len(o.in.r.Header)+len(p.headers)+2)
 	dropped := o.in.r.Header["Connection"]
-	ownKey := o.key.none && len(p.operatorAuth) == 0 && o.s.selector.passThrough
+	ownKey := o.sendsOwnKey()
 	for name, values := range o.in.r.Header {
 		if !o.forwards(name, ownKey) || header.Lists(dropped, name) {
 			continue
@@ -289,6 +290,11 @@ func (o *outbound) setContentType(h http.Header) {
 		return
 	}
 	h["Content-Type"] = []string{sent}
+}
+
+// sendsOwnKey reports whether the provider gets the client's own key.
+func (o *outbound) sendsOwnKey() bool {
+	return o.key.none && len(o.model.provider.operatorAuth) == 0 && o.s.selector.passThrough
 }
 
 // forwards reports whether a provider may see a client's header. ownKey is set if
@@ -379,12 +385,19 @@ func (o *outbound) formHint() credential {
 }
 
 // handshake adds the client's handshake to the header for the provider. Extensions are
-// left out: a compressed frame would hide its usage.
+// left out: a compressed frame would hide its usage. The client's organization and
+// project belong to its own key.
 func (o *outbound) handshake(h http.Header) {
 	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
 	for _, name := range [...]string{"Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Protocol"} {
 		if v := o.in.r.Header[name]; len(v) > 0 {
 			h[name] = v
+		}
+	}
+	const protocols = "Sec-Websocket-Protocol"
+	if v := h[protocols]; len(v) > 0 && !o.sendsOwnKey() {
+		if h[protocols] = []string{realtime.CutAccount(v)}; h[protocols][0] == "" {
+			delete(h, protocols)
 		}
 	}
 }

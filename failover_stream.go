@@ -122,6 +122,9 @@ func (h *held) writtenTokens() int64 {
 		sampled := (later + sampledEvery - 1) / sampledEvery
 		n += h.later.Tokens() * later / sampled
 	}
+	if r := h.relayed; r.all > r.front && r.front > 0 {
+		n = n * r.all / r.front
+	}
 	return n
 }
 

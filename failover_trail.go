@@ -79,7 +79,8 @@ type skipped struct {
 type attempt struct {
 	tried   *tried
 	model   *model
-	number  int // from 1
+	payer   *model // whose prices count; nil: the model's own
+	number  int    // from 1
 	start   time.Time
 	sent    bool // whether the transport got it
 	sentAt  time.Time
@@ -427,7 +428,7 @@ func (a *attempt) consumed() (*Usage, *knownCost) {
 		if a.guess != nil {
 			a.usage.InputTokens = a.guess.guess()
 		}
-		a.cost = a.model.cost(a.usage, a.cacheWriteHour, a.bill)
+		a.cost = cmp.Or(a.payer, a.model).cost(a.usage, a.cacheWriteHour, a.bill)
 	}
 	return &a.usage, &a.cost
 }

@@ -233,13 +233,10 @@ func (s *settings) refuse(w http.ResponseWriter, r *http.Request, f format, e *E
 }
 
 // WriteError answers a request with an error in the format of its client, for
-// middleware around the gateway. A Status of zero is the code's.
+// middleware around the gateway. A Status that is not one of an error is the code's. A
+// nil error is an internal one.
 func WriteError(w http.ResponseWriter, r *http.Request, e *Error) {
-	shown := *e
-	if shown.Status == 0 {
-		shown.Status = shown.Code.HTTPStatus()
-	}
-	writeError(w, formatOf(r), &shown, requestID(r.Header))
+	writeError(w, formatOf(r), e.complete(), requestID(r.Header))
 }
 
 // exchange is one client request on its way through the gateway: read, choose,

@@ -180,6 +180,7 @@ type idWord struct {
 	ID       string `json:"i"`
 	Provider string `json:"p"`
 	Key      int    `json:"n,omitempty"`
+	Owed     string `json:"o,omitempty"`
 }
 
 // tellIDs shares the places of ids.
@@ -190,11 +191,11 @@ func tellIDs(f *fleet.Fleet, t *ids.Table) {
 			return
 		}
 		if kind := ids.KindOf(w.Kind); kind != ids.None {
-			t.Learn(w.Caller, ids.Ref{Kind: kind, ID: w.ID}, ids.Route{Provider: w.Provider, Key: w.Key})
+			t.Learn(w.Caller, ids.Ref{Kind: kind, ID: w.ID}, ids.Route{Provider: w.Provider, Key: w.Key, Owed: w.Owed})
 		}
 	})
 	t.OnNote(func(caller uint64, ref ids.Ref, at ids.Route) {
-		value, _ := json.Marshal(idWord{caller, ref.Kind.String(), ref.ID, at.Provider, at.Key}) // of plain fields
+		value, _ := json.Marshal(idWord{caller, ref.Kind.String(), ref.ID, at.Provider, at.Key, at.Owed}) // of plain fields
 		id := binary.BigEndian.AppendUint64(nil, caller)
 		words.Put(time.Now(), f.Of("id", string(id), ref.Kind.String(), ref.ID), string(value), idLife)
 	})

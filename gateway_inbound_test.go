@@ -374,3 +374,46 @@ func TestWriteError(t *testing.T) {
 	aigateway.WriteError(w, httptest.NewRequest(http.MethodPost, "/", nil), &aigateway.Error{Code: aigateway.CodeNotFound})
 	assert.Equal(t, 404, w.Code)
 }
+
+// A service's own error is an answer whatever it holds: a status that is not one of an
+// error is the code's, and a nil error refuses.
+func TestServicesOwnErrors(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		err      *aigateway.Error
+		status   int
+		admitted int // as the refusal of Admission
+	}{
+		{"whole", &aigateway.Error{Code: "over_budget", Status: 402, Message: "no budget"}, 402, 402},
+		{"nothing", &aigateway.Error{}, 500, 500},
+		{"a status below all", &aigateway.Error{Code: "x", Status: 99}, 500, 500},
+		{"a status above all", &aigateway.Error{Code: "x", Status: 1000}, 500, 500},
+		{"a status without a body", &aigateway.Error{Code: aigateway.CodeNotAdmitted, Status: 204}, 403, 403},
+		{"a success", &aigateway.Error{Code: aigateway.CodeClientLimitExceeded, Status: 200}, 429, 429},
+		{"none", nil, 500, 403},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			aigateway.WriteError(w, httptest.NewRequest(http.MethodPost, "/v1/messages", nil), row.err)
+			assert.Equal(t, row.status, w.Code)
+			assert.NotContains(t, w.Body.String(), `"message":""`)
+
+			cfg, err := aigateway.ParseConfig([]byte("providers: [{id: p, base_url: https://p.internal, api_keys: [{value: k}], models: [{id: m}]}]"))
+			require.NoError(t, err)
+			cfg.Admission = refuses{row.err}
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			w = httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(`{"model":"m"}`)))
+			assert.Equal(t, row.admitted, w.Code, w.Body)
+			assert.NotContains(t, w.Body.String(), `"message":""`)
+		})
+	}
+}
+
+// refuses refuses each request, also by a nil *Error.
+type refuses struct{ err *aigateway.Error }
+
+func (r refuses) Admit(context.Context, *aigateway.ClientRequest) (func(*aigateway.Result), error) {
+	return nil, r.err
+}

@@ -89,16 +89,16 @@ func roughly(d time.Duration) string {
 
 // notAdmitted is the error for the client of a request that the service refused.
 func notAdmitted(refusal error) *Error {
-	var e *Error
-	switch {
+	var own *Error
+	switch is := errors.As(refusal, &own); {
 	case refusal == nil:
 		return nil
-	case errors.As(refusal, &e):
-		own := *e
-		own.Status = cmp.Or(own.Status, own.Code.HTTPStatus())
-		return &own
+	case is && own != nil:
+		return own.complete()
+	case is:
+		refusal = errors.New("Admission returned a nil *Error as its error") // which has no text
 	}
-	e = errorf(CodeNotAdmitted, "the request is not admitted")
+	e := errorf(CodeNotAdmitted, "the request is not admitted")
 	e.Err = refusal
 	return e
 }

@@ -277,10 +277,11 @@ func (at *placement) narrow(keys []*apiKey, isOwn func(*apiKey) bool) []*apiKey 
 type idNote struct {
 	table *ids.Table // nil: nothing is remembered
 	owner uint64
-	kind  ids.Kind // of the answer itself; None if only containers are looked for
-	model bool     // a model answers: it may have worked in a container
+	kind  ids.Kind // of the answer itself; None if only those of its work are looked for
+	model bool     // a model answers: it may have worked in a container, and written files
 	told  bool     // the answer's own id was seen
 	route ids.Route
+	bill  ids.Ref // the response whose use may be owed; zero for none
 }
 
 // stores is the field store of a request for a response.
@@ -306,7 +307,7 @@ func (n *idNote) answer(data []byte) {
 		n.note(ids.InAnswer(n.kind, data))
 	}
 	if n.model {
-		n.note(ids.Containers(data))
+		n.note(ids.Made(data))
 	}
 }
 
@@ -330,7 +331,7 @@ func (n *idNote) event(data []byte) {
 		}
 	}
 	if n.model {
-		n.note(ids.Containers(data))
+		n.note(ids.Made(data))
 	}
 }
 
@@ -338,8 +339,32 @@ func (n *idNote) event(data []byte) {
 // answer came from, for the caller that asked.
 func (n *idNote) note(refs []ids.Ref) {
 	for _, ref := range refs {
-		n.table.Note(n.owner, ref, n.route)
+		at := n.route
+		if ref.Kind != ids.Response {
+			at.Owed = ""
+		} else if at.Owed != "" {
+			n.bill = ref
+		}
+		n.table.Note(n.owner, ref, at)
 	}
+}
+
+// pays reports whether the use that an answer tells is to be counted. A stored thing
+// repeats the use of the request that made it. Only a response that was made in the
+// background may still be owed: it is counted once.
+func (n *idNote) pays(in *inbound, a *attempt) bool {
+	owed := ""
+	if n.bill.ID != "" {
+		owed, n.bill = n.table.Settle(n.owner, n.bill), ids.Ref{}
+	}
+	switch {
+	case !in.places() || a.used:
+		return true
+	case owed == "":
+		return false
+	}
+	a.payer = a.model.provider.find(owed)
+	return true
 }
 
 // learn remembers the id of a path that its provider knew: the next request needs no
@@ -348,12 +373,21 @@ func (l locator) learn(a *attempt) {
 	if l.in.surface.state != stateMember || l.in.r.Method == http.MethodDelete {
 		return
 	}
-	l.s.ids.Note(l.in.owner, l.in.pathRef(), routeOf(a))
+	at := routeOf(a)
+	if before, known := l.s.ids.Find(l.in.owner, l.in.pathRef()); known && before.Provider == at.Provider && before.Key == at.Key {
+		at.Owed = before.Owed
+	}
+	l.s.ids.Note(l.in.owner, l.in.pathRef(), at)
 }
 
 // newIDNote makes the note of an attempt on a surface. A translated answer has ids of
 // its own.
 func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *attempt) idNote {
+	if s.kind == ids.Response && s.state == stateMember {
+		n := idNote{table: table, owner: in.owner, bill: in.pathRef(), route: routeOf(a)}
+		n.model = !strings.HasSuffix(s.path, "/input_items") // these are the client's own words
+		return n
+	}
 	model := s.name == surfaceResponses && !in.places() || s.name == surfaceMessages
 	makes := s.state == stateMakes || s.state == stateLists && in.r.Method == http.MethodPost || s.tells
 	if translated || !makes && !model {
@@ -362,6 +396,11 @@ func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *at
 	n := idNote{table: table, owner: in.owner, model: model, route: routeOf(a)}
 	if stored, ok := in.stores(); makes && (stored || !ok) {
 		n.kind = s.kind
+	}
+	if doc, isJSON := in.body.(*reqbody.Document); isJSON && s.kind == ids.Response {
+		if background, _ := doc.Bool("background"); background {
+			n.route.Owed = a.model.id
+		}
 	}
 	return n
 }

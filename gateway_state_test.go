@@ -1,8 +1,10 @@
 package aigateway_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -538,4 +540,116 @@ func TestIDsInAnswers(t *testing.T) {
 	// Nothing is kept of a response that is not stored.
 	id := idOf(t, s.send(http.MethodPost, "/v1/responses", `{"model":"m","store":false}`, "X-Tenant", "ann"))
 	assert.Equal(t, "id_not_found", codeOf(s.send(http.MethodGet, "/v1/responses/"+id, "", "X-Tenant", "ann")))
+}
+
+// A stored thing repeats the use of the request that made it, and reading it costs
+// nothing. A response in the background is paid once, by the first answer that tells
+// its use, with the prices of its model.
+func TestStoredThingsCostOnce(t *testing.T) {
+	const told = `"usage":{"input_tokens":100,"output_tokens":50,"total_tokens":150,"cost":%s}`
+	queued := `{"id":"resp_1","object":"response","status":"queued","background":true,"output":[],"usage":null}`
+	done := `{"id":"resp_1","object":"response","status":"completed","output":[],"usage":{"input_tokens":100,"output_tokens":50,"total_tokens":150}}`
+	resumed := "data: {\"type\":\"response.output_text.delta\",\"delta\":\"b\"}\n\n" +
+		"data: {\"type\":\"response.completed\",\"response\":" + done + "}\n\n"
+	begun := "data: {\"type\":\"response.created\",\"response\":" + queued + "}\n\n" +
+		"data: {\"type\":\"response.output_text.delta\",\"delta\":\"a\"}\n\n"
+	type step struct {
+		method, path, body, answer string
+		usage, cost                string // "" for none
+	}
+	counted := func(method, path, answer string) step {
+		return step{method, path, "", answer, "100 50", "0.0002"}
+	}
+	free := func(method, path, answer string) step { return step{method, path, "", answer, "", ""} }
+	create := `{"model":"m","input":"hi"}`
+	background := `{"model":"m","input":"hi","background":true}`
+	for _, row := range []struct {
+		name  string
+		steps []step
+	}{
+		{"in the foreground", []step{
+			{"POST", "/v1/responses", create, done, "100 50", "0.0002"},
+			free("GET", "/v1/responses/resp_1", done), free("GET", "/v1/responses/resp_1?stream=true", resumed),
+			free("POST", "/v1/responses/resp_1/cancel", done), free("DELETE", "/v1/responses/resp_1", done),
+		}},
+		{"in the background", []step{
+			{"POST", "/v1/responses", background, queued, "estimated", "estimated"},
+			free("GET", "/v1/responses/resp_1", queued), free("GET", "/v1/responses/resp_1/input_items", `{"object":"list","data":[]}`),
+			counted("GET", "/v1/responses/resp_1", done), free("GET", "/v1/responses/resp_1", done),
+		}},
+		{"in the background, and canceled", []step{
+			{"POST", "/v1/responses", background, queued, "estimated", "estimated"},
+			counted("POST", "/v1/responses/resp_1/cancel", done), free("GET", "/v1/responses/resp_1", done),
+		}},
+		{"in the background, and whole at once", []step{
+			{"POST", "/v1/responses", background, done, "100 50", "0.0002"}, free("GET", "/v1/responses/resp_1", done),
+		}},
+		{"a stream that broke off, and was resumed", []step{
+			{"POST", "/v1/responses", `{"model":"m","input":"hi","background":true,"stream":true}`, begun, "estimated", "estimated"},
+			counted("GET", "/v1/responses/resp_1?stream=true&starting_after=1", resumed), free("GET", "/v1/responses/resp_1", done),
+		}},
+		{"a stream to its end", []step{
+			{"POST", "/v1/responses", `{"model":"m","input":"hi","background":true,"stream":true}`, begun + resumed, "100 50", "0.0002"},
+			free("GET", "/v1/responses/resp_1", done),
+		}},
+		{"with the provider's own cost", []step{
+			{"POST", "/v1/responses", create, `{"id":"resp_1","status":"completed","output":[],` + fmt.Sprintf(told, "0.5") + `}`, "100 50", "0.5"},
+			free("GET", "/v1/responses/resp_1", `{"id":"resp_1","status":"completed","output":[],`+fmt.Sprintf(told, "0.5")+`}`),
+		}},
+		{"a batch", []step{
+			free("POST", "/v1/batches", `{"id":"batch_1","status":"validating"}`),
+			free("GET", "/v1/batches/batch_1", `{"id":"batch_1","status":"completed",`+fmt.Sprintf(told, "1")+`}`),
+		}},
+		{"another one's id", []step{
+			free("GET", "/v1/responses/resp_9", done),
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			cfg, err := aigateway.ParseConfig([]byte(`
+providers:
+  - id: p
+    base_url: https://p.internal
+    api_keys: [{value: one}]
+    models: [{id: m, pricing: {input: 1, output: 2}}]
+`))
+			require.NoError(t, err)
+			var now step
+			var res *aigateway.Result
+			cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+			cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
+				w := httptest.NewRecorder()
+				w.Header().Set("Content-Type", "application/json")
+				if strings.HasPrefix(now.answer, "data:") {
+					w.Header().Set("Content-Type", "text/event-stream")
+				}
+				io.WriteString(w, now.answer)
+				return w.Result(), nil
+			})
+			g, err := aigateway.New(cfg)
+			require.NoError(t, err)
+			s := &stored{t: t, g: g}
+			for i := range row.steps {
+				now = row.steps[i]
+				func() {
+					defer func() { recover() }() // a broken stream ends so
+					s.send(now.method, now.path, now.body)
+				}()
+				usage, cost := "", ""
+				if u := res.Usage; u != nil {
+					usage = fmt.Sprint(u.InputTokens, " ", u.OutputTokens)
+					if u.Estimated {
+						usage = "estimated"
+					}
+				}
+				if c := res.Cost; c != nil {
+					cost = c.USD.String()
+					if c.Estimated {
+						cost = "estimated"
+					}
+				}
+				assert.Equal(t, now.usage, usage, "step %d: %s %s", i, now.method, now.path)
+				assert.Equal(t, now.cost, cost, "step %d: %s %s", i, now.method, now.path)
+			}
+		})
+	}
 }

@@ -106,7 +106,7 @@ func InForm(name, value []byte) (Ref, bool) {
 type walker struct {
 	c      jsonscan.Cursor
 	yield  func(Ref) bool
-	answer bool // it is an answer, which also names containers as container_id
+	answer bool // it is an answer
 	over   bool
 }
 
@@ -118,7 +118,11 @@ func (w *walker) value(depth int) {
 	}
 	switch w.c.Peek() {
 	case '{':
-		w.object(depth)
+		if w.answer {
+			w.answerObject(depth)
+		} else {
+			w.object(depth)
+		}
 	case '[':
 		w.c.Enter('[')
 		for !w.over && w.c.Elem() {
@@ -140,9 +144,6 @@ func (w *walker) object(depth int) {
 		}
 		name := folded(raw)
 		f, known := fields[string(name)]
-		if w.answer && string(name) == "container_id" {
-			f, known = fields["container"], true
-		}
 		switch {
 		case known && (depth == 0 || !f.top):
 			w.ids(f, depth)
@@ -303,19 +304,76 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 	}
 }
 
-// Containers returns the containers that a model's answer, or an event of it, worked
-// in.
-func Containers(data []byte) []Ref {
-	if !bytes.Contains(data, []byte(`"container`)) {
+// Made returns the containers that a model's answer, or an event of it, worked in, and
+// the files that its code wrote there.
+func Made(data []byte) []Ref {
+	if !bytes.Contains(data, []byte(`"container`)) && !bytes.Contains(data, []byte(writtenFile)) {
 		return nil
 	}
 	var refs []Ref
 	w := walker{c: jsonscan.Lenient(data), answer: true, yield: func(r Ref) bool {
-		if r.Kind == Container && Valid(r.ID) && !slices.Contains(refs, r) {
+		if Valid(r.ID) && !slices.Contains(refs, r) {
 			refs = append(refs, r)
 		}
 		return true
 	}}
 	w.value(0)
 	return refs
+}
+
+// writtenFile ends the type of an object with a file that code of a model wrote, in the
+// messages format. Other files in an answer are only mentioned.
+const writtenFile = `code_execution_output"`
+
+// answerObject goes through an object of an answer.
+func (w *walker) answerObject(depth int) {
+	w.c.Enter('{')
+	var file []byte
+	written := false
+	for !w.over {
+		raw, ok := w.c.Key()
+		if !ok {
+			break
+		}
+		switch name := folded(raw); string(name) {
+		case "container", "container_id":
+			w.container()
+		case "type":
+			kind := w.c.Text()
+			written = written || bytes.HasSuffix(kind, []byte(strings.TrimSuffix(writtenFile, `"`)))
+		case "file_id":
+			file = w.c.Text()
+		case "instructions", "tools": // the client's own words
+			w.c.Skip()
+		default:
+			if foreign[string(name)] || depth > 0 && string(name) == inputField {
+				w.c.Skip()
+				continue
+			}
+			w.value(depth + 1)
+		}
+	}
+	if written {
+		w.found(File, file)
+	}
+}
+
+// container reads the container of an answer: its id, or an object with it.
+func (w *walker) container() {
+	if w.c.Peek() != '{' {
+		w.found(Container, w.c.Text())
+		return
+	}
+	w.c.Enter('{')
+	for {
+		name, ok := w.c.Key()
+		switch {
+		case !ok:
+			return
+		case string(name) == "id":
+			w.found(Container, w.c.Text())
+		default:
+			w.c.Skip()
+		}
+	}
 }

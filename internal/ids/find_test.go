@@ -81,7 +81,7 @@ func TestDepth(t *testing.T) {
 	assert.Empty(t, slices.Collect(ids.InRequest([]byte(deep))))
 	deep = strings.Repeat(`{"container":`, n) + `"a"` + strings.Repeat("}", n)
 	assert.LessOrEqual(t, len(slices.Collect(ids.InRequest([]byte(deep)))), 1)
-	assert.LessOrEqual(t, len(ids.Containers([]byte(deep))), 1)
+	assert.LessOrEqual(t, len(ids.Made([]byte(deep))), 1)
 }
 
 func TestMentions(t *testing.T) {
@@ -156,18 +156,26 @@ func TestInEvent(t *testing.T) {
 	}
 }
 
-// TestContainers finds the containers that an answer worked in, each once.
-func TestContainers(t *testing.T) {
+// TestMade finds the containers that an answer worked in, each once, and the files that
+// its code wrote.
+func TestMade(t *testing.T) {
 	for data, want := range map[string][]ids.Ref{
 		`{"output":[{"type":"code_interpreter_call","container_id":"a"},{"container_id":"a"},{"container_id":"b"}]}`: refs(ids.Container, "a", "b"),
 		`{"container":{"id":"a","expires_at":"x"}}`:                                       refs(ids.Container, "a"),
 		`{"output":[{"content":[{"annotations":[{"container_id":"a","file_id":"b"}]}]}]}`: nil,
 		`{"output":[{"arguments":{"container_id":"a"}}]}`:                                 nil,
 		`{"container_id":"a/b"}`:                                                          nil,
-		`{"text":"a container_id"}`:                                                       nil,
-		`{"file_id":"a"}`:                                                                 nil,
+		`{"container_id":7,"container":null}`:                                             nil,
+		`{"container":{"id":"a","x":{"id":"b","container_id":"c"}}}`:                      refs(ids.Container, "a"),
+		`{"content":[{"type":"bash_code_execution_tool_result","content":{"type":"bash_code_execution_result","content":[{"type":"bash_code_execution_output","file_id":"a"}]}}]}`: refs(ids.File, "a"),
+		`{"content":[{"content":{"content":[{"file_id":"a","type":"code_execution_output"}]}}],"container":{"id":"b"}}`:                                                            append(refs(ids.File, "a"), refs(ids.Container, "b")...),
+		`{"content":[{"type":"tool_use","input":{"type":"code_execution_output","file_id":"a","container_id":"b"}}]}`:                                                              nil,
+		`{"type":"response.created","response":{"instructions":[{"container_id":"a"}],"tools":[{"container":"b"}]}}`:                                                               nil,
+		`{"output":[{"type":"file_search_call","results":[{"file_id":"a"}]},{"container_id":"b"}]}`:                                                                                refs(ids.Container, "b"),
+		`{"text":"a container_id"}`: nil,
+		`{"file_id":"a"}`:           nil,
 	} {
-		assert.Equal(t, want, ids.Containers([]byte(data)), data)
+		assert.Equal(t, want, ids.Made([]byte(data)), data)
 	}
 }
 
@@ -185,7 +193,7 @@ func TestPieces(t *testing.T) {
 			}
 			return nil
 		}},
-		{`{"output":[{"container_id":"cntr_a"},{"container_id":"cntr_ab"}]}`, ids.Containers},
+		{`{"output":[{"container_id":"cntr_a"},{"container_id":"cntr_ab"}]}`, ids.Made},
 		{`{"previous_response_id":"resp_a","input":[{"file_id":"file-ab"},{"file_ids":["file-abc","file-b"]}]}`, func(b []byte) []ids.Ref { return slices.Collect(ids.InRequest(b)) }},
 	} {
 		all := row.find([]byte(row.whole))
@@ -219,7 +227,7 @@ func FuzzIDs(f *testing.F) {
 				t.Fatalf("%q has %v", body, ref)
 			}
 		}
-		found := append(ids.InAnswer(ids.Batch, body), ids.Containers(body)...)
+		found := append(ids.InAnswer(ids.Batch, body), ids.Made(body)...)
 		if ref, ok := ids.InEvent(ids.Response, body); ok {
 			found = append(found, ref)
 		}

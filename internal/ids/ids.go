@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/pins"
@@ -54,6 +55,9 @@ type Ref struct {
 type Route struct {
 	Provider string // its id, folded
 	Key      int    // from 0; of a provider without keys 0
+	// Owed is the model of a response in the background whose use nobody has counted
+	// yet. Empty for all other things.
+	Owed string
 }
 
 const (
@@ -70,6 +74,8 @@ type Table struct {
 	seed maphash.Seed
 	pins *pins.Table[Route]
 	told func(caller uint64, ref Ref, at Route) // of OnNote, or nil
+
+	settling sync.Mutex
 }
 
 // NewTable returns an empty table.
@@ -107,6 +113,18 @@ func (t *Table) Find(caller uint64, ref Ref) (Route, bool) {
 		t.pins.Set(now, key, at) // used last
 	}
 	return at, ok
+}
+
+// Settle returns the model whose use of a thing is owed, and marks it as counted. It is
+// empty for all calls but the first.
+func (t *Table) Settle(caller uint64, ref Ref) (model string) {
+	t.settling.Lock()
+	defer t.settling.Unlock()
+	at, _ := t.Find(caller, ref)
+	if model, at.Owed = at.Owed, ""; model != "" {
+		t.Note(caller, ref, at)
+	}
+	return model
 }
 
 // Empty reports whether no id is known.

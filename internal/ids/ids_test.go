@@ -158,3 +158,22 @@ func TestValid(t *testing.T) {
 		assert.False(t, ids.Valid(id), "%q", id)
 	}
 }
+
+// TestSettle: the use of a thing is paid once.
+func TestSettle(t *testing.T) {
+	table := ids.NewTable()
+	ref := ids.Ref{Kind: ids.Response, ID: "a"}
+	at := ids.Route{Provider: "p", Key: 2, Owed: "m"}
+	assert.Empty(t, table.Settle(1, ref), "an unknown one")
+	table.Note(1, ref, at)
+	assert.Empty(t, table.Settle(2, ref), "another caller's")
+	var told []ids.Route
+	table.OnNote(func(_ uint64, _ ids.Ref, at ids.Route) { told = append(told, at) })
+	assert.Equal(t, "m", table.Settle(1, ref))
+	assert.Empty(t, table.Settle(1, ref))
+	at.Owed = ""
+	assert.Equal(t, []ids.Route{at}, told, "the fleet hears of it once")
+	now, ok := table.Find(1, ref)
+	assert.True(t, ok)
+	assert.Equal(t, at, now)
+}

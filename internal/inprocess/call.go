@@ -61,8 +61,7 @@ func newCall(ctx context.Context, r *http.Request) *call {
 	ctx, c.cancel = context.WithCancel(ctx)
 	c.served = *(&http.Request{
 		Method: r.Method, URL: r.URL, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		// The caller may use its header again while the handler still runs.
-		Header: r.Header.Clone(), Host: r.Host, RequestURI: r.URL.RequestURI(),
+		Header: canonical(r.Header), Host: r.Host, RequestURI: r.URL.RequestURI(),
 		Body: http.NoBody, Trailer: r.Trailer,
 	}).WithContext(ctx)
 	in := &c.served

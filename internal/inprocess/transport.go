@@ -15,6 +15,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/header"
 )
 
 // Transport is an [http.RoundTripper] in front of a handler. It is safe for
@@ -33,8 +35,8 @@ type Transport struct {
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	err := context.Cause(ctx)
-	if r.URL == nil {
-		err = errors.New("inprocess: the request has no URL")
+	if err == nil {
+		err = sound(r)
 	}
 	if err != nil {
 		if r.Body != nil {
@@ -54,6 +56,43 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.leave()
 		return nil, context.Cause(ctx)
 	}
+}
+
+// sound returns an error for a request that could not go over a socket. No provider is to
+// blame for it.
+func sound(r *http.Request) error {
+	switch {
+	case r.URL == nil:
+		return errors.New("inprocess: the request has no URL")
+	case r.Method != "" && !header.IsName(r.Method):
+		return fmt.Errorf("inprocess: invalid method %q", r.Method)
+	case r.ContentLength > 0 && (r.Body == nil || r.Body == http.NoBody):
+		return fmt.Errorf("inprocess: the request has no body, and ContentLength is %d", r.ContentLength)
+	}
+	for name, values := range r.Header {
+		if !header.IsName(name) {
+			return fmt.Errorf("inprocess: invalid header name %q", name)
+		}
+		for _, v := range values {
+			if !header.IsValue(v) { // its value may be a secret
+				return fmt.Errorf("inprocess: the value of the header %q holds a line break or control character", name)
+			}
+		}
+	}
+	return nil
+}
+
+// canonical is a copy of a header, with its names as a server writes them. The caller
+// may use its header again while the handler still runs.
+func canonical(h http.Header) http.Header {
+	out := h.Clone()
+	for name, values := range out {
+		if canon := http.CanonicalHeaderKey(name); canon != name {
+			delete(out, name)
+			out[canon] = append(out[canon], values...)
+		}
+	}
+	return out
 }
 
 // run runs the handler to its end.

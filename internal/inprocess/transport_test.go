@@ -441,3 +441,53 @@ func TestNoURL(t *testing.T) {
 	_, err := (&inprocess.Transport{}).RoundTrip(&http.Request{})
 	assert.EqualError(t, err, "inprocess: the request has no URL")
 }
+
+// A request that could not go over a socket fails before its handler sees it, and its
+// body is closed.
+func TestUnsoundRequest(t *testing.T) {
+	for want, change := range map[string]func(*http.Request){
+		`inprocess: invalid method "PO ST"`: func(r *http.Request) { r.Method = "PO ST" },
+		`inprocess: invalid header name "X Y"`: func(r *http.Request) {
+			r.Header["X Y"] = []string{"a"}
+		},
+		`inprocess: the value of the header "X-Y" holds a line break or control character`: func(r *http.Request) {
+			r.Header["X-Y"] = []string{"a", "sk-secret\r\nX-Z: 1"}
+		},
+		`inprocess: the request has no body, and ContentLength is 5`: func(r *http.Request) { r.Body, r.ContentLength = http.NoBody, 5 },
+	} {
+		body := &closes{Reader: strings.NewReader("x")}
+		r, err := http.NewRequest(http.MethodPost, "http://any/", body)
+		require.NoError(t, err)
+		change(r)
+		unsent := r.Body == http.NoBody
+		_, err = (&inprocess.Transport{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was handled") })}).RoundTrip(r)
+		assert.EqualError(t, err, want)
+		assert.True(t, body.closed || unsent, want)
+	}
+}
+
+type closes struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closes) Close() error {
+	c.closed = true
+	return nil
+}
+
+// Names of headers reach the handler as they would over a socket. The caller's header
+// stays as it is.
+func TestHeaderNames(t *testing.T) {
+	r, err := http.NewRequest(http.MethodGet, "http://any/", nil)
+	require.NoError(t, err)
+	r.Header = http.Header{"x-request-id": {"a"}, "X-Request-Id": {"b"}, "openai-beta": {"c"}}
+	var got http.Header
+	resp, err := (&inprocess.Transport{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header })}).RoundTrip(r)
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.ElementsMatch(t, []string{"a", "b"}, got["X-Request-Id"])
+	assert.Equal(t, []string{"c"}, got["Openai-Beta"])
+	assert.Len(t, got, 2)
+	assert.Len(t, r.Header, 3)
+}

@@ -4,6 +4,7 @@ package realtime
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // the handshake of WebSockets is made of it
 	"encoding/base64"
@@ -178,28 +179,45 @@ func IsHandshake(h http.Header) bool {
 	return strings.EqualFold(h.Get("Upgrade"), "websocket") && h.Get("Sec-Websocket-Key") != ""
 }
 
-// keyProtocols are the beginnings of subprotocols that carry a client's key. Browsers
-// can set no other header.
-var keyProtocols = []string{"openai-insecure-api-key."}
+// secretWords stand in the names of subprotocols that carry a client's key, such as
+// openai-insecure-api-key.KEY: browsers can set no other header.
+var secretWords = [...]string{"key", "token", "secret", "bearer"}
 
-// CutKey takes a client's key out of a list of subprotocols.
+// CutKey takes the keys of a client out of a list of subprotocols, and returns the
+// first.
 func CutKey(values []string) (rest, key string) {
+	rest = keep(values, func(name, value string) bool {
+		for _, word := range secretWords {
+			if value != "" && strings.Contains(name, word) {
+				key = cmp.Or(key, value)
+				return false
+			}
+		}
+		return true
+	})
+	return rest, key
+}
+
+// CutAccount takes the organization and the project of a client out of a list of
+// subprotocols.
+func CutAccount(values []string) (rest string) {
+	return keep(values, func(name, _ string) bool { return name != "openai-organization" && name != "openai-project" })
+}
+
+// keep leaves some of a list of subprotocols. A name is in lower case, and ends before
+// the first dot.
+func keep(values []string, wanted func(name, value string) bool) string {
 	var kept []string
 	for _, line := range values {
 		for p := range strings.SplitSeq(line, ",") {
 			p = strings.TrimSpace(p)
-			cut := false
-			for _, prefix := range keyProtocols {
-				if k, ok := strings.CutPrefix(p, prefix); ok {
-					key, cut = k, true
-				}
-			}
-			if !cut && p != "" {
+			name, value, _ := strings.Cut(p, ".")
+			if p != "" && wanted(strings.ToLower(name), value) {
 				kept = append(kept, p)
 			}
 		}
 	}
-	return strings.Join(kept, ", "), key
+	return strings.Join(kept, ", ")
 }
 
 // maxMessage bounds a message that is read as a whole, in bytes.

@@ -153,6 +153,24 @@ func TestCutKey(t *testing.T) {
 	assert.Equal(t, "sk-1", key)
 	rest, key = realtime.CutKey(nil)
 	assert.Empty(t, rest+key)
+	for protocol, want := range map[string]string{
+		"OpenAI-Insecure-API-Key.sk-1": "sk-1", "openai-ephemeral-user-key.ek_1": "ek_1", "my-token.a.b": "a.b", "bearer.x": "x",
+		"openai-insecure-api-key.sk-1,openai-insecure-api-key.sk-2": "sk-1",
+	} {
+		rest, key := realtime.CutKey([]string{protocol})
+		assert.Equal(t, want, key, protocol)
+		assert.Empty(t, rest, protocol)
+	}
+	for _, protocol := range []string{"realtime", "openai-beta.realtime-v1", "openai-organization.org-1", "key", "a.key"} {
+		rest, key := realtime.CutKey([]string{protocol})
+		assert.Equal(t, protocol, rest)
+		assert.Empty(t, key)
+	}
+}
+
+func TestCutAccount(t *testing.T) {
+	assert.Equal(t, "realtime, v1", realtime.CutAccount([]string{"realtime, OpenAI-Organization.org-1", "openai-project.proj_1,v1"}))
+	assert.Empty(t, realtime.CutAccount([]string{"openai-project.proj_1"}))
 }
 
 func TestAccepts(t *testing.T) {

@@ -48,6 +48,10 @@ type JSONCopy struct {
 	// ID, unless nil, is called with the string under the top-level name id, as it
 	// stands between its quotes, before the last bytes go out. It must not keep it.
 	ID func(raw []byte)
+	// Digest, unless nil, is called with the whole document without its long strings,
+	// before the last bytes go out. It must not keep it. A document of many numbers has
+	// none.
+	Digest func(doc []byte)
 }
 
 // CopyJSON writes to w a JSON answer that is too large to be held, and follows the
@@ -115,6 +119,7 @@ type jsonCopier struct {
 	o    JSONCopy
 
 	follow  jsonscan.Follower
+	digest  jsonscan.Digest
 	encoded bool
 	kept    []byte // the latest read, not written yet
 	pos     int    // bytes of kept that the decoder has taken
@@ -131,6 +136,7 @@ func (c *jsonCopier) plain() error {
 			return ErrNotWhole
 		}
 		if c.follow.Ended() {
+			c.tell()
 			// The client has waited for these bytes, and more may never come.
 			if err := c.writeKept(); err != nil {
 				return err
@@ -151,6 +157,9 @@ func (c *jsonCopier) plain() error {
 // see follows a piece of the document. The id is told as soon as it is known.
 func (c *jsonCopier) see(piece []byte) {
 	c.follow.Follow(piece)
+	if c.o.Digest != nil {
+		c.digest.Add(piece)
+	}
 	if c.o.ID == nil {
 		return
 	}
@@ -158,6 +167,17 @@ func (c *jsonCopier) see(piece []byte) {
 		c.o.ID(id)
 		c.o.ID = nil
 	}
+}
+
+// tell tells the digest, once.
+func (c *jsonCopier) tell() {
+	if c.o.Digest == nil {
+		return
+	}
+	if doc := c.digest.Document(); len(doc) > 0 {
+		c.o.Digest(doc)
+	}
+	c.o.Digest = nil
 }
 
 // decode follows the decoded copy. The last read is kept back to the end of the
@@ -184,6 +204,7 @@ func (c *jsonCopier) decode(list coding.List) error {
 		case !c.follow.Ended():
 			return ErrNotWhole
 		}
+		c.tell()
 		// The bytes behind the encoding's end, if any, are relayed unseen.
 		for err = nil; err == nil; err = c.next() {
 			c.pos = len(c.kept)

@@ -24,6 +24,7 @@ providers:
   - id: p
     base_url: https://p.internal
     api_keys: [{value: p-one}, {value: p-two}]
+    supported_api_surfaces: [{format: openai}, {format: anthropic}]
     models: [{id: %s}]
   - id: q
     base_url: https://q.internal
@@ -38,7 +39,9 @@ caller: req.headers['x-tenant'][0]
 // coding too.
 func TestIDsInLargeAnswers(t *testing.T) {
 	long := strings.Repeat("x", 1<<20+1<<19)
-	front, back := `{"id":"resp_big","output":[{"type":"message","text":"`+long+`"}]}`, `{"output":[{"type":"message","text":"`+long+`"}],"id":"resp_big"}`
+	call := `{"type":"code_interpreter_call","container_id":"cntr_big"}`
+	front := `{"id":"resp_big","output":[` + call + `,{"type":"message","text":"` + long + `"}]}`
+	back := `{"output":[{"type":"message","text":"` + long + `"},` + call + `],"id":"resp_big"}`
 	for _, zipped := range []bool{false, true} {
 		for name, body := range map[string]string{"front": front, "back": back} {
 			t.Run(fmt.Sprintf("%s, gzip %v", name, zipped), func(t *testing.T) {
@@ -46,8 +49,10 @@ func TestIDsInLargeAnswers(t *testing.T) {
 				w := idsAsk(g, http.MethodPost, "/v1/responses", `{"model":"m","input":"hi"}`, "ann")
 				require.Equal(t, http.StatusOK, w.Code)
 				assert.Equal(t, http.StatusOK, idsAsk(g, http.MethodGet, "/v1/responses/resp_big", "", "ann").Code)
-				assert.Equal(t, []string{"q.internal", "q.internal"}, *sent)
+				assert.Equal(t, http.StatusOK, idsAsk(g, http.MethodGet, "/v1/containers/cntr_big", "", "ann").Code)
+				assert.Equal(t, []string{"q.internal", "q.internal", "q.internal"}, *sent)
 				assert.Equal(t, http.StatusNotFound, idsAsk(g, http.MethodGet, "/v1/responses/resp_big", "", "bob").Code)
+				assert.Equal(t, http.StatusNotFound, idsAsk(g, http.MethodGet, "/v1/containers/cntr_big", "", "bob").Code)
 			})
 		}
 	}
@@ -131,4 +136,34 @@ func TestIDOfARunningStream(t *testing.T) {
 		assert.Equal(t, []string{"POST p.internal Bearer p-two", "POST p.internal Bearer p-two", "GET p.internal Bearer p-two"}, sent)
 		end.Close()
 	})
+}
+
+// What a model's code made is its caller's: the container of a response in the
+// background, once it is read, and the files of a message.
+func TestIDsOfAModelsWork(t *testing.T) {
+	answer := ""
+	cfg, err := aigateway.ParseConfig([]byte(fmt.Sprintf(idsConfig, "m")))
+	require.NoError(t, err)
+	cfg.Transport = gatewaytest.TransportFunc(func(*http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, answer)
+		return w.Result(), nil
+	})
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	ask := func(method, path, body, next string) int {
+		answer = next
+		return idsAsk(g, method, path, body, "ann").Code
+	}
+	assert.Equal(t, 200, ask("POST", "/v1/responses", `{"model":"p:m","background":true}`, `{"id":"resp_1","status":"queued","output":[]}`))
+	assert.Equal(t, 200, ask("GET", "/v1/responses/resp_1/input_items", "", `{"object":"list","data":[{"container_id":"cntr_other"}]}`))
+	assert.Equal(t, 404, ask("GET", "/v1/containers/cntr_other", "", `{}`), "a client's own words")
+	assert.Equal(t, 200, ask("GET", "/v1/responses/resp_1", "", `{"id":"resp_1","status":"completed","output":[{"container_id":"cntr_1"}]}`))
+	assert.Equal(t, 200, ask("GET", "/v1/containers/cntr_1/files", "", `{"object":"list","data":[]}`))
+	assert.Equal(t, 200, ask("POST", "/v1/messages", `{"model":"p:m","max_tokens":9}`, `{"type":"message","content":[{"type":"tool_use","input":{"file_id":"file_2"}},
+		{"type":"bash_code_execution_tool_result","content":{"content":[{"type":"bash_code_execution_output","file_id":"file_1"}]}}]}`))
+	assert.Equal(t, 200, ask("GET", "/v1/files/file_1/content", "", `x`))
+	assert.Equal(t, 404, ask("GET", "/v1/files/file_2/content", "", `x`))
+	assert.Equal(t, 404, idsAsk(g, "GET", "/v1/files/file_1/content", "", "bob").Code)
 }

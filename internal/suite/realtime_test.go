@@ -105,6 +105,7 @@ func TestRealtimeSession(t *testing.T) {
 	done := results(&cfg)
 	conn, in, resp := dialRealtime(t, testbed.Serve(t, cfg), "?model=m&intent=talk",
 		"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.sk-client-secret, openai-beta.realtime-v1",
+		"Sec-WebSocket-Protocol: OpenAI-Organization.org-client, openai-project.proj_client, OpenAI-Insecure-Api-Key.sk-client-secret",
 		"Sec-WebSocket-Extensions: permessage-deflate", "OpenAI-Beta: realtime=v1")
 	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
 	assert.Equal(t, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", resp.Header.Get("Sec-WebSocket-Accept"))

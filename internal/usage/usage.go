@@ -58,7 +58,7 @@ func (m *Meter) Body(data []byte) { m.read(data) }
 // Member reads one top-level member of a whole answer in JSON. Body does the same
 // with each member.
 func (m *Meter) Member(name, value []byte) {
-	if !isMetered(name) {
+	if !isMetered(name) && !(string(name) == "choices" && mentions(value)) {
 		return // the answer itself is most of all bytes: it is not walked again
 	}
 	c := jsonscan.Lenient(value)
@@ -88,6 +88,13 @@ func (m *Meter) Tokens() Tokens {
 	return t
 }
 
+// Lacks reports which counts of a model's answer are missing. No prompt is empty: some
+// servers fill their usage with zeros.
+func (m *Meter) Lacks() (input, output bool) {
+	t, c := m.Tokens(), &m.c
+	return t.Input == 0, t.Output == 0 && (t.Input == 0 || !c.hasOut && !(c.hasInput && c.hasTo))
+}
+
 // read looks for usage in a JSON document. Malformed JSON ends the search, and is
 // not an error.
 func (m *Meter) read(data []byte) {
@@ -104,6 +111,31 @@ func (m *Meter) read(data []byte) {
 			return
 		}
 		m.member(name, &c)
+	}
+}
+
+// choices reads the usage in the choices of an event: Moonshot puts it there.
+func (m *Meter) choices(c *jsonscan.Cursor) {
+	if !c.Enter('[') {
+		c.Skip()
+		return
+	}
+	for c.Elem() {
+		if !c.Enter('{') {
+			c.Skip()
+			continue
+		}
+		for {
+			name, ok := c.Key()
+			if !ok {
+				break
+			}
+			if string(name) == "usage" {
+				m.usage(c)
+			} else {
+				c.Skip()
+			}
+		}
 	}
 }
 
@@ -125,6 +157,8 @@ func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 				m.told(name, c)
 			}
 		}
+	case "choices":
+		m.choices(c)
 	default:
 		m.told(name, c)
 	}
@@ -207,8 +241,8 @@ func (m *Meter) usage(c *jsonscan.Cursor) {
 			readCount(c, &n.cacheRead, nil)
 		case "cache_creation_input_tokens":
 			readCount(c, &n.cacheWrite, nil)
-		case "prompt_cache_hit_tokens":
-			readCount(c, &n.cached, nil) // DeepSeek
+		case "prompt_cache_hit_tokens", "cached_tokens": // of DeepSeek; of Moonshot and Together
+			readCount(c, &n.cached, nil)
 		case "prompt_tokens_details", "input_tokens_details", "input_token_details":
 			m.details(c, true)
 		case "completion_tokens_details", "output_tokens_details", "output_token_details":

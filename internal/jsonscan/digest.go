@@ -1,0 +1,74 @@
+package jsonscan
+
+import "bytes"
+
+const (
+	// maxDigest bounds a Digest, in bytes.
+	maxDigest = 256 << 10
+	// maxDigestText bounds the strings that a Digest keeps, in bytes.
+	maxDigestText = 512
+)
+
+// Digest sees one JSON document in pieces, and keeps it without its long strings: they
+// become empty. Names, ids, counts and types stay. The zero Digest is ready to use. It
+// is not for concurrent use.
+type Digest struct {
+	kept    []byte
+	over    bool // the rest is too long as well
+	within  bool // a string
+	odd     bool // within a string: an odd number of backslashes came last
+	start   int  // of the string, in kept
+	dropped bool // the string was too long
+}
+
+// Add reads the next piece. It does not keep p.
+func (d *Digest) Add(p []byte) {
+	for len(p) > 0 && !d.over {
+		n, closed := bytes.IndexByte(p, '"'), true
+		if d.within {
+			n = d.textEnd(p)
+		}
+		if n++; n == 0 {
+			n, closed = len(p), false
+		}
+		d.keep(p[:n], closed)
+		p = p[n:]
+	}
+}
+
+// textEnd returns the offset of the quote that closes the string, or -1.
+func (d *Digest) textEnd(p []byte) int {
+	for i, c := range p {
+		switch {
+		case c == '\\':
+			d.odd = !d.odd
+		case c == '"' && !d.odd:
+			return i
+		default:
+			d.odd = false
+		}
+	}
+	return -1
+}
+
+// keep appends a run inside or outside of a string. A closed one ends in a quote.
+func (d *Digest) keep(run []byte, closed bool) {
+	if d.within && (d.dropped || len(d.kept)-d.start+len(run) > maxDigestText) {
+		d.kept, d.dropped = d.kept[:d.start], true
+		run = run[len(run):]
+		if closed {
+			run = []byte{'"'}
+		}
+	}
+	if d.kept = append(d.kept, run...); len(d.kept) > maxDigest {
+		d.kept, d.over = nil, true
+		return
+	}
+	if closed {
+		d.within, d.odd, d.dropped, d.start = !d.within, false, false, len(d.kept)
+	}
+}
+
+// Document is the document so far. It is nil if too much of it are names, numbers and
+// short strings. It is valid until the next call of Add.
+func (d *Digest) Document() []byte { return d.kept }
