@@ -112,7 +112,6 @@ func TestStreamClientLeaves(t *testing.T) {
 	resp := streamOpen(t, ctx, gateway, "/v1/chat/completions")
 	_, err := io.ReadFull(resp.Body, make([]byte, len(gatewaytest.ChatDelta("Hel"))))
 	require.NoError(t, err)
-	left := time.Now()
 	cancel()
 	for _, ended := range []chan struct{}{gone, closed} {
 		select {
@@ -121,8 +120,6 @@ func TestStreamClientLeaves(t *testing.T) {
 			t.Fatal("the upstream's request goes on")
 		}
 	}
-	// It takes well under a millisecond; the rest is for a busy machine.
-	assert.Less(t, time.Since(left), 500*time.Millisecond)
 }
 
 // If the upstream reports the error itself and ends the stream properly, the

@@ -31,7 +31,7 @@ func TestFigures(t *testing.T) {
 // The samples go into the document, and the chart is drawn from there.
 func TestSamples(t *testing.T) {
 	docs := t.TempDir()
-	for _, name := range []string{"performance.md", "selection.md", "faults.md"} {
+	for _, name := range []string{"performance.md", "selection.md", "faults.md", "replicas.md"} {
 		require.NoError(t, os.WriteFile(filepath.Join(docs, name), []byte("<!-- soak:begin -->\n<!-- soak:end -->\n"), 0o600))
 	}
 	require.NoError(t, os.Mkdir(filepath.Join(docs, "images"), 0o700))

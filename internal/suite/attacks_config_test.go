@@ -81,11 +81,7 @@ func TestAttackExpressions(t *testing.T) {
 				}
 				took := time.Since(start)
 				runtime.ReadMemStats(&after)
-				bound := 3 * time.Second // without the cost limit it takes hours
-				if raced {
-					bound *= 4
-				}
-				assert.Less(t, took, bound)
+				assert.Less(t, took, time.Minute, "without the cost limit it takes hours")
 				assert.Less(t, (after.TotalAlloc-before.TotalAlloc)>>20, uint64(256), "MiB")
 			})
 		}
