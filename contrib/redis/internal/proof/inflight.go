@@ -38,7 +38,7 @@ func inFlight(ctx context.Context, o *options) error {
 		return 0, nil
 	}
 	for _, r := range s.replicas[1:] {
-		took, err := until(ctx, 5*time.Second, func() (bool, error) { n, err := seen(r); return n == held, err })
+		took, err := until(ctx, 5*time.Second, relaxed, func() (bool, error) { n, err := seen(r); return n == held, err })
 		if err != nil {
 			return fmt.Errorf("%s does not see %d requests in flight: %w", r.name, held, err)
 		}
@@ -47,7 +47,7 @@ func inFlight(ctx context.Context, o *options) error {
 	victim.kill()
 	begin := time.Now()
 	for _, r := range s.replicas[1:] {
-		_, err := until(ctx, 15*time.Second, func() (bool, error) { n, err := seen(r); return n == 0, err })
+		_, err := until(ctx, 15*time.Second, measured, func() (bool, error) { n, err := seen(r); return n == 0, err })
 		if err != nil {
 			return fmt.Errorf("%s still counts those of the killed one: %w", r.name, err)
 		}

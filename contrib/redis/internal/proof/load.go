@@ -34,15 +34,19 @@ func (b *balancer) serve(ctx context.Context, rate int, bodies ...string) {
 func steady(ctx context.Context, rate int, do func(ctx context.Context)) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	tick := time.NewTicker(time.Second / time.Duration(rate))
+	// A ticker skips what comes too late, so each tick calls as often as is due.
+	tick := time.NewTicker(max(time.Second/time.Duration(rate), time.Millisecond))
 	defer tick.Stop()
-	for {
+	begin := time.Now()
+	for n := 0; ; {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		all.Go(func() { do(context.WithoutCancel(ctx)) })
+		for due := int(time.Since(begin).Seconds() * float64(rate)); n < due; n++ {
+			all.Go(func() { do(context.WithoutCancel(ctx)) })
+		}
 	}
 }
 

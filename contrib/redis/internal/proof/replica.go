@@ -364,10 +364,17 @@ func (r *replica) cools(ctx context.Context, provider string) (bool, error) {
 	return false, fmt.Errorf("the debug page has no model of %s", provider)
 }
 
-// until asks each few milliseconds, and returns how long it took.
-func until(ctx context.Context, limit time.Duration, ask func() (bool, error)) (time.Duration, error) {
+// How often until asks: to measure a time, and to see something happen at all. A replica
+// that is asked often for its debug page has less time for requests.
+const (
+	measured = 3 * time.Millisecond
+	relaxed  = 25 * time.Millisecond
+)
+
+// until asks until the answer is yes, and returns how long it took.
+func until(ctx context.Context, limit, every time.Duration, ask func() (bool, error)) (time.Duration, error) {
 	begin := time.Now()
-	tick := time.NewTicker(3 * time.Millisecond)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		ok, err := ask()

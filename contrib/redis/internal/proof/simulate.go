@@ -197,7 +197,7 @@ func spread(ctx context.Context, fakes []*fake, length time.Duration) (took []ti
 		at, other := fakes[i%2], fakes[1-i%2]
 		// It cools down already if the one before came late.
 		at.ask(ctx, body("status=429", name+":m"))
-		d, err := until(ctx, knownAfter, func() (bool, error) {
+		d, err := until(ctx, knownAfter, measured, func() (bool, error) {
 			state, err := other.state(ctx)
 			if err != nil {
 				return false, err

@@ -81,7 +81,7 @@ func (s *stage) dieWithSlots(ctx context.Context, o *options) error {
 	for range slotLimit {
 		go victim.chat(ctx, body("hold=1m", "gpu:m")) //nolint:errcheck // it is killed
 	}
-	if _, err := until(ctx, o.within(5*time.Second), func() (bool, error) { return s.provider.seen("gpu.internal").now == slotLimit, nil }); err != nil {
+	if _, err := until(ctx, o.within(5*time.Second), measured, func() (bool, error) { return s.provider.seen("gpu.internal").now == slotLimit, nil }); err != nil {
 		return fmt.Errorf("%d requests in flight: %w", slotLimit, err)
 	}
 	pause(ctx, time.Second)

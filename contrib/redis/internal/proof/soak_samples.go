@@ -105,7 +105,7 @@ func (s *stage) sample(ctx context.Context, load *soakLoad, client *redis.Client
 // acquainted waits until each replica's debug page shows all replicas.
 func (s *stage) acquainted(ctx context.Context) error {
 	for _, r := range s.replicas {
-		if _, err := until(ctx, 5*time.Second, func() (bool, error) { return s.sees(ctx, r) }); err != nil {
+		if _, err := until(ctx, 5*time.Second, relaxed, func() (bool, error) { return s.sees(ctx, r) }); err != nil {
 			return fmt.Errorf("%s does not see all replicas: %w", r.name, err)
 		}
 	}
