@@ -527,7 +527,7 @@ func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
 	if c.s.selector.uses.Estimates {
 		o.EstimatedInput, o.EstimatedOutput = c.in.estimate(), c.held.written.Tokens()
 	}
-	if a.used {
+	if a.used && a.mayCost() {
 		if _, cost := a.consumed(); cost.known {
 			o.Cost = int64(cost.USD) / 1000
 		}

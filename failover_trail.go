@@ -433,6 +433,11 @@ func (a *attempt) consumed() (*Usage, *knownCost) {
 	return &a.usage, &a.cost
 }
 
+// mayCost reports whether the cost of an attempt can be known.
+func (a *attempt) mayCost() bool {
+	return cmp.Or(a.payer, a.model).pricing != nil || a.bill.Cost != "" || a.bill.Ticks > 0
+}
+
 // total is the usage and the cost of all attempts. The usage is nil if nothing was
 // consumed.
 func (t *trail) total() (u *Usage, c knownCost) {
