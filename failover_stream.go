@@ -88,7 +88,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 	}
 	h.note.event(data)
 	switch {
-	case !h.surface.metered:
+	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):
 	case h.s.selector.uses.Estimates:
 		h.written.Event(data)
 	default:

@@ -34,6 +34,7 @@ type shape struct {
 	spent   int  // events remembered, less those recognized
 	set     bool // there is an event
 	matched bool // the latest event was recognized
+	repeats bool // the event may tell a text twice
 	shift   int  // of its "usage":null
 }
 
@@ -41,6 +42,8 @@ type shape struct {
 type hole struct {
 	from, to int
 	number   bool
+	written  bool                   // a model wrote it
+	now      struct{ from, to int } // its place in the latest event
 }
 
 // end is where a value ends that begins at i, or -1.
@@ -86,6 +89,7 @@ func (s *shape) match(name, data []byte, e *Event) bool {
 		if end <= i { // open, or empty
 			return false
 		}
+		h.now.from, h.now.to = i, end
 		at, i = h.to, end
 		if n < s.behind {
 			s.shift = i - at
@@ -101,6 +105,36 @@ func (s *shape) match(name, data []byte, e *Event) bool {
 	s.matched = true
 	s.spent = max(s.spent-1, 0)
 	return true
+}
+
+// Texts calls do with the texts of a model in the latest event, as they stand between
+// their quotes. It returns false if they are not known without reading the event:
+// [Options.Tap] was called with plain false, or the event may tell a text twice. Call it
+// within Tap, with its data. Do must not keep the text.
+func (s *Stream) Texts(data []byte, do func(text []byte)) bool {
+	if !s.shape.matched || s.shape.repeats {
+		return false
+	}
+	for n := range s.shape.holes[:s.shape.n] {
+		if h := &s.shape.holes[n]; h.written {
+			do(data[h.now.from:h.now.to])
+		}
+	}
+	return true
+}
+
+// repeated are the names under which servers tell a text again.
+var repeated = [][]byte{[]byte(`"reasoning_details"`), []byte(`"annotations"`), []byte(`"results"`), []byte(`"snapshot"`)}
+
+// tellsTwice reports whether an event may tell a text twice: under another name, or
+// reasoning under both of its names.
+func tellsTwice(data []byte) bool {
+	for _, name := range repeated {
+		if bytes.Contains(data, name) {
+			return true
+		}
+	}
+	return bytes.Contains(data, []byte(`"reasoning"`)) && bytes.Contains(data, []byte(`"reasoning_content"`))
 }
 
 // textEnd returns the offset of the quote that ends the string at i, or -1.
@@ -133,6 +167,7 @@ func (s *shape) learn(name, data []byte, e *Event) {
 	if !s.set {
 		return
 	}
+	s.repeats = tellsTwice(data)
 	s.name, s.data = append(s.name[:0], name...), append(s.data[:0], data...)
 	s.ev = *e
 	s.ev.Choices = append(s.room[:0], e.Choices...)
@@ -162,6 +197,7 @@ func (s *shape) scan(data []byte) bool {
 				continue
 			}
 			h.from++
+			h.written = string(data[from:to]) != "obfuscation"
 		}
 		if h.to = h.end(data, h.from); h.to < 0 {
 			return false

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -606,4 +607,51 @@ func BenchmarkStream(b *testing.B) {
 			_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, &script{pieces: work}, make([]byte, bufferSize))
 		}
 	})
+}
+
+// The texts of plain events are known without reading them: those of a model alone, and
+// each once.
+func TestStreamTexts(t *testing.T) {
+	chat := func(delta string) string {
+		return `data: {"id":"c","choices":[{"index":0,"delta":{` + delta + `},"finish_reason":null}]}` + "\n\n"
+	}
+	response := func(delta string, n int) string {
+		return fmt.Sprintf(`data: {"type":"response.output_text.delta","sequence_number":%d,"item_id":"i","delta":%q,"obfuscation":"xyz"}`+"\n\n", n, delta)
+	}
+	for name, c := range map[string]struct {
+		dialect Dialect
+		events  []string
+		want    []string // of all events but the first
+	}{
+		"chat": {Chat, []string{chat(`"content":"one"`), chat(`"content":"t\"wo\\"`), chat(`"content":"three"`)}, []string{`t\"wo\\`, "three"}},
+		"reasoning and text": {
+			Chat, []string{chat(`"reasoning":"a","content":"b"`), chat(`"reasoning":"c","content":"d"`)}, []string{"c", "d"},
+		},
+		"reasoning under two names": {
+			Chat, []string{chat(`"reasoning":"a","reasoning_content":"a"`), chat(`"reasoning":"c","reasoning_content":"c"`)}, []string{"not known"},
+		},
+		"reasoning with details": {
+			Chat, []string{chat(`"reasoning":"a","reasoning_details":[{"text":"a"}]`), chat(`"reasoning":"b","reasoning_details":[{"text":"b"}]`)}, []string{"not known"},
+		},
+		"an event of another shape": {Chat, []string{chat(`"content":"one"`), chat(`"content":"two","x":1`)}, []string{"not known"}},
+		"responses":                 {Responses, []string{response("one", 9), response("two", 10)}, []string{"two"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			first := true
+			var s *Stream
+			s = NewStream(strings.NewReader(strings.Join(c.events, "")), Options{Dialect: c.dialect, Tap: func(data []byte, plain bool) {
+				known := s.Texts(data, func(text []byte) { got = append(got, string(text)) })
+				if !known && !first {
+					got = append(got, "not known")
+				}
+				assert.False(t, known && !plain)
+				first = false
+			}})
+			defer s.Release()
+			require.NoError(t, s.Hold())
+			_ = s.Relay(io.Discard, nil) // it has no end
+			assert.Equal(t, c.want, got)
+		})
+	}
 }

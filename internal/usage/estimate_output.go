@@ -43,6 +43,9 @@ func (t *OutputEstimate) Event(data []byte) {
 	}
 }
 
+// Text reads a text of an event, as it stands between its quotes.
+func (t *OutputEstimate) Text(text []byte) { t.e.escaped(text) }
+
 // Body reads a whole answer in JSON.
 func (t *OutputEstimate) Body(data []byte) {
 	c := jsonscan.Lenient(data)
