@@ -31,7 +31,7 @@ func (c Config) Format(f fmt.State, verb rune) {
 }
 
 // MarshalJSON writes the settings of c without literal secrets, such as for a log. The
-// result is no config to load.
+// result cannot be loaded as a config.
 func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(printedSettings(c.printed())) }
 
 // plainJSON writes a Config as it is.
@@ -62,8 +62,8 @@ func (p Provider) Format(f fmt.State, verb rune) {
 	redact.Format(f, verb, printedProvider(p.printed()))
 }
 
-// MarshalJSON writes p without literal secrets, such as for a log. The result is no
-// provider to load.
+// MarshalJSON writes p without literal secrets, such as for a log. The
+// result cannot be loaded as a provider.
 func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(printedProvider(p.printed())) }
 
 // printed is a copy of p without literal secrets.

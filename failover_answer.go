@@ -227,7 +227,7 @@ func (h *held) refusal() *failure {
 	return f
 }
 
-// declines reports whether an answer, or an event, is a refusal in its text alone, in
+// declines reports whether an answer, or an event, is a refusal by its text only, in
 // the words of a known provider.
 func declines(data []byte) bool {
 	return apierror.Classify(http.StatusOK, nil, apierror.Read(data)).Kind == apierror.Refusal

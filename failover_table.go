@@ -269,7 +269,7 @@ func hintTimeout(a *attempt, _ *failure) string {
 	return ""
 }
 
-// hintRedirect is for 3xx alone: the cause also holds statuses outside of HTTP's.
+// hintRedirect is only for 3xx: the cause also holds statuses outside of HTTP's.
 func hintRedirect(_ *attempt, f *failure) string {
 	if f.Status/100 != 3 {
 		return ""

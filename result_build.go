@@ -15,7 +15,7 @@ const maxErrorExcerpt = 1 << 10
 
 // result is the Result of the trail: everything but the selection.
 //
-// A candidate that was passed over and tried later stands in ModelsTried alone. The
+// A candidate that was passed over and tried later stands only in ModelsTried. The
 // caller adds the runs of the strategies.
 func (t *trail) result(in *inbound, err *Error) *Result {
 	sum := t.summarize(in)

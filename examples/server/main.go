@@ -115,7 +115,7 @@ func run(ctx context.Context, reload <-chan os.Signal, args []string, stdout, st
 	}
 }
 
-// ballast is an object of 32 MiB that nobody writes to, so it takes no memory. The
+// ballast is an object of 32 MiB that is never written, so it takes no memory. The
 // garbage collector counts it. With the few MiB of a gateway's heap alone it would run
 // hundreds of times a second under load. Now the heap grows by up to 32 MiB in between.
 //

@@ -76,7 +76,7 @@ func (r *Report) read(body []byte, depth int) {
 	}
 	line, _, _ := bytes.Cut(body, []byte("\n"))
 	text := strings.TrimSpace(strings.ToValidUTF8(string(line), ""))
-	// Control characters are not of a text: the body is in a coding that nobody named.
+	// Control characters are not of a text: the body is in a coding without a name.
 	if !strings.ContainsFunc(text, func(c rune) bool { return c < ' ' && c != '\t' }) {
 		r.message(text)
 	}

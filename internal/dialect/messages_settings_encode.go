@@ -28,7 +28,7 @@ func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 	}
 }
 
-// messagesStops writes the stop sequences. One of white space alone is refused.
+// messagesStops writes the stop sequences. One of only white space is refused.
 func (w *requestWriter) messagesStops(stops []raw) {
 	kept := stops[:0:0]
 	for _, s := range stops {

@@ -159,7 +159,7 @@ func responseFrame(v raw) (id, model raw, created int64) {
 // item reads an item.
 //
 // An item of an answer has the form of an item of a request, so the reader of
-// requests reads it, into a conversation that nobody else sees.
+// requests reads it, into a conversation of its own.
 func (d *responsesDecoder) item(v raw) (parts []part, what kind, ok bool) {
 	r := reader{cursor: cursor{b: v}, report: &Report{}, conversation: &conversation{}, answer: true}
 	if v == nil {

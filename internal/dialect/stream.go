@@ -322,7 +322,7 @@ func (s *Stream) called(n int) {
 // release passes on the input of a held call.
 //
 // The model called the stand-in with {"input": "…"}. The client offered a tool that
-// takes plain text, so it gets the text alone.
+// takes plain text, so it gets only the text.
 func (s *Stream) release(h heldCall) {
 	var w writer
 	w.inside(h.args)

@@ -88,7 +88,7 @@ func spread(x uint64) uint64 {
 // score is the rank of an element for a key. The highest one is first.
 //
 // This is rendezvous hashing: each element has a rank for each key, so an element
-// that leaves moves its own keys alone, and all replicas agree without talking.
+// that leaves moves only its own keys, and all replicas agree without talking.
 func score(key, element uint64) uint64 { return spread(key ^ element) }
 
 // hash identifies a model for sticky(): by the ids of its provider and its own.

@@ -288,7 +288,7 @@ func (f *Fleet) learn(now time.Time, r *Record) {
 // enter returns whether the record is news. If this replica knows a greater rank,
 // the store gets that.
 //
-// Here and in Put an equal rank is no news. So a record that comes back from the
+// Here and in Put an equal rank is not news. So a record that comes back from the
 // store does not go out again.
 func (f *Fleet) enter(now time.Time, r *Record) bool {
 	f.mu.Lock()

@@ -55,7 +55,7 @@ type Ref struct {
 type Route struct {
 	Provider string // its id, folded
 	Key      int    // from 0; of a provider without keys 0
-	// Owed is the model of a response in the background whose use nobody has counted
+	// Owed is the model of a response in the background whose use was not counted
 	// yet. Empty for all other things.
 	Owed string
 }

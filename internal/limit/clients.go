@@ -327,7 +327,7 @@ func (h idleHeap) Less(i, j int) bool { return h[i].idleAt < h[j].idleAt }
 func (h idleHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 func (h *idleHeap) Push(x any)        { *h = append(*h, x.(*account)) }
 
-// Pop is called by container/heap alone.
+// Only container/heap calls Pop.
 func (h *idleHeap) Pop() any {
 	old := *h
 	a := old[len(old)-1]

@@ -24,7 +24,7 @@ var credentialSuffixes = [...]string{
 }
 
 // TellsCredential reports whether a name of a header has a word for a credential in
-// it. A provider's own headers are known by their first word alone.
+// it. A provider's own headers are known by just their first word.
 func TellsCredential(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range [...]string{"auth", "token", "secret", "password", "cookie", "credential", "jwt", "bearer", "-key"} {

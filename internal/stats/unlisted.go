@@ -37,7 +37,7 @@ func (r *Recorder) Unlisted(provider, name string, caller uint64, now time.Time)
 	return r.addLocked(&r.unlisted, id, caller, limits{maxUnlisted, maxUnlisted / shareOf}, inUse)
 }
 
-// forgetUnused forgets the Tracks of unlisted models that nobody has asked for since
+// forgetUnused forgets the Tracks of unlisted models that were not asked for since
 // the time before. That is one window ago at least, so all that they counted has
 // ended. r.mu is held.
 func (r *Recorder) forgetUnused(now time.Time, inUse func(*Track) bool) {
