@@ -120,7 +120,7 @@ func (s *stage) one(ctx context.Context, o *options, f *fault, provider string, 
 			return 0, err
 		}
 	}
-	took, err := s.all(ctx, o.within(agreement), relaxed, s.replicas, provider, true)
+	took, err := s.all(ctx, o.within(agreement), s.replicas, provider, true)
 	if err != nil {
 		return took, fmt.Errorf("the replicas do not agree about %s: %w", provider, err)
 	}
@@ -135,7 +135,7 @@ func (s *stage) newcomer(ctx context.Context, o *options, cooled []string) error
 	}
 	begin := time.Now()
 	for _, provider := range cooled {
-		if _, err := s.all(ctx, o.within(agreement), relaxed, s.replicas[len(s.replicas)-1:], provider, true); err != nil {
+		if _, err := s.all(ctx, o.within(agreement), s.replicas[len(s.replicas)-1:], provider, true); err != nil {
 			return fmt.Errorf("a new replica does not know that %s cools down: %w", provider, err)
 		}
 	}

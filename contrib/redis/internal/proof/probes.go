@@ -27,7 +27,7 @@ func probes(ctx context.Context, o *options) error {
 			return err
 		}
 	}
-	if _, err := s.all(ctx, o.within(agreement), relaxed, s.replicas, "p0", true); err != nil {
+	if _, err := s.all(ctx, o.within(agreement), s.replicas, "p0", true); err != nil {
 		return fmt.Errorf("the cooldown: %w", err)
 	}
 	s.provider.seen("p0.internal")

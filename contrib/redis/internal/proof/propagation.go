@@ -33,7 +33,7 @@ func propagation(ctx context.Context, o *options) error {
 		name := fmt.Sprintf("p%d", i%flaky)
 		from := s.replicas[i%len(s.replicas)]
 		// What is left of the last time must have gone.
-		if _, err := s.all(ctx, 5*time.Second, relaxed, s.replicas, name, false); err != nil {
+		if _, err := s.all(ctx, 5*time.Second, s.replicas, name, false); err != nil {
 			return fmt.Errorf("trial %d: the last cooldown: %w", i, err)
 		}
 		var answer *answerError
@@ -97,9 +97,9 @@ func writeSpread(o *options, replicas int, first, all []time.Duration) error {
 }
 
 // all waits until the replicas agree about a provider's cooldown.
-func (s *stage) all(ctx context.Context, limit, every time.Duration, replicas []*replica, provider string, cools bool) (time.Duration, error) {
+func (s *stage) all(ctx context.Context, limit time.Duration, replicas []*replica, provider string, cools bool) (time.Duration, error) {
 	rest := slices.Clone(replicas)
-	return until(ctx, limit, every, func() (bool, error) {
+	return until(ctx, limit, relaxed, func() (bool, error) {
 		for len(rest) > 0 {
 			is, err := rest[0].cools(ctx, provider)
 			if err != nil || is != cools {
@@ -123,7 +123,7 @@ func (s *stage) settled(ctx context.Context) error {
 	if err := s.replicas[0].chat(ctx, body("status=429 retry=2", provider+":m")); !errors.As(err, &answer) || answer.status != 429 {
 		return fmt.Errorf("a request that begins a cooldown: %w", err)
 	}
-	if _, err := s.all(ctx, 2*time.Second, relaxed, s.replicas, provider, true); err != nil {
+	if _, err := s.all(ctx, 2*time.Second, s.replicas, provider, true); err != nil {
 		return fmt.Errorf("the replicas do not share: %w", err)
 	}
 	return nil

@@ -46,7 +46,7 @@ func restart(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.all(ctx, o.within(agreement), relaxed, s.replicas, "p3", true); err != nil {
+	if _, err := s.all(ctx, o.within(agreement), s.replicas, "p3", true); err != nil {
 		return fmt.Errorf("the new replicas do not know what the old ones learnt: %w", err)
 	}
 	return nil

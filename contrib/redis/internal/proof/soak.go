@@ -167,7 +167,7 @@ func soak(ctx context.Context, o *options) error {
 		return err
 	}
 	client := redis.NewClient(&redis.Options{Addr: s.store.Addr, PoolSize: 1})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	load := &soakLoad{begin: time.Now()}
 	loadCtx, stop := context.WithTimeout(ctx, o.length)
 	defer stop()

@@ -93,7 +93,7 @@ func (s *stage) sample(ctx context.Context, load *soakLoad, client *redis.Client
 	}
 	m.after, m.upstream = time.Since(load.begin), float64(s.provider.open.Load())
 	m.sent, m.wrong = load.sent.Load(), load.failed.Load()
-	c, err := take(s.store)
+	c, err := take(s.store) //nolint:contextcheck // the command line of the store has a limit of its own
 	if err != nil {
 		return m, err
 	}
