@@ -13,6 +13,7 @@ import (
 const (
 	quiet int32 = iota
 	faulty
+	asking // the replicas for their debug pages, which takes their time
 )
 
 // fault is one thing that happens to a store.
@@ -63,8 +64,9 @@ func chaos(ctx context.Context, o *options) error {
 	n, first := load.failures()
 	calm, calm99 := load.figures(quiet, 0.99)
 	rough, rough99 := load.figures(faulty, 0.99)
-	o.printf("%d requests with the store, p99 %.1f ms; %d around its faults, p99 %.1f ms; %d failed",
-		calm, ms(calm99), rough, ms(rough99), n)
+	asked, asked99 := load.figures(asking, 0.99)
+	o.printf("%d requests with the store, p99 %.1f ms; %d during its faults, p99 %.1f ms; %d while the replicas were asked for debug pages, p99 %.1f ms; %d failed",
+		calm, ms(calm99), rough, ms(rough99), asked, ms(asked99), n)
 	if n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d requests failed, the first: %w", n, first))
 	}
@@ -90,7 +92,7 @@ func (s *stage) breakStore(ctx context.Context, o *options, load *balancer) erro
 		}
 		name := fmt.Sprintf("p%d", 3+i) // those before are in the load
 		load.phase.Store(faulty)
-		took, err := s.one(ctx, o, &f, name, s.replicas[random.IntN(len(s.replicas))], random)
+		took, err := s.one(ctx, o, &f, name, load, random)
 		load.phase.Store(quiet)
 		if err != nil {
 			return fmt.Errorf("store %s: %w", f.name, err)
@@ -104,7 +106,8 @@ func (s *stage) breakStore(ctx context.Context, o *options, load *balancer) erro
 }
 
 // one plays a fault, and returns how long after it the replicas agree.
-func (s *stage) one(ctx context.Context, o *options, f *fault, provider string, at *replica, random *rand.Rand) (time.Duration, error) {
+func (s *stage) one(ctx context.Context, o *options, f *fault, provider string, load *balancer, random *rand.Rand) (time.Duration, error) {
+	at := s.replicas[random.IntN(len(s.replicas))]
 	if err := f.begin(s); err != nil {
 		return 0, err
 	}
@@ -120,6 +123,7 @@ func (s *stage) one(ctx context.Context, o *options, f *fault, provider string, 
 			return 0, err
 		}
 	}
+	load.phase.Store(asking)
 	took, err := s.all(ctx, o.within(agreement), s.replicas, provider, true)
 	if err != nil {
 		return took, fmt.Errorf("the replicas do not agree about %s: %w", provider, err)
