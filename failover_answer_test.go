@@ -20,6 +20,15 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
+// pricedConfig is one provider with a model that has a price.
+const pricedConfig = `
+providers:
+  - id: p
+    base_url: https://p.internal
+    api_keys: [{value: one}]
+    models: [{id: m, pricing: {input: 1, output: 2}}]
+`
+
 // Some answers with a success status are failures, and lead to the next
 // provider.
 func TestAnswerOrNot(t *testing.T) {
@@ -362,13 +371,7 @@ func TestUsageThatLacks(t *testing.T) {
 		`{}`: {0, 3, true},
 	} {
 		for _, stream := range []bool{false, true} {
-			cfg, err := aigateway.ParseConfig([]byte(`
-providers:
-  - id: p
-    base_url: https://p.internal
-    api_keys: [{value: one}]
-    models: [{id: m, pricing: {input: 1, output: 2}}]
-`))
+			cfg, err := aigateway.ParseConfig([]byte(pricedConfig))
 			require.NoError(t, err)
 			var res *aigateway.Result
 			cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}

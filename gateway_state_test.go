@@ -605,13 +605,7 @@ func TestStoredThingsCostOnce(t *testing.T) {
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			cfg, err := aigateway.ParseConfig([]byte(`
-providers:
-  - id: p
-    base_url: https://p.internal
-    api_keys: [{value: one}]
-    models: [{id: m, pricing: {input: 1, output: 2}}]
-`))
+			cfg, err := aigateway.ParseConfig([]byte(pricedConfig))
 			require.NoError(t, err)
 			var now step
 			var res *aigateway.Result

@@ -1,5 +1,7 @@
 package relay
 
+import "strings"
+
 // Reason is a class of finish reasons.
 type Reason uint8
 
@@ -56,22 +58,9 @@ func reasonOf(text []byte) Reason {
 			continue
 		}
 		front := text[:len(word)]
-		if string(front) == word || class != StopReason && class != LengthReason && equalFold(front, word) {
+		if string(front) == word || class != StopReason && class != LengthReason && strings.EqualFold(string(front), word) {
 			return class
 		}
 	}
 	return OtherReason
-}
-
-// equalFold compares with a word in small letters.
-func equalFold(text []byte, word string) bool {
-	for i, c := range text {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != word[i] {
-			return false
-		}
-	}
-	return true
 }

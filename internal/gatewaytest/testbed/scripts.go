@@ -23,7 +23,12 @@ type Scripts struct {
 	mu     sync.Mutex
 	script map[string][]http.HandlerFunc
 	result *aigateway.Result
+	starts int // requests
+	latest int // the request that result is of, counted from 1
 }
+
+// startKey is the key of a request's number in its context.
+type startKey struct{}
 
 // Step waits, sends ChatRequest, and names the routes of its attempts. As an
 // alias of an unnamed struct it can be written without field names.
@@ -53,11 +58,21 @@ func NewScripts(t testing.TB, cfg aigateway.Config) *Scripts {
 
 // Hooks returns hooks to keep the latest Result, for a config to reload.
 func (s *Scripts) Hooks() *aigateway.Hooks {
-	return &aigateway.Hooks{RequestDone: func(_ context.Context, res *aigateway.Result) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.result = res
-	}}
+	return &aigateway.Hooks{
+		RequestStart: func(ctx context.Context, _ aigateway.ClientRequest) context.Context {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.starts++
+			return context.WithValue(ctx, startKey{}, s.starts)
+		},
+		RequestDone: func(ctx context.Context, res *aigateway.Result) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if n, _ := ctx.Value(startKey{}).(int); n >= s.latest {
+				s.result, s.latest = res, n
+			}
+		},
+	}
 }
 
 func (s *Scripts) answer(w http.ResponseWriter, r *http.Request) {
@@ -83,7 +98,8 @@ func (s *Scripts) Set(route string, script ...http.HandlerFunc) {
 	s.script[route] = script
 }
 
-// Result returns the Result of the latest request.
+// Result returns the Result of the request that began last, of those that have ended.
+// Two requests may end at one moment, in any order.
 func (s *Scripts) Result() *aigateway.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()

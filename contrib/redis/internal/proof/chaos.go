@@ -39,17 +39,11 @@ const agreement = 2 * time.Second
 // while the store is broken, and all must know of it soon after. At last a new replica
 // must learn everything from the store.
 func chaos(ctx context.Context, o *options) error {
-	s, err := newStage("")
+	s, err := o.stage(ctx, 3, "")
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(3)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	o.printf("seed %d, %d replicas, %d requests a second", o.seed, len(s.replicas), o.rateOr(200))
 	var load balancer
 	load.set(s.replicas)

@@ -13,17 +13,11 @@ const roundLength = 3 * time.Second
 // cpu compares the processor time a request of replicas with the store and without, in
 // rounds that alternate.
 func cpu(ctx context.Context, o *options) error {
-	s, err := newStage("")
+	s, err := o.stage(ctx, 3, "")
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(3)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	shared := s.replicas
 	var alone []*replica
 	defer func() { s.replicas = slices.Concat(shared, alone) }()

@@ -9,17 +9,11 @@ import (
 // inFlight kills a replica under its requests, and measures until the others no longer
 // count them.
 func inFlight(ctx context.Context, o *options) error {
-	s, err := newStage("")
+	s, err := o.stage(ctx, 3, "")
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(3)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	const held = 5
 	victim := s.replicas[0]
 	for range held {

@@ -19,19 +19,13 @@ const (
 // limits sends more than two limits allow to all replicas. The exact one lets through
 // its number, and its refill; the other one 10 % more at most.
 func limits(ctx context.Context, o *options) error {
-	s, err := newStage(fmt.Sprintf(`client_limits:
+	s, err := o.stage(ctx, 8, fmt.Sprintf(`client_limits:
   - {key: "req.headers['x-exact'][0]", required: false, requests_per_minute: %d, exact: true}
   - {key: "req.headers['x-loose'][0]", required: false, requests_per_minute: %d}`, exactLimit, looseLimit))
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(8)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	for name, c := range map[string]struct {
 		limit, slack int64
 		header       string

@@ -31,7 +31,7 @@ var canaries = []string{
 
 // privacy uses all that is shared, and looks for the canaries in each key and value.
 func privacy(ctx context.Context, o *options) error {
-	s, err := newStage(`client_limits:
+	s, err := o.stage(ctx, 3, `client_limits:
   - {key: "req.headers['x-tenant'][0]", required: false, requests_per_minute: 1000, tokens_per_minute: 100000}
   - {key: "req.headers['x-tenant'][0]", required: false, requests_per_minute: 2000, usd_per_day: 5}
 model_selection:
@@ -41,12 +41,6 @@ model_selection:
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(3)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	client := redis.NewClient(&redis.Options{Addr: s.store.Addr})
 	defer func() { _ = client.Close() }()
 	var most int

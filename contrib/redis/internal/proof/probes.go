@@ -10,17 +10,11 @@ import (
 // probes lets a model fail on, under load at all replicas. After each cooldown one
 // request in the fleet tries it at a time.
 func probes(ctx context.Context, o *options) error {
-	s, err := newStage("")
+	s, err := o.stage(ctx, 8, "")
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(8)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	first := s.replicas[0]
 	for i := range 5 { // failures in a row begin a cooldown
 		if err := first.chat(ctx, body("status=500", "p0:m", "good:m"), "X-User", fmt.Sprint("user-", i)); err != nil {

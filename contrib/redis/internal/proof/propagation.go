@@ -17,17 +17,11 @@ import (
 // propagation measures how long the others take to learn of one replica's cooldown: from
 // the end of the request that began it to the debug page of the last one.
 func propagation(ctx context.Context, o *options) error {
-	s, err := newStage("")
+	s, err := o.stage(ctx, 3, "")
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(3)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	var first, all []time.Duration // until one of the others knows, and until all do
 	for i := range o.trials {
 		name := fmt.Sprintf("p%d", i%flaky)

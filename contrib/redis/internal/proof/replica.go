@@ -35,13 +35,31 @@ type stage struct {
 // secret is that of the fleets here.
 const secret = "0123456789abcdef0123456789abcdef0123456789abcdef"
 
-// newStage starts a store and a provider, for replicas that are the example. Settings
-// are lines of the config beside its providers: p0 to p19, with a key each,
-// good, and gpu with slots.
-func newStage(settings string) (*stage, error) { return newStageOf(example, settings, "") }
+// stage starts a store, a provider and replicas of the example: n, unless the options
+// name a number. It returns when all replicas share. Settings are lines of the config
+// beside its providers: p0 to p19, with a key each, good, and gpu with slots.
+func (o *options) stage(ctx context.Context, n int, settings string) (*stage, error) {
+	return o.stageOf(ctx, n, example, settings, "")
+}
 
-// newStageOf is newStage for another program, and with further fields of each provider.
-func newStageOf(p *program, settings, fields string) (s *stage, err error) {
+// stageOf is stage for another program, and with further fields of each provider.
+func (o *options) stageOf(ctx context.Context, n int, p *program, settings, fields string) (*stage, error) {
+	s, err := newStage(p, settings, fields)
+	if err != nil {
+		return nil, err
+	}
+	if err = s.add(o.replicasOr(n)); err == nil {
+		err = s.settled(ctx)
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// newStage starts a store and a provider.
+func newStage(p *program, settings, fields string) (s *stage, err error) {
 	s = &stage{program: p, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	defer func() {
 		if err != nil {

@@ -10,17 +10,11 @@ import (
 
 // restart replaces each replica in turn under load.
 func restart(ctx context.Context, o *options) error {
-	s, err := newStage("")
+	s, err := o.stage(ctx, 3, "")
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(3)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	var answer *answerError
 	if err := s.replicas[0].chat(ctx, body("status=429 retry=300", "p3:m")); !errors.As(err, &answer) {
 		return fmt.Errorf("a request that begins a cooldown: %w", err)

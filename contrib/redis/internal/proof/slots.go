@@ -15,17 +15,11 @@ const slotLimit = 12
 // slots fills an exact limit in flight from all replicas. Never more requests are under
 // way, and no slot stays idle. Then a replica dies with all slots, and the store stops.
 func slots(ctx context.Context, o *options) error {
-	s, err := newStage("")
+	s, err := o.stage(ctx, 8, "")
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(8)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	for _, step := range []func(context.Context, *options) error{s.fillSlots, s.dieWithSlots, s.stopUnderSlots, s.fillSlots} {
 		if err := step(ctx, o); err != nil {
 			return err

@@ -152,17 +152,11 @@ func (l *soakLoad) one(ctx context.Context, replicas []*replica) {
 
 // soak keeps a fleet with everything on under load, and looks for what grows.
 func soak(ctx context.Context, o *options) error {
-	s, err := newStageOf(everything, soakSettings, soakFields)
+	s, err := o.stageOf(ctx, 3, everything, soakSettings, soakFields)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.add(o.replicasOr(3)); err != nil {
-		return err
-	}
-	if err := s.settled(ctx); err != nil {
-		return err
-	}
 	if err := s.acquainted(ctx); err != nil {
 		return err
 	}
