@@ -513,11 +513,28 @@ func (s nameChecker) compileAliases(cfg Config) {
 				p.add(at, entry, "is an alias itself: list the names that it stands for")
 			case isAuto(entry):
 				p.add(at, entry, "is not the name of a model")
+			case s.badName(at, entry):
 			case !s.blind && !s.knows(entry):
 				p.add(at, entry, "%s", s.unknownEntry(entry))
+			default:
+				s.warnEntry(at, entry)
 			}
 		}
 	}
+}
+
+// badName reports a name that no request could carry.
+func (s nameChecker) badName(path, name string) bool {
+	_, rest, _ := strings.Cut(name, ":")
+	switch {
+	case strings.Contains(name, "${"):
+		s.problems.add(path, name, "%s", noTemplate)
+	case !header.IsLine(name), rest != "" && !header.IsLine(rest):
+		s.problems.add(path, name, "must not have spaces around a name or contain control characters")
+	default:
+		return false
+	}
+	return true
 }
 
 // checkAlias reports an alias with another meaning in the catalog.
@@ -528,7 +545,8 @@ func (s nameChecker) checkAlias(path, name string) {
 		return
 	}
 	known := s.models[fold(name)]
-	if i := slices.IndexFunc(known, func(m *model) bool { return m.configured }); i >= 0 {
+	// A model that only its provider tells must not end the config: the alias was first.
+	if i := slices.IndexFunc(known, func(m *model) bool { return m.configured && !m.discovered }); i >= 0 {
 		p.add(path, name, "is the name of a configured model of provider %q: choose another name", known[i].provider.id)
 	} else if len(known) > 0 {
 		s.warnings.add(path, name, "hides the model of the same name of provider %q in the catalog; clients reach that as %q",
@@ -568,28 +586,60 @@ func (s nameChecker) linkFallbacks() {
 			switch f.provider, f.id = s.byName[fold(prefix)], rest; {
 			case rest == "" || prefix == "":
 				p.add(f.path, f.name, `must be written as "provider:model"`)
+			case s.badName(f.path, f.name):
 			case f.provider == nil && !s.blind:
 				p.add(f.path, f.name, "%s", s.unknownEntry(f.name))
+			case f.provider != nil && f.provider.find(f.id) == m:
+				s.warnings.add(f.path, f.name, "is the model itself, which is not tried twice")
 			case f.provider != nil:
-				s.warnFallback(f)
+				s.warnTarget(f.path, f.name, f.provider, f.provider.find(f.id))
 			}
 			s.fallbacks = true
 		}
 	}
 }
 
-// warnFallback warns of a fallback that looks misspelt, or is never tried.
-func (s nameChecker) warnFallback(f *fallback) {
-	m := f.provider.find(f.id)
+// warnEntry warns of an entry of an alias that looks misspelt, or is never tried.
+func (s nameChecker) warnEntry(path, name string) {
+	if p, rest := s.prefixed(name); p != nil {
+		s.warnTarget(path, name, p, p.find(rest))
+		return
+	}
+	// One model that is tried will do.
+	var why string
+	for _, m := range s.models[fold(name)] {
+		if why = s.neverTried(m); why == "" {
+			return
+		}
+	}
+	if why != "" {
+		s.warnings.add(path, name, "is never tried: %s", why)
+	}
+}
+
+// warnTarget warns of a model at a provider that looks misspelt, or is never tried.
+func (s nameChecker) warnTarget(path, name string, p *provider, m *model) {
 	var known []string
-	for _, other := range f.provider.models {
+	for _, other := range p.models {
 		known = append(append(known, other.id), other.view.IDAliases...)
 	}
-	near := expr.Nearest(f.id, known)
-	switch {
-	case m.unlisted && near != "":
-		s.warnings.add(f.path, f.name, "provider %q lists no such model, did you mean %q?", f.provider.id, f.provider.id+":"+near)
-	case s.bars(m) == reasonModelNotAllowed && f.provider.discover != DiscoverConfigured:
-		s.warnings.add(f.path, f.name, "is never tried: only_allow_configured_models is set, and the model is not in the config")
+	if near := expr.Nearest(m.id, known); m.unlisted && near != "" {
+		s.warnings.add(path, name, "provider %q lists no such model, did you mean %q?", p.id, p.id+":"+near)
+	} else if why := s.neverTried(m); why != "" {
+		s.warnings.add(path, name, "is never tried: %s", why)
 	}
+}
+
+// neverTried says why no request is sent to a model. It is empty for a model that some
+// request may reach, and for one that is disabled: that is meant so.
+func (s nameChecker) neverTried(m *model) string {
+	switch p := m.provider; {
+	case s.bars(m) == reasonProviderNotAllowed:
+		return "only_allow_configured_providers is set, and the provider is not in the config"
+	case s.bars(m) == reasonModelNotAllowed && p.discover != DiscoverConfigured:
+		return "only_allow_configured_models is set, and the model is not in the config"
+	case p.needsKey && len(p.keys) == 0 && !s.passThrough && !p.disabled:
+		return fmt.Sprintf("provider %q needs an API key and has none", p.id)
+	}
+	return ""
 }

@@ -344,12 +344,33 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 			c.add(path, "", "is a shell's variable and not a key: write ${secrets.get('my-provider', 'api-key')}, which reads MY_PROVIDER_API_KEY")
 			return nil
 		}
-		if looks, remedy := redact.Foreign(literal); looks != "" {
-			c.warnings.add(path, "", "looks like %s, and is sent as it is: %s", looks, remedy)
+		c.warnForeign(path, literal)
+		if literal != strings.TrimSpace(literal) {
+			c.warnings.add(path, "", "has spaces around it, which are sent as part of the key: leave them out")
 		}
 	}
 	sum := sha256.Sum256([]byte(provider + "\x00" + string(k.Value)))
 	return &apiKey{id: hex.EncodeToString(sum[:6]), provider: fold(provider), value: t, perRequest: t.Uses().Request}
+}
+
+// warnForeign warns of a credential in the notation of another tool.
+func (c *compiler) warnForeign(path, literal string) {
+	if looks, remedy := redact.Foreign(literal); looks != "" {
+		c.warnings.add(path, "", "looks like %s, and is sent as it is: %s", looks, remedy)
+	}
+}
+
+// credentialField makes a field of a header or parameter. secret says that its name is
+// that of a credential. A credential behind a scheme, as in Authorization, is checked
+// without it.
+func (c *compiler) credentialField(path, name string, value Template, t *expr.Template, secret bool) field {
+	if literal, ok := t.Literal(); ok && secret {
+		if scheme, rest, ok := strings.Cut(literal, " "); ok && header.IsName(scheme) {
+			literal = rest
+		}
+		c.warnForeign(path, literal)
+	}
+	return field{name, t, secret || redact.LooksSecret(string(value))}
 }
 
 // isShellVariable reports whether a key is $NAME. The gateway does not expand it,
@@ -410,7 +431,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 			continue
 		}
 		if t := c.text(at, values[name], header.IsValue, "must not contain line breaks or control characters"); t != nil {
-			out = append(out, field{canonical, t, redact.IsCredentialHeader(canonical) || redact.IsSecretName(canonical) || redact.LooksSecret(string(values[name]))})
+			out = append(out, c.credentialField(at, canonical, values[name], t, redact.IsCredentialHeader(canonical) || redact.IsSecretName(canonical)))
 		}
 	}
 	return out
@@ -426,7 +447,7 @@ func (c *compiler) query(path string, values map[string]Template) []field {
 			continue
 		}
 		if t := c.text(at, values[name], func(string) bool { return true }, ""); t != nil {
-			out = append(out, field{name, t, redact.IsCredentialParam(name) || redact.IsSecretName(name) || redact.LooksSecret(string(values[name]))})
+			out = append(out, c.credentialField(at, name, values[name], t, redact.IsCredentialParam(name) || redact.IsSecretName(name)))
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/confdoc"
@@ -84,7 +85,10 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		if i > 0 {
 			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
 		}
-		if !header.IsLine(name) {
+		switch {
+		case strings.Contains(name, "${"):
+			c.add(at, name, "%s", noTemplate)
+		case !header.IsLine(name):
 			c.add(at, name, "must not be empty, have spaces around it or contain control characters")
 		}
 		if first, ok := seen[fold(name)]; ok {
@@ -162,12 +166,16 @@ type namedPrice struct {
 	value *float64
 }
 
-// prices checks that no price is negative, and that tiers ascend.
+// prices checks that costs can be counted by each price, and that tiers ascend.
 func (c *compiler) prices(path string, p *Pricing) {
 	check := func(path string, prices ...namedPrice) {
-		for _, price := range prices {
-			if price.value != nil && !(*price.value >= 0) {
-				c.add(path+"."+price.name, fmt.Sprint(*price.value), "a price must not be negative")
+		for _, n := range prices {
+			switch {
+			case n.value == nil:
+			case !(*n.value >= 0):
+				c.add(path+"."+n.name, fmt.Sprint(*n.value), "a price must not be negative")
+			case price.PerMillion(n.value) == price.Unknown:
+				c.add(path+"."+n.name, fmt.Sprint(*n.value), "is too high: a price is in USD per million tokens, below 9000000")
 			}
 		}
 	}
@@ -186,8 +194,11 @@ func (c *compiler) prices(path string, p *Pricing) {
 			namedPrice{"input_cache_write", t.InputCacheWrite}, namedPrice{"input_cache_write_1h", t.InputCacheWrite1h})
 	}
 	for _, tool := range sortedKeys(p.Tools) {
-		if price := p.Tools[tool]; !(price >= 0) {
-			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(price), "a price must not be negative")
+		switch usd := p.Tools[tool]; {
+		case !(usd >= 0):
+			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(usd), "a price must not be negative")
+		case price.PerCall(usd) == price.Unknown:
+			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(usd), "is too high: the price of a tool is in USD per call, below 9")
 		}
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/header"
 )
 
 // Bounds of a list. Lists of public providers have up to 600 models in 1 MiB.
@@ -195,11 +197,7 @@ func (l *list) put(m Model) {
 
 // isName reports whether an id can be a model's name.
 //
-// A name of more than 256 bytes, with white space around it or with control characters
-// is left out.
+// A name of more than 256 bytes, and one that a config may not list, is left out.
 func isName(id string) bool {
-	if id == "" || len(id) > maxName || strings.TrimSpace(id) != id {
-		return false
-	}
-	return strings.IndexFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) < 0
+	return len(id) <= maxName && header.IsLine(id) && !strings.Contains(id, "${")
 }

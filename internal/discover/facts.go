@@ -259,7 +259,7 @@ func (p *price) times(exponent int) *float64 {
 		return nil
 	}
 	v, err := strconv.ParseFloat(mantissa+"e"+strconv.Itoa(n+exponent), 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 || v > 1e9 {
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 || v > 9e6 {
 		return nil
 	}
 	return &v

@@ -33,6 +33,7 @@ type notation struct {
 
 const (
 	useSecret = "write ${secrets.get('my-provider', 'api-key')}, which reads MY_PROVIDER_API_KEY"
+	useFile   = "mount the file as DIR/my-provider/api-key, and write ${secrets.get('my-provider', 'api-key')} with DirSecrets"
 	realKey   = "put the key itself here, or better ${secrets.get('my-provider', 'api-key')}, which reads MY_PROVIDER_API_KEY"
 )
 
@@ -40,15 +41,23 @@ const (
 var notations = []notation{
 	{"LiteLLM's notation for an environment variable", "", regexp.MustCompile(`^os\.environ/(\w+)$`)},
 	{"Python's notation for an environment variable", "", regexp.MustCompile(`^os\.(?:environ\[|environ\.get\(|getenv\()["'](\w+)["'].*[\])]$`)},
-	{"JavaScript's notation for an environment variable", "", regexp.MustCompile(`^process\.env\.(\w+)$`)},
+	{"JavaScript's notation for an environment variable", "", regexp.MustCompile(`^(?:process|import\.meta)\.env\.(\w+)$`)},
+	{"a program's notation for an environment variable", "", regexp.MustCompile(`^(?:(?:os|System|Deno\.env)\.(?i:getenv|get)\(|ENV\[)["'](\w+)["'][\])]$`)},
+	{"Caddy's notation for an environment variable", "", regexp.MustCompile(`^\{(?:\$|env\.)(\w+)\}$`)},
+	{"Symfony's notation for an environment variable", "", regexp.MustCompile(`^%env\((\w+)\)%$`)},
+	{"PowerShell's notation for an environment variable", "", regexp.MustCompile(`^\$(?i:env):(\w+)$`)},
+	{"a YAML tag for an environment variable", "", regexp.MustCompile(`^!(?i:env)\s+(\w+)$`)},
 	{"another tool's notation for an environment variable", "", regexp.MustCompile(`^(?i:env|environment)(?:[.:/]|://)(\w+)$`)},
 	{"a template's notation for an environment variable", "", regexp.MustCompile(`^\{\{-?\s*(?:[.$]?(?i:env)(?:\.|\s+|\(\s*)["']?)(\w+)["']?\s*\)?\s*-?\}\}$`)},
 	{"a shell's notation for an environment variable", "", regexp.MustCompile(`^\$\(?([A-Z_][A-Z0-9_]*)\)?$`)},
 	{"Windows' notation for an environment variable", "", regexp.MustCompile(`^%([A-Za-z_][A-Za-z0-9_]*)%$`)},
 	{"another tool's template", useSecret, regexp.MustCompile(`^\{\{.*\}\}$`)},
 	{"a command of a shell", useSecret, regexp.MustCompile("^(?:\\$\\(.*\\)|`.*`)$")},
-	{"the URL of a file", "mount the file as DIR/my-provider/api-key, and write ${secrets.get('my-provider', 'api-key')} with DirSecrets", regexp.MustCompile(`^(?i:file:)`)},
-	{"a reference to another secret store", "write ${secrets.get('vault', 'name')}, and give a SecretResolver that asks that store", regexp.MustCompile(`^(?i:op|vault|aws-sm|awssm|gcp-sm|azkv|akv|akeyless|doppler|infisical|sm|ssm|secretref|keyvault)(?:://|:[^/]).*/.*|^(?i:hvs\.|arn:aws:(?:secretsmanager|ssm):|projects/[^/]+/secrets/).*[:/]`)},
+	{"the URL of a file", useFile, regexp.MustCompile(`^(?i:file:)|^\{file\..*\}$`)},
+	{"the path of a file", useFile, regexp.MustCompile(`^@?(?:~|\.{1,2}|/(?:run|etc|var|home|root|secrets|mnt|opt|usr|tmp))/`)},
+	{"an encrypted value", "decrypt it, or write ${secrets.get('vault', 'name')}", regexp.MustCompile(`^ENC\[.*\]$`)},
+	{"a text in quotes, which belong to the text", "leave the quotes out", regexp.MustCompile(`^"[^"]+"$|^'[^']+'$`)},
+	{"a reference to another secret store", "write ${secrets.get('vault', 'name')}, and give a SecretResolver that asks that store", regexp.MustCompile(`^(?i:op|secret|vault|aws-sm|awssm|gcp-sm|azkv|akv|akeyless|doppler|infisical|sm|ssm|secretref|keyvault)(?:://|:[^/]).*/.*|^(?i:hvs\.|arn:aws:(?:secretsmanager|ssm):|projects/[^/]+/secrets/).*[:/]`)},
 	{"a header with its scheme", "leave the scheme out: Bearer is added, and another one is given by auth.scheme", regexp.MustCompile(`^(?i:bearer|basic|token)\s`)},
 	{"a header with its name", "give the value only: the header is named by auth.header", regexp.MustCompile(`^(?i:authorization|x-api-key|api-key)\s*[:=]`)},
 	{"the name of a variable with its value", "give the value only", regexp.MustCompile(`^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+=`)},
