@@ -376,6 +376,9 @@ func (s *selector) warnings(cfg Config) problems {
 	for i, over := range cfg.Providers {
 		for j, m := range over.Models {
 			s.warnHidden(&p, fmt.Sprintf("providers[%d].models[%d].id", i, j), over.ID, m.ID)
+			for n, alias := range m.IDAliases {
+				s.warnHidden(&p, fmt.Sprintf("providers[%d].models[%d].id_aliases[%d]", i, j, n), over.ID, alias)
+			}
 		}
 	}
 	for i, st := range s.strategies {
@@ -390,9 +393,13 @@ func (s *selector) warnings(cfg Config) problems {
 	return p
 }
 
-// warnHidden warns of a model with an id like another provider's prefix: a request
-// for it goes to the other provider.
+// warnHidden warns of a name that means something else in a request: it begins like
+// another provider's prefix, or leaves the choice to the gateway.
 func (s *selector) warnHidden(p *problems, path, provider, id string) {
+	if id != "" && isAuto(id) {
+		p.add(path, id, "is hidden: a request for %q leaves the choice to the gateway; clients reach this model as %q", id, provider+":"+id)
+		return
+	}
 	prefix, rest, _ := strings.Cut(id, ":")
 	other := s.byName[fold(prefix)]
 	if rest == "" || other == nil || !other.configured || other == s.byName[fold(provider)] {

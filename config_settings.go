@@ -461,8 +461,8 @@ func budget(p *problems, path string, usd float64) int64 {
 		return 0
 	}
 	v, ok := price.Parse(strconv.FormatFloat(usd, 'f', -1, 64))
-	if !ok || v <= 0 {
-		p.add(path, fmt.Sprint(usd), "must be an amount above zero and below 9000000")
+	if !ok || v <= 0 || usd > bounds.MaxPrice {
+		p.add(path, fmt.Sprint(usd), "must be an amount above zero, up to %d", bounds.MaxPrice)
 	}
 	return int64(v)
 }
@@ -489,6 +489,9 @@ func (s nameChecker) compileAliases(cfg Config) {
 		switch {
 		case isAuto(name), !header.IsLine(name):
 			p.add(path, name, "cannot be an alias: it is empty, means no model in particular, or has spaces around it or control characters")
+			continue
+		case strings.Contains(name, "${"):
+			p.add(path, name, "%s", noTemplate)
 			continue
 		case len(name) > maxModelName:
 			p.add(path, "", "is too long: %d bytes are the limit", maxModelName)
@@ -623,7 +626,7 @@ func (s nameChecker) warnTarget(path, name string, p *provider, m *model) {
 	for _, other := range p.models {
 		known = append(append(known, other.id), other.view.IDAliases...)
 	}
-	if near := expr.Nearest(m.id, known); m.unlisted && near != "" {
+	if near := expr.Misspelt(m.id, known); m.unlisted && near != "" {
 		s.warnings.add(path, name, "provider %q lists no such model, did you mean %q?", p.id, p.id+":"+near)
 	} else if why := s.neverTried(m); why != "" {
 		s.warnings.add(path, name, "is never tried: %s", why)

@@ -283,6 +283,9 @@ func (c *compiler) apiSurfaces(path string, given []APISurface, out *provider) {
 		} else if known := c.surfaces.names(a.format); g.Surface != "" && !slices.Contains(known, g.Surface) {
 			c.add(at+".surface", g.Surface, "%s", notOneOf(g.Surface, known))
 		}
+		if first := slices.IndexFunc(out.surfaces, func(o apiSurface) bool { return o.format == a.format && o.name == a.name }); first >= 0 {
+			c.warnings.add(at, "", "has no effect: supported_api_surfaces[%d] is for the same surface, and the first one counts", first)
+		}
 		for j, param := range g.SupportedParams {
 			if param.Name == "" {
 				c.add(fmt.Sprintf("%s.supported_params[%d].name", at, j), "", "is required")

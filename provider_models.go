@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/bounds"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/discover"
 	"github.com/aigateway-go/aigateway/internal/expr"
@@ -49,7 +50,10 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 				c.source = CostOfCatalog
 			}
 		}
-		m, _ = found.under(m)
+		m, offered := found.under(m)
+		if configured && known && !inCatalog && !offered && !c.ownBase {
+			c.warnMisspelt(at+".id", p.id, m.ID, rest)
+		}
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
 			taken[name] = true
@@ -70,6 +74,30 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 		c.source = CostOfCatalog
 		c.model(fmt.Sprintf("models of %q", p.id), p, m, p.discover == DiscoverConfigured, false, seen)
 		p.models[len(p.models)-1].discovered = true
+	}
+}
+
+// warnMisspelt warns of a model that a provider of the registry probably has under a
+// similar name. It may also be newer than the registry.
+func (c *compiler) warnMisspelt(path, provider, id string, listed []Model) {
+	var known []string
+	for _, m := range listed {
+		known = append(append(known, m.ID), m.IDAliases...)
+	}
+	if near := expr.Misspelt(id, known); near != "" {
+		c.warnings.add(path, id, "is not a known model of provider %q, did you mean %q? It is asked for as it is", provider, near)
+	}
+}
+
+// warnWords warns of slips of the words that the gateway reads.
+func (c *compiler) warnWords(path string, words []string, known ...string) {
+	for i, word := range words {
+		if slices.Contains(known, word) {
+			continue
+		}
+		if near := expr.Misspelt(word, known); near != "" {
+			c.warnings.add(fmt.Sprintf("%s[%d]", path, i), word, "is not a known word, did you mean %q?", near)
+		}
 	}
 }
 
@@ -102,6 +130,17 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		}
 	}
 	c.facts(path, m)
+	if configured {
+		modalities := []string{"text", "image", "audio", "video", "pdf", "file", "document", "embedding"}
+		c.warnWords(path+".input_modalities", m.InputModalities, modalities...)
+		c.warnWords(path+".output_modalities", m.OutputModalities, modalities...)
+		c.warnWords(path+".supported_features", m.SupportedFeatures, "tool-calling", "structured-output", "vision", "reasoning")
+		for i, d := range m.Datacenters {
+			if d.CountryCode != "" && (len(d.CountryCode) != 2 || strings.Trim(fold(d.CountryCode), "abcdefghijklmnopqrstuvwxyz") != "") {
+				c.warnings.add(fmt.Sprintf("%s.datacenters[%d].country_code", path, i), d.CountryCode, "is not the code of a country, such as DE")
+			}
+		}
+	}
 	// Only a configured model warns: the catalog's old models are not the
 	// operator's concern.
 	if end, err := time.Parse(time.DateOnly, m.ShutdownDate); err == nil && configured && end.Sub(c.today) < 60*24*time.Hour {
@@ -174,8 +213,8 @@ func (c *compiler) prices(path string, p *Pricing) {
 			case n.value == nil:
 			case !(*n.value >= 0):
 				c.add(path+"."+n.name, fmt.Sprint(*n.value), "a price must not be negative")
-			case price.PerMillion(n.value) == price.Unknown:
-				c.add(path+"."+n.name, fmt.Sprint(*n.value), "is too high: a price is in USD per million tokens, below 9000000")
+			case *n.value > bounds.MaxPrice:
+				c.add(path+"."+n.name, fmt.Sprint(*n.value), "is too high: a price is in USD per million tokens, up to %d", bounds.MaxPrice)
 			}
 		}
 	}
@@ -197,8 +236,8 @@ func (c *compiler) prices(path string, p *Pricing) {
 		switch usd := p.Tools[tool]; {
 		case !(usd >= 0):
 			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(usd), "a price must not be negative")
-		case price.PerCall(usd) == price.Unknown:
-			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(usd), "is too high: the price of a tool is in USD per call, below 9")
+		case usd > bounds.MaxToolPrice:
+			c.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(usd), "is too high: the price of a tool is in USD per call, up to %d", bounds.MaxToolPrice)
 		}
 	}
 }

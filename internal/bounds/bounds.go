@@ -52,6 +52,12 @@ func (s Setting) Allows(n int64) bool {
 	return n == 0 || n >= s.Min && (s.Max == 0 || n <= s.Max)
 }
 
+// Bounds of prices and budgets, in USD. Within them costs are exact integers.
+const (
+	MaxPrice     = 9_000_000 // of a million tokens, and a budget
+	MaxToolPrice = 9         // of a call
+)
+
 // maxTokens bounds the limits on tokens.
 const maxTokens = 500_000
 
@@ -77,8 +83,8 @@ func Table() []Setting {
 
 		{Struct: "ClientLimit", Field: "requests_per_minute", Unit: "requests"},
 		{Struct: "ClientLimit", Field: "tokens_per_minute", Unit: "tokens"},
-		{Struct: "ClientLimit", Field: "usd_per_day", Unit: "USD"},
-		{Struct: "ClientLimit", Field: "usd_per_month", Unit: "USD"},
+		{Struct: "ClientLimit", Field: "usd_per_day", Max: MaxPrice, Unit: "USD"},
+		{Struct: "ClientLimit", Field: "usd_per_month", Max: MaxPrice, Unit: "USD"},
 
 		{Struct: "Model", Field: "max_context_window", Unit: "tokens"},
 		{Struct: "Model", Field: "max_output_tokens", Unit: "tokens"},
@@ -90,19 +96,19 @@ func Table() []Setting {
 		{Struct: "Limits", Field: "requests_per_minute", Unit: "upstream requests"},
 		{Struct: "Limits", Field: "tokens_per_minute", Unit: "tokens"},
 		{Struct: "Limits", Field: "wait"},
-		{Struct: "Pricing", Field: "input", Unit: perMillion},
-		{Struct: "Pricing", Field: "output", Unit: perMillion},
-		{Struct: "Pricing", Field: "input_cache_read", Unit: perMillion},
-		{Struct: "Pricing", Field: "input_cache_write", Unit: perMillion},
-		{Struct: "Pricing", Field: "input_cache_write_1h", Unit: perMillion},
-		{Struct: "Pricing", Field: "input_batch", Unit: perMillion},
-		{Struct: "Pricing", Field: "output_batch", Unit: perMillion},
-		{Struct: "Pricing", Field: "tools", Unit: "USD per call"},
-		{Struct: "PricingTier", Field: "input", Unit: perMillion},
-		{Struct: "PricingTier", Field: "output", Unit: perMillion},
-		{Struct: "PricingTier", Field: "input_cache_read", Unit: perMillion},
-		{Struct: "PricingTier", Field: "input_cache_write", Unit: perMillion},
-		{Struct: "PricingTier", Field: "input_cache_write_1h", Unit: perMillion},
+		{Struct: "Pricing", Field: "input", Max: MaxPrice, Unit: perMillion},
+		{Struct: "Pricing", Field: "output", Max: MaxPrice, Unit: perMillion},
+		{Struct: "Pricing", Field: "input_cache_read", Max: MaxPrice, Unit: perMillion},
+		{Struct: "Pricing", Field: "input_cache_write", Max: MaxPrice, Unit: perMillion},
+		{Struct: "Pricing", Field: "input_cache_write_1h", Max: MaxPrice, Unit: perMillion},
+		{Struct: "Pricing", Field: "input_batch", Max: MaxPrice, Unit: perMillion},
+		{Struct: "Pricing", Field: "output_batch", Max: MaxPrice, Unit: perMillion},
+		{Struct: "Pricing", Field: "tools", Max: MaxToolPrice, Unit: "USD per call"},
+		{Struct: "PricingTier", Field: "input", Max: MaxPrice, Unit: perMillion},
+		{Struct: "PricingTier", Field: "output", Max: MaxPrice, Unit: perMillion},
+		{Struct: "PricingTier", Field: "input_cache_read", Max: MaxPrice, Unit: perMillion},
+		{Struct: "PricingTier", Field: "input_cache_write", Max: MaxPrice, Unit: perMillion},
+		{Struct: "PricingTier", Field: "input_cache_write_1h", Max: MaxPrice, Unit: perMillion},
 	}
 }
 

@@ -71,6 +71,30 @@ func TestSchemaRefuses(t *testing.T) {
 	}
 }
 
+// Odd values that the gateway takes are valid: the schema must not frighten anybody.
+func TestSchemaAcceptsMeaning(t *testing.T) {
+	s := compile(t)
+	for name, doc := range map[string]string{
+		"at sign in a path":   "providers: [{id: a, base_url: 'https://a.example/accounts/a@b/v1'}]",
+		"at sign in a query":  "providers: [{id: a, base_url: 'https://a.example/v1?user=a@b'}]",
+		"no surface":          "providers: [{id: a, base_url: 'https://a.example', supported_api_surfaces: [{format: openai, surface: ''}]}]",
+		"no headers":          "response_headers: []",
+		"endpoint with a dot": "internal_endpoints: {'A.Internal.:80': 'http://127.0.0.1:1/'}",
+		"highest prices":      "providers: [{id: a, base_url: 'https://a.example', models: [{id: b, pricing: {input: 9000000, tools: {c: 9}}}]}]",
+		"nulls":               "aliases:\nresponse_headers:\nproviders: [{id: a, base_url: 'https://a.example', limits:, models:, supported_api_surfaces: [{format: openai, surface:}]}]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := decode(doc)
+			require.NoError(t, err)
+			assert.NoError(t, s.Validate(v))
+			cfg, err := aigateway.ParseConfig([]byte(doc))
+			require.NoError(t, err)
+			_, err = aigateway.New(cfg)
+			assert.NoError(t, err)
+		})
+	}
+}
+
 // Faults of meaning within one field are invalid too.
 func TestSchemaRefusesMeaning(t *testing.T) {
 	s := compile(t)
@@ -100,6 +124,13 @@ func TestSchemaRefusesMeaning(t *testing.T) {
 		"header name":        "headers: {'X Team': a}",
 		"forwarded header":   "forward_headers: ['X:Team']",
 		"public endpoint":    "internal_endpoints: {a.example: 'http://127.0.0.1'}",
+		"unknown header":     "response_headers: ['']",
+		"alias for nothing":  "aliases: {a: []}",
+		"nameless parameter": "query_params: {'': a}",
+		"price too high":     "providers: [{id: a, base_url: 'https://a.example', models: [{id: b, pricing: {input: 9000001}}]}]",
+		"tool too dear":      "providers: [{id: a, base_url: 'https://a.example', models: [{id: b, pricing: {tools: {c: 10}}}]}]",
+		"budget too high":    "caller: req.host\nclient_limits: [{usd_per_day: 9000001}]",
+		"endpoint, no label": "internal_endpoints: {.internal: 'http://127.0.0.1'}",
 		"endpoint's path":    "internal_endpoints: {a.internal: 'http://127.0.0.1/v1'}",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/bounds"
 )
 
 // listed is an item of a list, in the fields of all known servers. Of several
@@ -259,7 +261,7 @@ func (p *price) times(exponent int) *float64 {
 		return nil
 	}
 	v, err := strconv.ParseFloat(mantissa+"e"+strconv.Itoa(n+exponent), 64)
-	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 || v > 9e6 {
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 || v > bounds.MaxPrice {
 		return nil
 	}
 	return &v

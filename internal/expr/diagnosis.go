@@ -55,10 +55,28 @@ func (d *diagnosis) syntax(errs []*common.Error) {
 		if end < 0 {
 			end = len(rest)
 		}
-		d.report(offset, "", "unexpected '%s'", string(rest[:end]))
+		d.unexpected(offset, string(rest[:end]))
 	default:
-		d.report(offset, "", "unexpected '%c'", rest[0])
+		d.unexpected(offset, string(rest[:1]))
 	}
+}
+
+// unexpected reports a word or a character that cannot stand at its place. Those of
+// other languages have a remedy.
+func (d *diagnosis) unexpected(offset int, word string) {
+	remedy := map[string]string{
+		"=": "compare with ==", "#": "a comment begins with //", "and": "write &&", "or": "write ||", "not": "write !", "is": "compare with ==",
+	}[word]
+	switch {
+	case d.base > 0 && d.src[0] == '{':
+		remedy = "${{…}} is the notation of another tool: write ${…}"
+	case strings.HasPrefix(string(d.src[offset:]), "${"):
+		remedy = "an expression stands here by itself: leave out ${ and }"
+	}
+	if remedy != "" {
+		remedy = ": " + remedy
+	}
+	d.report(offset, "", "unexpected '%s'%s", word, remedy)
 }
 
 // offsetOf turns a line and column of CEL into an offset. Lines count from 1,

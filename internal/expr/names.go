@@ -50,6 +50,32 @@ func Nearest(name string, known []string) string {
 	return known[q.best]
 }
 
+// Misspelt returns the known name that a name is a slip of, or "". It is stricter than
+// [Nearest]: a new name must not be taken for an old one. Two letters may be wrong,
+// and no digit, for digits tell versions apart.
+func Misspelt(name string, known []string) string {
+	near := Nearest(name, known)
+	if near == "" || digits(near) != digits(name) {
+		return ""
+	}
+	q := newMisspelt(name)
+	runes, _ := foldInto(q.other[:0], near)
+	if q.distanceTo(runes, 2) > 2 {
+		return ""
+	}
+	return near
+}
+
+// digits are the digits of a name.
+func digits(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, name)
+}
+
 // misspelt is a name whose nearest name is looked for.
 type misspelt struct {
 	runes    []rune

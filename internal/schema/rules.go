@@ -22,6 +22,8 @@ type rule struct {
 	def      any
 	examples []any
 	notEmpty bool
+	// minItems and maxItems bound the lists of a map. Zero is no bound.
+	minItems, maxItems int
 }
 
 const (
@@ -31,10 +33,10 @@ const (
 	tokenPattern    = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 	providerPattern = `^[^\s:]+$`
 	modelPattern    = `^\S(.*\S)?$`
-	urlPattern      = `^$|^[Hh][Tt][Tt][Pp][Ss]?://[^@#]+$`
+	urlPattern      = `^$|^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+([/?][^#]*)?$`
 	proxyPattern    = `^(none|[Hh][Tt][Tt][Pp]://[^/?#]+/?)?$`
 	endpointPattern = `^([Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?|[Uu][Nn][Ii][Xx]:///.+)$`
-	internalPattern = `^[^/?@]*[.][Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll][.]?(:[0-9]+)?$`
+	internalPattern = `^[^/?#@:\s]+[.][Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll][.]?(:[0-9]+)?$`
 	datePattern     = `^$|^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
 )
 
@@ -44,21 +46,24 @@ func rules() map[string]rule {
 	all := map[string]rule{
 		"Config.first_token_timeout": {examples: []any{"10s"}},
 		"Config.headers":             {names: tokenPattern},
+		"Config.query_params":        {names: "."},
+		"Config.aliases":             {minItems: 1, maxItems: 100},
 		"Config.forward_headers":     {pattern: tokenPattern},
 		"Config.internal_endpoints":  {names: internalPattern, pattern: endpointPattern},
 
 		"ModelSelection.strategy":  {examples: []any{[]any{"ai.models.filter(m, m.metadata.gpu == 'A100')", "ai.models"}}},
 		"APIKeySelection.strategy": {examples: []any{[]any{"ai.keys.filter(k, k.error_rate.rate_limit < 0.1)", "ai.keys"}}},
 
-		"Provider.id":         {required: true, pattern: providerPattern},
-		"Provider.id_aliases": {pattern: providerPattern},
-		"Provider.base_url":   {pattern: urlPattern, examples: []any{"https://api.example.com/v1", "http://ollama.internal"}},
-		"Provider.headers":    {names: tokenPattern},
-		"Provider.proxy":      {pattern: proxyPattern, examples: []any{"http://proxy.example.com:3128", "none"}},
-		"APIKey.value":        {required: true, notEmpty: true, examples: []any{"${secrets.get('openai', 'api-key')}"}},
-		"Auth.header":         {pattern: "^$|" + tokenPattern, examples: []any{"x-api-key", "api-key"}},
-		"Auth.scheme":         {pattern: "^$|" + tokenPattern, examples: []any{"Bearer"}},
-		"APISurface.format":   {required: true, words: []string{"openai", "anthropic"}},
+		"Provider.id":           {required: true, pattern: providerPattern},
+		"Provider.id_aliases":   {pattern: providerPattern},
+		"Provider.base_url":     {pattern: urlPattern, examples: []any{"https://api.example.com/v1", "http://ollama.internal"}},
+		"Provider.headers":      {names: tokenPattern},
+		"Provider.query_params": {names: "."},
+		"Provider.proxy":        {pattern: proxyPattern, examples: []any{"http://proxy.example.com:3128", "none"}},
+		"APIKey.value":          {required: true, notEmpty: true, examples: []any{"${secrets.get('openai', 'api-key')}"}},
+		"Auth.header":           {pattern: "^$|" + tokenPattern, examples: []any{"x-api-key", "api-key"}},
+		"Auth.scheme":           {pattern: "^$|" + tokenPattern, examples: []any{"Bearer"}},
+		"APISurface.format":     {required: true, words: []string{"openai", "anthropic"}},
 		"APISurface.surface": {words: []string{
 			"chat-completions", "responses", "responses-compact", "messages", "embeddings", "completions", "messages-count-tokens", "moderations", "rerank",
 			"images", "images-edits", "images-generations", "images-variations",
@@ -132,6 +137,12 @@ func (r rule) apply(n *node) {
 		of.Enum = append(of.Enum, w)
 	}
 	if len(r.words) > 0 && !r.required {
-		of.Enum = append(of.Enum, nil)
+		of.Enum = append(of.Enum, "", nil) // the default
+	}
+	if r.minItems > 0 {
+		of.MinItems = &r.minItems
+	}
+	if r.maxItems > 0 {
+		of.MaxItems = &r.maxItems
 	}
 }

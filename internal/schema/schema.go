@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -262,6 +263,7 @@ func (g *generator) value(t reflect.Type, place string) *node {
 	case reflect.Slice:
 		items := g.value(t.Elem(), place)
 		items.Type = notNull(items.Type) // there is no default that it could stand for
+		items.Enum = slices.DeleteFunc(items.Enum, func(w any) bool { return w == nil || w == "" })
 		if items.Ref != "" {
 			items.Type = "object"
 		}

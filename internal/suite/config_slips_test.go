@@ -1,0 +1,115 @@
+package suite_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+)
+
+// slip is a config with one slip in it, and the problem or warning that New has for it:
+// "path: reason". Without one the config has no slip.
+type slip struct{ name, doc, want string }
+
+// slipsOf reads a config, and returns the problem or the warnings, in one text.
+func slipsOf(t *testing.T, doc string) (said string, refused bool) {
+	t.Helper()
+	cfg, err := aigateway.ParseConfig([]byte(doc))
+	require.NoError(t, err)
+	g, err := aigateway.New(cfg)
+	if err != nil {
+		return err.Error(), true
+	}
+	var all []string
+	for _, w := range g.Warnings() {
+		all = append(all, w.Error())
+	}
+	return strings.Join(all, "\n"), false
+}
+
+// Slips that leave a config valid are warnings. The names around them, which only look
+// like slips, are not.
+func TestConfigSlips(t *testing.T) {
+	const rack = "providers:\n- id: rack\n  base_url: https://rack.example.com\n  models:\n  - id: llama3\n"
+	model := func(fields string) string { return rack + "    " + fields + "\n" }
+	provider := func(fields string) string { return rack + "  " + fields + "\n" }
+	openai := func(models string) string {
+		return "providers:\n- {id: openai, api_keys: [{value: kk-0123456789}], models: [" + models + "]}\n"
+	}
+	for _, s := range []slip{
+		{"alias, misspelt", rack + "aliases: {chat: ['rack:lama3']}", `aliases.chat[0]: "rack:lama3": provider "rack" lists no such model, did you mean "rack:llama3"?`},
+		{"alias, a model of its own", rack + "aliases: {chat: ['rack:mistral']}", ""},
+		{"alias, no provider allowed", rack + "only_allow_configured_providers: true\naliases: {chat: ['openai:gpt-4o']}", "aliases.chat[0]: \"openai:gpt-4o\": is never tried: only_allow_configured_providers"},
+		{"alias, no model allowed", rack + "only_allow_configured_models: true\naliases: {chat: ['rack:mistral']}", "aliases.chat[0]: \"rack:mistral\": is never tried: only_allow_configured_models"},
+		{"alias, no key", rack + "aliases: {chat: ['openai:gpt-4o']}", `is never tried: provider "openai" needs an API key and has none`},
+		{"alias, no key, by name alone", rack + "aliases: {chat: [gpt-4o]}", `is never tried: provider "openai" needs an API key and has none`},
+		{"alias, no key is needed", "aliases: {chat: [gpt-4o, 'openai:gpt-4o-mini']}", ""},
+		{"alias, one of two providers will do", openai("{id: gpt-5}") + "- {id: rack, base_url: 'https://rack.example.com', models: [{id: claude-haiku-4-5}]}\naliases: {chat: [claude-haiku-4-5]}", ""},
+		{"fallback, no provider allowed", model("fallbacks: ['openai:gpt-4o']") + "only_allow_configured_providers: true", "fallbacks[0]: \"openai:gpt-4o\": is never tried: only_allow_configured_providers"},
+		{"fallback, no key", model("fallbacks: ['openai:gpt-4o']"), `is never tried: provider "openai" needs an API key and has none`},
+		{"fallback, itself", model("fallbacks: ['RACK:Llama3']"), "is the model itself"},
+
+		{"header, foreign", provider("headers: {Authorization: 'Bearer os.environ/RACK_KEY'}"), "providers[0].headers.Authorization: looks like LiteLLM's notation"},
+		{"header, a placeholder", provider("headers: {X-Api-Key: '<your-api-key>'}"), "providers[0].headers.X-Api-Key: looks like a placeholder"},
+		{"header of all providers", rack + "headers: {Api-Key: '{{KEY}}'}", "headers.Api-Key: looks like another tool's template"},
+		{"header with a scheme", provider("headers: {Authorization: 'Bearer kk-0123456789'}"), ""},
+		{"header, no credential", provider("headers: {X-Team: secret}"), ""},
+		{"parameter, foreign", provider("query_params: {api_key: env.KEY}"), "providers[0].query_params.api_key: looks like another tool's notation"},
+		{"key, a space", provider("api_keys: [{value: ' kk-0123456789'}]"), "providers[0].api_keys[0].value: has spaces around it"},
+
+		{"model of the catalog, misspelt", openai("{id: gpt-4oo}"), `providers[0].models[0].id: "gpt-4oo": is not a known model of provider "openai", did you mean "gpt-4o"?`},
+		{"model of the catalog, without its hyphen", openai("{id: gpt4o}"), `did you mean "gpt-4o"?`},
+		{"model newer than the catalog", openai("{id: gpt-9}, {id: gpt-4.9-mini}, {id: gpt-4o-2031-01-01}, {id: o9-pro}, {id: my-tune}"), ""},
+		{"model of a compatible server", "providers: [{id: openai, base_url: 'https://own.example.com', models: [{id: gpt-4oo}]}]", ""},
+		{"alias like a prefix", openai("{id: gpt-5}") + "- {id: rack, base_url: 'https://rack.example.com', models: [{id: m, id_aliases: ['openai:fast']}]}", `providers[1].models[0].id_aliases[0]: "openai:fast": is hidden`},
+		{"a model called auto", rack + "  - id: Auto\n", `clients reach this model as "rack:Auto"`},
+		{"a modality", model("input_modalities: [text, images]"), `input_modalities[1]: "images": is not a known word, did you mean "image"?`},
+		{"a modality in capitals", model("output_modalities: [Text]"), `did you mean "text"?`},
+		{"a feature", model("supported_features: [tool_calling]"), `did you mean "tool-calling"?`},
+		{"words of one's own", model("input_modalities: [text, point-cloud]\n    supported_features: [fast, search]"), ""},
+		{"a country", model("datacenters: [{country_code: Germany}, {country_code: de}]"), `datacenters[0].country_code: "Germany": is not the code of a country`},
+		{"a surface twice", provider("supported_api_surfaces: [{format: openai, supported_params: [{name: a}]}, {format: openai, supported_params: [{name: b}]}]"), "supported_api_surfaces[1]: has no effect"},
+		{"a surface beside its format", provider("supported_api_surfaces: [{format: openai}, {format: openai, surface: embeddings}, {format: anthropic}]"), ""},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			said, refused := slipsOf(t, s.doc)
+			require.False(t, refused, said)
+			if s.want == "" {
+				assert.Empty(t, said)
+				return
+			}
+			assert.Contains(t, said, s.want)
+			assert.Equal(t, 1, strings.Count(said, "\n")+1, said)
+		})
+	}
+}
+
+// Slips that can have no meaning are refused, with their place.
+func TestConfigSlipsRefused(t *testing.T) {
+	const rack = "providers:\n- id: rack\n  base_url: https://rack.example.com\n  models:\n  - id: llama3\n"
+	for _, s := range []slip{
+		{"template for a model", rack + "  - id: ${MODEL}", "providers[0].models[1].id: \"${MODEL}\": ${…} is evaluated only in"},
+		{"template for a model's alias", rack + "    id_aliases: ['${req.host}']", "providers[0].models[0].id_aliases[0]"},
+		{"template in an alias", rack + "aliases: {chat: ['rack:${MODEL}']}", "aliases.chat[0]: \"rack:${MODEL}\": ${…} is evaluated only in"},
+		{"template for an alias", rack + "aliases: {'${NAME}': ['rack:llama3']}", "${…} is evaluated only in"},
+		{"template in a fallback", rack + "    fallbacks: ['rack:${MODEL}']", "providers[0].models[0].fallbacks[0]"},
+		{"space in an alias", rack + "aliases: {chat: ['rack: llama3']}", "aliases.chat[0]: \"rack: llama3\": must not have spaces"},
+		{"space in a fallback", rack + "    fallbacks: ['rack:big ']", "providers[0].models[0].fallbacks[0]: \"rack:big \": must not have spaces"},
+		{"price out of range", rack + "    pricing: {output: 1e300}", "providers[0].models[0].pricing.output: \"1e+300\": is too high"},
+		{"price of a tool for a thousand calls", rack + "    pricing: {tools: {web_search: 10}}", "providers[0].models[0].pricing.tools.web_search: \"10\": is too high"},
+		{"price of a tier", rack + "    pricing: {tiers: [{above_input_tokens: 1, input: 9300000}]}", "providers[0].models[0].pricing.tiers[0].input: \"9.3e+06\": is too high"},
+		{"template for a caller", rack + "caller: ${req.headers['x-tenant'][0]}", "caller: \"${req.headers['x-tenant'][0]}\": 1:1: unexpected '$': an expression stands here by itself"},
+		{"GitHub's notation", rack + "  api_keys: [{value: '${{ secrets.KEY }}'}]", "${{…}} is the notation of another tool"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			said, refused := slipsOf(t, s.doc)
+			assert.True(t, refused)
+			assert.Contains(t, said, s.want)
+			assert.Len(t, strings.Split(strings.TrimSpace(said), "\n"), 2, fmt.Sprintf("one problem in %s", said))
+		})
+	}
+}
