@@ -81,7 +81,7 @@ func TestSchemaAcceptsMeaning(t *testing.T) {
 		"no headers":          "response_headers: []",
 		"endpoint with a dot": "internal_endpoints: {'A.Internal.:80': 'http://127.0.0.1:1/'}",
 		"highest prices":      "providers: [{id: a, base_url: 'https://a.example', models: [{id: b, pricing: {input: 9000000, tools: {c: 9}}}]}]",
-		"nulls":               "aliases:\nresponse_headers:\nproviders: [{id: a, base_url: 'https://a.example', limits:, models:, supported_api_surfaces: [{format: openai, surface:}]}]",
+		"nulls":               "aliases:\nresponse_headers:\nproviders: [{id: a, base_url: 'https://a.example', limits: null, models: null, supported_api_surfaces: [{format: openai, surface: null}]}]",
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := decode(doc)
