@@ -149,11 +149,12 @@ func (g *Gateway) Check(ctx context.Context) error {
 // Warnings lists the slips in the config that [New] or the latest [Gateway.Reload]
 // accepted:
 //
-//   - keys in the notation of another tool
-//   - models hidden by a provider's prefix
+//   - keys in the notation of another tool, also in headers and query parameters
+//   - names of models that mean something else in a request
 //   - models with a shutdown date in the past or the next 60 days
-//   - unknown names in strategies, and misspelt ones in fallbacks
-//   - fallbacks that are never tried
+//   - unknown names in strategies, and misspelt ones in aliases, fallbacks and lists of models
+//   - entries of aliases and fallbacks that are never tried
+//   - misspelt modalities, features and countries, and API surfaces given twice
 //   - budgets in USD that a model without a price spends nothing of
 //   - addresses that are probably wrong
 //
