@@ -15,18 +15,22 @@ import (
 // because its fields may hold secrets.
 func (c Config) Format(f fmt.State, verb rune) {
 	dependencies := map[string]string{}
-	for name, d := range map[string]any{
-		"Secrets": c.Secrets, "Registry": c.Registry, "URLPolicy": c.URLPolicy, "Transport": c.Transport,
-		"TokenCounter": c.TokenCounter, "FailoverPolicy": c.FailoverPolicy, "Shared": c.Shared,
-	} {
-		if d != nil {
-			dependencies[name] = fmt.Sprintf("%T", d)
+	// All changes here are to the copy.
+	v := reflect.ValueOf(&c).Elem()
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Tag.Get("json") != "-" {
+			continue
+		}
+		switch kind := field.Type.Kind(); kind {
+		case reflect.Interface, reflect.Func, reflect.Pointer:
+			if d := v.Field(i); kind == reflect.Interface && !d.IsNil() {
+				dependencies[field.Name] = fmt.Sprintf("%T", d.Interface())
+			}
+			v.Field(i).SetZero()
 		}
 	}
-	// All changes here are to the copy.
-	c.Secrets, c.Registry, c.URLPolicy, c.Transport, c.TokenCounter, c.FailoverPolicy = nil, nil, nil, nil, nil, nil
-	c.Logger, c.Hooks, c.shape = nil, nil, nil
-	c.Shared, c.SharedSecret = nil, nil
+	c.SharedSecret, c.shape = nil, nil
 	redact.Format(f, verb, printedConfig{printedSettings(c.printed()), dependencies})
 }
 
