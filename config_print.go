@@ -163,6 +163,10 @@ func printedValue(v any, secret func(string) bool) any {
 func newOrigin(cfg Config, listed []Provider) *Config {
 	kept := deepCopy(reflect.ValueOf(cfg)).Interface().(Config)
 	kept.Registry = StaticRegistry(listed...)
+	if cfg.Hooks != nil {
+		hooks := *cfg.Hooks
+		kept.Hooks = &hooks
+	}
 	return &kept
 }
 

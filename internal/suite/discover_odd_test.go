@@ -1,14 +1,17 @@
 package suite_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
 	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 )
 
 // One provider's odd list takes nothing from the others: names that no request could
@@ -34,5 +37,28 @@ func TestDiscoverOddNames(t *testing.T) {
 				assert.Contains(t, w.Body.String(), `"providers":["plain"]`)
 			}
 		}
+	})
+}
+
+// A gateway that takes up models shares no more with its Config than any other: later
+// changes of the hooks do not reach it.
+func TestDiscoverSharesNoHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		done := 0
+		hooks := &aigateway.Hooks{RequestDone: func(context.Context, *aigateway.Result) { done++ }}
+		gpu := newLister(`{"data":[{"id":"one"}]}`)
+		g := running(t, aigateway.Config{
+			Providers: []aigateway.Provider{{ID: "gpu", BaseURL: "http://gpu.internal", Discover: aigateway.DiscoverConfigured}},
+			Hooks:     hooks,
+		}, map[string]http.Handler{"gpu": gpu})
+		synctest.Wait()
+		hooks.RequestDone = func(context.Context, *aigateway.Result) { t.Error("the hooks are shared") }
+		list := `{"data":[{"id":"one"},{"id":"two"}]}`
+		gpu.list.Store(&list)
+		gatewaytest.Pass(70 * time.Second)
+		synctest.Wait()
+		assert.Contains(t, offers(t, g), "two")
+		assert.Equal(t, http.StatusOK, chat(g, "two"))
+		assert.Positive(t, done)
 	})
 }
