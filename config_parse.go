@@ -104,7 +104,7 @@ func parseConfig(doc []byte) (Config, problems) {
 		Duration: reflect.TypeFor[Duration](),
 		Switches: []reflect.Type{reflect.TypeFor[Translate](), reflect.TypeFor[Discover]()},
 		Secret:   func(field string) bool { return slices.Contains(credentialFields, field) },
-		Nearest:  expr.Nearest,
+		Nearest:  nearestField,
 		Home:     homeOf,
 	})
 	if fault != nil {
@@ -117,18 +117,52 @@ func parseConfig(doc []byte) (Config, problems) {
 	return cfg, shapeProblems(cfg.shape)
 }
 
-// homeOf names the part of a document that has a field.
+// otherNames are names of fields in other tools, with the names here.
+var otherNames = map[string][]string{
+	"name": {"id"}, "model_name": {"id"}, "alias": {"id_aliases", "aliases"}, "enabled": {"disabled"},
+	"url": {"base_url"}, "endpoint": {"base_url"}, "api_base": {"base_url"}, "host": {"base_url"},
+	"key": {"api_keys"}, "keys": {"api_keys"}, "token": {"api_keys"},
+	"timeout": {"per_request_timeout"}, "retries": {"max_retries"}, "num_retries": {"max_retries"},
+	"price": {"pricing"}, "prices": {"pricing"}, "cost": {"pricing"}, "max_tokens": {"max_output_tokens"},
+	"context_window": {"max_context_window"}, "context_length": {"max_context_window"}, "features": {"supported_features"},
+	"rpm": {"requests_per_minute"}, "tpm": {"tokens_per_minute"}, "max_concurrency": {"in_flight"}, "concurrency": {"in_flight"},
+	"strategies": {"strategy", "model_selection"}, "strategy": {"model_selection"}, "rate_limit": {"limits"}, "rate_limits": {"limits", "client_limits"},
+	"model_list": {"providers"}, "surfaces": {"supported_api_surfaces"},
+}
+
+// nearestField is the field that a misspelt one probably means: a similar name, or the
+// name of the same thing in another tool.
+func nearestField(field string, known []string) string {
+	if near := expr.Nearest(field, known); near != "" {
+		return near
+	}
+	for _, name := range otherNames[strings.ToLower(field)] {
+		if slices.Contains(known, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// homeOf names the part of a document that has a field, or one that differs from it by a
+// slip.
 func homeOf(field string) string {
-	for _, part := range [...]struct {
+	parts := [...]struct {
 		name   string
 		fields []string
 	}{
 		{"the config, outside of its lists", confdoc.FieldNames(&Config{})},
 		{"providers[]", confdoc.FieldNames(&Provider{})},
 		{"providers[].models[]", confdoc.FieldNames(&Model{})},
-	} {
+	}
+	for _, part := range parts {
 		if slices.Contains(part.fields, field) {
 			return part.name
+		}
+	}
+	for _, part := range parts {
+		if near := expr.Misspelt(field, part.fields); near != "" {
+			return fmt.Sprintf("%s, written %q", part.name, near)
 		}
 	}
 	return ""
