@@ -11,6 +11,9 @@ import (
 )
 
 // plainType names a type in a message: "list of models".
+//
+// A type of the vocabulary loses its "@": "@request_facts" becomes "request
+// facts".
 func plainType(t *types.Type) string {
 	switch t.Kind() {
 	case types.ListKind:
@@ -66,6 +69,7 @@ func plural(name string) string {
 	return strings.TrimSuffix(name, "s") + "s"
 }
 
+// plainTypes joins the names of several types.
 func plainTypes(ts []*types.Type, separator string) string {
 	names := make([]string, len(ts))
 	for i, t := range ts {

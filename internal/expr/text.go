@@ -27,6 +27,10 @@ const (
 
 // textFunctions are CEL's extension for strings, less the power to make texts
 // of any length.
+//
+// The functions of [growing] are declared again over CEL's own, with the same
+// ids, types and results. A new version of cel-go with other overloads fails
+// here, at the first compilation, and not in a request.
 func textFunctions() ([]cel.EnvOption, error) {
 	library := ext.Strings(ext.StringsVersion(4), ext.StringsMaxPrecision(maxPrecision))
 	env, err := cel.NewCustomEnv(library)
@@ -50,6 +54,7 @@ func textFunctions() ([]cel.EnvOption, error) {
 			}
 			opts = append(opts, cel.Function(name, cel.MemberOverload(o.ID(), o.ArgTypes(), o.ResultType(), cel.FunctionBinding(
 				func(args ...ref.Val) ref.Val {
+					// A panic, as an error value could be absorbed.
 					if size(args) > maxText {
 						panic(tooCostly())
 					}
@@ -87,11 +92,14 @@ func binding(bindings []*functions.Overload, id string) func(args ...ref.Val) re
 
 // growing are the functions whose results can be much longer than their
 // arguments, each with a bound of its result's length.
+//
+// A bound may be above the real length.
 func growing() map[string]func(args []ref.Val) int {
 	return map[string]func(args []ref.Val) int{
 		"replace": func(args []ref.Val) int {
 			text, from, to := string(args[0].(types.String)), string(args[1].(types.String)), string(args[2].(types.String))
 			n := strings.Count(text, from)
+			// The product of the two could overflow an int.
 			if n > 0 && len(to) > maxText/n {
 				return maxText + 1
 			}
