@@ -28,6 +28,7 @@ func (d *reader) chatRequest() {
 			for d.elem() {
 				d.chatMessage()
 			}
+		// The newer name goes before the older one, in either order.
 		case "max_tokens":
 			if v := d.value(); c.maxTokens == nil {
 				c.maxTokens = v
@@ -94,6 +95,8 @@ func (d *reader) chatRequest() {
 }
 
 // strings reads a list of strings.
+//
+// Elements of other types are skipped.
 func (d *reader) strings() []raw {
 	var list []raw
 	if d.array() {
@@ -152,6 +155,8 @@ func (d *reader) chatMessage() {
 			callID = d.str()
 		case "name":
 			named = d.str()
+		// Older or rarer fields of an assistant's message have no place in the other
+		// formats.
 		case "audio", "function_call":
 			if v := d.value(); v != nil {
 				d.report.Lose(string(name))
@@ -174,6 +179,7 @@ func (d *reader) chatMessage() {
 		t.role = roleUser
 	case "assistant":
 		t.role = roleAssistant
+	// "function" is the role of results before tools.
 	case "tool", "function":
 		c := d.conversation
 		result := part{kind: kindResult, id: callID, parts: content}
@@ -202,6 +208,9 @@ func (d *reader) chatMessage() {
 }
 
 // checkContent finds content of another form than text, a list or null.
+//
+// It does not move. A number or an object for content is refused as a request,
+// for the client must have meant something by it.
 func (d *reader) checkContent() {
 	switch d.peek() {
 	case '"', '[', 'n':
@@ -239,6 +248,7 @@ func (d *reader) chatContent() []part {
 			case "text", "refusal":
 				p.text = d.str()
 			case "image_url":
+				// Some clients write the URL itself in the place of the object.
 				if d.peek() == '"' {
 					p.media = mediaOf(d.str())
 				} else if d.object() {
@@ -288,6 +298,8 @@ func (d *reader) chatContent() []part {
 }
 
 // fileObject reads file_data, file_url, file_id and filename.
+//
+// A file_id leaves the media empty: it names a file at another provider.
 func (d *reader) fileObject() media {
 	var m media
 	if !d.object() {
@@ -321,6 +333,8 @@ func (d *reader) audioObject() media {
 }
 
 // fileField reads one member of a file.
+//
+// The name survives file_data, whichever comes first.
 func (d *reader) fileField(name []byte, m *media) {
 	switch string(name) {
 	case "file_data":
@@ -340,6 +354,9 @@ func (d *reader) fileField(name []byte, m *media) {
 //
 //	{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{…}"}}
 //	{"id": "call_1", "type": "custom", "custom": {"name": "f", "input": "…"}}
+//
+// The arguments are not checked here. An encoder that needs an object asks
+// [part.argsObject].
 func (d *reader) chatCall() part {
 	p := part{kind: kindCall}
 	if !d.object() {

@@ -12,6 +12,8 @@ const (
 )
 
 // maxStops is the most stop sequences of a chat request.
+//
+// It is OpenAI's limit. Further ones would have the request refused.
 const maxStops = 4
 
 // chatRequest writes a request of chat/completions:
@@ -19,6 +21,9 @@ const maxStops = 4
 //	{"model": …, "messages": […], "max_tokens": 1024, "tools": […], "stream": true, "stream_options": {…}}
 //
 // Streams always ask for the usage, unless the upstream is known to refuse it.
+//
+// tool_choice and parallel_tool_calls are written beside tools only: OpenAI
+// refuses them without.
 func (w *requestWriter) chatRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
@@ -112,6 +117,9 @@ func (w *requestWriter) choiceWord(ch choice) {
 }
 
 // offered are the tools that the model may call.
+//
+// Allowed tools come from chat or responses. Not offering the others has the
+// same effect, at the cost of the provider's cache of the prompt.
 func (c *conversation) offered() []tool {
 	if c.allowed == nil {
 		return c.tools
@@ -161,6 +169,8 @@ func (w *requestWriter) function(t *tool, schema string) {
 		return
 	}
 	switch {
+	// A grammar binds a custom tool's input. As a part of the description it only
+	// asks.
 	case t.grammar != nil && string(t.grammar) != `{"type":"text"}`:
 		w.report.Lose("tools.format")
 		w.key("description")
@@ -174,6 +184,9 @@ func (w *requestWriter) function(t *tool, schema string) {
 
 // schemaOf is the schema of a function's arguments. They are an object, and messages
 // wants the schema to say so. Chat and responses take schemas without a type.
+//
+// A schema that is not an object, or has a type, is copied as it is. Otherwise
+// the type is put first, and a type of null goes.
 func schemaOf(schema raw) raw {
 	switch {
 	case schema == nil:
@@ -205,6 +218,9 @@ func orEmpty(v raw) raw {
 
 // chatMessages writes the turns. System turns at the start become one message:
 // templates of many models take no second one.
+//
+// waiting holds images and documents of results. They go into the next message
+// of the user's, or into one of their own before the assistant speaks again.
 func (w *requestWriter) chatMessages(turns []turn) {
 	w.open('[')
 	lead := 0
@@ -262,6 +278,8 @@ func isSystem(r role) bool { return r == roleSystem || r == roleDeveloper }
 
 // texts adds the texts of the parts of a system prompt. Parts of another kind are
 // lost.
+//
+// A refusal reads as text. list is extended in place.
 func (w *requestWriter) texts(list []raw, parts []part) []raw {
 	for i := range parts {
 		if parts[i].kind == kindText || parts[i].kind == kindRefusal {
@@ -274,6 +292,9 @@ func (w *requestWriter) texts(list []raw, parts []part) []raw {
 }
 
 // chatUser writes a message of the user: a string for one text, else parts.
+//
+// Parts that chat cannot say are left out and named. The content may be an empty
+// list then.
 func (w *requestWriter) chatUser(parts []part) {
 	w.open('{')
 	w.word("role", "user")
@@ -330,6 +351,9 @@ func (w *requestWriter) chatUser(parts []part) {
 
 // chatAssistant writes a message of the assistant. Its texts are one string: many
 // templates take no list there.
+//
+// Content is null beside calls or a refusal, and "" for a turn that would be
+// empty. Of several fields of reasoning the last one names all.
 func (w *requestWriter) chatAssistant(parts []part) {
 	var texts, refusals, reasoning []raw
 	field := ""
@@ -403,6 +427,9 @@ func (w *requestWriter) chatAssistant(parts []part) {
 }
 
 // argsText is the arguments of a call as a string of JSON text.
+//
+// The input of a custom tool is wrapped, as its stand-in has one argument.
+// Absent and empty arguments are "{}": many servers parse them.
 func (p *part) argsText() raw {
 	switch {
 	case p.free:
@@ -425,6 +452,9 @@ func wrapInput(input raw) raw {
 
 // failure names the mark of a failed tool as lost. A result without text gets one that
 // tells it.
+//
+// Chat and responses have no such mark. The text of the result mostly says it
+// anyway.
 func (w *requestWriter) failure(p *part) {
 	if !p.fail {
 		return
@@ -437,6 +467,9 @@ func (w *requestWriter) failure(p *part) {
 
 // chatResult writes a message of the tool. Images and documents wait for the
 // next message of the user: a tool's message takes nothing but text.
+//
+// A result without text and with images points at the next message, as an empty
+// one may be refused.
 func (w *requestWriter) chatResult(p *part, waiting []part) []part {
 	w.failure(p)
 	var texts []raw

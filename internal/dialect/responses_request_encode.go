@@ -1,6 +1,9 @@
 package dialect
 
 // minOutputTokens is the least limit of an answer in responses.
+//
+// OpenAI refuses a lower max_output_tokens. A client of chat that asks for one
+// token gets up to 16.
 const minOutputTokens = 16
 
 // responsesRequest writes a request of responses:
@@ -122,6 +125,8 @@ func (w *requestWriter) responsesTool(t *tool) {
 //
 //	{"role": "user", "content": …}
 //	{"type": "function_call_output", "call_id": "call_1", "output": …}
+//
+// Turns without a counterpart do not exist: each role has an item, or several.
 func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 	switch t.role {
 	case roleSystem, roleDeveloper, roleUser:
@@ -160,6 +165,8 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 
 // responsesInput writes content: a string for one text, else a list. Images and
 // documents may stand in results too.
+//
+// Unlike chat, the format takes the URL of a document.
 func (w *requestWriter) responsesInput(parts []part) {
 	if len(parts) == 0 {
 		w.lit(`""`)
@@ -214,6 +221,9 @@ func (w *requestWriter) responsesInput(parts []part) {
 // responsesAssistant writes the items of an assistant's turn. Texts in a row are
 // one message. Reasoning without encrypted content is left out: nothing is
 // stored, so its id means nothing.
+//
+// The result reports whether an item has encrypted content. The request then has
+// to ask for it again.
 func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 	for i := 0; i < len(parts); i++ {
 		p := &parts[i]
@@ -278,6 +288,8 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 }
 
 // reasoningItem writes a reasoning item with its own encrypted content.
+//
+// The id and the content go back inside of their strings, byte for byte.
 func (w *writer) reasoningItem(p *part) {
 	w.typed("reasoning")
 	if len(p.seal.id) > 0 {
@@ -297,6 +309,8 @@ func (w *writer) reasoningItem(p *part) {
 }
 
 // inside writes the inside of a string as a string.
+//
+// in has its escapes already. Plain text needs [writer.str].
 func (w *writer) inside(in []byte) {
 	w.sep()
 	w.b = append(w.b, '"')

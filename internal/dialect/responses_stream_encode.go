@@ -4,6 +4,13 @@ import "slices"
 
 // responsesEncoder writes the events of responses. It keeps the answer's text,
 // as the last event repeats it. Calls may be open beside each other.
+//
+// One message or one item of reasoning is open at a time. A call is open from
+// call until called, or until its arguments are whole and something else begins.
+// [Stream] writes through it in one goroutine.
+//
+// The bound on what it keeps is [maxAnswer]: response.completed repeats all
+// items.
 type responsesEncoder struct {
 	s      *Stream
 	object responsesObject
@@ -35,6 +42,9 @@ const (
 )
 
 // openCall is a call whose item is open.
+//
+// n is the number of the call for the decoder, and index its place in the
+// output.
 type openCall struct {
 	n       int
 	index   int64
@@ -60,6 +70,8 @@ func (e *responsesEncoder) begin(name string) *writer {
 }
 
 // start writes response.created and response.in_progress.
+//
+// The values are copied, as the last event repeats them.
 func (e *responsesEncoder) start(id, model raw, created int64) {
 	e.object = responsesObject{
 		t: e.s.t, id: clone(e.s.t.answerID("resp_", id)), model: clone(model), created: created, status: "in_progress",
@@ -93,6 +105,8 @@ func (e *responsesEncoder) place(o *writer) {
 }
 
 // contentPlace writes the place of a part of a message.
+//
+// The finished parts count the place of the open one.
 func (e *responsesEncoder) contentPlace(o *writer) {
 	e.place(o)
 	o.number("content_index", int64(len(e.parts)))
@@ -166,6 +180,8 @@ func (e *responsesEncoder) openItem(k itemKind, prefix string) {
 }
 
 // quotedBody is the open part, or the open summary, as a string.
+//
+// It empties the memory for the next part.
 func (e *responsesEncoder) quotedBody() raw {
 	v := make(raw, 0, len(e.body)+2)
 	v = append(v, '"')
@@ -205,6 +221,8 @@ func (e *responsesEncoder) closePart() {
 }
 
 // reasoning writes a piece of reasoning as a summary with one part.
+//
+// All of it is one part of the summary, however many parts the upstream had.
 func (e *responsesEncoder) reasoning(body raw, s seal) {
 	if !e.keeps(len(body)) {
 		return
@@ -234,6 +252,8 @@ func (e *responsesEncoder) summaryPlace(o *writer) {
 }
 
 // keep remembers the seal of the open reasoning.
+//
+// The seal is valid during the call only, so its bytes are copied.
 func (e *responsesEncoder) keep(s seal) {
 	e.data = append(append(e.data[:0], s.id...), s.data...)
 	e.seal = seal{origin: s.origin, id: e.data[:len(s.id)], data: e.data[len(s.id):]}
@@ -252,6 +272,9 @@ func (e *responsesEncoder) sealed(s seal) {
 }
 
 // closeItem closes the open message or reasoning.
+//
+// status is for a message: completed, or incomplete at the end of a cut-off
+// answer.
 func (e *responsesEncoder) closeItem(status string) {
 	var item writer
 	switch e.open {
@@ -295,6 +318,8 @@ func (e *responsesEncoder) itemDone(index int64, json []byte) {
 }
 
 // call opens the item of a call. Whole calls are closed before.
+//
+// 256 stands for the rest of the item.
 func (e *responsesEncoder) call(n int, id, name raw, free bool) {
 	if !e.keeps(len(id) + len(name) + 256) {
 		return
@@ -341,6 +366,8 @@ func (e *responsesEncoder) args(n int, piece raw) {
 		c.args = append(c.args, inner(piece)...)
 		return
 	}
+	// A piece for a closed call with anything in it would change what the client
+	// has.
 	// The item of the call is done, as its arguments were whole.
 	var b balance
 	if b.feed(inner(piece)); b.used {
@@ -349,6 +376,8 @@ func (e *responsesEncoder) args(n int, piece raw) {
 }
 
 // called closes the item of a call.
+//
+// A call that was closed before is not found, and nothing happens.
 func (e *responsesEncoder) called(n int) {
 	for _, c := range e.calls {
 		if c.n == n {
@@ -398,6 +427,8 @@ func (e *responsesEncoder) closeCall(c *openCall) {
 
 // end closes what is open and writes the whole answer once more, its items in the
 // order of their places.
+//
+// The sequence of a stop has no member here.
 func (e *responsesEncoder) end(stop stopReason, _ raw, u Usage) {
 	e.object.end(stop)
 	e.closeItem(itemStatus(e.object.status))
