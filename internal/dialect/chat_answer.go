@@ -1,6 +1,10 @@
 package dialect
 
 // chatAnswer reads an answer of chat/completions: its first choice.
+//
+// It reports false for an error in place of an answer, for an answer without a
+// choice, and for one whose finish_reason is missing or tells a failure. Further
+// choices are skipped: a request with n over 1 was refused before.
 func (a *answerReader) chatAnswer() bool {
 	r := a.reply
 	if !a.enter('{') {
@@ -76,6 +80,9 @@ func (a *answerReader) chatChoice() bool {
 
 // chatStop reads a finish_reason. The words of a failure are not an end, and an
 // empty one says nothing yet.
+//
+// Servers add words of their own for a good end, such as eos. They count as the
+// end.
 func chatStop(word string) stopReason {
 	switch word {
 	case "", "error", "network_error", "insufficient_system_resource", "abort":
@@ -96,6 +103,9 @@ func chatStop(word string) stopReason {
 //
 // Servers give reasoning as reasoning_content or as reasoning, some as both. The
 // first one counts, and its name is kept for the way back.
+//
+// The parts come in the order of messages and responses: reasoning, text, calls.
+// A call with extra_content has its seal before it, see [sealOf].
 func (a *answerReader) chatMessage() {
 	r := a.reply
 	var reasoning part
@@ -153,6 +163,8 @@ func (t *Translator) nameCalls(parts []part) {
 
 // chatContent reads the content of an answer: a string, or a list of texts and
 // thoughts.
+//
+// Mistral's models answer with such a list. Empty texts are left out.
 func (a *answerReader) chatContent() []part {
 	if a.peek() != '[' {
 		if v := a.str(); !blank(v) {
@@ -186,6 +198,8 @@ func (a *answerReader) chatContent() []part {
 }
 
 // thoughts reads the text of a list of texts.
+//
+// It may be a string as well. Other values read as an empty string.
 func (c *cursor) thoughts() raw {
 	if c.peek() == '"' {
 		return c.str()
@@ -212,6 +226,8 @@ func (c *cursor) thoughts() raw {
 
 // ownCall turns a call of a stand-in back into one of the custom tool, and a flat
 // name into the function's own.
+//
+// A provider of responses knows custom tools, and its calls need no turning.
 func (t *Translator) ownCall(p part) part {
 	p.name = t.ownName(p.name)
 	if len(t.custom) > 0 && t.upstream != Responses && t.isCustom(p.name) {
@@ -224,6 +240,8 @@ func (t *Translator) ownCall(p part) part {
 
 // inputOf is the input of a custom tool: the one argument of its stand-in, or all
 // arguments if the model gave others.
+//
+// object is nil or an object. all is the arguments as they came, in either form.
 func inputOf(object, all raw) raw {
 	c := cursor{b: object}
 	if c.object() {
@@ -285,6 +303,9 @@ func chatFinish(stop stopReason) string {
 // proof for clients to send back.
 //
 //	{"role": "assistant", "content": "…", "refusal": null, "tool_calls": […], "reasoning_content": "…"}
+//
+// Content is null only beside calls or a refusal. A client that reads content
+// without a look at the rest gets a string otherwise.
 func (w *answerWriter) chatMessage(r *reply) {
 	var texts, refusals, reasoning []raw
 	calls, sealed := 0, false

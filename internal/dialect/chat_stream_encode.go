@@ -1,6 +1,9 @@
 package dialect
 
 // chatEncoder writes the chunks of chat/completions.
+//
+// Text and arguments go out as they come. Reasoning is kept as well, for its
+// proof at the end, up to [maxAnswer] bytes.
 type chatEncoder struct {
 	s       *Stream
 	prefix  []byte // a chunk up to its choices

@@ -15,6 +15,8 @@ const (
 
 // field is one row of what becomes of a request: a field of the client's format,
 // and its fate in each format of an upstream.
+//
+// Values compare by their text: 0.0 and 0 are two values.
 type field struct {
 	format Format
 	name   string
@@ -164,6 +166,8 @@ var fields = []field{
 
 // Matters reports whether a field of a request can change the answer. Hints cannot,
 // nor can values without effect.
+//
+// A field that is a hint in one format counts as a hint. Unknown fields matter.
 func (f Format) Matters(name string, value []byte) bool {
 	i := slices.IndexFunc(fields, func(r field) bool { return r.format == f && r.name == name })
 	if i < 0 {
@@ -176,6 +180,8 @@ func (f Format) Matters(name string, value []byte) bool {
 
 // settle names a top-level field without a counterpart in the upstream's format.
 // It returns false for a carried field, and has not moved then.
+//
+// null is the absence of a field, and loses nothing. An unknown field is lost.
 func (d *reader) settle(name []byte) bool {
 	way, f := way{fate: lost}, (*field)(nil)
 	for i := range fields {

@@ -97,6 +97,8 @@ func (d *reader) messagesFormat() {
 //	{"type": "web_search_20250305", "name": "web_search"}
 //
 // Tools with a type of Anthropic's are lost: no other model knows their schema.
+//
+// Unknown members of a tool are lost under their names.
 func (d *reader) messagesTool() {
 	if !d.object() {
 		return
@@ -177,6 +179,8 @@ func (d *reader) messagesChoice() {
 //	{"type": "enabled", "budget_tokens": 10000}
 //	{"type": "adaptive"}
 //	{"type": "disabled"}
+//
+// "enabled" needs no case: the budget says it.
 func (d *reader) messagesThinking() {
 	if !d.object() {
 		return
@@ -203,6 +207,8 @@ func (d *reader) messagesThinking() {
 
 // messagesMessage reads an element of messages. Results of tools stand in the
 // user's turn here, and become a turn of their own.
+//
+// A turn of role system stays at its place.
 func (d *reader) messagesMessage() {
 	if !d.object() {
 		d.wrong = true
@@ -242,6 +248,7 @@ func (d *reader) messagesMessage() {
 		}
 		// The results answer the assistant; the rest is the user's next word.
 		tools := make([]part, 0, results)
+		// The slice is used again. Each part is read before its place is written.
 		rest := parts[:0]
 		for _, p := range parts {
 			if p.kind == kindResult {
@@ -263,6 +270,8 @@ func (d *reader) messagesMessage() {
 const maxBlocks = 4
 
 // messagesContent reads a string, or a list of blocks.
+//
+// Nil is an absent content, and content of another type.
 func (d *reader) messagesContent() []part {
 	if d.peek() != '[' {
 		if v := d.str(); v != nil {
@@ -288,6 +297,9 @@ func (d *reader) messagesContent() []part {
 }
 
 // block is what the members of a content block say.
+//
+// Which members count depends on the type, and the type may come last. So all
+// are read, and judged afterwards.
 type block struct {
 	part
 	what            string
@@ -311,6 +323,9 @@ type block struct {
 //	{"type": "search_result", "source": "https://…", "title": "…", "content": […]}
 //
 // Other blocks are lost under the name of their type.
+//
+// A document of text becomes text, with its title as a text before it. A search
+// result becomes its title, its source and its texts.
 func (d *reader) messagesBlock(parts []part) []part {
 	if !d.object() {
 		return parts

@@ -76,6 +76,10 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 }
 
 // messagesSystem writes the system turns, wherever they stand.
+//
+// The format has one place for them. A system turn between others moves to the
+// front, and its position counts as lost. Blank texts are left out: they are
+// refused.
 func (w *requestWriter) messagesSystem(turns []turn) {
 	var texts []raw
 	lead := true
@@ -152,6 +156,8 @@ func said(p part) bool {
 
 // messagesTurns writes the turns. The system's stand elsewhere. ends is set if the last
 // one must be the user's.
+//
+// Results and the user's next words become one turn of the user's.
 func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
 	last := roleUser
 	w.open('[')
@@ -262,6 +268,8 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 }
 
 // source writes the source of an image or a document.
+//
+// mime is the media type of media without one.
 func (w *requestWriter) source(m *media, mime string) {
 	w.object("source")
 	if m.url != nil {
@@ -285,6 +293,8 @@ func (w *requestWriter) source(m *media, mime string) {
 }
 
 // messagesResult writes the result of a call. The format takes images there.
+//
+// A result without parts has no content, and the format takes that.
 func (w *requestWriter) messagesResult(p *part) {
 	w.typed("tool_result")
 	w.key("tool_use_id")
@@ -301,6 +311,9 @@ func (w *requestWriter) messagesResult(p *part) {
 
 // messagesID is the id of a call in the letters of messages. The same id always
 // becomes the same one.
+//
+// Letters, digits, "_" and "-" may stand in an id. Other bytes become "_", so
+// the id of a result still matches its call's.
 func messagesID(id raw) raw {
 	in := inner(id)
 	for i, c := range in {
@@ -319,6 +332,8 @@ func messagesID(id raw) raw {
 
 // messagesAssistant writes a turn of the assistant, its reasoning only with a
 // seal of this format.
+//
+// A turn of which nothing can be said is taken back.
 func (w *requestWriter) messagesAssistant(parts []part) {
 	start, comma := len(w.b), w.comma
 	w.open('{')

@@ -3,6 +3,10 @@ package dialect
 import "bytes"
 
 // messagesEncoder writes the events of messages. One block is open at a time.
+//
+// Chat and responses may open several calls at once, and messages may not.
+// Whatever comes while a call is unfinished waits, up to [maxWaiting] bytes, and
+// goes out in its order.
 type messagesEncoder struct {
 	s        *Stream
 	open     blockKind
@@ -31,6 +35,8 @@ type waitingPiece struct {
 
 // start writes message_start. What the prompt has cost is often not known yet;
 // message_delta tells it at the end.
+//
+// The output is 1 at least, as in the API's own first event.
 func (e *messagesEncoder) start(id, model raw, _ int64) {
 	o := &e.s.out
 	o.openEvent("message_start")
@@ -67,6 +73,8 @@ func (e *messagesEncoder) keeps(n int) bool {
 }
 
 // wait keeps a piece for later. A piece of the same block joins the last one.
+//
+// 64 stands for the piece itself. The body is copied.
 func (e *messagesEncoder) wait(p waitingPiece, body raw) {
 	if !e.keeps(len(body) + len(p.seal.data) + len(p.id) + len(p.name) + 64) {
 		return
@@ -195,6 +203,9 @@ func (e *messagesEncoder) called(n int) {
 }
 
 // drain writes what waits, as far as it may go on; all of it at the end.
+//
+// It stops at a call that is not whole: the pieces of its arguments go straight
+// out from here on.
 func (e *messagesEncoder) drain(all bool) {
 	for len(e.waiting) > 0 {
 		if !all && e.open == blockCall && !e.whole && !e.balance.closed() {
@@ -276,6 +287,9 @@ func (e *messagesEncoder) delta(what, field string, body raw) {
 }
 
 // closeBlock stops the open block. Thinking gets its signature before.
+//
+// The signature wraps the seal of another format, see [seal.wrap]. The index
+// then names the next block.
 func (e *messagesEncoder) closeBlock() {
 	if e.open == blockNone {
 		return

@@ -134,8 +134,6 @@ func (s *Stream) Write(p []byte) (out []byte) {
 
 // Event takes one event of the upstream's stream in place of Write. Name is empty
 // for an event without one.
-//
-// WebSockets and servers with events of their own deliver them so.
 func (s *Stream) Event(name, data []byte) (out []byte) {
 	s.out.b = s.out.b[:0]
 	s.event(name, data)
