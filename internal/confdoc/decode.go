@@ -78,6 +78,9 @@ func (d *Document) visit(n *yaml.Node, at *place) (*yaml.Node, bool) {
 // entries lists the entries of a mapping, in its order, and then those of its merge
 // keys (<<). A key of the mapping itself wins over a merged one; of several merged
 // mappings, the first wins.
+//
+// A key that is given twice is a fault, and its first value counts. Merging
+// copies no values: merged entries share the nodes of their mapping.
 func (d *Document) entries(n *yaml.Node, at *place) []Entry {
 	list := make([]Entry, 0, len(n.Content)/2)
 	lines := make(map[string]int)
@@ -141,6 +144,8 @@ func (d *Document) merged(n *yaml.Node, at *place) []Entry {
 }
 
 // value stores the node in v.
+//
+// v must be settable.
 func (d *Document) value(n *yaml.Node, v reflect.Value, at *place) {
 	line := n.Line
 	n, ok := d.visit(n, at)
@@ -174,6 +179,8 @@ func (d *Document) value(n *yaml.Node, v reflect.Value, at *place) {
 
 // structure decodes a mapping with known keys. A null leaves its field alone:
 // tools that generate a document write one for an empty value.
+//
+// An unknown key is a fault, with the known name that was probably meant.
 func (d *Document) structure(n *yaml.Node, v reflect.Value, at *place) {
 	fields := d.fieldsOf(v.Type())
 	if n.Kind != yaml.MappingNode {

@@ -18,6 +18,9 @@ import (
 
 // parse turns YAML or JSON into one tree of nodes. JSON has a reader of its own, for
 // YAML's refuses tabs and characters written as two \u escapes.
+//
+// The bounds are checked before a parser sees the document: a tree costs many
+// times the bytes of its text.
 func parse(doc []byte) (*yaml.Node, *Fault) {
 	if len(doc) > MaxBytes {
 		return nil, &Fault{Reason: fmt.Sprintf("the document is larger than %d bytes", MaxBytes)}
@@ -158,6 +161,9 @@ func culprit(doc []byte, err error, guess int) int {
 }
 
 // yamlFault is the parser's error in the words of a Fault.
+//
+// Remedies are for the slips that people make most: tabs, indents, a colon in a
+// text.
 func yamlFault(err error) *Fault {
 	m := yamlSyntaxError.FindStringSubmatch(err.Error())
 	if m == nil {

@@ -89,6 +89,9 @@ func (d *Document) notNumber(n *yaml.Node, at *place, want string, err error) {
 
 // free reads a value of any shape of JSON, into a string, a bool, nil, []any,
 // map[string]any or a number. A number is an int64, else a uint64, else a float64.
+//
+// It is for metadata and for values of request bodies. A fault leaves nil at its
+// place.
 func (d *Document) free(n *yaml.Node, at *place) any {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -175,6 +178,8 @@ var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]`)
 // number reads a number as an int64, else a uint64, else a float64. For another node
 // it returns nil. Numbers beyond JSON (.inf, .nan) are an error, for any number may
 // go into the body of a request.
+//
+// Underscores between digits are YAML 1.1's, and are taken out.
 func number(n *yaml.Node) (any, error) {
 	if !isNumber(n) {
 		return nil, nil

@@ -12,6 +12,10 @@ import (
 //
 // Patterns are those of JSON Schema: without anchors they match anywhere, and they know no
 // letter case to ignore.
+//
+// It says what a Go type cannot: a string field becomes a pattern or an enum,
+// and a number gets its bounds. New checks the same rules, and more. The schema
+// is for editors.
 type rule struct {
 	required bool
 	min, max float64
@@ -40,6 +44,9 @@ const (
 
 // rules is the table, by type and name. Defaults and bounds come from package bounds.
 // A test in the root package compares the rules with those of New.
+//
+// Keys are "Struct.name", with the name of the field in a document. A field without a
+// row has only its type.
 func rules() map[string]rule {
 	all := map[string]rule{
 		"Config.first_token_timeout": {examples: []any{"10s"}},
