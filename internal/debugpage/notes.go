@@ -18,6 +18,8 @@ var (
 // Grouped returns the notes of a strategy's runs. Notes with the same text about
 // several models or keys become one. It reads the text of notes, and leaves unknown
 // texts as they are.
+//
+// The texts are those of package expr.
 func Grouped(notes []string) []string {
 	type group struct {
 		prefix, reason string

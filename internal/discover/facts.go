@@ -11,6 +11,9 @@ import (
 
 // listed is an item of a list, in the fields of all known servers. Of several
 // fields for a fact, the first that is there counts.
+//
+// A server is known by the fields that it fills. A new one needs its field here,
+// with its name beside it, and a place in [readModel].
 type listed struct {
 	ID          text `json:"id"`
 	OwnedBy     text `json:"owned_by"`
@@ -180,6 +183,7 @@ const (
 // text is a string of at most maxText bytes.
 type text string
 
+// UnmarshalJSON leaves other types and longer texts out.
 func (t *text) UnmarshalJSON(raw []byte) error {
 	var s string
 	if json.Unmarshal(raw, &s) == nil && len(s) <= maxText {
@@ -191,6 +195,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 // words is a list of short names, in lower case.
 type words []string
 
+// UnmarshalJSON skips words that cannot be names, and words beyond maxWords.
 func (w *words) UnmarshalJSON(raw []byte) error {
 	var items []text
 	if json.Unmarshal(raw, &items) != nil {
@@ -229,6 +234,8 @@ func (a *able) UnmarshalJSON(raw []byte) error {
 type count int64
 
 // UnmarshalJSON takes numbers, and numbers in a string.
+//
+// Other values, and numbers beyond 10¹⁵, stay 0.
 func (c *count) UnmarshalJSON(raw []byte) error {
 	v, err := strconv.ParseFloat(string(bytes.Trim(raw, `"`)), 64)
 	if err == nil && v >= 1 && v <= 1e15 {

@@ -21,6 +21,8 @@ import (
 )
 
 // node is a schema. Its fields are in the order of the written schema.
+//
+// A pointer is nil where the word is absent: a minimum of 0 differs from none.
 type node struct {
 	Schema      string `json:"$schema,omitempty"`
 	Title       string `json:"title,omitempty"`
@@ -168,9 +170,13 @@ func policy(config reflect.Type) members {
 	}
 }
 
+// ref names the definition of a struct type.
 func ref(t reflect.Type) string { return "#/$defs/" + t.Name() }
 
 // generator walks the types.
+//
+// The first error stays. A rule is taken out when its field is met, so the rest
+// are rules for fields that do not exist.
 type generator struct {
 	source *source
 	rules  map[string]rule // those not yet used
