@@ -29,6 +29,9 @@ import (
 
 // settings is a Config in the form for serving requests: checked, compiled and
 // never changed again. A request keeps its settings to the end.
+//
+// A reload makes new settings. Parts that are "of the gateway" outlive them, and
+// are shared by old and new ones.
 type settings struct {
 	selector *selector
 	surfaces surfaces
@@ -80,6 +83,10 @@ type settings struct {
 // Config's interfaces it calls only the registry and the URL policy. The settings
 // take over the secrets of the old ones; old is nil at the start. Lists are the
 // answers of providers that are asked for their models.
+//
+// All problems are collected, so later steps must bear the broken parts of
+// earlier ones: a strategy that does not compile is nil, and a provider without
+// an address has an empty one.
 func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error) {
 	var p problems
 	s := &settings{
@@ -163,6 +170,9 @@ func (s *settings) depend(p *problems, cfg Config, old *settings) {
 }
 
 // compile compiles the strategies.
+//
+// A broken expression keeps its place as nil: New fails anyway, and the numbers
+// of the others stay right.
 func (s *selector) compile(p *problems, cfg Config) {
 	for i, text := range cfg.ModelSelection.Strategy {
 		eval, faults := expr.CompileStrategy(text)
@@ -212,6 +222,10 @@ func (s *settings) refuseTransport(p *problems, cfg Config) {
 
 // compileProviders compiles the providers of the config and the registry, and
 // indexes them.
+//
+// The order is fixed. Headers and bodies of the gateway come before the
+// providers that inherit them; the catalog comes before fallbacks and aliases,
+// which name its models; the useless flags come last.
 func (s *settings) compileProviders(p *problems, cfg Config, lists modelLists) {
 	registry, policy := cfg.Registry, cfg.URLPolicy
 	if registry == nil {
@@ -281,6 +295,8 @@ func (s *selector) refuseCostly(p *problems) {
 }
 
 // soleProvider returns the only allowed provider, if it lists no models.
+//
+// Every name of a model can go to it: there is no other place.
 func (s *selector) soleProvider() *provider {
 	var sole *provider
 	for _, p := range s.providers {
@@ -367,6 +383,9 @@ func (s *settings) connect(cfg Config, old *settings) error {
 }
 
 // retire closes the connections left unused by the next settings.
+//
+// It is called once the next settings serve. Requests under way keep their
+// connections.
 func (s *settings) retire(next *settings) {
 	switch {
 	case s.transports == nil:
@@ -440,6 +459,8 @@ func clientLimits(p *problems, list []ClientLimit, callers bool) []clientLimit {
 
 // warnUnpriced warns of budgets in USD that some model of the config does not count
 // towards.
+//
+// It names the first such model only.
 func (s *settings) warnUnpriced() {
 	if s.selector.catalog == nil {
 		return
@@ -456,6 +477,9 @@ func (s *settings) warnUnpriced() {
 }
 
 // budget reads an amount of USD. Zero is no limit.
+//
+// A float64 of a config is read by its shortest decimal: 0.1 is one tenth of a
+// USD exactly.
 func budget(p *problems, path string, usd float64) int64 {
 	if usd == 0 {
 		return 0
@@ -471,6 +495,9 @@ func budget(p *problems, path string, usd float64) int64 {
 const maxAliasEntries = 100
 
 // nameChecker checks the names of models in a config against its catalog.
+//
+// A registry that could not be read makes it blind: a name that it lacks may be
+// known there.
 type nameChecker struct {
 	*selector
 	problems, warnings *problems

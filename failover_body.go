@@ -15,6 +15,9 @@ import (
 //
 // Requests without an edit keep their bytes, and a batch without any is the client's body
 // as it came.
+//
+// The places of the requests are offsets into the list, so it is copied up to
+// each changed one. The time is linear in the body.
 func (o *outbound) batchBody(ctx context.Context) (*reqbody.Body, error) {
 	list, _ := o.body.Get("requests")
 	var out []byte
@@ -46,6 +49,8 @@ func (o *outbound) batchBody(ctx context.Context) (*reqbody.Body, error) {
 }
 
 // paramsOf makes the params of one request as a request of its own would go out.
+//
+// The rules are those of messages, whatever the surface of the batch.
 func (o *outbound) paramsOf(ctx context.Context, r *batchRequest) ([]byte, error) {
 	in := &inbound{r: o.in.r, ctx: o.in.ctx, surface: o.s.surfaces.byPath[surfaceMessages], sel: r.sel, body: r.doc, raw: r.params}
 	one := *o
@@ -61,6 +66,9 @@ func (o *outbound) paramsOf(ctx context.Context, r *batchRequest) ([]byte, error
 }
 
 // upstreamBody is the client's body with the edits that the candidate needs.
+//
+// A session and a request for a stored thing go out as they came. Everything
+// else gets the model's id of the candidate.
 func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	switch {
 	case len(o.in.place.requests) > 0:
@@ -111,6 +119,8 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 
 // choicesOf returns the number of choices in the answer: n for each prompt. The
 // legacy completions take several prompts.
+//
+// A malformed n counts as 1: the upstream will refuse it.
 func (o *outbound) choicesOf(e edits) int {
 	choices := 1
 	if raw := o.outgoing(e, "n"); len(raw) > 0 {
@@ -144,6 +154,8 @@ func (o *outbound) outgoing(e edits, name string) []byte {
 }
 
 // edits is a list of edits, at most one for each name.
+//
+// They are few, so a search through all is cheaper than a map.
 type edits []reqbody.Edit
 
 // set replaces the edit of a name, or adds one.
@@ -273,6 +285,10 @@ func (o *outbound) dropLookalikes(e *edits) {
 
 // askForUsage asks for usage in a stream whose client did not. The stream is then
 // relayed without it. A client that asks for it in a wrong way keeps its mistake.
+//
+// There are four ends. The client asks itself; the gateway asks and takes the
+// answer out again; the translation asks, as its decoder needs it; or nobody
+// asks. A model that refused the field before is not asked again.
 func (o *outbound) askForUsage(e *edits) {
 	o.usageAsk = usageUnasked
 	if _, isJSON := o.in.body.(*reqbody.Document); !isJSON || !o.in.sel.Stream || !o.surface.usageOption {

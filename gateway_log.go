@@ -24,6 +24,8 @@ const logDebug = slog.LevelDebug
 // logLine is the line of one request. Attributes have the names of OpenTelemetry's
 // semantic conventions for generative AI, if those have one. Provider and model are
 // those of the last sent attempt.
+//
+// It holds no text of prompts or answers. Names of clients are cut to a sensible length.
 type logLine []slog.Attr
 
 // logLevel is info, and warn for a failed request.
@@ -83,6 +85,8 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 }
 
 // addAttempt adds the attributes of the last sent attempt.
+//
+// The provider's name is the one of the conventions, where these know it.
 func (l *logLine) addAttempt(a *attempt) {
 	*l = append(*l,
 		slog.String("gen_ai.provider.name", genai.Provider(a.model.provider.id)),
@@ -182,6 +186,8 @@ func shownNames(names []string) []string {
 }
 
 // newDebugRecord is the debug page's record of a request.
+//
+// It runs once somebody has looked at the page, see [debugpage.History.Want].
 func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	sum := t.summarize(in)
 	// Everything here is bounded or copied: a record must not keep a request's
@@ -266,6 +272,9 @@ func (in *inbound) understood(err *Error) bool {
 }
 
 // rememberSteps notes the steps of the trail, up to the bounds of the page.
+//
+// Skipped candidates have a bound of their own. A hundred of them must not hide
+// the attempts.
 func rememberSteps(r *debugpage.Request, steps []step) {
 	skipped := 0
 	for _, s := range steps {

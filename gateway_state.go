@@ -14,6 +14,8 @@ import (
 )
 
 // pathRef is the id in the request's path.
+//
+// It is empty for a surface without an id in its path.
 func (in *inbound) pathRef() ids.Ref {
 	id := ""
 	words := strings.Split(in.path, "/")
@@ -48,12 +50,19 @@ func (m surfaces) misleads(u *url.URL) bool {
 }
 
 // locator finds the place of a request.
+//
+// It fills inbound.place, before the selection. A request for a stored thing
+// must go to the provider and the key that made it: another key would not find
+// it.
 type locator struct {
 	in *inbound
 	s  *settings
 }
 
 // locate finds the place of the state that a request is about.
+//
+// The provider comes from a header, from an id, or from there being only one. A
+// header and an id that disagree are an error, for one of them is a mistake.
 func (l locator) locate() *Error {
 	at := &l.in.place
 	named, err := l.named()
@@ -138,6 +147,9 @@ func (l locator) follow() *Error {
 }
 
 // followRef follows one id.
+//
+// A route whose provider or key is gone from the config is an unknown id: the
+// key of another account must not be tried.
 func (l locator) followRef(ref ids.Ref) *Error {
 	at, s := &l.in.place, l.s.selector
 	route, known := l.s.ids.Find(l.in.owner, ref)
@@ -261,6 +273,8 @@ func (at *placement) keep(p *plan, isOwn func(*apiKey) bool) {
 }
 
 // narrow leaves the keys that the place of the request allows.
+//
+// room spares an allocation for the usual single key.
 func (at *placement) narrow(keys []*apiKey, isOwn func(*apiKey) bool) []*apiKey {
 	switch {
 	case at.key != nil:
@@ -426,6 +440,10 @@ func (l locator) admitBatch(uncounted bool) *Error {
 
 // restricts reports whether the config rules over single requests to a provider: by a
 // flag, a cap, a field of the body or a list of parameters.
+//
+// A file of a batch is at the provider, and its requests are not seen. So a
+// config with such rules takes batches of files only where uncheckedBatches
+// allows them.
 func (s *settings) restricts(p *provider) bool {
 	return s.selector.onlyProviders || s.selector.onlyModels || s.maxInput > 0 || s.maxOutput > 0 || len(p.body) > 0 ||
 		slices.ContainsFunc(p.surfaces, func(a apiSurface) bool { return a.params != nil }) ||
@@ -463,6 +481,9 @@ func (l locator) readRequests() *Error {
 }
 
 // readRequest reads one element of the list.
+//
+// Its own selection and its own limit on the input are checked, as if it came
+// alone. The selection's strategies do not run.
 func (l locator) readRequest(element []byte) (batchRequest, *Error) {
 	r := batchRequest{element: new(reqbody.Document), doc: new(reqbody.Document)}
 	if reqbody.Scan(element, r.element) != nil {
@@ -487,6 +508,8 @@ func (l locator) readRequest(element []byte) (batchRequest, *Error) {
 }
 
 // batchModel finds the model of a request in a batch at the provider of the batch.
+//
+// The first name of an alias that leads to a model of the provider counts.
 func (l locator) batchModel(name string) (*model, *Error) {
 	s, q := l.s.selector, l.in.query()
 	q.surface = l.s.surfaces.byPath[surfaceMessages]

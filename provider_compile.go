@@ -22,6 +22,9 @@ import (
 
 // compiler turns Providers into providers, and notes the problems in them. It is
 // used by one goroutine, in New.
+//
+// It goes on after a problem, with an empty value in the place of the broken
+// one.
 type compiler struct {
 	*problems
 	warnings  *problems
@@ -86,6 +89,9 @@ func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 
 // provider compiles one provider. Its own models come first, then models that only
 // the catalog lists.
+//
+// path is the provider's place in the config or the registry, for problems.
+// configured tells that the config lists it, known that the registry does.
 func (c *compiler) provider(path string, p Provider, own, rest []Model, configured, known bool) *provider {
 	c.name(path+".id", p.ID, "a provider needs an id")
 	for i, alias := range p.IDAliases {
@@ -136,6 +142,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 }
 
 // keys compiles the keys of a provider.
+//
+// The ids of keys are hashes of their text, so equal keys would share counters
+// and cooldowns.
 func (c *compiler) keys(path string, p Provider, out *provider) {
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s[%d]", path, i)
@@ -249,6 +258,9 @@ func isOpenAIHost(host string) bool {
 
 // auth checks the header and the scheme of a key. Header names are canonical
 // afterwards.
+//
+// The zero Auth means the habit of the format: Authorization with Bearer for
+// openai, X-Api-Key for anthropic.
 func (c *compiler) auth(path string, a Auth) Auth {
 	if a.Header != "" && !header.IsName(a.Header) {
 		c.add(path+".header", a.Header, "is not a header name")
@@ -268,6 +280,9 @@ func (c *compiler) auth(path string, a Auth) Auth {
 
 // apiSurfaces compiles supported_api_surfaces. Empty means all surfaces of the
 // openai format.
+//
+// model passes each list of parameters: a request without it would be
+// meaningless.
 func (c *compiler) apiSurfaces(path string, given []APISurface, out *provider) {
 	if len(given) == 0 {
 		out.surfaces = []apiSurface{{format: formatOpenAI}}
@@ -392,6 +407,9 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 
 // headers compiles configured headers, sorted by name. Their names are canonical
 // afterwards.
+//
+// A header is marked as secret if its name or its text looks so. Its value is
+// then redacted on the debug page and in errors.
 func (c *compiler) headers(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -496,6 +514,8 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 }
 
 // over returns the fields of both. The second's replace fields of the same name.
+//
+// The fields of top come first. Neither slice is changed.
 func over(base, top []field) []field {
 	out := slices.Clone(top)
 	for _, f := range base {

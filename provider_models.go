@@ -19,6 +19,11 @@ import (
 )
 
 // models compiles a provider's models.
+//
+// own are the models of the config, or those of the registry for a provider that
+// the config does not mention. rest are the registry's others. Models that the
+// provider told itself come last, and fill empty facts of the others. Of equal
+// names the config's wins.
 func (c *compiler) models(path string, p *provider, own, rest []Model, configured, known bool) {
 	seen := map[string]string{}
 	taken := map[string]bool{} // names of the catalog's models that the config took over
@@ -163,6 +168,8 @@ type namedPrice struct {
 }
 
 // prices checks that no price is negative, and that tiers ascend.
+//
+// The comparison is negated, so that NaN is refused too.
 func (c *compiler) prices(path string, p *Pricing) {
 	check := func(path string, prices ...namedPrice) {
 		for _, price := range prices {
@@ -303,6 +310,8 @@ func (p *problems) atLeastZero(path string, n int64) int64 {
 
 // limit gives each provider, model and key with limits its gate. The gates outlive
 // the settings: a reload changes limits and keeps counts.
+//
+// A gate is found by its kind and names. Renaming a provider begins new counts.
 func (c *catalog) limit(l *limit.Limiter, now time.Time) {
 	wanted := map[string]bool{}
 	gate := func(lim limit.Limits, kind string, names ...string) *limit.Gate {
@@ -403,6 +412,9 @@ func clonePrice(p *float64) *float64 {
 }
 
 // cost is what a use of the model costs. It is false if that is unknown.
+//
+// A cost that the provider tells comes before the list: xAI tells ticks of 10⁻¹⁰
+// USD, OpenRouter a decimal. hour is the part of the cache written for an hour.
 func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
 	if own, ok := price.Parse(b.Cost); ok {
 		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}

@@ -106,6 +106,8 @@ func seconds(d time.Duration) string {
 
 // public is an attempt in the form for hooks and Results. It shares nothing with
 // the attempt.
+//
+// It must be called when the attempt is over: the figures change until then.
 func (a *attempt) public() Attempt {
 	out := Attempt{
 		Provider:             a.model.provider.id,
@@ -147,6 +149,8 @@ func (a *attempt) public() Attempt {
 var upstreamIDs = []string{"Request-Id", "X-Request-Id", "Apim-Request-Id", "X-Amzn-Requestid", "X-Ms-Request-Id"}
 
 // upstreamID is the upstream's own id of the request, cut to a sensible length.
+//
+// The first header of the list that is there counts.
 func (a *attempt) upstreamID() string {
 	for _, name := range upstreamIDs {
 		if v := a.header[name]; len(v) > 0 && v[0] != "" {
@@ -179,6 +183,9 @@ func excerpt(body []byte) string {
 }
 
 // describe adds the selection to a Result.
+//
+// Runs that failed have an error and no models. The text of a strategy is the
+// config's.
 func (p *plan) describe(res *Result, s *selector, q query) {
 	for _, r := range p.rejections {
 		res.Client.RejectedModels = append(res.Client.RejectedModels, r.public(s, q))
