@@ -44,12 +44,17 @@ const (
 
 // servers is the memory of the questions to providers. It outlives settings. It is
 // safe for concurrent use.
+//
+// mu guards the map, and each server has locks of its own. A lock of a server
+// may be taken under mu, and not the other way round.
 type servers struct {
 	mu    sync.Mutex
 	byKey map[string]*server // by listKey
 }
 
 // server is a provider at an address.
+//
+// asking guards facts and try, and mu all fields below it.
 type server struct {
 	asking sync.Mutex // held by a question
 	facts  discover.Server
@@ -66,6 +71,8 @@ type server struct {
 }
 
 // of returns the memory of a provider.
+//
+// It makes one for a provider that was not asked before.
 func (l *servers) of(p *provider) *server {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -137,6 +144,8 @@ func (l *servers) refresh(ctx context.Context, s *settings) bool {
 }
 
 // atOnce calls f with the numbers below n, some at a time.
+//
+// It returns when all calls have returned.
 func atOnce(n int, f func(i int)) {
 	var all sync.WaitGroup
 	turns := make(chan struct{}, askedAtOnce)
@@ -294,6 +303,8 @@ func isDown(err error, listed bool) bool {
 
 // ask asks a provider with one of its keys, in one of its formats. It begins with
 // those of the latest good answer. Another is tried after a refusal.
+//
+// One question at a time goes to a server. Another caller waits for its end.
 func (v *server) ask(ctx context.Context, s *settings, p *provider, deep bool) ([]discover.Model, error) {
 	v.asking.Lock()
 	defer v.asking.Unlock()
@@ -355,6 +366,8 @@ type asker struct {
 
 // ask sends one question. After a 401 the secrets are resolved again, as for
 // requests.
+//
+// The caller closes the body.
 func (q *asker) ask(ctx context.Context, question discover.Question) (*http.Response, error) {
 	for again := false; ; again = true {
 		a := new(attempt)

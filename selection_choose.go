@@ -14,6 +14,9 @@ import (
 
 // choose decides the models for a request, in order. It does no I/O and changes no
 // counters.
+//
+// Names are tried in the client's order, and the plan keeps that order. Each
+// model stands in it once.
 func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	var p plan
 	if len(q.names) == 0 {
@@ -121,6 +124,9 @@ func (p *plan) ableFirst(q query) {
 
 // addFallbacks appends the fallbacks of the candidates, once. Fallbacks have no
 // fallbacks.
+//
+// They come behind all models that were named or chosen, and are not chosen by
+// strategies.
 func (s *selector) addFallbacks(q query, p *plan) {
 	if !s.fallbacks {
 		return
@@ -149,6 +155,8 @@ func (m *model) outputs(modality string) bool {
 
 // unresolved is the error for a request if no name of it can be served. The first
 // reason of the first name gives the code.
+//
+// rejections must not be empty. The message has one sentence a name.
 func (s *selector) unresolved(q query, rejections []rejection) *Error {
 	// Codes beside no_matching_models tell the client about the operator's flags.
 	first := rejections[0]
@@ -196,6 +204,8 @@ func (s *selector) nothingChosen(q query, p *plan) *Error {
 }
 
 // notTried gives the reason for each model of the catalog that is not a candidate.
+//
+// It serves Explain. Its cost grows with the catalog.
 func (s *selector) notTried(q query, candidates []*model) []rejection {
 	var out []rejection
 	for _, m := range s.listed {
@@ -240,6 +250,9 @@ type keyChoice struct {
 
 // keysFor has the strategies choose from a candidate's keys, and order them.
 // inFlight returns the requests under way with a key.
+//
+// The first strategy with a key in its result decides. The rest of the keys are
+// not tried: a strategy that leaves a key out means it.
 func (s *selector) keysFor(ctx context.Context, m *model, q query, inFlight func(*apiKey) int64) (c keyChoice) {
 	keys := m.provider.keys
 	in := expr.KeyInput{
@@ -336,6 +349,10 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 
 // evaluate runs the strategies until one chooses a model. It also reports
 // everything that those runs depend on.
+//
+// A strategy that chooses nothing passes the request on to the next one. A
+// strategy that fails ends the selection: a rule that cannot be evaluated must
+// not be skipped.
 func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name string, r *resolved) (v verdict, uses expr.Uses, _ *Error) {
 	if len(s.strategies) == 0 {
 		v.chosen = r.models
@@ -363,6 +380,8 @@ func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name str
 }
 
 // prepare binds the strategies to the models of a name, once.
+//
+// The order of the models is that of r, and indexes of selections refer to it.
 func (r *resolved) prepare(s *selector) []*expr.Prepared {
 	r.once.Do(func() {
 		in := expr.Input{Models: make([]*expr.Model, len(r.models)), Providers: s.views, Authors: s.authors}

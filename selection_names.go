@@ -83,6 +83,8 @@ func isAuto(name string) bool {
 func (s *selector) allows(p *provider) bool { return p.configured || !s.onlyProviders }
 
 // bars gives the reason if no request at all may use a model.
+//
+// The flags of the whole config come first.
 func (s *selector) bars(m *model) reason {
 	switch {
 	case !s.allows(m.provider):
@@ -216,6 +218,9 @@ func (s *selector) resolveAt(q query, name string, p *provider, id string) *reso
 
 // find returns the provider's model of a name. The provider may know names outside
 // its list, so find makes an unlisted model for them.
+//
+// An unlisted model is made for each call, and must not be compared by its
+// pointer.
 func (p *provider) find(name string) *model {
 	if m := p.byName[fold(name)]; m != nil {
 		return m
@@ -224,6 +229,8 @@ func (p *provider) find(name string) *model {
 }
 
 // at keeps the models at one provider, and rejects the others for a reason.
+//
+// r is shared by requests and is not changed.
 func (r *resolved) at(sole *provider, name string, why reason) *resolved {
 	elsewhere := func(m *model) bool { return m.provider != sole }
 	if !slices.ContainsFunc(r.models, elsewhere) {
