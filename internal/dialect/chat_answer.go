@@ -144,6 +144,8 @@ func (a *answerReader) chatMessage() {
 	r.parts = append(r.parts, content...)
 	for _, p := range calls {
 		if p.extra != nil {
+			// The client's format has no place at the call for what the provider wants
+			// back.
 			r.parts = append(r.parts, part{kind: kindReasoning, seal: sealOf(p.id, p.extra)})
 		}
 		r.parts = append(r.parts, p)
@@ -272,6 +274,7 @@ func (w *answerWriter) chatAnswer(r *reply) {
 	w.number("index", 0)
 	w.key("message")
 	w.chatMessage(r)
+	// The API always has the member.
 	w.constant("logprobs", "null")
 	w.word("finish_reason", chatFinish(r.stop))
 	w.close("}]")

@@ -167,6 +167,7 @@ func (d *reader) chatMessage() {
 			}
 		}
 	}
+	// The name beside a result repeats its tool, and the id says the same.
 	if named != nil && who != "tool" && who != "function" {
 		d.report.Lose("messages.name")
 	}
@@ -269,6 +270,7 @@ func (d *reader) chatContent() []part {
 				p.media = d.fileObject()
 			case "input_audio":
 				p.media = d.audioObject()
+			// A mark for a cache has no effect on the answer.
 			case "prompt_cache_breakpoint", "cache_control":
 				if d.value() != nil {
 					d.report.hint(string(name))

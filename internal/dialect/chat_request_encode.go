@@ -36,6 +36,8 @@ func (w *requestWriter) chatRequest(c *conversation) {
 			w.field("max_tokens", c.maxTokens)
 		}
 	}
+	// The range of a temperature is the same in chat and responses, and half of it
+	// in messages: nothing has to be cut here.
 	w.field("temperature", c.temperature)
 	w.field("top_p", c.topP)
 	if len(c.stop) > 0 {
@@ -69,6 +71,8 @@ func (w *requestWriter) chatRequest(c *conversation) {
 			w.choiceWord(ch)
 		}
 		w.field("parallel_tool_calls", c.parallel)
+	// The client demanded a call, and all of its tools were lost or are not
+	// allowed.
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
 		w.report.Lose("tool_choice")
 	}
@@ -83,6 +87,7 @@ func (w *requestWriter) chatRequest(c *conversation) {
 		w.close("}}")
 	}
 	w.field("reasoning_effort", c.thinking.word())
+	// Chat has no word for "do not think" that all servers know.
 	if c.thinking.off && c.thinking.effort == nil {
 		w.report.hint("thinking")
 	}
@@ -124,6 +129,8 @@ func (c *conversation) offered() []tool {
 	if c.allowed == nil {
 		return c.tools
 	}
+	// The names compare as they are written, with their escapes: both come from
+	// one client.
 	allowed := make(map[string]struct{}, len(c.allowed))
 	for _, name := range c.allowed {
 		allowed[string(name)] = struct{}{}
@@ -163,6 +170,8 @@ func (w *requestWriter) function(t *tool, schema string) {
 		w.field("description", t.description)
 		w.key(schema)
 		w.put(schemaOf(t.schema))
+		// false is the default, and servers that do not know the field would refuse
+		// it.
 		if t.strict != nil && string(t.strict) != "false" {
 			w.field("strict", t.strict)
 		}
@@ -241,6 +250,8 @@ func (w *requestWriter) chatMessages(turns []turn) {
 	var waiting []part // images and documents of results
 	for i := lead; i < len(turns); i++ {
 		t := &turns[i]
+		// Results are followed by the assistant: what waits must not stand behind
+		// its turn.
 		if len(waiting) > 0 && t.role != roleUser {
 			w.chatUser(waiting)
 			waiting = nil
@@ -330,6 +341,8 @@ func (w *requestWriter) chatUser(parts []part) {
 				w.report.Lose("documents.file_id")
 				continue
 			}
+			// Chat takes a document as data only. Fetching it is not the gateway's
+			// business.
 			if p.media.url != nil {
 				w.report.Lose("documents.url")
 				continue
@@ -358,6 +371,7 @@ func (w *requestWriter) chatAssistant(parts []part) {
 	var texts, refusals, reasoning []raw
 	field := ""
 	calls := 0
+	// Gemini's signatures go back to their calls before any part is written.
 	giveBack(parts)
 	for i := range parts {
 		p := &parts[i]

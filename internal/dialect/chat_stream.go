@@ -112,6 +112,7 @@ func (d *chatDecoder) event(name, data []byte) {
 				if d == nil {
 					d = m // some servers give the message in one chunk, others beside each delta
 				}
+				// Of several choices only the first one is the client's.
 				if index == 0 {
 					delta, finish, sequence = d, f, q
 				}
@@ -157,6 +158,8 @@ func (d *chatDecoder) event(name, data []byte) {
 		s.fail(ErrUpstream, 502, &problem{message: raw(`"the provider ended the answer with an error"`), code: finish})
 		return
 	}
+	// The end waits for [DONE]: the usage comes in a chunk behind the finish
+	// reason.
 	s.stop = stop
 	if !blank(sequence) {
 		s.sequence = clone(sequence)

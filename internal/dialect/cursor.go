@@ -135,6 +135,7 @@ func (c *cursor) key() ([]byte, bool) {
 		return nil, false
 	}
 	c.i++
+	// Escapes in names are rare: the usual name costs no copy.
 	if escaped {
 		name = appendUnescaped(nil, name)
 	}
@@ -349,6 +350,8 @@ func endsRun(x uint64) uint64 {
 func plainRun(p []byte) int {
 	n := 0
 	for ; n+8 <= len(p); n += 8 {
+		// The lowest mark is the right one, and the lowest byte comes first in
+		// memory.
 		if m := endsRun(binary.LittleEndian.Uint64(p[n:])); m != 0 {
 			return n + bits.TrailingZeros64(m)/8
 		}

@@ -11,6 +11,7 @@ import "bytes"
 // back with the next turn. That turn may go to a provider of the client's own
 // format. The provider would refuse it, for the signature is not one of its own.
 func Cut(f Format, body []byte) []byte {
+	// Nearly all bodies have no mark, and are not parsed.
 	if !hasMark(body) {
 		return body
 	}

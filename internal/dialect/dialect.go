@@ -197,6 +197,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 	if opts.Model != "" {
 		c.model = quote(opts.Model)
 	}
+	// The room suits most bodies: the formats differ in frames, and not in text.
 	w := requestWriter{writer: writer{b: make([]byte, 0, len(body)+len(body)/16+512)}, opts: &t.opts, report: &report, effortName: effortNames[t.client]}
 	switch t.upstream {
 	case Chat:
@@ -272,6 +273,7 @@ func (t *Translator) AnswerStream(body []byte) ([]byte, error) {
 	}
 	s := t.Stream()
 	u := r.usage
+	// The encoder reads its usage from the stream, as for events.
 	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
 	s.stop, s.sequence = r.stop, r.sequence
 	s.begin(r.id, r.model, r.created)

@@ -191,6 +191,7 @@ func (d *reader) settle(name []byte) bool {
 			break
 		}
 	}
+	// The reader of the format has a case for it.
 	if way.fate == carried {
 		return false
 	}

@@ -78,6 +78,7 @@ func (d *reader) messagesRequest() {
 	if n := len(c.turns); n > 0 && c.turns[n-1].role == roleAssistant && len(c.turns[n-1].parts) > 0 {
 		d.report.Lose("messages.prefill") // other APIs do not go on from there
 	}
+	// The member may stand behind the messages.
 	if len(system) > 0 {
 		c.turns = append([]turn{{role: roleSystem, parts: system}}, c.turns...)
 	}
@@ -104,6 +105,7 @@ func (d *reader) messagesTool() {
 		return
 	}
 	var t tool
+	// A tool without a type is a function of the client's.
 	what := "custom"
 	for name := range d.members() {
 		switch string(name) {
@@ -379,6 +381,8 @@ func (d *reader) messagesBlock(parts []part) []part {
 		p.kind = kindText
 	case "thinking":
 		p.kind = kindReasoning
+		// A wrapped seal belongs to a provider of another format. Any other
+		// signature is the format's own.
 		p.seal = unwrap(b.signature, originMessages, nil)
 	case "redacted_thinking":
 		p.kind = kindReasoning

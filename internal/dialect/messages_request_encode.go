@@ -17,6 +17,8 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	tools := c.offered()
 	ch := w.choiceOf(c, tools)
 	forced := len(tools) > 0 && (ch.kind == choiceAny || ch.kind == choiceTool)
+	// Such a model refuses a forced call. A choice of its own is nearer to the
+	// client's wish.
 	if model := text(c.model); forced && alwaysThinks(model) && claudeVersion(model) >= claudeUnforced {
 		w.report.Lose("tool_choice")
 		ch, forced = choice{kind: choiceAuto}, false
@@ -62,6 +64,7 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 		w.word("type", "any")
 	case choiceNone:
 		w.word("type", "none")
+		// none has no such member.
 		single = false
 	case choiceTool:
 		w.word("type", "tool")
@@ -231,6 +234,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				w.report.Lose("images.file_id")
 				continue
 			}
+			// The format has no resolution of an image to ask for.
 			if d := p.media.detail; d != nil && !is(d, "auto") {
 				w.report.Lose("images.detail")
 			}
@@ -243,6 +247,8 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				continue
 			}
 			body, ok := p.media.plain()
+			// The format knows PDF and plain text. Another type would be refused with
+			// the whole request.
 			if !ok && len(p.media.mime) > 0 && string(p.media.mime) != "application/pdf" {
 				w.report.Lose("documents.type")
 				continue
@@ -335,6 +341,7 @@ func messagesID(id raw) raw {
 //
 // A turn of which nothing can be said is taken back.
 func (w *requestWriter) messagesAssistant(parts []part) {
+	// The front of the turn is taken back if nothing of it can be said.
 	start, comma := len(w.b), w.comma
 	w.open('{')
 	w.word("role", "assistant")

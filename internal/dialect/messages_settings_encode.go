@@ -33,6 +33,7 @@ func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 
 // messagesStops writes the stop sequences. One of only white space is refused.
 func (w *requestWriter) messagesStops(stops []raw) {
+	// The slice has no room on purpose: stops belongs to the conversation.
 	kept := stops[:0:0]
 	for _, s := range stops {
 		if white(s) {
@@ -77,6 +78,7 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 			budget = budgetOf(text(th.effort))
 		}
 		if limit > 0 {
+			// The API wants the budget below the limit.
 			budget = min(budget, limit-1)
 		}
 		// A limit too small for the least budget, or a conversation that a thinking

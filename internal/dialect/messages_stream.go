@@ -119,6 +119,8 @@ func (d *messagesDecoder) event(name, data []byte) {
 			s.broken(ErrEnded)
 			return
 		}
+		// A server that forgot a content_block_stop has ended its blocks all the
+		// same.
 		for len(d.open) > 0 && !s.over() {
 			d.stop(d.open[0].index)
 		}
@@ -205,6 +207,8 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 		s.to.sealed(seal{origin: originRedacted, data: inner(e.data)})
 	case "tool_use":
 		b.kind, b.call = blockCall, d.calls
+		// The API starts each call with an empty input. Other servers put all of it
+		// there.
 		if string(e.input) != "{}" {
 			b.input = clone(e.input)
 		}

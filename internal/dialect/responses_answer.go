@@ -23,6 +23,7 @@ func (a *answerReader) responsesAnswer() bool {
 		case "status":
 			status = a.text()
 		case "error":
+			// An answer with status failed has an error beside an output.
 			if a.value() != nil {
 				return false
 			}

@@ -73,6 +73,8 @@ func (d *reader) responsesRequest() {
 			d.value()
 		}
 	}
+	// Instructions may stand behind the input, and are its first turn all the
+	// same.
 	if !blank(instructions) {
 		c.turns = append([]turn{{role: roleSystem, parts: []part{{kind: kindText, text: instructions}}}}, c.turns...)
 	}

@@ -15,6 +15,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
 	turns := c.turns
+	// A developer's turn stays in the input: instructions are the system's.
 	if len(turns) > 0 && turns[0].role == roleSystem && len(turns[0].parts) > 0 {
 		w.key("instructions")
 		w.joined(`\n\n`, w.texts(nil, turns[0].parts)...)
@@ -35,6 +36,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 		switch ch := w.choiceOf(c, tools); ch.kind {
 		case choiceTool:
 			w.object("tool_choice")
+			// The type in the choice must be that of the tool.
 			what := "function"
 			for i := range tools {
 				if tools[i].custom && string(tools[i].name) == string(ch.name) {
@@ -51,6 +53,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
 		w.report.Lose("tool_choice")
 	}
+	// An empty "text" object would be valid too. The usual request does without.
 	if c.output.kind != outputText || c.verbosity != nil {
 		w.object("text")
 		switch c.output.kind {
@@ -74,6 +77,8 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 		w.report.hint("thinking")
 	}
 	if v := c.maxTokens; v != nil {
+		// A limit that is not a number goes out as it is: the provider has the words
+		// for it.
 		if n := integer(v); n > 0 && n < minOutputTokens {
 			w.report.Lose("max_tokens")
 			w.number("max_output_tokens", minOutputTokens)
@@ -172,6 +177,7 @@ func (w *requestWriter) responsesInput(parts []part) {
 		w.lit(`""`)
 		return
 	}
+	// A plain string is what all servers of this format take.
 	if len(parts) == 1 && parts[0].kind == kindText {
 		w.put(orEmpty(parts[0].text))
 		return
@@ -292,6 +298,7 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 // The id and the content go back inside of their strings, byte for byte.
 func (w *writer) reasoningItem(p *part) {
 	w.typed("reasoning")
+	// The id may be lost on its way through a client, see [seal.wrap].
 	if len(p.seal.id) > 0 {
 		w.key("id")
 		w.inside(p.seal.id)

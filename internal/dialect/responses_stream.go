@@ -337,6 +337,7 @@ func (d *responsesDecoder) complete(e *responsesEvent) {
 	u := r.usage
 	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
 	s.stop = r.stop
+	// Calls may have come in deltas only, and the last event without its output.
 	if s.stop == stopEnd && d.calls > 0 {
 		s.stop = stopTool
 	}

@@ -76,6 +76,7 @@ func (e *responsesEncoder) start(id, model raw, created int64) {
 	e.object = responsesObject{
 		t: e.s.t, id: clone(e.s.t.answerID("resp_", id)), model: clone(model), created: created, status: "in_progress",
 	}
+	// The API sends both, in this order.
 	for _, name := range []string{"response.created", "response.in_progress"} {
 		e.frame(name)
 	}

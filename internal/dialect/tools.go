@@ -152,6 +152,7 @@ func (d *reader) choiceMembers(m *choiceMembers, level int) {
 			if !d.array() {
 				continue
 			}
+			// An empty list allows no tool, and nil allows all.
 			m.allowed = []raw{}
 			for d.elem() {
 				if d.object() {
