@@ -71,9 +71,8 @@ func (w *requestWriter) chatRequest(c *conversation) {
 			w.choiceWord(ch)
 		}
 		w.field("parallel_tool_calls", c.parallel)
-	// The client demanded a call, and all of its tools were lost or are not
-	// allowed.
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
+		// The client demanded a call. All of its tools were lost or are not allowed.
 		w.report.Lose("tool_choice")
 	}
 	switch o := &c.output; o.kind {

@@ -209,9 +209,12 @@ func (r *run) stickyOrder(indexes []int32, hashes []uint64, source, text string,
 	key := hashText(text)
 	order := scratch.by(key, indexes, hashes)
 	call := stickyCall{key: key, source: source, first: order[0], pinned: -1}
+	// A pin outside of the list, such as that of a model left out by a filter, is
+	// passed over.
 	if pin := r.pinned(key); pin >= 0 {
 		if at := slices.Index(order, pin); at >= 0 {
 			call.pinned = pin
+			// The others keep their order behind the pinned one.
 			copy(order[1:at+1], order[:at])
 			order[0] = pin
 		}
@@ -248,6 +251,7 @@ func (r *ranking) spill(order, indexes []int32, bound float64, load func(int) in
 		most = max(most, n)
 	}
 	limit := int32(min(max(bound*float64(sum)/float64(len(order)), 1), math.MaxInt32))
+	// The usual case: nobody is overloaded, and the order stays.
 	if most <= limit {
 		return
 	}
@@ -298,6 +302,7 @@ func (r *ranking) by(key uint64, indexes []int32, hashes []uint64) []int32 {
 		sa, sb := score(key, hashes[int32(a)]), score(key, hashes[int32(b)])
 		return sa > sb || sa == sb && int32(a) < int32(b)
 	}
+	// Insertion sort is faster for few elements than clearing two tables.
 	if n < 64 {
 		for i, at := range indexes {
 			r.packed[i] = ^score(key, hashes[at])&^0xffffffff | uint64(uint32(at))

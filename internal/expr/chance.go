@@ -143,6 +143,7 @@ func weightOf(v ref.Val) (w float64, complaint string) {
 	}
 	w, ok := number(v)
 	switch {
+	// NaN is a double and not a number: its message is the next one.
 	case !ok && v.Type() != types.DoubleType:
 		return 0, "the weight is " + plainTypeName(v.Type()) + ", not a number"
 	case !ok || math.IsInf(w, 0):

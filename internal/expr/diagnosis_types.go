@@ -47,6 +47,8 @@ func (d *diagnosis) types(errs []*common.Error) {
 			if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() != id {
 				break
 			}
+			// A name of another kind of expression explains all around it, an unknown
+			// function too.
 			foreign := nodes[err.ExprID] != nil && d.lang.elsewhere[nodes[err.ExprID].AsIdent()] != ""
 			if parent.Kind() != ast.CallKind || foreign || d.lang.env.HasFunction(parent.AsCall().FunctionName()) {
 				muted[parent.ID()] = true
@@ -273,6 +275,7 @@ func (d *diagnosis) undefinedField(e ast.Expr) {
 	}
 	nearest := Nearest(sel.FieldName(), st.fieldNames())
 	if nearest == "" {
+		// The field may be meant one step further down.
 		nearest = d.deeper(st, sel.FieldName())
 	}
 	if !rooted {
@@ -400,6 +403,8 @@ func (d *diagnosis) badCall(e ast.Expr) {
 			candidates = d.lang.memberFunctions(target)
 		}
 		suggestion := Nearest(name, candidates)
+		// A function of another type may be meant, such as only() of a list, called
+		// on a model.
 		if suggestion == "" && target != nil {
 			suggestion = Nearest(name, d.lang.memberFunctions(nil))
 		}

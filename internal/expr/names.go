@@ -85,6 +85,8 @@ func foldInto(buffer []rune, name string) ([]rune, uint64) {
 			r = unicode.ToLower(r)
 		}
 		buffer = append(buffer, r)
+		// Two letters may share a bit. The set then shows fewer differences, and
+		// never more.
 		letters |= 1 << (r & 63)
 	}
 	return buffer, letters

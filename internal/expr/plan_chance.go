@@ -31,6 +31,7 @@ func (f *frame) shuffle(order []int32) {
 		shuffle(f.run, order)
 		return
 	}
+	// One word of chance seeds a request's shuffle. It need not be secret.
 	state := rand.Uint64()
 	for i := len(order) - 1; i > 0; {
 		state += 0x9e3779b97f4a7c15
@@ -70,6 +71,7 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 	scratch.loads = loads
 	var starts [buckets + 1]int
 	for n, i := range l.order {
+		// A counter may be below zero for a moment, while a request ends.
 		load := int32(min(max(f.run.inFlight(int(i)), 0), math.MaxInt32))
 		loads[n] = load
 		starts[min(load, buckets-1)+1]++
@@ -77,6 +79,7 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 	for i := range buckets {
 		starts[i+1] += starts[i]
 	}
+	// starts keeps the fronts of the buckets. next moves through them.
 	order, next := make([]int32, len(l.order)), starts
 	var many map[int32]int32
 	for n, i := range l.order {

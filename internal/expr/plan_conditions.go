@@ -115,6 +115,8 @@ func (c *planner) conditionCall(call ast.CallExpr) (none node[bool], ok bool) {
 		if !ok1 || !ok2 {
 			return none, false
 		}
+		// Texts of the config and the catalog are short: only a client's text is
+		// charged.
 		long := (text.deps|part.deps)&depRequest != 0
 		return both(text, part, func(f *frame, a, b string) (bool, error) {
 			if long { // a client can send long texts
@@ -258,6 +260,7 @@ func (c *planner) equals(a, b ast.Expr) (none node[bool], ok bool) {
 		x, ok1 := c.number(a)
 		y, ok2 := c.number(b)
 		return both(x, y, func(_ *frame, x, y num) (bool, error) { return x.equal(y), nil }), ok1 && ok2
+	// A comparison with null asks whether a number or the prices are known.
 	case ta.Kind() == types.NullTypeKind:
 		return c.isNull(b)
 	case tb.Kind() == types.NullTypeKind:
@@ -310,6 +313,7 @@ func (c *planner) isNull(e ast.Expr) (none node[bool], ok bool) {
 // A comparison with null has no overload in CEL, and fails. A comparison with NaN
 // is false. The order of the cases is CEL's: it looks at the left side first.
 func (c *planner) order(operator string, args []ast.Expr) (none node[bool], ok bool) {
+	// The operator is looked up once, while the strategy is compiled.
 	holds := map[string]func(int) bool{
 		operators.Less:          func(c int) bool { return c < 0 },
 		operators.LessEquals:    func(c int) bool { return c <= 0 },
@@ -346,6 +350,8 @@ func (c *planner) order(operator string, args []ast.Expr) (none node[bool], ok b
 			x := numOf(v)
 			if x.kind == numNull {
 				switch v.(type) {
+				// CEL finds an overload for the left side here, and fails at the right
+				// one.
 				case string, bool:
 					if y.isNaN() {
 						return false, nil

@@ -49,6 +49,7 @@ const maxStale = 1e9
 // snapshot counts for a second more, while one evaluation makes the new value.
 // Without a number there is nothing to compare, and each evaluation makes its own.
 func static[T any](c *planner, n node[T]) node[T] {
+	// The request, chance, and live counters change under a kept value.
 	if n.vars != 0 || n.deps&^depMetrics != 0 {
 		return n
 	}
@@ -101,6 +102,7 @@ func (s *slot) get(f *frame, measured bool, eval func(*frame) (any, error)) *kep
 	inner.run = f.run.nested()
 	value, err := eval(&inner)
 	f.run.spent = inner.run.spent
+	// An aborted evaluation has left by a panic, and does not come here.
 	k = &kept{value: value, err: err, notes: inner.run.notes, more: inner.run.moreNotes, snapshot: f.in.Snapshot}
 	s.kept.Store(k)
 	return k

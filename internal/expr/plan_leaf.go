@@ -183,6 +183,7 @@ func (c *planner) isClosed(e ast.Expr, own map[string]bool) bool {
 				return false
 			}
 		}
+	// Source text cannot construct a struct of the vocabulary.
 	case ast.StructKind:
 		return false
 	}
@@ -209,6 +210,8 @@ func (c *planner) replaceLists(e ast.Expr, replace func(ast.Expr, node[modelList
 		}
 	}
 	for _, child := range below {
+		// ai.models itself is cheap for CEL, and a variable is not a list of its
+		// own.
 		if c.isListOfModels(child) && child.Kind() != ast.SelectKind && child.Kind() != ast.IdentKind {
 			if call := child; call.Kind() != ast.CallKind || call.AsCall().FunctionName() != fnSpend {
 				// A list in a leaf may stand in a loop of the leaf.

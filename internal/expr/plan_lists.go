@@ -120,6 +120,7 @@ func (c *planner) literal(e ast.Expr) (none node[modelList], ok bool) {
 			}
 			order[i] = at
 		}
+		// Two elements of the literal may be one model.
 		return modelList{order: order, distinct: len(order) < 2}, nil
 	}
 	return n, len(parts) > 0
@@ -330,6 +331,7 @@ func (c *planner) names(e ast.Expr) (none node[nameSet], ok bool) {
 			n.vars |= s.vars
 		}
 		n.eval = func(f *frame) (nameSet, error) {
+			// A set of constants is made once for each list of models, by [static].
 			set := make(nameSet, len(parts))
 			for _, s := range parts {
 				name, err := s.eval(f)

@@ -103,6 +103,8 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 		}
 		return f.filter(l, slot, predicate)
 	}}
+	// An index is worth its making only if it lasts: the list must be on the
+	// models alone.
 	if key == nil || list.deps != 0 || list.vars != 0 {
 		return n, true
 	}
@@ -116,6 +118,7 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 		for _, i := range l.order {
 			v := key.field(f.prepared.models[i])
 			same := byValue[v]
+			// Each value of the index is a list that later evaluations share.
 			if same.shared == nil {
 				same.distinct, same.shared = l.distinct, &sharedModels{}
 			}
@@ -136,6 +139,8 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 			return scan(f) // it fails for each element, with a note
 		}
 		l := byValue[value]
+		// The predicate is the equality and nothing else: all models of the index
+		// fulfil it.
 		if key.alone {
 			return l, nil
 		}
@@ -208,10 +213,12 @@ func (c *planner) equality(e ast.Expr, slot int) *equality {
 		}
 	case operators.Equals:
 		for i, arg := range call.Args() {
+			// The field may stand on either side.
 			other := call.Args()[1-i]
 			if arg.Kind() != ast.SelectKind || c.typeOf(other).Kind() != types.StringKind {
 				continue
 			}
+			// A field of another loop's variable changes with that loop.
 			if at, ok := c.variable(arg.AsSelect().Operand()); !ok || at != slot {
 				continue
 			}

@@ -203,6 +203,8 @@ func (c *planner) arithmetic(operator string, args []ast.Expr) (none node[num], 
 		operators.Divide:   func(a, b float64) float64 { return a / b },
 	}[operator]
 	for _, a := range args {
+		// CEL's arithmetic of ints stops at an overflow. Closures would have to do
+		// the same.
 		if t := c.typeOf(a); t.Kind() == types.IntKind || t.IsExactType(types.NewNullableType(types.IntType)) {
 			return none, false
 		}

@@ -72,6 +72,7 @@ func (c *planner) model(e ast.Expr) (none node[int32], ok bool) {
 		}}, ok
 	case ast.CallKind:
 		// models_of_a_map['x'] is a model as well. Maps are CEL's.
+		// A map of models can only come from CEL.
 		if call := e.AsCall(); call.FunctionName() == fnAt && !c.isListOfModels(call.Args()[0]) {
 			return none, false
 		} else if n, ok := c.modelCall(call); ok {

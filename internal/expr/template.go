@@ -85,6 +85,7 @@ func compileTemplate(src string, alone func(*diagnosis)) (*Template, []Problem) 
 			}
 			flush()
 			want := wantText
+			// The expression is all there is, so its value may keep its type.
 			if i == 0 && end == len(text)-1 {
 				want = alone
 			}
@@ -409,11 +410,13 @@ func plainValue(val ref.Val) (any, error) {
 	case types.Int:
 		return int64(v), nil
 	case types.Uint:
+		// JSON and Go callers take int64.
 		if v > math.MaxInt64 {
 			return nil, fmt.Errorf("%d is too large", uint64(v))
 		}
 		return int64(v), nil
 	case types.Double:
+		// JSON has neither.
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 			return nil, errors.New("the number has no decimal form")
 		}
