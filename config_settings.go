@@ -141,6 +141,9 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 
 // depend takes the dependencies of a Config. One that is nil gets its default, so
 // that nobody looks for nil later.
+//
+// A Config comes anew with each reload, so nothing is taken over from the old
+// settings but the values of secrets.
 func (s *settings) depend(p *problems, cfg Config, old *settings) {
 	s.callers = callers{name: cfg.Caller, id: cfg.RequestID, labels: cfg.Labels}
 	if cfg.CallerExpr != "" {
@@ -275,6 +278,9 @@ func (s *selector) refuseUseless(p *problems) {
 
 // refuseCostly reports strategies over the cost limit with this catalog: better now
 // than at the first request. Costs by the request's own data are stopped then.
+//
+// The cost of a strategy grows with the catalog, and a loop within a loop with
+// its square. Eval stops at the same limit here as at a request.
 func (s *selector) refuseCostly(p *problems) {
 	if len(*p) > 0 {
 		return // the catalog is not what it is meant to be
@@ -297,6 +303,8 @@ func (s *selector) refuseCostly(p *problems) {
 // soleProvider returns the only allowed provider, if it lists no models.
 //
 // Every name of a model can go to it: there is no other place.
+// Models that the provider told about itself do not count as listed: the list
+// may be incomplete.
 func (s *selector) soleProvider() *provider {
 	var sole *provider
 	for _, p := range s.providers {
@@ -315,6 +323,7 @@ func (s *selector) soleProvider() *provider {
 }
 
 // addFaults notes the faults of an expression.
+// A fault names its line and column within the text.
 func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 	for _, f := range faults {
 		p.append(&ConfigError{Path: path, Value: text, Reason: f.Error()})
@@ -323,6 +332,8 @@ func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 
 // forwardSet is the set of forward_headers. It refuses headers that the gateway
 // promises to keep from providers.
+//
+// A refused name still enters the set, for the config is refused with it.
 func forwardSet(p *problems, names []string) map[string]bool {
 	set := make(map[string]bool, len(names))
 	for i, name := range names {
@@ -492,6 +503,7 @@ func budget(p *problems, path string, usd float64) int64 {
 }
 
 // maxAliasEntries bounds the names of one alias.
+// A name of a client becomes at most this many names.
 const maxAliasEntries = 100
 
 // nameChecker checks the names of models in a config against its catalog.
@@ -548,6 +560,10 @@ func (s nameChecker) compileAliases(cfg Config) {
 }
 
 // checkAlias reports an alias with another meaning in the catalog.
+//
+// A model of the config with this name is an error: the operator gave one name
+// two meanings. A model of the catalog is a warning, as the next release of the
+// catalog may bring any name.
 func (s nameChecker) checkAlias(path, name string) {
 	p := s.problems
 	if other, _ := s.prefixed(name); other != nil {
@@ -586,6 +602,9 @@ func (s nameChecker) unknownEntry(name string) string {
 }
 
 // linkFallbacks finds the providers of all fallbacks.
+//
+// A fallback names its provider, so the model itself may be one that nobody
+// lists.
 func (s nameChecker) linkFallbacks() {
 	p := s.problems
 	for _, m := range s.listed {

@@ -88,6 +88,7 @@ func (l *servers) of(p *provider) *server {
 }
 
 // lists are the last good answers.
+// A server without an answer yet has a nil list.
 func (l *servers) lists() modelLists {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,6 +114,9 @@ func (l *servers) forget(s *settings) {
 
 // settings compiles a Config with the known lists. If only the lists are at fault,
 // such as a strategy that is too costly over them, it leaves them out.
+//
+// It compiles twice at most. A config that is wrong by itself fails in both, and
+// the second error is the one to show: it names no model of a provider's answer.
 func (l *servers) settings(cfg Config, old *settings) (*settings, error) {
 	lists := l.lists()
 	s, err := newSettings(cfg, old, lists)
@@ -163,6 +167,9 @@ func atOnce(n int, f func(i int)) {
 // of the outcome is logged.
 //
 // After a failure the last good list stays. So a provider that is away loses no model.
+//
+// The first list and the first one after a failure are logged. Further ones are
+// silent.
 func (v *server) refresh(ctx context.Context, s *settings, p *provider) (changed bool) {
 	bounded, cancel := context.WithTimeoutCause(ctx, discoverPatience, &timeoutError{"no list of models", discoverPatience})
 	defer cancel()
@@ -193,6 +200,8 @@ func (v *server) refresh(ctx context.Context, s *settings, p *provider) (changed
 }
 
 // askFailure is the reason of a failed question, without addresses.
+// The text stays the same from question to question, so that a change of it is
+// news for the log.
 func askFailure(err error) string {
 	var status *discover.StatusError
 	var timeout *timeoutError
@@ -230,6 +239,7 @@ func (v *server) answered(now time.Time) time.Time {
 }
 
 // ending are the models whose cooldown for everybody is over soon, but after a time.
+// A cooldown of a single caller is left to its requests.
 func (p *provider) ending(now, after time.Time) []*model {
 	var ending []*model
 	for _, m := range p.models {

@@ -49,6 +49,7 @@ type compiler struct {
 }
 
 // secretPlace is the place of a secret in the config, with the secret's names.
+// [Gateway.Check] resolves each, and names the path where one fails.
 type secretPlace struct{ path, vault, name string }
 
 // duplicates reports providers of the registry with the same id. An alias of two
@@ -65,6 +66,8 @@ func (c *compiler) duplicates(listed []Provider) {
 
 // owners reports names that two configured providers share. It returns the index of
 // the provider of each name.
+// Empty names are reported elsewhere. The first owner of a shared name keeps it,
+// so that one mistake makes one problem.
 func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 	seen := map[string]string{}
 	owner = map[string]int{}
@@ -178,6 +181,7 @@ func (p *provider) credentialHeaders() (names []string) {
 const noTemplate = "${…} is evaluated only in api_keys, headers, query_params and body"
 
 // name checks an id or alias of a provider.
+// Empty is the message for a name that is missing.
 func (c *compiler) name(path, name, empty string) {
 	switch {
 	case name == "":
@@ -192,6 +196,9 @@ func (c *compiler) name(path, name, empty string) {
 }
 
 // address compiles the base URL, and the real address of its host.
+//
+// A base without a path gets /v1, as most vendors have it. After a problem base
+// and target are empty URLs and never nil.
 func (c *compiler) address(path string, p Provider, out *provider) {
 	out.base, out.target = &url.URL{}, &url.URL{}
 	if p.BaseURL == "" {
@@ -242,6 +249,8 @@ func (c *compiler) nearProvider(id string) string {
 
 // isAzureHost reports whether a host is an Azure endpoint that takes a key in a
 // header of its own. Behind Bearer such an endpoint wants a token.
+// The zones are those of Azure OpenAI and AI Foundry, in the public cloud and in
+// the ones of the US government and China.
 func isAzureHost(host string) bool {
 	for _, zone := range []string{".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com", ".openai.azure.us", ".openai.azure.cn"} {
 		if strings.HasSuffix(host, zone) {
@@ -252,6 +261,7 @@ func isAzureHost(host string) bool {
 }
 
 // isOpenAIHost reports whether a host is OpenAI's own, in any region.
+// Regional hosts look like eu.api.openai.com.
 func isOpenAIHost(host string) bool {
 	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
 }
@@ -345,6 +355,8 @@ func (m surfaces) names(f format) []string {
 
 // key compiles an API key. Its id is a hash of its text in the config, so that logs
 // can name a key without showing it.
+// A key whose text is an expression over the request has a value for each
+// tenant, and perRequest says so.
 func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	if k.Value == "" {
 		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
@@ -377,6 +389,7 @@ func isShellVariable(key string) bool {
 
 // text compiles text with ${…}, and checks the literal text between the
 // expressions.
+// It returns nil after a problem, and the caller leaves the field out.
 func (c *compiler) text(path string, text Template, valid func(string) bool, rule string) *expr.Template {
 	t, faults := expr.CompileText(string(text))
 	if !c.compiled(path, t, faults) {
@@ -435,6 +448,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 }
 
 // query compiles configured query parameters, sorted by name.
+// Any text will do as a value: it is escaped when the URL is built.
 func (c *compiler) query(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -476,6 +490,8 @@ func (c *compiler) body(path string, values map[string]any) []bodyField {
 
 // tree copies a value of the body, with its templates compiled. It reports whether
 // the value is constant: without templates.
+// An object is constant if all its values are. Keys are texts as they stand, and
+// hold no templates.
 func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	switch v := plainValue(v).(type) {
 	case string:
@@ -527,6 +543,7 @@ func over(base, top []field) []field {
 }
 
 // overBody is over for fields of the body.
+// Objects are replaced as a whole: their fields are not merged.
 func overBody(base, top []bodyField) []bodyField {
 	out := slices.Clone(top)
 	for _, f := range base {
@@ -538,6 +555,8 @@ func overBody(base, top []bodyField) []bodyField {
 }
 
 // network compiles how the provider is reached. Its address is known.
+// Files are read here, so that a missing one is a problem of the config and no
+// failure of the first request.
 func (c *compiler) network(path string, p Provider, out *provider) dial.Settings {
 	s := dial.Settings{
 		CAFile: p.TLS.CAFile, CertFile: p.TLS.CertFile, KeyFile: p.TLS.KeyFile, ServerName: p.TLS.ServerName, Proxy: string(p.Proxy),

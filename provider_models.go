@@ -37,6 +37,8 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 	found := c.lists.of(p)
 	for i, m := range own {
 		at := fmt.Sprintf("%s.models[%d]", path, i)
+		// A model of a provider outside of the config is one of the registry's own,
+		// and counts as known.
 		inCatalog := known && !configured
 		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
 			base := rest[j]
@@ -53,6 +55,8 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 				c.source = CostOfCatalog
 			}
 		}
+		// What the provider told fills empty facts only: the config and the catalog
+		// win.
 		m, _ = found.under(m)
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
@@ -84,6 +88,8 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		c.add(path+".id", "", "a model needs an id")
 		return
 	}
+	// The path of a problem names the field itself: the id, or the alias by its
+	// index.
 	for i, name := range append([]string{m.ID}, m.IDAliases...) {
 		at := path + ".id"
 		if i > 0 {
@@ -162,6 +168,7 @@ func (c *compiler) facts(path string, m Model) {
 }
 
 // namedPrice is a price with its name in the configuration.
+// A nil value is an unknown price; zero is free.
 type namedPrice struct {
 	name  string
 	value *float64
@@ -272,6 +279,7 @@ func plainValue(v any) any {
 
 // foldedNames lists the id and the aliases in the form for comparison, the id
 // first.
+// Case does not count in names of providers and models, see fold.
 func foldedNames(id string, aliases []string) []string {
 	names := make([]string, 0, 1+len(aliases))
 	names = append(names, fold(id))
@@ -282,6 +290,9 @@ func foldedNames(id string, aliases []string) []string {
 }
 
 // limits compiles the limits of a provider, a model or a key.
+//
+// Zero is no limit. A wait or an exact without a limit beside it is a slip: it
+// would have no effect.
 func (p *problems) limits(path string, l Limits) limit.Limits {
 	out := limit.Limits{
 		InFlight:          p.atLeastZero(path+".in_flight", l.InFlight),
@@ -351,9 +362,12 @@ func (c *catalog) limit(l *limit.Limiter, now time.Time) {
 }
 
 // limited reports whether a request for the model can meet a limit.
+// It spares most requests the look at gates.
 func (m *model) limited() bool { return m.provider.limited || m.gate != nil }
 
 // priceList compiles prices. Nil is unknown.
+// The dollars per million tokens of a Config become exact integers here, so that
+// sums over many requests do not drift.
 func priceList(p *Pricing) *price.List {
 	if p == nil {
 		return nil

@@ -11,6 +11,8 @@ import (
 )
 
 // maxErrorExcerpt bounds AttemptResponse.BodyOnError, in bytes.
+// Messages of providers fit in a few hundred bytes. A page of HTML from a proxy
+// does not, and its start says enough.
 const maxErrorExcerpt = 1 << 10
 
 // result is the Result of the trail: everything but the selection.
@@ -40,6 +42,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		m := r.public()
 		for _, a := range r.attempts {
 			m.RequestsMade = append(m.RequestsMade, a.public())
+			// A stream that broke after its beginning answered too, but not with
+			// success.
 			if a == sum.answered && a.failure == nil {
 				res.Success = &Success{
 					ModelIndex: i, RequestIndex: len(m.RequestsMade) - 1,
@@ -66,6 +70,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 }
 
 // public is a candidate in the form of the Result, without its attempts.
+// A provider without keys has one stand-in key. It is no key of anybody's, and
+// is left out.
 func (r *tried) public() TriedModel {
 	m := r.model
 	out := TriedModel{
@@ -94,6 +100,8 @@ func left(until, at time.Time) float64 {
 }
 
 // ms is a duration in milliseconds, to the microsecond.
+// Floats with three digits behind the point read well in logs, and JSON has no
+// durations.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // seconds is a cooldown for people.
@@ -146,6 +154,9 @@ func (a *attempt) public() Attempt {
 }
 
 // upstreamIDs are the headers by which upstreams tell their own id of a request.
+// They are in canonical form, as net/http stores names. OpenAI sends
+// X-Request-Id, Anthropic Request-Id, Azure Apim-Request-Id, AWS
+// X-Amzn-Requestid.
 var upstreamIDs = []string{"Request-Id", "X-Request-Id", "Apim-Request-Id", "X-Amzn-Requestid", "X-Ms-Request-Id"}
 
 // upstreamID is the upstream's own id of the request, cut to a sensible length.
@@ -161,6 +172,7 @@ func (a *attempt) upstreamID() string {
 }
 
 // publicHeader is the answer's header without cookies and echoed secrets.
+// A cookie is a credential of the session with the provider.
 func (a *attempt) publicHeader() http.Header {
 	out := make(http.Header, len(a.header))
 	for name, values := range a.header {
@@ -175,6 +187,7 @@ func (a *attempt) publicHeader() http.Header {
 }
 
 // excerpt is the start of a body, as valid UTF-8. Its secrets are already cut out.
+// A rune that the cut splits is dropped.
 func excerpt(body []byte) string {
 	if len(body) > maxErrorExcerpt {
 		body = body[:maxErrorExcerpt]

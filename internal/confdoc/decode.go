@@ -120,6 +120,8 @@ func (d *Document) entries(n *yaml.Node, at *place) []Entry {
 
 // merged lists the entries under a merge key, whose value is a mapping or a list of
 // mappings.
+// The fields of several mappings stand in their order, so that entries takes the
+// first of each name.
 func (d *Document) merged(n *yaml.Node, at *place) []Entry {
 	n, ok := d.visit(n, at)
 	switch {
@@ -216,6 +218,8 @@ func (d *Document) list(n *yaml.Node, v reflect.Value, at *place) {
 }
 
 // mapping decodes a mapping with keys of the user's own.
+// An entry with a fault keeps its key, with the zero value: checks of names go
+// on.
 func (d *Document) mapping(n *yaml.Node, v reflect.Value, at *place) {
 	if n.Kind != yaml.MappingNode {
 		d.fault(n, at, "must be a mapping, not %s", describe(n))

@@ -14,12 +14,17 @@ import (
 // scalar decodes a string, a number or a boolean. Nothing is converted: an id
 // written 4.10 would become "4.1" in some readers, so a text must be written as
 // one.
+//
+// The reason of a fault names the remedy, where one is likely: quotes, a unit,
+// or the end of quotes.
 func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 	switch v.Kind() {
 	case reflect.String:
 		switch {
 		case isText(n):
 			v.SetString(n.Value)
+		// A switch is a text with a boolean's two words among its values:
+		// "translate: true" reads as "true".
 		case slices.Contains(d.opts.Switches, v.Type()):
 			b, ok := boolean(n)
 			if !ok {
@@ -76,6 +81,7 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 }
 
 // notNumber reports a value in the place of a number. An err is that of [number].
+// A text of digits alone was a number once, before somebody quoted it.
 func (d *Document) notNumber(n *yaml.Node, at *place, want string, err error) {
 	switch {
 	case err != nil:
@@ -138,6 +144,7 @@ func (d *Document) freeChild(n *yaml.Node, at *place) any {
 
 // isText reports a string. A date without quotes is a string too: few people expect
 // a type of its own.
+// The merge key is one too, where it stands as a value: "<<" is a text there.
 func isText(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Tag == "!!timestamp" || n.Tag == "!!merge")
 }
@@ -148,6 +155,7 @@ func isNumber(n *yaml.Node) bool {
 }
 
 // unaliased returns the node behind an alias, and another node as it is.
+// An alias of an alias cannot be written, but costs nothing to follow.
 func unaliased(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias

@@ -111,6 +111,10 @@ func shortDuration(d time.Duration) string {
 }
 
 // apply adds the rule to the schema of its field.
+//
+// A list or a map hands the constraint to its items, and keeps the default and
+// the examples. An enum of an optional field also takes null, as the reader of
+// documents does.
 func (r rule) apply(n *node) {
 	n.Default, n.Examples = r.def, r.examples
 	if r.names != "" {
