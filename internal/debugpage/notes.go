@@ -11,6 +11,9 @@ import (
 // A run of a strategy notes each element that it left out, and at the end the
 // number of further notes.
 var (
+	// Data:
+	//	filter: gpt-4o left out: no such key: gpu
+	//	and 12 more
 	leftOut   = regexp.MustCompile(`^(.*?)filter: .+? left out: (.*)$`)
 	moreNotes = regexp.MustCompile(`^(?:.*: )?and (\d{1,9}) more$`)
 )
@@ -48,6 +51,7 @@ func Grouped(notes []string) []string {
 		}
 		groups[i].count++
 	}
+	// With several groups nobody knows whose the further notes were.
 	if len(groups) == 1 && len(list) == 2 {
 		// All further notes were of this kind.
 		if m := moreNotes.FindStringSubmatch(list[1]); m != nil {

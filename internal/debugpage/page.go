@@ -104,6 +104,9 @@ type bar struct {
 //
 // The first value of a slot stands at the bottom. A slot with neither has no
 // bar.
+//
+// Slots are of equal width. The height is relative: a chart shows the shape of
+// the last minutes, and its label the figures.
 func newChart(label string, slots []Slot, classes [2]string, values func(Slot) [2]float64) chart {
 	highest := 0.
 	for _, s := range slots {
@@ -161,6 +164,9 @@ func tokenBars(l Load) chart {
 // used is a chart of the rest of an allowance, as one bar over another.
 //
 // An unknown allowance has an empty chart.
+//
+// Below a tenth the bar turns to the colour of trouble: time to look, before
+// anything fails.
 func used(a Allowance) chart {
 	if a.Remaining == nil || a.Limit == nil || *a.Limit <= 0 {
 		return chart{}
@@ -230,6 +236,7 @@ func percent(rate float64) string {
 }
 
 // milliseconds is a duration with about three digits. Zero is a dash.
+// 119 s are told in seconds, and 120 s as 2 min.
 func milliseconds(ms float64) string {
 	switch {
 	case ms == 0:
@@ -296,6 +303,8 @@ type moment struct {
 }
 
 // newMoment puts t into the zone of now.
+// The date stands only where it is another one than the reader's, to keep
+// columns narrow.
 func newMoment(now, t time.Time) moment {
 	t = t.In(now.Location())
 	m := moment{Clock: t.Format("15:04:05"), Full: t.Format(time.RFC3339)}
@@ -311,6 +320,7 @@ func newMoment(now, t time.Time) moment {
 }
 
 // zone is the name of a time's zone, or its offset from UTC if it has no name.
+// Go names a zone without a name by its offset, such as "+03".
 func zone(t time.Time) string {
 	if name := t.Format("MST"); !strings.ContainsAny(name, "+-") {
 		return name

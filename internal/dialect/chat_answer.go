@@ -54,6 +54,8 @@ func (a *answerReader) chatAnswer() bool {
 // chatChoice reads the first choice, and reports whether it holds a message:
 //
 //	{"index": 0, "message": {…}, "finish_reason": "stop"}
+//
+// An answer of a stream has a delta in the place of the message, and is none.
 func (a *answerReader) chatChoice() bool {
 	if !a.object() {
 		return false
@@ -154,6 +156,7 @@ func (a *answerReader) chatMessage() {
 
 // nameCalls gives an id to each call without one, and to each with the id of an earlier
 // call.
+// A client answers a call by its id, so that two calls must not share one.
 func (t *Translator) nameCalls(parts []part) {
 	given := map[string]struct{}{}
 	for i := range parts {
@@ -387,6 +390,9 @@ func (w *answerWriter) chatMessage(r *reply) {
 //
 //	{"type": "reasoning.text", "format": "aigateway:messages", "text": "…", "signature": "…", "index": 0}
 //	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…", "index": 0}
+//
+// The types are those of OpenRouter's reasoning_details, as clients know them.
+// The format tells whose proof it is.
 func (w *writer) detail(s seal, body raw) {
 	switch s.origin {
 	case originRedacted:

@@ -117,6 +117,9 @@ func (d *reader) strings() []raw {
 // Messages of tools in a row are one turn, as they answer one turn. The parts of
 // an assistant's turn stand in the order of messages: reasoning, text,
 // calls. Reasoning with its proof stands in for the bare text of the same.
+//
+// The role may come after the content, so the parts are collected first and
+// judged at the end.
 func (d *reader) chatMessage() {
 	if !d.enter('{') {
 		d.wrong = true
@@ -316,6 +319,8 @@ func (d *reader) fileObject() media {
 // audioObject reads sound, which chat and responses write alike:
 //
 //	{"type": "input_audio", "input_audio": {"data": "…", "format": "wav"}}
+//
+// The format is a short name such as wav or mp3, and kept as it is.
 func (d *reader) audioObject() media {
 	var m media
 	if !d.object() {
@@ -359,6 +364,7 @@ func (d *reader) fileField(name []byte, m *media) {
 //
 // The arguments are not checked here. An encoder that needs an object asks
 // [part.argsObject].
+// Nil arguments are absent ones.
 func (d *reader) chatCall() part {
 	p := part{kind: kindCall}
 	if !d.object() {

@@ -56,6 +56,8 @@ func (f field) idleAt(values ...string) field { f.idle = values; return f }
 func (f field) hintsAt(values ...string) field { f.hints = values; return f }
 
 // The four fates, in the words of the table.
+// as has a place in the upstream's format. drop may change the answer. nudge
+// cannot. stops rules the candidate out.
 func as(place string) way     { return way{carried, place} }
 func drop(why string) way     { return way{lost, why} }
 func nudge(why string) way    { return way{hint, why} }
@@ -182,6 +184,9 @@ func (f Format) Matters(name string, value []byte) bool {
 // It returns false for a carried field, and has not moved then.
 //
 // null is the absence of a field, and loses nothing. An unknown field is lost.
+//
+// It walks over the table for each member: about ninety rows, most of them of
+// other formats.
 func (d *reader) settle(name []byte) bool {
 	way, f := way{fate: lost}, (*field)(nil)
 	for i := range fields {

@@ -6,6 +6,8 @@ package dialect
 //
 // It reports false for a body of another type than message, such as an error,
 // and for one without a stop_reason.
+//
+// The members come in any order, and so the verdict waits for the end.
 func (a *answerReader) messagesAnswer() bool {
 	r := a.reply
 	if !a.enter('{') {
@@ -70,6 +72,7 @@ func messagesStop(word string) stopReason {
 }
 
 // messagesStopWord is the stop_reason for a stop.
+// Any other stop is end_turn: clients know what to do with that.
 func messagesStopWord(stop stopReason) string {
 	switch stop {
 	case stopLength:
@@ -106,6 +109,9 @@ func messagesEnd(stop stopReason, sequence raw, refused bool) (string, raw) {
 // messagesAnswer writes an answer of messages. A call is left out if its arguments
 // are not an object, as when the limit cut them off. Without a call, the stop reason
 // does not promise one.
+//
+// A refusal is written as text, with the stop reason refusal: the format has no
+// part for it.
 func (w *answerWriter) messagesAnswer(r *reply) {
 	w.open('{')
 	w.key("id")

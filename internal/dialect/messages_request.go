@@ -85,6 +85,7 @@ func (d *reader) messagesRequest() {
 }
 
 // messagesFormat reads the form of the output. It is always strict.
+// The schema of chat has a member for that, so it is set here.
 func (d *reader) messagesFormat() {
 	d.openAIFormat()
 	if o := &d.conversation.output; o.kind == outputSchema {
@@ -146,6 +147,8 @@ func (d *reader) messagesTool() {
 // messagesChoice reads tool_choice:
 //
 //	{"type": "tool", "name": "f", "disable_parallel_tool_use": true}
+//
+// An unknown type leaves the choice unset: the model decides.
 func (d *reader) messagesChoice() {
 	if !d.object() {
 		return
@@ -183,6 +186,7 @@ func (d *reader) messagesChoice() {
 //	{"type": "disabled"}
 //
 // "enabled" needs no case: the budget says it.
+// The budget is in tokens.
 func (d *reader) messagesThinking() {
 	if !d.object() {
 		return
@@ -211,6 +215,10 @@ func (d *reader) messagesThinking() {
 // user's turn here, and become a turn of their own.
 //
 // A turn of role system stays at its place.
+//
+// The format has a single role for what people and tools say. The other formats
+// keep them apart, results first: a call must have its result before anything
+// else.
 func (d *reader) messagesMessage() {
 	if !d.object() {
 		d.wrong = true
@@ -302,6 +310,7 @@ func (d *reader) messagesContent() []part {
 //
 // Which members count depends on the type, and the type may come last. So all
 // are read, and judged afterwards.
+// Its part is the result; the other fields are on their way into it.
 type block struct {
 	part
 	what            string
@@ -428,6 +437,9 @@ func (d *reader) messagesBlock(parts []part) []part {
 
 // messagesSource reads the source of an image or a document. A source of type file
 // leaves the media empty: its id means something to one provider.
+//
+// The type decides what "data" is, and may stand behind it: base64 of a file, or
+// plain text.
 func (d *reader) messagesSource(b *block) {
 	var data raw
 	for name := range d.members() {

@@ -51,6 +51,7 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 
 // messagesChoice writes tool_choice. One call at a time is a member of it, so
 // it may have to say auto.
+// Single is parallel_tool_calls: false of the other formats.
 func (w *requestWriter) messagesChoice(ch choice, single bool) {
 	if ch.kind == choiceUnset {
 		if !single {
@@ -133,6 +134,8 @@ const continueTurn = `{"role":"user","content":"Continue."}`
 
 // lacksUser reports whether the first turn would be the assistant's, or there is nothing
 // but instructions.
+// An assistant's turn without anything to say is left out, and so does not
+// count.
 func lacksUser(turns []turn) bool {
 	for i := range turns {
 		switch t := &turns[i]; {
@@ -147,6 +150,7 @@ func lacksUser(turns []turn) bool {
 }
 
 // said reports whether a part of an assistant's turn reaches the format.
+// Reasoning of another provider's has no valid signature here.
 func said(p part) bool {
 	switch p.kind {
 	case kindText, kindRefusal:
@@ -221,6 +225,9 @@ func (w *requestWriter) messagesUser(parts []part) {
 
 // messagesBlocks writes the blocks of a user's turn or of a result. Empty text is
 // left out: it is refused.
+//
+// What has no place is named and left out, one part at a time. The rest of the
+// turn still reaches the model.
 func (w *requestWriter) messagesBlocks(parts []part) {
 	for i := range parts {
 		p := &parts[i]
@@ -320,6 +327,10 @@ func (w *requestWriter) messagesResult(p *part) {
 //
 // Letters, digits, "_" and "-" may stand in an id. Other bytes become "_", so
 // the id of a result still matches its call's.
+//
+// Messages refuses a request with another letter in an id. OpenAI-like servers
+// make ids with dots and colons. Two ids with different odd letters may become
+// equal.
 func messagesID(id raw) raw {
 	in := inner(id)
 	for i, c := range in {
@@ -386,6 +397,8 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 }
 
 // thinkingBlock writes reasoning with a seal of messages.
+// A redacted block has no text, only data. Both must go back byte for byte, or
+// the provider refuses the signature.
 func (w *writer) thinkingBlock(p *part) {
 	w.open('{')
 	if p.seal.origin == originRedacted {
@@ -403,6 +416,8 @@ func (w *writer) thinkingBlock(p *part) {
 
 // argsObject is the arguments of a call as an object. Text in another form is lost,
 // and the object is empty then. report may be nil.
+// A custom tool's input is bare text. It is wrapped into an object, for its
+// stand-in has one member.
 func (p *part) argsObject(report *Report) raw {
 	switch {
 	case p.free:

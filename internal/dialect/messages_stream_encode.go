@@ -24,6 +24,7 @@ type messagesEncoder struct {
 }
 
 // waitingPiece is a block before its start.
+// Its texts are copies: the event that brought them is gone by then.
 type waitingPiece struct {
 	kind     blockKind
 	call     int
@@ -59,6 +60,8 @@ func (e *messagesEncoder) start(id, model raw, _ int64) {
 
 // busy reports whether something must wait: an unfinished call is open, or others
 // wait already.
+// A call counts as finished once its arguments are a closed object, even before
+// the upstream says so.
 func (e *messagesEncoder) busy() bool {
 	return len(e.waiting) > 0 || e.open == blockCall && !e.whole && !e.balance.closed()
 }
@@ -119,6 +122,7 @@ func (e *messagesEncoder) reasoning(body raw, s seal) {
 }
 
 // keep remembers the seal of the open thinking.
+// The memory serves one seal after another.
 func (e *messagesEncoder) keep(s seal) {
 	e.data = append(append(e.data[:0], s.id...), s.data...)
 	e.seal = seal{origin: s.origin, id: e.data[:len(s.id)], data: e.data[len(s.id):]}
@@ -189,6 +193,7 @@ func (e *messagesEncoder) args(n int, piece raw) {
 }
 
 // called marks a call as whole, be it open or waiting.
+// A call without its end from the upstream is whole at the end of the stream.
 func (e *messagesEncoder) called(n int) {
 	if e.open == blockCall && e.openCall == n {
 		e.whole = true
@@ -307,6 +312,7 @@ func (e *messagesEncoder) closeBlock() {
 }
 
 // end writes what waits, message_delta with the stop reason, and message_stop.
+// Whatever waits goes out first, even a call that was cut short.
 func (e *messagesEncoder) end(stop stopReason, sequence raw, u Usage) {
 	e.drain(true)
 	e.closeBlock()

@@ -81,6 +81,7 @@ func (d *reader) responsesRequest() {
 }
 
 // mark is the start of the next value.
+// The cursor passes white space first, so that the text begins with the value.
 func (d *reader) mark() int {
 	d.peek()
 	return d.i
@@ -143,6 +144,9 @@ func (d *reader) responsesText() {
 // responsesReasoning reads how much the model shall reason:
 //
 //	{"effort": "high", "summary": "auto"}
+//
+// A summary is text for people. Its loss is a hint, for the answer stays the
+// same.
 func (d *reader) responsesReasoning() {
 	if !d.object() {
 		return

@@ -132,6 +132,8 @@ func (w *requestWriter) responsesTool(t *tool) {
 //	{"type": "function_call_output", "call_id": "call_1", "output": …}
 //
 // Turns without a counterpart do not exist: each role has an item, or several.
+//
+// A failed result has no member of its own here, see failure.
 func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 	switch t.role {
 	case roleSystem, roleDeveloper, roleUser:
@@ -172,6 +174,9 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 // documents may stand in results too.
 //
 // Unlike chat, the format takes the URL of a document.
+//
+// A reader of this format wants file names for inline data, and a detail for
+// every image. Both have defaults.
 func (w *requestWriter) responsesInput(parts []part) {
 	if len(parts) == 0 {
 		w.lit(`""`)

@@ -30,9 +30,12 @@ const (
 	numDouble
 )
 
+// intNum and doubleNum make the two kinds of values. Null is num{}.
 func intNum(i int64) num      { return num{kind: numInt, i: i} }
 func doubleNum(f float64) num { return num{kind: numDouble, f: f} }
 
+// isNaN reports the one double unequal to itself. A comparison with it is false,
+// whatever the other side.
 func (n num) isNaN() bool { return n.kind == numDouble && math.IsNaN(n.f) }
 
 // val is the number as CEL has it.
@@ -62,6 +65,8 @@ func (n num) equal(o num) bool {
 }
 
 // compare orders two numbers. Null and NaN are not among them.
+// Doubles with ints go through CEL: a conversion to double would make 2⁵³ and
+// 2⁵³+1 equal.
 func (n num) compare(o num) int {
 	switch {
 	case n.kind == numDouble && o.kind == numDouble:

@@ -14,6 +14,8 @@ import (
 //
 // A native form comes first. CEL takes the rest as a leaf.
 // A literal costs nothing, so [once] does not wrap it.
+// A leaf may yield another type at run time, where its static type was "any".
+// CEL's error is the result then.
 func (c *planner) text(e ast.Expr) (none node[string], ok bool) {
 	if c.typeOf(e).Kind() != types.StringKind {
 		return none, false

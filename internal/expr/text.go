@@ -75,6 +75,8 @@ func hash(arg ref.Val) ref.Val {
 }
 
 // binding is the Go function of an overload.
+// CEL keeps functions of one, two and more arguments apart. Nil means that the
+// library has no such overload any more.
 func binding(bindings []*functions.Overload, id string) func(args ...ref.Val) ref.Val {
 	for _, b := range bindings {
 		switch {
@@ -147,6 +149,7 @@ var _ interpreter.ActualCostEstimator = textCost{}
 
 // CallCost counts a tenth of the bytes that go in and come out. Nil leaves a
 // function to CEL.
+// The list holds every function of the library over text, and hash.
 func (textCost) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
 	switch function {
 	case "replace", "join", "format", "split", "substring", "trim", "reverse", "strings.quote",
