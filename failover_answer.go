@@ -222,6 +222,7 @@ func (h *held) judge(kind, encoding string) *failure {
 }
 
 // meterMember meters a member of a whole answer.
+// The estimate of the output runs only if an expression asks for it.
 func (h *held) meterMember(name, value []byte) {
 	h.meter.Member(name, value)
 	if h.s.selector.uses.Estimates {
@@ -231,6 +232,7 @@ func (h *held) meterMember(name, value []byte) {
 
 // refusal is the failure of a declining answer, under refusals: fail_over. The last
 // candidate's refusal is relayed.
+// It is nil if the setting is off, or if nobody else is left to ask.
 func (h *held) refusal() *failure {
 	if !h.s.failRefusals || !h.lineup.more(h.trail) {
 		return nil
@@ -248,6 +250,8 @@ func declines(data []byte) bool {
 
 // errorAnswer is the failure of an error with a success status. If the error names
 // its real status, it can be relayed with it.
+//
+// An error without a status of its own cannot be relayed.
 func (h *held) errorAnswer(reason string, data []byte) *failure {
 	report := apierror.Read(data)
 	f := wrongAnswer(reason + h.a.secrets.quoted(given(report.Message, report.Code)))
@@ -267,6 +271,9 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 
 // errorObject is an upstream's error in a shape for the client's SDK: unchanged if
 // it fits, otherwise in the client's format.
+//
+// An SDK reads error.message. An object without one, or a bare text, would
+// become an exception about the SDK's own parsing.
 func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	var shape struct {
 		Error map[string]json.RawMessage `json:"error"`
@@ -405,6 +412,7 @@ func (h *held) release() {
 }
 
 // maxHeld bounds a whole answer that is held, in bytes.
+// A translation needs the whole answer, and so holds more.
 func (h *held) maxHeld() int64 {
 	if h.codec != nil {
 		return maxTranslated

@@ -95,6 +95,7 @@ func readModel(raw json.RawMessage) Model {
 //
 // OpenRouter tells prices per token, as text ("0.0000025"). The catalog has them per
 // million, so the exponent grows by six.
+// A list with prices per token never mixes them with prices per million.
 func (in *listed) prices() Prices {
 	p := in.Pricing
 	if p.Prompt != nil || p.Completion != nil {
@@ -104,6 +105,7 @@ func (in *listed) prices() Prices {
 }
 
 // featureOf translates the servers' words for abilities into the catalog's.
+// Unknown words are left out, for a strategy knows the catalog's words only.
 var featureOf = map[string]string{
 	"tools": "tool-calling", "tool_use": "tool-calling", "function_calling": "tool-calling", "tool-calling": "tool-calling",
 	"thinking": "reasoning", "reasoning": "reasoning",
@@ -114,6 +116,9 @@ var featureOf = map[string]string{
 // able reads abilities, and the kind of the model: LM Studio's llm, vlm and
 // embeddings, Ollama's completion and embedding. Servers that tell capabilities
 // have no word for structured output, and offer it with all models of text.
+//
+// Modalities told by the server stay. Otherwise they follow from the kind and
+// the abilities, and stay unknown if those say nothing.
 func (m *Model) able(features, capabilities []string, kind string) {
 	abilities := append(slices.Clone(features), capabilities...)
 	if len(capabilities) > 0 && !slices.Contains(capabilities, "embedding") {

@@ -65,6 +65,7 @@ func (c *planner) quantifier(loop ast.ComprehensionExpr) (none node[bool], ok bo
 //
 // A literal list must hold constants only. A missing header is an error, as the missing
 // key of a map is in CEL.
+// The values are not copied, and so must not be changed.
 func (c *planner) texts(e ast.Expr) (none node[[]string], ok bool) {
 	if t := c.typeOf(e); t.Kind() != types.ListKind || t.Parameters()[0].Kind() != types.StringKind {
 		return none, false
