@@ -8,6 +8,9 @@ import (
 
 // Responses is the dialect of the Responses API. A [DONE], as some servers add,
 // is not an end: clients wait for one of the three terminal events.
+//
+// An event is judged by its type: the name of the SSE event may be missing, or
+// differ. A delta is content if it says anything. A .done is content too.
 func Responses(name, data []byte, e *Event) {
 	e.reset()
 	c := jsonscan.Lenient(data)
@@ -113,6 +116,8 @@ func wasFiltered(data []byte) bool {
 }
 
 // seek moves to the value of a member of the current object.
+//
+// It returns false behind the object. The cursor then stands behind it.
 func seek(c *jsonscan.Cursor, name string) bool {
 	for {
 		k, ok := c.Key()
@@ -228,6 +233,9 @@ func (b *block) read(c *jsonscan.Cursor) {
 
 // member returns the string at a key of the object at the cursor, and moves
 // behind the object.
+//
+// Of a repeated key the last one counts. Nil is an absent one, or a value of
+// another type.
 func member(c *jsonscan.Cursor, key string) []byte {
 	if !c.Enter('{') {
 		c.Skip()

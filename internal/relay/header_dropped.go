@@ -3,6 +3,8 @@ package relay
 import "strings"
 
 // DroppedField is a response header that stays here, with the reason.
+//
+// Each row says why a client must not get the header.
 type DroppedField struct {
 	// Name is in canonical form. With a final hyphen it is the front of names.
 	Name   string
@@ -114,6 +116,9 @@ var droppedNames, droppedFronts = func() (map[string]struct{}, []string) {
 }()
 
 // isDropped takes a name in canonical form.
+//
+// Headers beside the list pass: request ids, rate limits and timings are of use
+// to clients.
 func isDropped(key string) bool {
 	if _, ok := droppedNames[key]; ok {
 		return true

@@ -4,6 +4,8 @@ import "bytes"
 
 // inspect finds the events of a read and notes them. chunk is the last bytes of buf,
 // or decoded bytes.
+//
+// It runs once for each read, before any of the read is written.
 func (s *Stream) inspect(chunk []byte) {
 	s.read += int64(len(chunk))
 	for !s.severed {
@@ -35,6 +37,9 @@ func (s *Stream) sever(rest int) {
 }
 
 // event notes the meaning of one event. Events after the End change nothing.
+//
+// An event that was cut for its size is judged by its front. The tap does not
+// get it, as half of a JSON text says nothing.
 func (s *Stream) event(name, data []byte) {
 	s.events++
 	e := &s.ev

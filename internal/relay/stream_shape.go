@@ -71,6 +71,9 @@ func isText(name []byte) bool {
 
 // match reports whether the event is like the remembered one, and then sets e as
 // the dialect would.
+//
+// It compares the text between the holes byte by byte, and steps over the holes.
+// A hole must not be empty: an empty text is not content.
 func (s *shape) match(name, data []byte, e *Event) bool {
 	s.matched = false
 	if !s.set || string(name) != string(s.name) {
@@ -158,6 +161,9 @@ func textEnd(data []byte, i int) int {
 
 // learn remembers an event that the dialect has read into e, if it is plain
 // content.
+//
+// The event must be valid JSON: a match then is valid as well, except for the
+// inside of its strings.
 func (s *shape) learn(name, data []byte, e *Event) {
 	if e.Kind != Content || e.Usage || e.Refusal || e.Hidden || len(e.Choices) > len(s.room) || len(data) > maxShape || s.spent >= maxCredit || !jsonscan.IsValue(data) {
 		return
@@ -174,6 +180,8 @@ func (s *shape) learn(name, data []byte, e *Event) {
 }
 
 // scan finds the holes of valid JSON, and reports whether there is one.
+//
+// With more than maxHoles texts the further ones must be equal.
 func (s *shape) scan(data []byte) bool {
 	s.n = 0
 	for i := 0; s.n < maxHoles; {
