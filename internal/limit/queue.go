@@ -12,6 +12,9 @@ const (
 )
 
 // queue holds the waiting requests of a gate, in a line for each caller.
+//
+// The Limiter's mu guards it. A look costs as much as there are requests passed
+// over.
 type queue struct {
 	lines []*line // in the order of their turns
 	n     int     // requests
@@ -149,6 +152,8 @@ func (l *Limiter) serveLocked(now time.Time, g *Gate) {
 
 // serveDirty serves the marked gates, and the ones that get marked by it, as a
 // request that goes leaves the queues of other gates.
+//
+// mu is held.
 func (l *Limiter) serveDirty(now time.Time) {
 	for len(l.dirty) > 0 {
 		g := l.dirty[len(l.dirty)-1]

@@ -110,6 +110,8 @@ func (l *Limiter) Wait(ctx context.Context, caller uint64, routes []Route) (int,
 
 // enqueue puts a request into the queues of all gates of its routes. It returns
 // whether it waits nowhere for want of room.
+//
+// A route is queued at all of its gates or at none. The caller holds mu.
 func (l *Limiter) enqueue(now time.Time, w *waiter) (queueFull bool) {
 	w.until = make([]time.Time, len(w.routes))
 	queued := false
@@ -168,6 +170,8 @@ func (l *Limiter) patience(now time.Time, r *Route) time.Duration {
 
 // look serves the queues of a request again, and gives up routes at the end of
 // their time.
+//
+// The caller holds mu.
 func (l *Limiter) look(now time.Time, w *waiter) {
 	at := l.clock(now)
 	for i := range w.routes {
@@ -213,6 +217,8 @@ func (l *Limiter) nextLook(now time.Time, w *waiter) time.Time {
 }
 
 // soonest returns the first limit to open.
+//
+// Ready is zero if the time is not known, as with requests in flight.
 func (l *Limiter) soonest(now time.Time, w *waiter) Full {
 	var first Full
 	for i := range w.routes {
@@ -266,6 +272,8 @@ func blocked(at int64, r *Route) blockers {
 
 // giveUp takes a request out of the queues of one route. The requests behind it
 // may have waited for it only, so these queues need a look.
+//
+// A second call for a route does nothing. The caller holds mu.
 func (l *Limiter) giveUp(w *waiter, route int) {
 	if w.until == nil || w.until[route].IsZero() {
 		return
