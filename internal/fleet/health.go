@@ -25,6 +25,9 @@ const generationBit = 44
 
 // Health shares cooldowns of models and keys, the leases of their probes, and the
 // quotas of keys. Its methods may be called from many goroutines at once.
+//
+// mu guards dirty, fresh and values. The maps below them belong to the goroutine
+// of Exchange.
 type Health struct {
 	fleet    *Fleet
 	recorder *stats.Recorder
@@ -142,6 +145,9 @@ func (h *Health) wantKeys() {
 
 // SetKey says the present value of a configured key, as a Sum of its provider and
 // value.
+//
+// A changed value makes the key another one: its cooldowns are told under the
+// new sum.
 func (h *Health) SetKey(t *stats.Track, value Sum) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -154,6 +160,8 @@ func (h *Health) SetKey(t *stats.Track, value Sum) {
 }
 
 // collect puts the changed cooldowns and quotas, and sees to probes.
+//
+// It runs in Exchange, before the records go out.
 func (h *Health) collect(now time.Time) {
 	h.match(now)
 	h.prune(now)
@@ -169,6 +177,9 @@ func (h *Health) collect(now time.Time) {
 }
 
 // match gives new Tracks their sums, and the records that came before them.
+//
+// A Track of a key has no sum before its value is known: replicas must agree on
+// the value, and not on the place of the key in a config.
 func (h *Health) match(now time.Time) {
 	h.mu.Lock()
 	fresh := h.fresh
@@ -207,6 +218,8 @@ func (h *Health) match(now time.Time) {
 }
 
 // prune forgets the Tracks that the Recorder has forgotten.
+//
+// Once a minute is enough, as it only frees memory.
 func (h *Health) prune(now time.Time) {
 	if now.Sub(h.pruned) < time.Minute {
 		return
@@ -331,6 +344,9 @@ func (h *Health) put(now time.Time, record string, c *cool, r coolRecord) {
 }
 
 // learn takes the cooldown of another replica over.
+//
+// A record in another version, or one that cannot be read, is skipped. A record
+// about a Track or a surface that is not known here waits for it.
 func (h *Health) learn(record string, value []byte, rank int64, _ time.Duration) {
 	var r coolRecord
 	if json.Unmarshal(value, &r) != nil || r.Version != version {

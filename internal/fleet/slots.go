@@ -107,6 +107,9 @@ func (s *Slots) isAlone() bool {
 }
 
 // list returns the leases of the gates there are.
+//
+// Leases of gates that are gone are forgotten. Their slots end in the store by
+// themselves.
 func (s *Slots) list() []*lease {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,6 +167,8 @@ func (s *Slots) join(g *limit.Gate) (*lease, *ask) {
 }
 
 // call asks a question, unless another request has asked it.
+//
+// It runs with the token of calling.
 func (s *Slots) call(client context.Context, l *lease, a *ask) {
 	s.mu.Lock()
 	mine := l.next == a
@@ -188,6 +193,9 @@ func (s *Slots) call(client context.Context, l *lease, a *ask) {
 }
 
 // lease leases up to n slots. It reports whether it got some.
+//
+// It tries fewer slots as long as the store has some. The caller has the token
+// of calling.
 func (s *Slots) lease(ctx context.Context, l *lease, n int64) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
@@ -211,6 +219,8 @@ func (s *Slots) lease(ctx context.Context, l *lease, n int64) (bool, error) {
 	return false, nil
 }
 
+// take is one call of the store. With settle it sets the number of slots, and
+// else it asks for n more.
 func (s *Slots) take(ctx context.Context, l *lease, n int64, settle bool) (Taken, error) {
 	return s.fleet.store.Take(ctx, []Take{{
 		Key: l.key, Kind: Lease, Owner: s.fleet.instance, Amount: n, Settle: settle, Limit: max(l.gate.Slots(), 1), TTL: slotsLife,
