@@ -222,7 +222,6 @@ func (h *held) judge(kind, encoding string) *failure {
 }
 
 // meterMember meters a member of a whole answer.
-// The estimate of the output runs only if an expression asks for it.
 func (h *held) meterMember(name, value []byte) {
 	h.meter.Member(name, value)
 	if h.s.selector.uses.Estimates {

@@ -173,8 +173,6 @@ func (c *client) flushNow() error {
 
 // arm sets the deadline of a write. It is renewed only if less than three quarters
 // of it are left.
-// A deadline costs the runtime a timer. So a stream of small events sets one for
-// many writes.
 func (c *client) arm() {
 	now := time.Now()
 	if c.blind || c.writeUntil.Sub(now) > c.timeout*3/4 {

@@ -55,8 +55,6 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 				c.source = CostOfCatalog
 			}
 		}
-		// What the provider told fills empty facts only: the config and the catalog
-		// win.
 		m, _ = found.under(m)
 		c.model(at, p, m, configured, inCatalog, seen)
 		for _, name := range foldedNames(m.ID, m.IDAliases) {
@@ -175,8 +173,6 @@ type namedPrice struct {
 }
 
 // prices checks that no price is negative, and that tiers ascend.
-//
-// The comparison is negated, so that NaN is refused too.
 func (c *compiler) prices(path string, p *Pricing) {
 	check := func(path string, prices ...namedPrice) {
 		for _, price := range prices {

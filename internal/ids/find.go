@@ -329,9 +329,6 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 
 // Made returns the containers that a model's answer, or an event of it, worked in, and
 // the files that its code wrote there.
-//
-// Each id is returned once. A quick search for the words comes first: most
-// events have neither.
 func Made(data []byte) []Ref {
 	if !bytes.Contains(data, []byte(`"container`)) && !bytes.Contains(data, []byte(writtenFile)) {
 		return nil

@@ -228,8 +228,6 @@ func skipShort(p []byte, i int) int {
 }
 
 // skipText moves behind the closing quote of the string, or to the end of p.
-//
-// f.odd carries an odd number of backslashes from one piece to the next.
 func (f *Follower) skipText(p []byte, i int) (next int, closed bool) {
 	start := i
 	for {

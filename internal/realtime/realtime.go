@@ -189,9 +189,6 @@ func (s *Session) finish() {
 }
 
 // Accepts reports whether an answer to a handshake is one to its key.
-//
-// It is the test of RFC 6455, section 4.1: the base64 of the SHA-1 of the key
-// and a fixed text.
 func Accepts(answer http.Header, key string) bool {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see the import
 	return strings.EqualFold(answer.Get("Upgrade"), "websocket") &&

@@ -37,9 +37,6 @@ func (s *Stream) sever(rest int) {
 }
 
 // event notes the meaning of one event. Events after the End change nothing.
-//
-// An event that was cut for its size is judged by its front. The tap does not
-// get it, as half of a JSON text says nothing.
 func (s *Stream) event(name, data []byte) {
 	s.events++
 	e := &s.ev

@@ -161,9 +161,6 @@ func textEnd(data []byte, i int) int {
 
 // learn remembers an event that the dialect has read into e, if it is plain
 // content.
-//
-// The event must be valid JSON: a match then is valid as well, except for the
-// inside of its strings.
 func (s *shape) learn(name, data []byte, e *Event) {
 	if e.Kind != Content || e.Usage || e.Refusal || e.Hidden || len(e.Choices) > len(s.room) || len(data) > maxShape || s.spent >= maxCredit || !jsonscan.IsValue(data) {
 		return
