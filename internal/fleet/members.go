@@ -271,8 +271,6 @@ func (m *Members) flights(o *other) {
 }
 
 // update gives the news of others to the Tracks, and forgets the dead.
-//
-// gone is called once for each end of a replica. One that comes back is new.
 func (m *Members) update(now time.Time) {
 	list := []Member{{m.name, now, m.own.InFlight, m.own.Requests, false}}
 	for instance, o := range m.others {

@@ -30,9 +30,6 @@ type Use struct {
 }
 
 // share is the part of an account that is about the fleet.
-//
-// credit is spent as requests come, and renewed by Agree. The lock of Clients
-// guards it.
 type share struct {
 	credit   [measures]int64 // usable now
 	own      Use
