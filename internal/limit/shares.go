@@ -287,9 +287,6 @@ func (c *Clients) Agree(now time.Time) {
 
 // Learn takes the use of another replica over. An instance without a record before
 // counts by its levels.
-//
-// Records may come late and out of turn. Requests and tokens count as far as
-// they have grown.
 func (c *Clients) Learn(now time.Time, entry, instance string, key Key, u Use) {
 	p := c.present(now)
 	c.mu.Lock()
