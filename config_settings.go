@@ -302,7 +302,7 @@ func (s *selector) refuseCostly(p *problems) {
 
 // soleProvider returns the only allowed provider, if it lists no models.
 //
-// Every name of a model can go to it: there is no other place.
+// Every name of a model can go to it, the only place.
 // Models that the provider told about itself do not count as listed: the list
 // may be incomplete.
 func (s *selector) soleProvider() *provider {

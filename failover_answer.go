@@ -231,7 +231,7 @@ func (h *held) meterMember(name, value []byte) {
 
 // refusal is the failure of a declining answer, under refusals: fail_over. The last
 // candidate's refusal is relayed.
-// It is nil if the setting is off, or if nobody else is left to ask.
+// It is nil if the setting is off, or after the last candidate.
 func (h *held) refusal() *failure {
 	if !h.s.failRefusals || !h.lineup.more(h.trail) {
 		return nil

@@ -129,7 +129,7 @@ func (l *lineup) inputTooLarge(m *model) *Error {
 // count has the prompt's tokens counted for a candidate.
 // The counter is code of the embedding service. It has until the end of
 // total_timeout, and its fault refuses the candidate: a limit must not pass what
-// nobody could count.
+// cannot be counted.
 func (l *lineup) count(m *model, limit int64) promptCount {
 	ctx, cancel := context.WithDeadline(l.in.ctx, l.room.deadline)
 	defer cancel()
@@ -294,7 +294,7 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 // replicas of a fleet.
 //
 // Without a fleet, two hashes of 64 bits with different salts make the 128 bits.
-// The seed is the gateway's own, so that nobody can aim at a collision.
+// The seed is the gateway's own, so that a collision cannot be aimed at.
 func (s *settings) hashKey(provider, value string) (sum [16]byte) {
 	if s.fleet != nil {
 		return s.fleet.Of("key", provider, value)

@@ -339,8 +339,8 @@ func (x *exchange) choose() (err *Error) {
 
 // send tries the chosen models.
 //
-// Pins and places are learnt from a provider's answer, neither from an error nor
-// from an answer of the gateway's own.
+// Pins and places are learnt from a provider's good answer only. An answer of the
+// gateway's own teaches nothing.
 func (x *exchange) send() outcome {
 	if x.s.keepalive > 0 && x.in.sel.Stream && x.in.surface.stream != nil {
 		x.to.keepAlive(x.s.keepalive, x.in.id)

@@ -287,7 +287,7 @@ func foldedNames(id string, aliases []string) []string {
 
 // limits compiles the limits of a provider, a model or a key.
 //
-// Zero is no limit. A wait or an exact without a limit beside it is a slip: it
+// Zero means unlimited. A wait or an exact without a limit beside it is a slip: it
 // would have no effect.
 func (p *problems) limits(path string, l Limits) limit.Limits {
 	out := limit.Limits{

@@ -70,8 +70,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 }
 
 // public is a candidate in the form of the Result, without its attempts.
-// A provider without keys has one stand-in key. It is no key of anybody's, and
-// is left out.
+// A provider without keys has one stand-in key. It stands for requests without a key,
+// and is left out.
 func (r *tried) public() TriedModel {
 	m := r.model
 	out := TriedModel{

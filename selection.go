@@ -508,8 +508,8 @@ func tellPins(f *fleet.Fleet, t *pinTable) *toldPins {
 }
 
 // tell tells of a pin. A zero value says that it was dropped.
-// The record lives as long as the pin itself. Its name is a hash, so the shared
-// store learns neither caller nor session.
+// The record lives as long as the pin itself. Its name is a hash, so the caller and the
+// session stay hidden from the shared store.
 func (p *toldPins) tell(now time.Time, at pins.Key, v pinned) {
 	if p == nil {
 		return

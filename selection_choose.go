@@ -98,6 +98,7 @@ func (s *selector) unnamed(q query) []*model {
 }
 
 // ableFirst puts models last if their known facts do not fit the request.
+// Models without a single fact spare the look into the body.
 func (p *plan) ableFirst(q query) {
 	if q.request.AI == nil || !slices.ContainsFunc(p.candidates, (*model).hasLimits) {
 		return
@@ -142,6 +143,7 @@ func (s *selector) addFallbacks(q query, p *plan) {
 }
 
 // hasLimits reports whether a fact about the model can rule it out for a request.
+// The list is that of what expr.Able looks at.
 func (m *model) hasLimits() bool {
 	v := m.view
 	return v.MaxContextWindow > 0 || v.MaxOutputTokens > 0 || len(v.InputModalities) > 0 || len(v.SupportedFeatures) > 0
@@ -223,6 +225,7 @@ func (s *selector) notTried(q query, candidates []*model) []rejection {
 
 // unchosen gives the reason if a model may serve the request but is not a
 // candidate.
+// The order is from the client's wish to the operator's rules.
 func (s *selector) unchosen(q query, m *model) reason {
 	if len(q.names) > 0 {
 		means := func(name string) bool { return slices.Contains(s.resolve(q, name).models, m) }
@@ -303,6 +306,8 @@ func (s *selector) keysFor(ctx context.Context, m *model, q query, inFlight func
 // maxOutdated is the greatest age of a choice's metrics, against the newest ones,
 // while another request makes the choice anew. Within it the old choice still
 // serves.
+// It is one second: long enough for a dear strategy to finish, and short against
+// the five minutes of the figures.
 const maxOutdated = 10 * metricsInterval
 
 // run has the strategies choose from the models of one of the client's names, and
@@ -398,6 +403,7 @@ func (r *resolved) prepare(s *selector) []*expr.Prepared {
 }
 
 // evaluation answers the questions of strategies about the models of a name.
+// It lives for one run of the strategies, in the request's goroutine.
 type evaluation struct {
 	*selector
 	q      query
@@ -447,6 +453,8 @@ func (e *evaluation) inFlight(i int) int64 {
 }
 
 // pinnedModel returns the pinned model of a key of sticky(). Nil without one.
+// A pin leads to the model by its names. A reload makes new models, and pins
+// outlive it.
 func (e *evaluation) pinnedModel(sum uint64) *expr.Model {
 	at, ok := e.pins.Get(time.Now(), modelPin(e.q.owner, sum, e.name))
 	if !ok {

@@ -90,6 +90,7 @@ func parseYAML(doc []byte) (root *yaml.Node, fault *Fault) {
 
 // yamlTrees parses the document, and a second one if there is one. For an empty
 // text the error is io.EOF.
+// A third document and later ones are not looked at.
 func yamlTrees(doc []byte) (first, second *yaml.Node, err error) {
 	dec := yaml.NewDecoder(bytes.NewReader(doc))
 	first, second = new(yaml.Node), new(yaml.Node)
@@ -195,6 +196,7 @@ func yamlFault(err error) *Fault {
 }
 
 // lineAt is the line of a byte, from 1.
+// An offset behind the end counts as the end.
 func lineAt(doc []byte, offset int) int {
 	return 1 + bytes.Count(doc[:min(offset, len(doc))], []byte("\n"))
 }
@@ -235,6 +237,7 @@ func (r jsonReader) read() (*yaml.Node, *Fault) {
 }
 
 // value reads one value with all its children. json.Valid has bounded its depth.
+// The nodes carry YAML's tags, as its parser would have given them.
 func (r *jsonReader) value() (*yaml.Node, error) {
 	token, err := r.dec.Token()
 	if err != nil {
@@ -281,6 +284,7 @@ func (r *jsonReader) value() (*yaml.Node, error) {
 
 // YAML writes a JSON value as YAML, with its keys in their order. False means that
 // it is not valid JSON.
+// It goes through the nodes of the JSON reader, so numbers keep their spelling.
 func YAML(value []byte) (string, bool) {
 	if !json.Valid(value) {
 		return "", false

@@ -81,7 +81,7 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 }
 
 // notNumber reports a value in the place of a number. An err is that of [number].
-// A text of digits alone was a number once, before somebody quoted it.
+// A text of mere digits was a number once, before somebody quoted it.
 func (d *Document) notNumber(n *yaml.Node, at *place, want string, err error) {
 	switch {
 	case err != nil:

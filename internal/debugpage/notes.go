@@ -51,7 +51,7 @@ func Grouped(notes []string) []string {
 		}
 		groups[i].count++
 	}
-	// With several groups nobody knows whose the further notes were.
+	// With several groups the further notes may be of any.
 	if len(groups) == 1 && len(list) == 2 {
 		// All further notes were of this kind.
 		if m := moreNotes.FindStringSubmatch(list[1]); m != nil {

@@ -49,8 +49,8 @@ func healthyTag(l Load) tag {
 // providerTag is the state of a provider. If all its keys are in cooldown it is
 // theirs, otherwise its models'.
 //
-// A disabled provider has no colour: nobody needs to act. The largest group of
-// models comes with the total, further ones with their number alone.
+// A disabled provider has no colour: it needs no attention. The largest group of
+// models comes with the total, further ones with their number.
 func providerTag(p Provider) tag {
 	keys := fmt.Sprintf("%d of %d keys in cooldown", p.KeysInCooldown, p.Keys)
 	if p.Disabled {
@@ -84,7 +84,7 @@ func providerTag(p Provider) tag {
 }
 
 // requestTag is the outcome of a request.
-// Without a status the code stands alone. Skipped candidates have no colour: one
+// Without a status the code stands by itself. Skipped candidates have no colour: one
 // of the others answered.
 func requestTag(r *Request) tag {
 	skipped := r.Skipped()

@@ -55,7 +55,7 @@ func (a *answerReader) chatAnswer() bool {
 //
 //	{"index": 0, "message": {…}, "finish_reason": "stop"}
 //
-// An answer of a stream has a delta in the place of the message, and is none.
+// A chunk of a stream has a delta in the place of the message, and does not count.
 func (a *answerReader) chatChoice() bool {
 	if !a.object() {
 		return false

@@ -101,6 +101,8 @@ func (w *requestWriter) chatRequest(c *conversation) {
 }
 
 // schemaMembers writes the members of a JSON schema for chat and responses.
+// A schema must have a name in both formats, but not in messages: so there is a
+// stand-in.
 func (w *requestWriter) schemaMembers(o *output) {
 	w.orElse("name", o.name, `"response"`)
 	w.field("description", o.description)
@@ -109,6 +111,7 @@ func (w *requestWriter) schemaMembers(o *output) {
 }
 
 // choiceWord writes a tool_choice of one word, for chat and responses.
+// An unset choice writes nothing.
 func (w *requestWriter) choiceWord(ch choice) {
 	switch ch.kind {
 	case choiceAuto:
@@ -284,6 +287,7 @@ func (w *requestWriter) chatMessages(turns []turn) {
 }
 
 // isSystem reports whether a turn instructs the model.
+// Developer is OpenAI's newer word for it.
 func isSystem(r role) bool { return r == roleSystem || r == roleDeveloper }
 
 // texts adds the texts of the parts of a system prompt. Parts of another kind are
@@ -456,6 +460,7 @@ func (p *part) argsText() raw {
 }
 
 // wrapInput makes the arguments of a custom tool's stand-in.
+// The form is that of customSchema.
 func wrapInput(input raw) raw {
 	v := make(raw, 0, len(input)+12)
 	v = append(v, `{"input":`...)

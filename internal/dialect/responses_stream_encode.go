@@ -61,6 +61,7 @@ type outputItem struct {
 }
 
 // begin starts an event with the next sequence number. They rise from 0.
+// SDKs order events by it.
 func (e *responsesEncoder) begin(name string) *writer {
 	o := &e.s.out
 	o.openEvent(name)
@@ -122,6 +123,8 @@ func (e *responsesEncoder) refusal(body raw) { e.say(kindRefusal, body) }
 //	response.output_item.added, response.content_part.added
 //	response.output_text.delta …
 //	response.output_text.done, response.content_part.done, response.output_item.done
+//
+// An open call stays open beside it: calls and texts may mix.
 func (e *responsesEncoder) say(k kind, body raw) {
 	if !e.keeps(len(body)) {
 		return
@@ -309,6 +312,8 @@ func (e *responsesEncoder) closeItem(status string) {
 }
 
 // itemDone writes a finished item, and keeps it for the end.
+// The JSON is kept as it was written, for the last event to repeat it byte for
+// byte.
 func (e *responsesEncoder) itemDone(index int64, json []byte) {
 	o := e.begin("response.output_item.done")
 	o.number("output_index", index)
@@ -389,6 +394,7 @@ func (e *responsesEncoder) called(n int) {
 }
 
 // closeCalls closes the calls whose arguments are whole; all of them at the end.
+// A call with open arguments stays, for pieces of it may still come.
 func (e *responsesEncoder) closeCalls(all bool) {
 	for i := 0; i < len(e.calls); {
 		c := e.calls[i]
@@ -448,6 +454,7 @@ func (e *responsesEncoder) end(stop stopReason, _ raw, u Usage) {
 
 // fail writes an error event. It has the members of the API's own and the object
 // of an error, as SDKs look for either.
+// The answer ends here, without response.completed.
 func (e *responsesEncoder) fail(status int, p *problem) {
 	o := e.begin("error")
 	o.orElse("code", p.code, `"`+errorType(Responses, status)+`"`)

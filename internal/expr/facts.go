@@ -54,6 +54,7 @@ const (
 const ableFacts = FactInputTokens | FactMaxOutputTokens | FactTools | FactImages | FactAudio | FactDocuments | FactJSONSchema
 
 // fact is one field of req.ai. One of the readers is set.
+// The reader decides on the type: text, count or is.
 type fact struct {
 	name    string
 	bit     Facts
@@ -65,6 +66,8 @@ type fact struct {
 }
 
 // factTable lists the fields of req.ai.
+// A new fact needs its row here, its bit above, and its reader in package
+// reqbody.
 func factTable() []fact {
 	return []fact{
 		{name: "surface", bit: FactSurface, text: func(f *RequestFacts) string { return f.Surface }, doc: "the endpoint, such as chat-completions, responses, messages, embeddings", example: "req.ai.surface == 'embeddings'"},
@@ -115,6 +118,7 @@ func factsType() *structType {
 }
 
 // factBit returns the bit of a field, 0 for another name.
+// It is asked for each field while an expression is compiled.
 func factBit(name string) Facts {
 	for _, f := range factTable() {
 		if f.name == name {

@@ -150,6 +150,7 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 }
 
 // holdsLists reports whether a list of models stands anywhere in an expression.
+// A filter within the predicate makes notes of its own for each element.
 func (c *planner) holdsLists(e ast.Expr) bool {
 	found := false
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) { found = found || c.isListOfModels(e) }))
@@ -161,6 +162,7 @@ func (c *planner) holdsLists(e ast.Expr) bool {
 //
 // The budget was charged by @spend around the list. tick only watches the
 // context.
+// The first room is for up to 64 models.
 func (f *frame) filter(l modelList, slot int, predicate node[bool]) (modelList, error) {
 	kept := make([]int32, 0, min(len(l.order), 64))
 	for n, i := range l.order {
@@ -178,6 +180,7 @@ func (f *frame) filter(l modelList, slot int, predicate node[bool]) (modelList, 
 }
 
 // noteOf is note for an element, and formats nothing once there are enough.
+// A predicate may fail for each of a thousand models: most of them cost no text.
 func (r *run) noteOf(format string, m *Model, why any) {
 	if len(r.notes) >= maxNotes {
 		r.moreNotes++
@@ -187,6 +190,8 @@ func (r *run) noteOf(format string, m *Model, why any) {
 }
 
 // equality is m.field == value, with a value fixed for the whole loop.
+// Models of the index are those with an equal field. The rest of the predicate
+// may still refuse some of them.
 type equality struct {
 	field func(*Model) string
 	value node[string]
@@ -289,6 +294,7 @@ type sortKey struct {
 }
 
 // compare is [compareKeys] for planned keys.
+// Ranks come first, so that numbers, texts and the rest stand in groups.
 func (k sortKey) compare(o sortKey) int {
 	switch {
 	case k.rank != o.rank:

@@ -128,6 +128,7 @@ func (r reading) unescape(u unescaper) (reading, bool) {
 }
 
 // copy appends from[i:j] unchanged.
+// Each byte leads to its own place in the original.
 func (r *reading) copy(b *strings.Builder, from reading, i, j int) {
 	b.WriteString(from.text[i:j])
 	for k := i; k < j; k++ {
@@ -202,6 +203,7 @@ func backslashed(s string) (string, int) {
 }
 
 // percented reads a %XX, in either case.
+// A plus sign stays as it is.
 func percented(s string) (string, int) {
 	if n, ok := hex(s, 1, 3); ok {
 		return string([]byte{byte(n)}), 3
@@ -210,6 +212,7 @@ func percented(s string) (string, int) {
 }
 
 // hex reads the hexadecimal digits s[i:j].
+// It takes exactly j-i digits.
 func hex(s string, i, j int) (rune, bool) {
 	if len(s) < j {
 		return 0, false

@@ -265,7 +265,7 @@ func (f *Form) appendPart(dst []byte, name string, text []byte) ([]byte, error) 
 }
 
 // formTexts returns a JSON value as the texts of form parts.
-// Null and an empty value give none. The value was checked, so the walk over a
+// Null and an empty value give an empty list. The value was checked, so the walk over a
 // list needs no look at errors.
 func formTexts(value []byte) [][]byte {
 	value = bytes.Trim(value, " \t\r\n")

@@ -243,8 +243,8 @@ type Cooldown struct {
 //
 // During everybody's cooldown only the failure of a probe is a verdict.
 // Otherwise a failure counts twice: in the caller's own row, and in everybody's.
-// A caller with a cooldown of its own adds to everybody's row only what nobody
-// could provoke.
+// A caller with a cooldown of its own adds to everybody's row only what cannot be
+// provoked.
 func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bool) (begun Cooldown) {
 	c.last = now
 	own := c.own(t.request.Caller)

@@ -58,8 +58,7 @@ func (t *Track) Everywhere() int64 {
 
 // readFleet is Read for the scopes of a fleet.
 // Before the first word of another replica all four scopes are this replica's
-// own. A place without a name is no place: two replicas without a region share
-// none.
+// own. Replicas without a region are each in a region of their own.
 func (r *Recorder) readFleet(t *Track, now time.Time, here *Fleet) Scopes {
 	var endpoint tally
 	endpoint.collect(&t.Series, now)

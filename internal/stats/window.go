@@ -50,7 +50,7 @@ const (
 )
 
 const (
-	// The kinds of counts, likewise.
+	// The kinds of counts, as places there too.
 	providerInput = iota
 	providerOutput
 	estimatedInput
