@@ -25,6 +25,9 @@ func (e *FullError) Error() string {
 
 // waiter is a waiting request. Its own goroutine sets its timer and serves the
 // queues when it fires, so the Limiter needs no goroutine.
+//
+// It is in the queues of all gates of its routes with room at once, and leaves
+// all of them with its first hold.
 type waiter struct {
 	caller uint64
 	routes []Route
@@ -147,6 +150,7 @@ func (l *Limiter) enqueue(now time.Time, w *waiter) (queueFull bool) {
 
 // patience returns the time for a request at a route: the shortest Wait of the
 // gates in its way. If the way was open for a moment, all gates count.
+// Zero means not to wait at all.
 func (l *Limiter) patience(now time.Time, r *Route) time.Duration {
 	at := l.clock(now)
 	inTheWay, all := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
@@ -289,6 +293,7 @@ func (l *Limiter) giveUp(w *waiter, route int) {
 }
 
 // signal wakes a request.
+// It may be called with the Limiter's lock held.
 func (w *waiter) signal() {
 	select {
 	case w.wake <- struct{}{}:

@@ -107,6 +107,10 @@ func responseEnd(typ []byte) Kind {
 
 // wasFiltered reports whether the response of a response.incomplete event was cut
 // for its content.
+//
+// Data:
+//
+//	{"response": {"incomplete_details": {"reason": "content_filter"}}}
 func wasFiltered(data []byte) bool {
 	c := jsonscan.Lenient(data)
 	if !c.Enter('{') || !seek(&c, "response") || !c.Enter('{') || !seek(&c, "incomplete_details") {
@@ -131,6 +135,11 @@ func seek(c *jsonscan.Cursor, name string) bool {
 // Messages is the dialect of Anthropic's Messages API. The stop_reason of a
 // message_delta is Content, not Finish: it commits, but only message_stop makes
 // the stream whole. Clients deliver no message without it.
+//
+// Data:
+//
+//	{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hel"}}
+//	{"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}}
 func Messages(name, data []byte, e *Event) {
 	e.reset()
 	c := jsonscan.Lenient(data)
@@ -210,6 +219,8 @@ type block struct {
 //
 //	{"type": "text_delta", "text": "Hel"}
 //	{"stop_reason": "end_turn", "stop_sequence": null}
+//
+// An empty text and a null do not say anything.
 func (b *block) read(c *jsonscan.Cursor) {
 	if !c.Enter('{') {
 		c.Skip()
@@ -259,6 +270,12 @@ func member(c *jsonscan.Cursor, key string) []byte {
 // transcriptions, speech, images. It goes by the type's last word. A .done or
 // .completed is Finish, not End: several images each have theirs. Events without a
 // type are read like Chat: so vLLM streams transcriptions.
+//
+// Data:
+//
+//	{"type": "transcript.text.delta", "delta": "Hel"}
+//	{"type": "image_generation.partial_image", "b64_json": "…"}
+//	{"type": "speech.audio.done", "usage": {…}}
 func Events(name, data []byte, e *Event) {
 	e.reset()
 	if isDone(data) {

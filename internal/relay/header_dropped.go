@@ -14,6 +14,8 @@ type DroppedField struct {
 // The reasons. A provider speaks for its own origin and its own servers. The
 // client talks to another origin, and other servers stand in between.
 const (
+	// An answer of the gateway often passes nginx, Envoy or a CDN, and each obeys
+	// such headers of its upstream.
 	commandsProxy   = "commands the proxy in front of the gateway"
 	commandsBrowser = "commands the browser"
 	ofItsOrigin     = "speaks for the provider's origin"
@@ -47,8 +49,11 @@ var Dropped = []DroppedField{
 	{"Cloudflare-Cdn-Cache-Control", forItsCache},
 	{"Cache-Tag", forItsCache},
 	{"Xkey", forItsCache},
+	// URLs of the provider's own site.
 	{"Content-Location", ofItsOrigin},
 	{"Location", ofItsOrigin},
+	// A page of the gateway's origin must not be redirected, or have its policy
+	// set.
 	{"Refresh", commandsBrowser},
 	{"Link", commandsBrowser}, // preloads, and redirects of browsers' caches
 	{"Sourcemap", commandsBrowser},
@@ -80,6 +85,7 @@ var Dropped = []DroppedField{
 	{"Timing-Allow-Origin", commandsBrowser},
 	{"Integrity-Policy", commandsBrowser},
 	{"Integrity-Policy-Report-Only", commandsBrowser},
+	// CORS and cookies are for the service around the gateway to decide.
 	{"Access-Control-", ofItsOrigin},
 	{"Set-Cookie", ofItsOrigin},
 	{"Set-Cookie2", ofItsOrigin},
@@ -94,6 +100,7 @@ var Dropped = []DroppedField{
 	{"Report-To", ofItsOrigin},
 	{"Reporting-Endpoints", ofItsOrigin},
 	{"P3p", ofItsOrigin},
+	// A browser would ask its user for a password.
 	{"Www-Authenticate", ofItsClients},
 	{"Authentication-Info", ofItsClients},
 	{"Authentication-Control", ofItsClients},

@@ -27,6 +27,7 @@ type Bill struct {
 }
 
 // Tool counts the calls of one tool of the provider's.
+// Prices of tools are by the same names.
 type Tool struct {
 	Name  string // such as "web_search"
 	Calls int64
@@ -97,6 +98,7 @@ func (b *bill) readCost(c *jsonscan.Cursor) {
 
 // readTier reads the service tier, such as "priority". An answer may name another
 // one than its request.
+// A longer word than 40 bytes is not a tier.
 func (b *bill) readTier(c *jsonscan.Cursor) {
 	if c.Peek() != '"' {
 		c.Skip()
@@ -179,6 +181,7 @@ func isClients(tool string) bool {
 }
 
 // tool returns the count of a tool.
+// Beyond maxTools kinds the count goes nowhere.
 func (b *bill) tool(name string) *Tool {
 	for i := range b.tools {
 		if b.tools[i].Name == name {

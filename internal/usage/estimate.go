@@ -134,6 +134,7 @@ func (e *estimator) text(b []byte) {
 }
 
 // lowerRun returns the number of small ASCII letters at the front of b.
+// It looks at eight letters at a time.
 func lowerRun(b []byte) (n int) {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(b)-n >= 8; n += 8 {
@@ -242,6 +243,7 @@ func lowerCost(letters, odd int64) int64 {
 }
 
 // medium counts an image, a recording or a document.
+// An open word ends before it.
 func (e *estimator) medium() {
 	e.open(kindNone)
 	e.sum += MediaTokens * unit

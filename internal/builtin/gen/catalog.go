@@ -228,6 +228,7 @@ func (r row) list(column string) []string {
 }
 
 // required is a cell that must not be empty.
+// The fault names the column. The empty text goes on.
 func (r row) required(column string) string {
 	if r.cells[column] == "" {
 		r.fault("%s is missing", column)
@@ -387,6 +388,7 @@ func (r row) tiers() (out []tier) {
 }
 
 // write lays the catalog out with one model a line: a change of one model is a change of one line.
+// The head of a provider ends in a brace, and is cut open for its models.
 func write(providers []*provider) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("[\n")
