@@ -447,9 +447,6 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 }
 
 // head is the answer to the client's handshake.
-//
-// The connection was taken over from net/http, so the head is written by hand.
-// The headers of the gateway are stamped on it as on other answers.
 func (s *session) head() []byte {
 	h := s.to.Header()
 	relay.CopyResponseHeader(h, s.a.secrets.plainHeader(s.resp.Header))
