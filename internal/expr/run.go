@@ -269,7 +269,7 @@ func datacenterList(dcs []Datacenter) []*Datacenter {
 // runVal is the run as the value of [runVar].
 type runVal struct{ run *run }
 
-// The methods below make runVal a value of CEL. Only hidden functions get it.
+// Type and the methods below make runVal a value of CEL. Only hidden functions get it.
 func (v runVal) Type() ref.Type { return runType }
 func (v runVal) Value() any     { return v.run }
 func (v runVal) Equal(other ref.Val) ref.Val {
