@@ -333,6 +333,8 @@ func (p *problems) number(field string, v int) int {
 }
 
 // withDefaults returns a copy of a Config with the defaults in its empty fields.
+// It is for the debug page. New takes defaults field by field, from the same
+// table.
 func withDefaults(cfg Config) Config {
 	v := reflect.ValueOf(&cfg).Elem()
 	for i := range v.NumField() {
@@ -356,6 +358,8 @@ func withDefaults(cfg Config) Config {
 }
 
 // parse reads a duration. Empty and zero mean the default.
+// A bad one becomes a problem, and reads as the default, so that the checks
+// after it have a value to work with.
 func (d Duration) parse(p *problems, path string, def time.Duration) time.Duration {
 	if d == "" {
 		return def
@@ -375,6 +379,8 @@ func (d Duration) parse(p *problems, path string, def time.Duration) time.Durati
 }
 
 // oneOf checks a word; the first one is the default.
+// An unknown word becomes a problem, and is returned as it is: the config is
+// refused by then.
 func oneOf[T ~string](p *problems, path string, v T, words ...T) T {
 	if v == "" {
 		return words[0]

@@ -13,6 +13,8 @@ import (
 
 // Format prints c without literal secrets. Each dependency is shown as its type,
 // because its fields may hold secrets.
+//
+// It holds for every verb: %v, %+v and %#v alike.
 func (c Config) Format(f fmt.State, verb rune) {
 	dependencies := map[string]string{}
 	// All changes here are to the copy.
@@ -39,6 +41,9 @@ func (c Config) Format(f fmt.State, verb rune) {
 func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(printedSettings(c.printed())) }
 
 // plainJSON writes a Config as it is.
+//
+// The methods of Config and Provider are avoided by types without them.
+// Templates still redact themselves.
 func plainJSON(c Config) ([]byte, error) {
 	plain := struct {
 		printedSettings
@@ -109,6 +114,8 @@ func printedURL(raw string) string {
 
 // printedKeys hides names that are credentials in the wrong place. The values hide
 // themselves.
+//
+// The caller's map is not changed.
 func printedKeys(values map[string]Template) map[string]Template {
 	out := maps.Clone(values)
 	for name, v := range values {
@@ -172,6 +179,9 @@ func newOrigin(cfg Config, listed []Provider) *Config {
 
 // deepCopy copies lists, maps and pointers to the depth of plain data. Interfaces
 // with methods and functions are the dependencies of a Config: they are shared.
+//
+// v must be a value of plain data. A field tagged "-" is shared: it is a
+// dependency.
 func deepCopy(v reflect.Value) reflect.Value {
 	out := reflect.New(v.Type()).Elem()
 	out.Set(v)

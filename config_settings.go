@@ -29,6 +29,9 @@ import (
 
 // settings is a Config in the form for serving requests: checked, compiled and
 // never changed again. A request keeps its settings to the end.
+//
+// A reload makes new settings. Parts that are "of the gateway" outlive them, and
+// are shared by old and new ones.
 type settings struct {
 	selector *selector
 	surfaces surfaces
@@ -80,6 +83,10 @@ type settings struct {
 // Config's interfaces it calls only the registry and the URL policy. The settings
 // take over the secrets of the old ones; old is nil at the start. Lists are the
 // answers of providers that are asked for their models.
+//
+// All problems are collected, so later steps must bear the broken parts of
+// earlier ones: a strategy that does not compile is nil, and a provider without
+// an address has an empty one.
 func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error) {
 	var p problems
 	s := &settings{
@@ -134,6 +141,9 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 
 // depend takes the dependencies of a Config. One that is nil gets its default, so
 // that nobody looks for nil later.
+//
+// A Config comes anew with each reload, so nothing is taken over from the old
+// settings but the values of secrets.
 func (s *settings) depend(p *problems, cfg Config, old *settings) {
 	s.callers = callers{name: cfg.Caller, id: cfg.RequestID, labels: cfg.Labels}
 	if cfg.CallerExpr != "" {
@@ -163,6 +173,9 @@ func (s *settings) depend(p *problems, cfg Config, old *settings) {
 }
 
 // compile compiles the strategies.
+//
+// A broken expression keeps its place as nil: New fails anyway, and the numbers
+// of the others stay right.
 func (s *selector) compile(p *problems, cfg Config) {
 	for i, text := range cfg.ModelSelection.Strategy {
 		eval, faults := expr.CompileStrategy(text)
@@ -212,6 +225,10 @@ func (s *settings) refuseTransport(p *problems, cfg Config) {
 
 // compileProviders compiles the providers of the config and the registry, and
 // indexes them.
+//
+// The order is fixed. Headers and bodies of the gateway come before the
+// providers that inherit them; the catalog comes before fallbacks and aliases,
+// which name its models; the useless flags come last.
 func (s *settings) compileProviders(p *problems, cfg Config, lists modelLists) {
 	registry, policy := cfg.Registry, cfg.URLPolicy
 	if registry == nil {
@@ -261,6 +278,9 @@ func (s *selector) refuseUseless(p *problems) {
 
 // refuseCostly reports strategies over the cost limit with this catalog: better now
 // than at the first request. Costs by the request's own data are stopped then.
+//
+// The cost of a strategy grows with the catalog, and a loop within a loop with
+// its square. Eval stops at the same limit here as at a request.
 func (s *selector) refuseCostly(p *problems) {
 	if len(*p) > 0 {
 		return // the catalog is not what it is meant to be
@@ -281,6 +301,10 @@ func (s *selector) refuseCostly(p *problems) {
 }
 
 // soleProvider returns the only allowed provider, if it lists no models.
+//
+// Every name of a model can go to it, the only place.
+// Models that the provider told about itself do not count as listed: the list
+// may be incomplete.
 func (s *selector) soleProvider() *provider {
 	var sole *provider
 	for _, p := range s.providers {
@@ -299,6 +323,7 @@ func (s *selector) soleProvider() *provider {
 }
 
 // addFaults notes the faults of an expression.
+// A fault names its line and column within the text.
 func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 	for _, f := range faults {
 		p.append(&ConfigError{Path: path, Value: text, Reason: f.Error()})
@@ -307,6 +332,8 @@ func (p *problems) addFaults(path, text string, faults []expr.Problem) {
 
 // forwardSet is the set of forward_headers. It refuses headers that the gateway
 // promises to keep from providers.
+//
+// A refused name still enters the set, for the config is refused with it.
 func forwardSet(p *problems, names []string) map[string]bool {
 	set := make(map[string]bool, len(names))
 	for i, name := range names {
@@ -367,6 +394,9 @@ func (s *settings) connect(cfg Config, old *settings) error {
 }
 
 // retire closes the connections left unused by the next settings.
+//
+// It is called once the next settings serve. Requests under way keep their
+// connections.
 func (s *settings) retire(next *settings) {
 	switch {
 	case s.transports == nil:
@@ -440,6 +470,8 @@ func clientLimits(p *problems, list []ClientLimit, callers bool) []clientLimit {
 
 // warnUnpriced warns of budgets in USD that some model of the config does not count
 // towards.
+//
+// It names the first such model only.
 func (s *settings) warnUnpriced() {
 	if s.selector.catalog == nil {
 		return
@@ -456,6 +488,9 @@ func (s *settings) warnUnpriced() {
 }
 
 // budget reads an amount of USD. Zero is no limit.
+//
+// A float64 of a config is read by its shortest decimal: 0.1 is one tenth of a
+// USD exactly.
 func budget(p *problems, path string, usd float64) int64 {
 	if usd == 0 {
 		return 0
@@ -468,9 +503,13 @@ func budget(p *problems, path string, usd float64) int64 {
 }
 
 // maxAliasEntries bounds the names of one alias.
+// A name of a client becomes at most this many names.
 const maxAliasEntries = 100
 
 // nameChecker checks the names of models in a config against its catalog.
+//
+// A registry that could not be read makes it blind: a name that it lacks may be
+// known there.
 type nameChecker struct {
 	*selector
 	problems, warnings *problems
@@ -541,6 +580,10 @@ func (s nameChecker) badName(path, name string) bool {
 }
 
 // checkAlias reports an alias with another meaning in the catalog.
+//
+// A model of the config with this name is an error: the operator gave one name
+// two meanings. A model of the catalog is a warning, as the next release of the
+// catalog may bring any name.
 func (s nameChecker) checkAlias(path, name string) {
 	p := s.problems
 	if other, _ := s.prefixed(name); other != nil {
@@ -580,6 +623,9 @@ func (s nameChecker) unknownEntry(name string) string {
 }
 
 // linkFallbacks finds the providers of all fallbacks.
+//
+// A fallback names its provider, so the model itself may be one that nobody
+// lists.
 func (s nameChecker) linkFallbacks() {
 	p := s.problems
 	for _, m := range s.listed {

@@ -18,6 +18,9 @@ const (
 
 // failover tries the candidates of a request until one answers. It belongs to the
 // request's goroutine.
+//
+// Its parts share the trail: lineup, call and the summary at the end read what
+// the others noted. A failover serves one request and is not used again.
 type failover struct {
 	s        *settings
 	in       *inbound
@@ -31,6 +34,9 @@ type failover struct {
 
 // outcome is the end of a failover. The zero outcome is an answer relayed to its
 // end.
+//
+// At most one of relay and made is set. A relayed error comes with err, for the Result
+// and the log.
 type outcome struct {
 	err *Error
 	// relay is the attempt whose error answer goes to the client unchanged. Nil
@@ -44,6 +50,9 @@ type outcome struct {
 }
 
 // start prepares to try the candidates of a plan.
+//
+// The deadline begins when the body was read: a slow client does not use up the
+// time of its candidates.
 func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
@@ -58,6 +67,9 @@ func (f *failover) start(s *settings, in *inbound, to *client) {
 // run tries the candidates in order until one answers. Candidates in cooldown come
 // last, the soonest healthy one first. If all remaining candidates are at a limit,
 // the request waits.
+//
+// Each round gives one candidate its turn. The number of rounds is bounded by
+// the candidates, by max_attempts and by total_timeout, whichever ends first.
 func (f *failover) run(p *plan) outcome {
 	f.plan, f.lineup.candidates = p, p.candidates
 	for {
@@ -80,6 +92,9 @@ func (f *failover) run(p *plan) outcome {
 
 // rehearse gives all candidates their turn, in the order of a real request, and
 // sends nothing.
+//
+// It serves Explain. Candidates at a limit come last, as they would in the
+// queue.
 func (f *failover) rehearse(p *plan) {
 	now := time.Now()
 	f.plan, f.lineup.candidates = p, p.candidates
@@ -99,6 +114,9 @@ func (f *failover) rehearse(p *plan) {
 }
 
 // over reports whether the request must end now, and returns its outcome.
+//
+// A client that left comes first: its request must not count as a failure of a
+// provider.
 func (f *failover) over() (outcome, bool) {
 	switch {
 	case f.in.ctx.Err() != nil:
@@ -162,6 +180,10 @@ func (f *failover) consider(m *model) *tried {
 
 // route sends the request to one candidate with one key. It repeats the request if
 // the policy retries, with the key's other form, or with a renewed secret.
+//
+// The order of the questions after a failure matters. The gateway's own doing comes
+// first: usage that it asked for, a surface that it guessed, a form of the key. Then a
+// dead key has its secret read anew, once. The policy is asked last.
 func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bool) {
 	c := &f.call
 	c.use(m, key, f.lineup.track(key))
@@ -255,6 +277,9 @@ func (f *failover) learn(m *model, answered bool) {
 
 // wait sleeps before a retry: as long as the upstream asked for, otherwise at
 // random under a growing bound. It returns false if the deadline would come first.
+//
+// "Full jitter" keeps the retries of many clients apart. asked is negative if
+// the upstream named no wait.
 func (f *failover) wait(asked time.Duration, retries int) bool {
 	d := asked
 	if d < 0 {
@@ -278,6 +303,9 @@ func (f *failover) wait(asked time.Duration, retries int) bool {
 // exhausted decides the outcome after the last attempt. The first rule that fits
 // wins. An upstream's answer that the client's SDK understands comes before an
 // error of the gateway's own.
+//
+// Attempts that the gateway repeated on its own account do not count. A client
+// whose every attempt met a rate limit gets the shortest wait of all.
 func (f *failover) exhausted() outcome {
 	var n tally
 	for _, a := range f.trail.attempts {
@@ -364,6 +392,9 @@ func (f *failover) ownKeyRefused() *Error {
 }
 
 // untried is the error of a request without a sent attempt.
+//
+// Candidates that were refused for the same code give the client that code.
+// Different codes make one error of the gateway's.
 func (f *failover) untried() *Error {
 	if f.lineup.room.full != nil {
 		return f.lineup.room.full
@@ -405,6 +436,9 @@ func (f *failover) relayed(a *attempt, retryAfter time.Duration) outcome {
 }
 
 // estimate answers a count of tokens.
+//
+// It serves a provider without a surface for counts. A counter that fails costs
+// the candidate its turn.
 func (f *failover) estimate(t *tried) (outcome, bool) {
 	n, err := f.s.counter.CountTokens(f.in.ctx, t.model.id, f.in.raw)
 	if err != nil {

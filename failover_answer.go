@@ -21,10 +21,16 @@ import (
 
 // maxHeldJSON bounds a JSON answer held to its end, in bytes. A larger answer is
 // relayed as it comes.
+//
+// Up to it a broken answer can still fail over. Beyond it the first byte
+// commits.
 const maxHeldJSON = 1 << 20
 
 // held is an upstream's answer with a success status. hold reads it until it is
 // known to be good: up to its first content, or whole. relay then commits it.
+//
+// Its memory belongs to the call, and is used again for the next attempt.
+// Methods run in the request's goroutine, but for the timers of limit.
 type held struct {
 	s        *settings
 	in       *inbound
@@ -61,6 +67,10 @@ type held struct {
 }
 
 // hold reads the answer until it may be committed.
+//
+// Three ways follow: an event stream, a binary answer, and a body held to its end. The
+// surface and the client's wish decide before the answer's type does: servers label
+// answers wrongly.
 func (h *held) hold(ctx context.Context) *failure {
 	kind, _, _ := header.MediaType(h.resp.Header.Get("Content-Type"))
 	binary := h.surface.answer == answerContent || h.surface.answer == answerBinary && !header.IsJSON(kind) && kind != "text/html" && kind != "text/event-stream"
@@ -159,6 +169,9 @@ func (h *held) interrupted(ctx context.Context, err error) *failure {
 
 // judge returns a failure if a whole answer with a success status is not a real
 // answer.
+//
+// Many servers answer 200 with an error in the body, or with a page of a proxy.
+// Such an answer must not reach the client as a success.
 func (h *held) judge(kind, encoding string) *failure {
 	if len(h.data) == 0 && h.surface.answer == answerRecord {
 		return nil // such as the answer to a DELETE
@@ -218,6 +231,7 @@ func (h *held) meterMember(name, value []byte) {
 
 // refusal is the failure of a declining answer, under refusals: fail_over. The last
 // candidate's refusal is relayed.
+// It is nil if the setting is off, or after the last candidate.
 func (h *held) refusal() *failure {
 	if !h.s.failRefusals || !h.lineup.more(h.trail) {
 		return nil
@@ -235,6 +249,8 @@ func declines(data []byte) bool {
 
 // errorAnswer is the failure of an error with a success status. If the error names
 // its real status, it can be relayed with it.
+//
+// An error without a status of its own cannot be relayed.
 func (h *held) errorAnswer(reason string, data []byte) *failure {
 	report := apierror.Read(data)
 	f := wrongAnswer(reason + h.a.secrets.quoted(given(report.Message, report.Code)))
@@ -254,6 +270,9 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 
 // errorObject is an upstream's error in a shape for the client's SDK: unchanged if
 // it fits, otherwise in the client's format.
+//
+// An SDK reads error.message. An object without one, or a bare text, would
+// become an exception about the SDK's own parsing.
 func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	var shape struct {
 		Error map[string]json.RawMessage `json:"error"`
@@ -303,6 +322,8 @@ func (h *held) relay(ctx context.Context, to *client) *failure {
 
 // commit sends the answer's header to the client. After the commit the gateway
 // cannot fail over.
+//
+// The cost of a whole answer is known here, in time for its header.
 func (h *held) commit(to *client) {
 	h.a.committed, h.a.committedAt = true, time.Now()
 	if h.whole {
@@ -390,6 +411,7 @@ func (h *held) release() {
 }
 
 // maxHeld bounds a whole answer that is held, in bytes.
+// A translation needs the whole answer, and so holds more.
 func (h *held) maxHeld() int64 {
 	if h.codec != nil {
 		return maxTranslated
@@ -398,6 +420,8 @@ func (h *held) maxHeld() int64 {
 }
 
 // translateBody makes the client's answer of a whole one.
+//
+// A failure here is a failed attempt: nothing was committed yet.
 func (h *held) translateBody(encoding string) *failure {
 	plain, err := relay.Decode(h.data, encoding, maxTranslated)
 	if err != nil {
@@ -438,6 +462,9 @@ func (h *held) meterWhole(data []byte) {
 
 // account notes what an attempt consumed and what it cost. An attempt without an
 // answer consumed nothing that anybody could know.
+//
+// It may run twice for one answer, at the commit and at the end. The second run
+// replaces the figures of the first one.
 func (h *held) account() {
 	if h.a == nil {
 		return

@@ -15,6 +15,9 @@ import (
 //
 // Requests without an edit keep their bytes, and a batch without any is the client's body
 // as it came.
+//
+// The places of the requests are offsets into the list, so it is copied up to
+// each changed one. The time is linear in the body.
 func (o *outbound) batchBody(ctx context.Context) (*reqbody.Body, error) {
 	list, _ := o.body.Get("requests")
 	var out []byte
@@ -46,6 +49,11 @@ func (o *outbound) batchBody(ctx context.Context) (*reqbody.Body, error) {
 }
 
 // paramsOf makes the params of one request as a request of its own would go out.
+//
+// The rules are those of messages, whatever the surface of the batch.
+//
+// A copy of the outbound stands for the one request. The names of removed fields
+// go to the batch.
 func (o *outbound) paramsOf(ctx context.Context, r *batchRequest) ([]byte, error) {
 	in := &inbound{r: o.in.r, ctx: o.in.ctx, surface: o.s.surfaces.byPath[surfaceMessages], sel: r.sel, body: r.doc, raw: r.params}
 	one := *o
@@ -61,6 +69,9 @@ func (o *outbound) paramsOf(ctx context.Context, r *batchRequest) ([]byte, error
 }
 
 // upstreamBody is the client's body with the edits that the candidate needs.
+//
+// A session and a request for a stored thing go out as they came. Everything
+// else gets the model's id of the candidate.
 func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	switch {
 	case len(o.in.place.requests) > 0:
@@ -111,6 +122,8 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 
 // choicesOf returns the number of choices in the answer: n for each prompt. The
 // legacy completions take several prompts.
+//
+// A malformed n counts as 1: the upstream will refuse it.
 func (o *outbound) choicesOf(e edits) int {
 	choices := 1
 	if raw := o.outgoing(e, "n"); len(raw) > 0 {
@@ -144,9 +157,12 @@ func (o *outbound) outgoing(e edits, name string) []byte {
 }
 
 // edits is a list of edits, at most one for each name.
+//
+// They are few, so a search through all is cheaper than a map.
 type edits []reqbody.Edit
 
 // set replaces the edit of a name, or adds one.
+// A nil value removes the field.
 func (e *edits) set(name string, value []byte) {
 	if i := e.find(name); i >= 0 {
 		(*e)[i].Value = value
@@ -163,6 +179,9 @@ func (e *edits) find(name string) int {
 // capOutput lowers each of the surface's limits above max_output_tokens, and sets
 // one if the request has no limit. A negative or malformed limit is replaced too:
 // some upstreams take -1 for no limit, and "9999" for a number.
+//
+// A field of the config's body counts as well: an edit of the same name is
+// looked at in place of the client's value.
 func (o *outbound) capOutput(e *edits) {
 	limits := o.surface.limits
 	if o.s.maxOutput == 0 || len(limits) == 0 {
@@ -206,6 +225,7 @@ func (o *outbound) isNull(name string, e edits) bool {
 
 // dropParams removes fields outside the surface's supported_params, and fields in
 // the model's unsupported_params. Configured fields are held to both too.
+// The model goes out in any case: apiSurfaces lists it among the supported.
 func (o *outbound) dropParams(e *edits) {
 	a, _ := o.model.provider.speaks(o.surface)
 	if a != nil && a.params != nil {
@@ -273,6 +293,10 @@ func (o *outbound) dropLookalikes(e *edits) {
 
 // askForUsage asks for usage in a stream whose client did not. The stream is then
 // relayed without it. A client that asks for it in a wrong way keeps its mistake.
+//
+// There are four ends. The client asks itself; the gateway asks and takes the
+// answer out again; the translation asks, as its decoder needs it; or nobody
+// asks. A model that refused the field before is not asked again.
 func (o *outbound) askForUsage(e *edits) {
 	o.usageAsk = usageUnasked
 	if _, isJSON := o.in.body.(*reqbody.Document); !isJSON || !o.in.sel.Stream || !o.surface.usageOption {
@@ -293,6 +317,7 @@ func (o *outbound) askForUsage(e *edits) {
 }
 
 // passes reports whether a field may reach the model.
+// It asks the same two lists as dropParams.
 func (o *outbound) passes(name string) bool {
 	a, _ := o.model.provider.speaks(o.surface)
 	if a != nil && a.params != nil && !a.params[name] {
@@ -311,6 +336,7 @@ var onlyUsage = []byte(`{"include_usage":true}`)
 
 // withUsage returns stream_options with include_usage, and all other options as they
 // were. It is false if the options ask for usage already, or are not an object.
+// The given bytes stay as they are.
 func withUsage(options []byte) ([]byte, bool) {
 	options = bytes.TrimSpace(options)
 	if len(options) == 0 || string(options) == "null" {

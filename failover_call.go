@@ -25,6 +25,9 @@ import (
 const maxErrorBody = 1 << 20
 
 // call is one candidate with one key: its requests, its turn, and the answer.
+//
+// It is one value for all attempts of a request. use and speak set it for the
+// next ones.
 type call struct {
 	outbound
 	deadline time.Time    // total_timeout
@@ -64,6 +67,9 @@ func (c *call) switchForm() {
 
 // attempt sends the request once. It returns committed once a part of the answer
 // has gone to the client. A failure then means that the answer broke on the way.
+//
+// Whatever happens inside, the turn, the room and the metrics get their end
+// once. Hooks run in this goroutine, so a slow hook delays the answer.
 func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	c.held = held{}
 	a.keyID, a.usedKey = c.key.id, c.key
@@ -105,6 +111,9 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 }
 
 // exchange makes the request, sends it, and takes the answer.
+//
+// The answer goes three ways by its status: a session, a failure, or an answer
+// to hold. The body is closed on return, so nothing of it may be kept.
 func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *client) (committed bool, f *failure) {
 	conn := &c.room.conn
 	if a.number > 1 {
@@ -173,6 +182,9 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 }
 
 // sendFresh sends a request on a connection of its own, if the transport can.
+//
+// Another transport may use a kept connection again. Then the second try may
+// fail like the first one.
 func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, error) {
 	if own, ok := transport.(interface {
 		RoundTripFresh(*http.Request) (*http.Response, error)
@@ -184,6 +196,9 @@ func sendFresh(transport http.RoundTripper, req *http.Request) (*http.Response, 
 
 // limit returns the longest time until the answer's commit, and the error with the
 // name of this limit.
+//
+// first_token_timeout holds for streams only: a whole answer has its first token
+// at its end.
 func (c *call) limit(a *attempt) (time.Duration, error) {
 	limit, reason := c.model.timeout, "no answer within per_request_timeout"
 	if first := c.model.firstToken; c.in.sel.Stream && first > 0 && first < limit {
@@ -279,6 +294,8 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 
 // refusesUsage notes that a model refused the gateway's stream_options. The same
 // request without them follows at once.
+//
+// The body is not looked at again for the same model: one refusal is enough.
 func (c *call) refusesUsage(f *failure) {
 	if f.namesUsage && c.refuser != c.model && (c.usageAsk == usageForGateway || c.usageAsk == usageForTranslation) {
 		f.usageRefused, c.refuser = true, c.model
@@ -368,6 +385,9 @@ func hasVendorHeader(h http.Header) bool {
 
 // refreshed resolves the secrets of an attempt again, and reports whether one has
 // changed.
+//
+// Each secret is asked for once more, also after one has changed: a pair of
+// secrets is often rotated together.
 func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 	changed := false
 	for _, u := range a.secrets.used {
@@ -424,6 +444,8 @@ func (f *failover) spilled(r *strategyRun, served *model) bool {
 }
 
 // keep sets a pin. It drops the pin if the first of the order serves again.
+//
+// Other replicas are told. An equal pin is set again: it counts as used.
 func keep(s *selector, now time.Time, at pins.Key, p expr.Place, served pinned) {
 	t := s.pins
 	if p == expr.PlaceFirst {
@@ -501,6 +523,10 @@ func (c *call) end(a *attempt, f *failure) {
 }
 
 // blame reports a failure to the health of the candidate or the key.
+//
+// A candidate's cooldown stops requests of all callers only if the failure is
+// everybody's. A key's cooldown holds for all models of the provider, or for
+// one, as the rule says.
 func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 	if m.candidate != nil {
 		cooldown := a.turn.Failure(now, *m.candidate)
@@ -522,6 +548,9 @@ func (c *call) blame(a *attempt, f *failure, m *meaning, now time.Time) {
 
 // measured is an attempt as the metrics keep it. Only an answer says how fast a
 // candidate is: a candidate that fails at once is not fast.
+//
+// Costs are kept in 10⁻⁹ USD. The time in which the request was made is the
+// gateway's and not the provider's.
 func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
 	o := stats.Outcome{Class: class, ProviderInput: a.input, ProviderOutput: a.output, EstimatedInput: c.in.tokens}
 	if c.s.selector.uses.Estimates {
@@ -553,6 +582,8 @@ func (c *call) measured(a *attempt, class stats.Class) stats.Outcome {
 }
 
 // noteQuota notes the limits of a key that an answer tells.
+//
+// It is noted for failed answers too: a 429 tells most about limits.
 func noteQuota(track *stats.Track, h http.Header, now time.Time) {
 	q := ratelimit.Read(h, now)
 	if !q.Known() {

@@ -46,6 +46,9 @@ type valueOf struct {
 // take returns the next candidate, nil after the last. A candidate from an earlier
 // turn comes with the keys left over from it. take records skipped candidates in
 // the trail.
+//
+// A skipped candidate comes back in the second round, after all others had their
+// turn: a cooldown says "later" and refuses nothing.
 func (l *lineup) take(t *trail) *skipped {
 	for l.next < len(l.candidates) {
 		m := l.candidates[l.next]
@@ -124,6 +127,9 @@ func (l *lineup) inputTooLarge(m *model) *Error {
 }
 
 // count has the prompt's tokens counted for a candidate.
+// The counter is code of the embedding service. It has until the end of
+// total_timeout, and its fault refuses the candidate: a limit must not pass what
+// cannot be counted.
 func (l *lineup) count(m *model, limit int64) promptCount {
 	ctx, cancel := context.WithDeadline(l.in.ctx, l.room.deadline)
 	defer cancel()
@@ -262,6 +268,7 @@ func (l *lineup) keysInOrder(m *model, now time.Time, t *trail) ([]*apiKey, []st
 
 // track is the track of a key. A key that depends on the request has a track for
 // each value: one tenant's cooldown does not affect another.
+// The value is resolved once a request.
 func (l *lineup) track(k *apiKey) *stats.Track {
 	if !k.perRequest && !(k.none && l.s.selector.passThrough && l.in.credential.given()) {
 		return k.track
@@ -285,6 +292,9 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 
 // hashKey is the keyed hash of a key's value at a provider. It is the same in all
 // replicas of a fleet.
+//
+// Without a fleet, two hashes of 64 bits with different salts make the 128 bits.
+// The seed is the gateway's own, so that a collision cannot be aimed at.
 func (s *settings) hashKey(provider, value string) (sum [16]byte) {
 	if s.fleet != nil {
 		return s.fleet.Of("key", provider, value)

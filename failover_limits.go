@@ -11,6 +11,8 @@ import (
 )
 
 // maxWaitRoutes bounds the routes of one waiting request.
+//
+// It bounds the memory of a request that waits.
 const maxWaitRoutes = 256
 
 // reservation is a candidate's room for one attempt with a key. It is given back if
@@ -22,6 +24,9 @@ type reservation struct {
 }
 
 // capacity is the room for the next attempt of a request.
+//
+// At most one reservation is held at a time. Whoever ends a turn gives it back
+// or takes it over.
 type capacity struct {
 	limiter  *limit.Limiter
 	in       *inbound
@@ -35,6 +40,9 @@ type capacity struct {
 }
 
 // route is the way to a candidate with a key.
+//
+// The gates are those of the provider, the model and the key; nil is a gate
+// without limits. Tokens are counted only where a limit needs them.
 func (c *capacity) route(m *model, k *apiKey) limit.Route {
 	r := limit.Route{Gates: [3]*limit.Gate{m.provider.gate, m.gate, k.gate}}
 	if c.in.places() {
@@ -105,6 +113,9 @@ func (c *capacity) postpone(r *tried, t *trail) {
 
 // wait waits at all skipped candidates at once, and returns the first one with
 // room. It returns nil if there is none in time.
+//
+// keysOf gives the keys of a skipped candidate to wait for. The time is noted as
+// waited and as queued.
 func (c *capacity) wait(t *trail, keysOf func(*skipped) []*apiKey) *skipped {
 	begin := time.Now()
 	var routes []limit.Route
@@ -177,6 +188,8 @@ func (c *capacity) limitOf(m *model, keys []*apiKey, now time.Time) string {
 
 // settle gives back the room of an attempt. The attempt's tokens are its real ones:
 // zero if it was refused, the estimate if the upstream did not count them.
+//
+// It is called once for each attempt, also for one that was never sent.
 func (a *attempt) settle(now time.Time) {
 	switch {
 	case !a.sent:
@@ -191,6 +204,9 @@ func (a *attempt) settle(now time.Time) {
 }
 
 // outputLimit is the client's limit on the answer's tokens, 0 without one.
+//
+// The least of several limits counts. The bound keeps the sum with the estimate
+// in range.
 func (in *inbound) outputLimit() int64 {
 	least := 0.0
 	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {

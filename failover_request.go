@@ -19,6 +19,9 @@ import (
 )
 
 // outbound makes the upstream requests of one candidate with one key.
+//
+// It is a part of the call, and is set up anew for each candidate and key. What
+// it notes about a request, such as removed fields, is read after the attempt.
 type outbound struct {
 	s         *settings
 	in        *inbound
@@ -40,6 +43,9 @@ type outbound struct {
 }
 
 // requestError reports a configured value that cannot go into an upstream request.
+//
+// Nothing was sent then. A FailureSecret may pass for the next key, and a
+// FailureRequest is a slip of the config for this request.
 type requestError struct {
 	kind FailureKind // FailureSecret or FailureRequest
 	err  error
@@ -114,6 +120,9 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 
 // upstreamURL joins the surface's path to the base URL, and merges the queries: the
 // provider's config, the gateway's, the client's, the base URL's. Earlier ones win.
+//
+// The client's pairs keep their spelling and their order. A provider may read
+// them in its own way.
 func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, error) {
 	base, raw := p.base.Path, p.base.RawPath
 	if o.surface.root {
@@ -165,11 +174,14 @@ type rawQuery struct {
 	pairs []string
 }
 
+// set adds a pair under its decoded name.
 func (q *rawQuery) set(name, pair string) {
 	q.names, q.pairs = append(q.names, name), append(q.pairs, pair)
 }
 
 // merge adds the pairs of a query, except names of earlier sources.
+//
+// Within one query repeated names stay: a list is written so.
 func (q *rawQuery) merge(raw string, skip func(name string) bool) {
 	earlier := q.names
 	taken := func(name string) bool {
@@ -293,12 +305,18 @@ func (o *outbound) setContentType(h http.Header) {
 }
 
 // sendsOwnKey reports whether the provider gets the client's own key.
+//
+// That is pass-through: no provider is configured, and the client brings its own
+// key.
 func (o *outbound) sendsOwnKey() bool {
 	return o.key.none && len(o.model.provider.operatorAuth) == 0 && o.s.selector.passThrough
 }
 
 // forwards reports whether a provider may see a client's header. ownKey is set if
 // the provider also gets the client's key.
+//
+// Nothing is forwarded that is not named here or in forward_headers: an unknown
+// header could hold a secret of the service.
 func (o *outbound) forwards(name string, ownKey bool) bool {
 	switch name {
 	case "Content-Type", "Accept", "User-Agent", "Idempotency-Key", "X-Request-Id":
@@ -318,6 +336,10 @@ func (o *outbound) forwards(name string, ownKey bool) bool {
 // authenticate puts the credential into the header. An operator's own credential
 // comes with the configured headers. It beats the key, unless it has no value for
 // this request.
+//
+// The order is: a credential among the configured headers, the configured key,
+// and the client's own key in pass-through. Without any of them the request goes
+// out without a credential, as for a local server.
 func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider, a *attempt) error {
 	if slices.ContainsFunc(p.operatorAuth, func(name string) bool { _, ok := h[name]; return ok }) {
 		a.operatorAuth = true

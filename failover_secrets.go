@@ -36,6 +36,7 @@ func (s *secretSet) add(u usedSecret) {
 }
 
 // hide notes a secret value, to be cut out of the answer.
+// A value known already is not noted twice. Empty values cut nothing.
 func (s *secretSet) hide(value string) {
 	if value != "" && !slices.ContainsFunc(s.used, func(u usedSecret) bool { return u.value.Reveal() == value }) {
 		s.add(usedSecret{value: redact.NewSecret(value)})
@@ -52,6 +53,8 @@ func (s *secretSet) hideLiteral(value string) {
 }
 
 // hideDerived notes the texts in a value that hold a piece of its secrets.
+// A header made as "Bearer " + secret hides both forms: the whole text, and the
+// part behind the scheme.
 func (s *secretSet) hideDerived(v any, of []usedSecret) {
 	switch v := v.(type) {
 	case string:
@@ -79,6 +82,7 @@ const minPiece = 6
 
 // holdsPiece reports whether a piece of a secret is in a value. Letter case does
 // not count.
+// It costs the product of both lengths.
 func holdsPiece(value, secret string) bool {
 	value, secret = strings.ToLower(value), strings.ToLower(secret)
 	for i := 0; i+minPiece <= len(value); i++ {
@@ -90,6 +94,7 @@ func holdsPiece(value, secret string) bool {
 }
 
 // scrub cuts the set's secrets out of an upstream's text.
+// Without secrets or without text it returns the text itself.
 func (s *secretSet) scrub(text []byte) []byte {
 	if len(s.used) == 0 || len(text) == 0 {
 		return text
@@ -105,6 +110,7 @@ func (s *secretSet) scrubText(text string) string { return string(s.scrub([]byte
 func (s *secretSet) scrubLine(text string, n int) string { return oneLine(s.scrubText(text), n) }
 
 // quoted is an upstream's message, for the end of a reason of the gateway.
+// It begins with a colon, or is empty.
 func (s *secretSet) quoted(message string) string {
 	if message == "" {
 		return ""
@@ -150,6 +156,7 @@ func (s *secretSet) plainHeader(h http.Header) http.Header {
 }
 
 // templates evaluates the ${…} of an attempt, and notes their secrets.
+// It belongs to one goroutine.
 type templates struct {
 	in      expr.TemplateInput
 	secrets *SecretCache
@@ -187,6 +194,7 @@ func (t *templates) text(ctx context.Context, v *expr.Template) (string, error) 
 
 // tree evaluates the templates in a value of the body. It shares nothing with the
 // config.
+// The first failing template ends the evaluation.
 func (t *templates) tree(ctx context.Context, v any) (any, error) {
 	switch v := v.(type) {
 	case *expr.Template:

@@ -32,6 +32,9 @@ var (
 )
 
 // holdStream holds an event stream until its first content, or until it is whole.
+//
+// The header says how the bytes are coded, and the surface in which dialect they
+// are. Each event goes through the meter once, whether it is held or relayed.
 func (h *held) holdStream(ctx context.Context) *failure {
 	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, events: true}
 	encoding := h.resp.Header.Get("Content-Encoding")
@@ -116,6 +119,9 @@ func (h *held) sample(data []byte) {
 }
 
 // writtenTokens is the estimate of what the model wrote.
+//
+// Sampled events stand for the ones between them, and the front of a long answer
+// for the rest of it.
 func (h *held) writtenTokens() int64 {
 	n := h.written.Tokens()
 	if later := int64(h.events - sampledHead); later > 0 {
@@ -382,6 +388,8 @@ const sessionIdle = 15 * time.Minute
 
 // session is a WebSocket between the client and one candidate. After the provider's 101
 // frames pass untouched.
+//
+// A session does not fail over: its state is at the provider.
 type session struct {
 	s     *settings
 	in    *inbound
@@ -466,6 +474,9 @@ func (s *session) first() {
 }
 
 // meter adds the usage of a response.
+//
+// It is called for each response of the session, in the goroutine of
+// [realtime.Session.Run].
 func (s *session) meter(message []byte) {
 	var m usage.Meter
 	m.Event(message)

@@ -76,6 +76,8 @@ type skipped struct {
 }
 
 // attempt is one upstream request.
+// Its durations count from start, and are zero as long as the event did not
+// come.
 type attempt struct {
 	tried   *tried
 	model   *model
@@ -171,6 +173,7 @@ func (f *failure) full() string {
 }
 
 // turn records the turn of a candidate.
+// The first record lies in the trail itself.
 func (t *trail) turn(m *model, now time.Time) *tried {
 	r := &t.room.tried
 	if len(t.tried) > 0 {
@@ -220,6 +223,7 @@ func (t *trail) begin() *attempt {
 }
 
 // key is the key that was sent, redacted.
+// It comes without the scheme. A request without a key has an empty one.
 func (a *attempt) key() string {
 	value := a.credential[0]
 	if a.sentScheme != "" {
@@ -246,6 +250,7 @@ func (t *trail) note(format string, args ...any) {
 }
 
 // text lists the tried candidates and their failures in one line.
+// It is for the client, so the reasons come without their details.
 func (t *trail) text(maxAttempts, candidates int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "no provider could answer, after %s", counted(t.sent, "attempt"))
@@ -440,6 +445,9 @@ func (a *attempt) mayCost() bool {
 
 // total is the usage and the cost of all attempts. The usage is nil if nothing was
 // consumed.
+//
+// One attempt with an unknown cost makes the sum an estimate: it is too low
+// then.
 func (t *trail) total() (u *Usage, c knownCost) {
 	missing := false
 	for _, a := range t.attempts {
@@ -461,6 +469,7 @@ func (t *trail) total() (u *Usage, c knownCost) {
 }
 
 // url is the address of the request, without its query. Empty if none was made.
+// A query may hold a key, as with Gemini's ?key=.
 func (a *attempt) url() string {
 	if a.path == "" {
 		return ""

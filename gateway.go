@@ -183,6 +183,10 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 
 // serve finds the handler of a path. An unknown path goes to next; if that is nil,
 // it gets 404.
+//
+// The order of the cases matters. A path with a step up is refused before
+// anything reads an id from it. Models come before surfaces. A WebSocket's
+// surface answers a plain request with 426, as RFC 9110 asks.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
 	surface, path := s.surfaces.of(r)
@@ -256,6 +260,10 @@ type exchange struct {
 }
 
 // serve is the pipeline.
+//
+// Code of the embedding service runs in it: hooks, secrets, a registry. If it
+// panics, the client gets an error, the request is reported, and the panic goes
+// on to net/http.
 func (x *exchange) serve() {
 	if hook := x.s.hooks.RequestStart; hook != nil {
 		if ctx := hook(x.in.ctx, x.in.shown()); ctx != nil {
@@ -303,6 +311,9 @@ func (x *exchange) serve() {
 }
 
 // choose selects the models to try.
+//
+// Ids of stored things are located first: a request for a file or a batch goes
+// where the thing is. An error of a client that has left is told as that.
 func (x *exchange) choose() (err *Error) {
 	at, l := &x.in.place, locator{&x.in, x.s}
 	switch err = l.locate(); {
@@ -328,6 +339,9 @@ func (x *exchange) choose() (err *Error) {
 }
 
 // send tries the chosen models.
+//
+// Pins and places are learnt from a provider's good answer only. An answer of the
+// gateway's own teaches nothing.
 func (x *exchange) send() outcome {
 	if x.s.keepalive > 0 && x.in.sel.Stream && x.in.surface.stream != nil {
 		x.to.keepAlive(x.s.keepalive, x.in.id)

@@ -71,6 +71,8 @@ func (c *client) connect(w http.ResponseWriter, r *http.Request, warning *sync.O
 }
 
 // finish leaves no deadline and no timer behind.
+// net/http goes on with the connection, and an old deadline would end the next
+// request on it.
 func (c *client) finish() {
 	c.quiet()
 	if !c.writeUntil.IsZero() {
@@ -86,6 +88,7 @@ func (c *client) Unwrap() http.ResponseWriter { return c.w }
 func (c *client) Header() http.Header { return c.w.Header() }
 
 // WriteHeader sends it.
+// The stamper adds the gateway's own headers just before.
 func (c *client) WriteHeader(status int) {
 	if c.stamper != nil {
 		c.stamper.stamp(c.w.Header(), c.opened && !c.committed)
@@ -188,6 +191,7 @@ func (c *client) disarm() {
 }
 
 // deadline looks at the outcome of setting one.
+// Tests use a recorder for a writer. It draws no warning.
 func (c *client) deadline(err error) {
 	if !errors.Is(err, http.ErrNotSupported) || c.blind {
 		return
@@ -214,6 +218,7 @@ func (c *client) body(r io.Reader) io.Reader {
 }
 
 // timedBody bounds each silence of a body, and its average rate.
+// The rate counts from the start of the reading.
 type timedBody struct {
 	r     io.Reader
 	c     *client
@@ -222,6 +227,9 @@ type timedBody struct {
 }
 
 // Read reads under a deadline. The deadline goes as soon as the body is whole.
+//
+// A slow but steady client earns time by its bytes: a kilobyte gives a second. A
+// client that sends one byte in a while gets no more than client_timeout.
 func (b *timedBody) Read(p []byte) (int, error) {
 	c := b.c
 	if !c.blind {
@@ -246,6 +254,8 @@ func (b *timedBody) Read(p []byte) (int, error) {
 }
 
 // keepAlive starts to send a comment after each silence of the stream.
+// Only a stream has one. The comments are for proxies and clients with a limit
+// on silence.
 func (c *client) keepAlive(interval time.Duration, requestID string) {
 	c.keepalive, c.requestID = interval, requestID
 	c.mu.Lock()
@@ -256,6 +266,9 @@ func (c *client) keepAlive(interval time.Duration, requestID string) {
 // tick sends a comment, if an event may begin here. The first one sends the header. A
 // panic of the service's writer would end the process here: the request's goroutine
 // takes it over.
+//
+// The timer goes on even where no comment may stand: within an event a comment
+// would be a part of it.
 func (c *client) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -291,6 +304,8 @@ func (c *client) tick() {
 }
 
 // atBoundary reports whether the bytes written so far end where an event may begin.
+// Lines of an event stream end with LF, CR or CRLF, and an empty line ends an
+// event.
 func (c *client) atBoundary() bool {
 	t := c.tail
 	return len(t) == 0 || bytes.HasSuffix(t, []byte("\n\n")) || bytes.HasSuffix(t, []byte("\r\r")) || bytes.HasSuffix(t, []byte("\n\r\n"))
@@ -320,6 +335,8 @@ func (c *client) resume() {
 
 // lock takes the lock if a keepalive needs one. Without a keepalive only the
 // request's goroutine writes.
+// A panic of the service's writer, kept by the timer's goroutine, comes out
+// here.
 func (c *client) lock() {
 	if c.keepalive == 0 {
 		return
@@ -389,6 +406,9 @@ func (w *translatedWriter) close() {
 
 // upgradable reports whether a request asks for a WebSocket that this connection can
 // become.
+//
+// HTTP/2 has other handshakes, and no connection to take over. A writer in
+// wrappers is searched by Unwrap, as http.ResponseController does.
 func upgradable(w http.ResponseWriter, r *http.Request) bool {
 	if r.ProtoMajor != 1 || !realtime.IsHandshake(r.Header) || !header.Lists(r.Header["Connection"], "Upgrade") {
 		return false

@@ -138,6 +138,7 @@ func debugFleet(f *FleetStatus) *debugpage.Fleet {
 }
 
 // debugView collects the parts of the page, at one time.
+// All figures of a page are of the same moment.
 type debugView struct {
 	s        *settings
 	now      time.Time
@@ -146,6 +147,7 @@ type debugView struct {
 }
 
 // series are the loads of a provider's models with requests in their window.
+// Idle models are left out: their windows are empty.
 func (d *debugView) series(p *provider) []*stats.Series {
 	var list []*stats.Series
 	for _, m := range p.models {
@@ -207,6 +209,9 @@ var everybody stats.Request
 
 // models lists the models with a row of their own, and the names of the others. If
 // there are too many, the busiest get the rows.
+//
+// Names of rows and others come in the order of the config, except for the
+// busiest of too many.
 func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 	type row struct {
 		model  debugpage.Model
@@ -316,6 +321,8 @@ func (d *debugView) health(state stats.State) debugpage.Health {
 }
 
 // load sums the windows of several models or keys. An empty window has no slots.
+// The sum of windows is exact for counts and averages. A percentile comes from
+// the added histograms.
 func (d *debugView) load(series ...*stats.Series) debugpage.Load {
 	w := stats.Sum(d.now, series...)
 	out := debugpage.Load{
@@ -402,6 +409,7 @@ func (g *Gateway) debugExplain(asker *http.Request, q *debugpage.Question) *debu
 }
 
 // debugTurn describes the turn of a candidate.
+// A dry run sends nothing, so it speaks of what would happen.
 func debugTurn(m TriedModel) string {
 	keys, healthy := "without a key", true
 	if len(m.APIKeySelection) > 0 {
@@ -438,6 +446,13 @@ func milliseconds(ms float64) time.Duration { return time.Duration(ms * float64(
 
 // pastedHeader reads lines of "Name: value". The page shows the text again, so
 // credentials are cut from it.
+//
+// Data:
+//
+//	X-Tier: gold
+//	Authorization: Bearer sk-…
+//
+// A line in another form empties the text: it may hold a credential anywhere.
 func pastedHeader(text *string) (http.Header, error) {
 	h := http.Header{}
 	var shown []string

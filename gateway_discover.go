@@ -44,12 +44,17 @@ const (
 
 // servers is the memory of the questions to providers. It outlives settings. It is
 // safe for concurrent use.
+//
+// mu guards the map, and each server has locks of its own. A lock of a server
+// may be taken under mu, and not the other way round.
 type servers struct {
 	mu    sync.Mutex
 	byKey map[string]*server // by listKey
 }
 
 // server is a provider at an address.
+//
+// asking guards facts and try, and mu all fields below it.
 type server struct {
 	asking sync.Mutex // held by a question
 	facts  discover.Server
@@ -66,6 +71,8 @@ type server struct {
 }
 
 // of returns the memory of a provider.
+//
+// It makes one for a provider that was not asked before.
 func (l *servers) of(p *provider) *server {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,6 +88,7 @@ func (l *servers) of(p *provider) *server {
 }
 
 // lists are the last good answers.
+// A server without an answer yet has a nil list.
 func (l *servers) lists() modelLists {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,6 +114,9 @@ func (l *servers) forget(s *settings) {
 
 // settings compiles a Config with the known lists. If only the lists are at fault,
 // such as a strategy that is too costly over them, it leaves them out.
+//
+// It compiles twice at most. A config that is wrong by itself fails in both, and
+// the second error is the one to show: it names no model of a provider's answer.
 func (l *servers) settings(cfg Config, old *settings) (*settings, error) {
 	lists := l.lists()
 	s, err := newSettings(cfg, old, lists)
@@ -137,6 +148,8 @@ func (l *servers) refresh(ctx context.Context, s *settings) bool {
 }
 
 // atOnce calls f with the numbers below n, some at a time.
+//
+// It returns when all calls have returned.
 func atOnce(n int, f func(i int)) {
 	var all sync.WaitGroup
 	turns := make(chan struct{}, askedAtOnce)
@@ -154,6 +167,9 @@ func atOnce(n int, f func(i int)) {
 // of the outcome is logged.
 //
 // After a failure the last good list stays. So a provider that is away loses no model.
+//
+// The first list and the first one after a failure are logged. Further ones are
+// silent.
 func (v *server) refresh(ctx context.Context, s *settings, p *provider) (changed bool) {
 	bounded, cancel := context.WithTimeoutCause(ctx, discoverPatience, &timeoutError{"no list of models", discoverPatience})
 	defer cancel()
@@ -184,6 +200,8 @@ func (v *server) refresh(ctx context.Context, s *settings, p *provider) (changed
 }
 
 // askFailure is the reason of a failed question, without addresses.
+// The text stays the same from question to question, so that a change of it is
+// news for the log.
 func askFailure(err error) string {
 	var status *discover.StatusError
 	var timeout *timeoutError
@@ -221,6 +239,7 @@ func (v *server) answered(now time.Time) time.Time {
 }
 
 // ending are the models whose cooldown for everybody is over soon, but after a time.
+// A cooldown of a single caller is left to its requests.
 func (p *provider) ending(now, after time.Time) []*model {
 	var ending []*model
 	for _, m := range p.models {
@@ -294,6 +313,8 @@ func isDown(err error, listed bool) bool {
 
 // ask asks a provider with one of its keys, in one of its formats. It begins with
 // those of the latest good answer. Another is tried after a refusal.
+//
+// One question at a time goes to a server. Another caller waits for its end.
 func (v *server) ask(ctx context.Context, s *settings, p *provider, deep bool) ([]discover.Model, error) {
 	v.asking.Lock()
 	defer v.asking.Unlock()
@@ -355,6 +376,8 @@ type asker struct {
 
 // ask sends one question. After a 401 the secrets are resolved again, as for
 // requests.
+//
+// The caller closes the body.
 func (q *asker) ask(ctx context.Context, question discover.Question) (*http.Response, error) {
 	for again := false; ; again = true {
 		a := new(attempt)

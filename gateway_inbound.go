@@ -76,6 +76,9 @@ type inbound struct {
 }
 
 // clientBody is a client's body as it was scanned: JSON or a form.
+//
+// The two kinds are [reqbody.Document] and [reqbody.Form]. Both are read with
+// the same names, so the selection need not know the kind.
 type clientBody interface {
 	Selection() (reqbody.Selection, error)
 	Names() iter.Seq[string]
@@ -87,6 +90,8 @@ type clientBody interface {
 }
 
 // receive starts a request on a surface. It reads nothing of the body yet.
+//
+// It fails for no request. Whatever is wrong with one shows when it is read.
 func (in *inbound) receive(r *http.Request, surface *surface, path string, c *callers) {
 	in.r, in.ctx, in.surface, in.path = r, r.Context(), surface, path
 	in.pathModel = modelInPath(r.URL.Path, path)
@@ -129,6 +134,8 @@ func isRequestID(id string) bool {
 }
 
 // requestID is the client's id of a request, else a new one.
+//
+// A new one has 96 bits of chance.
 func requestID(h http.Header) string {
 	if id := h.Get("X-Request-Id"); isRequestID(id) {
 		return id
@@ -167,6 +174,8 @@ func (in *inbound) identify(c *callers) {
 }
 
 // hash is a keyed hash of a caller. It is the same in all replicas of a fleet.
+//
+// Pins, limits and blame know a caller by this hash.
 func (c *callers) hash(salt, text string) uint64 {
 	if c.fleet == nil {
 		return maphash.String(c.seed, salt+text)
@@ -202,6 +211,9 @@ type callers struct {
 const maxLabels = 8
 
 // boundLabels is a copy of labels with a sensible number and length, as texts.
+//
+// Labels go into logs, metrics and the debug page. A service that puts a prompt
+// into one must not fill them.
 func boundLabels(labels []slog.Attr) []slog.Attr {
 	out := make([]slog.Attr, 0, min(len(labels), maxLabels))
 	for _, l := range labels {
@@ -231,6 +243,8 @@ func clientCredential(h http.Header) credential {
 }
 
 // read reads the body, within a limit in bytes, and decodes and scans it.
+//
+// readTime is measured here, and is not counted as the gateway's own time.
 func (in *inbound) read(body io.Reader, limit int64) *Error {
 	begin := time.Now()
 	raw, err := reqbody.Read(body, in.r.ContentLength, limit)
@@ -257,6 +271,9 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 }
 
 // unread is the error of a body that did not come whole.
+//
+// A body over the limit of a middleware is told with that limit, for the client
+// can act on it only then.
 func (in *inbound) unread(err error, limit int64) *Error {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -278,6 +295,8 @@ func (in *inbound) unread(err error, limit int64) *Error {
 }
 
 // decode removes the content coding. The provider gets the body plain.
+//
+// The ratio bounds a small body that would unfold into a huge one.
 func (in *inbound) decode(encoding string, limit int64) *Error {
 	plain, err := coding.DecodeRequest(in.raw, encoding, limit)
 	var unknown *coding.UnknownError
@@ -360,6 +379,8 @@ func wantsUsage(body clientBody) bool {
 }
 
 // query is the part of the request for the selection.
+//
+// model comes before models. A name that leaves the choice to the gateway is left out.
 func (in *inbound) query() query {
 	q := query{surface: in.surface, credential: in.credential.given(), request: &in.request, owner: in.owner, provider: in.place.provider}
 	if in.places() {
@@ -400,6 +421,8 @@ func (in *inbound) gone() *Error {
 }
 
 // shown is the request without its secrets, for hooks and Results.
+//
+// It shares nothing with the request: a hook may keep it.
 func (in *inbound) shown() ClientRequest {
 	c := ClientRequest{
 		Method: in.r.Method, Path: in.r.URL.Path, Headers: make(http.Header, len(in.r.Header)),
@@ -454,6 +477,8 @@ const ableFacts = expr.FactInputTokens | expr.FactMaxOutputTokens | expr.FactToo
 const bodyFacts = ableFacts&^expr.FactInputTokens | expr.FactReasoning | expr.FactServiceTier | expr.FactUser | expr.FactPreviousResponseID
 
 // expose lets expressions read req.session and req.ai, if one of them does.
+//
+// An expression that reads neither costs nothing: the functions stay nil.
 func (in *inbound) expose(uses expr.Uses) {
 	if uses.Session {
 		in.request.Session = in.session
@@ -541,6 +566,8 @@ const (
 type answerHeaders struct{ requestID, model, attempts, removed, rejected, affinity, cost bool }
 
 // parse reads response_headers. A nil list is the default.
+//
+// An empty list switches all of them off.
 func (a *answerHeaders) parse(p *problems, list []ResponseHeader) {
 	if list == nil {
 		a.requestID, a.model, a.attempts = true, true, true
@@ -572,9 +599,12 @@ func (a *answerHeaders) before(h http.Header, id string) {
 	}
 }
 
+// zeroAttempts is shared by all answers and must not be changed.
 var zeroAttempts = []string{"0"}
 
 // listed is a list of names as a header holds it.
+//
+// A comma parts the names, so a comma within one is encoded.
 func listed(names []string) string {
 	var b strings.Builder
 	for i, name := range names {
@@ -644,6 +674,8 @@ func (in *inbound) lists() bool {
 }
 
 // scanQuery finds the model of a session.
+//
+// A session has its model in the query: wss://…/realtime?model=gpt-realtime.
 func (in *inbound) scanQuery() error {
 	if len(in.raw) > 0 {
 		return errors.New("a WebSocket has no body")

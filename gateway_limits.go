@@ -16,6 +16,9 @@ import (
 
 // admission is the way of a request past the limits of its client and the service's
 // own admission.
+//
+// It is in three steps: admit before the selection, settle after the last
+// attempt, and stamp on the answer's header.
 type admission struct {
 	claims   []limit.Claim
 	exact    []exactClaim // in the store of the fleet
@@ -26,6 +29,9 @@ type admission struct {
 }
 
 // admit takes a request in, or says why not.
+//
+// The client's limits come first. The service is asked only about requests that
+// may still pass.
 func (x *exchange) admit() *Error {
 	err := x.admitClient(time.Now())
 	if err == nil && x.s.admission != nil {
@@ -42,6 +48,10 @@ func (x *exchange) admit() *Error {
 //
 // Exact limits are taken from the store first, all in one step. If a limit of this replica
 // then refuses, they are given back.
+//
+// An entry without a key for this request does not limit it, unless the entry is
+// required. A limit in USD is required by default: an anonymous request would
+// spend without a bound.
 func (x *exchange) admitClient(now time.Time) *Error {
 	for i := range x.s.clientLimits {
 		l := &x.s.clientLimits[i]
@@ -73,6 +83,9 @@ func (x *exchange) admitClient(now time.Time) *Error {
 }
 
 // limitExceeded is the error for a client over a limit.
+//
+// A client need not repeat its request for a budget of a day or a month: NoRetry
+// tells its SDK.
 func limitExceeded(over limit.Measure, wait time.Duration) *Error {
 	e := errorf(CodeClientLimitExceeded, "the limit %s is used up: try again in %s", over, roughly(wait))
 	e.RetryAfter = max(wait, time.Millisecond)
@@ -80,6 +93,7 @@ func limitExceeded(over limit.Measure, wait time.Duration) *Error {
 	return e
 }
 
+// errEmptyKey is for an expression without a name for the sender.
 var errEmptyKey = errors.New("it is empty")
 
 // roughly is a wait in whole seconds, rounded up.
@@ -88,6 +102,9 @@ func roughly(d time.Duration) string {
 }
 
 // notAdmitted is the error for the client of a request that the service refused.
+//
+// An *Error of the service goes to the client as it is. Another error stays
+// inside: its text may hold names of the service.
 func notAdmitted(refusal error) *Error {
 	var own *Error
 	switch is := errors.As(refusal, &own); {
@@ -104,6 +121,8 @@ func notAdmitted(refusal error) *Error {
 }
 
 // settle charges the request to its client, and tells the service's admission, once.
+//
+// A second call does nothing. The tokens are those of all attempts.
 func (x *exchange) settle(err *Error) {
 	if x.adm.admitted != nil {
 		u, cost := x.loop.trail.total()
@@ -123,6 +142,8 @@ func (x *exchange) settle(err *Error) {
 
 // stampLimits tells the rest of the client's limits. The upstream's own are about
 // the gateway's key, and do not pass.
+//
+// The names are those of OpenAI. They stand in answers of both formats.
 func (x *exchange) stampLimits(h http.Header) {
 	if len(x.adm.claims) == 0 {
 		return
@@ -154,6 +175,9 @@ type exactClaim struct {
 
 // takes are the takes of a claim, with the measure of each. The request takes itself,
 // and asks whether any tokens and money are left. At its end it settles these.
+//
+// Budgets have accounts named after the claim and the end of their period. A new day
+// begins with an empty account, without a reset.
 func (c *exactClaim) takes(now time.Time, requests, tokens, money int64, settle bool) (list []fleet.Take, measures []limit.Measure) {
 	add := func(m limit.Measure, n int64, t fleet.Take, suffix string) {
 		if n > 0 && !(settle && t.Amount == 0) {
@@ -173,6 +197,9 @@ func (c *exactClaim) takes(now time.Time, requests, tokens, money int64, settle 
 }
 
 // takeExact counts a request against its exact limits, or returns the one in its way.
+//
+// Without an answer of the store the request passes, and alone notes that it was
+// not counted.
 func (x *exchange) takeExact(now time.Time) (over limit.Measure, reset time.Time, ok bool) {
 	if len(x.adm.exact) == 0 {
 		return 0, now, true
@@ -194,6 +221,8 @@ func (x *exchange) takeExact(now time.Time) (over limit.Measure, reset time.Time
 }
 
 // giveBackExact gives a request back that another limit refused.
+//
+// Only the count of requests was taken. Tokens and money come at the end.
 func (x *exchange) giveBackExact() {
 	if x.adm.alone {
 		return

@@ -19,14 +19,19 @@ import (
 )
 
 // logDebug is the level of a line with the whole Result.
+// Building it costs more than the line itself. The caller asks the logger first.
 const logDebug = slog.LevelDebug
 
 // logLine is the line of one request. Attributes have the names of OpenTelemetry's
 // semantic conventions for generative AI, if those have one. Provider and model are
 // those of the last sent attempt.
+//
+// It holds no text of prompts or answers. Names of clients are cut to a sensible length.
 type logLine []slog.Attr
 
 // logLevel is info, and warn for a failed request.
+// An answer from the second or third candidate is a success too, and stays at
+// info: the failures stand in the line.
 func logLevel(err *Error) slog.Level {
 	if err != nil {
 		return slog.LevelWarn
@@ -83,6 +88,8 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 }
 
 // addAttempt adds the attributes of the last sent attempt.
+//
+// The provider's name is the one of the conventions, where these know it.
 func (l *logLine) addAttempt(a *attempt) {
 	*l = append(*l,
 		slog.String("gen_ai.provider.name", genai.Provider(a.model.provider.id)),
@@ -99,6 +106,8 @@ func (l *logLine) addAttempt(a *attempt) {
 }
 
 // addUsage adds the tokens and the cost of all attempts. Zeros are left out.
+// A request with failover may have paid several providers. So the sum is over
+// all attempts, whereas the names are those of the last.
 func (l *logLine) addUsage(t *trail) {
 	u, cost := t.total()
 	if u == nil {
@@ -128,6 +137,8 @@ func (l *logLine) addUsage(t *trail) {
 
 // addSteps adds the reason of each failed attempt, with all details for the
 // operator, and the cooldown of each skipped candidate.
+// Three lists keep the kinds apart: what failed, what was passed over, and
+// oddities of attempts with an answer.
 func (l *logLine) addSteps(steps []step) {
 	var failed, passed, notes []string
 	for _, s := range steps {
@@ -160,6 +171,7 @@ func (l *logLine) addSteps(steps []step) {
 }
 
 // add appends the whole Result.
+// It is for the level debug, and marshals by the Result's own tags.
 func (l *logLine) add(res *Result) { *l = append(*l, slog.Any("aigateway.result", res)) }
 
 // write uses a constant message, so that lines can be grouped by it.
@@ -182,6 +194,10 @@ func shownNames(names []string) []string {
 }
 
 // newDebugRecord is the debug page's record of a request.
+//
+// It runs once somebody has looked at the page, see [debugpage.History.Want].
+// Texts from outside go through [debugpage.Name] and [debugpage.Text], and are
+// cut there.
 func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	sum := t.summarize(in)
 	// Everything here is bounded or copied: a record must not keep a request's
@@ -202,6 +218,8 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	if err != nil {
 		r.Code, r.Status, r.Message = string(err.Code), err.Status, debugpage.Text(err.Message)
 	}
+	// An empty list of names in a body that was read means the client left the
+	// choice to the gateway.
 	names := in.query().names
 	r.Auto = len(names) == 0 && in.understood(err)
 	for _, name := range names {
@@ -240,6 +258,9 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 }
 
 // enter adds what the attempts of a request cost to the ledger of the debug page.
+//
+// Every attempt with a use counts, failed ones included: the provider charges a
+// stream that broke half-way.
 func enter(ledger *debugpage.Ledger, r *debugpage.Request, t *trail) {
 	labels := r.Labels
 	if r.Caller != "" {
@@ -266,6 +287,9 @@ func (in *inbound) understood(err *Error) bool {
 }
 
 // rememberSteps notes the steps of the trail, up to the bounds of the page.
+//
+// Skipped candidates have a bound of their own. A hundred of them must not hide
+// the attempts.
 func rememberSteps(r *debugpage.Request, steps []step) {
 	skipped := 0
 	for _, s := range steps {
@@ -311,6 +335,8 @@ func (s step) debug() debugpage.Step {
 }
 
 // whySkipped is the reason of a skipped candidate, for people.
+// The order matters: a candidate at its limit may also cool down, and the limit
+// is what held this request back.
 func whySkipped(k *skipped) string {
 	if k.limit != 0 {
 		return "at its limit " + k.limit.String()
@@ -323,6 +349,9 @@ func whySkipped(k *skipped) string {
 
 // rememberPlan notes the names and elements left out by the selection and the
 // attempts.
+//
+// Notes are grouped: a strategy over a hundred models may make the same one for
+// each.
 func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
 	for _, rejected := range p.rejections {
 		if len(r.Rejected) == debugpage.MaxNames {
@@ -390,6 +419,7 @@ func shownType(v any, none string) string {
 // shownConfig is a copy of a Config with its defaults, and without possible
 // secrets. Templates redact themselves when they are marshaled. This function
 // redacts the free-form parts.
+// The given Config stays as it is: lists are cloned before their items change.
 func shownConfig(cfg Config) Config {
 	cfg = withDefaults(cfg)
 	cfg.Headers, cfg.QueryParams, cfg.Body = shownKeys(cfg.Headers), shownKeys(cfg.QueryParams), shownMap(cfg.Body)
@@ -459,6 +489,8 @@ func shownMap(m map[string]any) map[string]any {
 // shownValue is v, redacted. Values under secret-sounding names are redacted,
 // except for numbers and booleans: they are more often limits and switches, such as
 // max_tokens.
+// Secret is inherited: everything under a name such as "credentials" is
+// redacted, however deep.
 func shownValue(v any, secret bool) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -488,6 +520,7 @@ func shownValue(v any, secret bool) any {
 }
 
 // configText is the config as YAML, for people.
+// A document YAML cannot hold is shown as JSON.
 func configText(config json.RawMessage) string {
 	if text, ok := confdoc.YAML(config); ok {
 		return text

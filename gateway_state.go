@@ -14,6 +14,10 @@ import (
 )
 
 // pathRef is the id in the request's path.
+//
+// It is empty for a surface without an id in its path.
+// The path's words stand at the places of the pattern's: "files/{id}/content"
+// against "files/file-abc/content" gives file-abc.
 func (in *inbound) pathRef() ids.Ref {
 	id := ""
 	words := strings.Split(in.path, "/")
@@ -25,6 +29,9 @@ func (in *inbound) pathRef() ids.Ref {
 
 // misleads reports whether a path has an id that a provider could read as another
 // path. The raw path decides: the decoded one has lost encoded slashes.
+//
+// The gateway would hand such an id on in a path of the provider: "..%2fmodels"
+// behind /files/ reaches another endpoint, with the operator's key.
 func (m surfaces) misleads(u *url.URL) bool {
 	raw := u.EscapedPath()
 	if !strings.Contains(raw, "%") && !strings.Contains(raw, "..") {
@@ -48,12 +55,19 @@ func (m surfaces) misleads(u *url.URL) bool {
 }
 
 // locator finds the place of a request.
+//
+// It fills inbound.place, before the selection. A request for a stored thing
+// must go to the provider and the key that made it: another key would not find
+// it.
 type locator struct {
 	in *inbound
 	s  *settings
 }
 
 // locate finds the place of the state that a request is about.
+//
+// The provider comes from a header, from an id, or from there being only one. A
+// header and an id that disagree are an error, for one of them is a mistake.
 func (l locator) locate() *Error {
 	at := &l.in.place
 	named, err := l.named()
@@ -77,6 +91,8 @@ func (l locator) locate() *Error {
 }
 
 // named is the provider that the client names by a header, nil without one.
+// The name may be an id or an alias. An unknown one is an error with the most
+// similar name: to ignore it could send a file to the wrong provider.
 func (l locator) named() (*provider, *Error) {
 	name := strings.TrimSpace(l.in.r.Header.Get(headerProvider))
 	if name == "" {
@@ -138,6 +154,12 @@ func (l locator) follow() *Error {
 }
 
 // followRef follows one id.
+//
+// A route whose provider or key is gone from the config is an unknown id: the
+// key of another account must not be tried.
+//
+// An unknown id may be older than the table remembers. Without callers it is
+// passed on, and the provider decides.
 func (l locator) followRef(ref ids.Ref) *Error {
 	at, s := &l.in.place, l.s.selector
 	route, known := l.s.ids.Find(l.in.owner, ref)
@@ -236,6 +258,7 @@ func (l locator) able() []*provider {
 }
 
 // cannot is the error for a provider that does not serve the request.
+// The reason is the selector's, in words for a request without a model.
 func (l locator) cannot(p *provider) *Error {
 	switch r := l.s.selector.rejects(l.in.query(), p.whole()); r {
 	case reasonProviderNotAllowed:
@@ -249,6 +272,8 @@ func (l locator) cannot(p *provider) *Error {
 }
 
 // keep leaves the models that the place of the request allows.
+// Own things need a provider with a key of the caller's. A sole place takes one
+// candidate: the next provider would not know the id.
 func (at *placement) keep(p *plan, isOwn func(*apiKey) bool) {
 	if at.own {
 		p.candidates = slices.DeleteFunc(slices.Clone(p.candidates), func(m *model) bool {
@@ -261,6 +286,8 @@ func (at *placement) keep(p *plan, isOwn func(*apiKey) bool) {
 }
 
 // narrow leaves the keys that the place of the request allows.
+//
+// room spares an allocation for the usual single key.
 func (at *placement) narrow(keys []*apiKey, isOwn func(*apiKey) bool) []*apiKey {
 	switch {
 	case at.key != nil:
@@ -293,6 +320,8 @@ func (in *inbound) stores() (stored, ok bool) {
 }
 
 // routeOf is the place of what an attempt made.
+// The key is an index, so the table holds no secrets. A key unknown to the
+// provider counts as its first.
 func routeOf(a *attempt) ids.Route {
 	p := a.model.provider
 	return ids.Route{Provider: fold(p.id), Key: max(slices.Index(p.allKeys(), a.usedKey), 0)}
@@ -313,6 +342,7 @@ func (n *idNote) answer(data []byte) {
 
 // ownID reads the id of an answer that is too large to be held, as it stands between its
 // quotes.
+// It makes a small answer around the id, for the one parser of answers.
 func (n *idNote) ownID(raw []byte) {
 	if n.table != nil && n.kind != ids.None {
 		n.note(ids.InAnswer(n.kind, slices.Concat([]byte(`{"id":"`), raw, []byte(`"}`))))
@@ -320,6 +350,7 @@ func (n *idNote) ownID(raw []byte) {
 }
 
 // event reads an event of a stream.
+// After the answer's own id only ids of the model's work are looked for.
 func (n *idNote) event(data []byte) {
 	if n.table == nil {
 		return
@@ -369,6 +400,8 @@ func (n *idNote) pays(in *inbound, a *attempt) bool {
 
 // learn remembers the id of a path that its provider knew: the next request needs no
 // header.
+// What is owed for a response stays with it, as long as the place is the same. A
+// deleted thing has no place.
 func (l locator) learn(a *attempt) {
 	if l.in.surface.state != stateMember || l.in.r.Method == http.MethodDelete {
 		return
@@ -407,6 +440,9 @@ func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *at
 
 // admitBatch refuses a batch that would pass by the rules of the config. uncounted
 // reports that its client has a limit in tokens or money.
+//
+// OpenAI's batches name a file with their requests. Anthropic's carry them in
+// the body, so each can be read and held to the rules.
 func (l locator) admitBatch(uncounted bool) *Error {
 	s := l.in.surface
 	if s.state != stateLists || l.in.r.Method != http.MethodPost || s.kind != ids.Batch && s.kind != ids.MessageBatch {
@@ -426,6 +462,10 @@ func (l locator) admitBatch(uncounted bool) *Error {
 
 // restricts reports whether the config rules over single requests to a provider: by a
 // flag, a cap, a field of the body or a list of parameters.
+//
+// A file of a batch is at the provider, and its requests are not seen. So a
+// config with such rules takes batches of files only where uncheckedBatches
+// allows them.
 func (s *settings) restricts(p *provider) bool {
 	return s.selector.onlyProviders || s.selector.onlyModels || s.maxInput > 0 || s.maxOutput > 0 || len(p.body) > 0 ||
 		slices.ContainsFunc(p.surfaces, func(a apiSurface) bool { return a.params != nil }) ||
@@ -463,6 +503,9 @@ func (l locator) readRequests() *Error {
 }
 
 // readRequest reads one element of the list.
+//
+// Its own selection and its own limit on the input are checked, as if it came
+// alone. The selection's strategies do not run.
 func (l locator) readRequest(element []byte) (batchRequest, *Error) {
 	r := batchRequest{element: new(reqbody.Document), doc: new(reqbody.Document)}
 	if reqbody.Scan(element, r.element) != nil {
@@ -487,6 +530,8 @@ func (l locator) readRequest(element []byte) (batchRequest, *Error) {
 }
 
 // batchModel finds the model of a request in a batch at the provider of the batch.
+//
+// The first name of an alias that leads to a model of the provider counts.
 func (l locator) batchModel(name string) (*model, *Error) {
 	s, q := l.s.selector, l.in.query()
 	q.surface = l.s.surfaces.byPath[surfaceMessages]
@@ -521,6 +566,7 @@ func single(doc *reqbody.Document, name string) ([]byte, *Error) {
 }
 
 // badBatch is the error of a batch in a wrong form.
+// It is the client's fault, a 400.
 func badBatch(format string, args ...any) *Error {
 	return errorf(CodeInvalidRequestBody, "invalid request body: "+format, args...)
 }

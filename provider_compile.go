@@ -22,6 +22,9 @@ import (
 
 // compiler turns Providers into providers, and notes the problems in them. It is
 // used by one goroutine, in New.
+//
+// It goes on after a problem, with an empty value in the place of the broken
+// one.
 type compiler struct {
 	*problems
 	warnings  *problems
@@ -46,6 +49,7 @@ type compiler struct {
 }
 
 // secretPlace is the place of a secret in the config, with the secret's names.
+// [Gateway.Check] resolves each, and names the path where one fails.
 type secretPlace struct{ path, vault, name string }
 
 // duplicates reports providers of the registry with the same id. An alias of two
@@ -62,6 +66,8 @@ func (c *compiler) duplicates(listed []Provider) {
 
 // owners reports names that two configured providers share. It returns the index of
 // the provider of each name.
+// Empty names are reported elsewhere. The first owner of a shared name keeps it,
+// so that one mistake makes one problem.
 func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 	seen := map[string]string{}
 	owner = map[string]int{}
@@ -86,6 +92,9 @@ func (c *compiler) owners(providers []Provider) (owner map[string]int) {
 
 // provider compiles one provider. Its own models come first, then models that only
 // the catalog lists.
+//
+// path is the provider's place in the config or the registry, for problems.
+// configured tells that the config lists it, known that the registry does.
 func (c *compiler) provider(path string, p Provider, own, rest []Model, configured, known bool) *provider {
 	c.name(path+".id", p.ID, "a provider needs an id")
 	for i, alias := range p.IDAliases {
@@ -136,6 +145,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 }
 
 // keys compiles the keys of a provider.
+//
+// The ids of keys are hashes of their text, so equal keys would share counters
+// and cooldowns.
 func (c *compiler) keys(path string, p Provider, out *provider) {
 	for i, k := range p.APIKeys {
 		at := fmt.Sprintf("%s[%d]", path, i)
@@ -169,6 +181,7 @@ func (p *provider) credentialHeaders() (names []string) {
 const noTemplate = "${…} is evaluated only in api_keys, headers, query_params and body"
 
 // name checks an id or alias of a provider.
+// Empty is the message for a name that is missing.
 func (c *compiler) name(path, name, empty string) {
 	switch {
 	case name == "":
@@ -183,6 +196,9 @@ func (c *compiler) name(path, name, empty string) {
 }
 
 // address compiles the base URL, and the real address of its host.
+//
+// A base without a path gets /v1, as most vendors have it. After a problem base
+// and target are empty URLs and never nil.
 func (c *compiler) address(path string, p Provider, out *provider) {
 	out.base, out.target = &url.URL{}, &url.URL{}
 	if p.BaseURL == "" {
@@ -233,6 +249,8 @@ func (c *compiler) nearProvider(id string) string {
 
 // isAzureHost reports whether a host is an Azure endpoint that takes a key in a
 // header of its own. Behind Bearer such an endpoint wants a token.
+// The zones are those of Azure OpenAI and AI Foundry, in the public cloud and in
+// the ones of the US government and China.
 func isAzureHost(host string) bool {
 	for _, zone := range []string{".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com", ".openai.azure.us", ".openai.azure.cn"} {
 		if strings.HasSuffix(host, zone) {
@@ -243,12 +261,16 @@ func isAzureHost(host string) bool {
 }
 
 // isOpenAIHost reports whether a host is OpenAI's own, in any region.
+// Regional hosts look like eu.api.openai.com.
 func isOpenAIHost(host string) bool {
 	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
 }
 
 // auth checks the header and the scheme of a key. Header names are canonical
 // afterwards.
+//
+// The zero Auth means the habit of the format: Authorization with Bearer for
+// openai, X-Api-Key for anthropic.
 func (c *compiler) auth(path string, a Auth) Auth {
 	if a.Header != "" && !header.IsName(a.Header) {
 		c.add(path+".header", a.Header, "is not a header name")
@@ -268,6 +290,9 @@ func (c *compiler) auth(path string, a Auth) Auth {
 
 // apiSurfaces compiles supported_api_surfaces. Empty means all surfaces of the
 // openai format.
+//
+// model passes each list of parameters: a request without it would be
+// meaningless.
 func (c *compiler) apiSurfaces(path string, given []APISurface, out *provider) {
 	if len(given) == 0 {
 		out.surfaces = []apiSurface{{format: formatOpenAI}}
@@ -333,6 +358,8 @@ func (m surfaces) names(f format) []string {
 
 // key compiles an API key. Its id is a hash of its text in the config, so that logs
 // can name a key without showing it.
+// A key whose text is an expression over the request has a value for each
+// tenant, and perRequest says so.
 func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 	if k.Value == "" {
 		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
@@ -386,6 +413,7 @@ func isShellVariable(key string) bool {
 
 // text compiles text with ${…}, and checks the literal text between the
 // expressions.
+// It returns nil after a problem, and the caller leaves the field out.
 func (c *compiler) text(path string, text Template, valid func(string) bool, rule string) *expr.Template {
 	t, faults := expr.CompileText(string(text))
 	if !c.compiled(path, t, faults) {
@@ -416,6 +444,9 @@ func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem
 
 // headers compiles configured headers, sorted by name. Their names are canonical
 // afterwards.
+//
+// A header is marked as secret if its name or its text looks so. Its value is
+// then redacted on the debug page and in errors.
 func (c *compiler) headers(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -441,6 +472,7 @@ func (c *compiler) headers(path string, values map[string]Template) []field {
 }
 
 // query compiles configured query parameters, sorted by name.
+// Any text will do as a value: it is escaped when the URL is built.
 func (c *compiler) query(path string, values map[string]Template) []field {
 	var out []field
 	for _, name := range sortedKeys(values) {
@@ -482,6 +514,8 @@ func (c *compiler) body(path string, values map[string]any) []bodyField {
 
 // tree copies a value of the body, with its templates compiled. It reports whether
 // the value is constant: without templates.
+// An object is constant if all its values are. Keys are texts as they stand, and
+// hold no templates.
 func (c *compiler) tree(path string, v any) (out any, constant bool) {
 	switch v := plainValue(v).(type) {
 	case string:
@@ -520,6 +554,8 @@ func (c *compiler) tree(path string, v any) (out any, constant bool) {
 }
 
 // over returns the fields of both. The second's replace fields of the same name.
+//
+// The fields of top come first. Neither slice is changed.
 func over(base, top []field) []field {
 	out := slices.Clone(top)
 	for _, f := range base {
@@ -531,6 +567,7 @@ func over(base, top []field) []field {
 }
 
 // overBody is over for fields of the body.
+// Objects are replaced as a whole: their fields are not merged.
 func overBody(base, top []bodyField) []bodyField {
 	out := slices.Clone(top)
 	for _, f := range base {
@@ -542,6 +579,8 @@ func overBody(base, top []bodyField) []bodyField {
 }
 
 // network compiles how the provider is reached. Its address is known.
+// Files are read here, so that a missing one is a problem of the config and no
+// failure of the first request.
 func (c *compiler) network(path string, p Provider, out *provider) dial.Settings {
 	s := dial.Settings{
 		CAFile: p.TLS.CAFile, CertFile: p.TLS.CertFile, KeyFile: p.TLS.KeyFile, ServerName: p.TLS.ServerName, Proxy: string(p.Proxy),

@@ -21,6 +21,11 @@ import (
 )
 
 // models compiles a provider's models.
+//
+// own are the models of the config, or those of the registry for a provider that
+// the config does not mention. rest are the registry's others. Models that the
+// provider told itself come last, and fill empty facts of the others. Of equal
+// names the config's wins.
 func (c *compiler) models(path string, p *provider, own, rest []Model, configured, known bool) {
 	seen := map[string]string{}
 	taken := map[string]bool{} // names of the catalog's models that the config took over
@@ -34,6 +39,8 @@ func (c *compiler) models(path string, p *provider, own, rest []Model, configure
 	found := c.lists.of(p)
 	for i, m := range own {
 		at := fmt.Sprintf("%s.models[%d]", path, i)
+		// A model of a provider outside of the config is one of the registry's own,
+		// and counts as known.
 		inCatalog := known && !configured
 		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
 			base := rest[j]
@@ -108,6 +115,8 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 		c.add(path+".id", "", "a model needs an id")
 		return
 	}
+	// The path of a problem names the field itself: the id, or the alias by its
+	// index.
 	for i, name := range append([]string{m.ID}, m.IDAliases...) {
 		at := path + ".id"
 		if i > 0 {
@@ -200,6 +209,7 @@ func (c *compiler) facts(path string, m Model) {
 }
 
 // namedPrice is a price with its name in the configuration.
+// A nil value is an unknown price; zero is free.
 type namedPrice struct {
 	name  string
 	value *float64
@@ -315,6 +325,7 @@ func plainValue(v any) any {
 
 // foldedNames lists the id and the aliases in the form for comparison, the id
 // first.
+// Case does not count in names of providers and models, see fold.
 func foldedNames(id string, aliases []string) []string {
 	names := make([]string, 0, 1+len(aliases))
 	names = append(names, fold(id))
@@ -325,6 +336,9 @@ func foldedNames(id string, aliases []string) []string {
 }
 
 // limits compiles the limits of a provider, a model or a key.
+//
+// Zero means unlimited. A wait or an exact without a limit beside it is a slip: it
+// would have no effect.
 func (p *problems) limits(path string, l Limits) limit.Limits {
 	out := limit.Limits{
 		InFlight:          p.atLeastZero(path+".in_flight", l.InFlight),
@@ -353,6 +367,8 @@ func (p *problems) atLeastZero(path string, n int64) int64 {
 
 // limit gives each provider, model and key with limits its gate. The gates outlive
 // the settings: a reload changes limits and keeps counts.
+//
+// A gate is found by its kind and names. Renaming a provider begins new counts.
 func (c *catalog) limit(l *limit.Limiter, now time.Time) {
 	wanted := map[string]bool{}
 	gate := func(lim limit.Limits, kind string, names ...string) *limit.Gate {
@@ -392,9 +408,12 @@ func (c *catalog) limit(l *limit.Limiter, now time.Time) {
 }
 
 // limited reports whether a request for the model can meet a limit.
+// It spares most requests the look at gates.
 func (m *model) limited() bool { return m.provider.limited || m.gate != nil }
 
 // priceList compiles prices. Nil is unknown.
+// The dollars per million tokens of a Config become exact integers here, so that
+// sums over many requests do not drift.
 func priceList(p *Pricing) *price.List {
 	if p == nil {
 		return nil
@@ -453,6 +472,9 @@ func clonePrice(p *float64) *float64 {
 }
 
 // cost is what a use of the model costs. It is false if that is unknown.
+//
+// A cost that the provider tells comes before the list: xAI tells ticks of 10⁻¹⁰
+// USD, OpenRouter a decimal. hour is the part of the cache written for an hour.
 func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
 	if own, ok := price.Parse(b.Cost); ok {
 		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}

@@ -11,6 +11,8 @@ import (
 )
 
 // maxErrorExcerpt bounds AttemptResponse.BodyOnError, in bytes.
+// Messages of providers fit in a few hundred bytes. A page of HTML from a proxy
+// does not, and its start says enough.
 const maxErrorExcerpt = 1 << 10
 
 // result is the Result of the trail: everything but the selection.
@@ -40,6 +42,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		m := r.public()
 		for _, a := range r.attempts {
 			m.RequestsMade = append(m.RequestsMade, a.public())
+			// A stream that broke after its beginning answered too, but not with
+			// success.
 			if a == sum.answered && a.failure == nil {
 				res.Success = &Success{
 					ModelIndex: i, RequestIndex: len(m.RequestsMade) - 1,
@@ -66,6 +70,8 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 }
 
 // public is a candidate in the form of the Result, without its attempts.
+// A provider without keys has one stand-in key. It stands for requests without a key,
+// and is left out.
 func (r *tried) public() TriedModel {
 	m := r.model
 	out := TriedModel{
@@ -94,6 +100,8 @@ func left(until, at time.Time) float64 {
 }
 
 // ms is a duration in milliseconds, to the microsecond.
+// Floats with three digits behind the point read well in logs, and JSON has no
+// durations.
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // seconds is a cooldown for people.
@@ -106,6 +114,8 @@ func seconds(d time.Duration) string {
 
 // public is an attempt in the form for hooks and Results. It shares nothing with
 // the attempt.
+//
+// It must be called when the attempt is over: the figures change until then.
 func (a *attempt) public() Attempt {
 	out := Attempt{
 		Provider:             a.model.provider.id,
@@ -144,9 +154,14 @@ func (a *attempt) public() Attempt {
 }
 
 // upstreamIDs are the headers by which upstreams tell their own id of a request.
+// They are in canonical form, as net/http stores names. OpenAI sends
+// X-Request-Id, Anthropic Request-Id, Azure Apim-Request-Id, AWS
+// X-Amzn-Requestid.
 var upstreamIDs = []string{"Request-Id", "X-Request-Id", "Apim-Request-Id", "X-Amzn-Requestid", "X-Ms-Request-Id"}
 
 // upstreamID is the upstream's own id of the request, cut to a sensible length.
+//
+// The first header of the list that is there counts.
 func (a *attempt) upstreamID() string {
 	for _, name := range upstreamIDs {
 		if v := a.header[name]; len(v) > 0 && v[0] != "" {
@@ -157,6 +172,7 @@ func (a *attempt) upstreamID() string {
 }
 
 // publicHeader is the answer's header without cookies and echoed secrets.
+// A cookie is a credential of the session with the provider.
 func (a *attempt) publicHeader() http.Header {
 	out := make(http.Header, len(a.header))
 	for name, values := range a.header {
@@ -171,6 +187,7 @@ func (a *attempt) publicHeader() http.Header {
 }
 
 // excerpt is the start of a body, as valid UTF-8. Its secrets are already cut out.
+// A rune that the cut splits is dropped.
 func excerpt(body []byte) string {
 	if len(body) > maxErrorExcerpt {
 		body = body[:maxErrorExcerpt]
@@ -179,6 +196,9 @@ func excerpt(body []byte) string {
 }
 
 // describe adds the selection to a Result.
+//
+// Runs that failed have an error and no models. The text of a strategy is the
+// config's.
 func (p *plan) describe(res *Result, s *selector, q query) {
 	for _, r := range p.rejections {
 		res.Client.RejectedModels = append(res.Client.RejectedModels, r.public(s, q))

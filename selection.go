@@ -155,6 +155,7 @@ func (r reason) String() string {
 
 // add appends models, each of them once. A model is not tried twice, however often
 // it was asked for. The slice is not changed.
+// From the second name on it compares each model with each.
 func (p *plan) add(models []*model) {
 	if len(p.candidates) == 0 {
 		p.candidates = slices.Clip(models)
@@ -220,6 +221,7 @@ type choice struct {
 }
 
 // verdict is the strategies' choice from some models.
+// It is immutable, and shared by requests.
 type verdict struct {
 	runs   []strategyRun
 	chosen []*model
@@ -232,6 +234,9 @@ type verdict struct {
 // name have one entry a surface. It covers all models and is the dearest to find,
 // so it is kept however many names there are. Unknown names are not kept: a flood
 // of them would leave no room for the others.
+//
+// The size may be passed by a few entries, where several requests find new names
+// at once.
 func (m *memo) get(key memoKey, find func() *resolved) *resolved {
 	if r, ok := m.known.Load(key); ok {
 		return r.(*resolved)
@@ -309,6 +314,8 @@ type aliases struct {
 }
 
 // expand replaces aliases by their names, each alias once.
+// The order is kept, with an alias's names in its place. Names stay as often as
+// they are given: the plan takes each model once.
 func (a *aliases) expand(names []string) []string {
 	if len(a.byName) == 0 || !slices.ContainsFunc(names, a.has) {
 		return names
@@ -354,6 +361,8 @@ func newMetrics(r *stats.Recorder) *stats.Snapshot[*metrics] {
 
 // of returns the metrics of a model. An unlisted model has no metrics, as nothing keeps
 // a track for the names that clients make up until they are sent.
+// A strategy sees the same figures from its first look at a model to the end of
+// the snapshot.
 func (s *metrics) of(m *model) *expr.ModelMetrics {
 	if m.track == nil {
 		return nil
@@ -482,6 +491,8 @@ type pinWord struct {
 
 // tellPins shares the pins of a table with the fleet: those of others go into the
 // table, and tell sends this replica's own. Without a fleet there is nobody to tell.
+//
+// A record in another form is passed over.
 func tellPins(f *fleet.Fleet, t *pinTable) *toldPins {
 	return &toldPins{f, f.Newest("p", func(value string, _ time.Duration) {
 		var w pinWord
@@ -497,6 +508,8 @@ func tellPins(f *fleet.Fleet, t *pinTable) *toldPins {
 }
 
 // tell tells of a pin. A zero value says that it was dropped.
+// The record lives as long as the pin itself. Its name is a hash, so the caller and the
+// session stay hidden from the shared store.
 func (p *toldPins) tell(now time.Time, at pins.Key, v pinned) {
 	if p == nil {
 		return

@@ -14,6 +14,9 @@ import (
 
 // choose decides the models for a request, in order. It does no I/O and changes no
 // counters.
+//
+// Names are tried in the client's order, and the plan keeps that order. Each
+// model stands in it once.
 func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	var p plan
 	if len(q.names) == 0 {
@@ -95,6 +98,7 @@ func (s *selector) unnamed(q query) []*model {
 }
 
 // ableFirst puts models last if their known facts do not fit the request.
+// Models without a single fact spare the look into the body.
 func (p *plan) ableFirst(q query) {
 	if q.request.AI == nil || !slices.ContainsFunc(p.candidates, (*model).hasLimits) {
 		return
@@ -121,6 +125,9 @@ func (p *plan) ableFirst(q query) {
 
 // addFallbacks appends the fallbacks of the candidates, once. Fallbacks have no
 // fallbacks.
+//
+// They come behind all models that were named or chosen, and are not chosen by
+// strategies.
 func (s *selector) addFallbacks(q query, p *plan) {
 	if !s.fallbacks {
 		return
@@ -136,6 +143,7 @@ func (s *selector) addFallbacks(q query, p *plan) {
 }
 
 // hasLimits reports whether a fact about the model can rule it out for a request.
+// The list is that of what expr.Able looks at.
 func (m *model) hasLimits() bool {
 	v := m.view
 	return v.MaxContextWindow > 0 || v.MaxOutputTokens > 0 || len(v.InputModalities) > 0 || len(v.SupportedFeatures) > 0
@@ -149,6 +157,8 @@ func (m *model) outputs(modality string) bool {
 
 // unresolved is the error for a request if no name of it can be served. The first
 // reason of the first name gives the code.
+//
+// rejections must not be empty. The message has one sentence a name.
 func (s *selector) unresolved(q query, rejections []rejection) *Error {
 	// Codes beside no_matching_models tell the client about the operator's flags.
 	first := rejections[0]
@@ -196,6 +206,8 @@ func (s *selector) nothingChosen(q query, p *plan) *Error {
 }
 
 // notTried gives the reason for each model of the catalog that is not a candidate.
+//
+// It serves Explain. Its cost grows with the catalog.
 func (s *selector) notTried(q query, candidates []*model) []rejection {
 	var out []rejection
 	for _, m := range s.listed {
@@ -213,6 +225,7 @@ func (s *selector) notTried(q query, candidates []*model) []rejection {
 
 // unchosen gives the reason if a model may serve the request but is not a
 // candidate.
+// The order is from the client's wish to the operator's rules.
 func (s *selector) unchosen(q query, m *model) reason {
 	if len(q.names) > 0 {
 		means := func(name string) bool { return slices.Contains(s.resolve(q, name).models, m) }
@@ -240,6 +253,9 @@ type keyChoice struct {
 
 // keysFor has the strategies choose from a candidate's keys, and order them.
 // inFlight returns the requests under way with a key.
+//
+// The first strategy with a key in its result decides. The rest of the keys are
+// not tried: a strategy that leaves a key out means it.
 func (s *selector) keysFor(ctx context.Context, m *model, q query, inFlight func(*apiKey) int64) (c keyChoice) {
 	keys := m.provider.keys
 	in := expr.KeyInput{
@@ -290,6 +306,8 @@ func (s *selector) keysFor(ctx context.Context, m *model, q query, inFlight func
 // maxOutdated is the greatest age of a choice's metrics, against the newest ones,
 // while another request makes the choice anew. Within it the old choice still
 // serves.
+// It is one second: long enough for a dear strategy to finish, and short against
+// the five minutes of the figures.
 const maxOutdated = 10 * metricsInterval
 
 // run has the strategies choose from the models of one of the client's names, and
@@ -336,6 +354,10 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 
 // evaluate runs the strategies until one chooses a model. It also reports
 // everything that those runs depend on.
+//
+// A strategy that chooses nothing passes the request on to the next one. A
+// strategy that fails ends the selection: a rule that cannot be evaluated must
+// not be skipped.
 func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name string, r *resolved) (v verdict, uses expr.Uses, _ *Error) {
 	if len(s.strategies) == 0 {
 		v.chosen = r.models
@@ -363,6 +385,8 @@ func (s *selector) evaluate(ctx context.Context, q query, now *metrics, name str
 }
 
 // prepare binds the strategies to the models of a name, once.
+//
+// The order of the models is that of r, and indexes of selections refer to it.
 func (r *resolved) prepare(s *selector) []*expr.Prepared {
 	r.once.Do(func() {
 		in := expr.Input{Models: make([]*expr.Model, len(r.models)), Providers: s.views, Authors: s.authors}
@@ -379,6 +403,7 @@ func (r *resolved) prepare(s *selector) []*expr.Prepared {
 }
 
 // evaluation answers the questions of strategies about the models of a name.
+// It lives for one run of the strategies, in the request's goroutine.
 type evaluation struct {
 	*selector
 	q      query
@@ -428,6 +453,8 @@ func (e *evaluation) inFlight(i int) int64 {
 }
 
 // pinnedModel returns the pinned model of a key of sticky(). Nil without one.
+// A pin leads to the model by its names. A reload makes new models, and pins
+// outlive it.
 func (e *evaluation) pinnedModel(sum uint64) *expr.Model {
 	at, ok := e.pins.Get(time.Now(), modelPin(e.q.owner, sum, e.name))
 	if !ok {

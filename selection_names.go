@@ -63,6 +63,7 @@ func (r rejection) message(s *selector, q query) string {
 const maxModelName = 1 << 10
 
 // shown is a name for logs and Results, cut if it is over the bound.
+// A longer one keeps about its first 64 bytes.
 func shown(name string) string {
 	if len(name) <= maxModelName {
 		return name
@@ -71,6 +72,7 @@ func shown(name string) string {
 }
 
 // isAuto reports a name that leaves the choice to the gateway.
+// The second word is that of ngrok's gateway, see docs/migrating.md.
 func isAuto(name string) bool {
 	return name == "" || strings.EqualFold(name, "auto") || strings.EqualFold(name, "ngrok/auto")
 }
@@ -83,6 +85,8 @@ func isAuto(name string) bool {
 func (s *selector) allows(p *provider) bool { return p.configured || !s.onlyProviders }
 
 // bars gives the reason if no request at all may use a model.
+//
+// The flags of the whole config come first.
 func (s *selector) bars(m *model) reason {
 	switch {
 	case !s.allows(m.provider):
@@ -116,6 +120,7 @@ func (s *selector) rejects(q query, m *model) reason {
 }
 
 // anyOf is a query for any request of a format.
+// Lists of models have a format, and no surface.
 func anyOf(f format, credential bool) query {
 	return query{surface: &surface{format: f}, credential: credential}
 }
@@ -168,6 +173,9 @@ func (s *selector) resolve(q query, name string) *resolved {
 
 // familyOf returns the built-in provider of a name's family, if it is configured
 // with a key. The catalog may not list a new model of the family yet.
+//
+// Without a key at hand the request could only fail, and so the name stays
+// unknown.
 func (s *selector) familyOf(name string) *provider {
 	id, ok := builtin.Family(name)
 	if !ok {
@@ -216,6 +224,9 @@ func (s *selector) resolveAt(q query, name string, p *provider, id string) *reso
 
 // find returns the provider's model of a name. The provider may know names outside
 // its list, so find makes an unlisted model for them.
+//
+// An unlisted model is made for each call, and must not be compared by its
+// pointer.
 func (p *provider) find(name string) *model {
 	if m := p.byName[fold(name)]; m != nil {
 		return m
@@ -224,6 +235,8 @@ func (p *provider) find(name string) *model {
 }
 
 // at keeps the models at one provider, and rejects the others for a reason.
+//
+// r is shared by requests and is not changed.
 func (r *resolved) at(sole *provider, name string, why reason) *resolved {
 	elsewhere := func(m *model) bool { return m.provider != sole }
 	if !slices.ContainsFunc(r.models, elsewhere) {
@@ -320,6 +333,7 @@ func (s *selector) offeredAs(q query, name string) (named, bool) {
 }
 
 // providersOf lists the providers of models, each once.
+// The order is that of the models.
 func providersOf(models []*model) []string {
 	var ids []string
 	for _, m := range models {

@@ -14,10 +14,14 @@ import (
 
 // Endpoints maps .internal hosts, as host or host:port, to their real addresses. A
 // value has a scheme and a host only.
+//
+// A nil map resolves nothing. It is not changed after its making.
 type Endpoints map[string]*url.URL
 
 // ParseName reads a key of internal_endpoints, host or host:port, into its normal
 // form.
+//
+// IPv6 addresses and paths are not names of hosts, and get the general error.
 func ParseName(name string) (string, error) {
 	want := errors.New(`the key must be a host under .internal, with or without a port, such as "ollama.internal"`)
 	if checkText("http://"+name) != nil || strings.ContainsAny(name, "/?@[]%") {
@@ -39,6 +43,9 @@ func ParseName(name string) (string, error) {
 
 // ParseEndpoint reads a value of internal_endpoints. A Unix socket becomes a host
 // by [IsUnix].
+//
+// Unlike a base_url it may be plain http: the operator names the address, and it
+// is used for no other host.
 func ParseEndpoint(raw string) (*url.URL, error) {
 	if err := checkText(raw); err != nil {
 		if !strings.Contains(raw, "://") && err.Error() != "must not be empty" {
@@ -72,6 +79,9 @@ func ParseEndpoint(raw string) (*url.URL, error) {
 const maxSocketPath = 103
 
 // parseSocket reads a target with the scheme unix. The whole path names the socket.
+//
+// The path is cleaned, so "/run/../run/x" and "/run/x" are one socket. The
+// scheme of the result is http: HTTP is spoken over the socket, without TLS.
 func parseSocket(u *url.URL) (*url.URL, error) {
 	switch {
 	case u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, "/") || u.Path == "/":
@@ -89,6 +99,8 @@ func parseSocket(u *url.URL) (*url.URL, error) {
 // Resolve returns u with the scheme and host of its endpoint. An endpoint of the exact
 // host and port comes before one of the host. False means a host without an endpoint.
 // The host of u belongs in the Host header.
+//
+// u is not changed. Ports default to those of the scheme for the look-up.
 func (e Endpoints) Resolve(u *url.URL) (target *url.URL, ok bool) {
 	host := Fold(u.Hostname())
 	port := u.Port()
@@ -126,6 +138,9 @@ func IsUnix(host string) bool {
 
 // Socket returns the path of the socket behind a host. It is empty for an ordinary
 // host.
+//
+// host must come from a resolved endpoint. Hexadecimal digits that do not decode
+// are an ordinary host.
 func Socket(host string) string {
 	digits, ok := strings.CutSuffix(host, unixZone)
 	if !ok {

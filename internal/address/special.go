@@ -54,6 +54,9 @@ func NewPublic() Public { return Public{specialAddrs()} }
 
 // Check refuses all addresses but public ones, with the reason. The zero Addr
 // stands for a Unix socket.
+//
+// The caller checks the address of each connection, after DNS. A check of the
+// name would miss a name that resolves to an address inside.
 func (p Public) Check(addr netip.Addr) error {
 	if !addr.IsValid() {
 		return errors.New("a Unix socket is not a public address")

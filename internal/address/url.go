@@ -19,6 +19,9 @@ import (
 //
 // The error names the broken rule and the remedy. It never repeats the URL, which may
 // hold a password; see [Shown].
+//
+// It does not look at the policy and asks no DNS. A host under .internal passes
+// here and needs an endpoint later.
 func ParseBase(raw string) (*url.URL, error) {
 	if err := checkText(raw); err != nil {
 		return nil, err
@@ -58,6 +61,8 @@ func oneSlash(path string) string {
 }
 
 // checkText refuses texts that url.Parse would accept or misread.
+//
+// An error names one rule. The order goes from the simple slip to the rare one.
 func checkText(raw string) error {
 	switch {
 	case raw == "":
@@ -100,6 +105,9 @@ func isPort(rest string) bool {
 
 // malformed puts a refusal of url.Parse into words. The text of url.Parse quotes
 // the part at fault, which may be a password.
+//
+// The texts are those of the standard library. A test fails if a new Go changes
+// them.
 func malformed(err error) string {
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
@@ -144,6 +152,9 @@ func checkParts(u *url.URL) error {
 }
 
 // normalHost checks the host and port of a URL, and returns them in lower case.
+//
+// IPv6 keeps its brackets, in its shortest form. A port keeps its digits without
+// leading zeros.
 func normalHost(u *url.URL) (string, error) {
 	host, port := u.Hostname(), u.Port()
 	switch n, err := strconv.ParseUint(port, 10, 16); {
@@ -179,6 +190,9 @@ func normalHost(u *url.URL) (string, error) {
 
 // checkHostName takes a host without its final dot. Underscores are allowed, for
 // names of containers have them.
+//
+// host is in lower case. The lengths are those of DNS: 63 bytes for a label, 253
+// for a name.
 func checkHostName(host string) error {
 	if len(host) > 253 {
 		return errors.New("the host is longer than 253 characters")
@@ -208,6 +222,9 @@ func checkHostName(host string) error {
 
 // checkPath refuses paths that servers resolve in different ways: one server takes
 // "%2e%2e" as text, another moves up a directory.
+//
+// escaped is the path as it goes out. An encoded slash, backslash, dot or
+// percent sign would be another path to a server that decodes twice.
 func checkPath(escaped string) error {
 	for segment := range strings.SplitSeq(escaped, "/") {
 		if segment == "." || segment == ".." {
@@ -238,6 +255,8 @@ func checkPath(escaped string) error {
 
 // Shown returns a base_url for an error to show. It is empty if the URL could hold a
 // credential.
+//
+// Credentials stand in front of "@", or in the query.
 func Shown(raw string) string {
 	if strings.ContainsAny(raw, "@?#") {
 		return ""

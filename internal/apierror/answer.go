@@ -28,6 +28,9 @@ func (r *Report) answer(top map[string]any) {
 }
 
 // speech reads a message, or a delta of one: the model's own refusal, and the text for refusals in prose.
+//
+// The text is kept for rows with the place "content", such as an apology in
+// place of an answer.
 func (r *Report) speech(v any) {
 	message := object(v)
 	if text, _ := message["refusal"].(string); text != "" {

@@ -17,6 +17,9 @@ var dialectsTSV string
 var statusesTSV string
 
 // dialect is a row of dialects.tsv: one provider's words for one kind of error.
+//
+// An answer speaks the dialect if its status, its words and its message all fit.
+// Empty columns fit anything.
 type dialect struct {
 	class Kind
 	// veto takes the class out of question for answers that match the row.
@@ -46,6 +49,9 @@ var (
 )
 
 // rows yields the cells of each row of a table, by the names of the columns.
+//
+// Lines that begin with # are comments. The first other line names the columns.
+// A row must name its source: a row without one could never be checked again.
 func rows(table string) (out []map[string]string) {
 	var names []string
 	for line := range strings.Lines(table) {
@@ -74,6 +80,9 @@ func rows(table string) (out []map[string]string) {
 }
 
 // parseDialects keeps the order of the rows: the first row that matches decides.
+//
+// The columns are class, detail, reach, provider, status, place, value, fragment
+// and source. A class with "not_" before it is a veto.
 func parseDialects(table string) (out []dialect) {
 	for _, row := range rows(table) {
 		d := dialect{provider: row["provider"], source: row["source"], place: row["place"], reach: oneOf[Reach](reachNames, row["reach"])}
@@ -116,6 +125,8 @@ func oneOf[T ~uint8](names []string, name string) T {
 }
 
 // parseStatusRange reads "429", "4xx" or "*".
+//
+// "*" begins at 200, for errors in the events of a stream.
 func parseStatusRange(s string) statusRange {
 	if s == "*" {
 		return statusRange{200, 599}
@@ -177,6 +188,9 @@ func isWord(place string) bool {
 }
 
 // folded is a word without its letter case and its hyphens.
+//
+// insufficient_quota, insufficient-quota and "Insufficient Quota" are one word
+// to the table. Providers and relays spell them as they like.
 func folded(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || r == ' ' {
@@ -214,6 +228,8 @@ func (d *dialect) matches(status int, h http.Header, r *Report) bool {
 }
 
 // takes reports whether a text is one of the row's values.
+//
+// A value with "~" before it may stand anywhere in the text.
 func (d *dialect) takes(text string) bool {
 	// Answers are told by their beginnings.
 	if d.place == "content" {
@@ -247,6 +263,9 @@ func (d *dialect) says(r *Report) bool {
 }
 
 // prepare makes the texts for the search of fragments, once for all rows.
+//
+// r is Classify's own copy. The inner report is copied before it is changed, so
+// two calls of Classify may run at once.
 func (r *Report) prepare() {
 	r.messages, r.contents = nil, nil
 	for _, w := range r.words {
@@ -268,6 +287,10 @@ func (r *Report) prepare() {
 }
 
 // begins reports whether a text begins with the parts of a fragment, in order, with any text between them.
+//
+// "…" parts a fragment, and "$" at its end asks for the end of the text. A
+// fragment must begin the text: what a client wrote can stand behind it, and not
+// before it.
 func begins(text string, fragment []string) bool {
 	for i, part := range fragment {
 		// A final dot does not count at the end.
@@ -299,6 +322,8 @@ var closers = map[rune]rune{'"': '"', '\'': '\'', '`': '`', '“': '”', '‘':
 
 // withoutQuotes cuts quotations out. A mark within a word is an apostrophe. A quotation ends at a closing mark that no letter
 // follows.
+//
+// A quotation that never ends is cut off as a whole, up to the end of the text.
 func withoutQuotes(s string) string {
 	var b strings.Builder
 	runes := []rune(s)
@@ -339,6 +364,9 @@ func isLetter(r rune) bool {
 const maxWrapper = 60
 
 // unwrapped cuts a relay's words off: "litellm.AuthenticationError: OpenAIException - Incorrect …".
+//
+// It is called again on its result, for relays in front of relays. Each call
+// makes the text shorter, so the calls end.
 func unwrapped(text string) (string, bool) {
 	// The first separator ends the relay's words, if they speak of an error.
 	at, width := -1, 0

@@ -16,6 +16,10 @@ import (
 var hintsTSV string
 
 // hint is a row of hints.tsv: a place for the time until the next try.
+//
+// place is where to look: a header, a field of the error, or a message. name is
+// the header's, the field's, or the words before the time. read is nil for a row
+// that package ratelimit reads.
 type hint struct {
 	place, name string
 	read        func(text string, now time.Time) (time.Duration, bool)
@@ -25,6 +29,8 @@ type hint struct {
 var hints = parseHints(hintsTSV)
 
 // hintFields are the fields of an error that hold a wait.
+//
+// They are words of [Report] too: its reader keeps their values for [Hint].
 var hintFields = func() (names []string) {
 	for _, row := range rows(hintsTSV) {
 		if row["place"] == "field" {
@@ -35,6 +41,8 @@ var hintFields = func() (names []string) {
 }()
 
 // parseHints keeps the order of the rows: the first readable row decides. Explicit waits stand before the resets of limits.
+//
+// An unknown form panics, at the start of the program.
 func parseHints(table string) (out []hint) {
 	for _, row := range rows(table) {
 		h := hint{place: row["place"], name: row["name"]}
@@ -61,6 +69,8 @@ func parseHints(table string) (out []hint) {
 
 // Hint is the wait that an upstream asks for, in the headers of its answer or the words of its error. It is false if neither
 // asks, and [ratelimit.Longest] at most. now is the time of the answer.
+//
+// A wait of 0 with true means at once: the date that the upstream named is over.
 func Hint(h http.Header, r Report, now time.Time) (time.Duration, bool) {
 	for _, row := range hints {
 		if d, ok := row.find(h, &r, now); ok {
@@ -71,6 +81,9 @@ func Hint(h http.Header, r Report, now time.Time) (time.Duration, bool) {
 }
 
 // find looks at the row's place.
+//
+// A row for a code reads the message beside the code, as with Zhipu's: the code
+// tells what form the message has.
 func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, bool) {
 	switch row.place {
 	case "header":
@@ -114,6 +127,8 @@ func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, b
 }
 
 // ShouldRetry reads x-should-retry, the upstream's word on sending the request again. known is false without the header.
+//
+// OpenAI's SDKs obey this header of the API.
 func ShouldRetry(h http.Header) (should, known bool) {
 	switch strings.ToLower(strings.TrimSpace(h.Get("X-Should-Retry"))) {
 	case "true":
@@ -125,6 +140,8 @@ func ShouldRetry(h http.Header) (should, known bool) {
 }
 
 // units are the units of time in messages.
+//
+// Longer names stand before their own beginnings: "m" would fit "ms" and "min".
 var units = []struct {
 	name string
 	unit time.Duration
@@ -137,6 +154,9 @@ var units = []struct {
 }
 
 // spoken reads the duration at the front of a text: "7.2s", "1m2.5s", "1 hour and 5 minutes".
+//
+// The text is in lower case. Reading ends at the first word that is not a number
+// with a unit; false means that there was none.
 func spoken(text string) (d time.Duration, ok bool) {
 	// Each round reads a number and its unit.
 	text = strings.TrimPrefix(text, "about ")
@@ -171,6 +191,9 @@ func spoken(text string) (d time.Duration, ok bool) {
 }
 
 // clock reads a time span of .NET at the front of a text: "01:22:33", "2.12:34:56".
+//
+// Services on .NET write a wait so. The form has hours, minutes and seconds, with days
+// before a dot.
 func clock(text string) (d time.Duration, ok bool) {
 	end := len(text) - len(strings.TrimLeft(text, "0123456789:."))
 	parts := strings.Split(strings.TrimRight(text[:end], "."), ":")
@@ -191,6 +214,9 @@ func clock(text string) (d time.Duration, ok bool) {
 }
 
 // dated reads a date at the front of a text in lower case, with or without its zone. It is 0 for a past date.
+//
+// A date is one word or two: "2026-01-02t15:04:05z", or a day and a time.
+// Punctuation of the sentence comes off.
 func dated(text string, now time.Time) (time.Duration, bool) {
 	words := append(strings.Fields(text), "")
 	for _, date := range []string{words[0] + " " + words[1%len(words)], words[0]} {

@@ -53,6 +53,9 @@ const maxDepth = 4
 
 // Read reads an error out of a body: JSON, plain text, or the lines of an event. Each part is read on its own: a part of a
 // strange type hides no other. Read never fails. An unreadable body makes an empty Report.
+//
+// The result holds text of the upstream's: it may repeat secrets and the
+// client's words. Callers redact it before they show it.
 func Read(body []byte) Report {
 	var r Report
 	r.read(body, 0)
@@ -63,6 +66,9 @@ func Read(body []byte) Report {
 }
 
 // read is Read for an error within another.
+//
+// depth bounds errors in errors. JSON that cannot be read makes an empty Report: half
+// of an object is not a message.
 func (r *Report) read(body []byte, depth int) {
 	body = payload(body)
 	if len(body) == 0 || body[0] == '<' || string(body) == "null" {
@@ -83,6 +89,9 @@ func (r *Report) read(body []byte, depth int) {
 }
 
 // payload cuts an error out of the lines of an event. The first line with data or an error decides.
+//
+// "event: error\ndata: {…}" gives the object. A text with a colon in its first
+// line, such as "Error: x", is not an event, and stays whole.
 func payload(body []byte) []byte {
 	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
 	if len(body) == 0 || strings.IndexByte("{[\"<", body[0]) >= 0 {
@@ -107,6 +116,8 @@ func payload(body []byte) []byte {
 }
 
 // decode reads the first JSON value of a body. Numbers stay as they were written: codes are compared as text.
+//
+// Whatever follows the value is left aside: some relays join two documents.
 func decode(body []byte) (v any, ok bool) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -114,6 +125,8 @@ func decode(body []byte) (v any, ok bool) {
 }
 
 // value reads any JSON value. Google wraps its error in a list.
+//
+// Of a list the first object counts.
 func (r *Report) value(v any, depth int) {
 	switch v := v.(type) {
 	case []any:
@@ -181,6 +194,8 @@ func (r *Report) document(top map[string]any, depth int) {
 }
 
 // failure is the error within a document, of whatever type. It is nil if there is no such part.
+//
+// The first candidate that is not a flag counts.
 func failure(top map[string]any) any {
 	candidates := []any{
 		top["error"], first(top["errors"]), uncapped(object(top["response"]))["error"], object(top["data"])["error"], top["fault"],
@@ -199,6 +214,8 @@ func failure(top map[string]any) any {
 
 // isError reports whether a document without an error inside is one itself. It says so, or it has a message and nothing of
 // an answer.
+//
+// An answer without an error may hold a message as well.
 func isError(top map[string]any) bool {
 	kind, _ := top["type"].(string)
 	if top["object"] == "error" || top["error"] == true || top["success"] == false || strings.HasSuffix(kind, "error") {
@@ -225,6 +242,9 @@ func isError(top map[string]any) bool {
 var messageFields = []string{"message", "msg", "detail", "error_msg", "error_message", "errorMessage", "error_description", "faultstring", "title"}
 
 // fields reads the error object itself. The first code, type, param and message win; the others stay known to Classify.
+//
+// It is also called for the document around the error, and for errors inside of
+// it. The order of the calls decides whose code shows.
 func (r *Report) fields(e map[string]any, depth int) {
 	e = uncapped(e)
 	r.code("code", scalar(e["code"]))
@@ -312,6 +332,9 @@ func (r *Report) details(v any) {
 }
 
 // metadata reads OpenRouter's.
+//
+// raw is the text of the upstream's own error, as a string. Its headers tell
+// that upstream's limits.
 func (r *Report) metadata(meta map[string]any, depth int) {
 	if kind, _ := meta["error_type"].(string); kind != "" {
 		r.reason("error_type", kind)
@@ -360,6 +383,8 @@ func (r *Report) reason(place, text string) {
 }
 
 // code takes a code, and the status if the code is a status.
+//
+// Classify gets every code. The Report shows the first one that is not a status.
 func (r *Report) code(place, text string) {
 	if text == "" {
 		return
@@ -454,6 +479,8 @@ func prose(v any) string {
 }
 
 // field is the faulty field of the request, as FastAPI names it.
+//
+// {"loc": ["body", "messages", 0]} is body.messages.0.
 func field(v any) string {
 	var parts []string
 	for _, part := range list(object(first(v))["loc"]) {
@@ -463,6 +490,9 @@ func field(v any) string {
 }
 
 // duration is Google's, which is a text, or an object where a relay writes it.
+//
+// RetryInfo has "7.2s" in JSON. Relays that decode the protocol write
+// {"seconds": 7, "nanos": 200000000}.
 func duration(v any) string {
 	o := object(v)
 	if o == nil {
@@ -487,6 +517,9 @@ func given(texts ...string) string {
 }
 
 // uncapped has each name in capitals with a small first letter too. It is o itself without such names.
+//
+// .NET and AWS write "Message" and "Code". A name that is there in both
+// spellings keeps the small one.
 func uncapped(o map[string]any) map[string]any {
 	var out map[string]any
 	for name, v := range o {

@@ -7,6 +7,9 @@ import (
 )
 
 // Kind is the subject of an error.
+//
+// A kind tells what went wrong, and not what to do. failover_table.go in the
+// root maps it to a consequence.
 type Kind uint8
 
 const (
@@ -64,6 +67,8 @@ const (
 )
 
 // Reach is the extent of an error.
+//
+// The order is that of growing extent: [Verdict.WholeKey] compares.
 type Reach uint8
 
 const (
@@ -110,6 +115,9 @@ func (v Verdict) WholeKey() bool { return v.Reach >= ReachKey }
 
 // Classify tells the meaning of an upstream's answer. status and h are the answer's; r is its body, or one event of its
 // stream. An answer of status 200 without an error or a refusal is Unknown. Classify is safe for concurrent use.
+//
+// The rows of dialects.tsv decide in their order, except for the vetoes, which
+// come first. Without a row that matches, the status decides.
 func Classify(status int, h http.Header, r Report) Verdict {
 	v := Verdict{Status: status}
 	if status < 300 {
@@ -149,6 +157,9 @@ func (d *dialect) matchesInner(status int, h http.Header, r *Report) bool {
 }
 
 // byStatus classifies errors without telling words.
+//
+// The reach of a bare 429 is the model: a whole key must not rest for the limit
+// of one model. Other statuses stay Unknown.
 func (v *Verdict) byStatus(r *Report) {
 	switch v.Status {
 	case http.StatusUnauthorized:
@@ -178,6 +189,8 @@ func (v *Verdict) byStatus(r *Report) {
 
 // exceedsAlone reports whether a rate limit's message has a request larger than the whole limit: "Limit 6000, Requested
 // 14368".
+//
+// Waiting makes no room for such a request.
 func (r *Report) exceedsAlone() bool {
 	for _, w := range r.words {
 		if w.place != "message" {
@@ -194,6 +207,8 @@ func (r *Report) exceedsAlone() bool {
 }
 
 // numberAfter reads the first whole number directly behind a word: "30000" or "30,000".
+//
+// The word may occur before without a number; the search goes on behind it.
 func numberAfter(text, name string) (int64, bool) {
 	for {
 		_, after, ok := strings.Cut(text, name)
@@ -222,6 +237,9 @@ func leadingDigits(text string) string {
 
 // namesStreamOptions reports whether a refusal of the request names one of the parameters for usage. The name may stand in
 // quotation marks.
+//
+// Some servers fail with 500 on a parameter that they do not know. 0 is an error
+// event without a status.
 func (r *Report) namesStreamOptions(status int) bool {
 	switch status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusInternalServerError, 0:

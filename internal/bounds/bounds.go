@@ -6,6 +6,9 @@ package bounds
 import "time"
 
 // Setting is one row.
+//
+// A row without a default and without bounds still counts: the documents and the
+// debug page list it.
 type Setting struct {
 	Struct string // the type of the field's owner, such as "Config"
 	Field  string // the name in a document, or in Go if a document cannot set it
@@ -112,4 +115,5 @@ func Table() []Setting {
 	}
 }
 
+// perMillion is the unit of the prices of tokens.
 const perMillion = "USD per million tokens"

@@ -53,12 +53,14 @@ type watched struct {
 	err error
 }
 
+// Read reads the source, and remembers its error.
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.Source.Read(p)
 	w.note(err)
 	return n, err
 }
 
+// ReadByte does the same for a byte.
 func (w *watched) ReadByte() (byte, error) {
 	b, err := w.Source.ReadByte()
 	w.note(err)
@@ -140,6 +142,7 @@ func (r *Reader) explain(err error) error {
 }
 
 // Close gives the decoders back. The reader must not be used any more.
+// A second Close has nothing left to give back.
 func (r *Reader) Close() error {
 	for i := range r.n {
 		r.stages[i].release()
@@ -210,6 +213,8 @@ func (s *gzipStage) release() {
 	gzips.Put(s)
 }
 
+// zlibStage decodes HTTP's "deflate" as RFC 9110 means it: the zlib format of
+// RFC 1950.
 type zlibStage struct{ io.ReadCloser }
 
 // openZlib takes a pooled decoder. Opening reads the header.
@@ -229,11 +234,14 @@ func openZlib(src Source) (stage, error) {
 	return s, nil
 }
 
+// release lets go of the source, as gzipStage's.
 func (s *zlibStage) release() {
 	_ = s.ReadCloser.(zlib.Resetter).Reset(nothing{}, nil) // its error is that nothing comes
 	zlibs.Put(s)
 }
 
+// flateStage decodes a bare deflate stream (RFC 1951), the other thing servers
+// send as "deflate".
 type flateStage struct{ io.ReadCloser }
 
 // openFlate takes a pooled decoder. Raw deflate has no header to read.
@@ -245,11 +253,13 @@ func openFlate(src Source) (stage, error) {
 	return s, s.ReadCloser.(flate.Resetter).Reset(src, nil)
 }
 
+// release lets go of the source, as gzipStage's.
 func (s *flateStage) release() {
 	_ = s.ReadCloser.(flate.Resetter).Reset(nothing{}, nil)
 	flates.Put(s)
 }
 
+// zstdStage decodes zstd (RFC 8878).
 type zstdStage struct{ *zstd.Decoder }
 
 // openZstd makes a decoder for each stream. It holds a channel, which testing/synctest
@@ -270,6 +280,7 @@ func openZstd(src Source) (stage, error) {
 	return zstdStage{d}, nil
 }
 
+// release frees the decoder. It goes to no pool: see openZstd.
 func (s zstdStage) release() { s.Close() }
 
 // nothing is the source of a decoder in a pool.

@@ -78,6 +78,9 @@ func (d *Document) visit(n *yaml.Node, at *place) (*yaml.Node, bool) {
 // entries lists the entries of a mapping, in its order, and then those of its merge
 // keys (<<). A key of the mapping itself wins over a merged one; of several merged
 // mappings, the first wins.
+//
+// A key that is given twice is a fault, and its first value counts. Merging
+// copies no values: merged entries share the nodes of their mapping.
 func (d *Document) entries(n *yaml.Node, at *place) []Entry {
 	list := make([]Entry, 0, len(n.Content)/2)
 	lines := make(map[string]int)
@@ -117,6 +120,8 @@ func (d *Document) entries(n *yaml.Node, at *place) []Entry {
 
 // merged lists the entries under a merge key, whose value is a mapping or a list of
 // mappings.
+// The fields of several mappings stand in their order, so that entries takes the
+// first of each name.
 func (d *Document) merged(n *yaml.Node, at *place) []Entry {
 	n, ok := d.visit(n, at)
 	switch {
@@ -141,6 +146,8 @@ func (d *Document) merged(n *yaml.Node, at *place) []Entry {
 }
 
 // value stores the node in v.
+//
+// v must be settable.
 func (d *Document) value(n *yaml.Node, v reflect.Value, at *place) {
 	line := n.Line
 	n, ok := d.visit(n, at)
@@ -174,6 +181,8 @@ func (d *Document) value(n *yaml.Node, v reflect.Value, at *place) {
 
 // structure decodes a mapping with known keys. A null leaves its field alone:
 // tools that generate a document write one for an empty value.
+//
+// An unknown key is a fault, with the known name that was probably meant.
 func (d *Document) structure(n *yaml.Node, v reflect.Value, at *place) {
 	fields := d.fieldsOf(v.Type())
 	if n.Kind != yaml.MappingNode {
@@ -209,6 +218,8 @@ func (d *Document) list(n *yaml.Node, v reflect.Value, at *place) {
 }
 
 // mapping decodes a mapping with keys of the user's own.
+// An entry with a fault keeps its key, with the zero value: checks of names go
+// on.
 func (d *Document) mapping(n *yaml.Node, v reflect.Value, at *place) {
 	if n.Kind != yaml.MappingNode {
 		d.fault(n, at, "must be a mapping, not %s", describe(n))

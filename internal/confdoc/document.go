@@ -24,6 +24,9 @@ const (
 )
 
 // Fault is one problem of a document.
+//
+// Its texts are for the author of the document, and may be shown to anybody who
+// sees the errors of New: credentials are left out.
 type Fault struct {
 	// Path is the place, such as "providers[1].models[0].id". Empty for the
 	// document itself.
@@ -122,6 +125,8 @@ func (d *Document) full() bool {
 }
 
 // stop ends the decoding: the rest could cost too much.
+//
+// The fault that tells of the stop is the last one.
 func (d *Document) stop(n *yaml.Node, at *place, format string, args ...any) {
 	if !d.stopped {
 		d.faults = append(d.faults, Fault{Path: at.String(), Line: n.Line, Reason: fmt.Sprintf(format, args...)})

@@ -18,6 +18,9 @@ import (
 
 // parse turns YAML or JSON into one tree of nodes. JSON has a reader of its own, for
 // YAML's refuses tabs and characters written as two \u escapes.
+//
+// The bounds are checked before a parser sees the document: a tree costs many
+// times the bytes of its text.
 func parse(doc []byte) (*yaml.Node, *Fault) {
 	if len(doc) > MaxBytes {
 		return nil, &Fault{Reason: fmt.Sprintf("the document is larger than %d bytes", MaxBytes)}
@@ -87,6 +90,7 @@ func parseYAML(doc []byte) (root *yaml.Node, fault *Fault) {
 
 // yamlTrees parses the document, and a second one if there is one. For an empty
 // text the error is io.EOF.
+// A third document and later ones are not looked at.
 func yamlTrees(doc []byte) (first, second *yaml.Node, err error) {
 	dec := yaml.NewDecoder(bytes.NewReader(doc))
 	first, second = new(yaml.Node), new(yaml.Node)
@@ -158,6 +162,9 @@ func culprit(doc []byte, err error, guess int) int {
 }
 
 // yamlFault is the parser's error in the words of a Fault.
+//
+// Remedies are for the slips that people make most: tabs, indents, a colon in a
+// text.
 func yamlFault(err error) *Fault {
 	m := yamlSyntaxError.FindStringSubmatch(err.Error())
 	if m == nil {
@@ -189,6 +196,7 @@ func yamlFault(err error) *Fault {
 }
 
 // lineAt is the line of a byte, from 1.
+// An offset behind the end counts as the end.
 func lineAt(doc []byte, offset int) int {
 	return 1 + bytes.Count(doc[:min(offset, len(doc))], []byte("\n"))
 }
@@ -229,6 +237,7 @@ func (r jsonReader) read() (*yaml.Node, *Fault) {
 }
 
 // value reads one value with all its children. json.Valid has bounded its depth.
+// The nodes carry YAML's tags, as its parser would have given them.
 func (r *jsonReader) value() (*yaml.Node, error) {
 	token, err := r.dec.Token()
 	if err != nil {
@@ -275,6 +284,7 @@ func (r *jsonReader) value() (*yaml.Node, error) {
 
 // YAML writes a JSON value as YAML, with its keys in their order. False means that
 // it is not valid JSON.
+// It goes through the nodes of the JSON reader, so numbers keep their spelling.
 func YAML(value []byte) (string, bool) {
 	if !json.Valid(value) {
 		return "", false

@@ -14,12 +14,17 @@ import (
 // scalar decodes a string, a number or a boolean. Nothing is converted: an id
 // written 4.10 would become "4.1" in some readers, so a text must be written as
 // one.
+//
+// The reason of a fault names the remedy, where one is likely: quotes, a unit,
+// or the end of quotes.
 func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 	switch v.Kind() {
 	case reflect.String:
 		switch {
 		case isText(n):
 			v.SetString(n.Value)
+		// A switch is a text with a boolean's two words among its values:
+		// "translate: true" reads as "true".
 		case slices.Contains(d.opts.Switches, v.Type()):
 			b, ok := boolean(n)
 			if !ok {
@@ -76,6 +81,7 @@ func (d *Document) scalar(n *yaml.Node, v reflect.Value, at *place) {
 }
 
 // notNumber reports a value in the place of a number. An err is that of [number].
+// A text of mere digits was a number once, before somebody quoted it.
 func (d *Document) notNumber(n *yaml.Node, at *place, want string, err error) {
 	switch {
 	case err != nil:
@@ -89,6 +95,9 @@ func (d *Document) notNumber(n *yaml.Node, at *place, want string, err error) {
 
 // free reads a value of any shape of JSON, into a string, a bool, nil, []any,
 // map[string]any or a number. A number is an int64, else a uint64, else a float64.
+//
+// It is for metadata and for values of request bodies. A fault leaves nil at its
+// place.
 func (d *Document) free(n *yaml.Node, at *place) any {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -135,6 +144,7 @@ func (d *Document) freeChild(n *yaml.Node, at *place) any {
 
 // isText reports a string. A date without quotes is a string too: few people expect
 // a type of its own.
+// The merge key is one too, where it stands as a value: "<<" is a text there.
 func isText(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Tag == "!!str" || n.Tag == "!!timestamp" || n.Tag == "!!merge")
 }
@@ -145,6 +155,7 @@ func isNumber(n *yaml.Node) bool {
 }
 
 // unaliased returns the node behind an alias, and another node as it is.
+// An alias of an alias cannot be written, but costs nothing to follow.
 func unaliased(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -175,6 +186,8 @@ var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]`)
 // number reads a number as an int64, else a uint64, else a float64. For another node
 // it returns nil. Numbers beyond JSON (.inf, .nan) are an error, for any number may
 // go into the body of a request.
+//
+// Underscores between digits are YAML 1.1's, and are taken out.
 func number(n *yaml.Node) (any, error) {
 	if !isNumber(n) {
 		return nil, nil

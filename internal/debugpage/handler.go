@@ -44,6 +44,9 @@ func NewHandler(s Source) *Handler {
 // only=failed, it shows only requests that failed or failed over. Under model, label
 // and id, it shows only requests that have them. It does not read the path, so it
 // works under any mount.
+//
+// The page is made in memory first, so that an error can still have a status of
+// its own.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -114,6 +117,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // question reads the form.
+//
+// The status is 200 for a readable form. r.FormValue is not used: it would mix
+// in the query.
 func question(w http.ResponseWriter, r *http.Request) (Question, int) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {

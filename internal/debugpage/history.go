@@ -26,6 +26,9 @@ const (
 )
 
 // Request is the record of a client's request.
+//
+// Its texts must have gone through [Name] or [Text]: they come from clients and
+// upstreams. Its JSON is the interface of format=json.
 type Request struct {
 	// Number counts the requests of a History from 1.
 	Number     uint64    `json:"number"`
@@ -176,6 +179,8 @@ func Text(s string) string { return shown(s, maxText) }
 
 // shown returns a copy of s within limit bytes, with unsafe characters replaced. A
 // cut text ends in an ellipsis.
+//
+// The copy matters: a part of a large body would keep the whole body in memory.
 func shown(s string, limit int) string {
 	whole := len(s) <= limit
 	if !whole {
@@ -230,6 +235,8 @@ func (h *History) Wanted() bool { return h.wanted.Load() }
 
 // Add remembers a request, in place of the oldest. It numbers r, which must not be
 // changed afterwards.
+//
+// Both rings share the record.
 func (h *History) Add(r *Request) {
 	troubled := r.Troubled()
 	h.mu.Lock()
@@ -244,6 +251,8 @@ func (h *History) Add(r *Request) {
 
 // Latest returns the remembered requests, the newest first. They are shared and
 // must not be changed.
+//
+// It merges the rings by their numbers. A request in both is listed once.
 func (h *History) Latest() []*Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()

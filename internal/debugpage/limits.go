@@ -19,6 +19,7 @@ type Limits struct {
 }
 
 // String is the text of the page.
+// Only limits given in the config are told.
 func (l *Limits) String() string {
 	var parts []string
 	if l.MaxInFlight > 0 {

@@ -22,6 +22,8 @@ const restAccount = "all others"
 // Ledger adds up what requests cost, from the first on: in all, and by provider,
 // model and label. The zero Ledger is ready for use. Its methods may be called from
 // many goroutines at once.
+//
+// It is lost with the process.
 type Ledger struct {
 	mu        sync.Mutex
 	since     time.Time
@@ -32,6 +34,9 @@ type Ledger struct {
 }
 
 // Entry is what one attempt cost. USD is in units of 10⁻¹² USD.
+//
+// An attempt counts once for its provider, its model and each of its labels. The
+// sums of the labels may therefore be above the total.
 type Entry struct {
 	Provider, Model string
 	Labels          []string // as "name=value"
@@ -58,6 +63,8 @@ type Amount int64
 func (a Amount) MarshalJSON() ([]byte, error) { return json.Marshal(json.Number(a.text(12))) }
 
 // text writes the amount with up to some digits behind the point.
+//
+// Amounts are not negative. Further digits are cut off.
 func (a Amount) text(digits int) string {
 	whole, rest := int64(a)/1e12, int64(a)%1e12
 	b := []byte(nil)
@@ -74,6 +81,7 @@ func (a Amount) text(digits int) string {
 	return text
 }
 
+// itoa writes a number.
 func itoa(n int64) string {
 	text, _ := json.Marshal(n) //nolint:errchkjson // a number
 	return string(text)
@@ -96,6 +104,9 @@ func (l *Ledger) Add(now time.Time, e Entry) {
 }
 
 // account returns the account of a name, or the one for all others.
+//
+// A client that makes up labels fills the account of all others, and not the
+// memory.
 func account(of map[string]*Account, name string) *Account {
 	a := of[name]
 	if a == nil && len(of) >= maxAccounts {
@@ -150,6 +161,8 @@ func dearest(of map[string]*Account) []Account {
 }
 
 // dollars writes an amount for people, rounded to cents, or to two digits that count.
+//
+// 1.5 USD is "$ 1.50", and 0.00123456789 USD is "$ 0.0012".
 func dollars(a Amount) string {
 	digits := 2
 	for limit := Amount(1e11); a > 0 && a < limit && digits < 9; limit /= 10 {

@@ -11,6 +11,9 @@ import (
 // A run of a strategy notes each element that it left out, and at the end the
 // number of further notes.
 var (
+	// Data:
+	//	filter: gpt-4o left out: no such key: gpu
+	//	and 12 more
 	leftOut   = regexp.MustCompile(`^(.*?)filter: .+? left out: (.*)$`)
 	moreNotes = regexp.MustCompile(`^(?:.*: )?and (\d{1,9}) more$`)
 )
@@ -18,6 +21,8 @@ var (
 // Grouped returns the notes of a strategy's runs. Notes with the same text about
 // several models or keys become one. It reads the text of notes, and leaves unknown
 // texts as they are.
+//
+// The texts are those of package expr.
 func Grouped(notes []string) []string {
 	type group struct {
 		prefix, reason string
@@ -46,6 +51,7 @@ func Grouped(notes []string) []string {
 		}
 		groups[i].count++
 	}
+	// With several groups the further notes may be of any.
 	if len(groups) == 1 && len(list) == 2 {
 		// All further notes were of this kind.
 		if m := moreNotes.FindStringSubmatch(list[1]); m != nil {

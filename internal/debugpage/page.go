@@ -30,6 +30,9 @@ type page struct {
 
 // newPage parses the template once. It panics on a fault, because the template is
 // fixed.
+//
+// The policy allows the page's own style and script by their hashes, and no
+// others.
 func newPage() *page {
 	t := template.New("page").Funcs(template.FuncMap{
 		"requests": requestBars, "latency": latencyBars, "tokens": tokenBars,
@@ -84,6 +87,8 @@ const (
 )
 
 // chart is a sparkline of bars, with a label for those who cannot see it.
+//
+// A chart without bars is not drawn. Its label still tells the figures.
 type chart struct {
 	Label string
 	Bars  []bar
@@ -96,6 +101,12 @@ type bar struct {
 }
 
 // newChart stacks up to two values a slot, scaled to the highest sum.
+//
+// The first value of a slot stands at the bottom. A slot with neither has no
+// bar.
+//
+// Slots are of equal width. The height is relative: a chart shows the shape of
+// the last minutes, and its label the figures.
 func newChart(label string, slots []Slot, classes [2]string, values func(Slot) [2]float64) chart {
 	highest := 0.
 	for _, s := range slots {
@@ -125,6 +136,7 @@ func newChart(label string, slots []Slot, classes [2]string, values func(Slot) [
 	return c
 }
 
+// round keeps one digit: the viewBox is small, and the page long.
 func round(f float64) float64 { return math.Round(f*10) / 10 }
 
 // requestBars shows requests by slot, the failed ones below.
@@ -150,6 +162,11 @@ func tokenBars(l Load) chart {
 }
 
 // used is a chart of the rest of an allowance, as one bar over another.
+//
+// An unknown allowance has an empty chart.
+//
+// Below a tenth the bar turns to the colour of trouble: time to look, before
+// anything fails.
 func used(a Allowance) chart {
 	if a.Remaining == nil || a.Limit == nil || *a.Limit <= 0 {
 		return chart{}
@@ -169,6 +186,8 @@ func used(a Allowance) chart {
 }
 
 // count is a number, rounded for a quick look.
+//
+// Numbers below 10,000 are shown whole.
 func count(n int64) string {
 	for _, unit := range []struct {
 		size int64
@@ -182,6 +201,8 @@ func count(n int64) string {
 }
 
 // causes lists the causes of failures. A single cause needs no number of its own.
+//
+// A rate of zero is left out. A cause of all failures stands without a number.
 func causes(e ErrorRate) string {
 	var list []string
 	for _, c := range []struct {
@@ -215,6 +236,7 @@ func percent(rate float64) string {
 }
 
 // milliseconds is a duration with about three digits. Zero is a dash.
+// 119 s are told in seconds, and 120 s as 2 min.
 func milliseconds(ms float64) string {
 	switch {
 	case ms == 0:
@@ -270,6 +292,7 @@ type accounts struct {
 	Rows  []Account
 }
 
+// newAccounts is for the template, which cannot make a struct.
 func newAccounts(title string, rows []Account) accounts { return accounts{title, rows} }
 
 // moment is a time, for a reader at another time.
@@ -280,6 +303,8 @@ type moment struct {
 }
 
 // newMoment puts t into the zone of now.
+// The date stands only where it is another one than the reader's, to keep
+// columns narrow.
 func newMoment(now, t time.Time) moment {
 	t = t.In(now.Location())
 	m := moment{Clock: t.Format("15:04:05"), Full: t.Format(time.RFC3339)}
@@ -295,6 +320,7 @@ func newMoment(now, t time.Time) moment {
 }
 
 // zone is the name of a time's zone, or its offset from UTC if it has no name.
+// Go names a zone without a name by its offset, such as "+03".
 func zone(t time.Time) string {
 	if name := t.Format("MST"); !strings.ContainsAny(name, "+-") {
 		return name

@@ -10,6 +10,7 @@ import (
 type tag struct{ Class, Text string }
 
 // storeTag is the state of a fleet's store.
+// Without its store each replica goes on by itself.
 func storeTag(f *Fleet) tag {
 	if f.Store.State == "up" {
 		return tag{"good", "store up"}
@@ -18,6 +19,8 @@ func storeTag(f *Fleet) tag {
 }
 
 // healthTag is the state of a model or a key.
+// The order goes from the worst to the best. A candidate due for a probe needs a
+// request to find out more.
 func healthTag(h Health, l Load) tag {
 	switch {
 	case h.State == InCooldown && h.OfKeys:
@@ -45,6 +48,9 @@ func healthyTag(l Load) tag {
 
 // providerTag is the state of a provider. If all its keys are in cooldown it is
 // theirs, otherwise its models'.
+//
+// A disabled provider has no colour: it needs no attention. The largest group of
+// models comes with the total, further ones with their number.
 func providerTag(p Provider) tag {
 	keys := fmt.Sprintf("%d of %d keys in cooldown", p.KeysInCooldown, p.Keys)
 	if p.Disabled {
@@ -78,6 +84,8 @@ func providerTag(p Provider) tag {
 }
 
 // requestTag is the outcome of a request.
+// Without a status the code stands by itself. Skipped candidates have no colour: one
+// of the others answered.
 func requestTag(r *Request) tag {
 	skipped := r.Skipped()
 	switch {
@@ -94,6 +102,7 @@ func requestTag(r *Request) tag {
 }
 
 // stepTag is the outcome of a step.
+// A step without an answer has no status.
 func stepTag(s Step) tag {
 	t := tag{"bad", strings.ReplaceAll(s.Outcome, "_", " ")}
 	switch s.Outcome {

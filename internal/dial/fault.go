@@ -13,6 +13,8 @@ import (
 )
 
 // ProxyError is the answer of a proxy instead of a connection.
+// It counts as a failed connection (see [IsConnect]): the request never reached
+// the provider.
 type ProxyError struct{ Status int }
 
 // Error returns the status.
@@ -87,6 +89,7 @@ func Field(err error) string {
 
 // certificateAlerts are the alerts of TLS by which a server refuses a client's
 // certificate, or the lack of one.
+// The numbers are those of RFC 8446, section 6.
 var certificateAlerts = map[uint8]bool{
 	40:  true, // handshake_failure, as servers of TLS 1.2 say it
 	42:  true, // bad_certificate

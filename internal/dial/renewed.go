@@ -39,6 +39,8 @@ type Transport struct {
 }
 
 // generation is an http.Transport for a while.
+// It is immutable: a later look stores a changed copy, for requests read it
+// without a lock.
 type generation struct {
 	*http.Transport
 	sum  [sha256.Size]byte // of the files

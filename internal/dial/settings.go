@@ -76,6 +76,7 @@ func (s Settings) proxyURL() (*url.URL, error) {
 		return nil, errors.New("is not a URL: write http://host:port, or none")
 	case u.Scheme != "http" || u.Hostname() == "":
 		return nil, errors.New("must be http://host:port, or none")
+	//
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("must end after the port: a proxy has no path")
 	}
@@ -90,9 +91,13 @@ type material struct {
 }
 
 // hasFiles reports whether there are files to look at.
+// Without any, a Transport spares the look.
 func (s Settings) hasFiles() bool { return s.CAFile != "" || s.CertFile != "" || s.KeyFile != "" }
 
 // load reads and parses the files.
+// It reads all of them at each call: a caller compares the sums to learn of a
+// change. All faults come together, for an operator mends them in one go. With
+// faults there is no material.
 func (s Settings) load() (*material, []*FieldError) {
 	var faults []*FieldError
 	read := func(field, path string) []byte {
@@ -116,6 +121,9 @@ func (s Settings) load() (*material, []*FieldError) {
 		return nil, faults
 	}
 	m := new(material)
+	//
+	// The sum is of the sums of the files: bytes moved from one file to the next
+	// change it.
 	sums := sha256.New()
 	for _, data := range [][]byte{ca, cert, key} {
 		sum := sha256.Sum256(data)

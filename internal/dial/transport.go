@@ -15,6 +15,8 @@ import (
 	"time"
 )
 
+// tlsHandshakeTimeout bounds a handshake with an upstream, straight or behind a
+// proxy. It is the one of net/http's DefaultTransport.
 const tlsHandshakeTimeout = 10 * time.Second
 
 // pingTimeout is how long an HTTP/2 connection may be silent before it is

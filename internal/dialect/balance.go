@@ -6,6 +6,9 @@ import "bytes"
 //
 // Arguments that are whole end a call: some servers begin the next call without a
 // mark between the two.
+//
+// It does not check the syntax. "]" closes "{" as well, and words count as used
+// only.
 type balance struct {
 	depth    int
 	used     bool // something other than white space came
@@ -18,6 +21,9 @@ type balance struct {
 func (b *balance) closed() bool { return b.used && b.depth == 0 && !b.inString }
 
 // feed takes a piece: the inside of a string of JSON text.
+//
+// A piece never ends within an escape of its string, for each piece is a string
+// of its own. It may end within an escape of the JSON text inside.
 func (b *balance) feed(in []byte) {
 	p := in
 	if bytes.IndexByte(in, '\\') >= 0 {

@@ -1,6 +1,10 @@
 package dialect
 
 // chatAnswer reads an answer of chat/completions: its first choice.
+//
+// It reports false for an error in place of an answer, for an answer without a
+// choice, and for one whose finish_reason is missing or tells a failure. Further
+// choices are skipped: a request with n over 1 was refused before.
 func (a *answerReader) chatAnswer() bool {
 	r := a.reply
 	if !a.enter('{') {
@@ -50,6 +54,8 @@ func (a *answerReader) chatAnswer() bool {
 // chatChoice reads the first choice, and reports whether it holds a message:
 //
 //	{"index": 0, "message": {…}, "finish_reason": "stop"}
+//
+// A chunk of a stream has a delta in the place of the message, and does not count.
 func (a *answerReader) chatChoice() bool {
 	if !a.object() {
 		return false
@@ -76,6 +82,9 @@ func (a *answerReader) chatChoice() bool {
 
 // chatStop reads a finish_reason. The words of a failure are not an end, and an
 // empty one says nothing yet.
+//
+// Servers add words of their own for a good end, such as eos. They count as the
+// end.
 func chatStop(word string) stopReason {
 	switch word {
 	case "", "error", "network_error", "insufficient_system_resource", "abort":
@@ -96,6 +105,9 @@ func chatStop(word string) stopReason {
 //
 // Servers give reasoning as reasoning_content or as reasoning, some as both. The
 // first one counts, and its name is kept for the way back.
+//
+// The parts come in the order of messages and responses: reasoning, text, calls.
+// A call with extra_content has its seal before it, see [sealOf].
 func (a *answerReader) chatMessage() {
 	r := a.reply
 	var reasoning part
@@ -134,6 +146,8 @@ func (a *answerReader) chatMessage() {
 	r.parts = append(r.parts, content...)
 	for _, p := range calls {
 		if p.extra != nil {
+			// The client's format has no place at the call for what the provider wants
+			// back.
 			r.parts = append(r.parts, part{kind: kindReasoning, seal: sealOf(p.id, p.extra)})
 		}
 		r.parts = append(r.parts, p)
@@ -142,6 +156,7 @@ func (a *answerReader) chatMessage() {
 
 // nameCalls gives an id to each call without one, and to each with the id of an earlier
 // call.
+// A client answers a call by its id, so that two calls must not share one.
 func (t *Translator) nameCalls(parts []part) {
 	given := map[string]struct{}{}
 	for i := range parts {
@@ -153,6 +168,8 @@ func (t *Translator) nameCalls(parts []part) {
 
 // chatContent reads the content of an answer: a string, or a list of texts and
 // thoughts.
+//
+// Mistral's models answer with such a list. Empty texts are left out.
 func (a *answerReader) chatContent() []part {
 	if a.peek() != '[' {
 		if v := a.str(); !blank(v) {
@@ -186,6 +203,8 @@ func (a *answerReader) chatContent() []part {
 }
 
 // thoughts reads the text of a list of texts.
+//
+// It may be a string as well. Other values read as an empty string.
 func (c *cursor) thoughts() raw {
 	if c.peek() == '"' {
 		return c.str()
@@ -212,6 +231,8 @@ func (c *cursor) thoughts() raw {
 
 // ownCall turns a call of a stand-in back into one of the custom tool, and a flat
 // name into the function's own.
+//
+// A provider of responses knows custom tools, and its calls need no turning.
 func (t *Translator) ownCall(p part) part {
 	p.name = t.ownName(p.name)
 	if len(t.custom) > 0 && t.upstream != Responses && t.isCustom(p.name) {
@@ -224,6 +245,8 @@ func (t *Translator) ownCall(p part) part {
 
 // inputOf is the input of a custom tool: the one argument of its stand-in, or all
 // arguments if the model gave others.
+//
+// object is nil or an object. all is the arguments as they came, in either form.
 func inputOf(object, all raw) raw {
 	c := cursor{b: object}
 	if c.object() {
@@ -254,6 +277,7 @@ func (w *answerWriter) chatAnswer(r *reply) {
 	w.number("index", 0)
 	w.key("message")
 	w.chatMessage(r)
+	// The API always has the member.
 	w.constant("logprobs", "null")
 	w.word("finish_reason", chatFinish(r.stop))
 	w.close("}]")
@@ -285,6 +309,9 @@ func chatFinish(stop stopReason) string {
 // proof for clients to send back.
 //
 //	{"role": "assistant", "content": "…", "refusal": null, "tool_calls": […], "reasoning_content": "…"}
+//
+// Content is null only beside calls or a refusal. A client that reads content
+// without a look at the rest gets a string otherwise.
 func (w *answerWriter) chatMessage(r *reply) {
 	var texts, refusals, reasoning []raw
 	calls, sealed := 0, false
@@ -363,6 +390,9 @@ func (w *answerWriter) chatMessage(r *reply) {
 //
 //	{"type": "reasoning.text", "format": "aigateway:messages", "text": "…", "signature": "…", "index": 0}
 //	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…", "index": 0}
+//
+// The types are those of OpenRouter's reasoning_details, as clients know them.
+// The format tells whose proof it is.
 func (w *writer) detail(s seal, body raw) {
 	switch s.origin {
 	case originRedacted:

@@ -28,6 +28,7 @@ func (d *reader) chatRequest() {
 			for d.elem() {
 				d.chatMessage()
 			}
+		// The newer name goes before the older one, in either order.
 		case "max_tokens":
 			if v := d.value(); c.maxTokens == nil {
 				c.maxTokens = v
@@ -94,6 +95,8 @@ func (d *reader) chatRequest() {
 }
 
 // strings reads a list of strings.
+//
+// Elements of other types are skipped.
 func (d *reader) strings() []raw {
 	var list []raw
 	if d.array() {
@@ -114,6 +117,9 @@ func (d *reader) strings() []raw {
 // Messages of tools in a row are one turn, as they answer one turn. The parts of
 // an assistant's turn stand in the order of messages: reasoning, text,
 // calls. Reasoning with its proof stands in for the bare text of the same.
+//
+// The role may come after the content, so the parts are collected first and
+// judged at the end.
 func (d *reader) chatMessage() {
 	if !d.enter('{') {
 		d.wrong = true
@@ -152,6 +158,8 @@ func (d *reader) chatMessage() {
 			callID = d.str()
 		case "name":
 			named = d.str()
+		// Older or rarer fields of an assistant's message have no place in the other
+		// formats.
 		case "audio", "function_call":
 			if v := d.value(); v != nil {
 				d.report.Lose(string(name))
@@ -162,6 +170,7 @@ func (d *reader) chatMessage() {
 			}
 		}
 	}
+	// The name beside a result repeats its tool, and the id says the same.
 	if named != nil && who != "tool" && who != "function" {
 		d.report.Lose("messages.name")
 	}
@@ -174,6 +183,7 @@ func (d *reader) chatMessage() {
 		t.role = roleUser
 	case "assistant":
 		t.role = roleAssistant
+	// "function" is the role of results before tools.
 	case "tool", "function":
 		c := d.conversation
 		result := part{kind: kindResult, id: callID, parts: content}
@@ -202,6 +212,9 @@ func (d *reader) chatMessage() {
 }
 
 // checkContent finds content of another form than text, a list or null.
+//
+// It does not move. A number or an object for content is refused as a request,
+// for the client must have meant something by it.
 func (d *reader) checkContent() {
 	switch d.peek() {
 	case '"', '[', 'n':
@@ -239,6 +252,7 @@ func (d *reader) chatContent() []part {
 			case "text", "refusal":
 				p.text = d.str()
 			case "image_url":
+				// Some clients write the URL itself in the place of the object.
 				if d.peek() == '"' {
 					p.media = mediaOf(d.str())
 				} else if d.object() {
@@ -259,6 +273,7 @@ func (d *reader) chatContent() []part {
 				p.media = d.fileObject()
 			case "input_audio":
 				p.media = d.audioObject()
+			// A mark for a cache has no effect on the answer.
 			case "prompt_cache_breakpoint", "cache_control":
 				if d.value() != nil {
 					d.report.hint(string(name))
@@ -288,6 +303,8 @@ func (d *reader) chatContent() []part {
 }
 
 // fileObject reads file_data, file_url, file_id and filename.
+//
+// A file_id leaves the media empty: it names a file at another provider.
 func (d *reader) fileObject() media {
 	var m media
 	if !d.object() {
@@ -302,6 +319,8 @@ func (d *reader) fileObject() media {
 // audioObject reads sound, which chat and responses write alike:
 //
 //	{"type": "input_audio", "input_audio": {"data": "…", "format": "wav"}}
+//
+// The format is a short name such as wav or mp3, and kept as it is.
 func (d *reader) audioObject() media {
 	var m media
 	if !d.object() {
@@ -321,6 +340,8 @@ func (d *reader) audioObject() media {
 }
 
 // fileField reads one member of a file.
+//
+// The name survives file_data, whichever comes first.
 func (d *reader) fileField(name []byte, m *media) {
 	switch string(name) {
 	case "file_data":
@@ -340,6 +361,10 @@ func (d *reader) fileField(name []byte, m *media) {
 //
 //	{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{…}"}}
 //	{"id": "call_1", "type": "custom", "custom": {"name": "f", "input": "…"}}
+//
+// The arguments are not checked here. An encoder that needs an object asks
+// [part.argsObject].
+// Nil arguments are absent ones.
 func (d *reader) chatCall() part {
 	p := part{kind: kindCall}
 	if !d.object() {

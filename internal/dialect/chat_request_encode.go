@@ -12,6 +12,8 @@ const (
 )
 
 // maxStops is the most stop sequences of a chat request.
+//
+// It is OpenAI's limit. Further ones would have the request refused.
 const maxStops = 4
 
 // chatRequest writes a request of chat/completions:
@@ -19,6 +21,9 @@ const maxStops = 4
 //	{"model": …, "messages": […], "max_tokens": 1024, "tools": […], "stream": true, "stream_options": {…}}
 //
 // Streams always ask for the usage, unless the upstream is known to refuse it.
+//
+// tool_choice and parallel_tool_calls are written beside tools only: OpenAI
+// refuses them without.
 func (w *requestWriter) chatRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
@@ -31,6 +36,8 @@ func (w *requestWriter) chatRequest(c *conversation) {
 			w.field("max_tokens", c.maxTokens)
 		}
 	}
+	// The range of a temperature is the same in chat and responses, and half of it
+	// in messages: nothing has to be cut here.
 	w.field("temperature", c.temperature)
 	w.field("top_p", c.topP)
 	if len(c.stop) > 0 {
@@ -65,6 +72,7 @@ func (w *requestWriter) chatRequest(c *conversation) {
 		}
 		w.field("parallel_tool_calls", c.parallel)
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
+		// The client demanded a call. All of its tools were lost or are not allowed.
 		w.report.Lose("tool_choice")
 	}
 	switch o := &c.output; o.kind {
@@ -78,6 +86,7 @@ func (w *requestWriter) chatRequest(c *conversation) {
 		w.close("}}")
 	}
 	w.field("reasoning_effort", c.thinking.word())
+	// Chat has no word for "do not think" that all servers know.
 	if c.thinking.off && c.thinking.effort == nil {
 		w.report.hint("thinking")
 	}
@@ -92,6 +101,8 @@ func (w *requestWriter) chatRequest(c *conversation) {
 }
 
 // schemaMembers writes the members of a JSON schema for chat and responses.
+// A schema must have a name in both formats, but not in messages: so there is a
+// stand-in.
 func (w *requestWriter) schemaMembers(o *output) {
 	w.orElse("name", o.name, `"response"`)
 	w.field("description", o.description)
@@ -100,6 +111,7 @@ func (w *requestWriter) schemaMembers(o *output) {
 }
 
 // choiceWord writes a tool_choice of one word, for chat and responses.
+// An unset choice writes nothing.
 func (w *requestWriter) choiceWord(ch choice) {
 	switch ch.kind {
 	case choiceAuto:
@@ -112,10 +124,15 @@ func (w *requestWriter) choiceWord(ch choice) {
 }
 
 // offered are the tools that the model may call.
+//
+// Allowed tools come from chat or responses. Not offering the others has the
+// same effect, at the cost of the provider's cache of the prompt.
 func (c *conversation) offered() []tool {
 	if c.allowed == nil {
 		return c.tools
 	}
+	// The names compare as they are written, with their escapes: both come from
+	// one client.
 	allowed := make(map[string]struct{}, len(c.allowed))
 	for _, name := range c.allowed {
 		allowed[string(name)] = struct{}{}
@@ -155,12 +172,16 @@ func (w *requestWriter) function(t *tool, schema string) {
 		w.field("description", t.description)
 		w.key(schema)
 		w.put(schemaOf(t.schema))
+		// false is the default, and servers that do not know the field would refuse
+		// it.
 		if t.strict != nil && string(t.strict) != "false" {
 			w.field("strict", t.strict)
 		}
 		return
 	}
 	switch {
+	// A grammar binds a custom tool's input. As a part of the description it only
+	// asks.
 	case t.grammar != nil && string(t.grammar) != `{"type":"text"}`:
 		w.report.Lose("tools.format")
 		w.key("description")
@@ -174,6 +195,9 @@ func (w *requestWriter) function(t *tool, schema string) {
 
 // schemaOf is the schema of a function's arguments. They are an object, and messages
 // wants the schema to say so. Chat and responses take schemas without a type.
+//
+// A schema that is not an object, or has a type, is copied as it is. Otherwise
+// the type is put first, and a type of null goes.
 func schemaOf(schema raw) raw {
 	switch {
 	case schema == nil:
@@ -205,6 +229,9 @@ func orEmpty(v raw) raw {
 
 // chatMessages writes the turns. System turns at the start become one message:
 // templates of many models take no second one.
+//
+// waiting holds images and documents of results. They go into the next message
+// of the user's, or into one of their own before the assistant speaks again.
 func (w *requestWriter) chatMessages(turns []turn) {
 	w.open('[')
 	lead := 0
@@ -225,6 +252,8 @@ func (w *requestWriter) chatMessages(turns []turn) {
 	var waiting []part // images and documents of results
 	for i := lead; i < len(turns); i++ {
 		t := &turns[i]
+		// Results are followed by the assistant: what waits must not stand behind
+		// its turn.
 		if len(waiting) > 0 && t.role != roleUser {
 			w.chatUser(waiting)
 			waiting = nil
@@ -258,10 +287,13 @@ func (w *requestWriter) chatMessages(turns []turn) {
 }
 
 // isSystem reports whether a turn instructs the model.
+// Developer is OpenAI's newer word for it.
 func isSystem(r role) bool { return r == roleSystem || r == roleDeveloper }
 
 // texts adds the texts of the parts of a system prompt. Parts of another kind are
 // lost.
+//
+// A refusal reads as text. list is extended in place.
 func (w *requestWriter) texts(list []raw, parts []part) []raw {
 	for i := range parts {
 		if parts[i].kind == kindText || parts[i].kind == kindRefusal {
@@ -274,6 +306,9 @@ func (w *requestWriter) texts(list []raw, parts []part) []raw {
 }
 
 // chatUser writes a message of the user: a string for one text, else parts.
+//
+// Parts that chat cannot say are left out and named. The content may be an empty
+// list then.
 func (w *requestWriter) chatUser(parts []part) {
 	w.open('{')
 	w.word("role", "user")
@@ -309,6 +344,8 @@ func (w *requestWriter) chatUser(parts []part) {
 				w.report.Lose("documents.file_id")
 				continue
 			}
+			// Chat takes a document as data only. Fetching it is not the gateway's
+			// business.
 			if p.media.url != nil {
 				w.report.Lose("documents.url")
 				continue
@@ -330,10 +367,14 @@ func (w *requestWriter) chatUser(parts []part) {
 
 // chatAssistant writes a message of the assistant. Its texts are one string: many
 // templates take no list there.
+//
+// Content is null beside calls or a refusal, and "" for a turn that would be
+// empty. Of several fields of reasoning the last one names all.
 func (w *requestWriter) chatAssistant(parts []part) {
 	var texts, refusals, reasoning []raw
 	field := ""
 	calls := 0
+	// Gemini's signatures go back to their calls before any part is written.
 	giveBack(parts)
 	for i := range parts {
 		p := &parts[i]
@@ -403,6 +444,9 @@ func (w *requestWriter) chatAssistant(parts []part) {
 }
 
 // argsText is the arguments of a call as a string of JSON text.
+//
+// The input of a custom tool is wrapped, as its stand-in has one argument.
+// Absent and empty arguments are "{}": many servers parse them.
 func (p *part) argsText() raw {
 	switch {
 	case p.free:
@@ -416,6 +460,7 @@ func (p *part) argsText() raw {
 }
 
 // wrapInput makes the arguments of a custom tool's stand-in.
+// The form is that of customSchema.
 func wrapInput(input raw) raw {
 	v := make(raw, 0, len(input)+12)
 	v = append(v, `{"input":`...)
@@ -425,6 +470,9 @@ func wrapInput(input raw) raw {
 
 // failure names the mark of a failed tool as lost. A result without text gets one that
 // tells it.
+//
+// Chat and responses have no such mark. The text of the result mostly says it
+// anyway.
 func (w *requestWriter) failure(p *part) {
 	if !p.fail {
 		return
@@ -437,6 +485,9 @@ func (w *requestWriter) failure(p *part) {
 
 // chatResult writes a message of the tool. Images and documents wait for the
 // next message of the user: a tool's message takes nothing but text.
+//
+// A result without text and with images points at the next message, as an empty
+// one may be refused.
 func (w *requestWriter) chatResult(p *part, waiting []part) []part {
 	w.failure(p)
 	var texts []raw

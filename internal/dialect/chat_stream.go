@@ -3,6 +3,8 @@ package dialect
 import "bytes"
 
 // maxCalls bounds the calls of tools in one answer.
+//
+// It bounds the memory of a stream whose server numbers its pieces at will.
 const maxCalls = 1024
 
 // maxCallName bounds the id and the name of a call, in bytes.
@@ -22,6 +24,10 @@ type chatDecoder struct {
 }
 
 // chatCallState is a call under way.
+//
+// A call is known by its first piece and started by its name. id is the
+// server's, and given is the client's: they differ where the server gives none,
+// or one twice.
 type chatCallState struct {
 	index   int64
 	id      raw
@@ -39,6 +45,9 @@ type chatCallState struct {
 //
 // The whole chunk is read before its delta is passed on. Nothing of a broken
 // chunk reaches the client.
+//
+// The stream ends by [DONE]. Without a finish reason and without any content it is
+// broken. An error may stand in an event's name, in the chunk, or in its choice.
 func (d *chatDecoder) event(name, data []byte) {
 	s := d.s
 	if len(data) < 16 && string(bytes.TrimSpace(data)) == "[DONE]" {
@@ -103,6 +112,7 @@ func (d *chatDecoder) event(name, data []byte) {
 				if d == nil {
 					d = m // some servers give the message in one chunk, others beside each delta
 				}
+				// Of several choices only the first one is the client's.
 				if index == 0 {
 					delta, finish, sequence = d, f, q
 				}
@@ -148,6 +158,8 @@ func (d *chatDecoder) event(name, data []byte) {
 		s.fail(ErrUpstream, 502, &problem{message: raw(`"the provider ended the answer with an error"`), code: finish})
 		return
 	}
+	// The end waits for [DONE]: the usage comes in a chunk behind the finish
+	// reason.
 	s.stop = stop
 	if !blank(sequence) {
 		s.sequence = clone(sequence)
@@ -165,6 +177,8 @@ func (d *chatDecoder) event(name, data []byte) {
 //	{"content": [{"type": "text", "text": "…"}]} Mistral
 //	{"refusal": "I cannot"}
 //	{"tool_calls": [{"index": 0, …}]}
+//
+// A chunk may hold several kinds. They go out in the order of messages.
 func (d *chatDecoder) delta(v raw) {
 	s := d.s
 	c := cursor{b: v}
@@ -204,6 +218,8 @@ func (d *chatDecoder) delta(v raw) {
 			}
 		}
 	} else if len(content) > 0 && content[0] == '"' && !blank(content) {
+		// White space behind a call is not an answer to it: some models add a line
+		// end.
 		d.content, d.afterCall = true, d.afterCall && white(content)
 		s.to.text(content)
 	}
@@ -347,6 +363,12 @@ func (d *chatDecoder) args(n int, piece raw) {
 
 // find returns the number of the call for a piece, a new one for the first piece.
 // Some servers give all calls the index 0, or leave it out, and some give no ids.
+//
+// The search begins at the latest call. A piece with the index of a call belongs
+// to it, with two exceptions. Another id is a new call, if a name comes with it.
+// And without ids another name, or anything behind whole arguments, is a new
+// call. -1 means that the answer has too many calls, or one with a huge id or
+// name.
 func (d *chatDecoder) find(p *callPiece) int {
 	for n := len(d.calls) - 1; n >= 0; n-- {
 		call := &d.calls[n]

@@ -1,6 +1,9 @@
 package dialect
 
 // chatEncoder writes the chunks of chat/completions.
+//
+// Text and arguments go out as they come. Reasoning is kept as well, for its
+// proof at the end, up to [maxAnswer] bytes.
 type chatEncoder struct {
 	s       *Stream
 	prefix  []byte // a chunk up to its choices
@@ -27,6 +30,7 @@ func (e *chatEncoder) start(id, model raw, created int64) {
 }
 
 // openDelta starts a chunk up to the members of its delta.
+// The front is copied as bytes: a stream has thousands of chunks.
 func (e *chatEncoder) openDelta() {
 	o := &e.s.out
 	o.b = append(o.b, e.prefix...)
@@ -74,6 +78,7 @@ func (e *chatEncoder) reasoning(body raw, _ seal) {
 }
 
 // fits ends the stream if what is kept, and n bytes more, are too many.
+// Both the open reasoning and the finished proofs count.
 func (e *chatEncoder) fits(n int) bool {
 	if len(e.thought)+len(e.proven.b)+n > maxAnswer {
 		e.s.broken(ErrTooLong)
@@ -97,6 +102,7 @@ func (e *chatEncoder) sealed(s seal) {
 }
 
 // details writes {"reasoning_details": […]}, if there are some.
+// It comes before the finish reason, the last word of a choice.
 func (e *chatEncoder) details() {
 	if len(e.proven.b) == 0 {
 		return
@@ -108,6 +114,7 @@ func (e *chatEncoder) details() {
 
 // call writes the first chunk of a call, with its id and name. The arguments
 // follow in chunks of their own.
+// Clients add the later pieces to the element with the same index.
 func (e *chatEncoder) call(n int, id, name raw, free bool) {
 	e.openDelta()
 	o := &e.s.out
@@ -171,6 +178,7 @@ func (e *chatEncoder) end(stop stopReason, _ raw, u Usage) {
 }
 
 // fail writes an error in place of a chunk. The mark of the end does not follow.
+// A client of OpenAI's raises an error for a chunk with the member error.
 func (e *chatEncoder) fail(status int, p *problem) {
 	o := &e.s.out
 	o.b = append(o.b, "data: "...)

@@ -25,6 +25,8 @@ const (
 //	claude-opus-4-7, anthropic.claude-sonnet-4-20250514-v1:0, claude-3-7-sonnet
 //
 // It is 0 for a Claude model of an unknown version, and -1 for a model of another maker.
+//
+// A word of more than two digits, such as a date, ends the version.
 func claudeVersion(model string) version {
 	_, name, ok := strings.Cut(model, "claude")
 	if !ok {

@@ -6,7 +6,12 @@ import "bytes"
 // is the gateway's, and the provider could not verify such reasoning. Cut returns
 // the body itself if it has nothing to cut, or is not JSON. Values keep their text;
 // white space between them may go.
+//
+// A client gets such reasoning from a candidate of another format, and sends it
+// back with the next turn. That turn may go to a provider of the client's own
+// format. The provider would refuse it, for the signature is not one of its own.
 func Cut(f Format, body []byte) []byte {
+	// Nearly all bodies have no mark, and are not parsed.
 	if !hasMark(body) {
 		return body
 	}
@@ -37,6 +42,9 @@ func Cut(f Format, body []byte) []byte {
 
 // mapMembers writes the object at c with the values of change. A nil value leaves
 // the member out. A null is passed as null.
+//
+// Names keep their meaning and not their spelling: escapes in a name go. nil is
+// the result for anything else than an object, or for broken text.
 func mapMembers(c *cursor, change func(name []byte, value raw) raw) raw {
 	if !c.enter('{') {
 		return nil
@@ -97,6 +105,9 @@ func hasMark(v raw) bool {
 }
 
 // member is the value of a member of an object.
+//
+// Of repeated members the last one counts. Nil is an absent one, or another
+// value than an object.
 func member(object raw, name string) (found raw) {
 	c := cursor{b: object}
 	if c.object() {
@@ -110,6 +121,9 @@ func member(object raw, name string) (found raw) {
 }
 
 // cutMessage cuts thinking blocks from a message, and a message of nothing else.
+//
+// The first result is the message itself if nothing is cut, and nil if nothing
+// is left. Messages refuses an empty turn.
 func cutMessage(v raw) raw {
 	if !hasMark(v) {
 		return v

@@ -5,6 +5,9 @@ package dialect
 //
 //	{"type": "reasoning.text", "format": "aigateway:messages", "text": "…", "signature": "…"}
 //	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…"}
+//
+// Chat has no field of its own for a proof. reasoning_details is OpenRouter's
+// name for such a list, and clients that know it send it back unread.
 func (d *reader) reasoningDetails(parts []part) []part {
 	if !d.array() {
 		return parts
@@ -87,6 +90,8 @@ func addDetail(parts []part, what, format string, body, signature, data, id raw)
 
 // extend adds a piece to the text of a part. The text moves to memory of its own
 // with room to grow: a client may send very many pieces.
+//
+// The cost is linear in all pieces together, and not in their square.
 func (p *part) extend(piece raw) {
 	if !p.own {
 		p.text = append(make(raw, 0, 2*(len(p.text)+len(piece))), p.text...)

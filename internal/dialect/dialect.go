@@ -42,6 +42,9 @@ import (
 )
 
 // Format is one of the formats of chat models.
+//
+// Its number is an index into tables of this package. Other numbers are unknown
+// formats, and [For] refuses them.
 type Format uint8
 
 // The formats. They are the columns in the table of fields, in this order.
@@ -91,6 +94,8 @@ var ErrMalformed = errors.New("the body does not have the form of its API")
 
 // Options are facts about the upstream and the request. The zero value suits an
 // unknown upstream.
+//
+// They come from the config and the catalog, for the candidate of one attempt.
 type Options struct {
 	// Model replaces the client's model. Empty keeps it.
 	Model string
@@ -129,6 +134,9 @@ type Translator struct {
 
 // For returns a translator for a client and an upstream. It returns false if
 // they speak the same format.
+//
+// A translator is made for each attempt: its options and ids belong to one
+// candidate.
 func For(client, upstream Format) (*Translator, bool) {
 	if client == upstream || client >= formats || upstream >= formats {
 		return nil, false
@@ -160,6 +168,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 	case Messages:
 		d.messagesRequest()
 	}
+	// A body with anything after its object is refused as well.
 	if !d.done() || d.wrong {
 		return nil, report, ErrMalformed
 	}
@@ -177,6 +186,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 		}
 	}
 	t.long = c.shorten()
+	// The loss is named only if the client had asked for reasoning.
 	if opts.NoReasoning {
 		if c.thinking.asked() {
 			report.Lose(effortNames[t.client])
@@ -187,6 +197,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 	if opts.Model != "" {
 		c.model = quote(opts.Model)
 	}
+	// The room suits most bodies: the formats differ in frames, and not in text.
 	w := requestWriter{writer: writer{b: make([]byte, 0, len(body)+len(body)/16+512)}, opts: &t.opts, report: &report, effortName: effortNames[t.client]}
 	switch t.upstream {
 	case Chat:
@@ -200,6 +211,8 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 }
 
 // effortNames are the fields for asking for reasoning.
+//
+// A loss is named in the client's words, and not in the upstream's.
 var effortNames = [formats]string{Chat: "reasoning_effort", Responses: "reasoning", Messages: "thinking"}
 
 // reader decodes a request into a conversation.
@@ -218,6 +231,9 @@ type reader struct {
 }
 
 // requestWriter encodes a conversation as a request.
+//
+// Its methods come in the order of the members that they write. A loss that
+// depends on the upstream's format is named here, and not by the reader.
 type requestWriter struct {
 	writer
 	opts       *Options
@@ -227,6 +243,8 @@ type requestWriter struct {
 
 // Answer makes the client's answer of a whole answer of the upstream's. An error
 // in place of an answer is [ErrMalformed] too: Error translates it.
+//
+// The answer's tokens are in Usage afterwards.
 func (t *Translator) Answer(body []byte) ([]byte, error) {
 	var r reply
 	if err := t.read(body, &r); err != nil {
@@ -246,6 +264,8 @@ func (t *Translator) Answer(body []byte) ([]byte, error) {
 
 // AnswerStream makes the client's stream of a whole answer, as some servers do not
 // stream. Its errors are those of Answer.
+//
+// The client asked for a stream and gets events, all at once.
 func (t *Translator) AnswerStream(body []byte) ([]byte, error) {
 	var r reply
 	if err := t.read(body, &r); err != nil {
@@ -253,6 +273,7 @@ func (t *Translator) AnswerStream(body []byte) ([]byte, error) {
 	}
 	s := t.Stream()
 	u := r.usage
+	// The encoder reads its usage from the stream, as for events.
 	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
 	s.stop, s.sequence = r.stop, r.sequence
 	s.begin(r.id, r.model, r.created)
@@ -264,6 +285,8 @@ func (t *Translator) AnswerStream(body []byte) ([]byte, error) {
 }
 
 // read reads a whole answer of the upstream's.
+//
+// An answer without a time of its own gets [Options.Now].
 func (t *Translator) read(body []byte, r *reply) error {
 	a := answerReader{cursor: cursor{b: body}, t: t, reply: r}
 	ok := false
@@ -299,6 +322,8 @@ type answerWriter struct {
 }
 
 // isCustom reports whether the client offered a custom tool of this name.
+//
+// The names are the client's own, after [Translator.ownName].
 func (t *Translator) isCustom(name raw) bool {
 	if t.custom == nil {
 		return false
@@ -346,6 +371,9 @@ func (t *Translator) callID(id raw, given map[string]struct{}) raw {
 }
 
 // randomID makes a new id.
+//
+// 24 letters of 62 have 142 bits of chance. The ids name things for a client.
+// They are not secrets.
 func randomID(prefix string) string {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	b := make([]byte, 0, len(prefix)+24)

@@ -2,6 +2,9 @@ package dialect
 
 // efforts are the words for how much a model reasons. The budget in tokens stands
 // for the word in formats without words.
+//
+// The budgets are the gateway's own choice. They rise from the least budget of
+// messages.
 var efforts = []struct {
 	word   string
 	budget int64
@@ -45,6 +48,9 @@ func effortOf(budget int64) string {
 }
 
 // word is the effort for chat and responses; nil to leave it open.
+//
+// A client's own word goes through as it is, also an unknown one: the upstream
+// knows its words best.
 func (t *thinking) word() raw {
 	switch {
 	case t.effort != nil:

@@ -9,6 +9,8 @@ import (
 const maxErrorText = 1024
 
 // problem is an error of an upstream. Its values are strings.
+//
+// A member of another type than string is nil. Its values alias the body.
 type problem struct {
 	message, what, code, param raw
 }
@@ -39,6 +41,8 @@ var errorTypes = []struct {
 }
 
 // errorType is the word for a status in a format.
+//
+// Other statuses of 4xx are the request's fault, and all others the API's.
 func errorType(f Format, status int) string {
 	for _, e := range errorTypes {
 		if e.status == status {
@@ -71,6 +75,8 @@ func (p *problem) statusOf() int {
 
 // Error makes the client's error of an upstream's error, whatever shape its body
 // has. Plain text becomes the message.
+//
+// param and code have no place in messages, and are dropped there.
 func (t *Translator) Error(status int, body []byte) []byte {
 	p := readProblem(body)
 	if p.message == nil {
@@ -139,6 +145,8 @@ func (w *writer) openAIProblem(f Format, status int, p *problem) {
 //	{"type": "response.failed", "response": {"error": {…}}}
 //	[{"error": {"code": 400, "status": "…", …}}]      Google
 //	{"error": "…"}   {"detail": "…"}   {"object": "error", "message": "…"}
+//
+// An error inside of an error goes before the members around it.
 func readProblem(body []byte) (p problem) {
 	c := cursor{b: body}
 	if c.enter('[') { // Google wraps its errors in a list

@@ -15,6 +15,8 @@ const (
 
 // field is one row of what becomes of a request: a field of the client's format,
 // and its fate in each format of an upstream.
+//
+// Values compare by their text: 0.0 and 0 are two values.
 type field struct {
 	format Format
 	name   string
@@ -54,6 +56,8 @@ func (f field) idleAt(values ...string) field { f.idle = values; return f }
 func (f field) hintsAt(values ...string) field { f.hints = values; return f }
 
 // The four fates, in the words of the table.
+// as has a place in the upstream's format. drop may change the answer. nudge
+// cannot. stops rules the candidate out.
 func as(place string) way     { return way{carried, place} }
 func drop(why string) way     { return way{lost, why} }
 func nudge(why string) way    { return way{hint, why} }
@@ -164,6 +168,8 @@ var fields = []field{
 
 // Matters reports whether a field of a request can change the answer. Hints cannot,
 // nor can values without effect.
+//
+// A field that is a hint in one format counts as a hint. Unknown fields matter.
 func (f Format) Matters(name string, value []byte) bool {
 	i := slices.IndexFunc(fields, func(r field) bool { return r.format == f && r.name == name })
 	if i < 0 {
@@ -176,6 +182,11 @@ func (f Format) Matters(name string, value []byte) bool {
 
 // settle names a top-level field without a counterpart in the upstream's format.
 // It returns false for a carried field, and has not moved then.
+//
+// null is the absence of a field, and loses nothing. An unknown field is lost.
+//
+// It walks over the table for each member: about ninety rows, most of them of
+// other formats.
 func (d *reader) settle(name []byte) bool {
 	way, f := way{fate: lost}, (*field)(nil)
 	for i := range fields {
@@ -185,6 +196,7 @@ func (d *reader) settle(name []byte) bool {
 			break
 		}
 	}
+	// The reader of the format has a case for it.
 	if way.fate == carried {
 		return false
 	}

@@ -9,6 +9,9 @@ import (
 
 // mediaOf reads a URL, or a data URL. Text without a scheme is base64: servers
 // take it for file_data.
+//
+// Nothing is decoded: base64 is copied as it is. A data URL in another encoding
+// stays a URL, see [media.isData].
 func mediaOf(v raw) media {
 	in := inner(v)
 	if len(in) == 0 {
@@ -37,6 +40,8 @@ func mediaOf(v raw) media {
 }
 
 // dataURL writes media as a data URL, or as its URL.
+//
+// mime is the media type for media without one.
 func (w *writer) dataURL(m *media, mime string) {
 	if m.url != nil {
 		w.put(m.url)
@@ -66,6 +71,9 @@ func (w *writer) audio(m *media) {
 }
 
 // plain is the text of a document of text, as a string.
+//
+// It reports false for a URL, for another media type, and for bytes that are not
+// UTF-8.
 func (m *media) plain() (raw, bool) {
 	mime := string(m.mime)
 	if m.url != nil || !strings.HasPrefix(mime, "text/") && mime != "application/json" {

@@ -3,6 +3,11 @@ package dialect
 // messagesAnswer reads an answer of messages:
 //
 //	{"type": "message", "id": "msg_1", "content": [{"type": "text", "text": "…"}], "stop_reason": "end_turn"}
+//
+// It reports false for a body of another type than message, such as an error,
+// and for one without a stop_reason.
+//
+// The members come in any order, and so the verdict waits for the end.
 func (a *answerReader) messagesAnswer() bool {
 	r := a.reply
 	if !a.enter('{') {
@@ -19,6 +24,7 @@ func (a *answerReader) messagesAnswer() bool {
 		case "model":
 			r.model = a.str()
 		case "content":
+			// Blocks of an answer are read as those of a request.
 			d := reader{cursor: a.cursor, from: Messages, report: &Report{}}
 			parts := d.messagesContent()
 			a.cursor = d.cursor
@@ -44,6 +50,9 @@ func (a *answerReader) messagesAnswer() bool {
 }
 
 // messagesStop reads a stop_reason. An unknown one is not an end.
+//
+// pause_turn means that a hosted tool is still at work. The client is to send
+// the answer back to go on.
 func messagesStop(word string) stopReason {
 	switch word {
 	case "end_turn":
@@ -63,6 +72,7 @@ func messagesStop(word string) stopReason {
 }
 
 // messagesStopWord is the stop_reason for a stop.
+// Any other stop is end_turn: clients know what to do with that.
 func messagesStopWord(stop stopReason) string {
 	switch stop {
 	case stopLength:
@@ -80,6 +90,9 @@ func messagesStopWord(stop stopReason) string {
 }
 
 // messagesEnd is the stop reason of messages, and the stop sequence.
+//
+// A stop with a sequence is stop_sequence here, though chat and responses say
+// only stop. refused tells that a refusal was written as text.
 func messagesEnd(stop stopReason, sequence raw, refused bool) (string, raw) {
 	switch {
 	case refused:
@@ -96,6 +109,9 @@ func messagesEnd(stop stopReason, sequence raw, refused bool) (string, raw) {
 // messagesAnswer writes an answer of messages. A call is left out if its arguments
 // are not an object, as when the limit cut them off. Without a call, the stop reason
 // does not promise one.
+//
+// A refusal is written as text, with the stop reason refusal: the format has no
+// part for it.
 func (w *answerWriter) messagesAnswer(r *reply) {
 	w.open('{')
 	w.key("id")

@@ -78,12 +78,14 @@ func (d *reader) messagesRequest() {
 	if n := len(c.turns); n > 0 && c.turns[n-1].role == roleAssistant && len(c.turns[n-1].parts) > 0 {
 		d.report.Lose("messages.prefill") // other APIs do not go on from there
 	}
+	// The member may stand behind the messages.
 	if len(system) > 0 {
 		c.turns = append([]turn{{role: roleSystem, parts: system}}, c.turns...)
 	}
 }
 
 // messagesFormat reads the form of the output. It is always strict.
+// The schema of chat has a member for that, so it is set here.
 func (d *reader) messagesFormat() {
 	d.openAIFormat()
 	if o := &d.conversation.output; o.kind == outputSchema {
@@ -97,11 +99,14 @@ func (d *reader) messagesFormat() {
 //	{"type": "web_search_20250305", "name": "web_search"}
 //
 // Tools with a type of Anthropic's are lost: no other model knows their schema.
+//
+// Unknown members of a tool are lost under their names.
 func (d *reader) messagesTool() {
 	if !d.object() {
 		return
 	}
 	var t tool
+	// A tool without a type is a function of the client's.
 	what := "custom"
 	for name := range d.members() {
 		switch string(name) {
@@ -142,6 +147,8 @@ func (d *reader) messagesTool() {
 // messagesChoice reads tool_choice:
 //
 //	{"type": "tool", "name": "f", "disable_parallel_tool_use": true}
+//
+// An unknown type leaves the choice unset: the model decides.
 func (d *reader) messagesChoice() {
 	if !d.object() {
 		return
@@ -177,6 +184,9 @@ func (d *reader) messagesChoice() {
 //	{"type": "enabled", "budget_tokens": 10000}
 //	{"type": "adaptive"}
 //	{"type": "disabled"}
+//
+// "enabled" needs no case: the budget says it.
+// The budget is in tokens.
 func (d *reader) messagesThinking() {
 	if !d.object() {
 		return
@@ -203,6 +213,12 @@ func (d *reader) messagesThinking() {
 
 // messagesMessage reads an element of messages. Results of tools stand in the
 // user's turn here, and become a turn of their own.
+//
+// A turn of role system stays at its place.
+//
+// The format has a single role for what people and tools say. The other formats
+// keep them apart, results first: a call must have its result before anything
+// else.
 func (d *reader) messagesMessage() {
 	if !d.object() {
 		d.wrong = true
@@ -242,6 +258,7 @@ func (d *reader) messagesMessage() {
 		}
 		// The results answer the assistant; the rest is the user's next word.
 		tools := make([]part, 0, results)
+		// The slice is used again. Each part is read before its place is written.
 		rest := parts[:0]
 		for _, p := range parts {
 			if p.kind == kindResult {
@@ -263,6 +280,8 @@ func (d *reader) messagesMessage() {
 const maxBlocks = 4
 
 // messagesContent reads a string, or a list of blocks.
+//
+// Nil is an absent content, and content of another type.
 func (d *reader) messagesContent() []part {
 	if d.peek() != '[' {
 		if v := d.str(); v != nil {
@@ -288,6 +307,10 @@ func (d *reader) messagesContent() []part {
 }
 
 // block is what the members of a content block say.
+//
+// Which members count depends on the type, and the type may come last. So all
+// are read, and judged afterwards.
+// Its part is the result; the other fields are on their way into it.
 type block struct {
 	part
 	what            string
@@ -311,6 +334,9 @@ type block struct {
 //	{"type": "search_result", "source": "https://…", "title": "…", "content": […]}
 //
 // Other blocks are lost under the name of their type.
+//
+// A document of text becomes text, with its title as a text before it. A search
+// result becomes its title, its source and its texts.
 func (d *reader) messagesBlock(parts []part) []part {
 	if !d.object() {
 		return parts
@@ -364,6 +390,8 @@ func (d *reader) messagesBlock(parts []part) []part {
 		p.kind = kindText
 	case "thinking":
 		p.kind = kindReasoning
+		// A wrapped seal belongs to a provider of another format. Any other
+		// signature is the format's own.
 		p.seal = unwrap(b.signature, originMessages, nil)
 	case "redacted_thinking":
 		p.kind = kindReasoning
@@ -409,6 +437,9 @@ func (d *reader) messagesBlock(parts []part) []part {
 
 // messagesSource reads the source of an image or a document. A source of type file
 // leaves the media empty: its id means something to one provider.
+//
+// The type decides what "data" is, and may stand behind it: base64 of a file, or
+// plain text.
 func (d *reader) messagesSource(b *block) {
 	var data raw
 	for name := range d.members() {

@@ -17,6 +17,8 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	tools := c.offered()
 	ch := w.choiceOf(c, tools)
 	forced := len(tools) > 0 && (ch.kind == choiceAny || ch.kind == choiceTool)
+	// Such a model refuses a forced call. A choice of its own is nearer to the
+	// client's wish.
 	if model := text(c.model); forced && alwaysThinks(model) && claudeVersion(model) >= claudeUnforced {
 		w.report.Lose("tool_choice")
 		ch, forced = choice{kind: choiceAuto}, false
@@ -49,6 +51,7 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 
 // messagesChoice writes tool_choice. One call at a time is a member of it, so
 // it may have to say auto.
+// Single is parallel_tool_calls: false of the other formats.
 func (w *requestWriter) messagesChoice(ch choice, single bool) {
 	if ch.kind == choiceUnset {
 		if !single {
@@ -62,6 +65,7 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 		w.word("type", "any")
 	case choiceNone:
 		w.word("type", "none")
+		// none has no such member.
 		single = false
 	case choiceTool:
 		w.word("type", "tool")
@@ -76,6 +80,10 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 }
 
 // messagesSystem writes the system turns, wherever they stand.
+//
+// The format has one place for them. A system turn between others moves to the
+// front, and its position counts as lost. Blank texts are left out: they are
+// refused.
 func (w *requestWriter) messagesSystem(turns []turn) {
 	var texts []raw
 	lead := true
@@ -126,6 +134,8 @@ const continueTurn = `{"role":"user","content":"Continue."}`
 
 // lacksUser reports whether the first turn would be the assistant's, or there is nothing
 // but instructions.
+// An assistant's turn without anything to say is left out, and so does not
+// count.
 func lacksUser(turns []turn) bool {
 	for i := range turns {
 		switch t := &turns[i]; {
@@ -140,6 +150,7 @@ func lacksUser(turns []turn) bool {
 }
 
 // said reports whether a part of an assistant's turn reaches the format.
+// Reasoning of another provider's has no valid signature here.
 func said(p part) bool {
 	switch p.kind {
 	case kindText, kindRefusal:
@@ -152,6 +163,8 @@ func said(p part) bool {
 
 // messagesTurns writes the turns. The system's stand elsewhere. ends is set if the last
 // one must be the user's.
+//
+// Results and the user's next words become one turn of the user's.
 func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
 	last := roleUser
 	w.open('[')
@@ -212,6 +225,9 @@ func (w *requestWriter) messagesUser(parts []part) {
 
 // messagesBlocks writes the blocks of a user's turn or of a result. Empty text is
 // left out: it is refused.
+//
+// What has no place is named and left out, one part at a time. The rest of the
+// turn still reaches the model.
 func (w *requestWriter) messagesBlocks(parts []part) {
 	for i := range parts {
 		p := &parts[i]
@@ -225,6 +241,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				w.report.Lose("images.file_id")
 				continue
 			}
+			// The format has no resolution of an image to ask for.
 			if d := p.media.detail; d != nil && !is(d, "auto") {
 				w.report.Lose("images.detail")
 			}
@@ -237,6 +254,8 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				continue
 			}
 			body, ok := p.media.plain()
+			// The format knows PDF and plain text. Another type would be refused with
+			// the whole request.
 			if !ok && len(p.media.mime) > 0 && string(p.media.mime) != "application/pdf" {
 				w.report.Lose("documents.type")
 				continue
@@ -262,6 +281,8 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 }
 
 // source writes the source of an image or a document.
+//
+// mime is the media type of media without one.
 func (w *requestWriter) source(m *media, mime string) {
 	w.object("source")
 	if m.url != nil {
@@ -285,6 +306,8 @@ func (w *requestWriter) source(m *media, mime string) {
 }
 
 // messagesResult writes the result of a call. The format takes images there.
+//
+// A result without parts has no content, and the format takes that.
 func (w *requestWriter) messagesResult(p *part) {
 	w.typed("tool_result")
 	w.key("tool_use_id")
@@ -301,6 +324,13 @@ func (w *requestWriter) messagesResult(p *part) {
 
 // messagesID is the id of a call in the letters of messages. The same id always
 // becomes the same one.
+//
+// Letters, digits, "_" and "-" may stand in an id. Other bytes become "_", so
+// the id of a result still matches its call's.
+//
+// Messages refuses a request with another letter in an id. OpenAI-like servers
+// make ids with dots and colons. Two ids with different odd letters may become
+// equal.
 func messagesID(id raw) raw {
 	in := inner(id)
 	for i, c := range in {
@@ -319,7 +349,10 @@ func messagesID(id raw) raw {
 
 // messagesAssistant writes a turn of the assistant, its reasoning only with a
 // seal of this format.
+//
+// A turn of which nothing can be said is taken back.
 func (w *requestWriter) messagesAssistant(parts []part) {
+	// The front of the turn is taken back if nothing of it can be said.
 	start, comma := len(w.b), w.comma
 	w.open('{')
 	w.word("role", "assistant")
@@ -364,6 +397,8 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 }
 
 // thinkingBlock writes reasoning with a seal of messages.
+// A redacted block has no text, only data. Both must go back byte for byte, or
+// the provider refuses the signature.
 func (w *writer) thinkingBlock(p *part) {
 	w.open('{')
 	if p.seal.origin == originRedacted {
@@ -381,6 +416,8 @@ func (w *writer) thinkingBlock(p *part) {
 
 // argsObject is the arguments of a call as an object. Text in another form is lost,
 // and the object is empty then. report may be nil.
+// A custom tool's input is bare text. It is wrapped into an object, for its
+// stand-in has one member.
 func (p *part) argsObject(report *Report) raw {
 	switch {
 	case p.free:

@@ -2,6 +2,9 @@ package dialect
 
 // messagesSampling writes temperature and top_p. A thinking model takes no
 // other temperature than 1, and late Claude models take one of the two at most.
+//
+// Other formats have temperatures up to 2, and this one up to 1. A higher one
+// becomes 1, and counts as lost.
 func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 	v := claudeVersion(text(c.model))
 	if t := c.temperature; t != nil {
@@ -30,6 +33,7 @@ func (w *requestWriter) messagesSampling(c *conversation, thinks bool) {
 
 // messagesStops writes the stop sequences. One of only white space is refused.
 func (w *requestWriter) messagesStops(stops []raw) {
+	// The slice has no room on purpose: stops belongs to the conversation.
 	kept := stops[:0:0]
 	for _, s := range stops {
 		if white(s) {
@@ -56,6 +60,8 @@ func (w *requestWriter) messagesStops(stops []raw) {
 //
 // A budget is a part of the limit. A limit of the client's stays as it is, and the
 // budget shrinks below it; a limit of the gateway's makes room for the budget.
+//
+// forced says that the model is made to call a tool.
 func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool) {
 	th := &c.thinking
 	limit := integer(c.maxTokens)
@@ -72,8 +78,11 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 			budget = budgetOf(text(th.effort))
 		}
 		if limit > 0 {
+			// The API wants the budget below the limit.
 			budget = min(budget, limit-1)
 		}
+		// A limit too small for the least budget, or a conversation that a thinking
+		// model would refuse, is served without thinking.
 		if budget < minBudget || lacksThinking(c.turns) {
 			on, budget = false, 0
 			w.report.Lose(w.effortName)
@@ -85,6 +94,7 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 	case w.opts.MaxTokens > 0:
 		limit = w.opts.MaxTokens
 		if on && !adaptive && budget >= limit {
+			// Half of the limit is left for the answer.
 			budget = max(minBudget, limit/2)
 		}
 		w.number("max_tokens", limit)
@@ -121,6 +131,9 @@ func (w *requestWriter) thinkingOff(model string, asked bool) {
 
 // messagesOutput writes output_config: the effort, and the schema of the output.
 // json_object has no counterpart.
+//
+// effort says whether the word may be written: to a thinking model that takes
+// one.
 func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 	o := &c.output
 	if o.kind == outputObject {
@@ -153,6 +166,9 @@ func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 
 // lacksThinking reports whether the turn before the last results has no thinking
 // block of this format. A model with a budget refuses to go on from there.
+//
+// A later turn of the assistant's ends the search. One turn of the user's right
+// behind the results belongs to the same turn in messages.
 func lacksThinking(turns []turn) bool {
 	n := len(turns)
 	for n > 0 && turns[n-1].role != roleTool {

@@ -12,6 +12,9 @@ import "bytes"
 //	content_block_stop    {"index": 0}
 //	message_delta         {"delta": {"stop_reason": "end_turn"}, "usage": {…}}
 //	message_stop
+//
+// message_delta tells the stop reason, and message_stop ends the answer. Without
+// the first one the second is not believed.
 type messagesDecoder struct {
 	s     *Stream
 	calls int
@@ -19,6 +22,8 @@ type messagesDecoder struct {
 }
 
 // openBlock is a block between its start and its stop.
+//
+// said tells a block with deltas from one whose content stood in its start.
 type openBlock struct {
 	index int64
 	kind  blockKind
@@ -40,6 +45,9 @@ const (
 )
 
 // messagesEvent is what the members of an event say.
+//
+// The names of the members differ between events, so one struct holds those of
+// all. Its values alias the event.
 type messagesEvent struct {
 	what, contentType             []byte
 	index                         int64
@@ -51,6 +59,8 @@ type messagesEvent struct {
 // event reads one event: message_start, content_block_start, …_delta and …_stop,
 // message_delta, message_stop, error. A ping says nothing, and unknown events are
 // skipped, as the API asks of its clients.
+//
+// The type in the data goes before the name of the event.
 func (d *messagesDecoder) event(name, data []byte) {
 	s := d.s
 	c := cursor{b: data}
@@ -109,6 +119,8 @@ func (d *messagesDecoder) event(name, data []byte) {
 			s.broken(ErrEnded)
 			return
 		}
+		// A server that forgot a content_block_stop has ended its blocks all the
+		// same.
 		for len(d.open) > 0 && !s.over() {
 			d.stop(d.open[0].index)
 		}
@@ -139,6 +151,9 @@ func (e *messagesEvent) message(c *cursor, s *Stream) {
 }
 
 // content reads a content block, or a delta.
+//
+// The delta of message_delta is read here too: its stop_reason is a member of
+// delta.
 func (e *messagesEvent) content(c *cursor) {
 	for key := range c.members() {
 		switch string(key) {
@@ -192,6 +207,8 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 		s.to.sealed(seal{origin: originRedacted, data: inner(e.data)})
 	case "tool_use":
 		b.kind, b.call = blockCall, d.calls
+		// The API starts each call with an empty input. Other servers put all of it
+		// there.
 		if string(e.input) != "{}" {
 			b.input = clone(e.input)
 		}
@@ -213,6 +230,8 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 //	{"type": "thinking_delta", "thinking": "…"}
 //	{"type": "signature_delta", "signature": "…"}
 //	{"type": "citations_delta", "citation": {…}}
+//
+// A piece of a block that is not open is skipped.
 func (d *messagesDecoder) delta(e *messagesEvent) {
 	s := d.s
 	for i := range d.open {
@@ -248,6 +267,9 @@ func (d *messagesDecoder) delta(e *messagesEvent) {
 }
 
 // stop ends a block.
+//
+// A call without arguments gets the empty object: clients of the other formats
+// parse the arguments of every call.
 func (d *messagesDecoder) stop(index int64) {
 	s := d.s
 	for i := range d.open {

@@ -3,6 +3,10 @@ package dialect
 import "bytes"
 
 // messagesEncoder writes the events of messages. One block is open at a time.
+//
+// Chat and responses may open several calls at once, and messages may not.
+// Whatever comes while a call is unfinished waits, up to [maxWaiting] bytes, and
+// goes out in its order.
 type messagesEncoder struct {
 	s        *Stream
 	open     blockKind
@@ -20,6 +24,7 @@ type messagesEncoder struct {
 }
 
 // waitingPiece is a block before its start.
+// Its texts are copies: the event that brought them is gone by then.
 type waitingPiece struct {
 	kind     blockKind
 	call     int
@@ -31,6 +36,8 @@ type waitingPiece struct {
 
 // start writes message_start. What the prompt has cost is often not known yet;
 // message_delta tells it at the end.
+//
+// The output is 1 at least, as in the API's own first event.
 func (e *messagesEncoder) start(id, model raw, _ int64) {
 	o := &e.s.out
 	o.openEvent("message_start")
@@ -53,6 +60,8 @@ func (e *messagesEncoder) start(id, model raw, _ int64) {
 
 // busy reports whether something must wait: an unfinished call is open, or others
 // wait already.
+// A call counts as finished once its arguments are a closed object, even before
+// the upstream says so.
 func (e *messagesEncoder) busy() bool {
 	return len(e.waiting) > 0 || e.open == blockCall && !e.whole && !e.balance.closed()
 }
@@ -67,6 +76,8 @@ func (e *messagesEncoder) keeps(n int) bool {
 }
 
 // wait keeps a piece for later. A piece of the same block joins the last one.
+//
+// 64 stands for the piece itself. The body is copied.
 func (e *messagesEncoder) wait(p waitingPiece, body raw) {
 	if !e.keeps(len(body) + len(p.seal.data) + len(p.id) + len(p.name) + 64) {
 		return
@@ -111,6 +122,7 @@ func (e *messagesEncoder) reasoning(body raw, s seal) {
 }
 
 // keep remembers the seal of the open thinking.
+// The memory serves one seal after another.
 func (e *messagesEncoder) keep(s seal) {
 	e.data = append(append(e.data[:0], s.id...), s.data...)
 	e.seal = seal{origin: s.origin, id: e.data[:len(s.id)], data: e.data[len(s.id):]}
@@ -181,6 +193,7 @@ func (e *messagesEncoder) args(n int, piece raw) {
 }
 
 // called marks a call as whole, be it open or waiting.
+// A call without its end from the upstream is whole at the end of the stream.
 func (e *messagesEncoder) called(n int) {
 	if e.open == blockCall && e.openCall == n {
 		e.whole = true
@@ -195,6 +208,9 @@ func (e *messagesEncoder) called(n int) {
 }
 
 // drain writes what waits, as far as it may go on; all of it at the end.
+//
+// It stops at a call that is not whole: the pieces of its arguments go straight
+// out from here on.
 func (e *messagesEncoder) drain(all bool) {
 	for len(e.waiting) > 0 {
 		if !all && e.open == blockCall && !e.whole && !e.balance.closed() {
@@ -276,6 +292,9 @@ func (e *messagesEncoder) delta(what, field string, body raw) {
 }
 
 // closeBlock stops the open block. Thinking gets its signature before.
+//
+// The signature wraps the seal of another format, see [seal.wrap]. The index
+// then names the next block.
 func (e *messagesEncoder) closeBlock() {
 	if e.open == blockNone {
 		return
@@ -293,6 +312,7 @@ func (e *messagesEncoder) closeBlock() {
 }
 
 // end writes what waits, message_delta with the stop reason, and message_stop.
+// Whatever waits goes out first, even a call that was cut short.
 func (e *messagesEncoder) end(stop stopReason, sequence raw, u Usage) {
 	e.drain(true)
 	e.closeBlock()

@@ -1,6 +1,9 @@
 package dialect
 
 // role says who speaks in a turn.
+//
+// Chat and responses have all of them. Messages has no developer, and puts
+// results into the user's turn.
 type role uint8
 
 const (
@@ -94,6 +97,9 @@ type media struct {
 }
 
 // tool is a function for the model to call.
+//
+// The text of schema and grammar is copied as it is. strict is true, false or
+// nil.
 type tool struct {
 	name, description, schema, strict raw
 	// A custom tool takes plain text. grammar is its format.
@@ -134,6 +140,9 @@ const (
 )
 
 // thinking is how much a model shall reason.
+//
+// The formats ask in three ways: by a word, by a budget in tokens, or by leaving
+// it to the model. effort.go turns one into another. off goes before the others.
 type thinking struct {
 	off      bool
 	adaptive bool
@@ -153,6 +162,9 @@ type echo struct {
 }
 
 // stopReason says why an answer ended.
+//
+// stopUnset means that the upstream has not said yet, or said a word of failure.
+// Such an answer is not whole.
 type stopReason uint8
 
 const (
@@ -166,6 +178,8 @@ const (
 )
 
 // reply is a whole answer of any format.
+//
+// Its values alias the upstream's answer.
 type reply struct {
 	id, model raw
 	created   int64

@@ -11,6 +11,9 @@ const maxToolName = 64
 
 // shortName is a name that all APIs take. The same name always becomes the same one:
 // providers cache prompts by their text.
+//
+// The name is cut, and ends in eight hexadecimal digits of its SHA-256. Two long
+// names with the same front stay apart by them.
 func shortName(name raw) raw {
 	if len(inner(name)) <= maxToolName {
 		return name
@@ -22,6 +25,8 @@ func shortName(name raw) raw {
 
 // shorten gives all tools, and the calls of them, names that all APIs take. It returns
 // the tools' own names by the short ones.
+//
+// It changes the conversation in place. own is nil if all names are short.
 func (c *conversation) shorten() (own map[string]raw) {
 	for i := range c.tools {
 		name := c.tools[i].name
@@ -50,6 +55,8 @@ func (c *conversation) shorten() (own map[string]raw) {
 }
 
 // ownName is a tool's own name, from the name that the upstream knows it by.
+//
+// Names that the model made up come back as they are.
 func (t *Translator) ownName(name raw) raw {
 	if t.long != nil {
 		if own, ok := t.long[text(name)]; ok {
@@ -86,6 +93,9 @@ func flat(space, name raw) raw {
 //	{"type": "namespace", "name": "crm", "tools": [{"type": "function", "name": "find", …}]}
 //
 // Its functions are offered under their flat names.
+//
+// The tools are read in a second pass, as the namespace's name may stand behind
+// them. A namespace in a namespace is lost.
 func (d *reader) namespace(space, tools raw) {
 	if len(tools) == 0 || tools[0] != '[' {
 		return

@@ -14,6 +14,9 @@ const (
 
 // Report says what of a request the upstream does not get. The names are the
 // client's own, made of letters, digits, '_', '-' and '.', each once.
+//
+// A loss shows in the answer's header and in the Result. A hint, such as a mark for a
+// cache, shows in the Result and on the debug page. Repeated losses are one.
 type Report struct {
 	// Lost names losses with an effect on the answer.
 	Lost []string
@@ -50,6 +53,8 @@ func (r *Report) refuse(reason string) {
 }
 
 // add adds a name to a list, once.
+//
+// Names beyond the bound are left out: a header must stay short.
 func add(names []string, name string) []string {
 	name = safeName(name)
 	if len(names) == maxNames || slices.Contains(names, name) {
@@ -59,6 +64,8 @@ func add(names []string, name string) []string {
 }
 
 // safeName makes a name fit for a header.
+//
+// Other bytes become '_', and a long name is cut. An empty name becomes "_".
 func safeName(name string) string {
 	ok := len(name) <= maxNameLength && name != ""
 	for i := 0; i < len(name) && ok; i++ {

@@ -23,6 +23,7 @@ func (a *answerReader) responsesAnswer() bool {
 		case "status":
 			status = a.text()
 		case "error":
+			// An answer with status failed has an error beside an output.
 			if a.value() != nil {
 				return false
 			}
@@ -32,6 +33,8 @@ func (a *answerReader) responsesAnswer() bool {
 			if !a.array() {
 				continue
 			}
+			// The cursor goes into the reader of requests and comes back. Faults come
+			// back with it.
 			d := reader{cursor: a.cursor, report: &Report{}, conversation: &conversation{}, answer: true}
 			for d.elem() {
 				d.responsesItem()
@@ -59,6 +62,8 @@ func (a *answerReader) responsesAnswer() bool {
 }
 
 // incompleteReason reads incomplete_details.
+//
+// It is empty for null, and for a server that gives no reason.
 func (c *cursor) incompleteReason() (reason string) {
 	if !c.object() {
 		return ""
@@ -95,6 +100,8 @@ func responsesStop(status, reason string, calls bool) stopReason {
 
 // responsesAnswer writes an answer of responses. Texts and refusals in a row are
 // one message; reasoning and calls are items of their own.
+//
+// Ids of items are new: the upstream's format has none.
 func (w *answerWriter) responsesAnswer(r *reply) {
 	o := responsesObject{t: w.t, id: w.t.answerID("resp_", r.id), model: r.model, created: r.created}
 	o.end(r.stop)
@@ -120,6 +127,8 @@ func (w *answerWriter) responsesAnswer(r *reply) {
 }
 
 // itemStatus is the status of the last message of an answer.
+//
+// An answer that ended at a limit has an incomplete last message.
 func itemStatus(status string) string {
 	if status == "in_progress" {
 		return status
@@ -145,6 +154,8 @@ func (w *writer) messageItem(id raw, status string, parts []part) {
 }
 
 // contentPart writes a part of a message.
+//
+// annotations and logprobs are empty, as the API writes them.
 func (w *writer) contentPart(k kind, body raw) {
 	w.open('{')
 	if k == kindRefusal {
@@ -161,6 +172,9 @@ func (w *writer) contentPart(k kind, body raw) {
 
 // wrappedReasoning writes reasoning of another format as an item. Its seal
 // stands in encrypted_content.
+//
+// The id is the gateway's. A client sends the item back, and unwrap finds the
+// proof.
 func (w *writer) wrappedReasoning(id, body raw, s seal) {
 	w.open('{')
 	w.field("id", id)
@@ -181,6 +195,9 @@ func (w *writer) wrappedReasoning(id, body raw, s seal) {
 //
 //	{"type": "function_call", "id": "fc_…", "call_id": "call_1", "name": "f", "arguments": "{…}"}
 //	{"type": "custom_tool_call", "id": "ctc_…", "call_id": "call_1", "name": "f", "input": "…"}
+//
+// status is in_progress for an item whose arguments are still to come, or
+// completed.
 func (w *writer) callItem(id raw, status string, p *part) {
 	w.open('{')
 	w.field("id", id)
@@ -220,6 +237,8 @@ type responsesObject struct {
 }
 
 // end sets the status of a whole answer.
+//
+// stopSequence and stopPause have no counterpart, and count as completed.
 func (o *responsesObject) end(stop stopReason) {
 	o.status = "completed"
 	switch stop {
@@ -231,6 +250,9 @@ func (o *responsesObject) end(stop stopReason) {
 }
 
 // write writes the frame. SDKs expect the request's settings in it.
+//
+// Values that the request left out have the API's defaults. store is false, as
+// nothing is stored.
 func (o *responsesObject) write(w *writer) {
 	e := &o.t.echo
 	w.open('{')

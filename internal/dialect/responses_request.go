@@ -73,18 +73,23 @@ func (d *reader) responsesRequest() {
 			d.value()
 		}
 	}
+	// Instructions may stand behind the input, and are its first turn all the
+	// same.
 	if !blank(instructions) {
 		c.turns = append([]turn{{role: roleSystem, parts: []part{{kind: kindText, text: instructions}}}}, c.turns...)
 	}
 }
 
 // mark is the start of the next value.
+// The cursor passes white space first, so that the text begins with the value.
 func (d *reader) mark() int {
 	d.peek()
 	return d.i
 }
 
 // since is the text of the value behind a mark; nil for null.
+//
+// It serves values that are read member by member and echoed as a whole.
 func (d *reader) since(start int) raw {
 	if d.bad || d.b[start] == 'n' {
 		return nil
@@ -96,6 +101,8 @@ func (d *reader) since(start int) raw {
 //
 // An answer of responses repeats instructions, tools, metadata and other settings
 // of its request. The upstream does not, so they are kept from the request.
+//
+// It looks at the value through a copy of the cursor. The caller reads it again.
 func (d *reader) echoes(name []byte) {
 	e := &d.conversation.echo
 	var to *raw
@@ -137,6 +144,9 @@ func (d *reader) responsesText() {
 // responsesReasoning reads how much the model shall reason:
 //
 //	{"effort": "high", "summary": "auto"}
+//
+// A summary is text for people. Its loss is a hint, for the answer stays the
+// same.
 func (d *reader) responsesReasoning() {
 	if !d.object() {
 		return
@@ -220,6 +230,7 @@ func (d *reader) responsesItem() {
 		case "developer":
 			t.role = roleDeveloper
 		default:
+			// {"id": "msg_1"} without a role is the short form of an item_reference.
 			if what == "" && id != nil {
 				d.report.refuse(itemReference)
 				return
@@ -249,6 +260,8 @@ func (d *reader) responsesItem() {
 	}
 }
 
+// itemReference is the reason to refuse a reference. The item is stored at the
+// provider that made it, and a translated answer is stored nowhere.
 const itemReference = "item_reference names an item that the provider does not have"
 
 // assistant adds parts to the assistant's turn.
@@ -266,6 +279,9 @@ func (d *reader) assistant(parts ...part) {
 
 // reasoningItem makes one part of a reasoning item. Its texts are parted by a
 // blank line.
+//
+// An item without encrypted content keeps its id only. An encoder then has no
+// proof to send.
 func reasoningItem(id, sealed raw, texts []part) part {
 	p := part{kind: kindReasoning, seal: unwrap(sealed, originResponses, inner(id))}
 	if p.seal.origin == originNone && id != nil {
@@ -293,6 +309,9 @@ func reasoningItem(id, sealed raw, texts []part) part {
 //	{"type": "input_image", "image_url": "data:…", "detail": "auto"}
 //	{"type": "input_file", "filename": "a.pdf", "file_data": "data:…"}
 //	{"type": "refusal", "refusal": "…"}
+//
+// Unknown parts are lost under the name of their type. input_image may be a
+// file_id: its media is missing then.
 func (d *reader) responsesContent() []part {
 	if d.peek() != '[' {
 		if v := d.str(); v != nil {

@@ -1,6 +1,9 @@
 package dialect
 
 // minOutputTokens is the least limit of an answer in responses.
+//
+// OpenAI refuses a lower max_output_tokens. A client of chat that asks for one
+// token gets up to 16.
 const minOutputTokens = 16
 
 // responsesRequest writes a request of responses:
@@ -12,6 +15,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
 	turns := c.turns
+	// A developer's turn stays in the input: instructions are the system's.
 	if len(turns) > 0 && turns[0].role == roleSystem && len(turns[0].parts) > 0 {
 		w.key("instructions")
 		w.joined(`\n\n`, w.texts(nil, turns[0].parts)...)
@@ -32,6 +36,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 		switch ch := w.choiceOf(c, tools); ch.kind {
 		case choiceTool:
 			w.object("tool_choice")
+			// The type in the choice must be that of the tool.
 			what := "function"
 			for i := range tools {
 				if tools[i].custom && string(tools[i].name) == string(ch.name) {
@@ -48,6 +53,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
 		w.report.Lose("tool_choice")
 	}
+	// An empty "text" object would be valid too. The usual request does without.
 	if c.output.kind != outputText || c.verbosity != nil {
 		w.object("text")
 		switch c.output.kind {
@@ -71,6 +77,8 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 		w.report.hint("thinking")
 	}
 	if v := c.maxTokens; v != nil {
+		// A limit that is not a number goes out as it is: the provider has the words
+		// for it.
 		if n := integer(v); n > 0 && n < minOutputTokens {
 			w.report.Lose("max_tokens")
 			w.number("max_output_tokens", minOutputTokens)
@@ -122,6 +130,10 @@ func (w *requestWriter) responsesTool(t *tool) {
 //
 //	{"role": "user", "content": …}
 //	{"type": "function_call_output", "call_id": "call_1", "output": …}
+//
+// Turns without a counterpart do not exist: each role has an item, or several.
+//
+// A failed result has no member of its own here, see failure.
 func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 	switch t.role {
 	case roleSystem, roleDeveloper, roleUser:
@@ -160,11 +172,17 @@ func (w *requestWriter) responsesTurn(t *turn) (sealed bool) {
 
 // responsesInput writes content: a string for one text, else a list. Images and
 // documents may stand in results too.
+//
+// Unlike chat, the format takes the URL of a document.
+//
+// A reader of this format wants file names for inline data, and a detail for
+// every image. Both have defaults.
 func (w *requestWriter) responsesInput(parts []part) {
 	if len(parts) == 0 {
 		w.lit(`""`)
 		return
 	}
+	// A plain string is what all servers of this format take.
 	if len(parts) == 1 && parts[0].kind == kindText {
 		w.put(orEmpty(parts[0].text))
 		return
@@ -214,6 +232,9 @@ func (w *requestWriter) responsesInput(parts []part) {
 // responsesAssistant writes the items of an assistant's turn. Texts in a row are
 // one message. Reasoning without encrypted content is left out: nothing is
 // stored, so its id means nothing.
+//
+// The result reports whether an item has encrypted content. The request then has
+// to ask for it again.
 func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 	for i := 0; i < len(parts); i++ {
 		p := &parts[i]
@@ -278,8 +299,11 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 }
 
 // reasoningItem writes a reasoning item with its own encrypted content.
+//
+// The id and the content go back inside of their strings, byte for byte.
 func (w *writer) reasoningItem(p *part) {
 	w.typed("reasoning")
+	// The id may be lost on its way through a client, see [seal.wrap].
 	if len(p.seal.id) > 0 {
 		w.key("id")
 		w.inside(p.seal.id)
@@ -297,6 +321,8 @@ func (w *writer) reasoningItem(p *part) {
 }
 
 // inside writes the inside of a string as a string.
+//
+// in has its escapes already. Plain text needs [writer.str].
 func (w *writer) inside(in []byte) {
 	w.sep()
 	w.b = append(w.b, '"')

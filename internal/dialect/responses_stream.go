@@ -27,6 +27,9 @@ type responsesDecoder struct {
 }
 
 // openItem is an item under way.
+//
+// parts is the number of the latest part of reasoning. said tells an item with
+// deltas.
 type openItem struct {
 	index int64
 	kind  kind
@@ -94,6 +97,9 @@ func (d *responsesDecoder) event(name, data []byte) {
 }
 
 // apply passes an event on. Repetitions of earlier ones are skipped.
+//
+// response.incomplete is a good end: the answer met its limit. Events of hosted
+// tools and unknown ones are skipped.
 func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
 	s := d.s
 	switch string(e.what) {
@@ -160,6 +166,9 @@ func responseFrame(v raw) (id, model raw, created int64) {
 //
 // An item of an answer has the form of an item of a request, so the reader of
 // requests reads it, into a conversation of its own.
+//
+// what is the kind of its first part. An item without content, as in
+// output_item.added, counts as text if it is a message.
 func (d *responsesDecoder) item(v raw) (parts []part, what kind, ok bool) {
 	r := reader{cursor: cursor{b: v}, report: &Report{}, conversation: &conversation{}, answer: true}
 	if v == nil {
@@ -193,6 +202,8 @@ func itemType(v raw) string {
 }
 
 // added begins an item. It returns nil for an item of another kind.
+//
+// It also serves output_item.done of an item that was never added.
 func (d *responsesDecoder) added(e *responsesEvent) *openItem {
 	s := d.s
 	parts, what, ok := d.item(e.item)
@@ -227,6 +238,8 @@ func (d *responsesDecoder) find(index int64) *openItem {
 
 // delta passes on a piece of an item. A blank line parts the summaries of one
 // reasoning item.
+//
+// A delta of arguments without its item is a fault: it could be any call's.
 func (d *responsesDecoder) delta(e *responsesEvent) {
 	s := d.s
 	item := d.find(e.output)
@@ -258,6 +271,8 @@ func (d *responsesDecoder) delta(e *responsesEvent) {
 
 // done ends an item. It passes on what no delta has told: the proof of reasoning,
 // and all of an item from servers without deltas.
+//
+// The item is forgotten first, so its index may be used again.
 func (d *responsesDecoder) done(e *responsesEvent) {
 	s := d.s
 	item := d.find(e.output)
@@ -296,6 +311,9 @@ func (d *responsesDecoder) done(e *responsesEvent) {
 
 // complete takes the last event. It repeats the answer, and from some servers it
 // is the only event.
+//
+// Calls without output_item.done are closed here. The usage replaces earlier
+// counts.
 func (d *responsesDecoder) complete(e *responsesEvent) {
 	s := d.s
 	var r reply
@@ -319,6 +337,7 @@ func (d *responsesDecoder) complete(e *responsesEvent) {
 	u := r.usage
 	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
 	s.stop = r.stop
+	// Calls may have come in deltas only, and the last event without its output.
 	if s.stop == stopEnd && d.calls > 0 {
 		s.stop = stopTool
 	}

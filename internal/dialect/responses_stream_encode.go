@@ -4,6 +4,13 @@ import "slices"
 
 // responsesEncoder writes the events of responses. It keeps the answer's text,
 // as the last event repeats it. Calls may be open beside each other.
+//
+// One message or one item of reasoning is open at a time. A call is open from
+// call until called, or until its arguments are whole and something else begins.
+// [Stream] writes through it in one goroutine.
+//
+// The bound on what it keeps is [maxAnswer]: response.completed repeats all
+// items.
 type responsesEncoder struct {
 	s      *Stream
 	object responsesObject
@@ -35,6 +42,9 @@ const (
 )
 
 // openCall is a call whose item is open.
+//
+// n is the number of the call for the decoder, and index its place in the
+// output.
 type openCall struct {
 	n       int
 	index   int64
@@ -51,6 +61,7 @@ type outputItem struct {
 }
 
 // begin starts an event with the next sequence number. They rise from 0.
+// SDKs order events by it.
 func (e *responsesEncoder) begin(name string) *writer {
 	o := &e.s.out
 	o.openEvent(name)
@@ -60,10 +71,13 @@ func (e *responsesEncoder) begin(name string) *writer {
 }
 
 // start writes response.created and response.in_progress.
+//
+// The values are copied, as the last event repeats them.
 func (e *responsesEncoder) start(id, model raw, created int64) {
 	e.object = responsesObject{
 		t: e.s.t, id: clone(e.s.t.answerID("resp_", id)), model: clone(model), created: created, status: "in_progress",
 	}
+	// The API sends both, in this order.
 	for _, name := range []string{"response.created", "response.in_progress"} {
 		e.frame(name)
 	}
@@ -93,6 +107,8 @@ func (e *responsesEncoder) place(o *writer) {
 }
 
 // contentPlace writes the place of a part of a message.
+//
+// The finished parts count the place of the open one.
 func (e *responsesEncoder) contentPlace(o *writer) {
 	e.place(o)
 	o.number("content_index", int64(len(e.parts)))
@@ -107,6 +123,8 @@ func (e *responsesEncoder) refusal(body raw) { e.say(kindRefusal, body) }
 //	response.output_item.added, response.content_part.added
 //	response.output_text.delta …
 //	response.output_text.done, response.content_part.done, response.output_item.done
+//
+// An open call stays open beside it: calls and texts may mix.
 func (e *responsesEncoder) say(k kind, body raw) {
 	if !e.keeps(len(body)) {
 		return
@@ -166,6 +184,8 @@ func (e *responsesEncoder) openItem(k itemKind, prefix string) {
 }
 
 // quotedBody is the open part, or the open summary, as a string.
+//
+// It empties the memory for the next part.
 func (e *responsesEncoder) quotedBody() raw {
 	v := make(raw, 0, len(e.body)+2)
 	v = append(v, '"')
@@ -205,6 +225,8 @@ func (e *responsesEncoder) closePart() {
 }
 
 // reasoning writes a piece of reasoning as a summary with one part.
+//
+// All of it is one part of the summary, however many parts the upstream had.
 func (e *responsesEncoder) reasoning(body raw, s seal) {
 	if !e.keeps(len(body)) {
 		return
@@ -234,6 +256,8 @@ func (e *responsesEncoder) summaryPlace(o *writer) {
 }
 
 // keep remembers the seal of the open reasoning.
+//
+// The seal is valid during the call only, so its bytes are copied.
 func (e *responsesEncoder) keep(s seal) {
 	e.data = append(append(e.data[:0], s.id...), s.data...)
 	e.seal = seal{origin: s.origin, id: e.data[:len(s.id)], data: e.data[len(s.id):]}
@@ -252,6 +276,9 @@ func (e *responsesEncoder) sealed(s seal) {
 }
 
 // closeItem closes the open message or reasoning.
+//
+// status is for a message: completed, or incomplete at the end of a cut-off
+// answer.
 func (e *responsesEncoder) closeItem(status string) {
 	var item writer
 	switch e.open {
@@ -285,6 +312,8 @@ func (e *responsesEncoder) closeItem(status string) {
 }
 
 // itemDone writes a finished item, and keeps it for the end.
+// The JSON is kept as it was written, for the last event to repeat it byte for
+// byte.
 func (e *responsesEncoder) itemDone(index int64, json []byte) {
 	o := e.begin("response.output_item.done")
 	o.number("output_index", index)
@@ -295,6 +324,8 @@ func (e *responsesEncoder) itemDone(index int64, json []byte) {
 }
 
 // call opens the item of a call. Whole calls are closed before.
+//
+// 256 stands for the rest of the item.
 func (e *responsesEncoder) call(n int, id, name raw, free bool) {
 	if !e.keeps(len(id) + len(name) + 256) {
 		return
@@ -341,6 +372,8 @@ func (e *responsesEncoder) args(n int, piece raw) {
 		c.args = append(c.args, inner(piece)...)
 		return
 	}
+	// A piece for a closed call with anything in it would change what the client
+	// has.
 	// The item of the call is done, as its arguments were whole.
 	var b balance
 	if b.feed(inner(piece)); b.used {
@@ -349,6 +382,8 @@ func (e *responsesEncoder) args(n int, piece raw) {
 }
 
 // called closes the item of a call.
+//
+// A call that was closed before is not found, and nothing happens.
 func (e *responsesEncoder) called(n int) {
 	for _, c := range e.calls {
 		if c.n == n {
@@ -359,6 +394,7 @@ func (e *responsesEncoder) called(n int) {
 }
 
 // closeCalls closes the calls whose arguments are whole; all of them at the end.
+// A call with open arguments stays, for pieces of it may still come.
 func (e *responsesEncoder) closeCalls(all bool) {
 	for i := 0; i < len(e.calls); {
 		c := e.calls[i]
@@ -398,6 +434,8 @@ func (e *responsesEncoder) closeCall(c *openCall) {
 
 // end closes what is open and writes the whole answer once more, its items in the
 // order of their places.
+//
+// The sequence of a stop has no member here.
 func (e *responsesEncoder) end(stop stopReason, _ raw, u Usage) {
 	e.object.end(stop)
 	e.closeItem(itemStatus(e.object.status))
@@ -416,6 +454,7 @@ func (e *responsesEncoder) end(stop stopReason, _ raw, u Usage) {
 
 // fail writes an error event. It has the members of the API's own and the object
 // of an error, as SDKs look for either.
+// The answer ends here, without response.completed.
 func (e *responsesEncoder) fail(status int, p *problem) {
 	o := e.begin("error")
 	o.orElse("code", p.code, `"`+errorType(Responses, status)+`"`)

@@ -6,6 +6,9 @@ import (
 )
 
 // origin is the format of the proof of a piece of reasoning.
+//
+// An encoder gives a seal back only to the format of its origin. Everywhere else
+// the reasoning counts as lost.
 type origin uint8
 
 const (
@@ -47,6 +50,8 @@ func (s seal) wrap() raw {
 		o = originChat
 	}
 	id := s.id
+	// The colon parts the members. The id is a convenience: the data proves the
+	// reasoning.
 	if bytes.IndexByte(id, ':') >= 0 {
 		id = nil
 	}
@@ -96,9 +101,14 @@ func sealOf(id, extra raw) seal {
 }
 
 // callMark is the id of a call as it stands in a seal.
+//
+// Base64 keeps colons of an id out of the wrapped form.
 func callMark(id raw) []byte { return base64.StdEncoding.AppendEncode(nil, []byte(text(id))) }
 
 // giveBack gives the calls of a turn what their seals hold.
+//
+// Only an object is given back: the text has been in a client's hands, and goes
+// into the upstream's request as it is. A broken seal is passed over.
 func giveBack(parts []part) {
 	var held map[string]raw // by the marks of the calls
 	for i := range parts {

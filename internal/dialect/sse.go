@@ -32,6 +32,9 @@ type splitter struct {
 
 // feed calls event for each event with its end in p. Name and data are valid
 // until event returns.
+//
+// here is the data of an event that began and ended in p, and aliases p. It
+// moves to memory of the splitter's when a second line of data comes, or p ends.
 func (s *splitter) feed(p []byte, event func(name, data []byte)) {
 	var here []byte // data within p
 	lf := -1        // offset of the next LF in p, kept while lines end in CR before it
@@ -76,6 +79,9 @@ func (s *splitter) feed(p []byte, event func(name, data []byte)) {
 
 // finish takes the end of the stream for the end of the open event, and reports
 // whether there was one.
+//
+// The standard drops an event without its empty line. Providers end a stream so,
+// and the last event can be the one with the usage.
 func (s *splitter) finish(event func(name, data []byte)) {
 	if len(s.line) > 0 {
 		s.own(s.take(s.line, nil, true, event))

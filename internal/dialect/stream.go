@@ -29,6 +29,10 @@ var (
 //
 // The decoder calls the encoder through it. The stream starts the client's answer
 // once, ends it once, and holds the calls of custom tools until they are whole.
+//
+// Once over, it writes nothing more: later events are skipped. There are two
+// ways to be over. ended means that the client has the whole answer. err means
+// that it has an error event.
 type Stream struct {
 	t        *Translator
 	splitter splitter
@@ -56,6 +60,9 @@ type heldCall struct {
 }
 
 // decoder reads the events of a format.
+//
+// A decoder keeps what it needs of an event by [clone]: the event's bytes are
+// used again. It calls begin before anything else, and end at most once.
 type decoder interface {
 	event(name, data []byte)
 	// finish is called at the end of the upstream's bytes.
@@ -63,6 +70,10 @@ type decoder interface {
 }
 
 // encoder writes the events of a format. Its arguments are valid during the call.
+//
+// The order of calls is: start; then any of text, refusal, reasoning, sealed,
+// call, args and called; then end or fail. fail may come at any time, before
+// start as well.
 type encoder interface {
 	start(id, model raw, created int64)
 	text(body raw)
@@ -85,6 +96,8 @@ type encoder interface {
 }
 
 // Stream starts the translation of a streamed answer.
+//
+// [Translator.Request] must have run: the answer repeats parts of the request.
 func (t *Translator) Stream() *Stream {
 	s := &Stream{t: t}
 	s.onEvent = s.event
@@ -168,6 +181,9 @@ func (s *Stream) Broken(status int, message string) (out []byte) {
 func (s *Stream) over() bool { return s.ended || s.err != nil }
 
 // event passes one event on, unless the stream is over.
+//
+// An event of white space only is skipped without a name. Behind the upstream's
+// last byte it is a cut-off event, and skipped as well.
 func (s *Stream) event(name, data []byte) {
 	if s.over() {
 		return
@@ -207,6 +223,9 @@ func (s *Stream) failed(data []byte) {
 }
 
 // begin starts the client's answer, once.
+//
+// Later calls do nothing. A decoder whose upstream left out the first event
+// calls it without an id.
 func (s *Stream) begin(id, model raw, created int64) {
 	if s.started {
 		return
@@ -219,6 +238,9 @@ func (s *Stream) begin(id, model raw, created int64) {
 }
 
 // end ends a whole answer.
+//
+// An encoder may fail in its end, as on an answer that is too long. The answer
+// is not whole then.
 func (s *Stream) end() {
 	if s.over() {
 		return
@@ -234,6 +256,8 @@ func (s *Stream) end() {
 }
 
 // whole passes on the parts of a whole answer, and returns the number of its calls.
+//
+// It serves upstreams that tell an answer or an item only as a whole.
 func (s *Stream) whole(parts []part) (calls int) {
 	for i := range parts {
 		switch p := &parts[i]; p.kind {
@@ -362,6 +386,9 @@ func clone(v raw) raw {
 
 // flatten replaces line ends between the members of the values: they would end a
 // line of an event.
+//
+// A line end inside of a string is escaped in JSON, so only white space can be
+// one.
 func (e *echo) flatten() {
 	for _, v := range []*raw{&e.instructions, &e.maxOutput, &e.maxCalls, &e.metadata, &e.parallel, &e.reasoning,
 		&e.temperature, &e.text, &e.choice, &e.tools, &e.topP, &e.truncation, &e.user} {

@@ -34,6 +34,9 @@ func (d *reader) openAITool() {
 
 // toolMembers reads the members of a tool. what is nil inside of its type, and
 // nothing stands deeper. The tools of a namespace are returned unread.
+//
+// One level is enough: chat puts the members under "function" or "custom",
+// responses beside the type.
 func (d *reader) toolMembers(t *tool, what *string) (tools raw) {
 	for name := range d.members() {
 		switch string(name) {
@@ -73,6 +76,8 @@ func (d *reader) toolMembers(t *tool, what *string) (tools raw) {
 //	{"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
 //
 // Allowed tools need no counterpart: the other tools are not offered.
+//
+// An unknown word leaves the choice unset. An unknown object is lost.
 func (d *reader) openAIChoice() {
 	ch := &d.conversation.choice
 	if d.peek() == '"' {
@@ -120,6 +125,8 @@ type choiceMembers struct {
 // level is how many objects the reader is in: 0 in the choice itself, 1 under the
 // name of its type, 2 in an element of tools, and 3 under the name of that
 // element's type.
+//
+// The level bounds the recursion, whatever the client sends.
 func (d *reader) choiceMembers(m *choiceMembers, level int) {
 	for name := range d.members() {
 		switch string(name) {
@@ -145,6 +152,7 @@ func (d *reader) choiceMembers(m *choiceMembers, level int) {
 			if !d.array() {
 				continue
 			}
+			// An empty list allows no tool, and nil allows all.
 			m.allowed = []raw{}
 			for d.elem() {
 				if d.object() {
@@ -165,6 +173,8 @@ func (d *reader) choiceMembers(m *choiceMembers, level int) {
 //	{"type": "json_schema", "json_schema": {"name": "a", "schema": {…}, "strict": true}}
 //	{"type": "json_schema", "name": "a", "schema": {…}, "strict": true}
 //	{"type": "json_schema", "schema": {…}}
+//
+// A later format replaces an earlier one as a whole.
 func (d *reader) openAIFormat() {
 	o := &d.conversation.output
 	*o = output{}

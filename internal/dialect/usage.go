@@ -1,6 +1,8 @@
 package dialect
 
 // tokens are the counts of an upstream's usage, as they were told.
+//
+// A stream tells them in several events. Later counts replace earlier ones.
 type tokens struct {
 	input, output, reasoning int64
 	cached, written          int64 // within input
@@ -29,6 +31,8 @@ func (t *tokens) usage() Usage {
 //	{"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
 //	{"input_tokens": 9, "output_tokens": 3, "output_tokens_details": {"reasoning_tokens": 1}}
 //	{"input_tokens": 5, "cache_read_input_tokens": 4, "output_tokens": 3}
+//
+// The names of the three formats differ, so one reader knows them all.
 func (c *cursor) usage(t *tokens) {
 	if !c.object() {
 		return

@@ -7,6 +7,9 @@ import (
 )
 
 // writer appends JSON to b. It sets the commas.
+//
+// It does not check what it writes: keys and values must come in turn. Tests
+// parse its output.
 type writer struct {
 	b     []byte
 	comma bool // a value stands before the next one at this level
@@ -28,6 +31,8 @@ func (w *writer) open(bracket byte) {
 }
 
 // close ends objects and arrays, the innermost first.
+//
+// brackets holds their closing bytes, as in "}]".
 func (w *writer) close(brackets string) {
 	w.b = append(w.b, brackets...)
 	w.comma = true
@@ -143,6 +148,8 @@ func (w *writer) joined(sep string, texts ...raw) {
 }
 
 // appendQuoted appends p as a JSON string. Bytes above 0x7F stay as they are.
+//
+// Invalid UTF-8 stays as well. Control characters become escapes.
 func appendQuoted(dst, p []byte) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
@@ -222,6 +229,9 @@ func quotedJSON(v raw) raw { return appendQuoted(make([]byte, 0, len(v)+len(v)/8
 
 // objectIn returns the JSON object in a string: {} for an empty string, nil for
 // other text.
+//
+// Models write the arguments of a call as text, and break off at a limit. A part
+// of an object is nil.
 func objectIn(v raw) raw {
 	decoded := bytes.TrimSpace(appendUnescaped(make([]byte, 0, len(v)), inner(v)))
 	if len(decoded) == 0 {

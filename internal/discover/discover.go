@@ -126,6 +126,8 @@ func (s *Server) Models(ctx context.Context, ask Ask, deep bool) ([]Model, error
 }
 
 // fetch returns the body of an answer with a status of success.
+//
+// A body over the bound is an error, and not a part of a list.
 func fetch(ctx context.Context, ask Ask, q Question) ([]byte, error) {
 	resp, err := ask(ctx, q)
 	if err != nil {

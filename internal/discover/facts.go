@@ -13,6 +13,9 @@ import (
 
 // listed is an item of a list, in the fields of all known servers. Of several
 // fields for a fact, the first that is there counts.
+//
+// A server is known by the fields that it fills. A new one needs its field here,
+// with its name beside it, and a place in [readModel].
 type listed struct {
 	ID          text `json:"id"`
 	OwnedBy     text `json:"owned_by"`
@@ -94,6 +97,7 @@ func readModel(raw json.RawMessage) Model {
 //
 // OpenRouter tells prices per token, as text ("0.0000025"). The catalog has them per
 // million, so the exponent grows by six.
+// A list with prices per token never mixes them with prices per million.
 func (in *listed) prices() Prices {
 	p := in.Pricing
 	if p.Prompt != nil || p.Completion != nil {
@@ -103,6 +107,7 @@ func (in *listed) prices() Prices {
 }
 
 // featureOf translates the servers' words for abilities into the catalog's.
+// Unknown words are left out, for a strategy knows the catalog's words only.
 var featureOf = map[string]string{
 	"tools": "tool-calling", "tool_use": "tool-calling", "function_calling": "tool-calling", "tool-calling": "tool-calling",
 	"thinking": "reasoning", "reasoning": "reasoning",
@@ -113,6 +118,9 @@ var featureOf = map[string]string{
 // able reads abilities, and the kind of the model: LM Studio's llm, vlm and
 // embeddings, Ollama's completion and embedding. Servers that tell capabilities
 // have no word for structured output, and offer it with all models of text.
+//
+// Modalities told by the server stay. Otherwise they follow from the kind and
+// the abilities, and stay unknown if those say nothing.
 func (m *Model) able(features, capabilities []string, kind string) {
 	abilities := append(slices.Clone(features), capabilities...)
 	if len(capabilities) > 0 && !slices.Contains(capabilities, "embedding") {
@@ -182,6 +190,7 @@ const (
 // text is a string of at most maxText bytes.
 type text string
 
+// UnmarshalJSON leaves other types and longer texts out.
 func (t *text) UnmarshalJSON(raw []byte) error {
 	var s string
 	if json.Unmarshal(raw, &s) == nil && len(s) <= maxText {
@@ -193,6 +202,7 @@ func (t *text) UnmarshalJSON(raw []byte) error {
 // words is a list of short names, in lower case.
 type words []string
 
+// UnmarshalJSON skips words that cannot be names, and words beyond maxWords.
 func (w *words) UnmarshalJSON(raw []byte) error {
 	var items []text
 	if json.Unmarshal(raw, &items) != nil {
@@ -231,6 +241,8 @@ func (a *able) UnmarshalJSON(raw []byte) error {
 type count int64
 
 // UnmarshalJSON takes numbers, and numbers in a string.
+//
+// Other values, and numbers beyond 10¹⁵, stay 0.
 func (c *count) UnmarshalJSON(raw []byte) error {
 	v, err := strconv.ParseFloat(string(bytes.Trim(raw, `"`)), 64)
 	if err == nil && v >= 1 && v <= 1e15 {

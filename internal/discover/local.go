@@ -43,6 +43,9 @@ func (s *Server) deepen(ctx context.Context, ask Ask, models []Model) []Model {
 
 // unknownPath reports an answer of a server that does not know a question. Other
 // failures may pass.
+//
+// A 429 and a 5xx may pass. An answer of success that is not a list is an answer
+// of another server.
 func unknownPath(err error) bool {
 	var status *StatusError
 	if errors.As(err, &status) {
@@ -52,6 +55,8 @@ func unknownPath(err error) bool {
 }
 
 // joined gives models the facts of their namesakes.
+//
+// Models without a namesake stay as they are. Ids compare case-insensitively.
 func joined(models, facts []Model) []Model {
 	byID := make(map[string]Model, len(facts))
 	for _, f := range facts {

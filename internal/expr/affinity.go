@@ -65,6 +65,9 @@ func Hash(text string) int64 { return int64(hashText(text) >> 1) }
 
 // hashText is FNV-1a in 64 bits, spread. It must not change: replicas of
 // different versions agree on it.
+//
+// Several texts hash as one, with a separator: provider "a" with model "bc"
+// differs from provider "ab" with model "c".
 func hashText(texts ...string) uint64 {
 	h := uint64(0xcbf29ce484222325)
 	for i, text := range texts {
@@ -101,6 +104,7 @@ func (m *Model) hash() uint64 {
 	return hashText(provider, m.ID)
 }
 
+// hash identifies a key for sticky(), by its id.
 func (k *Key) hash() uint64 { return hashText(k.ID) }
 
 // stickyMacro expands list.sticky(key) and list.sticky(key, bound). It adds the
@@ -111,6 +115,9 @@ func stickyMacro(eh cel.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast
 }
 
 // keySource names the part of the request behind a key.
+//
+// Two different parts of the request make an "expression". So does a key without
+// any of the known parts.
 func keySource(e ast.Expr) string {
 	source := ""
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
@@ -149,6 +156,10 @@ func keySource(e ast.Expr) string {
 }
 
 // sticky is (run, list, source, key[, bound]).
+//
+// The elements come as CEL values, and are sorted by index. byIndex and hashes
+// are as long as the run's list, for an index may be any of it. A key of null or
+// of another type is an error, and an empty key keeps the list's order.
 func sticky(args ...ref.Val) ref.Val {
 	r, elems, errVal := runAndElements(args[0], args[1])
 	if errVal != nil {
@@ -188,15 +199,22 @@ func sticky(args ...ref.Val) ref.Val {
 
 // stickyOrder returns the order of elements for a key: the pinned one first,
 // the overloaded ones last. A bound of 0 switches the bound off.
+//
+// indexes must not be empty. hashes is indexed by the elements of indexes. The
+// result is a new slice, and [run.remember] keeps it: callers must not change
+// it.
 func (r *run) stickyOrder(indexes []int32, hashes []uint64, source, text string, bound float64) []int32 {
 	scratch := rankings.Get().(*ranking)
 	defer rankings.Put(scratch)
 	key := hashText(text)
 	order := scratch.by(key, indexes, hashes)
 	call := stickyCall{key: key, source: source, first: order[0], pinned: -1}
+	// A pin outside of the list, such as that of a model left out by a filter, is
+	// passed over.
 	if pin := r.pinned(key); pin >= 0 {
 		if at := slices.Index(order, pin); at >= 0 {
 			call.pinned = pin
+			// The others keep their order behind the pinned one.
 			copy(order[1:at+1], order[:at])
 			order[0] = pin
 		}
@@ -233,6 +251,7 @@ func (r *ranking) spill(order, indexes []int32, bound float64, load func(int) in
 		most = max(most, n)
 	}
 	limit := int32(min(max(bound*float64(sum)/float64(len(order)), 1), math.MaxInt32))
+	// The usual case: nobody is overloaded, and the order stays.
 	if most <= limit {
 		return
 	}
@@ -251,6 +270,9 @@ func (r *ranking) spill(order, indexes []int32, bound float64, load func(int) in
 }
 
 // ranking orders elements by their scores. It is scratch space, used again.
+//
+// low and high count the digits of one radix sort. loads holds the counters of
+// spill.
 type ranking struct {
 	packed, placed []uint64 // the upper half of ^score, and the index
 	low, high      [1 << digit]int32
@@ -258,8 +280,11 @@ type ranking struct {
 }
 
 // digit is the width in bits of one pass of the radix sort.
+//
+// Two tables of 2048 counters take 16 KB, half of a usual first-level cache.
 const digit = 11
 
+// rankings lends scratch space to one call of by or spill at a time.
 var rankings = sync.Pool{New: func() any { return new(ranking) }}
 
 // by returns the indexes by their scores for a key, the highest first. Equal
@@ -277,6 +302,7 @@ func (r *ranking) by(key uint64, indexes []int32, hashes []uint64) []int32 {
 		sa, sb := score(key, hashes[int32(a)]), score(key, hashes[int32(b)])
 		return sa > sb || sa == sb && int32(a) < int32(b)
 	}
+	// Insertion sort is faster for few elements than clearing two tables.
 	if n < 64 {
 		for i, at := range indexes {
 			r.packed[i] = ^score(key, hashes[at])&^0xffffffff | uint64(uint32(at))
@@ -299,6 +325,9 @@ func (r *ranking) by(key uint64, indexes []int32, hashes []uint64) []int32 {
 }
 
 // radix fills packed, sorted by the upper 22 bits.
+//
+// A pass over the lower digit comes first, and the pass over the upper one keeps
+// its order. The insertion sort in by repairs pairs with equal 22 bits.
 func (r *ranking) radix(key uint64, indexes []int32, hashes []uint64) {
 	n := len(indexes)
 	r.placed = slices.Grow(r.placed[:0], n)[:n]
@@ -366,6 +395,10 @@ func elementHash(e ref.Val) uint64 {
 
 // affinityOf finds the call of sticky() behind the first element of a result.
 // first is its index among the run's models or keys.
+//
+// A strategy may call sticky() more than once, as in a choice of two lists. The
+// first call whose order holds the element is taken for its cause. Nil means
+// that no call placed it.
 func affinityOf[E any](r *run, first int32, all []*E) *Affinity[E] {
 	for i := range r.sticky {
 		call := &r.sticky[i]
@@ -388,6 +421,9 @@ func affinityOf[E any](r *run, first int32, all []*E) *Affinity[E] {
 }
 
 // checkBound refuses a constant bound below 1.
+//
+// A bound of 1 allows each element the mean of all. Below 1 the mean itself
+// would be too much, and nearly all elements would count as overloaded.
 func (d *diagnosis) checkBound(bound ast.Expr) {
 	if bound.Kind() != ast.LiteralKind {
 		return

@@ -84,6 +84,8 @@ func spendFunction() cel.EnvOption {
 // spend charges steps, and ends the evaluation when they are used up. It
 // panics, as CEL's tracker does, and [cel.Program] recovers. A filter or "||"
 // would absorb an error value.
+//
+// Zero steps count as one, so an endless walk over empty lists ends too.
 func (r *run) spend(steps int) {
 	if r.spent += max(steps, 1); r.spent > costLimit || r.spent < 0 {
 		panic(tooCostly())
@@ -120,6 +122,7 @@ func boundedNodes(tree *ast.AST) bool {
 	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.IdentKind:
+			// A client decides how long its headers are.
 			if name := e.AsIdent(); name == "req" || name == "conn" {
 				bounded = false
 			}
@@ -153,6 +156,7 @@ func boundedCall(tree *ast.AST, e ast.Expr) bool {
 		k := tree.GetType(args[0].ID()).Kind()
 		return k != types.ListKind && k != types.MapKind
 	case operators.In:
+		// A field of a model and a literal are short lists.
 		k := args[1].Kind()
 		return k == ast.SelectKind || k == ast.ListKind
 	case operators.Add:

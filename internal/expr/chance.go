@@ -10,6 +10,8 @@ import (
 )
 
 // intN returns a number in [0, n).
+//
+// n must be above 0.
 func (r *run) intN(n int) int {
 	if r.rand != nil {
 		return r.rand(n)
@@ -28,6 +30,8 @@ func (r *run) fraction() float64 {
 }
 
 // randomOf is list.random(): one element, all equally likely.
+//
+// An empty list is a look-up without a result, and empties the selection.
 func randomOf(runArg, list ref.Val) ref.Val {
 	r, elems, errVal := runAndElements(runArg, list)
 	if errVal != nil {
@@ -97,6 +101,8 @@ func compareInts(a, b int64) int {
 }
 
 // load returns the element's requests in flight at this moment.
+//
+// The counter is read live, and not from a snapshot of the metrics.
 func (r *run) load(e ref.Val) int64 {
 	if r.inFlight == nil {
 		return 0
@@ -111,6 +117,9 @@ func (r *run) load(e ref.Val) int64 {
 }
 
 // weigh is the step of random(x, weight) and randomize(x, weight).
+//
+// An element that cannot be weighed weighs 0, with a note. The draw goes on: one
+// model without a weight in its metadata must not fail a request.
 func weigh(args ...ref.Val) ref.Val {
 	p, early := stepArgs(args)
 	if early != nil {
@@ -126,12 +135,15 @@ func weigh(args ...ref.Val) ref.Val {
 }
 
 // weightOf returns a weight, or 0 and the reason why it is not one.
+//
+// v is an error of the macro's body, or its value.
 func weightOf(v ref.Val) (w float64, complaint string) {
 	if err, ok := v.(*types.Err); ok {
 		return 0, plainError(err).Error()
 	}
 	w, ok := number(v)
 	switch {
+	// NaN is a double and not a number: its message is the next one.
 	case !ok && v.Type() != types.DoubleType:
 		return 0, "the weight is " + plainTypeName(v.Type()) + ", not a number"
 	case !ok || math.IsInf(w, 0):
@@ -143,6 +155,8 @@ func weightOf(v ref.Val) (w float64, complaint string) {
 }
 
 // weighedRandom is one of the weighed elements.
+//
+// An empty list empties the selection, as for random() without weights.
 func weighedRandom(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {
@@ -175,6 +189,9 @@ func cumulated(weights []float64) []float64 {
 
 // pickWeighted returns the index of one element, given the sums of the weights.
 // It is the first if all weights are 0.
+//
+// An element of weight 0 is picked only then: its sum equals its predecessor's,
+// and the search goes past equal sums. The last bound guards against rounding.
 func pickWeighted(sums []float64, fraction func() float64) int {
 	total := sums[len(sums)-1]
 	if total == 0 {
@@ -191,6 +208,8 @@ func pickWeighted(sums []float64, fraction func() float64) int {
 }
 
 // weighedOrder is all of the weighed elements.
+//
+// It charges twice the length: for the draws and for the sort.
 func weighedOrder(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {

@@ -12,6 +12,9 @@ import (
 )
 
 // check reports mistakes in a well-typed expression.
+//
+// A finding stops the compilation. Each check must therefore be sure: the expression
+// fails for all requests, or means nothing.
 func (d *diagnosis) check() {
 	ast.PreOrderVisit(d.checked.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
@@ -25,6 +28,9 @@ func (d *diagnosis) check() {
 
 // checkCall reports constants and types that the checker lets pass: a predicate
 // is "any type" to it, as the step of a macro sees errors.
+//
+// The third argument of @keep, @rank and @weigh is the body of the macro, see
+// macros.go. A body of type "any" passes, and has its type tested at run time.
 func (d *diagnosis) checkCall(call ast.CallExpr) {
 	args := call.Args()
 	switch call.FunctionName() {
@@ -52,6 +58,7 @@ func (d *diagnosis) checkCall(call ast.CallExpr) {
 		if word, ok := constant(args[0]); ok {
 			d.word(args[0], word, "order", sortWords(), "")
 		}
+	// RE2's syntax is Go's. A computed pattern can only fail at run time.
 	case overloads.Matches:
 		if pattern, ok := constant(args[len(args)-1]); ok {
 			if _, err := regexp.Compile(pattern); err != nil {
@@ -62,6 +69,9 @@ func (d *diagnosis) checkCall(call ast.CallExpr) {
 }
 
 // word checks a constant against the words of a function.
+//
+// prefix, if not empty, begins an open set of words: "tools." and any name after it. The
+// suggestion is the nearest known word; a word far from all gets the whole list.
 func (d *diagnosis) word(e ast.Expr, word, kind string, known []string, prefix string) {
 	if slices.Contains(known, word) || (prefix != "" && strings.HasPrefix(word, prefix) && len(word) > len(prefix)) {
 		return
@@ -90,6 +100,9 @@ func constant(e ast.Expr) (string, bool) {
 }
 
 // isNumber reports whether values of a type can be numbers.
+//
+// Null and "any" can: a price may be unknown, and metadata has no type before it is
+// read.
 func isNumber(t *types.Type) bool {
 	switch t.Kind() {
 	case types.IntKind, types.UintKind, types.DoubleKind, types.DynKind, types.NullTypeKind:
@@ -99,6 +112,8 @@ func isNumber(t *types.Type) bool {
 }
 
 // sortable reports whether values of a type can be keys of sortBy.
+//
+// Values of different types have an order among each other, see [compareKeys].
 func sortable(t *types.Type) bool {
 	switch t.Kind() {
 	case types.IntKind, types.UintKind, types.DoubleKind, types.StringKind, types.BoolKind, types.DynKind, types.NullTypeKind:

@@ -12,6 +12,9 @@ import (
 // diagnosis turns the errors of CEL into problems. CEL's own messages name its
 // internals and do not suggest alternatives. They only serve to find the node;
 // the message comes from the node and its types.
+//
+// For a template, text is all of it and src the one expression, so a problem has
+// its place in the config's value. For others both are the expression.
 type diagnosis struct {
 	lang    *language
 	text    []rune // the text of the positions
@@ -23,6 +26,9 @@ type diagnosis struct {
 }
 
 // report adds a problem at an offset of src, one for each place.
+//
+// The first problem of a place wins: callers report the cause before its
+// consequences. suggestion is a replacement for the name at the place, or "".
 func (d *diagnosis) report(offset int, suggestion, format string, args ...any) {
 	p := problemAt(d.text, d.base+offset, suggestion, format, args...)
 	same := func(q Problem) bool { return q.Line == p.Line && q.Column == p.Column }
@@ -33,6 +39,9 @@ func (d *diagnosis) report(offset int, suggestion, format string, args ...any) {
 
 // syntax reports the parser's first error. The later ones are mostly its
 // consequences.
+//
+// CEL's syntax errors speak in tokens of its grammar. The message here names the
+// character or word at which the parser stopped.
 func (d *diagnosis) syntax(errs []*common.Error) {
 	first := errs[0]
 	offset := d.offsetOf(first.Location)
@@ -100,10 +109,14 @@ func (d *diagnosis) skipSpace(offset int) int {
 	return offset
 }
 
+// isNameChar reports whether a character can stand in a name.
 func isNameChar(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // at returns the place of a node's name. CEL records the dot of a selection and
 // the parenthesis of a call.
+//
+// Without a recorded place, as for a node of a macro, it is the expression's
+// start.
 func (d *diagnosis) at(e ast.Expr) int {
 	r, ok := d.checked.SourceInfo().GetOffsetRange(e.ID())
 	if !ok {

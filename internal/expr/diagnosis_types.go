@@ -14,6 +14,12 @@ import (
 )
 
 // types reports the errors of the type checker.
+//
+// A mistake shows up as several errors: of the wrong name, of the call around
+// it, and of the operator around that. Three passes mute the consequences. First
+// the misspelt macros and their variables, then macros without a variable, and
+// last everything above a bad operand. The rest is reported, one problem for
+// each place.
 func (d *diagnosis) types(errs []*common.Error) {
 	nodes, parents := map[int64]ast.Expr{}, map[int64]ast.Expr{}
 	index(d.checked.Expr(), nodes, parents)
@@ -41,6 +47,8 @@ func (d *diagnosis) types(errs []*common.Error) {
 			if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() != id {
 				break
 			}
+			// A name of another kind of expression explains all around it, an unknown
+			// function too.
 			foreign := nodes[err.ExprID] != nil && d.lang.elsewhere[nodes[err.ExprID].AsIdent()] != ""
 			if parent.Kind() != ast.CallKind || foreign || d.lang.env.HasFunction(parent.AsCall().FunctionName()) {
 				muted[parent.ID()] = true
@@ -48,6 +56,7 @@ func (d *diagnosis) types(errs []*common.Error) {
 		}
 	}
 	for _, err := range errs {
+		// The id may be that of an entry of a map, which is not an expression.
 		e, ok := nodes[err.ExprID]
 		if !ok {
 			d.report(d.offsetOf(err.Location), "", "%s", err.Message)
@@ -62,6 +71,10 @@ func (d *diagnosis) types(errs []*common.Error) {
 
 // muteVariable finds a misspelt macro, "fliter(m, m.known)", and silences the
 // complaints about its undeclared variable.
+//
+// The function itself is reported as unknown, with the macro as its suggestion.
+// The variable is the first name of the first argument: m of m.known as well as
+// of m.
 func (d *diagnosis) muteVariable(e ast.Expr, muted map[int64]bool) {
 	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) == 0 {
 		return
@@ -88,6 +101,8 @@ func (d *diagnosis) muteVariable(e ast.Expr, muted map[int64]bool) {
 
 // lacksVariable finds sortBy(m.id), meant as sortBy(m, m.id), and silences the
 // complaints about it.
+//
+// The advice is the whole call as it should be, with the user's own expression.
 func (d *diagnosis) lacksVariable(e ast.Expr, failed, muted map[int64]bool) {
 	if e.Kind() != ast.CallKind || !e.AsCall().IsMemberFunction() || len(e.AsCall().Args()) != 1 {
 		return
@@ -113,6 +128,9 @@ func (d *diagnosis) lacksVariable(e ast.Expr, failed, muted map[int64]bool) {
 }
 
 // index collects the nodes of an expression by id, and the parent of each.
+//
+// An error of the checker carries an id. Neither CEL's errors nor its nodes know
+// the node above.
 func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
 		nodes[e.ID()] = e
@@ -123,6 +141,9 @@ func index(e ast.Expr, nodes, parents map[int64]ast.Expr) {
 }
 
 // children returns the operands of a call, loop or selection.
+//
+// Elements of lists and entries of maps are left out. Callers that need them add
+// them.
 func children(e ast.Expr) []ast.Expr {
 	switch e.Kind() {
 	case ast.CallKind:
@@ -171,6 +192,8 @@ func (d *diagnosis) typeError(e, parent ast.Expr, message string) {
 }
 
 // nameAt reads the name of a macro back from the source.
+//
+// The parser replaced the macro by a loop, which has no name.
 func (d *diagnosis) nameAt(e ast.Expr) string {
 	start := d.at(e)
 	end := start
@@ -181,6 +204,9 @@ func (d *diagnosis) nameAt(e ast.Expr) string {
 }
 
 // undeclared reports an unknown variable, with the nearest one.
+//
+// The advice is tried in this order: a variable of another kind of expression, a
+// field of ai, req or conn, a misspelt variable, and an environment variable.
 func (d *diagnosis) undeclared(e ast.Expr) {
 	name := e.AsIdent()
 	if why, ok := d.lang.elsewhere[name]; ok {
@@ -206,6 +232,8 @@ func (d *diagnosis) undeclared(e ast.Expr) {
 }
 
 // variables lists the gateway's variables.
+//
+// A language without ai or secrets does not list them.
 func (l *language) variables() []string {
 	var names []string
 	for _, v := range l.env.Variables() {
@@ -224,6 +252,10 @@ func (l *language) isVariable(name string) bool {
 }
 
 // undefinedField reports an unknown field, with the nearest one of the type.
+//
+// A type of the vocabulary has known fields. A path such as req.ai.strem is
+// named as a whole if it begins with a variable. A name behind a macro's
+// variable is named by the type: "model has no field 'pricng'".
 func (d *diagnosis) undefinedField(e ast.Expr) {
 	sel := e.AsSelect()
 	operand := d.checked.GetType(sel.Operand().ID())
@@ -243,6 +275,7 @@ func (d *diagnosis) undefinedField(e ast.Expr) {
 	}
 	nearest := Nearest(sel.FieldName(), st.fieldNames())
 	if nearest == "" {
+		// The field may be meant one step further down.
 		nearest = d.deeper(st, sel.FieldName())
 	}
 	if !rooted {
@@ -370,6 +403,8 @@ func (d *diagnosis) badCall(e ast.Expr) {
 			candidates = d.lang.memberFunctions(target)
 		}
 		suggestion := Nearest(name, candidates)
+		// A function of another type may be meant, such as only() of a list, called
+		// on a model.
 		if suggestion == "" && target != nil {
 			suggestion = Nearest(name, d.lang.memberFunctions(nil))
 		}
@@ -380,6 +415,9 @@ func (d *diagnosis) badCall(e ast.Expr) {
 }
 
 // noOverload reports a known function with the wrong types.
+//
+// Overloads for the receiver's type show their parameters. Without one the
+// message lists the types that have the function.
 func (d *diagnosis) noOverload(e ast.Expr, fn *decls.FunctionDecl, target *types.Type, args []*types.Type) {
 	var fitting, receivers []string
 	for _, o := range fn.OverloadDecls() {
@@ -462,6 +500,7 @@ func isWord(name string) bool {
 	return name != "" && unicode.IsLetter(rune(name[0]))
 }
 
+// isListOf reports whether one type is a list of the other.
 func isListOf(list, elem *types.Type) bool {
 	return list.Kind() == types.ListKind && list.Parameters()[0].IsExactType(elem)
 }

@@ -90,6 +90,7 @@ type EvalError struct {
 	Err    error  // why; never nil, and may wrap an error of a callback or context
 }
 
+// Error shows the expression and the reason, for operators.
 func (e *EvalError) Error() string { return fmt.Sprintf("%s: %v", e.Source, e.Err) }
 func (e *EvalError) Unwrap() error { return e.Err }
 
@@ -197,6 +198,9 @@ func newLanguage(structs []*structType, functions []cel.EnvOption, vars []string
 }
 
 // program is a compiled expression.
+//
+// checked keeps the types for later questions: which parts of the input it uses,
+// which names it has, and whether it can be planned.
 type program struct {
 	source  string
 	lang    *language
@@ -207,6 +211,7 @@ type program struct {
 // compile checks and plans src, a part of text at the offset base. Problems are
 // placed in text. want adds the checks beyond CEL's own.
 func (l *language) compile(src string, text []rune, base int, want func(*diagnosis)) (*program, []Problem) {
+	// The bound comes before the parser.
 	if len(src) > maxSource {
 		return nil, []Problem{problemAt(text, base, "", "the expression has %d bytes, at most %d are allowed", len(src), maxSource)}
 	}
@@ -219,6 +224,7 @@ func (l *language) compile(src string, text []rune, base int, want func(*diagnos
 		d.syntax(issues.Errors())
 		return nil, d.problems
 	}
+	// Both rewrites come before the checker, which types the new nodes.
 	rewriteIndexing(parsed.NativeRep().Expr())
 	chargeLoops(parsed.NativeRep())
 	checked, errs := checker.Check(parsed.NativeRep(), common.NewTextSource(src), l.checker)

@@ -8,7 +8,7 @@ import (
 )
 
 // RequestFacts is the client's request as `req.ai` shows it: numbers and words
-// of the body, never its text. Absent numbers are 0, and absent text is ”.
+// of the body, never its text. Absent numbers are 0, and absent text is empty.
 type RequestFacts struct {
 	Surface            string // chat-completions, messages, …
 	Stream             bool
@@ -26,6 +26,9 @@ type RequestFacts struct {
 }
 
 // Facts is a set of fields of [RequestFacts].
+//
+// A caller that knows which facts its strategies read parses no more of a body
+// than these need, see [Uses].
 type Facts uint16
 
 // The fields of [RequestFacts].
@@ -51,6 +54,7 @@ const (
 const ableFacts = FactInputTokens | FactMaxOutputTokens | FactTools | FactImages | FactAudio | FactDocuments | FactJSONSchema
 
 // fact is one field of req.ai. One of the readers is set.
+// The reader decides on the type: text, count or is.
 type fact struct {
 	name    string
 	bit     Facts
@@ -62,6 +66,8 @@ type fact struct {
 }
 
 // factTable lists the fields of req.ai.
+// A new fact needs its row here, its bit above, and its reader in package
+// reqbody.
 func factTable() []fact {
 	return []fact{
 		{name: "surface", bit: FactSurface, text: func(f *RequestFacts) string { return f.Surface }, doc: "the endpoint, such as chat-completions, responses, messages, embeddings", example: "req.ai.surface == 'embeddings'"},
@@ -112,6 +118,7 @@ func factsType() *structType {
 }
 
 // factBit returns the bit of a field, 0 for another name.
+// It is asked for each field while an expression is compiled.
 func factBit(name string) Facts {
 	for _, f := range factTable() {
 		if f.name == name {
@@ -123,6 +130,11 @@ func factBit(name string) Facts {
 
 // Able reports whether the known facts of a model fit a request. Unknown facts
 // fit.
+//
+// A prompt must fit the context window together with the longest answer asked for.
+// An image, recording or document needs a model that lists its modality. Tools and
+// JSON schemas need the feature. A model without such a list counts as able: a
+// config may be silent about modalities, and able() must not empty its lists.
 func Able(m *Model, f *RequestFacts) bool {
 	reads := func(n int64, modalities ...string) bool {
 		return n == 0 || len(m.InputModalities) == 0 || slices.ContainsFunc(modalities, func(word string) bool { return slices.Contains(m.InputModalities, word) })

@@ -12,6 +12,8 @@ import (
 
 // priceTypes are the words of underCost, and the prices behind them. Besides
 // them there is "tools." and the key of a tool price.
+//
+// The words are "text.input", "text.output" and so on, see [prices].
 func priceTypes() map[string]func(*Pricing) *float64 {
 	all := map[string]func(*Pricing) *float64{}
 	for name, read := range prices() {
@@ -20,9 +22,14 @@ func priceTypes() map[string]func(*Pricing) *float64 {
 	return all
 }
 
+// toolPricePrefix begins the price type of a tool, as in
+// "tools.web_search.per_search_call".
 const toolPricePrefix = "tools."
 
 // priceOf returns the reader of a price type, or false for an unknown word.
+//
+// Any name of a tool is good: a model without that price is left out, as with
+// any unknown price. The reader returns nil for it.
 func priceOf(types map[string]func(*Pricing) *float64, word string) (func(*Pricing) *float64, bool) {
 	if tool, ok := strings.CutPrefix(word, toolPricePrefix); ok {
 		return func(p *Pricing) *float64 {
@@ -38,6 +45,8 @@ func priceOf(types map[string]func(*Pricing) *float64, word string) (func(*Prici
 
 // strategyFunctions are the functions of a model strategy besides CEL's own
 // and the macros of macros.go.
+//
+// Overloads are named by receiver, function and argument: models_only_list.
 func strategyFunctions() []cel.EnvOption {
 	models, providers, authors := listOf(object("model")), listOf(object("provider")), listOf(object("author"))
 	model, provider := object("model"), object("provider")
@@ -102,6 +111,8 @@ func strategyFunctions() []cel.EnvOption {
 }
 
 // keyStrategyFunctions are the functions of a key strategy.
+//
+// Keys have ids only, so the functions over names shrink to three.
 func keyStrategyFunctions() []cel.EnvOption {
 	keys := listOf(object("key"))
 	return append(choiceFunctions("key"),
@@ -156,6 +167,8 @@ func underCost(args ...ref.Val) ref.Val {
 	if !ok {
 		return types.NewErr("unknown price type '%s'", string(word))
 	}
+	// A bound of another type, which a dynamic expression can bring, is 0. The list
+	// is empty then.
 	var limit float64
 	switch v := args[2].(type) {
 	case types.Double:
@@ -238,6 +251,8 @@ func comparePrices(a, b *float64) int {
 }
 
 // getModelAt is models.get(provider, model), by ids or aliases.
+//
+// The first match counts. Without one the selection is empty, with a note.
 func getModelAt(args ...ref.Val) ref.Val {
 	elems, ok := elements(args[0])
 	if !ok {
@@ -286,6 +301,8 @@ func getModelOf(target, arg ref.Val) ref.Val {
 }
 
 // getMetadata is getMetadata(path) of a model or provider.
+//
+// A missing path is an error, as a missing key of a map is.
 func getMetadata(target, arg ref.Val) ref.Val {
 	var own, base map[string]any
 	switch t := target.(type) {
@@ -319,6 +336,9 @@ func metadataOf(own, base map[string]any, path string) (any, bool) {
 
 // metadataAt looks a path up. It tries the whole path as a key, then each split
 // at a dot, the shortest first key first.
+//
+// With {"a.b": 1, "a": {"b": 2}} the path a.b is 1. A value that is not a map ends a
+// path.
 func metadataAt(metadata map[string]any, path string) (any, bool) {
 	if v, ok := metadata[path]; ok {
 		return v, true
@@ -337,6 +357,8 @@ func metadataAt(metadata map[string]any, path string) (any, bool) {
 }
 
 // getSecret is secrets.get(vault, name). Each call asks the callback.
+//
+// The run notes that a secret was read: later errors then lose their text.
 func getSecret(args ...ref.Val) ref.Val {
 	target, ok := args[0].(*secretsVal)
 	if !ok {

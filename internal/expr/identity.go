@@ -44,6 +44,7 @@ func CompileIdentity(src string) (*Identity, []Problem) {
 }
 
 // planIdentity plans an expression for one field or header.
+// The usual expression is one header, and it runs for each request.
 func planIdentity(p *program) func(*frame) (string, error) {
 	c := &planner{program: p, vars: map[string]int{}}
 	root := p.checked.Expr()

@@ -8,6 +8,8 @@ import (
 )
 
 // Literal is a constant name in an expression.
+//
+// Two occurrences of a name are two Literals, each with its place.
 type Literal struct {
 	Value        string
 	Line, Column int // from 1, Column in characters
@@ -27,12 +29,17 @@ func (s *Strategy) Names() (providers, models []Literal) {
 	return n.providers, n.models
 }
 
+// namesFinder collects constants. Its diagnosis only serves to find their
+// places.
 type namesFinder struct {
 	d                 *diagnosis
 	providers, models []Literal
 }
 
 // call collects the constants of one call.
+//
+// The type of the receiver tells names of models from names of providers. Names
+// of authors are free text, and are not collected.
 func (n *namesFinder) call(call ast.CallExpr) {
 	args := call.Args()
 	switch name := call.FunctionName(); name {
@@ -75,6 +82,9 @@ func (n *namesFinder) namedBy(e ast.Expr) *[]Literal {
 }
 
 // add takes a constant, or the constants of a list.
+//
+// Computed names are passed over. A nil list is the answer of namedBy for a
+// field without names.
 func (n *namesFinder) add(to *[]Literal, e ast.Expr) {
 	if to == nil {
 		return

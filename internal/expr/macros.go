@@ -81,6 +81,9 @@ func (l *language) macroNames() []string {
 //	acc = @pick(run); for x in m: acc = @keep(acc, x, p); result @picked(acc)
 //
 // CEL's own filter makes a new list for each element that it keeps.
+//
+// usage is the macro's form, for the error of a first argument that is not a
+// name, such as filter(m.id, …).
 func expandFold(usage, step, result string) cel.MacroFactory {
 	return func(eh cel.MacroExprFactory, target ast.Expr, args []ast.Expr) (ast.Expr, *cel.Error) {
 		if args[0].Kind() != ast.IdentKind {
@@ -97,6 +100,9 @@ func expandFold(usage, step, result string) cel.MacroFactory {
 }
 
 // expandWithRun expands list.f() to f(run, list).
+//
+// A function of CEL sees its arguments only. The run holds the source of chance,
+// the budget and the request.
 func expandWithRun(function string) cel.MacroFactory {
 	return func(eh cel.MacroExprFactory, target ast.Expr, _ []ast.Expr) (ast.Expr, *cel.Error) {
 		return eh.NewCall(function, eh.NewIdent(runVar), target), nil
@@ -113,6 +119,9 @@ func choiceMacros() []cel.Macro {
 }
 
 // choiceFunctions are the functions behind [choiceMacros], for a list.
+//
+// kind is "model" or "key". The bound of sticky may be written as an int or a
+// double.
 func choiceFunctions(kind string) []cel.EnvOption {
 	list := listOf(object(kind))
 	return []cel.EnvOption{
@@ -126,6 +135,9 @@ func choiceFunctions(kind string) []cel.EnvOption {
 }
 
 // macroFunctions declares the functions behind the macros, and indexing.
+//
+// keep, rank and weigh are non-strict: CEL hands them errors, and the loop goes on.
+// The type of a predicate is a parameter. [diagnosis.checkCall] checks it afterwards.
 func macroFunctions() []cel.EnvOption {
 	elem := types.NewTypeParamType("T")
 	list := listOf(elem)
@@ -154,6 +166,8 @@ func macroFunctions() []cel.EnvOption {
 
 // picks accumulates the result of one comprehension of one run. Only the hidden
 // variable of that comprehension holds it, so it may change.
+//
+// It is a CEL value only because an accumulator has to be one.
 type picks struct {
 	run   *run
 	elems []ref.Val
@@ -199,6 +213,8 @@ func stepArgs(args []ref.Val) (p *picks, val ref.Val) {
 
 // keep is the step of filter. It takes errors as values, see
 // cel.OverloadIsNonStrict.
+//
+// The kept elements are appended in place. See [picks] why that is safe.
 func keep(args ...ref.Val) ref.Val {
 	p, early := stepArgs(args)
 	if early != nil {
@@ -262,6 +278,7 @@ const (
 	rankNone
 )
 
+// keyRank is the rank of a key of sortBy.
 func keyRank(key ref.Val) int {
 	switch key.(type) {
 	case types.Int, types.Uint, types.Double:
@@ -275,6 +292,8 @@ func keyRank(key ref.Val) int {
 }
 
 // sorted ends a sortBy.
+//
+// It charges a step for each element once more, for the sort itself.
 func sorted(arg ref.Val) ref.Val {
 	p, ok := arg.(*picks)
 	if !ok {
@@ -319,6 +338,10 @@ func runAndElements(runArg, list ref.Val) (*run, []ref.Val, ref.Val) {
 
 // at is operand[index]. It replaces CEL's own operator: an index out of range
 // must differ by type from other errors.
+//
+// A filter leaves an element out for either error. At the top of a strategy they
+// differ: an index out of range makes the selection empty, and a missing key
+// fails.
 func at(operand, index ref.Val) ref.Val {
 	switch o := operand.(type) {
 	case traits.Mapper:

@@ -11,6 +11,10 @@ import (
 )
 
 // plainType names a type in a message: "list of models".
+//
+// A type of the vocabulary loses its "@": "@request_facts" becomes "request
+// facts".
+// The words are those of the reference.
 func plainType(t *types.Type) string {
 	switch t.Kind() {
 	case types.ListKind:
@@ -30,6 +34,13 @@ func plainType(t *types.Type) string {
 
 // plainError translates one message of CEL with internals in it. Null quotas
 // and prices make it a common one.
+//
+// Data:
+//
+//	no such overload: _>_(…)
+//
+// CEL writes its inner name of a function. The author of the strategy wrote the
+// symbol.
 func plainError(err error) error {
 	function, ok := strings.CutPrefix(err.Error(), "no such overload: ")
 	switch {
@@ -59,6 +70,8 @@ func plainTypeName(t ref.Type) string {
 }
 
 // plural is the plural of a type's name: "lists of strings".
+// The first word of a list's type takes the s: "list of models" becomes "lists
+// of models".
 func plural(name string) string {
 	if first, rest, ok := strings.Cut(name, " of "); ok {
 		return first + "s of " + rest
@@ -66,6 +79,7 @@ func plural(name string) string {
 	return strings.TrimSuffix(name, "s") + "s"
 }
 
+// plainTypes joins the names of several types.
 func plainTypes(ts []*types.Type, separator string) string {
 	names := make([]string, len(ts))
 	for i, t := range ts {

@@ -8,6 +8,9 @@ import (
 )
 
 // ModelMetrics is a snapshot of how a model did lately, in four scopes.
+//
+// Endpoint holds the figures of this gateway. Region and Account hold those of all
+// replicas with the same region and account, and Global those of all replicas.
 type ModelMetrics struct {
 	Global, Region, Account, Endpoint Metrics
 
@@ -18,6 +21,9 @@ type ModelMetrics struct {
 }
 
 // KeyMetrics is a snapshot of one API key.
+//
+// Its Metrics cover the requests with this key. Its Quota is the latest answer's
+// word.
 type KeyMetrics struct {
 	Metrics
 	Quota Quota
@@ -25,6 +31,9 @@ type KeyMetrics struct {
 
 // Metrics is one scope of a snapshot. Zero means not measured. A new metric
 // needs a field here and a row in [metricTable].
+//
+// A percentile or average of nothing is 0 as well. A model without requests
+// therefore looks fast, and gets the requests that measure it.
 type Metrics struct {
 	RequestCount int64
 	InFlight     int64 // requests under way at the time of the snapshot
@@ -43,6 +52,8 @@ type Latency struct {
 }
 
 // ErrorRate holds fractions of all requests, from 0 to 1.
+//
+// Total is the sum of the four others.
 type ErrorRate struct {
 	Total, Timeout, RateLimit, Client, Server float64
 }
@@ -102,6 +113,7 @@ func metricTable() []metric {
 	}
 }
 
+// isGroup reports whether a row is a heading, such as "latency".
 func (m metric) isGroup() bool { return m.count == nil && m.real == nil }
 
 // value reads the metric. Exactly one of count and real is set, see isGroup.
@@ -124,12 +136,18 @@ func (m metric) celType() *types.Type {
 }
 
 // metricGroup is a group of metrics as a value, such as m.metrics.global.latency.
+//
+// CEL walks m.metrics.global.latency.gateway_ms_avg one selection at a time. The
+// group is the stop between the scope and its figure.
 type metricGroup struct {
 	name string
 	of   *Metrics
 }
 
 // metricsTypes are the CEL types of metrics and quotas.
+//
+// Each row becomes a field of two types: of a scope of m.metrics, and of a key.
+// A row in a group becomes a field of the group's type, common to both.
 func metricsTypes() []*structType {
 	var ofModel, ofKey []structField
 	groups := map[string][]structField{}

@@ -77,6 +77,9 @@ func digits(name string) string {
 }
 
 // misspelt is a name whose nearest name is looked for.
+//
+// letters is the set of its letters, folded to 64 bits. cells is what is left of
+// [maxCells]. The arrays make a search free of allocations.
 type misspelt struct {
 	runes    []rune
 	letters  uint64
@@ -108,6 +111,8 @@ func foldInto(buffer []rune, name string) ([]rune, uint64) {
 			r = unicode.ToLower(r)
 		}
 		buffer = append(buffer, r)
+		// Two letters may share a bit. The set then shows fewer differences, and
+		// never more.
 		letters |= 1 << (r & 63)
 	}
 	return buffer, letters
@@ -136,6 +141,9 @@ func (q *misspelt) compare(name string, index int) {
 
 // comparePrefix looks whether a name begins with the misspelt one. The shortest
 // such name is the nearest.
+//
+// Fewer than three letters begin too many names. The next character must be a
+// separator: "gpt" means "gpt-4o", and "gpt-4" does not mean "gpt-4o".
 func (q *misspelt) comparePrefix(name string, index int) {
 	if len(q.runes) < 3 || len(name) > maxNearest {
 		return
@@ -192,6 +200,8 @@ func (q *misspelt) distanceTo(b []rune, limit int) int {
 		if to < len(b) {
 			row[to+1] = far
 		}
+		// All further cells derive from the last two rows. One row over the limit is
+		// not enough: a swap looks back two rows, at the cost of one mistake.
 		if lowest >= far && least >= int16(limit) {
 			return limit + 1
 		}
@@ -226,6 +236,8 @@ type Names struct {
 	sorted       []prefixed // by folded name
 }
 
+// prefixed is a folded name, for a binary search by prefix. id is its index in
+// known.
 type prefixed struct {
 	folded string
 	id     int32
@@ -237,10 +249,15 @@ type postings struct {
 	ids    []int32
 }
 
+// of returns the names of one hash. Names with another part of the same hash are
+// among them, so the caller compares letter by letter.
 func (p *postings) of(hash uint32) []int32 { return p.ids[p.starts[hash]:p.starts[hash+1]] }
 
 // newPostings calls each twice, and each calls add for all hashes of all names,
 // in the same order.
+//
+// The first pass counts, and the second one places. Two flat slices take less
+// memory than a slice for each hash.
 func newPostings(size int, each func(add func(hash uint32, id int32))) postings {
 	p := postings{starts: make([]int32, size+1)}
 	each(func(h uint32, _ int32) { p.starts[h+1]++ })
@@ -272,6 +289,8 @@ func (n *Names) Nearest(name string) string {
 	}
 	n.once.Do(n.index)
 	q := newMisspelt(name)
+	// Most mistakes are one slip. The second list is made only if the first one
+	// holds nothing near enough.
 	for _, candidates := range []func(*misspelt) []int32{n.oneSlip, n.similar} {
 		for _, id := range candidates(q) {
 			if n.known[id] != name {
@@ -313,6 +332,7 @@ func (n *Names) index() {
 			}
 		}
 	})
+	// The table has about as many places as there are hashes.
 	n.shift = 64 - bits.Len(uint(letters))
 	n.slips = newPostings(1<<(64-n.shift), func(add func(uint32, int32)) {
 		for _, p := range n.sorted {
@@ -386,6 +406,10 @@ func pairsOf(runes []rune, buffer *[maxPairs]uint32) []uint32 {
 
 // similar returns the names with the most pairs in common, in their order. Rare
 // pairs tell more than common ones, and are looked at first.
+//
+// The work is bounded three times: by the pairs of the name, the entries
+// visited, and the names returned. An open hash table on the stack counts the
+// pairs in common; it is at most half full.
 func (n *Names) similar(q *misspelt) []int32 {
 	var buffer [maxPairs]uint32
 	pairs := pairsOf(q.runes, &buffer)

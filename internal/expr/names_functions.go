@@ -25,6 +25,8 @@ func modelsByName() map[string]byName {
 }
 
 // byName is a function that keeps or drops models by their names.
+//
+// match is called once per model, with the set made once per call.
 type byName struct {
 	match func(*Model, nameSet) bool
 	drop  bool
@@ -63,15 +65,21 @@ func ofModel(match func(*Model, nameSet) bool) matcher {
 	}
 }
 
+// modelNamed matches a model's id and aliases.
 func modelNamed(m *Model, names nameSet) bool { return names.has(m.ID, m.IDAliases...) }
 
+// modelAtProvider matches the provider of a model.
 func modelAtProvider(m *Model, names nameSet) bool { return m.provider().named(names) }
 
 // named reports whether a provider goes by one of the names.
+//
+// A shadowed provider has an id that is another one's name. The id means the
+// other provider, so only the aliases lead to the shadowed one.
 func (p *Provider) named(names nameSet) bool {
 	return !p.Shadowed && names.has(p.ID) || slices.ContainsFunc(p.IDAliases, func(a string) bool { return names.has(a) })
 }
 
+// modelByAuthor matches the author of a model.
 func modelByAuthor(m *Model, names nameSet) bool { return names.has(m.AuthorID, m.AuthorIDAliases...) }
 
 // modelInRegion reports whether one of the model's places is in a region. Unknown
@@ -86,11 +94,13 @@ func modelInCountry(m *Model, codes nameSet) bool {
 	return slices.ContainsFunc(m.Datacenters, func(d Datacenter) bool { return codes.has(d.CountryCode) })
 }
 
+// providerNamed matches a provider among ai.providers.
 func providerNamed(e ref.Val, names nameSet) bool {
 	p, ok := e.(*providerRef)
 	return ok && p.provider.named(names)
 }
 
+// authorNamed matches an author. Authors have no wrapper of their own.
 func authorNamed(e ref.Val, names nameSet) bool {
 	v, ok := e.(*structVal)
 	if !ok {
@@ -100,6 +110,7 @@ func authorNamed(e ref.Val, names nameSet) bool {
 	return ok && names.has(a.ID, a.IDAliases...)
 }
 
+// keyNamed matches a key by its id, the hash that the Result shows.
 func keyNamed(e ref.Val, names nameSet) bool {
 	k, ok := e.(*keyRef)
 	return ok && names.has(k.key.ID)
@@ -109,6 +120,7 @@ func keyNamed(e ref.Val, names nameSet) bool {
 // type has not.
 type matcher func(e ref.Val, names nameSet) bool
 
+// keepWhere is the counterpart of keepUnless, for two readable rows of a table.
 func keepWhere(match matcher) matcher { return match }
 
 // keepUnless negates a matcher. Elements of other types then stay.
@@ -118,6 +130,8 @@ func keepUnless(match matcher) matcher {
 
 // byNames declares a member function of a list with names as its argument, a
 // list or a single string.
+//
+// receiver only names the overload: "models", "providers", "authors" or "keys".
 func byNames(function, receiver string, list *cel.Type, keep matcher) []cel.FunctionOpt {
 	impl := func(target, arg ref.Val) ref.Val {
 		elems, ok := elements(target)
@@ -144,6 +158,8 @@ func byNames(function, receiver string, list *cel.Type, keep matcher) []cel.Func
 }
 
 // namesOf reads an argument: a string or a list of strings.
+//
+// The second result is an error value of CEL, nil if the argument is good.
 func namesOf(arg ref.Val) (nameSet, ref.Val) {
 	if s, ok := arg.(types.String); ok {
 		return newNameSet(string(s)), nil

@@ -14,6 +14,10 @@ import (
 
 // vocabulary is the type provider and adapter of one environment: its struct
 // types by name ("@model"), and the standard types underneath.
+//
+// The checker asks it for types by name, and the evaluator asks it to wrap the
+// Go values that fields return. CEL's standard types, such as timestamps, come
+// from std.
 type vocabulary struct {
 	types.Adapter // the standard adapter
 	std           types.Provider
@@ -44,6 +48,9 @@ func newVocabulary(structs []*structType) (*vocabulary, error) {
 // The readers in schema.go return plain Go values, and CEL asks for a wrapper when
 // a value leaves a chain of selections: m.metrics.global.error_rate.total makes no
 // CEL value of m.metrics.
+//
+// A pointer that this list lacks would reach the standard adapter, and come out
+// as an error value. A new Go type of the vocabulary needs a row here.
 func (v *vocabulary) NativeToValue(value any) ref.Val {
 	switch value := value.(type) {
 	case ref.Val:
@@ -83,6 +90,9 @@ func (v *vocabulary) NativeToValue(value any) ref.Val {
 }
 
 // wrap makes a CEL value of a Go value, given the name of its type.
+//
+// name must be a type of this environment. A key strategy has no "@model", for
+// one, and no value of its own leads to a model.
 func (v *vocabulary) wrap(name string, value any) *structVal {
 	return &structVal{st: v.structs[name], self: value}
 }
@@ -96,6 +106,7 @@ func (v *vocabulary) FindStructType(name string) (*types.Type, bool) {
 	return types.NewTypeTypeWithParam(st.typ), true
 }
 
+// FindStructFieldNames lists the fields of a type, sorted.
 func (v *vocabulary) FindStructFieldNames(name string) ([]string, bool) {
 	st, ok := v.structs[name]
 	if !ok {
@@ -104,6 +115,8 @@ func (v *vocabulary) FindStructFieldNames(name string) ([]string, bool) {
 	return st.fieldNames(), true
 }
 
+// FindStructFieldType has the checker know a field's type, and the evaluator its
+// reader.
 func (v *vocabulary) FindStructFieldType(name, field string) (*types.FieldType, bool) {
 	st, ok := v.structs[name]
 	if !ok {
@@ -113,6 +126,8 @@ func (v *vocabulary) FindStructFieldType(name, field string) (*types.FieldType, 
 	return ft, ok
 }
 
+// FindIdent knows CEL's names of types only, such as int. Variables are declared
+// in [newLanguage].
 func (v *vocabulary) FindIdent(name string) (ref.Val, bool) { return v.std.FindIdent(name) }
 
 // EnumValue is required by CEL. The vocabulary has no enums.
@@ -145,6 +160,7 @@ func (s *structVal) Equal(other ref.Val) ref.Val {
 
 func (s *structVal) identity() any { return s.self }
 
+// ConvertToNative hands out the Go pointer, if the type asked for takes it.
 func (s *structVal) ConvertToNative(t reflect.Type) (any, error) {
 	if v := reflect.ValueOf(s.self); v.Type().AssignableTo(t) {
 		return s.self, nil
@@ -152,6 +168,7 @@ func (s *structVal) ConvertToNative(t reflect.Type) (any, error) {
 	return nil, fmt.Errorf("%s has no value of type %v", s.st.plain, t)
 }
 
+// ConvertToType answers type(m), and refuses conversions such as string(m).
 func (s *structVal) ConvertToType(t ref.Type) ref.Val {
 	switch t.TypeName() {
 	case s.st.name:
@@ -184,6 +201,10 @@ func (s *structVal) IsSet(index ref.Val) ref.Val {
 
 // objectList is a list of models, providers, authors or keys. Functions of
 // the vocabulary work on elems directly.
+//
+// CEL's own list would wrap each element at each reading. The elements here are
+// made once per run, and lists share them. elems must not be changed: filters
+// and lists of a run may share the slice.
 type objectList struct {
 	elems []ref.Val
 }
@@ -223,6 +244,7 @@ func (l *objectList) Add(other ref.Val) ref.Val {
 	return &objectList{append(append(elems, l.elems...), more...)}
 }
 
+// Contains is CEL's in. It compares by identity.
 func (l *objectList) Contains(value ref.Val) ref.Val {
 	for _, e := range l.elems {
 		if e.Equal(value) == types.True {
@@ -244,6 +266,7 @@ func (l *objectList) Get(index ref.Val) ref.Val {
 	return l.elems[i]
 }
 
+// Equal compares element by element, in order, and charges for it.
 func (l *objectList) Equal(other ref.Val) ref.Val {
 	theirs, ok := elements(other)
 	if !ok || len(theirs) != len(l.elems) {
@@ -273,6 +296,8 @@ func (l *objectList) Iterator() traits.Iterator { return &listIterator{Val: l, e
 
 // listIterator is never a value of the language; it borrows the methods of its
 // list.
+//
+// CEL asks HasNext before each Next. Next of an ended list is nil, as in CEL.
 type listIterator struct {
 	ref.Val
 	elems []ref.Val
@@ -291,6 +316,8 @@ func (it *listIterator) Next() ref.Val {
 
 // lazyMap is a map with string keys. Entries are looked up one by one. A loop
 // over it builds the whole map.
+//
+// A filter over a thousand models with m.metadata.tier == 'gold' builds no map.
 type lazyMap struct {
 	lookup
 }
@@ -303,10 +330,13 @@ type lookup interface {
 
 var _ traits.Mapper = lazyMap{}
 
+// all builds the whole map. Loops, size() and == need it.
 func (m lazyMap) all() traits.Mapper {
 	return types.DefaultTypeAdapter.NativeToValue(m.whole()).(traits.Mapper)
 }
 
+// Find is CEL's look-up without an error. Names are strings; a key of another
+// type is not there.
 func (m lazyMap) Find(key ref.Val) (ref.Val, bool) {
 	name, ok := key.(types.String)
 	if !ok {
@@ -319,6 +349,7 @@ func (m lazyMap) Find(key ref.Val) (ref.Val, bool) {
 	return types.DefaultTypeAdapter.NativeToValue(v), true
 }
 
+// Get is a selection, with CEL's error for a missing key.
 func (m lazyMap) Get(key ref.Val) ref.Val {
 	if v, ok := m.Find(key); ok {
 		return v
@@ -326,6 +357,7 @@ func (m lazyMap) Get(key ref.Val) ref.Val {
 	return types.NewErr("no such key: %v", key)
 }
 
+// Contains is CEL's in, and has().
 func (m lazyMap) Contains(key ref.Val) ref.Val {
 	_, ok := m.Find(key)
 	return types.Bool(ok)
@@ -347,11 +379,13 @@ type headers http.Header
 
 func newHeaderMap(h http.Header) lazyMap { return lazyMap{headers(h)} }
 
+// find answers an empty list as a missing header: an http.Header can hold both.
 func (h headers) find(name string) (any, bool) {
 	values := http.Header(h).Values(name)
 	return values, len(values) > 0
 }
 
+// whole is the map with names in lower case, for loops over all headers.
 func (h headers) whole() any {
 	all := make(map[string][]string, len(h))
 	for name, values := range h {
@@ -361,6 +395,9 @@ func (h headers) whole() any {
 }
 
 // layers is metadata with the provider's underneath.
+//
+// Only the top-level keys are laid over each other. A map under a key of own
+// hides the map under the same key of base as a whole.
 type layers struct {
 	own, base map[string]any
 }
@@ -385,6 +422,7 @@ func (l layers) find(name string) (any, bool) {
 	return v, ok
 }
 
+// whole copies. Both layers belong to the catalog.
 func (l layers) whole() any {
 	all := maps.Clone(l.base)
 	maps.Copy(all, l.own)

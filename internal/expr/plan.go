@@ -18,8 +18,22 @@ import (
 //
 // Errors inside of a plan are values with the words of CEL's errors. Two things
 // end an evaluation at once, by a panic: the budget of steps, and the context.
+//
+// Plans follow these rules:
+//
+//   - An evaluation owns its [frame]. It writes to nothing else but the slots of
+//     its [Prepared] and the scratch space of rankings.
+//   - A closure never changes a list that it got. It returns the same list, or a
+//     new one.
+//   - A node charges the steps that CEL's function charges, so both ways stop at
+//     the same expressions.
+//   - The planner reports an unknown form by false. It never guesses.
 
 // deps are the dependencies of a node besides the prepared lists.
+//
+// They say how long a value of a node may be kept: for ever without any, until
+// the next snapshot with depMetrics only, for one evaluation without depChance,
+// and not at all with it.
 type deps uint8
 
 const (
@@ -44,6 +58,9 @@ type node[T any] struct {
 //
 // The arrays of loop variables are indexed by the depth of the loop. A slot holds
 // an index of a model in vars, or a string in texts, by the kind of the loop.
+//
+// The variables of a frame need no clearing between rounds: each loop writes its
+// slot before it evaluates its body.
 type frame struct {
 	ctx      context.Context
 	run      *run
@@ -55,6 +72,8 @@ type frame struct {
 }
 
 // maxLoops bounds the depth of nested loops in a plan.
+//
+// It must not exceed the bits of node.vars. Deeper loops are left to CEL.
 const maxLoops = 4
 
 // modelList is a list of models: indexes into the prepared ones. The slice must
@@ -66,6 +85,10 @@ type modelList struct {
 }
 
 // planner turns a checked expression into nodes.
+//
+// It works once, when a strategy is compiled, in one goroutine. slots and onces
+// count the kept values that the plan will need; leaves counts the parts left to
+// CEL. A name is in vars only while the body of its loop is planned.
 type planner struct {
 	program *program
 	vars    map[string]int // loop variables in scope
@@ -75,6 +98,9 @@ type planner struct {
 }
 
 // plan is a compiled strategy.
+//
+// slots says how many values a [Prepared] has to keep for it, onces how many an
+// evaluation keeps for itself.
 type plan struct {
 	root  node[modelList]
 	slots int
@@ -117,9 +143,13 @@ func asList(m node[int32]) node[modelList] {
 	}}
 }
 
+// typeOf is the type that the checker found. Each node of a checked expression
+// has one.
 func (c *planner) typeOf(e ast.Expr) *types.Type { return c.program.checked.GetType(e.ID()) }
 
 // eval evaluates the plan. A panic of [run.spend] becomes an error, as under CEL.
+//
+// Panics of other kinds are faults of the code, and go on to the caller.
 func (p *plan) eval(f *frame) (list modelList, err error) {
 	defer func() {
 		if r := recover(); r != nil {

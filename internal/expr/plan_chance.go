@@ -10,6 +10,8 @@ import (
 )
 
 // randomized is list.randomize().
+//
+// The order is a new slice, for the list may be kept.
 func (f *frame) randomized(l modelList) (modelList, error) {
 	f.run.spend(len(l.order))
 	order := slices.Clone(l.order)
@@ -24,10 +26,12 @@ func (f *frame) randomized(l modelList) (modelList, error) {
 // 32 bits of the product are the place. The bias is below n in 2³², which no
 // selection of models can show.
 func (f *frame) shuffle(order []int32) {
+	// Tests give a source, and compare with the draws of CEL's way.
 	if f.run.rand != nil {
 		shuffle(f.run, order)
 		return
 	}
+	// One word of chance seeds a request's shuffle. It need not be secret.
 	state := rand.Uint64()
 	for i := len(order) - 1; i > 0; {
 		state += 0x9e3779b97f4a7c15
@@ -48,6 +52,7 @@ func (f *frame) shuffle(order []int32) {
 // sorted by load. Each bucket is shuffled, so ties are by chance.
 func (f *frame) leastBusy(l modelList) (modelList, error) {
 	f.run.spend(2 * len(l.order))
+	// A given source must be drawn from in CEL's order: shuffle first, then sort.
 	if f.run.rand != nil || f.run.inFlight == nil {
 		out := f.randomizedFor(l)
 		if f.run.inFlight == nil {
@@ -66,6 +71,7 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 	scratch.loads = loads
 	var starts [buckets + 1]int
 	for n, i := range l.order {
+		// A counter may be below zero for a moment, while a request ends.
 		load := int32(min(max(f.run.inFlight(int(i)), 0), math.MaxInt32))
 		loads[n] = load
 		starts[min(load, buckets-1)+1]++
@@ -73,6 +79,7 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 	for i := range buckets {
 		starts[i+1] += starts[i]
 	}
+	// starts keeps the fronts of the buckets. next moves through them.
 	order, next := make([]int32, len(l.order)), starts
 	var many map[int32]int32
 	for n, i := range l.order {
@@ -83,6 +90,8 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 			if many == nil {
 				many = map[int32]int32{}
 			}
+			// Counters change while this runs. The sort below uses the counts read
+			// here.
 			many[i] = loads[n]
 		}
 	}
@@ -95,6 +104,7 @@ func (f *frame) leastBusy(l modelList) (modelList, error) {
 	return modelList{order: order, distinct: l.distinct}, nil
 }
 
+// randomizedFor is randomized without a charge.
 func (f *frame) randomizedFor(l modelList) modelList {
 	order := slices.Clone(l.order)
 	f.shuffle(order)
@@ -102,6 +112,9 @@ func (f *frame) randomizedFor(l modelList) modelList {
 }
 
 // sticky is (run, list, source, key[, bound]).
+//
+// source is a constant that [stickyMacro] wrote. The number of arguments tells a
+// missing bound from a bound of null, which is an error.
 func (c *planner) sticky(args []ast.Expr) (none node[modelList], ok bool) {
 	list, ok1 := c.list(args[1])
 	source, ok2 := constant(args[2])
@@ -135,11 +148,14 @@ func (c *planner) sticky(args []ast.Expr) (none node[modelList], ok bool) {
 				return modelList{}, err
 			}
 			var isNumber bool
+			// The negated comparison refuses NaN too.
 			if limit, isNumber = number(b.val()); !isNumber || !(limit >= 1) {
 				return modelList{}, fmt.Errorf("sticky: the bound must be 1 or more, is %v", b.val())
 			}
 		}
 		f.run.spend(2 * len(l.order))
+		// An empty key sticks to nothing. The list keeps its order, and no affinity
+		// is reported.
 		if text == "" || len(l.order) == 0 {
 			return l, nil
 		}

@@ -11,6 +11,9 @@ import (
 )
 
 // condition plans an expression whose type is bool.
+//
+// The forms are tried in the order of [planner.text]. A leaf that reads the
+// models only is kept, see [static].
 func (c *planner) condition(e ast.Expr) (none node[bool], ok bool) {
 	if c.typeOf(e).Kind() != types.BoolKind {
 		return none, false
@@ -91,6 +94,7 @@ func (c *planner) conditionCall(call ast.CallExpr) (none node[bool], ok bool) {
 		no, ok3 := c.condition(args[2])
 		return choose(condition, yes, no), ok1 && ok2 && ok3
 	case operators.Equals, operators.NotEquals:
+		// An error of == is an error of != too. Only a value is negated.
 		n, ok := c.equals(args[0], args[1])
 		if ok && name == operators.NotEquals {
 			equal := n.eval
@@ -111,6 +115,8 @@ func (c *planner) conditionCall(call ast.CallExpr) (none node[bool], ok bool) {
 		if !ok1 || !ok2 {
 			return none, false
 		}
+		// Texts of the config and the catalog are short: only a client's text is
+		// charged.
 		long := (text.deps|part.deps)&depRequest != 0
 		return both(text, part, func(f *frame, a, b string) (bool, error) {
 			if long { // a client can send long texts
@@ -119,11 +125,14 @@ func (c *planner) conditionCall(call ast.CallExpr) (none node[bool], ok bool) {
 			return test(a, b), nil
 		}), true
 	case "matches":
+		// The function matches(text, pattern) has no target, and stays with CEL.
 		if !call.IsMemberFunction() {
 			return none, false
 		}
 		text, ok := c.text(call.Target())
 		pattern, isConstant := constant(args[0])
+		// The config's author is trusted with 200 bytes. A longer pattern goes to CEL,
+		// which bounds the compiled program, see [maxRegexProgram].
 		if !ok || !isConstant || len(pattern) > 200 || text.deps&depRequest != 0 {
 			return none, false
 		}
@@ -138,6 +147,9 @@ func (c *planner) conditionCall(call ast.CallExpr) (none node[bool], ok bool) {
 
 // both makes a node of a function of two values. The error of the first comes
 // first.
+//
+// do runs only if both values are good. The order of the sides shows in the
+// error alone, for no value has an effect.
 func both[A, B, T any](a node[A], b node[B], do func(*frame, A, B) (T, error)) node[T] {
 	return node[T]{a.deps | b.deps, a.vars | b.vars, func(f *frame) (T, error) {
 		var zero T
@@ -185,6 +197,8 @@ func (c *planner) logical(args []ast.Expr, decides bool) (none node[bool], ok bo
 //
 // A field is there if it is not null, zero or empty. m.pricing.input is not there
 // if the model has no prices at all.
+//
+// A field that the tables do not know is left to CEL, which asks [isZero].
 func (c *planner) presence(sel ast.SelectExpr) (none node[bool], ok bool) {
 	operand, name := sel.Operand(), sel.FieldName()
 	if slot, ok := c.variable(operand); ok && c.typeOf(operand).TypeName() == "@model" {
@@ -216,6 +230,7 @@ func (c *planner) presence(sel ast.SelectExpr) (none node[bool], ok bool) {
 	}
 	if slot, ok := c.ofModel(operand, "metadata"); ok {
 		return ofVariable(slot, 0, func(_ *frame, m *Model) (bool, error) {
+			// has() of a map asks for the key. Its value may be null or empty.
 			_, found := layers{m.Metadata, m.provider().Metadata}.find(name)
 			return found, nil
 		}), true
@@ -226,6 +241,10 @@ func (c *planner) presence(sel ast.SelectExpr) (none node[bool], ok bool) {
 // equals plans a == b.
 //
 // Pairs of other types, such as lists, are left to CEL.
+//
+// Metadata has no type before it is read: m.metadata.tier == 'gold' compares a
+// value of any type with a string. Values of other types than the string's are
+// unequal, and that is not an error.
 func (c *planner) equals(a, b ast.Expr) (none node[bool], ok bool) {
 	ta, tb := c.typeOf(a), c.typeOf(b)
 	switch {
@@ -241,6 +260,7 @@ func (c *planner) equals(a, b ast.Expr) (none node[bool], ok bool) {
 		x, ok1 := c.number(a)
 		y, ok2 := c.number(b)
 		return both(x, y, func(_ *frame, x, y num) (bool, error) { return x.equal(y), nil }), ok1 && ok2
+	// A comparison with null asks whether a number or the prices are known.
 	case ta.Kind() == types.NullTypeKind:
 		return c.isNull(b)
 	case tb.Kind() == types.NullTypeKind:
@@ -258,6 +278,8 @@ func (c *planner) equals(a, b ast.Expr) (none node[bool], ok bool) {
 }
 
 // sameText compares metadata with a string.
+//
+// The listed types are never equal to a string. CEL compares the others.
 func sameText(v any, s string) bool {
 	switch v := v.(type) {
 	case string:
@@ -291,6 +313,7 @@ func (c *planner) isNull(e ast.Expr) (none node[bool], ok bool) {
 // A comparison with null has no overload in CEL, and fails. A comparison with NaN
 // is false. The order of the cases is CEL's: it looks at the left side first.
 func (c *planner) order(operator string, args []ast.Expr) (none node[bool], ok bool) {
+	// The operator is looked up once, while the strategy is compiled.
 	holds := map[string]func(int) bool{
 		operators.Less:          func(c int) bool { return c < 0 },
 		operators.LessEquals:    func(c int) bool { return c <= 0 },
@@ -327,6 +350,8 @@ func (c *planner) order(operator string, args []ast.Expr) (none node[bool], ok b
 			x := numOf(v)
 			if x.kind == numNull {
 				switch v.(type) {
+				// CEL finds an overload for the left side here, and fails at the right
+				// one.
 				case string, bool:
 					if y.isNaN() {
 						return false, nil
@@ -345,6 +370,9 @@ func (c *planner) order(operator string, args []ast.Expr) (none node[bool], ok b
 }
 
 // numOf returns a number of metadata, null for another value.
+//
+// A document gives int64 and float64, and a Go program may give int. A uint64,
+// which a document holds above 2⁶³, reads as null.
 func numOf(v any) num {
 	switch v := v.(type) {
 	case float64:
@@ -361,6 +389,9 @@ func numOf(v any) num {
 //
 // The planned forms of b are a list of a model, such as m.supported_features, the
 // headers of the request, metadata (a key of it), and a literal list of strings.
+//
+// A header's name compares without regard to letter case. Elements of lists and
+// keys of metadata compare byte by byte.
 func (c *planner) in(a, b ast.Expr) (none node[bool], ok bool) {
 	if c.typeOf(a).Kind() != types.StringKind {
 		return none, false
@@ -379,6 +410,7 @@ func (c *planner) in(a, b ast.Expr) (none node[bool], ok bool) {
 			list := ofVariable(slot, 0, func(_ *frame, m *Model) ([]string, error) { return read(m), nil })
 			return both(text, list, func(_ *frame, s string, list []string) (bool, error) { return slices.Contains(list, s), nil }), true
 		}
+		// Values looks the name up in its canonical form.
 		if c.isRequestField(b, "headers") {
 			return node[bool]{text.deps | depRequest, text.vars, func(f *frame) (bool, error) {
 				name, err := text.eval(f)

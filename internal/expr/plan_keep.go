@@ -6,6 +6,9 @@ import (
 )
 
 // sharedModels is a kept list as a result.
+//
+// Its models are made by the first evaluation that returns the list, see
+// [Prepared.selection]. Later ones get the same slices.
 type sharedModels struct {
 	Shared
 	once   sync.Once
@@ -14,6 +17,9 @@ type sharedModels struct {
 }
 
 // slot keeps the result of a node for the evaluations to come.
+//
+// Readers take the pointer without a lock. mu lets one evaluation at a time make
+// a new value.
 type slot struct {
 	mu   sync.Mutex
 	kept atomic.Pointer[kept]
@@ -21,6 +27,9 @@ type slot struct {
 
 // kept is the result of a node, with the notes on its way. Each use repeats the
 // notes.
+//
+// more counts the notes beyond [maxNotes]. snapshot is the number that the making
+// evaluation was given, see [Input.Snapshot].
 type kept struct {
 	value    any
 	err      error
@@ -40,6 +49,7 @@ const maxStale = 1e9
 // snapshot counts for a second more, while one evaluation makes the new value.
 // Without a number there is nothing to compare, and each evaluation makes its own.
 func static[T any](c *planner, n node[T]) node[T] {
+	// The request, chance, and live counters change under a kept value.
 	if n.vars != 0 || n.deps&^depMetrics != 0 {
 		return n
 	}
@@ -86,10 +96,13 @@ func (s *slot) get(f *frame, measured bool, eval func(*frame) (any, error)) *kep
 	if k = s.kept.Load(); holds(k) {
 		return k
 	}
+	// The frame is copied, so that the variables of loops around this node
+	// survive. Its run has notes of its own.
 	inner := *f
 	inner.run = f.run.nested()
 	value, err := eval(&inner)
 	f.run.spent = inner.run.spent
+	// An aborted evaluation has left by a panic, and does not come here.
 	k = &kept{value: value, err: err, notes: inner.run.notes, more: inner.run.moreNotes, snapshot: f.in.Snapshot}
 	s.kept.Store(k)
 	return k
@@ -101,6 +114,7 @@ func (s *slot) get(f *frame, measured bool, eval func(*frame) (any, error)) *kep
 // those of the evaluation that happens to make it. Steps add up: spent goes in
 // and comes back.
 func (r *run) nested() *run {
+	// Both runs must see one snapshot per model.
 	if r.snapshots == nil && r.source != nil {
 		r.snapshots = make([]*ModelMetrics, len(r.models))
 	}
@@ -111,6 +125,8 @@ func (r *run) nested() *run {
 }
 
 // onceValue is a value of one evaluation.
+//
+// It needs no lock: a frame belongs to one goroutine.
 type onceValue struct {
 	known bool
 	value any
@@ -122,6 +138,9 @@ type onceValue struct {
 //
 // In ai.models.filter(m, m.id == req.headers['x-model'][0]) the header is one
 // value for all rounds of the loop.
+//
+// A node that draws by chance must draw in each round. Outside of loops there is
+// nothing to save.
 func once[T any](c *planner, n node[T]) node[T] {
 	switch {
 	case n.vars != 0 || n.deps&depChance != 0 || len(c.vars) == 0:

@@ -11,6 +11,8 @@ import (
 )
 
 // maxLeaves bounds the parts of one expression left to CEL.
+//
+// Each leaf costs a program of CEL. An expression of 8 KB could ask for many.
 const maxLeaves = 32
 
 // fnArg is (run, i) → any: the i-th planned part of a leaf.
@@ -23,6 +25,8 @@ func argFunction() cel.EnvOption {
 		func(runArg, index ref.Val) ref.Val {
 			r, ok := runArg.(runVal)
 			i, _ := index.(types.Int)
+			// An expression cannot spell @arg. Only a leaf has it, and a leaf sets
+			// arg.
 			if !ok || r.run.arg == nil {
 				return types.NewErr("not a value of the language")
 			}
@@ -43,6 +47,7 @@ func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 	}
 	checked := c.program.checked
 	copied := ast.NewExprFactory().CopyExpr(e)
+	// The maps are cloned, for the checked expression serves evalCEL as well.
 	typeMap, refMap := maps.Clone(checked.TypeMap()), maps.Clone(checked.ReferenceMap())
 	sub := ast.NewCheckedAST(ast.NewAST(copied, checked.SourceInfo()), typeMap, refMap)
 	next := ast.MaxID(checked)
@@ -58,6 +63,8 @@ func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 		args = append(args, n)
 	})
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(interruptEvery)}
+	// A leaf gets CEL's tracker by its own nodes: one with a cheap part only runs
+	// without it, whatever the rest of the expression holds.
 	if !boundedNodes(sub) {
 		opts = append(opts, cel.CostTracking(textCost{}), cel.CostLimit(costLimit))
 	}
@@ -71,6 +78,8 @@ func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 		n.deps |= a.deps
 	}
 	n.eval = func(f *frame) (ref.Val, error) {
+		// Leaves can nest: an argument of this leaf may hold a leaf with arguments
+		// of its own.
 		before := f.run.arg
 		defer func() { f.run.arg = before }()
 		f.run.arg = func(i int) (v ref.Val) {
@@ -91,6 +100,7 @@ func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 			return f.run.listOf(list.order)
 		}
 		v, err := p.eval(f.ctx, f.run)
+		// An error value could be absorbed by a filter around the leaf.
 		if err != nil && (errors.Is(err, ErrTooCostly) || f.ctx.Err() != nil) {
 			panic(aborted{err})
 		}
@@ -100,6 +110,8 @@ func (c *planner) leaf(e ast.Expr) (node[ref.Val], bool) {
 }
 
 // listOf returns a list of models as a CEL value.
+//
+// The wrappers are the run's own, so a model has one identity in all leaves.
 func (r *run) listOf(order []int32) ref.Val {
 	all := r.modelList().elems
 	elems := make([]ref.Val, len(order))
@@ -110,6 +122,9 @@ func (r *run) listOf(order []int32) ref.Val {
 }
 
 // depsOf translates the dependencies of an expression into those of a node.
+//
+// Estimates are figures of a snapshot. A sticky order reads the pins, and they
+// can change between two evaluations.
 func depsOf(u Uses) (d deps) {
 	if u.Request || u.Session || u.Caller || u.Facts != 0 {
 		d |= depRequest
@@ -168,6 +183,7 @@ func (c *planner) isClosed(e ast.Expr, own map[string]bool) bool {
 				return false
 			}
 		}
+	// Source text cannot construct a struct of the vocabulary.
 	case ast.StructKind:
 		return false
 	}
@@ -194,13 +210,18 @@ func (c *planner) replaceLists(e ast.Expr, replace func(ast.Expr, node[modelList
 		}
 	}
 	for _, child := range below {
+		// ai.models itself is cheap for CEL, and a variable is not a list of its
+		// own.
 		if c.isListOfModels(child) && child.Kind() != ast.SelectKind && child.Kind() != ast.IdentKind {
 			if call := child; call.Kind() != ast.CallKind || call.AsCall().FunctionName() != fnSpend {
 				// A list in a leaf may stand in a loop of the leaf.
+				// It must not read variables of the leaf's loops, so none is in scope
+				// here.
 				outer := planner{program: c.program, vars: map[string]int{}, slots: c.slots, onces: c.onces, leaves: c.leaves}
 				if outer.isClosed(child, map[string]bool{}) {
 					n, ok := outer.native(child)
 					c.leaves = outer.leaves
+					// Only a list that is kept repays the detour through @arg.
 					if ok && n.deps&^depMetrics == 0 {
 						c.slots, c.onces = outer.slots, outer.onces
 						replace(child, n)
@@ -213,6 +234,8 @@ func (c *planner) replaceLists(e ast.Expr, replace func(ast.Expr, node[modelList
 	}
 }
 
+// isListOfModels reports whether the checker gave an expression the type
+// list(model).
 func (c *planner) isListOfModels(e ast.Expr) bool {
 	t := c.typeOf(e)
 	return t.Kind() == types.ListKind && t.Parameters()[0].TypeName() == "@model"

@@ -12,6 +12,8 @@ import (
 )
 
 // list plans an expression whose type is a list of models, by CEL if need be.
+//
+// The result of a leaf is kept if it depends on the models and metrics only.
 func (c *planner) list(e ast.Expr) (node[modelList], bool) {
 	if n, ok := c.native(e); ok {
 		return n, true
@@ -30,6 +32,9 @@ func (c *planner) list(e ast.Expr) (node[modelList], bool) {
 }
 
 // indexesOf reads a CEL list of models.
+//
+// The checker promised models. A dynamic expression can still bring something
+// else, with an error that names its type. The list may hold a model twice.
 func indexesOf(v ref.Val) (modelList, error) {
 	elems, ok := elements(v)
 	if !ok {
@@ -115,12 +120,16 @@ func (c *planner) literal(e ast.Expr) (none node[modelList], ok bool) {
 			}
 			order[i] = at
 		}
+		// Two elements of the literal may be one model.
 		return modelList{order: order, distinct: len(order) < 2}, nil
 	}
 	return n, len(parts) > 0
 }
 
 // holdsNull reports whether an expression could be null.
+//
+// It looks at literals: a null from a field, such as m.pricing, is not a model
+// to the checker.
 func holdsNull(e ast.Expr) bool {
 	found := false
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) {
@@ -150,6 +159,7 @@ func (c *planner) listCall(call ast.CallExpr) (none node[modelList], ok bool) {
 		b, ok2 := c.list(args[1])
 		return both(a, b, func(f *frame, first, second modelList) (modelList, error) {
 			f.run.spend(len(first.order) + len(second.order))
+			// Clip makes append copy. The first list may be a kept one.
 			return modelList{order: append(slices.Clip(first.order), second.order...)}, nil
 		}), ok1 && ok2
 	case fnRandomize:
@@ -185,6 +195,8 @@ func (c *planner) charged(args []ast.Expr) (none node[modelList], ok bool) {
 }
 
 // byName plans list.only(names) and its like.
+//
+// An empty list charges nothing, as [spendOn] charges nothing for it.
 func (c *planner) byName(name string, call ast.CallExpr) (none node[modelList], ok bool) {
 	by, known := modelsByName()[name]
 	if !known || !call.IsMemberFunction() || len(call.Args()) != 1 {
@@ -207,6 +219,8 @@ func (c *planner) byName(name string, call ast.CallExpr) (none node[modelList], 
 }
 
 // able is list.able(): the models that can serve the request, by its facts.
+//
+// Each model costs two steps: its facts are compared one by one.
 func (f *frame) able(l modelList) (modelList, error) {
 	f.run.spend(2 * len(l.order))
 	facts := f.run.requestOrEmpty().facts()
@@ -220,6 +234,8 @@ func (f *frame) able(l modelList) (modelList, error) {
 }
 
 // byPrice is list.sortBy('price').
+//
+// Unknown prices are last, see [comparePricing].
 func (f *frame) byPrice(l modelList) (modelList, error) {
 	f.run.spend(len(l.order))
 	order := slices.Clone(l.order)
@@ -244,6 +260,9 @@ func derive[T any](inner node[modelList], more deps, do func(*frame, modelList) 
 }
 
 // choose is condition ? yes : no.
+//
+// Only the chosen side is evaluated. The dependencies are those of all three
+// parts, for any of them may be needed next time.
 func choose[T any](condition node[bool], yes, no node[T]) node[T] {
 	return node[T]{condition.deps | yes.deps | no.deps, condition.vars | yes.vars | no.vars, func(f *frame) (T, error) {
 		is, err := condition.eval(f)
@@ -284,6 +303,7 @@ func (c *planner) underCost(call ast.CallExpr) (none node[modelList], ok bool) {
 			if m.Pricing == nil {
 				continue
 			}
+			// An unknown price is under no limit.
 			if p := price(m.Pricing); p != nil && *p < limit {
 				kept = append(kept, i)
 			}
@@ -311,6 +331,7 @@ func (c *planner) names(e ast.Expr) (none node[nameSet], ok bool) {
 			n.vars |= s.vars
 		}
 		n.eval = func(f *frame) (nameSet, error) {
+			// A set of constants is made once for each list of models, by [static].
 			set := make(nameSet, len(parts))
 			for _, s := range parts {
 				name, err := s.eval(f)

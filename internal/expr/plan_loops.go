@@ -55,6 +55,9 @@ func (c *planner) loop(loop ast.ComprehensionExpr) (none node[modelList], ok boo
 //
 // A variable that shadows another one, a second variable and a fifth level are
 // not planned.
+//
+// plan is called with the variable in scope and its slot. It reports whether it
+// knows the body. The third argument of a step is the body, see [expandFold].
 func (c *planner) body(loop ast.ComprehensionExpr, plan func(slot int, body ast.Expr) bool) (list node[modelList], slot int, ok bool) {
 	list, ok = c.list(loop.IterRange())
 	if !ok || len(c.vars) == maxLoops || loop.HasIterVar2() {
@@ -80,6 +83,8 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 	list, slot, ok := c.body(loop, func(slot int, body ast.Expr) (ok bool) {
 		if predicate, ok = c.condition(body); ok {
 			key = c.equality(body, slot)
+			// The index leads to a few models. A predicate that draws by chance, or
+			// notes something about a list in it, would do less of both.
 			// Other models must not be missed for their draws and notes.
 			if key != nil && !key.alone && (predicate.deps&depChance != 0 || c.holdsLists(body)) {
 				key = nil
@@ -98,6 +103,8 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 		}
 		return f.filter(l, slot, predicate)
 	}}
+	// An index is worth its making only if it lasts: the list must be on the
+	// models alone.
 	if key == nil || list.deps != 0 || list.vars != 0 {
 		return n, true
 	}
@@ -111,6 +118,7 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 		for _, i := range l.order {
 			v := key.field(f.prepared.models[i])
 			same := byValue[v]
+			// Each value of the index is a list that later evaluations share.
 			if same.shared == nil {
 				same.distinct, same.shared = l.distinct, &sharedModels{}
 			}
@@ -122,6 +130,7 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 	scan := n.eval
 	n.eval = func(f *frame) (modelList, error) {
 		byValue, err := index.eval(f)
+		// An empty list has no element to fail for, so the value is not asked for.
 		if err != nil || len(byValue) == 0 {
 			return modelList{}, err
 		}
@@ -130,6 +139,8 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 			return scan(f) // it fails for each element, with a note
 		}
 		l := byValue[value]
+		// The predicate is the equality and nothing else: all models of the index
+		// fulfil it.
 		if key.alone {
 			return l, nil
 		}
@@ -139,6 +150,7 @@ func (c *planner) filter(loop ast.ComprehensionExpr) (none node[modelList], ok b
 }
 
 // holdsLists reports whether a list of models stands anywhere in an expression.
+// A filter within the predicate makes notes of its own for each element.
 func (c *planner) holdsLists(e ast.Expr) bool {
 	found := false
 	ast.PreOrderVisit(e, ast.NewExprVisitor(func(e ast.Expr) { found = found || c.isListOfModels(e) }))
@@ -147,6 +159,10 @@ func (c *planner) holdsLists(e ast.Expr) bool {
 
 // filter keeps the models that fulfil a predicate, and notes the ones it fails
 // for.
+//
+// The budget was charged by @spend around the list. tick only watches the
+// context.
+// The first room is for up to 64 models.
 func (f *frame) filter(l modelList, slot int, predicate node[bool]) (modelList, error) {
 	kept := make([]int32, 0, min(len(l.order), 64))
 	for n, i := range l.order {
@@ -164,6 +180,7 @@ func (f *frame) filter(l modelList, slot int, predicate node[bool]) (modelList, 
 }
 
 // noteOf is note for an element, and formats nothing once there are enough.
+// A predicate may fail for each of a thousand models: most of them cost no text.
 func (r *run) noteOf(format string, m *Model, why any) {
 	if len(r.notes) >= maxNotes {
 		r.moreNotes++
@@ -173,6 +190,8 @@ func (r *run) noteOf(format string, m *Model, why any) {
 }
 
 // equality is m.field == value, with a value fixed for the whole loop.
+// Models of the index are those with an equal field. The rest of the predicate
+// may still refuse some of them.
 type equality struct {
 	field func(*Model) string
 	value node[string]
@@ -199,10 +218,12 @@ func (c *planner) equality(e ast.Expr, slot int) *equality {
 		}
 	case operators.Equals:
 		for i, arg := range call.Args() {
+			// The field may stand on either side.
 			other := call.Args()[1-i]
 			if arg.Kind() != ast.SelectKind || c.typeOf(other).Kind() != types.StringKind {
 				continue
 			}
+			// A field of another loop's variable changes with that loop.
 			if at, ok := c.variable(arg.AsSelect().Operand()); !ok || at != slot {
 				continue
 			}
@@ -217,6 +238,10 @@ func (c *planner) equality(e ast.Expr, slot int) *equality {
 }
 
 // sortBy plans list.sortBy(x, key).
+//
+// Keys are made once for each element, before the sort. A failing key puts its
+// element last, with a note. The sort is stable: equal keys keep the list's
+// order.
 func (c *planner) sortBy(loop ast.ComprehensionExpr) (none node[modelList], ok bool) {
 	var key node[sortKey]
 	list, slot, ok := c.body(loop, func(_ int, body ast.Expr) (ok bool) {
@@ -258,6 +283,9 @@ func (c *planner) sortBy(loop ast.ComprehensionExpr) (none node[modelList], ok b
 }
 
 // sortKey is a key of sortBy.
+//
+// rank says which of the other fields counts. rankNone has no value: null, NaN,
+// and keys that failed.
 type sortKey struct {
 	rank int
 	n    num
@@ -266,6 +294,7 @@ type sortKey struct {
 }
 
 // compare is [compareKeys] for planned keys.
+// Ranks come first, so that numbers, texts and the rest stand in groups.
 func (k sortKey) compare(o sortKey) int {
 	switch {
 	case k.rank != o.rank:
@@ -284,6 +313,8 @@ func (k sortKey) compare(o sortKey) int {
 }
 
 // sortKey plans a key: a string, bool, number or metadata.
+//
+// A key of any other type, such as an unsigned int, is left to CEL.
 func (c *planner) sortKey(e ast.Expr) (none node[sortKey], ok bool) {
 	switch t := c.typeOf(e); {
 	case t.Kind() == types.StringKind:
@@ -321,6 +352,8 @@ func (c *planner) sortKey(e ast.Expr) (none node[sortKey], ok bool) {
 }
 
 // sortKeyOf is the key of a value of metadata.
+//
+// A list or a map has no place in an order, and is an error.
 func sortKeyOf(v any) (sortKey, error) {
 	switch v := v.(type) {
 	case nil:
@@ -351,6 +384,9 @@ type weighedList struct {
 // weighed plans the weights of random(x, weight) and randomize(x, weight).
 // Weights on the models alone are summed up once, so that a draw is a binary
 // search.
+//
+// An element whose weight fails, or is not a finite number above 0, weighs 0. It
+// is last, with a note.
 func (c *planner) weighed(loop ast.ComprehensionExpr) (none node[*weighedList], ok bool) {
 	var weight node[ref.Val]
 	list, slot, ok := c.body(loop, func(_ int, body ast.Expr) (ok bool) {

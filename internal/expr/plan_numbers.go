@@ -12,6 +12,9 @@ import (
 )
 
 // num is a number or null.
+//
+// The zero num is null. CEL boxes each double in an interface. A num is a plain
+// struct. Unsigned numbers have no num, and stay with CEL.
 type num struct {
 	kind numKind
 	i    int64
@@ -27,11 +30,15 @@ const (
 	numDouble
 )
 
+// intNum and doubleNum make the two kinds of values. Null is num{}.
 func intNum(i int64) num      { return num{kind: numInt, i: i} }
 func doubleNum(f float64) num { return num{kind: numDouble, f: f} }
 
+// isNaN reports the one double unequal to itself. A comparison with it is false,
+// whatever the other side.
 func (n num) isNaN() bool { return n.kind == numDouble && math.IsNaN(n.f) }
 
+// val is the number as CEL has it.
 func (n num) val() ref.Val {
 	switch n.kind {
 	case numInt:
@@ -53,10 +60,13 @@ func (n num) equal(o num) bool {
 	case n.kind == numNull || o.kind == numNull:
 		return n.kind == o.kind
 	}
+	// An int64 beyond 2⁵³ has no exact double. CEL's own comparison knows.
 	return types.Equal(n.val(), o.val()) == types.True
 }
 
 // compare orders two numbers. Null and NaN are not among them.
+// Doubles with ints go through CEL: a conversion to double would make 2⁵³ and
+// 2⁵³+1 equal.
 func (n num) compare(o num) int {
 	switch {
 	case n.kind == numDouble && o.kind == numDouble:
@@ -75,6 +85,9 @@ func (n num) compare(o num) int {
 }
 
 // isPlainNumber reports whether values of a type are an int, a double or null.
+//
+// A field such as m.pricing.input has a nullable type. Unsigned ints and "any" are not
+// plain.
 func isPlainNumber(t *types.Type) bool {
 	switch t.Kind() {
 	case types.IntKind, types.DoubleKind:
@@ -84,6 +97,8 @@ func isPlainNumber(t *types.Type) bool {
 }
 
 // number plans an expression whose type is a number.
+//
+// It goes the way of [planner.text]: a native form first, then a leaf.
 func (c *planner) number(e ast.Expr) (none node[num], ok bool) {
 	if !isPlainNumber(c.typeOf(e)) {
 		return none, false
@@ -142,6 +157,7 @@ func (c *planner) nativeNumber(e ast.Expr) (none node[num], ok bool) {
 			return choose(condition, yes, no), ok1 && ok2 && ok3
 		case operators.Negate:
 			x, ok := c.number(args[0])
+			// The error is made once: one per element of a large catalog would be garbage.
 			undefined := noOverload(operators.Negate)
 			return node[num]{x.deps, x.vars, func(f *frame) (num, error) {
 				n, err := x.eval(f)
@@ -150,6 +166,7 @@ func (c *planner) nativeNumber(e ast.Expr) (none node[num], ok bool) {
 					return num{}, err
 				case n.kind == numDouble:
 					return doubleNum(-n.f), nil
+				// The smallest int has no positive counterpart.
 				case n.kind == numInt && n.i != math.MinInt64:
 					return intNum(-n.i), nil
 				case n.kind == numInt:
@@ -159,6 +176,7 @@ func (c *planner) nativeNumber(e ast.Expr) (none node[num], ok bool) {
 			}}, ok
 		case operators.Add, operators.Subtract, operators.Multiply, operators.Divide:
 			return c.arithmetic(call.FunctionName(), args)
+		// size(list) and list.size() are one function to CEL.
 		case "size":
 			list := call.Target()
 			if !call.IsMemberFunction() {
@@ -178,6 +196,10 @@ func (c *planner) nativeNumber(e ast.Expr) (none node[num], ok bool) {
 var errOverflow = errors.New("integer overflow")
 
 // arithmetic plans + - * / of doubles.
+//
+// Both sides must be doubles, or null at run time, as prices can be. Null is an error,
+// with CEL's words: the left side's names the operator. Division by zero is infinity,
+// as for any double.
 func (c *planner) arithmetic(operator string, args []ast.Expr) (none node[num], ok bool) {
 	do := map[string]func(a, b float64) float64{
 		operators.Add:      func(a, b float64) float64 { return a + b },
@@ -186,6 +208,8 @@ func (c *planner) arithmetic(operator string, args []ast.Expr) (none node[num], 
 		operators.Divide:   func(a, b float64) float64 { return a / b },
 	}[operator]
 	for _, a := range args {
+		// CEL's arithmetic of ints stops at an overflow. Closures would have to do
+		// the same.
 		if t := c.typeOf(a); t.Kind() == types.IntKind || t.IsExactType(types.NewNullableType(types.IntType)) {
 			return none, false
 		}
@@ -205,6 +229,8 @@ func (c *planner) arithmetic(operator string, args []ast.Expr) (none node[num], 
 }
 
 // numberField plans a field with a number.
+//
+// The fields are counts of a model, its prices, numbers of req.ai, and metrics.
 func (c *planner) numberField(sel ast.SelectExpr) (none node[num], ok bool) {
 	operand, name := sel.Operand(), sel.FieldName()
 	if slot, ok := c.variable(operand); ok && c.typeOf(operand).TypeName() == "@model" {
@@ -215,6 +241,7 @@ func (c *planner) numberField(sel ast.SelectExpr) (none node[num], ok bool) {
 		read := prices()[name]
 		return ofVariable(slot, 0, func(_ *frame, m *Model) (num, error) {
 			if m.Pricing == nil {
+				// m.pricing is null. Its fields have no value, not the value null.
 				return num{}, errNoValue
 			}
 			if p := read(m.Pricing); p != nil {
@@ -235,6 +262,9 @@ func (c *planner) numberField(sel ast.SelectExpr) (none node[num], ok bool) {
 }
 
 // measured plans m.metrics.scope.name and m.metrics.scope.group.name.
+//
+// name has a dot for a figure in a group, as the rows of [metricTable] do:
+// m.metrics.global.error_rate.total is "error_rate.total" of the scope global.
 func (c *planner) measured(sel ast.SelectExpr) (none node[num], ok bool) {
 	name, scope := sel.FieldName(), sel.Operand()
 	if scope.Kind() == ast.SelectKind && c.typeOf(scope).TypeName() != "@metrics" {
@@ -253,6 +283,7 @@ func (c *planner) measured(sel ast.SelectExpr) (none node[num], ok bool) {
 		"account":  func(m *ModelMetrics) *Metrics { return &m.Account },
 		"endpoint": func(m *ModelMetrics) *Metrics { return &m.Endpoint },
 	}[scope.AsSelect().FieldName()]
+	// The search runs while the strategy is compiled. The closure holds the row.
 	for _, m := range metricTable() {
 		if m.name != name || m.isGroup() || of == nil {
 			continue

@@ -9,6 +9,13 @@ import (
 // quantifier plans exists and all over a list of strings: ['vision',
 // 'reasoning'].all(f, f in m.supported_features). One deciding element wins over
 // failing elements.
+//
+// The parser has turned the macro into a loop. Its step is accumulator || predicate for
+// exists, and accumulator && predicate for all; the range is wrapped by [chargeLoops].
+// Loops of any other shape stay with CEL.
+//
+// The loop variable takes the next free slot of [frame.texts], for the time of planning
+// the predicate only. It must not shadow a variable in scope.
 func (c *planner) quantifier(loop ast.ComprehensionExpr) (none node[bool], ok bool) {
 	if loop.HasIterVar2() || loop.LoopStep().Kind() != ast.CallKind || loop.Result().Kind() != ast.IdentKind {
 		return none, false
@@ -36,7 +43,9 @@ func (c *planner) quantifier(loop ast.ComprehensionExpr) (none node[bool], ok bo
 		if err != nil {
 			return false, err
 		}
+		// The charge is the one of CEL's loop: the nodes of a round for each element.
 		f.run.spend(len(texts) * int(steps))
+		// An error counts when no element decides. The first one is reported.
 		var failed error
 		for _, text := range texts {
 			f.texts[slot] = text
@@ -53,6 +62,10 @@ func (c *planner) quantifier(loop ast.ComprehensionExpr) (none node[bool], ok bo
 }
 
 // texts plans a list of strings: a field, a header or a literal.
+//
+// A literal list must hold constants only. A missing header is an error, as the missing
+// key of a map is in CEL.
+// The values are not copied, and so must not be changed.
 func (c *planner) texts(e ast.Expr) (none node[[]string], ok bool) {
 	if t := c.typeOf(e); t.Kind() != types.ListKind || t.Parameters()[0].Kind() != types.StringKind {
 		return none, false

@@ -11,6 +11,11 @@ import (
 )
 
 // text plans an expression whose type is a string.
+//
+// A native form comes first. CEL takes the rest as a leaf.
+// A literal costs nothing, so [once] does not wrap it.
+// A leaf may yield another type at run time, where its static type was "any".
+// CEL's error is the result then.
 func (c *planner) text(e ast.Expr) (none node[string], ok bool) {
 	if c.typeOf(e).Kind() != types.StringKind {
 		return none, false
@@ -40,12 +45,17 @@ func (c *planner) text(e ast.Expr) (none node[string], ok bool) {
 }
 
 // nativeText plans literals, fields, headers and a few calls.
+//
+// The calls are a choice, an index into a header, and lowerAscii(). The zero node and
+// false mean that CEL has to take the expression.
 func (c *planner) nativeText(e ast.Expr) (none node[string], ok bool) {
+	// An expression can run without a request. Its fields are empty then.
 	ofRequest := func(read func(*Request) string) (node[string], bool) {
 		return node[string]{deps: depRequest, eval: func(f *frame) (string, error) { return read(f.run.requestOrEmpty()), nil }}, true
 	}
 	switch e.Kind() {
 	case ast.IdentKind:
+		// This is a loop variable over strings, as in exists and all.
 		slot, ok := c.variable(e)
 		return node[string]{vars: 1 << slot, eval: func(f *frame) (string, error) { return f.texts[slot], nil }}, ok
 	case ast.LiteralKind:
@@ -104,6 +114,9 @@ func (c *planner) nativeText(e ast.Expr) (none node[string], ok bool) {
 }
 
 // lowerASCII is string.lowerAscii(): only A to Z change.
+//
+// strings.ToLower would change letters beyond ASCII as well, and give another text than
+// CEL.
 func lowerASCII(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -120,6 +133,9 @@ func (c *planner) isRequestField(e ast.Expr, name string) bool {
 }
 
 // header is req.headers['name'][i] with constants.
+//
+// An index out of range is a [nothingError], and a missing header a plain error, as
+// in [at]. The header's canonical name is computed once, here.
 func (c *planner) header(args []ast.Expr) (none node[string], ok bool) {
 	if args[0].Kind() != ast.CallKind || args[0].AsCall().FunctionName() != fnAt || args[1].Kind() != ast.LiteralKind {
 		return none, false

@@ -16,6 +16,7 @@ func noOverload(function string) error {
 	return plainError(errors.New("no such overload: " + function))
 }
 
+// noSuchKey is CEL's error of a missing key of a map.
 func noSuchKey(key string) error { return fmt.Errorf("no such key: %s", key) }
 
 // variable returns the slot of a loop variable.
@@ -30,6 +31,8 @@ func (c *planner) variable(e ast.Expr) (slot int, ok bool) {
 // ofVariable reads a field of a loop variable's model.
 //
 // The bit of the slot goes into vars: the node has another value in each round.
+//
+// read must not change the model, as the catalog owns it.
 func ofVariable[T any](slot int, more deps, read func(*frame, *Model) (T, error)) node[T] {
 	return node[T]{more, 1 << slot, func(f *frame) (T, error) { return read(f, f.prepared.models[f.vars[slot]]) }}
 }
@@ -38,6 +41,10 @@ func ofVariable[T any](slot int, more deps, read func(*frame, *Model) (T, error)
 //
 // The planned forms are a loop variable, list.random(), list.random(m, weight),
 // list[i] and a choice between two of them.
+//
+// A leaf's result can be null, when both the checker and the planner took it for
+// a model. null empties the selection, as [Strategy.Eval] documents for
+// look-ups.
 func (c *planner) model(e ast.Expr) (none node[int32], ok bool) {
 	if c.typeOf(e).TypeName() != "@model" {
 		return none, false
@@ -64,6 +71,8 @@ func (c *planner) model(e ast.Expr) (none node[int32], ok bool) {
 			return w.list.order[pickWeighted(w.sums, f.run.fraction)], nil
 		}}, ok
 	case ast.CallKind:
+		// models_of_a_map['x'] is a model as well. Maps are CEL's.
+		// A map of models can only come from CEL.
 		if call := e.AsCall(); call.FunctionName() == fnAt && !c.isListOfModels(call.Args()[0]) {
 			return none, false
 		} else if n, ok := c.modelCall(call); ok {
@@ -123,6 +132,8 @@ var (
 )
 
 // ofModel reports whether an expression is a field of a loop variable's model.
+//
+// has(m.field) does not count: its value is a bool.
 func (c *planner) ofModel(e ast.Expr, field string) (slot int, ok bool) {
 	if e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly() || e.AsSelect().FieldName() != field {
 		return 0, false
@@ -139,6 +150,7 @@ func (c *planner) ofModel(e ast.Expr, field string) (slot int, ok bool) {
 // A missing key is an error with CEL's words. A filter takes it for a model that
 // lacks the key, and notes it.
 func (c *planner) metadata(e ast.Expr) (none node[any], ok bool) {
+	// The model's own metadata lies over its provider's, key by key.
 	find := func(slot int, key string) (node[any], bool) {
 		missing := noSuchKey(key)
 		return ofVariable(slot, 0, func(_ *frame, m *Model) (any, error) {

@@ -16,6 +16,9 @@ type Shared struct {
 
 // Attached returns the value of the first call's function. It is safe for
 // concurrent use.
+//
+// make must give the same value for each caller of one kind: only the first one
+// is used.
 func (s *Shared) Attached(make func() any) any {
 	s.attach.Do(func() { s.value = make() })
 	return s.value
@@ -70,6 +73,8 @@ func (p *Prepared) Eval(ctx context.Context, in *Input) (Selection, error) {
 	f := &frame{ctx: ctx, run: r, in: &bound, prepared: p}
 	list, err := p.strategy.plan.eval(f)
 	sel := p.selection(list, in.OrderOnly)
+	// A look-up without a result empties the selection. It is not a failure of the
+	// strategy.
 	var none *nothingError
 	switch {
 	case errors.As(err, &none):
@@ -110,6 +115,7 @@ func (p *Prepared) selection(l modelList, orderOnly bool) (sel Selection) {
 func (p *Prepared) order(l modelList) []int32 {
 	order := l.order
 	if !l.distinct {
+		// A slice of flags is faster than a map for indexes.
 		seen := make([]bool, len(p.models))
 		order = make([]int32, 0, len(l.order))
 		for _, i := range l.order {
@@ -122,6 +128,7 @@ func (p *Prepared) order(l modelList) []int32 {
 	return slices.Clip(order)
 }
 
+// modelsIn returns the models of indexes, in their order.
 func (p *Prepared) modelsIn(order []int32) []*Model {
 	models := make([]*Model, len(order))
 	for n, i := range order {

@@ -30,6 +30,9 @@ type Section struct {
 // Reference returns the whole reference. The documents are made from it, and
 // tests hold it to the vocabulary: a name without a row fails, and so does a row
 // without a name. Rows of metrics and of facts come from their own tables.
+//
+// A row's example runs in a test against one catalog of six models, and Want is
+// its result there.
 func Reference() []Section {
 	const predicates = "The examples are predicates of `ai.models.filter(m, …)`."
 	return []Section{
@@ -132,6 +135,8 @@ func Reference() []Section {
 			{`a.display_name`, `string`, `its name for people`, `ai.authors.get('openai').display_name`, `'OpenAI'`},
 		}},
 		{"Metrics, m.metrics", "strategy", "They cover the last 5 minutes, as of at most 100 ms ago. They are zero where nothing was measured: a model without requests looks fast and free of errors, and so gets requests that show its figures. Below, *endpoint* stands for any of the four scopes. " + predicates, metricRows()},
+		// These rows are ours, and not copied from CEL: a new version of cel-go with
+		// another function fails the test of the vocabulary.
 		{"CEL's own", "strategy", "The operators are `== != < <= > >= && || ! + - * / %`, the choice `a ? b : c`, and the index `list[i]` or `map[key]`. An index out of range is an empty result, and a missing key an error. Numbers of different types compare. Lists are written `[a, b]`, and maps `{'a': b}`. `r'…'` is a string without escapes, and `//` begins a comment.", []Row{
 			{`value in list/map`, `bool`, `an element, or a key, is equal to it`, `'vision' in ['vision', 'reasoning']`, `true`},
 			{`list/map.size()`, `int`, `the number of elements or entries`, `ai.models.size()`, `6`},
@@ -185,6 +190,7 @@ func Reference() []Section {
 }
 
 // factRows are the rows of req.ai.
+// Their examples are all false for the request of the test.
 func factRows() []Row {
 	var rows []Row
 	for _, f := range factTable() {
@@ -194,6 +200,9 @@ func factRows() []Row {
 }
 
 // metricRows are the rows of one scope of the metrics, and of one key.
+//
+// The four scopes have the same figures, so that the rows of one stand for all.
+// The names of one key are joined in a single row.
 func metricRows() []Row {
 	const scope, key = "m.metrics.endpoint.", "m.metrics.api_keys[id]."
 	rows := []Row{
@@ -220,6 +229,7 @@ func metricRows() []Row {
 }
 
 // ReferenceMarkdown is the reference as a part of a document.
+// A bar in a cell would end it, and is escaped.
 func ReferenceMarkdown() string {
 	var b strings.Builder
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", "\\|") }

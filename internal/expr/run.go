@@ -14,6 +14,9 @@ import (
 
 // run is one evaluation: its variables, and the surroundings of its functions.
 // It belongs to one goroutine.
+//
+// The zero run evaluates a template or an identity without a request. Fields
+// that a kind of expression does not see stay nil.
 type run struct {
 	vocab *vocabulary
 	ctx   context.Context
@@ -129,6 +132,7 @@ type modelRef struct {
 	chosen bool // it is in the result already
 }
 
+// identity is the Go pointer: wrappers of two runs stand for one model.
 func (m *modelRef) identity() any { return m.model }
 
 // Equal compares models by identity: two runs over the same *Model agree.
@@ -137,8 +141,10 @@ func (m *modelRef) Equal(other ref.Val) ref.Val {
 	return types.Bool(ok && o.model == m.model)
 }
 
+// provider is never nil, see [Model.Provider].
 func (m *modelRef) provider() *Provider { return m.model.provider() }
 
+// metrics is never nil. A model without figures has zeros.
 func (m *modelRef) metrics() *ModelMetrics { return m.run.metricsOf(m.index) }
 
 // metricsOf reads the source once per model: an evaluation sees one snapshot.
@@ -187,6 +193,7 @@ type providerRef struct {
 	run      *run
 }
 
+// label is the id: notes are for operators.
 func (p *providerRef) label() string { return p.provider.ID }
 
 // providerList is ai.providers.
@@ -224,6 +231,7 @@ type keyRef struct {
 	run   *run
 }
 
+// label shows the hash of the key, and not its value.
 func (k *keyRef) label() string { return "key " + k.key.ID }
 
 // metrics never returns nil. An unused key has zeros.
@@ -261,6 +269,7 @@ func datacenterList(dcs []Datacenter) []*Datacenter {
 // runVal is the run as the value of [runVar].
 type runVal struct{ run *run }
 
+// Type and the methods below make runVal a value of CEL. Only hidden functions get it.
 func (v runVal) Type() ref.Type { return runType }
 func (v runVal) Value() any     { return v.run }
 func (v runVal) Equal(other ref.Val) ref.Val {
@@ -282,6 +291,8 @@ type nothingError struct{ what string }
 func (e *nothingError) Error() string { return e.what }
 
 // nothing is the value of a look-up without a result.
+//
+// The text becomes a note, so it begins in lower case and has no full stop.
 func nothing(format string, args ...any) ref.Val {
 	return types.WrapErr(&nothingError{fmt.Sprintf(format, args...)})
 }

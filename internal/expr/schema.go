@@ -16,6 +16,9 @@ var errNoValue = errors.New("no such value")
 
 // structType describes one type of the vocabulary: its name in CEL, its name
 // in messages, and its fields.
+//
+// A structType is bound to one vocabulary by [newVocabulary], so the functions
+// below make new ones at each call.
 type structType struct {
 	name   string // begins with '@', which source text cannot spell
 	plain  string // for messages: "model"
@@ -25,6 +28,8 @@ type structType struct {
 }
 
 // newStructType declares a type by its plain name.
+//
+// A second field of a name would replace the first one.
 func newStructType(plain string, fields ...structField) *structType {
 	st := &structType{
 		name:   "@" + plain,
@@ -99,6 +104,7 @@ func isZero(v any) bool {
 	case interface{ Size() ref.Val }:
 		return v.Size() == types.IntZero
 	}
+	// Values of other kinds, such as a group of metrics, are always there.
 	switch rv := reflect.ValueOf(v); rv.Kind() {
 	case reflect.Slice, reflect.Map:
 		return rv.Len() == 0
@@ -120,6 +126,7 @@ func nullable[T any](p *T) any {
 // The tables below need no order.
 func object(plain string) *types.Type { return types.NewObjectType("@" + plain) }
 
+// listOf is the type of a list, as macros and functions declare it.
 func listOf(t *types.Type) *types.Type { return types.NewListType(t) }
 
 // strategyTypes are the types of a model strategy.
@@ -151,6 +158,8 @@ func keyStrategyTypes() []*structType {
 	})
 }
 
+// templateTypes are the types of ${…}. The type of secrets has no fields: it is
+// a receiver of get().
 func templateTypes() []*structType {
 	return append(requestTypes(), newStructType("secrets"))
 }
@@ -158,6 +167,7 @@ func templateTypes() []*structType {
 // The simple fields of a model by type, with their readers. Two evaluators read
 // them: CEL, and the compiled predicates of plan_values.go.
 
+// modelTexts are the fields with a string. Empty is unknown.
 func modelTexts() map[string]func(*Model) string {
 	return map[string]func(*Model) string{
 		"id":                    func(m *Model) string { return m.ID },
@@ -171,6 +181,8 @@ func modelTexts() map[string]func(*Model) string {
 	}
 }
 
+// modelLists are the fields with a list of strings. The lists are the catalog's,
+// and must not be changed.
 func modelLists() map[string]func(*Model) []string {
 	return map[string]func(*Model) []string{
 		"id_aliases":          func(m *Model) []string { return m.IDAliases },
@@ -182,6 +194,7 @@ func modelLists() map[string]func(*Model) []string {
 	}
 }
 
+// modelCounts are the fields with a number. 0 is unknown.
 func modelCounts() map[string]func(*Model) int64 {
 	return map[string]func(*Model) int64{
 		"max_context_window":  func(m *Model) int64 { return m.MaxContextWindow },
@@ -191,6 +204,7 @@ func modelCounts() map[string]func(*Model) int64 {
 	}
 }
 
+// modelFlags are the fields with a bool.
 func modelFlags() map[string]func(*Model) bool {
 	return map[string]func(*Model) bool{
 		"known":  func(m *Model) bool { return m.Known },
@@ -199,6 +213,8 @@ func modelFlags() map[string]func(*Model) bool {
 }
 
 // prices are the prices of tokens in m.pricing.
+//
+// They are USD per million tokens. Nil is unknown, and null in the language.
 func prices() map[string]func(*Pricing) *float64 {
 	return map[string]func(*Pricing) *float64{
 		"input":             func(p *Pricing) *float64 { return p.Input },

@@ -19,6 +19,8 @@ type Strategy struct {
 }
 
 // Selection is the result of a [Strategy].
+//
+// A selection without models is not an error.
 type Selection struct {
 	// Models is in order of preference, each model once. It is empty if the
 	// strategy matched nothing. Evaluations may share the slice: do not change
@@ -61,6 +63,9 @@ type Uses struct {
 }
 
 // Or returns the dependencies of both.
+//
+// A gateway joins the uses of all its strategies, to know what a request must
+// gather.
 func (u Uses) Or(v Uses) Uses {
 	return Uses{
 		Metrics: u.Metrics || v.Metrics, Random: u.Random || v.Random, Request: u.Request || v.Request,
@@ -164,6 +169,8 @@ func CompileKeyStrategy(src string) (*KeyStrategy, []Problem) {
 func (s *KeyStrategy) Uses() Uses { return s.uses }
 
 // Eval chooses among in.Keys, see [Strategy.Eval].
+//
+// It has no plan. CEL is fast enough for the few keys of a provider.
 func (s *KeyStrategy) Eval(ctx context.Context, in *KeyInput) (KeySelection, error) {
 	r := &run{keys: in.Keys, request: in.Request, rand: in.Rand, inFlight: in.InFlight}
 	if in.Pinned != nil {
@@ -220,6 +227,9 @@ func compileChoice(language func() (*language, error), src, kind string) (*progr
 
 // choose evaluates, and hands the elements of the result to take. A look-up
 // without a result is an empty selection with a note.
+//
+// A result of one model or key counts as a list of one. null is an empty
+// selection.
 func (p *program) choose(ctx context.Context, r *run, take func([]ref.Val) error) error {
 	val, err := p.eval(ctx, r)
 	var none *nothingError

@@ -33,6 +33,9 @@ type segment struct {
 }
 
 // SecretRef names a secret.
+//
+// Vault is a key of the config's secrets, and Name a name in that vault. Either
+// is given as written, without a look at what exists.
 type SecretRef struct{ Vault, Name string }
 
 // CompileTemplate compiles text in which ${expression} is CEL and $${ stands
@@ -82,6 +85,7 @@ func compileTemplate(src string, alone func(*diagnosis)) (*Template, []Problem) 
 			}
 			flush()
 			want := wantText
+			// The expression is all there is, so its value may keep its type.
 			if i == 0 && end == len(text)-1 {
 				want = alone
 			}
@@ -103,12 +107,16 @@ func compileTemplate(src string, alone func(*diagnosis)) (*Template, []Problem) 
 	return t, nil
 }
 
+// hasPrefix is strings.HasPrefix for runes.
 func hasPrefix(text []rune, prefix string) bool {
 	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
 }
 
 // expressionEnd finds the closing brace of an expression, past braces, strings
 // and comments inside of it. It returns -1 without one.
+//
+// i is the place after the opening brace. Braces in strings and comments do not
+// count. open and closing may be another pair, as for [diagnosis.lacksVariable].
 func expressionEnd(text []rune, i int, open, closing rune) int {
 	depth := 0
 	for i < len(text) {
@@ -138,6 +146,9 @@ func expressionEnd(text []rune, i int, open, closing rune) int {
 }
 
 // stringEnd returns the offset after the string literal at i, or -1.
+//
+// A raw string, r'…', has no escapes. Three quotes begin a string that may hold
+// single ones and line breaks.
 func stringEnd(text []rune, i int, raw bool) int {
 	quote := string(text[i])
 	if triple := strings.Repeat(quote, 3); hasPrefix(text[i:], triple) {
@@ -196,11 +207,15 @@ func secretOf(p *program, e ast.Expr) (SecretRef, bool) {
 	return SecretRef{vault, name}, ok1 && ok2
 }
 
+// isSecretCall reports whether a call could be secrets.get, by name and
+// arguments.
 func isSecretCall(call ast.CallExpr) bool {
 	return call.FunctionName() == "get" && call.IsMemberFunction() && len(call.Args()) == 2
 }
 
 // Literal returns the text of a template without expressions.
+//
+// false means that the template has to be evaluated for each request.
 func (t *Template) Literal() (string, bool) {
 	switch {
 	case len(t.segments) == 0:
@@ -212,6 +227,8 @@ func (t *Template) Literal() (string, bool) {
 }
 
 // Literals returns the pieces of text between the expressions.
+//
+// The config's checks ask whether each of them can stand in a header, for one.
 func (t *Template) Literals() []string {
 	var texts []string
 	for i := range t.segments {
@@ -222,10 +239,13 @@ func (t *Template) Literals() []string {
 	return texts
 }
 
+// isText reports whether the segment is literal text.
 func (s *segment) isText() bool { return s.secret == nil && s.program == nil }
 
 // Secrets returns the secrets named by constants, each once. all is false if
 // the template computes other names.
+//
+// The config's checks compare the names with its stores.
 func (t *Template) Secrets() (refs []SecretRef, all bool) {
 	seen := map[SecretRef]bool{}
 	add := func(s SecretRef) {
@@ -362,6 +382,9 @@ func (s *segment) readSecret(ctx context.Context, in *TemplateInput) (string, er
 }
 
 // readSecret asks the callback.
+//
+// An error of the callback is not a leak, and keeps its text. A value that was
+// read is one for the rest of the evaluation, see [segment.value].
 func (r *run) readSecret(vault, name string) (string, error) {
 	if r.secret == nil {
 		return "", errors.New("there are no secrets")
@@ -376,6 +399,10 @@ func (r *run) readSecret(vault, name string) (string, error) {
 }
 
 // plainValue converts a result to Go.
+//
+// Timestamps and durations become text, as CEL writes them. An error anywhere in
+// a list or map is the error of the whole. Values of the vocabulary, such as
+// req, have no plain form: they are [errNotPlain].
 func plainValue(val ref.Val) (any, error) {
 	switch v := val.(type) {
 	case types.String:
@@ -383,11 +410,13 @@ func plainValue(val ref.Val) (any, error) {
 	case types.Int:
 		return int64(v), nil
 	case types.Uint:
+		// JSON and Go callers take int64.
 		if v > math.MaxInt64 {
 			return nil, fmt.Errorf("%d is too large", uint64(v))
 		}
 		return int64(v), nil
 	case types.Double:
+		// JSON has neither.
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 			return nil, errors.New("the number has no decimal form")
 		}

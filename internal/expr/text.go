@@ -27,6 +27,10 @@ const (
 
 // textFunctions are CEL's extension for strings, less the power to make texts
 // of any length.
+//
+// The functions of [growing] are declared again over CEL's own, with the same
+// ids, types and results. A new version of cel-go with other overloads fails
+// here, at the first compilation, and not in a request.
 func textFunctions() ([]cel.EnvOption, error) {
 	library := ext.Strings(ext.StringsVersion(4), ext.StringsMaxPrecision(maxPrecision))
 	env, err := cel.NewCustomEnv(library)
@@ -50,6 +54,7 @@ func textFunctions() ([]cel.EnvOption, error) {
 			}
 			opts = append(opts, cel.Function(name, cel.MemberOverload(o.ID(), o.ArgTypes(), o.ResultType(), cel.FunctionBinding(
 				func(args ...ref.Val) ref.Val {
+					// A panic, as an error value could be absorbed.
 					if size(args) > maxText {
 						panic(tooCostly())
 					}
@@ -70,6 +75,8 @@ func hash(arg ref.Val) ref.Val {
 }
 
 // binding is the Go function of an overload.
+// CEL keeps functions of one, two and more arguments apart. Nil means that the
+// library has no such overload any more.
 func binding(bindings []*functions.Overload, id string) func(args ...ref.Val) ref.Val {
 	for _, b := range bindings {
 		switch {
@@ -87,11 +94,14 @@ func binding(bindings []*functions.Overload, id string) func(args ...ref.Val) re
 
 // growing are the functions whose results can be much longer than their
 // arguments, each with a bound of its result's length.
+//
+// A bound may be above the real length.
 func growing() map[string]func(args []ref.Val) int {
 	return map[string]func(args []ref.Val) int{
 		"replace": func(args []ref.Val) int {
 			text, from, to := string(args[0].(types.String)), string(args[1].(types.String)), string(args[2].(types.String))
 			n := strings.Count(text, from)
+			// The product of the two could overflow an int.
 			if n > 0 && len(to) > maxText/n {
 				return maxText + 1
 			}
@@ -139,6 +149,7 @@ var _ interpreter.ActualCostEstimator = textCost{}
 
 // CallCost counts a tenth of the bytes that go in and come out. Nil leaves a
 // function to CEL.
+// The list holds every function of the library over text, and hash.
 func (textCost) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
 	switch function {
 	case "replace", "join", "format", "split", "substring", "trim", "reverse", "strings.quote",

@@ -12,6 +12,7 @@ import (
 
 // Times of cooldowns and of the leases of their probes.
 const (
+	// probeTTL lets a lease survive one lost renewal.
 	coolsKept  = 5 * time.Minute // after the end of a cooldown
 	leaveLife  = 2 * time.Second // for a request to take the probe
 	probeTTL   = 5 * time.Second // of a lease, from its latest renewal
@@ -25,6 +26,9 @@ const generationBit = 44
 
 // Health shares cooldowns of models and keys, the leases of their probes, and the
 // quotas of keys. Its methods may be called from many goroutines at once.
+//
+// mu guards dirty, fresh and values. The maps below them belong to the goroutine
+// of Exchange.
 type Health struct {
 	fleet    *Fleet
 	recorder *stats.Recorder
@@ -113,6 +117,7 @@ func NewHealth(f *Fleet, r *stats.Recorder, s Surfaces) *Health {
 
 // Changed says that cooldowns of a Track have changed. On a nil Health it does
 // nothing.
+// It wakes the exchange, and waits for nothing.
 func (h *Health) Changed(t *stats.Track) {
 	if h == nil {
 		return
@@ -142,6 +147,9 @@ func (h *Health) wantKeys() {
 
 // SetKey says the present value of a configured key, as a Sum of its provider and
 // value.
+//
+// A changed value makes the key another one: its cooldowns are told under the
+// new sum.
 func (h *Health) SetKey(t *stats.Track, value Sum) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -154,6 +162,8 @@ func (h *Health) SetKey(t *stats.Track, value Sum) {
 }
 
 // collect puts the changed cooldowns and quotas, and sees to probes.
+//
+// It runs in Exchange, before the records go out.
 func (h *Health) collect(now time.Time) {
 	h.match(now)
 	h.prune(now)
@@ -169,6 +179,9 @@ func (h *Health) collect(now time.Time) {
 }
 
 // match gives new Tracks their sums, and the records that came before them.
+//
+// A Track of a key has no sum before its value is known: replicas must agree on
+// the value, and not on the place of the key in a config.
 func (h *Health) match(now time.Time) {
 	h.mu.Lock()
 	fresh := h.fresh
@@ -207,6 +220,8 @@ func (h *Health) match(now time.Time) {
 }
 
 // prune forgets the Tracks that the Recorder has forgotten.
+//
+// Once a minute is enough, as it only frees memory.
 func (h *Health) prune(now time.Time) {
 	if now.Sub(h.pruned) < time.Minute {
 		return
@@ -243,6 +258,8 @@ func without(list []*stats.Track, t *stats.Track) []*stats.Track {
 
 // recordOf names the record of a cooldown. It returns false if a sum is not known
 // yet.
+// The name is a keyed hash of the sums and the surface: the store learns which
+// cooldowns are the same, and of whom they are not.
 func (h *Health) recordOf(t *stats.Track, s stats.Scope) (record string, sum, model Sum, surface string, ok bool) {
 	if sum, ok = h.sums[t]; !ok {
 		return "", sum, model, "", false
@@ -259,6 +276,9 @@ func (h *Health) recordOf(t *stats.Track, s stats.Scope) (record string, sum, mo
 }
 
 // tell puts the cooldowns of a Track that differ from the last ones told or learnt.
+//
+// A Track with a missing sum stays dirty, and asks for the values of keys.
+// Records of cooldowns that have ended here are put once, without Open.
 func (h *Health) tell(now time.Time, t *stats.Track) {
 	seen := map[string]bool{}
 	for _, s := range t.Shared() {
@@ -309,6 +329,8 @@ func (h *Health) tell(now time.Time, t *stats.Track) {
 
 // cool returns the state of a cooldown, a new one for a Track that has none or that
 // has another sum now. Its generation goes on from that of the record.
+// A replica that starts late goes on from the record's generation, so that its
+// first word does not hide behind an older one.
 func (h *Health) cool(record string, t *stats.Track, sum Sum, s stats.Scope) *cool {
 	at := coolKey{record, t}
 	c := h.cools[at]
@@ -331,6 +353,9 @@ func (h *Health) put(now time.Time, record string, c *cool, r coolRecord) {
 }
 
 // learn takes the cooldown of another replica over.
+//
+// A record in another version, or one that cannot be read, is skipped. A record
+// about a Track or a surface that is not known here waits for it.
 func (h *Health) learn(record string, value []byte, rank int64, _ time.Duration) {
 	var r coolRecord
 	if json.Unmarshal(value, &r) != nil || r.Version != version {
@@ -369,6 +394,7 @@ func (h *Health) learn(record string, value []byte, rank int64, _ time.Duration)
 }
 
 // later remembers a record of a Track that is not there yet.
+// The number of sums is bounded by maxRecords.
 func (h *Health) later(sum Sum, record string) {
 	if h.unmatched[sum] == nil {
 		if len(h.unmatched) >= maxRecords {
@@ -381,6 +407,8 @@ func (h *Health) later(sum Sum, record string) {
 }
 
 // scope returns the part of a Track that a record is about.
+// False means that the model or the surface is unknown here, as between two
+// versions.
 func (h *Health) scope(r *coolRecord) (s stats.Scope, ok bool) {
 	if r.Model != "" {
 		sum, _ := parseSum(r.Model)
@@ -401,6 +429,9 @@ func (h *Health) scope(r *coolRecord) (s stats.Scope, ok bool) {
 
 // probes fetches the fleet's leave where a request wanted to probe, and gives it back
 // after the probe. The request did not wait for it.
+//
+// A lease is kept as long as the leave stands or the probe is under way, and
+// renewed meanwhile.
 func (h *Health) probes(now time.Time) {
 	open := map[string]bool{}
 	for at, c := range h.cools {

@@ -33,6 +33,9 @@ type Member struct {
 }
 
 // memberRecord is the value of a replica's record.
+//
+// Names of regions, accounts and models are keyed hashes. The name of the
+// replica is in clear, for people.
 type memberRecord struct {
 	Version  int              `json:"v"`
 	Name     string           `json:"n,omitempty"`
@@ -91,6 +94,8 @@ func NewMembers(h *Health, name string, gone, strange func(string)) *Members {
 }
 
 // List returns the living replicas by name, this one included.
+//
+// The list is made anew by each exchange, and must not be changed.
 func (m *Members) List() []Member {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -154,6 +159,8 @@ func (m *Members) place(kind, name string) string {
 }
 
 // putSlots puts the changed slots of a Track, and returns its requests in the window.
+//
+// A slot is told anew while it grows. Its record replaces the one before.
 func (m *Members) putSlots(now time.Time, t *stats.Track, sum Sum, here stats.Fleet) (total int64) {
 	told := m.slots[t]
 	t.Export(now, func(index int64, start time.Time, requests int64, encode func() []byte) {
@@ -197,6 +204,9 @@ type slotRecord struct {
 
 // learnSlot takes a slot of another replica over, in the place of an earlier state
 // of the same slot.
+//
+// The key is instance/model/number of the slot. Slots older than the window are
+// dropped.
 func (m *Members) learnSlot(key string, value []byte, _ int64, _ time.Duration) {
 	parts := strings.Split(key, "/")
 	head, data, ok := strings.Cut(string(value), "\n")
@@ -307,6 +317,9 @@ func (m *Members) update(now time.Time) {
 }
 
 // putOwn puts a record that this replica alone writes.
+//
+// The rank is the time, or one more than the last rank: a clock that is set back
+// must not hide news.
 func (f *Fleet) putOwn(now time.Time, kind, key string, value []byte, life time.Duration) {
 	f.Put(now, kind, key, value, max(f.Millis(now), f.Rank(now, kind, key)+1), life)
 }

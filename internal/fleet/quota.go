@@ -8,9 +8,14 @@ import (
 )
 
 // quotaKept is the life of a word about a quota.
+// Package stats keeps a limit as long after its reset.
 const quotaKept = time.Hour
 
 // quotaRecord is the value of a quota's record.
+//
+// Data:
+//
+//	{"v": 1, "r": {"l": 101, "r": 58, "u": 1700000060000, "t": true}, "t": {}}
 type quotaRecord struct {
 	Version  int       `json:"v"`
 	Requests allowance `json:"r"`
@@ -27,6 +32,8 @@ type allowance struct {
 }
 
 // collectQuotas puts the words of providers since the last exchange.
+// The rank is the time of the word, or one more than the last rank: clocks
+// differ, and the latest word should still be seen.
 func (h *Health) collectQuotas(now time.Time) {
 	var missing bool
 	h.recorder.Keys(func(t *stats.Track) {
@@ -67,6 +74,8 @@ func (h *Health) word(a allowance) stats.Word {
 }
 
 // learnQuota takes the newest word about a key over.
+// A word about an unknown key waits in the fleet's records until its value is
+// known.
 func (h *Health) learnQuota(key string, value []byte, _ int64, _ time.Duration) {
 	var r quotaRecord
 	sum, ok := parseSum(key)

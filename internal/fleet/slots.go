@@ -12,6 +12,8 @@ import (
 
 // Times of slots in flight.
 const (
+	// A slot lives through four lost renewals. A replica that dies gives its slots
+	// back by then.
 	slotsLife  = 4500 * time.Millisecond // of a replica's slots, from their latest renewal
 	slotsRenew = 900 * time.Millisecond
 	slotsPoll  = 40 * time.Millisecond // between two questions for requests that wait
@@ -73,6 +75,7 @@ func NewSlots(f *Fleet, l *limit.Limiter, m *Members) *Slots {
 func (s *Slots) Looks() <-chan struct{} { return s.looks }
 
 // Look implements [limit.Lessor].
+// Several looks before Turn are one.
 func (s *Slots) Look() {
 	select {
 	case s.looks <- struct{}{}:
@@ -81,6 +84,7 @@ func (s *Slots) Look() {
 }
 
 // Alone has each exact gate count for this process.
+// Requests then count against the share of this replica.
 func (s *Slots) Alone() {
 	now := time.Now()
 	for _, l := range s.list() {
@@ -107,6 +111,9 @@ func (s *Slots) isAlone() bool {
 }
 
 // list returns the leases of the gates there are.
+//
+// Leases of gates that are gone are forgotten. Their slots end in the store by
+// themselves.
 func (s *Slots) list() []*lease {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,6 +156,8 @@ func (s *Slots) Ask(client context.Context, g *limit.Gate) bool {
 }
 
 // join adds a request to the next question about a gate.
+// A question takes requests until a call begins. Both are nil for a gate without
+// an exact limit.
 func (s *Slots) join(g *limit.Gate) (*lease, *ask) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,6 +173,8 @@ func (s *Slots) join(g *limit.Gate) (*lease, *ask) {
 }
 
 // call asks a question, unless another request has asked it.
+//
+// It runs with the token of calling.
 func (s *Slots) call(client context.Context, l *lease, a *ask) {
 	s.mu.Lock()
 	mine := l.next == a
@@ -188,6 +199,9 @@ func (s *Slots) call(client context.Context, l *lease, a *ask) {
 }
 
 // lease leases up to n slots. It reports whether it got some.
+//
+// It tries fewer slots as long as the store has some. The caller has the token
+// of calling.
 func (s *Slots) lease(ctx context.Context, l *lease, n int64) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()
@@ -211,6 +225,8 @@ func (s *Slots) lease(ctx context.Context, l *lease, n int64) (bool, error) {
 	return false, nil
 }
 
+// take is one call of the store. With settle it sets the number of slots, and
+// else it asks for n more.
 func (s *Slots) take(ctx context.Context, l *lease, n int64, settle bool) (Taken, error) {
 	return s.fleet.store.Take(ctx, []Take{{
 		Key: l.key, Kind: Lease, Owner: s.fleet.instance, Amount: n, Settle: settle, Limit: max(l.gate.Slots(), 1), TTL: slotsLife,
@@ -226,6 +242,7 @@ func (s *Slots) Turn(ctx context.Context) {
 }
 
 // pause waits, unless it is woken or the context ends.
+// A nil channel wakes nobody up.
 func pause(ctx context.Context, d time.Duration, woken <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -267,6 +284,7 @@ func (s *Slots) turn(ctx context.Context) (waiting bool) {
 }
 
 // poll asks for the requests that wait at a gate.
+// It asks at most once in slotsPoll, for each gate.
 func (s *Slots) poll(ctx context.Context, l *lease) error {
 	l.gate.SetShare(l.gate.Slots() / int64(s.members.Count()))
 	now := time.Now()
@@ -284,6 +302,9 @@ func (s *Slots) poll(ctx context.Context, l *lease) error {
 
 // tell tells the store how many slots the replica has, if that has changed or their
 // time is short.
+//
+// It settles the number instead of giving back a difference: a call in doubt
+// before it does no harm.
 func (s *Slots) tell(ctx context.Context, l *lease) error {
 	within, cancel := context.WithTimeout(ctx, takeTimeout)
 	defer cancel()

@@ -16,6 +16,9 @@ const maxID = 512
 
 // Valid reports whether an id may stand in a path: it cannot be taken for a step up,
 // or for two parts of a path.
+//
+// Ids are printable ASCII. An id of the client's goes into the path of an
+// upstream request, so the rule is one of safety.
 func Valid(id string) bool {
 	if id == "" || id == "." || len(id) > maxID {
 		return false
@@ -63,6 +66,8 @@ const inputField = "input"
 
 // Mentions reports whether a request may hold an id: a quick look, for bodies that
 // are not checked.
+//
+// It may be true without an id.
 func Mentions(body []byte) bool {
 	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container"`} {
 		if bytes.Contains(body, []byte(word)) {
@@ -75,6 +80,9 @@ func Mentions(body []byte) bool {
 // InRequest yields each id in the JSON body of a request, at any depth, a repeated one
 // each time. Names are compared as the most lenient provider would: decoded, in any
 // case.
+//
+// The caller refuses a request whose ids belong to another caller. So a name
+// that only one parser would take for the field counts here too.
 func InRequest(body []byte) iter.Seq[Ref] {
 	return func(yield func(Ref) bool) {
 		w := walker{c: jsonscan.Lenient(body), yield: yield}
@@ -83,6 +91,9 @@ func InRequest(body []byte) iter.Seq[Ref] {
 }
 
 // InForm returns the id in a part of a form, such as input_reference[file_id].
+//
+// Words in brackets are steps into the field. The last known word decides. false
+// means that the part holds something else.
 func InForm(name, value []byte) (Ref, bool) {
 	if len(value) == 0 || len(value) > maxID {
 		return Ref{}, false
@@ -103,6 +114,9 @@ func InForm(name, value []byte) (Ref, bool) {
 
 // walker goes through JSON. It recurses down to jsonscan.MaxDepth: the depth of a request was
 // checked before, that of an answer was not.
+//
+// over is set when the caller has ended the walk. A fault of the text ends it as
+// well.
 type walker struct {
 	c      jsonscan.Cursor
 	yield  func(Ref) bool
@@ -210,6 +224,9 @@ func (w *walker) found(kind Kind, raw []byte) {
 }
 
 // folded is a name as a lenient parser reads it: decoded, up to a NUL, in lower case.
+//
+// A name of plain ASCII in lower case, as nearly all are, is returned without a
+// copy.
 func folded(raw []byte) []byte {
 	plain := true
 	for _, c := range raw {
@@ -262,6 +279,8 @@ func InAnswer(kind Kind, answer []byte) []Ref {
 }
 
 // Member reads a top-level member of an answer, and moves the cursor behind it.
+//
+// An id that is not [Valid] is not remembered: no path could hold it later.
 func Member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
 	of := None
 	switch {
@@ -283,6 +302,10 @@ func Member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
 
 // InEvent returns the id of the thing that an event of a stream is about: the first
 // event of a stream of responses tells it.
+//
+// The events are those of responses, with the answer under "response":
+//
+//	{"type": "response.created", "response": {"id": "resp_1", …}}
 func InEvent(kind Kind, data []byte) (Ref, bool) {
 	c := jsonscan.Lenient(data)
 	if !c.Enter('{') {
@@ -326,6 +349,9 @@ func Made(data []byte) []Ref {
 const writtenFile = `code_execution_output"`
 
 // answerObject goes through an object of an answer.
+//
+// The type of an object may follow its file_id, so the file is judged at the
+// end.
 func (w *walker) answerObject(depth int) {
 	w.c.Enter('{')
 	var file []byte

@@ -70,6 +70,9 @@ const (
 // Table remembers the routes of ids, each for its caller alone. A full table forgets
 // the id that was used longest ago, and so does a caller with a full share. Its
 // methods may be called from many goroutines at once.
+//
+// It is lost with its process. A store for replicas gets each id by OnNote, and
+// gives those of other replicas back by Learn.
 type Table struct {
 	seed maphash.Seed
 	pins *pins.Table[Route]
@@ -106,6 +109,8 @@ func (t *Table) Learn(caller uint64, ref Ref, at Route) {
 }
 
 // Find returns the place of a caller's id. Another caller's id is unknown.
+//
+// A found id counts as used, so it is forgotten later than others.
 func (t *Table) Find(caller uint64, ref Ref) (Route, bool) {
 	now, key := time.Now(), t.key(caller, ref)
 	at, ok := t.pins.Get(now, key)
@@ -117,6 +122,9 @@ func (t *Table) Find(caller uint64, ref Ref) (Route, bool) {
 
 // Settle returns the model whose use of a thing is owed, and marks it as counted. It is
 // empty for all calls but the first.
+//
+// Two requests may poll one response in the background. The lock makes sure that
+// only one of them counts its use.
 func (t *Table) Settle(caller uint64, ref Ref) (model string) {
 	t.settling.Lock()
 	defer t.settling.Unlock()
@@ -130,6 +138,8 @@ func (t *Table) Settle(caller uint64, ref Ref) (model string) {
 // Empty reports whether no id is known.
 func (t *Table) Empty() bool { return t.pins.Len() == 0 }
 
+// key hashes an id with the seed of this table: clients cannot make ids that
+// collide.
 func (t *Table) key(caller uint64, ref Ref) pins.Key {
 	return pins.Key{Caller: caller, Sum: maphash.String(t.seed, string(rune(ref.Kind))+ref.ID)}
 }

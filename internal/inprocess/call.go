@@ -21,6 +21,14 @@ var errExpired = os.ErrDeadlineExceeded
 
 // call is one request and its answer: the handler's [http.ResponseWriter], and the
 // caller's body.
+//
+// Three parties meet here. The handler writes in its own goroutine, the caller
+// reads in another, and the context ends either. mu guards the fields below it.
+// Channels only wake: who wakes looks at the fields again.
+//
+// The bytes of an answer are in one of three places: read ones and visible ones
+// at the front of buf, unflushed ones behind them, and a large write in direct.
+// direct is read when buf is empty.
 type call struct {
 	ctx    context.Context // the caller's
 	again  bool            // the caller's body can be had again
@@ -55,6 +63,9 @@ type call struct {
 }
 
 // newCall prepares a call.
+//
+// The handler's request is a new one: a handler may change it. Of the caller's
+// request it shares the URL, the body and the trailer.
 func newCall(ctx context.Context, r *http.Request) *call {
 	c := &call{ctx: ctx, again: r.GetBody != nil, header: http.Header{}, length: -1, readable: make(chan struct{}, 1)}
 	c.sent = *r.WithContext(ctx)
@@ -110,6 +121,9 @@ func (c *call) WriteHeader(status int) {
 }
 
 // begin fixes the header. The caller holds the lock.
+//
+// A second call does nothing, as in net/http. Names of trailers are known from
+// here on.
 func (c *call) begin(status int) {
 	if c.status != 0 || status < 200 { // informational answers have no reader here
 		return
@@ -134,6 +148,10 @@ func (c *call) begin(status int) {
 
 // Write takes bytes of the answer. If the caller is behind, it waits until the caller
 // has read them, until the deadline, or until the caller leaves.
+//
+// A write that fits into the buffer is not seen by the caller before a flush, a
+// large write or the end. A handler that flushes each event wakes its reader
+// once an event.
 func (c *call) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	c.begin(http.StatusOK)
@@ -174,6 +192,9 @@ func (c *call) keep(p []byte) {
 }
 
 // handOver waits until a write was read.
+//
+// The write is not copied: p belongs to the handler, and it may use p again only
+// after the return. On an error the bytes that were read count as written.
 func (c *call) handOver(size int) (int, error) {
 	var expired <-chan time.Time
 	for {
@@ -232,6 +253,8 @@ func (c *call) reveal() {
 
 // SetWriteDeadline bounds the time in which the caller must take a write. Zero ends
 // it.
+//
+// A write that waits already keeps the deadline that it began to wait with.
 func (c *call) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -274,6 +297,9 @@ func (c *call) closeUpload() {
 }
 
 // refuse ends a call because its body cannot be read.
+//
+// The error is the caller's own, and it gets it from its call, in place of an
+// answer.
 func (c *call) refuse(err error) {
 	c.mu.Lock()
 	if !c.left {
@@ -285,6 +311,9 @@ func (c *call) refuse(err error) {
 }
 
 // end ends the answer after the handler.
+//
+// returned is false after a panic: the answer then ends in an error, whole or
+// not.
 func (c *call) end(returned bool) {
 	c.mu.Lock()
 	if returned {
@@ -305,6 +334,9 @@ func (c *call) end(returned bool) {
 }
 
 // leave ends a call from the caller's side.
+//
+// It is called by a Close, and if the context ends before an answer. The handler
+// may still run and learns it from its context and its writes.
 func (c *call) leave() {
 	c.mu.Lock()
 	c.left, c.buf = true, nil
@@ -316,6 +348,8 @@ func (c *call) leave() {
 }
 
 // answerBody is the caller's side of a call.
+//
+// It may be read from one goroutine at a time, as any body.
 type answerBody call
 
 // Read waits for bytes of the answer, for its end, or for the end of the request's
@@ -335,6 +369,10 @@ func (b *answerBody) Read(p []byte) (int, error) {
 }
 
 // take reads the bytes that are there, or the end.
+//
+// The order of the cases is the order of what counts: the caller's own end, the
+// end of its context, an error of its body, bytes, and the end of the answer. No
+// bytes and no error mean to wait.
 func (c *call) take(p []byte) (n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -393,4 +431,5 @@ func (u *unzipped) Read(p []byte) (int, error) {
 	return u.zip.Read(p)
 }
 
+// Close ends the call. The decoder has nothing to give back.
 func (u *unzipped) Close() error { return u.body.Close() }

@@ -32,6 +32,9 @@ type Transport struct {
 }
 
 // RoundTrip calls the handler, and returns when its answer begins.
+//
+// The body of the request is closed in any case, perhaps after the return. The
+// answer's body must be closed, or the handler's goroutine may wait for ever.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	err := context.Cause(ctx)
@@ -127,6 +130,9 @@ func makeRoom() byte {
 var roomAt int
 
 // response is the answer, once it has begun or the handler has ended.
+//
+// A short answer that has ended gets its Content-Length here, as net/http gives
+// it.
 func (c *call) response() (*http.Response, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,6 +12,9 @@ import "bytes"
 // value, as far as it was walked.
 //
 // Keys are compared as written: an escaped key is an unknown key.
+//
+// The zero Cursor is at the end of an empty text. A copy of a cursor is another
+// cursor at the same place. Names and texts alias b.
 type Cursor struct {
 	b      []byte
 	i      int
@@ -40,6 +43,8 @@ func (c *Cursor) Since(from int) []byte { return c.b[from:c.i] }
 func (c *Cursor) Rest() []byte { return c.b[c.i:] }
 
 // fail stops the cursor for good.
+//
+// All loops over members and elements end at once then.
 func (c *Cursor) fail() {
 	c.bad = true
 	c.i = len(c.b)
@@ -71,6 +76,8 @@ func (c *Cursor) Enter(open byte) bool {
 
 // Key moves to the value of the next member of the current object, and returns
 // the name as written. It returns false behind the object.
+//
+// Its caller reads or skips the value before the next call.
 func (c *Cursor) Key() ([]byte, bool) {
 	b := c.Peek()
 	first := c.first
@@ -108,6 +115,8 @@ func (c *Cursor) Key() ([]byte, bool) {
 
 // Elem moves to the next element of the current array. It returns false behind
 // the array.
+//
+// Its caller reads or skips the element before the next call.
 func (c *Cursor) Elem() bool {
 	b := c.Peek()
 	first := c.first
@@ -195,6 +204,9 @@ func (c *Cursor) Text() []byte {
 
 // Skip moves behind the value at the cursor and reports whether the value says
 // anything: null, false, "", {} and [] do not.
+//
+// To a lenient cursor NaN is a fault as the value itself, and passes inside of a
+// skipped object or array.
 func (c *Cursor) Skip() bool {
 	b := c.Peek()
 	if c.strict {

@@ -12,6 +12,10 @@ const (
 // Digest sees one JSON document in pieces, and keeps it without its long strings: they
 // become empty. Names, ids, counts and types stay. The zero Digest is ready to use. It
 // is not for concurrent use.
+//
+// It serves answers that are too long to be held: the usage and the ids of a
+// long answer stand among its short values. The kept text stays valid JSON if
+// the document is.
 type Digest struct {
 	kept    []byte
 	over    bool // the rest is too long as well

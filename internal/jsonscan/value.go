@@ -177,6 +177,8 @@ func SkipColon(src []byte, i int) (int, Fault) {
 }
 
 // SkipSpace skips white space.
+//
+// White space is the four characters of RFC 8259.
 func SkipSpace(src []byte, i int) int {
 	for i < len(src) && src[i] <= ' ' {
 		switch src[i] {
@@ -208,6 +210,8 @@ func stringEnds(x uint64) uint64 {
 }
 
 // SkipString skips the rest of a string. Its opening quote stands before i.
+//
+// Invalid UTF-8 passes, as in encoding/json.Valid.
 func SkipString(src []byte, i int) (int, Fault) {
 	for {
 		// Two words at a time: most strings are short and end in one of the

@@ -8,6 +8,9 @@ import (
 
 // Lessor leases slots in flight from a store that replicas share. It has the slots of
 // exact limits. Its methods may be called from many goroutines at once.
+//
+// It must not call back into the Limiter from Look: requests call it with locks
+// held.
 type Lessor interface {
 	// Ask asks the store for one slot more at a gate, and waits for the answer. It
 	// returns false if the store has none.

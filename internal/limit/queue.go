@@ -12,12 +12,16 @@ const (
 )
 
 // queue holds the waiting requests of a gate, in a line for each caller.
+//
+// The Limiter's mu guards it. A look costs as much as there are requests passed
+// over.
 type queue struct {
 	lines []*line // in the order of their turns
 	n     int     // requests
 }
 
 // line holds the requests of one caller.
+// A caller with many requests has one turn in each round, like any other.
 type line struct {
 	caller uint64
 	places []place // by arrival
@@ -89,6 +93,7 @@ func (q *queue) remove(w *waiter, route int) {
 }
 
 // rotate gives the next turn to the next caller.
+// The caller's further requests wait for the others' turns.
 func (q *queue) rotate(caller uint64) {
 	if i := q.line(caller); i >= 0 {
 		l := q.lines[i]
@@ -98,6 +103,8 @@ func (q *queue) rotate(caller uint64) {
 
 // each calls f with the first request of each caller, then with the second ones,
 // and so on, until f returns false. The queue may change only in the last call.
+// Its cost is the product of callers and the longest line, at most, and it ends
+// with the first request served.
 func (q *queue) each(f func(w *waiter, route int) bool) {
 	for depth := 0; ; depth++ {
 		deeper := false
@@ -116,6 +123,7 @@ func (q *queue) each(f func(w *waiter, route int) bool) {
 }
 
 // mark notes gates whose queues need a look.
+// A gate stands in the list once.
 func (l *Limiter) mark(gates *[maxGates]*Gate) {
 	for _, g := range gates {
 		if g != nil && !slices.Contains(l.dirty, g) {
@@ -149,6 +157,8 @@ func (l *Limiter) serveLocked(now time.Time, g *Gate) {
 
 // serveDirty serves the marked gates, and the ones that get marked by it, as a
 // request that goes leaves the queues of other gates.
+//
+// mu is held.
 func (l *Limiter) serveDirty(now time.Time) {
 	for len(l.dirty) > 0 {
 		g := l.dirty[len(l.dirty)-1]

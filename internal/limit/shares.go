@@ -16,6 +16,9 @@ const (
 
 // Use is what one replica has used of one account, and what it reserves of the
 // rest.
+//
+// Counters that only grow make a lost record harmless: the next one holds the
+// same and more.
 type Use struct {
 	// Requests and Tokens only grow. Levels are the part of them that has not
 	// flowed back yet.
@@ -50,6 +53,9 @@ func (c *Clients) Replicas(n int) {
 }
 
 // shareOf returns the share of an account, a first one without waiting for the fleet.
+//
+// The first use must not wait for an exchange. It takes an equal part of what is
+// free as far as known.
 func (c *Clients) shareOf(a *account, lim *Allowance, p present) *share {
 	s := a.shared()
 	if s.since == 0 || !s.reserved && !s.dirty {
@@ -114,6 +120,9 @@ func (s *share) unheard(replicas int, m Measure, p present) int64 {
 }
 
 // part is an equal part of what is free, a little less, at least one.
+//
+// Its two terms avoid an overflow of the product. At least one: a limit of 3
+// among 5 replicas must not be closed for all.
 func (s *share) part(free int64, replicas int) int64 {
 	if free <= 0 {
 		return 0
@@ -133,6 +142,9 @@ func (c *Clients) exceedsShare(a *account, lim *Allowance, p present) (Measure, 
 }
 
 // use notes a use of this replica. c.mu is held.
+//
+// It is called at the admission with one request, and at the end with tokens and
+// money. Credit may fall below zero: the request that empties it completes.
 func (a *account) use(lim *Allowance, p present, requests, tokens, money int64) {
 	s := a.share
 	if s == nil {
@@ -166,6 +178,8 @@ func (c *Clients) Names() []string {
 
 // Used calls tell with each account whose use or reservation has changed since the
 // last call. life is how long its record counts.
+//
+// tell is called without a lock held.
 func (c *Clients) Used(now time.Time, tell func(entry string, key Key, u Use, life time.Duration)) {
 	p := c.present(now)
 	type told struct {
@@ -196,6 +210,9 @@ func (c *Clients) Used(now time.Time, tell func(entry string, key Key, u Use, li
 
 // reserve renews the reservations of an account. It returns false if its record is as
 // it was.
+//
+// An account without use since the last call gives its reservation back, and is
+// then left alone.
 func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, changed bool) {
 	s, lim := a.share, &e.allowance
 	if !s.dirty && !s.reserved {

@@ -25,6 +25,9 @@ func (e *FullError) Error() string {
 
 // waiter is a waiting request. Its own goroutine sets its timer and serves the
 // queues when it fires, so the Limiter needs no goroutine.
+//
+// It is in the queues of all gates of its routes with room at once, and leaves
+// all of them with its first hold.
 type waiter struct {
 	caller uint64
 	routes []Route
@@ -110,6 +113,8 @@ func (l *Limiter) Wait(ctx context.Context, caller uint64, routes []Route) (int,
 
 // enqueue puts a request into the queues of all gates of its routes. It returns
 // whether it waits nowhere for want of room.
+//
+// A route is queued at all of its gates or at none. The caller holds mu.
 func (l *Limiter) enqueue(now time.Time, w *waiter) (queueFull bool) {
 	w.until = make([]time.Time, len(w.routes))
 	queued := false
@@ -145,6 +150,7 @@ func (l *Limiter) enqueue(now time.Time, w *waiter) (queueFull bool) {
 
 // patience returns the time for a request at a route: the shortest Wait of the
 // gates in its way. If the way was open for a moment, all gates count.
+// Zero means not to wait at all.
 func (l *Limiter) patience(now time.Time, r *Route) time.Duration {
 	at := l.clock(now)
 	inTheWay, all := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
@@ -168,6 +174,8 @@ func (l *Limiter) patience(now time.Time, r *Route) time.Duration {
 
 // look serves the queues of a request again, and gives up routes at the end of
 // their time.
+//
+// The caller holds mu.
 func (l *Limiter) look(now time.Time, w *waiter) {
 	at := l.clock(now)
 	for i := range w.routes {
@@ -213,6 +221,8 @@ func (l *Limiter) nextLook(now time.Time, w *waiter) time.Time {
 }
 
 // soonest returns the first limit to open.
+//
+// Ready is zero if the time is not known, as with requests in flight.
 func (l *Limiter) soonest(now time.Time, w *waiter) Full {
 	var first Full
 	for i := range w.routes {
@@ -266,6 +276,8 @@ func blocked(at int64, r *Route) blockers {
 
 // giveUp takes a request out of the queues of one route. The requests behind it
 // may have waited for it only, so these queues need a look.
+//
+// A second call for a route does nothing. The caller holds mu.
 func (l *Limiter) giveUp(w *waiter, route int) {
 	if w.until == nil || w.until[route].IsZero() {
 		return
@@ -281,6 +293,7 @@ func (l *Limiter) giveUp(w *waiter, route int) {
 }
 
 // signal wakes a request.
+// It may be called with the Limiter's lock held.
 func (w *waiter) signal() {
 	select {
 	case w.wake <- struct{}{}:

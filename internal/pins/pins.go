@@ -70,6 +70,10 @@ func (t *Table[V]) Get(now time.Time, key Key) (v V, ok bool) {
 }
 
 // Set pins a key to a value, from now on.
+//
+// It first drops the pins at the old end whose time is over: life is the same
+// for all, so the ring by age is also the one by end. A pin set again counts as
+// new in both rings.
 func (t *Table[V]) Set(now time.Time, key Key, v V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,6 +96,8 @@ func (t *Table[V]) Set(now time.Time, key Key, v V) {
 }
 
 // Drop forgets a pin, and returns whether there was one.
+//
+// Most keys have no pin. A look under the read lock spares them the write lock.
 func (t *Table[V]) Drop(key Key) bool {
 	t.mu.RLock()
 	known := t.entries[key] != nil
@@ -109,6 +115,7 @@ func (t *Table[V]) Drop(key Key) bool {
 }
 
 // Len returns the number of pins, ended ones included.
+// Ended ones go with a later Set.
 func (t *Table[V]) Len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -140,9 +147,12 @@ func (t *Table[V]) drop(e *entry[V]) {
 }
 
 // ring is a list of entries from the oldest to the newest.
+// The links are in the entries themselves: a member leaves from any place at
+// once.
 type ring[V any] struct{ oldest, newest *entry[V] }
 
 // push makes an entry the newest.
+// Of says which of the entry's links are this ring's.
 func (r *ring[V]) push(of int, e *entry[V]) {
 	e.links[of] = link[V]{older: r.newest}
 	if r.newest != nil {

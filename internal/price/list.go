@@ -8,6 +8,8 @@ import (
 
 // Rate is the price of a million tokens, or of a million calls, in 10⁻¹² USD.
 // Unknown is not free.
+//
+// Negative rates are unknown as well.
 type Rate int64
 
 // Unknown is a price that nobody told.
@@ -15,6 +17,9 @@ const Unknown Rate = -1
 
 // PerMillion is the price of a million tokens in USD, as its shortest decimal says
 // it. Nil is Unknown.
+//
+// A price of 0.1 means one tenth, and not the nearest binary fraction. A
+// negative price is Unknown.
 func PerMillion(usd *float64) Rate {
 	if usd == nil {
 		return Unknown
@@ -27,6 +32,8 @@ func PerMillion(usd *float64) Rate {
 }
 
 // PerCall is the price of one call in USD.
+//
+// A price out of range is Unknown.
 func PerCall(usd float64) Rate {
 	v, ok := Parse(strconv.FormatFloat(usd, 'f', -1, 64))
 	if !ok || v < 0 || v > math.MaxInt64/1_000_000 {
@@ -36,6 +43,9 @@ func PerCall(usd float64) Rate {
 }
 
 // per returns r × a / b, rounded. Unknown stays so.
+//
+// The product has 128 bits. A division by zero, and a result out of range, are
+// Unknown.
 func (r Rate) per(a, b Rate) Rate {
 	if r < 0 || a < 0 || b <= 0 {
 		return Unknown
@@ -61,6 +71,9 @@ func (r Rate) or(other Rate) Rate {
 }
 
 // Tokens are the prices of a million tokens of each kind.
+//
+// Unknown is a possible value of each. The zero Tokens are free, so a maker must
+// set all.
 type Tokens struct {
 	Input, Output, CacheRead, CacheWrite, CacheWriteHour Rate
 }
@@ -72,6 +85,8 @@ type Tier struct {
 }
 
 // List are the prices of a model. It is not changed after it was made.
+//
+// A nil List has no prices: [List.Cost] is unknown.
 type List struct {
 	Tokens
 	InputBatch, OutputBatch Rate
@@ -101,12 +116,17 @@ type Calls struct {
 // price of its own: the usual price counts for another tier, for sound and images,
 // and for caches; calls without a price count for nothing. ok is false if the cost
 // is unknown.
+//
+// A use without any tokens costs nothing. Tokens of a kind with neither a price
+// nor a stand-in make the whole cost unknown: a part of a cost would read as the
+// cost.
 func (l *List) Cost(u Use) (cost USD, estimated, ok bool) {
 	if l == nil {
 		return 0, false, false
 	}
 	t := l.at(u.Input)
 	switch u.ServiceTier {
+	// "on_demand" is Groq's word for its usual tier.
 	case "", "default", "standard", "auto", "on_demand":
 	case "batch":
 		b, known := l.batch(t)
@@ -116,6 +136,7 @@ func (l *List) Cost(u Use) (cost USD, estimated, ok bool) {
 	}
 	estimated = estimated || u.Media
 	hour := min(max(u.CacheWriteHour, 0), u.CacheWrite)
+	// An upstream's count of cached tokens may exceed its count of the prompt.
 	plain := max(u.Input-u.CacheRead-u.CacheWrite, 0)
 	var s sum
 	for _, part := range [...]struct {

@@ -14,6 +14,9 @@ import (
 )
 
 // USD is money in units of 10⁻¹² USD. Its range ends at 9.2 million USD.
+//
+// The unit is small enough for one token at the lowest price: 0.01 USD a million
+// tokens is 10,000 units a token.
 type USD int64
 
 // Dollar is one USD.
@@ -68,6 +71,9 @@ func (u USD) Add(v USD) USD {
 // Parse reads a decimal, such as "0.00125" or "1.25e-3". Digits beyond the twelfth
 // behind the point are rounded, half away from zero. It is false for other text and
 // for amounts out of range.
+//
+// strconv.ParseFloat would bring the noise of binary fractions into exact sums.
+// Exponents beyond ±400 are refused: no float64 has them.
 func Parse(text string) (USD, bool) {
 	text, negative := strings.CutPrefix(text, "-")
 	exponent := 0
@@ -112,6 +118,7 @@ func number(digits string) (USD, bool) {
 	return USD(n), err == nil
 }
 
+// sign negates on demand.
 func sign(n USD, negative bool) USD {
 	if negative {
 		return -n
@@ -120,6 +127,8 @@ func sign(n USD, negative bool) USD {
 }
 
 // sum is a number of 10⁻¹⁸ USD in 128 bits.
+//
+// 128 bits hold 2⁶³ tokens at the highest rate. Further carries stay at the end.
 type sum struct{ hi, lo uint64 }
 
 // add adds n units at a rate.
@@ -137,6 +146,8 @@ func (s *sum) add(n int64, r Rate) {
 }
 
 // usd rounds to 10⁻¹² USD, half up.
+//
+// A sum out of range is the end of USD's range.
 func (s *sum) usd() USD {
 	const million = 1_000_000
 	lo, carry := bits.Add64(s.lo, million/2, 0)

@@ -16,6 +16,8 @@ import (
 const Longest = 365 * 24 * time.Hour
 
 // Count is a number, if Known.
+//
+// The zero Count is unknown. A known 0 means that nothing is left.
 type Count struct {
 	N     int64
 	Known bool
@@ -38,6 +40,8 @@ func (q Quota) Known() bool { return q != Quota{} }
 var windowsTSV string
 
 // window is a row of windows.tsv.
+//
+// Of several windows of one unit in an answer the lowest rank counts.
 type window struct {
 	tokens bool // else requests
 	rank   int
@@ -65,6 +69,9 @@ const maxWindows = 24
 var windows, cells = parseWindows(windowsTSV)
 
 // parseWindows returns the rows, and the place of each header under its canonical name.
+//
+// A row has seven columns: provider, tokens or requests, rank, three headers,
+// and a source. Headers stand under their canonical names.
 func parseWindows(table string) (list []window, byHeader map[string]cell) {
 	byHeader = map[string]cell{}
 	names := false
@@ -96,6 +103,8 @@ func parseWindows(table string) (list []window, byHeader map[string]cell) {
 }
 
 // reading is one window of one answer.
+//
+// overdrawn marks a rest below zero. It counts as used up.
 type reading struct {
 	limit, remaining Count
 	overdrawn        bool
@@ -106,6 +115,8 @@ type reading struct {
 func (r reading) counts() bool { return r.limit.Known || r.remaining.Known }
 
 // read fills a reading for each window. now is the time of the answer: some resets are a wait, others a date.
+//
+// into is the caller's, on its stack: this runs once for each answer.
 func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) {
 	for key, values := range h {
 		// An answer has twenty other headers: they must be cheap.
@@ -138,6 +149,8 @@ func read(h http.Header, now time.Time, into *[maxWindows]reading) (found bool) 
 }
 
 // isLimit reports whether a header may be of a rate limit.
+//
+// The first letter rules out nearly all headers of an answer.
 func isLimit(key string) bool {
 	if key == "" {
 		return false
@@ -163,6 +176,9 @@ var combined = cells["Ratelimit-Remaining"].window
 
 // structured reads `limit=100, remaining=50, reset=30`, and the later `"name";r=50;t=30`. Of several windows the first
 // counts.
+//
+// Parameters of other names, such as the window w or the policy's name, are
+// skipped. The bits of seen tell which values were read.
 func structured(v string, now time.Time) (r reading) {
 	seen := 0
 	for part := range strings.FieldsFuncSeq(v, func(c rune) bool { return c == ';' || c == ',' }) {
@@ -190,6 +206,9 @@ func first[T any](fresh bool, now, before T) T {
 }
 
 // Read reads the quota from an answer's headers. now is the time of the answer.
+//
+// It never fails: a malformed value is unknown. Values are the upstream's claim,
+// and are not checked against each other.
 func Read(h http.Header, now time.Time) (q Quota) {
 	var all [maxWindows]reading
 	if !read(h, now, &all) {
@@ -222,6 +241,8 @@ func Read(h http.Header, now time.Time) (q Quota) {
 
 // Exhausted is the wait until every used-up window is open again. It is false without a used-up window, or if no such
 // window has a reset.
+//
+// The longest wait counts, for one closed window is enough to be refused.
 func Exhausted(h http.Header, now time.Time) (wait time.Duration, ok bool) {
 	var all [maxWindows]reading
 	if !read(h, now, &all) {
@@ -237,6 +258,8 @@ func Exhausted(h http.Header, now time.Time) (wait time.Duration, ok bool) {
 }
 
 // Milliseconds reads a number of milliseconds, with or without a fraction.
+//
+// It is false for a sign, an exponent, and anything else than digits.
 func Milliseconds(v string) (time.Duration, bool) {
 	n, ok := number(v)
 	return scale(n, time.Millisecond), ok
@@ -244,6 +267,9 @@ func Milliseconds(v string) (time.Duration, bool) {
 
 // Seconds reads a wait as providers write it: seconds with or without a fraction, a duration of Go ("6m0s"), of ISO 8601
 // ("PT30S") or with a word ("30 seconds"), or a date. It is 0 for a past date, and [Longest] at most.
+//
+// RFC 9110 allows whole seconds or a date in Retry-After. The other forms are
+// those of providers.
 func Seconds(v string, now time.Time) (time.Duration, bool) {
 	v = strings.TrimSpace(v)
 	if n, ok := number(v); ok {
@@ -293,6 +319,8 @@ func date(v string) (time.Time, bool) {
 }
 
 // iso reads a duration of ISO 8601 without years and months, whose lengths vary.
+//
+// A negative duration and a sign are refused.
 func iso(v string) (d time.Duration, ok bool) {
 	days, rest, timed := strings.Cut(v, "T")
 	if days, ok = strings.CutPrefix(days, "P"); !ok {
@@ -316,6 +344,8 @@ func iso(v string) (d time.Duration, ok bool) {
 }
 
 // spelled reads a number and the word of its unit.
+//
+// A number without a word is not for this function: Seconds has read it before.
 func spelled(v string) (time.Duration, bool) {
 	n, word, _ := strings.Cut(v, " ")
 	count, ok := number(n)
@@ -344,6 +374,8 @@ func count(v string) Count {
 
 // instant reads a reset: a duration ("6m0s", "20ms"), a date of RFC 3339, or a number of seconds. A number of 30 years or
 // more is a date in seconds, and a still larger number a date in milliseconds.
+//
+// The zero time is unknown.
 func instant(v string, now time.Time) time.Time {
 	if n, ok := number(v); ok {
 		switch {

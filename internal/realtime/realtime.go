@@ -28,6 +28,9 @@ var (
 )
 
 // Session joins a client and a server. Frames pass untouched.
+//
+// Fields are set before Run, and not changed during it. Both connections must
+// return from a blocked Read when they are closed.
 type Session struct {
 	Client net.Conn
 	// Buffered are the bytes that were read from the client already.
@@ -52,6 +55,10 @@ type Session struct {
 // Run carries bytes until a side leaves, the context ends, or both are silent. It
 // returns nil after a close frame of a side, or if the client left. Both connections
 // are closed then.
+//
+// Two goroutines carry the bytes, one for each direction. Run itself carries the
+// server's, and returns after both have ended. The first cause of an end is the
+// result.
 func (s *Session) Run(ctx context.Context) error {
 	s.begin = time.Now()
 	s.idle = time.AfterFunc(never, s.watch)
@@ -69,6 +76,9 @@ func (s *Session) Run(ctx context.Context) error {
 }
 
 // watch ends the session after a silence.
+//
+// The timer is not reset with each frame. It asks how long the silence lasts
+// when it fires, and then waits for the rest.
 func (s *Session) watch() {
 	silent := time.Since(s.begin) - time.Duration(s.last.Load())
 	if silent >= s.Idle {
@@ -79,6 +89,9 @@ func (s *Session) watch() {
 }
 
 // end ends the session from within: nobody reads any more.
+//
+// The client's writes go on, for a close frame. A read deadline in the past
+// wakes the reader of the client.
 func (s *Session) end(cause error) {
 	s.closing.Do(func() { s.cause = cause })
 	s.cut.Store(true)
@@ -98,6 +111,8 @@ const size = 4 << 10
 var buffers = sync.Pool{New: func() any { return new([size]byte) }}
 
 // toServer carries the client's frames.
+//
+// A server that cannot be written to ends the session as a client that left does.
 func (s *Session) toServer() {
 	b := buffers.Get().(*[size]byte)
 	defer buffers.Put(b)
@@ -118,6 +133,9 @@ func (s *Session) toServer() {
 }
 
 // toClient carries the server's frames.
+//
+// The tap reads the bytes before the client gets them. A write deadline is renewed
+// only when a quarter of it is over.
 func (s *Session) toClient() {
 	b := buffers.Get().(*[size]byte)
 	defer buffers.Put(b)
@@ -152,6 +170,9 @@ var goingAway = []byte{0x88, 2, 0x03, 0xe9}
 
 // finish ends the client's side after the server's. A session that was cut ends in a
 // close frame, if one may stand here.
+//
+// A close frame must not stand within another frame, so a session cut within a
+// frame just ends.
 func (s *Session) finish() {
 	if !s.cut.Load() {
 		var cause error
@@ -185,6 +206,9 @@ var secretWords = [...]string{"key", "token", "secret", "bearer"}
 
 // CutKey takes the keys of a client out of a list of subprotocols, and returns the
 // first.
+//
+// A client's key for the gateway must not reach the provider. The rest goes on to the
+// provider.
 func CutKey(values []string) (rest, key string) {
 	rest = keep(values, func(name, value string) bool {
 		for _, word := range secretWords {
@@ -200,6 +224,9 @@ func CutKey(values []string) (rest, key string) {
 
 // CutAccount takes the organization and the project of a client out of a list of
 // subprotocols.
+//
+// They name an account of the client's, and the key of the upstream belongs to
+// another one.
 func CutAccount(values []string) (rest string) {
 	return keep(values, func(name, _ string) bool { return name != "openai-organization" && name != "openai-project" })
 }
@@ -221,6 +248,8 @@ func keep(values []string, wanted func(name, value string) bool) string {
 }
 
 // maxMessage bounds a message that is read as a whole, in bytes.
+//
+// A longer message is forgotten, and its usage is not counted.
 const maxMessage = 1 << 20
 
 // front is the length of a message's beginning that tells its type, if it has one there.
@@ -228,6 +257,10 @@ const front = 256
 
 // Tap reads the frames of a server as they pass. It keeps only messages that may be
 // the end of a response.
+//
+// Frames follow RFC 6455, section 5.2. A message may come in several frames,
+// with control frames between them. The tap never changes or delays a byte, and
+// it does not check the frames: the client does.
 type Tap struct {
 	// Done gets each message that ends a response. It must not keep it. Nil reads
 	// nothing.
@@ -259,6 +292,9 @@ const (
 )
 
 // Read reads the next bytes of the connection.
+//
+// p may begin and end anywhere in a frame. The bytes are not kept beyond the
+// call, but for messages of interest.
 func (t *Tap) Read(p []byte) {
 	for len(p) > 0 {
 		if t.left > 0 {
@@ -283,6 +319,9 @@ func (t *Tap) Read(p []byte) {
 }
 
 // grow looks at a header that may be whole.
+//
+// The second byte tells how long the header is: 2, 4 or 10 bytes, and 4 more for
+// a mask. A server must not mask its frames; a masked message is skipped.
 func (t *Tap) grow() {
 	h := &t.header
 	short := h[1] & 0x7f
@@ -341,6 +380,8 @@ func (t *Tap) payload(p []byte) {
 }
 
 // judge drops a message whose beginning names another type.
+//
+// Without a type at the front the whole message is kept, up to its bound.
 func (t *Tap) judge() {
 	t.judged = true
 	begin := t.message[:min(len(t.message), front)]

@@ -9,6 +9,8 @@ import (
 // expands such a text: it would travel as the key. Foreign returns the name of the
 // notation, and the remedy. Of the text itself, they contain only the name of a
 // variable. Both are empty for a plausible key.
+//
+// New asks it for each literal key of a config. A request is never looked at.
 func Foreign(literal string) (looks, remedy string) {
 	literal = strings.TrimSpace(literal)
 	for _, n := range notations {
@@ -38,6 +40,8 @@ const (
 )
 
 // notations are tried in order.
+// The narrow patterns stand before the broad ones: "$(cat key)" is a command, and
+// "$(OPENAI_API_KEY)" a variable.
 var notations = []notation{
 	{"LiteLLM's notation for an environment variable", "", regexp.MustCompile(`^os\.environ/(\w+)$`)},
 	{"Python's notation for an environment variable", "", regexp.MustCompile(`^os\.(?:environ\[|environ\.get\(|getenv\()["'](\w+)["'].*[\])]$`)},
@@ -70,6 +74,9 @@ var notations = []notation{
 }
 
 // fromVariable is the remedy for a variable: the secret of the same name.
+//
+// OPENAI_API_KEY is the secret api-key of openai. Another form of name gets the
+// general remedy.
 func fromVariable(name string) string {
 	vault, rest, ok := strings.Cut(strings.Trim(name, "_"), "_")
 	if !ok || rest == "" || strings.ToUpper(name) != name || strings.HasPrefix(name, "_") {

@@ -12,6 +12,8 @@ var (
 )
 
 // IsKey reports whether a word begins like the API key of a well-known provider.
+//
+// A word of less than 16 bytes is never a key.
 func IsKey(word string) bool { return len(word) >= 16 && secretPrefix.MatchString(word) }
 
 // HasKey reports whether one of the words of a text is a key by [IsKey].

@@ -4,6 +4,8 @@ import "strings"
 
 // IsCredentialHeader reports whether a client's header authenticates the client.
 // The name is canonical.
+//
+// Such a header is not forwarded to a provider.
 func IsCredentialHeader(canonical string) bool {
 	switch canonical {
 	case "Authorization", "Cookie", "Api-Key", "Apikey", "Subscription-Key":
@@ -25,6 +27,8 @@ var credentialSuffixes = [...]string{
 
 // TellsCredential reports whether a name of a header has a word for a credential in
 // it. A provider's own headers are known by just their first word.
+//
+// It errs on the side of more, unlike [IsCredentialHeader].
 func TellsCredential(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range [...]string{"auth", "token", "secret", "password", "cookie", "credential", "jwt", "bearer", "-key"} {
@@ -66,6 +70,8 @@ var secretWords = [...]string{
 
 // IsSecretName reports whether the name of a header, a parameter or a field
 // announces a secret value.
+//
+// The values of such names are redacted in logs and on the debug page.
 func IsSecretName(name string) bool {
 	name = strings.ToLower(name)
 	if name == "idempotency-key" {

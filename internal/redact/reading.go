@@ -9,6 +9,9 @@ import (
 )
 
 // reading is a text after some unescaping, with the way back to the original.
+//
+// starts and ends have one element for each byte of text: one byte of a reading
+// may stand for six of the original, as \u0041 does.
 type reading struct {
 	text string
 	// starts and ends are the bytes of the original behind each byte of text. Nil for the original itself.
@@ -51,6 +54,9 @@ const (
 )
 
 // eachReading calls f with the text and with each of its readings.
+//
+// f gets each different text once. The number of readings is bounded by the
+// depth, and each takes time linear in the text.
 func eachReading(text string, f func(reading)) {
 	depth := maxDepth
 	if len(text) > longText {
@@ -79,6 +85,9 @@ func eachReading(text string, f func(reading)) {
 
 // unescape returns the reading with the escapes of one kind replaced. False means
 // a text without such escapes.
+//
+// A position of the result leads to the original in one step, however deep r
+// itself is.
 func (r reading) unescape(u unescaper) (reading, bool) {
 	var (
 		out  reading
@@ -119,6 +128,7 @@ func (r reading) unescape(u unescaper) (reading, bool) {
 }
 
 // copy appends from[i:j] unchanged.
+// Each byte leads to its own place in the original.
 func (r *reading) copy(b *strings.Builder, from reading, i, j int) {
 	b.WriteString(from.text[i:j])
 	for k := i; k < j; k++ {
@@ -128,6 +138,8 @@ func (r *reading) copy(b *strings.Builder, from reading, i, j int) {
 }
 
 // braced reads an escape of JavaScript and Rust: \u{1f600}.
+//
+// It has one to six digits. An incomplete one is not an escape.
 func braced(s string) (string, int) {
 	end := strings.IndexByte(s[:min(len(s), len(`\u{000000}`))], '}')
 	if end < 0 {
@@ -142,6 +154,9 @@ func braced(s string) (string, int) {
 
 // backslashed reads an escape of JSON, or of a language that quotes strings in its
 // error messages: \u0026, \x26, \', \/ and the like.
+//
+// An unknown escape is left as it is. A surrogate pair becomes one character,
+// half of one stays half.
 func backslashed(s string) (string, int) {
 	if len(s) < 2 {
 		return "", 0
@@ -188,6 +203,7 @@ func backslashed(s string) (string, int) {
 }
 
 // percented reads a %XX, in either case.
+// A plus sign stays as it is.
 func percented(s string) (string, int) {
 	if n, ok := hex(s, 1, 3); ok {
 		return string([]byte{byte(n)}), 3
@@ -196,6 +212,7 @@ func percented(s string) (string, int) {
 }
 
 // hex reads the hexadecimal digits s[i:j].
+// It takes exactly j-i digits.
 func hex(s string, i, j int) (rune, bool) {
 	if len(s) < j {
 		return 0, false
@@ -208,6 +225,9 @@ func hex(s string, i, j int) (rune, bool) {
 const longestEntity = 40
 
 // entity reads an entity of HTML or XML: decimal, hexadecimal or named.
+//
+// Entities end in a semicolon, but for numbers. A name that HTML does not know
+// is left as it is.
 func entity(s string) (string, int) {
 	s = s[:min(len(s), longestEntity)]
 	size := 1 + strings.IndexByte(s, ';')

@@ -21,6 +21,9 @@ const MinScrubbed = 4
 // in it: it would become whole when a reader drops them.
 //
 // It is safe for concurrent use. A nil Scrubber changes nothing.
+//
+// Its cost is that of a search for each form of each secret, in each reading of the
+// text.
 type Scrubber struct {
 	secrets []Secret
 	needles func() []needle
@@ -60,6 +63,9 @@ func (s *Scrubber) build() []needle {
 }
 
 // forms returns the texts for a secret, without escapes.
+//
+// A form is a text that a reader can turn back into the secret. Escapes are left
+// to the readings.
 func forms(value string) []string {
 	list := []string{value}
 	if strings.Contains(value, " ") {
@@ -110,6 +116,9 @@ func dumps(value string) []string {
 }
 
 // Scrub returns text with the secrets in it redacted.
+//
+// The rest of the text stays byte for byte. Text without a secret is returned as
+// it is.
 func (s *Scrubber) Scrub(text string) string {
 	if s == nil || len(s.secrets) == 0 || len(text) < MinScrubbed {
 		return text

@@ -73,6 +73,8 @@ func Text(value string) string {
 	return value[:head] + "…" + value[tail:]
 }
 
+// isAwkward reports whether a character would be escaped in JSON, or cannot be
+// seen.
 func isAwkward(r rune) bool { return r == '"' || r == '\\' || !unicode.IsPrint(r) }
 
 // Shorten bounds a text that an error quotes to 60 bytes. Characters stay whole.

@@ -10,6 +10,8 @@ import (
 )
 
 // Surface is a kind of answer in JSON. The zero Surface is any JSON.
+//
+// It decides which members an answer must have, see needs.
 type Surface uint8
 
 // The surfaces whose answers have a known form.
@@ -123,6 +125,9 @@ func Judge(surface Surface, data []byte, each func(name, value []byte)) Verdict 
 }
 
 // judge collects what an answer holds.
+//
+// It is filled in one pass, and verdict decides when all of it is known: the
+// member that tells of an error may be the last one.
 type judge struct {
 	surface Surface
 	c       jsonscan.Cursor
@@ -429,6 +434,9 @@ func (j *judge) readContent() {
 
 // verdict decides, from the strongest sign to the weakest: an error object, a
 // failed status, a failed choice, a missing member.
+//
+// A record of a stored thing may hold an error as its content, such as a batch
+// that failed. It is never an error of the request.
 func (j *judge) verdict(data []byte) Verdict {
 	v := Verdict{Refusal: j.refusal}
 	need := &needs[j.surface]

@@ -86,6 +86,7 @@ func CopyJSON(w io.Writer, body io.Reader, o JSONCopy) error {
 
 // copyUnknown copies an answer in an unknown encoding. Its end is the end of the
 // body.
+// The client may understand it.
 func copyUnknown(w io.Writer, body io.Reader, o JSONCopy) error {
 	if len(o.Held) > 0 {
 		if err := write(w, o.Held, o.Flush); err != nil {
@@ -96,6 +97,7 @@ func copyUnknown(w io.Writer, body io.Reader, o JSONCopy) error {
 }
 
 // write writes all of b and flushes. Its error is a [*WriteError].
+// A short write without an error is one too.
 func write(w io.Writer, b []byte, flush func() error) error {
 	n, err := w.Write(b)
 	if err == nil && n < len(b) {
@@ -129,6 +131,8 @@ type jsonCopier struct {
 }
 
 // plain follows the bytes themselves.
+// A body that goes on behind the whole document is broken, unless it is white
+// space.
 func (c *jsonCopier) plain() error {
 	for {
 		c.see(c.kept)
@@ -182,6 +186,9 @@ func (c *jsonCopier) tell() {
 
 // decode follows the decoded copy. The last read is kept back to the end of the
 // encoding.
+//
+// The decoder takes its bytes by Read and ReadByte below. Each read of the body
+// happens there, and writes the one before it.
 func (c *jsonCopier) decode(list coding.List) error {
 	r := list.NewReader(c)
 	defer r.Close()
@@ -250,6 +257,7 @@ func (c *jsonCopier) next() error {
 }
 
 // writeKept writes the read that was kept back.
+// What was written is gone from kept, so that the decoder cannot read it twice.
 func (c *jsonCopier) writeKept() error {
 	if len(c.kept) == 0 {
 		return nil

@@ -29,8 +29,10 @@ func newDecoder(s *Stream, list coding.List) *decoder {
 	return d
 }
 
+// active reports whether decoded bytes may still come.
 func (d *decoder) active() bool { return d != nil && !d.over }
 
+// failed reports whether the answer is not of its encoding, or ended within it.
 func (d *decoder) failed() bool { return d != nil && d.err != nil }
 
 // next decodes some bytes. It reads from the body as often as they take.

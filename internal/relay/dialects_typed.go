@@ -8,6 +8,9 @@ import (
 
 // Responses is the dialect of the Responses API. A [DONE], as some servers add,
 // is not an end: clients wait for one of the three terminal events.
+//
+// An event is judged by its type: the name of the SSE event may be missing, or
+// differ. A delta is content if it says anything. A .done is content too.
 func Responses(name, data []byte, e *Event) {
 	e.reset()
 	c := jsonscan.Lenient(data)
@@ -104,6 +107,10 @@ func responseEnd(typ []byte) Kind {
 
 // wasFiltered reports whether the response of a response.incomplete event was cut
 // for its content.
+//
+// Data:
+//
+//	{"response": {"incomplete_details": {"reason": "content_filter"}}}
 func wasFiltered(data []byte) bool {
 	c := jsonscan.Lenient(data)
 	if !c.Enter('{') || !seek(&c, "response") || !c.Enter('{') || !seek(&c, "incomplete_details") {
@@ -113,6 +120,8 @@ func wasFiltered(data []byte) bool {
 }
 
 // seek moves to the value of a member of the current object.
+//
+// It returns false behind the object. The cursor then stands behind it.
 func seek(c *jsonscan.Cursor, name string) bool {
 	for {
 		k, ok := c.Key()
@@ -126,6 +135,11 @@ func seek(c *jsonscan.Cursor, name string) bool {
 // Messages is the dialect of Anthropic's Messages API. The stop_reason of a
 // message_delta is Content, not Finish: it commits, but only message_stop makes
 // the stream whole. Clients deliver no message without it.
+//
+// Data:
+//
+//	{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hel"}}
+//	{"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}}
 func Messages(name, data []byte, e *Event) {
 	e.reset()
 	c := jsonscan.Lenient(data)
@@ -205,6 +219,8 @@ type block struct {
 //
 //	{"type": "text_delta", "text": "Hel"}
 //	{"stop_reason": "end_turn", "stop_sequence": null}
+//
+// An empty text and a null do not say anything.
 func (b *block) read(c *jsonscan.Cursor) {
 	if !c.Enter('{') {
 		c.Skip()
@@ -228,6 +244,9 @@ func (b *block) read(c *jsonscan.Cursor) {
 
 // member returns the string at a key of the object at the cursor, and moves
 // behind the object.
+//
+// Of a repeated key the last one counts. Nil is an absent one, or a value of
+// another type.
 func member(c *jsonscan.Cursor, key string) []byte {
 	if !c.Enter('{') {
 		c.Skip()
@@ -251,6 +270,12 @@ func member(c *jsonscan.Cursor, key string) []byte {
 // transcriptions, speech, images. It goes by the type's last word. A .done or
 // .completed is Finish, not End: several images each have theirs. Events without a
 // type are read like Chat: so vLLM streams transcriptions.
+//
+// Data:
+//
+//	{"type": "transcript.text.delta", "delta": "Hel"}
+//	{"type": "image_generation.partial_image", "b64_json": "…"}
+//	{"type": "speech.audio.done", "usage": {…}}
 func Events(name, data []byte, e *Event) {
 	e.reset()
 	if isDone(data) {

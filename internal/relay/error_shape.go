@@ -81,6 +81,7 @@ func (w *errorShape) kind(content bool) Kind {
 }
 
 // readStatus reads the number at c, also one in a string, and 0 for other values.
+// Larger numbers than a million are no status, but times or ids.
 func readStatus(c *jsonscan.Cursor) int {
 	var text []byte
 	if c.Peek() == '"' {
@@ -112,6 +113,10 @@ func isPing(typ []byte) bool {
 // ErrorDetail returns the part of an error event, or of an answer with an error,
 // to read a code and a message from: the first choice with an error or with a
 // finish reason for one, else all of data.
+//
+// Data:
+//
+//	{"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "…"}}]}
 func ErrorDetail(data []byte) []byte {
 	c := jsonscan.Lenient(data)
 	if !c.Enter('{') || !seek(&c, "choices") || !c.Enter('[') {

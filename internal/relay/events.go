@@ -20,6 +20,13 @@ const (
 // splitter finds the events in a stream that arrives in pieces of any size,
 // with LF, CRLF or CR at the ends of lines. An event that lies within one piece
 // is not copied.
+//
+// It follows the HTML standard for server-sent events, with three liberties: a
+// field "error", plain text in the place of a stream, and a last event without
+// its blank line.
+//
+// data lies in one of three places, so that a usual event is never copied: in
+// the piece, in line, or in own.
 type splitter struct {
 	line []byte // the front of a line that its piece left open
 	own  []byte // memory for data that outlives its piece
@@ -162,6 +169,8 @@ func (s *splitter) name() []byte {
 }
 
 // take reads one line, and reports whether it completed an event.
+//
+// carried says that line is memory of the splitter's.
 func (s *splitter) take(line []byte, carried bool) bool {
 	if !s.started {
 		s.started = true

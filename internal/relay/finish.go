@@ -19,6 +19,7 @@ const (
 // reasons are the finish reasons with a meaning here, in the words of all
 // formats. A reason of the table may be followed by a colon and details, as in
 // Google's "content_filter: PROHIBITED_CONTENT".
+// The source says who sends the word. Only the word and its class matter.
 var reasons = []struct {
 	word   string
 	class  Reason

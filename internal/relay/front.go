@@ -15,6 +15,9 @@ const maxBlank = 64
 // LooksLikeEvents reports whether an answer begins like an event stream, by its
 // first bytes, and whether these are enough to be sure. JSON and HTML never begin
 // like one. The Content-Type does not matter: servers label streams as anything.
+//
+// A field must stand at the start, behind line ends only: "data:" anywhere else
+// is text.
 func LooksLikeEvents(front []byte) (yes, sure bool) {
 	if mark := []byte("\ufeff"); len(front) < len(mark) && bytes.HasPrefix(mark, front) {
 		return false, false
@@ -89,6 +92,9 @@ func (p *peeker) peekPlain() (events bool, rest io.Reader, err error) {
 
 // peeker keeps the bytes read from a body, to give them once more. A decoder does
 // not read ahead of it.
+//
+// It implements io.ByteReader for decompressors. The front is small, as the
+// first few bytes tell the kind.
 type peeker struct {
 	body  io.Reader
 	front []byte // backed by room, until it grows beyond
@@ -117,6 +123,7 @@ func (p *peeker) fill() error {
 	return io.ErrNoProgress
 }
 
+// Read gives kept bytes before new ones.
 func (p *peeker) Read(b []byte) (int, error) {
 	if err := p.fill(); err != nil {
 		return 0, err
@@ -135,6 +142,7 @@ func (p *peeker) ReadByte() (byte, error) {
 	return p.front[p.at-1], nil
 }
 
+// UnreadByte takes back the byte of the last ReadByte.
 func (p *peeker) UnreadByte() error {
 	p.at--
 	return nil
@@ -150,6 +158,8 @@ func (p *peeker) rest() io.Reader {
 // with the front.
 type restReader peeker
 
+// Read gives the front first. It joins the front with no further byte, so a
+// first event goes on at once.
 func (r *restReader) Read(b []byte) (int, error) {
 	if r.at < len(r.front) {
 		n := copy(b, r.front[r.at:])

@@ -3,6 +3,8 @@ package relay
 import "strings"
 
 // DroppedField is a response header that stays here, with the reason.
+//
+// Each row says why a client must not get the header.
 type DroppedField struct {
 	// Name is in canonical form. With a final hyphen it is the front of names.
 	Name   string
@@ -12,6 +14,8 @@ type DroppedField struct {
 // The reasons. A provider speaks for its own origin and its own servers. The
 // client talks to another origin, and other servers stand in between.
 const (
+	// An answer of the gateway often passes nginx, Envoy or a CDN, and each obeys
+	// such headers of its upstream.
 	commandsProxy   = "commands the proxy in front of the gateway"
 	commandsBrowser = "commands the browser"
 	ofItsOrigin     = "speaks for the provider's origin"
@@ -45,8 +49,11 @@ var Dropped = []DroppedField{
 	{"Cloudflare-Cdn-Cache-Control", forItsCache},
 	{"Cache-Tag", forItsCache},
 	{"Xkey", forItsCache},
+	// URLs of the provider's own site.
 	{"Content-Location", ofItsOrigin},
 	{"Location", ofItsOrigin},
+	// A page of the gateway's origin must not be redirected, or have its policy
+	// set.
 	{"Refresh", commandsBrowser},
 	{"Link", commandsBrowser}, // preloads, and redirects of browsers' caches
 	{"Sourcemap", commandsBrowser},
@@ -78,6 +85,7 @@ var Dropped = []DroppedField{
 	{"Timing-Allow-Origin", commandsBrowser},
 	{"Integrity-Policy", commandsBrowser},
 	{"Integrity-Policy-Report-Only", commandsBrowser},
+	// CORS and cookies are for the service around the gateway to decide.
 	{"Access-Control-", ofItsOrigin},
 	{"Set-Cookie", ofItsOrigin},
 	{"Set-Cookie2", ofItsOrigin},
@@ -92,6 +100,7 @@ var Dropped = []DroppedField{
 	{"Report-To", ofItsOrigin},
 	{"Reporting-Endpoints", ofItsOrigin},
 	{"P3p", ofItsOrigin},
+	// A browser would ask its user for a password.
 	{"Www-Authenticate", ofItsClients},
 	{"Authentication-Info", ofItsClients},
 	{"Authentication-Control", ofItsClients},
@@ -114,6 +123,9 @@ var droppedNames, droppedFronts = func() (map[string]struct{}, []string) {
 }()
 
 // isDropped takes a name in canonical form.
+//
+// Headers beside the list pass: request ids, rate limits and timings are of use
+// to clients.
 func isDropped(key string) bool {
 	if _, ok := droppedNames[key]; ok {
 		return true

@@ -11,6 +11,9 @@ import (
 // left by cuts, and raw bytes of the event under way.
 //
 //	0 … out … ready   gap   raw … n
+//
+// It works only for streams that the gateway asked for usage: the client did
+// not, and must get the stream that it would have got.
 type editor struct {
 	on       bool
 	ready    int

@@ -4,6 +4,8 @@ import "bytes"
 
 // inspect finds the events of a read and notes them. chunk is the last bytes of buf,
 // or decoded bytes.
+//
+// It runs once for each read, before any of the read is written.
 func (s *Stream) inspect(chunk []byte) {
 	s.read += int64(len(chunk))
 	for !s.severed {

@@ -16,6 +16,9 @@ const (
 )
 
 // step reads once and inspects the bytes.
+//
+// A read may bring more decoded bytes than one step takes. Later steps take the
+// rest before they read again.
 func (s *Stream) step() {
 	if s.decode.active() {
 		if chunk := s.decode.next(); len(chunk) > 0 {
@@ -43,6 +46,9 @@ func (s *Stream) step() {
 
 // fill reads once from the body, behind the held bytes. While relaying, earlier
 // bytes go out first: no byte waits for the one after it.
+//
+// It reads into buf behind what is held. The result aliases buf, and is valid
+// until the next call.
 func (s *Stream) fill() []byte {
 	if s.relaying {
 		s.forward()
@@ -81,6 +87,9 @@ func (s *Stream) compact() {
 }
 
 // room makes sure that buf can take another read.
+//
+// A stream goes from a small pooled buffer to a large one, and to memory of its
+// own only for a long hold.
 func (s *Stream) room() {
 	held := s.buf[:s.n]
 	switch {
@@ -122,6 +131,9 @@ func (s *Stream) ready() int {
 }
 
 // forward writes and flushes the bytes that are ready.
+//
+// A failed write is kept in werr and ends the relaying. Nothing is written after
+// it.
 func (s *Stream) forward() {
 	end := s.ready()
 	rest := s.buf[s.out:end]

@@ -71,6 +71,9 @@ func isText(name []byte) bool {
 
 // match reports whether the event is like the remembered one, and then sets e as
 // the dialect would.
+//
+// It compares the text between the holes byte by byte, and steps over the holes.
+// A hole must not be empty: an empty text is not content.
 func (s *shape) match(name, data []byte, e *Event) bool {
 	s.matched = false
 	if !s.set || string(name) != string(s.name) {
@@ -174,6 +177,8 @@ func (s *shape) learn(name, data []byte, e *Event) {
 }
 
 // scan finds the holes of valid JSON, and reports whether there is one.
+//
+// With more than maxHoles texts the further ones must be equal.
 func (s *shape) scan(data []byte) bool {
 	s.n = 0
 	for i := 0; s.n < maxHoles; {

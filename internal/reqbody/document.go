@@ -37,6 +37,7 @@ type member struct {
 	decoded    int  // 1 + index into Document.decoded; 0 for a key without escapes
 }
 
+// reset forgets the members of an earlier body.
 func (d *Document) reset(src []byte) {
 	d.src, d.open, d.n, d.spilled, d.decoded = src, 0, 0, nil, nil
 }
@@ -71,6 +72,7 @@ func (d *Document) name(m *member) []byte {
 	return d.src[m.key.start+1 : m.key.end-1]
 }
 
+// value is the member's text, never empty: a scanned member has a value.
 func (d *Document) value(m *member) []byte { return d.src[m.value.start:m.value.end] }
 
 // Names yields the name of each top-level member in order, a repeated name
@@ -113,6 +115,8 @@ func (d *Document) Get(name string) (value []byte, ok bool) {
 
 // String returns the text of the member called name. present: there is such a
 // member, null included. isString: it is a string.
+//
+// A name in another spelling is another member, see [Alike].
 func (d *Document) String(name string) (text string, present, isString bool) {
 	value, ok := d.Get(name)
 	if !ok || value[0] != '"' {
@@ -254,15 +258,21 @@ func checkSpelling(name []byte, field string) error {
 	return &InvalidError{Name: string(name), Msg: fmt.Sprintf("%q differs from %q only in case", name, field)}
 }
 
+// errAlike is the error of a name with broken characters in it.
 func errAlike(name []byte, field string) error {
 	return &InvalidError{Name: string(name), Msg: fmt.Sprintf("%q may be taken for %q", name, field)}
 }
 
+// errTwice is the error of a repeated field: parsers disagree on which one
+// counts.
 func errTwice(name string) error {
 	return &InvalidError{Name: name, Msg: fmt.Sprintf("%q appears twice", name)}
 }
 
 // stringList reads a checked JSON value as a list of strings.
+//
+// null is nil, and an empty list is not. value was scanned, so its syntax is
+// sound.
 func stringList(name string, value []byte) ([]string, error) {
 	switch value[0] {
 	case 'n':

@@ -13,6 +13,9 @@ import (
 // Facts are the settings and counts of a body, never its text. One form serves
 // chats, completions, responses, messages and embeddings: the names of their fields
 // do not collide.
+//
+// Absent texts are empty and absent numbers 0. The values are the client's
+// claim. A wrong type counts as absent.
 type Facts struct {
 	Stream          bool
 	MaxOutputTokens int64 // 0 without a limit, the least of several
@@ -30,6 +33,9 @@ type Facts struct {
 
 // Facts reads the facts of a scanned object. Each call is a pass over the body: ask
 // once, and only if needed.
+//
+// Of repeated members the last one counts for the words and the tools. All of them count
+// for the parts.
 func (d *Document) Facts() Facts {
 	var f Facts
 	members := d.members()
@@ -61,6 +67,9 @@ func (d *Document) userID() string {
 }
 
 // inner returns the string under a name of an object.
+//
+// Of a repeated name the last one counts. The name is compared as written: an
+// escaped one is not found.
 func inner(object []byte, name string) string {
 	c := jsonscan.Lenient(object)
 	if !c.Enter('{') {
@@ -82,6 +91,8 @@ func inner(object []byte, name string) string {
 }
 
 // read reads one top-level member.
+//
+// A member of an unknown name tells nothing.
 func (f *Facts) read(name, value []byte) {
 	c := jsonscan.Lenient(value)
 	switch string(name) {
@@ -154,6 +165,9 @@ const maxParts = 16
 
 // parts counts the media in the value at c: objects with the type of a medium, at
 // any depth.
+//
+// Content is a list in most formats, and may hold results of tools with content
+// of their own.
 func (f *Facts) parts(c *jsonscan.Cursor, depth int) {
 	switch {
 	case depth == 0:
@@ -183,6 +197,8 @@ func (f *Facts) parts(c *jsonscan.Cursor, depth int) {
 }
 
 // medium counts a part by its type.
+//
+// The types are those of chat, responses and messages, and of their followers.
 func (f *Facts) medium(typ []byte) {
 	switch string(typ) {
 	case "image_url", "input_image", "image":
@@ -210,6 +226,9 @@ const (
 // its source: prompt_cache_key, conversation (its id), the user_id of metadata, or
 // the system prompt, tools and first user message. Both are empty without any of
 // these. The hash is the same in each process and version.
+//
+// The first part that is there decides. Later turns of a conversation repeat its
+// beginning, so the hash of the beginning stays.
 func (d *Document) Session() (source SessionSource, key string) {
 	if s := d.text("prompt_cache_key"); s != "" {
 		return SessionCacheKey, hashText(s)
@@ -247,6 +266,9 @@ func (d *Document) Session() (source SessionSource, key string) {
 
 // firstTurn hashes the messages up to the first one of the user, and reports
 // whether there is any.
+//
+// A string in the place of the list is one message. Without a message of the
+// user all of them are hashed.
 func firstTurn(h hash.Hash, value []byte) bool {
 	c := jsonscan.Lenient(value)
 	if !c.Enter('[') {
@@ -288,10 +310,14 @@ func hashText(s string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
+// digest is half of the sum in hex, as [hashText] has it.
 func digest(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)[:16]) }
 
 // Facts reads the facts of a form: settings, and the files by the name of their
 // field.
+//
+// Forms are of images and of audio: their files have the field image, mask or
+// file.
 func (f *Form) Facts() Facts {
 	var facts Facts
 	facts.Stream, _ = f.Bool(streamField)

@@ -35,6 +35,7 @@ type part struct {
 	file   bool // it has a file name, be it an empty one
 }
 
+// reset forgets the parts, and the source with them.
 func (f *Form) reset() { *f = Form{} }
 
 // add keeps the first parts inline, so that usual forms need no allocation.
@@ -59,6 +60,7 @@ func (f *Form) parts() []part {
 	return f.inline[:f.n]
 }
 
+// value is the content of a part, without the line end before its boundary.
 func (f *Form) value(p *part) []byte { return f.src[p.body.start:p.body.end] }
 
 // fieldName is the field of a part with the name.
@@ -194,6 +196,9 @@ func (f *Form) Selection() (Selection, error) {
 
 // formSelects returns the field, model or models, of a part's name, and an error if
 // readers may disagree on it.
+//
+// Percent signs, indexes and white space are read as some server might read
+// them. Only the plain spellings are accepted.
 func formSelects(name []byte) (string, error) {
 	base := bytes.TrimSpace(percentDecode(name))
 	if i := bytes.IndexByte(base, '['); i >= 0 {
@@ -211,6 +216,8 @@ func formSelects(name []byte) (string, error) {
 
 // percentDecode decodes %XX the way some form parsers do: browsers send a
 // quote in a name as %22.
+//
+// An incomplete escape stays as it is.
 func percentDecode(name []byte) []byte {
 	if bytes.IndexByte(name, '%') < 0 {
 		return name

@@ -112,6 +112,9 @@ func Read(body io.Reader, contentLength, limit int64) ([]byte, error) {
 
 // readDone says whether reading is over after a Read with the result err, and how
 // it ended.
+//
+// The limit is checked first: a body over it is too large whatever came with the
+// last bytes.
 func readDone(buf []byte, err error, contentLength, limit int64) (bool, error) {
 	n := int64(len(buf))
 	switch {
@@ -247,6 +250,7 @@ func (r *bodyReader) WriteTo(w io.Writer) (int64, error) {
 	return total, nil
 }
 
+// Close has nothing to give back: the bytes belong to the Body.
 func (r *bodyReader) Close() error { return nil }
 
 // advance moves on by n bytes of the first unread segment.
@@ -266,6 +270,8 @@ type splicer struct {
 }
 
 // cut takes src up to from, and leaves out the bytes up to to.
+//
+// from must not lie before the end of the last cut.
 func (s *splicer) cut(from, to int) {
 	s.body.add(s.src[s.copied:from])
 	s.copied = to

@@ -32,6 +32,9 @@ var byteOrderMark = []byte("\xEF\xBB\xBF")
 
 // scan reads the object at the top level, and skips over its values. It returns the
 // place of a fault.
+//
+// A fault is placed at the first byte that cannot stand there. Its time is
+// linear in src.
 func (d *Document) scan(src []byte) (int, fault) {
 	i := jsonscan.SkipSpace(src, 0)
 	if i == len(src) {
@@ -86,6 +89,9 @@ func (d *Document) scan(src []byte) (int, fault) {
 }
 
 // trailing allows only white space from i on.
+//
+// A second document behind the first one is refused: another parser might read
+// that one.
 func trailing(src []byte, i int) (int, fault) {
 	if i = jsonscan.SkipSpace(src, i); i < len(src) {
 		return i, trailingData
@@ -94,6 +100,9 @@ func trailing(src []byte, i int) (int, fault) {
 }
 
 // skipKey skips a name in quotes, and reports whether it is written with escapes.
+//
+// i is at the place of the quote. end is behind the closing quote, or at the
+// fault.
 func skipKey(src []byte, i int) (end int, escaped bool, f fault) {
 	if i == len(src) {
 		return i, false, jsonscan.UnexpectedEnd
@@ -162,6 +171,8 @@ func describe(f fault, src []byte, at int) error {
 
 // found names the byte at an offset. A byte of a longer UTF-8 sequence is written
 // in hexadecimal.
+//
+// at must be inside of src.
 func found(src []byte, at int) string {
 	if c := src[at]; c < 0x80 {
 		return fmt.Sprintf(", found %q", rune(c))

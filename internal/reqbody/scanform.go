@@ -50,6 +50,8 @@ func ScanForm(src []byte, contentType string, f *Form) error {
 //	\r\n
 //	whisper-1\r\n
 //	--B--\r\n
+//
+// The search for boundaries goes through the contents of files as well.
 func (f *Form) scan() error {
 	header := -1 // offset of the headers of the part under way
 	start := 0
@@ -204,6 +206,9 @@ func splitLines(head []byte, nl string) func(yield func(int, []byte) bool) {
 
 // parseHeader splits a header line. A line that starts with white space has no
 // name: to some parsers it continues the line before.
+//
+// Other control characters than a tab are refused. A server could end the line
+// at one.
 func parseHeader(at int, line []byte) (name string, value []byte, err error) {
 	before, after, ok := bytes.Cut(line, []byte(":"))
 	if !ok || len(before) == 0 || tokenLen(before) != len(before) {
@@ -218,6 +223,9 @@ func parseHeader(at int, line []byte) (name string, value []byte, err error) {
 }
 
 // parseDisposition reads the value of a Content-Disposition header.
+//
+// A part with an empty name is refused. Other parameters are kept and mean
+// nothing.
 func (p *part) parseDisposition(at int, value []byte) error {
 	kind, params := cutToken(value)
 	if !strings.EqualFold(string(kind), "form-data") {
@@ -256,6 +264,8 @@ func IsForm(contentType string) bool {
 }
 
 // formBoundary returns the boundary of a Content-Type header.
+//
+// RFC 2046 allows 70 bytes. A space inside is legal there, and refused here.
 func formBoundary(contentType string) ([]byte, error) {
 	if !IsForm(contentType) {
 		return nil, &InvalidError{Msg: "the content type is not multipart/form-data"}
@@ -330,6 +340,10 @@ func eachParam(v []byte, f func(name string, value []byte, plain bool) error) er
 }
 
 // cutValue cuts a parameter's value, a token or a quoted string, off v.
+//
+// A backslash escapes a quote or a backslash. Before another byte it stands for
+// itself, and plain is false. ok is false without a value, or without the
+// closing quote.
 func cutValue(v []byte) (value, rest []byte, plain, ok bool) {
 	if len(v) == 0 || v[0] != '"' {
 		value, rest = cutToken(v)
@@ -381,6 +395,7 @@ func tokenLen(v []byte) int {
 // clip shortens a quotation of the client's bytes.
 func clip(p []byte) []byte { return p[:min(len(p), 40)] }
 
+// formError is a fault of the form's shape at a byte.
 func formError(at int, msg string) error {
 	return &SyntaxError{Format: "form", Offset: int64(at), Msg: msg}
 }

@@ -70,6 +70,7 @@ func (s *editSet) find(name []byte) int {
 }
 
 // adds reports whether edit i is one of an absent field.
+// Of several edits with one name only the last adds.
 func (s *editSet) adds(i int) bool {
 	e := &s.edits[i]
 	return s.last[i] < 0 && len(e.Value) > 0 && s.find([]byte(e.Name)) == i
@@ -80,6 +81,9 @@ func (s *editSet) adds(i int) bool {
 // along, or behind it at the start of the object. The body aliases the scanned
 // bytes and the edits' values. The error is the caller's mistake, never the
 // client's: a value is not JSON, or d holds no object.
+//
+// The time is linear in the members: up to 16 edits are compared one by one,
+// more are looked up.
 func (d *Document) Splice(edits []Edit) (*Body, error) {
 	if len(d.src) == 0 {
 		return nil, errNotScanned
@@ -230,6 +234,7 @@ func (f *Form) Splice(edits []Edit) (*Body, error) {
 }
 
 // partEnd is the offset of the boundary line after part i.
+// The last part ends at the final boundary.
 func (f *Form) partEnd(i int) int {
 	if i+1 < f.n {
 		return f.parts()[i+1].start
@@ -260,6 +265,8 @@ func (f *Form) appendPart(dst []byte, name string, text []byte) ([]byte, error) 
 }
 
 // formTexts returns a JSON value as the texts of form parts.
+// Null and an empty value give an empty list. The value was checked, so the walk over a
+// list needs no look at errors.
 func formTexts(value []byte) [][]byte {
 	value = bytes.Trim(value, " \t\r\n")
 	switch {

@@ -12,6 +12,10 @@ import (
 //
 // Patterns are those of JSON Schema: without anchors they match anywhere, and they know no
 // letter case to ignore.
+//
+// It says what a Go type cannot: a string field becomes a pattern or an enum,
+// and a number gets its bounds. New checks the same rules, and more. The schema
+// is for editors.
 type rule struct {
 	required bool
 	min, max float64
@@ -42,6 +46,9 @@ const (
 
 // rules is the table, by type and name. Defaults and bounds come from package bounds.
 // A test in the root package compares the rules with those of New.
+//
+// Keys are "Struct.name", with the name of the field in a document. A field without a
+// row has only its type.
 func rules() map[string]rule {
 	all := map[string]rule{
 		"Config.first_token_timeout": {examples: []any{"10s"}},
@@ -109,6 +116,10 @@ func shortDuration(d time.Duration) string {
 }
 
 // apply adds the rule to the schema of its field.
+//
+// A list or a map hands the constraint to its items, and keeps the default and
+// the examples. An enum of an optional field also takes null, as the reader of
+// documents does.
 func (r rule) apply(n *node) {
 	n.Default, n.Examples = r.def, r.examples
 	if r.names != "" {

@@ -22,6 +22,8 @@ import (
 )
 
 // node is a schema. Its fields are in the order of the written schema.
+//
+// A pointer is nil where the word is absent: a minimum of 0 is a word too.
 type node struct {
 	Schema      string `json:"$schema,omitempty"`
 	Title       string `json:"title,omitempty"`
@@ -83,6 +85,7 @@ func (m members) MarshalJSON() ([]byte, error) {
 }
 
 // writeJSON is json.Marshal without its escapes for HTML: people read this.
+// The escapes of < and > would stand in patterns and examples.
 func writeJSON(b *bytes.Buffer, v any) error {
 	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
@@ -169,9 +172,14 @@ func policy(config reflect.Type) members {
 	}
 }
 
+// ref names the definition of a struct type.
+// Names are unique, as all structs of a config are of one package.
 func ref(t reflect.Type) string { return "#/$defs/" + t.Name() }
 
 // generator walks the types.
+//
+// The first error stays. A rule is taken out when its field is met, so the rest
+// are rules for fields that do not exist.
 type generator struct {
 	source *source
 	rules  map[string]rule // those not yet used
@@ -230,6 +238,9 @@ func notNull(t any) any {
 //
 // Words of a string type are its constants, and the empty text stands for the default.
 // Lists and maps of structs refer to the definition of the struct.
+//
+// An unknown type is the generator's error, so that a new kind of field cannot
+// go into the schema unseen.
 func (g *generator) value(t reflect.Type, place string) *node {
 	orNull := func(word string) []string { return []string{word, "null"} }
 	switch t.Kind() {
@@ -291,4 +302,5 @@ func (g *generator) value(t reflect.Type, place string) *node {
 }
 
 // linkPattern finds the links of a comment. They are noise in a schema.
+// Data: "see [Gateway.Check]" loses its brackets.
 var linkPattern = regexp.MustCompile(`\[\*?([A-Za-z.]+)\]`)

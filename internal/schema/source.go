@@ -14,6 +14,9 @@ import (
 
 // source holds the comments and constants of a package. Reflection does not have
 // them.
+//
+// The comments of the Go fields are the descriptions of the schema, so that
+// editors show the same text as pkg.go.dev.
 type source struct {
 	types  map[string]string   // comments by name
 	fields map[string]string   // comments by "Type.Field"
@@ -22,6 +25,9 @@ type source struct {
 }
 
 // parseSource reads the Go files of a directory.
+//
+// Test files are left out. A directory without Go files is an error, as a wrong
+// path would give a schema without words.
 func parseSource(dir string) (*source, error) {
 	s := &source{types: map[string]string{}, fields: map[string]string{}, words: map[string][]string{}, consts: map[string]string{}}
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -51,6 +57,8 @@ func parseSource(dir string) (*source, error) {
 
 // declaration notes the comments of types, and the words of string constants by their
 // types: they are the enums of the schema.
+//
+// A constant counts if it has a named type and a literal of its own.
 func (s *source) declaration(d *ast.GenDecl) {
 	for _, spec := range d.Specs {
 		switch spec := spec.(type) {

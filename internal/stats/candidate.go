@@ -109,6 +109,8 @@ func (t *trouble) state(now time.Time, r Request) State {
 	return s
 }
 
+// index is the place of a Surface in the array. Numbers too high share the last
+// one.
 func (s Surface) index() int { return min(int(s), maxSurfaces-1) }
 
 // Begin is called before a request is sent. It returns false if other candidates

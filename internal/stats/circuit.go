@@ -11,6 +11,7 @@ import (
 const keptFor = windowLength
 
 // circuit is the state of one candidate, or of one surface of it.
+// The lock of its owner guards it, see trouble.
 type circuit struct {
 	shared  streak
 	row     []failed // in a row, the latest last
@@ -100,6 +101,7 @@ func (c *circuit) begun(now time.Time, t *Turn, latest uint64) bool {
 }
 
 // ends takes a request from those under way.
+// A count from an earlier cooldown is gone already.
 func (c *circuit) ends(t *Turn) {
 	own := c.own(t.request.Caller)
 	if own == nil || t.blamedIn != c.first || own.under == 0 {
@@ -117,6 +119,7 @@ func (c *circuit) dropBlank(caller uint64) {
 }
 
 // worst reports whether no other caller has as many of them.
+// It walks over the callers, of whom there are at most mostCallers.
 func (c *circuit) worst(own *streak) bool {
 	for _, e := range c.callers.entries {
 		if s := &e.value; s != own && s.load() >= own.load() {
@@ -190,6 +193,8 @@ func (c *circuit) own(caller uint64) *streak {
 }
 
 // succeed returns whether nothing is left to remember.
+// A request from before the cooldown ends nothing: it gives its probe back, if
+// it has one.
 func (c *circuit) succeed(now time.Time, t *Turn) bool {
 	switch {
 	case c.shared.endedBy(t.began):
@@ -235,6 +240,11 @@ type Cooldown struct {
 
 // fail counts a failure, and begins or prolongs a cooldown if it is earned. It
 // returns that cooldown.
+//
+// During everybody's cooldown only the failure of a probe is a verdict.
+// Otherwise a failure counts twice: in the caller's own row, and in everybody's.
+// A caller with a cooldown of its own adds to everybody's row only what cannot be
+// provoked.
 func (c *circuit) fail(now time.Time, t *Turn, f Failure, probe uint64, early bool) (begun Cooldown) {
 	c.last = now
 	own := c.own(t.request.Caller)
@@ -309,6 +319,7 @@ func (c *circuit) oneCaller() bool {
 }
 
 // callersInRow counts the callers of provoked failures, up to two.
+// Two are enough for every question asked of it.
 func (c *circuit) callersInRow() int {
 	var first *failed
 	for i := range c.row {
@@ -370,6 +381,8 @@ func (c *circuit) retract(now time.Time, t *Turn) {
 
 // retract takes back what the failure with a ticket did. Earned says whether
 // the remaining failures lead to a cooldown as well.
+// A verdict taken back gives the length before it back, and ends the cooldown
+// now.
 func (s *streak) retract(now time.Time, ticket uint64, earned bool) {
 	if !s.open {
 		return

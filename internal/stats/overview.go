@@ -51,6 +51,7 @@ func (h *CandidateHealth) Overview(now time.Time) Overview {
 }
 
 // everybody is the state for a caller without blame of its own.
+// The prober's complement stands for a caller who is surely another one.
 func (c *circuit) everybody(now time.Time) State {
 	phase, until := c.shared.state(now, ^c.shared.prober)
 	return State{Phase: phase, Until: until, Failures: len(c.row)}

@@ -79,6 +79,7 @@ func (q *Quota) Learn(requests, tokens Word) {
 	}
 }
 
+// word returns the numbers as they are stored: one higher, and zero if unknown.
 func (q *quota) word() Word {
 	return Word{q.limit.Load(), q.remaining.Load(), q.until.Load(), q.told.Load()}
 }

@@ -57,6 +57,8 @@ func (t *Track) Everywhere() int64 {
 }
 
 // readFleet is Read for the scopes of a fleet.
+// Before the first word of another replica all four scopes are this replica's
+// own. Replicas without a region are each in a region of their own.
 func (r *Recorder) readFleet(t *Track, now time.Time, here *Fleet) Scopes {
 	var endpoint tally
 	endpoint.collect(&t.Series, now)
@@ -130,6 +132,9 @@ func (p *slot) encode() []byte {
 }
 
 // decode adds an encoded slot. Data that is not one adds what could be read of it.
+//
+// The data comes from another replica, perhaps of another version: a negative
+// number counts as zero, and a latency with impossible bounds ends the reading.
 func (t *tally) decode(data []byte) {
 	next := func() int64 {
 		n, size := binary.Varint(data)

@@ -98,6 +98,7 @@ func (t *Track) Cool(c Shared, replace bool) {
 }
 
 // takeOver returns whether the cooldown of another replica counts here.
+// A probe under way here loses its meaning: it belonged to the cooldown before.
 func (b *breaker) takeOver(c Shared, replace bool) bool {
 	if b.open && !c.Until.After(b.until) && !(replace && !c.Began.Before(b.began)) {
 		return false
@@ -172,6 +173,7 @@ func (t *Track) Heal(s Scope, success time.Time) (ended bool) {
 }
 
 // Grant gives leave for one probe until a time.
+// The first request after it takes the leave, and becomes the probe.
 func (t *Track) Grant(s Scope, until time.Time) {
 	t.breaker(s, func(b *breaker) { b.leave = until })
 }
@@ -190,6 +192,9 @@ func (t *Track) Probe(s Scope, now time.Time) (p Probe) {
 }
 
 // breaker calls do with the open breaker of a scope, under its lock.
+// A scope without an open breaker calls nothing. If do closed it, what hung on
+// the cooldown is forgotten with it: the row of failures, the blame, the
+// doubling.
 func (t *Track) breaker(s Scope, do func(*breaker)) {
 	if t.id.kind == modelKind {
 		h := t.Health.trouble.Load()
@@ -245,6 +250,7 @@ func (t *Track) Names() (kind, provider, id string, value bool) {
 }
 
 // Tracks calls do with every Track of r.
+// The lock of r is held for reading meanwhile: do must not make a Track.
 func (r *Recorder) Tracks(do func(*Track)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -259,6 +265,7 @@ func (r *Recorder) Tracks(do func(*Track)) {
 }
 
 // Keys calls do with the Track of every key of r.
+// The lock is held as in Tracks.
 func (r *Recorder) Keys(do func(*Track)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

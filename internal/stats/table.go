@@ -29,6 +29,8 @@ type limits struct {
 
 // add puts a new entry in. It makes room if the table or the caller's share is
 // full. Entries in use go only if all are in use.
+// The key must not be in the table yet: its entry's share would be counted
+// twice.
 func (t *table[K, V]) add(key K, e *entry[V], most limits, inUse func(*entry[V]) bool) {
 	switch {
 	case t.shares[e.caller] >= most.share:
@@ -45,6 +47,7 @@ func (t *table[K, V]) add(key K, e *entry[V], most limits, inUse func(*entry[V])
 
 // makeRoom forgets a sixteenth of the entries at once, so a flood of new
 // keys does not pay for a walk each.
+// It costs a walk over the whole table and the sort of what "of" accepts.
 func (t *table[K, V]) makeRoom(of func(*entry[V]) bool, size int, inUse func(*entry[V]) bool) {
 	type victim struct {
 		key   K
@@ -67,6 +70,7 @@ func (t *table[K, V]) makeRoom(of func(*entry[V]) bool, size int, inUse func(*en
 		return cmp.Compare(a.used, b.used)
 	})
 	for i, v := range list[:min(len(list), max(size/16, 1))] {
+		// The first victim goes in any case, for the new entry needs its place.
 		if i > 0 && v.inUse && !list[0].inUse {
 			break
 		}

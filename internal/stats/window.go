@@ -41,6 +41,7 @@ type Tokens struct {
 }
 
 const (
+	// The kinds of latency, as places in the arrays of a slot.
 	upstream = iota
 	gateway
 	firstToken
@@ -49,6 +50,7 @@ const (
 )
 
 const (
+	// The kinds of counts, as places there too.
 	providerInput = iota
 	providerOutput
 	estimatedInput
@@ -66,6 +68,7 @@ func (s *Series) Window(now time.Time) Window {
 }
 
 // tally is the sum of slots, of one Series or several.
+// It belongs to one goroutine, whereas the Series it reads may change meanwhile.
 type tally struct {
 	requests, inFlight int64
 	errors             [errorClasses]int64
@@ -116,6 +119,8 @@ func (t *tally) add(o *tally) {
 }
 
 // window makes rates of the counts. Without requests all rates are zero.
+// A total of failures counts each failed request once, for a request has one
+// class of error.
 func (t *tally) window() Window {
 	w := Window{
 		Requests:       t.requests,

@@ -10,6 +10,8 @@ import (
 const maxTools = 16
 
 // Bill is what a price needs to know beside the tokens.
+//
+// The zero Bill is the usual one: a price list needs nothing beside tokens then.
 type Bill struct {
 	// Cost is the provider's own figure in USD, a JSON number. Empty if it gave none.
 	Cost string
@@ -25,6 +27,7 @@ type Bill struct {
 }
 
 // Tool counts the calls of one tool of the provider's.
+// Prices of tools are by the same names.
 type Tool struct {
 	Name  string // such as "web_search"
 	Calls int64
@@ -64,6 +67,9 @@ func (b *bill) read(name []byte, c *jsonscan.Cursor) {
 //
 //	"cost": 0.00123
 //	"cost": {"input_tokens_cost": 0.001, "total_cost": 0.002}
+//
+// A negative amount, and a text of more than 40 bytes, are not costs. The text
+// is kept, for a float64 would round it.
 func (b *bill) readCost(c *jsonscan.Cursor) {
 	switch first := c.Peek(); {
 	case first >= '0' && first <= '9':
@@ -92,6 +98,7 @@ func (b *bill) readCost(c *jsonscan.Cursor) {
 
 // readTier reads the service tier, such as "priority". An answer may name another
 // one than its request.
+// A longer word than 40 bytes is not a tier.
 func (b *bill) readTier(c *jsonscan.Cursor) {
 	if c.Peek() != '"' {
 		c.Skip()
@@ -103,6 +110,8 @@ func (b *bill) readTier(c *jsonscan.Cursor) {
 }
 
 // readRequests reads counts such as web_search_requests.
+//
+// Counts are totals so far. The last one above zero holds.
 func (b *bill) readRequests(c *jsonscan.Cursor) {
 	if !c.Enter('{') {
 		c.Skip()
@@ -128,6 +137,9 @@ func (b *bill) readRequests(c *jsonscan.Cursor) {
 
 // readOutput counts the items of a response that are calls of the provider's own
 // tools. The list replaces an earlier one.
+//
+// web_search_call counts as web_search. Items that the client runs are not the
+// provider's.
 func (b *bill) readOutput(c *jsonscan.Cursor) {
 	if !c.Enter('[') {
 		c.Skip()
@@ -169,6 +181,7 @@ func isClients(tool string) bool {
 }
 
 // tool returns the count of a tool.
+// Beyond maxTools kinds the count goes nowhere.
 func (b *bill) tool(name string) *Tool {
 	for i := range b.tools {
 		if b.tools[i].Name == name {

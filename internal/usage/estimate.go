@@ -42,11 +42,17 @@ const unit = 100
 
 // script is the price of its words: one token for the first letters, and a part
 // of a token for each letter beyond.
+//
+// {4, 20} means one token for up to four letters, and a fifth of a token for
+// each one beyond.
 type script struct{ free, more int64 }
 
 func (s script) cost(letters int64) int64 { return unit + max(0, letters-s.free)*s.more }
 
 // kind is a class of characters. Characters of one kind in a row are a word.
+//
+// The classes are those in which vocabularies differ: a word of Latin letters is
+// one token where a word of Thai letters is several.
 type kind uint8
 
 const (
@@ -75,6 +81,9 @@ const (
 
 // estimator adds up the words of a text that comes in pieces. A word may go on
 // from one piece to the next.
+//
+// It keeps no text: the open word is a kind and a length. So pieces may be cut
+// anywhere, but within a character.
 type estimator struct {
 	sum  int64 // of the words that have ended
 	kind kind  // of the open word
@@ -125,6 +134,7 @@ func (e *estimator) text(b []byte) {
 }
 
 // lowerRun returns the number of small ASCII letters at the front of b.
+// It looks at eight letters at a time.
 func lowerRun(b []byte) (n int) {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(b)-n >= 8; n += 8 {
@@ -169,6 +179,8 @@ func (e *estimator) add(k kind) {
 
 // open ends the open word, counts it, and begins one of kind k with its first
 // character.
+//
+// k is the kind of the next word, for signs and blanks may be a part of it.
 func (e *estimator) open(k kind) {
 	n := e.size
 	switch e.kind {
@@ -231,6 +243,7 @@ func lowerCost(letters, odd int64) int64 {
 }
 
 // medium counts an image, a recording or a document.
+// An open word ends before it.
 func (e *estimator) medium() {
 	e.open(kindNone)
 	e.sum += MediaTokens * unit
@@ -262,6 +275,9 @@ func asciiKind(c byte) kind {
 }
 
 // runeKind is the kind of a character beyond ASCII.
+//
+// The ranges are blocks of Unicode, some of them joined. A few characters of
+// another script in a block do not matter for an estimate.
 func runeKind(r rune) kind {
 	switch {
 	case r < 0x00c0:

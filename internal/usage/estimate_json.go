@@ -10,6 +10,9 @@ import (
 // json reads a document. Escapes in strings count as their characters. It is not
 // a parser: text that is not JSON is read too, string by string. The quotes are
 // found here, not by package jsonscan: punctuation and broken strings count.
+//
+// Media are recognized by the name before them and by their form. Both must fit,
+// see [holdsMedia].
 func (e *estimator) json(b []byte) {
 	var name []byte // of the latest member
 	for {
@@ -43,6 +46,9 @@ func (e *estimator) json(b []byte) {
 
 // stringEnd returns the length of the string at the front of b, up to its closing
 // quote or to the end of b, and whether the string is free of escapes.
+//
+// A string that never ends is all of b. The quote behind an odd number of
+// backslashes does not end it.
 func stringEnd(b []byte) (n int, plain bool) {
 	quote := -1 // the next one at n or behind it, once it was looked for
 	for plain = true; n < len(b); {
@@ -77,6 +83,9 @@ func isName(rest []byte) bool {
 }
 
 // escaped reads the inside of a string with escapes.
+//
+// \u escapes are decoded, as a client in Python writes all of Chinese that way.
+// Escapes other than those of blanks count as a sign.
 func (e *estimator) escaped(b []byte) {
 	for {
 		i := bytes.IndexByte(b, '\\')

@@ -47,6 +47,8 @@ func (t *OutputEstimate) Event(data []byte) {
 func (t *OutputEstimate) Text(text []byte) { t.e.escaped(text) }
 
 // Body reads a whole answer in JSON.
+//
+// The front of an answer that was cut off is read as far as it goes.
 func (t *OutputEstimate) Body(data []byte) {
 	c := jsonscan.Lenient(data)
 	if !c.Enter('{') {
@@ -85,6 +87,9 @@ func (t *OutputEstimate) Tokens() int64 {
 }
 
 // value reads the text in the value at c, under a name.
+//
+// A text counts by the name of its member, wherever it stands. The elements of a
+// list have the name of the list.
 func (t *OutputEstimate) value(c *jsonscan.Cursor, name []byte, depth int) {
 	switch b := c.Peek(); {
 	case b == '"':

@@ -66,6 +66,8 @@ func (m *Meter) Member(name, value []byte) {
 }
 
 // Tokens returns the counts so far.
+//
+// It may be called at any time. Each number is the last one above zero so far.
 func (m *Meter) Tokens() Tokens {
 	c := &m.c
 	t := Tokens{
@@ -256,6 +258,9 @@ func (m *Meter) usage(c *jsonscan.Cursor) {
 }
 
 // details reads the counts out of the object at c, of the input or the output.
+//
+// Tokens of sound and images are parts of the counts. They are kept for the bill
+// only, as they may have another price.
 func (m *Meter) details(c *jsonscan.Cursor, input bool) {
 	if !c.Enter('{') {
 		c.Skip()
@@ -288,6 +293,9 @@ func (m *Meter) details(c *jsonscan.Cursor, input bool) {
 }
 
 // readCount reads the number at c. A value of another kind leaves n as it is.
+//
+// Negative numbers and numbers from 2⁵³ on are not counts. seen, unless nil, is
+// set for a zero as well.
 func readCount(c *jsonscan.Cursor, n *int64, seen *bool) {
 	c.Peek()
 	start := c.Offset()

@@ -33,6 +33,9 @@ type surface struct {
 }
 
 // model is a model in the words of the configuration.
+//
+// Absent numbers are 0 and are left out: 0 reads as unknown in the
+// configuration.
 type model struct {
 	ID                string   `json:"id"`
 	IDAliases         []string `json:"id_aliases,omitempty"`
@@ -78,6 +81,10 @@ var (
 )
 
 // generate makes the catalog. Every mistake in the tables is reported at once.
+//
+// The order of the providers is that of their table. Models whose shutdown date
+// has passed are left out, so the catalog changes with the day in the table, and
+// never with the clock of the machine.
 func generate(models, providers string) ([]byte, error) {
 	var faults []error
 	fault := func(line int, format string, args ...any) {
@@ -128,6 +135,9 @@ func generate(models, providers string) ([]byte, error) {
 }
 
 // kind orders the models of a provider. A request without a model takes the first fitting one.
+//
+// Chat is first, then embeddings, speech, and images with video. Within a kind
+// the table's order stays.
 func (m model) kind() int {
 	switch {
 	case slices.ContainsFunc(m.OutputModalities, func(o string) bool { return o == "image" || o == "video" }):
@@ -142,6 +152,9 @@ func (m model) kind() int {
 }
 
 // asOf is the day of the table, such as "2006-01-02". Models with an earlier shutdown date are gone.
+//
+// The day is a comment of the table: "# as of: 2026-01-02". Dates compare as
+// text.
 func asOf(models string) (string, error) {
 	for line := range strings.Lines(models) {
 		if day, ok := strings.CutPrefix(line, "# as of:"); ok {
@@ -154,6 +167,8 @@ func asOf(models string) (string, error) {
 }
 
 // row is a line of a table.
+//
+// Its methods read cells by their column, and report faults with the line.
 type row struct {
 	line  int
 	cells map[string]string
@@ -161,6 +176,9 @@ type row struct {
 }
 
 // rows reads a table. Each row needs a source.
+//
+// Lines that begin with # are comments. A row with a fault in one cell is still
+// returned, so that its other faults show too.
 func rows(table string, columns []string, fault func(line int, format string, args ...any)) (out []row) {
 	line, named := 0, false
 	for text := range strings.Lines(table) {
@@ -200,6 +218,8 @@ func rows(table string, columns []string, fault func(line int, format string, ar
 }
 
 // list is a cell with commas.
+//
+// An empty cell is an empty list.
 func (r row) list(column string) []string {
 	if r.cells[column] == "" {
 		return nil
@@ -208,6 +228,7 @@ func (r row) list(column string) []string {
 }
 
 // required is a cell that must not be empty.
+// The fault names the column. The empty text goes on.
 func (r row) required(column string) string {
 	if r.cells[column] == "" {
 		r.fault("%s is missing", column)
@@ -216,6 +237,9 @@ func (r row) required(column string) string {
 }
 
 // provider reads a row of providers.tsv.
+//
+// Surfaces are written as format:surface, or as a format for all of its
+// surfaces.
 func (r row) provider() *provider {
 	p := &provider{
 		ID: r.required("id"), IDAliases: r.list("aliases"), BaseURL: r.required("base_url"),
@@ -242,6 +266,9 @@ var (
 )
 
 // words is a list of known words.
+//
+// An unknown word is a fault: a strategy would compare with the right one and
+// never match.
 func (r row) words(column string, known []string) []string {
 	words := r.list(column)
 	for _, w := range words {
@@ -289,6 +316,8 @@ func (r row) integer(column string) int64 {
 func (r row) price(column string) *float64 { return r.number(column, r.cells[column]) }
 
 // number is a price, and nil for "" and "-".
+//
+// Zero is a price, for a model that is free.
 func (r row) number(what, text string) *float64 {
 	if text == "" || text == "-" {
 		return nil
@@ -302,6 +331,8 @@ func (r row) number(what, text string) *float64 {
 }
 
 // pricing needs both main prices: a cost of half the tokens would be wrong in silence.
+//
+// The batch discount is a factor: 0.5 halves both prices.
 func (r row) pricing() *pricing {
 	p := &pricing{
 		Input: r.price("input"), Output: r.price("output"), InputCacheRead: r.price("cache_read"),
@@ -323,12 +354,16 @@ func (r row) pricing() *pricing {
 }
 
 // times multiplies two decimal numbers without the noise of binary fractions.
+//
+// Nine digits behind the point are more than any price list has.
 func times(a, b float64) *float64 {
 	n := math.Round(a*b*1e9) / 1e9
 	return &n
 }
 
 // tiers reads "above input output cache_read cache_write; above …".
+//
+// Tiers ascend. "-" in the place of a cache price is an unknown price.
 func (r row) tiers() (out []tier) {
 	if r.cells["tiers"] == "" {
 		return nil
@@ -353,6 +388,7 @@ func (r row) tiers() (out []tier) {
 }
 
 // write lays the catalog out with one model a line: a change of one model is a change of one line.
+// The head of a provider ends in a brace, and is cut open for its models.
 func write(providers []*provider) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString("[\n")
@@ -389,6 +425,9 @@ func comma(i, n int) string {
 }
 
 // spaced is JSON on one line, with a space after each colon and comma.
+//
+// A quotation mark behind a backslash counts as a part of its string. The tables hold
+// no text that ends in a backslash.
 func spaced(v any) (string, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 )
 
+// main reads both tables before it writes anything: a fault in one leaves the
+// old catalog.json in place.
 func main() {
 	log.SetFlags(0)
 	models, err := os.ReadFile("models.tsv")

@@ -16,8 +16,11 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 )
 
+// begin and end bound the generated part. What a person writes around them
+// stays.
 const begin, end = "<!-- reference:begin -->\n", "<!-- reference:end -->\n"
 
+// main ends with status 1 after any failure.
 func main() {
 	file := flag.String("o", "", "the document")
 	asJSON := flag.Bool("json", false, "print the reference as JSON")
@@ -28,6 +31,8 @@ func main() {
 	}
 }
 
+// run replaces the text between the markers. A file yet to be made starts with a
+// heading.
 func run(file string, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(os.Stdout)

@@ -11,6 +11,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/schema"
 )
 
+// main takes the descriptions of fields from the doc comments of the source, so
+// it needs the repository around it.
 func main() {
 	doc, err := schema.Generate(reflect.TypeFor[aigateway.Config](), ".")
 	if err != nil {
