@@ -131,6 +131,11 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 		s.selector.learn(old.selector.catalog)
 	}
 	s.uses = s.uses.Or(s.selector.uses)
+	for _, l := range s.clientLimits {
+		if l.key != nil {
+			s.uses = s.uses.Or(l.key.Uses())
+		}
+	}
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
 	s.warnUnpriced()
 	if cfg.Transport != nil {
@@ -150,6 +155,9 @@ func (s *settings) depend(p *problems, cfg Config, old *settings) {
 		var faults []expr.Problem
 		s.callers.expr, faults = expr.CompileIdentity(cfg.CallerExpr)
 		p.addFaults("caller", cfg.CallerExpr, faults)
+		if e := s.callers.expr; e != nil && (e.Uses().Session || e.Uses().Facts != 0) {
+			p.add("caller", cfg.CallerExpr, "cannot use req.session or req.ai: the caller is found before the body is read; name it by a header, such as req.headers['x-user'][0]")
+		}
 	}
 	s.admission = cfg.Admission
 	if s.policy = cfg.FailoverPolicy; s.policy == nil {

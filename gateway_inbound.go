@@ -72,6 +72,7 @@ type inbound struct {
 
 	need       expr.Facts // that expressions read
 	ai         *expr.RequestFacts
+	told       expr.Facts // in ai
 	sessionKey string
 }
 
@@ -489,8 +490,8 @@ func (in *inbound) expose(uses expr.Uses) {
 	}
 }
 
-// session answers req.session: a hash of a header or of a part of the body, made
-// once a request. It is empty before the body was read.
+// session answers req.session: a hash of a header or of a part of the body. One that
+// is found is made once. It is empty before the body was read.
 func (in *inbound) session() string {
 	if in.body == nil || in.sessionKey != "" {
 		return in.sessionKey
@@ -506,10 +507,10 @@ func (in *inbound) session() string {
 	return in.sessionKey
 }
 
-// facts answers req.ai, once a request. It reads only the facts in need. It is
-// empty before the body was read.
+// facts answers req.ai. It reads only the facts in need, and again where the need
+// has grown. It is empty before the body was read.
 func (in *inbound) facts() *expr.RequestFacts {
-	if in.ai != nil || in.body == nil {
+	if in.body == nil || in.ai != nil && in.told == in.need {
 		return in.ai
 	}
 	f := &expr.RequestFacts{Surface: in.surface.name, Stream: in.wantsStream}
@@ -523,7 +524,7 @@ func (in *inbound) facts() *expr.RequestFacts {
 	if in.need&expr.FactInputTokens != 0 {
 		f.InputTokens = in.estimate()
 	}
-	in.ai = f
+	in.ai, in.told = f, in.need
 	return f
 }
 

@@ -197,6 +197,28 @@ func TestClientLimitRequired(t *testing.T) {
 	}
 }
 
+// TestClientLimitKeysReadTheBody: a key may be anything that a request tells, also
+// where no strategy reads it.
+func TestClientLimitKeysReadTheBody(t *testing.T) {
+	for _, key := range []string{"req.ai.user", "req.session", "req.ai.tools > 0 ? 'agents' : ''", "req.ai.input_tokens > 0 ? 'prompts' : ''"} {
+		g := limited(t, nil, aigateway.ClientLimit{Key: key, RequestsPerMinute: 1})
+		for _, status := range []int{200, 429} {
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(
+				`{"model":"m","user":"u","tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"user","content":"hi"}]}`)))
+			assert.Equal(t, status, w.Code, key)
+		}
+	}
+}
+
+// TestCallerReadsNoBody: the caller is found before the body is read.
+func TestCallerReadsNoBody(t *testing.T) {
+	for _, caller := range []string{"req.ai.user", "req.session", "req.headers['x-team'][0] + req.ai.user"} {
+		_, err := aigateway.New(aigateway.Config{CallerExpr: caller})
+		assert.ErrorContains(t, err, "before the body is read", caller)
+	}
+}
+
 // TestClientLimitFaults names each bad entry.
 func TestClientLimitFaults(t *testing.T) {
 	_, err := aigateway.New(aigateway.Config{ClientLimits: []aigateway.ClientLimit{
