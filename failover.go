@@ -208,7 +208,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		if failed.Cause == CauseDeadKey && !refreshed {
 			refreshed = true
 			// A hanging secret store is bounded like a hanging upstream.
-			ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)
+			ctx, cancel := context.WithDeadline(f.in.ctx, earlier(time.Now().Add(m.timeout), f.deadline))
 			changed := c.s.refreshed(ctx, a)
 			cancel()
 			if changed {
@@ -230,6 +230,14 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		}
 		retries++
 	}
+}
+
+// earlier is the first of two moments.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // translate has the next attempt at the current candidate go through a codec: its

@@ -274,7 +274,7 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 		var set secretSet
 		t := templates{secrets: l.s.secrets, set: &set}
 		t.in.Request, t.in.Secret = &l.in.request, t.secret
-		ctx, cancel := context.WithTimeout(l.in.ctx, l.s.perRequest)
+		ctx, cancel := context.WithDeadline(l.in.ctx, earlier(time.Now().Add(l.s.perRequest), l.room.deadline))
 		value, _ = t.text(ctx, k.value) // a value that fails is told by the attempt
 		cancel()
 	}
