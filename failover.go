@@ -232,14 +232,6 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 	}
 }
 
-// earlier is the first of two moments.
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
 // translate has the next attempt at the current candidate go through a codec: its
 // provider does not speak the client's surface.
 func (f *failover) translate(k *codec) {

@@ -283,6 +283,14 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 	return track
 }
 
+// earlier is the first of two moments.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // hashKey is the keyed hash of a key's value at a provider. It is the same in all
 // replicas of a fleet.
 func (s *settings) hashKey(provider, value string) (sum [16]byte) {
