@@ -274,6 +274,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		// It echoes a key, perhaps behind a compression.
 		f.answer.body = a.body
 		f.answer.header.Del("Content-Encoding")
+		relay.DropOfBytes(f.answer.header)
 	}
 	return f
 }
@@ -294,6 +295,7 @@ func (c *call) unreadable(a *attempt, resp *http.Response, why string) *upstream
 	h := a.secrets.scrubHeader(resp.Header)
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Encoding")
+	relay.DropOfBytes(h)
 	if c.codec != nil {
 		c.codec.mark(h)
 	}
