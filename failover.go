@@ -230,7 +230,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		if failed.Cause == CauseDeadKey && !refreshed {
 			refreshed = true
 			// A hanging secret store is bounded like a hanging upstream.
-			ctx, cancel := context.WithDeadline(f.in.ctx, f.deadline)
+			ctx, cancel := context.WithDeadline(f.in.ctx, earlier(time.Now().Add(m.timeout), f.deadline))
 			changed := c.s.refreshed(ctx, a)
 			cancel()
 			if changed {

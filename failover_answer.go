@@ -159,6 +159,7 @@ func withoutMark(resp *http.Response, front []byte) []byte {
 	}
 	resp.ContentLength = -1
 	delete(resp.Header, "Content-Length")
+	relay.DropOfBytes(resp.Header)
 	return text
 }
 
@@ -447,6 +448,7 @@ func (h *held) reframe(kind string) {
 	h.resp.Header = maps.Clone(h.resp.Header)
 	h.resp.Header.Del("Content-Encoding")
 	h.resp.Header.Set("Content-Type", kind)
+	relay.DropOfBytes(h.resp.Header)
 }
 
 // meterWhole estimates the output of a whole answer that does not tell it.

@@ -248,9 +248,13 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	if err != nil {
 		broken := interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)
 		f.reason += "; " + broken.reason
-		f.Cause = causeOfStatus(resp.StatusCode)
+		c.judge(a, f, apierror.Report{}, resp) // status and header came whole
 		if broken.Kind == FailureTimeout {
 			f.Kind, f.Cause = FailureTimeout, CauseTimeout
+			return f
+		}
+		if resp.StatusCode/100 == 4 {
+			f.answer = c.unreadable(a, resp, "broke off")
 		}
 		return f
 	}
@@ -261,16 +265,17 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		plain = nil
 	}
 	report := apierror.Read(plain)
-	f.judge(report, resp.StatusCode, resp.Header, a)
+	c.judge(a, f, report, resp)
 	c.refusesUsage(f)
 	c.lacksEndpoint(f)
-	if f.Cause == CauseDeadKey && resp.StatusCode == http.StatusUnauthorized {
-		c.excuseKey(a, f)
-	}
 	f.reason += a.secrets.quoted(report.Message)
 	a.body = a.secrets.scrub(plain)
-	// A body over the bound cannot be relayed whole, so it is not relayed at all.
+	// A body over the bound cannot be relayed whole. A 4xx tells the client by its status
+	// and header to mend its request, or to wait.
 	if !complete {
+		if resp.StatusCode/100 == 4 {
+			f.answer = c.unreadable(a, resp, "is too long to be passed on")
+		}
 		return f
 	}
 	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.scrubHeader(resp.Header), a.secrets.scrub(data)}
@@ -279,17 +284,37 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		f.answer.body = c.codec.refused(resp.StatusCode, f.answer.header, a.body)
 	case err != nil && len(data) > 0 && len(a.secrets.used) > 0:
 		// The gateway cannot find a key in this body, but a client may decode it.
-		e := errorf(CodeUpstreamError, "the provider's error came in an encoding that cannot be read here")
-		e.Status = resp.StatusCode
-		f.answer.body = errorBody(c.in.surface.format, e, c.in.id)
-		f.answer.header.Set("Content-Type", "application/json")
-		f.answer.header.Del("Content-Encoding")
+		f.answer = c.unreadable(a, resp, "came in an encoding that cannot be read here")
 	case !bytes.Equal(a.body, plain):
 		// It echoes a key, perhaps behind a compression.
 		f.answer.body = a.body
 		f.answer.header.Del("Content-Encoding")
+		relay.DropOfBytes(f.answer.header)
 	}
 	return f
+}
+
+// judge classifies an error answer by its status, its header and the report of its body.
+func (c *call) judge(a *attempt, f *failure, report apierror.Report, resp *http.Response) {
+	f.judge(report, resp.StatusCode, resp.Header, a)
+	if f.Cause == CauseDeadKey && resp.StatusCode == http.StatusUnauthorized {
+		c.excuseKey(a, f)
+	}
+}
+
+// unreadable is an error answer of which only the status and the header can go to the
+// client. Its body is the gateway's own.
+func (c *call) unreadable(a *attempt, resp *http.Response, why string) *upstreamAnswer {
+	e := errorf(CodeUpstreamError, "the provider's error %s", why)
+	e.Status = resp.StatusCode
+	h := a.secrets.scrubHeader(resp.Header)
+	h.Set("Content-Type", "application/json")
+	h.Del("Content-Encoding")
+	relay.DropOfBytes(h)
+	if c.codec != nil {
+		c.codec.mark(h)
+	}
+	return &upstreamAnswer{resp.StatusCode, h, errorBody(c.in.surface.format, e, c.in.id)}
 }
 
 // refusesUsage notes that a model refused the gateway's stream_options. The same

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 )
 
@@ -101,6 +102,7 @@ func (k *codec) counted(n int64) ([]byte, http.Header) {
 func (k *codec) refused(status int, h http.Header, body []byte) []byte {
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Encoding")
+	relay.DropOfBytes(h)
 	k.mark(h)
 	return k.Error(status, body)
 }

@@ -281,13 +281,21 @@ func (l *lineup) track(k *apiKey) *stats.Track {
 		var set secretSet
 		t := templates{secrets: l.s.secrets, set: &set}
 		t.in.Request, t.in.Secret = &l.in.request, t.secret
-		ctx, cancel := context.WithTimeout(l.in.ctx, l.s.perRequest)
+		ctx, cancel := context.WithDeadline(l.in.ctx, earlier(time.Now().Add(l.s.perRequest), l.room.deadline))
 		value, _ = t.text(ctx, k.value) // a value that fails is told by the attempt
 		cancel()
 	}
 	track := l.s.selector.recorder.KeyValue(k.provider, l.s.hashKey(k.provider, value), l.in.callerID, time.Now())
 	l.values = append(l.values, valueOf{k, track})
 	return track
+}
+
+// earlier is the first of two moments.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // hashKey is the keyed hash of a key's value at a provider. It is the same in all

@@ -373,6 +373,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 	}
 	encoding := h.resp.Header.Get("Content-Encoding")
 	if relay.IsPlain(encoding) {
+		relay.DropOfBytes(h.resp.Header)
 		return true, false
 	}
 	h.s.habits.learn(h.a.model, habitRefuse)
@@ -380,6 +381,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 		return false, false
 	}
 	h.resp.Header.Del("Content-Encoding")
+	relay.DropOfBytes(h.resp.Header)
 	return true, true
 }
 

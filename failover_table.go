@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"syscall"
@@ -400,38 +401,33 @@ func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind Fail
 	return f
 }
 
-// networkReason puts an error of the network into a few words. It leaves out
-// addresses: they are internal to the operator.
+// networkReason puts an error of the network into a few words. They are for the client
+// too, so they hold no text of the error itself: that may name hosts, addresses, and the
+// accounts of a service's own transport.
 func networkReason(kind FailureKind, err error) string {
-	var refused *dial.RefusedError
+	var (
+		refused *dial.RefusedError
+		op      *net.OpError
+		sent    *url.Error
+	)
 	switch {
 	case errors.As(err, &refused):
 		return "cannot connect: the URL policy does not allow its address"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case kind == FailureConnect:
-		return "cannot connect: " + withoutAddress(err).Error()
+		return strings.TrimSuffix("cannot connect: "+dial.Reason(err), ": ")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed before the answer was complete"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the connection was reset"
+	case kind == FailureNetwork:
+		return "the request failed before its answer"
+	case errors.As(err, &op), errors.As(err, &sent):
+		return "the connection broke before the answer was complete"
 	default:
-		return withoutAddress(err).Error()
+		return err.Error() // of the answer's own form
 	}
-}
-
-// withoutAddress returns the error inside an error of package net, without the
-// address.
-func withoutAddress(err error) error {
-	var op *net.OpError
-	for errors.As(err, &op) {
-		err = op.Err
-	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return errors.New(dns.Err)
-	}
-	return err
 }
 
 // judge classifies an upstream's error, and records code, cause and wait in the

@@ -265,11 +265,6 @@ type exchange struct {
 // panics, the client gets an error, the request is reported, and the panic goes
 // on to net/http.
 func (x *exchange) serve() {
-	if hook := x.s.hooks.RequestStart; hook != nil {
-		if ctx := hook(x.in.ctx, x.in.shown()); ctx != nil {
-			x.in.ctx = ctx
-		}
-	}
 	var out outcome
 	reported := false
 	defer func() {
@@ -279,6 +274,11 @@ func (x *exchange) serve() {
 			x.endOpen(err)
 		}
 	}()
+	if hook := x.s.hooks.RequestStart; hook != nil {
+		if ctx := hook(x.in.ctx, x.in.shown()); ctx != nil {
+			x.in.ctx = ctx
+		}
+	}
 	x.in.identify(&x.s.callers)
 	x.in.expose(x.s.uses)
 	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
@@ -500,10 +500,17 @@ func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.D
 	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
 
-// report tells the hook, the log and the debug page about the end of the request.
-// It makes a Result only if one of them needs it.
-func (x *exchange) report(err *Error) *Result {
+// report settles the request's limits, and tells of its end. A panic of the service's
+// Admission is told of as well.
+func (x *exchange) report(err *Error) (res *Result) {
+	defer func() { res = x.tell(err) }()
 	x.settle(err)
+	return nil
+}
+
+// tell tells the hook, the log and the debug page about the end of the request. It makes
+// a Result only if one of them needs it.
+func (x *exchange) tell(err *Error) *Result {
 	var res *Result
 	if x.s.hooks.RequestDone != nil || err != nil && x.continues() {
 		res = x.result(err)

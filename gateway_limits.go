@@ -7,11 +7,11 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/ratelimit"
 )
 
 // admission is the way of a request past the limits of its client and the service's
@@ -149,7 +149,7 @@ func (x *exchange) stampLimits(h http.Header) {
 		return
 	}
 	for name := range h {
-		if strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-") || strings.HasPrefix(name, "Ratelimit") {
+		if ratelimit.IsHeader(name) {
 			delete(h, name)
 		}
 	}

@@ -22,6 +22,12 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
+// upstreamLimits are headers of providers about their own limits.
+var upstreamLimits = []string{
+	"Anthropic-Ratelimit-Tokens-Limit", "Ratelimit", "Ratelimit-Policy", "Ratelimitbysize-Remaining", "X-Ratelimit-Limit",
+	"X-Ratelimitbysize-Remaining-Minute", "X-Rate-Limit-Remaining", "X-Tokenlimit-Remaining", "X-Ms-Ratelimit-Remaining-Tokens",
+}
+
 // limited is a gateway whose callers are named by X-Tenant, in front of a provider
 // that answers at once with 9 tokens in and 3 out.
 func limited(t *testing.T, edit func(*aigateway.Config), limits ...aigateway.ClientLimit) *aigateway.Gateway {
@@ -31,7 +37,9 @@ func limited(t *testing.T, edit func(*aigateway.Config), limits ...aigateway.Cli
 	cfg.Transport = gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
 		w := httptest.NewRecorder()
 		w.Header().Set("X-Ratelimit-Remaining-Requests", "the upstream's")
-		w.Header().Set("Anthropic-Ratelimit-Tokens-Limit", "the upstream's")
+		for _, name := range upstreamLimits {
+			w.Header().Set(name, "the upstream's")
+		}
 		gatewaytest.Chat("a")(w, r)
 		return w.Result(), nil
 	})
@@ -131,7 +139,9 @@ func TestClientLimitAnswers(t *testing.T) {
 				for i := range tt.accepted {
 					w := askAs(g, "a")
 					require.Equal(t, 200, w.Code, w.Body.String())
-					assert.Empty(t, w.Header().Get("Anthropic-Ratelimit-Tokens-Limit"))
+					for _, name := range upstreamLimits {
+						assert.Empty(t, w.Header().Get(name), name)
+					}
 					if i > 0 {
 						continue
 					}

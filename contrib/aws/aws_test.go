@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -144,6 +145,43 @@ func TestTransportWithoutCredentials(t *testing.T) {
 	assert.ErrorContains(t, err, "Credentials")
 	_, err = gatewayaws.NewSecretsManager(gatewayaws.SecretsManagerOptions{Credentials: &credentials{}})
 	assert.ErrorContains(t, err, "Region")
+}
+
+// TestErrorsTellNoToken: AWS explains a wrong signature by the text that it should have
+// covered, with the session's token in it. The explanation reaches the client without.
+func TestErrorsTellNoToken(t *testing.T) {
+	token := "IQoJb3JpZ2luX2VjEL" + strings.Repeat("+/abc", 60) + "=="
+	provider := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret-access-key-0123456789", SessionToken: token}, nil
+	})
+	long := strings.Repeat("x", 1<<20)
+	for name, tt := range map[string]struct{ body, tail string }{
+		"as it is":      {`{"message":"The Canonical String should have been 'x-amz-security-token:` + token + `'"}`, ""},
+		"JSON":          {`{"message":"x-amz-security-token:` + strings.ReplaceAll(token, "/", `\/`) + `"}`, ""},
+		"URL":           {`{"message":"X-Amz-Security-Token=` + url.QueryEscape(token) + `"}`, ""},
+		"a long answer": {`{"message":"` + token + `","x":"` + long + `","y":"`, long + `"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				assert.Equal(t, token, r.Header.Get("X-Amz-Security-Token"))
+				w.Header().Set("X-Amzn-Errortype", "InvalidSignatureException: "+token)
+				w.WriteHeader(http.StatusForbidden)
+				io.WriteString(w, tt.body+tt.tail)
+			}))
+			defer server.Close()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader("{}"))
+			require.NoError(t, err)
+			resp, err := newSigner(t, provider).Transport(http.DefaultTransport).RoundTrip(r)
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			data, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			assert.NotContains(t, string(data), token[20:40])
+			assert.NotContains(t, fmt.Sprint(resp.Header), token[20:40])
+			assert.Contains(t, string(data), "(the session's token)")
+			assert.True(t, strings.HasSuffix(string(data), tt.tail))
+		})
+	}
 }
 
 func TestProviderTransport(t *testing.T) {

@@ -88,7 +88,41 @@ func (s *signing) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	return s.base.RoundTrip(signed)
+	resp, err := s.base.RoundTrip(signed)
+	if err == nil && resp.StatusCode >= http.StatusBadRequest {
+		cutToken(resp, signed.Header.Get("X-Amz-Security-Token"))
+	}
+	return resp, err
+}
+
+// maxError bounds an error's body in which a token is looked for, in bytes. The gateway
+// relays no longer one.
+const maxError = 1<<20 + 1
+
+// cutToken cuts the session's token out of an error. AWS explains a wrong signature by
+// what it should have covered, the token included, and the gateway does not know it: an
+// error can reach a client.
+func cutToken(resp *http.Response, token string) {
+	if token == "" {
+		return
+	}
+	const cut = "(the session's token)"
+	forms := strings.NewReplacer(token, cut, strings.ReplaceAll(token, "/", `\/`), cut, url.QueryEscape(token), cut)
+	for _, values := range resp.Header {
+		for i, v := range values {
+			values[i] = forms.Replace(v)
+		}
+	}
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, maxError)) // its error comes again from the body
+	plain := forms.Replace(string(data))
+	if plain != string(data) {
+		resp.ContentLength = -1
+		resp.Header.Del("Content-Length")
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(strings.NewReader(plain), resp.Body), resp.Body}
 }
 
 // signed returns a signed copy of a request. The extra headers of AWS are given as

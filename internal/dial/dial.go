@@ -38,6 +38,7 @@ func refused(err error) error {
 func Context(check func(netip.Addr) error) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	if check != nil {
+		check = caught(check)
 		// Control runs after the look-up and before each connect: the name cannot
 		// come to stand for another address in between.
 		dialer.ControlContext = func(_ context.Context, _, target string, _ syscall.RawConn) error {
@@ -72,6 +73,19 @@ func Context(check func(netip.Addr) error) func(ctx context.Context, network, ad
 			return nil, err
 		}
 		return &timedConn{Conn: conn, took: time.Since(begin)}, nil
+	}
+}
+
+// caught makes a refusal of a panic of check. Transports dial in goroutines of their own,
+// where a panic would end the process.
+func caught(check func(netip.Addr) error) func(netip.Addr) error {
+	return func(addr netip.Addr) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("the check of addresses panicked: %v", p)
+			}
+		}()
+		return check(addr)
 	}
 }
 

@@ -124,3 +124,18 @@ func TestContextAfterLookUp(t *testing.T) {
 	_, err = dial.Context(nil)(t.Context(), "tcp", "no-port")
 	assert.Error(t, err)
 }
+
+// TestContextPanics: a transport dials in a goroutine of its own, where a panic of the
+// check would end the process. It is a refusal.
+func TestContextPanics(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	transport := &http.Transport{DialContext: dial.Context(func(netip.Addr) error { panic("no such list") })}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+	require.NoError(t, err)
+	_, err = transport.RoundTrip(req) //nolint:bodyclose // there is none
+	var refused *dial.RefusedError
+	require.ErrorAs(t, err, &refused)
+	assert.ErrorContains(t, err, "no such list")
+}

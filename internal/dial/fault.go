@@ -87,6 +87,48 @@ func Field(err error) string {
 	return ""
 }
 
+// Reason says in a few words why there is no connection. The words name no host, no
+// address and no file: clients may read them. They are empty for an unknown error.
+func Reason(err error) string {
+	var (
+		dns     *net.DNSError
+		proxy   *ProxyError
+		record  tls.RecordHeaderError
+		host    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		author  x509.UnknownAuthorityError
+		verify  *tls.CertificateVerificationError
+		errno   syscall.Errno
+		timeout net.Error
+	)
+	alert, isAlert := remoteAlert(err)
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "no such host"
+	case errors.As(err, &dns):
+		return "the look-up of its name failed"
+	case errors.As(err, &proxy):
+		return proxy.Error()
+	case errors.As(err, &record):
+		return "it does not speak TLS"
+	case errors.As(err, &host):
+		return "its certificate is for another name"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "its certificate has expired, or is not valid yet"
+	case errors.As(err, &author), errors.As(err, &verify):
+		return "its certificate is not trusted"
+	case isAlert && certificateAlerts[alert], Field(err) == "tls.cert_file":
+		return "it refused the TLS handshake"
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "it took too long"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed"
+	}
+	return ""
+}
+
 // certificateAlerts are the alerts of TLS by which a server refuses a client's
 // certificate, or the lack of one.
 // The numbers are those of RFC 8446, section 6.

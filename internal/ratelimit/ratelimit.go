@@ -102,6 +102,13 @@ func parseWindows(table string) (list []window, byHeader map[string]cell) {
 	return list, byHeader
 }
 
+// IsHeader reports whether a header tells of a limit, of whatever window: those of the table, and others by the words that
+// all of them have.
+func IsHeader(canonical string) bool {
+	name := strings.ToLower(strings.ReplaceAll(canonical, "-", ""))
+	return strings.Contains(name, "ratelimit") || strings.Contains(name, "tokenlimit")
+}
+
 // reading is one window of one answer.
 //
 // overdrawn marks a rest below zero. It counts as used up.

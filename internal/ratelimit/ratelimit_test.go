@@ -184,6 +184,16 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// TestIsHeader: each header of the table is one of a limit, and no other header of usual answers.
+func TestIsHeader(t *testing.T) {
+	for name := range cells {
+		assert.True(t, IsHeader(name), name)
+	}
+	for _, name := range []string{"Content-Type", "Retry-After", "X-Request-Id", "Openai-Processing-Ms", "X-Amzn-Bedrock-Input-Token-Count"} {
+		assert.False(t, IsHeader(name), name)
+	}
+}
+
 func FuzzHeaders(f *testing.F) {
 	for _, v := range []string{"1", "1.5", "6m0s", "2026-05-01T12:01:00Z", "Fri, 31 Dec 9999 23:59:59 GMT", "-1", "1e9"} {
 		f.Add(v)

@@ -45,6 +45,17 @@ func CopyResponseHeader(dst, src http.Header) {
 	}
 }
 
+// ofBytes are the fields that vouch for the bytes of an answer.
+var ofBytes = [...]string{"Content-Digest", "Repr-Digest", "Digest", "Content-Md5", "Etag", "Signature", "Signature-Input"}
+
+// DropOfBytes deletes the fields that would be wrong about an answer with other bytes
+// than its server sent.
+func DropOfBytes(h http.Header) {
+	for _, name := range ofBytes {
+		delete(h, name)
+	}
+}
+
 // hopByHop takes a name in canonical form.
 func hopByHop(key string) bool {
 	switch key {

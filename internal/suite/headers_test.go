@@ -2,6 +2,7 @@ package suite_test
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,12 +11,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
-
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
@@ -218,4 +220,55 @@ func headersValue(name string) string {
 		return v
 	}
 	return "value-of-" + strings.ToLower(name)
+}
+
+// vouching adds headers about the bytes of an answer.
+func vouching(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"Content-Digest", "Repr-Digest", "Digest", "Content-Md5", "Etag", "Signature", "Signature-Input"} {
+			w.Header().Set(name, "of the provider's bytes")
+		}
+		h(w, r)
+	}
+}
+
+// TestHeadersOfChangedBytes: a header that vouches for the provider's bytes does not stand
+// over others.
+func TestHeadersOfChangedBytes(t *testing.T) {
+	chat := gatewaytest.LeastAnswer("chat/completions", "hi", "")
+	usage := `data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}` + "\n\n"
+	stream := gatewaytest.Stream(gatewaytest.ChatDelta("hi"), gatewaytest.ChatStop, usage, gatewaytest.ChatDone)
+	const translated = "/v1/messages"
+	for name, tt := range map[string]struct {
+		path, body string
+		answer     http.HandlerFunc
+		status     int
+		vouched    string
+	}{
+		"unchanged":           {"", testbed.ChatRequest, gatewaytest.JSON(200, chat), 200, "of the provider's bytes"},
+		"an unchanged error":  {"", testbed.ChatRequest, gatewaytest.Error(400, "bad", "no"), 400, "of the provider's bytes"},
+		"a byte order mark":   {"", testbed.ChatRequest, gatewaytest.JSON(200, "\ufeff"+chat), 200, ""},
+		"an echoed key":       {"", testbed.ChatRequest, gatewaytest.Error(400, "bad", "not with sk-a1-0123456789abcdef"), 400, ""},
+		"an error over 1 MiB": {"", testbed.ChatRequest, gatewaytest.Error(400, "bad", strings.Repeat("x", 1<<20)), 400, ""},
+		"hidden usage":        {"", testbed.StreamRequest, stream, 200, ""},
+		"translated":          {translated, `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`, gatewaytest.JSON(200, chat), 200, ""},
+		"a translated stream": {translated, `{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`, stream, 200, ""},
+		"a translated error":  {translated, `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`, gatewaytest.Error(400, "bad", "no"), 400, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testbed.Config(1, "a")
+				cfg.Providers[0].SupportedAPISurfaces, cfg.Providers[0].Translate = []aigateway.APISurface{{Format: "openai", Surface: "chat-completions"}}, "true"
+				s := testbed.NewScripts(t, cfg)
+				s.Set("a1", gatewaytest.Stream(gatewaytest.ChatDelta("hi"), gatewaytest.ChatStop, gatewaytest.ChatDone))
+				testbed.AskStream(s.Harness) // the first stream shows whether usage comes unasked
+				s.Set("a1", vouching(tt.answer))
+				got := s.Post(cmp.Or(tt.path, "/v1/chat/completions"), tt.body)
+				assert.Equal(t, tt.status, got.Status, got.Body)
+				for _, name := range []string{"Content-Digest", "Repr-Digest", "Digest", "Content-Md5", "Etag", "Signature", "Signature-Input"} {
+					assert.Equal(t, tt.vouched, got.Header.Get(name), name)
+				}
+			})
+		})
+	}
 }

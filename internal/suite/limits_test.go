@@ -196,19 +196,27 @@ func TestLimitsOfAnswers(t *testing.T) {
 }
 
 // TestLimitOfErrorBodies: an error is relayed unchanged up to 1 MiB. The gateway
-// reports a longer one itself.
+// reports a longer one itself: a 4xx with its status, and others as a failure.
 func TestLimitOfErrorBodies(t *testing.T) {
-	for size, status := range map[int]int{1 << 20: 400, 1<<20 + 1: 503} {
+	for _, tt := range []struct{ size, status, want int }{
+		{1 << 20, 400, 400}, {1<<20 + 1, 400, 400}, {1<<20 + 1, 422, 422}, {1<<20 + 1, 500, 503},
+	} {
+		size, whole := tt.size, tt.size == 1<<20
 		body := `{"error":{"message":"no"},"x":"` + strings.Repeat("y", size-33) + `"}`
 		require.Len(t, body, size)
-		up := gatewaytest.NewUpstream(t, gatewaytest.JSON(400, body))
+		up := gatewaytest.NewUpstream(t, gatewaytest.JSON(tt.status, body))
 		resp := attackPost(t, testbed.Serve(t, aigateway.Config{
 			Registry:          aigateway.NoRegistry(),
 			Providers:         []aigateway.Provider{{ID: "p", BaseURL: "http://p.internal", Models: []aigateway.Model{{ID: "m"}}}},
 			InternalEndpoints: map[string]string{"p.internal": up.URL},
 		})+"/v1/chat/completions", "application/json", `{"model":"m"}`)
-		assert.Equal(t, status, resp.StatusCode, size)
-		assert.Equal(t, status == 400, attackBody(t, resp) == body)
+		assert.Equal(t, tt.want, resp.StatusCode, size)
+		got := attackBody(t, resp)
+		assert.Equal(t, whole, got == body)
+		if !whole {
+			assert.Less(t, len(got), 1<<10)
+			assert.Contains(t, got, `"error":{"message":"`)
+		}
 	}
 }
 

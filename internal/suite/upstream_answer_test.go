@@ -357,3 +357,55 @@ func TestTotalTimeoutOfCounter(t *testing.T) {
 		assert.Equal(t, 504, got.Status, got.Body)
 	})
 }
+
+// cutShort is an error that breaks off within its body.
+func cutShort(status int, retryAfter string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if retryAfter != "" {
+			w.Header().Set("Retry-After", retryAfter)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "500")
+		w.WriteHeader(status)
+		gatewaytest.Send(w, `{"error":{"message":"half of`)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// TestErrorCutShort: a 4xx whose body breaks off tells its status and its wait all the
+// same. The body is the gateway's own then.
+func TestErrorCutShort(t *testing.T) {
+	for name, tt := range map[string]struct {
+		providers  []string
+		a, b       http.HandlerFunc
+		status     int
+		retryAfter string
+		cooldown   float64 // of a's key, in milliseconds
+	}{
+		"a request to be mended":       {[]string{"a"}, cutShort(400, ""), nil, 400, "", 0},
+		"a validation error":           {[]string{"a"}, cutShort(422, ""), nil, 422, "", 0},
+		"a wait":                       {[]string{"a"}, cutShort(429, "120"), nil, 429, "120", 120_000},
+		"refused by both":              {[]string{"a", "b"}, cutShort(400, ""), gatewaytest.KeyError(400, "bad"), 400, "", 0},
+		"waits at both":                {[]string{"a", "b"}, cutShort(429, "120"), gatewaytest.RateLimited("7"), 429, "7", 120_000},
+		"the gateway's own key":        {[]string{"a"}, cutShort(401, ""), nil, 502, "", 60_000},
+		"a failure of the provider":    {[]string{"a"}, cutShort(500, ""), nil, 503, "", 0},
+		"a failure after a bad choice": {[]string{"a", "b"}, cutShort(400, ""), cutShort(500, ""), 503, "", 0},
+	} {
+		for path, member := range map[string]string{"/v1/chat/completions": `{"error":{"message":"`, "/v1/messages": `{"type":"error","error":{"type":"`} {
+			t.Run(name+path, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := testbed.NewScripts(t, testbed.Config(1, tt.providers...))
+					s.Set("a1", tt.a)
+					s.Set("b1", tt.b)
+					got := s.Post(path, testbed.ChatRequest)
+					require.NoError(t, got.Err)
+					assert.Equal(t, tt.status, got.Status, got.Body)
+					assert.Equal(t, tt.retryAfter, got.Header.Get("Retry-After"))
+					assert.Contains(t, got.Body, member)
+					assert.NotContains(t, got.Body, "half of")
+					assert.Equal(t, tt.cooldown, s.Result().ModelsTried[0].RequestsMade[0].CooldownMS)
+				})
+			})
+		}
+	}
+}
