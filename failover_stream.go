@@ -406,7 +406,7 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 	switch {
 	case s.resp.StatusCode != http.StatusSwitchingProtocols:
 		return false, wrongAnswer("the provider answered like a page, and opened no WebSocket")
-	case !realtime.Accepts(s.resp.Header, s.in.r.Header.Get("Sec-Websocket-Key")):
+	case !realtime.Accepts(s.resp.Header, s.in.r.Header.Get("Sec-Websocket-Key"), s.in.r.Header["Sec-Websocket-Protocol"]):
 		return false, wrongAnswer("the provider's answer does not fit the handshake of the WebSocket")
 	case !writable:
 		return false, wrongAnswer("the provider's transport cannot open a WebSocket")
@@ -442,10 +442,9 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 func (s *session) head() []byte {
 	h := s.to.Header()
 	relay.CopyResponseHeader(h, s.a.secrets.plainHeader(s.resp.Header))
-	for _, name := range [...]string{"Sec-Websocket-Accept", "Sec-Websocket-Protocol"} {
-		if v := s.resp.Header[name]; len(v) > 0 {
-			h[name] = v
-		}
+	h["Sec-Websocket-Accept"] = s.resp.Header["Sec-Websocket-Accept"]
+	if chosen := realtime.Chosen(s.resp.Header, s.in.r.Header["Sec-Websocket-Protocol"]); len(chosen) > 0 {
+		h["Sec-Websocket-Protocol"] = chosen
 	}
 	s.to.stamper.stamp(h, false)
 	delete(h, "Trailer")

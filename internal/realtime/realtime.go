@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/header"
 )
 
 // Causes of a session's end beside those of its context.
@@ -167,11 +169,27 @@ func (s *Session) finish() {
 	}
 }
 
-// Accepts reports whether an answer to a handshake is one to its key.
-func Accepts(answer http.Header, key string) bool {
+// Accepts reports whether an answer to a handshake is one to its key, and agrees on nothing
+// that was not offered: no extension, and none but one of the offered subprotocols. A
+// client would end such a session.
+//
+// Where no subprotocol was offered, Chosen leaves the server's out.
+func Accepts(answer http.Header, key string, offered []string) bool {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see the import
+	chosen := strings.Join(answer["Sec-Websocket-Protocol"], ",")
 	return strings.EqualFold(answer.Get("Upgrade"), "websocket") &&
-		answer.Get("Sec-Websocket-Accept") == base64.StdEncoding.EncodeToString(sum[:])
+		answer.Get("Sec-Websocket-Accept") == base64.StdEncoding.EncodeToString(sum[:]) &&
+		strings.Join(answer["Sec-Websocket-Extensions"], "") == "" &&
+		(chosen == "" || len(offered) == 0 || header.Lists(offered, chosen))
+}
+
+// Chosen is the subprotocol of an accepted answer. It is empty if none was offered: strict
+// clients end a session that has one they did not ask for.
+func Chosen(answer http.Header, offered []string) []string {
+	if len(offered) == 0 {
+		return nil
+	}
+	return answer["Sec-Websocket-Protocol"]
 }
 
 // IsHandshake reports whether a header asks for a WebSocket.

@@ -136,6 +136,41 @@ func TestRealtimeSession(t *testing.T) {
 	assert.NotContains(t, res.Client.Headers.Get("Sec-Websocket-Protocol"), "sk-client-secret")
 }
 
+// A provider that agrees on what nobody offered opens no session: its client would end it.
+// A subprotocol where none was offered is left out.
+func TestRealtimeUnaskedAgreement(t *testing.T) {
+	opening := func(extra string) *httptest.Server {
+		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			defer conn.Close()
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+				"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"+extra+"\r\n"+string(frame(sessionCreated))+string(closeFrame))
+		}))
+		t.Cleanup(up.Close)
+		return up
+	}
+	deflating := opening("Sec-WebSocket-Extensions: permessage-deflate\r\n")
+	chatting := opening("Sec-WebSocket-Protocol: chat\r\n")
+	good := opening("Sec-WebSocket-Protocol: realtime\r\n")
+	cfg := testbed.Config(1, "a", "b", "c")
+	cfg.InternalEndpoints = map[string]string{"a.internal": deflating.URL, "b.internal": chatting.URL, "c.internal": good.URL}
+	_, _, resp := dialRealtime(t, testbed.Serve(t, cfg), "?model=m", "Sec-WebSocket-Protocol: realtime", "Sec-WebSocket-Extensions: permessage-deflate")
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	assert.Equal(t, "c:m", resp.Header.Get("X-Aigateway-Model"))
+	assert.Equal(t, "3", resp.Header.Get("X-Aigateway-Attempts"))
+	assert.Equal(t, "realtime", resp.Header.Get("Sec-Websocket-Protocol"))
+
+	_, in, resp := dialRealtime(t, testbed.ServeAt(t, good.URL, testbed.Config(1, "a")), "?model=m")
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	assert.NotContains(t, resp.Header, "Sec-Websocket-Protocol")
+	got, err := io.ReadAll(in)
+	require.NoError(t, err)
+	assert.Equal(t, string(frame(sessionCreated))+string(closeFrame), string(got), "frames beside the 101 are not lost")
+}
+
 // The model's id in the query is the provider's own.
 func TestRealtimeAlias(t *testing.T) {
 	queries := make(chan string, 1)
