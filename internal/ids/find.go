@@ -245,7 +245,8 @@ func text(raw []byte) string {
 }
 
 // InAnswer returns the ids of a made thing that a JSON answer tells: its own, and those
-// of files that a batch wrote. The answer may be cut off behind them.
+// of files that a batch wrote or that an upload became. The answer may be cut off behind
+// them.
 func InAnswer(kind Kind, answer []byte) []Ref {
 	var refs []Ref
 	c := jsonscan.Lenient(answer)
@@ -269,6 +270,10 @@ func Member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
 		of = kind
 	case kind == Batch && (string(name) == "output_file_id" || string(name) == "error_file_id"):
 		of = File
+	case kind == Upload && string(name) == "file" && c.Peek() == '{':
+		refs = append(refs, InAnswer(File, c.Rest())...)
+		c.Skip()
+		return refs
 	}
 	if of == None || c.Peek() != '"' {
 		c.Skip()

@@ -122,6 +122,9 @@ func TestInAnswer(t *testing.T) {
 	}{
 		{"a file", `{"object":"file","id":"a","bytes":1}`, ids.File, refs(ids.File, "a")},
 		{"a batch with its files", batch, ids.Batch, append(refs(ids.Batch, "b"), refs(ids.File, "out")...)},
+		{"an upload with its file", `{"id":"u","file":{"x":{"id":"y"},"id":"f"},"status":"completed"}`, ids.Upload, append(refs(ids.Upload, "u"), refs(ids.File, "f")...)},
+		{"an upload without one", `{"file":null,"id":"u"}`, ids.Upload, refs(ids.Upload, "u")},
+		{"another thing's file", `{"id":"b","file":{"id":"f"}}`, ids.Batch, refs(ids.Batch, "b")},
 		{"another thing's files", batch, ids.Response, refs(ids.Response, "b")},
 		{"below the top", `{"x":{"id":"a"},"data":[{"id":"b"}]}`, ids.File, nil},
 		{"not a text", `{"id":7}`, ids.File, nil},

@@ -30,12 +30,13 @@ const (
 	Video
 	VectorStore
 	Container
+	Upload
 )
 
 // names are the kinds in the words of the API.
 var names = [...]string{
 	None: "", Response: "response", Conversation: "conversation", File: "file", Batch: "batch", MessageBatch: "message batch",
-	Video: "video", VectorStore: "vector store", Container: "container",
+	Video: "video", VectorStore: "vector store", Container: "container", Upload: "upload",
 }
 
 // String is the kind in the words of the API.
