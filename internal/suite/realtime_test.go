@@ -225,6 +225,23 @@ func TestRealtimeRefusals(t *testing.T) {
 	assert.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
 }
 
+// A call that a session joins is not another caller's: the gateway knows of none.
+func TestRealtimeJoinsNoCall(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, realtimeServer(func(conn net.Conn, _ *bufio.Reader) { conn.Write(closeFrame) }))
+	cfg := testbed.Config(1, "a")
+	cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+	open := testbed.Serve(t, cfg)
+	_, _, resp := dialRealtime(t, open, "?call_id=rtc_1")
+	assert.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode, "nobody is told apart")
+	cfg.Caller = func(*http.Request) string { return "ann" }
+	open = testbed.Serve(t, cfg)
+	_, _, resp = dialRealtime(t, open, "?call_id=rtc_1")
+	assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+	_, _, resp = dialRealtime(t, open, "?model=m&call_id=rtc_1")
+	assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+	assert.Equal(t, 1, up.Count())
+}
+
 // Until the provider's first event the usual timeouts hold. A session without one ends.
 func TestRealtimeFirstEvent(t *testing.T) {
 	up := httptest.NewServer(realtimeServer(func(_ net.Conn, in *bufio.Reader) { io.Copy(io.Discard, in) }))
