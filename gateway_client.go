@@ -390,7 +390,7 @@ func (w *translatedWriter) close() {
 // upgradable reports whether a request asks for a WebSocket that this connection can
 // become.
 func upgradable(w http.ResponseWriter, r *http.Request) bool {
-	if r.ProtoMajor != 1 || !realtime.IsHandshake(r.Header) || !header.Lists(r.Header["Connection"], "Upgrade") {
+	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || !realtime.IsHandshake(r.Header) || !header.Lists(r.Header["Connection"], "Upgrade") {
 		return false
 	}
 	for {

@@ -192,9 +192,15 @@ func Chosen(answer http.Header, offered []string) []string {
 	return answer["Sec-Websocket-Protocol"]
 }
 
-// IsHandshake reports whether a header asks for a WebSocket.
+// IsHandshake reports whether a header asks for a WebSocket, with one key of 16 bytes. By
+// two keys a client could have a provider answer to the other one.
 func IsHandshake(h http.Header) bool {
-	return strings.EqualFold(h.Get("Upgrade"), "websocket") && h.Get("Sec-Websocket-Key") != ""
+	keys := h["Sec-Websocket-Key"]
+	if len(keys) != 1 || !strings.EqualFold(h.Get("Upgrade"), "websocket") {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(keys[0])
+	return err == nil && len(key) == 16
 }
 
 // secretWords stand in the names of subprotocols that carry a client's key, such as

@@ -163,7 +163,7 @@ func TestRealtimeUnaskedAgreement(t *testing.T) {
 	assert.Equal(t, "3", resp.Header.Get("X-Aigateway-Attempts"))
 	assert.Equal(t, "realtime", resp.Header.Get("Sec-Websocket-Protocol"))
 
-	_, in, resp := dialRealtime(t, testbed.ServeAt(t, good.URL, testbed.Config(1, "a")), "?model=m")
+	_, in, resp := dialRealtime(t, testbed.ServeAt(t, good.URL, testbed.Config(1, "a")), "?model=m", "Sec-WebSocket-Protocol: openai-project.proj_1")
 	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
 	assert.NotContains(t, resp.Header, "Sec-Websocket-Protocol")
 	got, err := io.ReadAll(in)
@@ -198,6 +198,8 @@ func TestRealtimeRefusals(t *testing.T) {
 	}{
 		{"no upgrade", http.MethodGet, nil, http.StatusUpgradeRequired},
 		{"another protocol", http.MethodGet, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}}, http.StatusUpgradeRequired},
+		{"no key of 16 bytes", http.MethodGet, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Key": {"c2hvcnQ="}}, http.StatusUpgradeRequired},
+		{"two keys", http.MethodGet, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Key": {socketKey, socketKey}}, http.StatusUpgradeRequired},
 		{"POST", http.MethodPost, nil, http.StatusMethodNotAllowed},
 	} {
 		r, err := http.NewRequest(row.method, open+"/v1/realtime?model=m", nil)
@@ -210,7 +212,15 @@ func TestRealtimeRefusals(t *testing.T) {
 		resp.Body.Close()
 		assert.Equal(t, row.status, resp.StatusCode, row.name)
 	}
-	_, _, resp := dialRealtime(t, open, "?model=m&model=n")
+	old, err := net.Dial("tcp", strings.TrimPrefix(open, "http://"))
+	require.NoError(t, err)
+	defer old.Close()
+	_, err = io.WriteString(old, "GET /v1/realtime?model=m HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: "+socketKey+"\r\n\r\n")
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(old), nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusUpgradeRequired, resp.StatusCode, "HTTP/1.0")
+	_, _, resp = dialRealtime(t, open, "?model=m&model=n")
 	assert.Equal(t, http.StatusBadRequest, resp.StatusCode)
 	_, _, resp = dialRealtime(t, open, "?model=unheard-of")
 	assert.Equal(t, http.StatusUnprocessableEntity, resp.StatusCode)
