@@ -58,7 +58,7 @@ type field struct {
 // them is not an id of the provider's. Annotations repeat what an earlier answer said.
 var foreign = map[string]bool{
 	"metadata": true, "parameters": true, "input_schema": true, "schema": true, "json_schema": true, "arguments": true,
-	"examples": true, "annotations": true,
+	"examples": true, "annotations": true, "attributes": true,
 }
 
 // inputField belongs to a tool below the top level, and to the API at it.

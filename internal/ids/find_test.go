@@ -51,6 +51,7 @@ func TestInRequest(t *testing.T) {
 		{"input at the top", `{"input":[{"file_id":"a"}]}`, refs(ids.File, "a")},
 		{"input of a tool", `{"messages":[{"content":[{"type":"tool_use","input":{"file_id":"a"}}]}]}`, nil},
 		{"a client's own fields", `{"metadata":{"file_id":"a"},"tools":[{"parameters":{"file_id":"b"},"input_schema":{"file_id":"c"}}],"annotations":[{"file_id":"d"}]}`, nil},
+		{"attributes of a file in a vector store", `{"file_id":"a","attributes":{"file_id":"b"},"files":[{"file_id":"c","attributes":{"container_id":"d"}}]}`, refs(ids.File, "a", "c")},
 		{"in capitals", `{"Previous_Response_ID":"a","FILE_ID":"b"}`, append(refs(ids.Response, "a"), refs(ids.File, "b")...)},
 		{"escaped", `{"file\u005fid":"\u0061\/"}`, refs(ids.File, "a/")},
 		{"up to a NUL", `{"file_id\u0000x":"a"}`, refs(ids.File, "a")},
