@@ -413,11 +413,7 @@ func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *at
 		return n
 	}
 	if s.kind == ids.Conversation && strings.Contains(s.path, "/items") {
-		one := ids.None
-		if strings.HasSuffix(s.path, "{item}") && in.r.Method == http.MethodGet {
-			one = ids.Item
-		}
-		return idNote{table: table, owner: in.owner, kind: one, items: true, route: routeOf(a)}
+		return newItemNote(table, in, s, a)
 	}
 	model := s.name == surfaceResponses && !in.places() || s.name == surfaceMessages || s.name == surfaceChat && in.asksAloud()
 	makes := s.state == stateMakes || s.state == stateLists && in.r.Method == http.MethodPost || s.tells
@@ -432,6 +428,16 @@ func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *at
 		if background, _ := doc.Bool("background"); background {
 			n.route.Owed = a.model.id
 		}
+	}
+	return n
+}
+
+// newItemNote makes the note of an attempt on the items of a conversation: a list of them,
+// or one.
+func newItemNote(table *ids.Table, in *inbound, s *surface, a *attempt) idNote {
+	n := idNote{table: table, owner: in.owner, items: true, route: routeOf(a)}
+	if strings.HasSuffix(s.path, "{item}") && in.r.Method == http.MethodGet {
+		n.kind = ids.Item
 	}
 	return n
 }
