@@ -373,7 +373,7 @@ func (w restWriter) relay(ctx context.Context) *failure {
 		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
 		ID:    h.note.ownID,
 	}
-	if h.surface.stream != nil || h.note.kind != ids.None {
+	if h.surface.stream != nil || h.note.kind != ids.None || h.note.items {
 		o.Digest = func(doc []byte) {
 			h.meter.Body(doc)
 			h.note.answer(doc)

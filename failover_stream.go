@@ -413,10 +413,14 @@ type session struct {
 func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 	a := s.a
 	server, writable := s.resp.Body.(io.ReadWriteCloser)
+	offered := s.in.r.Header["Sec-Websocket-Protocol"]
+	if realtime.CutAccount(offered) == "" {
+		offered = nil // what stands there is not sent
+	}
 	switch {
 	case s.resp.StatusCode != http.StatusSwitchingProtocols:
 		return false, wrongAnswer("the provider answered like a page, and opened no WebSocket")
-	case !realtime.Accepts(s.resp.Header, s.in.r.Header.Get("Sec-Websocket-Key")):
+	case !realtime.Accepts(s.resp.Header, s.in.r.Header.Get("Sec-Websocket-Key"), offered):
 		return false, wrongAnswer("the provider's answer does not fit the handshake of the WebSocket")
 	case !writable:
 		return false, wrongAnswer("the provider's transport cannot open a WebSocket")
@@ -427,7 +431,7 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 	a.turn.Answers()
 	a.keyTurn.Answers()
 	a.committed, a.committedAt = true, time.Now()
-	head := s.head()
+	head := s.head(offered)
 	conn, buffered, err := s.to.control.Hijack()
 	if err != nil {
 		return true, clientGone()
@@ -448,14 +452,13 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 	return true, s.ended(ctx, err)
 }
 
-// head is the answer to the client's handshake.
-func (s *session) head() []byte {
+// head is the answer to the client's handshake, which offered some subprotocols.
+func (s *session) head(offered []string) []byte {
 	h := s.to.Header()
 	relay.CopyResponseHeader(h, s.a.secrets.plainHeader(s.resp.Header))
-	for _, name := range [...]string{"Sec-Websocket-Accept", "Sec-Websocket-Protocol"} {
-		if v := s.resp.Header[name]; len(v) > 0 {
-			h[name] = v
-		}
+	h["Sec-Websocket-Accept"] = s.resp.Header["Sec-Websocket-Accept"]
+	if chosen := realtime.Chosen(s.resp.Header, offered); len(chosen) > 0 {
+		h["Sec-Websocket-Protocol"] = chosen
 	}
 	s.to.stamper.stamp(h, false)
 	delete(h, "Trailer")

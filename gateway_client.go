@@ -410,7 +410,7 @@ func (w *translatedWriter) close() {
 // HTTP/2 has other handshakes, and no connection to take over. A writer in
 // wrappers is searched by Unwrap, as http.ResponseController does.
 func upgradable(w http.ResponseWriter, r *http.Request) bool {
-	if r.ProtoMajor != 1 || !realtime.IsHandshake(r.Header) || !header.Lists(r.Header["Connection"], "Upgrade") {
+	if r.ProtoMajor != 1 || r.ProtoMinor < 1 || !realtime.IsHandshake(r.Header) || !header.Lists(r.Header["Connection"], "Upgrade") {
 		return false
 	}
 	for {

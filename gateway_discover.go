@@ -459,8 +459,8 @@ type openaiModel struct {
 	modelFacts
 }
 
-// anthropicModels is the answer of GET models in the Anthropic format. The one page
-// holds all models, so HasMore is always false.
+// anthropicModels is the answer of GET models in the Anthropic format: a page of the
+// list, of all models unless the client asks for less.
 type anthropicModels struct {
 	Data    []anthropicModel `json:"data"`
 	HasMore bool             `json:"has_more"`
@@ -495,7 +495,17 @@ func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, reque
 	f := clientFormat(r.Header)
 	q := anyOf(f, clientCredential(r.Header).given())
 	if id == "" {
-		writeModels(w, f, s.offered(q))
+		models := s.offered(q)
+		if f != formatAnthropic {
+			writeJSON(w, openaiList(models))
+			return
+		}
+		page, err := pageOf(models, r.URL.Query())
+		if err != nil {
+			writeError(w, f, err, requestID)
+			return
+		}
+		writeJSON(w, page)
 		return
 	}
 	// The id itself comes first: it may end in a slash.
@@ -515,24 +525,56 @@ func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, reque
 	writeError(w, f, errorf(CodeModelNotFound, "%s", s.unoffered(bare, q)), requestID)
 }
 
-// writeModels answers with the whole list.
-func writeModels(w http.ResponseWriter, f format, models []named) {
-	if f == formatAnthropic {
-		page := anthropicModels{Data: []anthropicModel{}}
-		for _, m := range models {
-			page.Data = append(page.Data, m.anthropic())
-		}
-		if n := len(page.Data); n > 0 {
-			page.FirstID, page.LastID = &page.Data[0].ID, &page.Data[n-1].ID
-		}
-		writeJSON(w, page)
-		return
-	}
+// openaiList is the whole list. The format has no pages of models.
+func openaiList(models []named) openaiModels {
 	list := openaiModels{Object: "list", Data: []openaiModel{}}
 	for _, m := range models {
 		list.Data = append(list.Data, m.openai())
 	}
-	writeJSON(w, list)
+	return list
+}
+
+// maxPage is the largest limit of a page in the Anthropic API.
+const maxPage = 1000
+
+// pageOf is the page that a client asks for by limit, and by after_id or before_id. A page
+// before an id ends next to it.
+func pageOf(models []named, query url.Values) (anthropicModels, *Error) {
+	page := anthropicModels{Data: []anthropicModel{}}
+	after, before, limit := query.Get("after_id"), query.Get("before_id"), len(models)
+	if after != "" && before != "" {
+		return page, errorf(CodeInvalidRequestBody, "the query has both after_id and before_id: ask for one direction")
+	}
+	if asked := query.Get("limit"); asked != "" {
+		n, err := strconv.Atoi(asked)
+		if err != nil || n < 1 || n > maxPage {
+			return page, errorf(CodeInvalidRequestBody, "limit must be a number from 1 to %d", maxPage)
+		}
+		limit = min(n, limit)
+	}
+	if cursor := after + before; cursor != "" {
+		at := slices.IndexFunc(models, func(m named) bool { return fold(m.name) == fold(cursor) })
+		switch {
+		case at < 0:
+			return page, errorf(CodeModelNotFound, "after_id or before_id: the list has no model %q", shown(cursor))
+		case before == "":
+			models = models[at+1:]
+		default:
+			models = models[:at]
+		}
+	}
+	if page.HasMore = len(models) > limit; page.HasMore && before != "" {
+		models = models[len(models)-limit:]
+	} else if page.HasMore {
+		models = models[:limit]
+	}
+	for _, m := range models {
+		page.Data = append(page.Data, m.anthropic())
+	}
+	if n := len(page.Data); n > 0 {
+		page.FirstID, page.LastID = &page.Data[0].ID, &page.Data[n-1].ID
+	}
+	return page, nil
 }
 
 // openai uses zero as the date: the catalog has no dates.

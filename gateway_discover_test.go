@@ -92,6 +92,59 @@ func TestModels(t *testing.T) {
 	}
 }
 
+// TestModelsPages reads the list in the Anthropic format page by page, in both directions.
+func TestModelsPages(t *testing.T) {
+	g := selectionGateway(t, modelsProviders)
+	all := []string{"sonnet", "Meta/Llama-4", "llama4", "mistral"}
+	for _, tt := range []struct {
+		query  string
+		status int
+		want   []string
+		more   bool
+	}{
+		{"?limit=1000", 200, all, false},
+		{"?limit=4", 200, all, false},
+		{"?limit=3", 200, all[:3], true},
+		{"?limit=3&after_id=llama4", 200, all[3:], false},
+		{"?after_id=sonnet", 200, all[1:], false},
+		{"?limit=2&after_id=SONNET", 200, all[1:3], true},
+		{"?after_id=mistral", 200, nil, false},
+		{"?limit=2&before_id=mistral", 200, all[1:3], true},
+		{"?limit=3&before_id=mistral", 200, all[:3], false},
+		{"?before_id=Meta%2FLlama-4", 200, all[:1], false},
+		{"?before_id=sonnet", 200, nil, false},
+		{"?limit=&after_id=&before_id=", 200, all, false},
+		{"?after_id=unheard-of", 404, nil, false},
+		{"?after_id=sonnet&before_id=mistral", 400, nil, false},
+		{"?limit=0", 400, nil, false}, {"?limit=1001", 400, nil, false}, {"?limit=x", 400, nil, false},
+	} {
+		w := modelsGet(g, "/v1/models"+tt.query, true)
+		require.Equal(t, tt.status, w.Code, "%s: %s", tt.query, w.Body)
+		var page struct {
+			Type    string
+			HasMore bool    `json:"has_more"`
+			FirstID *string `json:"first_id"`
+			LastID  *string `json:"last_id"`
+			Data    []struct{ ID string }
+		}
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &page))
+		assert.Equal(t, tt.status != 200, page.Type == "error", tt.query)
+		var ids []string
+		for _, m := range page.Data {
+			ids = append(ids, m.ID)
+		}
+		assert.Equal(t, tt.want, ids, tt.query)
+		assert.Equal(t, tt.more, page.HasMore, tt.query)
+		if len(ids) > 0 {
+			assert.Equal(t, []string{ids[0], ids[len(ids)-1]}, []string{*page.FirstID, *page.LastID}, tt.query)
+		} else {
+			assert.Nil(t, page.FirstID, tt.query)
+		}
+	}
+	assert.Equal(t, modelsGet(g, "/v1/models", false).Body.String(), modelsGet(g, "/v1/models?limit=1&after_id=x", false).Body.String(),
+		"the OpenAI format has no pages of models")
+}
+
 // TestModelsPassThrough lists the catalog for a client with a key.
 func TestModelsPassThrough(t *testing.T) {
 	g, err := aigateway.New(aigateway.Config{})

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -128,6 +129,13 @@ func (l locator) follow() *Error {
 			return err
 		}
 	}
+	if in.surface.upgrades {
+		for _, id := range in.r.URL.Query()["call_id"] {
+			if err := l.followRef(ids.Ref{Kind: ids.Call, ID: id}); err != nil {
+				return err
+			}
+		}
+	}
 	if form, ok := in.body.(*reqbody.Form); ok {
 		for name, value := range form.Members() {
 			if ref, ok := ids.InForm(name, value); ok {
@@ -172,6 +180,9 @@ func (l locator) followRef(ref ids.Ref) *Error {
 		}
 		return nil
 	}
+	if ref.Past {
+		return nil
+	}
 	p := s.byName[route.Provider]
 	if p == nil || fold(p.id) != route.Provider || p.disabled || !s.allows(p) || route.Key >= len(p.allKeys()) {
 		return noSuchID(ref) // the config has changed since
@@ -206,7 +217,7 @@ func (l locator) unknown() *Error {
 	case l.in.surface.state == stateMember:
 		return noSuchID(l.in.pathRef())
 	}
-	return errorf(CodeIDNotFound, "the request holds an id of a file, response, conversation, vector store or container that does not exist")
+	return errorf(CodeIDNotFound, "the request holds an id of a file, response, conversation, container or other stored thing that does not exist")
 }
 
 // settleOn decides the provider of a request without a model: the one found so far, or
@@ -306,6 +317,7 @@ type idNote struct {
 	owner uint64
 	kind  ids.Kind // of the answer itself; None if only those of its work are looked for
 	model bool     // a model answers: it may have worked in a container, and written files
+	items bool     // so are the items of a response or a conversation
 	told  bool     // the answer's own id was seen
 	route ids.Route
 	bill  ids.Ref // the response whose use may be owed; zero for none
@@ -317,6 +329,12 @@ func (in *inbound) stores() (stored, ok bool) {
 		return doc.Bool("store")
 	}
 	return false, false
+}
+
+// asksAloud reports whether a chat request asks for sound.
+func (in *inbound) asksAloud() bool {
+	_, ok := in.body.Get("audio")
+	return ok
 }
 
 // routeOf is the place of what an attempt made.
@@ -337,6 +355,9 @@ func (n *idNote) answer(data []byte) {
 	}
 	if n.model {
 		n.note(ids.Made(data))
+	}
+	if n.items {
+		n.note(ids.Items(data))
 	}
 }
 
@@ -363,6 +384,9 @@ func (n *idNote) event(data []byte) {
 	}
 	if n.model {
 		n.note(ids.Made(data))
+	}
+	if n.items && bytes.Contains(data, []byte(ids.ItemDone)) {
+		n.note(ids.Items(data))
 	}
 }
 
@@ -417,23 +441,36 @@ func (l locator) learn(a *attempt) {
 // its own.
 func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *attempt) idNote {
 	if s.kind == ids.Response && s.state == stateMember {
-		n := idNote{table: table, owner: in.owner, bill: in.pathRef(), route: routeOf(a)}
+		n := idNote{table: table, owner: in.owner, bill: in.pathRef(), route: routeOf(a), items: true}
 		n.model = !strings.HasSuffix(s.path, "/input_items") // these are the client's own words
 		return n
 	}
-	model := s.name == surfaceResponses && !in.places() || s.name == surfaceMessages
+	if s.kind == ids.Conversation && strings.Contains(s.path, "/items") {
+		return newItemNote(table, in, s, a)
+	}
+	model := s.name == surfaceResponses && !in.places() || s.name == surfaceMessages || s.name == surfaceChat && in.asksAloud()
 	makes := s.state == stateMakes || s.state == stateLists && in.r.Method == http.MethodPost || s.tells
 	if translated || !makes && !model {
 		return idNote{}
 	}
 	n := idNote{table: table, owner: in.owner, model: model, route: routeOf(a)}
 	if stored, ok := in.stores(); makes && (stored || !ok) {
-		n.kind = s.kind
+		n.kind, n.items = s.kind, s.kind == ids.Response
 	}
 	if doc, isJSON := in.body.(*reqbody.Document); isJSON && s.kind == ids.Response {
 		if background, _ := doc.Bool("background"); background {
 			n.route.Owed = a.model.id
 		}
+	}
+	return n
+}
+
+// newItemNote makes the note of an attempt on the items of a conversation: a list of them,
+// or one.
+func newItemNote(table *ids.Table, in *inbound, s *surface, a *attempt) idNote {
+	n := idNote{table: table, owner: in.owner, items: true, route: routeOf(a)}
+	if strings.HasSuffix(s.path, "{item}") && in.r.Method == http.MethodGet {
+		n.kind = ids.Item
 	}
 	return n
 }

@@ -129,6 +129,8 @@ func codeOf(w *httptest.ResponseRecorder) string {
 const upload = "--B\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n" +
 	"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{\"a\":1}\r\n--B--\r\n"
 
+const part = "--B\r\nContent-Disposition: form-data; name=\"data\"; filename=\"blob\"\r\n\r\n{\"a\":1}\r\n--B--\r\n"
+
 // madeThings are the things that providers keep: the request that makes one, and all
 // requests about it, with %s for its id.
 var madeThings = []struct {
@@ -160,6 +162,9 @@ var madeThings = []struct {
 		`POST /v1/chat/completions {"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"%s"}}]}]}`,
 		`POST /v1/messages {"model":"m","messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"%s"}}]}]}`,
 		"DELETE /v1/files/%s",
+	}},
+	{"uploads", "/v1/uploads", `{"filename":"a.jsonl","purpose":"batch","bytes":9,"mime_type":"text/jsonl"}`, []string{
+		"POST /v1/uploads/%s/parts " + part, `POST /v1/uploads/%s/complete {"part_ids":["part_1"]}`, "POST /v1/uploads/%s/cancel",
 	}},
 	{"batches", "/v1/batches", `{"endpoint":"/v1/responses"}`, []string{
 		"GET /v1/batches/%s", "POST /v1/batches/%s/cancel",
@@ -536,6 +541,16 @@ func TestIDsInAnswers(t *testing.T) {
 		require.NoError(t, json.Unmarshal(s.send(http.MethodPost, "/v1/responses", `{"model":"m"}`, ann...).Body.Bytes(), &answer))
 		require.NotEmpty(t, answer.Items)
 		assert.Equal(t, 200, s.send(http.MethodGet, "/v1/containers/"+answer.Items[0].Container+"/files", "", ann[:2]...).Code)
+	}
+	// An upload becomes a file of its caller, at the place of the upload.
+	for _, place := range places {
+		ann := append([]string{"X-Tenant", "ann"}, place...)
+		id := idOf(t, s.send(http.MethodPost, "/v1/uploads", `{"bytes":9}`, ann...))
+		var answer struct{ File struct{ ID string } }
+		require.NoError(t, json.Unmarshal(s.send(http.MethodPost, "/v1/uploads/"+id+"/complete", `{"part_ids":[]}`, ann[:2]...).Body.Bytes(), &answer))
+		w := s.send(http.MethodGet, "/v1/files/"+answer.File.ID+"/content", "", ann[:2]...)
+		assert.Equal(t, "\x00bytes of files/"+answer.File.ID+"/content", w.Body.String())
+		assert.Equal(t, "id_not_found", codeOf(s.send(http.MethodGet, "/v1/files/"+answer.File.ID, "", "X-Tenant", "bob")))
 	}
 	// Nothing is kept of a response that is not stored.
 	id := idOf(t, s.send(http.MethodPost, "/v1/responses", `{"model":"m","store":false}`, "X-Tenant", "ann"))

@@ -184,7 +184,7 @@ type Auth struct {
 //     every other path below images/.
 //   - of sound: audio-speech, audio-transcriptions, audio-translations; and audio, for
 //     every other path below audio/.
-//   - of things that the provider stores: conversations, files, batches, videos,
+//   - of things that the provider stores: conversations, files, uploads, batches, videos,
 //     vector-stores, containers.
 //   - of vLLM: tokenize, detokenize, score, pooling, classify.
 //

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/section"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -94,16 +95,17 @@ func modelWords(s *surface) string {
 }
 
 func stateWords(s *surface) string {
-	switch s.state {
-	case stateMakes:
-		return "makes a " + s.kind.String()
-	case stateLists:
-		if strings.Contains(s.allow(), get) {
-			return "makes a " + s.kind.String() + ", lists them"
-		}
-		return "makes a " + s.kind.String()
-	case stateMember:
-		return "of a " + s.kind.String()
+	kind := "a " + s.kind.String()
+	if s.kind == ids.Upload {
+		kind = "an " + s.kind.String()
+	}
+	switch {
+	case s.state == stateLists && strings.Contains(s.allow(), get):
+		return "makes " + kind + ", lists them"
+	case s.state == stateMakes, s.state == stateLists:
+		return "makes " + kind
+	case s.state == stateMember:
+		return "of " + kind
 	}
 	return ""
 }

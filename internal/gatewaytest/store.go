@@ -27,10 +27,10 @@ type Store struct {
 // prefixes are the beginnings of ids, by the collection that makes them.
 var prefixes = map[string]string{
 	"responses": "resp_", "conversations": "conv_", "files": "file-", "batches": "batch_", "videos": "video_",
-	"vector_stores": "vs_", "containers": "cntr_", "messages/batches": "msgbatch_",
+	"vector_stores": "vs_", "containers": "cntr_", "uploads": "upload_", "messages/batches": "msgbatch_",
 }
 
-var anID = regexp.MustCompile(`(resp_|conv_|file-|msgbatch_|batch_|video_|vs_|cntr_)[a-z]+[0-9]+`)
+var anID = regexp.MustCompile(`(resp_|conv_|file-|msgbatch_|batch_|video_|vs_|cntr_|upload_)[a-z]+[0-9]+`)
 
 // Strays lists the requests with an id that the key does not have.
 func (s *Store) Strays() []string {
@@ -107,6 +107,8 @@ func (s *Store) answer(w http.ResponseWriter, r *http.Request, path, key string,
 		JSON(http.StatusOK, `{"object":"list","data":[{"id":"one"}],"has_more":false}`)(w, r)
 	case words[0] == "batches":
 		JSON(http.StatusOK, fmt.Sprintf(`{"id":%q,"status":"failed","errors":{"data":[]},"output_file_id":%q}`, words[1], s.make("file-", key)))(w, r)
+	case words[len(words)-1] == "complete":
+		JSON(http.StatusOK, fmt.Sprintf(`{"id":%q,"object":"upload","status":"completed","file":{"object":"file","id":%q}}`, words[1], s.make("file-", key)))(w, r)
 	case words[len(words)-1] == "remix":
 		JSON(http.StatusOK, fmt.Sprintf(`{"id":%q}`, s.make("video_", key)))(w, r)
 	case r.Method == http.MethodDelete && words[0] == "containers":

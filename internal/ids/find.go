@@ -45,6 +45,8 @@ var fields = map[string]field{
 	"vector_store_id":      {kind: VectorStore},
 	"vector_store_ids":     {kind: VectorStore},
 	"container":            {kind: Container, object: true},
+	"container_id":         {kind: Container},
+	"audio":                {kind: Audio, object: true, only: true},
 }
 
 // field is a place of ids, by the name of the member that holds them.
@@ -52,13 +54,14 @@ type field struct {
 	kind   Kind
 	top    bool // only at the top level
 	object bool // it may be an object with the id
+	only   bool // and nothing else is one: a text is a sound or its address
 }
 
 // foreign are the fields whose content belongs to the client and its tools: a word in
 // them is not an id of the provider's. Annotations repeat what an earlier answer said.
 var foreign = map[string]bool{
 	"metadata": true, "parameters": true, "input_schema": true, "schema": true, "json_schema": true, "arguments": true,
-	"examples": true, "annotations": true,
+	"examples": true, "annotations": true, "attributes": true,
 }
 
 // inputField belongs to a tool below the top level, and to the API at it.
@@ -69,7 +72,10 @@ const inputField = "input"
 //
 // It may be true without an id.
 func Mentions(body []byte) bool {
-	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container"`} {
+	if bytes.Contains(body, []byte(`"audio"`)) && bytes.Contains(body, []byte(`"assistant"`)) {
+		return true
+	}
+	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container`, `item_reference"`, imageCall + `"`} {
 		if bytes.Contains(body, []byte(word)) {
 			return true
 		}
@@ -102,7 +108,7 @@ func InForm(name, value []byte) (Ref, bool) {
 	for i := len(words) - 1; i >= 0; i-- {
 		word := string(folded([]byte(words[i])))
 		if f, known := fields[word]; known {
-			return Ref{f.kind, strings.TrimSpace(string(value))}, true
+			return Ref{Kind: f.kind, ID: strings.TrimSpace(string(value))}, true
 		}
 		// Numbers are places in a list, and id is that of the thing around it.
 		if word != "id" && strings.Trim(word, "0123456789") != "" {
@@ -110,6 +116,52 @@ func InForm(name, value []byte) (Ref, bool) {
 		}
 	}
 	return Ref{}, false
+}
+
+// Types of items that hold the id of another one, or of themselves at the provider.
+const (
+	itemReference = "item_reference"
+	imageCall     = "image_generation_call"
+)
+
+// item is an element of a response's input, as far as it may stand for one that the
+// provider stores.
+type item struct {
+	ids     []string
+	members int
+	refers  bool // to another item
+	image   bool // by a call
+	results int  // of the call
+	whole   bool // a result is there
+}
+
+// member reads a member that tells about the item, if it is one.
+func (it *item) member(name []byte, c jsonscan.Cursor) {
+	it.members++
+	value := ""
+	if c.Peek() == '"' {
+		value = text(c.Text())
+	}
+	switch string(name) {
+	case "id":
+		if value != "" {
+			it.ids = append(it.ids, value)
+		}
+	case "type":
+		if c.Peek() == 'n' { // null is the same as none
+			it.members--
+		}
+		it.refers, it.image = it.refers || value == itemReference, it.image || value == imageCall
+	case "result":
+		it.results++
+		it.whole = value != ""
+	}
+}
+
+// stored reports whether the item is one that the provider stores: it has nothing but an
+// id, or it is an image without its bytes.
+func (it *item) stored() bool {
+	return it.refers || it.image && !(it.whole && it.results == 1) || it.members == len(it.ids)
 }
 
 // walker goes through JSON. It recurses down to jsonscan.MaxDepth: the depth of a request was
@@ -121,6 +173,7 @@ type walker struct {
 	c      jsonscan.Cursor
 	yield  func(Ref) bool
 	answer bool // it is an answer
+	past   bool // it is in the input: what the client tells of earlier answers
 	over   bool
 }
 
@@ -149,7 +202,10 @@ func (w *walker) value(depth int) {
 
 // object goes through the members of an object. Fields of ids are read, foreign ones
 // are skipped, and all others are gone into.
-func (w *walker) object(depth int) {
+func (w *walker) object(depth int) { w.members(depth, nil) }
+
+// members is object, for an item of the input too.
+func (w *walker) members(depth int, it *item) {
 	w.c.Enter('{')
 	for !w.over {
 		raw, ok := w.c.Key()
@@ -158,9 +214,16 @@ func (w *walker) object(depth int) {
 		}
 		name := folded(raw)
 		f, known := fields[string(name)]
+		if it != nil {
+			it.member(name, w.c)
+		}
 		switch {
 		case known && (depth == 0 || !f.top):
 			w.ids(f, depth)
+		case depth == 0 && (string(name) == inputField || string(name) == "items"):
+			w.past = true
+			w.input(depth + 1)
+			w.past = false
 		case foreign[string(name)], depth > 0 && string(name) == inputField:
 			w.c.Skip()
 		default:
@@ -169,9 +232,35 @@ func (w *walker) object(depth int) {
 	}
 }
 
+// input goes through the input of a response, or the items of a conversation.
+func (w *walker) input(depth int) {
+	if w.c.Peek() != '[' {
+		w.value(depth)
+		return
+	}
+	w.c.Enter('[')
+	for !w.over && w.c.Elem() {
+		if w.c.Peek() != '{' {
+			w.value(depth + 1)
+			continue
+		}
+		var it item
+		w.members(depth+1, &it)
+		if it.stored() {
+			for _, id := range it.ids {
+				w.yieldRef(Ref{Kind: Item, ID: id})
+			}
+		}
+	}
+}
+
 // ids reads the value of a field that holds ids. Any other value is gone through as
 // usual.
 func (w *walker) ids(f field, depth int) {
+	if f.only && w.c.Peek() != '{' {
+		w.value(depth + 1)
+		return
+	}
 	switch w.c.Peek() {
 	case '"':
 		w.found(f.kind, w.c.Text())
@@ -218,8 +307,15 @@ func (w *walker) holder(f field, depth int) {
 
 // found hands an id to the caller, who may end the walk.
 func (w *walker) found(kind Kind, raw []byte) {
-	if id := text(raw); id != "" && !w.over {
-		w.over = !w.yield(Ref{kind, id})
+	if id := text(raw); id != "" {
+		w.yieldRef(Ref{Kind: kind, ID: id, Past: kind == Container && w.past})
+	}
+}
+
+// yieldRef hands on a reference.
+func (w *walker) yieldRef(ref Ref) {
+	if !w.over {
+		w.over = !w.yield(ref)
 	}
 }
 
@@ -262,7 +358,8 @@ func text(raw []byte) string {
 }
 
 // InAnswer returns the ids of a made thing that a JSON answer tells: its own, and those
-// of files that a batch wrote. The answer may be cut off behind them.
+// of files that a batch wrote or that an upload became. The answer may be cut off behind
+// them.
 func InAnswer(kind Kind, answer []byte) []Ref {
 	var refs []Ref
 	c := jsonscan.Lenient(answer)
@@ -288,6 +385,10 @@ func Member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
 		of = kind
 	case kind == Batch && (string(name) == "output_file_id" || string(name) == "error_file_id"):
 		of = File
+	case kind == Upload && string(name) == "file" && c.Peek() == '{':
+		refs = append(refs, InAnswer(File, c.Rest())...)
+		c.Skip()
+		return refs
 	}
 	if of == None || c.Peek() != '"' {
 		c.Skip()
@@ -295,7 +396,7 @@ func Member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
 	}
 	raw := c.Text()
 	if id := text(raw); !c.Bad() && Valid(id) {
-		refs = append(refs, Ref{of, id})
+		refs = append(refs, Ref{Kind: of, ID: id})
 	}
 	return refs
 }
@@ -327,10 +428,42 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 	}
 }
 
-// Made returns the containers that a model's answer, or an event of it, worked in, and
-// the files that its code wrote there.
+// Items returns the ids of the items in an answer with a response, a list of items or one
+// item, or in the event that ends an item.
+func Items(data []byte) []Ref {
+	var refs []Ref
+	c := jsonscan.Lenient(data)
+	if !c.Enter('{') {
+		return nil
+	}
+	for {
+		name, ok := c.Key()
+		switch {
+		case !ok:
+			return refs
+		case string(name) == "item" && c.Peek() == '{':
+			refs = append(refs, InAnswer(Item, c.Rest())...)
+			c.Skip()
+		case (string(name) == "output" || string(name) == "data") && c.Enter('['):
+			for c.Elem() {
+				if c.Peek() == '{' {
+					refs = append(refs, InAnswer(Item, c.Rest())...)
+				}
+				c.Skip()
+			}
+		default:
+			c.Skip()
+		}
+	}
+}
+
+// ItemDone is in the event that ends an item.
+const ItemDone = `"response.output_item.done"`
+
+// Made returns the containers that a model's answer, or an event of it, worked in, the
+// files that its code wrote there, and what it said aloud.
 func Made(data []byte) []Ref {
-	if !bytes.Contains(data, []byte(`"container`)) && !bytes.Contains(data, []byte(writtenFile)) {
+	if !bytes.Contains(data, []byte(`"container`)) && !bytes.Contains(data, []byte(writtenFile)) && !bytes.Contains(data, []byte(`"audio"`)) {
 		return nil
 	}
 	var refs []Ref
@@ -363,7 +496,13 @@ func (w *walker) answerObject(depth int) {
 		}
 		switch name := folded(raw); string(name) {
 		case "container", "container_id":
-			w.container()
+			w.holding(Container)
+		case "audio":
+			if w.c.Peek() == '{' {
+				w.holding(Audio)
+			} else {
+				w.c.Skip()
+			}
 		case "type":
 			kind := w.c.Text()
 			written = written || bytes.HasSuffix(kind, []byte(strings.TrimSuffix(writtenFile, `"`)))
@@ -384,10 +523,10 @@ func (w *walker) answerObject(depth int) {
 	}
 }
 
-// container reads the container of an answer: its id, or an object with it.
-func (w *walker) container() {
+// holding reads what an answer has of a kind: its id, or an object with it.
+func (w *walker) holding(kind Kind) {
 	if w.c.Peek() != '{' {
-		w.found(Container, w.c.Text())
+		w.found(kind, w.c.Text())
 		return
 	}
 	w.c.Enter('{')
@@ -397,7 +536,7 @@ func (w *walker) container() {
 		case !ok:
 			return
 		case string(name) == "id":
-			w.found(Container, w.c.Text())
+			w.found(kind, w.c.Text())
 		default:
 			w.c.Skip()
 		}

@@ -36,12 +36,22 @@ func TestInRequest(t *testing.T) {
 		{"lists", `{"tools":[{"vector_store_ids":["a","b"]},{"container":{"type":"auto","file_ids":["c",{"file_id":"d"}]}}]}`,
 			append(refs(ids.VectorStore, "a", "b"), refs(ids.File, "c", "d")...)},
 		{"a container", `{"container":"a","tools":[{"container":"b"}]}`, refs(ids.Container, "a", "b")},
+		{"a container of a tool", `{"tools":[{"environment":{"type":"container_reference","container_id":"a"}}]}`, refs(ids.Container, "a")},
+		{"a container of the past", `{"input":[{"type":"code_interpreter_call","id":"b","container_id":"a"}]}`, []ids.Ref{{Kind: ids.Container, ID: "a", Past: true}}},
+		{"an item", `{"input":[{"type":"item_reference","id":"a"},{"id":"b"},{"id":"c","type":null}]}`, refs(ids.Item, "a", "b", "c")},
+		{"an item of a conversation", `{"items":[{"type":"item_reference","id":"a"}]}`, refs(ids.Item, "a")},
+		{"a whole item", `{"input":[{"type":"message","id":"a","role":"user"},{"id":"b","role":"user"},{"text":"c","id":"d"}]}`, nil},
+		{"an image by its id", `{"input":[{"type":"image_generation_call","id":"a"},{"type":"image_generation_call","id":"b","result":""}]}`, refs(ids.Item, "a", "b")},
+		{"a whole image", `{"input":[{"type":"image_generation_call","id":"a","result":"AAAA"}]}`, nil},
+		{"an item that is not one", `{"input":"a","x":{"input":[{"id":"b"}],"items":[{"id":"c"}]}}`, nil},
+		{"an earlier answer's sound", `{"audio":{"voice":{"id":"v"}},"messages":[{"role":"assistant","audio":{"id":"a"}},{"audio":"b"}]}`, refs(ids.Audio, "a")},
 		{"a batch's file", `{"input_file_id":"a"}`, refs(ids.File, "a")},
 		{"a repeated one", `{"file_id":"a","x":{"file_id":"a"}}`, refs(ids.File, "a", "a")},
 		{"a repeated name", `{"previous_response_id":"a","previous_response_id":"b"}`, refs(ids.Response, "a", "b")},
 		{"input at the top", `{"input":[{"file_id":"a"}]}`, refs(ids.File, "a")},
 		{"input of a tool", `{"messages":[{"content":[{"type":"tool_use","input":{"file_id":"a"}}]}]}`, nil},
 		{"a client's own fields", `{"metadata":{"file_id":"a"},"tools":[{"parameters":{"file_id":"b"},"input_schema":{"file_id":"c"}}],"annotations":[{"file_id":"d"}]}`, nil},
+		{"attributes of a file in a vector store", `{"file_id":"a","attributes":{"file_id":"b"},"files":[{"file_id":"c","attributes":{"container_id":"d"}}]}`, refs(ids.File, "a", "c")},
 		{"in capitals", `{"Previous_Response_ID":"a","FILE_ID":"b"}`, append(refs(ids.Response, "a"), refs(ids.File, "b")...)},
 		{"escaped", `{"file\u005fid":"\u0061\/"}`, refs(ids.File, "a/")},
 		{"up to a NUL", `{"file_id\u0000x":"a"}`, refs(ids.File, "a")},
@@ -122,6 +132,9 @@ func TestInAnswer(t *testing.T) {
 	}{
 		{"a file", `{"object":"file","id":"a","bytes":1}`, ids.File, refs(ids.File, "a")},
 		{"a batch with its files", batch, ids.Batch, append(refs(ids.Batch, "b"), refs(ids.File, "out")...)},
+		{"an upload with its file", `{"id":"u","file":{"x":{"id":"y"},"id":"f"},"status":"completed"}`, ids.Upload, append(refs(ids.Upload, "u"), refs(ids.File, "f")...)},
+		{"an upload without one", `{"file":null,"id":"u"}`, ids.Upload, refs(ids.Upload, "u")},
+		{"another thing's file", `{"id":"b","file":{"id":"f"}}`, ids.Batch, refs(ids.Batch, "b")},
 		{"another thing's files", batch, ids.Response, refs(ids.Response, "b")},
 		{"below the top", `{"x":{"id":"a"},"data":[{"id":"b"}]}`, ids.File, nil},
 		{"not a text", `{"id":7}`, ids.File, nil},
@@ -134,6 +147,20 @@ func TestInAnswer(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			assert.Equal(t, row.want, ids.InAnswer(row.kind, []byte(row.answer)))
 		})
+	}
+}
+
+// TestItems finds the items of an answer or an event.
+func TestItems(t *testing.T) {
+	for data, want := range map[string][]ids.Ref{
+		`{"id":"r","output":[{"type":"message","id":"a"},{"id":"b"},7,{"id":"../c"}]}`:  refs(ids.Item, "a", "b"),
+		`{"object":"list","data":[{"id":"a","content":[{"id":"x"}]}]}`:                  refs(ids.Item, "a"),
+		`{"type":"response.output_item.done","item":{"content":[{"id":"x"}],"id":"a"}}`: refs(ids.Item, "a"),
+		`{"output":"text","item":null,"data":{"id":"x"}}`:                               nil,
+		`{"output":[{"id":"a"},{"id":"b`:                                                refs(ids.Item, "a"),
+		`[]`:                                                                            nil,
+	} {
+		assert.Equal(t, want, ids.Items([]byte(data)), data)
 	}
 }
 
@@ -172,6 +199,7 @@ func TestMade(t *testing.T) {
 		`{"content":[{"type":"tool_use","input":{"type":"code_execution_output","file_id":"a","container_id":"b"}}]}`:                                                              nil,
 		`{"type":"response.created","response":{"instructions":[{"container_id":"a"}],"tools":[{"container":"b"}]}}`:                                                               nil,
 		`{"output":[{"type":"file_search_call","results":[{"file_id":"a"}]},{"container_id":"b"}]}`:                                                                                refs(ids.Container, "b"),
+		`{"choices":[{"message":{"audio":{"data":"x","id":"a"}}},{"delta":{"audio":{"id":"b","x":{"id":"c"}}}},{"audio":"d"}]}`:                                                    refs(ids.Audio, "a", "b"),
 		`{"text":"a container_id"}`: nil,
 		`{"file_id":"a"}`:           nil,
 	} {
@@ -216,7 +244,8 @@ func FuzzIDs(f *testing.F) {
 	for _, seed := range []string{
 		`{"previous_response_id":"a","input":[{"file_id":"b"}]}`, `{"conversation":{"id":"a"}}`, `{"id":"a","output_file_id":"b"}`,
 		`{"response":{"id":"a"}}`, `{"output":[{"container_id":"a"}]}`, `{"container":{"container":{"id":"a"}}}`, `{"file\u005fid":"\ud800"}`,
-		`{"file_id":"a`, "input_reference[file_id]", `[[[[`, "{\"container\":{\"id\":\"\x89\"}}",
+		`{"file_id":"a`, `{"input":[{"id":"a"},{"type":"item_reference","id":"b"}]}`, `{"data":[{"id":"a"}],"item":{"id":"b"}}`,
+		`{"audio":{"id":"a"}}`, "input_reference[file_id]", `[[[[`, "{\"container\":{\"id\":\"\x89\"}}",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -227,7 +256,7 @@ func FuzzIDs(f *testing.F) {
 				t.Fatalf("%q has %v", body, ref)
 			}
 		}
-		found := append(ids.InAnswer(ids.Batch, body), ids.Made(body)...)
+		found := append(ids.InAnswer(ids.Batch, body), append(ids.Made(body), ids.Items(body)...)...)
 		if ref, ok := ids.InEvent(ids.Response, body); ok {
 			found = append(found, ref)
 		}

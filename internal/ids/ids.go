@@ -30,12 +30,19 @@ const (
 	Video
 	VectorStore
 	Container
+	Upload
+	// Item is a part of a response or a conversation: a message, a call, an image.
+	Item
+	// Audio is what a chat model has said.
+	Audio
+	// Call is a telephone call or a connection of a browser, which a session joins.
+	Call
 )
 
 // names are the kinds in the words of the API.
 var names = [...]string{
 	None: "", Response: "response", Conversation: "conversation", File: "file", Batch: "batch", MessageBatch: "message batch",
-	Video: "video", VectorStore: "vector store", Container: "container",
+	Video: "video", VectorStore: "vector store", Container: "container", Upload: "upload", Item: "item", Audio: "audio", Call: "call",
 }
 
 // String is the kind in the words of the API.
@@ -48,6 +55,9 @@ func KindOf(name string) Kind { return Kind(max(slices.Index(names[:], name), 0)
 type Ref struct {
 	Kind Kind
 	ID   string
+	// Past is set for a thing that the client's history tells of, such as the container
+	// of an earlier call. It must be the caller's, and the request may go elsewhere.
+	Past bool
 }
 
 // Route is the place of a stored thing. It names the key by its place in the config,
@@ -76,7 +86,10 @@ const (
 type Table struct {
 	seed maphash.Seed
 	pins *pins.Table[Route]
-	told func(caller uint64, ref Ref, at Route) // of OnNote, or nil
+	// items have a table of their own: each response has several, and they must not push
+	// files out.
+	items *pins.Table[Route]
+	told  func(caller uint64, ref Ref, at Route) // of OnNote, or nil
 
 	settling sync.Mutex
 }
@@ -87,7 +100,9 @@ func NewTable() *Table { return newTable(size, share) }
 // newTable returns a table of at most size ids, of which one caller has at most share.
 func newTable(size, share int) *Table {
 	// Ids do not end by their age: only their provider knows for how long it keeps them.
-	return &Table{seed: maphash.MakeSeed(), pins: pins.NewTable[Route](size, share, math.MaxInt64)}
+	return &Table{
+		seed: maphash.MakeSeed(), pins: pins.NewTable[Route](size, share, math.MaxInt64), items: pins.NewTable[Route](size, share, math.MaxInt64),
+	}
 }
 
 // Note remembers where an id came from. The caller is a hash of who asked, and 0
@@ -105,19 +120,27 @@ func (t *Table) OnNote(told func(caller uint64, ref Ref, at Route)) { t.told = t
 
 // Learn is Note for an id that another replica has noted.
 func (t *Table) Learn(caller uint64, ref Ref, at Route) {
-	t.pins.Set(time.Now(), t.key(caller, ref), at)
+	t.of(ref).Set(time.Now(), t.key(caller, ref), at)
 }
 
 // Find returns the place of a caller's id. Another caller's id is unknown.
 //
 // A found id counts as used, so it is forgotten later than others.
 func (t *Table) Find(caller uint64, ref Ref) (Route, bool) {
-	now, key := time.Now(), t.key(caller, ref)
-	at, ok := t.pins.Get(now, key)
+	now, key, table := time.Now(), t.key(caller, ref), t.of(ref)
+	at, ok := table.Get(now, key)
 	if ok {
-		t.pins.Set(now, key, at) // used last
+		table.Set(now, key, at) // used last
 	}
 	return at, ok
+}
+
+// of is the part of the table for a kind.
+func (t *Table) of(ref Ref) *pins.Table[Route] {
+	if ref.Kind == Item {
+		return t.items
+	}
+	return t.pins
 }
 
 // Settle returns the model whose use of a thing is owed, and marks it as counted. It is
@@ -136,7 +159,7 @@ func (t *Table) Settle(caller uint64, ref Ref) (model string) {
 }
 
 // Empty reports whether no id is known.
-func (t *Table) Empty() bool { return t.pins.Len() == 0 }
+func (t *Table) Empty() bool { return t.pins.Len() == 0 && t.items.Len() == 0 }
 
 // key hashes an id with the seed of this table: clients cannot make ids that
 // collide.

@@ -1,10 +1,12 @@
 package inprocess
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -34,6 +36,7 @@ type call struct {
 	again  bool            // the caller's body can be had again
 	sent   http.Request    // the caller's request, in its context
 	served http.Request    // the handler's
+	url    url.URL         // of served
 	resp   http.Response
 	cancel context.CancelFunc
 	upload upload
@@ -70,8 +73,9 @@ func newCall(ctx context.Context, r *http.Request) *call {
 	c := &call{ctx: ctx, again: r.GetBody != nil, header: http.Header{}, length: -1, readable: make(chan struct{}, 1)}
 	c.sent = *r.WithContext(ctx)
 	ctx, c.cancel = context.WithCancel(ctx)
+	c.url = target(r.URL)
 	c.served = *(&http.Request{
-		Method: r.Method, URL: r.URL, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Method: r.Method, URL: &c.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: canonical(r.Header), Host: r.Host, RequestURI: r.URL.RequestURI(),
 		Body: http.NoBody, Trailer: r.Trailer,
 	}).WithContext(ctx)
@@ -94,6 +98,17 @@ func newCall(ctx context.Context, r *http.Request) *call {
 		in.Body = &c.upload
 	}
 	return c
+}
+
+// target is the URL of a request as a server reads it. It is a copy: the caller may
+// change its own while the handler still runs.
+func target(u *url.URL) url.URL {
+	if u.Opaque != "" {
+		if read, err := url.ParseRequestURI(u.RequestURI()); err == nil {
+			return *read
+		}
+	}
+	return url.URL{Path: cmp.Or(u.Path, "/"), RawPath: u.RawPath, ForceQuery: u.ForceQuery, RawQuery: u.RawQuery}
 }
 
 // signal puts a token into a channel, unless there is one.
@@ -129,6 +144,11 @@ func (c *call) begin(status int) {
 		return
 	}
 	c.status, c.answer, c.header = status, c.header, nil
+	for name, values := range c.answer {
+		if len(values) == 0 { // a handler that wants no default sets an empty list
+			delete(c.answer, name)
+		}
+	}
 	if n, err := strconv.ParseInt(c.answer.Get("Content-Length"), 10, 64); err == nil && n >= 0 {
 		c.length = n
 	}

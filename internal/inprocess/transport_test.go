@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -371,6 +372,48 @@ func TestRequest(t *testing.T) {
 			assert.Empty(t, resp.Request.Header.Get("X-Mine"), "the caller's header is the caller's")
 		})
 	}
+}
+
+// The handler's URL is one that a server would read. It stays, whatever the caller does
+// with its own once the answer is closed.
+func TestURL(t *testing.T) {
+	for want, u := range map[string]*url.URL{
+		"/a%2Fb?q=1":    {Scheme: "http", Host: "any", User: url.User("ann"), Path: "/a/b", RawPath: "/a%2Fb", RawQuery: "q=1", Fragment: "part"},
+		"/":             {Scheme: "http", Host: "any"},
+		"/?":            {Scheme: "http", Host: "any", ForceQuery: true},
+		"http://any/x?": {Scheme: "http", Opaque: "//any/x", ForceQuery: true}, // net/http sends such a target whole
+	} {
+		bubble(t, want, func(t *testing.T) {
+			release, seen := make(chan struct{}), make(chan string, 2)
+			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.(http.Flusher).Flush()
+				seen <- r.URL.String()
+				<-release
+				seen <- r.URL.String()
+			})
+			resp, err := (&inprocess.Transport{Handler: h}).RoundTrip(&http.Request{URL: u})
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, want, <-seen)
+			*u = url.URL{Path: "/another"}
+			close(release)
+			assert.Equal(t, want, <-seen)
+		})
+	}
+}
+
+// A name without a value, by which a handler declines a default of net/http, is not in
+// the answer.
+func TestEmptyHeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		resp, err := send(t.Context(), t, http.MethodGet, nil, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = nil
+			w.Write([]byte("ok"))
+		})
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		assert.NotContains(t, resp.Header, "Content-Type")
+	})
 }
 
 // A body that breaks, or has another length than it says, breaks the call.

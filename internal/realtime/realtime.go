@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/header"
 )
 
 // Causes of a session's end beside those of its context.
@@ -188,16 +190,38 @@ func (s *Session) finish() {
 	}
 }
 
-// Accepts reports whether an answer to a handshake is one to its key.
-func Accepts(answer http.Header, key string) bool {
+// Accepts reports whether an answer to a handshake is one to its key, and agrees on nothing
+// that was not offered: no extension, and none but one of the offered subprotocols. A
+// client would end such a session.
+//
+// Where no subprotocol was offered, Chosen leaves the server's out.
+func Accepts(answer http.Header, key string, offered []string) bool {
 	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see the import
+	chosen := strings.Join(answer["Sec-Websocket-Protocol"], ",")
 	return strings.EqualFold(answer.Get("Upgrade"), "websocket") &&
-		answer.Get("Sec-Websocket-Accept") == base64.StdEncoding.EncodeToString(sum[:])
+		answer.Get("Sec-Websocket-Accept") == base64.StdEncoding.EncodeToString(sum[:]) &&
+		strings.Join(answer["Sec-Websocket-Extensions"], "") == "" &&
+		(chosen == "" || len(offered) == 0 || header.Lists(offered, chosen))
 }
 
-// IsHandshake reports whether a header asks for a WebSocket.
+// Chosen is the subprotocol of an accepted answer. It is empty if none was offered: strict
+// clients end a session that has one they did not ask for.
+func Chosen(answer http.Header, offered []string) []string {
+	if len(offered) == 0 {
+		return nil
+	}
+	return answer["Sec-Websocket-Protocol"]
+}
+
+// IsHandshake reports whether a header asks for a WebSocket, with one key of 16 bytes. By
+// two keys a client could have a provider answer to the other one.
 func IsHandshake(h http.Header) bool {
-	return strings.EqualFold(h.Get("Upgrade"), "websocket") && h.Get("Sec-Websocket-Key") != ""
+	keys := h["Sec-Websocket-Key"]
+	if len(keys) != 1 || !strings.EqualFold(h.Get("Upgrade"), "websocket") {
+		return false
+	}
+	key, err := base64.StdEncoding.DecodeString(keys[0])
+	return err == nil && len(key) == 16
 }
 
 // secretWords stand in the names of subprotocols that carry a client's key, such as

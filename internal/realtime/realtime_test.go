@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -173,10 +174,32 @@ func TestCutAccount(t *testing.T) {
 	assert.Empty(t, realtime.CutAccount([]string{"openai-project.proj_1"}))
 }
 
+// An answer must fit the key, and agree on nothing that was not offered.
 func TestAccepts(t *testing.T) {
-	h := http.Header{"Upgrade": {"WebSocket"}, "Sec-Websocket-Accept": {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}}
-	assert.True(t, realtime.Accepts(h, "dGhlIHNhbXBsZSBub25jZQ=="))
-	assert.False(t, realtime.Accepts(h, "other"))
-	h.Del("Upgrade")
-	assert.False(t, realtime.Accepts(h, "dGhlIHNhbXBsZSBub25jZQ=="))
+	const key = "dGhlIHNhbXBsZSBub25jZQ=="
+	for name, row := range map[string]struct {
+		change  http.Header
+		key     string
+		offered []string
+		want    bool
+	}{
+		"its key":                          {key: key, want: true},
+		"another key":                      {key: "other"},
+		"no upgrade":                       {change: http.Header{"Upgrade": nil}, key: key},
+		"an offered subprotocol":           {change: http.Header{"Sec-Websocket-Protocol": {"realtime"}}, key: key, offered: []string{"v1, realtime"}, want: true},
+		"none of the offered ones":         {key: key, offered: []string{"realtime"}, want: true},
+		"another subprotocol":              {change: http.Header{"Sec-Websocket-Protocol": {"chat"}}, key: key, offered: []string{"realtime"}},
+		"two of them":                      {change: http.Header{"Sec-Websocket-Protocol": {"v1, realtime"}}, key: key, offered: []string{"v1, realtime"}},
+		"a subprotocol that nobody wanted": {change: http.Header{"Sec-Websocket-Protocol": {"realtime"}}, key: key, want: true},
+		"an extension":                     {change: http.Header{"Sec-Websocket-Extensions": {"permessage-deflate"}}, key: key},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := http.Header{"Upgrade": {"WebSocket"}, "Sec-Websocket-Accept": {"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}}
+			maps.Copy(h, row.change)
+			assert.Equal(t, row.want, realtime.Accepts(h, row.key, row.offered))
+		})
+	}
+	h := http.Header{"Sec-Websocket-Protocol": {"realtime"}}
+	assert.Equal(t, []string{"realtime"}, realtime.Chosen(h, []string{"realtime"}))
+	assert.Empty(t, realtime.Chosen(h, nil))
 }

@@ -76,7 +76,7 @@ func rules() map[string]rule {
 			"images", "images-edits", "images-generations", "images-variations",
 			"audio", "audio-speech", "audio-transcriptions", "audio-translations", "realtime",
 			"responses-input-tokens", "tokenize", "detokenize", "score", "pooling", "classify",
-			"conversations", "files", "batches", "videos", "vector-stores", "containers", "messages-batches",
+			"conversations", "files", "uploads", "batches", "videos", "vector-stores", "containers", "messages-batches",
 		}},
 		"Param.name": {required: true, notEmpty: true},
 

@@ -235,7 +235,7 @@ func TestFidelity(t *testing.T) {
 		})
 	}
 	// The others have no model: their bytes pass as they are. Both formats have files.
-	stored := []string{"conversations", "files", "files", "batches", "vector-stores", "containers", "messages-batches",
+	stored := []string{"conversations", "files", "files", "uploads", "batches", "vector-stores", "containers", "messages-batches",
 		"realtime"} // a WebSocket, see TestRealtimeSession
 	assert.ElementsMatch(t, surfaceNames(t), append(stored, slices.Collect(maps.Keys(served))...), "every surface has a row, and every row a surface")
 }

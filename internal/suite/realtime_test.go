@@ -136,6 +136,41 @@ func TestRealtimeSession(t *testing.T) {
 	assert.NotContains(t, res.Client.Headers.Get("Sec-Websocket-Protocol"), "sk-client-secret")
 }
 
+// A provider that agrees on what nobody offered opens no session: its client would end it.
+// A subprotocol where none was offered is left out.
+func TestRealtimeUnaskedAgreement(t *testing.T) {
+	opening := func(extra string) *httptest.Server {
+		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			defer conn.Close()
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+				"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"+extra+"\r\n"+string(frame(sessionCreated))+string(closeFrame))
+		}))
+		t.Cleanup(up.Close)
+		return up
+	}
+	deflating := opening("Sec-WebSocket-Extensions: permessage-deflate\r\n")
+	chatting := opening("Sec-WebSocket-Protocol: chat\r\n")
+	good := opening("Sec-WebSocket-Protocol: realtime\r\n")
+	cfg := testbed.Config(1, "a", "b", "c")
+	cfg.InternalEndpoints = map[string]string{"a.internal": deflating.URL, "b.internal": chatting.URL, "c.internal": good.URL}
+	_, _, resp := dialRealtime(t, testbed.Serve(t, cfg), "?model=m", "Sec-WebSocket-Protocol: realtime", "Sec-WebSocket-Extensions: permessage-deflate")
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	assert.Equal(t, "c:m", resp.Header.Get("X-Aigateway-Model"))
+	assert.Equal(t, "3", resp.Header.Get("X-Aigateway-Attempts"))
+	assert.Equal(t, "realtime", resp.Header.Get("Sec-Websocket-Protocol"))
+
+	_, in, resp := dialRealtime(t, testbed.ServeAt(t, good.URL, testbed.Config(1, "a")), "?model=m", "Sec-WebSocket-Protocol: openai-project.proj_1")
+	require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	assert.NotContains(t, resp.Header, "Sec-Websocket-Protocol")
+	got, err := io.ReadAll(in)
+	require.NoError(t, err)
+	assert.Equal(t, string(frame(sessionCreated))+string(closeFrame), string(got), "frames beside the 101 are not lost")
+}
+
 // The model's id in the query is the provider's own.
 func TestRealtimeAlias(t *testing.T) {
 	queries := make(chan string, 1)
@@ -163,6 +198,8 @@ func TestRealtimeRefusals(t *testing.T) {
 	}{
 		{"no upgrade", http.MethodGet, nil, http.StatusUpgradeRequired},
 		{"another protocol", http.MethodGet, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"h2c"}}, http.StatusUpgradeRequired},
+		{"no key of 16 bytes", http.MethodGet, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Key": {"c2hvcnQ="}}, http.StatusUpgradeRequired},
+		{"two keys", http.MethodGet, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Key": {socketKey, socketKey}}, http.StatusUpgradeRequired},
 		{"POST", http.MethodPost, nil, http.StatusMethodNotAllowed},
 	} {
 		r, err := http.NewRequest(row.method, open+"/v1/realtime?model=m", nil)
@@ -175,7 +212,15 @@ func TestRealtimeRefusals(t *testing.T) {
 		resp.Body.Close()
 		assert.Equal(t, row.status, resp.StatusCode, row.name)
 	}
-	_, _, resp := dialRealtime(t, open, "?model=m&model=n")
+	old, err := net.Dial("tcp", strings.TrimPrefix(open, "http://"))
+	require.NoError(t, err)
+	defer old.Close()
+	_, err = io.WriteString(old, "GET /v1/realtime?model=m HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: "+socketKey+"\r\n\r\n")
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(old), nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusUpgradeRequired, resp.StatusCode, "HTTP/1.0")
+	_, _, resp = dialRealtime(t, open, "?model=m&model=n")
 	assert.Equal(t, http.StatusBadRequest, resp.StatusCode)
 	_, _, resp = dialRealtime(t, open, "?model=unheard-of")
 	assert.Equal(t, http.StatusUnprocessableEntity, resp.StatusCode)
@@ -188,6 +233,23 @@ func TestRealtimeRefusals(t *testing.T) {
 	cfg.ClientLimits[0].Uncounted = true
 	_, _, resp = dialRealtime(t, testbed.Serve(t, cfg), "?model=m")
 	assert.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+}
+
+// A call that a session joins is not another caller's: the gateway knows of none.
+func TestRealtimeJoinsNoCall(t *testing.T) {
+	up := gatewaytest.NewUpstream(t, realtimeServer(func(conn net.Conn, _ *bufio.Reader) { conn.Write(closeFrame) }))
+	cfg := testbed.Config(1, "a")
+	cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+	open := testbed.Serve(t, cfg)
+	_, _, resp := dialRealtime(t, open, "?call_id=rtc_1")
+	assert.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode, "nobody is told apart")
+	cfg.Caller = func(*http.Request) string { return "ann" }
+	open = testbed.Serve(t, cfg)
+	_, _, resp = dialRealtime(t, open, "?call_id=rtc_1")
+	assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+	_, _, resp = dialRealtime(t, open, "?model=m&call_id=rtc_1")
+	assert.Equal(t, http.StatusNotFound, resp.StatusCode)
+	assert.Equal(t, 1, up.Count())
 }
 
 // Until the provider's first event the usual timeouts hold. A session without one ends.
