@@ -38,6 +38,8 @@ type share struct {
 	pending  [measures]int64 // used since the latest Used
 	dirty    bool
 	reserved bool // a record reserves something
+	held     bool // credit is a first share, or an agreed one; else the next request begins anew
+	asked    bool // the latest Used told of a reservation, which Agree makes the credit
 }
 
 // Replicas says how many replicas there are, 0 if the store is away: this one then
@@ -52,8 +54,8 @@ func (c *Clients) Replicas(n int) {
 // shareOf returns the share of an account, a first one without waiting for the fleet.
 func (c *Clients) shareOf(a *account, lim *Allowance, p present) *share {
 	s := a.shared()
-	if s.since == 0 || !s.reserved && !s.dirty {
-		s.since = p.at
+	if !s.held {
+		s.held, s.since = true, p.at
 		for m := range measures {
 			s.credit[m] = s.part(s.free(a, lim, m, p), c.replicas)
 			s.first[m] = s.credit[m]
@@ -198,6 +200,7 @@ func (c *Clients) Used(now time.Time, tell func(entry string, key Key, u Use, li
 // it was.
 func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, changed bool) {
 	s, lim := a.share, &e.allowance
+	s.asked = false
 	if !s.dirty && !s.reserved {
 		if !s.reservedByOthers() {
 			delete(e.shared, a.key)
@@ -208,9 +211,12 @@ func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, 
 	s.dirty, s.pending = false, [measures]int64{}
 	before := s.own.Reserved
 	s.reserved = !idle
+	// A share that no record backs up is given up.
+	s.asked = !idle && c.replicas >= 2
+	s.held = s.held && s.asked
 	for m := range measures {
 		s.own.Reserved[m] = 0
-		if _, limited := a.left(lim, m, p); !limited || idle || c.replicas < 2 {
+		if _, limited := a.left(lim, m, p); !limited || !s.asked {
 			continue
 		}
 		free := s.free(a, lim, m, p) - s.unheard(c.replicas, m, p)
@@ -249,7 +255,8 @@ func (s *share) reservedByOthers() bool {
 }
 
 // Agree makes the reservations of the latest Used the shares, as far as the records of
-// others allow. Call it after these were learnt.
+// others allow. Call it after these were learnt. A share that began since has no
+// reservation yet, and stays.
 func (c *Clients) Agree(now time.Time) {
 	p := c.present(now)
 	c.mu.Lock()
@@ -257,10 +264,11 @@ func (c *Clients) Agree(now time.Time) {
 	for _, e := range c.entries {
 		for key := range e.shared {
 			a := e.accounts[key]
-			if a == nil || a.share == nil {
+			if a == nil || a.share == nil || !a.share.asked {
 				continue
 			}
 			s := a.share
+			s.asked, s.held = false, true
 			for m := range measures {
 				s.credit[m] = min(s.own.Reserved[m]-s.pending[m], s.free(a, &e.allowance, m, p))
 			}
