@@ -141,86 +141,119 @@ func lateness(seed uint64, most time.Duration) func() time.Duration {
 	}
 }
 
-func TestShares(t *testing.T) {
-	const perMinute = 600
-	for seed := range uint64(60) {
-		for _, over := range []bool{false, true} {
-			random := rand.New(rand.NewPCG(seed, 2))
-			n := 2 + int(seed%7)
-			late := []time.Duration{0, 200 * time.Millisecond, 900 * time.Millisecond, 3 * time.Second}[seed%4]
-			if over {
-				late = min(late, 900*time.Millisecond)
-			}
-			moves := seed%3 > 0 && !over
-			t.Run(fmt.Sprintf("%d over=%v n=%d late=%s moves=%v", seed, over, n, late, moves), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					s := newShares(t, n, aigateway.ClientLimit{RequestsPerMinute: perMinute})
-					s.wait = lateness(seed, late)
-					weights := make([]float64, 16)
-					begin := time.Now()
-					var passed, sent, refused int
-					level := 0.9 * perMinute // of the client's own bucket
-					last := begin
-					rate, until := 0.0, begin
-					first := ""
-					for time.Since(begin) < 90*time.Second {
-						if now := time.Now(); !now.Before(until) {
-							until = now.Add(time.Duration(random.Int64N(int64(5*time.Second))))
-							rate = []float64{1, 9, 9, 25}[random.IntN(4)]
-							if over {
-								rate = 20
-							}
-							for i := range weights {
-								weights[i] = float64(random.IntN(3)*random.IntN(5)) + 0.05
-								if seed%5 == 0 && i > 0 {
-									weights[i] = 0
-								}
-							}
-							if moves && random.IntN(3) == 0 {
-								if len(s.list) < 9 && random.IntN(2) == 0 {
-									s.join()
-								} else if len(s.list) > 1 {
-									s.leave(random.IntN(len(s.list)))
-								}
-							}
-						}
-						<-time.After(time.Duration(random.ExpFloat64() / rate * float64(time.Second)))
-						now := time.Now()
-						level = min(level+0.9*perMinute*now.Sub(last).Minutes(), 0.9*perMinute)
-						last = now
-						if !over {
-							if level < 1 {
-								continue
-							}
-							level--
-						}
-						sum := 0.0
-						for i := range s.list {
-							sum += weights[i]
-						}
-						at, pick := random.Float64()*sum, 0
-						for at -= weights[0]; at > 0 && pick < len(s.list)-1; at -= weights[pick] {
-							pick++
-						}
-						sent++
-						if s.ask(pick) {
-							passed++
-						} else {
-							refused++
-							if first == "" {
-								first = fmt.Sprintf("at %s level %.0f", now.Sub(begin), level)
-							}
-						}
-					}
-					if !over {
-						assert.Zero(t, refused, "of %d: %s", sent, first)
-						return
-					}
-					refill := float64(perMinute) * time.Since(begin).Minutes()
-					assert.LessOrEqual(t, float64(passed), 1.1*perMinute+refill+1)
-					assert.GreaterOrEqual(t, float64(passed), 0.8*(perMinute+refill), "of %d", sent)
-				})
-			})
+// tenant is a client whose requests reach the replicas unevenly: now all one, now several.
+// Its rate changes, and replicas come and go.
+type tenant struct {
+	*shares
+	random  *rand.Rand
+	rates   []float64 // requests a second
+	own     float64   // the client's own limit a minute, and its burst; 0 is none
+	moves   bool      // replicas come and go
+	weights []float64
+
+	sent, refused int
+	early         int // refusals with half of its own limit left
+}
+
+// perMinute is the limit of the tenants here.
+const perMinute = 600
+
+// send sends requests for a while.
+func (c *tenant) send(d time.Duration) {
+	begin := time.Now()
+	last, change, level, rate := begin, begin, c.own, 0.0
+	for time.Since(begin) < d {
+		if now := time.Now(); !now.Before(change) {
+			change = now.Add(time.Duration(c.random.Int64N(int64(5 * time.Second))))
+			rate = c.change()
 		}
+		<-time.After(time.Duration(c.random.ExpFloat64() / rate * float64(time.Second)))
+		now := time.Now()
+		level = min(level+c.own*now.Sub(last).Minutes(), c.own)
+		last = now
+		if c.own > 0 && level < 1 {
+			continue
+		}
+		level--
+		if c.sent++; !c.ask(c.pick()) {
+			if c.refused++; level > c.own/2 {
+				c.early++
+			}
+		}
+	}
+}
+
+// change draws where the requests go from now on, who is there, and a rate.
+func (c *tenant) change() float64 {
+	c.weights = c.weights[:0]
+	for range 16 {
+		c.weights = append(c.weights, float64(c.random.IntN(3)*c.random.IntN(5))+0.05)
+	}
+	if c.random.IntN(5) == 0 {
+		clear(c.weights[1:]) // all to one
+	}
+	if c.moves && c.random.IntN(3) == 0 {
+		if len(c.list) < 2 || len(c.list) < 9 && c.random.IntN(2) == 0 {
+			c.join()
+		} else {
+			c.leave(c.random.IntN(len(c.list)))
+		}
+	}
+	return c.rates[c.random.IntN(len(c.rates))]
+}
+
+// pick draws the replica of one request.
+func (c *tenant) pick() int {
+	sum := 0.0
+	for i := range c.list {
+		sum += c.weights[i]
+	}
+	at := c.random.Float64() * sum
+	for i := range c.list {
+		if at -= c.weights[i]; at <= 0 {
+			return i
+		}
+	}
+	return len(c.list) - 1
+}
+
+// A client within nine tenths of its limit is not refused, wherever its requests go,
+// while exchanges are late or fail, and while replicas come, go and die. With little left
+// the shares are small, and few of the requests of a burst at one replica are refused.
+func TestClientsWithinTheirLimitPass(t *testing.T) {
+	for seed := range uint64(40) {
+		n := 2 + int(seed%7)
+		late := []time.Duration{0, 200 * time.Millisecond, 900 * time.Millisecond, 3 * time.Second, 10 * time.Second}[seed%5]
+		moves := seed%3 > 0
+		t.Run(fmt.Sprintf("%d/%d replicas, late by %s, moves %t", seed, n, late, moves), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShares(t, n, aigateway.ClientLimit{RequestsPerMinute: perMinute})
+				s.wait = lateness(seed, late)
+				c := &tenant{shares: s, random: rand.New(rand.NewPCG(seed, 2)), rates: []float64{1, 9, 9, 25}, own: 0.9 * perMinute, moves: moves}
+				c.send(90 * time.Second)
+				assert.Zero(t, c.early, "of %d", c.sent)
+				assert.LessOrEqual(t, c.refused, c.sent/50, "of %d", c.sent)
+			})
+		})
+	}
+}
+
+// A client at twice its limit gets the limit, a tenth more at most, and the refill.
+func TestClientsAboveTheirLimitGetIt(t *testing.T) {
+	for seed := range uint64(21) {
+		n := 2 + int(seed%7)
+		late := []time.Duration{0, 200 * time.Millisecond, 900 * time.Millisecond}[seed%3]
+		t.Run(fmt.Sprintf("%d/%d replicas, late by %s", seed, n, late), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newShares(t, n, aigateway.ClientLimit{RequestsPerMinute: perMinute})
+				s.wait = lateness(seed, late)
+				c := &tenant{shares: s, random: rand.New(rand.NewPCG(seed, 2)), rates: []float64{2 * perMinute / 60}}
+				begin := time.Now()
+				c.send(90 * time.Second)
+				passed, refill := float64(c.sent-c.refused), perMinute*time.Since(begin).Minutes()
+				assert.LessOrEqual(t, passed, 1.1*perMinute+refill+1, "of %d", c.sent)
+				assert.GreaterOrEqual(t, passed, 0.9*perMinute+0.9*refill, "of %d", c.sent)
+			})
+		})
 	}
 }
