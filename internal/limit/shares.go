@@ -337,9 +337,17 @@ func (c *Clients) Learn(now, told time.Time, entry, instance string, key Key, u 
 	if n := e.allowance.TokensPerMinute; n > 0 {
 		a.tokens.add(p.at, n, -max(u.Tokens-old.Tokens, 0))
 	}
-	a.day.add(u.Day, u.DaySpent-spentIn(old.Day, old.DaySpent, u.Day))
-	a.month.add(u.Month, u.MonthSpent-spentIn(old.Month, old.MonthSpent, u.Month))
+	a.day.learn(p.day, u.Day, u.DaySpent-spentIn(old.Day, old.DaySpent, u.Day))
+	a.month.learn(p.month, u.Month, u.MonthSpent-spentIn(old.Month, old.MonthSpent, u.Month))
 	s.others[instance] = &otherUse{u, int64(told.Sub(c.epoch))}
+}
+
+// learn counts what another replica spent in a period. A period that is over is not the
+// present one: a replica that starts learns old records too.
+func (s *spending) learn(present, period, amount int64) {
+	if period >= min(present, s.period) {
+		s.add(period, amount)
+	}
 }
 
 // ebbed is a level after a while, in a bucket of n a minute.

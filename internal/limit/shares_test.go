@@ -138,3 +138,14 @@ func TestSharesAreNotHoarded(t *testing.T) {
 	}
 	assert.Less(t, s.told.Reserved[Requests], int64(180))
 }
+
+// A replica that starts reads what others spent yesterday beside what they spent today.
+func TestYesterdayIsOver(t *testing.T) {
+	s := newSharing(Allowance{PerDay: 5 * usd, PerMonth: 100 * usd}, 3)
+	p := s.present(s.now)
+	s.Learn(s.now, s.now, "e", "today", key(1), Use{Day: p.day, DaySpent: 1 * usd, Month: p.month, MonthSpent: 1 * usd})
+	s.Learn(s.now, s.now.Add(-24*time.Hour), "e", "yesterday", key(1), Use{Day: p.day - 1, DaySpent: 4 * usd, Month: p.month, MonthSpent: 4 * usd})
+	assert.Equal(t, 1, s.passed(1))
+	s.Learn(s.now, s.now, "e", "too much", key(1), Use{Day: p.day, DaySpent: 4 * usd, Month: p.month, MonthSpent: 4 * usd})
+	assert.Zero(t, s.passed(1))
+}
