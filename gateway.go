@@ -664,7 +664,7 @@ func (g *Gateway) join(cfg Config) error {
 		Name:   func(n stats.Surface) string { return names[n] },
 		Number: func(name string) (stats.Surface, bool) { n, ok := numbers[name]; return n, ok },
 	})
-	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.clients.Gone, g.logStranger)
+	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.logStranger)
 	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
 	g.slots = fleet.NewSlots(g.fleet, g.limiter, g.members)
 	g.replica = cfg.ReplicaName

@@ -173,6 +173,7 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 		Load: d.load(series...),
 	}
 	out.Load.Limits = debugLimits(p.gate, p.limits, d.now)
+	d.addFleet(out.Load.Limits, p.limits, d.tracks(p)...)
 	if p.isAsked() {
 		models, age, err := d.servers.of(p).state(d.now)
 		out.Discovery = &debugpage.Discovery{Models: models, AgeMS: ms(age), Error: err}
@@ -228,9 +229,11 @@ func (d *debugView) models() ([]debugpage.Model, []debugpage.OtherModel) {
 				others[p.id] = append(others[p.id], m.id)
 				continue
 			}
+			limits := debugLimits(m.gate, m.limits, d.now)
+			d.addFleet(limits, m.limits, m.track)
 			rows = append(rows, row{debugpage.Model{
 				Provider: p.id, ID: m.id, Configured: m.configured, Disabled: m.disabled || p.disabled,
-			}, m.track, p.keys, debugLimits(m.gate, m.limits, d.now)})
+			}, m.track, p.keys, limits})
 		}
 		for _, named := range d.unlisted[fold(p.id)] {
 			// Its name is a client's, and may be long and strange.
@@ -488,4 +491,28 @@ func debugLimits(g *limit.Gate, l limit.Limits, now time.Time) *debugpage.Limits
 		RequestsLeft: requests, RequestsPerMinute: l.RequestsPerMinute,
 		TokensLeft: tokens, TokensPerMinute: l.TokensPerMinute,
 	}
+}
+
+// addFleet adds the requests under way of all replicas, where they have one limit. Keys
+// have no such number: replicas tell it of models.
+func (d *debugView) addFleet(shown *debugpage.Limits, l limit.Limits, tracks ...*stats.Track) {
+	if shown == nil || !l.Exact || d.s.fleet == nil {
+		return
+	}
+	n := int64(0)
+	for _, t := range tracks {
+		n += t.Everywhere()
+	}
+	shown.InFleet = &n
+}
+
+// tracks are those of a provider's models, listed and unlisted.
+func (d *debugView) tracks(p *provider) (list []*stats.Track) {
+	for _, m := range p.models {
+		list = append(list, m.track)
+	}
+	for _, named := range d.unlisted[fold(p.id)] {
+		list = append(list, named.Track)
+	}
+	return list
 }

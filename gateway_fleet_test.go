@@ -3,6 +3,7 @@ package aigateway_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -151,6 +152,40 @@ func TestExactSlotsOfTwoLimits(t *testing.T) {
 		assert.Equal(t, 4, s.most)
 		assert.Equal(t, 24, s.done)
 		assert.LessOrEqual(t, time.Since(begin), 8*time.Second)
+	})
+}
+
+func TestThePageShowsTheSlotsOfTheFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := fleetConfig("a")
+		cfg.Providers[0].Limits = aigateway.Limits{InFlight: 9, Exact: true}
+		cfg.Providers[0].Models[0].Limits = aigateway.Limits{InFlight: 8, Exact: true}
+		cfg.Providers[0].APIKeys[0].Limits = aigateway.Limits{InFlight: 7}
+		f := startReplicas(t, 3, cfg, eachCaller)
+		f.set("a", new(slow).takes(10*time.Second))
+		type limits struct {
+			InFlight int  `json:"in_flight"`
+			InFleet  *int `json:"in_flight_fleet"`
+		}
+		shown := func(i int) (list []limits) {
+			var page struct {
+				Providers, Models, Keys []struct {
+					Load struct{ Limits limits }
+				}
+			}
+			w := httptest.NewRecorder()
+			f.gateways[i].DebugHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/?format=json", nil))
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &page), w.Body.String())
+			return []limits{page.Providers[0].Load.Limits, page.Models[0].Load.Limits, page.Keys[0].Load.Limits}
+		}
+		all := f.flood(2, 0, 1)
+		f.pass(2 * time.Second)
+		four, zero := 4, 0
+		assert.Equal(t, []limits{{2, &four}, {2, &four}, {2, nil}}, shown(0))
+		assert.Equal(t, []limits{{0, &four}, {0, &four}, {0, nil}}, shown(2))
+		all.Wait()
+		f.pass(2 * time.Second)
+		assert.Equal(t, []limits{{0, &zero}, {0, &zero}, {0, nil}}, shown(2))
 	})
 }
 

@@ -181,7 +181,7 @@ func (c *callers) hash(salt, text string) uint64 {
 	if c.fleet == nil {
 		return maphash.String(c.seed, salt+text)
 	}
-	sum := c.fleet.Of("caller", salt, text)
+	sum := c.fleet.Recall("caller", salt, text)
 	return binary.BigEndian.Uint64(sum[:])
 }
 

@@ -55,6 +55,22 @@ func TestSums(t *testing.T) {
 	}
 }
 
+func TestRecalledSums(t *testing.T) {
+	s := NewSums([]byte("secret"))
+	for range 2 {
+		for i := range 3 * recalls { // more than it remembers
+			text := strconv.Itoa(i % (2 * recalls))
+			require.Equal(t, s.Of("caller", "c", text), s.Recall("caller", "c", text))
+			require.Equal(t, s.Of("caller", "a", text), s.Recall("caller", "a", text))
+			require.Equal(t, s.Of("other", "a", text), s.Recall("other", "a", text))
+		}
+	}
+	long := strings.Repeat("x", recallText+1)
+	assert.Equal(t, s.Of("caller", "c", long), s.Recall("caller", "c", long))
+	s.Recall("caller", "c", "user-7")
+	assert.Zero(t, testing.AllocsPerRun(100, func() { s.Recall("caller", "c", "user-7") }))
+}
+
 func TestSealedValues(t *testing.T) {
 	a := NewSums([]byte("secret"))
 	sealed := a.Seal("a session")

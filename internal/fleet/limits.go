@@ -67,7 +67,7 @@ func (l *Limits) collect(now time.Time) {
 		if _, ok := l.names[name]; !ok {
 			sum := l.fleet.Of("entry", name)
 			l.names[name], l.entries[sum] = sum, name
-			l.fleet.Live(now, "u", func(key string, value []byte, _ int64, _ time.Duration) { l.enter(now, key, value) })
+			l.fleet.Live(now, "u", func(key string, value []byte, rank int64, _ time.Duration) { l.enter(now, key, value, rank) })
 		}
 	}
 	l.clients.Used(now, func(entry string, key limit.Key, u limit.Use, life time.Duration) {
@@ -77,13 +77,13 @@ func (l *Limits) collect(now time.Time) {
 }
 
 // learn is told of the use of other replicas, see [Kind.Learn].
-func (l *Limits) learn(key string, value []byte, _ int64, _ time.Duration) {
-	l.enter(time.Now(), key, value)
+func (l *Limits) learn(key string, value []byte, rank int64, _ time.Duration) {
+	l.enter(time.Now(), key, value, rank)
 }
 
-// enter takes the use of another replica over. An entry that is not configured here
-// waits for a reload.
-func (l *Limits) enter(now time.Time, key string, value []byte) {
+// enter takes the use of another replica over. Its rank is the time at which it was
+// told. An entry that is not configured here waits for a reload.
+func (l *Limits) enter(now time.Time, key string, value []byte, rank int64) {
 	var r useRecord
 	account, instance, _ := strings.Cut(key, "/")
 	sum, ok := parseSum(account)
@@ -92,7 +92,7 @@ func (l *Limits) enter(now time.Time, key string, value []byte) {
 	}
 	entry, _ := parseSum(r.Entry)
 	if name, ok := l.entries[entry]; ok {
-		l.clients.Learn(now, name, instance, limit.Key(sum), r.Use)
+		l.clients.Learn(now, l.fleet.Local(rank), name, instance, limit.Key(sum), r.Use)
 	}
 }
 

@@ -56,7 +56,6 @@ type Members struct {
 	health  *Health
 	name    string
 	secret  string
-	gone    func(instance string)
 	strange func(name string)
 
 	// Of the goroutine in Exchange.
@@ -79,11 +78,10 @@ type other struct {
 }
 
 // NewMembers shares the measurements of a Health's Recorder, under a name for people.
-// gone is told of each replica that has no word any more, and strange once of each
-// with another secret, in the goroutine of Exchange.
-func NewMembers(h *Health, name string, gone, strange func(string)) *Members {
+// strange is told once of each replica with another secret, in the goroutine of Exchange.
+func NewMembers(h *Health, name string, strange func(string)) *Members {
 	m := &Members{
-		fleet: h.fleet, health: h, name: name, secret: h.fleet.Of("secret").String(), gone: gone, strange: strange,
+		fleet: h.fleet, health: h, name: name, secret: h.fleet.Of("secret").String(), strange: strange,
 		slots: map[*stats.Track]map[int64]int64{}, others: map[string]*other{}, changed: map[Sum]bool{},
 	}
 	h.recorder.SetFleet(stats.Fleet{})
@@ -281,7 +279,6 @@ func (m *Members) update(now time.Time) {
 		if !o.end.IsZero() {
 			m.flights(o)
 			o.Flights, o.end = nil, time.Time{}
-			m.gone(instance)
 		}
 		for sum, slots := range o.slots {
 			if now.Sub(slots[len(slots)-1].Start) > slotKept {

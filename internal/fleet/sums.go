@@ -9,7 +9,10 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
+	"hash/maphash"
+	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Sum is a keyed hash. It stands for a name in the store, and tells nothing about it
@@ -29,6 +32,21 @@ func parseSum(text string) (s Sum, ok bool) {
 type Sums struct {
 	pool sync.Pool
 	seal cipher.AEAD
+
+	seed     maphash.Seed
+	recalled [recalls]atomic.Pointer[recall]
+}
+
+// Bounds of the Sums that Recall remembers.
+const (
+	recalls    = 1024
+	recallText = 128 // bytes of a text
+)
+
+// recall is a remembered Sum.
+type recall struct {
+	of  [3]string
+	sum Sum
 }
 
 // NewSums returns the Sums of a secret. Replicas with one secret have equal Sums.
@@ -38,7 +56,7 @@ func NewSums(secret []byte) *Sums {
 		secret = []byte(rand.Text())
 	}
 	key := append([]byte(nil), secret...)
-	s := &Sums{pool: sync.Pool{New: func() any { return &summing{mac: hmac.New(sha256.New, key)} }}}
+	s := &Sums{seed: maphash.MakeSeed(), pool: sync.Pool{New: func() any { return &summing{mac: hmac.New(sha256.New, key)} }}}
 	sealing := s.Of("seal")
 	block, err := aes.NewCipher(sealing[:])
 	if err == nil {
@@ -73,6 +91,22 @@ func (s *Sums) Of(parts ...string) (sum Sum) {
 	h.mac.Write(h.input)
 	copy(sum[:], h.mac.Sum(h.out[:0]))
 	return sum
+}
+
+// Recall is Of for three texts of which the last comes again and again, such as the name
+// of a caller with each request. It remembers some of the latest, with their texts: it is
+// not for secrets.
+func (s *Sums) Recall(what, salt, text string) Sum {
+	if len(text) > recallText {
+		return s.Of(what, salt, text)
+	}
+	at := &s.recalled[maphash.String(s.seed, text)%recalls]
+	if r := at.Load(); r != nil && r.of == [3]string{what, salt, text} {
+		return r.sum
+	}
+	r := &recall{of: [3]string{what, salt, strings.Clone(text)}, sum: s.Of(what, salt, text)} // text may be a part of a header
+	at.Store(r)
+	return r.sum
 }
 
 // Seal encrypts a value for readers with the secret.

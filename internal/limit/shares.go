@@ -2,6 +2,7 @@ package limit
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -12,6 +13,7 @@ const (
 	shareParts   = 10 // a share is nine tenths of an equal part: figures of others are late
 	shareSolo    = 750 * time.Millisecond
 	shareRenewed = 250 * time.Millisecond // the Reset of a used up share
+	shareKept    = 2 * time.Second        // a reservation that is not renewed: its replica is dead, or alone
 )
 
 // Use is what one replica has used of one account, and what it reserves of the
@@ -29,18 +31,26 @@ type Use struct {
 	Reserved                 [measures]int64
 }
 
+// otherUse is what another replica told at a time of the clock.
+type otherUse struct {
+	Use
+	told int64
+}
+
 // share is the part of an account that is about the fleet.
 type share struct {
 	credit   [measures]int64 // usable now
 	own      Use
 	level    [2]bucket // own requests and tokens
-	others   map[string]*Use
+	others   map[string]*otherUse
 	since    int64           // of the clock: the first use
-	first    [measures]int64 // the credit it began with
+	first    [measures]int64 // what was free then
 	rivals   int64           // of the clock: the latest use by another replica
 	pending  [measures]int64 // used since the latest Used
 	dirty    bool
 	reserved bool // a record reserves something
+	held     bool // credit is a first share, or an agreed one; else the next request begins anew
+	asked    bool // the latest Used told of a reservation, which Agree makes the credit
 }
 
 // Replicas says how many replicas there are, 0 if the store is away: this one then
@@ -58,11 +68,11 @@ func (c *Clients) Replicas(n int) {
 // free as far as known.
 func (c *Clients) shareOf(a *account, lim *Allowance, p present) *share {
 	s := a.shared()
-	if s.since == 0 || !s.reserved && !s.dirty {
-		s.since = p.at
+	if !s.held {
+		s.held, s.since = true, p.at
 		for m := range measures {
-			s.credit[m] = s.part(s.free(a, lim, m, p), c.replicas)
-			s.first[m] = s.credit[m]
+			s.first[m] = s.free(a, lim, m, p)
+			s.credit[m] = max(s.part(s.first[m], c.replicas), s.spare(a, lim, m, p, c.replicas))
 		}
 		s.dirty = true
 	}
@@ -72,7 +82,7 @@ func (c *Clients) shareOf(a *account, lim *Allowance, p present) *share {
 // shared returns the account's share, made if need be.
 func (a *account) shared() *share {
 	if a.share == nil {
-		a.share = &share{rivals: -int64(time.Hour), others: map[string]*Use{}}
+		a.share = &share{rivals: -int64(time.Hour), others: map[string]*otherUse{}}
 	}
 	return a.share
 }
@@ -105,7 +115,9 @@ func (a *account) left(lim *Allowance, m Measure, p present) (n int64, ok bool) 
 func (s *share) free(a *account, lim *Allowance, m Measure, p present) int64 {
 	n, _ := a.left(lim, m, p)
 	for _, o := range s.others {
-		n -= o.Reserved[m]
+		if o.reserves(p) {
+			n -= o.Reserved[m]
+		}
 	}
 	return n
 }
@@ -116,7 +128,7 @@ func (s *share) unheard(replicas int, m Measure, p present) int64 {
 	if p.at-s.since > int64(shareSolo) {
 		return 0
 	}
-	return int64(max(replicas-1-len(s.others), 0)) * s.first[m]
+	return int64(max(replicas-1-len(s.others), 0)) * s.part(s.first[m], replicas)
 }
 
 // part is an equal part of what is free, a little less, at least one.
@@ -128,6 +140,13 @@ func (s *share) part(free int64, replicas int) int64 {
 		return 0
 	}
 	return max(free/shareParts*(shareParts-1)/int64(replicas)+free%shareParts*(shareParts-1)/shareParts/int64(replicas), 1)
+}
+
+// spare is a replica's part of the tenth that equal parts leave over. It is there even if
+// others have reserved all, as they may be slow to say that they do not need it.
+func (s *share) spare(a *account, lim *Allowance, m Measure, p present, replicas int) int64 {
+	n, _ := a.left(lim, m, p)
+	return max(n, 0) / shareParts / int64(max(replicas, 1))
 }
 
 // exceedsShare returns a measure whose share is used up.
@@ -215,8 +234,9 @@ func (c *Clients) Used(now time.Time, tell func(entry string, key Key, u Use, li
 // then left alone.
 func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, changed bool) {
 	s, lim := a.share, &e.allowance
+	s.asked = false
 	if !s.dirty && !s.reserved {
-		if !s.reservedByOthers() {
+		if !s.reservedByOthers(p) {
 			delete(e.shared, a.key)
 		}
 		return 0, false
@@ -225,9 +245,12 @@ func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, 
 	s.dirty, s.pending = false, [measures]int64{}
 	before := s.own.Reserved
 	s.reserved = !idle
+	// A share that no record backs up is given up.
+	s.asked = !idle && c.replicas >= 2
+	s.held = s.held && s.asked
 	for m := range measures {
 		s.own.Reserved[m] = 0
-		if _, limited := a.left(lim, m, p); !limited || idle || c.replicas < 2 {
+		if _, limited := a.left(lim, m, p); !limited || !s.asked {
 			continue
 		}
 		free := s.free(a, lim, m, p) - s.unheard(c.replicas, m, p)
@@ -235,7 +258,12 @@ func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, 
 		if p.at-s.since > int64(shareSolo) && p.at-s.rivals > int64(shareSolo) {
 			want = max(want, free/2) // nobody else uses it
 		}
-		s.own.Reserved[m] = max(min(max(want, s.credit[m]), free), 0)
+		keep := s.credit[m]
+		if p.at-s.since > int64(shareSolo) {
+			keep /= 2 // others may need what this one has not used
+		}
+		s.own.Reserved[m] = max(min(max(want, keep), free), s.spare(a, lim, m, p, c.replicas))
+		s.credit[m] = min(s.credit[m], s.own.Reserved[m])
 	}
 	s.own.RequestLevel, s.own.TokenLevel = 0, 0
 	life = 2 * bucketTime
@@ -255,10 +283,15 @@ func (c *Clients) reserve(e *Entry, a *account, p present) (life time.Duration, 
 	return life, !idle || before != s.own.Reserved
 }
 
+// reserves reports whether a reservation counts. Its replica renews it with each exchange.
+func (o *otherUse) reserves(p present) bool {
+	return p.at-o.told < int64(shareKept) && o.Reserved != [measures]int64{}
+}
+
 // reservedByOthers reports whether another replica has a share of this account.
-func (s *share) reservedByOthers() bool {
+func (s *share) reservedByOthers(p present) bool {
 	for _, o := range s.others {
-		if o.Reserved != [measures]int64{} {
+		if o.reserves(p) {
 			return true
 		}
 	}
@@ -266,7 +299,8 @@ func (s *share) reservedByOthers() bool {
 }
 
 // Agree makes the reservations of the latest Used the shares, as far as the records of
-// others allow. Call it after these were learnt.
+// others allow. Call it after these were learnt. A share that began since has no
+// reservation yet, and stays.
 func (c *Clients) Agree(now time.Time) {
 	p := c.present(now)
 	c.mu.Lock()
@@ -274,20 +308,22 @@ func (c *Clients) Agree(now time.Time) {
 	for _, e := range c.entries {
 		for key := range e.shared {
 			a := e.accounts[key]
-			if a == nil || a.share == nil {
+			if a == nil || a.share == nil || !a.share.asked {
 				continue
 			}
 			s := a.share
+			s.asked, s.held = false, true
 			for m := range measures {
-				s.credit[m] = min(s.own.Reserved[m]-s.pending[m], s.free(a, &e.allowance, m, p))
+				free := max(s.free(a, &e.allowance, m, p), s.spare(a, &e.allowance, m, p, c.replicas))
+				s.credit[m] = min(s.own.Reserved[m]-s.pending[m], free)
 			}
 		}
 	}
 }
 
-// Learn takes the use of another replica over. An instance without a record before
-// counts by its levels.
-func (c *Clients) Learn(now time.Time, entry, instance string, key Key, u Use) {
+// Learn takes the use of another replica over, as it told at a time. An instance
+// without a record before counts by its levels. They have flowed back since.
+func (c *Clients) Learn(now, told time.Time, entry, instance string, key Key, u Use) {
 	p := c.present(now)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -303,7 +339,11 @@ func (c *Clients) Learn(now time.Time, entry, instance string, key Key, u Use) {
 	e.share(key)
 	old := s.others[instance]
 	if old == nil {
-		old = &Use{Requests: u.Requests - u.RequestLevel, Tokens: u.Tokens - u.TokenLevel}
+		age := now.Sub(told)
+		old = &otherUse{Use: Use{
+			Requests: u.Requests - ebbed(u.RequestLevel, e.allowance.RequestsPerMinute, age),
+			Tokens:   u.Tokens - ebbed(u.TokenLevel, e.allowance.TokensPerMinute, age),
+		}}
 	}
 	if u.Requests > old.Requests || u.Tokens > old.Tokens || u.DaySpent != old.DaySpent {
 		s.rivals = p.at
@@ -314,9 +354,25 @@ func (c *Clients) Learn(now time.Time, entry, instance string, key Key, u Use) {
 	if n := e.allowance.TokensPerMinute; n > 0 {
 		a.tokens.add(p.at, n, -max(u.Tokens-old.Tokens, 0))
 	}
-	a.day.add(u.Day, u.DaySpent-spentIn(old.Day, old.DaySpent, u.Day))
-	a.month.add(u.Month, u.MonthSpent-spentIn(old.Month, old.MonthSpent, u.Month))
-	s.others[instance] = &u
+	a.day.learn(p.day, u.Day, u.DaySpent-spentIn(old.Day, old.DaySpent, u.Day))
+	a.month.learn(p.month, u.Month, u.MonthSpent-spentIn(old.Month, old.MonthSpent, u.Month))
+	s.others[instance] = &otherUse{u, int64(told.Sub(c.epoch))}
+}
+
+// learn counts what another replica spent in a period. A period that is over is not the
+// present one: a replica that starts learns old records too.
+func (s *spending) learn(present, period, amount int64) {
+	if period >= min(present, s.period) {
+		s.add(period, amount)
+	}
+}
+
+// ebbed is a level after a while, in a bucket of n a minute.
+func ebbed(level, n int64, age time.Duration) int64 {
+	if age <= 0 || n <= 0 {
+		return level
+	}
+	return max(level-int64(min(age.Minutes()*float64(n), float64(math.MaxInt64/2))), 0)
 }
 
 // spentIn is what was spent in the period that counts, and zero for another one.
@@ -325,21 +381,6 @@ func spentIn(period, spent, of int64) int64 {
 		return spent
 	}
 	return 0
-}
-
-// Gone forgets the reservations of an instance. What it used stays.
-func (c *Clients) Gone(instance string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, e := range c.entries {
-		for key := range e.shared {
-			if a := e.accounts[key]; a != nil && a.share != nil {
-				if o := a.share.others[instance]; o != nil {
-					o.Reserved = [measures]int64{}
-				}
-			}
-		}
-	}
 }
 
 // share marks an account that other replicas tell of.
