@@ -119,7 +119,11 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	if a.number > 1 {
 		conn = new(dial.Watch)
 	}
-	req, err := c.newRequest(conn.Context(ctx), a)
+	requestCtx := conn.Context(ctx)
+	if c.surface.upgrades { // most providers in the cloud prefer HTTP/2
+		requestCtx = dial.HTTP1(requestCtx)
+	}
+	req, err := c.newRequest(requestCtx, a)
 	if err != nil {
 		// A silence of the secret store is not the provider's.
 		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {

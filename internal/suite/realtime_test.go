@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha1"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -134,6 +137,55 @@ func TestRealtimeSession(t *testing.T) {
 	assert.EqualValues(t, 20, res.Usage.OutputTokens)
 	assert.EqualValues(t, 10, res.Usage.CachedInputTokens)
 	assert.NotContains(t, res.Client.Headers.Get("Sec-Websocket-Protocol"), "sk-client-secret")
+}
+
+// A provider that prefers HTTP/2, as most do in the cloud, opens sessions over HTTP/1.1.
+// Its other requests share a connection of HTTP/2, also one that is open by then.
+func TestRealtimeBesideHTTP2(t *testing.T) {
+	chat := make(chan int, 2)
+	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			chat <- r.ProtoMajor
+			gatewaytest.Chat("hi")(w, r)
+			return
+		}
+		realtimeServer(func(conn net.Conn, _ *bufio.Reader) {
+			conn.Write(frame(sessionCreated))
+			conn.Write(closeFrame)
+		})(w, r)
+	}))
+	up.EnableHTTP2 = true
+	ca := gatewaytest.NewAuthority(t, "ca")
+	up.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(nil).Pair}}
+	up.StartTLS()
+	defer up.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, ca.PEM, 0o600))
+
+	for name, wrap := range map[string]func(string, *http.Transport) http.RoundTripper{
+		"the gateway's transport": nil,
+		"a service's around it":   func(_ string, base *http.Transport) http.RoundTripper { return struct{ http.RoundTripper }{base} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testbed.Config(1, "a")
+			cfg.Providers[0].TLS = aigateway.TLS{CAFile: file}
+			cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+			cfg.ProviderTransport = wrap
+			gateway := testbed.Serve(t, cfg)
+			for range 2 {
+				answer, err := http.Post(gateway+"/v1/chat/completions", "application/json", strings.NewReader(testbed.ChatRequest))
+				require.NoError(t, err)
+				answer.Body.Close()
+				assert.Equal(t, http.StatusOK, answer.StatusCode)
+				assert.Equal(t, 2, <-chat)
+				_, in, resp := dialRealtime(t, gateway, "?model=m")
+				require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+				got, err := io.ReadAll(in)
+				require.NoError(t, err)
+				assert.Equal(t, string(frame(sessionCreated))+string(closeFrame), string(got))
+			}
+		})
+	}
 }
 
 // A provider that agrees on what nobody offered opens no session: its client would end it.
