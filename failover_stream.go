@@ -78,15 +78,16 @@ func (h *held) holdStream(ctx context.Context) *failure {
 	return nil
 }
 
-// meterEvent meters an event of the stream. A plain one tells no usage.
+// meterEvent meters an event of the stream. A plain one tells no usage, and no id that an
+// earlier one has not told.
 func (h *held) meterEvent(data []byte, plain bool) {
 	if h.s.failRefusals && h.a.firstToken == 0 {
 		h.declined = h.declined || declines(data)
 	}
 	if !plain {
 		h.meter.Event(data)
+		h.note.event(data)
 	}
-	h.note.event(data)
 	switch {
 	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):
 	case h.s.selector.uses.Estimates:
