@@ -12,6 +12,7 @@
 package jsonscan
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -260,18 +261,51 @@ func SkipString(src []byte, i int) (int, Fault) {
 	}
 }
 
-// skipRun skips bytes of a string, 32 at a time, as long as none of them ends a
-// run. [SkipString] takes it from there. It is twice as fast in long runs, and costs
-// a call in short ones.
+// runWindow is how far skipRun looks at once, in bytes. It is a part of the fastest
+// cache: the bytes are read three times.
+const runWindow = 4 << 10
+
+// skipRun skips bytes of a string, 64 at a time, as long as none of them ends a
+// run. [SkipString] takes it from there. A search for the quote and the backslash by
+// vector instructions leaves one condition to be checked here: in long runs it is
+// three times as fast as SkipString. In short ones it costs a few calls.
 func skipRun(src []byte, i int) int {
-	for ; i <= len(src)-32; i += 32 {
-		words := (*[32]byte)(src[i:])
-		if stringEnds(binary.LittleEndian.Uint64(words[0:8]))|stringEnds(binary.LittleEndian.Uint64(words[8:16]))|
-			stringEnds(binary.LittleEndian.Uint64(words[16:24]))|stringEnds(binary.LittleEndian.Uint64(words[24:32])) != 0 {
-			return i
+	for i < len(src) {
+		window := src[i:min(i+runWindow, len(src))]
+		run := window
+		if n := bytes.IndexByte(run, '"'); n >= 0 {
+			run = run[:n]
+		}
+		if n := bytes.IndexByte(run, '\\'); n >= 0 {
+			run = run[:n]
+		}
+		n := skipPrintable(run)
+		i += n
+		if n < len(window) {
+			break
 		}
 	}
 	return i
+}
+
+// skipPrintable skips blocks of 64 bytes without a control character.
+func skipPrintable(src []byte) (n int) {
+	const blanks = ' ' * eachByte
+	for ; n <= len(src)-64; n += 64 {
+		b := (*[64]byte)(src[n:])
+		x0, x1 := binary.LittleEndian.Uint64(b[0:8]), binary.LittleEndian.Uint64(b[8:16])
+		x2, x3 := binary.LittleEndian.Uint64(b[16:24]), binary.LittleEndian.Uint64(b[24:32])
+		x4, x5 := binary.LittleEndian.Uint64(b[32:40]), binary.LittleEndian.Uint64(b[40:48])
+		x6, x7 := binary.LittleEndian.Uint64(b[48:56]), binary.LittleEndian.Uint64(b[56:64])
+		y0, y1, y2, y3, y4, y5, y6, y7 := x0-blanks, x1-blanks, x2-blanks, x3-blanks, x4-blanks, x5-blanks, x6-blanks, x7-blanks
+		if (y0|y1|y2|y3|y4|y5|y6|y7)&highBits == 0 {
+			continue // no byte is below a blank, nor far above ASCII
+		}
+		if (y0&^x0|y1&^x1|y2&^x2|y3&^x3|y4&^x4|y5&^x5|y6&^x6|y7&^x7)&highBits != 0 {
+			break
+		}
+	}
+	return n
 }
 
 // isShortEscape reports whether c may follow a backslash by itself. Text mixes
