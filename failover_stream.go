@@ -297,6 +297,7 @@ type watchedBody struct {
 	deadline time.Time
 	total    time.Duration
 	silence  *timeoutError // made by the first read, for all of them
+	began    time.Time     // likewise
 }
 
 // progress notes the state of the stream. Progress ends the silence.
@@ -316,7 +317,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		return b.body.Read(p)
 	}
 	if b.silence == nil {
-		b.silence = &timeoutError{"silent for per_request_timeout", b.limit}
+		b.silence, b.began = &timeoutError{"silent for per_request_timeout", b.limit}, time.Now()
 	}
 	limit, cause := b.limit-b.silent, error(b.silence)
 	switch {
@@ -334,10 +335,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		}
 	}
 	b.w.arm(limit, cause)
-	begin := time.Now()
+	before := time.Since(b.began) // reads one clock, and time.Now two
 	n, err := b.body.Read(p)
 	b.w.disarm()
-	b.silent += time.Since(begin)
+	b.silent += time.Since(b.began) - before
 	if n > 0 && !b.events {
 		b.silent = 0
 	}
