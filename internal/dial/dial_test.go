@@ -1,6 +1,7 @@
 package dial_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -123,4 +124,51 @@ func TestContextAfterLookUp(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 	_, err = dial.Context(nil)(t.Context(), "tcp", "no-port")
 	assert.Error(t, err)
+}
+
+// placed is a body in memory. It can be read too.
+type placed struct {
+	*bytes.Reader
+	reads int
+}
+
+func (p *placed) Read(b []byte) (int, error) {
+	p.reads++
+	return p.Reader.Read(b)
+}
+
+func (p *placed) Len() int64 { return int64(p.Reader.Len()) }
+
+func (p *placed) Close() error { return nil }
+
+// The body of a request in memory is written from there. One that is longer than its
+// request says is cut, as net/http does it.
+func TestBodyIsWrittenFromItsPlace(t *testing.T) {
+	var got []byte
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got, _ = io.ReadAll(r.Body)
+	}))
+	defer server.Close()
+	transport := dial.NewTransport(nil)
+	defer transport.CloseIdleConnections()
+	send := func(body io.ReadCloser, length int) (*http.Response, error) {
+		r, err := http.NewRequest(http.MethodPost, server.URL, nil)
+		require.NoError(t, err)
+		r.Body, r.ContentLength = body, int64(length)
+		return transport.RoundTrip(r)
+	}
+	text := bytes.Repeat([]byte("0123456789"), 30<<10)
+	body := &placed{Reader: bytes.NewReader(text)}
+	resp, err := send(body, len(text))
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, text, got)
+	assert.Zero(t, body.reads, "copied through a buffer")
+
+	_, err = send(&placed{Reader: bytes.NewReader(text)}, len(text)-1)
+	assert.ErrorContains(t, err, "ContentLength")
+	resp, err = send(io.NopCloser(io.MultiReader(bytes.NewReader(text))), len(text))
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, text, got, "a body that only reads")
 }
