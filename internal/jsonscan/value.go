@@ -213,7 +213,7 @@ func SkipString(src []byte, i int) (int, Fault) {
 	for {
 		// Two words at a time: most strings are short and end in one of the
 		// first two.
-		for i <= len(src)-16 {
+		for near := min(len(src)-16, i+longRun); i <= near; i += 16 {
 			words := src[i : i+16]
 			if m := stringEnds(binary.LittleEndian.Uint64(words)); m != 0 {
 				i += bits.TrailingZeros64(m) / 8
@@ -223,7 +223,10 @@ func SkipString(src []byte, i int) (int, Fault) {
 				i += 8 + bits.TrailingZeros64(m)/8
 				goto end
 			}
-			i += 16
+		}
+		if i <= len(src)-16 {
+			i = skipRun(src, i)
+			continue
 		}
 		for i < len(src) && src[i] != '"' && src[i] != '\\' && src[i] >= ' ' {
 			i++
@@ -261,17 +264,23 @@ func SkipString(src []byte, i int) (int, Fault) {
 	}
 }
 
-// runWindow is how far skipRun looks at once, in bytes. It is a part of the fastest
-// cache: the bytes are read three times.
-const runWindow = 4 << 10
+const (
+	// longRun is the length from which a run of string bytes is taken for a long one, as
+	// in an image or a recording.
+	longRun = 256
+	// maxWindow is how far skipRun looks at once, in bytes. It is a part of the fastest
+	// cache: the bytes are read three times.
+	maxWindow = 4 << 10
+)
 
 // skipRun skips bytes of a string, 64 at a time, as long as none of them ends a
 // run. [SkipString] takes it from there. A search for the quote and the backslash by
 // vector instructions leaves one condition to be checked here: in long runs it is
-// three times as fast as SkipString. In short ones it costs a few calls.
+// three times as fast as SkipString. The windows grow, so that a run that ends soon
+// is not searched far beyond its end.
 func skipRun(src []byte, i int) int {
-	for i < len(src) {
-		window := src[i:min(i+runWindow, len(src))]
+	for size := 2 * longRun; i < len(src); size = min(2*size, maxWindow) {
+		window := src[i:min(i+size, len(src))]
 		run := window
 		if n := bytes.IndexByte(run, '"'); n >= 0 {
 			run = run[:n]
