@@ -276,7 +276,7 @@ const (
 // skipRun skips bytes of a string, 64 at a time, as long as none of them ends a
 // run. [SkipString] takes it from there. A search for the quote and the backslash by
 // vector instructions leaves one condition to be checked here: in long runs it is
-// three times as fast as SkipString. The windows grow, so that a run that ends soon
+// twice as fast as SkipString. The windows grow, so that a run that ends soon
 // is not searched far beyond its end.
 func skipRun(src []byte, i int) int {
 	for size := 2 * longRun; i < len(src); size = min(2*size, maxWindow) {
