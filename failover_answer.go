@@ -222,9 +222,12 @@ func (h *held) judge(kind, encoding string) *failure {
 	return nil
 }
 
-// meterMember meters a member of a whole answer.
+// meterMember meters a member of a whole answer. The usage of choices comes as a member
+// of its own: they are most of all bytes, and are not walked again.
 func (h *held) meterMember(name, value []byte) {
-	h.meter.Member(name, value)
+	if string(name) != "choices" {
+		h.meter.Member(name, value)
+	}
 	if h.s.selector.uses.Estimates {
 		h.written.Member(name, value)
 	}

@@ -81,15 +81,16 @@ func (h *held) holdStream(ctx context.Context) *failure {
 	return nil
 }
 
-// meterEvent meters an event of the stream. A plain one tells no usage.
+// meterEvent meters an event of the stream. A plain one tells no usage, and no id that an
+// earlier one has not told.
 func (h *held) meterEvent(data []byte, plain bool) {
 	if h.s.failRefusals && h.a.firstToken == 0 {
 		h.declined = h.declined || declines(data)
 	}
 	if !plain {
 		h.meter.Event(data)
+		h.note.event(data)
 	}
-	h.note.event(data)
 	switch {
 	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):
 	case h.s.selector.uses.Estimates:
@@ -302,6 +303,7 @@ type watchedBody struct {
 	deadline time.Time
 	total    time.Duration
 	silence  *timeoutError // made by the first read, for all of them
+	began    time.Time     // likewise
 }
 
 // progress notes the state of the stream. Progress ends the silence.
@@ -321,7 +323,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		return b.body.Read(p)
 	}
 	if b.silence == nil {
-		b.silence = &timeoutError{"silent for per_request_timeout", b.limit}
+		b.silence, b.began = &timeoutError{"silent for per_request_timeout", b.limit}, time.Now()
 	}
 	limit, cause := b.limit-b.silent, error(b.silence)
 	switch {
@@ -339,10 +341,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		}
 	}
 	b.w.arm(limit, cause)
-	begin := time.Now()
+	before := time.Since(b.began) // reads one clock, and time.Now two
 	n, err := b.body.Read(p)
 	b.w.disarm()
-	b.silent += time.Since(begin)
+	b.silent += time.Since(b.began) - before
 	if n > 0 && !b.events {
 		b.silent = 0
 	}

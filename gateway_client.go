@@ -172,13 +172,13 @@ func (c *client) flushNow() error {
 }
 
 // arm sets the deadline of a write. It is renewed only if less than three quarters
-// of it are left.
+// of it are left. Each event of a stream comes by here twice: time.Until reads one clock,
+// and time.Now two.
 func (c *client) arm() {
-	now := time.Now()
-	if c.blind || c.writeUntil.Sub(now) > c.timeout*3/4 {
+	if c.blind || !c.writeUntil.IsZero() && time.Until(c.writeUntil) > c.timeout*3/4 {
 		return
 	}
-	c.writeUntil = now.Add(c.timeout)
+	c.writeUntil = time.Now().Add(c.timeout)
 	c.deadline(c.control.SetWriteDeadline(c.writeUntil))
 }
 

@@ -3,6 +3,7 @@ package dial
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"syscall"
@@ -93,4 +94,22 @@ func caught(check func(netip.Addr) error) func(netip.Addr) error {
 type timedConn struct {
 	net.Conn
 	took time.Duration
+}
+
+// ReadFrom writes the body of a request. [net/http] hands one over behind an
+// [io.LimitedReader], which hides that the body lies in memory: it would be copied
+// through a buffer, and take a call of the system for each fill of it.
+func (c *timedConn) ReadFrom(r io.Reader) (int64, error) {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		body, ok := limited.R.(interface {
+			io.WriterTo
+			Len() int64
+		})
+		if ok && body.Len() <= limited.N {
+			n, err := body.WriteTo(c.Conn)
+			limited.N -= n
+			return n, err
+		}
+	}
+	return io.Copy(c.Conn, r)
 }

@@ -1,6 +1,7 @@
 package dial_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -138,4 +139,53 @@ func TestContextPanics(t *testing.T) {
 	var refused *dial.RefusedError
 	require.ErrorAs(t, err, &refused)
 	assert.ErrorContains(t, err, "no such list")
+}
+
+// placed is a body in memory. It can be read too.
+type placed struct {
+	*bytes.Reader
+	reads int
+}
+
+func (p *placed) Read(b []byte) (int, error) {
+	p.reads++
+	return p.Reader.Read(b)
+}
+
+func (p *placed) Len() int64 { return int64(p.Reader.Len()) }
+
+func (p *placed) Close() error { return nil }
+
+// The body of a request in memory is written from there. One that is longer than its
+// request says fails, as with any connection.
+func TestBodyIsWrittenFromItsPlace(t *testing.T) {
+	whole := make(chan []byte, 2)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if body, err := io.ReadAll(r.Body); err == nil {
+			whole <- body
+		}
+	}))
+	defer server.Close()
+	transport := dial.NewTransport(nil)
+	defer transport.CloseIdleConnections()
+	send := func(body io.ReadCloser, length int) (*http.Response, error) {
+		r, err := http.NewRequest(http.MethodPost, server.URL, nil)
+		require.NoError(t, err)
+		r.Body, r.ContentLength = body, int64(length)
+		return transport.RoundTrip(r)
+	}
+	text := bytes.Repeat([]byte("0123456789"), 30<<10)
+	body := &placed{Reader: bytes.NewReader(text)}
+	resp, err := send(body, len(text))
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, text, <-whole)
+	assert.Zero(t, body.reads, "copied through a buffer")
+	resp, err = send(io.NopCloser(io.MultiReader(bytes.NewReader(text))), len(text))
+	require.NoError(t, err)
+	resp.Body.Close()
+	assert.Equal(t, text, <-whole, "a body that only reads")
+
+	_, err = send(&placed{Reader: bytes.NewReader(text)}, len(text)-1)
+	assert.ErrorContains(t, err, "ContentLength")
 }

@@ -146,9 +146,6 @@ func (c *Cursor) Elem() bool {
 	return !c.bad
 }
 
-// longText is the least number of bytes behind a quote that may hold a long string.
-const longText = 16 << 10
-
 // Text returns the inside of the string at the cursor, still escaped, and moves
 // behind it. It returns nil, and moves behind the value, where another value
 // stands there.
@@ -160,11 +157,7 @@ func (c *Cursor) Text() []byte {
 	c.i++
 	start := c.i
 	if c.strict {
-		end := start
-		if len(c.b)-start > longText {
-			end = skipRun(c.b, start)
-		}
-		end, f := SkipString(c.b, end)
+		end, f := SkipString(c.b, start)
 		if f != OK {
 			c.fail()
 			return nil

@@ -54,6 +54,25 @@ func TestStrictCursor(t *testing.T) {
 	}
 }
 
+// Long strings are read in blocks: whatever ends them is found at each place of a block.
+func TestStrictCursorInLongStrings(t *testing.T) {
+	for _, fill := range []string{"x", "é", "\x7f", "\xff"} {
+		long := strings.Repeat(fill, 4*maxWindow)
+		places := []int{0, 1, 15, 16, 2*maxWindow - 1, 2 * maxWindow, 2*maxWindow + 1, 3*maxWindow + 77, len(long) - 1}
+		for at := range 100 {
+			places = append(places, longRun-10+at)
+		}
+		for _, at := range places {
+			for _, odd := range []string{`"`, `\n`, `\x`, `\"`, `\`, "\n", "\x00", "\x1f", " ", "é", "\x80", "\xa0"} {
+				text := []byte(`{"a":"` + long[:at] + odd + long[at:] + `","b":"c"}`)
+				c := Strict(text)
+				walk(&c, 2)
+				require.Equal(t, json.Valid(text), !c.Bad() && c.Offset() == len(text), "%q of %q at %d", odd, fill, at)
+			}
+		}
+	}
+}
+
 func FuzzCursor(f *testing.F) {
 	for _, text := range texts {
 		f.Add([]byte(text))

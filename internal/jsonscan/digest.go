@@ -28,31 +28,17 @@ type Digest struct {
 // Add reads the next piece. It does not keep p.
 func (d *Digest) Add(p []byte) {
 	for len(p) > 0 && !d.over {
-		n, closed := bytes.IndexByte(p, '"'), true
+		n, closed := len(p), true
 		if d.within {
-			n = d.textEnd(p)
-		}
-		if n++; n == 0 {
-			n, closed = len(p), false
+			n, d.odd, closed = skipText(p, 0, d.odd)
+		} else if quote := bytes.IndexByte(p, '"'); quote >= 0 {
+			n = quote + 1
+		} else {
+			closed = false
 		}
 		d.keep(p[:n], closed)
 		p = p[n:]
 	}
-}
-
-// textEnd returns the offset of the quote that closes the string, or -1.
-func (d *Digest) textEnd(p []byte) int {
-	for i, c := range p {
-		switch {
-		case c == '\\':
-			d.odd = !d.odd
-		case c == '"' && !d.odd:
-			return i
-		default:
-			d.odd = false
-		}
-	}
-	return -1
 }
 
 // keep appends a run inside or outside of a string. A closed one ends in a quote.
@@ -69,7 +55,7 @@ func (d *Digest) keep(run []byte, closed bool) {
 		return
 	}
 	if closed {
-		d.within, d.odd, d.dropped, d.start = !d.within, false, false, len(d.kept)
+		d.within, d.dropped, d.start = !d.within, false, len(d.kept)
 	}
 }
 

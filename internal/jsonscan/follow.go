@@ -155,7 +155,7 @@ func (f *Follower) Follow(p []byte) {
 		case inString:
 			start := i
 			var closed bool
-			i, closed = f.skipText(p, i)
+			i, f.odd, closed = skipText(p, i, f.odd)
 			if f.depth == 1 && f.names() {
 				f.note(p[start:i], closed)
 			}
@@ -227,8 +227,10 @@ func skipShort(p []byte, i int) int {
 	return i + n + 1
 }
 
-// skipText moves behind the closing quote of the string, or to the end of p.
-func (f *Follower) skipText(p []byte, i int) (next int, closed bool) {
+// skipText moves behind the closing quote of a string, or to the end of p. The string may
+// have begun in an earlier piece: odd says whether an odd number of backslashes came last,
+// and comes back for the next piece.
+func skipText(p []byte, i int, odd bool) (next int, oddAfter, closed bool) {
 	start := i
 	for {
 		n := -1
@@ -250,19 +252,17 @@ func (f *Follower) skipText(p []byte, i int) (next int, closed bool) {
 		for esc > start && p[esc-1] == '\\' {
 			esc--
 		}
-		odd := (end-esc)%2 != 0
+		escaped := (end-esc)%2 != 0
 		if esc == start {
-			odd = odd != f.odd // the run began in an earlier piece
+			escaped = escaped != odd // the run began in an earlier piece
 		}
-		if n < 0 {
-			f.odd = odd
-			return end, false
+		switch {
+		case n < 0:
+			return end, escaped, false
+		case !escaped:
+			return end + 1, false, true
 		}
-		i = end + 1
-		f.odd = false
-		if !odd {
-			return i, true
-		}
+		i, odd = end+1, false
 		start = i
 	}
 }

@@ -99,8 +99,9 @@ type Verdict struct {
 // An error in any known shape is an error too. "error": null is part of a good
 // answer.
 //
-// Judge calls each, unless nil, with each top-level member: to meter it. The
-// arguments alias data. A bad answer has its members called too, up to a fault.
+// Judge calls each, unless nil, with each top-level member: to meter it. The usage of a
+// choice is called by that name too, before the choices. The arguments alias data. A bad
+// answer has its members called too, up to a fault.
 func Judge(surface Surface, data []byte, each func(name, value []byte)) Verdict {
 	j := judge{surface: surface, c: jsonscan.Strict(data)}
 	switch b := j.c.Peek(); {
@@ -163,7 +164,7 @@ func (j *judge) object(each func(name, value []byte)) {
 		b := c.Peek()
 		from := c.Offset()
 		j.members++
-		j.member(name, b)
+		j.member(name, b, each)
 		if c.Bad() {
 			return
 		}
@@ -176,7 +177,7 @@ func (j *judge) object(each func(name, value []byte)) {
 // member reads one top-level member. Its value begins with b. Members of all
 // formats are read on all surfaces: their names do not collide, and servers mix
 // them.
-func (j *judge) member(name []byte, b byte) {
+func (j *judge) member(name []byte, b byte, each func(name, value []byte)) {
 	c := &j.c
 	from := c.Offset()
 	need := &needs[j.surface]
@@ -189,7 +190,7 @@ func (j *judge) member(name []byte, b byte) {
 		j.shape.marked = j.shape.marked || string(typ) == "error"
 		j.isMsg = string(typ) == "message"
 	case "choices":
-		j.readChoices()
+		j.readChoices(each)
 	case "status":
 		j.status = c.Text()
 	case "output":
@@ -240,7 +241,7 @@ func isVoid(value []byte) bool {
 // readChoices reads the choices of a chat or of completions. A choice with an error
 // and without content fails the answer, also beside good ones: the client asked
 // for each.
-func (j *judge) readChoices() {
+func (j *judge) readChoices(each func(name, value []byte)) {
 	c := &j.c
 	if !c.Enter('[') {
 		c.Skip()
@@ -283,6 +284,12 @@ func (j *judge) readChoices() {
 				}
 			case "error":
 				failed = c.Skip() || failed
+			case "usage":
+				c.Peek()
+				value := c.Offset()
+				if c.Skip() && each != nil {
+					each(name, c.Since(value))
+				}
 			default:
 				c.Skip()
 			}

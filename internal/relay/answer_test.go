@@ -168,7 +168,12 @@ func TestJudgeMembers(t *testing.T) {
 		got = append(got, string(name)+"="+string(value))
 	})
 	assert.Equal(t, []string{`id="x"`, `choices=[{"message":{"content":"Hi"}}]`, `usage={"prompt_tokens":1}`}, got)
-	body := []byte(`{"choices":[{"message":{"content":"Hi"}}],"usage":{"prompt_tokens":1}}`)
+	got = nil
+	Judge(ChatSurface, []byte(`{"choices":[{"usage": {"prompt_tokens":1}},{"usage":null}]}`), func(name, value []byte) {
+		got = append(got, string(name)+"="+string(value))
+	})
+	assert.Equal(t, []string{`usage={"prompt_tokens":1}`, `choices=[{"usage": {"prompt_tokens":1}},{"usage":null}]`}, got, "the usage of a choice")
+	body := []byte(`{"choices":[{"message":{"content":"Hi"},"usage":{"prompt_tokens":1}}],"usage":{"prompt_tokens":1}}`)
 	n := 0
 	assert.Zero(t, testing.AllocsPerRun(10, func() { Judge(ChatSurface, body, func(_, value []byte) { n += len(value) }) }))
 }

@@ -113,6 +113,20 @@ func (s *splitter) finish() bool {
 	return s.lines > 0
 }
 
+// apart reports whether all bytes so far are of events that were handed out: the next
+// byte begins another.
+func (s *splitter) apart() bool {
+	return !s.open && !s.skipLF && (s.ready || !s.fields)
+}
+
+// took takes an event of one data line that the caller has found at the next byte, apart
+// from all before it.
+func (s *splitter) took(name, data []byte) {
+	s.clear()
+	s.nameLen = uint8(copy(s.nameBuf[:], name))
+	s.data, s.lines, s.fields, s.ready = data, 1, true, true
+}
+
 // boundary reports whether another event could start at this point: no line
 // is open, and no field that would become part of it.
 func (s *splitter) boundary() bool {

@@ -9,12 +9,25 @@ import "bytes"
 func (s *Stream) inspect(chunk []byte) {
 	s.read += int64(len(chunk))
 	for !s.severed {
+		apart := s.split.apart()
+		if apart {
+			if n, data, ok := s.shape.matchLines(chunk); ok {
+				chunk = chunk[n:]
+				s.split.took(s.shape.name, data)
+				s.event(s.split.name(), data, true)
+				s.edit.event(s, s.n-len(chunk))
+				continue
+			}
+		}
 		n, ok := s.split.next(chunk)
+		raw := chunk[:n]
 		chunk = chunk[n:]
 		if !ok {
 			break
 		}
-		s.event(s.split.name(), s.split.data)
+		if like := s.event(s.split.name(), s.split.data, false); like && apart {
+			s.shape.leads(raw, len(s.split.data))
+		}
 		s.edit.event(s, s.n-len(chunk))
 		if s.severed {
 			s.sever(len(chunk))
@@ -36,11 +49,17 @@ func (s *Stream) sever(rest int) {
 	s.over = true
 }
 
-// event notes the meaning of one event. Events after the End change nothing.
-func (s *Stream) event(name, data []byte) {
+// event notes the meaning of one event. Events after the End change nothing. The shape
+// has matched a known event. event reports whether the event is like the one that the
+// shape remembers.
+func (s *Stream) event(name, data []byte, known bool) (like bool) {
 	s.events++
 	e := &s.ev
-	s.readEvent(name, data, e)
+	if like = known; known {
+		s.shape.take(e)
+	} else {
+		like = s.readEvent(name, data, e)
+	}
 	if s.split.cut {
 		if e.Kind == Other {
 			s.o.Dialect(name, nil, e)
@@ -53,7 +72,7 @@ func (s *Stream) event(name, data []byte) {
 		s.o.Tap(data, s.shape.matched)
 	}
 	if s.ended {
-		return
+		return like
 	}
 	if e.Kind == Suspect {
 		e.Kind = Other
@@ -87,10 +106,12 @@ func (s *Stream) event(name, data []byte) {
 		s.ended = true
 		s.broken = earlier // after the commit it is a proper end
 	}
+	return like
 }
 
-// readEvent has the dialect read an event, if it is not like an earlier one.
-func (s *Stream) readEvent(name, data []byte, e *Event) {
+// readEvent has the dialect read an event, if it is not like an earlier one. It reports
+// whether the shape remembers one like it now.
+func (s *Stream) readEvent(name, data []byte, e *Event) (like bool) {
 	s.shape.matched = false
 	switch {
 	case s.split.failed:
@@ -98,10 +119,13 @@ func (s *Stream) readEvent(name, data []byte, e *Event) {
 		e.Kind, e.Hidden = Error, true
 	case s.split.cut:
 		s.o.Dialect(name, data, e)
-	case !s.shape.match(name, data, e):
+	case s.shape.match(name, data, e):
+		return true
+	default:
 		s.o.Dialect(name, data, e)
-		s.shape.learn(name, data, e)
+		return s.shape.learn(name, data, e)
 	}
+	return false
 }
 
 // noteFinish records finish reasons: the choices with one, and whether anything

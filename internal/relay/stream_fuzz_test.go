@@ -3,9 +3,15 @@ package relay
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -137,6 +143,98 @@ func FuzzStreamWhole(f *testing.F) {
 				require.True(t, s.AtBoundary(), "%q", out.String())
 			}
 			s.Release()
+		}
+	})
+}
+
+// relayed is what a stream does with a body: its bytes, and what Tap saw of them.
+func relayed(t testing.TB, body io.Reader, o Options) (out string, taps []string, err error) {
+	o.Tap = func(data []byte, plain bool) { taps = append(taps, fmt.Sprint(plain, " ", string(data))) }
+	s := NewStream(body, o)
+	defer s.Release()
+	var w bytes.Buffer
+	err = s.Relay(&w, nil)
+	assert.Equal(t, err == nil, s.Whole())
+	return w.String(), append(taps, fmt.Sprint(s.Events(), s.Advances(), s.AtBoundary(), s.Finished())), err
+}
+
+// An event like the one before is found with its lines. Where it comes in pieces its
+// lines are told apart: both read the same.
+func TestStreamRepeats(t *testing.T) {
+	const usage = `,"usage":null`
+	chat := func(text, rest string) string {
+		return `{"id":"c","choices":[{"index":0,"delta":{"content":"` + text + `"},"finish_reason":null}]` + rest + `}`
+	}
+	first := "data: " + chat("one", usage) + "\n\n"
+	for name, next := range map[string]string{
+		"like it":               "data: " + chat("two", usage) + "\n\n",
+		"an escaped quote":      "data: " + chat(`t\"wo\\`, usage) + "\n\n",
+		"a broken escape":       "data: " + chat(`t\qwo`, usage) + "\n\n",
+		"no text":               "data: " + chat("", usage) + "\n\n",
+		"a line end within":     "data: " + chat("two\n\ndata: x", usage) + "\n\n",
+		"a CR within":           "data: " + chat("two\rdata: x", usage) + "\n\n",
+		"CRLF":                  "data: " + chat("two", usage) + "\r\n\r\n",
+		"CR":                    "data: " + chat("two", usage) + "\r\r",
+		"no blank":              "data:" + chat("two", usage) + "\n\n",
+		"a name":                "event: error\ndata: " + chat("two", usage) + "\n\n",
+		"a comment":             ": x\ndata: " + chat("two", usage) + "\n\n",
+		"an id":                 "id: 3\ndata: " + chat("two", usage) + "\n\n",
+		"an error field":        "data: " + chat("two", usage) + "\nerror: x\n\n",
+		"two data lines":        "data: " + chat("two", usage) + "\ndata: x\n\n",
+		"an end missing":        "data: " + chat("two", usage) + "\n",
+		"more behind the value": "data: " + chat("two", usage) + " \n\n",
+		"more behind the name":  "data: " + chat("two", usage+`,"x":1`) + "\n\n",
+		"usage":                 "data: " + chat("two", `,"usage":{"total_tokens":3}`) + "\n\n",
+		"half of it":            ("data: " + chat("two", usage) + "\n\n")[:60],
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, in := range []string{first + first + next + first + doneEv, "\ufeff" + first + next + next, "event: error\n" + first + first + next + first} {
+				for _, o := range []Options{{Dialect: Chat}, {Dialect: Chat, HideUsage: true}} {
+					out, taps, err := relayed(t, strings.NewReader(in), o)
+					out2, taps2, err2 := relayed(t, iotest.OneByteReader(strings.NewReader(in)), o)
+					require.Equal(t, out2, out)
+					require.Equal(t, taps2, taps)
+					require.Equal(t, err2, err)
+					for cut := range in {
+						out2, taps2, err2 := relayed(t, &script{pieces: []string{in[:cut], in[cut:]}}, o)
+						require.Equal(t, out, out2, "cut at %d", cut)
+						require.Equal(t, taps, taps2, "cut at %d", cut)
+						require.Equal(t, err, err2, "cut at %d", cut)
+					}
+				}
+			}
+		})
+	}
+	_, taps, _ := relayed(t, strings.NewReader(strings.Repeat(first, 3)), Options{Dialect: Chat})
+	assert.Len(t, slices.DeleteFunc(taps, func(s string) bool { return !strings.HasPrefix(s, "true ") }), 2)
+}
+
+func FuzzStream(f *testing.F) {
+	f.Add(role+hello+stop+doneEv, uint8(0), uint8(7))
+	f.Add(hello+hello, uint8(0), uint8(0))
+	f.Add(created+textDelta+completed, uint8(1), uint8(1))
+	f.Add(msgStart+msgText+msgDelta+msgStop, uint8(2), uint8(40))
+	f.Add(hello+errorEv+"\r\r", uint8(0), uint8(3))
+	dialects := []Dialect{Chat, Responses, Messages, Events}
+	f.Fuzz(func(t *testing.T, in string, dialect, step uint8) {
+		o := Options{Dialect: dialects[int(dialect)%len(dialects)]}
+		for _, in := range []string{in, in + in} { // events are like those before
+			out, taps, err := relayed(t, strings.NewReader(in), o)
+			var ev *EventError
+			if errors.As(err, &ev) && ev.Hidden {
+				assert.True(t, strings.HasPrefix(in, out)) // it ends behind the event
+			} else {
+				assert.True(t, out == in)
+			}
+			var pieces []string
+			for rest, n := in, int(step)+1; rest != ""; {
+				n = min(n, len(rest))
+				pieces, rest = append(pieces, rest[:n]), rest[n:]
+			}
+			out2, taps2, err2 := relayed(t, &script{pieces: pieces}, o)
+			assert.Equal(t, out, out2)
+			assert.Equal(t, err, err2)
+			assert.Equal(t, taps, taps2)
 		}
 	})
 }

@@ -168,7 +168,7 @@ func (s *Stream) finish() {
 		// The last event lacks its blank line. It counts if nothing else is missing:
 		// half of a response.completed looks like a whole one to a dialect.
 		if data := s.split.data; !s.split.cut && (s.split.failed || isDone(data) || json.Valid(data)) {
-			s.event(s.split.name(), data)
+			s.event(s.split.name(), data, false)
 			s.edit.event(s, s.n)
 		}
 	}

@@ -21,8 +21,11 @@ const (
 // tenth of the time of reading them, and tells the same: of such a text a [Dialect]
 // sees only whether it is empty, and an empty one does not match.
 type shape struct {
-	name  []byte
-	data  []byte
+	name []byte
+	data []byte
+	// lead stands before the data in the stream. It is empty if the event does not have
+	// the usual lines, see [shape.leads].
+	lead  []byte
 	holes [maxHoles]hole
 	n     int // holes
 	ev    Event
@@ -46,10 +49,15 @@ type hole struct {
 	now      struct{ from, to int } // its place in the latest event
 }
 
-// end is where a value ends that begins at i, or -1.
+// end is where a value ends that begins at i, or -1. A text is valid, and so has no
+// line end.
 func (h *hole) end(data []byte, i int) int {
 	if !h.number {
-		return textEnd(data, i)
+		end, fault := jsonscan.SkipString(data, i)
+		if fault != jsonscan.OK {
+			return -1
+		}
+		return end - 1
 	}
 	for i < len(data) && '0' <= data[i] && data[i] <= '9' {
 		i++
@@ -76,21 +84,61 @@ func isText(name []byte) bool {
 // A hole must not be empty: an empty text is not content.
 func (s *shape) match(name, data []byte, e *Event) bool {
 	s.matched = false
-	if !s.set || string(name) != string(s.name) {
+	if !s.set || string(name) != string(s.name) || s.front(data) != len(data) {
 		return false
 	}
+	s.take(e)
+	return true
+}
+
+// eventEnd are the usual line ends behind the data of an event.
+const eventEnd = "\n\n"
+
+// leads remembers what stands before the data of an event that is like the remembered
+// one, if its lines are usual: raw is the whole event, and size that of its data.
+func (s *shape) leads(raw []byte, size int) {
+	lead := s.lead[:0]
+	if len(s.name) > 0 {
+		lead = append(append(append(lead, "event: "...), s.name...), '\n')
+	}
+	lead = append(lead, "data: "...)
+	if len(raw) != len(lead)+size+len(eventEnd) || !bytes.HasPrefix(raw, lead) || !bytes.HasSuffix(raw, []byte(eventEnd)) {
+		lead = lead[:0]
+	}
+	s.lead = lead
+}
+
+// matchLines reports whether a whole event stands at the front of p that is like the
+// remembered one, lines and all, and returns its end and its data. To find the lines of
+// an event takes longer than to compare all of it.
+func (s *shape) matchLines(p []byte) (end int, data []byte, ok bool) {
+	from := len(s.lead)
+	if from == 0 || len(p) < from || string(p[:from]) != string(s.lead) {
+		return 0, nil, false
+	}
+	size := s.front(p[from:])
+	end = from + size + len(eventEnd)
+	if size < 0 || len(p) < end || string(p[end-len(eventEnd):end]) != eventEnd {
+		return 0, nil, false
+	}
+	return end, p[from : from+size], true
+}
+
+// front returns the size of the data at the front of p that is like the remembered one,
+// or -1. It notes the places of the values that may differ.
+func (s *shape) front(p []byte) int {
 	at, i := 0, 0 // in the remembered event, and in this one
 	s.shift = 0
 	for n := range s.holes[:s.n] {
 		h := &s.holes[n]
 		front := s.data[at:h.from]
-		if len(data)-i < len(front) || string(data[i:i+len(front)]) != string(front) {
-			return false
+		if len(p)-i < len(front) || string(p[i:i+len(front)]) != string(front) {
+			return -1
 		}
 		i += len(front)
-		end := h.end(data, i)
+		end := h.end(p, i)
 		if end <= i { // open, or empty
-			return false
+			return -1
 		}
 		h.now.from, h.now.to = i, end
 		at, i = h.to, end
@@ -98,16 +146,21 @@ func (s *shape) match(name, data []byte, e *Event) bool {
 			s.shift = i - at
 		}
 	}
-	if string(data[i:]) != string(s.data[at:]) {
-		return false
+	rest := s.data[at:]
+	if len(p)-i < len(rest) || string(p[i:i+len(rest)]) != string(rest) {
+		return -1
 	}
+	return i + len(rest)
+}
+
+// take sets e as the dialect would for an event that matches.
+func (s *shape) take(e *Event) {
 	e.Choices = append(e.Choices[:0], s.ev.Choices...)
 	choices := e.Choices
 	*e = s.ev
 	e.Choices = choices
 	s.matched = true
 	s.spent = max(s.spent-1, 0)
-	return true
 }
 
 // Texts calls do with the texts of a model in the latest event, as they stand between
@@ -160,20 +213,22 @@ func textEnd(data []byte, i int) int {
 }
 
 // learn remembers an event that the dialect has read into e, if it is plain
-// content.
-func (s *shape) learn(name, data []byte, e *Event) {
+// content. It reports whether it did.
+func (s *shape) learn(name, data []byte, e *Event) bool {
 	if e.Kind != Content || e.Usage || e.Refusal || e.Hidden || len(e.Choices) > len(s.room) || len(data) > maxShape || s.spent >= maxCredit || !jsonscan.IsValue(data) {
-		return
+		return false
 	}
 	s.spent++
+	s.lead = s.lead[:0]
 	s.set = s.scan(data) && s.place(data)
 	if !s.set {
-		return
+		return false
 	}
 	s.repeats = tellsTwice(data)
 	s.name, s.data = append(s.name[:0], name...), append(s.data[:0], data...)
 	s.ev = *e
 	s.ev.Choices = append(s.room[:0], e.Choices...)
+	return true
 }
 
 // scan finds the holes of valid JSON, and reports whether there is one.

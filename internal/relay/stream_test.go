@@ -551,41 +551,6 @@ func TestStreamReleasesNothingInUse(t *testing.T) {
 	s.Release()
 }
 
-func FuzzStream(f *testing.F) {
-	f.Add(role+hello+stop+doneEv, uint8(0), uint8(7))
-	f.Add(created+textDelta+completed, uint8(1), uint8(1))
-	f.Add(msgStart+msgText+msgDelta+msgStop, uint8(2), uint8(40))
-	f.Add(hello+errorEv+"\r\r", uint8(0), uint8(3))
-	dialects := []Dialect{Chat, Responses, Messages, Events}
-	f.Fuzz(func(t *testing.T, in string, dialect, step uint8) {
-		o := Options{Dialect: dialects[int(dialect)%len(dialects)]}
-		run := func(body io.Reader) (string, int, error) {
-			s := NewStream(body, o)
-			defer s.Release()
-			var out bytes.Buffer
-			err := s.Relay(&out, nil)
-			assert.Equal(t, err == nil, s.Whole())
-			return out.String(), s.Events(), err
-		}
-		out, events, err := run(strings.NewReader(in))
-		var ev *EventError
-		if errors.As(err, &ev) && ev.Hidden {
-			assert.True(t, strings.HasPrefix(in, out)) // it ends behind the event
-		} else {
-			assert.True(t, out == in)
-		}
-		var pieces []string
-		for rest, n := in, int(step)+1; rest != ""; {
-			n = min(n, len(rest))
-			pieces, rest = append(pieces, rest[:n]), rest[n:]
-		}
-		out2, events2, err2 := run(&script{pieces: pieces})
-		assert.Equal(t, out, out2)
-		assert.Equal(t, err, err2)
-		assert.Equal(t, events, events2)
-	})
-}
-
 func BenchmarkStream(b *testing.B) {
 	pieces := append([]string{role}, repeat(hello, 38)...)
 	pieces = append(pieces, stop, doneEv)

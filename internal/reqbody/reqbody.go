@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"sync/atomic"
 )
@@ -198,25 +199,29 @@ const joinLimit = 16 << 10
 // replay of an attempt, takes its own, while a transport may still read an
 // abandoned one. Close does nothing.
 //
-// A body in one piece, or a small one, has a reader that net/http knows to be in
-// memory. It sends such a body along with the head of the request, and another one
-// after it.
+// A small body has a reader that net/http knows to be in memory, and sends along with
+// the head of the request. The reader of a larger one tells its Len: package dial has
+// its bytes written from where they lie, where net/http would copy them through a buffer.
 func (b *Body) NewReader() io.ReadCloser {
-	if len(b.segments) <= 1 || b.n <= joinLimit {
+	if b.n <= joinLimit {
 		if b.taken.CompareAndSwap(false, true) {
 			b.first.Reset(b.Bytes())
 			return io.NopCloser(&b.first)
 		}
 		return io.NopCloser(bytes.NewReader(b.Bytes()))
 	}
-	return &bodyReader{rest: b.segments}
+	return &bodyReader{rest: b.segments, n: b.n}
 }
 
 // bodyReader reads the segments of a Body, and changes nothing in it.
 type bodyReader struct {
 	rest [][]byte // the unread segments, the first perhaps in part
 	off  int      // into rest[0]
+	n    int64    // unread bytes
 }
+
+// Len is the number of unread bytes.
+func (r *bodyReader) Len() int64 { return r.n }
 
 // Read copies from as many segments as p has room for.
 func (r *bodyReader) Read(p []byte) (int, error) {
@@ -232,22 +237,30 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo spares a copy: a transport writes the segments as they lie in memory.
-func (r *bodyReader) WriteTo(w io.Writer) (int64, error) {
-	var total int64
-	for len(r.rest) > 0 {
-		piece := r.rest[0][r.off:]
-		n, err := w.Write(piece)
-		total += int64(n)
-		r.advance(n)
-		if err == nil && n < len(piece) {
-			err = io.ErrShortWrite
-		}
-		if err != nil {
-			return total, err
-		}
+// WriteTo spares a copy: the segments are written as they lie in memory, and to a
+// connection all in one call of the system.
+func (r *bodyReader) WriteTo(w io.Writer) (total int64, err error) {
+	switch {
+	case r.n == 0:
+		return 0, nil
+	case len(r.rest) == 1:
+		var n int
+		n, err = w.Write(r.rest[0][r.off:])
+		total = int64(n)
+	default:
+		pieces := net.Buffers(slices.Clone(r.rest)) // WriteTo changes them
+		pieces[0] = pieces[0][r.off:]
+		total, err = pieces.WriteTo(w)
 	}
-	return total, nil
+	for left := total; left > 0; {
+		n := min(left, int64(len(r.rest[0])-r.off))
+		r.advance(int(n))
+		left -= n
+	}
+	if err == nil && r.n > 0 {
+		err = io.ErrShortWrite
+	}
+	return total, err
 }
 
 // Close has nothing to give back: the bytes belong to the Body.
@@ -256,6 +269,7 @@ func (r *bodyReader) Close() error { return nil }
 // advance moves on by n bytes of the first unread segment.
 func (r *bodyReader) advance(n int) {
 	r.off += n
+	r.n -= int64(n)
 	if r.off == len(r.rest[0]) {
 		r.rest, r.off = r.rest[1:], 0
 	}

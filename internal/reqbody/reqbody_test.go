@@ -139,6 +139,43 @@ func TestBody(t *testing.T) {
 	})
 }
 
+// A large body has a reader of its own: it tells its length, and is written from where
+// it lies. Other readers of the body stay as they are.
+func TestLargeBodyReaders(t *testing.T) {
+	text := strings.Repeat("x", 20<<10)
+	src := []byte(`{"model":"a","prompt":"` + text + `","models":["b"]}`)
+	want := `{"model":"bb","prompt":"` + text + `"}`
+	var d reqbody.Document
+	require.NoError(t, reqbody.Scan(src, &d))
+	pieces, err := d.Splice([]reqbody.Edit{{Name: "model", Value: []byte(`"bb"`)}, {Name: "models"}})
+	require.NoError(t, err)
+	for name, body := range map[string]*reqbody.Body{"in pieces": pieces, "in one": reqbody.Whole([]byte(want))} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, iotest.TestReader(body.NewReader(), []byte(want)))
+			for _, front := range []int{0, 5, 15, 1000, len(want)} {
+				r := body.NewReader()
+				start := make([]byte, front)
+				_, err := io.ReadFull(r, start)
+				require.NoError(t, err)
+				assert.EqualValues(t, len(want)-front, r.(interface{ Len() int64 }).Len())
+				var rest bytes.Buffer
+				n, err := r.(io.WriterTo).WriteTo(&rest)
+				require.NoError(t, err)
+				assert.EqualValues(t, len(want)-front, n)
+				assert.Equal(t, want, string(start)+rest.String())
+				assert.Zero(t, r.(interface{ Len() int64 }).Len())
+				n, err = r.(io.WriterTo).WriteTo(&rest)
+				assert.NoError(t, err)
+				assert.Zero(t, n)
+				_, err = r.Read(make([]byte, 1))
+				assert.Equal(t, io.EOF, err)
+			}
+			_, err := body.NewReader().(io.WriterTo).WriteTo(shortWriter{})
+			assert.ErrorIs(t, err, io.ErrShortWrite)
+		})
+	}
+}
+
 type shortWriter struct{}
 
 func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }

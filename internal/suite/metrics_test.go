@@ -161,8 +161,9 @@ func TestMetricsOfCost(t *testing.T) {
 			gatewaytest.JSON(200, `{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":500,"cost":0.25}}`),
 			gatewaytest.JSON(500, `{"error":{"message":"down"}}`),
 			gatewaytest.JSON(200, `{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1000,"completion_tokens":500,"cost":0.5}}`),
+			gatewaytest.JSON(200, `{"choices":[{"message":{"content":"x"},"finish_reason":"stop","usage":{"prompt_tokens":1000,"completion_tokens":500,"cost":0.5}}]}`), // as Moonshot
 		)
-		for _, want := range []string{"0.25", "0.25", "0.75"} {
+		for _, want := range []string{"0.25", "0.25", "0.75", "1.25"} {
 			s.ask(s.gateway)
 			s.assert(t, s.gateway, "m.metrics.endpoint.cost_usd", want)
 			s.assert(t, s.gateway, "m.metrics.global.cost_usd", want)
