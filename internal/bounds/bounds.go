@@ -44,12 +44,6 @@ func (s Setting) Number() int64 {
 	return n
 }
 
-// Word returns the default of a word.
-func (s Setting) Word() string {
-	w, _ := s.Default.(string)
-	return w
-}
-
 // Allows reports whether a number is within the bounds, or zero.
 func (s Setting) Allows(n int64) bool {
 	return n == 0 || n >= s.Min && (s.Max == 0 || n <= s.Max)

@@ -37,5 +37,4 @@ func TestSetting(t *testing.T) {
 	assert.True(t, bounds.Of("Model", "parameter_count").Allows(1e12))
 	assert.Equal(t, 3*time.Minute, bounds.Of("Config", "per_request_timeout").Duration())
 	assert.Zero(t, bounds.Of("Config", "first_token_timeout").Duration())
-	assert.Equal(t, "halt", bounds.Of("Config", "on_error").Word())
 }

@@ -135,7 +135,7 @@ func TestContextPanics(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
 	require.NoError(t, err)
-	_, err = transport.RoundTrip(req) //nolint:bodyclose // there is none
+	_, err = transport.RoundTrip(req)
 	var refused *dial.RefusedError
 	require.ErrorAs(t, err, &refused)
 	assert.ErrorContains(t, err, "no such list")

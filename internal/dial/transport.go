@@ -9,7 +9,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -23,8 +22,7 @@ const tlsHandshakeTimeout = 10 * time.Second
 // pinged, and then before it is given up.
 const pingTimeout = 15 * time.Second
 
-// NewTransport makes a transport for the zero Settings. Each address is checked
-// before it is connected to; a nil check allows all. See [Context].
+// newTransport makes a transport. Its handshakes follow the current config.
 //
 //   - Answers come as the provider sends them: nothing is decompressed, and
 //     redirects are returned as they are.
@@ -36,13 +34,6 @@ const pingTimeout = 15 * time.Second
 //     be sent into it. The host of a slow model still answers its pings.
 //   - TLS sessions are resumed. A failed handshake is a [net.OpError] like a failed
 //     dial.
-func NewTransport(check func(netip.Addr) error) *http.Transport {
-	var current atomic.Pointer[tls.Config]
-	current.Store(tlsConfig(Settings{}, new(material)))
-	return newTransport(Context(check), newProxies(Settings{}, check != nil), &current)
-}
-
-// newTransport makes a transport. Its handshakes follow the current config.
 func newTransport(dial dialFunc, proxy *proxies, current *atomic.Pointer[tls.Config]) *http.Transport {
 	return &http.Transport{
 		Proxy:                  proxy.choose,

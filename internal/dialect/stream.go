@@ -132,14 +132,6 @@ func (s *Stream) Write(p []byte) (out []byte) {
 	return s.out.b
 }
 
-// Event takes one event of the upstream's stream in place of Write. Name is empty
-// for an event without one.
-func (s *Stream) Event(name, data []byte) (out []byte) {
-	s.out.b = s.out.b[:0]
-	s.event(name, data)
-	return s.out.b
-}
-
 // Close takes the end of the upstream's stream. It returns the last bytes for the
 // client, and whether the answer was whole. For a broken answer the client
 // gets an error event, unless it has one.

@@ -105,24 +105,6 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-func TestRemoveHopByHop(t *testing.T) {
-	h := http.Header{
-		"Connection":          {"close, x-private", " Te ,, "},
-		"X-Private":           {"1"},
-		"Keep-Alive":          {"timeout=5"},
-		"Proxy-Authenticate":  {"Basic"},
-		"Proxy-Authorization": {"Basic x"},
-		"Proxy-Connection":    {"keep-alive"},
-		"Te":                  {"trailers"},
-		"Trailer":             {"X"},
-		"Transfer-Encoding":   {"chunked"},
-		"upgrade":             {"h2c"},
-		"Content-Type":        {"text/plain"},
-	}
-	RemoveHopByHop(h)
-	assert.Equal(t, http.Header{"Content-Type": {"text/plain"}}, h)
-}
-
 func TestCopyResponseHeader(t *testing.T) {
 	room := []string{"a", "b", "not yours"}
 	dst := http.Header{"Vary": {"Origin"}, "Access-Control-Allow-Origin": {"https://a"}, "X-Request-Id": {"mine"}, "X-Kept": {"1"}}

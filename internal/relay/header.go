@@ -6,23 +6,6 @@ import (
 	"strings"
 )
 
-// RemoveHopByHop deletes the fields of a single connection (RFC 9110, section
-// 7.6.1): those named by Connection, and the well-known ones.
-func RemoveHopByHop(h http.Header) {
-	for _, v := range h["Connection"] {
-		for name := range strings.SplitSeq(v, ",") {
-			if name = textproto.TrimString(name); name != "" {
-				h.Del(name)
-			}
-		}
-	}
-	for name := range h {
-		if hopByHop(http.CanonicalHeaderKey(name)) {
-			delete(h, name)
-		}
-	}
-}
-
 // CopyResponseHeader sets in dst the fields of src that concern the answer, in
 // place of the fields of dst with the same names. To Vary it adds: middleware
 // contributes to that list. Left out are the hop-by-hop fields and the fields of

@@ -291,22 +291,6 @@ func TestFailureReturnsTheCooldown(t *testing.T) {
 	assert.Equal(t, Cooldown{secs(10), true}, fails(11, cleo, provoked))
 }
 
-func TestOverview(t *testing.T) {
-	var h CandidateHealth
-	assert.Zero(t, h.Overview(at(0)))
-	for range 5 {
-		fail(&h, at(0), ann, provoked)
-		fail(&h, at(0), ann.on(3), Failure{Rules: rules, ThisSurface: true, Unprovoked: true})
-	}
-	assert.Equal(t, Overview{
-		Everybody: State{Failures: 5}, Callers: 1, Until: at(secs(5)),
-		Surfaces: []SurfaceState{{3, State{CoolingDown, at(secs(5)), 5}}},
-	}, h.Overview(at(0)))
-	fail(&h, at(0), bob, provoked)
-	assert.Equal(t, State{CoolingDown, at(secs(5)), 6}, h.Overview(at(0)).Everybody)
-	assert.Equal(t, Due, h.Overview(at(secs(5))).Everybody.Phase)
-}
-
 // After a cooldown for everybody the fast path is back.
 func TestRecoveryForgetsCallers(t *testing.T) {
 	var h CandidateHealth

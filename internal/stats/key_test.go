@@ -207,20 +207,6 @@ func TestTwoCallersWord(t *testing.T) {
 	assert.Zero(t, refuse(&other, at(time.Hour), large, ann, forbidden), "a word from long ago")
 }
 
-func TestParts(t *testing.T) {
-	var k KeyHealth
-	assert.Empty(t, k.Parts(at(0)))
-	refuse(&k, at(0), large, ann, limited)
-	refuse(&k, at(0), small, ann.on(4), scoped)
-	refuse(&k, at(0), small, ann, forbidden) // one word
-	cools := func(d time.Duration) State { return State{Phase: CoolingDown, Until: at(d)} }
-	assert.ElementsMatch(t, []Part{
-		{ThisModel, large, 0, cools(secs(5))}, {ThisModelAndSurface, small, 4, cools(time.Minute)},
-	}, k.Parts(at(0)))
-	refuse(&k, at(0), large, ann, unauthorized)
-	assert.Equal(t, Part{State: cools(time.Minute)}, k.Parts(at(0))[0])
-}
-
 func TestOldPartsAreForgotten(t *testing.T) {
 	var k KeyHealth
 	refuse(&k, at(0), large, ann, limited)
