@@ -1,7 +1,6 @@
 package reqbody
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -66,26 +65,33 @@ func (d *Document) userID() string {
 	return inner(value, "user_id")
 }
 
-// inner returns the string under a name of an object.
+// inner returns the string under a name of an object, see [under].
+func inner(object []byte, name string) string {
+	if value := under(object, name); len(value) > 0 && value[0] == '"' {
+		return unquote(value)
+	}
+	return ""
+}
+
+// under returns the value under a name of an object, as it is written.
 //
 // Of a repeated name the last one counts. The name is compared as written: an
 // escaped one is not found.
-func inner(object []byte, name string) string {
+func under(object []byte, name string) (value []byte) {
 	c := jsonscan.Lenient(object)
 	if !c.Enter('{') {
-		return ""
+		return nil
 	}
-	found := ""
 	for {
 		k, ok := c.Key()
 		if !ok {
-			return found
+			return value
 		}
 		c.Peek()
 		from := c.Offset()
 		c.Skip()
-		if value := c.Since(from); string(k) == name && len(value) > 0 && value[0] == '"' {
-			found = unquote(value)
+		if string(k) == name {
+			value = c.Since(from)
 		}
 	}
 }
@@ -119,9 +125,9 @@ func (f *Facts) read(name, value []byte) {
 	case "output_format": // of messages, in an older version
 		f.JSONSchema = inner(value, "type") == "json_schema" || f.JSONSchema
 	case "reasoning_effort":
-		f.Reasoning = c.Skip() && string(value) != `"none"` || f.Reasoning
+		f.Reasoning = value[0] == '"' && c.Skip() && string(value) != `"none"` || f.Reasoning
 	case "reasoning": // of responses: {"effort":…}; of OpenRouter: {"enabled":true}
-		f.Reasoning = f.Reasoning || value[0] == '{' && c.Skip() && inner(value, "effort") != "none" && !bytes.Contains(value, []byte(`"enabled":false`))
+		f.Reasoning = f.Reasoning || value[0] == '{' && c.Skip() && inner(value, "effort") != "none" && string(under(value, "enabled")) != "false"
 	case "thinking": // of messages: {"type":"enabled"} or adaptive
 		typ := inner(value, "type")
 		f.Reasoning = f.Reasoning || typ != "" && typ != "disabled"
