@@ -104,8 +104,8 @@ type Config struct {
 	Aliases map[string][]string `json:"aliases,omitempty"`
 
 	// CallerExpr names the caller of a request: a CEL expression over req and conn
-	// that returns a string, such as req.headers['x-tenant'][0]. Callers do not
-	// share blame for failures or pins of sticky(), and wait in turn at limits. If
+	// that returns a string, such as req.headers['x-tenant'][0]. It runs before the
+	// body is read: req.ai and req.session are refused. Callers do not share blame for failures or pins of sticky(), and wait in turn at limits. If
 	// it fails or its result is empty, the request has the empty caller, which is a
 	// caller of its own. If CallerExpr is empty and Caller is nil, callers are told
 	// apart by their address, and only for blame.
