@@ -105,10 +105,12 @@ type Config struct {
 
 	// CallerExpr names the caller of a request: a CEL expression over req and conn
 	// that returns a string, such as req.headers['x-tenant'][0]. It runs before the
-	// body is read: req.ai and req.session are refused. Callers do not share blame for failures or pins of sticky(), and wait in turn at limits. If
-	// it fails or its result is empty, the request has the empty caller, which is a
-	// caller of its own. If CallerExpr is empty and Caller is nil, callers are told
-	// apart by their address, and only for blame.
+	// body is read: req.ai and req.session are refused.
+	//
+	// Callers do not share blame for failures or pins of sticky(), and wait in turn
+	// at limits. If it fails or its result is empty, the request has the empty
+	// caller, which is a caller of its own. If CallerExpr is empty and Caller is
+	// nil, callers are told apart by their address, and only for blame.
 	CallerExpr string `json:"caller,omitempty"`
 
 	// ClientLimits bound what clients may use, by keys of their requests. All entries
