@@ -430,6 +430,7 @@ func TestCostLimit(t *testing.T) {
 		`[ai.models]` + strings.Repeat(`.map(a, a + a)`, 40) + `[0]`,
 		`[req.method + 'x']` + strings.Repeat(`.map(a, a + a)`, 60) + `.size() == 0 ? ai.models : ai.models`,
 		`ai.models.filter(a, ai.models.filter(b, b.id != a.id && ai.models == ai.models).size() > 0 || true)`,
+		`ai.models.filter(a, ai.models.all(b, a in ai.models))`,
 	} {
 		s, problems := CompileStrategy(src)
 		require.Empty(t, problems, src)
