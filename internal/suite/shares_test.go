@@ -40,9 +40,9 @@ type sharing struct {
 	stop context.CancelFunc
 }
 
-func newShares(t *testing.T, n int, limit aigateway.ClientLimit) *shares {
+func newShares(t *testing.T, n int, limit aigateway.ClientLimit, wait func() time.Duration) *shares {
 	limit.Key = "req.headers['x-tenant'][0]"
-	s := &shares{t: t, limit: limit, store: sharedtest.Memory(), wait: func() time.Duration { return 0 }}
+	s := &shares{t: t, limit: limit, store: sharedtest.Memory(), wait: wait}
 	t.Cleanup(func() {
 		for _, r := range s.list {
 			r.stop()
@@ -227,8 +227,7 @@ func TestClientsWithinTheirLimitPass(t *testing.T) {
 		moves := seed%3 > 0
 		t.Run(fmt.Sprintf("%d/%d replicas, late by %s, moves %t", seed, n, late, moves), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newShares(t, n, aigateway.ClientLimit{RequestsPerMinute: perMinute})
-				s.wait = lateness(seed, late)
+				s := newShares(t, n, aigateway.ClientLimit{RequestsPerMinute: perMinute}, lateness(seed, late))
 				c := &tenant{shares: s, random: rand.New(rand.NewPCG(seed, 2)), rates: []float64{1, 9, 9, 25}, own: 0.9 * perMinute, moves: moves}
 				c.send(90 * time.Second)
 				assert.Zero(t, c.early, "of %d", c.sent)
@@ -245,8 +244,7 @@ func TestClientsAboveTheirLimitGetIt(t *testing.T) {
 		late := []time.Duration{0, 200 * time.Millisecond, 900 * time.Millisecond}[seed%3]
 		t.Run(fmt.Sprintf("%d/%d replicas, late by %s", seed, n, late), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newShares(t, n, aigateway.ClientLimit{RequestsPerMinute: perMinute})
-				s.wait = lateness(seed, late)
+				s := newShares(t, n, aigateway.ClientLimit{RequestsPerMinute: perMinute}, lateness(seed, late))
 				c := &tenant{shares: s, random: rand.New(rand.NewPCG(seed, 2)), rates: []float64{2 * perMinute / 60}}
 				begin := time.Now()
 				c.send(90 * time.Second)
