@@ -97,7 +97,7 @@ func TestStateGo(t *testing.T) {
 		for _, line := range s.Requests() {
 			assert.True(t, strings.HasSuffix(line, "sk-of-"+id), line)
 		}
-		assert.Len(t, s.Requests(), 20, id)
+		assert.Len(t, s.Requests(), 24, id)
 	}
 }
 
@@ -128,6 +128,15 @@ func useState(t *testing.T, client openai.Client, claude anthropic.Client, provi
 	content, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	assert.Equal(t, "\x00bytes of files/"+file.ID+"/content", string(content))
+
+	upload, err := client.Uploads.New(ctx, openai.UploadNewParams{Filename: "b.jsonl", Purpose: openai.FilePurposeBatch, Bytes: 3, MimeType: "application/jsonl"}, at)
+	require.NoError(t, err)
+	part, err := client.Uploads.Parts.New(ctx, upload.ID, openai.UploadPartNewParams{Data: strings.NewReader("{}\n")})
+	require.NoError(t, err)
+	upload, err = client.Uploads.Complete(ctx, upload.ID, openai.UploadCompleteParams{PartIDs: []string{part.ID}})
+	require.NoError(t, err)
+	_, err = client.Files.Get(ctx, upload.File.ID)
+	require.NoError(t, err)
 
 	batch, err := client.Batches.New(ctx, openai.BatchNewParams{
 		InputFileID: file.ID, Endpoint: openai.BatchNewParamsEndpointV1Responses, CompletionWindow: openai.BatchNewParamsCompletionWindow24h,
@@ -167,6 +176,15 @@ func useState(t *testing.T, client openai.Client, claude anthropic.Client, provi
 	require.NoError(t, err)
 	_, err = claude.Messages.Batches.Cancel(ctx, made.ID, anthropic.MessageBatchCancelParams{})
 	require.NoError(t, err)
+
+	// A page of one model holds all of them: the next one is empty.
+	models := claude.Models.ListAutoPaging(ctx, anthropic.ModelListParams{Limit: anthropic.Int(1)})
+	var names []string
+	for models.Next() {
+		names = append(names, models.Current().ID)
+	}
+	require.NoError(t, models.Err())
+	assert.Equal(t, []string{"m"}, names)
 
 	_, err = client.Files.Get(ctx, "file-nobodys")
 	var refused *openai.Error
