@@ -175,7 +175,7 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 	out.Load.Limits = debugLimits(p.gate, p.limits, d.now)
 	d.addFleet(out.Load.Limits, p.limits, d.tracks(p)...)
 	if p.isAsked() {
-		models, age, err := d.servers.of(p).state(d.now)
+		models, age, err := d.servers.of(p).State(d.now)
 		out.Discovery = &debugpage.Discovery{Models: models, AgeMS: ms(age), Error: err}
 	}
 	if p.hasTarget {
