@@ -479,12 +479,12 @@ func keep(s *selector, now time.Time, at pins.Key, p expr.Place, served pinned) 
 	t := s.pins
 	if p == expr.PlaceFirst {
 		if t.Drop(at) {
-			s.told.tell(now, at, pinned{})
+			s.told.Tell(now, at, pinned{})
 		}
 		return
 	}
 	t.Set(now, at, served)
-	s.told.tell(now, at, served)
+	s.told.Tell(now, at, served)
 }
 
 // affinity says for the Result how sticky() placed the answering model, or its key.

@@ -89,7 +89,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 	}
 	if !plain {
 		h.meter.Event(data)
-		h.note.event(data)
+		h.note.Event(data)
 	}
 	switch {
 	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):

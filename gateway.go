@@ -46,7 +46,7 @@ type Gateway struct {
 	members   *fleet.Members
 	limits    *fleet.Limits
 	slots     *fleet.Slots
-	told      *toldPins
+	told      *fleet.Pins
 	replica   string // Config.ReplicaName
 
 	servers  servers
@@ -282,7 +282,7 @@ func (x *exchange) serve() {
 	x.in.identify(&x.s.callers)
 	x.in.expose(x.s.uses)
 	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
-		out.err = x.admit()
+		out.err = x.adm.admit(x.s, &x.in)
 	}
 	if out.err == nil {
 		out.err = x.choose()
@@ -324,7 +324,7 @@ func (x *exchange) choose() (err *Error) {
 		}
 		x.plan.candidates = []*model{at.provider.whole()}
 	default:
-		if err = x.admitSession(); err != nil {
+		if err = x.adm.admitSession(x.in.surface, x.s.clientLimits); err != nil {
 			break
 		}
 		x.plan, err = x.s.selector.choose(x.in.ctx, x.in.query())
@@ -409,7 +409,7 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		x.headerRoom[0] = x.in.id
 		h[headerRequestID] = x.headerRoom[0:1:1]
 	}
-	x.stampLimits(h)
+	x.adm.stamp(x.s.clients, h)
 	if begun {
 		if a.cost {
 			x.announceCost(h)
@@ -504,7 +504,7 @@ func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.D
 // Admission is told of as well.
 func (x *exchange) report(err *Error) (res *Result) {
 	defer func() { res = x.tell(err) }()
-	x.settle(err)
+	x.adm.settle(x.s, &x.loop.trail, x, err)
 	return nil
 }
 
@@ -668,8 +668,8 @@ func (g *Gateway) join(cfg Config) error {
 	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
 	g.slots = fleet.NewSlots(g.fleet, g.limiter, g.members)
 	g.replica = cfg.ReplicaName
-	g.told = tellPins(g.fleet, g.pins)
-	tellIDs(g.fleet, g.ids)
+	g.told = fleet.SharePins(g.fleet, g.pins, pinLife)
+	fleet.ShareIDs(g.fleet, g.ids)
 	g.fleet.OnLink(g.logLink)
 	return nil
 }

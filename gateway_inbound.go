@@ -575,14 +575,10 @@ type placement struct {
 	room     [1]*apiKey
 }
 
-// batchRequest is one request of a batch in the client's body.
+// batchRequest is one request of a batch in the client's body, with its model.
 type batchRequest struct {
-	start, end int               // in the list
-	element    *reqbody.Document // of the list
-	params     []byte
-	doc        *reqbody.Document // of the params
-	sel        reqbody.Selection
-	model      *model
+	*reqbody.BatchRequest
+	model *model
 }
 
 // places reports whether a request names its provider, or an id, in place of a model.
