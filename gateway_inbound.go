@@ -25,6 +25,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
@@ -113,32 +114,18 @@ func (in *inbound) receive(r *http.Request, surface *surface, path string, c *ca
 // id has 1 to 128 visible ASCII characters.
 func (c *callers) requestID(r *http.Request) string {
 	if c.id != nil {
-		if id := c.id(r); isRequestID(id) {
+		if id := c.id(r); header.IsID(id) {
 			return id
 		}
 	}
 	return requestID(r.Header)
 }
 
-// isRequestID reports whether an id may stand in a header and a log line: 1 to 128
-// visible characters of ASCII.
-func isRequestID(id string) bool {
-	if id == "" || len(id) > 128 {
-		return false
-	}
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
 // requestID is the client's id of a request, else a new one.
 //
 // A new one has 96 bits of chance.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); isRequestID(id) {
+	if id := h.Get("X-Request-Id"); header.IsID(id) {
 		return id
 	}
 	var b [12]byte
