@@ -457,7 +457,7 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 // head is the answer to the client's handshake, which offered some subprotocols.
 func (s *session) head(offered []string) []byte {
 	h := s.to.Header()
-	relay.CopyResponseHeader(h, s.a.secrets.plainHeader(s.resp.Header))
+	relay.CopyResponseHeader(h, s.a.secrets.PlainHeader(s.resp.Header))
 	h["Sec-Websocket-Accept"] = s.resp.Header["Sec-Websocket-Accept"]
 	if chosen := realtime.Chosen(s.resp.Header, offered); len(chosen) > 0 {
 		h["Sec-Websocket-Protocol"] = chosen
