@@ -302,8 +302,8 @@ type watchedBody struct {
 	// Zero after the commit.
 	deadline time.Time
 	total    time.Duration
-	silence  *timeoutError // made by the first read, for all of them
-	began    time.Time     // likewise
+	silence  timeoutError // of all reads: the first one sets it
+	began    time.Time    // likewise
 }
 
 // progress notes the state of the stream. Progress ends the silence.
@@ -322,10 +322,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	if !b.each {
 		return b.body.Read(p)
 	}
-	if b.silence == nil {
-		b.silence, b.began = &timeoutError{"silent for per_request_timeout", b.limit}, time.Now()
+	if b.began.IsZero() {
+		b.silence, b.began = timeoutError{"silent for per_request_timeout", b.limit}, time.Now()
 	}
-	limit, cause := b.limit-b.silent, error(b.silence)
+	limit, cause := b.limit-b.silent, error(&b.silence)
 	switch {
 	case b.phase == relay.Ended:
 		if b.drainBy.IsZero() {
