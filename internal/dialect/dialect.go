@@ -277,7 +277,7 @@ func (t *Translator) AnswerStream(body []byte) ([]byte, error) {
 	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
 	s.stop, s.sequence = r.stop, r.sequence
 	s.begin(r.id, r.model, r.created)
-	s.whole(r.parts)
+	s.whole(r.parts, 0)
 	if s.end(); s.err != nil {
 		return nil, s.err
 	}
