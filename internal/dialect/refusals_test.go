@@ -70,6 +70,30 @@ func TestRequestsThatUpstreamsRefuse(t *testing.T) {
 			dialect.Responses, dialect.Messages, "claude-sonnet-4-5", `"input":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"}]`,
 			[]string{`{"role":"assistant","content":"so"}]`}, nil, nil,
 		},
+		"white space for words": {
+			dialect.Chat, dialect.Messages, "m", `"messages":[{"role":"system","content":"\n"},{"role":"user","content":"\u00a0 "},{"role":"assistant","content":" "},{"role":"user","content":[{"type":"text","text":"hi"},{"type":"text","text":"\n"}]}]`,
+			[]string{`"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"text","text":"\n"}]}]`}, []string{"system"}, nil,
+		},
+		"white space beside an image and a call": {
+			dialect.Chat, dialect.Messages, "m", `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/x.png"}},{"type":"text","text":" "}]},` +
+				`{"role":"assistant","content":"\n\n","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":" \t"},{"role":"user","content":"  "}]`,
+			[]string{`"content":[{"type":"image","source":{"type":"url","url":"https://a.example/x.png"}}]`, `"content":[{"type":"tool_use","id":"c","name":"f","input":{}}]`, `"content":[{"type":"tool_result","tool_use_id":"c"}]}]`}, nil, nil,
+		},
+		"white space alone in a conversation": {
+			dialect.Responses, dialect.Messages, "m", `"input":[{"role":"user","content":""}]`, []string{`"messages":[{"role":"user","content":"Begin."}]`}, nil, []string{"first_turn"},
+		},
+		"white space, and then the assistant": {
+			dialect.Chat, dialect.Messages, "m", `"messages":[{"role":"user","content":" "},{"role":"assistant","content":"so"}]`,
+			[]string{`"messages":[{"role":"user","content":"Begin."},{"role":"assistant","content":"so"}]`}, nil, []string{"first_turn"},
+		},
+		"a last turn of white space": {
+			dialect.Chat, dialect.Messages, "claude-sonnet-4-5", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"},{"role":"user","content":"\n"}]`,
+			[]string{`{"role":"assistant","content":"so"},{"role":"user","content":"Continue."}]`}, nil, []string{"last_turn"},
+		},
+		"a turn with another provider's file alone": {
+			dialect.Chat, dialect.Messages, "m", `"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file_1"}}]},{"role":"user","content":"hi"}]`,
+			[]string{`"messages":[{"role":"user","content":"hi"}]`}, nil, []string{"documents.file_id"},
+		},
 		"a schema without a type": {
 			dialect.Chat, dialect.Messages, "m",
 			`"tools":[{"type":"function","function":{"name":"f","parameters":{}}},{"type":"function","function":{"name":"g","parameters":{ "properties":{"type":{"type":"string"}}}}}]`,
