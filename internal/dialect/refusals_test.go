@@ -103,6 +103,44 @@ func TestRequestsThatUpstreamsRefuse(t *testing.T) {
 			dialect.Responses, dialect.Messages, "m", `"tools":[{"type":"function","name":"f","parameters":{"type":null,"properties":{}}}]`,
 			[]string{`"input_schema":{"type":"object","properties":{}}`}, nil, nil,
 		},
+		"open schemas": {
+			dialect.Chat, dialect.Messages, "m",
+			`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object","properties":{"type":{"type":"object","properties":{"a":{"enum":[{"type":"object"}]}}},"l":{"type":"array","items":{"type":["object","null"]}},"u":{"anyOf":[{"type":"object"},{"$ref":"#/$defs/d"}]}},"$defs":{"d":{"properties":{}}}}}}`,
+			[]string{`"schema":{"type":"object","properties":{"type":{"type":"object","properties":{"a":{"enum":[{"type":"object"}]}},"additionalProperties":false},"l":{"type":"array","items":{"type":["object","null"],"additionalProperties":false}},` +
+				`"u":{"anyOf":[{"type":"object","additionalProperties":false},{"$ref":"#/$defs/d"}]}},"$defs":{"d":{"properties":{},"additionalProperties":false}},"additionalProperties":false}`}, nil, nil,
+		},
+		"bounds in a schema": {
+			dialect.Responses, dialect.Messages, "m",
+			`"text":{"format":{"type":"json_schema","name":"a","strict":true,"schema":{"type":"object","properties":{"n":{"type":"integer","description":"How \"many\"","minimum":1,"maximum":5},"s":{"type":"string","format":"uri","minLength":2},` +
+				`"l":{"type":"array","items":{"type":"string","format":"regex"},"minItems":1},"m":{"type":"array","minItems":2},"o":{"oneOf":[{"type":"null"}]}},"additionalProperties":{"type":"string"}}}}`,
+			[]string{
+				`"n":{"type":"integer","description":"How \"many\"\n\n{minimum: 1, maximum: 5}"}`, `"s":{"type":"string","format":"uri","description":"{minLength: 2}"}`,
+				`"items":{"type":"string","description":"{format: \"regex\"}"},"minItems":1}`, `"m":{"type":"array","description":"{minItems: 2}"}`, `"o":{"anyOf":[{"type":"null"}]}`,
+				`"additionalProperties":false,"description":"{additionalProperties: {\"type\":\"string\"}}"}`,
+			}, nil, []string{"schema.minimum", "schema.maximum", "schema.minLength", "schema.format", "schema.minItems", "schema.oneOf", "schema.additionalProperties"},
+		},
+		"a schema that fits": {
+			dialect.Chat, dialect.Messages, "m", `"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{ "description":"d", "type":"object","additionalProperties":false ,"properties":{"minimum":{"type":"string"}}}}}`,
+			[]string{`"schema":{ "description":"d", "type":"object","additionalProperties":false ,"properties":{"minimum":{"type":"string"}}}`}, nil, nil,
+		},
+		"strict tools and other tools": {
+			dialect.Chat, dialect.Messages, "m",
+			`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","properties":{"n":{"type":"integer","minimum":1}},"required":["n"],"additionalProperties":false}}},{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{"n":{"type":"integer","minimum":1}}}}}]`,
+			[]string{`"n":{"type":"integer","description":"{minimum: 1}"}`, `"name":"g","input_schema":{"type":"object","properties":{"n":{"type":"integer","minimum":1}}}`}, nil, []string{"schema.minimum"},
+		},
+		"an optional property": {
+			dialect.Messages, dialect.Responses, "m", `"output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string"}},"required":["a"],"additionalProperties":false}}}`,
+			[]string{`"strict":false`}, []string{`"strict":true`}, []string{"schema.strict"},
+		},
+		"a required one": {
+			dialect.Messages, dialect.Chat, "m", `"output_format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"anyOf":[{"type":"string","format":"date"},{"$ref":"#/$defs/d"}]}},"required":["a"],"additionalProperties":false,"$defs":{"d":{"type":"array","items":{"type":"string"}}}}}`,
+			[]string{`"strict":true`}, nil, nil,
+		},
+		"strict tools of messages": {
+			dialect.Messages, dialect.Responses, "m", `"tools":[{"name":"f","strict":true,"input_schema":{"type":"object","properties":{"a":{"type":"string","default":"x"}},"required":["a"],"additionalProperties":false}},` +
+				`{"name":"g","strict":true,"input_schema":{"type":"object","properties":{},"additionalProperties":false}}]`,
+			[]string{`"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string","default":"x"}},"required":["a"],"additionalProperties":false},"strict":false`, `"additionalProperties":false},"strict":true`}, nil, []string{"tools.strict"},
+		},
 		"a common name of JPEG": {dialect.Chat, dialect.Messages, "m", jpg, []string{`"media_type":"image/jpeg"`}, nil, nil},
 		"a document of text": {
 			dialect.Chat, dialect.Messages, "m", file, []string{`{"type":"document","source":{"type":"text","media_type":"text/plain","data":"a \"b\"\nü"},"title":"a.txt"}`}, nil, nil,
