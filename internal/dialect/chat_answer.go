@@ -111,7 +111,7 @@ func chatStop(word string) stopReason {
 func (a *answerReader) chatMessage() {
 	r := a.reply
 	var reasoning part
-	var content, calls []part
+	var content, calls, old []part
 	d := reader{report: &Report{}}
 	for name := range a.members() {
 		switch string(name) {
@@ -133,7 +133,14 @@ func (a *answerReader) chatMessage() {
 				d.cursor = a.cursor
 				p := d.chatCall()
 				a.cursor = d.cursor
-				calls = append(calls, a.t.ownCall(p))
+				calls = a.chatCall(calls, p)
+			}
+		case "function_call":
+			// Servers older than tool_calls have one call, and no id.
+			if a.object() {
+				var p callPiece
+				p.function(&a.cursor)
+				old = a.chatCall(old, part{kind: kindCall, name: p.name, args: p.args})
 			}
 		default:
 			a.value()
@@ -141,6 +148,9 @@ func (a *answerReader) chatMessage() {
 	}
 	if reasoning.text != nil {
 		r.parts = append(r.parts, reasoning)
+	}
+	if len(calls) == 0 {
+		calls = old
 	}
 	a.t.nameCalls(calls)
 	r.parts = append(r.parts, content...)
@@ -152,6 +162,18 @@ func (a *answerReader) chatMessage() {
 		}
 		r.parts = append(r.parts, p)
 	}
+}
+
+// chatCall adds a call. Arguments without the name of a call are a fault. A call without
+// both is none: some servers announce what they could not read.
+func (a *answerReader) chatCall(calls []part, p part) []part {
+	switch {
+	case !blank(p.name):
+		return append(calls, a.t.ownCall(p))
+	case !blank(p.args) && string(p.args) != "{}" && !is(p.args, "{}"):
+		a.fail()
+	}
+	return calls
 }
 
 // nameCalls gives an id to each call without one, and to each with the id of an earlier

@@ -204,6 +204,7 @@ func TestCallsWithoutIDs(t *testing.T) {
 		"one chunk":          chunk(`{"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"}},{"function":{"name":"f","arguments":"{\"a\":2}"}},{"function":{"name":"g","arguments":"{}"}}]}`),
 		"objects":            chunk(`{"tool_calls":[{"function":{"name":"f","arguments":{"a":1}}},{"function":{"name":"f","arguments":{"a":2}}},{"function":{"name":"g","arguments":{}}}]}`),
 		"without arguments":  none("f", `{"a":1}`) + none("f", `{"a":2}`) + chunk(`{"tool_calls":[{"index":0,"function":{"name":"g"}}]}`),
+		"counted pieces":     call(0, "a", "f", "") + call(1, "", "", `{"a":`) + call(2, "", "", `1}`) + call(1, "b", "f", `{"a"`) + call(9, "", "", `:2}`) + call(3, "c", "g", `{}`),
 		"an id in each call": call(0, "a", "f", `{"a":1}`) + call(0, "b", "f", `{"a":2}`) + call(0, "c", "g", `{}`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -258,15 +259,25 @@ func TestStopsOfServers(t *testing.T) {
 		"arguments that are not JSON":   {`"content":"so",` + cut, "tool_calls", "end_turn"},
 		"arguments that the limit cut":  {`"content":"so",` + cut, "length", "max_tokens"},
 		"an empty list, and tool_calls": {`"content":"so","tool_calls":[]`, "tool_calls", "end_turn"},
+		"a call of nothing":             {`"content":"so","tool_calls":[{"id":"c","type":"function","function":{"name":"","arguments":"{}"}}]`, "tool_calls", "end_turn"},
+		"an older server":               {`"content":null,"function_call":{"name":"f","arguments":"{}"}`, "function_call", "tool_use"},
+		"an older server's null":        {`"content":"so","function_call":null,"tool_calls":null`, "stop", "end_turn"},
+		"a newer server's copy":         {`"content":null,"function_call":{"name":"","arguments":""},` + one, "tool_calls", "tool_use"},
 	} {
 		out, err := begun(t, dialect.Messages, dialect.Chat, false).Answer([]byte(chatReply(c.message, c.finish, "")))
 		require.NoError(t, err, name)
 		assert.Equal(t, c.want, decode(string(out)).(object)["stop_reason"], name)
+		assert.Equal(t, map[bool]int{true: 1}[c.want == "tool_use"], strings.Count(string(out), `"type":"tool_use"`), name)
 	}
+	_, err := begun(t, dialect.Messages, dialect.Chat, false).Answer([]byte(chatReply(`"content":"so","tool_calls":[{"id":"c","function":{"arguments":"{\"a\":1}"}}]`, "tool_calls", "")))
+	require.ErrorIs(t, err, dialect.ErrMalformed, "arguments of no tool")
 	for name, c := range map[string]struct{ stream, want string }{
 		"a line end behind a call": {call(0, "c", "f", "{}") + chunk(`{"content":"\n"}`) + finish("stop"), "tool_use"},
 		"an answer behind a call":  {call(0, "c", "f", "{}") + chunk(`{"content":"It rains."}`) + finish("stop"), "end_turn"},
 		"no call, and tool_calls":  {chunk(`{"content":"so"}`) + finish("tool_calls"), "end_turn"},
+		"a call of nothing":        {chunk(`{"content":"so"}`) + call(0, "c", "", "") + finish("tool_calls"), "end_turn"},
+		"an older server": {chunk(`{"content":null,"function_call":{"name":"f","arguments":"{\"a\""}}`) + chunk(`{"function_call":{"arguments":":1}"}}`) +
+			chunk(`{"function_call":null}`) + finish("function_call"), "tool_use"},
 	} {
 		s := begun(t, dialect.Messages, dialect.Chat, true).Stream()
 		got := string(s.Write([]byte(c.stream + done)))

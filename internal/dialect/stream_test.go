@@ -116,6 +116,7 @@ func TestStreamsThatBreak(t *testing.T) {
 		err      error
 	}{
 		{"more than 1 MiB waits", dialect.Messages, dialect.Chat, call(0, "a", "f", `{"x":`) + call(1, "b", "f", `{"y":"`) + many(11, call(1, "", "", strings.Repeat("y", 100_000))), dialect.ErrTooLong},
+		{"arguments of no tool", dialect.Messages, dialect.Chat, call(0, "a", "", `{"x":1}`) + finish("tool_calls") + done, dialect.ErrEvent},
 		{"arguments behind their end", dialect.Messages, dialect.Chat, call(0, "a", "f", `{}`) + call(1, "b", "f", `{}`) + call(0, "", "", `{}`), dialect.ErrEvent},
 		{"arguments behind their end", dialect.Responses, dialect.Chat, call(0, "a", "f", `{}`) + call(1, "b", "f", `{}`) + call(0, "", "", `{}`), dialect.ErrEvent},
 		{"a long answer, for a client that gets it twice", dialect.Responses, dialect.Chat, many(170, chunk(`{"content":"`+strings.Repeat("y", 100_000)+`"}`)), dialect.ErrTooLong},
