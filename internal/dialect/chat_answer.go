@@ -3,8 +3,8 @@ package dialect
 // chatAnswer reads an answer of chat/completions: its first choice.
 //
 // It reports false for an error in place of an answer, for an answer without a
-// choice, and for one whose finish_reason is missing or tells a failure. Further
-// choices are skipped: a request with n over 1 was refused before.
+// choice, and for one whose finish_reason tells a failure, or is missing where nothing
+// was said. Further choices are skipped: a request with n over 1 was refused before.
 func (a *answerReader) chatAnswer() bool {
 	r := a.reply
 	if !a.enter('{') {
@@ -42,6 +42,9 @@ func (a *answerReader) chatAnswer() bool {
 		}
 	}
 	r.usage = u.usage()
+	if r.stop == stopUnset && !a.failed && len(r.parts) > 0 {
+		r.stop = stopEnd // some servers never say
+	}
 	switch calls := r.has(kindCall); {
 	case r.stop == stopEnd && calls:
 		r.stop = stopTool // some servers say stop
@@ -69,7 +72,9 @@ func (a *answerReader) chatChoice() bool {
 				a.chatMessage()
 			}
 		case "finish_reason":
-			a.reply.stop = chatStop(a.text())
+			word := a.text()
+			a.reply.stop = chatStop(word)
+			a.failed = word != "" && a.reply.stop == stopUnset
 		case "stop_reason":
 			// Some servers tell the stop sequence here.
 			a.reply.sequence = a.str()

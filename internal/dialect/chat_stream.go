@@ -36,7 +36,7 @@ type chatCallState struct {
 	extra   raw // extra_content that came before the name
 	started bool
 	name    raw
-	early   []byte  // the inside of arguments that came before the name
+	early   []byte // the inside of arguments that came before the name
 	args    balance
 }
 

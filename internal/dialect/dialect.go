@@ -311,8 +311,9 @@ func (t *Translator) read(body []byte, r *reply) error {
 // answerReader decodes an answer into a reply.
 type answerReader struct {
 	cursor
-	t     *Translator
-	reply *reply
+	t      *Translator
+	reply  *reply
+	failed bool // the answer says that it ended in a failure
 }
 
 // answerWriter encodes a reply.
