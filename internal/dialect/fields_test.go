@@ -217,6 +217,7 @@ var nested = []example{
 	{dialect.Responses, "reasoning.summary", `"reasoning":{"effort":"low","summary":"auto"}`, []string{"hint", "hint"}},
 
 	{dialect.Messages, "messages[].role: system", `"messages":[{"role":"user","content":"hi"},{"role":"system","content":"x"},{"role":"user","content":"b"}]`, []string{"carried: role system", "carried: role system"}},
+	{dialect.Messages, "system, the billing line of Claude Code", `"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1; cch=36ee5;"},{"type":"text","text":"Be brief."}]`, []string{"hint: it changes with each request", "hint: it changes with each request"}},
 	{dialect.Messages, "the assistant's turn at the end", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"{"}]`, []string{"lost: a message, not continued", "lost: a message, not continued"}},
 	{dialect.Messages, "content[].cache_control", `"messages":[{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]}]`, []string{"hint", "hint"}},
 	{dialect.Messages, "content[].text.citations", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"text","text":"a","citations":[{"type":"char_location","cited_text":"x"}]}]},{"role":"user","content":"b"}]`, []string{"lost", "lost"}},

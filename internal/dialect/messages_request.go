@@ -1,5 +1,7 @@
 package dialect
 
+import "bytes"
+
 // messagesRequest reads a request of messages:
 //
 //	{"model": …, "max_tokens": 1024, "system": …, "messages": [{"role": "user", "content": …}]}
@@ -29,7 +31,7 @@ func (d *reader) messagesRequest() {
 				d.messagesMessage()
 			}
 		case "system":
-			system = d.messagesContent()
+			system = d.withoutBilling(d.messagesContent())
 		case "max_tokens":
 			c.maxTokens = d.value()
 		case "temperature":
@@ -82,6 +84,27 @@ func (d *reader) messagesRequest() {
 	if len(system) > 0 {
 		c.turns = append([]turn{{role: roleSystem, parts: system}}, c.turns...)
 	}
+}
+
+// billingHeader begins a line that Claude Code puts before its instructions. It tells
+// Anthropic whom to bill, and is another one in each request.
+const billingHeader = `"x-anthropic-billing-header:`
+
+// withoutBilling leaves the billing line out of the instructions. Other providers cache a
+// prompt by its front, and would never find it again.
+func (d *reader) withoutBilling(system []part) []part {
+	if len(system) == 0 || !bytes.HasPrefix(system[0].text, []byte(billingHeader)) {
+		return system
+	}
+	d.report.hint("system.billing_header")
+	_, rest, more := bytes.Cut(inner(system[0].text), []byte(`\n`))
+	if !more {
+		return system[1:]
+	}
+	var w writer
+	w.inside(rest)
+	system[0].text = w.b
+	return system
 }
 
 // messagesFormat reads the form of the output. It is always strict.

@@ -92,3 +92,27 @@ func TestPiecesOfServers(t *testing.T) {
 	s.Write([]byte(open + piece("3", `"input_json_delta","partial_json":"{}"`) + end))
 	require.ErrorIs(t, s.Err(), dialect.ErrEvent)
 }
+
+// TestBillingLine: Claude Code tells Anthropic whom to bill in the first line of its
+// instructions. It is another one each time, so no other provider's cache would find the
+// prompt.
+func TestBillingLine(t *testing.T) {
+	for _, to := range []dialect.Format{dialect.Chat, dialect.Responses} {
+		for system, want := range map[string]string{
+			`"x-anthropic-billing-header: cch=1;\nBe \"brief\"."`:                                                  `"Be \"brief\"."`,
+			`[{"type":"text","text":"x-anthropic-billing-header: cch=2;"},{"type":"text","text":"Be \"brief\"."}]`: `"Be \"brief\"."`,
+			`"Be x-anthropic-billing-header: brief."`:                                                              `"Be x-anthropic-billing-header: brief."`,
+			`"x-anthropic-billing-header: cch=3;"`:                                                                 "",
+		} {
+			out, report, err := translator(t, dialect.Messages, to).Request([]byte(`{"model":"m","max_tokens":99,"messages":[{"role":"user","content":"hi"}],"system":`+system+`}`), dialect.Options{})
+			require.NoError(t, err)
+			assert.Empty(t, report.Lost)
+			if want == "" {
+				assert.NotContains(t, string(out), "system")
+				assert.NotContains(t, string(out), "instructions")
+			}
+			assert.Contains(t, string(out), want)
+			assert.NotContains(t, string(out), "cch")
+		}
+	}
+}

@@ -155,7 +155,7 @@ func TestBroken(t *testing.T) {
 	for client, want := range map[dialect.Format]string{
 		dialect.Chat:      `data: {"error":{"message":"too slow","type":"timeout_error","param":null,"code":null}}` + "\n\n",
 		dialect.Messages:  "event: error\n" + `data: {"type":"error","error":{"type":"timeout_error","message":"too slow"},"request_id":null}` + "\n\n",
-		dialect.Responses: "event: error\n" + `data: {"type":"error","sequence_number":0,"code":"timeout_error","message":"too slow","param":null,"error":{"message":"too slow","type":"timeout_error","param":null,"code":null}}` + "\n\n",
+		dialect.Responses: "event: error\n" + `data: {"type":"error","sequence_number":0,"code":"timeout_error","message":"too slow","param":null,"error":{"message":"too slow","type":"timeout_error","param":null,"code":"timeout_error"}}` + "\n\n",
 	} {
 		upstream := (client + 1) % 3
 		s := begun(t, client, upstream, true).Stream()
