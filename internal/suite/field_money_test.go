@@ -80,3 +80,26 @@ func TestFieldCachedTokensTranslated(t *testing.T) {
 		})
 	}
 }
+
+// TestFieldHeadersOverABudget: a client over its budget is not told of requests that
+// another limit would still let through (agentgateway#3328). An SDK that goes by the
+// reset of these would ask again each second for the rest of the day.
+func TestFieldHeadersOverABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		usd := 2_000_000.0
+		cfg := testbed.Config(1, "a")
+		cfg.Caller = func(*http.Request) string { return "w" }
+		cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: &usd, Output: &usd}
+		cfg.ClientLimits = []aigateway.ClientLimit{{RequestsPerMinute: 60, TokensPerMinute: 1000}, {USDPerDay: 5}}
+		harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.JSON(200,
+			`{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":1}}`)}, nil)
+		require.Equal(t, 200, testbed.Ask(harness).Status)
+		got := testbed.Ask(harness)
+		assert.Equal(t, 429, got.Status)
+		assert.Equal(t, "86400", got.Header.Get("Retry-After"), "until midnight")
+		assert.Equal(t, "false", got.Header.Get("X-Should-Retry"))
+		for name := range got.Header {
+			assert.NotContains(t, name, "X-Ratelimit")
+		}
+	})
+}
