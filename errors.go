@@ -405,7 +405,8 @@ const (
 	CauseEndpoint FailureCause = "endpoint"
 	// CauseNotFound: another thing is not known there, such as a file.
 	CauseNotFound FailureCause = "not_found"
-	// CauseConflict: 408 and 409.
+	// CauseConflict: 408, 409, and a 400 that a key of another organization may not get,
+	// such as for reasoning that was encrypted for another one.
 	CauseConflict FailureCause = "conflict"
 	// CauseTooLarge: this request is too large for the model, or for the limit.
 	CauseTooLarge FailureCause = "too_large"

@@ -41,8 +41,9 @@ const (
 //   - After 400, 413, 415, 422 and other 4xx about the request, the next candidate
 //     follows, because another key would get the same answer. The same holds if the
 //     request could not be made from the config.
-//   - After any other failure, such as 401, 402, 403, 404, 408, 409 and 429, the next key
-//     follows, and then the next candidate.
+//   - After any other failure, such as 401, 402, 403, 404, 408, 409, 429, and a 400 for the
+//     encrypted reasoning of another organization, the next key follows, and then the next
+//     candidate.
 //
 // A policy does not decide about cooldowns, which change the order of later
 // requests. A candidate in cooldown is never refused. It is tried after all others,
@@ -190,6 +191,8 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 		return CauseEndpoint
 	case apierror.NotFound:
 		return CauseNotFound
+	case apierror.OtherKey:
+		return CauseConflict
 	}
 	return causeOfStatus(status)
 }
