@@ -166,7 +166,7 @@ func (a *attempt) public() Attempt {
 // upstreamID is the upstream's own id of the request, cut to a sensible length.
 func (a *attempt) upstreamID() string {
 	if id := header.UpstreamID(a.header); id != "" {
-		return a.secrets.scrubLine(id, 128)
+		return a.secrets.ScrubLine(id, 128)
 	}
 	return ""
 }
@@ -180,7 +180,7 @@ func (a *attempt) publicHeader() http.Header {
 			continue
 		}
 		for _, v := range values {
-			out[name] = append(out[name], a.secrets.scrubText(v))
+			out[name] = append(out[name], a.secrets.ScrubText(v))
 		}
 	}
 	return out

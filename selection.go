@@ -12,6 +12,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/measure"
 	"github.com/aigateway-go/aigateway/internal/pins"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -265,7 +266,7 @@ func shown(name string) string {
 	if len(name) <= maxModelName {
 		return name
 	}
-	return oneLine(name, 64)
+	return redact.OneLine(name, 64)
 }
 
 // isAuto reports a name that leaves the choice to the gateway.
