@@ -17,6 +17,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/ids"
+	"github.com/aigateway-go/aigateway/internal/inprocess"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -179,6 +180,44 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.serve(w, r, next) //nolint:contextcheck // as above
 	})
+}
+
+// Client returns a client with the gateway's [Gateway.RoundTripper], for the
+// service's own calls and for SDKs. It has no timeout of its own.
+func (g *Gateway) Client() *http.Client { return &http.Client{Transport: g.RoundTripper()} }
+
+// RoundTripper returns a transport that sends requests through the gateway without a
+// socket. Scheme and host of their URLs do not matter, because the path tells the
+// endpoint.
+//
+// A call is like one over a socket in all but the network:
+//
+//   - Streams arrive event by event.
+//   - A canceled request ends the upstream's, and so does closing the answer's body
+//     early.
+//   - An answer that breaks on the way ends in [io.ErrUnexpectedEOF], after the
+//     error event of a stream.
+//   - The gateway's refusals are answers with a status and an error body.
+//
+// The values of a request's context reach Hooks, Admission, Caller, Labels and
+// RequestID. A panic of these is logged, and breaks the call.
+//
+// The call's Result is in the context of the answer's request. It is there once the
+// body was read to its end, or soon after the body was closed before:
+//
+//	res, ok := aigateway.ResultFromContext(resp.Request.Context())
+//
+// A context of [WithResult] has it too, for SDKs that hide their answers. If several
+// calls share such a context, it has the latest.
+//
+// It is safe for concurrent use, and follows each [Gateway.Reload].
+func (g *Gateway) RoundTripper() http.RoundTripper {
+	return &inprocess.Transport{Handler: g, Context: withOwnResult, Panicked: g.panicked}
+}
+
+// panicked logs a panic of the service's own code in a call without a socket.
+func (g *Gateway) panicked(value any, stack []byte) {
+	g.current.Load().logger.Error("the service's own code panicked in a call without a socket", "panic", value, "stack", string(stack))
 }
 
 // serve finds the handler of a path. An unknown path goes to next; if that is nil,
@@ -638,54 +677,4 @@ func (g *Gateway) Price(provider, model string) (Pricing, bool) {
 		return Pricing{}, false
 	}
 	return *clonePricing(m.pricing), true
-}
-
-// join makes the gateway a replica of the fleet at Config.Shared. Every gateway has
-// sums: without a fleet they are those of this process.
-//
-// Without a fleet all of these are nil, and nil values take no part.
-func (g *Gateway) join(cfg Config) error {
-	g.sums = fleet.NewSums(cfg.SharedSecret)
-	if cfg.Shared == nil {
-		return nil
-	}
-	if len(cfg.SharedSecret) == 0 {
-		var p problems
-		p.add("SharedSecret", "", "is required with Shared: give all replicas the same 32 random bytes")
-		return ConfigErrors(p)
-	}
-	g.fleet = fleet.New(sharedStore{cfg.Shared}, g.sums, time.Now())
-	names := make(map[stats.Surface]string)
-	numbers := make(map[string]stats.Surface)
-	for _, s := range newSurfaces().byPath {
-		names[s.number], numbers[s.offer()] = s.offer(), s.number
-	}
-	g.health = fleet.NewHealth(g.fleet, g.recorder, fleet.Surfaces{
-		Name:   func(n stats.Surface) string { return names[n] },
-		Number: func(name string) (stats.Surface, bool) { n, ok := numbers[name]; return n, ok },
-	})
-	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.logStranger)
-	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
-	g.slots = fleet.NewSlots(g.fleet, g.limiter, g.members)
-	g.replica = cfg.ReplicaName
-	g.told = fleet.SharePins(g.fleet, g.pins, pinLife)
-	fleet.ShareIDs(g.fleet, g.ids)
-	g.fleet.OnLink(g.logLink)
-	return nil
-}
-
-// logStranger logs that a replica has another secret.
-func (g *Gateway) logStranger(name string) {
-	g.current.Load().logger.Warn("a replica of the fleet has another SharedSecret: nothing is shared with it",
-		"aigateway.replica", g.replica, "aigateway.replica.other", name)
-}
-
-// logLink logs that the store has gone, or is back.
-func (g *Gateway) logLink(l fleet.Link) {
-	logger := g.current.Load().logger
-	if l.Up {
-		logger.Info("the store of the fleet is back", "aigateway.replica", g.replica)
-		return
-	}
-	logger.Warn("the store of the fleet is away: this replica goes on with what it knows", "aigateway.replica", g.replica, "error", l.Err.Error())
 }

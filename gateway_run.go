@@ -17,6 +17,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/discover"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/modellist"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
@@ -150,6 +151,56 @@ func (g *Gateway) Fleet() *FleetStatus {
 		f.Replicas = append(f.Replicas, ReplicaStatus{m.Name, max(now.Sub(m.Seen), 0), m.InFlight, m.Requests, m.Stranger})
 	}
 	return f
+}
+
+// join makes the gateway a replica of the fleet at Config.Shared. Every gateway has
+// sums: without a fleet they are those of this process.
+//
+// Without a fleet all of these are nil, and nil values take no part.
+func (g *Gateway) join(cfg Config) error {
+	g.sums = fleet.NewSums(cfg.SharedSecret)
+	if cfg.Shared == nil {
+		return nil
+	}
+	if len(cfg.SharedSecret) == 0 {
+		var p problems
+		p.add("SharedSecret", "", "is required with Shared: give all replicas the same 32 random bytes")
+		return ConfigErrors(p)
+	}
+	g.fleet = fleet.New(sharedStore{cfg.Shared}, g.sums, time.Now())
+	names := make(map[stats.Surface]string)
+	numbers := make(map[string]stats.Surface)
+	for _, s := range newSurfaces().byPath {
+		names[s.number], numbers[s.offer()] = s.offer(), s.number
+	}
+	g.health = fleet.NewHealth(g.fleet, g.recorder, fleet.Surfaces{
+		Name:   func(n stats.Surface) string { return names[n] },
+		Number: func(name string) (stats.Surface, bool) { n, ok := numbers[name]; return n, ok },
+	})
+	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.logStranger)
+	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
+	g.slots = fleet.NewSlots(g.fleet, g.limiter, g.members)
+	g.replica = cfg.ReplicaName
+	g.told = fleet.SharePins(g.fleet, g.pins, pinLife)
+	fleet.ShareIDs(g.fleet, g.ids)
+	g.fleet.OnLink(g.logLink)
+	return nil
+}
+
+// logStranger logs that a replica has another secret.
+func (g *Gateway) logStranger(name string) {
+	g.current.Load().logger.Warn("a replica of the fleet has another SharedSecret: nothing is shared with it",
+		"aigateway.replica", g.replica, "aigateway.replica.other", name)
+}
+
+// logLink logs that the store has gone, or is back.
+func (g *Gateway) logLink(l fleet.Link) {
+	logger := g.current.Load().logger
+	if l.Up {
+		logger.Info("the store of the fleet is back", "aigateway.replica", g.replica)
+		return
+	}
+	logger.Warn("the store of the fleet is away: this replica goes on with what it knows", "aigateway.replica", g.replica, "error", l.Err.Error())
 }
 
 // leave ends the replica's part for now, as Run has ended.
