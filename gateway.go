@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/inprocess"
 	"github.com/aigateway-go/aigateway/internal/limit"
-	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -526,19 +524,6 @@ func (x *exchange) setCost(h http.Header) {
 // continues reports whether a failed request goes on to the next handler.
 func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil && !x.adm.refused }
 
-// relayError answers with an upstream's error, without the gateway's keys. A
-// retryAfter that is not negative replaces the upstream's.
-func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.Duration) {
-	h := w.Header()
-	relay.CopyResponseHeader(h, answer.header)
-	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
-	if retryAfter >= 0 {
-		setRetryAfter(h, retryAfter)
-	}
-	w.WriteHeader(answer.status)
-	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
-}
-
 // report settles the request's limits, and tells of its end. A panic of the service's
 // Admission is told of as well.
 func (x *exchange) report(err *Error) (res *Result) {
@@ -653,15 +638,6 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 		return res, err
 	}
 	return res, nil
-}
-
-// writeMade answers with an answer of the gateway's own.
-func writeMade(w http.ResponseWriter, answer *upstreamAnswer) {
-	h := w.Header()
-	maps.Copy(h, answer.header)
-	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
-	w.WriteHeader(answer.status)
-	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
 
 // Price returns the prices of a provider's model, by their ids or aliases: those of
