@@ -423,7 +423,7 @@ func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 		if u.name == "" {
 			continue
 		}
-		value, err := s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
+		value, err := s.secrets.cache.Replace(ctx, u.vault, u.name, u.value.Reveal())
 		if err == nil && value != u.value.Reveal() {
 			changed = true
 		}
