@@ -23,6 +23,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/plain"
 	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
@@ -271,6 +272,19 @@ func (s *settings) compileProviders(p *problems, cfg Config, lists modelLists) {
 	names.compileAliases(cfg)
 	s.selector.refuseUseless(p)
 	s.selector.refuseCostly(p)
+}
+
+// newOrigin keeps a Config with the providers of its registry, to compile it again
+// when an answer changes. It shares no setting with the caller's Config, and the
+// registry is not asked again.
+func newOrigin(cfg Config, listed []Provider) *Config {
+	kept := plain.Copy(cfg)
+	kept.Registry = StaticRegistry(listed...)
+	if cfg.Hooks != nil {
+		hooks := *cfg.Hooks
+		kept.Hooks = &hooks
+	}
+	return &kept
 }
 
 // refuseUseless reports flags with which every request would be refused.

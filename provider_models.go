@@ -1,11 +1,8 @@
 package aigateway
 
 import (
-	"encoding"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -266,61 +263,6 @@ func pricingView(p *Pricing) *expr.Pricing {
 		v.Tools = maps.Clone(p.Tools)
 	}
 	return &v
-}
-
-// cloneMap copies metadata to its depth, so that the Config can change.
-func cloneMap(m map[string]any) map[string]any {
-	if m == nil {
-		return nil
-	}
-	return plainValue(m).(map[string]any)
-}
-
-// plainValue copies a value, to its depth, into the types that JSON decodes to. A
-// Go program may have put lists and maps of other types into the Config. A value
-// that marshals itself stays as it is, and so does any other type.
-func plainValue(v any) any {
-	switch v := v.(type) {
-	case nil, string, bool, json.Number:
-		return v
-	case Template:
-		return string(v)
-	case map[string]any:
-		if v == nil {
-			return nil
-		}
-		m := make(map[string]any, len(v))
-		for k, e := range v {
-			m[k] = plainValue(e)
-		}
-		return m
-	case json.Marshaler, encoding.TextMarshaler:
-		return v
-	}
-	switch from := reflect.ValueOf(v); from.Kind() {
-	case reflect.String:
-		return from.String()
-	case reflect.Slice, reflect.Array:
-		if from.Kind() == reflect.Slice && from.IsNil() || from.Type().Elem().Kind() == reflect.Uint8 {
-			return v // null, and to JSON a list of bytes is base64
-		}
-		l := make([]any, from.Len())
-		for i := range l {
-			l[i] = plainValue(from.Index(i).Interface())
-		}
-		return l
-	case reflect.Map:
-		if from.IsNil() || from.Type().Key().Kind() != reflect.String {
-			return v
-		}
-		m := make(map[string]any, from.Len())
-		for it := from.MapRange(); it.Next(); {
-			m[it.Key().String()] = plainValue(it.Value().Interface())
-		}
-		return m
-	default:
-		return v
-	}
 }
 
 // foldedNames lists the id and the aliases in the form for comparison, the id
