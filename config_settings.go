@@ -20,6 +20,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
@@ -68,16 +69,16 @@ type settings struct {
 	failRefusals  bool          // refusals: fail_over
 	answer        answerHeaders
 	clientLimits  []clientLimit
-	clients       *limit.Clients // of the gateway
-	fleet         *fleet.Fleet   // of the gateway, or nil
-	health        *fleet.Health  // likewise
-	exact         *fleet.Limits  // likewise
-	admission     Admission      // or nil
-	askUsage      bool           // stream_usage: always
-	habits        *streamHabits  // of the gateway
-	unspoken      *unspoken      // likewise
-	origin        *Config        // to compile again with new lists of models; nil if no provider is asked for one
-	ids           *ids.Table     // likewise
+	clients       *limit.Clients   // of the gateway
+	fleet         *fleet.Fleet     // of the gateway, or nil
+	health        *fleet.Health    // likewise
+	exact         *fleet.Limits    // likewise
+	admission     Admission        // or nil
+	askUsage      bool             // stream_usage: always
+	habits        *habits.Streams  // of the gateway
+	unspoken      *habits.Unspoken // likewise
+	origin        *Config          // to compile again with new lists of models; nil if no provider is asked for one
+	ids           *ids.Table       // likewise
 }
 
 // newSettings checks and compiles a Config, and reports all of its problems. Of the

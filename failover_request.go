@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -29,7 +30,7 @@ type outbound struct {
 	model     *model
 	key       *apiKey
 	track     *stats.Track // of the key's value
-	form      keyForm
+	form      habits.KeyForm
 	codec     *codec
 	surface   *surface   // the upstream's
 	path      string     // is joined to the base URL
@@ -372,8 +373,8 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 	if name == "" {
 		name, scheme = "Authorization", given(scheme, "Bearer")
 		if o.surface.format == formatAnthropic && p.auth.Scheme == "" {
-			bearer := o.form.bearer(o.formHint())
-			a.formOpen = a.ownKey && o.form == formOfClient && o.formHint().given() && !p.forms.takes(bearer)
+			bearer := o.form.Bearer(o.formHint().bearer)
+			a.formOpen = a.ownKey && o.form == habits.KeyOfClient && o.formHint().given() && !p.forms.Takes(bearer)
 			if !bearer {
 				name, scheme = "X-Api-Key", ""
 			}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
@@ -34,8 +35,8 @@ type Gateway struct {
 	history   debugpage.History
 	ledger    debugpage.Ledger
 	seed      maphash.Seed
-	habits    streamHabits
-	unspoken  unspoken
+	habits    habits.Streams
+	unspoken  habits.Unspoken
 	clients   *limit.Clients
 	ids       *ids.Table
 	reloading sync.Mutex

@@ -2,8 +2,6 @@ package aigateway
 
 import (
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
 )
@@ -88,40 +86,6 @@ func (p *provider) serves(s *surface) bool {
 // estimates reports whether the gateway counts the tokens of a client's surface in the
 // place of a provider. Nothing is sent, so no limit of the provider's holds.
 func (p *provider) estimates(s *surface) bool { return s.counts() && p.translates[s] != nil }
-
-// unspokenFor is how long a surface counts as one that a provider does not speak. Then
-// the provider is asked again: it may have learned to.
-const unspokenFor = 10 * time.Minute
-
-// unspoken remembers the surfaces that models turned out not to speak. It belongs to a
-// gateway and outlives its settings. Surfaces beyond maxStreamHabits are forgotten.
-type unspoken struct {
-	mu    sync.RWMutex
-	until map[unspokenRoute]time.Time
-}
-
-// unspokenRoute is a surface of a model at an address.
-type unspokenRoute struct {
-	streamRoute
-	surface string
-}
-
-// knows reports whether a model does not speak a surface.
-func (u *unspoken) knows(m *model, s *surface, now time.Time) bool {
-	u.mu.RLock()
-	defer u.mu.RUnlock()
-	return len(u.until) > 0 && now.Before(u.until[unspokenRoute{m.streamRoute(), s.path}])
-}
-
-// learn notes a surface that a model does not speak.
-func (u *unspoken) learn(m *model, s *surface, now time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.until == nil || len(u.until) >= maxStreamHabits {
-		u.until = map[unspokenRoute]time.Time{}
-	}
-	u.until[unspokenRoute{m.streamRoute(), s.path}] = now.Add(unspokenFor)
-}
 
 // nativeFirst puts the models first whose providers speak the client's surface. All
 // else stays in order. The slice is not changed.
