@@ -20,6 +20,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/relay"
+	"github.com/aigateway-go/aigateway/internal/route"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -191,7 +192,7 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
 	surface, path := s.surfaces.of(r)
-	id, models := modelsPath(r.URL.Path)
+	id, models := route.Models(r.URL.Path)
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case s.surfaces.misleads(r.URL):

@@ -12,6 +12,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/jsonscan"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
+	"github.com/aigateway-go/aigateway/internal/route"
 )
 
 // pathRef is the id in the request's path.
@@ -44,7 +45,7 @@ func (m surfaces) misleads(u *url.URL) bool {
 	}
 	words := strings.Split(end, "/")
 	for i, segment := range strings.Split(s.path, "/") {
-		if !isIDSegment(segment) {
+		if !route.IsID(segment) {
 			continue
 		}
 		id, err := url.PathUnescape(words[i])
