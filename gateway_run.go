@@ -543,7 +543,7 @@ func (q *asker) request(ctx context.Context, question discover.Question, a *atte
 		}},
 	}
 	in.request = expr.Request{Method: in.r.Method, Path: in.r.URL.Path, Header: in.r.Header}
-	o := outbound{s: q.s, in: in, trail: new(trail), model: &model{provider: q.p}, key: q.key, surface: in.surface, path: question.Path, form: q.p.forms.uses()}
+	o := outbound{s: q.s, in: in, trail: new(trail), model: &model{provider: q.p}, key: q.key, surface: in.surface, path: question.Path, form: q.p.forms.Uses()}
 	o.templates = templates{secrets: q.s.secrets, set: &a.secrets}
 	o.templates.in.Request, o.templates.in.Secret = &in.request, o.templates.secret
 	u, err := o.upstreamURL(ctx, q.p)
