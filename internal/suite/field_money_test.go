@@ -81,21 +81,29 @@ func TestFieldCachedTokensTranslated(t *testing.T) {
 	}
 }
 
-// TestFieldHeadersOverABudget: a client over its budget is not told of requests that
-// another limit would still let through (agentgateway#3328). An SDK that goes by the
-// reset of these would ask again each second for the rest of the day.
-func TestFieldHeadersOverABudget(t *testing.T) {
+// TestFieldOverABudget: a client over its budget is told of the budget, and of no other
+// limit (agentgateway#3328): neither of requests that another one would still let
+// through, nor of one that ends sooner. An SDK that goes by these would ask again each
+// minute for the rest of the day.
+func TestFieldOverABudget(t *testing.T) {
+	for _, requests := range []int64{1, 60} {
+		t.Run(fmt.Sprint(requests), func(t *testing.T) { testOverABudget(t, requests) })
+	}
+}
+
+func testOverABudget(t *testing.T, requests int64) {
 	synctest.Test(t, func(t *testing.T) {
 		usd := 2_000_000.0
 		cfg := testbed.Config(1, "a")
 		cfg.Caller = func(*http.Request) string { return "w" }
 		cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: &usd, Output: &usd}
-		cfg.ClientLimits = []aigateway.ClientLimit{{RequestsPerMinute: 60, TokensPerMinute: 1000}, {USDPerDay: 5}}
+		cfg.ClientLimits = []aigateway.ClientLimit{{RequestsPerMinute: requests, TokensPerMinute: 1000}, {USDPerDay: 5}}
 		harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.JSON(200,
 			`{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":1}}`)}, nil)
 		require.Equal(t, 200, testbed.Ask(harness).Status)
 		got := testbed.Ask(harness)
 		assert.Equal(t, 429, got.Status)
+		assert.Contains(t, got.Body, "usd_per_day")
 		assert.Equal(t, "86400", got.Header.Get("Retry-After"), "until midnight")
 		assert.Equal(t, "false", got.Header.Get("X-Should-Retry"))
 		for name := range got.Header {
