@@ -134,6 +134,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	c.keys(path+".api_keys", p, out)
 	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
 	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
+	if azure {
+		c.warnAzure(path+".base_url", p.BaseURL, out)
+	}
 	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
 	out.operatorAuth = out.credentialHeaders()
 	// A vendor's own endpoint wants a key. An internal endpoint, or a base_url of
@@ -258,6 +261,17 @@ func isAzureHost(host string) bool {
 		}
 	}
 	return false
+}
+
+// warnAzure warns of an address that answers 404 to everything.
+func (c *compiler) warnAzure(path, shown string, p *provider) {
+	versioned := func(f field) bool { return f.name == "api-version" }
+	switch {
+	case p.base.Path == "/v1" || p.base.Path == "/openai":
+		c.warnings.add(path, address.Shown(shown), "is not an API of Azure: most are at /openai/v1")
+	case strings.Contains(p.base.Path, "/deployments/") && !p.base.Query().Has("api-version") && !slices.ContainsFunc(p.query, versioned):
+		c.warnings.add(path, address.Shown(shown), "lacks the api-version that Azure wants for a deployment: add ?api-version=, or use /openai/v1")
+	}
 }
 
 // isOpenAIHost reports whether a host is OpenAI's own, in any region.

@@ -140,6 +140,9 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	c.facts(path, m)
 	if configured {
+		if strings.HasSuffix(m.ID, "*") {
+			c.warnings.add(path+".id", m.ID, "is not a pattern, and is asked for as it is: clients reach unlisted models as %q", p.id+":NAME")
+		}
 		modalities := []string{"text", "image", "audio", "video", "pdf", "file", "document", "embedding"}
 		c.warnWords(path+".input_modalities", m.InputModalities, modalities...)
 		c.warnWords(path+".output_modalities", m.OutputModalities, modalities...)
