@@ -480,6 +480,9 @@ func clonePrice(p *float64) *float64 {
 // USD, OpenRouter a decimal. hour is the part of the cache written for an hour.
 func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
 	if own, ok := price.Parse(b.Cost); ok {
+		if behind, ok := price.Parse(b.BehindCost); ok {
+			own = own.Add(behind)
+		}
 		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
 	}
 	if b.Ticks > 0 && b.Ticks < 1<<53 {

@@ -16,6 +16,12 @@ func TestBill(t *testing.T) {
 	}{
 		{"openrouter", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"cost":0.00014,"is_byok":false,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":2},"cost_details":{"upstream_inference_cost":1}}}`},
 			Bill{Cost: "0.00014"}, Tokens{Input: 9, Output: 3, CacheRead: 4, CacheWrite: 2, Known: true}},
+		{"openrouter with an own key behind", []string{`{"usage":{"prompt_tokens":9171,"completion_tokens":113,"total_tokens":9284,"cost":0,"is_byok":true,"cost_details":{"upstream_inference_cost":0.0360795,"upstream_inference_prompt_cost":0.0343845,"upstream_inference_completions_cost":0.001695}}}`},
+			Bill{Cost: "0", BehindCost: "0.0360795"}, Tokens{Input: 9171, Output: 113, Known: true}},
+		{"openrouter with an own key behind, told last", []string{`{"usage":{"cost_details":{"upstream_inference_cost":1e-3},"prompt_tokens":9,"completion_tokens":3,"cost":0.5,"is_byok":true}}`},
+			Bill{Cost: "0.5", BehindCost: "1e-3"}, Tokens{Input: 9, Output: 3, Known: true}},
+		{"openrouter, odd details", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":3,"cost":0.5,"is_byok":true,"cost_details":{"upstream_inference_cost":null,"x":{}}}}`, `{"usage":{"cost_details":7}}`, `{"usage":{"cost_details":{"upstream_inference_cost":-1}}}`},
+			Bill{Cost: "0.5"}, Tokens{Input: 9, Output: 3, Known: true}},
 		{"perplexity", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":3,"cost":{"input_tokens_cost":0.1,"total_cost":5e-3}}}`},
 			Bill{Cost: "5e-3"}, Tokens{Input: 9, Output: 3, Known: true}},
 		{"xai", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":112,"cost_in_usd_ticks":37756000,"completion_tokens_details":{"reasoning_tokens":100}}}`},
