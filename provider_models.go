@@ -497,7 +497,7 @@ func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
 		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
 	}
 	usd, estimated, ok := m.prices.Cost(use)
-	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
+	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated || b.Surcharge, Source: m.priceSource}, ok}
 }
 
 // modelLists holds the models that providers answered with, by listKey.

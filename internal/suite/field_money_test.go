@@ -151,3 +151,28 @@ func TestFieldHiddenCosts(t *testing.T) {
 		})
 	}
 }
+
+// TestFieldSurcharges: a model that ran faster, or at a place of the client's choice, has
+// a price that no list of tokens has. Its cost is marked (maki#272, litellm#38378).
+func TestFieldSurcharges(t *testing.T) {
+	for usage, estimated := range map[string]bool{
+		`"speed":"fast"`: true, `"inference_geo":"us"`: true, `"speed":"fast","inference_geo":"us"`: true,
+		`"speed":"standard"`: false, `"inference_geo":"global"`: false, `"inference_geo":"not_available","speed":null`: false,
+	} {
+		t.Run(usage, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				usd := 2.0
+				cfg := testbed.Config(1, "a")
+				cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: &usd, Output: &usd}
+				var res *aigateway.Result
+				cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.JSON(200,
+					`{"id":"msg_1","type":"message","content":[{"type":"text","text":"hi"}],"usage":{"input_tokens":10,"output_tokens":1,`+usage+`}}`)}, nil)
+				require.Equal(t, 200, harness.Post("/v1/messages", `{"model":"m","max_tokens":9,"messages":[]}`).Status)
+				assert.Equal(t, "0.000022", res.Cost.USD.String())
+				assert.Equal(t, estimated, res.Cost.Estimated)
+				assert.False(t, res.Usage.Estimated, "the tokens are the provider's")
+			})
+		})
+	}
+}

@@ -23,6 +23,8 @@ type Bill struct {
 	// ServiceTier is the tier that served, in the provider's word. Empty if it gave
 	// none.
 	ServiceTier string
+	// Surcharge is set if the speed or the place of the model has a price of its own.
+	Surcharge bool
 	// Media counts tokens of sound and images.
 	Media int64
 	// Tools are the calls of the provider's own tools, by name.
@@ -41,6 +43,7 @@ type bill struct {
 	cost, tier        string
 	behind            string // the cost of the provider behind the provider
 	ownKey            bool   // the operator pays it
+	fast, local       bool   // a speed, and a place, with a surcharge
 	ticks             int64
 	mediaIn, mediaOut int64
 	tools             []Tool
@@ -49,7 +52,7 @@ type bill struct {
 // Bill returns the facts so far. The slice is the meter's.
 func (m *Meter) Bill() Bill {
 	b := &m.b
-	bill := Bill{Cost: b.cost, Ticks: b.ticks, ServiceTier: b.tier, Media: b.mediaIn + b.mediaOut, Tools: b.tools}
+	bill := Bill{Cost: b.cost, Ticks: b.ticks, ServiceTier: b.tier, Surcharge: b.fast || b.local, Media: b.mediaIn + b.mediaOut, Tools: b.tools}
 	if b.ownKey {
 		bill.BehindCost = b.behind
 	}
@@ -70,6 +73,14 @@ func (b *bill) read(name []byte, c *jsonscan.Cursor) {
 		readCount(c, &b.ticks, nil)
 	case "service_tier":
 		b.readTier(c)
+	case "speed": // of Anthropic, as it was served
+		b.fast = string(c.Text()) == "fast"
+	case "inference_geo":
+		switch place := string(c.Text()); place {
+		case "", "global", "not_available":
+		default:
+			b.local = true
+		}
 	case "server_tool_use": // of Anthropic
 		b.readRequests(c)
 	default:

@@ -40,6 +40,14 @@ func TestBill(t *testing.T) {
 			`{"type":"message_delta","usage":{"output_tokens":7,"server_tool_use":{"web_search_requests":2,"web_fetch_requests":0}}}`},
 			Bill{ServiceTier: "batch", Tools: []Tool{{"web_search", 2}}},
 			Tokens{Input: 315, Output: 7, CacheRead: 5, CacheWrite: 300, CacheWriteHour: 200, Known: true}},
+		{"anthropic's speed, as it was served", []string{
+			`{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1,"speed":"fast","inference_geo":"global"}}}`,
+			`{"type":"message_delta","usage":{"output_tokens":7}}`},
+			Bill{Surcharge: true}, Tokens{Input: 10, Output: 7, Known: true}},
+		{"anthropic's usual speed and place", []string{`{"usage":{"input_tokens":10,"output_tokens":1,"speed":"standard","inference_geo":"not_available"}}`},
+			Bill{}, Tokens{Input: 10, Output: 1, Known: true}},
+		{"anthropic's place", []string{`{"usage":{"input_tokens":10,"output_tokens":1,"speed":null,"inference_geo":"us"}}`},
+			Bill{Surcharge: true}, Tokens{Input: 10, Output: 1, Known: true}},
 		{"responses", []string{`{"type":"response.completed","response":{"service_tier":"default","output":[{"type":"web_search_call","id":"a"},{"id":"b","type":"web_search_call"},{"type":"function_call"},{"type":"file_search_call"},{"type":"message","content":[{"type":"output_text","text":"x_call"}]}],"usage":{"input_tokens":3,"output_tokens":4,"total_tokens":7}}}`},
 			Bill{ServiceTier: "default", Tools: []Tool{{"web_search", 2}, {"file_search", 1}}}, Tokens{Input: 3, Output: 4, Known: true}},
 	} {
