@@ -316,6 +316,9 @@ func hintCredential(a *attempt, _ *failure) string {
 	case a.key() == "":
 		return "no key was sent: if the provider wants one, give it api_keys, or its own header under headers"
 	}
+	if looks, remedy := redact.Foreign(a.secret()); looks != "" {
+		return fmt.Sprintf("the key %s looks like %s: %s", a.key(), looks, remedy)
+	}
 	return fmt.Sprintf("the key %s was sent as %s: see auth if the provider wants another header", a.key(), a.sentAs())
 }
 

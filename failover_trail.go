@@ -224,12 +224,15 @@ func (t *trail) begin() *attempt {
 
 // key is the key that was sent, redacted.
 // It comes without the scheme. A request without a key has an empty one.
-func (a *attempt) key() string {
+func (a *attempt) key() string { return redact.Text(a.secret()) }
+
+// secret is the key as it was sent.
+func (a *attempt) secret() string {
 	value := a.credential[0]
 	if a.sentScheme != "" {
 		value = value[len(a.sentScheme)+len(" "):]
 	}
-	return redact.Text(value)
+	return value
 }
 
 // send records the start of the upstream request. Only sent attempts count for

@@ -401,6 +401,9 @@ func priceList(p *Pricing) *price.List {
 // USD, OpenRouter a decimal. hour is the part of the cache written for an hour.
 func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
 	if own, ok := price.Parse(b.Cost); ok {
+		if behind, ok := price.Parse(b.BehindCost); ok {
+			own = own.Add(behind)
+		}
 		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
 	}
 	if b.Ticks > 0 && b.Ticks < 1<<53 {
@@ -415,7 +418,7 @@ func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
 		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
 	}
 	usd, estimated, ok := m.prices.Cost(use)
-	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
+	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated || b.Surcharge, Source: m.priceSource}, ok}
 }
 
 // modelLists holds the models that providers answered with, by listKey.

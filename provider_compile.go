@@ -128,6 +128,9 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 	c.keys(path+".api_keys", p, out)
 	out.headers = fields.Over(c.gateway.headers, fields.Headers(c.fields, path+".headers", p.Headers))
 	out.query = fields.Over(c.gateway.query, fields.Query(c.fields, path+".query_params", p.QueryParams))
+	if azure {
+		c.warnAzure(path+".base_url", p.BaseURL, out)
+	}
 	out.body = fields.OverBody(c.gateway.body, fields.Bodies[Template](c.fields, path+".body", p.Body))
 	out.operatorAuth = out.credentialHeaders()
 	// A vendor's own endpoint wants a key. An internal endpoint, or a base_url of
@@ -236,6 +239,17 @@ func (c *compiler) nearProvider(id string) string {
 		return fmt.Sprintf("; did you mean the built-in %q?", near)
 	}
 	return ""
+}
+
+// warnAzure warns of an address that answers 404 to everything.
+func (c *compiler) warnAzure(path, shown string, p *provider) {
+	versioned := func(f fields.Field) bool { return f.Name == "api-version" }
+	switch {
+	case p.base.Path == "/v1" || p.base.Path == "/openai":
+		c.warnings.add(path, address.Shown(shown), "is not an API of Azure: most are at /openai/v1")
+	case strings.Contains(p.base.Path, "/deployments/") && !p.base.Query().Has("api-version") && !slices.ContainsFunc(p.query, versioned):
+		c.warnings.add(path, address.Shown(shown), "lacks the api-version that Azure wants for a deployment: add ?api-version=, or use /openai/v1")
+	}
 }
 
 // auth checks the header and the scheme of a key. Header names are canonical
@@ -571,6 +585,9 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	c.facts(path, m)
 	if configured {
+		if strings.HasSuffix(m.ID, "*") {
+			c.warnings.add(path+".id", m.ID, "is not a pattern, and is asked for as it is: clients reach unlisted models as %q", p.id+":NAME")
+		}
 		modalities := []string{"text", "image", "audio", "video", "pdf", "file", "document", "embedding"}
 		c.warnWords(path+".input_modalities", m.InputModalities, modalities...)
 		c.warnWords(path+".output_modalities", m.OutputModalities, modalities...)

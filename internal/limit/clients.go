@@ -156,8 +156,8 @@ type use struct {
 	account *account
 }
 
-// Admit counts a request against all of its claims, or returns the limit in its way
-// and counts it nowhere. All claims are looked at before the first is counted. A
+// Admit counts a request against all of its claims, or returns the limit that is
+// longest in its way and counts it nowhere. All claims are looked at before the first is counted. A
 // request needs a whole request of its allowance. Of tokens and money any rest is
 // enough: a request may cross these limits, and completes.
 func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
@@ -171,17 +171,20 @@ func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
 	defer c.mu.Unlock()
 	// The account of a refused request may be a new one. It is idle, and so the
 	// first to go.
+	var over *Exceeded
 	for i, cl := range claims {
 		acc := cl.Entry.account(cl.Key, p)
-		if m, reset := acc.exceeds(&cl.Entry.allowance, p); m < measures {
-			return nil, &Exceeded{i, m, reset}
+		m, reset := acc.exceeds(&cl.Entry.allowance, p)
+		if m == measures && c.replicas > 1 && !cl.Entry.allowance.Exact && acc != &cl.Entry.overflow {
+			m, reset = c.exceedsShare(acc, &cl.Entry.allowance, p)
 		}
-		if c.replicas > 1 && !cl.Entry.allowance.Exact && acc != &cl.Entry.overflow {
-			if m, reset := c.exceedsShare(acc, &cl.Entry.allowance, p); m < measures {
-				return nil, &Exceeded{i, m, reset}
-			}
+		if m < measures && (over == nil || reset.After(over.Reset)) {
+			over = &Exceeded{i, m, reset}
 		}
 		a.used = append(a.used, use{cl.Entry, acc})
+	}
+	if over != nil {
+		return nil, over
 	}
 	// An open account is never forgotten: its request may still cost something.
 	for _, u := range a.used {

@@ -3,6 +3,7 @@ package limit
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -82,6 +83,25 @@ func TestAllEntriesBeforeAnyIsSpent(t *testing.T) {
 	_, x = c.Admit(began, claims)
 	assert.Equal(t, &Exceeded{Claim: 1, Measure: Requests, Reset: at(secs(60))}, x)
 	assert.EqualValues(t, 9, c.Nearest(began, claims[:1]).Requests.Remaining, "a refused request costs nothing")
+}
+
+// Of the entries in the way the longest counts, wherever it stands: a client that waits
+// for another one is refused again.
+func TestLongestEntryCounts(t *testing.T) {
+	for _, moneyFirst := range []bool{true, false} {
+		c := NewClients(began)
+		claims := []Claim{{c.Entry("requests", Allowance{RequestsPerMinute: 1}), key(1)}, {c.Entry("money", Allowance{PerDay: 1}), key(1)}}
+		if moneyFirst {
+			slices.Reverse(claims)
+		}
+		admitted, x := c.Admit(began, claims)
+		require.Nil(t, x)
+		admitted.Settle(began, 0, 1)
+		_, x = c.Admit(began, claims)
+		require.NotNil(t, x)
+		assert.Equal(t, Day, x.Measure)
+		assert.Equal(t, moneyFirst, x.Claim == 0)
+	}
 }
 
 func TestNames(t *testing.T) {

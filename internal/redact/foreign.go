@@ -55,6 +55,7 @@ var notations = []notation{
 	{"a template's notation for an environment variable", "", regexp.MustCompile(`^\{\{-?\s*(?:[.$]?(?i:env)(?:\.|\s+|\(\s*)["']?)(\w+)["']?\s*\)?\s*-?\}\}$`)},
 	{"a shell's notation for an environment variable", "", regexp.MustCompile(`^\$\(?([A-Z_][A-Z0-9_]*)\)?$`)},
 	{"Windows' notation for an environment variable", "", regexp.MustCompile(`^%([A-Za-z_][A-Za-z0-9_]*)%$`)},
+	{"an expression without ${…}", "write it as ${…}", regexp.MustCompile(`^[{(]?secrets\.get\(.*\)[})]?$`)},
 	{"another tool's template", useSecret, regexp.MustCompile(`^\{\{.*\}\}$`)},
 	{"a command of a shell", useSecret, regexp.MustCompile("^(?:\\$\\(.*\\)|`.*`)$")},
 	{"the URL of a file", useFile, regexp.MustCompile(`^(?i:file:)|^\{file\..*\}$`)},
@@ -71,6 +72,7 @@ var notations = []notation{
 	{"a placeholder", realKey, regexp.MustCompile(`(?i)^(?:[a-z]{2,4}[-_])?(?:your|my|insert|enter|add|paste|put|replace)[-_ ].*(?:key|token|secret|here|me)\b.*$`)},
 	{"a placeholder", realKey, regexp.MustCompile(`(?i)^(?:change[-_]?me|replace[-_]?me|todo|fixme|api[-_]?key|secret|token|your[-_]?key)$`)},
 	{"the name of an environment variable", "", regexp.MustCompile(`^([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*_(?:KEY|TOKEN|SECRET|PAT|PASSWORD))$`)},
+	{"a text with characters beside ASCII's", "copy the key anew: a letter, a dash or a quotation mark in it is of another script, or it has an invisible character", regexp.MustCompile(`[^\x00-\x7f]`)},
 }
 
 // fromVariable is the remedy for a variable: the secret of the same name.

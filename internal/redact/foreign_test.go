@@ -73,6 +73,11 @@ func TestForeign(t *testing.T) {
 		"ENC[AES256_GCM,data:0123456789]":             {"an encrypted value", "decrypt"},
 		`"sk-0123456789abcdef"`:                       {"in quotes", "leave the quotes out"},
 		`'sk-0123456789abcdef'`:                       {"in quotes", "leave the quotes out"},
+		"secrets.get('openai', 'api-key')":            {"without ${", "${"},
+		"{secrets.get('openai', 'api-key')}":          {"without ${", "${"},
+		"sk-0123456789\u2014abcdef":                   {"ASCII", "copy the key anew"},
+		"sk-0123456789abcdef\u200b":                   {"ASCII", "copy the key anew"},
+		"\u201csk-0123456789abcdef\u201d":             {"ASCII", "copy the key anew"},
 
 		"": {}, "sk-proj-0123456789abcdef2315": {}, "sk-ant-api03-abc_DEF-123": {}, "AIzaSyA0123456789": {}, "gsk_abc123": {},
 		"0123456789abcdef0123456789abcdef": {}, "ollama": {}, "none": {}, "dummy": {}, "EMPTY": {}, "lm-studio": {}, "token-abc123": {},

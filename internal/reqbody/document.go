@@ -169,7 +169,8 @@ const (
 // Selection returns the fields that pick a route. The error is an
 // [*InvalidError]: model is not a string, models is not a list of strings (null
 // counts as absent for both), one of them is repeated, or a name is [Alike] one of
-// them. A stream other than true is false. The upstream will have its opinion.
+// them. A stream other than true is false, but for what lenient servers take for true, such
+// as "true" and 1. The upstream will have its opinion.
 func (d *Document) Selection() (Selection, error) {
 	var model, models *member
 	members := d.members()
@@ -211,8 +212,19 @@ func (d *Document) Selection() (Selection, error) {
 			return Selection{}, err
 		}
 	}
-	s.Stream, _ = d.Bool(streamField)
+	s.Stream = d.asks(streamField)
 	return s, nil
+}
+
+// asks reports whether a member is true, or "true" or 1, which servers in Python take for
+// true.
+func (d *Document) asks(name string) bool {
+	value, _ := d.Get(name)
+	switch string(value) {
+	case "true", "1", `"1"`:
+		return true
+	}
+	return len(value) == len(`"true"`) && strings.EqualFold(string(value), `"true"`)
 }
 
 // selects returns the field, model or models, that a name is or is alike. It is

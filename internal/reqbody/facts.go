@@ -41,7 +41,7 @@ func (d *Document) Facts() Facts {
 	for i := range members {
 		f.read(d.name(&members[i]), d.value(&members[i]))
 	}
-	f.Stream, _ = d.Bool(streamField)
+	f.Stream = d.asks(streamField)
 	f.ServiceTier = d.text("service_tier")
 	f.PreviousResponseID = d.text("previous_response_id")
 	if f.User = d.text("user"); f.User == "" {

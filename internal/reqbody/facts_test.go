@@ -20,7 +20,7 @@ var factsCases = []struct {
 		"response_format":{"type":"json_schema","json_schema":{"schema":{}}},
 		"messages":[{"role":"system","content":"type: image_url"},{"role":"user","content":[{"type":"text","text":"\"type\":\"image_url\""},{"type":"image_url","image_url":{"url":"data:"}},{"type":"input_audio","input_audio":{}},{"type":"file","file":{}}]}]}`,
 		reqbody.Facts{Stream: true, MaxOutputTokens: 50, Tools: 2, Images: 1, Audio: 1, Documents: 1, JSONSchema: true, Reasoning: true, ServiceTier: "flex", User: "u1"}},
-	{"chat, no schema", `{"response_format":{"type":"json_object"},"reasoning_effort":"none","max_tokens":null,"stream":"true","tools":[],"service_tier":null}`, reqbody.Facts{}},
+	{"chat, no schema", `{"response_format":{"type":"json_object"},"reasoning_effort":"none","max_tokens":null,"stream":"no","tools":[],"service_tier":null}`, reqbody.Facts{}},
 	{"responses", `{"input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"x"},{"type":"input_file","file_id":"f"}]},
 		{"type":"function_call","arguments":"{\"type\":\"input_image\"}"},{"type":"function_call_output","output":[{"type":"input_image"}]}],
 		"text":{"verbosity":"low","format":{"type":"json_schema","name":"n"}},"reasoning":{"effort":"high"},"max_output_tokens":7.0,"previous_response_id":"resp_1","safety_identifier":"s","tools":[{"type":"web_search"}]}`,

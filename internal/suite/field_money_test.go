@@ -81,25 +81,98 @@ func TestFieldCachedTokensTranslated(t *testing.T) {
 	}
 }
 
-// TestFieldHeadersOverABudget: a client over its budget is not told of requests that
-// another limit would still let through (agentgateway#3328). An SDK that goes by the
-// reset of these would ask again each second for the rest of the day.
-func TestFieldHeadersOverABudget(t *testing.T) {
+// TestFieldOverABudget: a client over its budget is told of the budget, and of no other
+// limit (agentgateway#3328): neither of requests that another one would still let
+// through, nor of one that ends sooner. An SDK that goes by these would ask again each
+// minute for the rest of the day.
+func TestFieldOverABudget(t *testing.T) {
+	for _, requests := range []int64{1, 60} {
+		t.Run(fmt.Sprint(requests), func(t *testing.T) { testOverABudget(t, requests) })
+	}
+}
+
+func testOverABudget(t *testing.T, requests int64) {
 	synctest.Test(t, func(t *testing.T) {
 		usd := 2_000_000.0
 		cfg := testbed.Config(1, "a")
 		cfg.Caller = func(*http.Request) string { return "w" }
 		cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: &usd, Output: &usd}
-		cfg.ClientLimits = []aigateway.ClientLimit{{RequestsPerMinute: 60, TokensPerMinute: 1000}, {USDPerDay: 5}}
+		cfg.ClientLimits = []aigateway.ClientLimit{{RequestsPerMinute: requests, TokensPerMinute: 1000}, {USDPerDay: 5}}
 		harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.JSON(200,
 			`{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":1}}`)}, nil)
 		require.Equal(t, 200, testbed.Ask(harness).Status)
 		got := testbed.Ask(harness)
 		assert.Equal(t, 429, got.Status)
+		assert.Contains(t, got.Body, "usd_per_day")
 		assert.Equal(t, "86400", got.Header.Get("Retry-After"), "until midnight")
 		assert.Equal(t, "false", got.Header.Get("X-Should-Retry"))
 		for name := range got.Header {
 			assert.NotContains(t, name, "X-Ratelimit")
 		}
 	})
+}
+
+// TestFieldHiddenCosts: a provider names a part of the consumption beside its sum. Budgets
+// count it.
+func TestFieldHiddenCosts(t *testing.T) {
+	usd := func(v float64) *float64 { return &v }
+	const message = `{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":`
+	const chat = `{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":`
+	for _, tt := range []struct {
+		name, path, answer string
+		input, output      int64
+		usd                string
+	}{
+		{"OpenRouter with an account of one's own behind (forgecode#1641)", fieldChat,
+			chat + `{"prompt_tokens":9171,"completion_tokens":113,"total_tokens":9284,"cost":0,"is_byok":true,"cost_details":{"upstream_inference_cost":0.0360795}}}`, 9171, 113, "0.0360795"},
+		{"the same with a fee (Kilo-Org/kilocode#13841)", fieldChat,
+			chat + `{"prompt_tokens":9171,"completion_tokens":113,"cost_details":{"upstream_inference_cost":0.0360795},"cost":0.0018,"is_byok":true}}`, 9171, 113, "0.0378795"},
+		{"OpenRouter's own account (PageSpace#1561)", fieldChat,
+			chat + `{"prompt_tokens":9171,"completion_tokens":113,"cost":0.04,"is_byok":false,"cost_details":{"upstream_inference_cost":0.0360795}}}`, 9171, 113, "0.04"},
+		{"a compaction on the way (bifrost#6500, litellm#27065)", "/v1/messages",
+			message + `{"input_tokens":23000,"output_tokens":1000,"iterations":[{"input_tokens":180000,"output_tokens":3500,"cache_read_input_tokens":0,"cache_creation_input_tokens":0,"type":"compaction"},{"type":"message","input_tokens":23000,"output_tokens":1000}]}}`, 203000, 4500, "0.451"},
+		{"a declined model on the way (bifrost#6500)", "/v1/messages",
+			message + `{"input_tokens":412,"output_tokens":264,"iterations":[{"type":"message","input_tokens":535,"output_tokens":0},{"type":"fallback_message","input_tokens":412,"output_tokens":264}]}}`, 412, 264, "0.003464"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testbed.Config(1, "a")
+				cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: usd(2), Output: usd(10)}
+				var res *aigateway.Result
+				cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.JSON(200, tt.answer)}, nil)
+				got := harness.Post(tt.path, `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`)
+				require.Equal(t, 200, got.Status, got.Body)
+				assert.Equal(t, tt.answer, got.Body, "the client sees what the provider said")
+				assert.Equal(t, tt.input, res.Usage.InputTokens)
+				assert.Equal(t, tt.output, res.Usage.OutputTokens)
+				assert.Equal(t, tt.usd, res.Cost.USD.String())
+			})
+		})
+	}
+}
+
+// TestFieldSurcharges: a model that ran faster, or at a place of the client's choice, has
+// a price that no list of tokens has. Its cost is marked (maki#272, litellm#38378).
+func TestFieldSurcharges(t *testing.T) {
+	for usage, estimated := range map[string]bool{
+		`"speed":"fast"`: true, `"inference_geo":"us"`: true, `"speed":"fast","inference_geo":"us"`: true,
+		`"speed":"standard"`: false, `"inference_geo":"global"`: false, `"inference_geo":"not_available","speed":null`: false,
+	} {
+		t.Run(usage, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				usd := 2.0
+				cfg := testbed.Config(1, "a")
+				cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: &usd, Output: &usd}
+				var res *aigateway.Result
+				cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { res = r }}
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.JSON(200,
+					`{"id":"msg_1","type":"message","content":[{"type":"text","text":"hi"}],"usage":{"input_tokens":10,"output_tokens":1,`+usage+`}}`)}, nil)
+				require.Equal(t, 200, harness.Post("/v1/messages", `{"model":"m","max_tokens":9,"messages":[]}`).Status)
+				assert.Equal(t, "0.000022", res.Cost.USD.String())
+				assert.Equal(t, estimated, res.Cost.Estimated)
+				assert.False(t, res.Usage.Estimated, "the tokens are the provider's")
+			})
+		})
+	}
 }

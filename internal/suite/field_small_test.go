@@ -200,6 +200,8 @@ func TestFieldHints(t *testing.T) {
 		{"words of OpenAI", nil, `{"error":{"message":"Rate limit reached for m. Please try again in 7.2s. Visit x.","code":"rate_limit_exceeded"}}`, 7200 * time.Millisecond},
 		{"words in milliseconds", nil, `{"error":{"message":"Please try again in 320ms."}}`, 320 * time.Millisecond},
 		{"words, too long", nil, `{"error":{"message":"Please try again in 1m12s."}}`, -1},
+		{"a date in words (opencodex#4733)", nil, `{"error":{"message":"Weekly/Monthly Limit Exhausted. Your limit will reset at 2000-01-01 00:00:09","code":429}}`, 9 * time.Second},
+		{"a date in words, with its zone", nil, `{"error":{"message":"Your limit will reset at 2000-01-01T00:00:09Z."}}`, 9 * time.Second},
 		{"too long", []string{"Retry-After", "6m0s"}, "", -1},
 		{"none", nil, "", -1},
 	} {

@@ -182,6 +182,15 @@ func TestTroubleAuthentication(t *testing.T) {
 		assert.Contains(t, said, "environment variable MY_TROUBLE_API_KEY is not set or empty")
 		assert.NotContains(t, body, "MY_TROUBLE_API_KEY")
 	})
+	t.Run("a secret in the quotes of a file of variables", func(t *testing.T) {
+		cfg := troubleConfig(gatewaytest.NewUpstream(t, gatewaytest.KeyError(http.StatusUnauthorized, "invalid_api_key")).URL)
+		cfg.Secrets = aigateway.MapSecrets(map[string]map[string]string{"v": {"k": `"` + troubleKey + `"`}})
+		cfg.Providers[0].APIKeys = []aigateway.APIKey{{Value: "${secrets.get('v', 'k')}"}}
+		_, body, said := troubleAsk(t, cfg, "/v1/chat/completions", `{"model":"llama3"}`)
+		assert.Contains(t, said, "looks like a text in quotes, which belong to the text: leave the quotes out")
+		assert.NotContains(t, body, "quotes")
+		assert.NotContains(t, said, troubleKey)
+	})
 	t.Run("a built-in provider without a key", func(t *testing.T) {
 		cfg := aigateway.Config{Providers: []aigateway.Provider{{ID: "openai"}}}
 		status, body, _ := troubleAsk(t, cfg, "/v1/chat/completions", `{"model":"gpt-4o"}`)

@@ -15,11 +15,16 @@ const maxTools = 16
 type Bill struct {
 	// Cost is the provider's own figure in USD, a JSON number. Empty if it gave none.
 	Cost string
+	// BehindCost is what the provider behind the provider takes from the operator's own
+	// account there, beside Cost. A JSON number in USD; empty if there is none.
+	BehindCost string
 	// Ticks is the provider's own figure in units of 10⁻¹⁰ USD. Zero if it gave none.
 	Ticks int64
 	// ServiceTier is the tier that served, in the provider's word. Empty if it gave
 	// none.
 	ServiceTier string
+	// Surcharge is set if the speed or the place of the model has a price of its own.
+	Surcharge bool
 	// Media counts tokens of sound and images.
 	Media int64
 	// Tools are the calls of the provider's own tools, by name.
@@ -36,6 +41,9 @@ type Tool struct {
 // bill collects a Bill.
 type bill struct {
 	cost, tier        string
+	behind            string // the cost of the provider behind the provider
+	ownKey            bool   // the operator pays it
+	fast, local       bool   // a speed, and a place, with a surcharge
 	ticks             int64
 	mediaIn, mediaOut int64
 	tools             []Tool
@@ -44,7 +52,11 @@ type bill struct {
 // Bill returns the facts so far. The slice is the meter's.
 func (m *Meter) Bill() Bill {
 	b := &m.b
-	return Bill{Cost: b.cost, Ticks: b.ticks, ServiceTier: b.tier, Media: b.mediaIn + b.mediaOut, Tools: b.tools}
+	bill := Bill{Cost: b.cost, Ticks: b.ticks, ServiceTier: b.tier, Surcharge: b.fast || b.local, Media: b.mediaIn + b.mediaOut, Tools: b.tools}
+	if b.ownKey {
+		bill.BehindCost = b.behind
+	}
+	return bill
 }
 
 // read reads a member of a usage object.
@@ -52,10 +64,23 @@ func (b *bill) read(name []byte, c *jsonscan.Cursor) {
 	switch string(name) {
 	case "cost", "total_cost": // of OpenRouter; Perplexity has the second in the first
 		b.readCost(c)
+	case "is_byok": // of OpenRouter
+		b.ownKey = c.Peek() == 't'
+		c.Skip()
+	case "cost_details":
+		b.readBehind(c)
 	case "cost_in_usd_ticks": // of xAI
 		readCount(c, &b.ticks, nil)
 	case "service_tier":
 		b.readTier(c)
+	case "speed": // of Anthropic, as it was served
+		b.fast = string(c.Text()) == "fast"
+	case "inference_geo":
+		switch place := string(c.Text()); place {
+		case "", "global", "not_available":
+		default:
+			b.local = true
+		}
 	case "server_tool_use": // of Anthropic
 		b.readRequests(c)
 	default:
@@ -67,33 +92,58 @@ func (b *bill) read(name []byte, c *jsonscan.Cursor) {
 //
 //	"cost": 0.00123
 //	"cost": {"input_tokens_cost": 0.001, "total_cost": 0.002}
-//
-// A negative amount, and a text of more than 40 bytes, are not costs. The text
-// is kept, for a float64 would round it.
 func (b *bill) readCost(c *jsonscan.Cursor) {
-	switch first := c.Peek(); {
-	case first >= '0' && first <= '9':
-		start := c.Offset()
-		c.Skip()
-		if text := c.Since(start); len(text) <= 40 {
-			b.cost = string(text)
+	if c.Peek() != '{' {
+		if text, ok := readAmount(c); ok {
+			b.cost = text
 		}
-	case first == '{':
-		c.Enter('{')
-		for {
-			name, ok := c.Key()
-			if !ok {
-				return
-			}
-			if string(name) == "total_cost" && c.Peek() != '{' {
-				b.readCost(c)
-			} else {
-				c.Skip()
-			}
-		}
-	default:
-		c.Skip()
+		return
 	}
+	c.Enter('{')
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return
+		}
+		if string(name) == "total_cost" && c.Peek() != '{' {
+			b.readCost(c)
+		} else {
+			c.Skip()
+		}
+	}
+}
+
+// readBehind reads the cost of the provider behind OpenRouter:
+//
+//	"cost": 0, "is_byok": true, "cost_details": {"upstream_inference_cost": 0.0360795}
+//
+// With a key of the operator's own there, cost is OpenRouter's fee alone. Else it is the
+// whole, and this is a part of it.
+func (b *bill) readBehind(c *jsonscan.Cursor) {
+	if !c.Enter('{') {
+		c.Skip()
+		return
+	}
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return
+		}
+		if string(name) != "upstream_inference_cost" {
+			c.Skip()
+		} else if text, ok := readAmount(c); ok {
+			b.behind = text
+		}
+	}
+}
+
+// readAmount reads an amount as it is written, for a float64 would round it. It is false
+// for a negative one, a text of more than 40 bytes, and another value.
+func readAmount(c *jsonscan.Cursor) (string, bool) {
+	first, start := c.Peek(), c.Offset()
+	c.Skip()
+	text := c.Since(start)
+	return string(text), first >= '0' && first <= '9' && len(text) <= 40
 }
 
 // readTier reads the service tier, such as "priority". An answer may name another

@@ -16,6 +16,12 @@ func TestBill(t *testing.T) {
 	}{
 		{"openrouter", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12,"cost":0.00014,"is_byok":false,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":2},"cost_details":{"upstream_inference_cost":1}}}`},
 			Bill{Cost: "0.00014"}, Tokens{Input: 9, Output: 3, CacheRead: 4, CacheWrite: 2, Known: true}},
+		{"openrouter with an own key behind", []string{`{"usage":{"prompt_tokens":9171,"completion_tokens":113,"total_tokens":9284,"cost":0,"is_byok":true,"cost_details":{"upstream_inference_cost":0.0360795,"upstream_inference_prompt_cost":0.0343845,"upstream_inference_completions_cost":0.001695}}}`},
+			Bill{Cost: "0", BehindCost: "0.0360795"}, Tokens{Input: 9171, Output: 113, Known: true}},
+		{"openrouter with an own key behind, told last", []string{`{"usage":{"cost_details":{"upstream_inference_cost":1e-3},"prompt_tokens":9,"completion_tokens":3,"cost":0.5,"is_byok":true}}`},
+			Bill{Cost: "0.5", BehindCost: "1e-3"}, Tokens{Input: 9, Output: 3, Known: true}},
+		{"openrouter, odd details", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":3,"cost":0.5,"is_byok":true,"cost_details":{"upstream_inference_cost":null,"x":{}}}}`, `{"usage":{"cost_details":7}}`, `{"usage":{"cost_details":{"upstream_inference_cost":-1}}}`},
+			Bill{Cost: "0.5"}, Tokens{Input: 9, Output: 3, Known: true}},
 		{"perplexity", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":3,"cost":{"input_tokens_cost":0.1,"total_cost":5e-3}}}`},
 			Bill{Cost: "5e-3"}, Tokens{Input: 9, Output: 3, Known: true}},
 		{"xai", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":112,"cost_in_usd_ticks":37756000,"completion_tokens_details":{"reasoning_tokens":100}}}`},
@@ -34,6 +40,14 @@ func TestBill(t *testing.T) {
 			`{"type":"message_delta","usage":{"output_tokens":7,"server_tool_use":{"web_search_requests":2,"web_fetch_requests":0}}}`},
 			Bill{ServiceTier: "batch", Tools: []Tool{{"web_search", 2}}},
 			Tokens{Input: 315, Output: 7, CacheRead: 5, CacheWrite: 300, CacheWriteHour: 200, Known: true}},
+		{"anthropic's speed, as it was served", []string{
+			`{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1,"speed":"fast","inference_geo":"global"}}}`,
+			`{"type":"message_delta","usage":{"output_tokens":7}}`},
+			Bill{Surcharge: true}, Tokens{Input: 10, Output: 7, Known: true}},
+		{"anthropic's usual speed and place", []string{`{"usage":{"input_tokens":10,"output_tokens":1,"speed":"standard","inference_geo":"not_available"}}`},
+			Bill{}, Tokens{Input: 10, Output: 1, Known: true}},
+		{"anthropic's place", []string{`{"usage":{"input_tokens":10,"output_tokens":1,"speed":null,"inference_geo":"us"}}`},
+			Bill{Surcharge: true}, Tokens{Input: 10, Output: 1, Known: true}},
 		{"responses", []string{`{"type":"response.completed","response":{"service_tier":"default","output":[{"type":"web_search_call","id":"a"},{"id":"b","type":"web_search_call"},{"type":"function_call"},{"type":"file_search_call"},{"type":"message","content":[{"type":"output_text","text":"x_call"}]}],"usage":{"input_tokens":3,"output_tokens":4,"total_tokens":7}}}`},
 			Bill{ServiceTier: "default", Tools: []Tool{{"web_search", 2}, {"file_search", 1}}}, Tokens{Input: 3, Output: 4, Known: true}},
 	} {

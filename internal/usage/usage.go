@@ -47,6 +47,13 @@ type counts struct {
 	reasoning               int64
 	hasInput, hasOut, hasTo bool
 	chat                    bool // input has chat's name
+	compaction              compaction
+}
+
+// compaction is the use of summing a conversation up on the way, in Anthropic's names.
+// The counts above leave it out.
+type compaction struct {
+	input, output, cacheRead, cacheWrite int64
 }
 
 // beside returns the part of the cached tokens that input leaves out.
@@ -105,6 +112,12 @@ func (m *Meter) Tokens() Tokens {
 	if c.hasInput && c.hasOut && c.total > t.Input+c.output {
 		// Google and xAI leave thoughts out of the output, and bill them.
 		t.Output = c.total - t.Input
+	}
+	if t.Known {
+		t.Input += c.compaction.input + c.compaction.cacheRead + c.compaction.cacheWrite
+		t.Output += c.compaction.output
+		t.CacheRead += c.compaction.cacheRead
+		t.CacheWrite += c.compaction.cacheWrite
 	}
 	t.CacheWriteHour = min(c.cacheWriteHour, t.CacheWrite)
 	return t
@@ -274,6 +287,8 @@ func (m *Meter) usage(c *jsonscan.Cursor) {
 			m.details(c, false)
 		case "cache_creation":
 			m.written(c)
+		case "iterations": // of Anthropic
+			m.iterations(c)
 		default:
 			m.b.read(name, c)
 		}
@@ -314,6 +329,57 @@ func (m *Meter) details(c *jsonscan.Cursor, input bool) {
 			c.Skip()
 		}
 	}
+}
+
+// iterations reads the turns of a model within one answer. The counts beside the list
+// have those that answer. Those that sum a conversation up are left out of them, and are
+// paid all the same. The list replaces an earlier one.
+//
+//	[{"type": "compaction", "input_tokens": 180000, "output_tokens": 3500, …}, {"type": "message", …}]
+func (m *Meter) iterations(c *jsonscan.Cursor) {
+	if !c.Enter('[') {
+		c.Skip()
+		return
+	}
+	m.c.compaction = compaction{}
+	for c.Elem() {
+		if !c.Enter('{') {
+			c.Skip()
+			continue
+		}
+		var turn compaction
+		compacts := false
+		for {
+			name, ok := c.Key()
+			if !ok {
+				break
+			}
+			switch string(name) {
+			case "type":
+				compacts = string(c.Text()) == "compaction"
+			case "input_tokens":
+				readCount(c, &turn.input, nil)
+			case "output_tokens":
+				readCount(c, &turn.output, nil)
+			case "cache_read_input_tokens":
+				readCount(c, &turn.cacheRead, nil)
+			case "cache_creation_input_tokens":
+				readCount(c, &turn.cacheWrite, nil)
+			default:
+				c.Skip()
+			}
+		}
+		if compacts {
+			m.c.compaction.add(turn)
+		}
+	}
+}
+
+// add adds the use of another turn. The sums stay below 2⁵⁴, whatever a server counts.
+func (t *compaction) add(u compaction) {
+	const most = 1 << 53
+	t.input, t.output = min(t.input+u.input, most), min(t.output+u.output, most)
+	t.cacheRead, t.cacheWrite = min(t.cacheRead+u.cacheRead, most), min(t.cacheWrite+u.cacheWrite, most)
 }
 
 // written reads how long the tokens stay that went into a cache.

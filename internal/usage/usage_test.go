@@ -40,6 +40,13 @@ var meterCases = []struct {
 		`{"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1}}}`,
 		`{"type":"message_delta","usage":{"input_tokens":0,"output_tokens":15}}`,
 	}, Tokens{Input: 25, Output: 15, Known: true}},
+	{"messages, with a compaction", []string{
+		`{"type":"message_start","message":{"usage":{"input_tokens":25,"output_tokens":1,"iterations":[{"input_tokens":7,"type":"compaction"}]}}}`,
+		`{"type":"message_delta","usage":{"input_tokens":23000,"cache_read_input_tokens":10,"output_tokens":1000,"iterations":[{"cache_creation_input_tokens":40,"cache_read_input_tokens":500,"input_tokens":180000,"output_tokens":3500,"type":"compaction"},{"type":"message","input_tokens":23000,"cache_read_input_tokens":10,"output_tokens":1000}]}}`,
+	}, Tokens{Input: 203550, Output: 4500, CacheRead: 510, CacheWrite: 40, Known: true}},
+	{"messages, with a declined fallback", []string{
+		`{"type":"message","usage":{"input_tokens":412,"output_tokens":264,"iterations":[{"type":"message","input_tokens":535,"output_tokens":0},{"type":"fallback_message","input_tokens":412,"output_tokens":264},7,[]]}}`,
+	}, Tokens{Input: 412, Output: 264, Known: true}},
 	{"groq", []string{`{"choices":[],"x_groq":{"id":"r","usage":{"prompt_tokens":3,"completion_tokens":4}}}`}, Tokens{Input: 3, Output: 4, Known: true}},
 	{"deepseek", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":1,"prompt_cache_hit_tokens":8,"prompt_cache_miss_tokens":1}}`}, Tokens{Input: 9, Output: 1, CacheRead: 8, Known: true}},
 	{"moonshot", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":1,"cached_tokens":8}}`}, Tokens{Input: 9, Output: 1, CacheRead: 8, Known: true}},
