@@ -242,6 +242,9 @@ func (w *requestWriter) chatMessages(turns []turn) {
 	for lead < len(turns) && isSystem(turns[lead].role) {
 		lead++
 	}
+	if !w.opts.MaxCompletionTokens {
+		turns = w.withoutLateSystem(turns, lead)
+	}
 	if lead > 0 {
 		var texts []raw
 		for i := range turns[:lead] {
@@ -288,6 +291,46 @@ func (w *requestWriter) chatMessages(turns []turn) {
 		w.chatUser(waiting)
 	}
 	w.close("]")
+}
+
+// withoutLateSystem makes words of the user of the system turns from lead on: Claude Code
+// and Codex send such, and the templates of many models refuse them there. At the front
+// they would change it in mid-conversation, and no cache of a prompt survives that.
+//
+// They join a turn of the user beside them, as many templates want the roles in turns.
+func (w *requestWriter) withoutLateSystem(turns []turn, lead int) []turn {
+	if !slices.ContainsFunc(turns[lead:], func(t turn) bool { return isSystem(t.role) }) {
+		return turns
+	}
+	w.report.Lose("system.role")
+	out := slices.Clone(turns[:lead])
+	var late []part // before a turn of the user's
+	for _, t := range turns[lead:] {
+		if isSystem(t.role) {
+			for _, text := range w.texts(nil, t.parts) {
+				if !blank(text) {
+					late = append(late, part{kind: kindText, text: text})
+				}
+			}
+			if n := len(out) - 1; n >= lead && out[n].role == roleUser {
+				out[n].parts, late = slices.Concat(out[n].parts, late), nil
+			}
+			continue
+		}
+		if len(late) > 0 {
+			if t.role == roleUser {
+				t.parts = slices.Concat(late, t.parts)
+			} else {
+				out = append(out, turn{role: roleUser, parts: late})
+			}
+			late = nil
+		}
+		out = append(out, t)
+	}
+	if len(late) > 0 {
+		out = append(out, turn{role: roleUser, parts: late})
+	}
+	return out
 }
 
 // isSystem reports whether a turn instructs the model.

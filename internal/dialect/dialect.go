@@ -103,7 +103,8 @@ type Options struct {
 	// this one stands in for the client's. 0 means 8,192.
 	MaxTokens int64
 	// MaxCompletionTokens names the limit max_completion_tokens in chat, as
-	// reasoning models of OpenAI want it, and not max_tokens.
+	// reasoning models of OpenAI want it, and not max_tokens. It is set for OpenAI's
+	// own API, which also takes instructions within a conversation.
 	MaxCompletionTokens bool
 	// NoReasoning is set for a model that is known not to reason. Many APIs refuse to
 	// be asked for it then.

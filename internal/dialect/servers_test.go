@@ -116,3 +116,29 @@ func TestBillingLine(t *testing.T) {
 		}
 	}
 }
+
+// TestLateInstructions: Claude Code and Codex send instructions in mid-conversation. The
+// templates of many models refuse them there, and OpenAI's own API does not.
+func TestLateInstructions(t *testing.T) {
+	const (
+		call   = `{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"r"}]}`
+		called = `{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"r"}`
+		system = `{"role":"system","content":"x"}`
+	)
+	for in, want := range map[string]string{
+		`{"role":"user","content":"hi"},` + system:                                                 `{"role":"user","content":[{"type":"text","text":"hi"},{"type":"text","text":"x"}]}`,
+		`{"role":"user","content":"hi"},` + call + "," + system:                                    `{"role":"user","content":"hi"},` + called + `,{"role":"user","content":"x"}`,
+		`{"role":"user","content":"hi"},` + call + "," + system + "," + call:                       `{"role":"user","content":"hi"},` + called + `,{"role":"user","content":"x"},` + called,
+		`{"role":"user","content":"hi"},` + call + "," + system + `,{"role":"user","content":"b"}`: `{"role":"user","content":"hi"},` + called + `,{"role":"user","content":[{"type":"text","text":"x"},{"type":"text","text":"b"}]}`,
+		system + `,{"role":"user","content":"hi"},` + system + "," + system:                        `{"role":"system","content":"x"},{"role":"user","content":[{"type":"text","text":"hi"},{"type":"text","text":"x"},{"type":"text","text":"x"}]}`,
+	} {
+		out, report, err := translator(t, dialect.Messages, dialect.Chat).Request([]byte(`{"model":"m","max_tokens":9,"messages":[`+in+`]}`), dialect.Options{})
+		require.NoError(t, err)
+		assert.Contains(t, string(out), `"messages":[`+want+`]`)
+		assert.Equal(t, []string{"system.role"}, report.Lost)
+	}
+	out, report, err := translator(t, dialect.Responses, dialect.Chat).Request([]byte(`{"model":"m","input":[{"role":"user","content":"hi"},{"role":"developer","content":"x"}]}`), dialect.Options{MaxCompletionTokens: true})
+	require.NoError(t, err)
+	assert.Contains(t, string(out), `{"role":"user","content":"hi"},{"role":"system","content":"x"}]`)
+	assert.Empty(t, report.Lost)
+}
