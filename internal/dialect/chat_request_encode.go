@@ -172,8 +172,8 @@ func (w *requestWriter) function(t *tool, schema string) {
 		w.field("description", t.description)
 		w.key(schema)
 		parameters := schemaOf(t.schema)
-		if schema == "input_schema" && string(t.strict) == "true" {
-			parameters = w.closedSchema(parameters)
+		if schema == "input_schema" {
+			parameters = w.inputSchema(parameters, string(t.strict) == "true")
 		}
 		w.put(parameters)
 		// false is the default, and servers that do not know the field would refuse

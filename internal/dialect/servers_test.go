@@ -93,6 +93,36 @@ func TestPiecesOfServers(t *testing.T) {
 	require.ErrorIs(t, s.Err(), dialect.ErrEvent)
 }
 
+// TestOddNames: tools of MCP servers have dots and slashes in their names, which APIs
+// refuse. The client gets the call under its own name.
+func TestOddNames(t *testing.T) {
+	for _, name := range []string{"calendar.read", "github.com/x/list", "suche_für", "a\\\"b", "f"} {
+		tr := translator(t, dialect.Chat, dialect.Messages)
+		out, report, err := tr.Request([]byte(`{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"`+name+`"}}]}`), dialect.Options{})
+		require.NoError(t, err)
+		assert.Empty(t, report.Lost)
+		sent := decode(string(out)).(object)["tools"].(list)[0].(object)["name"].(string)
+		assert.Regexp(t, `^[a-zA-Z0-9_-]{1,64}$`, sent)
+		assert.Equal(t, name == "f", sent == "f")
+		answer, err := tr.Answer([]byte(messagesReply(`{"type":"tool_use","id":"c","name":"`+sent+`","input":{}}`, "tool_use")))
+		require.NoError(t, err)
+		assert.Contains(t, string(answer), `"name":"`+name+`"`)
+	}
+}
+
+// TestStopSequences reads the sequence that an answer ended at from servers that tell it.
+// A number is a token of the model's own.
+func TestStopSequences(t *testing.T) {
+	for member, want := range map[string]any{`"stop_reason":"END"`: "END", `"matched_stop":"END"`: "END", `"matched_stop":"END","stop_reason":null`: "END", `"matched_stop":151645`: nil} {
+		out, err := begun(t, dialect.Messages, dialect.Chat, false).Answer([]byte(chatReply(`"content":"so"`, "stop", ","+member)))
+		require.NoError(t, err)
+		assert.Equal(t, want, decode(string(out)).(object)["stop_sequence"], member)
+		s := begun(t, dialect.Messages, dialect.Chat, true).Stream()
+		got := string(s.Write([]byte(chunk(`{"content":"so"}`) + `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop",` + member + "}]}\n\n" + done)))
+		assert.Equal(t, want, collect(t, dialect.Messages, got)["stop_sequence"], member)
+	}
+}
+
 // TestBillingLine: Claude Code tells Anthropic whom to bill in the first line of its
 // instructions. It is another one each time, so no other provider's cache would find the
 // prompt.
