@@ -172,3 +172,63 @@ func TestLateInstructions(t *testing.T) {
 	assert.Contains(t, string(out), `{"role":"user","content":"hi"},{"role":"system","content":"x"}]`)
 	assert.Empty(t, report.Lost)
 }
+
+// TestIDsOfTheConversation: some servers count the calls of each answer from 0. The client
+// gets ids that no earlier call has, and messages, which refuses an id that stands twice,
+// gets none twice. Each result stays with its call.
+func TestIDsOfTheConversation(t *testing.T) {
+	calls := func(ids ...string) string {
+		var made []string
+		for _, id := range ids {
+			made = append(made, `{"id":"`+id+`","type":"function","function":{"name":"f","arguments":"{}"}}`)
+		}
+		return `{"role":"assistant","tool_calls":[` + strings.Join(made, ",") + `]}`
+	}
+	result := func(id, text string) string {
+		return `{"role":"tool","tool_call_id":"` + id + `","content":"` + text + `"}`
+	}
+	body := `{"model":"m","messages":[` + strings.Join([]string{`{"role":"user","content":"q"}`,
+		calls("c:0", "c:1"), result("c:1", "b"), result("c:0", "a"),
+		calls("c:0"), result("c:0", "c"),
+		calls("c:0", "c:0"), result("c:0", "d"), result("c:0", "e"),
+		calls("c_0_2", "z"), result("z", "g"), result("c_0_2", "f"),
+		calls("", ""), result("", "h"), result("", "i"),
+	}, ",") + `]}`
+	tr, _ := dialect.For(dialect.Chat, dialect.Messages)
+	out, report, err := tr.Request([]byte(body), dialect.Options{})
+	require.NoError(t, err)
+	assert.Empty(t, report.Lost)
+	var ids, results []string
+	for _, turn := range decode(string(out)).(object)["messages"].(list)[1:] {
+		for _, b := range turn.(object)["content"].(list) {
+			switch b := b.(object); b["type"] {
+			case "tool_use":
+				ids = append(ids, b["id"].(string))
+			case "tool_result":
+				results = append(results, b["tool_use_id"].(string)+" "+compact(b["content"]))
+			}
+		}
+	}
+	assert.Equal(t, []string{"c_0", "c_1", "c_0_2", "c_0_3", "c_0_4", "c_0_2_2", "z", "call", "call_2"}, ids)
+	assert.Equal(t, []string{"c_1 \"b\"", "c_0 \"a\"", "c_0_2 \"c\"", "c_0_3 \"d\"", "c_0_4 \"e\"", "z \"g\"", "c_0_2_2 \"f\"", "call \"h\"", "call_2 \"i\""}, results)
+
+	again := `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"q"},{"role":"assistant","content":[{"type":"tool_use","id":"call_0","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"call_0","content":"r"}]}]`
+	for _, stream := range []bool{false, true} {
+		tr, _ := dialect.For(dialect.Messages, dialect.Chat)
+		_, _, err := tr.Request([]byte(again+`,"stream":`+map[bool]string{false: "false", true: "true"}[stream]+`}`), dialect.Options{})
+		require.NoError(t, err)
+		var answer object
+		if stream {
+			s := tr.Stream()
+			answer = collect(t, dialect.Messages, string(s.Write([]byte(call(0, "call_0", "f", "{}")+call(1, "call_1", "f", "{}")+finish("tool_calls")+done))))
+		} else {
+			out, err := tr.Answer([]byte(chatReply(`"tool_calls":[{"id":"call_0","function":{"name":"f","arguments":"{}"}},{"id":"call_1","function":{"name":"f","arguments":"{}"}}]`, "tool_calls", "")))
+			require.NoError(t, err)
+			answer = decode(string(out)).(object)
+		}
+		blocks := answer["content"].(list)
+		require.Len(t, blocks, 2)
+		assert.NotEqual(t, "call_0", blocks[0].(object)["id"])
+		assert.Equal(t, "call_1", blocks[1].(object)["id"])
+	}
+}
