@@ -200,7 +200,7 @@ func (h *held) judge(kind, encoding string) *failure {
 	case errors.Is(v.Err, relay.ErrBodyError):
 		reason := "status 200 with an error"
 		if len(v.FinishReason) > 0 {
-			reason = "the finish reason " + h.a.secrets.scrubLine(string(v.FinishReason), 40)
+			reason = "the finish reason " + h.a.secrets.ScrubLine(string(v.FinishReason), 40)
 		}
 		return h.errorAnswer(reason, v.Detail)
 	case v.Err != nil && kind == "text/html":
@@ -208,7 +208,7 @@ func (h *held) judge(kind, encoding string) *failure {
 	case v.Err != nil && apierror.Read(plain).Found:
 		return h.errorAnswer(v.Err.Error(), plain)
 	case v.Err != nil:
-		h.a.body = h.a.secrets.scrub(plain)
+		h.a.body = h.a.secrets.Scrub(plain)
 		return wrongAnswer(v.Err.Error())
 	}
 	h.meterWhole(plain)
@@ -257,9 +257,9 @@ func declines(data []byte) bool {
 // An error without a status of its own cannot be relayed.
 func (h *held) errorAnswer(reason string, data []byte) *failure {
 	report := apierror.Read(data)
-	f := wrongAnswer(reason + h.a.secrets.quoted(given(report.Message, report.Code)))
+	f := wrongAnswer(reason + h.a.secrets.Quoted(given(report.Message, report.Code)))
 	f.judge(report, h.resp.StatusCode, h.resp.Header, h.a)
-	h.a.body = h.a.secrets.scrub(data)
+	h.a.body = h.a.secrets.Scrub(data)
 	if status := report.Status; status >= 400 && status < 600 {
 		f.Status = status
 		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, nil}
@@ -282,9 +282,9 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 		Error map[string]json.RawMessage `json:"error"`
 	}
 	if json.Unmarshal(data, &shape) == nil && shape.Error["message"] != nil {
-		return h.a.secrets.scrub(data)
+		return h.a.secrets.Scrub(data)
 	}
-	e := errorf(CodeUpstreamError, "%s", h.a.secrets.scrubLine(given(r.Message, r.Code), 400))
+	e := errorf(CodeUpstreamError, "%s", h.a.secrets.ScrubLine(given(r.Message, r.Code), 400))
 	e.Status = status
 	return errorBody(h.in.surface.format, e, h.in.id)
 }
@@ -333,7 +333,7 @@ func (h *held) commit(to *client) {
 	if h.whole {
 		h.account() // for the header
 	}
-	header := h.a.secrets.plainHeader(h.resp.Header)
+	header := h.a.secrets.PlainHeader(h.resp.Header)
 	if h.codec != nil {
 		h.codec.mark(header)
 	}

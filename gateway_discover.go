@@ -17,6 +17,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/discover"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -207,11 +208,11 @@ func askFailure(err error) string {
 	var timeout *timeoutError
 	switch {
 	case errors.As(err, &status), errors.Is(err, discover.ErrNoList), errors.As(err, &timeout):
-		return oneLine(err.Error(), 200)
+		return redact.OneLine(err.Error(), 200)
 	case dial.IsConnect(err):
-		return oneLine(networkReason(FailureConnect, err), 200)
+		return redact.OneLine(networkReason(FailureConnect, err), 200)
 	}
-	return oneLine(networkReason(FailureNetwork, err), 200)
+	return redact.OneLine(networkReason(FailureNetwork, err), 200)
 }
 
 // probe asks providers with models in cooldown for their list, shortly before the
@@ -383,7 +384,7 @@ func (q *asker) ask(ctx context.Context, question discover.Question) (*http.Resp
 		a := new(attempt)
 		req, err := q.request(ctx, question, a)
 		if err != nil {
-			return nil, errors.New(a.secrets.scrubText(err.Error()))
+			return nil, errors.New(a.secrets.ScrubText(err.Error()))
 		}
 		resp, err := q.p.transport.RoundTrip(req)
 		if err != nil {

@@ -631,3 +631,17 @@ func (in *inbound) cutKey() {
 		in.credential = credential{value: redact.NewSecret(key), bearer: true}
 	}
 }
+
+// outputLimit is the client's limit on the answer's tokens, 0 without one.
+//
+// The least of several limits counts. The bound keeps the sum with the estimate
+// in range.
+func (in *inbound) outputLimit() int64 {
+	least := 0.0
+	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {
+		if n, _, ok := in.body.Number(name); ok && n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	return int64(min(least, 1<<40))
+}

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // Run does the gateway's periodic work until ctx ends, and returns the cause of
@@ -200,7 +202,7 @@ func (g *Gateway) tellKeys(ctx context.Context) {
 			}
 			value := ""
 			if !k.none {
-				var set secretSet
+				var set redact.Set
 				var err error
 				t := templates{secrets: s.secrets, set: &set}
 				t.in.Secret = t.secret

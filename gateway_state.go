@@ -137,23 +137,30 @@ func (l locator) follow() *Error {
 		}
 	}
 	if form, ok := in.body.(*reqbody.Form); ok {
-		for name, value := range form.Members() {
-			if ref, ok := ids.InForm(name, value); ok {
-				if err := l.followRef(ref); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	if len(in.raw) == 0 {
-		return nil
+		return l.followForm(form)
 	}
 	// Without callers the ids are a matter of routes alone.
-	if in.owner == 0 && (l.s.ids.Empty() || !ids.Mentions(in.raw)) {
+	if len(in.raw) == 0 || in.owner == 0 && (l.s.ids.Empty() || !ids.Mentions(in.raw)) {
 		return nil
 	}
-	for ref := range ids.InRequest(in.raw) {
+	return l.followBody()
+}
+
+// followForm follows the ids in the fields of a form.
+func (l locator) followForm(form *reqbody.Form) *Error {
+	for name, value := range form.Members() {
+		if ref, ok := ids.InForm(name, value); ok {
+			if err := l.followRef(ref); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// followBody follows the ids in a JSON body.
+func (l locator) followBody() *Error {
+	for ref := range ids.InRequest(l.in.raw) {
 		if err := l.followRef(ref); err != nil {
 			return err
 		}

@@ -165,7 +165,7 @@ var upstreamIDs = []string{"Request-Id", "X-Request-Id", "Apim-Request-Id", "X-A
 func (a *attempt) upstreamID() string {
 	for _, name := range upstreamIDs {
 		if v := a.header[name]; len(v) > 0 && v[0] != "" {
-			return a.secrets.scrubLine(v[0], 128)
+			return a.secrets.ScrubLine(v[0], 128)
 		}
 	}
 	return ""
@@ -180,7 +180,7 @@ func (a *attempt) publicHeader() http.Header {
 			continue
 		}
 		for _, v := range values {
-			out[name] = append(out[name], a.secrets.scrubText(v))
+			out[name] = append(out[name], a.secrets.ScrubText(v))
 		}
 	}
 	return out

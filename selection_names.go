@@ -7,6 +7,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/builtin"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // headerProvider names the provider of a request that has neither a model nor a known
@@ -68,7 +69,7 @@ func shown(name string) string {
 	if len(name) <= maxModelName {
 		return name
 	}
-	return oneLine(name, 64)
+	return redact.OneLine(name, 64)
 }
 
 // isAuto reports a name that leaves the choice to the gateway.
