@@ -28,7 +28,7 @@ func (w *requestWriter) chatRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
 	w.key("messages")
-	w.chatMessages(c.turns)
+	w.chatMessages(c.turns, isMistral(text(c.model)))
 	if c.maxTokens != nil {
 		if w.opts.MaxCompletionTokens {
 			w.field("max_completion_tokens", c.maxTokens)
@@ -236,7 +236,8 @@ func orEmpty(v raw) raw {
 //
 // waiting holds images and documents of results. They go into the next message
 // of the user's, or into one of their own before the assistant speaks again.
-func (w *requestWriter) chatMessages(turns []turn) {
+// For a model of Mistral's a word of the assistant goes before it.
+func (w *requestWriter) chatMessages(turns []turn, mistral bool) {
 	w.open('[')
 	lead := 0
 	for lead < len(turns) && isSystem(turns[lead].role) {
@@ -256,15 +257,28 @@ func (w *requestWriter) chatMessages(turns []turn) {
 		w.joined(`\n\n`, texts...)
 		w.close("}")
 	}
+	if mistral {
+		mistralIDs(turns)
+	}
 	var waiting []part // images and documents of results
+	resulted := false  // the last message is a result
+	user := func(parts []part) {
+		if mistral && resulted {
+			w.report.Lose("turn_order")
+			w.put(raw(mistralBridge))
+		}
+		resulted = false
+		w.chatUser(parts)
+	}
 	for i := lead; i < len(turns); i++ {
 		t := &turns[i]
 		// Results are followed by the assistant: what waits must not stand behind
 		// its turn.
 		if len(waiting) > 0 && t.role != roleUser {
-			w.chatUser(waiting)
+			user(waiting)
 			waiting = nil
 		}
+		resulted = resulted && t.role != roleAssistant || t.role == roleTool && len(t.parts) > 0
 		switch t.role {
 		case roleSystem, roleDeveloper:
 			w.open('{')
@@ -274,11 +288,11 @@ func (w *requestWriter) chatMessages(turns []turn) {
 			w.close("}")
 		case roleUser:
 			if len(waiting) > 0 {
-				w.chatUser(append(waiting, t.parts...))
+				user(append(waiting, t.parts...))
 				waiting = nil
 				continue
 			}
-			w.chatUser(t.parts)
+			user(t.parts)
 		case roleAssistant:
 			w.chatAssistant(t.parts)
 		case roleTool:
@@ -288,7 +302,7 @@ func (w *requestWriter) chatMessages(turns []turn) {
 		}
 	}
 	if len(waiting) > 0 {
-		w.chatUser(waiting)
+		user(waiting)
 	}
 	w.close("]")
 }

@@ -1,6 +1,7 @@
 package dialect_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -230,5 +231,47 @@ func TestIDsOfTheConversation(t *testing.T) {
 		require.Len(t, blocks, 2)
 		assert.NotEqual(t, "call_0", blocks[0].(object)["id"])
 		assert.Equal(t, "call_1", blocks[1].(object)["id"])
+	}
+}
+
+// TestMistral: Mistral's API and the templates of its models take ids of nine letters and
+// digits, and no words of the user behind a result.
+func TestMistral(t *testing.T) {
+	turns := `{"role":"user","content":"q"},` +
+		`{"role":"assistant","content":[{"type":"tool_use","id":"toolu_01A","name":"f","input":{}},{"type":"tool_use","id":"D681PevKs","name":"f","input":{}}]},` +
+		`{"role":"user","content":[{"type":"tool_result","tool_use_id":"D681PevKs","content":"b"},{"type":"tool_result","tool_use_id":"toolu_01A","content":%s},{"type":"text","text":"go on"}]},` +
+		`{"role":"assistant","content":"so"},{"role":"user","content":"on"}`
+	for name, result := range map[string]string{"text": `"a"`, "image": `[{"type":"image","source":{"type":"url","url":"https://a.example/x.png"}}]`} {
+		for _, model := range []string{"mistral-large-latest", "mistralai/Devstral-Small-2-24B", "Ministral-8B", "pixtral-12b", "llama-4"} {
+			tr, _ := dialect.For(dialect.Messages, dialect.Chat)
+			out, report, err := tr.Request([]byte(`{"model":"m","max_tokens":9,"messages":[`+fmt.Sprintf(turns, result)+`]}`), dialect.Options{Model: model})
+			require.NoError(t, err)
+			var roles string
+			var ids []string
+			messages := decode(string(out)).(object)["messages"].(list)
+			for _, m := range messages {
+				m := m.(object)
+				roles += m["role"].(string)[:1]
+				if calls, ok := m["tool_calls"].(list); ok {
+					ids = append(ids, calls[0].(object)["id"].(string), calls[1].(object)["id"].(string))
+				}
+				if id, ok := m["tool_call_id"].(string); ok {
+					ids = append(ids, id)
+				}
+			}
+			require.Len(t, ids, 4)
+			assert.Equal(t, []string{ids[1], ids[0]}, ids[2:])
+			assert.Equal(t, "D681PevKs", ids[1])
+			if model == "llama-4" {
+				assert.Equal(t, "uattuau", roles)
+				assert.Equal(t, "toolu_01A", ids[0])
+				assert.Empty(t, report.Lost)
+				continue
+			}
+			assert.Equal(t, "uattauau", roles, name)
+			assert.Equal(t, object{"role": "assistant", "content": "OK."}, messages[4])
+			assert.Regexp(t, "^[A-Za-z0-9]{9}$", ids[0])
+			assert.Equal(t, []string{"turn_order"}, report.Lost)
+		}
 	}
 }
