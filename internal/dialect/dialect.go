@@ -25,8 +25,8 @@
 //   - model.go is the model in the middle: conversation, turn, part and reply.
 //   - cursor.go reads JSON where it lies; writer.go writes it; sse.go splits a
 //     stream into events; balance.go follows arguments that come in pieces.
-//   - tools.go, calls.go, schema.go, effort.go, media.go, usage.go, errors.go and
-//     namespace.go read and write what the formats have in common.
+//   - tools.go, calls.go, schema.go, effort.go, media.go, usage.go, errors.go,
+//     overflow.go and namespace.go read and write what the formats have in common.
 //   - claude.go and mistral.go know what the models of a maker take.
 //   - seal.go and details.go carry the proof of reasoning through a client of
 //     another format; cut.go takes it out again before its own provider.
