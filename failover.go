@@ -262,7 +262,7 @@ func (f *failover) translate(k *codec) {
 	t.codec = k
 	f.call.speak(k)
 	if k.estimated {
-		f.s.unspoken.learn(t.model, k.client, time.Now())
+		f.s.unspoken.Learn(t.model.route(), k.client.path, time.Now())
 	}
 }
 
@@ -270,8 +270,8 @@ func (f *failover) translate(k *codec) {
 // another format is the proof: at a wrong address nothing answers.
 func (f *failover) learn(m *model, answered bool) {
 	k, now := f.call.codec, time.Now()
-	if answered && k != nil && m.provider.unproven[k.client] != nil && !f.s.unspoken.knows(m, k.client, now) {
-		f.s.unspoken.learn(m, k.client, now)
+	if answered && k != nil && m.provider.unproven[k.client] != nil && !f.s.unspoken.Knows(m.route(), k.client.path, now) {
+		f.s.unspoken.Learn(m.route(), k.client.path, now)
 	}
 }
 

@@ -51,7 +51,7 @@ type held struct {
 	later   usage.OutputEstimate // of a sample of a stream's later events
 	events  int                  // of the stream, if it is sampled
 	stream  *relay.Stream        // of an event stream
-	note    idNote
+	note    ids.Note
 	// translated is the client's side of it; nil without a codec.
 	translated *dialect.Stream
 	body       watchedBody
@@ -136,7 +136,7 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 			return wrongAnswer(relay.ErrNotJSON.Error())
 		}
 		if plain {
-			h.note.answer(h.data)
+			h.note.Answer(h.data)
 		}
 		return nil
 	}
@@ -212,7 +212,7 @@ func (h *held) judge(kind, encoding string) *failure {
 		return wrongAnswer(v.Err.Error())
 	}
 	h.meterWhole(plain)
-	h.note.answer(plain)
+	h.note.Answer(plain)
 	switch {
 	case v.Refusal, h.s.failRefusals && declines(plain):
 		return h.refusal()
@@ -374,12 +374,12 @@ func (w restWriter) relay(ctx context.Context) *failure {
 	o := relay.JSONCopy{
 		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
 		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
-		ID:    h.note.ownID,
+		ID:    h.note.OwnID,
 	}
-	if h.surface.stream != nil || h.note.kind != ids.None || h.note.items {
+	if h.surface.stream != nil || h.note.Kind != ids.None || h.note.Items {
 		o.Digest = func(doc []byte) {
 			h.meter.Body(doc)
-			h.note.answer(doc)
+			h.note.Answer(doc)
 		}
 	}
 	err := relay.CopyJSON(w, &h.body, o)
@@ -475,7 +475,7 @@ func (h *held) account() {
 		return
 	}
 	told := h.meter.Tokens()
-	if told.Known && !h.note.pays(h.in, h.a) {
+	if told.Known && !h.a.pays(&h.note, h.in) {
 		return
 	}
 	h.a.input, h.a.output = told.Input, told.Output

@@ -13,6 +13,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/pins"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
@@ -46,7 +47,7 @@ type call struct {
 // use has the next attempts go to a candidate with a key.
 func (c *call) use(m *model, key *apiKey, track *stats.Track) {
 	c.model, c.key, c.track = m, key, track
-	c.form, c.switched = m.provider.forms.uses(), false
+	c.form, c.switched = m.provider.forms.Uses(), false
 }
 
 // speak has the next attempts go through a codec.
@@ -62,7 +63,7 @@ func (c *call) speak(k *codec) {
 // switchForm has the next attempt send the key in the provider's other form.
 func (c *call) switchForm() {
 	c.switched = true
-	c.form = c.form.other(c.formHint())
+	c.form = c.form.Other(c.formHint().bearer)
 }
 
 // attempt sends the request once. It returns committed once a part of the answer
@@ -154,7 +155,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	case c.surface.upgrades && (resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2):
 		s := session{s: c.s, in: c.in, trail: c.trail, a: a, resp: resp, limit: limit, to: to}
 		if a.ownKey {
-			s.opened = func() { c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched) }
+			s.opened = func() { c.model.provider.forms.Accepted(c.form.Bearer(c.formHint().bearer), c.switched) }
 		}
 		return s.join(ctx)
 	case resp.StatusCode/100 != 2:
@@ -172,10 +173,10 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, f
 	}
 	if c.refuser == c.model {
-		c.s.habits.learn(c.model, habitRefuse)
+		c.s.habits.Learn(c.model.route(), habits.StreamRefuse)
 	}
 	if a.ownKey {
-		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
+		c.model.provider.forms.Accepted(c.form.Bearer(c.formHint().bearer), c.switched)
 	}
 	// The probe is decided by the first content: a long stream must not keep others
 	// waiting.
@@ -347,7 +348,7 @@ func (c *call) lacksEndpoint(f *failure) {
 // surface, as far as is known.
 func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Error) {
 	to := m.provider.translates[in.surface]
-	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.knows(m, in.surface, now) {
+	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.Knows(m.route(), in.surface.path, now) {
 		to = instead
 	}
 	if to == nil {
@@ -377,7 +378,7 @@ func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) 
 	return k, k.translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
 		NoReasoning:   !reasons(m),
-		NoStreamUsage: !o.passes("stream_options") || s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
+		NoStreamUsage: !o.passes("stream_options") || m.streamHabit(s.habits) == habits.StreamRefuse, Now: time.Now().Unix(),
 	}, o.passes)
 }
 
@@ -423,7 +424,7 @@ func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 		if u.Name == "" {
 			continue
 		}
-		value, err := s.secrets.replace(ctx, u.Vault, u.Name, u.Value.Reveal())
+		value, err := s.secrets.cache.Replace(ctx, u.Vault, u.Name, u.Value.Reveal())
 		if err == nil && value != u.Value.Reveal() {
 			changed = true
 		}
@@ -479,12 +480,12 @@ func keep(s *selector, now time.Time, at pins.Key, p expr.Place, served pinned) 
 	t := s.pins
 	if p == expr.PlaceFirst {
 		if t.Drop(at) {
-			s.told.tell(now, at, pinned{})
+			s.told.Tell(now, at, pinned{})
 		}
 		return
 	}
 	t.Set(now, at, served)
-	s.told.tell(now, at, served)
+	s.told.Tell(now, at, served)
 }
 
 // affinity says for the Result how sticky() placed the answering model, or its key.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -89,7 +90,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 	}
 	if !plain {
 		h.meter.Event(data)
-		h.note.event(data)
+		h.note.Event(data)
 	}
 	switch {
 	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):
@@ -355,14 +356,14 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // shows one only at its end.
 func (h *held) learn() {
 	m := h.a.model
-	if !h.surface.usageOption || h.usageAsk != usageUnasked || h.s.habits.of(m) != habitUnknown {
+	if !h.surface.usageOption || h.usageAsk != usageUnasked || m.streamHabit(h.s.habits) != habits.StreamUnknown {
 		return
 	}
 	switch {
 	case h.meter.Tokens().Known:
-		h.s.habits.learn(m, habitUnasked)
+		h.s.habits.Learn(m.route(), habits.StreamUnasked)
 	case h.stream.Whole():
-		h.s.habits.learn(m, habitAsk)
+		h.s.habits.Learn(m.route(), habits.StreamAsk)
 	}
 }
 
@@ -378,7 +379,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 		relay.DropOfBytes(h.resp.Header)
 		return true, false
 	}
-	h.s.habits.learn(h.a.model, habitRefuse)
+	h.s.habits.Learn(h.a.model.route(), habits.StreamRefuse)
 	if !relay.CanDecode(encoding) {
 		return false, false
 	}
