@@ -28,7 +28,8 @@ func (w *requestWriter) chatRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
 	w.key("messages")
-	w.chatMessages(c.turns, isMistral(text(c.model)))
+	model := text(c.model)
+	w.chatMessages(c.turns, isMistral(model), wantsReasoning(model))
 	if c.maxTokens != nil {
 		if w.opts.MaxCompletionTokens {
 			w.field("max_completion_tokens", c.maxTokens)
@@ -237,7 +238,7 @@ func orEmpty(v raw) raw {
 // waiting holds images and documents of results. They go into the next message
 // of the user's, or into one of their own before the assistant speaks again.
 // For a model of Mistral's a word of the assistant goes before it.
-func (w *requestWriter) chatMessages(turns []turn, mistral bool) {
+func (w *requestWriter) chatMessages(turns []turn, mistral, reasons bool) {
 	w.open('[')
 	lead := 0
 	for lead < len(turns) && isSystem(turns[lead].role) {
@@ -294,7 +295,7 @@ func (w *requestWriter) chatMessages(turns []turn, mistral bool) {
 			}
 			user(t.parts)
 		case roleAssistant:
-			w.chatAssistant(t.parts)
+			w.chatAssistant(t.parts, reasons)
 		case roleTool:
 			for j := range t.parts {
 				waiting = w.chatResult(&t.parts[j], waiting)
@@ -430,8 +431,9 @@ func (w *requestWriter) chatUser(parts []part) {
 // templates take no list there.
 //
 // Content is null beside calls or a refusal, and "" for a turn that would be
-// empty. Of several fields of reasoning the last one names all.
-func (w *requestWriter) chatAssistant(parts []part) {
+// empty. Of several fields of reasoning the last one names all. reasons is set if the
+// model's API refuses a turn without reasoning: a space stands in for it.
+func (w *requestWriter) chatAssistant(parts []part, reasons bool) {
 	var texts, refusals, reasoning []raw
 	field := ""
 	calls := 0
@@ -462,6 +464,9 @@ func (w *requestWriter) chatAssistant(parts []part) {
 		default:
 			w.report.Lose("assistant.content")
 		}
+	}
+	if reasons && len(reasoning) == 0 {
+		field, reasoning = "reasoning_content", []raw{raw(`" "`)}
 	}
 	w.open('{')
 	w.word("role", "assistant")

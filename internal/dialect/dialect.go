@@ -27,7 +27,7 @@
 //     stream into events; balance.go follows arguments that come in pieces.
 //   - tools.go, calls.go, schema.go, effort.go, media.go, usage.go, errors.go,
 //     overflow.go and namespace.go read and write what the formats have in common.
-//   - claude.go and mistral.go know what the models of a maker take.
+//   - claude.go and models.go know what the models of a maker take.
 //   - seal.go and details.go carry the proof of reasoning through a client of
 //     another format; cut.go takes it out again before its own provider.
 //   - fields.go and report.go name what is lost.

@@ -275,3 +275,17 @@ func TestMistral(t *testing.T) {
 		}
 	}
 }
+
+// TestTurnsWithoutReasoning: DeepSeek's API refuses turns of the assistant without their
+// reasoning, and those of another model have none that it could get.
+func TestTurnsWithoutReasoning(t *testing.T) {
+	body := `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"q"},` +
+		`{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"tool_use","id":"c","name":"f","input":{}}]},` +
+		`{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":"b"}]},{"role":"assistant","content":"so"},{"role":"user","content":"on"}]}`
+	for model, want := range map[string]int{"deepseek-v4-pro": 2, "deepseek/DeepSeek-V4-Flash": 2, "deepseek-reasoner": 2, "deepseek-r1-distill-llama-70b": 0, "m": 0} {
+		tr, _ := dialect.For(dialect.Messages, dialect.Chat)
+		out, _, err := tr.Request([]byte(body), dialect.Options{Model: model})
+		require.NoError(t, err)
+		assert.Equal(t, want, strings.Count(string(out), `"reasoning_content":" "`), "%s", out)
+	}
+}

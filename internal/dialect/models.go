@@ -53,3 +53,10 @@ func mistralIDs(turns []turn) {
 		}
 	}
 }
+
+// wantsReasoning reports whether a model's API refuses a turn of the assistant without the
+// reasoning that led to it, as that of DeepSeek does.
+func wantsReasoning(model string) bool {
+	model = strings.ToLower(model)
+	return strings.Contains(model, "deepseek-v4") || strings.Contains(model, "deepseek-reasoner")
+}
