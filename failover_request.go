@@ -18,6 +18,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 // outbound makes the upstream requests of one candidate with one key.
@@ -267,7 +268,7 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 		}
 	}
 	if o.codec != nil && o.surface.format == formatAnthropic && h["Anthropic-Version"] == nil {
-		h["Anthropic-Version"] = []string{messagesVersion}
+		h["Anthropic-Version"] = []string{translate.MessagesVersion}
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // nor does the transport add its own

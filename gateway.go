@@ -456,7 +456,7 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		return
 	}
 	if k := t.translated(); k != nil {
-		h[headerTranslated] = []string{k.header()}
+		h[headerTranslated] = []string{k.Header()}
 	}
 	if a.attempts {
 		x.headerRoom[1] = strconv.Itoa(t.sent)

@@ -11,6 +11,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/route"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 //go:generate go test -run ^TestEndpointsDocument$ . -update
@@ -347,3 +348,24 @@ func formatOf(r *http.Request) format {
 
 // knownSurfaces are the surfaces for those who have no settings.
 var knownSurfaces = sync.OnceValue(newSurfaces)
+
+// codec carries a request and its answer between the client's surface and the
+// upstream's. It belongs to one candidate. Nil is the null codec: the bytes pass as
+// they are.
+//
+// Config stands on the upstream's side of it: body fields, the cap of the output
+// and lists of parameters act on the translated request.
+type codec struct {
+	translate.Codec
+	client, surface *surface // surface is the upstream's
+}
+
+// newCodec makes the codec between two surfaces. Their formats differ, unless the
+// client's counts tokens.
+func newCodec(client, upstream *surface) *codec {
+	from, _ := client.dialect()
+	to, _ := upstream.dialect()
+	return &codec{
+		translate.New(translate.Side{Name: client.name, Format: from}, translate.Side{Name: upstream.name, Format: to}, client.counts()), client, upstream,
+	}
+}
