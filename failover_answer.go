@@ -287,6 +287,10 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 	}
 	e := errorf(CodeUpstreamError, "%s", h.a.secrets.ScrubLine(given(r.Message, r.Code), 400))
 	e.Status = status
+	// Clients act on codes: Codex makes a conversation shorter at context_length_exceeded.
+	if r.Code != "" && h.in.surface.format == formatOpenAI {
+		e.Code = Code(h.a.secrets.ScrubLine(r.Code, 100))
+	}
 	return errorBody(h.in.surface.format, e, h.in.id)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -153,6 +154,52 @@ func TestErrors(t *testing.T) {
 			}
 			assert.JSONEq(t, want, string(translator(t, client, upstream).Error(c.status, []byte(c.body))), "%s", c.body)
 		})
+	}
+}
+
+// TestOverflow: clients make a conversation shorter where they know the word of their own API
+// for one that is too long. Servers have many.
+func TestOverflow(t *testing.T) {
+	for words, code := range map[string]string{
+		"This model's maximum context length is 8 tokens. However, you requested 9 tokens.":           "",
+		"The input (9 tokens) is longer than the model's context length (8 tokens).":                  "",
+		"request (9 tokens) exceeds the available context size (8 tokens), try increasing it":         "",
+		"The input token count (9) exceeds the maximum number of tokens allowed (8).":                 "INVALID_ARGUMENT",
+		"prompt is too long: 9 tokens > 8 maximum":                                                    "",
+		"input length and `max_tokens` exceed context limit: 5 + 4 > 8, decrease input length":        "",
+		"Input is too long for requested model.":                                                      "",
+		"Your input exceeds the context window of this model. Please adjust your input and try again": "context_length_exceeded",
+		"Your request exceeded model token limit: 8":                                                  "",
+		"Zu lang": "context_length_exceeded",
+	} {
+		body := `{"error":{"message":"` + words + `","type":"x"}}`
+		if code != "" {
+			body = `{"error":{"message":"` + words + `","type":"x","code":"` + code + `"}}`
+		}
+		told := "prompt is too long: " + words
+		if strings.HasPrefix(words, "prompt") || strings.HasPrefix(words, "input length") {
+			told = words
+		}
+		pairs(func(client, upstream dialect.Format) {
+			got := decode(string(translator(t, client, upstream).Error(400, []byte(body)))).(object)["error"].(object)
+			s := begun(t, client, upstream, true).Stream()
+			event := string(s.Write([]byte("event: error\ndata: " + body + "\n\n")))
+			assert.ErrorIs(t, s.Err(), dialect.ErrUpstream)
+			assert.Equal(t, "invalid_request_error", got["type"], words)
+			assert.Contains(t, event, `"type":"invalid_request_error"`)
+			if client == dialect.Messages {
+				assert.Equal(t, told, got["message"])
+				assert.Contains(t, event, told)
+				return
+			}
+			assert.Equal(t, words, got["message"])
+			assert.Equal(t, "context_length_exceeded", got["code"], words)
+			assert.Contains(t, event, `"code":"context_length_exceeded"`)
+		})
+	}
+	for status, words := range map[int]string{400: "the image is too long: 9000 pixels", 429: "too many tokens: maximum context length"} {
+		got := string(translator(t, dialect.Messages, dialect.Chat).Error(status, []byte(`{"error":{"message":"`+words+`"}}`)))
+		assert.Contains(t, got, `"message":"`+words+`"`)
 	}
 }
 

@@ -75,9 +75,11 @@ func (a *answerReader) chatChoice() bool {
 			word := a.text()
 			a.reply.stop = chatStop(word)
 			a.failed = word != "" && a.reply.stop == stopUnset
-		case "stop_reason":
-			// Some servers tell the stop sequence here.
-			a.reply.sequence = a.str()
+		case "stop_reason", "matched_stop":
+			// vLLM and SGLang tell the stop sequence here, or the number of a token.
+			if v := a.str(); v != nil {
+				a.reply.sequence = v
+			}
 		default:
 			a.value()
 		}

@@ -28,7 +28,8 @@ func (w *requestWriter) chatRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
 	w.key("messages")
-	w.chatMessages(c.turns)
+	model := text(c.model)
+	w.chatMessages(c.turns, isMistral(model), wantsReasoning(model))
 	if c.maxTokens != nil {
 		if w.opts.MaxCompletionTokens {
 			w.field("max_completion_tokens", c.maxTokens)
@@ -172,8 +173,8 @@ func (w *requestWriter) function(t *tool, schema string) {
 		w.field("description", t.description)
 		w.key(schema)
 		parameters := schemaOf(t.schema)
-		if schema == "input_schema" && string(t.strict) == "true" {
-			parameters = w.closedSchema(parameters)
+		if schema == "input_schema" {
+			parameters = w.inputSchema(parameters, string(t.strict) == "true")
 		}
 		w.put(parameters)
 		// false is the default, and servers that do not know the field would refuse
@@ -236,11 +237,15 @@ func orEmpty(v raw) raw {
 //
 // waiting holds images and documents of results. They go into the next message
 // of the user's, or into one of their own before the assistant speaks again.
-func (w *requestWriter) chatMessages(turns []turn) {
+// For a model of Mistral's a word of the assistant goes before it.
+func (w *requestWriter) chatMessages(turns []turn, mistral, reasons bool) {
 	w.open('[')
 	lead := 0
 	for lead < len(turns) && isSystem(turns[lead].role) {
 		lead++
+	}
+	if !w.opts.MaxCompletionTokens {
+		turns = w.withoutLateSystem(turns, lead)
 	}
 	if lead > 0 {
 		var texts []raw
@@ -253,15 +258,28 @@ func (w *requestWriter) chatMessages(turns []turn) {
 		w.joined(`\n\n`, texts...)
 		w.close("}")
 	}
+	if mistral {
+		mistralIDs(turns)
+	}
 	var waiting []part // images and documents of results
+	resulted := false  // the last message is a result
+	user := func(parts []part) {
+		if mistral && resulted {
+			w.report.Lose("turn_order")
+			w.put(raw(mistralBridge))
+		}
+		resulted = false
+		w.chatUser(parts)
+	}
 	for i := lead; i < len(turns); i++ {
 		t := &turns[i]
 		// Results are followed by the assistant: what waits must not stand behind
 		// its turn.
 		if len(waiting) > 0 && t.role != roleUser {
-			w.chatUser(waiting)
+			user(waiting)
 			waiting = nil
 		}
+		resulted = resulted && t.role != roleAssistant || t.role == roleTool && len(t.parts) > 0
 		switch t.role {
 		case roleSystem, roleDeveloper:
 			w.open('{')
@@ -271,13 +289,13 @@ func (w *requestWriter) chatMessages(turns []turn) {
 			w.close("}")
 		case roleUser:
 			if len(waiting) > 0 {
-				w.chatUser(append(waiting, t.parts...))
+				user(append(waiting, t.parts...))
 				waiting = nil
 				continue
 			}
-			w.chatUser(t.parts)
+			user(t.parts)
 		case roleAssistant:
-			w.chatAssistant(t.parts)
+			w.chatAssistant(t.parts, reasons)
 		case roleTool:
 			for j := range t.parts {
 				waiting = w.chatResult(&t.parts[j], waiting)
@@ -285,9 +303,49 @@ func (w *requestWriter) chatMessages(turns []turn) {
 		}
 	}
 	if len(waiting) > 0 {
-		w.chatUser(waiting)
+		user(waiting)
 	}
 	w.close("]")
+}
+
+// withoutLateSystem makes words of the user of the system turns from lead on: Claude Code
+// and Codex send such, and the templates of many models refuse them there. At the front
+// they would change it in mid-conversation, and no cache of a prompt survives that.
+//
+// They join a turn of the user beside them, as many templates want the roles in turns.
+func (w *requestWriter) withoutLateSystem(turns []turn, lead int) []turn {
+	if !slices.ContainsFunc(turns[lead:], func(t turn) bool { return isSystem(t.role) }) {
+		return turns
+	}
+	w.report.Lose("system.role")
+	out := slices.Clone(turns[:lead])
+	var late []part // before a turn of the user's
+	for _, t := range turns[lead:] {
+		if isSystem(t.role) {
+			for _, text := range w.texts(nil, t.parts) {
+				if !blank(text) {
+					late = append(late, part{kind: kindText, text: text})
+				}
+			}
+			if n := len(out) - 1; n >= lead && out[n].role == roleUser {
+				out[n].parts, late = slices.Concat(out[n].parts, late), nil
+			}
+			continue
+		}
+		if len(late) > 0 {
+			if t.role == roleUser {
+				t.parts = slices.Concat(late, t.parts)
+			} else {
+				out = append(out, turn{role: roleUser, parts: late})
+			}
+			late = nil
+		}
+		out = append(out, t)
+	}
+	if len(late) > 0 {
+		out = append(out, turn{role: roleUser, parts: late})
+	}
+	return out
 }
 
 // isSystem reports whether a turn instructs the model.
@@ -373,8 +431,9 @@ func (w *requestWriter) chatUser(parts []part) {
 // templates take no list there.
 //
 // Content is null beside calls or a refusal, and "" for a turn that would be
-// empty. Of several fields of reasoning the last one names all.
-func (w *requestWriter) chatAssistant(parts []part) {
+// empty. Of several fields of reasoning the last one names all. reasons is set if the
+// model's API refuses a turn without reasoning: a space stands in for it.
+func (w *requestWriter) chatAssistant(parts []part, reasons bool) {
 	var texts, refusals, reasoning []raw
 	field := ""
 	calls := 0
@@ -405,6 +464,9 @@ func (w *requestWriter) chatAssistant(parts []part) {
 		default:
 			w.report.Lose("assistant.content")
 		}
+	}
+	if reasons && len(reasoning) == 0 {
+		field, reasoning = "reasoning_content", []raw{raw(`" "`)}
 	}
 	w.open('{')
 	w.word("role", "assistant")

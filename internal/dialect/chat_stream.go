@@ -100,8 +100,10 @@ func (d *chatDecoder) event(name, data []byte) {
 						m = c.value()
 					case "finish_reason":
 						f = c.str()
-					case "stop_reason":
-						q = c.str()
+					case "stop_reason", "matched_stop":
+						if v := c.str(); v != nil {
+							q = v
+						}
 					case "error":
 						if v := c.value(); v != nil {
 							failure = v

@@ -25,8 +25,9 @@
 //   - model.go is the model in the middle: conversation, turn, part and reply.
 //   - cursor.go reads JSON where it lies; writer.go writes it; sse.go splits a
 //     stream into events; balance.go follows arguments that come in pieces.
-//   - tools.go, effort.go, media.go, usage.go, errors.go and namespace.go read
-//     and write what the formats have in common.
+//   - tools.go, calls.go, schema.go, effort.go, media.go, usage.go, errors.go,
+//     overflow.go and namespace.go read and write what the formats have in common.
+//   - claude.go and models.go know what the models of a maker take.
 //   - seal.go and details.go carry the proof of reasoning through a client of
 //     another format; cut.go takes it out again before its own provider.
 //   - fields.go and report.go name what is lost.
@@ -37,8 +38,10 @@
 package dialect
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
+	"slices"
 )
 
 // Format is one of the formats of chat models.
@@ -103,7 +106,8 @@ type Options struct {
 	// this one stands in for the client's. 0 means 8,192.
 	MaxTokens int64
 	// MaxCompletionTokens names the limit max_completion_tokens in chat, as
-	// reasoning models of OpenAI want it, and not max_tokens.
+	// reasoning models of OpenAI want it, and not max_tokens. It is set for OpenAI's
+	// own API, which also takes instructions within a conversation.
 	MaxCompletionTokens bool
 	// NoReasoning is set for a model that is known not to reason. Many APIs refuse to
 	// be asked for it then.
@@ -127,6 +131,7 @@ type Translator struct {
 	custom       map[string]struct{} // names of custom tools
 	flat         map[string]flatName // by the flat names
 	long         map[string]raw      // names of tools, by the short ones
+	calls        []raw               // the ids of the conversation's calls
 
 	usage Usage
 	newID func(prefix string) string
@@ -176,7 +181,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 		return nil, report, nil
 	}
 	t.echo, t.includeUsage = c.echo, c.includeUsage
-	t.custom, t.flat = nil, c.flat
+	t.custom, t.flat, t.calls = nil, c.flat, c.callIDs()
 	for i := range c.tools {
 		if c.tools[i].custom {
 			if t.custom == nil {
@@ -362,9 +367,10 @@ func (t *Translator) modelName(upstream raw) raw {
 }
 
 // callID is the id of a call. It is made up if the upstream gave none, a huge one, or that
-// of an earlier call: clients tell calls apart by their ids. given holds the earlier ones.
+// of an earlier call: clients tell calls apart by their ids. given holds the answer's.
 func (t *Translator) callID(id raw, given map[string]struct{}) raw {
-	if _, again := given[string(id)]; again || blank(id) || len(id) > maxCallName {
+	_, again := given[string(id)]
+	if again || blank(id) || len(id) > maxCallName || slices.ContainsFunc(t.calls, func(c raw) bool { return bytes.Equal(c, id) }) {
 		return quote(t.newID("call_"))
 	}
 	given[string(id)] = struct{}{}

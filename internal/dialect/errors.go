@@ -82,6 +82,9 @@ func (t *Translator) Error(status int, body []byte) []byte {
 	if p.message == nil {
 		p.message = plainText(body)
 	}
+	if p.overflows(status) {
+		p.overflow(t.client)
+	}
 	var w writer
 	w.problem(t.client, status, &p)
 	return w.b

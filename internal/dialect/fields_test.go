@@ -188,7 +188,7 @@ var nested = []example{
 	{dialect.Chat, "temperature with reasoning_effort", `"temperature":0.5,"reasoning_effort":"low"`, []string{"carried: temperature", "lost: models that think take only 1"}},
 	{dialect.Chat, "reasoning_effort with a forced tool", chatTool + `,"tool_choice":"required","reasoning_effort":"low"`, []string{"carried: reasoning.effort", "lost: models that think choose by themselves"}},
 
-	{dialect.Responses, "input[].role: developer", fmt.Sprintf(respTurns, `{"role":"developer","content":"x"}`), []string{"carried: role system", "lost: joins system; its place in the conversation is lost"}},
+	{dialect.Responses, "input[].role: developer", fmt.Sprintf(respTurns, `{"role":"developer","content":"x"}`), []string{"lost: words of the user, but at OpenAI", "lost: joins system; its place in the conversation is lost"}},
 	{dialect.Responses, "input_image.image_url, data URL", `"input":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/jpeg;base64,AAAA","detail":"auto"}]}]`, []string{"carried: image_url", "carried: image, source base64"}},
 	{dialect.Responses, "input_image.image_url, URL", `"input":[{"role":"user","content":[{"type":"input_image","image_url":"https://example.com/a.png"}]}]`, []string{"carried: image_url", "carried: image, source url"}},
 	{dialect.Responses, "input_image.detail", `"input":[{"role":"user","content":[{"type":"input_image","image_url":"https://example.com/a.png","detail":"low"}]}]`, []string{"carried: detail", "lost"}},
@@ -216,7 +216,7 @@ var nested = []example{
 	{dialect.Responses, "text.format: json_object", `"text":{"format":{"type":"json_object"}}`, []string{"carried: response_format", "lost"}},
 	{dialect.Responses, "reasoning.summary", `"reasoning":{"effort":"low","summary":"auto"}`, []string{"hint", "hint"}},
 
-	{dialect.Messages, "messages[].role: system", `"messages":[{"role":"user","content":"hi"},{"role":"system","content":"x"},{"role":"user","content":"b"}]`, []string{"carried: role system", "carried: role system"}},
+	{dialect.Messages, "messages[].role: system", `"messages":[{"role":"user","content":"hi"},{"role":"system","content":"x"},{"role":"user","content":"b"}]`, []string{"lost: words of the user, but at OpenAI", "carried: role system"}},
 	{dialect.Messages, "system, the billing line of Claude Code", `"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1; cch=36ee5;"},{"type":"text","text":"Be brief."}]`, []string{"hint: it changes with each request", "hint: it changes with each request"}},
 	{dialect.Messages, "the assistant's turn at the end", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"{"}]`, []string{"lost: a message, not continued", "lost: a message, not continued"}},
 	{dialect.Messages, "content[].cache_control", `"messages":[{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]}]`, []string{"hint", "hint"}},

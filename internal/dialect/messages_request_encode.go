@@ -25,6 +25,7 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	}
 	on := w.messagesThinking(c, forced)
 	w.key("messages")
+	c.uniqueCalls()
 	w.messagesTurns(c.turns, claudeVersion(text(c.model)) >= claudeNoPrefill)
 	if len(tools) > 0 {
 		w.array("tools")
@@ -310,7 +311,7 @@ func (w *requestWriter) source(m *media, mime string) {
 func (w *requestWriter) messagesResult(p *part) {
 	w.typed("tool_result")
 	w.key("tool_use_id")
-	w.put(messagesID(p.id))
+	w.put(p.id)
 	start := len(w.b)
 	w.key("content")
 	if !w.messagesUser(p.parts) {
@@ -320,31 +321,6 @@ func (w *requestWriter) messagesResult(p *part) {
 		w.constant("is_error", "true")
 	}
 	w.close("}")
-}
-
-// messagesID is the id of a call in the letters of messages. The same id always
-// becomes the same one.
-//
-// Letters, digits, "_" and "-" may stand in an id. Other bytes become "_", so
-// the id of a result still matches its call's.
-//
-// Messages refuses a request with another letter in an id. OpenAI-like servers
-// make ids with dots and colons. Two ids with different odd letters may become
-// equal.
-func messagesID(id raw) raw {
-	in := inner(id)
-	for i, c := range in {
-		if !isNameByte(c) || c == '.' {
-			clean := append(raw(nil), id...)
-			for j := i + 1; j < len(clean)-1; j++ {
-				if !isNameByte(clean[j]) || clean[j] == '.' {
-					clean[j] = '_'
-				}
-			}
-			return clean
-		}
-	}
-	return orEmpty(id)
 }
 
 // messagesAssistant writes a turn of the assistant, its reasoning only with a
@@ -374,7 +350,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 		case kindCall:
 			w.typed("tool_use")
 			w.key("id")
-			w.put(messagesID(p.id))
+			w.put(p.id)
 			w.field("name", orEmpty(p.name))
 			w.key("input")
 			w.put(p.argsObject(w.report))

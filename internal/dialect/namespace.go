@@ -1,8 +1,10 @@
 package dialect
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 )
 
 // maxToolName is the longest name of a function in the APIs of OpenAI and Gemini. Clients
@@ -12,15 +14,18 @@ const maxToolName = 64
 // shortName is a name that all APIs take. The same name always becomes the same one:
 // providers cache prompts by their text.
 //
-// The name is cut, and ends in eight hexadecimal digits of its SHA-256. Two long
-// names with the same front stay apart by them.
+// APIs take letters, digits, "_" and "-". Names of MCP servers may have dots and
+// slashes, which become "_". The name is cut, and ends in eight hexadecimal digits of
+// its SHA-256. Two names that become the same one stay apart by them.
 func shortName(name raw) raw {
-	if len(inner(name)) <= maxToolName {
+	odd := bytes.ContainsFunc(inner(name), func(r rune) bool { return r > 'z' || !isNameByte(byte(r)) || r == '.' })
+	if !odd && len(inner(name)) <= maxToolName {
 		return name
 	}
-	sum := sha256.Sum256([]byte(text(name)))
+	own := text(name)
+	sum := sha256.Sum256([]byte(own))
 	mark := "_" + hex.EncodeToString(sum[:4])
-	return quote(safeName(string(inner(name)[:maxToolName-len(mark)])) + mark)
+	return quote(strings.ReplaceAll(safeName(own[:min(len(own), maxToolName-len(mark))]), ".", "_") + mark)
 }
 
 // shorten gives all tools, and the calls of them, names that all APIs take. It returns
@@ -31,7 +36,7 @@ func (c *conversation) shorten() (own map[string]raw) {
 	for i := range c.tools {
 		name := c.tools[i].name
 		short := shortName(name)
-		if len(short) == len(name) {
+		if string(short) == string(name) {
 			continue
 		}
 		if own == nil {

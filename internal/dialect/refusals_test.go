@@ -128,6 +128,14 @@ func TestRequestsThatUpstreamsRefuse(t *testing.T) {
 			`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","properties":{"n":{"type":"integer","minimum":1}},"required":["n"],"additionalProperties":false}}},{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{"n":{"type":"integer","minimum":1}}}}}]`,
 			[]string{`"n":{"type":"integer","description":"{minimum: 1}"}`, `"name":"g","input_schema":{"type":"object","properties":{"n":{"type":"integer","minimum":1}}}`}, nil, []string{"schema.minimum"},
 		},
+		"a union for a tool": {
+			dialect.Responses, dialect.Messages, "m", `"tools":[{"type":"function","name":"f","parameters":{"type":"object","description":"One of both.","properties":{"a":{},"b":{}},"anyOf":[{"required":["a"]},{"required":["b"]}]}},` +
+				`{"type":"function","name":"g","parameters":{"allOf":[{"type":"object"}]}},{"type":"function","name":"h","parameters":{"type":"object","properties":{"anyOf":{"anyOf":[{}]}}}}]`,
+			[]string{
+				`"name":"f","input_schema":{"type":"object","properties":{"a":{},"b":{}},"description":"One of both.\n\n{anyOf: [{\"required\":[\"a\"]},{\"required\":[\"b\"]}]}"}`,
+				`"name":"g","input_schema":{"type":"object","description":"{allOf: [{\"type\":\"object\"}]}"}`, `"name":"h","input_schema":{"type":"object","properties":{"anyOf":{"anyOf":[{}]}}}`,
+			}, nil, []string{"tools.anyOf", "tools.allOf"},
+		},
 		"an optional property": {
 			dialect.Messages, dialect.Responses, "m", `"output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string"}},"required":["a"],"additionalProperties":false}}}`,
 			[]string{`"strict":false`}, []string{`"strict":true`}, []string{"schema.strict"},

@@ -31,11 +31,8 @@ func (w *requestWriter) closeSchema(schema raw, depth int) raw {
 	object, closed, changed := false, false, false
 	drop := func(name []byte, value raw) {
 		w.report.Lose("schema." + string(name))
-		if told.comma {
-			told.b = append(told.b, ", "...)
-		}
-		told.b = append(append(append(told.b, name...), ": "...), value...)
-		told.comma, changed = true, true
+		told.tell(name, value)
+		changed = true
 	}
 	out.open('{')
 	for name := range c.members() {
@@ -94,19 +91,69 @@ func (w *requestWriter) closeSchema(schema raw, depth int) raw {
 	if !changed || c.bad {
 		return schema
 	}
-	if told.comma {
-		note := quotedJSON(slices.Concat([]byte("{"), told.b, []byte("}")))
-		out.key("description")
-		if blank(description) {
-			out.put(note)
-		} else {
-			out.joined(`\n\n`, description, note)
-		}
-	} else {
-		out.field("description", description)
-	}
+	out.described(description, told.b)
 	out.close("}")
 	return out.b
+}
+
+// described writes the description of a schema, and behind it what the schema has no
+// place for.
+func (w *writer) described(description, told raw) {
+	if len(told) == 0 {
+		w.field("description", description)
+		return
+	}
+	note := quotedJSON(slices.Concat([]byte("{"), told, []byte("}")))
+	w.key("description")
+	if blank(description) {
+		w.put(note)
+	} else {
+		w.joined(`\n\n`, description, note)
+	}
+}
+
+// inputSchema is the schema of a tool of messages. The API takes no union at its top.
+func (w *requestWriter) inputSchema(schema raw, strict bool) raw {
+	if !bytes.Contains(schema, []byte(`Of"`)) {
+		if strict {
+			return w.closedSchema(schema)
+		}
+		return schema
+	}
+	var told writer
+	var description raw
+	c := cursor{b: schema}
+	rest := mapMembers(&c, func(name []byte, value raw) raw {
+		switch string(name) {
+		case "oneOf", "anyOf", "allOf":
+			w.report.Lose("tools." + string(name))
+			told.tell(name, value)
+			return nil
+		case "description":
+			description = value
+			return nil
+		}
+		return value
+	})
+	if len(told.b) > 0 && rest != nil {
+		out := writer{b: rest[:len(rest)-1], comma: len(rest) > len("{}")}
+		out.described(description, told.b)
+		out.close("}")
+		schema = out.b
+	}
+	if strict {
+		return w.closedSchema(schema)
+	}
+	return schema
+}
+
+// tell writes a member as plain text.
+func (w *writer) tell(name []byte, value raw) {
+	if w.comma {
+		w.b = append(w.b, ", "...)
+	}
+	w.b = append(append(append(w.b, name...), ": "...), value...)
+	w.comma = true
 }
 
 // closeEach closes the schemas that are the values of an object.

@@ -211,7 +211,12 @@ func (s *Stream) failed(data []byte) {
 	if p.message == nil {
 		p.message = plainText(data)
 	}
-	s.fail(ErrUpstream, p.statusOf(), &p)
+	status := p.statusOf()
+	if p.overflows(status) {
+		status = 400
+		p.overflow(s.t.client)
+	}
+	s.fail(ErrUpstream, status, &p)
 }
 
 // begin starts the client's answer, once.

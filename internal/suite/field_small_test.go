@@ -540,6 +540,7 @@ func TestFieldLoneErrorEvents(t *testing.T) {
 		{fieldChat, `data: {"error":{"message":"x","code":502}}` + "\n\n", 502, `"message":"x"`},
 		{fieldChat, "error: {\"code\":500,\"message\":\"boom\",\"type\":\"server_error\"}\n\n", 500, "boom"},
 		{fieldResponses, fieldMessage("response.failed", `"response":{"status":"failed","error":{"code":"rate_limit_exceeded","message":"x"}}`), 429, `"message":"x"`},
+		{fieldResponses, fieldMessage("response.failed", `"response":{"status":"failed","error":{"code":"context_length_exceeded","message":"x"}}`), 400, `"code":"context_length_exceeded"`},
 	} {
 		t.Run(tt.path+tt.events, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
