@@ -374,11 +374,16 @@ func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) 
 		body = capped.Bytes()
 	}
 	o.surface = to
-	return k, k.translate(body, m.provider.strict, dialect.Options{
+	err := k.translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
 		NoReasoning:   !reasons(m),
 		NoStreamUsage: !o.passes("stream_options") || s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
 	}, o.passes)
+	if err != nil && k.report.Refuse != "" && in.threaded() {
+		// By its code Anthropic's SDKs know to send the whole conversation.
+		err = errorf(CodeThreadUnsupported, "%s", err.Message)
+	}
+	return k, err
 }
 
 // reasons reports whether a model may be asked to reason: its features say so, or are
