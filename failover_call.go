@@ -3,6 +3,7 @@ package aigateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,11 +14,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/pins"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 // maxErrorBody bounds the body of a failed answer that is kept for relaying, in
@@ -46,7 +49,7 @@ type call struct {
 // use has the next attempts go to a candidate with a key.
 func (c *call) use(m *model, key *apiKey, track *stats.Track) {
 	c.model, c.key, c.track = m, key, track
-	c.form, c.switched = m.provider.forms.uses(), false
+	c.form, c.switched = m.provider.forms.Uses(), false
 }
 
 // speak has the next attempts go through a codec.
@@ -56,13 +59,13 @@ func (c *call) speak(k *codec) {
 		c.surface, c.path, c.body = c.in.surface, c.in.path, c.in.own()
 		return
 	}
-	c.surface, c.path, c.body = k.surface, k.surface.path, &k.request
+	c.surface, c.path, c.body = k.surface, k.surface.path, &k.Request
 }
 
 // switchForm has the next attempt send the key in the provider's other form.
 func (c *call) switchForm() {
 	c.switched = true
-	c.form = c.form.other(c.formHint())
+	c.form = c.form.Other(c.formHint().bearer)
 }
 
 // attempt sends the request once. It returns committed once a part of the answer
@@ -127,7 +130,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	if err != nil {
 		// A silence of the secret store is not the provider's.
 		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {
-			return false, notMade(kind, a.secrets.scrubText(err.Error()))
+			return false, notMade(kind, a.secrets.ScrubText(err.Error()))
 		}
 		return false, interrupted(ctx, c.in, &a.secrets, FailureTimeout, err)
 	}
@@ -154,7 +157,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	case c.surface.upgrades && (resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2):
 		s := session{s: c.s, in: c.in, trail: c.trail, a: a, resp: resp, limit: limit, to: to}
 		if a.ownKey {
-			s.opened = func() { c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched) }
+			s.opened = func() { c.model.provider.forms.Accepted(c.form.Bearer(c.formHint().bearer), c.switched) }
 		}
 		return s.join(ctx)
 	case resp.StatusCode/100 != 2:
@@ -172,10 +175,10 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, f
 	}
 	if c.refuser == c.model {
-		c.s.habits.learn(c.model, habitRefuse)
+		c.s.habits.Learn(c.model.route(), habits.StreamRefuse)
 	}
 	if a.ownKey {
-		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
+		c.model.provider.forms.Accepted(c.form.Bearer(c.formHint().bearer), c.switched)
 	}
 	// The probe is decided by the first content: a long stream must not keep others
 	// waiting.
@@ -272,8 +275,8 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	c.judge(a, f, report, resp)
 	c.refusesUsage(f)
 	c.lacksEndpoint(f)
-	f.reason += a.secrets.quoted(report.Message)
-	a.body = a.secrets.scrub(plain)
+	f.reason += a.secrets.Quoted(report.Message)
+	a.body = a.secrets.Scrub(plain)
 	// A body over the bound cannot be relayed whole. A 4xx tells the client by its status
 	// and header to mend its request, or to wait.
 	if !complete {
@@ -282,11 +285,11 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		}
 		return f
 	}
-	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.scrubHeader(resp.Header), a.secrets.scrub(data)}
+	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.ScrubHeader(resp.Header), a.secrets.Scrub(data)}
 	switch {
 	case c.codec != nil:
-		f.answer.body = c.codec.refused(resp.StatusCode, f.answer.header, a.body)
-	case err != nil && len(data) > 0 && len(a.secrets.used) > 0:
+		f.answer.body = c.codec.Refused(resp.StatusCode, f.answer.header, a.body)
+	case err != nil && len(data) > 0 && len(a.secrets.Used()) > 0:
 		// The gateway cannot find a key in this body, but a client may decode it.
 		f.answer = c.unreadable(a, resp, "came in an encoding that cannot be read here")
 	case !bytes.Equal(a.body, plain):
@@ -311,12 +314,12 @@ func (c *call) judge(a *attempt, f *failure, report apierror.Report, resp *http.
 func (c *call) unreadable(a *attempt, resp *http.Response, why string) *upstreamAnswer {
 	e := errorf(CodeUpstreamError, "the provider's error %s", why)
 	e.Status = resp.StatusCode
-	h := a.secrets.scrubHeader(resp.Header)
+	h := a.secrets.ScrubHeader(resp.Header)
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Encoding")
 	relay.DropOfBytes(h)
 	if c.codec != nil {
-		c.codec.mark(h)
+		c.codec.Mark(h)
 	}
 	return &upstreamAnswer{resp.StatusCode, h, errorBody(c.in.surface.format, e, c.in.id)}
 }
@@ -343,11 +346,29 @@ func (c *call) lacksEndpoint(f *failure) {
 	}
 }
 
+// untranslated is the error of a request that a codec cannot carry; nil without one.
+func untranslated(in *inbound, err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var cannot translate.CannotError
+	switch isCannot := errors.As(err, &cannot); {
+	case isCannot && in.threaded():
+		// By this code Anthropic's SDKs know to send the whole conversation.
+		return errorf(CodeThreadUnsupported, "%s", cannot)
+	case isCannot:
+		return errorf(CodeNotTranslatable, "%s", cannot)
+	}
+	e := errorf(CodeInvalidRequestBody, "the body does not have the form of a request to %s", in.surface.name)
+	e.Err = err
+	return e
+}
+
 // codecFor makes the codec to a candidate; nil where its provider speaks the client's
 // surface, as far as is known.
 func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Error) {
 	to := m.provider.translates[in.surface]
-	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.knows(m, in.surface, now) {
+	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.Knows(m.route(), in.surface.path, now) {
 		to = instead
 	}
 	if to == nil {
@@ -360,7 +381,7 @@ func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Erro
 // output is capped before, so that a budget for reasoning fits below the cap.
 func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) {
 	k := newCodec(in.surface, to)
-	if k.estimated {
+	if k.Estimated {
 		return k, nil
 	}
 	o := outbound{s: s, in: in, model: m, surface: in.surface, body: in.body}
@@ -369,21 +390,16 @@ func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) 
 	if o.capOutput(&e); len(e) > 0 {
 		capped, err := in.body.Splice(e)
 		if err != nil {
-			return k, k.malformed(err)
+			return k, untranslated(in, err)
 		}
 		body = capped.Bytes()
 	}
 	o.surface = to
-	err := k.translate(body, m.provider.strict, dialect.Options{
+	return k, untranslated(in, k.Translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
 		NoReasoning:   !reasons(m),
-		NoStreamUsage: !o.passes("stream_options") || s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
-	}, o.passes)
-	if err != nil && k.report.Refuse != "" && in.threaded() {
-		// By its code Anthropic's SDKs know to send the whole conversation.
-		err = errorf(CodeThreadUnsupported, "%s", err.Message)
-	}
-	return k, err
+		NoStreamUsage: !o.passes("stream_options") || m.streamHabit(s.habits) == habits.StreamRefuse, Now: time.Now().Unix(),
+	}, o.passes))
 }
 
 // reasons reports whether a model may be asked to reason: its features say so, or are
@@ -424,12 +440,12 @@ func hasVendorHeader(h http.Header) bool {
 // secrets is often rotated together.
 func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 	changed := false
-	for _, u := range a.secrets.used {
-		if u.name == "" {
+	for _, u := range a.secrets.Used() {
+		if u.Name == "" {
 			continue
 		}
-		value, err := s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
-		if err == nil && value != u.value.Reveal() {
+		value, err := s.secrets.cache.Replace(ctx, u.Vault, u.Name, u.Value.Reveal())
+		if err == nil && value != u.Value.Reveal() {
 			changed = true
 		}
 	}
@@ -484,12 +500,12 @@ func keep(s *selector, now time.Time, at pins.Key, p expr.Place, served pinned) 
 	t := s.pins
 	if p == expr.PlaceFirst {
 		if t.Drop(at) {
-			s.told.tell(now, at, pinned{})
+			s.told.Tell(now, at, pinned{})
 		}
 		return
 	}
 	t.Set(now, at, served)
-	s.told.tell(now, at, served)
+	s.told.Tell(now, at, served)
 }
 
 // affinity says for the Result how sticky() placed the answering model, or its key.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -89,7 +90,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 	}
 	if !plain {
 		h.meter.Event(data)
-		h.note.event(data)
+		h.note.Event(data)
 	}
 	switch {
 	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):
@@ -276,7 +277,7 @@ func (h *held) breakEvent(e *Error) []byte {
 // wantsUsage reports whether the upstream was asked for usage in its stream.
 func (h *held) wantsUsage() bool {
 	if h.codec != nil {
-		return wantsUsage(&h.codec.request)
+		return wantsUsage(&h.codec.Request)
 	}
 	return h.in.wantsUsage()
 }
@@ -302,8 +303,8 @@ type watchedBody struct {
 	// Zero after the commit.
 	deadline time.Time
 	total    time.Duration
-	silence  *timeoutError // made by the first read, for all of them
-	began    time.Time     // likewise
+	silence  timeoutError // of all reads: the first one sets it
+	began    time.Time    // likewise
 }
 
 // progress notes the state of the stream. Progress ends the silence.
@@ -322,10 +323,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	if !b.each {
 		return b.body.Read(p)
 	}
-	if b.silence == nil {
-		b.silence, b.began = &timeoutError{"silent for per_request_timeout", b.limit}, time.Now()
+	if b.began.IsZero() {
+		b.silence, b.began = timeoutError{"silent for per_request_timeout", b.limit}, time.Now()
 	}
-	limit, cause := b.limit-b.silent, error(b.silence)
+	limit, cause := b.limit-b.silent, error(&b.silence)
 	switch {
 	case b.phase == relay.Ended:
 		if b.drainBy.IsZero() {
@@ -355,14 +356,14 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // shows one only at its end.
 func (h *held) learn() {
 	m := h.a.model
-	if !h.surface.usageOption || h.usageAsk != usageUnasked || h.s.habits.of(m) != habitUnknown {
+	if !h.surface.usageOption || h.usageAsk != usageUnasked || m.streamHabit(h.s.habits) != habits.StreamUnknown {
 		return
 	}
 	switch {
 	case h.meter.Tokens().Known:
-		h.s.habits.learn(m, habitUnasked)
+		h.s.habits.Learn(m.route(), habits.StreamUnasked)
 	case h.stream.Whole():
-		h.s.habits.learn(m, habitAsk)
+		h.s.habits.Learn(m.route(), habits.StreamAsk)
 	}
 }
 
@@ -378,7 +379,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 		relay.DropOfBytes(h.resp.Header)
 		return true, false
 	}
-	h.s.habits.learn(h.a.model, habitRefuse)
+	h.s.habits.Learn(h.a.model.route(), habits.StreamRefuse)
 	if !relay.CanDecode(encoding) {
 		return false, false
 	}
@@ -457,7 +458,7 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 // head is the answer to the client's handshake, which offered some subprotocols.
 func (s *session) head(offered []string) []byte {
 	h := s.to.Header()
-	relay.CopyResponseHeader(h, s.a.secrets.plainHeader(s.resp.Header))
+	relay.CopyResponseHeader(h, s.a.secrets.PlainHeader(s.resp.Header))
 	h["Sec-Websocket-Accept"] = s.resp.Header["Sec-Websocket-Accept"]
 	if chosen := realtime.Chosen(s.resp.Header, offered); len(chosen) > 0 {
 		h["Sec-Websocket-Protocol"] = chosen
