@@ -39,6 +39,9 @@ const (
 	// CodeIDNotFound: the caller has no response, file, batch or other stored thing of
 	// an id. The provider was not asked.
 	CodeIDNotFound Code = "id_not_found"
+	// CodeThreadNotFound: the caller has no message of an id, for its thread to go on.
+	// Anthropic's SDKs send the whole conversation then.
+	CodeThreadNotFound Code = "thread_not_found"
 	// CodeProviderRequired: the request has neither a model nor a known id, and several
 	// providers can serve it; or X-Aigateway-Provider names none.
 	CodeProviderRequired Code = "provider_required"
@@ -68,6 +71,9 @@ const (
 	// CodeNotTranslatable: no candidate speaks the client's format, and the request
 	// cannot be translated, or not without a loss under translate: strict.
 	CodeNotTranslatable Code = "not_translatable"
+	// CodeThreadUnsupported: the same, for a request of messages with a thread. Anthropic's
+	// SDKs go on without the thread then.
+	CodeThreadUnsupported Code = "thread_unsupported_request"
 	// CodeAtCapacity: every candidate is at a limit of the config, and room did not
 	// come in time. The answer has a Retry-After.
 	CodeAtCapacity Code = "at_capacity"
@@ -109,7 +115,7 @@ const (
 // stream holds the status that the stream began with.
 func (c Code) HTTPStatus() int {
 	switch c {
-	case CodeInvalidRequestBody, CodeNoAPIKey, CodeInvalidID, CodeProviderRequired, CodeProviderConflict:
+	case CodeInvalidRequestBody, CodeNoAPIKey, CodeInvalidID, CodeProviderRequired, CodeProviderConflict, CodeThreadUnsupported:
 		return http.StatusBadRequest
 	case CodeRequestTooLarge, CodeInputTooLarge:
 		return http.StatusRequestEntityTooLarge
@@ -119,7 +125,7 @@ func (c Code) HTTPStatus() int {
 		return http.StatusTooManyRequests
 	case CodeUnsupportedMediaType:
 		return http.StatusUnsupportedMediaType
-	case CodeNotFound, CodeModelNotFound, CodeIDNotFound:
+	case CodeNotFound, CodeModelNotFound, CodeIDNotFound, CodeThreadNotFound:
 		return http.StatusNotFound
 	case CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed

@@ -358,6 +358,7 @@ func TestErrorsCodes(t *testing.T) {
 		aigateway.CodeUnsupportedMediaType: 415, aigateway.CodeNotFound: 404, aigateway.CodeModelNotFound: 404,
 		aigateway.CodeMethodNotAllowed: 405, aigateway.CodeUpstreamError: 502, aigateway.CodeStreamBroken: 499, aigateway.CodeClientGone: 499,
 		aigateway.CodeUpgradeRequired: 426, aigateway.CodeInvalidID: 400, aigateway.CodeIDNotFound: 404, aigateway.CodeProviderRequired: 400,
+		aigateway.CodeThreadNotFound: 404, aigateway.CodeThreadUnsupported: 400,
 		aigateway.CodeProviderConflict: 400, aigateway.CodeNotTranslatable: 422, aigateway.CodeNotAdmitted: 403, aigateway.CodeClientLimitExceeded: 429,
 		aigateway.CodeUpstreamAuthenticationFailed: 502, aigateway.CodeInternal: 500,
 	} {

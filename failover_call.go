@@ -352,7 +352,11 @@ func untranslated(in *inbound, err error) *Error {
 		return nil
 	}
 	var cannot translate.CannotError
-	if errors.As(err, &cannot) {
+	switch isCannot := errors.As(err, &cannot); {
+	case isCannot && in.threaded():
+		// By this code Anthropic's SDKs know to send the whole conversation.
+		return errorf(CodeThreadUnsupported, "%s", cannot)
+	case isCannot:
 		return errorf(CodeNotTranslatable, "%s", cannot)
 	}
 	e := errorf(CodeInvalidRequestBody, "the body does not have the form of a request to %s", in.surface.name)

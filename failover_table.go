@@ -395,7 +395,9 @@ func interrupted(ctx context.Context, in *inbound, secrets *redact.Set, kind Fai
 		f.Kind, f.reason = FailureTimeout, timeout.Error()
 		return f
 	case cause != nil && in.ctx.Err() != nil:
-		f.reason, f.gone = "the client is gone", true
+		if f.reason, f.gone = "the client is gone", true; kind == FailureTimeout {
+			f.Kind = FailureNetwork // no limit was over
+		}
 		return f
 	}
 	if kind == FailureNetwork && dial.IsConnect(err) {

@@ -363,6 +363,9 @@ func (l locator) hasOwn(p *provider) bool {
 // noSuchID is the error for an id that is not the caller's, or does not exist. The two
 // look the same to a caller.
 func noSuchID(ref ids.Ref) *Error {
+	if ref.Kind == ids.Message {
+		return errorf(CodeThreadNotFound, "no thread goes on from the message %q", shown(ref.ID))
+	}
 	return errorf(CodeIDNotFound, "no %s %q", ref.Kind, shown(ref.ID))
 }
 
@@ -373,6 +376,8 @@ func (l locator) unknown() *Error {
 		return errorf(CodeNotFound, "%s is not served: the list belongs to a key of all callers", l.in.r.URL.Path)
 	case l.in.surface.state == stateMember:
 		return noSuchID(l.in.pathRef())
+	case l.in.threaded():
+		return errorf(CodeThreadNotFound, "the request goes on from a message, or holds an id of another stored thing, that does not exist")
 	}
 	return errorf(CodeIDNotFound, "the request holds an id of a file, response, conversation, container or other stored thing that does not exist")
 }
@@ -475,6 +480,16 @@ func (in *inbound) stores() (stored, ok bool) {
 	return false, false
 }
 
+// threaded reports whether a request of messages begins or continues a thread: a
+// conversation that the provider holds, under the ids of its answers.
+func (in *inbound) threaded() bool {
+	if in.surface.name != surfaceMessages {
+		return false
+	}
+	thread, ok := in.body.Get("thread")
+	return ok && len(thread) > 0 && thread[0] == '{'
+}
+
 // asksAloud reports whether a chat request asks for sound.
 func (in *inbound) asksAloud() bool {
 	_, ok := in.body.Get("audio")
@@ -538,6 +553,9 @@ func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *at
 	n := ids.Note{Table: table, Owner: in.owner, Work: model, Route: routeOf(a)}
 	if stored, ok := in.stores(); makes && (stored || !ok) {
 		n.Kind, n.Items = s.kind, s.kind == ids.Response
+	}
+	if in.threaded() {
+		n.Kind = ids.Message
 	}
 	if doc, isJSON := in.body.(*reqbody.Document); isJSON && s.kind == ids.Response {
 		if background, _ := doc.Bool("background"); background {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -16,6 +17,7 @@ import (
 type Watch struct {
 	trace          httptrace.ClientTrace
 	kept, answered atomic.Bool  // the transport may call from goroutines of its own
+	shared         atomic.Bool  // the connection is of HTTP/2
 	took           atomic.Int64 // to make the connection, in nanoseconds
 	written        atomic.Int64 // when the last byte was sent, since start; 0: not yet
 	start          time.Time
@@ -33,7 +35,9 @@ func (c *Watch) Context(ctx context.Context) context.Context {
 		if timed, ok := conn.(*timedConn); ok {
 			c.took.Store(int64(timed.took))
 		}
-		c.kept.Store(info.Reused && !(ok && t.ConnectionState().NegotiatedProtocol == "h2"))
+		shared := ok && t.ConnectionState().NegotiatedProtocol == "h2"
+		c.shared.Store(shared)
+		c.kept.Store(info.Reused && (info.WasIdle || !shared))
 	}
 	c.trace.WroteRequest = func(httptrace.WroteRequestInfo) { c.written.Store(int64(time.Since(c.start)) | 1) }
 	c.trace.GotFirstResponseByte = func() { c.answered.Store(true) }
@@ -51,15 +55,28 @@ const (
 // Stale reports whether a failed request went out on a kept connection that the
 // upstream had closed by then. It is so if nothing came back, and the request ended
 // before its last byte or shortly after. Later, the upstream was at work on the
-// request. Over HTTP/2, net/http itself repeats unprocessed requests.
+// request.
+//
+// Over HTTP/2, net/http itself repeats requests that the upstream says it has not
+// processed. It repeats none on a connection that ends without a word. Such a
+// connection was not in use by another request, and its end is no end of the stream alone.
 func (c *Watch) Stale(err error) bool {
 	var timeout net.Error
 	if !c.kept.Load() || c.answered.Load() || errors.As(err, &timeout) && timeout.Timeout() {
 		return false
 	}
+	if c.shared.Load() && !lostConnection(err) {
+		return false
+	}
 	written := c.written.Load()
 	window := min(max(minWindow, 2*time.Duration(c.took.Load())), maxWindow)
 	return written == 0 || time.Since(c.start)-time.Duration(written) <= window
+}
+
+// lostConnection reports whether a connection ended, and not a stream on it.
+func lostConnection(err error) bool {
+	var op *net.OpError
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) && (op.Op == "read" || op.Op == "write")
 }
 
 // Again returns a copy of a sent request, to be sent once more. The request has a

@@ -163,6 +163,7 @@ var fields = []field{
 	row(Messages, "speed", drop(""), drop("")).idleAt(`"standard"`),
 	row(Messages, "container", drop(""), drop("")),
 	row(Messages, "context_management", drop(""), drop("")).idleAt(`{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]}`),
+	row(Messages, "thread", stops("thread names a conversation that the provider does not hold"), stops("thread names a conversation that the provider does not hold")),
 	row(Messages, "mcp_servers", drop(""), drop("")).idleAt("[]"),
 }
 

@@ -152,6 +152,7 @@ var topLevel = map[dialect.Format]map[string]string{
 		"inference_geo":      `"inference_geo":"us"`,
 		"speed":              `"speed":"fast"`,
 		"container":          `"container":"container_1"`,
+		"thread":             `"thread":{"type":"create"}`,
 		"context_management": `"context_management":{"edits":[]}`,
 		"mcp_servers":        `"mcp_servers":[{"type":"url","url":"https://example.com","name":"a"}]`,
 	},

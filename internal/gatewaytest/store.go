@@ -30,7 +30,7 @@ var prefixes = map[string]string{
 	"vector_stores": "vs_", "containers": "cntr_", "uploads": "upload_", "messages/batches": "msgbatch_",
 }
 
-var anID = regexp.MustCompile(`(resp_|conv_|file-|msgbatch_|batch_|video_|vs_|cntr_|upload_)[a-z]+[0-9]+`)
+var anID = regexp.MustCompile(`(resp_|conv_|file-|msg_|msgbatch_|batch_|video_|vs_|cntr_|upload_)[a-z]+[0-9]+`)
 
 // Strays lists the requests with an id that the key does not have.
 func (s *Store) Strays() []string {
@@ -87,6 +87,8 @@ func (s *Store) answer(w http.ResponseWriter, r *http.Request, path, key string,
 		}
 		slices.Sort(ids)
 		JSON(http.StatusOK, `{"object":"list","data":[`+strings.Join(ids, ",")+`],"has_more":false}`)(w, r)
+	case path == "messages" && strings.Contains(string(body), `"thread":{`):
+		s.thread(w, r, key, strings.Contains(string(body), `"stream":true`))
 	case path == "responses" && strings.Contains(string(body), `"stream":true`):
 		id := s.make(prefix, key)
 		Stream(
@@ -113,7 +115,7 @@ func (s *Store) answer(w http.ResponseWriter, r *http.Request, path, key string,
 		JSON(http.StatusOK, fmt.Sprintf(`{"id":%q}`, s.make("video_", key)))(w, r)
 	case r.Method == http.MethodDelete && words[0] == "containers":
 		w.WriteHeader(http.StatusNoContent)
-	case prefixes[words[0]] != "" && words[1] != "input_tokens" || strings.HasPrefix(path, "messages/batches/"):
+	case prefixes[words[0]] != "" && words[1] != "input_tokens" && words[1] != "compact" || strings.HasPrefix(path, "messages/batches/"):
 		id := words[1]
 		if id == "batches" {
 			id = words[2]
@@ -123,6 +125,26 @@ func (s *Store) answer(w http.ResponseWriter, r *http.Request, path, key string,
 	default:
 		Fitting("from "+s.Name)(w, r)
 	}
+}
+
+// thread answers a request of messages with a message that a thread can go on from.
+func (s *Store) thread(w http.ResponseWriter, r *http.Request, key string, stream bool) {
+	message := fmt.Sprintf(`{"id":%q,"type":"message","role":"assistant","model":"m","content":[%%s],"stop_reason":%%s,"usage":{"input_tokens":1,"output_tokens":1}}`, s.make("msg_", key))
+	if !stream {
+		JSON(http.StatusOK, fmt.Sprintf(message, `{"type":"text","text":"hi"}`, `"end_turn"`))(w, r)
+		return
+	}
+	event := func(name, rest string) string {
+		return fmt.Sprintf("event: %s\ndata: {\"type\":%q%s}\n\n", name, name, rest)
+	}
+	Stream(
+		event("message_start", `,"message":`+fmt.Sprintf(message, "", "null")),
+		event("content_block_start", `,"index":0,"content_block":{"type":"text","text":""}`),
+		event("content_block_delta", `,"index":0,"delta":{"type":"text_delta","text":"hi"}`),
+		event("content_block_stop", `,"index":0`),
+		event("message_delta", `,"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}`),
+		event("message_stop", ""),
+	)(w, r)
 }
 
 // make makes an id for a key.

@@ -47,6 +47,7 @@ var fields = map[string]field{
 	"container":            {kind: Container, object: true},
 	"container_id":         {kind: Container},
 	"audio":                {kind: Audio, object: true, only: true},
+	"thread":               {kind: Message, top: true, object: true, only: true, id: "previous_message_id"},
 }
 
 // field is a place of ids, by the name of the member that holds them.
@@ -55,6 +56,8 @@ type field struct {
 	top    bool // only at the top level
 	object bool // it may be an object with the id
 	only   bool // and nothing else is one: a text is a sound or its address
+	// id is the name of the id in the object. Empty means id.
+	id string
 }
 
 // foreign are the fields whose content belongs to the client and its tools: a word in
@@ -75,7 +78,7 @@ func Mentions(body []byte) bool {
 	if bytes.Contains(body, []byte(`"audio"`)) && bytes.Contains(body, []byte(`"assistant"`)) {
 		return true
 	}
-	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container`, `item_reference"`, imageCall + `"`} {
+	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container`, `item_reference"`, `previous_message_id"`, imageCall + `"`} {
 		if bytes.Contains(body, []byte(word)) {
 			return true
 		}
@@ -107,7 +110,7 @@ func InForm(name, value []byte) (Ref, bool) {
 	words := strings.FieldsFunc(string(name), func(r rune) bool { return r == '[' || r == ']' || r == '.' })
 	for i := len(words) - 1; i >= 0; i-- {
 		word := string(folded([]byte(words[i])))
-		if f, known := fields[word]; known {
+		if f, known := fields[word]; known && f.id == "" {
 			return Ref{Kind: f.kind, ID: strings.TrimSpace(string(value))}, true
 		}
 		// Numbers are places in a list, and id is that of the thing around it.
@@ -286,6 +289,10 @@ func (w *walker) ids(f field, depth int) {
 
 // holder reads an object with an id, such as a conversation's.
 func (w *walker) holder(f field, depth int) {
+	id := f.id
+	if id == "" {
+		id = "id"
+	}
 	w.c.Enter('{')
 	for !w.over {
 		raw, ok := w.c.Key()
@@ -295,7 +302,7 @@ func (w *walker) holder(f field, depth int) {
 		name := folded(raw)
 		inner, known := fields[string(name)]
 		switch {
-		case string(name) == "id" && w.c.Peek() == '"':
+		case string(name) == id && w.c.Peek() == '"':
 			w.found(f.kind, w.c.Text())
 		case known && !inner.top:
 			w.ids(inner, depth+1)
@@ -402,12 +409,16 @@ func Member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
 }
 
 // InEvent returns the id of the thing that an event of a stream is about: the first
-// event of a stream of responses tells it.
+// event of a stream tells it.
 //
-// The events are those of responses, with the answer under "response":
+// The answer stands under "response", or under "message" in the messages format:
 //
 //	{"type": "response.created", "response": {"id": "resp_1", …}}
 func InEvent(kind Kind, data []byte) (Ref, bool) {
+	answer := "response"
+	if kind == Message {
+		answer = "message"
+	}
 	c := jsonscan.Lenient(data)
 	if !c.Enter('{') {
 		return Ref{}, false
@@ -417,7 +428,7 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 		if !ok {
 			return Ref{}, false
 		}
-		if string(name) != "response" || c.Peek() != '{' {
+		if string(name) != answer || c.Peek() != '{' {
 			c.Skip()
 			continue
 		}

@@ -40,12 +40,14 @@ const (
 	Audio
 	// Call is a telephone call or a connection of a browser, which a session joins.
 	Call
+	// Message is the answer to a request of messages whose thread the provider holds.
+	Message
 )
 
 // names are the kinds in the words of the API.
 var names = [...]string{
 	None: "", Response: "response", Conversation: "conversation", File: "file", Batch: "batch", MessageBatch: "message batch",
-	Video: "video", VectorStore: "vector store", Container: "container", Upload: "upload", Item: "item", Audio: "audio", Call: "call",
+	Video: "video", VectorStore: "vector store", Container: "container", Upload: "upload", Item: "item", Audio: "audio", Call: "call", Message: "message",
 }
 
 // String is the kind in the words of the API.
@@ -89,8 +91,8 @@ const (
 type Table struct {
 	seed maphash.Seed
 	pins *pins.Table[Route]
-	// items have a table of their own: each response has several, and they must not push
-	// files out.
+	// items have a table of their own: each response has several, and each turn of a thread
+	// makes one. They must not push files out.
 	items *pins.Table[Route]
 	told  func(caller uint64, ref Ref, at Route) // of OnNote, or nil
 
@@ -140,7 +142,7 @@ func (t *Table) Find(caller uint64, ref Ref) (Route, bool) {
 
 // of is the part of the table for a kind.
 func (t *Table) of(ref Ref) *pins.Table[Route] {
-	if ref.Kind == Item {
+	if ref.Kind == Item || ref.Kind == Message {
 		return t.items
 	}
 	return t.pins

@@ -53,31 +53,37 @@ func keepers(t *testing.T) (url string, stores map[string]*gatewaytest.Store) {
 	return server.URL, stores
 }
 
-// The Node.js SDKs reach what either provider stores, by its id alone.
+// The Node.js SDKs reach what either provider stores, by its id alone, and every endpoint
+// beside.
 func TestStateNode(t *testing.T) {
 	t.Parallel()
 	node := nodeBinary(t)
-	for _, provider := range []string{"p", "q"} {
-		url, stores := keepers(t)
-		cmd := exec.CommandContext(t.Context(), node, filepath.Join("node", "state.mjs"))
-		cmd.Env = append(os.Environ(), "SUITE_URL="+url, "SUITE_KEY="+clientKey, "SUITE_PROVIDER="+provider)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		stdout, err := cmd.Output()
-		require.NoError(t, err, "%s", &stderr)
-		var results []struct{ Name, Text string }
-		require.NoError(t, json.Unmarshal(stdout, &results), "%s", stdout)
-		assert.Len(t, results, 35)
-		for _, r := range results {
-			assert.NotContains(t, r.Text, "failed:", r.Name)
-			assert.NotContains(t, r.Text, "not ", r.Name)
-			assert.NotContains(t, r.Text, "undefined", r.Name)
-			if strings.Contains(r.Name, "content") {
-				assert.True(t, strings.HasPrefix(r.Text, "0bytes of "), "%s: %q", r.Name, r.Text)
-			}
-		}
-		for id, s := range stores {
-			assert.Equal(t, id == provider, len(s.Requests()) > 0, id)
+	for script, cases := range map[string]int{"state": 35, "endpoints": 55} {
+		for _, provider := range []string{"p", "q"} {
+			t.Run(script+" of "+provider, func(t *testing.T) {
+				url, stores := keepers(t)
+				cmd := exec.CommandContext(t.Context(), node, filepath.Join("node", script+".mjs"))
+				cmd.Env = append(os.Environ(), "SUITE_URL="+url, "SUITE_KEY="+clientKey, "SUITE_PROVIDER="+provider)
+				var stderr bytes.Buffer
+				cmd.Stderr = &stderr
+				stdout, err := cmd.Output()
+				require.NoError(t, err, "%s", &stderr)
+				var results []struct{ Name, Text string }
+				require.NoError(t, json.Unmarshal(stdout, &results), "%s", stdout)
+				assert.Len(t, results, cases)
+				for _, r := range results {
+					assert.NotContains(t, r.Text, "failed:", r.Name)
+					assert.NotContains(t, r.Text, "not ", r.Name)
+					assert.NotContains(t, r.Text, "undefined", r.Name)
+					assert.NotEqual(t, "false", r.Text, r.Name)
+					if script == "state" && strings.Contains(r.Name, "content") {
+						assert.True(t, strings.HasPrefix(r.Text, "0bytes of "), "%s: %q", r.Name, r.Text)
+					}
+				}
+				for id, s := range stores {
+					assert.Equal(t, id == provider, len(s.Requests()) > 0, id)
+				}
+			})
 		}
 	}
 }

@@ -3,6 +3,7 @@ package suite_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -178,6 +179,33 @@ func TestNotSentAgain(t *testing.T) {
 			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v1/chat/completions", strings.NewReader(testbed.ChatRequest)))
 			assert.Equal(t, want, w.Code, w.Body)
 		}
+		assert.Equal(t, int32(2), asked.Load())
+	})
+	t.Run("a connection of HTTP/2 that a stream is on", func(t *testing.T) {
+		var asked atomic.Int32
+		up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1) == 1 {
+				gatewaytest.StartStream(w)
+				gatewaytest.Send(w, gatewaytest.ChatDelta("hi"))
+				<-r.Context().Done()
+				return
+			}
+			r.Context().Value(cloudConn{}).(*tls.Conn).NetConn().Close()
+		}))
+		up.EnableHTTP2 = true
+		up.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, cloudConn{}, c) }
+		up.StartTLS()
+		defer up.Close()
+		cfg := testbed.Config(0, "a")
+		cfg.Providers[0].BaseURL, cfg.Transport = "https://example.com", up.Client().Transport
+		gateway := testbed.Serve(t, cfg)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, gateway+"/v1/chat/completions", strings.NewReader(testbed.StreamRequest))
+		require.NoError(t, err)
+		stream, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		defer stream.Body.Close()
+		resp, _ := requestPost(t, gateway+"/v1/chat/completions", nil, testbed.ChatRequest)
+		assert.Equal(t, 503, resp.StatusCode)
 		assert.Equal(t, int32(2), asked.Load())
 	})
 }

@@ -107,6 +107,23 @@ await run([
       const m = await client.messages.stream(params('claude-standin', { tools })).finalMessage();
       return `${m.content[0].name}(${JSON.stringify(m.content[0].input)}) ${m.stop_reason}`;
     })],
+  ['tools-runner', () =>
+    attempt(async () => {
+      const runner = client.beta.messages.toolRunner(params('claude-standin', { tools: [{ ...tools[0], run: ({ city }) => forecast(city), parse: (input) => input }] }));
+      return (await runner.runUntilDone()).content[0].text;
+    })],
+  ['tools-runner-stream', () =>
+    attempt(async () => {
+      const seen = [];
+      const runner = client.beta.messages.toolRunner(params('claude-standin', { stream: true, tools: [{ ...tools[0], run: ({ city }) => forecast(city), parse: (input) => input }] }));
+      for await (const turn of runner) seen.push((await turn.finalMessage()).content[0].type);
+      return seen.join(', ');
+    })],
+  ['messages-with-response', () =>
+    attempt(async () => {
+      const { data, response, request_id: id } = await client.messages.create(params('claude-standin')).withResponse();
+      return `${data.id} ${response.status} request ${id}`;
+    })],
   ['rich-image', () =>
     message('claude-standin-rich', { messages: [{ role: 'user', content: [
       { type: 'text', text: 'What is this?' },

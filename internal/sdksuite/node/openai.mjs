@@ -147,6 +147,16 @@ await run([
       const call = c.choices[0].message.tool_calls[0];
       return `${call.function.name}(${call.function.arguments}) ${c.choices[0].finish_reason}`;
     })],
+  ['tools-run', () =>
+    attempt(async () => {
+      const run = { ...chatTools[0].function, function: ({ city }) => forecast(city), parse: JSON.parse };
+      return await client.chat.completions.runTools({ model: 'gpt-standin', messages, tools: [{ type: 'function', function: run }] }).finalContent();
+    })],
+  ['chat-with-response', () =>
+    attempt(async () => {
+      const { data, response, request_id: id } = await client.chat.completions.create({ model: 'gpt-standin', messages }).withResponse();
+      return `${data.id} ${response.status} request ${id}`;
+    })],
   ['responses', () => response('gpt-standin')],
   ['responses-unknown-fields', () => response('gpt-standin-vendor')],
   ['responses-tools', () => response('gpt-standin', responseTools)],

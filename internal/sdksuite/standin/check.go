@@ -57,7 +57,7 @@ func endpoints() map[string]endpoint {
 			optional: []string{"response_format", "speed", "instructions"}, answer: speech},
 		"/v1/models": {method: "GET", answer: modelList},
 		"/v1/messages": {method: "POST", required: message,
-			optional: []string{"stream", "system", "temperature", "tools", "tool_choice", "metadata", "stop_sequences", "thinking", "output_config", "top_p"}, answer: createMessage},
+			optional: []string{"stream", "system", "temperature", "tools", "tool_choice", "metadata", "stop_sequences", "thinking", "output_config", "top_p", "thread"}, answer: createMessage},
 		"/v1/messages/count_tokens": {method: "POST", required: []string{"messages", "model"},
 			optional: []string{"system", "tools", "tool_choice"}, answer: countTokens},
 	}
