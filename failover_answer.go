@@ -43,6 +43,7 @@ type held struct {
 	trail    *trail
 	a        *attempt
 	resp     *http.Response
+	front    relay.Front
 	source   io.Reader // the body, from its start
 	limit    *watch
 
@@ -77,8 +78,8 @@ func (h *held) hold(ctx context.Context) *failure {
 	finite := header.IsJSON(kind) && h.resp.ContentLength >= 0 && !h.in.wantsStream
 	if !binary && !finite && h.surface.stream != nil {
 		// The bytes decide, because servers label streams with any type.
-		events, rest, err := relay.PeekEvents(h.source, h.resp.Header.Get("Content-Encoding"))
-		h.source = rest
+		events, err := h.front.PeekEvents(h.resp.Body, h.resp.Header.Get("Content-Encoding"))
+		h.source = &h.front
 		switch {
 		case err != nil:
 			return h.interrupted(ctx, err)
@@ -409,6 +410,7 @@ func (w restWriter) Write(p []byte) (int, error) {
 
 // release gives the answer's memory back.
 func (h *held) release() {
+	h.front.Release()
 	if h.stream != nil {
 		h.stream.Release()
 	}

@@ -36,7 +36,7 @@ var (
 // The header says how the bytes are coded, and the surface in which dialect they
 // are. Each event goes through the meter once, whether it is held or relayed.
 func (h *held) holdStream(ctx context.Context) *failure {
-	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, events: true}
+	h.body = watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.timeout, events: true}
 	encoding := h.resp.Header.Get("Content-Encoding")
 	hide, decode := h.hidesUsage()
 	if h.codec != nil {
@@ -49,6 +49,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 	h.stream = relay.NewStream(&h.body, relay.Options{
 		Dialect:     h.surface.stream,
 		Encoding:    encoding,
+		Front:       &h.front,
 		HideUsage:   hide,
 		Decode:      decode,
 		Tap:         h.meterEvent,

@@ -51,6 +51,10 @@ type Options struct {
 	// MaxWhole bounds the bytes that HoldWhole holds: 32 MiB if zero.
 	MaxWhole int64
 
+	// Front, if not nil, has read the front of the answer. The body is that behind it. A
+	// stream without an encoding takes its memory over.
+	Front *Front
+
 	// Choices is the number of choices (or images) that the client asked for, as far
 	// as known. Zero is one. The stream learns of more by their indices.
 	Choices int
@@ -162,6 +166,10 @@ func NewStream(body io.Reader, o Options) *Stream {
 	s := &Stream{body: body, o: o, opaque: o.Dialect == nil}
 	s.ev.Choices = s.choiceRoom[:0]
 	list, err := coding.Parse(o.Encoding)
+	if f := o.Front; f != nil && (err != nil || !list.Identity() || !f.fits()) {
+		f.body, s.o.Front = body, nil
+		body, s.body = f, f
+	}
 	switch {
 	case err != nil:
 		s.opaque = true
