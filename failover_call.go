@@ -104,6 +104,8 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	ended = true
 	c.held.account()
 	c.end(a, f)
+	c.held.stream.Recycle()
+	c.held.stream = nil
 	if hook := c.s.hooks.AttemptDone; hook != nil {
 		hook(parent, a.public())
 	}

@@ -93,7 +93,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 		h.note.event(data)
 	}
 	switch {
-	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):
+	case !h.surface.metered, h.stream.Texts(data, h.written.Text):
 	case h.s.selector.uses.Estimates:
 		h.written.Event(data)
 	default:

@@ -61,7 +61,7 @@ func TestPooledBuffersAreNotShared(t *testing.T) {
 				if err == nil {
 					err = s.Relay(&out, nil)
 				}
-				s.Release()
+				s.Recycle()
 				poison()
 				assert.NoError(t, err)
 				assert.True(t, text == out.String(), "what was relayed is not what was sent")

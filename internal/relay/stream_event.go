@@ -141,7 +141,7 @@ func (s *Stream) event(name, data []byte, known bool) (like bool) {
 // readEvent has the dialect read an event, if it is not like an earlier one. It reports
 // whether the shape remembers one like it now.
 func (s *Stream) readEvent(name, data []byte, e *Event) (like bool) {
-	s.shape.matched = false
+	s.shape.matched, s.shape.learned = false, false
 	switch {
 	case s.split.failed:
 		e.reset()

@@ -38,6 +38,7 @@ type shape struct {
 	set     bool // there is an event
 	usual   bool // it came in its usual lines
 	matched bool // the latest event was recognized
+	learned bool // the latest event is the remembered one
 	repeats bool // the event may tell a text twice
 	shift   int  // of its "usage":null
 }
@@ -164,16 +165,16 @@ func (s *shape) take(e *Event) {
 	choices := e.Choices
 	*e = s.ev
 	e.Choices = choices
-	s.matched = true
+	s.matched, s.learned = true, false
 	s.spent = max(s.spent-1, 0)
 }
 
 // Texts calls do with the texts of a model in the latest event, as they stand between
-// their quotes. It returns false if they are not known without reading the event:
-// [Options.Tap] was called with plain false, or the event may tell a text twice. Call it
+// their quotes. It returns false if they are not known without reading the event: it is
+// not plain content, or may tell a text twice. Call it
 // within Tap, with its data. Do must not keep the text.
 func (s *Stream) Texts(data []byte, do func(text []byte)) bool {
-	if !s.shape.matched || s.shape.repeats {
+	if !s.shape.matched && !s.shape.learned || s.shape.repeats {
 		return false
 	}
 	for n := range s.shape.holes[:s.shape.n] {
@@ -218,6 +219,7 @@ func (s *shape) learn(name, data []byte, e *Event) bool {
 	s.keep(name, data)
 	s.ev = *e
 	s.ev.Choices = append(s.room[:0], e.Choices...)
+	s.learned = s.n < maxHoles // else it may have more texts
 	return true
 }
 
@@ -232,8 +234,10 @@ func (s *shape) keep(name, data []byte) {
 	s.text = append(append(text, data...), eventEnd...)
 	for n := range s.holes[:s.n] {
 		h := &s.holes[n]
+		h.now.from, h.now.to = h.from, h.to
 		h.from, h.to = h.from+s.lead, h.to+s.lead
 	}
+	s.base = 0
 }
 
 // scan finds the holes of valid JSON, and reports whether there is one.
