@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -37,7 +38,7 @@ var (
 // are. Each event goes through the meter once, whether it is held or relayed.
 func (h *held) holdStream(ctx context.Context) *failure {
 	h.body = watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.timeout, events: true}
-	encoding := h.resp.Header.Get("Content-Encoding")
+	encoding := header.First(h.resp.Header, "Content-Encoding")
 	hide, decode := h.hidesUsage()
 	if h.codec != nil {
 		if !relay.CanDecode(encoding) {
@@ -374,7 +375,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 	if h.usageAsk != usageForGateway {
 		return false, false
 	}
-	encoding := h.resp.Header.Get("Content-Encoding")
+	encoding := header.First(h.resp.Header, "Content-Encoding")
 	if relay.IsPlain(encoding) {
 		relay.DropOfBytes(h.resp.Header)
 		return true, false

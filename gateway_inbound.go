@@ -25,6 +25,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
@@ -138,12 +139,14 @@ func isRequestID(id string) bool {
 //
 // A new one has 96 bits of chance.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); isRequestID(id) {
+	if id := header.First(h, "X-Request-Id"); isRequestID(id) {
 		return id
 	}
 	var b [12]byte
 	rand.Read(b[:])
-	return "req_" + hex.EncodeToString(b[:])
+	text := [4 + 2*len(b)]byte{'r', 'e', 'q', '_'}
+	hex.Encode(text[4:], b[:])
+	return string(text[:])
 }
 
 // identify notes the caller. Without a caller from the service, clients are told
@@ -233,10 +236,10 @@ func (in *inbound) asks() stats.Request {
 // clientCredential reads the client's key. X-Api-Key comes before Authorization, as
 // at Anthropic. It returns zero if the request has no key.
 func clientCredential(h http.Header) credential {
-	if v := h.Get("X-Api-Key"); v != "" {
+	if v := header.First(h, "X-Api-Key"); v != "" {
 		return credential{value: redact.NewSecret(v)}
 	}
-	scheme, value, ok := strings.Cut(h.Get("Authorization"), " ")
+	scheme, value, ok := strings.Cut(header.First(h, "Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return credential{}
 	}
@@ -327,7 +330,7 @@ func (in *inbound) scan() (err error) {
 		return in.scanQuery()
 	}
 	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
-	sent := in.r.Header.Get("Content-Type")
+	sent := header.First(in.r.Header, "Content-Type")
 	switch {
 	case !reqbody.IsForm(sent) || bytes.HasPrefix(first, []byte("{")):
 		err, in.body = reqbody.Scan(in.raw, &in.json), &in.json
