@@ -38,9 +38,14 @@ func (s *secretSet) add(u usedSecret) {
 // hide notes a secret value, to be cut out of the answer.
 // A value known already is not noted twice. Empty values cut nothing.
 func (s *secretSet) hide(value string) {
-	if value != "" && !slices.ContainsFunc(s.used, func(u usedSecret) bool { return u.value.Reveal() == value }) {
+	if value != "" && !s.knows(value) {
 		s.add(usedSecret{value: redact.NewSecret(value)})
 	}
+}
+
+// knows reports whether a value was noted.
+func (s *secretSet) knows(value string) bool {
+	return slices.ContainsFunc(s.used, func(u usedSecret) bool { return u.value.Reveal() == value })
 }
 
 // hideLiteral notes a configured value under the name of a credential. If it has a
@@ -60,7 +65,7 @@ func (s *secretSet) hideDerived(v any, of []usedSecret) {
 	case string:
 		_, bare, _ := strings.Cut(v, " ") // behind a scheme
 		for _, text := range []string{v, bare} {
-			if slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.Reveal()) }) {
+			if !s.knows(text) && slices.ContainsFunc(of, func(u usedSecret) bool { return holdsPiece(text, u.value.Reveal()) }) {
 				s.hide(text)
 			}
 		}

@@ -55,7 +55,10 @@ func (s *Stream) alike(chunk []byte) (n int) {
 			s.event(s.split.name(), data, true)
 			plain = !s.ended && !s.anyFinished()
 		}
-		s.edit.event(s, s.n-len(chunk)+n)
+		if s.edit.on {
+			end := s.n - len(chunk) + n
+			s.edit.usual(s, end-size, end)
+		}
 	}
 	if more > 0 {
 		s.events, s.advances = s.events+more, s.advances+more
