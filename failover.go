@@ -263,7 +263,7 @@ func (f *failover) translate(k *codec) {
 	t.codec = k
 	f.call.speak(k)
 	if k.estimated {
-		f.s.unspoken.learn(t.model, k.client, time.Now())
+		f.s.unspoken.Learn(t.model.route(), k.client.path, time.Now())
 	}
 }
 
@@ -274,8 +274,8 @@ func (f *failover) learn(m *model, answered bool) {
 	if !answered || k == nil || m.provider.unproven[k.client] == nil {
 		return
 	}
-	if now := time.Now(); !f.s.unspoken.knows(m, k.client, now) {
-		f.s.unspoken.learn(m, k.client, now)
+	if now := time.Now(); !f.s.unspoken.Knows(m.route(), k.client.path, now) {
+		f.s.unspoken.Learn(m.route(), k.client.path, now)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/pins"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
@@ -46,7 +47,7 @@ type call struct {
 // use has the next attempts go to a candidate with a key.
 func (c *call) use(m *model, key *apiKey, track *stats.Track) {
 	c.model, c.key, c.track = m, key, track
-	c.form, c.switched = m.provider.forms.uses(), false
+	c.form, c.switched = m.provider.forms.Uses(), false
 }
 
 // speak has the next attempts go through a codec.
@@ -62,7 +63,7 @@ func (c *call) speak(k *codec) {
 // switchForm has the next attempt send the key in the provider's other form.
 func (c *call) switchForm() {
 	c.switched = true
-	c.form = c.form.other(c.formHint())
+	c.form = c.form.Other(c.formHint().bearer)
 }
 
 // attempt sends the request once. It returns committed once a part of the answer
@@ -131,7 +132,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	if err != nil {
 		// A silence of the secret store is not the provider's.
 		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {
-			return false, notMade(kind, a.secrets.scrubText(err.Error()))
+			return false, notMade(kind, a.secrets.ScrubText(err.Error()))
 		}
 		return false, interrupted(ctx, c.in, &a.secrets, FailureTimeout, err)
 	}
@@ -159,7 +160,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	case c.surface.upgrades && (resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2):
 		s := session{s: c.s, in: c.in, trail: c.trail, a: a, resp: resp, limit: limit, to: to}
 		if a.ownKey {
-			s.opened = func() { c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched) }
+			s.opened = func() { c.model.provider.forms.Accepted(c.form.Bearer(c.formHint().bearer), c.switched) }
 		}
 		return s.join(ctx)
 	case resp.StatusCode/100 != 2:
@@ -177,10 +178,10 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, f
 	}
 	if c.refuser == c.model {
-		c.s.habits.learn(c.model, habitRefuse)
+		c.s.habits.Learn(c.model.route(), habits.StreamRefuse)
 	}
 	if a.ownKey {
-		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
+		c.model.provider.forms.Accepted(c.form.Bearer(c.formHint().bearer), c.switched)
 	}
 	// The probe is decided by the first content: a long stream must not keep others
 	// waiting.
@@ -277,8 +278,8 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	c.judge(a, f, report, resp)
 	c.refusesUsage(f)
 	c.lacksEndpoint(f)
-	f.reason += a.secrets.quoted(report.Message)
-	a.body = a.secrets.scrub(plain)
+	f.reason += a.secrets.Quoted(report.Message)
+	a.body = a.secrets.Scrub(plain)
 	// A body over the bound cannot be relayed whole. A 4xx tells the client by its status
 	// and header to mend its request, or to wait.
 	if !complete {
@@ -287,11 +288,11 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		}
 		return f
 	}
-	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.scrubHeader(resp.Header), a.secrets.scrub(data)}
+	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.ScrubHeader(resp.Header), a.secrets.Scrub(data)}
 	switch {
 	case c.codec != nil:
 		f.answer.body = c.codec.refused(resp.StatusCode, f.answer.header, a.body)
-	case err != nil && len(data) > 0 && len(a.secrets.used) > 0:
+	case err != nil && len(data) > 0 && len(a.secrets.Used()) > 0:
 		// The gateway cannot find a key in this body, but a client may decode it.
 		f.answer = c.unreadable(a, resp, "came in an encoding that cannot be read here")
 	case !bytes.Equal(a.body, plain):
@@ -316,7 +317,7 @@ func (c *call) judge(a *attempt, f *failure, report apierror.Report, resp *http.
 func (c *call) unreadable(a *attempt, resp *http.Response, why string) *upstreamAnswer {
 	e := errorf(CodeUpstreamError, "the provider's error %s", why)
 	e.Status = resp.StatusCode
-	h := a.secrets.scrubHeader(resp.Header)
+	h := a.secrets.ScrubHeader(resp.Header)
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Encoding")
 	relay.DropOfBytes(h)
@@ -352,7 +353,7 @@ func (c *call) lacksEndpoint(f *failure) {
 // surface, as far as is known.
 func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Error) {
 	to := m.provider.translates[in.surface]
-	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.knows(m, in.surface, now) {
+	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.Knows(m.route(), in.surface.path, now) {
 		to = instead
 	}
 	if to == nil {
@@ -382,7 +383,7 @@ func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) 
 	return k, k.translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
 		NoReasoning:   !reasons(m),
-		NoStreamUsage: !o.passes("stream_options") || s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
+		NoStreamUsage: !o.passes("stream_options") || m.streamHabit(s.habits) == habits.StreamRefuse, Now: time.Now().Unix(),
 	}, o.passes)
 }
 
@@ -424,12 +425,12 @@ func hasVendorHeader(h http.Header) bool {
 // secrets is often rotated together.
 func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 	changed := false
-	for _, u := range a.secrets.used {
-		if u.name == "" {
+	for _, u := range a.secrets.Used() {
+		if u.Name == "" {
 			continue
 		}
-		value, err := s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
-		if err == nil && value != u.value.Reveal() {
+		value, err := s.secrets.cache.Replace(ctx, u.Vault, u.Name, u.Value.Reveal())
+		if err == nil && value != u.Value.Reveal() {
 			changed = true
 		}
 	}
@@ -485,12 +486,12 @@ func keep(s *selector, now time.Time, at pins.Key, p expr.Place, served pinned) 
 	t := s.pins
 	if p == expr.PlaceFirst {
 		if t.Drop(at) {
-			s.told.tell(now, at, pinned{})
+			s.told.Tell(now, at, pinned{})
 		}
 		return
 	}
 	t.Set(now, at, served)
-	s.told.tell(now, at, served)
+	s.told.Tell(now, at, served)
 }
 
 // affinity says for the Result how sticky() placed the answering model, or its key.

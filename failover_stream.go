@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/relay"
@@ -91,7 +92,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 	}
 	if !plain {
 		h.meter.Event(data)
-		h.note.event(data)
+		h.note.Event(data)
 	}
 	switch {
 	case !h.surface.metered, h.stream.Texts(data, h.written.Text):
@@ -357,14 +358,14 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // shows one only at its end.
 func (h *held) learn() {
 	m := h.a.model
-	if !h.surface.usageOption || h.usageAsk != usageUnasked || h.s.habits.of(m) != habitUnknown {
+	if !h.surface.usageOption || h.usageAsk != usageUnasked || m.streamHabit(h.s.habits) != habits.StreamUnknown {
 		return
 	}
 	switch {
 	case h.meter.Tokens().Known:
-		h.s.habits.learn(m, habitUnasked)
+		h.s.habits.Learn(m.route(), habits.StreamUnasked)
 	case h.stream.Whole():
-		h.s.habits.learn(m, habitAsk)
+		h.s.habits.Learn(m.route(), habits.StreamAsk)
 	}
 }
 
@@ -380,7 +381,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 		relay.DropOfBytes(h.resp.Header)
 		return true, false
 	}
-	h.s.habits.learn(h.a.model, habitRefuse)
+	h.s.habits.Learn(h.a.model.route(), habits.StreamRefuse)
 	if !relay.CanDecode(encoding) {
 		return false, false
 	}
@@ -459,7 +460,7 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 // head is the answer to the client's handshake, which offered some subprotocols.
 func (s *session) head(offered []string) []byte {
 	h := s.to.Header()
-	relay.CopyResponseHeader(h, s.a.secrets.plainHeader(s.resp.Header))
+	relay.CopyResponseHeader(h, s.a.secrets.PlainHeader(s.resp.Header))
 	h["Sec-Websocket-Accept"] = s.resp.Header["Sec-Websocket-Accept"]
 	if chosen := realtime.Chosen(s.resp.Header, offered); len(chosen) > 0 {
 		h["Sec-Websocket-Protocol"] = chosen
