@@ -141,7 +141,7 @@ func (f *failover) try(next *skipped) (outcome, bool) {
 		}
 		keys = t.keys
 	}
-	if t.codec != nil && t.codec.estimated {
+	if t.codec != nil && t.codec.Estimated {
 		return f.estimate(t)
 	}
 	f.call.speak(t.codec)
@@ -218,7 +218,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		}
 		if k := failed.instead; k != nil {
 			f.trail.free++
-			if f.translate(k); k.estimated {
+			if f.translate(k); k.Estimated {
 				out, done := f.estimate(f.trail.current)
 				return StepNextCandidate, out, done
 			}
@@ -262,7 +262,7 @@ func (f *failover) translate(k *codec) {
 	f.trail.note("%s does not speak %s", t.model.name(), k.client.name)
 	t.codec = k
 	f.call.speak(k)
-	if k.estimated {
+	if k.Estimated {
 		f.s.unspoken.Learn(t.model.route(), k.client.path, time.Now())
 	}
 }
@@ -451,6 +451,6 @@ func (f *failover) estimate(t *tried) (outcome, bool) {
 		return outcome{}, false
 	}
 	f.in.tokens = n
-	body, header := t.codec.counted(n)
+	body, header := t.codec.Counted(n)
 	return outcome{made: &upstreamAnswer{http.StatusOK, header, body}}, true
 }

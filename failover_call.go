@@ -3,6 +3,7 @@ package aigateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 // maxErrorBody bounds the body of a failed answer that is kept for relaying, in
@@ -57,7 +59,7 @@ func (c *call) speak(k *codec) {
 		c.surface, c.path, c.body = c.in.surface, c.in.path, c.in.own()
 		return
 	}
-	c.surface, c.path, c.body = k.surface, k.surface.path, &k.request
+	c.surface, c.path, c.body = k.surface, k.surface.path, &k.Request
 }
 
 // switchForm has the next attempt send the key in the provider's other form.
@@ -291,7 +293,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.ScrubHeader(resp.Header), a.secrets.Scrub(data)}
 	switch {
 	case c.codec != nil:
-		f.answer.body = c.codec.refused(resp.StatusCode, f.answer.header, a.body)
+		f.answer.body = c.codec.Refused(resp.StatusCode, f.answer.header, a.body)
 	case err != nil && len(data) > 0 && len(a.secrets.Used()) > 0:
 		// The gateway cannot find a key in this body, but a client may decode it.
 		f.answer = c.unreadable(a, resp, "came in an encoding that cannot be read here")
@@ -322,7 +324,7 @@ func (c *call) unreadable(a *attempt, resp *http.Response, why string) *upstream
 	h.Del("Content-Encoding")
 	relay.DropOfBytes(h)
 	if c.codec != nil {
-		c.codec.mark(h)
+		c.codec.Mark(h)
 	}
 	return &upstreamAnswer{resp.StatusCode, h, errorBody(c.in.surface.format, e, c.in.id)}
 }
@@ -349,6 +351,20 @@ func (c *call) lacksEndpoint(f *failure) {
 	}
 }
 
+// untranslated is the error of a request that a codec cannot carry; nil without one.
+func untranslated(in *inbound, err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var cannot translate.CannotError
+	if errors.As(err, &cannot) {
+		return errorf(CodeNotTranslatable, "%s", cannot)
+	}
+	e := errorf(CodeInvalidRequestBody, "the body does not have the form of a request to %s", in.surface.name)
+	e.Err = err
+	return e
+}
+
 // codecFor makes the codec to a candidate; nil where its provider speaks the client's
 // surface, as far as is known.
 func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Error) {
@@ -366,7 +382,7 @@ func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Erro
 // output is capped before, so that a budget for reasoning fits below the cap.
 func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) {
 	k := newCodec(in.surface, to)
-	if k.estimated {
+	if k.Estimated {
 		return k, nil
 	}
 	o := outbound{s: s, in: in, model: m, surface: in.surface, body: in.body}
@@ -375,16 +391,16 @@ func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) 
 	if o.capOutput(&e); len(e) > 0 {
 		capped, err := in.body.Splice(e)
 		if err != nil {
-			return k, k.malformed(err)
+			return k, untranslated(in, err)
 		}
 		body = capped.Bytes()
 	}
 	o.surface = to
-	return k, k.translate(body, m.provider.strict, dialect.Options{
+	return k, untranslated(in, k.Translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
 		NoReasoning:   !reasons(m),
 		NoStreamUsage: !o.passes("stream_options") || m.streamHabit(s.habits) == habits.StreamRefuse, Now: time.Now().Unix(),
-	}, o.passes)
+	}, o.passes))
 }
 
 // reasons reports whether a model may be asked to reason: its features say so, or are

@@ -279,7 +279,7 @@ func (h *held) breakEvent(e *Error) []byte {
 // wantsUsage reports whether the upstream was asked for usage in its stream.
 func (h *held) wantsUsage() bool {
 	if h.codec != nil {
-		return wantsUsage(&h.codec.request)
+		return wantsUsage(&h.codec.Request)
 	}
 	return h.in.wantsUsage()
 }

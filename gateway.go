@@ -137,8 +137,8 @@ func (g *Gateway) Check(ctx context.Context) error {
 	s := g.current.Load()
 	var p problems
 	for _, ref := range s.secretRefs {
-		if _, err := s.secrets.ResolveSecret(ctx, ref.vault, ref.name); err != nil {
-			p.add(ref.path, "", "secret %q of vault %q: %v", ref.name, ref.vault, err)
+		if _, err := s.secrets.ResolveSecret(ctx, ref.Vault, ref.Name); err != nil {
+			p.add(ref.Path, "", "secret %q of vault %q: %v", ref.Name, ref.Vault, err)
 		}
 	}
 	if len(p) == 0 {
@@ -456,7 +456,7 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		return
 	}
 	if k := t.translated(); k != nil {
-		h[headerTranslated] = []string{k.header()}
+		h[headerTranslated] = []string{k.Header()}
 	}
 	if a.attempts {
 		x.headerRoom[1] = strconv.Itoa(t.sent)

@@ -543,8 +543,10 @@ const maxListed = 32
 
 // The names of the headers.
 const (
-	answerPrefix         = "X-Aigateway-"
-	headerRequestID      = answerPrefix + "Request-Id"
+	answerPrefix    = "X-Aigateway-"
+	headerRequestID = answerPrefix + "Request-Id"
+	// headerTranslated says what was translated to what, and which fields were lost.
+	headerTranslated     = answerPrefix + "Translated"
 	headerModel          = answerPrefix + "Model"
 	headerAttempts       = answerPrefix + "Attempts"
 	headerRemovedParams  = answerPrefix + "Removed-Params"

@@ -21,6 +21,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/modellist"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 // Run does the gateway's periodic work until ctx ends, and returns the cause of
@@ -556,7 +557,7 @@ func (q *asker) request(ctx context.Context, question discover.Question, a *atte
 	}
 	delete(h, "Content-Type")
 	if q.format == formatAnthropic && h["Anthropic-Version"] == nil {
-		h["Anthropic-Version"] = []string{messagesVersion}
+		h["Anthropic-Version"] = []string{translate.MessagesVersion}
 	}
 	req := (&http.Request{
 		Method: http.MethodGet, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h, Host: q.p.base.Host, Body: http.NoBody,
