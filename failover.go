@@ -56,8 +56,9 @@ type outcome struct {
 func (f *failover) start(s *settings, in *inbound, to *client) {
 	f.s, f.in, f.to = s, in, to
 	f.deadline = in.start.Add(in.readTime + s.total)
-	f.lineup = lineup{s: s, in: in, room: capacity{limiter: s.limiter, in: in, total: s.total, deadline: f.deadline}}
-	f.call.outbound = outbound{s: s, in: in, trail: &f.trail}
+	f.lineup.s, f.lineup.in = s, in
+	f.lineup.room.limiter, f.lineup.room.in, f.lineup.room.total, f.lineup.room.deadline = s.limiter, in, s.total, f.deadline
+	f.call.s, f.call.in, f.call.trail = s, in, &f.trail
 	f.call.templates.in.Request, f.call.templates.secrets = &in.request, s.secrets
 	f.call.templates.in.Secret = f.call.templates.secret
 	f.call.deadline = f.deadline
@@ -269,8 +270,11 @@ func (f *failover) translate(k *codec) {
 // learn notes that a candidate does not speak the client's surface. Its answer in
 // another format is the proof: at a wrong address nothing answers.
 func (f *failover) learn(m *model, answered bool) {
-	k, now := f.call.codec, time.Now()
-	if answered && k != nil && m.provider.unproven[k.client] != nil && !f.s.unspoken.Knows(m.route(), k.client.path, now) {
+	k := f.call.codec
+	if !answered || k == nil || m.provider.unproven[k.client] == nil {
+		return
+	}
+	if now := time.Now(); !f.s.unspoken.Knows(m.route(), k.client.path, now) {
 		f.s.unspoken.Learn(m.route(), k.client.path, now)
 	}
 }

@@ -44,6 +44,7 @@ type held struct {
 	trail    *trail
 	a        *attempt
 	resp     *http.Response
+	front    relay.Front
 	source   io.Reader // the body, from its start
 	limit    *watch
 
@@ -73,13 +74,13 @@ type held struct {
 // surface and the client's wish decide before the answer's type does: servers label
 // answers wrongly.
 func (h *held) hold(ctx context.Context) *failure {
-	kind, _, _ := header.MediaType(h.resp.Header.Get("Content-Type"))
+	kind, _, _ := header.MediaType(header.First(h.resp.Header, "Content-Type"))
 	binary := h.surface.answer == answerContent || h.surface.answer == answerBinary && !header.IsJSON(kind) && kind != "text/html" && kind != "text/event-stream"
 	finite := header.IsJSON(kind) && h.resp.ContentLength >= 0 && !h.in.wantsStream
 	if !binary && !finite && h.surface.stream != nil {
 		// The bytes decide, because servers label streams with any type.
-		events, rest, err := relay.PeekEvents(h.source, h.resp.Header.Get("Content-Encoding"))
-		h.source = rest
+		events, err := h.front.PeekEvents(h.resp.Body, header.First(h.resp.Header, "Content-Encoding"))
+		h.source = &h.front
 		switch {
 		case err != nil:
 			return h.interrupted(ctx, err)
@@ -117,7 +118,7 @@ func (h *held) holdFirst(ctx context.Context) *failure {
 // An answer that is larger goes on as it comes. Its front is judged, and what follows can
 // fail no more.
 func (h *held) holdBody(ctx context.Context, kind string) *failure {
-	encoding := h.resp.Header.Get("Content-Encoding")
+	encoding := header.First(h.resp.Header, "Content-Encoding")
 	var err error
 	h.data, h.whole, err = relay.HoldBody(h.source, h.resp.ContentLength, h.maxHeld())
 	if relay.IsPlain(encoding) {
@@ -299,7 +300,7 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 func (h *held) relay(ctx context.Context, to *client) *failure {
 	// A keepalive is for plain streams alone: a comment would be bytes within JSON, or
 	// within a content coding.
-	other := h.stream == nil || !relay.IsPlain(h.resp.Header.Get("Content-Encoding"))
+	other := h.stream == nil || !relay.IsPlain(header.First(h.resp.Header, "Content-Encoding"))
 	events := h.whole && h.codec != nil && h.in.sel.Stream // made of a whole answer
 	switch {
 	case other && to.quiet() && !events:
@@ -377,7 +378,7 @@ type restWriter struct {
 func (w restWriter) relay(ctx context.Context) *failure {
 	h := w.h
 	o := relay.JSONCopy{
-		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
+		Held: h.data, Encoding: header.First(h.resp.Header, "Content-Encoding"), Flush: w.to.flush,
 		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
 		ID:    h.note.OwnID,
 	}
@@ -414,6 +415,7 @@ func (w restWriter) Write(p []byte) (int, error) {
 
 // release gives the answer's memory back.
 func (h *held) release() {
+	h.front.Release()
 	if h.stream != nil {
 		h.stream.Release()
 	}

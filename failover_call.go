@@ -74,7 +74,9 @@ func (c *call) switchForm() {
 // Whatever happens inside, the turn, the room and the metrics get their end
 // once. Hooks run in this goroutine, so a slow hook delays the answer.
 func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
-	c.held = held{}
+	if a.number > 1 {
+		c.held = held{}
+	}
 	a.keyID, a.usedKey = c.key.id, c.key
 	// The hook may replace the context of this attempt only.
 	parent := c.in.ctx
@@ -107,6 +109,8 @@ func (c *call) attempt(a *attempt, to *client) (committed bool, f *failure) {
 	ended = true
 	c.held.account()
 	c.end(a, f)
+	c.held.stream.Recycle()
+	c.held.stream = nil
 	if hook := c.s.hooks.AttemptDone; hook != nil {
 		hook(parent, a.public())
 	}
@@ -149,10 +153,11 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, interrupted(ctx, c.in, &a.secrets, FailureNetwork, err)
 	}
 	defer resp.Body.Close()
-	a.firstByte = time.Since(a.start)
+	now := time.Now()
+	a.firstByte = now.Sub(a.start)
 	header.Joined(resp.Header, "Content-Encoding")
 	a.status, a.header = resp.StatusCode, resp.Header
-	noteQuota(c.track, resp.Header, time.Now())
+	noteQuota(c.track, resp.Header, now)
 	switch {
 	case c.surface.upgrades && (resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2):
 		s := session{s: c.s, in: c.in, trail: c.trail, a: a, resp: resp, limit: limit, to: to}
@@ -165,12 +170,12 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	case resp.StatusCode == http.StatusPartialContent && req.Header["Range"] == nil:
 		return false, wrongAnswer("the answer is a part (206), and nobody asked for a part")
 	}
-	c.held = held{
-		s: c.s, in: c.in, surface: c.surface, codec: c.codec, choices: c.choices, usageAsk: c.usageAsk, deadline: c.deadline, lineup: c.lineup, trail: c.trail,
-		a: a, resp: resp, source: resp.Body, limit: limit, note: newIDNote(c.s.ids, c.in, c.surface, c.codec != nil, a),
-	}
-	defer c.held.release()
-	if f := c.held.hold(ctx); f != nil {
+	h := &c.held // it is empty: to assign all of it would copy all of it
+	h.s, h.in, h.surface, h.codec, h.choices, h.usageAsk = c.s, c.in, c.surface, c.codec, c.choices, c.usageAsk
+	h.deadline, h.lineup, h.trail, h.a, h.resp, h.source, h.limit = c.deadline, c.lineup, c.trail, a, resp, resp.Body, limit
+	h.note = newIDNote(c.s.ids, c.in, c.surface, c.codec != nil, a)
+	defer h.release()
+	if f := h.hold(ctx); f != nil {
 		c.refusesUsage(f)
 		return false, f
 	}
@@ -184,7 +189,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	// waiting.
 	a.turn.Answers()
 	a.keyTurn.Answers()
-	f = c.held.relay(ctx, to)
+	f = h.relay(ctx, to)
 	return a.committed, f
 }
 
@@ -456,10 +461,11 @@ func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 // first of an order needs no pin. A spill-over by a bound or a limit leaves the
 // pins unchanged: the cache is still at the preferred one.
 func (f *failover) pin() {
-	s, now := f.s.selector, time.Now()
+	s := f.s.selector
 	if !s.uses.Sticky {
 		return
 	}
+	now := time.Now()
 	served := f.trail.attempts[len(f.trail.attempts)-1]
 	m, key := served.model, served.usedKey
 	if r := f.plan.affinityOf(m); r != nil && !r.affinity.Spilled && !f.spilled(r, m) {
@@ -543,9 +549,8 @@ func (c *call) end(a *attempt, f *failure) {
 		f.hint = hint(a, f)
 	}
 	a.failure = f
-	a.total = time.Since(a.start)
-
 	now := time.Now()
+	a.total = now.Sub(a.start)
 	class := stats.ClientFault
 	switch {
 	case f == nil:

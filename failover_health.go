@@ -382,7 +382,9 @@ func (l *lineup) handKey(m *model, track *stats.Track, now time.Time) stats.KeyT
 
 // release gives turn and room back if nothing was sent.
 func (l *lineup) release() {
-	l.room.unreserve(time.Now())
+	if l.room.reserved.model != nil {
+		l.room.unreserve(time.Now())
+	}
 	if l.turnOf != nil {
 		l.turn.Release(time.Now())
 		l.turnOf = nil

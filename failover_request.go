@@ -292,7 +292,7 @@ func (o *outbound) setContentType(h http.Header) {
 	if len(o.in.raw) == 0 {
 		return // it has no body
 	}
-	sent := o.in.r.Header.Get("Content-Type")
+	sent := header.First(o.in.r.Header, "Content-Type")
 	kind, params, err := header.MediaType(sent)
 	_, isForm := o.in.body.(*reqbody.Form)
 	foreign := strings.Contains(strings.ToLower(sent), "charset") && !strings.EqualFold(params["charset"], "utf-8")

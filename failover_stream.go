@@ -10,6 +10,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/habits"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -37,8 +38,8 @@ var (
 // The header says how the bytes are coded, and the surface in which dialect they
 // are. Each event goes through the meter once, whether it is held or relayed.
 func (h *held) holdStream(ctx context.Context) *failure {
-	h.body = watchedBody{body: h.source, w: h.limit, limit: h.a.model.timeout, events: true}
-	encoding := h.resp.Header.Get("Content-Encoding")
+	h.body = watchedBody{body: h.resp.Body, w: h.limit, limit: h.a.model.timeout, events: true}
+	encoding := header.First(h.resp.Header, "Content-Encoding")
 	hide, decode := h.hidesUsage()
 	if h.codec != nil {
 		if !relay.CanDecode(encoding) {
@@ -50,6 +51,7 @@ func (h *held) holdStream(ctx context.Context) *failure {
 	h.stream = relay.NewStream(&h.body, relay.Options{
 		Dialect:     h.surface.stream,
 		Encoding:    encoding,
+		Front:       &h.front,
 		HideUsage:   hide,
 		Decode:      decode,
 		Tap:         h.meterEvent,
@@ -93,7 +95,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 		h.note.Event(data)
 	}
 	switch {
-	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):
+	case !h.surface.metered, h.stream.Texts(data, h.written.Text):
 	case h.s.selector.uses.Estimates:
 		h.written.Event(data)
 	default:
@@ -374,7 +376,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 	if h.usageAsk != usageForGateway {
 		return false, false
 	}
-	encoding := h.resp.Header.Get("Content-Encoding")
+	encoding := header.First(h.resp.Header, "Content-Encoding")
 	if relay.IsPlain(encoding) {
 		relay.DropOfBytes(h.resp.Header)
 		return true, false

@@ -338,6 +338,7 @@ func errTotal(limit time.Duration) error { return &timeoutError{"total_timeout",
 type watch struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
+	armed  bool // for the goroutine of the request
 
 	mu    sync.Mutex // the timer's goroutine reads the cause
 	cause error
@@ -348,6 +349,7 @@ func (w *watch) arm(d time.Duration, cause error) {
 	w.mu.Lock()
 	w.cause = cause
 	w.mu.Unlock()
+	w.armed = true
 	if w.timer == nil {
 		w.timer = time.AfterFunc(d, w.expire)
 		return
@@ -365,7 +367,8 @@ func (w *watch) expire() {
 
 // disarm stops watching, until arm.
 func (w *watch) disarm() {
-	if w.timer != nil {
+	if w.armed {
+		w.armed = false
 		w.timer.Stop()
 	}
 }

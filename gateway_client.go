@@ -112,10 +112,13 @@ func (c *client) commit(status int, h http.Header, stream bool) {
 	}
 	relay.CopyResponseHeader(c.w.Header(), h)
 	if stream {
-		c.w.Header().Set("X-Accel-Buffering", "no")
+		c.w.Header()["X-Accel-Buffering"] = unbuffered
 	}
 	c.WriteHeader(status)
 }
+
+// unbuffered is shared by all answers and must not be changed.
+var unbuffered = []string{"no"}
 
 // byteOrderMark may begin a stream. Behind a comment it would be a part of the first
 // event's first field, and no parser would know that field.
@@ -236,7 +239,10 @@ type timedBody struct {
 func (b *timedBody) Read(p []byte) (int, error) {
 	c := b.c
 	if !c.blind {
-		now := time.Now()
+		now := b.began
+		if b.n > 0 || !c.readUntil.IsZero() { // not the first read
+			now = time.Now()
+		}
 		earned := max(c.timeout, time.Duration(b.n)*(time.Second/minBodyRate))
 		until := now.Add(c.timeout)
 		if by := b.began.Add(earned); by.Before(until) {

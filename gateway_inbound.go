@@ -126,12 +126,14 @@ func (c *callers) requestID(r *http.Request) string {
 //
 // A new one has 96 bits of chance.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); header.IsID(id) {
+	if id := header.First(h, "X-Request-Id"); header.IsID(id) {
 		return id
 	}
 	var b [12]byte
 	rand.Read(b[:])
-	return "req_" + hex.EncodeToString(b[:])
+	text := [4 + 2*len(b)]byte{'r', 'e', 'q', '_'}
+	hex.Encode(text[4:], b[:])
+	return string(text[:])
 }
 
 // identify notes the caller. Without a caller from the service, clients are told
@@ -221,10 +223,10 @@ func (in *inbound) asks() stats.Request {
 // clientCredential reads the client's key. X-Api-Key comes before Authorization, as
 // at Anthropic. It returns zero if the request has no key.
 func clientCredential(h http.Header) credential {
-	if v := h.Get("X-Api-Key"); v != "" {
+	if v := header.First(h, "X-Api-Key"); v != "" {
 		return credential{value: redact.NewSecret(v)}
 	}
-	scheme, value, ok := strings.Cut(h.Get("Authorization"), " ")
+	scheme, value, ok := strings.Cut(header.First(h, "Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return credential{}
 	}
@@ -315,7 +317,7 @@ func (in *inbound) scan() (err error) {
 		return in.scanQuery()
 	}
 	first := bytes.TrimLeft(bytes.TrimPrefix(in.raw, []byte("\ufeff")), " \t\r\n")
-	sent := in.r.Header.Get("Content-Type")
+	sent := header.First(in.r.Header, "Content-Type")
 	switch {
 	case !reqbody.IsForm(sent) || bytes.HasPrefix(first, []byte("{")):
 		err, in.body = reqbody.Scan(in.raw, &in.json), &in.json

@@ -13,6 +13,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
@@ -245,7 +246,7 @@ func (l locator) locate() *Error {
 // The name may be an id or an alias. An unknown one is an error with the most
 // similar name: to ignore it could send a file to the wrong provider.
 func (l locator) named() (*provider, *Error) {
-	name := strings.TrimSpace(l.in.r.Header.Get(headerProvider))
+	name := strings.TrimSpace(header.First(l.in.r.Header, headerProvider))
 	if name == "" {
 		return nil, nil
 	}

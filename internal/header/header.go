@@ -84,6 +84,15 @@ func Joined(h map[string][]string, name string) {
 	}
 }
 
+// First returns the first line of a field, as [net/http.Header.Get] does. The name is
+// canonical, and is not made so at each call.
+func First(h map[string][]string, name string) string {
+	if lines := h[name]; len(lines) > 0 {
+		return lines[0]
+	}
+	return ""
+}
+
 // Lists reports whether a Connection header lists a field. Such fields are for
 // the next hop only.
 func Lists(connection []string, name string) bool {

@@ -33,9 +33,14 @@ func (s *Set) Add(u UsedSecret) {
 // Hide notes a secret value, to be cut out of the answer.
 // A value known already is not noted twice. Empty values cut nothing.
 func (s *Set) Hide(value string) {
-	if value != "" && !slices.ContainsFunc(s.used, func(u UsedSecret) bool { return u.Value.Reveal() == value }) {
+	if value != "" && !s.knows(value) {
 		s.Add(UsedSecret{Value: NewSecret(value)})
 	}
+}
+
+// knows reports whether a value was noted.
+func (s *Set) knows(value string) bool {
+	return slices.ContainsFunc(s.used, func(u UsedSecret) bool { return u.Value.Reveal() == value })
 }
 
 // HideLiteral notes a configured value under the name of a credential. If it has a
@@ -55,7 +60,7 @@ func (s *Set) HideDerived(v any, of []UsedSecret) {
 	case string:
 		_, bare, _ := strings.Cut(v, " ") // behind a scheme
 		for _, text := range []string{v, bare} {
-			if slices.ContainsFunc(of, func(u UsedSecret) bool { return holdsPiece(text, u.Value.Reveal()) }) {
+			if !s.knows(text) && slices.ContainsFunc(of, func(u UsedSecret) bool { return holdsPiece(text, u.Value.Reveal()) }) {
 				s.Hide(text)
 			}
 		}

@@ -16,7 +16,7 @@ import (
 // [CopyJSON].
 func CopyRest(w io.Writer, flush func() error, body io.Reader, progress func()) error {
 	s := NewStream(body, Options{})
-	defer s.Release()
+	defer s.Recycle()
 	if progress != nil {
 		s.o.Progress = func(Phase) { progress() }
 	}

@@ -38,21 +38,33 @@ func LooksLikeEvents(front []byte) (yes, sure bool) {
 	return false, sure
 }
 
-// PeekEvents reads the front of body until the kind of the answer is clear. rest
-// gives all of body from its start. A gzip, deflate or zstd answer is read through
-// a decoder. Any other encoding is not an event stream here. The error is body's
-// own.
-func PeekEvents(body io.Reader, contentEncoding string) (events bool, rest io.Reader, err error) {
+// Front reads the front of an answer's body, and then gives all of the body from its
+// start. It is an [io.Reader] of it, or goes into [Options.Front]. The zero Front is ready
+// for one body.
+type Front struct {
+	body  io.Reader
+	front []byte       // backed by small, until it grows beyond
+	small *smallBuffer // nil once it was given on
+	at    int          // bytes of front that were read
+	err   error        // came with the front
+}
+
+// PeekEvents reads the front of body until the kind of the answer is clear: an event
+// stream or another one. A gzip, deflate or zstd answer is read through a decoder. Any
+// other encoding is not an event stream here. The error is body's own.
+func (f *Front) PeekEvents(body io.Reader, contentEncoding string) (events bool, err error) {
+	f.body = body
 	list, unknown := coding.Parse(contentEncoding)
 	if unknown != nil {
-		return false, body, nil
+		return false, nil
 	}
-	p := &peeker{body: body}
-	p.front = p.room[:0]
+	defer func() { f.at = 0 }()
+	f.small = smallBuffers.Get().(*smallBuffer)
+	f.front = f.small[:0]
 	if list.Identity() {
-		return p.peekPlain()
+		return f.peekPlain()
 	}
-	r := list.NewReader(p)
+	r := list.NewReader((*peeker)(f))
 	defer r.Close()
 	var front [maxBlank + 1]byte
 	n, empty := 0, 0
@@ -61,71 +73,95 @@ func PeekEvents(body io.Reader, contentEncoding string) (events bool, rest io.Re
 		n += m
 		yes, sure := LooksLikeEvents(front[:n])
 		if sure || err != nil {
-			if p.err != nil && !errors.Is(p.err, io.EOF) {
-				return false, p.rest(), p.err
+			if f.err != nil && !errors.Is(f.err, io.EOF) {
+				return false, f.err
 			}
-			return yes, p.rest(), nil
+			return yes, nil
 		}
 		empty++
 		if m > 0 {
 			empty = 0
 		}
 	}
-	return false, p.rest(), nil
+	return false, nil
 }
 
 // peekPlain looks at the bytes themselves, in the place where they are kept.
-func (p *peeker) peekPlain() (events bool, rest io.Reader, err error) {
-	for len(p.front) <= maxBlank {
-		p.at = len(p.front)
-		err := p.fill()
-		yes, sure := LooksLikeEvents(p.front)
+func (f *Front) peekPlain() (events bool, err error) {
+	for len(f.front) <= maxBlank {
+		f.at = len(f.front)
+		err := f.fill()
+		yes, sure := LooksLikeEvents(f.front)
 		switch {
 		case sure || err != nil && errors.Is(err, io.EOF), errors.Is(err, io.ErrNoProgress):
-			return yes, p.rest(), nil
+			return yes, nil
 		case err != nil:
-			return false, p.rest(), err
+			return false, err
 		}
 	}
-	return false, p.rest(), nil
-}
-
-// peeker keeps the bytes read from a body, to give them once more. A decoder does
-// not read ahead of it.
-//
-// It implements io.ByteReader for decompressors. The front is small, as the
-// first few bytes tell the kind.
-type peeker struct {
-	body  io.Reader
-	front []byte // backed by room, until it grows beyond
-	at    int
-	err   error
-	room  [512]byte
+	return false, nil
 }
 
 // fill reads until there is an unread byte. A reader that returns nothing a hundred
 // times is given up, as in bufio.
-func (p *peeker) fill() error {
+func (f *Front) fill() error {
 	for range maxEmptyReads {
-		if p.at < len(p.front) {
+		if f.at < len(f.front) {
 			return nil
 		}
-		if p.err != nil {
-			return p.err
+		if f.err != nil {
+			return f.err
 		}
-		if len(p.front) == cap(p.front) {
-			p.front = append(p.front, 0)[:len(p.front)]
+		if len(f.front) == cap(f.front) {
+			f.front = append(f.front, 0)[:len(f.front)]
 		}
-		n, err := p.body.Read(p.front[len(p.front):cap(p.front)])
-		p.front = p.front[:len(p.front)+n]
-		p.err = err
+		n, err := f.body.Read(f.front[len(f.front):cap(f.front)])
+		f.front = f.front[:len(f.front)+n]
+		f.err = err
 	}
 	return io.ErrNoProgress
 }
 
+// Read gives the front first. It joins the front with no further byte, so a
+// first event goes on at once.
+func (f *Front) Read(b []byte) (int, error) {
+	if f.at < len(f.front) {
+		n := copy(b, f.front[f.at:])
+		f.at += n
+		return n, nil
+	}
+	f.Release()
+	if f.err != nil {
+		return 0, f.err
+	}
+	return f.body.Read(b)
+}
+
+// Release gives the memory of the front back. Bytes that were not read are lost.
+func (f *Front) Release() {
+	if f.small != nil {
+		smallBuffers.Put(f.small)
+	}
+	f.small, f.front, f.at = nil, nil, 0
+}
+
+// fits reports whether the front lies in a buffer as a stream has it, unread.
+func (f *Front) fits() bool { return f.small != nil && f.at == 0 && cap(f.front) == smallSize }
+
+// give gives a front on that fits, with its memory and the error that came with it.
+func (f *Front) give() (small *smallBuffer, n int, err error) {
+	small, n = f.small, len(f.front)
+	f.small, f.front = nil, nil
+	return small, n, f.err
+}
+
+// peeker is the body for a decoder, which reads no further than it must: it implements
+// [io.ByteReader]. The bytes are kept, to be given once more.
+type peeker Front
+
 // Read gives kept bytes before new ones.
 func (p *peeker) Read(b []byte) (int, error) {
-	if err := p.fill(); err != nil {
+	if err := (*Front)(p).fill(); err != nil {
 		return 0, err
 	}
 	n := copy(b, p.front[p.at:])
@@ -135,7 +171,7 @@ func (p *peeker) Read(b []byte) (int, error) {
 
 // ReadByte and UnreadByte keep a decompressor from reading ahead.
 func (p *peeker) ReadByte() (byte, error) {
-	if err := p.fill(); err != nil {
+	if err := (*Front)(p).fill(); err != nil {
 		return 0, err
 	}
 	p.at++
@@ -146,28 +182,4 @@ func (p *peeker) ReadByte() (byte, error) {
 func (p *peeker) UnreadByte() error {
 	p.at--
 	return nil
-}
-
-// rest returns the whole body.
-func (p *peeker) rest() io.Reader {
-	p.at = 0
-	return (*restReader)(p)
-}
-
-// restReader reads a body after its front, and returns the error that may have come
-// with the front.
-type restReader peeker
-
-// Read gives the front first. It joins the front with no further byte, so a
-// first event goes on at once.
-func (r *restReader) Read(b []byte) (int, error) {
-	if r.at < len(r.front) {
-		n := copy(b, r.front[r.at:])
-		r.at += n
-		return n, nil
-	}
-	if r.err != nil {
-		return 0, r.err
-	}
-	return r.body.Read(b)
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -15,6 +16,13 @@ func TestDropped(t *testing.T) {
 		assert.NotEmpty(t, f.Reason, f.Name)
 		assert.False(t, seen[f.Name], "%s twice", f.Name)
 		seen[f.Name] = true
+		for _, name := range []string{f.Name, f.Name + "A", f.Name + "Zz-Z", f.Name[:len(f.Name)-1], f.Name[:len(f.Name)-1] + "~"} {
+			want := false
+			for _, f := range Dropped {
+				want = want || name == f.Name || strings.HasSuffix(f.Name, "-") && strings.HasPrefix(name, f.Name)
+			}
+			assert.Equal(t, want, isDropped(name), name)
+		}
 	}
 	dst := http.Header{}
 	CopyResponseHeader(dst, http.Header{

@@ -49,13 +49,19 @@ func TestPooledBuffersAreNotShared(t *testing.T) {
 			} {
 				text += "data: [DONE]\n\n"
 				var tapped, out bytes.Buffer
-				s := NewStream(strings.NewReader(text), Options{Dialect: Chat, Tap: func(data []byte, _ bool) { tapped.Write(data) }})
-				err := s.Hold()
+				var front Front
+				body := strings.NewReader(text)
+				_, err := front.PeekEvents(body, "")
+				poison()
+				assert.NoError(t, err)
+				s := NewStream(body, Options{Dialect: Chat, Front: &front, Tap: func(data []byte, _ bool) { tapped.Write(data) }})
+				err = s.Hold()
+				front.Release()
 				poison()
 				if err == nil {
 					err = s.Relay(&out, nil)
 				}
-				s.Release()
+				s.Recycle()
 				poison()
 				assert.NoError(t, err)
 				assert.True(t, text == out.String(), "what was relayed is not what was sent")

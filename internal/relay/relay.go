@@ -74,7 +74,7 @@ type (
 	buffer      [bufferSize]byte
 )
 
-// The pools are the only state shared by the streams of a process. Their buffers
+// The pools, and that of streams, are the only state shared by the streams of a process. Their buffers
 // must not be aliased outside of the package.
 var (
 	smallBuffers = sync.Pool{New: func() any { return new(smallBuffer) }}

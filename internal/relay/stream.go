@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/aigateway-go/aigateway/internal/coding"
 )
@@ -50,6 +51,10 @@ type Options struct {
 
 	// MaxWhole bounds the bytes that HoldWhole holds: 32 MiB if zero.
 	MaxWhole int64
+
+	// Front, if not nil, has read the front of the answer. The body is that behind it. A
+	// stream without an encoding takes its memory over.
+	Front *Front
 
 	// Choices is the number of choices (or images) that the client asked for, as far
 	// as known. Zero is one. The stream learns of more by their indices.
@@ -147,6 +152,9 @@ type Stream struct {
 	advances int // events that were not pings
 }
 
+// streams are streams of earlier answers, emptied.
+var streams = sync.Pool{New: func() any { return new(Stream) }}
+
 // NewStream returns a stream that reads the answer from body. It reads nothing yet,
 // and does not close body.
 func NewStream(body io.Reader, o Options) *Stream {
@@ -159,9 +167,14 @@ func NewStream(body io.Reader, o Options) *Stream {
 	if o.MaxWhole <= 0 {
 		o.MaxWhole = defaultMaxWhole
 	}
-	s := &Stream{body: body, o: o, opaque: o.Dialect == nil}
+	s := streams.Get().(*Stream)
+	s.body, s.o, s.opaque = body, o, o.Dialect == nil
 	s.ev.Choices = s.choiceRoom[:0]
 	list, err := coding.Parse(o.Encoding)
+	if f := o.Front; f != nil && (err != nil || !list.Identity() || !f.fits()) {
+		f.body, s.o.Front = body, nil
+		body, s.body = f, f
+	}
 	switch {
 	case err != nil:
 		s.opaque = true
@@ -278,6 +291,19 @@ func (s *Stream) Release() {
 	s.buf, s.split, s.shape = nil, splitter{}, shape{}
 	s.n, s.out, s.pos = 0, 0, 0
 	s.body, s.w, s.flush = nil, nil, nil
+}
+
+// Recycle releases the stream for another answer. Nothing of it may be used after it. A
+// nil stream has nothing to give back.
+func (s *Stream) Recycle() {
+	if s == nil {
+		return
+	}
+	text := s.shape.text
+	s.Release()
+	*s = Stream{}
+	s.shape.text = text[:0]
+	streams.Put(s)
 }
 
 // Whole reports whether all of the answer has been read.

@@ -55,6 +55,22 @@ func (d *editor) event(s *Stream, end int) {
 	d.pass(s, end)
 }
 
+// usual takes over an event of plain content in its usual lines, between two offsets. It
+// does the same as event.
+func (d *editor) usual(s *Stream, from, end int) {
+	sh := &s.shape
+	if d.raw != from || d.skipLF || d.tooLarge || sh.lead != len(dataField) {
+		d.event(s, end)
+		return
+	}
+	if sh.to > 0 {
+		at := from + sh.lead + sh.shift
+		d.pass(s, at+sh.from)
+		d.raw = at + sh.to
+	}
+	d.pass(s, end)
+}
+
 // takeLF cuts the LF of a CRLF whose CR was cut, as soon as it is there.
 func (d *editor) takeLF(s *Stream) {
 	if d.skipLF && d.raw < s.n {

@@ -72,6 +72,15 @@ var hideCases = []struct {
 	{"malformed events", []string{hello, "data: {oops\n\n", "data: {\"usage\":null\n\n", "foo\n\n", doneEv}, []string{hello, "data: {oops\n\n", "data: {\"usage\":null\n\n", "foo\n\n", doneEv}, false},
 	{"an odd usage", []string{ev(`{"choices":[{"delta":{"content":"a"}}],"usage":nullx}`), ev(`{"choices":[],"usage":7}`), hello, doneEv}, []string{ev(`{"choices":[{"delta":{"content":"a"}}],"usage":nullx}`), ev(`{"choices":[],"usage":7}`), hello, doneEv}, false},
 	{"null twice", []string{ev(`{"choices":[{"delta":{"content":"a"}}],"usage":null,"service_tier":null}`), doneEv}, []string{ev(`{"choices":[{"delta":{"content":"a"}}],"service_tier":null}`), doneEv}, false},
+	{"many events alike", []string{
+		ev(`{"choices":[{"delta":{"content":"a"}}],"usage":null,"obfuscation":"x"}`), ev(`{"choices":[{"delta":{"content":"bcd"}}],"usage":null,"obfuscation":"yz"}`),
+		ev(`{"choices":[{"delta":{"content":"\\\""}}],"usage":null,"obfuscation":"1"}`), ": comment\n\n", ev(`{"choices":[{"delta":{"content":"e"}}],"usage":null,"obfuscation":"2"}`),
+		ev(`{"choices":[{"delta":{"content":"f"}}],"usage":null,"obfuscation":"3"}`), ev(`{"choices":[],"usage":` + usageObject + `}`), doneEv,
+	}, []string{
+		ev(`{"choices":[{"delta":{"content":"a"}}],"obfuscation":"x"}`), ev(`{"choices":[{"delta":{"content":"bcd"}}],"obfuscation":"yz"}`),
+		ev(`{"choices":[{"delta":{"content":"\\\""}}],"obfuscation":"1"}`), ": comment\n\n", ev(`{"choices":[{"delta":{"content":"e"}}],"obfuscation":"2"}`),
+		ev(`{"choices":[{"delta":{"content":"f"}}],"obfuscation":"3"}`), doneEv,
+	}, true},
 	{"continuous usage", []string{ev(`{"choices":[{"delta":{"content":"a"}}],"usage":` + usageObject + `}`), ev(`{"choices":[],"usage":` + usageObject + `}`), doneEv}, []string{ev(`{"choices":[{"delta":{"content":"a"}}],"usage":` + usageObject + `}`), doneEv}, true},
 }
 

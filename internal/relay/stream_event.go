@@ -11,13 +11,7 @@ func (s *Stream) inspect(chunk []byte) {
 	for !s.severed {
 		apart := s.split.apart()
 		if apart {
-			if n, data, ok := s.shape.matchLines(chunk); ok {
-				chunk = chunk[n:]
-				s.split.took(s.shape.name, data)
-				s.event(s.split.name(), data, true)
-				s.edit.event(s, s.n-len(chunk))
-				continue
-			}
+			chunk = chunk[s.alike(chunk):]
 		}
 		n, ok := s.split.next(chunk)
 		raw := chunk[:n]
@@ -26,7 +20,7 @@ func (s *Stream) inspect(chunk []byte) {
 			break
 		}
 		if like := s.event(s.split.name(), s.split.data, false); like && apart {
-			s.shape.leads(raw, len(s.split.data))
+			s.shape.usually(raw, len(s.split.data))
 		}
 		s.edit.event(s, s.n-len(chunk))
 		if s.severed {
@@ -34,6 +28,44 @@ func (s *Stream) inspect(chunk []byte) {
 		}
 	}
 	s.edit.rest(s)
+}
+
+// alike takes the events at the front of chunk that are like the one that the shape
+// remembers, lines and all, and returns the number of their bytes.
+//
+// The first one is read like any other. In the usual state the next ones then change
+// nothing but counts: they say what the first one said.
+func (s *Stream) alike(chunk []byte) (n int) {
+	var last []byte
+	more := 0 // events that changed nothing but counts
+	for plain := false; ; {
+		size, data, ok := s.shape.matchLines(chunk[n:])
+		if !ok {
+			break
+		}
+		n += size
+		if plain {
+			last = data
+			more++
+			if s.o.Tap != nil {
+				s.o.Tap(data, true)
+			}
+		} else {
+			s.split.took(s.shape.name(), data)
+			s.event(s.split.name(), data, true)
+			plain = !s.ended && !s.anyFinished()
+		}
+		if s.edit.on {
+			end := s.n - len(chunk) + n
+			s.edit.usual(s, end-size, end)
+		}
+	}
+	if more > 0 {
+		s.events, s.advances = s.events+more, s.advances+more
+		s.shape.spent = max(s.shape.spent-more, 0)
+		s.split.took(s.shape.name(), last)
+	}
+	return n
 }
 
 // sever ends the stream behind an error event that clients do not recognize. Later
@@ -112,7 +144,7 @@ func (s *Stream) event(name, data []byte, known bool) (like bool) {
 // readEvent has the dialect read an event, if it is not like an earlier one. It reports
 // whether the shape remembers one like it now.
 func (s *Stream) readEvent(name, data []byte, e *Event) (like bool) {
-	s.shape.matched = false
+	s.shape.matched, s.shape.learned = false, false
 	switch {
 	case s.split.failed:
 		e.reset()

@@ -59,6 +59,14 @@ func (s *Stream) fill() []byte {
 	if s.rerr != nil || s.werr != nil {
 		return nil
 	}
+	if f := s.o.Front; f != nil {
+		s.o.Front = nil
+		s.small, s.n, s.rerr = f.give()
+		s.buf, s.filled = s.small[:], s.n == smallSize
+		if s.n > 0 || s.rerr != nil {
+			return s.buf[:s.n]
+		}
+	}
 	s.room()
 	for range maxEmptyReads {
 		n, err := s.body.Read(s.buf[s.n:])

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
@@ -21,31 +22,30 @@ const (
 // tenth of the time of reading them, and tells the same: of such a text a [Dialect]
 // sees only whether it is empty, and an empty one does not match.
 type shape struct {
-	name []byte
-	data []byte
-	// lead stands before the data in the stream. It is empty if the event does not have
-	// the usual lines, see [shape.leads]. Those of the known formats have room here.
-	lead     []byte
-	leadRoom [48]byte
+	text []byte // the event in its usual lines, see [shape.usually]
+	lead int    // where its data begins in text
+	base int    // likewise in the latest event: lead, or 0 if its lines were split
 
 	holes [maxHoles]hole
 	n     int // holes
 	ev    Event
 	room  [2]Choice
-	// from and to are the place of "usage":null, for the editor. behind counts the
-	// holes before it.
+	// from and to are the place of "usage":null in the data, for the editor. behind counts
+	// the holes before it.
 	from, to, behind int
 
 	spent   int  // events remembered, less those recognized
 	set     bool // there is an event
+	usual   bool // it came in its usual lines
 	matched bool // the latest event was recognized
+	learned bool // the latest event is the remembered one
 	repeats bool // the event may tell a text twice
 	shift   int  // of its "usage":null
 }
 
 // hole is the inside of a string that may differ, or a number that counts events.
 type hole struct {
-	from, to int
+	from, to int // in the text of the shape
 	number   bool
 	written  bool                   // a model wrote it
 	now      struct{ from, to int } // its place in the latest event
@@ -79,6 +79,14 @@ func isText(name []byte) bool {
 	return false
 }
 
+// name is the name of the remembered event.
+func (s *shape) name() []byte {
+	if s.lead == len(dataField) {
+		return nil
+	}
+	return s.text[len(eventField) : s.lead-len(dataField)-1]
+}
+
 // match reports whether the event is like the remembered one, and then sets e as
 // the dialect would.
 //
@@ -86,54 +94,50 @@ func isText(name []byte) bool {
 // A hole must not be empty: an empty text is not content.
 func (s *shape) match(name, data []byte, e *Event) bool {
 	s.matched = false
-	if !s.set || string(name) != string(s.name) || s.front(data) != len(data) {
+	if !s.set || string(name) != string(s.name()) || s.front(data, s.lead, len(s.text)-len(eventEnd)) != len(data) {
 		return false
 	}
+	s.base = 0
 	s.take(e)
 	return true
 }
 
-// eventEnd are the usual line ends behind the data of an event.
-const eventEnd = "\n\n"
+// The usual lines of an event are a name, if it has one, and its data.
+const (
+	eventField = "event: "
+	dataField  = "data: "
+	eventEnd   = "\n\n"
+)
 
-// leads remembers what stands before the data of an event that is like the remembered
-// one, if its lines are usual: raw is the whole event, and size that of its data.
-func (s *shape) leads(raw []byte, size int) {
-	lead := s.leadRoom[:0]
-	if len(s.name) > 0 {
-		lead = append(append(append(lead, "event: "...), s.name...), '\n')
-	}
-	lead = append(lead, "data: "...)
-	if len(raw) != len(lead)+size+len(eventEnd) || !bytes.HasPrefix(raw, lead) || !bytes.HasSuffix(raw, []byte(eventEnd)) {
-		lead = lead[:0]
-	}
-	s.lead = lead
+// usually notes whether an event that is like the remembered one came in its usual lines.
+// raw is the whole event, and size that of its data.
+func (s *shape) usually(raw []byte, size int) {
+	s.usual = len(raw) == s.lead+size+len(eventEnd) && bytes.HasPrefix(raw, s.text[:s.lead]) && bytes.HasSuffix(raw, []byte(eventEnd))
 }
 
 // matchLines reports whether a whole event stands at the front of p that is like the
 // remembered one, lines and all, and returns its end and its data. To find the lines of
 // an event takes longer than to compare all of it.
 func (s *shape) matchLines(p []byte) (end int, data []byte, ok bool) {
-	from := len(s.lead)
-	if from == 0 || len(p) < from || string(p[:from]) != string(s.lead) {
+	if !s.usual {
 		return 0, nil, false
 	}
-	size := s.front(p[from:])
-	end = from + size + len(eventEnd)
-	if size < 0 || len(p) < end || string(p[end-len(eventEnd):end]) != eventEnd {
+	end = s.front(p, 0, len(s.text))
+	if end < 0 {
 		return 0, nil, false
 	}
-	return end, p[from : from+size], true
+	s.base = s.lead
+	return end, p[s.lead : end-len(eventEnd)], true
 }
 
-// front returns the size of the data at the front of p that is like the remembered one,
-// or -1. It notes the places of the values that may differ.
-func (s *shape) front(p []byte) int {
-	at, i := 0, 0 // in the remembered event, and in this one
+// front returns the size of the text at the front of p that is like the remembered one
+// between two of its offsets, or -1. It notes the places of the values that may differ.
+func (s *shape) front(p []byte, from, to int) int {
+	at, i := from, 0 // in the remembered event, and in this one
 	s.shift = 0
 	for n := range s.holes[:s.n] {
 		h := &s.holes[n]
-		front := s.data[at:h.from]
+		front := s.text[at:h.from]
 		if len(p)-i < len(front) || string(p[i:i+len(front)]) != string(front) {
 			return -1
 		}
@@ -145,10 +149,10 @@ func (s *shape) front(p []byte) int {
 		h.now.from, h.now.to = i, end
 		at, i = h.to, end
 		if n < s.behind {
-			s.shift = i - at
+			s.shift = i - at + from
 		}
 	}
-	rest := s.data[at:]
+	rest := s.text[at:to]
 	if len(p)-i < len(rest) || string(p[i:i+len(rest)]) != string(rest) {
 		return -1
 	}
@@ -161,38 +165,24 @@ func (s *shape) take(e *Event) {
 	choices := e.Choices
 	*e = s.ev
 	e.Choices = choices
-	s.matched = true
+	s.matched, s.learned = true, false
 	s.spent = max(s.spent-1, 0)
 }
 
 // Texts calls do with the texts of a model in the latest event, as they stand between
-// their quotes. It returns false if they are not known without reading the event:
-// [Options.Tap] was called with plain false, or the event may tell a text twice. Call it
+// their quotes. It returns false if they are not known without reading the event: it is
+// not plain content, or may tell a text twice. Call it
 // within Tap, with its data. Do must not keep the text.
 func (s *Stream) Texts(data []byte, do func(text []byte)) bool {
-	if !s.shape.matched || s.shape.repeats {
+	if !s.shape.matched && !s.shape.learned || s.shape.repeats {
 		return false
 	}
 	for n := range s.shape.holes[:s.shape.n] {
 		if h := &s.shape.holes[n]; h.written {
-			do(data[h.now.from:h.now.to])
+			do(data[h.now.from-s.shape.base : h.now.to-s.shape.base])
 		}
 	}
 	return true
-}
-
-// repeated are the names under which servers tell a text again.
-var repeated = [][]byte{[]byte(`"reasoning_details"`), []byte(`"annotations"`), []byte(`"results"`), []byte(`"snapshot"`)}
-
-// tellsTwice reports whether an event may tell a text twice: under another name, or
-// reasoning under both of its names.
-func tellsTwice(data []byte) bool {
-	for _, name := range repeated {
-		if bytes.Contains(data, name) {
-			return true
-		}
-	}
-	return bytes.Contains(data, []byte(`"reasoning"`)) && bytes.Contains(data, []byte(`"reasoning_content"`))
 }
 
 // textEnd returns the offset of the quote that ends the string at i, or -1.
@@ -221,24 +211,43 @@ func (s *shape) learn(name, data []byte, e *Event) bool {
 		return false
 	}
 	s.spent++
-	s.lead = s.lead[:0]
+	s.usual = false
 	s.set = s.scan(data) && s.place(data)
 	if !s.set {
 		return false
 	}
-	s.repeats = tellsTwice(data)
-	s.name, s.data = append(s.name[:0], name...), append(s.data[:0], data...)
+	s.keep(name, data)
 	s.ev = *e
 	s.ev.Choices = append(s.room[:0], e.Choices...)
+	s.learned = s.n < maxHoles // else it may have more texts
 	return true
+}
+
+// keep makes the text of an event from its name and its data.
+func (s *shape) keep(name, data []byte) {
+	text := slices.Grow(s.text[:0], len(eventField)+len(name)+1+len(dataField)+len(data)+len(eventEnd))
+	if len(name) > 0 {
+		text = append(append(append(text, eventField...), name...), '\n')
+	}
+	text = append(text, dataField...)
+	s.lead = len(text)
+	s.text = append(append(text, data...), eventEnd...)
+	for n := range s.holes[:s.n] {
+		h := &s.holes[n]
+		h.now.from, h.now.to = h.from, h.to
+		h.from, h.to = h.from+s.lead, h.to+s.lead
+	}
+	s.base = 0
 }
 
 // scan finds the holes of valid JSON, and reports whether there is one.
 //
-// With more than maxHoles texts the further ones must be equal.
+// With more than maxHoles texts the further ones must be equal. Some servers tell a text
+// again under another name, or reasoning under both of its names.
 func (s *shape) scan(data []byte) bool {
-	s.n = 0
-	for i := 0; s.n < maxHoles; {
+	s.n, s.repeats = 0, false
+	reasoned := 0
+	for i := 0; ; {
 		q := bytes.IndexByte(data[i:], '"')
 		if q < 0 {
 			break
@@ -253,13 +262,24 @@ func (s *shape) scan(data []byte) bool {
 		if value == len(data) || data[value] != ':' {
 			continue
 		}
-		h := hole{from: jsonscan.SkipSpace(data, value+1), number: counts(data[from:to])}
+		name := data[from:to]
+		switch string(name) {
+		case "reasoning_details", "annotations", "results", "snapshot":
+			s.repeats = true
+		case "reasoning", "reasoning_content":
+			reasoned++
+			s.repeats = s.repeats || reasoned > 1
+		}
+		if s.n == maxHoles {
+			continue
+		}
+		h := hole{from: jsonscan.SkipSpace(data, value+1), number: counts(name)}
 		if !h.number {
-			if !isText(data[from:to]) || data[h.from] != '"' {
+			if !isText(name) || data[h.from] != '"' {
 				continue
 			}
 			h.from++
-			h.written = string(data[from:to]) != "obfuscation"
+			h.written = string(name) != "obfuscation"
 		}
 		if h.to = h.end(data, h.from); h.to < 0 {
 			return false
@@ -301,8 +321,8 @@ func (s *shape) place(data []byte) bool {
 // nothing from 0 to 0 without one. It is not known of an event that was not
 // recognized, nor if raw is more than the one line with size bytes of data.
 func (s *shape) cut(raw []byte, size int) (from, to int, known bool) {
-	const field, lineEnds = "data: ", 4
-	if !s.matched || len(raw) > len(field)+size+lineEnds || !bytes.HasPrefix(raw, []byte(field[:5])) {
+	const lineEnds = 4
+	if !s.matched || len(raw) > len(dataField)+size+lineEnds || !bytes.HasPrefix(raw, []byte(dataField[:5])) {
 		return 0, 0, false
 	}
 	if s.to == 0 {

@@ -141,6 +141,7 @@ type Body struct {
 	// inline backs segments for the usual handful of edits: a body costs one
 	// allocation.
 	inline [6][]byte
+	room   [48]byte // likewise for a short field that is added
 
 	// first is the reader that NewReader returns first, as nearly all bodies are read
 	// once. taken says that it did.

@@ -32,14 +32,14 @@ type editSet struct {
 	room  [4]int         // for last
 }
 
-// newEditSet checks that each value is JSON. It keeps the edits.
-func newEditSet(edits []Edit) (*editSet, error) {
-	s := &editSet{edits: edits}
+// keep checks that each value is JSON, and keeps the edits.
+func (s *editSet) keep(edits []Edit) error {
+	s.edits = edits
 	s.last = append(s.room[:0], make([]int, len(edits))...)
 	for i, e := range edits {
 		s.last[i] = -1
 		if len(e.Value) > 0 && !jsonscan.IsValue(e.Value) {
-			return nil, fmt.Errorf("the value for %q is not JSON", e.Name)
+			return fmt.Errorf("the value for %q is not JSON", e.Name)
 		}
 	}
 	// An allowlist makes an edit for each field beside it, and a client may send
@@ -50,7 +50,7 @@ func newEditSet(edits []Edit) (*editSet, error) {
 			s.index[e.Name] = i
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // find returns the index of the last edit for a name, or -1.
@@ -91,8 +91,8 @@ func (d *Document) Splice(edits []Edit) (*Body, error) {
 	if len(edits) == 0 {
 		return Whole(d.src), nil
 	}
-	set, err := newEditSet(edits)
-	if err != nil {
+	var set editSet
+	if err := set.keep(edits); err != nil {
 		return nil, err
 	}
 	members := d.members()
@@ -132,7 +132,7 @@ func (d *Document) Splice(edits []Edit) (*Body, error) {
 		out.cut(d.open+1, end)
 	}
 
-	var added []byte
+	added := out.body.room[:0]
 	for i, e := range edits {
 		if !set.adds(i) {
 			continue
@@ -168,8 +168,8 @@ func (f *Form) Splice(edits []Edit) (*Body, error) {
 	if len(edits) == 0 {
 		return Whole(f.src), nil
 	}
-	set, err := newEditSet(edits)
-	if err != nil {
+	var set editSet
+	if err := set.keep(edits); err != nil {
 		return nil, err
 	}
 	texts := make([][][]byte, len(edits)) // one per future part, empty to remove
@@ -210,6 +210,7 @@ func (f *Form) Splice(edits []Edit) (*Body, error) {
 		}
 	}
 	var added []byte
+	var err error
 	for i, e := range edits {
 		if set.last[i] >= 0 || set.find([]byte(e.Name)) != i {
 			continue

@@ -80,7 +80,7 @@ func TestHandlerAllocations(t *testing.T) {
 		t.Run(bb.name, func(t *testing.T) {
 			body := benchBody(bb.size, bb.answer)
 			gateway, bare := benchGateway(t, bb.answer), benchBareProxy(bb.answer)
-			require.LessOrEqual(t, benchAllocations(gateway, body), benchAllocations(bare, body)+14)
+			require.LessOrEqual(t, benchAllocations(gateway, body), benchAllocations(bare, body)+10)
 		})
 	}
 }
