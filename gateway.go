@@ -526,6 +526,7 @@ func (x *exchange) tell(err *Error) *Result {
 	}
 	x.log(err)
 	x.remember(err)
+	x.in.forget(x.loop.trail.attempts)
 	if hook := x.s.hooks.RequestDone; hook != nil {
 		hook(x.in.ctx, res)
 		if x.continues() {
