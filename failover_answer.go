@@ -51,7 +51,7 @@ type held struct {
 	later   usage.OutputEstimate // of a sample of a stream's later events
 	events  int                  // of the stream, if it is sampled
 	stream  *relay.Stream        // of an event stream
-	note    idNote
+	note    ids.Note
 	// translated is the client's side of it; nil without a codec.
 	translated *dialect.Stream
 	body       watchedBody
@@ -136,7 +136,7 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 			return wrongAnswer(relay.ErrNotJSON.Error())
 		}
 		if plain {
-			h.note.answer(h.data)
+			h.note.Answer(h.data)
 		}
 		return nil
 	}
@@ -200,7 +200,7 @@ func (h *held) judge(kind, encoding string) *failure {
 	case errors.Is(v.Err, relay.ErrBodyError):
 		reason := "status 200 with an error"
 		if len(v.FinishReason) > 0 {
-			reason = "the finish reason " + h.a.secrets.scrubLine(string(v.FinishReason), 40)
+			reason = "the finish reason " + h.a.secrets.ScrubLine(string(v.FinishReason), 40)
 		}
 		return h.errorAnswer(reason, v.Detail)
 	case v.Err != nil && kind == "text/html":
@@ -208,11 +208,11 @@ func (h *held) judge(kind, encoding string) *failure {
 	case v.Err != nil && apierror.Read(plain).Found:
 		return h.errorAnswer(v.Err.Error(), plain)
 	case v.Err != nil:
-		h.a.body = h.a.secrets.scrub(plain)
+		h.a.body = h.a.secrets.Scrub(plain)
 		return wrongAnswer(v.Err.Error())
 	}
 	h.meterWhole(plain)
-	h.note.answer(plain)
+	h.note.Answer(plain)
 	switch {
 	case v.Refusal, h.s.failRefusals && declines(plain):
 		return h.refusal()
@@ -257,9 +257,9 @@ func declines(data []byte) bool {
 // An error without a status of its own cannot be relayed.
 func (h *held) errorAnswer(reason string, data []byte) *failure {
 	report := apierror.Read(data)
-	f := wrongAnswer(reason + h.a.secrets.quoted(given(report.Message, report.Code)))
+	f := wrongAnswer(reason + h.a.secrets.Quoted(given(report.Message, report.Code)))
 	f.judge(report, h.resp.StatusCode, h.resp.Header, h.a)
-	h.a.body = h.a.secrets.scrub(data)
+	h.a.body = h.a.secrets.Scrub(data)
 	if status := report.Status; status >= 400 && status < 600 {
 		f.Status = status
 		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, nil}
@@ -282,9 +282,9 @@ func (h *held) errorObject(r apierror.Report, status int, data []byte) []byte {
 		Error map[string]json.RawMessage `json:"error"`
 	}
 	if json.Unmarshal(data, &shape) == nil && shape.Error["message"] != nil {
-		return h.a.secrets.scrub(data)
+		return h.a.secrets.Scrub(data)
 	}
-	e := errorf(CodeUpstreamError, "%s", h.a.secrets.scrubLine(given(r.Message, r.Code), 400))
+	e := errorf(CodeUpstreamError, "%s", h.a.secrets.ScrubLine(given(r.Message, r.Code), 400))
 	e.Status = status
 	return errorBody(h.in.surface.format, e, h.in.id)
 }
@@ -333,7 +333,7 @@ func (h *held) commit(to *client) {
 	if h.whole {
 		h.account() // for the header
 	}
-	header := h.a.secrets.plainHeader(h.resp.Header)
+	header := h.a.secrets.PlainHeader(h.resp.Header)
 	if h.codec != nil {
 		h.codec.mark(header)
 	}
@@ -374,12 +374,12 @@ func (w restWriter) relay(ctx context.Context) *failure {
 	o := relay.JSONCopy{
 		Held: h.data, Encoding: h.resp.Header.Get("Content-Encoding"), Flush: w.to.flush,
 		Usage: func(value []byte) { h.meter.Member([]byte("usage"), value) },
-		ID:    h.note.ownID,
+		ID:    h.note.OwnID,
 	}
-	if h.surface.stream != nil || h.note.kind != ids.None || h.note.items {
+	if h.surface.stream != nil || h.note.Kind != ids.None || h.note.Items {
 		o.Digest = func(doc []byte) {
 			h.meter.Body(doc)
-			h.note.answer(doc)
+			h.note.Answer(doc)
 		}
 	}
 	err := relay.CopyJSON(w, &h.body, o)
@@ -475,7 +475,7 @@ func (h *held) account() {
 		return
 	}
 	told := h.meter.Tokens()
-	if told.Known && !h.note.pays(h.in, h.a) {
+	if told.Known && !h.a.pays(&h.note, h.in) {
 		return
 	}
 	h.a.input, h.a.output = told.Input, told.Output

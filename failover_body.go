@@ -28,15 +28,15 @@ func (o *outbound) batchBody(ctx context.Context) (*reqbody.Body, error) {
 		if err != nil {
 			return nil, err
 		}
-		if &params[0] == &r.params[0] && len(params) == len(r.params) {
+		if &params[0] == &r.Params[0] && len(params) == len(r.Params) {
 			continue // as the client sent it
 		}
-		element, err := r.element.Splice([]reqbody.Edit{{Name: "params", Value: params}})
+		element, err := r.Element.Splice([]reqbody.Edit{{Name: "params", Value: params}})
 		if err != nil {
 			return nil, badRequest("%w", err)
 		}
-		out = append(append(out, list[done:r.start]...), element.Bytes()...)
-		done = r.end
+		out = append(append(out, list[done:r.Start]...), element.Bytes()...)
+		done = r.End
 	}
 	if done == 0 {
 		return reqbody.Whole(o.in.raw), nil
@@ -55,9 +55,9 @@ func (o *outbound) batchBody(ctx context.Context) (*reqbody.Body, error) {
 // A copy of the outbound stands for the one request. The names of removed fields
 // go to the batch.
 func (o *outbound) paramsOf(ctx context.Context, r *batchRequest) ([]byte, error) {
-	in := &inbound{r: o.in.r, ctx: o.in.ctx, surface: o.s.surfaces.byPath[surfaceMessages], sel: r.sel, body: r.doc, raw: r.params}
+	in := &inbound{r: o.in.r, ctx: o.in.ctx, surface: o.s.surfaces.byPath[surfaceMessages], sel: r.Sel, body: r.Doc, raw: r.Params}
 	one := *o
-	one.in, one.model, one.surface, one.body, one.removed = in, r.model, in.surface, r.doc, nil
+	one.in, one.model, one.surface, one.body, one.removed = in, r.model, in.surface, r.Doc, nil
 	body, err := one.upstreamBody(ctx)
 	if err != nil {
 		return nil, err

@@ -127,7 +127,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	if err != nil {
 		// A silence of the secret store is not the provider's.
 		if kind, ok := isRequestError(err); ok && (ctx.Err() == nil || kind == FailureSecret && c.in.ctx.Err() == nil) {
-			return false, notMade(kind, a.secrets.scrubText(err.Error()))
+			return false, notMade(kind, a.secrets.ScrubText(err.Error()))
 		}
 		return false, interrupted(ctx, c.in, &a.secrets, FailureTimeout, err)
 	}
@@ -272,8 +272,8 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	c.judge(a, f, report, resp)
 	c.refusesUsage(f)
 	c.lacksEndpoint(f)
-	f.reason += a.secrets.quoted(report.Message)
-	a.body = a.secrets.scrub(plain)
+	f.reason += a.secrets.Quoted(report.Message)
+	a.body = a.secrets.Scrub(plain)
 	// A body over the bound cannot be relayed whole. A 4xx tells the client by its status
 	// and header to mend its request, or to wait.
 	if !complete {
@@ -282,11 +282,11 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 		}
 		return f
 	}
-	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.scrubHeader(resp.Header), a.secrets.scrub(data)}
+	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.ScrubHeader(resp.Header), a.secrets.Scrub(data)}
 	switch {
 	case c.codec != nil:
 		f.answer.body = c.codec.refused(resp.StatusCode, f.answer.header, a.body)
-	case err != nil && len(data) > 0 && len(a.secrets.used) > 0:
+	case err != nil && len(data) > 0 && len(a.secrets.Used()) > 0:
 		// The gateway cannot find a key in this body, but a client may decode it.
 		f.answer = c.unreadable(a, resp, "came in an encoding that cannot be read here")
 	case !bytes.Equal(a.body, plain):
@@ -311,7 +311,7 @@ func (c *call) judge(a *attempt, f *failure, report apierror.Report, resp *http.
 func (c *call) unreadable(a *attempt, resp *http.Response, why string) *upstreamAnswer {
 	e := errorf(CodeUpstreamError, "the provider's error %s", why)
 	e.Status = resp.StatusCode
-	h := a.secrets.scrubHeader(resp.Header)
+	h := a.secrets.ScrubHeader(resp.Header)
 	h.Set("Content-Type", "application/json")
 	h.Del("Content-Encoding")
 	relay.DropOfBytes(h)
@@ -419,12 +419,12 @@ func hasVendorHeader(h http.Header) bool {
 // secrets is often rotated together.
 func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 	changed := false
-	for _, u := range a.secrets.used {
-		if u.name == "" {
+	for _, u := range a.secrets.Used() {
+		if u.Name == "" {
 			continue
 		}
-		value, err := s.secrets.replace(ctx, u.vault, u.name, u.value.Reveal())
-		if err == nil && value != u.value.Reveal() {
+		value, err := s.secrets.replace(ctx, u.Vault, u.Name, u.Value.Reveal())
+		if err == nil && value != u.Value.Reveal() {
 			changed = true
 		}
 	}
@@ -479,12 +479,12 @@ func keep(s *selector, now time.Time, at pins.Key, p expr.Place, served pinned) 
 	t := s.pins
 	if p == expr.PlaceFirst {
 		if t.Drop(at) {
-			s.told.tell(now, at, pinned{})
+			s.told.Tell(now, at, pinned{})
 		}
 		return
 	}
 	t.Set(now, at, served)
-	s.told.tell(now, at, served)
+	s.told.Tell(now, at, served)
 }
 
 // affinity says for the Result how sticky() placed the answering model, or its key.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -152,7 +153,7 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 		if ok {
 			q.set(f.name, url.QueryEscape(f.name)+"="+url.QueryEscape(value))
 			if f.secret {
-				o.templates.set.hideLiteral(value)
+				o.templates.set.HideLiteral(value)
 			}
 		} else {
 			q.names = append(q.names, f.name) // nor may the client give it a value
@@ -261,7 +262,7 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 		}
 		h[f.name] = []string{value}
 		if f.secret {
-			o.templates.set.hideLiteral(value)
+			o.templates.set.HideLiteral(value)
 		}
 	}
 	if o.codec != nil && o.surface.format == formatAnthropic && h["Anthropic-Version"] == nil {
@@ -359,12 +360,12 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 			return badRequest("the api key is empty, or holds a line break or control character")
 		}
 		// A value made only from the request is the client's key.
-		a.ownKey = !o.key.perRequest || len(a.secrets.used) > 0
-		o.templates.set.hide(v)
+		a.ownKey = !o.key.perRequest || len(a.secrets.Used()) > 0
+		o.templates.set.Hide(v)
 		value = v
 	case o.s.selector.passThrough && o.in.credential.given():
 		value = o.in.credential.value.Reveal()
-		o.templates.set.hide(value)
+		o.templates.set.Hide(value)
 	default:
 		return nil
 	}
@@ -433,4 +434,73 @@ func withModel(raw, model string) string {
 		}
 	}
 	return strings.Join(pairs, "&")
+}
+
+// templates evaluates the ${…} of an attempt, and notes their secrets.
+// It belongs to one goroutine.
+type templates struct {
+	in      expr.TemplateInput
+	secrets *SecretCache
+	set     *redact.Set // of the attempt
+	err     error       // why a secret could not be resolved
+}
+
+// secret answers secrets.get. It keeps the error, to tell a failed secret from a
+// failed expression.
+func (t *templates) secret(ctx context.Context, vault, name string) (string, error) {
+	value, err := t.secrets.ResolveSecret(ctx, vault, name)
+	if err != nil {
+		t.err = fmt.Errorf("secret %q of vault %q: %w", name, vault, err)
+		return "", t.err
+	}
+	t.set.Add(redact.UsedSecret{Vault: vault, Name: name, Value: redact.NewSecret(value)})
+	return value, nil
+}
+
+// evaluate evaluates a template. A value made from a secret is secret too.
+func evaluate[T any](t *templates, eval func() (T, error)) (T, error) {
+	t.err = nil // of an earlier template, which may have gone on without that secret
+	before := len(t.set.Used())
+	v, err := eval()
+	if len(t.set.Used()) > before {
+		t.set.HideDerived(v, t.set.Used()[before:])
+	}
+	return v, err
+}
+
+// text evaluates a template to a string.
+func (t *templates) text(ctx context.Context, v *expr.Template) (string, error) {
+	return evaluate(t, func() (string, error) { return v.Text(ctx, &t.in) })
+}
+
+// tree evaluates the templates in a value of the body. It shares nothing with the
+// config.
+// The first failing template ends the evaluation.
+func (t *templates) tree(ctx context.Context, v any) (any, error) {
+	switch v := v.(type) {
+	case *expr.Template:
+		return evaluate(t, func() (any, error) { return v.Eval(ctx, &t.in) })
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, child := range v {
+			c, err := t.tree(ctx, child)
+			if err != nil {
+				return nil, err
+			}
+			m[k] = c
+		}
+		return m, nil
+	case []any:
+		l := make([]any, len(v))
+		for i, child := range v {
+			c, err := t.tree(ctx, child)
+			if err != nil {
+				return nil, err
+			}
+			l[i] = c
+		}
+		return l, nil
+	default:
+		return v, nil
+	}
 }

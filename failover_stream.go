@@ -89,7 +89,7 @@ func (h *held) meterEvent(data []byte, plain bool) {
 	}
 	if !plain {
 		h.meter.Event(data)
-		h.note.event(data)
+		h.note.Event(data)
 	}
 	switch {
 	case !h.surface.metered, plain && h.stream.Texts(data, h.written.Text):
@@ -302,8 +302,8 @@ type watchedBody struct {
 	// Zero after the commit.
 	deadline time.Time
 	total    time.Duration
-	silence  *timeoutError // made by the first read, for all of them
-	began    time.Time     // likewise
+	silence  timeoutError // of all reads: the first one sets it
+	began    time.Time    // likewise
 }
 
 // progress notes the state of the stream. Progress ends the silence.
@@ -322,10 +322,10 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	if !b.each {
 		return b.body.Read(p)
 	}
-	if b.silence == nil {
-		b.silence, b.began = &timeoutError{"silent for per_request_timeout", b.limit}, time.Now()
+	if b.began.IsZero() {
+		b.silence, b.began = timeoutError{"silent for per_request_timeout", b.limit}, time.Now()
 	}
-	limit, cause := b.limit-b.silent, error(b.silence)
+	limit, cause := b.limit-b.silent, error(&b.silence)
 	switch {
 	case b.phase == relay.Ended:
 		if b.drainBy.IsZero() {
@@ -457,7 +457,7 @@ func (s *session) join(ctx context.Context) (committed bool, f *failure) {
 // head is the answer to the client's handshake, which offered some subprotocols.
 func (s *session) head(offered []string) []byte {
 	h := s.to.Header()
-	relay.CopyResponseHeader(h, s.a.secrets.plainHeader(s.resp.Header))
+	relay.CopyResponseHeader(h, s.a.secrets.PlainHeader(s.resp.Header))
 	h["Sec-Websocket-Accept"] = s.resp.Header["Sec-Websocket-Accept"]
 	if chosen := realtime.Chosen(s.resp.Header, offered); len(chosen) > 0 {
 		h["Sec-Websocket-Protocol"] = chosen

@@ -18,6 +18,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dial"
+	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -40,8 +41,9 @@ const (
 //   - After 400, 413, 415, 422 and other 4xx about the request, the next candidate
 //     follows, because another key would get the same answer. The same holds if the
 //     request could not be made from the config.
-//   - After any other failure, such as 401, 402, 403, 404, 408, 409 and 429, the next key
-//     follows, and then the next candidate.
+//   - After any other failure, such as 401, 402, 403, 404, 408, 409, 429, and a 400 for the
+//     encrypted reasoning of another organization, the next key follows, and then the next
+//     candidate.
 //
 // A policy does not decide about cooldowns, which change the order of later
 // requests. A candidate in cooldown is never refused. It is tried after all others,
@@ -189,6 +191,8 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 		return CauseEndpoint
 	case apierror.NotFound:
 		return CauseNotFound
+	case apierror.OtherKey:
+		return CauseConflict
 	}
 	return causeOfStatus(status)
 }
@@ -379,7 +383,7 @@ func clientGone() *failure {
 // interrupted is the failure of an attempt that ended with an error. It tells apart
 // a timeout of the gateway, the client's departure, a failed connection, and other
 // faults. ctx is the attempt's.
-func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind FailureKind, err error) *failure {
+func interrupted(ctx context.Context, in *inbound, secrets *redact.Set, kind FailureKind, err error) *failure {
 	f := &failure{Failure: Failure{Kind: kind, RetryAfter: -1}, cause: err}
 	defer func() { f.Cause = causeOf(f.Kind, 0, apierror.Verdict{}) }()
 	var timeout *timeoutError
@@ -394,8 +398,8 @@ func interrupted(ctx context.Context, in *inbound, secrets *secretSet, kind Fail
 	if kind == FailureNetwork && dial.IsConnect(err) {
 		f.Kind = FailureConnect
 	}
-	f.reason = secrets.scrubLine(networkReason(f.Kind, err), 200)
-	if detail := secrets.scrubLine(err.Error(), 400); !strings.Contains(f.reason, detail) {
+	f.reason = secrets.ScrubLine(networkReason(f.Kind, err), 200)
+	if detail := secrets.ScrubLine(err.Error(), 400); !strings.Contains(f.reason, detail) {
 		f.detail = detail
 	}
 	return f
@@ -435,7 +439,7 @@ func networkReason(kind FailureKind, err error) string {
 func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
 	v := apierror.Classify(status, h, r)
 	f.namesUsage = v.StreamOptions
-	f.Code, f.Cause = a.secrets.scrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
+	f.Code, f.Cause = a.secrets.ScrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
 	if wait, ok := apierror.Hint(h, r, time.Now()); ok {
 		f.RetryAfter = wait
 	}

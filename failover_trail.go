@@ -88,7 +88,7 @@ type attempt struct {
 	sentAt  time.Time
 	path    string   // of the URL; empty if no request was made
 	removed []string // the client's fields that did not go out
-	secrets secretSet
+	secrets redact.Set
 	keyID   string
 	usedKey *apiKey
 	// sentHeader and sentScheme carried the key, and credential is the header's value.
@@ -485,3 +485,23 @@ func (a *attempt) sentAs() string {
 	}
 	return a.sentHeader + ": " + a.sentScheme
 }
+
+// settle gives back the room of an attempt. The attempt's tokens are its real ones:
+// zero if it was refused, the estimate if the upstream did not count them.
+//
+// It is called once for each attempt, also for one that was never sent.
+func (a *attempt) settle(now time.Time) {
+	switch {
+	case !a.sent:
+		a.hold.Cancel(now)
+	case a.status/100 != 2:
+		a.hold.Release(now, 0)
+	case a.failure == nil && a.input+a.output > 0:
+		a.hold.Release(now, a.input+a.output)
+	default:
+		a.hold.Release(now, -1)
+	}
+}
+
+// passedOver reports whether a limit kept a candidate back during the request.
+func (t *trail) passedOver(m *model) bool { return slices.Contains(t.limited, m) }

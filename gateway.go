@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -17,8 +16,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/ids"
+	"github.com/aigateway-go/aigateway/internal/inprocess"
 	"github.com/aigateway-go/aigateway/internal/limit"
-	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -46,7 +45,7 @@ type Gateway struct {
 	members   *fleet.Members
 	limits    *fleet.Limits
 	slots     *fleet.Slots
-	told      *toldPins
+	told      *fleet.Pins
 	replica   string // Config.ReplicaName
 
 	servers  servers
@@ -181,6 +180,48 @@ func (g *Gateway) Wrap(next http.Handler) http.Handler {
 	})
 }
 
+// Client returns a client with the gateway's [Gateway.RoundTripper], for the
+// service's own calls and for SDKs. It has no timeout of its own.
+func (g *Gateway) Client() *http.Client { return &http.Client{Transport: g.RoundTripper()} }
+
+// RoundTripper returns a transport that sends requests through the gateway without a
+// socket. Scheme and host of their URLs do not matter, because the path tells the
+// endpoint.
+//
+// A call is like one over a socket in all but the network:
+//
+//   - Streams arrive event by event.
+//   - A canceled request ends the upstream's, and so does closing the answer's body
+//     early.
+//   - An answer that breaks on the way ends in [io.ErrUnexpectedEOF], after the
+//     error event of a stream.
+//   - The gateway's refusals are answers with a status and an error body.
+//
+// A large body in memory, as [bytes.NewReader] makes it, is sent from there and not
+// copied. As with [http.Transport], its bytes must stay as they are until the call fails
+// or the answer's body is closed. Both wait for a hook or Admission that still runs.
+//
+// The values of a request's context reach Hooks, Admission, Caller, Labels and
+// RequestID. A panic of these is logged, and breaks the call.
+//
+// The call's Result is in the context of the answer's request. It is there once the
+// body was read to its end, or soon after the body was closed before:
+//
+//	res, ok := aigateway.ResultFromContext(resp.Request.Context())
+//
+// A context of [WithResult] has it too, for SDKs that hide their answers. If several
+// calls share such a context, it has the latest.
+//
+// It is safe for concurrent use, and follows each [Gateway.Reload].
+func (g *Gateway) RoundTripper() http.RoundTripper {
+	return &inprocess.Transport{Handler: g, Context: withOwnResult, Panicked: g.panicked}
+}
+
+// panicked logs a panic of the service's own code in a call without a socket.
+func (g *Gateway) panicked(value any, stack []byte) {
+	g.current.Load().logger.Error("the service's own code panicked in a call without a socket", "panic", value, "stack", string(stack))
+}
+
 // serve finds the handler of a path. An unknown path goes to next; if that is nil,
 // it gets 404.
 //
@@ -282,7 +323,7 @@ func (x *exchange) serve() {
 	x.in.identify(&x.s.callers)
 	x.in.expose(x.s.uses)
 	if out.err = x.in.read(x.to.body(x.in.r.Body), x.s.maxBody); out.err == nil {
-		out.err = x.admit()
+		out.err = x.adm.admit(x.s, &x.in)
 	}
 	if out.err == nil {
 		out.err = x.choose()
@@ -324,7 +365,7 @@ func (x *exchange) choose() (err *Error) {
 		}
 		x.plan.candidates = []*model{at.provider.whole()}
 	default:
-		if err = x.admitSession(); err != nil {
+		if err = x.adm.admitSession(x.in.surface, x.s.clientLimits); err != nil {
 			break
 		}
 		x.plan, err = x.s.selector.choose(x.in.ctx, x.in.query())
@@ -409,7 +450,7 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		x.headerRoom[0] = x.in.id
 		h[headerRequestID] = x.headerRoom[0:1:1]
 	}
-	x.stampLimits(h)
+	x.adm.stamp(x.s.clients, h)
 	if begun {
 		if a.cost {
 			x.announceCost(h)
@@ -487,24 +528,11 @@ func (x *exchange) setCost(h http.Header) {
 // continues reports whether a failed request goes on to the next handler.
 func (x *exchange) continues() bool { return x.s.onContinue && x.next != nil && !x.adm.refused }
 
-// relayError answers with an upstream's error, without the gateway's keys. A
-// retryAfter that is not negative replaces the upstream's.
-func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.Duration) {
-	h := w.Header()
-	relay.CopyResponseHeader(h, answer.header)
-	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
-	if retryAfter >= 0 {
-		setRetryAfter(h, retryAfter)
-	}
-	w.WriteHeader(answer.status)
-	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
-}
-
 // report settles the request's limits, and tells of its end. A panic of the service's
 // Admission is told of as well.
 func (x *exchange) report(err *Error) (res *Result) {
 	defer func() { res = x.tell(err) }()
-	x.settle(err)
+	x.adm.settle(x.s, &x.loop.trail, x, err)
 	return nil
 }
 
@@ -617,15 +645,6 @@ func (g *Gateway) Explain(r *http.Request) (*Result, error) {
 	return res, nil
 }
 
-// writeMade answers with an answer of the gateway's own.
-func writeMade(w http.ResponseWriter, answer *upstreamAnswer) {
-	h := w.Header()
-	maps.Copy(h, answer.header)
-	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
-	w.WriteHeader(answer.status)
-	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
-}
-
 // Price returns the prices of a provider's model, by their ids or aliases: those of
 // the config over those of the registry. It is false if the prices, or the model,
 // are unknown. The caller owns them.
@@ -639,54 +658,4 @@ func (g *Gateway) Price(provider, model string) (Pricing, bool) {
 		return Pricing{}, false
 	}
 	return *clonePricing(m.pricing), true
-}
-
-// join makes the gateway a replica of the fleet at Config.Shared. Every gateway has
-// sums: without a fleet they are those of this process.
-//
-// Without a fleet all of these are nil, and nil values take no part.
-func (g *Gateway) join(cfg Config) error {
-	g.sums = fleet.NewSums(cfg.SharedSecret)
-	if cfg.Shared == nil {
-		return nil
-	}
-	if len(cfg.SharedSecret) == 0 {
-		var p problems
-		p.add("SharedSecret", "", "is required with Shared: give all replicas the same 32 random bytes")
-		return ConfigErrors(p)
-	}
-	g.fleet = fleet.New(sharedStore{cfg.Shared}, g.sums, time.Now())
-	names := make(map[stats.Surface]string)
-	numbers := make(map[string]stats.Surface)
-	for _, s := range newSurfaces().byPath {
-		names[s.number], numbers[s.offer()] = s.offer(), s.number
-	}
-	g.health = fleet.NewHealth(g.fleet, g.recorder, fleet.Surfaces{
-		Name:   func(n stats.Surface) string { return names[n] },
-		Number: func(name string) (stats.Surface, bool) { n, ok := numbers[name]; return n, ok },
-	})
-	g.members = fleet.NewMembers(g.health, cfg.ReplicaName, g.logStranger)
-	g.limits = fleet.NewLimits(g.fleet, g.clients, g.members)
-	g.slots = fleet.NewSlots(g.fleet, g.limiter, g.members)
-	g.replica = cfg.ReplicaName
-	g.told = tellPins(g.fleet, g.pins)
-	tellIDs(g.fleet, g.ids)
-	g.fleet.OnLink(g.logLink)
-	return nil
-}
-
-// logStranger logs that a replica has another secret.
-func (g *Gateway) logStranger(name string) {
-	g.current.Load().logger.Warn("a replica of the fleet has another SharedSecret: nothing is shared with it",
-		"aigateway.replica", g.replica, "aigateway.replica.other", name)
-}
-
-// logLink logs that the store has gone, or is back.
-func (g *Gateway) logLink(l fleet.Link) {
-	logger := g.current.Load().logger
-	if l.Up {
-		logger.Info("the store of the fleet is back", "aigateway.replica", g.replica)
-		return
-	}
-	logger.Warn("the store of the fleet is away: this replica goes on with what it knows", "aigateway.replica", g.replica, "error", l.Err.Error())
 }

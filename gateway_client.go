@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -355,6 +357,28 @@ func (c *client) unlock() {
 	if c.keepalive > 0 {
 		c.mu.Unlock()
 	}
+}
+
+// relayError answers with an upstream's error, without the gateway's keys. A
+// retryAfter that is not negative replaces the upstream's.
+func relayError(w http.ResponseWriter, answer *upstreamAnswer, retryAfter time.Duration) {
+	h := w.Header()
+	relay.CopyResponseHeader(h, answer.header)
+	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
+	if retryAfter >= 0 {
+		setRetryAfter(h, retryAfter)
+	}
+	w.WriteHeader(answer.status)
+	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
+}
+
+// writeMade answers with an answer of the gateway's own.
+func writeMade(w http.ResponseWriter, answer *upstreamAnswer) {
+	h := w.Header()
+	maps.Copy(h, answer.header)
+	h.Set("Content-Length", strconv.Itoa(len(answer.body)))
+	w.WriteHeader(answer.status)
+	w.Write(answer.body) //nolint:errcheck // the client is gone: nobody is left to tell
 }
 
 // translatedWriter takes the upstream's bytes, and writes the client's.

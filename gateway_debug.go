@@ -13,6 +13,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/measure"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
@@ -175,7 +176,7 @@ func (d *debugView) provider(p *provider, series []*stats.Series) debugpage.Prov
 	out.Load.Limits = debugLimits(p.gate, p.limits, d.now)
 	d.addFleet(out.Load.Limits, p.limits, d.tracks(p)...)
 	if p.isAsked() {
-		models, age, err := d.servers.of(p).state(d.now)
+		models, age, err := d.servers.of(p).State(d.now)
 		out.Discovery = &debugpage.Discovery{Models: models, AgeMS: ms(age), Error: err}
 	}
 	if p.hasTarget {
@@ -288,7 +289,7 @@ func (d *debugView) key(p *provider, k *apiKey) debugpage.Key {
 
 // allowance is a limit of the provider's. Without numbers the reset means nothing.
 func (d *debugView) allowance(a stats.Allowance) debugpage.Allowance {
-	out := debugpage.Allowance{Remaining: countView(a.Remaining), Limit: countView(a.Limit)}
+	out := debugpage.Allowance{Remaining: measure.Count(a.Remaining), Limit: measure.Count(a.Limit)}
 	if out.Remaining != nil || out.Limit != nil {
 		out.ResetMS = left(a.Reset, d.now)
 	}

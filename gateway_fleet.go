@@ -2,12 +2,9 @@ package aigateway
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/fleet"
-	"github.com/aigateway-go/aigateway/internal/ids"
 )
 
 // Shared is a store that all replicas of one fleet use: see [Config.Shared]. The
@@ -167,36 +164,4 @@ func (s sharedStore) Take(ctx context.Context, takes []fleet.Take) (fleet.Taken,
 	}
 	taken, err := s.Shared.Take(ctx, list)
 	return fleet.Taken(taken), err
-}
-
-// idLife is the life of an id in the store of a fleet. Providers keep responses for
-// 30 days, unless they are told otherwise.
-const idLife = 30 * 24 * time.Hour
-
-// idWord is the place of an id in a sealed record.
-type idWord struct {
-	Caller   uint64 `json:"c,omitempty"`
-	Kind     string `json:"k"`
-	ID       string `json:"i"`
-	Provider string `json:"p"`
-	Key      int    `json:"n,omitempty"`
-	Owed     string `json:"o,omitempty"`
-}
-
-// tellIDs shares the places of ids.
-func tellIDs(f *fleet.Fleet, t *ids.Table) {
-	words := f.Newest("i", func(value string, _ time.Duration) {
-		var w idWord
-		if json.Unmarshal([]byte(value), &w) != nil {
-			return
-		}
-		if kind := ids.KindOf(w.Kind); kind != ids.None {
-			t.Learn(w.Caller, ids.Ref{Kind: kind, ID: w.ID}, ids.Route{Provider: w.Provider, Key: w.Key, Owed: w.Owed})
-		}
-	})
-	t.OnNote(func(caller uint64, ref ids.Ref, at ids.Route) {
-		value, _ := json.Marshal(idWord{caller, ref.Kind.String(), ref.ID, at.Provider, at.Key, at.Owed}) // of plain fields
-		id := binary.BigEndian.AppendUint64(nil, caller)
-		words.Put(time.Now(), f.Of("id", string(id), ref.Kind.String(), ref.ID), string(value), idLife)
-	})
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/inprocess"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -115,32 +116,18 @@ func (in *inbound) receive(r *http.Request, surface *surface, path string, c *ca
 // id has 1 to 128 visible ASCII characters.
 func (c *callers) requestID(r *http.Request) string {
 	if c.id != nil {
-		if id := c.id(r); isRequestID(id) {
+		if id := c.id(r); header.IsID(id) {
 			return id
 		}
 	}
 	return requestID(r.Header)
 }
 
-// isRequestID reports whether an id may stand in a header and a log line: 1 to 128
-// visible characters of ASCII.
-func isRequestID(id string) bool {
-	if id == "" || len(id) > 128 {
-		return false
-	}
-	for i := range len(id) {
-		if id[i] <= ' ' || id[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
 // requestID is the client's id of a request, else a new one.
 //
 // A new one has 96 bits of chance.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); isRequestID(id) {
+	if id := h.Get("X-Request-Id"); header.IsID(id) {
 		return id
 	}
 	var b [12]byte
@@ -596,14 +583,10 @@ type placement struct {
 	room     [1]*apiKey
 }
 
-// batchRequest is one request of a batch in the client's body.
+// batchRequest is one request of a batch in the client's body, with its model.
 type batchRequest struct {
-	start, end int               // in the list
-	element    *reqbody.Document // of the list
-	params     []byte
-	doc        *reqbody.Document // of the params
-	sel        reqbody.Selection
-	model      *model
+	*reqbody.BatchRequest
+	model *model
 }
 
 // places reports whether a request names its provider, or an id, in place of a model.
@@ -651,4 +634,18 @@ func (in *inbound) cutKey() {
 	if !in.credential.given() {
 		in.credential = credential{value: redact.NewSecret(key), bearer: true}
 	}
+}
+
+// outputLimit is the client's limit on the answer's tokens, 0 without one.
+//
+// The least of several limits counts. The bound keeps the sum with the estimate
+// in range.
+func (in *inbound) outputLimit() int64 {
+	least := 0.0
+	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {
+		if n, _, ok := in.body.Number(name); ok && n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	return int64(min(least, 1<<40))
 }

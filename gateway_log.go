@@ -1,12 +1,12 @@
 package aigateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +15,224 @@ import (
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/genai"
+	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
+	"github.com/aigateway-go/aigateway/internal/stats"
 )
+
+// maxErrorExcerpt bounds AttemptResponse.BodyOnError, in bytes.
+// Messages of providers fit in a few hundred bytes. A page of HTML from a proxy
+// does not, and its start says enough.
+const maxErrorExcerpt = 1 << 10
+
+// result is the Result of the trail: everything but the selection.
+//
+// A candidate that was passed over and tried later stands only in ModelsTried. The
+// caller adds the runs of the strategies.
+func (t *trail) result(in *inbound, err *Error) *Result {
+	sum := t.summarize(in)
+	res := &Result{
+		Status:           StatusSuccess,
+		RequestID:        in.id,
+		Surface:          in.surface.name,
+		Format:           string(in.surface.format),
+		Client:           in.shown(),
+		ModelSelection:   []StrategyResult{},
+		ModelsTried:      []TriedModel{},
+		GatewayLatencyMS: ms(sum.gateway),
+		QueuedMS:         ms(t.queued),
+		Notes:            slices.Clone(t.notes),
+	}
+	if err != nil {
+		res.Status = StatusError
+		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message, Detail: err.detail()}
+	}
+	res.Translation = t.translated().public()
+	for i, r := range t.tried {
+		m := r.public()
+		for _, a := range r.attempts {
+			m.RequestsMade = append(m.RequestsMade, a.public())
+			// A stream that broke after its beginning answered too, but not with
+			// success.
+			if a == sum.answered && a.failure == nil {
+				res.Success = &Success{
+					ModelIndex: i, RequestIndex: len(m.RequestsMade) - 1,
+					Model: m.Model, Provider: m.Provider, Author: m.Author,
+				}
+				res.InputTokens, res.OutputTokens = a.input, a.output
+			}
+		}
+		res.ModelsTried = append(res.ModelsTried, m)
+	}
+	total, cost := t.total()
+	res.Usage, res.Cost = total, cost.public()
+	for _, k := range t.skipped {
+		if k.tried != nil {
+			continue
+		}
+		res.Skipped = append(res.Skipped, SkippedModel{
+			Model: k.model.id, Provider: k.model.provider.id,
+			CooldownMS: left(k.cooldown.CooldownUntil(), k.at), Probed: k.cooldown.Phase == stats.Probing,
+			Limit: k.limit.String(),
+		})
+	}
+	return res
+}
+
+// public is a candidate in the form of the Result, without its attempts.
+// A provider without keys has one stand-in key. It stands for requests without a key,
+// and is left out.
+func (r *tried) public() TriedModel {
+	m := r.model
+	out := TriedModel{
+		Model: m.id, Provider: m.provider.id, Author: m.view.AuthorID, Known: m.view.Known, Unlisted: m.unlisted,
+		CooldownMS: left(r.cooldown.CooldownUntil(), r.at), Probed: r.cooldown.Phase == stats.Probing, Limit: r.limit,
+	}
+	out.Translation = r.codec.public()
+	if r.err != nil {
+		out.Error = r.err.Message
+	}
+	for i, k := range r.keys {
+		if !k.none {
+			out.APIKeySelection = append(out.APIKeySelection, SelectedKey{ID: k.id, CooldownMS: left(r.keyStates[i].CooldownUntil(), r.at)})
+		}
+	}
+	return out
+}
+
+// left is the remaining part of a cooldown, in milliseconds. The zero time is not a
+// cooldown.
+func left(until, at time.Time) float64 {
+	if until.IsZero() {
+		return 0
+	}
+	return ms(max(0, until.Sub(at)))
+}
+
+// ms is a duration in milliseconds, to the microsecond.
+// Floats with three digits behind the point read well in logs, and JSON has no
+// durations.
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// seconds is a cooldown for people.
+func seconds(d time.Duration) string {
+	if d >= 2*time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// public is an attempt in the form for hooks and Results. It shares nothing with
+// the attempt.
+//
+// It must be called when the attempt is over: the figures change until then.
+func (a *attempt) public() Attempt {
+	out := Attempt{
+		Provider:             a.model.provider.id,
+		Model:                a.model.id,
+		Number:               a.number,
+		Status:               AttemptSucceeded,
+		Resent:               a.resent,
+		EndedSilent:          a.endedSilent,
+		UpstreamInputTokens:  a.input,
+		UpstreamOutputTokens: a.output,
+		Request:              AttemptRequest{URL: a.url(), APIKey: a.key(), RemovedParams: slices.Clone(a.removed)},
+		UpstreamLatency: UpstreamLatency{
+			TimeToFirstByteMS: ms(a.firstByte), TimeToFirstTokenMS: ms(a.firstToken), TotalMS: ms(a.total),
+		},
+	}
+	if a.used {
+		used, cost := a.consumed()
+		u := *used
+		out.Usage, out.Cost = &u, cost.public()
+	}
+	if a.failure != nil {
+		out.Status, out.Error, out.Kind = AttemptFailed, a.failure.full(), a.failure.Kind
+		out.CooldownMS = ms(a.cooldown)
+		out.StreamOptionsRefused = a.failure.usageRefused
+		if a.relayed {
+			out.Status = AttemptRelayed
+		}
+	}
+	if a.status != 0 {
+		out.Response = &AttemptResponse{StatusCode: a.status, RequestID: a.upstreamID(), Headers: a.publicHeader()}
+		if a.failure != nil {
+			out.Response.BodyOnError = excerpt(a.body)
+		}
+	}
+	return out
+}
+
+// upstreamID is the upstream's own id of the request, cut to a sensible length.
+func (a *attempt) upstreamID() string {
+	if id := header.UpstreamID(a.header); id != "" {
+		return a.secrets.ScrubLine(id, 128)
+	}
+	return ""
+}
+
+// publicHeader is the answer's header without cookies and echoed secrets.
+// A cookie is a credential of the session with the provider.
+func (a *attempt) publicHeader() http.Header {
+	out := make(http.Header, len(a.header))
+	for name, values := range a.header {
+		if name == "Set-Cookie" || name == "Set-Cookie2" {
+			continue
+		}
+		for _, v := range values {
+			out[name] = append(out[name], a.secrets.ScrubText(v))
+		}
+	}
+	return out
+}
+
+// excerpt is the start of a body, as valid UTF-8. Its secrets are already cut out.
+// A rune that the cut splits is dropped.
+func excerpt(body []byte) string {
+	if len(body) > maxErrorExcerpt {
+		body = body[:maxErrorExcerpt]
+	}
+	return strings.ToValidUTF8(string(body), "")
+}
+
+// describe adds the selection to a Result.
+//
+// Runs that failed have an error and no models. The text of a strategy is the
+// config's.
+func (p *plan) describe(res *Result, s *selector, q query) {
+	for _, r := range p.rejections {
+		res.Client.RejectedModels = append(res.Client.RejectedModels, r.public(s, q))
+	}
+	for _, r := range p.runs {
+		n := len(r.chosen)
+		out := StrategyResult{
+			ClientModel:                  r.name,
+			CandidatesReturned:           n,
+			CandidatesAfterAllowedFilter: n,
+			CandidatesAfterClientFilter:  n,
+			Notes:                        slices.Clone(r.notes),
+		}
+		if r.strategy >= 0 {
+			out.Strategy = s.strategies[r.strategy].text
+		}
+		if r.err != nil {
+			out.Error = r.err.Error()
+		}
+		for _, m := range r.chosen {
+			out.ModelsToTry = append(out.ModelsToTry, m.name())
+		}
+		res.ModelSelection = append(res.ModelSelection, out)
+	}
+}
+
+// public is a rejection in the form of the Result.
+func (r rejection) public(s *selector, q query) RejectedModel {
+	out := RejectedModel{Model: r.name, Reason: r.reason.String(), Message: r.message(s, q)}
+	if r.provider != nil {
+		out.Provider = r.provider.id
+	}
+	return out
+}
 
 // logDebug is the level of a line with the whole Result.
 // Building it costs more than the line itself. The caller asks the logger first.
@@ -222,14 +438,7 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	// choice to the gateway.
 	names := in.query().names
 	r.Auto = len(names) == 0 && in.understood(err)
-	for _, name := range names {
-		if len(r.Names) == debugpage.MaxNames {
-			r.NamesOmitted++
-			r.Omitted++
-			continue
-		}
-		r.Names = append(r.Names, debugpage.Name(name))
-	}
+	r.Ask(names)
 	r.Caller = debugpage.Name(in.caller)
 	for _, l := range in.labels {
 		r.Labels = append(r.Labels, debugpage.Name(l.Key+"="+l.Value.String()))
@@ -242,9 +451,11 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 	if cost.known {
 		r.Cost = &debugpage.Cost{USD: debugpage.Amount(cost.USD), Estimated: cost.Estimated, Source: string(cost.Source)}
 	}
-	rememberSteps(r, sum.steps)
+	for _, s := range sum.steps {
+		r.Step(s.debug())
+	}
 	if k := t.translated(); k != nil {
-		r.Notes = append(r.Notes, debugpage.Text(k.line()))
+		r.Note(k.line())
 	}
 	if a := sum.answered; a != nil {
 		r.Provider, r.Model = debugpage.Name(a.model.provider.id), debugpage.Name(a.model.id)
@@ -284,24 +495,6 @@ func (in *inbound) understood(err *Error) bool {
 		return false
 	}
 	return err == nil || err.Code != CodeInvalidRequestBody
-}
-
-// rememberSteps notes the steps of the trail, up to the bounds of the page.
-//
-// Skipped candidates have a bound of their own. A hundred of them must not hide
-// the attempts.
-func rememberSteps(r *debugpage.Request, steps []step) {
-	skipped := 0
-	for _, s := range steps {
-		if s.skipped != nil {
-			skipped++
-		}
-		if len(r.Trail) == debugpage.MaxSteps || s.skipped != nil && skipped > debugpage.MaxSkipped {
-			r.Omitted++
-			continue
-		}
-		r.Trail = append(r.Trail, s.debug())
-	}
 }
 
 // debug is a step in the form of the debug page.
@@ -354,29 +547,17 @@ func whySkipped(k *skipped) string {
 // each.
 func rememberPlan(r *debugpage.Request, p *plan, remarks []string) {
 	for _, rejected := range p.rejections {
-		if len(r.Rejected) == debugpage.MaxNames {
-			r.Omitted++
-			continue
-		}
-		// The word, because the sentence looks for similar names.
-		r.Rejected = append(r.Rejected, debugpage.Rejected{Model: debugpage.Name(rejected.name), Reason: rejected.reason.String()})
-	}
-	note := func(text string) {
-		if len(r.Notes) == debugpage.MaxNotes {
-			r.Omitted++
-			return
-		}
-		r.Notes = append(r.Notes, debugpage.Text(text))
+		r.Reject(rejected.name, rejected.reason.String()) // the word, because the sentence looks for similar names
 	}
 	var notes []string
 	for _, run := range p.runs {
 		if run.err != nil {
-			note(run.err.Error())
+			r.Note(run.err.Error())
 		}
 		notes = append(notes, run.notes...)
 	}
 	for _, n := range append(debugpage.Grouped(notes), debugpage.Grouped(remarks)...) {
-		note(n)
+		r.Note(n)
 	}
 }
 
@@ -444,21 +625,12 @@ func shownConfig(cfg Config) Config {
 	return cfg
 }
 
-// shownKey is the name of a header or a field. A name that is a credential, put
-// into the wrong place, is redacted.
-func shownKey(name string) string {
-	if redact.IsKey(name) {
-		return "…"
-	}
-	return name
-}
-
 // shownKeys redacts the names of headers and parameters. The values redact
 // themselves.
 func shownKeys(values map[string]Template) map[string]Template {
 	out := maps.Clone(values)
 	for name, v := range values {
-		if shown := shownKey(name); shown != name {
+		if shown := redact.Name(name); shown != name {
 			delete(out, name)
 			out[shown] = v
 		}
@@ -466,57 +638,10 @@ func shownKeys(values map[string]Template) map[string]Template {
 	return out
 }
 
-// shownMap redacts possible secrets in a value of any shape.
+// shownMap redacts possible secrets in a value of any shape. A Template shows its
+// expressions, and hides the text around them.
 func shownMap(m map[string]any) map[string]any {
-	if len(m) == 0 {
-		return nil
-	}
-	// A Go program may have put any type into the map. JSON has only a few.
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return nil
-	}
-	var copied map[string]any
-	d := json.NewDecoder(bytes.NewReader(raw))
-	// A float64 would change large numbers.
-	d.UseNumber()
-	if err := d.Decode(&copied); err != nil {
-		return nil
-	}
-	return shownValue(copied, false).(map[string]any)
-}
-
-// shownValue is v, redacted. Values under secret-sounding names are redacted,
-// except for numbers and booleans: they are more often limits and switches, such as
-// max_tokens.
-// Secret is inherited: everything under a name such as "credentials" is
-// redacted, however deep.
-func shownValue(v any, secret bool) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for name, child := range v {
-			out[shownKey(name)] = shownValue(child, secret || redact.IsSecretName(name))
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, child := range v {
-			out[i] = shownValue(child, secret)
-		}
-		return out
-	case string:
-		switch {
-		case strings.Contains(v, "${"):
-			// Template shows the expressions, and hides the text around them.
-			return Template(v)
-		case v != "" && (secret || redact.HasSecret(v)):
-			return "…"
-		}
-		return v
-	default:
-		return v
-	}
+	return redact.Object(m, func(text string) any { return Template(text) })
 }
 
 // configText is the config as YAML, for people.

@@ -1,31 +1,191 @@
 package aigateway
 
 import (
-	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/ids"
-	"github.com/aigateway-go/aigateway/internal/jsonscan"
+	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 )
 
-// pathRef is the id in the request's path.
+// admission is the way of a request past the limits of its client and the service's
+// own admission.
 //
-// It is empty for a surface without an id in its path.
-// The path's words stand at the places of the pattern's: "files/{id}/content"
-// against "files/file-abc/content" gives file-abc.
-func (in *inbound) pathRef() ids.Ref {
-	id := ""
-	words := strings.Split(in.path, "/")
-	if at := slices.Index(strings.Split(in.surface.path, "/"), "{id}"); at >= 0 && at < len(words) {
-		id = words[at]
+// It is in three steps: admit before the selection, settle after the last
+// attempt, and stamp on the answer's header.
+type admission struct {
+	claims   []limit.Claim
+	exact    fleet.Claims // those in the store of the fleet
+	admitted *limit.Admitted
+	done     func(*Result)
+	refused  bool // the answer is final: it is not handed on
+}
+
+// admit takes a request in, or says why not.
+//
+// The client's limits come first. The service is asked only about requests that
+// may still pass.
+func (a *admission) admit(s *settings, in *inbound) *Error {
+	err := a.admitClient(s, in, time.Now())
+	if err == nil && s.admission != nil {
+		shown := in.shown()
+		done, refusal := s.admission.Admit(in.ctx, &shown)
+		a.done = done
+		err = notAdmitted(refusal)
 	}
-	return ids.Ref{Kind: in.surface.kind, ID: id}
+	a.refused = err != nil
+	return err
+}
+
+// admitClient counts a request against the limits of its client.
+//
+// Exact limits are taken from the store first, all in one step. If a limit of this replica
+// then refuses, they are given back.
+//
+// An entry without a key for this request does not limit it, unless the entry is
+// required. A limit in USD is required by default: an anonymous request would
+// spend without a bound.
+func (a *admission) admitClient(s *settings, in *inbound, now time.Time) *Error {
+	for i := range s.clientLimits {
+		l := &s.clientLimits[i]
+		key, err := l.key.Eval(in.ctx, &in.request)
+		switch {
+		case err == nil && key != "":
+			claim := limit.Claim{Entry: l.entry, Key: s.hashKey(l.name, key)}
+			a.claims = append(a.claims, claim)
+			if l.allowance.Exact && s.fleet != nil {
+				a.exact.Add(&l.allowance, claim.Key)
+			}
+		case l.required:
+			e := errorf(CodeNotAdmitted, "the request does not say whose it is")
+			e.Err = fmt.Errorf("client_limits[%d] has no key: %w", i, cmp.Or(err, errEmptyKey))
+			return e
+		}
+	}
+	measure, reset, ok := a.exact.Take(in.ctx, s.exact, now)
+	if ok {
+		admitted, over := s.clients.Admit(now, a.claims)
+		if over == nil {
+			a.admitted = admitted
+			return nil
+		}
+		a.exact.GiveBack(s.exact, time.Now())
+		measure, reset = over.Measure, over.Reset
+	}
+	return limitExceeded(measure, reset.Sub(now))
+}
+
+// limitExceeded is the error for a client over a limit.
+//
+// A client need not repeat its request for a budget of a day or a month: NoRetry
+// tells its SDK.
+func limitExceeded(over limit.Measure, wait time.Duration) *Error {
+	e := errorf(CodeClientLimitExceeded, "the limit %s is used up: try again in %s", over, roughly(wait))
+	e.RetryAfter = max(wait, time.Millisecond)
+	e.NoRetry = over == limit.Day || over == limit.Month
+	return e
+}
+
+// errEmptyKey is for an expression without a name for the sender.
+var errEmptyKey = errors.New("it is empty")
+
+// roughly is a wait in whole seconds, rounded up.
+func roughly(d time.Duration) string {
+	return (time.Duration(math.Ceil(d.Seconds())) * time.Second).String()
+}
+
+// notAdmitted is the error for the client of a request that the service refused.
+//
+// An *Error of the service goes to the client as it is. Another error stays
+// inside: its text may hold names of the service.
+func notAdmitted(refusal error) *Error {
+	var own *Error
+	switch is := errors.As(refusal, &own); {
+	case refusal == nil:
+		return nil
+	case is && own != nil:
+		return own.complete()
+	case is:
+		refusal = errors.New("Admission returned a nil *Error as its error") // which has no text
+	}
+	e := errorf(CodeNotAdmitted, "the request is not admitted")
+	e.Err = refusal
+	return e
+}
+
+// settle charges the request to its client, and tells the service's admission, once.
+//
+// A second call does nothing. The tokens are those of all attempts. made is asked for
+// the Result if the service wants it.
+func (a *admission) settle(s *settings, t *trail, made resultMaker, err *Error) {
+	if a.admitted != nil {
+		u, cost := t.total()
+		var tokens int64
+		if u != nil {
+			tokens = u.InputTokens + u.OutputTokens
+		}
+		now, money := time.Now(), int64(cost.USD)
+		a.admitted.Settle(now, tokens, money)
+		a.exact.Settle(s.exact, now, tokens, money)
+		a.admitted = nil
+	}
+	if done := a.done; done != nil {
+		a.done = nil
+		done(made.result(err))
+	}
+}
+
+// stamp tells the rest of the client's limits. The upstream's own are about
+// the gateway's key, and do not pass.
+//
+// The names are those of OpenAI. They stand in answers of both formats.
+func (a *admission) stamp(clients *limit.Clients, h http.Header) {
+	if len(a.claims) == 0 {
+		return
+	}
+	standing := clients.Nearest(time.Now(), a.claims)
+	ratelimit.Replace(h, ratelimit.Left(standing.Requests), ratelimit.Left(standing.Tokens))
+}
+
+// uncounted reports whether the request's client has a limit in tokens or money that
+// does not let uncounted requests pass.
+func (a *admission) uncounted(limits []clientLimit) bool {
+	for _, l := range limits {
+		if l.uncounted || l.allowance.TokensPerMinute == 0 && l.allowance.PerDay == 0 && l.allowance.PerMonth == 0 {
+			continue
+		}
+		for _, c := range a.claims {
+			if c.Entry == l.entry {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// admitSession refuses a session that could not be counted against its client's limit.
+func (a *admission) admitSession(s *surface, limits []clientLimit) *Error {
+	if s.upgrades && a.uncounted(limits) {
+		return errorf(CodeNotAdmitted, "a session is not admitted: its tokens and its cost cannot be limited while it lasts")
+	}
+	return nil
+}
+
+// pathRef is the id in the request's path. It is empty for a surface without an id in
+// its path.
+func (in *inbound) pathRef() ids.Ref {
+	return ids.Ref{Kind: in.surface.kind, ID: ids.InPath(in.surface.path, in.path)}
 }
 
 // misleads reports whether a path has an id that a provider could read as another
@@ -42,17 +202,7 @@ func (m surfaces) misleads(u *url.URL) bool {
 	if s == nil || s.state != stateMember {
 		return false
 	}
-	words := strings.Split(end, "/")
-	for i, segment := range strings.Split(s.path, "/") {
-		if !isIDSegment(segment) {
-			continue
-		}
-		id, err := url.PathUnescape(words[i])
-		if err != nil || !ids.Valid(id) {
-			return true
-		}
-	}
-	return false
+	return ids.Odd(s.path, end)
 }
 
 // locator finds the place of a request.
@@ -137,23 +287,30 @@ func (l locator) follow() *Error {
 		}
 	}
 	if form, ok := in.body.(*reqbody.Form); ok {
-		for name, value := range form.Members() {
-			if ref, ok := ids.InForm(name, value); ok {
-				if err := l.followRef(ref); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	if len(in.raw) == 0 {
-		return nil
+		return l.followForm(form)
 	}
 	// Without callers the ids are a matter of routes alone.
-	if in.owner == 0 && (l.s.ids.Empty() || !ids.Mentions(in.raw)) {
+	if len(in.raw) == 0 || in.owner == 0 && (l.s.ids.Empty() || !ids.Mentions(in.raw)) {
 		return nil
 	}
-	for ref := range ids.InRequest(in.raw) {
+	return l.followBody()
+}
+
+// followForm follows the ids in the fields of a form.
+func (l locator) followForm(form *reqbody.Form) *Error {
+	for name, value := range form.Members() {
+		if ref, ok := ids.InForm(name, value); ok {
+			if err := l.followRef(ref); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// followBody follows the ids in a JSON body.
+func (l locator) followBody() *Error {
+	for ref := range ids.InRequest(l.in.raw) {
 		if err := l.followRef(ref); err != nil {
 			return err
 		}
@@ -310,19 +467,6 @@ func (at *placement) narrow(keys []*apiKey, isOwn func(*apiKey) bool) []*apiKey 
 	return keys
 }
 
-// idNote remembers the ids that an answer tells, as soon as it tells them: a client may
-// use one while the stream of its response is under way. It belongs to one attempt.
-type idNote struct {
-	table *ids.Table // nil: nothing is remembered
-	owner uint64
-	kind  ids.Kind // of the answer itself; None if only those of its work are looked for
-	model bool     // a model answers: it may have worked in a container, and written files
-	items bool     // so are the items of a response or a conversation
-	told  bool     // the answer's own id was seen
-	route ids.Route
-	bill  ids.Ref // the response whose use may be owed; zero for none
-}
-
 // stores is the field store of a request for a response.
 func (in *inbound) stores() (stored, ok bool) {
 	if doc, isJSON := in.body.(*reqbody.Document); isJSON {
@@ -345,73 +489,11 @@ func routeOf(a *attempt) ids.Route {
 	return ids.Route{Provider: fold(p.id), Key: max(slices.Index(p.allKeys(), a.usedKey), 0)}
 }
 
-// answer reads an answer, or its front.
-func (n *idNote) answer(data []byte) {
-	if n.table == nil {
-		return
-	}
-	if n.kind != ids.None {
-		n.note(ids.InAnswer(n.kind, data))
-	}
-	if n.model {
-		n.note(ids.Made(data))
-	}
-	if n.items {
-		n.note(ids.Items(data))
-	}
-}
-
-// ownID reads the id of an answer that is too large to be held, as it stands between its
-// quotes.
-// It makes a small answer around the id, for the one parser of answers.
-func (n *idNote) ownID(raw []byte) {
-	if n.table != nil && n.kind != ids.None {
-		n.note(ids.InAnswer(n.kind, slices.Concat([]byte(`{"id":"`), raw, []byte(`"}`))))
-	}
-}
-
-// event reads an event of a stream.
-// After the answer's own id only ids of the model's work are looked for.
-func (n *idNote) event(data []byte) {
-	if n.table == nil {
-		return
-	}
-	if n.kind != ids.None && !n.told {
-		if ref, ok := ids.InEvent(n.kind, data); ok {
-			n.told = true
-			n.note([]ids.Ref{ref})
-		}
-	}
-	if n.model {
-		n.note(ids.Made(data))
-	}
-	if n.items && bytes.Contains(data, []byte(ids.ItemDone)) {
-		n.note(ids.Items(data))
-	}
-}
-
-// note remembers where the things of an answer are: at the provider and key that the
-// answer came from, for the caller that asked.
-func (n *idNote) note(refs []ids.Ref) {
-	for _, ref := range refs {
-		at := n.route
-		if ref.Kind != ids.Response {
-			at.Owed = ""
-		} else if at.Owed != "" {
-			n.bill = ref
-		}
-		n.table.Note(n.owner, ref, at)
-	}
-}
-
 // pays reports whether the use that an answer tells is to be counted. A stored thing
 // repeats the use of the request that made it. Only a response that was made in the
 // background may still be owed: it is counted once.
-func (n *idNote) pays(in *inbound, a *attempt) bool {
-	owed := ""
-	if n.bill.ID != "" {
-		owed, n.bill = n.table.Settle(n.owner, n.bill), ids.Ref{}
-	}
+func (a *attempt) pays(n *ids.Note, in *inbound) bool {
+	owed := n.Settle()
 	switch {
 	case !in.places() || a.used:
 		return true
@@ -439,10 +521,10 @@ func (l locator) learn(a *attempt) {
 
 // newIDNote makes the note of an attempt on a surface. A translated answer has ids of
 // its own.
-func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *attempt) idNote {
+func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *attempt) ids.Note {
 	if s.kind == ids.Response && s.state == stateMember {
-		n := idNote{table: table, owner: in.owner, bill: in.pathRef(), route: routeOf(a), items: true}
-		n.model = !strings.HasSuffix(s.path, "/input_items") // these are the client's own words
+		n := ids.Note{Table: table, Owner: in.owner, Bill: in.pathRef(), Route: routeOf(a), Items: true}
+		n.Work = !strings.HasSuffix(s.path, "/input_items") // these are the client's own words
 		return n
 	}
 	if s.kind == ids.Conversation && strings.Contains(s.path, "/items") {
@@ -451,15 +533,15 @@ func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *at
 	model := s.name == surfaceResponses && !in.places() || s.name == surfaceMessages || s.name == surfaceChat && in.asksAloud()
 	makes := s.state == stateMakes || s.state == stateLists && in.r.Method == http.MethodPost || s.tells
 	if translated || !makes && !model {
-		return idNote{}
+		return ids.Note{}
 	}
-	n := idNote{table: table, owner: in.owner, model: model, route: routeOf(a)}
+	n := ids.Note{Table: table, Owner: in.owner, Work: model, Route: routeOf(a)}
 	if stored, ok := in.stores(); makes && (stored || !ok) {
-		n.kind, n.items = s.kind, s.kind == ids.Response
+		n.Kind, n.Items = s.kind, s.kind == ids.Response
 	}
 	if doc, isJSON := in.body.(*reqbody.Document); isJSON && s.kind == ids.Response {
 		if background, _ := doc.Bool("background"); background {
-			n.route.Owed = a.model.id
+			n.Route.Owed = a.model.id
 		}
 	}
 	return n
@@ -467,10 +549,10 @@ func newIDNote(table *ids.Table, in *inbound, s *surface, translated bool, a *at
 
 // newItemNote makes the note of an attempt on the items of a conversation: a list of them,
 // or one.
-func newItemNote(table *ids.Table, in *inbound, s *surface, a *attempt) idNote {
-	n := idNote{table: table, owner: in.owner, items: true, route: routeOf(a)}
+func newItemNote(table *ids.Table, in *inbound, s *surface, a *attempt) ids.Note {
+	n := ids.Note{Table: table, Owner: in.owner, Items: true, Route: routeOf(a)}
 	if strings.HasSuffix(s.path, "{item}") && in.r.Method == http.MethodGet {
-		n.kind = ids.Item
+		n.Kind = ids.Item
 	}
 	return n
 }
@@ -510,60 +592,28 @@ func (s *settings) restricts(p *provider) bool {
 }
 
 // readRequests finds the requests of a batch, and holds each to the rules for a request
-// of its own.
+// of its own: its own selection and its own limit on the input are checked, as if it
+// came alone. The selection's strategies do not run.
 func (l locator) readRequests() *Error {
 	doc, isJSON := l.in.body.(*reqbody.Document)
 	if !isJSON {
 		return badBatch("requests must be a list")
 	}
-	list, err := single(doc, "requests")
-	if err != nil {
-		return err
-	}
-	if len(list) == 0 || list[0] != '[' {
-		return badBatch("requests must be a list")
-	}
-	c := jsonscan.Lenient(list)
-	c.Enter('[')
-	for c.Elem() {
-		c.Peek()
-		from := c.Offset()
-		c.Skip()
-		r, err := l.readRequest(c.Since(from))
+	for r, err := range reqbody.Batch(doc) {
 		if err != nil {
-			return err
+			return badBatch("%v", err)
 		}
-		r.start, r.end = from, c.Offset()
-		l.in.place.requests = append(l.in.place.requests, r)
+		m, e := l.batchModel(r.Sel.Model)
+		if e != nil {
+			return e
+		}
+		f := lineup{s: l.s, in: &inbound{ctx: l.in.ctx, raw: r.Params}, room: capacity{deadline: l.in.start.Add(l.in.readTime + l.s.total)}}
+		if e := f.inputTooLarge(m); e != nil {
+			return e
+		}
+		l.in.place.requests = append(l.in.place.requests, batchRequest{r, m})
 	}
 	return nil
-}
-
-// readRequest reads one element of the list.
-//
-// Its own selection and its own limit on the input are checked, as if it came
-// alone. The selection's strategies do not run.
-func (l locator) readRequest(element []byte) (batchRequest, *Error) {
-	r := batchRequest{element: new(reqbody.Document), doc: new(reqbody.Document)}
-	if reqbody.Scan(element, r.element) != nil {
-		return r, badBatch("each of requests must be an object")
-	}
-	var e *Error
-	if r.params, e = single(r.element, "params"); e != nil {
-		return r, e
-	}
-	err := reqbody.Scan(r.params, r.doc)
-	if err == nil {
-		r.sel, err = r.doc.Selection()
-	}
-	if err != nil {
-		return r, badBatch("params of a request: %v", err)
-	}
-	if r.model, e = l.batchModel(r.sel.Model); e != nil {
-		return r, e
-	}
-	f := lineup{s: l.s, in: &inbound{ctx: l.in.ctx, raw: r.params}, room: capacity{deadline: l.in.start.Add(l.in.readTime + l.s.total)}}
-	return r, f.inputTooLarge(r.model)
 }
 
 // batchModel finds the model of a request in a batch at the provider of the batch.
@@ -584,22 +634,6 @@ func (l locator) batchModel(name string) (*model, *Error) {
 		rejected = append(rejected, r.rejected...)
 	}
 	return nil, s.unresolved(q, rejected)
-}
-
-// single returns the value of a member that stands once in an object. Two parsers could
-// disagree about a repeated one.
-func single(doc *reqbody.Document, name string) ([]byte, *Error) {
-	n := 0
-	for other := range doc.Names() {
-		if reqbody.Alike(other, name) {
-			n++
-		}
-	}
-	value, ok := doc.Get(name)
-	if !ok || n != 1 {
-		return nil, badBatch("%q must stand once in a batch, and in each of its requests", name)
-	}
-	return value, nil
 }
 
 // badBatch is the error of a batch in a wrong form.

@@ -434,6 +434,26 @@ func (s *resultSlot) store(res *lateResult) {
 	}
 }
 
+// ownResult is a context with a slot for the Result of one call.
+type ownResult struct {
+	context.Context
+	slot resultSlot
+}
+
+// withOwnResult gives a call a place for its Result.
+func withOwnResult(ctx context.Context) context.Context {
+	outer, _ := ctx.Value(resultKey{}).(*resultSlot)
+	return &ownResult{ctx, resultSlot{outer: outer, own: true}}
+}
+
+// Value is the slot for its key.
+func (c *ownResult) Value(key any) any {
+	if key == (resultKey{}) {
+		return &c.slot
+	}
+	return c.Context.Value(key)
+}
+
 // resultMaker makes the Result of a request that has ended.
 type resultMaker interface{ result(err *Error) *Result }
 

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/pins"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -243,6 +246,105 @@ func (s *selector) unchosen(q query, m *model) reason {
 	return reasonNotChosen
 }
 
+// add appends models, each of them once. A model is not tried twice, however often
+// it was asked for. The slice is not changed.
+// From the second name on it compares each model with each.
+func (p *plan) add(models []*model) {
+	if len(p.candidates) == 0 {
+		p.candidates = slices.Clip(models)
+		return
+	}
+	for _, m := range models {
+		if !slices.ContainsFunc(p.candidates, func(c *model) bool {
+			return c == m || c.provider == m.provider && c.id == m.id
+		}) {
+			p.candidates = append(p.candidates, m)
+		}
+	}
+}
+
+// note appends the runs of a verdict. The verdict is shared and must not change;
+// nearly all requests have the runs of one verdict and need no copy.
+func (p *plan) note(runs []strategyRun) {
+	if len(p.runs) == 0 {
+		p.runs = slices.Clip(runs)
+		return
+	}
+	p.runs = append(p.runs, runs...)
+}
+
+// resolved is the meaning of a name. Requests share it. Only its verdict is ever
+// replaced.
+type resolved struct {
+	models   []*model
+	rejected []rejection
+	unlisted bool // nobody lists the name, so there can be any number of them
+
+	once     sync.Once
+	prepared []*expr.Prepared // the strategies over models
+	tracks   []*stats.Track   // of models, nil for unlisted ones
+	choice   choice
+}
+
+// maxMemo bounds the number of remembered names, as clients can write a name in
+// many ways. Further names are resolved each time.
+const maxMemo = 4096
+
+// memo remembers the meaning of names, and the strategies' choice for each. It
+// lives as long as its settings. A strategy that depends only on the catalog
+// therefore runs once a name. A strategy that depends on metrics runs once a
+// snapshot.
+type memo struct {
+	known sync.Map // memoKey to *resolved
+	size  atomic.Int64
+}
+
+// memoKey holds all inputs to the models of a name. The name is empty for requests
+// without a name.
+type memoKey struct {
+	surface    *surface
+	name       string
+	credential bool
+}
+
+// choice keeps the latest verdict on the models of a name.
+type choice struct {
+	verdict  atomic.Pointer[verdict]
+	renewing atomic.Bool // whether a request makes the verdict anew
+}
+
+// verdict is the strategies' choice from some models.
+// It is immutable, and shared by requests.
+type verdict struct {
+	runs   []strategyRun
+	chosen []*model
+	// metrics is the snapshot that it was made from. Nil if it depends on no
+	// metrics and holds for ever.
+	metrics *metrics
+}
+
+// get returns the remembered meaning, or finds and remembers it. Requests without a
+// name have one entry a surface. It covers all models and is the dearest to find,
+// so it is kept however many names there are. Unknown names are not kept: a flood
+// of them would leave no room for the others.
+//
+// The size may be passed by a few entries, where several requests find new names
+// at once.
+func (m *memo) get(key memoKey, find func() *resolved) *resolved {
+	if r, ok := m.known.Load(key); ok {
+		return r.(*resolved)
+	}
+	r := find()
+	if key.name != "" && (len(r.models) == 0 || r.unlisted || len(key.name) > 256 || m.size.Load() >= maxMemo) {
+		return r
+	}
+	if first, loaded := m.known.LoadOrStore(key, r); loaded {
+		return first.(*resolved)
+	}
+	m.size.Add(1)
+	return r
+}
+
 // keyChoice is the strategies' choice from a provider's keys.
 type keyChoice struct {
 	keys     []*apiKey
@@ -264,7 +366,7 @@ func (s *selector) keysFor(ctx context.Context, m *model, q query, inFlight func
 	}
 	now := s.metrics.Get(time.Now())
 	for i, k := range keys {
-		in.Keys[i] = now.ofKey(k)
+		in.Keys[i] = now.Key(k.id, k.track)
 	}
 	// Pins are looked up only if a strategy calls sticky().
 	if s.uses.Sticky {
@@ -321,7 +423,7 @@ func (s *selector) run(ctx context.Context, q query, p *plan, name string, r *re
 	// metrics.
 	if v := r.choice.verdict.Load(); v != nil {
 		holds := v.metrics == nil || v.metrics == now
-		if !holds && now.at.Sub(v.metrics.at) < maxOutdated {
+		if !holds && now.At.Sub(v.metrics.At) < maxOutdated {
 			// One request pays for the new verdict. If each request in the meantime
 			// made its own, a large catalog under load would be busy with nothing
 			// else.
@@ -417,7 +519,7 @@ type evaluation struct {
 func (e *evaluation) input() expr.Input {
 	in := expr.Input{Request: e.q.request, Rand: e.rand, OrderOnly: true}
 	if e.now != nil {
-		in.Snapshot, in.Metrics = e.now.at.UnixNano(), e.metricsOf
+		in.Snapshot, in.Metrics = e.now.At.UnixNano(), e.metricsOf
 	}
 	if e.uses.InFlight {
 		in.InFlight = e.inFlight
@@ -432,10 +534,10 @@ func (e *evaluation) input() expr.Input {
 // catalog's index.
 func (e *evaluation) metricsOf(view *expr.Model) *expr.ModelMetrics {
 	if m := e.byView[view]; m != nil {
-		return e.now.of(m)
+		return m.metrics(e.now)
 	}
 	i := slices.IndexFunc(e.models, func(m *model) bool { return m.view == view })
-	return e.now.of(e.models[i])
+	return e.models[i].metrics(e.now)
 }
 
 // inFlight returns the number of requests under way at a model. An unlisted model
@@ -461,8 +563,8 @@ func (e *evaluation) pinnedModel(sum uint64) *expr.Model {
 		return nil
 	}
 	// A pin may name a model that a reload has removed.
-	if p := e.byName[at.provider]; p != nil && p.byName[at.id] != nil {
-		return p.byName[at.id].view
+	if p := e.byName[at.Provider]; p != nil && p.byName[at.ID] != nil {
+		return p.byName[at.ID].view
 	}
 	if i := slices.IndexFunc(e.models, func(m *model) bool { return m.unlisted && m.pin() == at }); i >= 0 {
 		return e.models[i].view
@@ -497,4 +599,38 @@ func publicCause(err error) string {
 		return failed.Public()
 	}
 	return "the gateway's rules failed for this request"
+}
+
+// modelPin is the place of a pin. Each name in requests has pins of its own,
+// because its models differ.
+func modelPin(owner, sum uint64, name string) pins.Key {
+	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("model "+fold(name)))}
+}
+
+// keyPin is the place of a pin for a provider's keys.
+func keyPin(owner, sum uint64, p *provider) pins.Key {
+	return pins.Key{Caller: owner, Sum: sum ^ uint64(expr.Hash("key "+fold(p.id)))}
+}
+
+// modelPlace says how sticky() placed the model that served.
+func modelPlace(a *expr.Affinity[expr.Model], served *model) expr.Place {
+	switch served.view {
+	case a.First:
+		return expr.PlaceFirst
+	case a.Pinned:
+		return expr.PlacePinned
+	}
+	return expr.PlaceMoved
+}
+
+// keyPlace is modelPlace for keys. It compares ids, because each snapshot of the
+// metrics has new views of the keys.
+func keyPlace(a *expr.Affinity[expr.Key], served *apiKey) expr.Place {
+	switch {
+	case a.First != nil && a.First.ID == served.id:
+		return expr.PlaceFirst
+	case a.Pinned != nil && a.Pinned.ID == served.id:
+		return expr.PlacePinned
+	}
+	return expr.PlaceMoved
 }

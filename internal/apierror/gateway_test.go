@@ -22,7 +22,7 @@ import (
 // causes are the causes of the classes, under a status of errors.
 var causes = map[string]aigateway.FailureCause{
 	"refusal": aigateway.CauseRefusal, "too_large": aigateway.CauseTooLarge, "scopes": aigateway.CauseScope, "dead_key": aigateway.CauseDeadKey,
-	"model": aigateway.CauseModel, "no_endpoint": aigateway.CauseEndpoint,
+	"model": aigateway.CauseModel, "no_endpoint": aigateway.CauseEndpoint, "other_key": aigateway.CauseConflict,
 }
 
 // cause is what a gateway must make of a row's words.

@@ -34,6 +34,9 @@ const (
 	NotFound
 	// NoEndpoint: the upstream has no such surface: 501, or 404 and 405 from a router rather than an API.
 	NoEndpoint
+	// OtherKey: a key of another organization may get an answer. The request holds reasoning that was encrypted for another
+	// one, or this one lacks a right.
+	OtherKey
 )
 
 // Part is the refused part of an exchange.
@@ -86,7 +89,7 @@ const (
 
 // The words of dialects.tsv, in the order of the constants.
 var (
-	kindNames  = []string{"", "refusal", "too_large", "scopes", "dead_key", "limited", "denied", "model", "not_found", "no_endpoint"}
+	kindNames  = []string{"", "refusal", "too_large", "scopes", "dead_key", "limited", "denied", "model", "not_found", "no_endpoint", "other_key"}
 	partNames  = []string{"", "prompt", "output", "model"}
 	causeNames = []string{"", "invalid", "no_money", "suspended", "spent"}
 	reachNames = []string{"", "model", "key", "project", "account"}

@@ -75,6 +75,51 @@ type Request struct {
 	Notes    []string   `json:"notes,omitempty"`
 	// Omitted counts the entries left out of these lists.
 	Omitted int `json:"omitted,omitempty"`
+
+	skipped int // of the trail, shown or not
+}
+
+// Ask notes the client's names of models. Further names are counted.
+func (r *Request) Ask(names []string) {
+	for _, name := range names {
+		if len(r.Names) == MaxNames {
+			r.NamesOmitted++
+			r.Omitted++
+			continue
+		}
+		r.Names = append(r.Names, Name(name))
+	}
+}
+
+// Step notes a step of the trail. Skipped candidates have a bound of their own: a hundred
+// of them must not hide the attempts.
+func (r *Request) Step(s Step) {
+	if s.Outcome == Skipped {
+		r.skipped++
+	}
+	if len(r.Trail) == MaxSteps || s.Outcome == Skipped && r.skipped > MaxSkipped {
+		r.Omitted++
+		return
+	}
+	r.Trail = append(r.Trail, s)
+}
+
+// Reject notes a name that could not be tried, with a word for the reason.
+func (r *Request) Reject(model, reason string) {
+	if len(r.Rejected) == MaxNames {
+		r.Omitted++
+		return
+	}
+	r.Rejected = append(r.Rejected, Rejected{Model: Name(model), Reason: reason})
+}
+
+// Note notes a remark.
+func (r *Request) Note(text string) {
+	if len(r.Notes) == MaxNotes {
+		r.Omitted++
+		return
+	}
+	r.Notes = append(r.Notes, Text(text))
 }
 
 // Usage counts tokens.

@@ -104,7 +104,7 @@ func checkGolden(t *testing.T, path string, got []byte) {
 func TestNoAnswer(t *testing.T) {
 	for f, bodies := range map[dialect.Format][]string{
 		dialect.Chat: {
-			`{}`, `null`, `[]`, ``, `{"choices":[]}`, `{"choices":null}`, `{"error":{"message":"no"}}`, `{"choices":[{"message":{"content":"hi"},"finish_reason":null}]}`,
+			`{}`, `null`, `[]`, ``, `{"choices":[]}`, `{"choices":null}`, `{"error":{"message":"no"}}`, `{"choices":[{"message":{"content":""},"finish_reason":null}]}`,
 			`{"choices":[{"message":{"content":"hi"},"finish_reason":"error"}]}`, `{"choices":[{"finish_reason":"stop"}]}`,
 			`{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]`, `{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]} x`,
 		},
@@ -112,7 +112,7 @@ func TestNoAnswer(t *testing.T) {
 			`{}`, `{"status":"failed","error":{"message":"no"}}`, `{"status":"in_progress","output":[]}`, `{"status":"queued"}`, `{"status":"completed","error":{"message":"no"},"output":[]}`,
 		},
 		dialect.Messages: {
-			`{}`, `{"type":"error","error":{"type":"overloaded_error","message":"no"}}`, `{"type":"message","content":[],"stop_reason":null}`, `{"content":[],"stop_reason":"end_turn"}`,
+			`{}`, `{"type":"error","error":{"type":"overloaded_error","message":"no"}}`, `{"type":"message","content":[],"stop_reason":null}`, `{"type":"message","content":[{"type":"text","text":"hi"}],"stop_reason":"error"}`, `{"content":[],"stop_reason":"end_turn"}`,
 		},
 	} {
 		for _, body := range bodies {
@@ -141,7 +141,9 @@ func TestErrors(t *testing.T) {
 		{400, `[{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT"}}]`, `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"invalid_request_error","message":"m"},"request_id":null}`},
 		{500, `{"object":"error","message":"m","code":500}`, `{"error":{"message":"m","type":"api_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"api_error","message":"m"},"request_id":null}`},
 		{422, `{"detail":"m"}`, `{"error":{"message":"m","type":"invalid_request_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"invalid_request_error","message":"m"},"request_id":null}`},
-		{502, "<html>\nno", `{"error":{"message":"<html>\nno","type":"api_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"api_error","message":"<html>\nno"},"request_id":null}`},
+		{502, "<html>\nno", `{"error":{"message":"the provider sent a web page","type":"api_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"api_error","message":"the provider sent a web page"},"request_id":null}`},
+		{520, "\n<!DOCTYPE html>\n<HTML><Title> api | 520: \"x\" é </Title>Your IP is 192.0.2.1", `{"error":{"message":"the provider sent a web page: api | 520: \"x\" é","type":"api_error","param":null,"code":null}}`,
+			`{"type":"error","error":{"type":"api_error","message":"the provider sent a web page: api | 520: \"x\" é"},"request_id":null}`},
 		{503, "", `{"error":{"message":"the provider gave no reason","type":"api_error","param":null,"code":null}}`, `{"type":"error","error":{"type":"api_error","message":"the provider gave no reason"},"request_id":null}`},
 	} {
 		pairs(func(client, upstream dialect.Format) {

@@ -3,8 +3,8 @@ package dialect
 // chatAnswer reads an answer of chat/completions: its first choice.
 //
 // It reports false for an error in place of an answer, for an answer without a
-// choice, and for one whose finish_reason is missing or tells a failure. Further
-// choices are skipped: a request with n over 1 was refused before.
+// choice, and for one whose finish_reason tells a failure, or is missing where nothing
+// was said. Further choices are skipped: a request with n over 1 was refused before.
 func (a *answerReader) chatAnswer() bool {
 	r := a.reply
 	if !a.enter('{') {
@@ -42,6 +42,9 @@ func (a *answerReader) chatAnswer() bool {
 		}
 	}
 	r.usage = u.usage()
+	if r.stop == stopUnset && !a.failed && len(r.parts) > 0 {
+		r.stop = stopEnd // some servers never say
+	}
 	switch calls := r.has(kindCall); {
 	case r.stop == stopEnd && calls:
 		r.stop = stopTool // some servers say stop
@@ -69,7 +72,9 @@ func (a *answerReader) chatChoice() bool {
 				a.chatMessage()
 			}
 		case "finish_reason":
-			a.reply.stop = chatStop(a.text())
+			word := a.text()
+			a.reply.stop = chatStop(word)
+			a.failed = word != "" && a.reply.stop == stopUnset
 		case "stop_reason":
 			// Some servers tell the stop sequence here.
 			a.reply.sequence = a.str()
@@ -111,7 +116,7 @@ func chatStop(word string) stopReason {
 func (a *answerReader) chatMessage() {
 	r := a.reply
 	var reasoning part
-	var content, calls []part
+	var content, calls, old []part
 	d := reader{report: &Report{}}
 	for name := range a.members() {
 		switch string(name) {
@@ -133,7 +138,14 @@ func (a *answerReader) chatMessage() {
 				d.cursor = a.cursor
 				p := d.chatCall()
 				a.cursor = d.cursor
-				calls = append(calls, a.t.ownCall(p))
+				calls = a.chatCall(calls, p)
+			}
+		case "function_call":
+			// Servers older than tool_calls have one call, and no id.
+			if a.object() {
+				var p callPiece
+				p.function(&a.cursor)
+				old = a.chatCall(old, part{kind: kindCall, name: p.name, args: p.args})
 			}
 		default:
 			a.value()
@@ -141,6 +153,9 @@ func (a *answerReader) chatMessage() {
 	}
 	if reasoning.text != nil {
 		r.parts = append(r.parts, reasoning)
+	}
+	if len(calls) == 0 {
+		calls = old
 	}
 	a.t.nameCalls(calls)
 	r.parts = append(r.parts, content...)
@@ -152,6 +167,18 @@ func (a *answerReader) chatMessage() {
 		}
 		r.parts = append(r.parts, p)
 	}
+}
+
+// chatCall adds a call. Arguments without the name of a call are a fault. A call without
+// both is none: some servers announce what they could not read.
+func (a *answerReader) chatCall(calls []part, p part) []part {
+	switch {
+	case !blank(p.name):
+		return append(calls, a.t.ownCall(p))
+	case !blank(p.args) && string(p.args) != "{}" && !is(p.args, "{}"):
+		a.fail()
+	}
+	return calls
 }
 
 // nameCalls gives an id to each call without one, and to each with the id of an earlier

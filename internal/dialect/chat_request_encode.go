@@ -171,7 +171,11 @@ func (w *requestWriter) function(t *tool, schema string) {
 	if !t.custom {
 		w.field("description", t.description)
 		w.key(schema)
-		w.put(schemaOf(t.schema))
+		parameters := schemaOf(t.schema)
+		if schema == "input_schema" && string(t.strict) == "true" {
+			parameters = w.closedSchema(parameters)
+		}
+		w.put(parameters)
 		// false is the default, and servers that do not know the field would refuse
 		// it.
 		if t.strict != nil && string(t.strict) != "false" {

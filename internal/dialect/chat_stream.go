@@ -17,6 +17,7 @@ const maxCallName = 64 << 10
 type chatDecoder struct {
 	s       *Stream
 	calls   []chatCallState
+	begun   int  // calls with a name
 	content bool // something was said
 	// afterCall is set until something follows a call.
 	afterCall bool
@@ -35,8 +36,8 @@ type chatCallState struct {
 	extra   raw // extra_content that came before the name
 	started bool
 	name    raw
-	early   []byte  // the inside of arguments that came before the name
-	args    balance // of a call without an id
+	early   []byte // the inside of arguments that came before the name
+	args    balance
 }
 
 // event reads one chunk.
@@ -177,6 +178,7 @@ func (d *chatDecoder) event(name, data []byte) {
 //	{"content": [{"type": "text", "text": "…"}]} Mistral
 //	{"refusal": "I cannot"}
 //	{"tool_calls": [{"index": 0, …}]}
+//	{"function_call": {"name": "f", …}}          servers older than tool_calls
 //
 // A chunk may hold several kinds. They go out in the order of messages.
 func (d *chatDecoder) delta(v raw) {
@@ -185,7 +187,7 @@ func (d *chatDecoder) delta(v raw) {
 	if v == nil || !c.object() {
 		return
 	}
-	var content, refusal, reasoning, calls raw
+	var content, refusal, reasoning, calls, old raw
 	for name := range c.members() {
 		switch string(name) {
 		case "content":
@@ -199,6 +201,8 @@ func (d *chatDecoder) delta(v raw) {
 			}
 		case "tool_calls":
 			calls = c.value()
+		case "function_call":
+			old = c.value()
 		default:
 			c.value()
 		}
@@ -228,6 +232,11 @@ func (d *chatDecoder) delta(v raw) {
 		s.to.refusal(refusal)
 	}
 	if calls == nil {
+		if c = (cursor{b: old}); old != nil && c.object() {
+			var p callPiece
+			p.function(&c)
+			d.piece(&p)
+		}
 		return
 	}
 	c = cursor{b: calls}
@@ -251,20 +260,23 @@ func (d *chatDecoder) delta(v raw) {
 //
 // A call begins with its name. Earlier arguments are kept for it.
 func (d *chatDecoder) call(c *cursor) {
-	p, ok := readCallPiece(c)
-	if !ok {
-		return
+	if p, ok := readCallPiece(c); ok {
+		d.piece(&p)
 	}
+}
+
+// piece passes on a piece that was read.
+func (d *chatDecoder) piece(p *callPiece) {
 	s := d.s
-	d.content, d.afterCall = true, true
-	n := d.find(&p)
+	n := d.find(p)
 	if n < 0 {
 		s.broken(ErrTooLong)
 		return
 	}
-	if !d.calls[n].started && !d.begin(n, &p) {
+	if !d.calls[n].started && !d.begin(n, p) {
 		return
 	}
+	d.content, d.afterCall = true, true
 	if p.extra != nil {
 		s.to.sealed(sealOf(d.calls[n].given, p.extra))
 	}
@@ -338,6 +350,7 @@ func (d *chatDecoder) begin(n int, p *callPiece) bool {
 		return false
 	}
 	call.started, call.name = true, clone(p.name)
+	d.begun++
 	call.given = clone(s.callID(call.id))
 	if call.extra != nil {
 		s.to.sealed(sealOf(call.given, call.extra))
@@ -352,12 +365,10 @@ func (d *chatDecoder) begin(n int, p *callPiece) bool {
 	return true
 }
 
-// args passes a piece of arguments on. Those of a call without an id tell where the next
-// call begins.
+// args passes a piece of arguments on. It follows them, as their end may tell where the
+// next call begins.
 func (d *chatDecoder) args(n int, piece raw) {
-	if call := &d.calls[n]; blank(call.id) {
-		call.args.feed(inner(piece))
-	}
+	d.calls[n].args.feed(inner(piece))
 	d.s.args(n, piece)
 }
 
@@ -367,8 +378,9 @@ func (d *chatDecoder) args(n int, piece raw) {
 // The search begins at the latest call. A piece with the index of a call belongs
 // to it, with two exceptions. Another id is a new call, if a name comes with it.
 // And without ids another name, or anything behind whole arguments, is a new
-// call. -1 means that the answer has too many calls, or one with a huge id or
-// name.
+// call. A piece with the index of no call, and nothing but arguments, belongs to the
+// latest call if that one is not whole: some servers count the pieces. -1 means that the
+// answer has too many calls, or one with a huge id or name.
 func (d *chatDecoder) find(p *callPiece) int {
 	for n := len(d.calls) - 1; n >= 0; n-- {
 		call := &d.calls[n]
@@ -387,6 +399,9 @@ func (d *chatDecoder) find(p *callPiece) int {
 		if blank(call.id) && !blank(p.id) {
 			call.id = clone(p.id)
 		}
+		return n
+	}
+	if n := len(d.calls) - 1; n >= 0 && blank(p.id) && blank(p.name) && d.calls[n].started && !d.calls[n].args.closed() {
 		return n
 	}
 	if len(d.calls) == maxCalls || len(p.id)+len(p.name) > maxCallName {
@@ -414,18 +429,20 @@ func (d *chatDecoder) finish() {
 
 // close ends the answer. The upstream has told a finish reason, or the mark of the
 // end behind content.
+//
+// Arguments without the name of a call are a fault. A call without both is none.
 func (d *chatDecoder) close() {
 	s := d.s
 	for n := range d.calls {
-		if !d.calls[n].started {
-			s.broken(ErrEvent) // a call without a name
+		if call := &d.calls[n]; !call.started && len(call.early) > 0 && string(call.early) != "{}" {
+			s.broken(ErrEvent)
 			return
 		}
 	}
 	switch {
 	case d.afterCall && (s.stop == stopEnd || s.stop == stopUnset):
 		s.stop = stopTool // some servers say stop
-	case s.stop == stopUnset, s.stop == stopTool && len(d.calls) == 0:
+	case s.stop == stopUnset, s.stop == stopTool && d.begun == 0:
 		s.stop = stopEnd
 	}
 	s.end()

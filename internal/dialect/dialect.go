@@ -277,7 +277,7 @@ func (t *Translator) AnswerStream(body []byte) ([]byte, error) {
 	s.tokens = tokens{input: u.Input, cached: u.Cached, written: u.CacheWrite, output: u.Output, reasoning: u.Reasoning, known: u.Known}
 	s.stop, s.sequence = r.stop, r.sequence
 	s.begin(r.id, r.model, r.created)
-	s.whole(r.parts)
+	s.whole(r.parts, 0)
 	if s.end(); s.err != nil {
 		return nil, s.err
 	}
@@ -311,8 +311,9 @@ func (t *Translator) read(body []byte, r *reply) error {
 // answerReader decodes an answer into a reply.
 type answerReader struct {
 	cursor
-	t     *Translator
-	reply *reply
+	t      *Translator
+	reply  *reply
+	failed bool // the answer says that it ended in a failure
 }
 
 // answerWriter encodes a reply.

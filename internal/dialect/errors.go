@@ -89,12 +89,15 @@ func (t *Translator) Error(status int, body []byte) []byte {
 
 // plainText is the front of a body as a string.
 //
-// It ends at a whole character, and bytes that are not UTF-8 are replaced. A page
-// of HTML from a proxy reaches the client in this way, up to 1 KiB.
+// It ends at a whole character, and bytes that are not UTF-8 are replaced. Of a page of
+// HTML from a proxy the title reaches the client: such pages tell addresses.
 func plainText(body []byte) raw {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
 		return raw(`"the provider gave no reason"`)
+	}
+	if title, ok := pageTitle(body); ok {
+		body = bytes.TrimRight(append([]byte("the provider sent a web page: "), title...), ": ")
 	}
 	if len(body) > maxErrorText {
 		body = body[:maxErrorText]
@@ -103,6 +106,21 @@ func plainText(body []byte) raw {
 		}
 	}
 	return appendQuoted(nil, bytes.ToValidUTF8(body, []byte("\uFFFD")))
+}
+
+// pageTitle is the title of a page of HTML, and whether it is one.
+func pageTitle(body []byte) (title []byte, ok bool) {
+	head := bytes.ToLower(body[:min(len(body), maxErrorText)])
+	if !bytes.HasPrefix(head, []byte("<!doctype html")) && !bytes.HasPrefix(head, []byte("<html")) && !bytes.HasPrefix(head, []byte("<head")) {
+		return nil, false
+	}
+	_, after, found := bytes.Cut(head, []byte("<title>"))
+	end := bytes.Index(after, []byte("</title>"))
+	if !found || end < 0 || len(head) != min(len(body), maxErrorText) {
+		return nil, true
+	}
+	start := len(head) - len(after)
+	return bytes.TrimSpace(body[start : start+end]), true
 }
 
 // problem writes an error body of a format:

@@ -4,8 +4,9 @@ package dialect
 //
 //	{"type": "message", "id": "msg_1", "content": [{"type": "text", "text": "…"}], "stop_reason": "end_turn"}
 //
-// It reports false for a body of another type than message, such as an error,
-// and for one without a stop_reason.
+// It reports false for a body of another type than message, such as an error, for one
+// whose stop_reason tells a failure, and for one without a stop_reason where nothing was
+// said.
 //
 // The members come in any order, and so the verdict waits for the end.
 func (a *answerReader) messagesAnswer() bool {
@@ -36,7 +37,9 @@ func (a *answerReader) messagesAnswer() bool {
 			}
 			r.parts = parts
 		case "stop_reason":
-			r.stop = messagesStop(a.text())
+			word := a.text()
+			r.stop = messagesStop(word)
+			a.failed = word != "" && r.stop == stopUnset
 		case "stop_sequence":
 			r.sequence = a.str()
 		case "usage":
@@ -46,10 +49,17 @@ func (a *answerReader) messagesAnswer() bool {
 		}
 	}
 	r.usage = u.usage()
+	if r.stop == stopUnset && !a.failed && len(r.parts) > 0 {
+		r.stop = stopEnd
+	}
+	if r.stop == stopEnd && r.has(kindCall) {
+		r.stop = stopTool // some servers say end_turn
+	}
 	return what == "message" && r.stop != stopUnset
 }
 
-// messagesStop reads a stop_reason. An unknown one is not an end.
+// messagesStop reads a stop_reason. The API may add words, so an unknown one is a good
+// end. Some servers of the format have the words of chat.
 //
 // pause_turn means that a hosted tool is still at work. The client is to send
 // the answer back to go on.
@@ -68,7 +78,7 @@ func messagesStop(word string) stopReason {
 	case "pause_turn":
 		return stopPause
 	}
-	return stopUnset
+	return chatStop(word)
 }
 
 // messagesStopWord is the stop_reason for a stop.

@@ -1,5 +1,7 @@
 package dialect
 
+import "bytes"
+
 // messagesRequest reads a request of messages:
 //
 //	{"model": …, "max_tokens": 1024, "system": …, "messages": [{"role": "user", "content": …}]}
@@ -29,7 +31,7 @@ func (d *reader) messagesRequest() {
 				d.messagesMessage()
 			}
 		case "system":
-			system = d.messagesContent()
+			system = d.withoutBilling(d.messagesContent())
 		case "max_tokens":
 			c.maxTokens = d.value()
 		case "temperature":
@@ -84,12 +86,38 @@ func (d *reader) messagesRequest() {
 	}
 }
 
+// billingHeader begins a line that Claude Code puts before its instructions. It tells
+// Anthropic whom to bill, and is another one in each request.
+const billingHeader = `"x-anthropic-billing-header:`
+
+// withoutBilling leaves the billing line out of the instructions. Other providers cache a
+// prompt by its front, and would never find it again.
+func (d *reader) withoutBilling(system []part) []part {
+	if len(system) == 0 || !bytes.HasPrefix(system[0].text, []byte(billingHeader)) {
+		return system
+	}
+	d.report.hint("system.billing_header")
+	_, rest, more := bytes.Cut(inner(system[0].text), []byte(`\n`))
+	if !more {
+		return system[1:]
+	}
+	var w writer
+	w.inside(rest)
+	system[0].text = w.b
+	return system
+}
+
 // messagesFormat reads the form of the output. It is always strict.
-// The schema of chat has a member for that, so it is set here.
+// The schema of chat has a member for that, so it is set here, if OpenAI takes the
+// schema as a strict one.
 func (d *reader) messagesFormat() {
 	d.openAIFormat()
 	if o := &d.conversation.output; o.kind == outputSchema {
 		o.strict = raw("true")
+		if !strictSchema(o.schema) {
+			o.strict = raw("false")
+			d.report.Lose("schema.strict")
+		}
 	}
 }
 
@@ -140,6 +168,11 @@ func (d *reader) messagesTool() {
 	if what != "custom" {
 		d.report.Lose("tools." + what)
 		return
+	}
+	// The other formats want more of a strict tool's schema.
+	if string(t.strict) == "true" && !strictSchema(t.schema) {
+		t.strict = nil
+		d.report.Lose("tools.strict")
 	}
 	d.conversation.tools = append(d.conversation.tools, t)
 }
@@ -332,6 +365,7 @@ type block struct {
 //	{"type": "thinking", "thinking": "…", "signature": "…"}
 //	{"type": "redacted_thinking", "data": "…"}
 //	{"type": "search_result", "source": "https://…", "title": "…", "content": […]}
+//	{"type": "tool_reference", "tool_name": "f"}
 //
 // Other blocks are lost under the name of their type.
 //
@@ -354,7 +388,7 @@ func (d *reader) messagesBlock(parts []part) []part {
 			b.data = d.str()
 		case "id", "tool_use_id":
 			b.id = d.str()
-		case "name":
+		case "name", "tool_name":
 			b.name = d.str()
 		case "input":
 			b.args = d.value()
@@ -400,6 +434,9 @@ func (d *reader) messagesBlock(parts []part) []part {
 		p.kind = kindCall
 	case "tool_result":
 		p.kind = kindResult
+	case "tool_reference":
+		// A search among tools found it. It is offered already.
+		p.kind, p.text = kindText, b.name
 	case "image":
 		p.kind = kindImage
 	case "document":

@@ -99,7 +99,7 @@ func (w *requestWriter) messagesSystem(turns []turn) {
 	}
 	kept := texts[:0]
 	for _, t := range texts {
-		if !blank(t) {
+		if !white(t) {
 			kept = append(kept, t)
 		}
 	}
@@ -132,62 +132,45 @@ const beginTurn = `{"role":"user","content":"Begin."}`
 // conversation, and late Claude models refuse it. It counts as lost too.
 const continueTurn = `{"role":"user","content":"Continue."}`
 
-// lacksUser reports whether the first turn would be the assistant's, or there is nothing
-// but instructions.
-// An assistant's turn without anything to say is left out, and so does not
-// count.
-func lacksUser(turns []turn) bool {
-	for i := range turns {
-		switch t := &turns[i]; {
-		case isSystem(t.role):
-		case t.role != roleAssistant:
-			return false
-		case slices.ContainsFunc(t.parts, said):
-			return true
-		}
-	}
-	return len(turns) > 0
-}
-
-// said reports whether a part of an assistant's turn reaches the format.
-// Reasoning of another provider's has no valid signature here.
-func said(p part) bool {
-	switch p.kind {
-	case kindText, kindRefusal:
-		return !blank(p.text)
-	case kindReasoning:
-		return p.seal.native()
-	}
-	return p.kind == kindCall
+// wordless reports whether the texts among the parts are nothing but white space. The
+// format refuses such a text, unless a turn has another one.
+func wordless(parts []part) bool {
+	return !slices.ContainsFunc(parts, func(p part) bool {
+		return (p.kind == kindText || p.kind == kindRefusal) && !white(p.text)
+	})
 }
 
 // messagesTurns writes the turns. The system's stand elsewhere. ends is set if the last
 // one must be the user's.
 //
-// Results and the user's next words become one turn of the user's.
+// Results and the user's next words become one turn of the user's. A turn of which
+// nothing can be said is left out. An earlier Claude would go on with the words of the
+// assistant if that was the user's last turn, so one stands in for it.
 func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
-	last := roleUser
 	w.open('[')
-	if lacksUser(turns) {
-		w.lit(beginTurn)
-		w.report.Lose("first_turn")
-	}
+	start := len(w.b)
+	first, last := roleSystem, roleSystem // of the turns in the request
+	silent := false                       // the last turn of the user said nothing
 	for i := 0; i < len(turns); i++ {
 		t := &turns[i]
-		if !isSystem(t.role) {
-			last = t.role
-		}
+		who, before := t.role, len(w.b)
 		switch t.role {
 		case roleSystem, roleDeveloper:
+			continue
 		case roleAssistant:
 			w.messagesAssistant(t.parts)
 		case roleUser:
+			comma := w.comma
 			w.open('{')
 			w.word("role", "user")
 			w.key("content")
-			w.messagesUser(t.parts)
-			w.close("}")
+			if w.messagesUser(t.parts) {
+				w.close("}")
+			} else {
+				w.b, w.comma = w.b[:before], comma
+			}
 		case roleTool:
+			who = roleUser
 			w.open('{')
 			w.word("role", "user")
 			w.array("content")
@@ -201,39 +184,55 @@ func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
 			}
 			w.close("]}")
 		}
+		silent = who == roleUser && len(w.b) == before
+		if len(w.b) == before {
+			continue
+		}
+		if last = who; first == roleSystem {
+			first = who
+		}
 	}
-	if ends && last == roleAssistant {
+	if first != roleUser && len(turns) > 0 {
+		w.report.Lose("first_turn")
+		lead := beginTurn
+		if first == roleAssistant {
+			lead += ","
+		}
+		w.b, w.comma = slices.Insert(w.b, start, []byte(lead)...), true
+	}
+	if last == roleAssistant && (ends || silent) {
 		w.lit(continueTurn)
 		w.report.Lose("last_turn")
 	}
 	w.close("]")
 }
 
-// messagesUser writes content: a string for one text, else blocks.
-func (w *requestWriter) messagesUser(parts []part) {
-	switch {
-	case len(parts) == 0:
-		w.lit(`""`)
-	case len(parts) == 1 && parts[0].kind == kindText:
-		w.put(orEmpty(parts[0].text))
-	default:
-		w.open('[')
-		w.messagesBlocks(parts)
-		w.close("]")
+// messagesUser writes content: a string for one text, else blocks. It reports whether
+// there is any.
+func (w *requestWriter) messagesUser(parts []part) (said bool) {
+	if len(parts) == 1 && parts[0].kind == kindText && !white(parts[0].text) {
+		w.put(parts[0].text)
+		return true
 	}
+	w.open('[')
+	w.messagesBlocks(parts)
+	said = w.comma
+	w.close("]")
+	return said
 }
 
 // messagesBlocks writes the blocks of a user's turn or of a result. Empty text is
-// left out: it is refused.
+// left out, as is white space without other text: it is refused.
 //
 // What has no place is named and left out, one part at a time. The rest of the
 // turn still reaches the model.
 func (w *requestWriter) messagesBlocks(parts []part) {
+	mute := wordless(parts)
 	for i := range parts {
 		p := &parts[i]
 		switch p.kind {
 		case kindText, kindRefusal:
-			if !blank(p.text) {
+			if !mute && !blank(p.text) {
 				w.textBlock(p.text)
 			}
 		case kindImage:
@@ -307,14 +306,15 @@ func (w *requestWriter) source(m *media, mime string) {
 
 // messagesResult writes the result of a call. The format takes images there.
 //
-// A result without parts has no content, and the format takes that.
+// A result of which nothing can be said has no content, and the format takes that.
 func (w *requestWriter) messagesResult(p *part) {
 	w.typed("tool_result")
 	w.key("tool_use_id")
 	w.put(messagesID(p.id))
-	if len(p.parts) > 0 {
-		w.key("content")
-		w.messagesUser(p.parts)
+	start := len(w.b)
+	w.key("content")
+	if !w.messagesUser(p.parts) {
+		w.b, w.comma = w.b[:start], true
 	}
 	if p.fail {
 		w.constant("is_error", "true")
@@ -357,17 +357,18 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 	w.open('{')
 	w.word("role", "assistant")
 	w.key("content")
-	if len(parts) == 1 && parts[0].kind == kindText && !blank(parts[0].text) {
+	if len(parts) == 1 && parts[0].kind == kindText && !white(parts[0].text) {
 		w.put(parts[0].text)
 		w.close("}")
 		return
 	}
+	mute := wordless(parts)
 	w.open('[')
 	for i := range parts {
 		p := &parts[i]
 		switch p.kind {
 		case kindText, kindRefusal:
-			if !blank(p.text) {
+			if !mute && !blank(p.text) {
 				w.textBlock(p.text)
 			}
 		case kindCall:

@@ -158,7 +158,12 @@ func (w *requestWriter) messagesOutput(c *conversation, effort bool) {
 	if o.kind == outputSchema {
 		w.object("format")
 		w.word("type", "json_schema")
-		w.orElse("schema", o.schema, "{}")
+		w.key("schema")
+		if o.schema == nil {
+			w.lit("{}")
+		} else {
+			w.put(w.closedSchema(o.schema))
+		}
 		w.close("}")
 	}
 	w.close("}")

@@ -14,11 +14,13 @@ import "bytes"
 //	message_stop
 //
 // message_delta tells the stop reason, and message_stop ends the answer. Without
-// the first one the second is not believed.
+// the first one the second is believed only behind content.
 type messagesDecoder struct {
-	s     *Stream
-	calls int
-	open  []openBlock // nearly always one
+	s      *Stream
+	calls  int
+	said   bool        // a block with content has begun
+	failed bool        // the stop reason tells a failure
+	open   []openBlock // nearly always one
 }
 
 // openBlock is a block between its start and its stop.
@@ -111,13 +113,21 @@ func (d *messagesDecoder) event(name, data []byte) {
 	case "content_block_stop":
 		d.stop(e.index)
 	case "message_delta":
-		if stop := messagesStop(text(e.reason)); stop != stopUnset {
+		word := text(e.reason)
+		if stop := messagesStop(word); stop != stopUnset {
 			s.stop, s.sequence = stop, clone(e.stopped)
 		}
+		d.failed = word != "" && s.stop == stopUnset
 	case "message_stop":
-		if s.stop == stopUnset {
+		if s.stop == stopUnset && (d.failed || !d.said) {
 			s.broken(ErrEnded)
 			return
+		}
+		switch {
+		case d.calls > 0 && (s.stop == stopEnd || s.stop == stopUnset):
+			s.stop = stopTool // some servers say end_turn
+		case s.stop == stopUnset:
+			s.stop = stopEnd
 		}
 		// A server that forgot a content_block_stop has ended its blocks all the
 		// same.
@@ -189,6 +199,7 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 		return
 	}
 	b := openBlock{index: e.index}
+	d.said = d.said || string(e.contentType) != "text" && string(e.contentType) != "thinking" || !blank(e.body)
 	switch string(e.contentType) {
 	case "text":
 		b.kind = blockText
@@ -231,15 +242,21 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 //	{"type": "signature_delta", "signature": "…"}
 //	{"type": "citations_delta", "citation": {…}}
 //
-// A piece of a block that is not open is skipped.
+// The type of the piece goes before that of its block: some servers have one block for
+// all, or leave its start out. Arguments of a call that has not begun are a fault.
 func (d *messagesDecoder) delta(e *messagesEvent) {
 	s := d.s
+	d.said = d.said || !blank(e.body)
 	for i := range d.open {
 		b := &d.open[i]
 		if b.index != e.index {
 			continue
 		}
-		switch b.kind {
+		what := b.kind
+		if what == blockText || what == blockThinking && e.signature == nil {
+			what = kindOfPiece(e, what)
+		}
+		switch what {
 		case blockText:
 			if !blank(e.body) {
 				s.to.text(e.body)
@@ -264,6 +281,31 @@ func (d *messagesDecoder) delta(e *messagesEvent) {
 		}
 		return
 	}
+	if blank(e.body) {
+		return
+	}
+	s.begin(nil, nil, 0)
+	switch kindOfPiece(e, blockNone) {
+	case blockText:
+		s.to.text(e.body)
+	case blockThinking:
+		s.to.reasoning(e.body, seal{origin: originMessages})
+	case blockCall:
+		s.broken(ErrEvent)
+	}
+}
+
+// kindOfPiece is the kind of block that a piece belongs to by its type, or else.
+func kindOfPiece(e *messagesEvent, or blockKind) blockKind {
+	switch string(e.contentType) {
+	case "text_delta":
+		return blockText
+	case "thinking_delta":
+		return blockThinking
+	case "input_json_delta":
+		return blockCall
+	}
+	return or
 }
 
 // stop ends a block.

@@ -70,6 +70,30 @@ func TestRequestsThatUpstreamsRefuse(t *testing.T) {
 			dialect.Responses, dialect.Messages, "claude-sonnet-4-5", `"input":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"}]`,
 			[]string{`{"role":"assistant","content":"so"}]`}, nil, nil,
 		},
+		"white space for words": {
+			dialect.Chat, dialect.Messages, "m", `"messages":[{"role":"system","content":"\n"},{"role":"user","content":"\u00a0 "},{"role":"assistant","content":" "},{"role":"user","content":[{"type":"text","text":"hi"},{"type":"text","text":"\n"}]}]`,
+			[]string{`"messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"text","text":"\n"}]}]`}, []string{"system"}, nil,
+		},
+		"white space beside an image and a call": {
+			dialect.Chat, dialect.Messages, "m", `"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/x.png"}},{"type":"text","text":" "}]},` +
+				`{"role":"assistant","content":"\n\n","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":" \t"},{"role":"user","content":"  "}]`,
+			[]string{`"content":[{"type":"image","source":{"type":"url","url":"https://a.example/x.png"}}]`, `"content":[{"type":"tool_use","id":"c","name":"f","input":{}}]`, `"content":[{"type":"tool_result","tool_use_id":"c"}]}]`}, nil, nil,
+		},
+		"white space alone in a conversation": {
+			dialect.Responses, dialect.Messages, "m", `"input":[{"role":"user","content":""}]`, []string{`"messages":[{"role":"user","content":"Begin."}]`}, nil, []string{"first_turn"},
+		},
+		"white space, and then the assistant": {
+			dialect.Chat, dialect.Messages, "m", `"messages":[{"role":"user","content":" "},{"role":"assistant","content":"so"}]`,
+			[]string{`"messages":[{"role":"user","content":"Begin."},{"role":"assistant","content":"so"}]`}, nil, []string{"first_turn"},
+		},
+		"a last turn of white space": {
+			dialect.Chat, dialect.Messages, "claude-sonnet-4-5", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"},{"role":"user","content":"\n"}]`,
+			[]string{`{"role":"assistant","content":"so"},{"role":"user","content":"Continue."}]`}, nil, []string{"last_turn"},
+		},
+		"a turn with another provider's file alone": {
+			dialect.Chat, dialect.Messages, "m", `"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file_1"}}]},{"role":"user","content":"hi"}]`,
+			[]string{`"messages":[{"role":"user","content":"hi"}]`}, nil, []string{"documents.file_id"},
+		},
 		"a schema without a type": {
 			dialect.Chat, dialect.Messages, "m",
 			`"tools":[{"type":"function","function":{"name":"f","parameters":{}}},{"type":"function","function":{"name":"g","parameters":{ "properties":{"type":{"type":"string"}}}}}]`,
@@ -78,6 +102,44 @@ func TestRequestsThatUpstreamsRefuse(t *testing.T) {
 		"a schema with null for a type": {
 			dialect.Responses, dialect.Messages, "m", `"tools":[{"type":"function","name":"f","parameters":{"type":null,"properties":{}}}]`,
 			[]string{`"input_schema":{"type":"object","properties":{}}`}, nil, nil,
+		},
+		"open schemas": {
+			dialect.Chat, dialect.Messages, "m",
+			`"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object","properties":{"type":{"type":"object","properties":{"a":{"enum":[{"type":"object"}]}}},"l":{"type":"array","items":{"type":["object","null"]}},"u":{"anyOf":[{"type":"object"},{"$ref":"#/$defs/d"}]}},"$defs":{"d":{"properties":{}}}}}}`,
+			[]string{`"schema":{"type":"object","properties":{"type":{"type":"object","properties":{"a":{"enum":[{"type":"object"}]}},"additionalProperties":false},"l":{"type":"array","items":{"type":["object","null"],"additionalProperties":false}},` +
+				`"u":{"anyOf":[{"type":"object","additionalProperties":false},{"$ref":"#/$defs/d"}]}},"$defs":{"d":{"properties":{},"additionalProperties":false}},"additionalProperties":false}`}, nil, nil,
+		},
+		"bounds in a schema": {
+			dialect.Responses, dialect.Messages, "m",
+			`"text":{"format":{"type":"json_schema","name":"a","strict":true,"schema":{"type":"object","properties":{"n":{"type":"integer","description":"How \"many\"","minimum":1,"maximum":5},"s":{"type":"string","format":"uri","minLength":2},` +
+				`"l":{"type":"array","items":{"type":"string","format":"regex"},"minItems":1},"m":{"type":"array","minItems":2},"o":{"oneOf":[{"type":"null"}]}},"additionalProperties":{"type":"string"}}}}`,
+			[]string{
+				`"n":{"type":"integer","description":"How \"many\"\n\n{minimum: 1, maximum: 5}"}`, `"s":{"type":"string","format":"uri","description":"{minLength: 2}"}`,
+				`"items":{"type":"string","description":"{format: \"regex\"}"},"minItems":1}`, `"m":{"type":"array","description":"{minItems: 2}"}`, `"o":{"anyOf":[{"type":"null"}]}`,
+				`"additionalProperties":false,"description":"{additionalProperties: {\"type\":\"string\"}}"}`,
+			}, nil, []string{"schema.minimum", "schema.maximum", "schema.minLength", "schema.format", "schema.minItems", "schema.oneOf", "schema.additionalProperties"},
+		},
+		"a schema that fits": {
+			dialect.Chat, dialect.Messages, "m", `"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{ "description":"d", "type":"object","additionalProperties":false ,"properties":{"minimum":{"type":"string"}}}}}`,
+			[]string{`"schema":{ "description":"d", "type":"object","additionalProperties":false ,"properties":{"minimum":{"type":"string"}}}`}, nil, nil,
+		},
+		"strict tools and other tools": {
+			dialect.Chat, dialect.Messages, "m",
+			`"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","properties":{"n":{"type":"integer","minimum":1}},"required":["n"],"additionalProperties":false}}},{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{"n":{"type":"integer","minimum":1}}}}}]`,
+			[]string{`"n":{"type":"integer","description":"{minimum: 1}"}`, `"name":"g","input_schema":{"type":"object","properties":{"n":{"type":"integer","minimum":1}}}`}, nil, []string{"schema.minimum"},
+		},
+		"an optional property": {
+			dialect.Messages, dialect.Responses, "m", `"output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"string"}},"required":["a"],"additionalProperties":false}}}`,
+			[]string{`"strict":false`}, []string{`"strict":true`}, []string{"schema.strict"},
+		},
+		"a required one": {
+			dialect.Messages, dialect.Chat, "m", `"output_format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"anyOf":[{"type":"string","format":"date"},{"$ref":"#/$defs/d"}]}},"required":["a"],"additionalProperties":false,"$defs":{"d":{"type":"array","items":{"type":"string"}}}}}`,
+			[]string{`"strict":true`}, nil, nil,
+		},
+		"strict tools of messages": {
+			dialect.Messages, dialect.Responses, "m", `"tools":[{"name":"f","strict":true,"input_schema":{"type":"object","properties":{"a":{"type":"string","default":"x"}},"required":["a"],"additionalProperties":false}},` +
+				`{"name":"g","strict":true,"input_schema":{"type":"object","properties":{},"additionalProperties":false}}]`,
+			[]string{`"name":"f","parameters":{"type":"object","properties":{"a":{"type":"string","default":"x"}},"required":["a"],"additionalProperties":false},"strict":false`, `"additionalProperties":false},"strict":true`}, nil, []string{"tools.strict"},
 		},
 		"a common name of JPEG": {dialect.Chat, dialect.Messages, "m", jpg, []string{`"media_type":"image/jpeg"`}, nil, nil},
 		"a document of text": {
@@ -142,6 +204,7 @@ func TestCallsWithoutIDs(t *testing.T) {
 		"one chunk":          chunk(`{"tool_calls":[{"function":{"name":"f","arguments":"{\"a\":1}"}},{"function":{"name":"f","arguments":"{\"a\":2}"}},{"function":{"name":"g","arguments":"{}"}}]}`),
 		"objects":            chunk(`{"tool_calls":[{"function":{"name":"f","arguments":{"a":1}}},{"function":{"name":"f","arguments":{"a":2}}},{"function":{"name":"g","arguments":{}}}]}`),
 		"without arguments":  none("f", `{"a":1}`) + none("f", `{"a":2}`) + chunk(`{"tool_calls":[{"index":0,"function":{"name":"g"}}]}`),
+		"counted pieces":     call(0, "a", "f", "") + call(1, "", "", `{"a":`) + call(2, "", "", `1}`) + call(1, "b", "f", `{"a"`) + call(9, "", "", `:2}`) + call(3, "c", "g", `{}`),
 		"an id in each call": call(0, "a", "f", `{"a":1}`) + call(0, "b", "f", `{"a":2}`) + call(0, "c", "g", `{}`),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,15 +259,25 @@ func TestStopsOfServers(t *testing.T) {
 		"arguments that are not JSON":   {`"content":"so",` + cut, "tool_calls", "end_turn"},
 		"arguments that the limit cut":  {`"content":"so",` + cut, "length", "max_tokens"},
 		"an empty list, and tool_calls": {`"content":"so","tool_calls":[]`, "tool_calls", "end_turn"},
+		"a call of nothing":             {`"content":"so","tool_calls":[{"id":"c","type":"function","function":{"name":"","arguments":"{}"}}]`, "tool_calls", "end_turn"},
+		"an older server":               {`"content":null,"function_call":{"name":"f","arguments":"{}"}`, "function_call", "tool_use"},
+		"an older server's null":        {`"content":"so","function_call":null,"tool_calls":null`, "stop", "end_turn"},
+		"a newer server's copy":         {`"content":null,"function_call":{"name":"","arguments":""},` + one, "tool_calls", "tool_use"},
 	} {
 		out, err := begun(t, dialect.Messages, dialect.Chat, false).Answer([]byte(chatReply(c.message, c.finish, "")))
 		require.NoError(t, err, name)
 		assert.Equal(t, c.want, decode(string(out)).(object)["stop_reason"], name)
+		assert.Equal(t, map[bool]int{true: 1}[c.want == "tool_use"], strings.Count(string(out), `"type":"tool_use"`), name)
 	}
+	_, err := begun(t, dialect.Messages, dialect.Chat, false).Answer([]byte(chatReply(`"content":"so","tool_calls":[{"id":"c","function":{"arguments":"{\"a\":1}"}}]`, "tool_calls", "")))
+	require.ErrorIs(t, err, dialect.ErrMalformed, "arguments of no tool")
 	for name, c := range map[string]struct{ stream, want string }{
 		"a line end behind a call": {call(0, "c", "f", "{}") + chunk(`{"content":"\n"}`) + finish("stop"), "tool_use"},
 		"an answer behind a call":  {call(0, "c", "f", "{}") + chunk(`{"content":"It rains."}`) + finish("stop"), "end_turn"},
 		"no call, and tool_calls":  {chunk(`{"content":"so"}`) + finish("tool_calls"), "end_turn"},
+		"a call of nothing":        {chunk(`{"content":"so"}`) + call(0, "c", "", "") + finish("tool_calls"), "end_turn"},
+		"an older server": {chunk(`{"content":null,"function_call":{"name":"f","arguments":"{\"a\""}}`) + chunk(`{"function_call":{"arguments":":1}"}}`) +
+			chunk(`{"function_call":null}`) + finish("function_call"), "tool_use"},
 	} {
 		s := begun(t, dialect.Messages, dialect.Chat, true).Stream()
 		got := string(s.Write([]byte(c.stream + done)))

@@ -18,12 +18,14 @@ import (
 //	response.completed              {"response": {"output": […], "usage": {…}}}
 //
 // Servers leave out some of them. The decoder passes each content on once: from
-// the deltas, else from the item that is done, else from response.completed.
+// the deltas, else from the repetition behind them, else from the item that is
+// done, else from response.completed.
 type responsesDecoder struct {
 	s     *Stream
 	calls int
 	items []openItem
 	said  bool // an item has begun
+	spoke bool // a text or a refusal was passed on
 }
 
 // openItem is an item under way.
@@ -43,7 +45,7 @@ type responsesEvent struct {
 	what     []byte
 	output   int64
 	part     int64
-	delta    raw
+	delta    raw // of a repetition: all of it
 	item     raw
 	response raw
 }
@@ -72,7 +74,7 @@ func (d *responsesDecoder) event(name, data []byte) {
 			e.output = c.integer()
 		case "summary_index", "content_index":
 			e.part = c.integer()
-		case "delta":
+		case "delta", "text", "refusal", "arguments", "input":
 			e.delta = c.str()
 		case "item":
 			e.item = c.value()
@@ -132,6 +134,13 @@ func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
 		"function_call_arguments.delta", "custom_tool_call_input.delta":
 		if !blank(e.delta) {
 			s.begin(nil, nil, 0)
+			d.delta(e)
+		}
+	case "output_text.done", "refusal.done", "reasoning_summary_text.done", "reasoning_text.done",
+		"function_call_arguments.done", "custom_tool_call_input.done":
+		if item := d.find(e.output); !blank(e.delta) && (item != nil && !item.said || item == nil && !d.said) {
+			s.begin(nil, nil, 0)
+			e.what = append(bytes.TrimSuffix(bytes.Clone(e.what), []byte("done")), "delta"...)
 			d.delta(e)
 		}
 	}
@@ -246,8 +255,10 @@ func (d *responsesDecoder) delta(e *responsesEvent) {
 	switch string(e.what) {
 	case "response.output_text.delta":
 		s.to.text(e.delta)
+		d.spoke = true
 	case "response.refusal.delta":
 		s.to.refusal(e.delta)
+		d.spoke = true
 	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
 		if item != nil && item.said && item.parts != e.part {
 			s.to.reasoning(raw(`"\n\n"`), seal{origin: originResponses})
@@ -305,15 +316,16 @@ func (d *responsesDecoder) done(e *responsesEvent) {
 			s.to.sealed(p.seal)
 		}
 	case !said:
-		s.whole(parts)
+		s.whole(parts, 0)
+		d.spoke = d.spoke || len(parts) > 0
 	}
 }
 
 // complete takes the last event. It repeats the answer, and from some servers it
 // is the only event.
 //
-// Calls without output_item.done are closed here. The usage replaces earlier
-// counts.
+// What no event before it told is passed on, and calls without output_item.done are
+// closed here. The usage replaces earlier counts.
 func (d *responsesDecoder) complete(e *responsesEvent) {
 	s := d.s
 	var r reply
@@ -323,8 +335,10 @@ func (d *responsesDecoder) complete(e *responsesEvent) {
 		return
 	}
 	s.begin(r.id, r.model, r.created)
-	if !d.said {
-		d.calls += s.whole(r.parts)
+	if d.said {
+		d.rest(r.parts)
+	} else {
+		d.calls += s.whole(r.parts, 0)
 	}
 	if s.over() {
 		return
@@ -342,6 +356,40 @@ func (d *responsesDecoder) complete(e *responsesEvent) {
 		s.stop = stopTool
 	}
 	s.end()
+}
+
+// rest passes on what the last event alone tells of an answer whose items have begun:
+// its text, the arguments of calls, and calls.
+//
+// Calls are known by their order, as some servers give them no ids.
+func (d *responsesDecoder) rest(parts []part) {
+	s := d.s
+	n, spoke := 0, d.spoke
+	for i := range parts {
+		switch p := &parts[i]; p.kind {
+		case kindText, kindRefusal:
+			if !spoke {
+				s.whole(parts[i:i+1], 0)
+			}
+		case kindCall:
+			if n == d.calls {
+				d.calls += s.whole(parts[i:i+1], n)
+			} else if item := d.openCall(n); item != nil && !item.said && !blank(p.args) {
+				s.to.args(n, p.args)
+			}
+			n++
+		}
+	}
+}
+
+// openCall returns the item of a call under way, or nil.
+func (d *responsesDecoder) openCall(n int) *openItem {
+	for i := range d.items {
+		if item := &d.items[i]; item.kind == kindCall && item.call == n {
+			return item
+		}
+	}
+	return nil
 }
 
 // finish does nothing: without response.completed the answer is not whole.

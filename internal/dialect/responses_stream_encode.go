@@ -456,11 +456,15 @@ func (e *responsesEncoder) end(stop stopReason, _ raw, u Usage) {
 // of an error, as SDKs look for either.
 // The answer ends here, without response.completed.
 func (e *responsesEncoder) fail(status int, p *problem) {
+	told := *p
+	if told.code == nil {
+		told.code = quote(errorType(Responses, status)) // some SDKs skip an error without one
+	}
 	o := e.begin("error")
-	o.orElse("code", p.code, `"`+errorType(Responses, status)+`"`)
+	o.field("code", told.code)
 	o.field("message", orEmpty(p.message))
 	o.orNull("param", p.param)
 	o.key("error")
-	o.openAIProblem(Responses, status, p)
+	o.openAIProblem(Responses, status, &told)
 	o.closeEvent()
 }

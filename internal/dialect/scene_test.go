@@ -83,7 +83,9 @@ func newScene(r *rand.Rand, a, b dialect.Format) *scene {
 		if r.IntN(2) == 0 {
 			t.description = phrase(r)
 		}
-		t.strict = r.IntN(3) == 0
+		if t.strict = r.IntN(3) == 0; t.strict {
+			t.schema["required"], t.schema["additionalProperties"] = list{"q"}, false
+		}
 		s.tools = append(s.tools, t)
 	}
 	if len(s.tools) > 0 {
@@ -100,7 +102,7 @@ func newScene(r *rand.Rand, a, b dialect.Format) *scene {
 		s.stop = []string{phrase(r), "END"}
 	}
 	if r.IntN(3) == 0 {
-		s.schema = object{"type": "object", "properties": object{"a": object{"type": "integer"}}, "required": list{"a"}}
+		s.schema = object{"type": "object", "properties": object{"a": object{"type": "integer"}}, "required": list{"a"}, "additionalProperties": false}
 	}
 	if !with(dialect.Messages) && r.IntN(3) == 0 {
 		s.effort = []string{"low", "medium", "high"}[r.IntN(3)]

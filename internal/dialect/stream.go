@@ -248,17 +248,19 @@ func (s *Stream) end() {
 }
 
 // whole passes on the parts of a whole answer, and returns the number of its calls.
+// They are numbered from first on.
 //
 // It serves upstreams that tell an answer or an item only as a whole.
-func (s *Stream) whole(parts []part) (calls int) {
+func (s *Stream) whole(parts []part, first int) (calls int) {
 	for i := range parts {
 		switch p := &parts[i]; p.kind {
 		case kindCall:
-			s.to.call(calls, s.callID(p.id), orEmpty(p.name), p.free)
+			n := first + calls
+			s.to.call(n, s.callID(p.id), orEmpty(p.name), p.free)
 			if args := p.argsPiece(); !blank(args) {
-				s.to.args(calls, args)
+				s.to.args(n, args)
 			}
-			s.to.called(calls)
+			s.to.called(n)
 			calls++
 		case kindReasoning:
 			if !blank(p.text) {

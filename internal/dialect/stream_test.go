@@ -116,6 +116,7 @@ func TestStreamsThatBreak(t *testing.T) {
 		err      error
 	}{
 		{"more than 1 MiB waits", dialect.Messages, dialect.Chat, call(0, "a", "f", `{"x":`) + call(1, "b", "f", `{"y":"`) + many(11, call(1, "", "", strings.Repeat("y", 100_000))), dialect.ErrTooLong},
+		{"arguments of no tool", dialect.Messages, dialect.Chat, call(0, "a", "", `{"x":1}`) + finish("tool_calls") + done, dialect.ErrEvent},
 		{"arguments behind their end", dialect.Messages, dialect.Chat, call(0, "a", "f", `{}`) + call(1, "b", "f", `{}`) + call(0, "", "", `{}`), dialect.ErrEvent},
 		{"arguments behind their end", dialect.Responses, dialect.Chat, call(0, "a", "f", `{}`) + call(1, "b", "f", `{}`) + call(0, "", "", `{}`), dialect.ErrEvent},
 		{"a long answer, for a client that gets it twice", dialect.Responses, dialect.Chat, many(170, chunk(`{"content":"`+strings.Repeat("y", 100_000)+`"}`)), dialect.ErrTooLong},
@@ -154,7 +155,7 @@ func TestBroken(t *testing.T) {
 	for client, want := range map[dialect.Format]string{
 		dialect.Chat:      `data: {"error":{"message":"too slow","type":"timeout_error","param":null,"code":null}}` + "\n\n",
 		dialect.Messages:  "event: error\n" + `data: {"type":"error","error":{"type":"timeout_error","message":"too slow"},"request_id":null}` + "\n\n",
-		dialect.Responses: "event: error\n" + `data: {"type":"error","sequence_number":0,"code":"timeout_error","message":"too slow","param":null,"error":{"message":"too slow","type":"timeout_error","param":null,"code":null}}` + "\n\n",
+		dialect.Responses: "event: error\n" + `data: {"type":"error","sequence_number":0,"code":"timeout_error","message":"too slow","param":null,"error":{"message":"too slow","type":"timeout_error","param":null,"code":"timeout_error"}}` + "\n\n",
 	} {
 		upstream := (client + 1) % 3
 		s := begun(t, client, upstream, true).Stream()
@@ -227,6 +228,69 @@ func TestResponsesInOneEvent(t *testing.T) {
 	got := string(s.Write([]byte(`data: {"type":"response.completed","response":` + responsesReply("completed", `{"type":"message","id":"m","role":"assistant","content":[{"type":"output_text","text":"hi"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}`, "") + "}\n\n")))
 	require.True(t, s.Whole())
 	assert.Equal(t, `+0 text | hi | -0 | +1 tool_use | {} | -1 | tool_use`, names(t, got))
+}
+
+// TestResponsesWithoutDeltas reads servers that begin an item and leave out its deltas.
+// Its content stands in a later event, and reaches the client once.
+func TestResponsesWithoutDeltas(t *testing.T) {
+	event := func(what, members string) string {
+		return `data: {"type":"response.` + what + `",` + members + "}\n\n"
+	}
+	const (
+		message = `{"type":"message","id":"m","role":"assistant","content":[{"type":"output_text","text":"hi"}]}`
+		fcall   = `{"type":"function_call","id":"f1","call_id":"c","name":"f","arguments":"{\"a\":1}"}`
+	)
+	text := event("output_item.added", `"output_index":0,"item":{"type":"message","id":"m","role":"assistant","content":[]}`)
+	tool := event("output_item.added", `"output_index":0,"item":{"type":"function_call","id":"f1","call_id":"c","name":"f","arguments":""}`)
+	end := func(output string) string {
+		return event("completed", `"response":`+responsesReply("completed", output, ""))
+	}
+	textDone := event("output_text.done", `"output_index":0,"content_index":0,"text":"hi"`)
+	argsDone := event("function_call_arguments.done", `"output_index":0,"arguments":"{\"a\":1}"`)
+	said := event("output_text.delta", `"output_index":0,"delta":"hi"`)
+	for name, c := range map[string]struct{ in, text, args string }{
+		"a text that is done":             {text + textDone + end(""), "hi", ""},
+		"a text that is done, no item":    {textDone + end(""), "hi", ""},
+		"a text at the end":               {text + end(message), "hi", ""},
+		"a refusal that is done":          {text + event("refusal.done", `"output_index":0,"content_index":0,"refusal":"hi"`) + end(""), "hi", ""},
+		"arguments that are done":         {tool + argsDone + end(""), "", `{"a":1}`},
+		"arguments at the end":            {tool + end(fcall), "", `{"a":1}`},
+		"a call at the end, behind text":  {text + said + end(message+","+fcall), "hi", `{"a":1}`},
+		"a text at the end, before calls": {tool + argsDone + end(message+","+fcall), "hi", `{"a":1}`},
+		"all of it, each once": {text + said + textDone + event("output_item.done", `"output_index":0,"item":`+message) +
+			strings.ReplaceAll(tool+event("function_call_arguments.delta", `"output_index":0,"delta":"{\"a\":1}"`)+argsDone+event("output_item.done", `"output_index":0,"item":`+fcall), `"output_index":0`, `"output_index":1`) +
+			end(message+","+fcall), "hi", `{"a":1}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, client := range []dialect.Format{dialect.Chat, dialect.Messages} {
+				s := begun(t, client, dialect.Responses, true).Stream()
+				got := string(s.Write([]byte(c.in)))
+				require.True(t, s.Whole(), "%v: %s", s.Err(), got)
+				var texts, args string
+				if m := collect(t, client, got); client == dialect.Messages {
+					for _, b := range m["content"].(list) {
+						switch b := b.(object); b["type"] {
+						case "text":
+							texts += b["text"].(string)
+						case "tool_use":
+							args += compact(b["input"])
+						}
+					}
+				} else {
+					m := m["choices"].(list)[0].(object)["message"].(object)
+					for _, k := range []string{"content", "refusal"} {
+						v, _ := m[k].(string)
+						texts += v
+					}
+					if calls, ok := m["tool_calls"].(list); ok {
+						args = calls[0].(object)["function"].(object)["arguments"].(string)
+					}
+				}
+				assert.Equal(t, c.text, texts, client)
+				assert.Equal(t, c.args, args, client)
+			}
+		})
+	}
 }
 
 // TestThinking checks how much reasoning is asked for, in both directions.

@@ -5,9 +5,30 @@ package dialect
 // A stream tells them in several events. Later counts replace earlier ones.
 type tokens struct {
 	input, output, reasoning int64
+	total                    int64
 	cached, written          int64 // within input
-	read, created            int64 // beside input, in messages
+	read, created            int64 // by Anthropic's names: beside input, but for chat
 	known                    bool
+	chat                     bool // input has chat's name
+}
+
+// beside returns the part of the cached tokens that input leaves out.
+//
+// Messages leave all of them out. Chat counts them in, also where a server writes
+// Anthropic's names as well. Some servers do not: the total tells, or more cached
+// tokens than the prompt has.
+func (t *tokens) beside() int64 {
+	named := t.read + t.created
+	if !t.chat {
+		return named
+	}
+	if left := t.total - t.input - t.output; left > 0 && (left == named || left == t.created) {
+		return left
+	}
+	if named > t.input {
+		return named
+	}
+	return 0
 }
 
 // usage is the counts in one sense for all formats.
@@ -16,9 +37,9 @@ type tokens struct {
 // Input is the whole prompt in both cases.
 func (t *tokens) usage() Usage {
 	return Usage{
-		Input:      t.input + t.read + t.created,
-		Cached:     t.cached + t.read,
-		CacheWrite: t.written + t.created,
+		Input:      t.input + t.beside(),
+		Cached:     max(t.cached, t.read),
+		CacheWrite: max(t.written, t.created),
 		Output:     t.output,
 		Reasoning:  t.reasoning,
 		Known:      t.known,
@@ -40,20 +61,23 @@ func (c *cursor) usage(t *tokens) {
 	t.known = true
 	for name := range c.members() {
 		switch string(name) {
-		case "prompt_tokens", "input_tokens":
+		case "prompt_tokens":
 			c.count(&t.input)
+			t.chat = true
+		case "input_tokens":
+			c.count(&t.input)
+		case "total_tokens":
+			c.count(&t.total)
 		case "completion_tokens", "output_tokens":
 			c.count(&t.output)
 		case "cache_read_input_tokens":
 			c.count(&t.read)
 		case "cache_creation_input_tokens":
 			c.count(&t.created)
-		case "prompt_cache_hit_tokens":
+		case "prompt_cache_hit_tokens", "cached_tokens":
 			c.count(&t.cached)
-		case "prompt_tokens_details", "input_tokens_details":
-			c.details("cached_tokens", &t.cached, "cache_write_tokens", &t.written)
-		case "completion_tokens_details", "output_tokens_details":
-			c.details("reasoning_tokens", &t.reasoning, "thinking_tokens", &t.reasoning)
+		case "prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details":
+			c.details(t)
 		default:
 			c.value()
 		}
@@ -67,17 +91,19 @@ func (c *cursor) count(n *int64) {
 	}
 }
 
-// details reads two counts of an object.
-func (c *cursor) details(name1 string, n1 *int64, name2 string, n2 *int64) {
+// details reads the counts that are parts of the input, or of the output.
+func (c *cursor) details(t *tokens) {
 	if !c.object() {
 		return
 	}
 	for name := range c.members() {
 		switch string(name) {
-		case name1:
-			c.count(n1)
-		case name2:
-			c.count(n2)
+		case "cached_tokens", "cached_read_tokens":
+			c.count(&t.cached)
+		case "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens", "cached_write_tokens":
+			c.count(&t.written)
+		case "reasoning_tokens", "thinking_tokens":
+			c.count(&t.reasoning)
 		default:
 			c.value()
 		}

@@ -3,8 +3,9 @@
 // others.
 //
 // discover.go reads the list and its pages, facts.go the facts of an item, and local.go
-// asks Ollama and LM Studio for facts outside of the list. A new form of a list is a
-// field of listed in facts.go, with its server named beside it.
+// asks Ollama and LM Studio for facts outside of the list. memory.go remembers the
+// servers, and the outcome of the questions to them. A new form of a list is a field of
+// listed in facts.go, with its server named beside it.
 package discover
 
 import (

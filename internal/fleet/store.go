@@ -17,7 +17,7 @@
 //	u/ACCOUNT/INSTANCE     what one replica used of a client's limit (limits.go)
 //	r/INSTANCE             that a replica lives, and its requests in flight (members.go)
 //	s/INSTANCE/MODEL/SLOT  what a replica measured in one slot of time (members.go)
-//	i/…  p/…               places of stored things, and pins of sticky() (newest.go)
+//	i/…  p/…               places of stored things, and pins of sticky() (words.go)
 //
 // Accounts of [Store.Take] have keys of their own: p/COOLDOWN is the lease of a
 // probe, and those of exact limits are named by package limit.
@@ -26,7 +26,7 @@
 //
 // fleet.go is the copy of the records and the exchange. sums.go hashes and seals,
 // newest.go is for kinds whose newest word counts, and link.go tells whether the
-// store answers.
+// store answers. claims.go takes and settles the exact limits of one request.
 package fleet
 
 import (

@@ -96,3 +96,34 @@ func Lists(connection []string, name string) bool {
 	}
 	return false
 }
+
+// IsID reports whether an id of a request may stand in a header and a log line: 1 to 128
+// visible characters of ASCII.
+func IsID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// upstreamIDs are the headers by which upstreams tell their own id of a request.
+// They are in canonical form, as net/http stores names. OpenAI sends
+// X-Request-Id, Anthropic Request-Id, Azure Apim-Request-Id, AWS
+// X-Amzn-Requestid.
+var upstreamIDs = []string{"Request-Id", "X-Request-Id", "Apim-Request-Id", "X-Amzn-Requestid", "X-Ms-Request-Id"}
+
+// UpstreamID is an upstream's own id of a request, from the header of its answer. The
+// first name of the list that is there counts. Empty if it tells none.
+func UpstreamID(h map[string][]string) string {
+	for _, name := range upstreamIDs {
+		if v := h[name]; len(v) > 0 && v[0] != "" {
+			return v[0]
+		}
+	}
+	return ""
+}

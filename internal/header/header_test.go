@@ -1,6 +1,8 @@
 package header_test
 
 import (
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -65,4 +67,14 @@ func TestMediaType(t *testing.T) {
 		assert.Equal(t, tt.fails, err != nil, tt.value)
 		assert.Equal(t, tt.json, header.IsJSON(kind), tt.value)
 	}
+}
+
+func TestIDs(t *testing.T) {
+	for id, ok := range map[string]bool{"req_1": true, "~": true, "": false, "a b": false, "a\n": false, "ä": false,
+		strings.Repeat("x", 128): true, strings.Repeat("x", 129): false} {
+		assert.Equal(t, ok, header.IsID(id), "%q", id)
+	}
+	assert.Equal(t, "a", header.UpstreamID(http.Header{"X-Request-Id": {"b"}, "Request-Id": {"a"}}))
+	assert.Equal(t, "b", header.UpstreamID(http.Header{"X-Request-Id": {"b"}, "Request-Id": {""}}))
+	assert.Empty(t, header.UpstreamID(http.Header{"Date": {"x"}}))
 }

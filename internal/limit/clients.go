@@ -346,7 +346,8 @@ type Left struct {
 type Standing struct{ Requests, Tokens Left }
 
 // Nearest returns the Standing of the claim nearest to its end, for x-ratelimit
-// headers.
+// headers. It is empty if a budget is used up: requests that are left beside it would
+// have clients try again at once.
 func (c *Clients) Nearest(now time.Time, claims []Claim) Standing {
 	p := c.present(now)
 	nearest, share := Standing{}, math.Inf(1)
@@ -357,6 +358,9 @@ func (c *Clients) Nearest(now time.Time, claims []Claim) Standing {
 		a := e.accounts[cl.Key]
 		if a == nil {
 			a = e.account(cl.Key, p)
+		}
+		if over, _ := a.exceeds(&e.allowance, p); over == Day || over == Month {
+			return Standing{}
 		}
 		s := Standing{left(&a.requests, e.allowance.RequestsPerMinute, p), left(&a.tokens, e.allowance.TokensPerMinute, p)}
 		for _, l := range [...]Left{s.Requests, s.Tokens} {

@@ -109,6 +109,10 @@ func TestNearest(t *testing.T) {
 	admitted.Settle(began, 900, 0)
 	assert.Equal(t, Standing{Left{10, 9, secs(6)}, Left{600, 0, secs(90)}}, c.Nearest(began, claims))
 	assert.Zero(t, c.Nearest(began, nil))
+	admitted, _ = c.Admit(began, claims[1:])
+	admitted.Settle(began, 0, 1)
+	assert.Zero(t, c.Nearest(began, claims), "the budget is used up")
+	assert.NotZero(t, c.Nearest(at(24*time.Hour), claims), "until tomorrow")
 }
 
 func TestEntriesSurviveReload(t *testing.T) {

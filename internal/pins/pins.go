@@ -15,6 +15,9 @@ type Key struct {
 	Sum    uint64
 }
 
+// Place is a model or a key, by the folded id of its provider and its own id.
+type Place struct{ Provider, ID string }
+
 // Table holds the pins. A pin ends a fixed time after it was last set. A full
 // table forgets the pin that was set longest ago, and so does a caller whose share
 // is full. Its methods may be called from many goroutines at once. It starts no

@@ -1,4 +1,5 @@
-// Package ratelimit reads the rate-limit headers of providers: the limit, the rest of it, and the time of its reset.
+// Package ratelimit reads the rate-limit headers of providers: the limit, the rest of it, and the time of its reset. It
+// writes those of the gateway's own limits.
 // windows.tsv has the headers' names, one row a window.
 package ratelimit
 
@@ -419,4 +420,31 @@ func number(v string) (float64, bool) {
 // scale rounds up: a client that comes back too early is refused again.
 func scale(n float64, unit time.Duration) time.Duration {
 	return time.Duration(math.Min(math.Ceil(n*float64(unit)), float64(Longest)))
+}
+
+// Left is the rest of a limit of our own. A zero Limit means no limit.
+type Left struct {
+	Limit, Remaining int64
+	Reset            time.Duration // until the whole limit remains again
+}
+
+// Replace tells of our own limits in the header of an answer, by the names of OpenAI. The
+// limits of the upstream are deleted: they are about another key.
+func Replace(h http.Header, requests, tokens Left) {
+	for name := range h {
+		if IsHeader(name) {
+			delete(h, name)
+		}
+	}
+	for _, l := range [...]struct {
+		what string
+		Left
+	}{{"Requests", requests}, {"Tokens", tokens}} {
+		if l.Limit == 0 {
+			continue
+		}
+		h["X-Ratelimit-Limit-"+l.what] = []string{strconv.FormatInt(l.Limit, 10)}
+		h["X-Ratelimit-Remaining-"+l.what] = []string{strconv.FormatInt(l.Remaining, 10)}
+		h["X-Ratelimit-Reset-"+l.what] = []string{((l.Reset + time.Millisecond - 1) / time.Millisecond * time.Millisecond).String()}
+	}
 }

@@ -222,3 +222,10 @@ func BenchmarkRead(b *testing.B) {
 		Read(h, now)
 	}
 }
+
+// TestReplace tells of our own limits in place of the upstream's.
+func TestReplace(t *testing.T) {
+	h := header("X-Ratelimit-Limit-Requests: 1000", "Anthropic-Ratelimit-Tokens-Reset: 1", "Content-Type: a")
+	Replace(h, Left{Limit: 10, Remaining: 9, Reset: 1500*time.Millisecond + 1}, Left{})
+	assert.Equal(t, header("X-Ratelimit-Limit-Requests: 10", "X-Ratelimit-Remaining-Requests: 9", "X-Ratelimit-Reset-Requests: 1.501s", "Content-Type: a"), h)
+}

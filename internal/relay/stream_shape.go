@@ -24,8 +24,10 @@ type shape struct {
 	name []byte
 	data []byte
 	// lead stands before the data in the stream. It is empty if the event does not have
-	// the usual lines, see [shape.leads].
-	lead  []byte
+	// the usual lines, see [shape.leads]. Those of the known formats have room here.
+	lead     []byte
+	leadRoom [48]byte
+
 	holes [maxHoles]hole
 	n     int // holes
 	ev    Event
@@ -97,7 +99,7 @@ const eventEnd = "\n\n"
 // leads remembers what stands before the data of an event that is like the remembered
 // one, if its lines are usual: raw is the whole event, and size that of its data.
 func (s *shape) leads(raw []byte, size int) {
-	lead := s.lead[:0]
+	lead := s.leadRoom[:0]
 	if len(s.name) > 0 {
 		lead = append(append(append(lead, "event: "...), s.name...), '\n')
 	}

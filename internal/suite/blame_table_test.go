@@ -101,6 +101,7 @@ func TestFailureTable(t *testing.T) {
 		{cause: aigateway.CauseNotFound, fail: gatewaytest.Error(404, "", "No file found with id file_1"), step: next, class: "client"},
 		{cause: aigateway.CauseConflict, fail: gatewaytest.KeyError(409, ""), step: next, class: "client"},
 		{cause: aigateway.CauseConflict, name: "408", fail: gatewaytest.KeyError(408, ""), step: next, class: "client"},
+		{cause: aigateway.CauseConflict, name: "another organization's", fail: gatewaytest.KeyError(400, "invalid_encrypted_content"), step: next, class: "client"},
 		{cause: aigateway.CauseTooLarge, fail: gatewaytest.KeyError(413, ""), step: candidate, class: "client"},
 		{cause: aigateway.CauseTooLarge, name: "told by 429", fail: gatewaytest.Error(429, "", "Request too large for m: Limit 1, Requested 2."), step: candidate, class: "client"},
 		{cause: aigateway.CauseClient, fail: gatewaytest.KeyError(400, ""), step: candidate, class: "client"},

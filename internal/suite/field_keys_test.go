@@ -258,3 +258,32 @@ func TestFieldRotatedSecret(t *testing.T) {
 	}
 	assert.Equal(t, []string{"old", "old", "new", "new"}, sent)
 }
+
+// TestFieldOtherOrganization: two keys of two organizations share a conversation. What
+// one of them encrypted, the other refuses with 400 (sub2api#3038, litellm#18094). The
+// request goes on to the key that can read it, and no health changes.
+func TestFieldOtherOrganization(t *testing.T) {
+	const input = `{"model":"m","input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAA"},{"role":"user","content":"go on"}]}`
+	for name, refusal := range map[string]string{
+		"by its code":     `{"error":{"message":"no","type":"invalid_request_error","param":null,"code":"invalid_encrypted_content"}}`,
+		"by its words":    `{"error":{"message":"The encrypted content gAAA...xWBV could not be verified.","type":"invalid_request_error","param":null,"code":null}}`,
+		"without a right": `{"error":{"message":"Your organization must be verified to generate reasoning summaries. Please go to: https://platform.openai.com/settings","type":"invalid_request_error","param":"reasoning.summary","code":"unsupported_value"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				harness := testbed.Start(t, testbed.Config(2, "a"), testbed.Hosts{"a": func(w http.ResponseWriter, r *http.Request) {
+					if strings.Contains(r.Header.Get("Authorization"), "sk-a1") {
+						gatewaytest.JSON(400, refusal)(w, r)
+						return
+					}
+					gatewaytest.Fitting("read by a2")(w, r)
+				}}, nil)
+				for range 8 {
+					got := harness.Post("/v1/responses", input)
+					assert.Equal(t, 200, got.Status, got.Body)
+					assert.Equal(t, []string{"a1", "a2"}, harness.Routes(), "a1 stays healthy")
+				}
+			})
+		})
+	}
+}

@@ -41,11 +41,31 @@ type Meter struct {
 type counts struct {
 	input, output, total    int64
 	cached                  int64 // within input
-	cacheRead, cacheWrite   int64 // beside input
+	cacheRead, cacheWrite   int64 // by Anthropic's names: beside input, but for chat
 	cachedWrite             int64 // within input
 	cacheWriteHour          int64 // of cacheWrite or cachedWrite
 	reasoning               int64
 	hasInput, hasOut, hasTo bool
+	chat                    bool // input has chat's name
+}
+
+// beside returns the part of the cached tokens that input leaves out.
+//
+// Messages leave all of them out. Chat counts them in, also where a server writes
+// Anthropic's names as well. Some servers do not: the total tells, or more cached
+// tokens than the prompt has.
+func (c *counts) beside() int64 {
+	named := c.cacheRead + c.cacheWrite
+	if !c.chat {
+		return named
+	}
+	if left := c.total - c.input - c.output; left > 0 && (left == named || left == c.cacheWrite) {
+		return left
+	}
+	if named > c.input {
+		return named
+	}
+	return 0
 }
 
 // Event reads the data of one event of a stream, in any of the formats. Nearly all
@@ -71,7 +91,7 @@ func (m *Meter) Member(name, value []byte) {
 func (m *Meter) Tokens() Tokens {
 	c := &m.c
 	t := Tokens{
-		Input:      c.input + c.cacheRead + c.cacheWrite,
+		Input:      c.input + c.beside(),
 		Output:     c.output,
 		CacheRead:  max(c.cached, c.cacheRead),
 		CacheWrite: max(c.cachedWrite, c.cacheWrite),
@@ -233,7 +253,10 @@ func (m *Meter) usage(c *jsonscan.Cursor) {
 			return
 		}
 		switch string(name) {
-		case "prompt_tokens", "input_tokens":
+		case "prompt_tokens":
+			readCount(c, &n.input, &n.hasInput)
+			n.chat = true
+		case "input_tokens":
 			readCount(c, &n.input, &n.hasInput)
 		case "completion_tokens", "output_tokens":
 			readCount(c, &n.output, &n.hasOut)
@@ -250,7 +273,7 @@ func (m *Meter) usage(c *jsonscan.Cursor) {
 		case "completion_tokens_details", "output_tokens_details", "output_token_details":
 			m.details(c, false)
 		case "cache_creation":
-			m.details(c, true)
+			m.written(c)
 		default:
 			m.b.read(name, c)
 		}
@@ -272,13 +295,14 @@ func (m *Meter) details(c *jsonscan.Cursor, input bool) {
 			return
 		}
 		switch string(name) {
-		case "cached_tokens":
+		case "cached_tokens", "cached_read_tokens": // the second of Bifrost
 			readCount(c, &m.c.cached, nil)
-		case "cache_write_tokens", "cache_creation_tokens":
+		case "cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens", "cached_write_tokens":
+			// Of OpenAI, LiteLLM, DashScope; of Bifrost and Envoy.
 			readCount(c, &m.c.cachedWrite, nil)
-		case "ephemeral_1h_input_tokens":
-			readCount(c, &m.c.cacheWriteHour, nil)
-		case "reasoning_tokens":
+		case "cache_creation": // of DashScope
+			m.written(c)
+		case "reasoning_tokens", "thinking_tokens": // the second of Anthropic
 			readCount(c, &m.c.reasoning, nil)
 		case "audio_tokens", "image_tokens":
 			if input {
@@ -287,6 +311,25 @@ func (m *Meter) details(c *jsonscan.Cursor, input bool) {
 				readCount(c, &m.b.mediaOut, nil)
 			}
 		default:
+			c.Skip()
+		}
+	}
+}
+
+// written reads how long the tokens stay that went into a cache.
+func (m *Meter) written(c *jsonscan.Cursor) {
+	if !c.Enter('{') {
+		c.Skip()
+		return
+	}
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return
+		}
+		if string(name) == "ephemeral_1h_input_tokens" {
+			readCount(c, &m.c.cacheWriteHour, nil)
+		} else {
 			c.Skip()
 		}
 	}

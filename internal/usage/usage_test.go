@@ -45,6 +45,27 @@ var meterCases = []struct {
 	{"moonshot", []string{`{"usage":{"prompt_tokens":9,"completion_tokens":1,"cached_tokens":8}}`}, Tokens{Input: 9, Output: 1, CacheRead: 8, Known: true}},
 	{"moonshot, in a choice", []string{`{"choices":[7,{"delta":{},"finish_reason":"stop","usage":{"prompt_tokens":9,"completion_tokens":1}}],"x":1}`}, Tokens{Input: 9, Output: 1, Known: true}},
 	{"choices of another kind", []string{`{"choices":{"usage":{"prompt_tokens":9}}}`}, Tokens{}},
+	{"chat, with the cache's counts by Anthropic's names too", []string{
+		`{"usage":{"prompt_tokens":2459,"completion_tokens":23,"total_tokens":2482,"prompt_tokens_details":{"cached_tokens":2455},"cache_read_input_tokens":2455,"cache_creation_input_tokens":0}}`,
+	}, Tokens{Input: 2459, Output: 23, CacheRead: 2455, Known: true}},
+	{"chat, with a cache write by Anthropic's name", []string{
+		`{"usage":{"cache_creation_input_tokens":15624,"prompt_tokens":15635,"completion_tokens":8,"total_tokens":15643}}`,
+	}, Tokens{Input: 15635, Output: 8, CacheWrite: 15624, Known: true}},
+	{"chat, with the cache's counts beside the prompt", []string{
+		`{"usage":{"prompt_tokens":3,"completion_tokens":7,"total_tokens":10,"cache_read_input_tokens":100,"cache_creation_input_tokens":50}}`,
+	}, Tokens{Input: 153, Output: 7, CacheRead: 100, CacheWrite: 50, Known: true}},
+	{"chat, with the cache's counts beside the prompt, by the total", []string{
+		`{"usage":{"prompt_tokens":300,"completion_tokens":7,"total_tokens":457,"cache_read_input_tokens":100,"cache_creation_input_tokens":50}}`,
+	}, Tokens{Input: 450, Output: 7, CacheRead: 100, CacheWrite: 50, Known: true}},
+	{"chat, with a cache write beside the prompt, by the total", []string{
+		`{"usage":{"prompt_tokens":103,"completion_tokens":7,"total_tokens":160,"cache_read_input_tokens":100,"cache_creation_input_tokens":50}}`,
+	}, Tokens{Input: 153, Output: 7, CacheRead: 100, CacheWrite: 50, Known: true}},
+	{"chat of DashScope, with a cache write", []string{
+		`{"usage":{"prompt_tokens":3019,"completion_tokens":104,"total_tokens":3123,"prompt_tokens_details":{"cached_tokens":0,"cache_type":"ephemeral","cache_creation_input_tokens":2064,"cache_creation":{"ephemeral_5m_input_tokens":1064,"ephemeral_1h_input_tokens":1000}}}}`,
+	}, Tokens{Input: 3019, Output: 104, CacheWrite: 2064, CacheWriteHour: 1000, Known: true}},
+	{"chat of Bifrost", []string{
+		`{"usage":{"prompt_tokens":3019,"completion_tokens":104,"total_tokens":3123,"prompt_tokens_details":{"cached_read_tokens":900,"cached_write_tokens":2000}}}`,
+	}, Tokens{Input: 3019, Output: 104, CacheRead: 900, CacheWrite: 2000, Known: true}},
 	{"embeddings", []string{`{"data":[{"embedding":[0.1,-2e-3]}],"usage":{"prompt_tokens":8,"total_tokens":8}}`}, Tokens{Input: 8, Known: true}},
 	{"rerank", []string{`{"usage":{"total_tokens":815}}`}, Tokens{Input: 815, Known: true}},
 	{"zero is known", []string{`{"usage":{"prompt_tokens":0,"completion_tokens":0}}`}, Tokens{Known: true}},
