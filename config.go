@@ -2,9 +2,12 @@ package aigateway
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -201,6 +204,70 @@ type Config struct {
 	// New to report.
 	shape []confdoc.Fault
 }
+
+// Format prints c without literal secrets. Each dependency is shown as its type,
+// because its fields may hold secrets.
+//
+// It holds for every verb: %v, %+v and %#v alike.
+func (c Config) Format(f fmt.State, verb rune) {
+	dependencies := map[string]string{}
+	// All changes here are to the copy.
+	v := reflect.ValueOf(&c).Elem()
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Tag.Get("json") != "-" {
+			continue
+		}
+		switch kind := field.Type.Kind(); kind {
+		case reflect.Interface, reflect.Func, reflect.Pointer:
+			if d := v.Field(i); kind == reflect.Interface && !d.IsNil() {
+				dependencies[field.Name] = fmt.Sprintf("%T", d.Interface())
+			}
+			v.Field(i).SetZero()
+		}
+	}
+	c.SharedSecret, c.shape = nil, nil
+	redact.Format(f, verb, printedConfig{printedSettings(c.printed()), dependencies})
+}
+
+// MarshalJSON writes the settings of c without literal secrets, such as for a log. The
+// result cannot be loaded as a config.
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(printedSettings(c.printed())) }
+
+// plainJSON writes a Config as it is.
+//
+// The methods of Config and Provider are avoided by types without them.
+// Templates still redact themselves.
+func plainJSON(c Config) ([]byte, error) {
+	plain := struct {
+		printedSettings
+		Providers []printedProvider `json:"providers,omitempty"`
+	}{printedSettings: printedSettings(c)}
+	for _, p := range c.Providers {
+		plain.Providers = append(plain.Providers, printedProvider(p))
+	}
+	return json.Marshal(plain)
+}
+
+// printed is a copy of c without literal secrets. The maps are shared with the
+// caller's Config, so they are copied before a change.
+func (c Config) printed() Config {
+	c.Headers, c.QueryParams, c.Body = redact.Keys(c.Headers), redact.Keys(c.QueryParams), printedBody(c.Body)
+	c.InternalEndpoints = maps.Clone(c.InternalEndpoints)
+	for host, target := range c.InternalEndpoints {
+		c.InternalEndpoints[host] = printedURL(target)
+	}
+	return c
+}
+
+// The printed types have the fields of their originals, and no Format.
+type (
+	printedConfig struct {
+		printedSettings
+		Dependencies map[string]string // types by field
+	}
+	printedSettings Config
+)
 
 // StreamCommit says when a stream starts to reach the client. From then on the
 // gateway cannot fail over.

@@ -2,21 +2,17 @@ package aigateway
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/bounds"
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/header"
 )
 
 // ParseConfig reads a Config from a YAML or JSON document of at most 16 MiB, in
@@ -46,7 +42,7 @@ func ParseConfig(doc []byte) (Config, error) {
 // A pipe or a device, such as /dev/stdin or the <(…) of a shell, must deliver the
 // whole document within five seconds.
 func LoadConfig(path string) (Config, error) {
-	doc, err := readConfigFile(path, pipePatience)
+	doc, err := confdoc.ReadFile(path, pipePatience)
 	if err != nil {
 		return Config{}, fmt.Errorf("aigateway: %w", err)
 	}
@@ -59,42 +55,6 @@ func LoadConfig(path string) (Config, error) {
 
 // pipePatience bounds the wait for a config in a pipe. A reload must not hang for ever.
 const pipePatience = 5 * time.Second
-
-// readConfigFile reads a file up to one byte over the limit of a config. The byte
-// shows that the file is too large; a path such as /dev/zero delivers bytes for
-// ever.
-func readConfigFile(path string, patience time.Duration) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	mode := os.O_RDONLY
-	if !info.Mode().IsRegular() {
-		// Without it, opening a named pipe waits for a writer.
-		mode |= syscall.O_NONBLOCK
-	}
-	f, err := os.OpenFile(path, mode, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if !info.Mode().IsRegular() {
-		// A device without deadlines, such as /dev/null, does not wait either.
-		if err := f.SetReadDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, os.ErrNoDeadline) {
-			return nil, err
-		}
-	}
-	doc, err := io.ReadAll(io.LimitReader(f, confdoc.MaxBytes+1))
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("the pipe did not end within %v", patience)}
-	case err != nil:
-		return nil, err
-	case len(doc) == 0 && info.Mode()&fs.ModeNamedPipe != 0:
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("nothing writes to the pipe")}
-	}
-	return doc, nil
-}
 
 // parseConfig is ParseConfig with the problems as a list.
 func parseConfig(doc []byte) (Config, problems) {
@@ -110,8 +70,7 @@ func parseConfig(doc []byte) (Config, problems) {
 	if fault != nil {
 		cfg.shape = []confdoc.Fault{*fault}
 	} else {
-		r := configReader{cfg: &cfg}
-		r.root(d.Root())
+		d.DecodeSettings(&cfg)
 		cfg.shape = d.Faults()
 	}
 	return cfg, shapeProblems(cfg.shape)
@@ -170,138 +129,6 @@ func homeOf(field string) string {
 
 // credentialFields are the fields of a document with credentials among their values.
 var credentialFields = []string{"api_keys", "headers", "query_params", "body"}
-
-// configReader reads either form of a document into a Config.
-type configReader struct {
-	cfg     *Config
-	actions int // of type ai-gateway, found so far
-}
-
-// isPhase reports a top-level key of a traffic policy, the outer form of a
-// document. The gateway has a part in on_http_request only.
-func isPhase(key string) bool {
-	return key == "on_http_request" || key == "on_http_response" || key == "on_tcp_connect"
-}
-
-// compose is the remedy for an action of another gateway: in Go such an action is a
-// handler in front of this one.
-const compose = "compose it with an ordinary http.Handler around the gateway instead"
-
-// root reads the whole document. A phase at the top level marks the outer form. Any
-// other key counts as a setting, so that a misspelt field is reported as such.
-func (r *configReader) root(v confdoc.Value) {
-	entries, ok := v.Mapping("the document must be a mapping with fields such as providers")
-	if !ok {
-		return
-	}
-	if !slices.ContainsFunc(entries, func(e confdoc.Entry) bool { return isPhase(e.Name) }) {
-		entries = slices.DeleteFunc(entries, func(e confdoc.Entry) bool {
-			if e.Name == "config" {
-				e.Faultf("is not a field: let the document start with its content, or give the whole on_http_request list")
-			}
-			return e.Name == "config"
-		})
-		v.Assign(entries, r.cfg, "on_http_request")
-		return
-	}
-	own := confdoc.FieldNames(r.cfg)
-	for _, e := range entries {
-		switch {
-		case e.Name == "on_http_request":
-			r.rules(e.Value, true)
-		case isPhase(e.Name):
-			e.Faultf("is not supported: %s", compose)
-		case slices.Contains(own, e.Name):
-			e.Faultf("belongs under the config of the ai-gateway action, not beside on_http_request")
-		default:
-			e.Unknown([]string{"on_http_request"})
-		}
-	}
-	// After another fault the action is probably missing because of it.
-	if r.actions == 0 && !v.Faulty() {
-		v.FieldFaultf("on_http_request", `must hold an action "type: ai-gateway" with its config`)
-	}
-}
-
-// rules reads the value of on_http_request (outer), or the list of actions of one
-// rule.
-func (r *configReader) rules(v confdoc.Value, outer bool) {
-	for _, item := range v.List() {
-		r.rule(item, outer)
-	}
-}
-
-// rule reads one item of such a list. A condition is refused and not ignored: a
-// gateway must not serve more than its document says.
-func (r *configReader) rule(v confdoc.Value, outer bool) {
-	entries, ok := v.Mapping(`must be a mapping with "type: ai-gateway"`)
-	if !ok {
-		return
-	}
-	var kind, settings, inner confdoc.Value
-	known := []string{"type", "config"}
-	if outer {
-		known = append(known, "name", "actions")
-	}
-	for _, e := range entries {
-		switch {
-		case e.Name == "type":
-			kind = e.Value
-		case e.Name == "config":
-			settings = e.Value
-		case e.Name == "name" && outer:
-			e.Value.Text() // for people; only its shape counts
-		case e.Name == "actions" && outer:
-			inner = e.Value
-		case e.Name == "expressions" && e.Value.IsNull():
-		case e.Name == "expressions":
-			e.Faultf("is not supported, the gateway serves every request that reaches it: %s", compose)
-		default:
-			e.Unknown(known)
-		}
-	}
-	switch {
-	case inner.Given() && (kind.Given() || settings.Given()):
-		v.Faultf("has an action of its own and a list of actions: give one of them")
-	case inner.Given():
-		r.rules(inner, false)
-	case !kind.Given():
-		v.Faultf(`must have "type: ai-gateway"`)
-	default:
-		r.action(v, kind, settings)
-	}
-}
-
-// action reads the settings of an ai-gateway action, and refuses any other.
-func (r *configReader) action(v, kind, settings confdoc.Value) {
-	const want = "ai-gateway"
-	name, ok := kind.Text()
-	if !ok {
-		return
-	}
-	if name != want {
-		if near := expr.Nearest(name, []string{want}); near != "" {
-			kind.Faultf("unknown action; did you mean %q?", near)
-		} else {
-			kind.Faultf("the only action here is %q: %s", want, compose)
-		}
-		return
-	}
-	r.actions++
-	if r.actions > 1 {
-		v.Faultf("a second ai-gateway action: a Config is one gateway, so %s", compose)
-		return
-	}
-	// An action without settings is the zero Config, which is valid.
-	switch {
-	case !settings.Given() || settings.IsNull():
-	case !settings.IsMapping():
-		settings.Faultf("must be a mapping, not %s", settings.Kind())
-	default:
-		// The paths start anew here, and so agree with those of New.
-		settings.AsRoot().Decode(r.cfg)
-	}
-}
 
 //go:generate go run ./internal/schema/gen
 
@@ -478,4 +305,198 @@ func (s *selector) modelIDs() []string {
 		ids = append(append(ids, m.id), m.view.IDAliases...)
 	}
 	return ids
+}
+
+// noTemplate is the error for a template in a field without templates.
+const noTemplate = "${…} is evaluated only in api_keys, headers, query_params and body"
+
+// maxAliasEntries bounds the names of one alias.
+// A name of a client becomes at most this many names.
+const maxAliasEntries = 100
+
+// nameChecker checks the names of models in a config against its catalog.
+//
+// A registry that could not be read makes it blind: a name that it lacks may be
+// known there.
+type nameChecker struct {
+	*selector
+	problems, warnings *problems
+	blind              bool // the registry is not known, and so not who lacks a name
+}
+
+// compileAliases checks the aliases of a config, and compiles them.
+//
+// The first pass collects all names, for an entry must not be an alias itself, wherever
+// that alias stands.
+func (s nameChecker) compileAliases(cfg Config) {
+	p := s.problems
+	s.aliases.byName = map[string][]string{}
+	for _, name := range sortedKeys(cfg.Aliases) {
+		path := confdoc.JoinKey("aliases", name)
+		switch {
+		case isAuto(name), !header.IsLine(name):
+			p.add(path, name, "cannot be an alias: it is empty, means no model in particular, or has spaces around it or control characters")
+			continue
+		case strings.Contains(name, "${"):
+			p.add(path, name, "%s", noTemplate)
+			continue
+		case len(name) > maxModelName:
+			p.add(path, "", "is too long: %d bytes are the limit", maxModelName)
+			continue
+		case s.aliases.has(name):
+			p.add(path, name, "is there twice: case does not count")
+			continue
+		}
+		s.checkAlias(path, name)
+		entries := cfg.Aliases[name]
+		if len(entries) == 0 || len(entries) > maxAliasEntries {
+			p.add(path, "", "must list 1 to %d names", maxAliasEntries)
+		}
+		s.aliases.byName[fold(name)] = append([]string{}, entries...)
+		s.aliases.names = append(s.aliases.names, name)
+	}
+	for _, name := range s.aliases.names {
+		for i, entry := range cfg.Aliases[name] {
+			at := fmt.Sprintf("%s[%d]", confdoc.JoinKey("aliases", name), i)
+			switch {
+			case s.aliases.has(entry):
+				p.add(at, entry, "is an alias itself: list the names that it stands for")
+			case isAuto(entry):
+				p.add(at, entry, "is not the name of a model")
+			case s.badName(at, entry):
+			case !s.blind && !s.knows(entry):
+				p.add(at, entry, "%s", s.unknownEntry(entry))
+			default:
+				s.warnEntry(at, entry)
+			}
+		}
+	}
+}
+
+// badName reports a name that no request could carry.
+func (s nameChecker) badName(path, name string) bool {
+	_, rest, _ := strings.Cut(name, ":")
+	switch {
+	case strings.Contains(name, "${"):
+		s.problems.add(path, name, "%s", noTemplate)
+	case !header.IsLine(name), rest != "" && !header.IsLine(rest):
+		s.problems.add(path, name, "must not have spaces around a name or contain control characters")
+	default:
+		return false
+	}
+	return true
+}
+
+// checkAlias reports an alias with another meaning in the catalog.
+//
+// A model of the config with this name is an error: the operator gave one name
+// two meanings. A model of the catalog is a warning, as the next release of the
+// catalog may bring any name.
+func (s nameChecker) checkAlias(path, name string) {
+	p := s.problems
+	if other, _ := s.prefixed(name); other != nil {
+		p.add(path, name, "reads as a model of provider %q: choose a name without its prefix", other.id)
+		return
+	}
+	known := s.models[fold(name)]
+	// A model that only its provider tells must not end the config: the alias was first.
+	if i := slices.IndexFunc(known, func(m *model) bool { return m.configured && !m.discovered }); i >= 0 {
+		p.add(path, name, "is the name of a configured model of provider %q: choose another name", known[i].provider.id)
+	} else if len(known) > 0 {
+		s.warnings.add(path, name, "hides the model of the same name of provider %q in the catalog; clients reach that as %q",
+			known[0].provider.id, known[0].name())
+	}
+}
+
+// knows reports whether a name leads to some provider, be it allowed or not.
+func (s nameChecker) knows(name string) bool {
+	p, _ := s.prefixed(name)
+	return p != nil || len(s.models[fold(name)]) > 0 || s.sole != nil || s.familyOf(name) != nil
+}
+
+// unknownEntry says why a name leads nowhere, and suggests a near one.
+func (s nameChecker) unknownEntry(name string) string {
+	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
+		message := fmt.Sprintf("no provider has the id %q", prefix)
+		if near := expr.Nearest(prefix, s.providerIDs()); near != "" {
+			message += fmt.Sprintf(", did you mean %q?", near+":"+rest)
+		}
+		return message
+	}
+	message := "no provider lists this model"
+	if near := expr.Nearest(name, s.modelIDs()); near != "" {
+		message += fmt.Sprintf(", did you mean %q?", near)
+	}
+	return message + `; to send a name on as it is, write it as "provider:model"`
+}
+
+// linkFallbacks finds the providers of all fallbacks.
+//
+// A fallback names its provider, so the model itself may be one that nobody
+// lists.
+func (s nameChecker) linkFallbacks() {
+	p := s.problems
+	for _, m := range s.listed {
+		for i := range m.fallbacks {
+			f := &m.fallbacks[i]
+			prefix, rest, _ := strings.Cut(f.name, ":")
+			switch f.provider, f.id = s.byName[fold(prefix)], rest; {
+			case rest == "" || prefix == "":
+				p.add(f.path, f.name, `must be written as "provider:model"`)
+			case s.badName(f.path, f.name):
+			case f.provider == nil && !s.blind:
+				p.add(f.path, f.name, "%s", s.unknownEntry(f.name))
+			case f.provider != nil && f.provider.find(f.id) == m:
+				s.warnings.add(f.path, f.name, "is the model itself, which is not tried twice")
+			case f.provider != nil:
+				s.warnTarget(f.path, f.name, f.provider, f.provider.find(f.id))
+			}
+			s.fallbacks = true
+		}
+	}
+}
+
+// warnEntry warns of an entry of an alias that looks misspelt, or is never tried.
+func (s nameChecker) warnEntry(path, name string) {
+	if p, rest := s.prefixed(name); p != nil {
+		s.warnTarget(path, name, p, p.find(rest))
+		return
+	}
+	// One model that is tried will do.
+	var why string
+	for _, m := range s.models[fold(name)] {
+		if why = s.neverTried(m); why == "" {
+			return
+		}
+	}
+	if why != "" {
+		s.warnings.add(path, name, "is never tried: %s", why)
+	}
+}
+
+// warnTarget warns of a model at a provider that looks misspelt, or is never tried.
+func (s nameChecker) warnTarget(path, name string, p *provider, m *model) {
+	var known []string
+	for _, other := range p.models {
+		known = append(append(known, other.id), other.view.IDAliases...)
+	}
+	if near := expr.Misspelt(m.id, known); m.unlisted && near != "" {
+		s.warnings.add(path, name, "provider %q lists no such model, did you mean %q?", p.id, p.id+":"+near)
+	} else if why := s.neverTried(m); why != "" {
+		s.warnings.add(path, name, "is never tried: %s", why)
+	}
+}
+
+// neverTried says why no request is sent to a model. It is empty for a model that some
+// request may reach, and for one that is disabled: that is meant so.
+func (s nameChecker) neverTried(m *model) string {
+	switch p := m.provider; {
+	case s.bars(m) == reasonProviderNotAllowed:
+		return "only_allow_configured_providers is set, and the provider is not in the config"
+	case s.bars(m) == reasonModelNotAllowed && p.discover != DiscoverConfigured:
+		return "only_allow_configured_models is set, and the model is not in the config"
+	case p.needsKey && len(p.keys) == 0 && !s.passThrough && !p.disabled:
+		return fmt.Sprintf("provider %q needs an API key and has none", p.id)
+	}
+	return ""
 }

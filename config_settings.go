@@ -11,18 +11,18 @@ import (
 	"net/textproto"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/bounds"
-	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/plain"
 	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
@@ -67,16 +67,16 @@ type settings struct {
 	failRefusals  bool          // refusals: fail_over
 	answer        answerHeaders
 	clientLimits  []clientLimit
-	clients       *limit.Clients // of the gateway
-	fleet         *fleet.Fleet   // of the gateway, or nil
-	health        *fleet.Health  // likewise
-	exact         *fleet.Limits  // likewise
-	admission     Admission      // or nil
-	askUsage      bool           // stream_usage: always
-	habits        *streamHabits  // of the gateway
-	unspoken      *unspoken      // likewise
-	origin        *Config        // to compile again with new lists of models; nil if no provider is asked for one
-	ids           *ids.Table     // likewise
+	clients       *limit.Clients   // of the gateway
+	fleet         *fleet.Fleet     // of the gateway, or nil
+	health        *fleet.Health    // likewise
+	exact         *fleet.Limits    // likewise
+	admission     Admission        // or nil
+	askUsage      bool             // stream_usage: always
+	habits        *habits.Streams  // of the gateway
+	unspoken      *habits.Unspoken // likewise
+	origin        *Config          // to compile again with new lists of models; nil if no provider is asked for one
+	ids           *ids.Table       // likewise
 }
 
 // newSettings checks and compiles a Config, and reports all of its problems. Of the
@@ -271,6 +271,19 @@ func (s *settings) compileProviders(p *problems, cfg Config, lists modelLists) {
 	names.compileAliases(cfg)
 	s.selector.refuseUseless(p)
 	s.selector.refuseCostly(p)
+}
+
+// newOrigin keeps a Config with the providers of its registry, to compile it again
+// when an answer changes. It shares no setting with the caller's Config, and the
+// registry is not asked again.
+func newOrigin(cfg Config, listed []Provider) *Config {
+	kept := plain.Copy(cfg)
+	kept.Registry = StaticRegistry(listed...)
+	if cfg.Hooks != nil {
+		hooks := *cfg.Hooks
+		kept.Hooks = &hooks
+	}
+	return &kept
 }
 
 // refuseUseless reports flags with which every request would be refused.
@@ -508,195 +521,4 @@ func budget(p *problems, path string, usd float64) int64 {
 		p.add(path, fmt.Sprint(usd), "must be an amount above zero, up to %d", bounds.MaxPrice)
 	}
 	return int64(v)
-}
-
-// maxAliasEntries bounds the names of one alias.
-// A name of a client becomes at most this many names.
-const maxAliasEntries = 100
-
-// nameChecker checks the names of models in a config against its catalog.
-//
-// A registry that could not be read makes it blind: a name that it lacks may be
-// known there.
-type nameChecker struct {
-	*selector
-	problems, warnings *problems
-	blind              bool // the registry is not known, and so not who lacks a name
-}
-
-// compileAliases checks the aliases of a config, and compiles them.
-//
-// The first pass collects all names, for an entry must not be an alias itself, wherever
-// that alias stands.
-func (s nameChecker) compileAliases(cfg Config) {
-	p := s.problems
-	s.aliases.byName = map[string][]string{}
-	for _, name := range sortedKeys(cfg.Aliases) {
-		path := confdoc.JoinKey("aliases", name)
-		switch {
-		case isAuto(name), !header.IsLine(name):
-			p.add(path, name, "cannot be an alias: it is empty, means no model in particular, or has spaces around it or control characters")
-			continue
-		case strings.Contains(name, "${"):
-			p.add(path, name, "%s", noTemplate)
-			continue
-		case len(name) > maxModelName:
-			p.add(path, "", "is too long: %d bytes are the limit", maxModelName)
-			continue
-		case s.aliases.has(name):
-			p.add(path, name, "is there twice: case does not count")
-			continue
-		}
-		s.checkAlias(path, name)
-		entries := cfg.Aliases[name]
-		if len(entries) == 0 || len(entries) > maxAliasEntries {
-			p.add(path, "", "must list 1 to %d names", maxAliasEntries)
-		}
-		s.aliases.byName[fold(name)] = append([]string{}, entries...)
-		s.aliases.names = append(s.aliases.names, name)
-	}
-	for _, name := range s.aliases.names {
-		for i, entry := range cfg.Aliases[name] {
-			at := fmt.Sprintf("%s[%d]", confdoc.JoinKey("aliases", name), i)
-			switch {
-			case s.aliases.has(entry):
-				p.add(at, entry, "is an alias itself: list the names that it stands for")
-			case isAuto(entry):
-				p.add(at, entry, "is not the name of a model")
-			case s.badName(at, entry):
-			case !s.blind && !s.knows(entry):
-				p.add(at, entry, "%s", s.unknownEntry(entry))
-			default:
-				s.warnEntry(at, entry)
-			}
-		}
-	}
-}
-
-// badName reports a name that no request could carry.
-func (s nameChecker) badName(path, name string) bool {
-	_, rest, _ := strings.Cut(name, ":")
-	switch {
-	case strings.Contains(name, "${"):
-		s.problems.add(path, name, "%s", noTemplate)
-	case !header.IsLine(name), rest != "" && !header.IsLine(rest):
-		s.problems.add(path, name, "must not have spaces around a name or contain control characters")
-	default:
-		return false
-	}
-	return true
-}
-
-// checkAlias reports an alias with another meaning in the catalog.
-//
-// A model of the config with this name is an error: the operator gave one name
-// two meanings. A model of the catalog is a warning, as the next release of the
-// catalog may bring any name.
-func (s nameChecker) checkAlias(path, name string) {
-	p := s.problems
-	if other, _ := s.prefixed(name); other != nil {
-		p.add(path, name, "reads as a model of provider %q: choose a name without its prefix", other.id)
-		return
-	}
-	known := s.models[fold(name)]
-	// A model that only its provider tells must not end the config: the alias was first.
-	if i := slices.IndexFunc(known, func(m *model) bool { return m.configured && !m.discovered }); i >= 0 {
-		p.add(path, name, "is the name of a configured model of provider %q: choose another name", known[i].provider.id)
-	} else if len(known) > 0 {
-		s.warnings.add(path, name, "hides the model of the same name of provider %q in the catalog; clients reach that as %q",
-			known[0].provider.id, known[0].name())
-	}
-}
-
-// knows reports whether a name leads to some provider, be it allowed or not.
-func (s nameChecker) knows(name string) bool {
-	p, _ := s.prefixed(name)
-	return p != nil || len(s.models[fold(name)]) > 0 || s.sole != nil || s.familyOf(name) != nil
-}
-
-// unknownEntry says why a name leads nowhere, and suggests a near one.
-func (s nameChecker) unknownEntry(name string) string {
-	if prefix, rest, ok := strings.Cut(name, ":"); ok && rest != "" {
-		message := fmt.Sprintf("no provider has the id %q", prefix)
-		if near := expr.Nearest(prefix, s.providerIDs()); near != "" {
-			message += fmt.Sprintf(", did you mean %q?", near+":"+rest)
-		}
-		return message
-	}
-	message := "no provider lists this model"
-	if near := expr.Nearest(name, s.modelIDs()); near != "" {
-		message += fmt.Sprintf(", did you mean %q?", near)
-	}
-	return message + `; to send a name on as it is, write it as "provider:model"`
-}
-
-// linkFallbacks finds the providers of all fallbacks.
-//
-// A fallback names its provider, so the model itself may be one that nobody
-// lists.
-func (s nameChecker) linkFallbacks() {
-	p := s.problems
-	for _, m := range s.listed {
-		for i := range m.fallbacks {
-			f := &m.fallbacks[i]
-			prefix, rest, _ := strings.Cut(f.name, ":")
-			switch f.provider, f.id = s.byName[fold(prefix)], rest; {
-			case rest == "" || prefix == "":
-				p.add(f.path, f.name, `must be written as "provider:model"`)
-			case s.badName(f.path, f.name):
-			case f.provider == nil && !s.blind:
-				p.add(f.path, f.name, "%s", s.unknownEntry(f.name))
-			case f.provider != nil && f.provider.find(f.id) == m:
-				s.warnings.add(f.path, f.name, "is the model itself, which is not tried twice")
-			case f.provider != nil:
-				s.warnTarget(f.path, f.name, f.provider, f.provider.find(f.id))
-			}
-			s.fallbacks = true
-		}
-	}
-}
-
-// warnEntry warns of an entry of an alias that looks misspelt, or is never tried.
-func (s nameChecker) warnEntry(path, name string) {
-	if p, rest := s.prefixed(name); p != nil {
-		s.warnTarget(path, name, p, p.find(rest))
-		return
-	}
-	// One model that is tried will do.
-	var why string
-	for _, m := range s.models[fold(name)] {
-		if why = s.neverTried(m); why == "" {
-			return
-		}
-	}
-	if why != "" {
-		s.warnings.add(path, name, "is never tried: %s", why)
-	}
-}
-
-// warnTarget warns of a model at a provider that looks misspelt, or is never tried.
-func (s nameChecker) warnTarget(path, name string, p *provider, m *model) {
-	var known []string
-	for _, other := range p.models {
-		known = append(append(known, other.id), other.view.IDAliases...)
-	}
-	if near := expr.Misspelt(m.id, known); m.unlisted && near != "" {
-		s.warnings.add(path, name, "provider %q lists no such model, did you mean %q?", p.id, p.id+":"+near)
-	} else if why := s.neverTried(m); why != "" {
-		s.warnings.add(path, name, "is never tried: %s", why)
-	}
-}
-
-// neverTried says why no request is sent to a model. It is empty for a model that some
-// request may reach, and for one that is disabled: that is meant so.
-func (s nameChecker) neverTried(m *model) string {
-	switch p := m.provider; {
-	case s.bars(m) == reasonProviderNotAllowed:
-		return "only_allow_configured_providers is set, and the provider is not in the config"
-	case s.bars(m) == reasonModelNotAllowed && p.discover != DiscoverConfigured:
-		return "only_allow_configured_models is set, and the model is not in the config"
-	case p.needsKey && len(p.keys) == 0 && !s.passThrough && !p.disabled:
-		return fmt.Sprintf("provider %q needs an API key and has none", p.id)
-	}
-	return ""
 }

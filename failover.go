@@ -140,7 +140,7 @@ func (f *failover) try(next *skipped) (outcome, bool) {
 		}
 		keys = t.keys
 	}
-	if t.codec != nil && t.codec.estimated {
+	if t.codec != nil && t.codec.Estimated {
 		return f.estimate(t)
 	}
 	f.call.speak(t.codec)
@@ -217,7 +217,7 @@ func (f *failover) route(m *model, key *apiKey) (step Step, out outcome, done bo
 		}
 		if k := failed.instead; k != nil {
 			f.trail.free++
-			if f.translate(k); k.estimated {
+			if f.translate(k); k.Estimated {
 				out, done := f.estimate(f.trail.current)
 				return StepNextCandidate, out, done
 			}
@@ -261,8 +261,8 @@ func (f *failover) translate(k *codec) {
 	f.trail.note("%s does not speak %s", t.model.name(), k.client.name)
 	t.codec = k
 	f.call.speak(k)
-	if k.estimated {
-		f.s.unspoken.learn(t.model, k.client, time.Now())
+	if k.Estimated {
+		f.s.unspoken.Learn(t.model.route(), k.client.path, time.Now())
 	}
 }
 
@@ -270,8 +270,8 @@ func (f *failover) translate(k *codec) {
 // another format is the proof: at a wrong address nothing answers.
 func (f *failover) learn(m *model, answered bool) {
 	k, now := f.call.codec, time.Now()
-	if answered && k != nil && m.provider.unproven[k.client] != nil && !f.s.unspoken.knows(m, k.client, now) {
-		f.s.unspoken.learn(m, k.client, now)
+	if answered && k != nil && m.provider.unproven[k.client] != nil && !f.s.unspoken.Knows(m.route(), k.client.path, now) {
+		f.s.unspoken.Learn(m.route(), k.client.path, now)
 	}
 }
 
@@ -447,6 +447,6 @@ func (f *failover) estimate(t *tried) (outcome, bool) {
 		return outcome{}, false
 	}
 	f.in.tokens = n
-	body, header := t.codec.counted(n)
+	body, header := t.codec.Counted(n)
 	return outcome{made: &upstreamAnswer{http.StatusOK, header, body}}, true
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/relay"
+	"github.com/aigateway-go/aigateway/internal/translate"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
@@ -264,7 +265,7 @@ func (h *held) errorAnswer(reason string, data []byte) *failure {
 		f.Status = status
 		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, nil}
 		if h.codec != nil {
-			f.answer.body = h.codec.refused(status, f.answer.header, h.a.body)
+			f.answer.body = h.codec.Refused(status, f.answer.header, h.a.body)
 		} else {
 			f.answer.body = h.errorObject(report, status, data)
 		}
@@ -335,7 +336,7 @@ func (h *held) commit(to *client) {
 	}
 	header := h.a.secrets.PlainHeader(h.resp.Header)
 	if h.codec != nil {
-		h.codec.mark(header)
+		h.codec.Mark(header)
 	}
 	to.commit(h.resp.StatusCode, header, h.stream != nil)
 }
@@ -418,7 +419,7 @@ func (h *held) release() {
 // A translation needs the whole answer, and so holds more.
 func (h *held) maxHeld() int64 {
 	if h.codec != nil {
-		return maxTranslated
+		return translate.MaxAnswer
 	}
 	return maxHeldJSON
 }
@@ -427,7 +428,7 @@ func (h *held) maxHeld() int64 {
 //
 // A failure here is a failed attempt: nothing was committed yet.
 func (h *held) translateBody(encoding string) *failure {
-	plain, err := relay.Decode(h.data, encoding, maxTranslated)
+	plain, err := relay.Decode(h.data, encoding, translate.MaxAnswer)
 	if err != nil {
 		return wrongAnswer("the answer cannot be translated: " + err.Error())
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 )
 
@@ -310,7 +311,7 @@ func (o *outbound) askForUsage(e *edits) {
 		o.usageAsk = usageForTranslation
 	case !ok:
 		o.usageAsk = usageForClient
-	case o.s.askUsage && o.refuser != o.model && o.s.habits.of(o.model) == habitAsk && o.passes("stream_options"):
+	case o.s.askUsage && o.refuser != o.model && o.model.streamHabit(o.s.habits) == habits.StreamAsk && o.passes("stream_options"):
 		e.set("stream_options", options)
 		o.usageAsk = usageForGateway
 	}

@@ -3,6 +3,7 @@ package aigateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,11 +14,13 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/pins"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 // maxErrorBody bounds the body of a failed answer that is kept for relaying, in
@@ -46,7 +49,7 @@ type call struct {
 // use has the next attempts go to a candidate with a key.
 func (c *call) use(m *model, key *apiKey, track *stats.Track) {
 	c.model, c.key, c.track = m, key, track
-	c.form, c.switched = m.provider.forms.uses(), false
+	c.form, c.switched = m.provider.forms.Uses(), false
 }
 
 // speak has the next attempts go through a codec.
@@ -56,13 +59,13 @@ func (c *call) speak(k *codec) {
 		c.surface, c.path, c.body = c.in.surface, c.in.path, c.in.own()
 		return
 	}
-	c.surface, c.path, c.body = k.surface, k.surface.path, &k.request
+	c.surface, c.path, c.body = k.surface, k.surface.path, &k.Request
 }
 
 // switchForm has the next attempt send the key in the provider's other form.
 func (c *call) switchForm() {
 	c.switched = true
-	c.form = c.form.other(c.formHint())
+	c.form = c.form.Other(c.formHint().bearer)
 }
 
 // attempt sends the request once. It returns committed once a part of the answer
@@ -154,7 +157,7 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 	case c.surface.upgrades && (resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode/100 == 2):
 		s := session{s: c.s, in: c.in, trail: c.trail, a: a, resp: resp, limit: limit, to: to}
 		if a.ownKey {
-			s.opened = func() { c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched) }
+			s.opened = func() { c.model.provider.forms.Accepted(c.form.Bearer(c.formHint().bearer), c.switched) }
 		}
 		return s.join(ctx)
 	case resp.StatusCode/100 != 2:
@@ -172,10 +175,10 @@ func (c *call) exchange(ctx context.Context, a *attempt, limit *watch, to *clien
 		return false, f
 	}
 	if c.refuser == c.model {
-		c.s.habits.learn(c.model, habitRefuse)
+		c.s.habits.Learn(c.model.route(), habits.StreamRefuse)
 	}
 	if a.ownKey {
-		c.model.provider.forms.accepted(c.form.bearer(c.formHint()), c.switched)
+		c.model.provider.forms.Accepted(c.form.Bearer(c.formHint().bearer), c.switched)
 	}
 	// The probe is decided by the first content: a long stream must not keep others
 	// waiting.
@@ -285,7 +288,7 @@ func (c *call) refused(ctx context.Context, a *attempt, resp *http.Response) *fa
 	f.answer = &upstreamAnswer{resp.StatusCode, a.secrets.ScrubHeader(resp.Header), a.secrets.Scrub(data)}
 	switch {
 	case c.codec != nil:
-		f.answer.body = c.codec.refused(resp.StatusCode, f.answer.header, a.body)
+		f.answer.body = c.codec.Refused(resp.StatusCode, f.answer.header, a.body)
 	case err != nil && len(data) > 0 && len(a.secrets.Used()) > 0:
 		// The gateway cannot find a key in this body, but a client may decode it.
 		f.answer = c.unreadable(a, resp, "came in an encoding that cannot be read here")
@@ -316,7 +319,7 @@ func (c *call) unreadable(a *attempt, resp *http.Response, why string) *upstream
 	h.Del("Content-Encoding")
 	relay.DropOfBytes(h)
 	if c.codec != nil {
-		c.codec.mark(h)
+		c.codec.Mark(h)
 	}
 	return &upstreamAnswer{resp.StatusCode, h, errorBody(c.in.surface.format, e, c.in.id)}
 }
@@ -343,11 +346,25 @@ func (c *call) lacksEndpoint(f *failure) {
 	}
 }
 
+// untranslated is the error of a request that a codec cannot carry; nil without one.
+func untranslated(in *inbound, err error) *Error {
+	if err == nil {
+		return nil
+	}
+	var cannot translate.CannotError
+	if errors.As(err, &cannot) {
+		return errorf(CodeNotTranslatable, "%s", cannot)
+	}
+	e := errorf(CodeInvalidRequestBody, "the body does not have the form of a request to %s", in.surface.name)
+	e.Err = err
+	return e
+}
+
 // codecFor makes the codec to a candidate; nil where its provider speaks the client's
 // surface, as far as is known.
 func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Error) {
 	to := m.provider.translates[in.surface]
-	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.knows(m, in.surface, now) {
+	if instead := m.provider.unproven[in.surface]; instead != nil && s.unspoken.Knows(m.route(), in.surface.path, now) {
 		to = instead
 	}
 	if to == nil {
@@ -360,7 +377,7 @@ func (s *settings) codecFor(in *inbound, m *model, now time.Time) (*codec, *Erro
 // output is capped before, so that a budget for reasoning fits below the cap.
 func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) {
 	k := newCodec(in.surface, to)
-	if k.estimated {
+	if k.Estimated {
 		return k, nil
 	}
 	o := outbound{s: s, in: in, model: m, surface: in.surface, body: in.body}
@@ -369,16 +386,16 @@ func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) 
 	if o.capOutput(&e); len(e) > 0 {
 		capped, err := in.body.Splice(e)
 		if err != nil {
-			return k, k.malformed(err)
+			return k, untranslated(in, err)
 		}
 		body = capped.Bytes()
 	}
 	o.surface = to
-	return k, k.translate(body, m.provider.strict, dialect.Options{
+	return k, untranslated(in, k.Translate(body, m.provider.strict, dialect.Options{
 		Model: m.id, MaxTokens: m.view.MaxOutputTokens, MaxCompletionTokens: m.provider.refusesMaxTokens,
 		NoReasoning:   !reasons(m),
-		NoStreamUsage: !o.passes("stream_options") || s.habits.of(m) == habitRefuse, Now: time.Now().Unix(),
-	}, o.passes)
+		NoStreamUsage: !o.passes("stream_options") || m.streamHabit(s.habits) == habits.StreamRefuse, Now: time.Now().Unix(),
+	}, o.passes))
 }
 
 // reasons reports whether a model may be asked to reason: its features say so, or are
@@ -423,7 +440,7 @@ func (s *settings) refreshed(ctx context.Context, a *attempt) bool {
 		if u.Name == "" {
 			continue
 		}
-		value, err := s.secrets.replace(ctx, u.Vault, u.Name, u.Value.Reveal())
+		value, err := s.secrets.cache.Replace(ctx, u.Vault, u.Name, u.Value.Reveal())
 		if err == nil && value != u.Value.Reveal() {
 			changed = true
 		}

@@ -12,11 +12,13 @@ import (
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 // outbound makes the upstream requests of one candidate with one key.
@@ -30,7 +32,7 @@ type outbound struct {
 	model     *model
 	key       *apiKey
 	track     *stats.Track // of the key's value
-	form      keyForm
+	form      habits.KeyForm
 	codec     *codec
 	surface   *surface   // the upstream's
 	path      string     // is joined to the base URL
@@ -266,7 +268,7 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 		}
 	}
 	if o.codec != nil && o.surface.format == formatAnthropic && h["Anthropic-Version"] == nil {
-		h["Anthropic-Version"] = []string{messagesVersion}
+		h["Anthropic-Version"] = []string{translate.MessagesVersion}
 	}
 	if _, ok := h["User-Agent"]; !ok {
 		h["User-Agent"] = nil // nor does the transport add its own
@@ -373,8 +375,8 @@ func (o *outbound) authenticate(ctx context.Context, h http.Header, p *provider,
 	if name == "" {
 		name, scheme = "Authorization", given(scheme, "Bearer")
 		if o.surface.format == formatAnthropic && p.auth.Scheme == "" {
-			bearer := o.form.bearer(o.formHint())
-			a.formOpen = a.ownKey && o.form == formOfClient && o.formHint().given() && !p.forms.takes(bearer)
+			bearer := o.form.Bearer(o.formHint().bearer)
+			a.formOpen = a.ownKey && o.form == habits.KeyOfClient && o.formHint().given() && !p.forms.Takes(bearer)
 			if !bearer {
 				name, scheme = "X-Api-Key", ""
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/relay"
 	"github.com/aigateway-go/aigateway/internal/usage"
@@ -276,7 +277,7 @@ func (h *held) breakEvent(e *Error) []byte {
 // wantsUsage reports whether the upstream was asked for usage in its stream.
 func (h *held) wantsUsage() bool {
 	if h.codec != nil {
-		return wantsUsage(&h.codec.request)
+		return wantsUsage(&h.codec.Request)
 	}
 	return h.in.wantsUsage()
 }
@@ -355,14 +356,14 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // shows one only at its end.
 func (h *held) learn() {
 	m := h.a.model
-	if !h.surface.usageOption || h.usageAsk != usageUnasked || h.s.habits.of(m) != habitUnknown {
+	if !h.surface.usageOption || h.usageAsk != usageUnasked || m.streamHabit(h.s.habits) != habits.StreamUnknown {
 		return
 	}
 	switch {
 	case h.meter.Tokens().Known:
-		h.s.habits.learn(m, habitUnasked)
+		h.s.habits.Learn(m.route(), habits.StreamUnasked)
 	case h.stream.Whole():
-		h.s.habits.learn(m, habitAsk)
+		h.s.habits.Learn(m.route(), habits.StreamAsk)
 	}
 }
 
@@ -378,7 +379,7 @@ func (h *held) hidesUsage() (hide, decode bool) {
 		relay.DropOfBytes(h.resp.Header)
 		return true, false
 	}
-	h.s.habits.learn(h.a.model, habitRefuse)
+	h.s.habits.Learn(h.a.model.route(), habits.StreamRefuse)
 	if !relay.CanDecode(encoding) {
 		return false, false
 	}

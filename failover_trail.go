@@ -402,7 +402,7 @@ func (t *trail) translated() *codec {
 			return a.tried.codec
 		}
 	}
-	if n := len(t.tried); n > 0 && t.tried[n-1].err == nil && t.tried[n-1].codec != nil && t.tried[n-1].codec.estimated {
+	if n := len(t.tried); n > 0 && t.tried[n-1].err == nil && t.tried[n-1].codec != nil && t.tried[n-1].codec.Estimated {
 		return t.tried[n-1].codec
 	}
 	return nil

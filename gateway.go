@@ -15,9 +15,11 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/debugpage"
 	"github.com/aigateway-go/aigateway/internal/fleet"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/inprocess"
 	"github.com/aigateway-go/aigateway/internal/limit"
+	"github.com/aigateway-go/aigateway/internal/route"
 	"github.com/aigateway-go/aigateway/internal/stats"
 )
 
@@ -33,8 +35,8 @@ type Gateway struct {
 	history   debugpage.History
 	ledger    debugpage.Ledger
 	seed      maphash.Seed
-	habits    streamHabits
-	unspoken  unspoken
+	habits    habits.Streams
+	unspoken  habits.Unspoken
 	clients   *limit.Clients
 	ids       *ids.Table
 	reloading sync.Mutex
@@ -231,7 +233,7 @@ func (g *Gateway) panicked(value any, stack []byte) {
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	s := g.current.Load()
 	surface, path := s.surfaces.of(r)
-	id, models := modelsPath(r.URL.Path)
+	id, models := route.Models(r.URL.Path)
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case s.surfaces.misleads(r.URL):
@@ -458,7 +460,7 @@ func (x *exchange) stamp(h http.Header, begun bool) {
 		return
 	}
 	if k := t.translated(); k != nil {
-		h[headerTranslated] = []string{k.header()}
+		h[headerTranslated] = []string{k.Header()}
 	}
 	if a.attempts {
 		x.headerRoom[1] = strconv.Itoa(t.sent)

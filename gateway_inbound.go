@@ -30,6 +30,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
+	"github.com/aigateway-go/aigateway/internal/route"
 	"github.com/aigateway-go/aigateway/internal/stats"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
@@ -98,7 +99,7 @@ type clientBody interface {
 // It fails for no request. Whatever is wrong with one shows when it is read.
 func (in *inbound) receive(r *http.Request, surface *surface, path string, c *callers) {
 	in.r, in.ctx, in.surface, in.path = r, r.Context(), surface, path
-	in.pathModel = modelInPath(r.URL.Path, path)
+	in.pathModel = route.ModelBefore(r.URL.Path, path)
 	in.start, in.id, in.credential = time.Now(), c.requestID(r), clientCredential(r.Header)
 	ip, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -561,8 +562,10 @@ const maxListed = 32
 
 // The names of the headers.
 const (
-	answerPrefix         = "X-Aigateway-"
-	headerRequestID      = answerPrefix + "Request-Id"
+	answerPrefix    = "X-Aigateway-"
+	headerRequestID = answerPrefix + "Request-Id"
+	// headerTranslated says what was translated to what, and which fields were lost.
+	headerTranslated     = answerPrefix + "Translated"
 	headerModel          = answerPrefix + "Model"
 	headerAttempts       = answerPrefix + "Attempts"
 	headerRemovedParams  = answerPrefix + "Removed-Params"

@@ -47,7 +47,7 @@ func (t *trail) result(in *inbound, err *Error) *Result {
 		res.Status = StatusError
 		res.Error = &ResultError{Code: err.Code, Status: err.Status, Message: err.Message, Detail: err.detail()}
 	}
-	res.Translation = t.translated().public()
+	res.Translation = publicTranslation(t.translated())
 	for i, r := range t.tried {
 		m := r.public()
 		for _, a := range r.attempts {
@@ -88,7 +88,7 @@ func (r *tried) public() TriedModel {
 		Model: m.id, Provider: m.provider.id, Author: m.view.AuthorID, Known: m.view.Known, Unlisted: m.unlisted,
 		CooldownMS: left(r.cooldown.CooldownUntil(), r.at), Probed: r.cooldown.Phase == stats.Probing, Limit: r.limit,
 	}
-	out.Translation = r.codec.public()
+	out.Translation = publicTranslation(r.codec)
 	if r.err != nil {
 		out.Error = r.err.Message
 	}
@@ -287,7 +287,7 @@ func newLogLine(in *inbound, t *trail, err *Error) logLine {
 		l.addAttempt(sum.last)
 	}
 	if k := t.translated(); k != nil {
-		l = append(l, slog.String("aigateway.translation", k.header()))
+		l = append(l, slog.String("aigateway.translation", k.Header()))
 	}
 	l.addUsage(t)
 	if err != nil {
@@ -455,7 +455,7 @@ func newDebugRecord(in *inbound, t *trail, err *Error) *debugpage.Request {
 		r.Step(s.debug())
 	}
 	if k := t.translated(); k != nil {
-		r.Note(k.line())
+		r.Note(k.Line())
 	}
 	if a := sum.answered; a != nil {
 		r.Provider, r.Model = debugpage.Name(a.model.provider.id), debugpage.Name(a.model.id)
@@ -651,4 +651,14 @@ func configText(config json.RawMessage) string {
 		return text
 	}
 	return string(config)
+}
+
+// publicTranslation is a codec as the Result shows it.
+func publicTranslation(k *codec) *Translation {
+	if k == nil {
+		return nil
+	}
+	return &Translation{
+		Pair: k.Pair(), Lost: slices.Clone(k.Report.Lost), Dropped: slices.Clone(k.Report.Dropped), Estimated: k.Estimated,
+	}
 }

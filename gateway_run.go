@@ -21,6 +21,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/modellist"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 // Run does the gateway's periodic work until ctx ends, and returns the cause of
@@ -543,7 +544,7 @@ func (q *asker) request(ctx context.Context, question discover.Question, a *atte
 		}},
 	}
 	in.request = expr.Request{Method: in.r.Method, Path: in.r.URL.Path, Header: in.r.Header}
-	o := outbound{s: q.s, in: in, trail: new(trail), model: &model{provider: q.p}, key: q.key, surface: in.surface, path: question.Path, form: q.p.forms.uses()}
+	o := outbound{s: q.s, in: in, trail: new(trail), model: &model{provider: q.p}, key: q.key, surface: in.surface, path: question.Path, form: q.p.forms.Uses()}
 	o.templates = templates{secrets: q.s.secrets, set: &a.secrets}
 	o.templates.in.Request, o.templates.in.Secret = &in.request, o.templates.secret
 	u, err := o.upstreamURL(ctx, q.p)
@@ -556,7 +557,7 @@ func (q *asker) request(ctx context.Context, question discover.Question, a *atte
 	}
 	delete(h, "Content-Type")
 	if q.format == formatAnthropic && h["Anthropic-Version"] == nil {
-		h["Anthropic-Version"] = []string{messagesVersion}
+		h["Anthropic-Version"] = []string{translate.MessagesVersion}
 	}
 	req := (&http.Request{
 		Method: http.MethodGet, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: h, Host: q.p.base.Host, Body: http.NoBody,

@@ -2,9 +2,15 @@ package aigateway
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/plain"
+	"github.com/aigateway-go/aigateway/internal/redact"
 )
 
 // Provider is a service with an OpenAI- or Anthropic-compatible API.
@@ -347,6 +353,56 @@ type ProviderRegistryFunc func(ctx context.Context) ([]Provider, error)
 // Providers calls f.
 func (f ProviderRegistryFunc) Providers(ctx context.Context) ([]Provider, error) { return f(ctx) }
 
+// Format prints p without literal secrets.
+func (p Provider) Format(f fmt.State, verb rune) {
+	redact.Format(f, verb, printedProvider(p.printed()))
+}
+
+// MarshalJSON writes p without literal secrets, such as for a log. The
+// result cannot be loaded as a provider.
+func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(printedProvider(p.printed())) }
+
+// printed is a copy of p without literal secrets.
+func (p Provider) printed() Provider {
+	p.BaseURL = printedURL(p.BaseURL)
+	p.Headers, p.QueryParams, p.Body = redact.Keys(p.Headers), redact.Keys(p.QueryParams), printedBody(p.Body)
+	p.Metadata = maps.Clone(p.Metadata)
+	for name, v := range p.Metadata {
+		p.Metadata[name] = redact.Value(plainValue(v), redact.HasSecret)
+	}
+	// People put a key into the scheme by mistake.
+	if redact.LooksSecret(p.Auth.Scheme) {
+		p.Auth.Scheme = "…"
+	}
+	return p
+}
+
+// Format prints k without the literal parts of its value.
+func (k APIKey) Format(f fmt.State, verb rune) { redact.Format(f, verb, printedKey(k)) }
+
+// The printed types have the fields of their originals, and no Format.
+type (
+	printedProvider Provider
+	printedKey      APIKey
+)
+
+// printedURL hides an address with a possible credential.
+func printedURL(raw string) string {
+	if raw != "" && address.Shown(raw) == "" {
+		return "…"
+	}
+	return raw
+}
+
+// printedBody hides the texts of a body, but not its expressions.
+func printedBody(body map[string]any) map[string]any {
+	out := maps.Clone(body)
+	for name, v := range out {
+		out[name] = redact.Value(plainValue(v), func(string) bool { return true })
+	}
+	return out
+}
+
 // overlay lays a configured provider over the registry's: given fields win, the
 // others stay.
 func overlay(base, over Provider) Provider {
@@ -498,3 +554,9 @@ func merged[V any](base, over map[string]V) map[string]V {
 	maps.Copy(m, over)
 	return m
 }
+
+// cloneMap copies metadata to its depth, so that the Config can change.
+func cloneMap(m map[string]any) map[string]any { return plain.Map[Template](m) }
+
+// plainValue copies a value into the types that JSON decodes to. A Template is its text.
+func plainValue(v any) any { return plain.Value[Template](v) }

@@ -1,17 +1,24 @@
 package aigateway
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
+	"github.com/aigateway-go/aigateway/internal/builtin"
 	"github.com/aigateway-go/aigateway/internal/dial"
+	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/redact"
@@ -63,7 +70,7 @@ type provider struct {
 	// operatorAuth lists the configured headers that carry a credential. They beat
 	// the key.
 	operatorAuth []string
-	forms        knownForms
+	forms        habits.Keys
 	discover     Discover
 }
 
@@ -160,68 +167,6 @@ type credential struct {
 // given reports whether the client brought a key.
 func (c credential) given() bool { return c.value.Reveal() != "" }
 
-// keyForm is the header for a key, if the provider's auth does not name one: in the
-// anthropic format two are in use.
-type keyForm uint32
-
-const (
-	formOfClient  keyForm = iota // as the client sent its own key
-	formBearer                   // Authorization: Bearer KEY
-	formKeyHeader                // X-Api-Key: KEY
-)
-
-// bearer reports whether the form is Authorization: Bearer.
-func (f keyForm) bearer(client credential) bool {
-	return f == formBearer || f == formOfClient && client.bearer
-}
-
-// knownForms remembers the forms of keys that a provider accepted, and the form to
-// use whatever the client sent. The low bits hold the accepted forms, the bits from
-// the fourth up the keyForm to use. It is safe for concurrent use.
-type knownForms struct{ bits atomic.Uint32 }
-
-// uses is the form to send a key in. Zero, formOfClient, until an answer has
-// decided.
-func (k *knownForms) uses() keyForm { return keyForm(k.bits.Load() >> 4) }
-
-// takes reports whether a key was accepted in a form.
-func (k *knownForms) takes(bearer bool) bool { return k.bits.Load()&formBit(bearer) != 0 }
-
-// accepted notes that a key was accepted in a form. If the other form was refused
-// with the same key, this form is used from now on.
-func (k *knownForms) accepted(bearer, otherRefused bool) {
-	form := formKeyHeader
-	if bearer {
-		form = formBearer
-	}
-	for {
-		old := k.bits.Load()
-		bits := old | formBit(bearer)
-		if otherRefused {
-			bits = bits&0xF | uint32(form)<<4 // the newest answer counts
-		}
-		if bits == old || k.bits.CompareAndSwap(old, bits) {
-			return
-		}
-	}
-}
-
-// formBit is the form's bit among the accepted ones.
-func formBit(bearer bool) uint32 {
-	if bearer {
-		return 1
-	}
-	return 2
-}
-
-// other is the form to try after f was refused.
-func (f keyForm) other(client credential) keyForm {
-	if f.bearer(client) {
-		return formKeyHeader
-	}
-	return formBearer
-}
-
 // fold is a name in the form for comparison. Ids and aliases compare
 // case-insensitively.
 func fold(name string) string { return strings.ToLower(name) }
@@ -269,7 +214,7 @@ func (c *catalog) learn(old *catalog) {
 	for _, p := range c.providers {
 		was := old.byName[fold(p.id)]
 		if was != nil && p.base != nil && fold(was.id) == fold(p.id) && was.base.String() == p.base.String() && was.auth == p.auth {
-			p.forms.bits.Store(was.forms.bits.Load())
+			p.forms.Inherit(&was.forms)
 		}
 	}
 }
@@ -358,66 +303,22 @@ func shownTarget(host string) string {
 	return host
 }
 
-// maxStreamHabits bounds the (provider, model) pairs whose habit is remembered.
-const maxStreamHabits = 1 << 14
-
-// streamHabit says how a model sends usage in chat streams.
-type streamHabit uint8
-
-const (
-	habitUnknown streamHabit = iota
-	// habitAsk: usage comes only if it is asked for.
-	habitAsk
-	// habitUnasked: usage comes by itself.
-	habitUnasked
-	// habitRefuse: the model must not be asked. It refuses stream_options, or its
-	// provider compresses the stream.
-	habitRefuse
-)
-
-// streamHabits remembers the habit of each (provider, model). It belongs to a
-// gateway and outlives its settings. Pairs beyond maxStreamHabits stay unknown.
-type streamHabits struct {
-	mu    sync.RWMutex
-	known map[streamRoute]streamHabit
+// route is the model at its address, for what is remembered of it.
+func (m *model) route() habits.Route {
+	return habits.Route{Host: m.provider.base.Host, Path: m.provider.base.Path, Model: m.id}
 }
 
-// streamRoute is a model at an address. An overlay with another address is another
-// route.
-type streamRoute struct{ host, path, model string }
-
-func (m *model) streamRoute() streamRoute {
-	return streamRoute{m.provider.base.Host, m.provider.base.Path, m.id}
-}
-
-// of is what is known of the model's streams. A model of the catalog is asked for
+// streamHabit is what is known of the model's streams. A model of the catalog is asked for
 // usage at once; one of the config's own shows by its first stream whether it sends
 // usage unasked.
-func (h *streamHabits) of(m *model) streamHabit {
+func (m *model) streamHabit(known *habits.Streams) habits.Stream {
 	if m.provider.sendsUsage {
-		return habitUnasked
+		return habits.StreamUnasked
 	}
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if habit := h.known[m.streamRoute()]; habit != habitUnknown || !m.provider.known {
+	if habit := known.Of(m.route()); habit != habits.StreamUnknown || !m.provider.known {
 		return habit
 	}
-	return habitAsk
-}
-
-// learn remembers what a stream showed. At most maxStreamHabits routes are kept; later
-// ones stay unknown, which costs a request nothing but its usage.
-func (h *streamHabits) learn(m *model, habit streamHabit) {
-	route := m.streamRoute()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, ok := h.known[route]; !ok && len(h.known) >= maxStreamHabits {
-		return
-	}
-	if h.known == nil {
-		h.known = map[streamRoute]streamHabit{}
-	}
-	h.known[route] = habit
+	return habits.StreamAsk
 }
 
 // allKeys are the provider's keys, or the stand-in for none.
@@ -426,4 +327,223 @@ func (p *provider) allKeys() []*apiKey {
 		return p.keyless
 	}
 	return p.keys
+}
+
+// translations returns, for each surface that a provider does not speak, the one that
+// takes its requests. It is empty if the provider has no surface to translate to.
+//
+// A surface that counts tokens may have one of its own format: a provider may speak
+// messages, and not count them. Such a count is estimated, like all others in the map.
+func translations(p *provider, all surfaces) map[*surface]*surface {
+	targets := translationTargets(p, all)
+	out := map[*surface]*surface{}
+	for _, s := range all.byPath {
+		from, ok := s.dialect()
+		if _, native := p.speaks(s); !ok || native || len(targets) == 0 {
+			continue
+		}
+		out[s] = targets[max(0, slices.IndexFunc(targets, func(to *surface) bool {
+			f, _ := to.dialect()
+			return f == from
+		}))]
+	}
+	return out
+}
+
+// unproven returns, for each surface that a provider may not speak after all, the one
+// that takes its requests then. An entry for a whole format says little about one of its
+// surfaces: many servers of the openai format have no responses, and many of the
+// anthropic format count no tokens. All servers of the openai format have chat.
+func unproven(p *provider, all surfaces) map[*surface]*surface {
+	targets := translationTargets(p, all)
+	out := map[*surface]*surface{}
+	for _, s := range all.byPath {
+		from, ok := s.dialect()
+		if entry, native := p.speaks(s); !ok || from == dialect.Chat || !native || entry.name != "" {
+			continue
+		}
+		for _, to := range targets {
+			if f, _ := to.dialect(); s.counts() == (f == from) {
+				out[s] = to
+				break
+			}
+		}
+	}
+	return out
+}
+
+// translationTargets are the surfaces that translated requests can go to, in the order
+// of the provider's supported_api_surfaces. Chat comes before responses where an entry
+// stands for both: all servers have it.
+func translationTargets(p *provider, all surfaces) []*surface {
+	var out []*surface
+	for _, a := range p.surfaces {
+		for _, f := range dialects {
+			s := all.byPath[f.Path()]
+			if a.format == s.format && (a.name == "" || a.name == s.name) && !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
+
+// serves reports whether a provider takes requests on a client's surface, be they
+// translated. A surface without a name stands for any of its format.
+func (p *provider) serves(s *surface) bool {
+	if s.name != "" {
+		_, ok := p.speaks(s)
+		return ok || p.translates[s] != nil
+	}
+	if p.speaksFormat(s.format) {
+		return true
+	}
+	for from := range p.translates {
+		if from.format == s.format {
+			return true
+		}
+	}
+	return false
+}
+
+// estimates reports whether the gateway counts the tokens of a client's surface in the
+// place of a provider. Nothing is sent, so no limit of the provider's holds.
+func (p *provider) estimates(s *surface) bool { return s.counts() && p.translates[s] != nil }
+
+// nativeFirst puts the models first whose providers speak the client's surface. All
+// else stays in order. The slice is not changed.
+func nativeFirst(s *surface, models []*model) []*model {
+	translated := func(m *model) bool { return m.provider.translates[s] != nil }
+	if !slices.ContainsFunc(models, translated) {
+		return models
+	}
+	out := slices.DeleteFunc(slices.Clone(models), translated)
+	return append(out, slices.DeleteFunc(slices.Clone(models), func(m *model) bool { return !translated(m) })...)
+}
+
+// BuiltinRegistry returns the catalog of the library: public providers with
+// their base URLs, models and prices. The providers are openai, anthropic,
+// google, deepseek, groq, openrouter, hyperbolic, inceptionlabs, inference.net,
+// xai, mistral, cerebras, together, fireworks and moonshotai. Openrouter and
+// hyperbolic list no models: any name works behind their prefix. The catalog is
+// as old as the library's release. A Config overlays it.
+func BuiltinRegistry() ProviderRegistry { return builtinRegistry{} }
+
+// StaticRegistry returns a registry of the given providers, in that order. It
+// copies them, and so does each call of Providers: later changes on one side do
+// not reach the other. Values of the types that JSON decodes to are copied in
+// Metadata and Body; values of other types are shared.
+func StaticRegistry(providers ...Provider) ProviderRegistry {
+	return staticRegistry(cloneProviders(providers))
+}
+
+// NoRegistry returns an empty registry: only providers of the Config can be
+// reached.
+func NoRegistry() ProviderRegistry { return staticRegistry(nil) }
+
+// builtinRegistry lists copies: the caller owns the result.
+type builtinRegistry struct{}
+
+// Providers decodes the catalog once in a process, and returns a copy.
+func (builtinRegistry) Providers(context.Context) ([]Provider, error) {
+	providers, err := builtinProviders()
+	if err != nil {
+		return nil, fmt.Errorf("aigateway: built-in catalog: %w", err)
+	}
+	return cloneProviders(providers), nil
+}
+
+// staticRegistry lists copies: the caller owns the result.
+type staticRegistry []Provider
+
+func (r staticRegistry) Providers(context.Context) ([]Provider, error) {
+	return cloneProviders(r), nil
+}
+
+// builtinProviders decodes the embedded catalog, once. Its result is shared and
+// must not be changed or handed out.
+var builtinProviders = sync.OnceValues(func() ([]Provider, error) {
+	return decodeCatalog(builtin.Catalog())
+})
+
+// decodeCatalog reads a catalog document. A field unknown to [Provider] or
+// [Model] is an error: in a data file it can only be a slip.
+func decodeCatalog(doc []byte) ([]Provider, error) {
+	dec := json.NewDecoder(bytes.NewReader(doc))
+	dec.DisallowUnknownFields()
+	var providers []Provider
+	if err := dec.Decode(&providers); err != nil {
+		return nil, err
+	}
+	return providers, nil
+}
+
+// cloneProviders copies providers. Copy and original share nothing that either
+// side could change.
+func cloneProviders(providers []Provider) []Provider {
+	out := slices.Clone(providers)
+	for i := range out {
+		p := &out[i]
+		p.IDAliases = slices.Clone(p.IDAliases)
+		p.APIKeys = slices.Clone(p.APIKeys)
+		p.Metadata = cloneMap(p.Metadata)
+		p.Headers = maps.Clone(p.Headers)
+		p.QueryParams = maps.Clone(p.QueryParams)
+		p.Body = cloneMap(p.Body)
+		p.SupportedAPISurfaces = slices.Clone(p.SupportedAPISurfaces)
+		for j := range p.SupportedAPISurfaces {
+			s := &p.SupportedAPISurfaces[j]
+			s.SupportedParams = slices.Clone(s.SupportedParams)
+		}
+		p.Models = slices.Clone(p.Models)
+		for j := range p.Models {
+			p.Models[j] = cloneModel(p.Models[j])
+		}
+	}
+	return out
+}
+
+// cloneModel copies a model to its depth. The caller of a registry owns the copy.
+func cloneModel(m Model) Model {
+	m.IDAliases = slices.Clone(m.IDAliases)
+	m.Metadata = cloneMap(m.Metadata)
+	m.InputModalities = slices.Clone(m.InputModalities)
+	m.OutputModalities = slices.Clone(m.OutputModalities)
+	m.SupportedFeatures = slices.Clone(m.SupportedFeatures)
+	m.UnsupportedParams = slices.Clone(m.UnsupportedParams)
+	m.Datacenters = slices.Clone(m.Datacenters)
+	m.Fallbacks = slices.Clone(m.Fallbacks)
+	m.Pricing = clonePricing(m.Pricing)
+	return m
+}
+
+// clonePricing copies prices to their depth.
+func clonePricing(p *Pricing) *Pricing {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	for _, price := range []**float64{
+		&c.Input, &c.Output, &c.InputCacheRead, &c.InputCacheWrite, &c.InputCacheWrite1h, &c.InputBatch, &c.OutputBatch,
+	} {
+		*price = clonePrice(*price)
+	}
+	c.Tiers = slices.Clone(c.Tiers)
+	for i := range c.Tiers {
+		t := &c.Tiers[i]
+		for _, price := range []**float64{&t.Input, &t.Output, &t.InputCacheRead, &t.InputCacheWrite, &t.InputCacheWrite1h} {
+			*price = clonePrice(*price)
+		}
+	}
+	c.Tools = maps.Clone(c.Tools)
+	return &c
+}
+
+// clonePrice copies a price, so that callers cannot change the catalog's. Nil stays nil.
+func clonePrice(p *float64) *float64 {
+	if p == nil {
+		return nil
+	}
+	v := *p
+	return &v
 }

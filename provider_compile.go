@@ -177,9 +177,6 @@ func (p *provider) credentialHeaders() (names []string) {
 	return names
 }
 
-// noTemplate is the error for a template in a field without templates.
-const noTemplate = "${…} is evaluated only in api_keys, headers, query_params and body"
-
 // name checks an id or alias of a provider.
 // Empty is the message for a name that is missing.
 func (c *compiler) name(path, name, empty string) {

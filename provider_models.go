@@ -1,11 +1,8 @@
 package aigateway
 
 import (
-	"encoding"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +16,93 @@ import (
 	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/usage"
 )
+
+// merger lays the configured providers over the registry's, and compiles both.
+type merger struct {
+	*compiler
+	listed   []Provider     // the registry's
+	owner    map[string]int // which configured provider a name belongs to
+	overlaid map[int]int    // from a listed provider to the configured one over it
+	all      []*provider
+}
+
+// mergeProviders merges and compiles the providers: the configured ones first, in
+// the config's order, then the others of the registry.
+func mergeProviders(c *compiler, cfg Config, listed []Provider) []*provider {
+	m := merger{compiler: c, listed: listed, overlaid: map[int]int{}}
+	for _, base := range listed {
+		c.known = append(append(c.known, base.ID), base.IDAliases...)
+	}
+	c.duplicates(listed)
+	m.owner = c.owners(cfg.Providers)
+	for i, p := range cfg.Providers {
+		m.configured(i, p, cfg.Providers)
+	}
+	for i, base := range listed {
+		if _, ok := m.overlaid[i]; !ok {
+			c.ownBase = false
+			base.IDAliases = unowned(base.IDAliases, m.owner, -1)
+			m.all = append(m.all, c.provider(fmt.Sprintf("registry[%q]", base.ID), base, base.Models, nil, false, true))
+		}
+	}
+	return m.all
+}
+
+// configured compiles the i-th provider of the config. If the registry has a
+// provider of its name, it is laid over that one.
+func (m *merger) configured(i int, p Provider, providers []Provider) {
+	path := fmt.Sprintf("providers[%d]", i)
+	at := m.find(p.ID)
+	if at < 0 {
+		m.ownBase = false
+		m.all = append(m.all, m.provider(path, p, p.Models, nil, true, false))
+		return
+	}
+	base := m.listed[at]
+	if first, ok := m.overlaid[at]; !ok {
+		m.overlaid[at] = i
+	} else if !strings.EqualFold(p.ID, providers[first].ID) { // else owners has said so
+		m.add(path+".id", p.ID, "is the built-in %q, which providers[%d] configures already: put both into one", base.ID, first)
+	}
+	m.ownBase = p.BaseURL != ""
+	if !strings.EqualFold(base.ID, p.ID) {
+		base.Models = authored(base)
+	}
+	merged := overlay(base, p)
+	merged.IDAliases = unowned(merged.IDAliases, m.owner, i)
+	m.all = append(m.all, m.provider(path, merged, p.Models, base.Models, true, true))
+}
+
+// find is the index of the listed provider with an id: by its id, otherwise by an
+// alias. -1 if the registry has no such provider.
+func (m *merger) find(id string) int {
+	if id == "" {
+		return -1
+	}
+	if at := slices.IndexFunc(m.listed, func(base Provider) bool { return strings.EqualFold(base.ID, id) }); at >= 0 {
+		return at
+	}
+	return slices.IndexFunc(m.listed, func(base Provider) bool { return hasName(base.ID, base.IDAliases, id) })
+}
+
+// authored returns a provider's models. Models without an author get the provider's
+// id: an overlay may give the provider another name.
+func authored(p Provider) []Model {
+	models := slices.Clone(p.Models)
+	for i := range models {
+		models[i].AuthorID = given(models[i].AuthorID, p.ID)
+	}
+	return models
+}
+
+// unowned returns a provider's aliases without those that the config gives to
+// another provider than its i-th.
+func unowned(aliases []string, owner map[string]int, i int) []string {
+	return slices.DeleteFunc(slices.Clone(aliases), func(a string) bool {
+		j, ok := owner[fold(a)]
+		return ok && j != i
+	})
+}
 
 // models compiles a provider's models.
 //
@@ -268,61 +352,6 @@ func pricingView(p *Pricing) *expr.Pricing {
 	return &v
 }
 
-// cloneMap copies metadata to its depth, so that the Config can change.
-func cloneMap(m map[string]any) map[string]any {
-	if m == nil {
-		return nil
-	}
-	return plainValue(m).(map[string]any)
-}
-
-// plainValue copies a value, to its depth, into the types that JSON decodes to. A
-// Go program may have put lists and maps of other types into the Config. A value
-// that marshals itself stays as it is, and so does any other type.
-func plainValue(v any) any {
-	switch v := v.(type) {
-	case nil, string, bool, json.Number:
-		return v
-	case Template:
-		return string(v)
-	case map[string]any:
-		if v == nil {
-			return nil
-		}
-		m := make(map[string]any, len(v))
-		for k, e := range v {
-			m[k] = plainValue(e)
-		}
-		return m
-	case json.Marshaler, encoding.TextMarshaler:
-		return v
-	}
-	switch from := reflect.ValueOf(v); from.Kind() {
-	case reflect.String:
-		return from.String()
-	case reflect.Slice, reflect.Array:
-		if from.Kind() == reflect.Slice && from.IsNil() || from.Type().Elem().Kind() == reflect.Uint8 {
-			return v // null, and to JSON a list of bytes is base64
-		}
-		l := make([]any, from.Len())
-		for i := range l {
-			l[i] = plainValue(from.Index(i).Interface())
-		}
-		return l
-	case reflect.Map:
-		if from.IsNil() || from.Type().Key().Kind() != reflect.String {
-			return v
-		}
-		m := make(map[string]any, from.Len())
-		for it := from.MapRange(); it.Next(); {
-			m[it.Key().String()] = plainValue(it.Value().Interface())
-		}
-		return m
-	default:
-		return v
-	}
-}
-
 // foldedNames lists the id and the aliases in the form for comparison, the id
 // first.
 // Case does not count in names of providers and models, see fold.
@@ -438,37 +467,6 @@ func priceList(p *Pricing) *price.List {
 		l.Tools[name] = price.PerCall(usd)
 	}
 	return l
-}
-
-// clonePricing copies prices to their depth.
-func clonePricing(p *Pricing) *Pricing {
-	if p == nil {
-		return nil
-	}
-	c := *p
-	for _, price := range []**float64{
-		&c.Input, &c.Output, &c.InputCacheRead, &c.InputCacheWrite, &c.InputCacheWrite1h, &c.InputBatch, &c.OutputBatch,
-	} {
-		*price = clonePrice(*price)
-	}
-	c.Tiers = slices.Clone(c.Tiers)
-	for i := range c.Tiers {
-		t := &c.Tiers[i]
-		for _, price := range []**float64{&t.Input, &t.Output, &t.InputCacheRead, &t.InputCacheWrite, &t.InputCacheWrite1h} {
-			*price = clonePrice(*price)
-		}
-	}
-	c.Tools = maps.Clone(c.Tools)
-	return &c
-}
-
-// clonePrice copies a price, so that callers cannot change the catalog's. Nil stays nil.
-func clonePrice(p *float64) *float64 {
-	if p == nil {
-		return nil
-	}
-	v := *p
-	return &v
 }
 
 // cost is what a use of the model costs. It is false if that is unknown.

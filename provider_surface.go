@@ -9,7 +9,9 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/ids"
 	"github.com/aigateway-go/aigateway/internal/relay"
+	"github.com/aigateway-go/aigateway/internal/route"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/translate"
 )
 
 //go:generate go test -run ^TestEndpointsDocument$ . -update
@@ -258,9 +260,7 @@ func stateTable() []surface {
 // surfaces finds the surface of a path. It is immutable.
 type surfaces struct {
 	byPath map[string]*surface
-	// ends are the surfaces with ids, by the last word of their path. Those that end
-	// in an id stand under the word before it and a slash.
-	ends map[string][]*surface
+	paths  *route.Paths
 	// twins are the surfaces of the anthropic format at the paths of others. A request
 	// with an Anthropic-Version means them.
 	twins map[*surface]*surface
@@ -269,11 +269,12 @@ type surfaces struct {
 // newSurfaces makes the index of the table.
 func newSurfaces() surfaces {
 	table := surfaceTable()
-	m := surfaces{byPath: make(map[string]*surface, len(table)), ends: map[string][]*surface{}, twins: map[*surface]*surface{}}
+	m := surfaces{byPath: make(map[string]*surface, len(table)), twins: map[*surface]*surface{}}
 	families := map[string]stats.Surface{}
+	paths := make([]string, len(table))
 	for i := range table {
 		s := &table[i]
-		s.name = surfaceName(s.path)
+		s.name, paths[i] = surfaceName(s.path), s.path
 		if _, ok := families[s.offer()]; !ok {
 			families[s.offer()] = stats.Surface(len(families))
 		}
@@ -283,19 +284,10 @@ func newSurfaces() surfaces {
 			continue
 		}
 		m.byPath[s.path] = s
-		if words := strings.Split(s.path, "/"); slices.ContainsFunc(words, isIDSegment) {
-			end := words[len(words)-1]
-			if isIDSegment(end) {
-				end = words[len(words)-2] + "/"
-			}
-			m.ends[end] = append(m.ends[end], s)
-		}
 	}
+	m.paths = route.New(paths)
 	return m
 }
-
-// isIDSegment reports whether a segment of a surface's path stands for an id.
-func isIDSegment(segment string) bool { return segment[0] == '{' }
 
 // surfaceName is the name of the surface at a path, as in supported_api_surfaces
 // and in the Result.
@@ -315,114 +307,8 @@ func (m surfaces) of(r *http.Request) (s *surface, upstream string) {
 // find returns the surface that a URL's path ends in, and the path to join to
 // the provider's base URL. It returns nil for any other path.
 func (m surfaces) find(path string) (s *surface, upstream string) {
-	path = strings.TrimSuffix(path, "/")
-	last := strings.LastIndexByte(path, '/')
-	word := path[last+1:]
-	if last >= 0 {
-		before := path[strings.LastIndexByte(path[:last], '/')+1:]
-		if s, upstream := m.withIDs(path, word, before[:len(before)-len(word)]); s != nil {
-			return s, upstream
-		}
-		if s := m.byPath[before]; s != nil && word != "*" && !strings.HasSuffix(s.path, "}") {
-			return s, s.path
-		}
-		if s := m.byPath[before[:len(before)-len(word)]+"*"]; s != nil && isWord(word) {
-			return s, before
-		}
-	}
-	if s := m.byPath[word]; s != nil && word != "*" {
-		return s, s.path
-	}
-	return nil, ""
-}
-
-// withIDs returns the surface with ids that a path ends in. The longest one wins. A
-// word of the table is not an id.
-func (m surfaces) withIDs(path, word, before string) (found *surface, upstream string) {
-	for _, list := range [...][]*surface{m.ends[word], m.ends[before]} {
-		for _, s := range list {
-			if found != nil && strings.Count(s.path, "/") <= strings.Count(found.path, "/") {
-				continue
-			}
-			if end, ok := m.fits(s, path); ok {
-				found, upstream = s, end
-			}
-		}
-	}
-	return found, upstream
-}
-
-// fits returns the end of a path that has the words of a surface's path, and an id
-// for each of its ids.
-func (m surfaces) fits(s *surface, path string) (end string, ok bool) {
-	rest := path
-	for want := s.path; want != ""; {
-		var segment, got string
-		want, segment = cutLast(want)
-		if rest == "" {
-			return "", false
-		}
-		rest, got = cutLast(rest)
-		if isIDSegment(segment) {
-			if got == "" || m.byPath[got] != nil || m.byPath[want+"/"+got] != nil {
-				return "", false
-			}
-		} else if got != segment {
-			return "", false
-		}
-	}
-	return strings.TrimPrefix(path[len(rest):], "/"), true
-}
-
-// modelInPath is the model in a path before the part of the surface:
-// …/deployments/NAME/chat/completions, as Azure's clients ask, or …/engines/NAME/….
-// Empty if the path has no such part.
-func modelInPath(path, surface string) string {
-	before, ok := strings.CutSuffix(strings.TrimSuffix(path, "/"), "/"+surface)
-	if !ok {
-		return ""
-	}
-	before, name := cutLast(before)
-	if _, kind := cutLast(before); kind != "deployments" && kind != "engines" {
-		return ""
-	}
-	return name
-}
-
-// cutLast parts a path at its last slash.
-func cutLast(path string) (before, last string) {
-	i := strings.LastIndexByte(path, '/')
-	return path[:max(i, 0)], path[i+1:]
-}
-
-// isWord reports whether s may stand for "*" in a surface's path. It goes into the
-// upstream's URL unescaped, so the alphabet is narrow.
-func isWord(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// modelsPath reports whether the path is the model list or one model, and returns
-// the model's id; empty for the list. The id may hold slashes. A mount may have
-// stripped the slash at the path's start.
-func modelsPath(path string) (id string, ok bool) {
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path
-	}
-	if strings.HasSuffix(path, "/models") || strings.HasSuffix(path, "/models/") {
-		return "", true
-	}
-	for _, mark := range []string{"/v1/models/", "/models/"} {
-		if _, id, ok := strings.Cut(path, mark); ok && id != "" {
-			return id, true
-		}
-	}
-	return "", false
+	pattern, upstream := m.paths.Find(path)
+	return m.byPath[pattern], upstream
 }
 
 // clientFormat is the format of the answer to a request outside the known surfaces.
@@ -462,3 +348,24 @@ func formatOf(r *http.Request) format {
 
 // knownSurfaces are the surfaces for those who have no settings.
 var knownSurfaces = sync.OnceValue(newSurfaces)
+
+// codec carries a request and its answer between the client's surface and the
+// upstream's. It belongs to one candidate. Nil is the null codec: the bytes pass as
+// they are.
+//
+// Config stands on the upstream's side of it: body fields, the cap of the output
+// and lists of parameters act on the translated request.
+type codec struct {
+	translate.Codec
+	client, surface *surface // surface is the upstream's
+}
+
+// newCodec makes the codec between two surfaces. Their formats differ, unless the
+// client's counts tokens.
+func newCodec(client, upstream *surface) *codec {
+	from, _ := client.dialect()
+	to, _ := upstream.dialect()
+	return &codec{
+		translate.New(translate.Side{Name: client.name, Format: from}, translate.Side{Name: upstream.name, Format: to}, client.counts()), client, upstream,
+	}
+}

@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net/url"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -20,6 +17,7 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/redact"
+	"github.com/aigateway-go/aigateway/internal/secretstore"
 )
 
 // SecretResolver answers ${secrets.get(vault, name)}: it knows one store of
@@ -69,25 +67,6 @@ func notFound(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrSecretNotFound, fmt.Sprintf(format, args...))
 }
 
-// withoutValue returns an error of a resolver without the values in its text.
-func withoutValue(err error, values ...string) error {
-	text := err.Error()
-	if scrubbed := redact.NewScrubber(values...).Scrub(text); scrubbed != text {
-		return &scrubbedError{scrubbed, errors.Is(err, ErrSecretNotFound)}
-	}
-	return err
-}
-
-// scrubbedError stands for an error that quotes a secret. It does not wrap the
-// error: a printed chain would show the secret.
-type scrubbedError struct {
-	text     string
-	notFound bool
-}
-
-func (e *scrubbedError) Error() string        { return e.text }
-func (e *scrubbedError) Is(target error) bool { return e.notFound && target == ErrSecretNotFound }
-
 // EnvSecrets reads secrets from environment variables. The variable is the
 // vault and the name in upper case, joined by an underscore. Each run of characters
 // other than A-Z and 0-9 becomes one underscore. So
@@ -134,81 +113,12 @@ func envName(vault, name string) string {
 // Symbolic links are followed within the directory only.
 func DirSecrets(dir string) SecretResolver { return dirSecrets(dir) }
 
-// dirSecrets is the directory. It is opened anew for each secret.
+// dirSecrets is the directory.
 type dirSecrets string
-
-// maxSecretFile bounds a secret's file, in bytes: a mistaken name could read a large
-// one into memory.
-const maxSecretFile = 64 << 10
 
 // ResolveSecret returns the content of the secret's file.
 func (d dirSecrets) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
-	if d == "" {
-		return "", errors.New("the secret directory's path is empty")
-	}
-	if !isFileName(vault) || !isFileName(name) {
-		return "", fmt.Errorf("vault %q and name %q must be plain file names", vault, name)
-	}
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
-	path := filepath.Join(string(d), vault, name)
-	data, err := d.read(vault, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		// Kubernetes replaces the files of a mount by turning a link, and then
-		// removes the old ones: a reader of the old link finds nothing.
-		// A second look tells a turned link from a missing secret.
-		data, err = d.read(vault, name)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", notFound("file %q does not exist", path)
-	case err != nil:
-		return "", fmt.Errorf("secret file %q: %w", path, err)
-	}
-	value := strings.TrimSuffix(string(data), "\n")
-	if len(value) < len(data) {
-		value = strings.TrimSuffix(value, "\r")
-	}
-	if value == "" {
-		return "", notFound("file %q is empty", path)
-	}
-	return value, nil
-}
-
-// read returns the bytes of a secret's file. The [os.Root] keeps the links of a mount
-// from leading out of the directory.
-func (d dirSecrets) read(vault, name string) ([]byte, error) {
-	root, err := os.OpenRoot(string(d))
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	path := filepath.Join(vault, name)
-	// Asked before opening: opening a named pipe would wait for its writer.
-	if info, err := root.Stat(path); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
-	f, err := root.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
-	if err == nil && len(data) > maxSecretFile {
-		err = fmt.Errorf("larger than %d bytes", maxSecretFile)
-	}
-	return data, err
-}
-
-// isFileName reports whether s names a file directly inside a directory, on any
-// system. Names that start with ".." are refused altogether: under such names,
-// Kubernetes keeps the past and future versions of a mount.
-func isFileName(s string) bool {
-	return s != "" && s != "." && !strings.HasPrefix(s, "..") &&
-		!strings.ContainsAny(s, "/\\\x00") && filepath.IsLocal(s)
+	return secretstore.Dir(d).Read(ctx, ErrSecretNotFound, vault, name)
 }
 
 // MapSecrets holds secrets by vault and name, for tests. It copies the map. It
@@ -305,11 +215,8 @@ type ExpiringSecretResolver interface {
 	ResolveSecretUntil(ctx context.Context, vault, name string) (value string, until time.Time, err error)
 }
 
-// secretAsker asks a store for a secret, and how long its value is good.
-type secretAsker func(ctx context.Context, vault, name string) (value string, until time.Time, err error)
-
 // resolving returns how r resolves.
-func resolving(r SecretResolver) secretAsker {
+func resolving(r SecretResolver) secretstore.Ask {
 	if expiring, ok := r.(ExpiringSecretResolver); ok {
 		return expiring.ResolveSecretUntil
 	}
@@ -317,7 +224,7 @@ func resolving(r SecretResolver) secretAsker {
 }
 
 // refreshing returns how r refreshes. Without the power, it resolves.
-func refreshing(r SecretResolver) secretAsker {
+func refreshing(r SecretResolver) secretstore.Ask {
 	if own, ok := r.(interface {
 		refreshUntil(ctx context.Context, vault, name string) (string, time.Time, error)
 	}); ok {
@@ -345,24 +252,11 @@ func refreshing(r SecretResolver) secretAsker {
 }
 
 // untilUnknown makes an asker of a store that names no end for its values.
-func untilUnknown(ask func(ctx context.Context, vault, name string) (string, error)) secretAsker {
+func untilUnknown(ask func(ctx context.Context, vault, name string) (string, error)) secretstore.Ask {
 	return func(ctx context.Context, vault, name string) (string, time.Time, error) {
 		value, err := ask(ctx, vault, name)
 		return value, time.Time{}, err
 	}
-}
-
-// askSecret asks. An empty value is not found, so that a blank never travels as
-// "Authorization: Bearer ".
-func askSecret(ctx context.Context, ask secretAsker, vault, name string) (string, time.Time, error) {
-	value, until, err := ask(ctx, vault, name)
-	switch {
-	case err != nil:
-		return "", time.Time{}, withoutValue(err, value)
-	case value == "":
-		return "", time.Time{}, notFound("the value of %q in %q is empty", name, vault)
-	}
-	return value, until, nil
 }
 
 // ResolveSecret asks each store in turn.
@@ -387,13 +281,13 @@ func (c chainSecrets) refreshUntil(ctx context.Context, vault, name string) (str
 }
 
 // ask asks each store in turn, in the way of how.
-func (c chainSecrets) ask(ctx context.Context, how func(SecretResolver) secretAsker, vault, name string) (string, time.Time, error) {
+func (c chainSecrets) ask(ctx context.Context, how func(SecretResolver) secretstore.Ask, vault, name string) (string, time.Time, error) {
 	var looked []string
 	for _, r := range c {
 		if r == nil {
 			continue
 		}
-		value, until, err := askSecret(ctx, how(r), vault, name)
+		value, until, err := how(r).Checked(ctx, ErrSecretNotFound, vault, name)
 		if err == nil || !errors.Is(err, ErrSecretNotFound) {
 			return value, until, err
 		}
@@ -403,6 +297,98 @@ func (c chainSecrets) ask(ctx context.Context, how func(SecretResolver) secretAs
 		return "", time.Time{}, notFound("there is no store to look in")
 	}
 	return "", time.Time{}, notFound("%s", strings.Join(looked, "; "))
+}
+
+// SecretCache puts a time to live before a [SecretResolver]. Make one with
+// [NewSecretCache]. It is safe for concurrent use, and starts a goroutine only
+// while it asks the store.
+//
+//   - A value is used for the time to live. Then the store is asked again, once for all
+//     waiting requests.
+//   - If the store fails, or takes longer than a second, the last good value serves on, and
+//     the store is asked again after ten seconds. A deleted secret ([ErrSecretNotFound]) is
+//     gone at once.
+//   - A value with an end, of an [ExpiringSecretResolver], is renewed ahead, at 80 % of its
+//     life. Requests do not wait for that. It does not serve beyond its end.
+//   - Without a good value, an error is repeated for a second.
+//   - While an upstream refuses the value, each use asks the store, at most every 100 ms.
+//   - A question to the store outlives the request that asked first, because others may wait
+//     for it. The store has thirty seconds to answer.
+//
+// A gateway keeps its own cache over a Reload with the same store. To another store
+// it carries the last good values: the new store is asked first, and they serve if
+// it fails.
+type SecretCache struct {
+	cache  *secretstore.Cache
+	serves func(SecretResolver) bool // a function, as a %+v could look into the resolver
+}
+
+// secretTTL is the usual time to live of a value.
+const secretTTL = 5 * time.Minute
+
+// NewSecretCache returns a cache before r, which is [EnvSecrets] if nil. The
+// time to live is five minutes if it is not positive.
+func NewSecretCache(r SecretResolver, ttl time.Duration) *SecretCache {
+	if r == nil {
+		r = EnvSecrets()
+	}
+	if ttl <= 0 {
+		ttl = secretTTL
+	}
+	// A cache before a cache would otherwise refresh from the inner one's age.
+	asked := secretstore.Store{Resolve: resolving(r), Refresh: refreshing(r), NotFound: ErrSecretNotFound}
+	return &SecretCache{
+		cache:  secretstore.NewCache(asked, ttl),
+		serves: func(other SecretResolver) bool { return sameResolver(r, other) },
+	}
+}
+
+// cachedSecrets returns the cache of a gateway before r. old is the cache that a
+// Reload replaces, nil at the start. The same store keeps its cache; another one
+// inherits the last good values. A cache of the user's own is used as it is.
+func cachedSecrets(r SecretResolver, old *SecretCache) *SecretCache {
+	c, own := r.(*SecretCache)
+	switch {
+	case own && c != nil:
+	case old != nil && old.cache.TTL() == secretTTL && old.serves(r):
+		return old
+	default:
+		c = NewSecretCache(r, secretTTL)
+	}
+	if old != nil && c != old {
+		c.cache.Inherit(old.cache)
+	}
+	return c
+}
+
+// ResolveSecret returns the cached value, or asks the store. While the value is
+// fresh it takes no lock and allocates nothing. It ends with ctx, with its
+// cause.
+func (c *SecretCache) ResolveSecret(ctx context.Context, vault, name string) (string, error) {
+	value, _, err := c.cache.Resolve(ctx, vault, name)
+	return value, err
+}
+
+// ResolveSecretUntil is ResolveSecret, and also returns the end of the value. The
+// end is the zero time if the store has not named one.
+func (c *SecretCache) ResolveSecretUntil(ctx context.Context, vault, name string) (string, time.Time, error) {
+	return c.cache.Resolve(ctx, vault, name)
+}
+
+// Refresh asks the store now, however fresh the cached value is, and returns its
+// answer. A failure is returned, and not covered by the last good value;
+// [SecretCache.ResolveSecret] goes on to serve the value.
+//
+// Call it after an upstream has refused the value. A question under way is shared,
+// and so is the answer of a refresh that ended less than 100 ms ago.
+func (c *SecretCache) Refresh(ctx context.Context, vault, name string) (string, error) {
+	value, _, err := c.refreshUntil(ctx, vault, name)
+	return value, err
+}
+
+// refreshUntil is Refresh, with the end of the value.
+func (c *SecretCache) refreshUntil(ctx context.Context, vault, name string) (string, time.Time, error) {
+	return c.cache.Refresh(ctx, vault, name)
 }
 
 // Template is text with CEL expressions in ${…}, such as "Bearer
@@ -430,100 +416,7 @@ func (c chainSecrets) ask(ctx context.Context, how func(SecretResolver) secretAs
 type Template string
 
 // String returns t with its literal parts hidden.
-func (t Template) String() string {
-	var b strings.Builder
-	hidden := false
-	for s := string(t); s != ""; {
-		var n int
-		switch {
-		case strings.HasPrefix(s, "$${"):
-			s = s[len("$${"):]
-			hidden = true
-			continue
-		case strings.HasPrefix(s, "${"):
-			n = expressionLen(s)
-			if n == 0 {
-				// It has no end: the rest could be anything.
-				return b.String() + "…"
-			}
-		default:
-			s = s[1:]
-			hidden = true
-			continue
-		}
-		if hidden {
-			b.WriteString("…")
-			hidden = false
-		}
-		b.WriteString(s[:n])
-		s = s[n:]
-	}
-	if hidden {
-		b.WriteString("…")
-	}
-	return b.String()
-}
-
-// expressionLen returns the length of the ${…} that s starts with, 0 if it has
-// no end. Braces in CEL's strings do not count.
-func expressionLen(s string) int {
-	depth := 0
-	for i := 1; i < len(s); {
-		switch c := s[i]; {
-		case c == '{':
-			depth++
-			i++
-		case c == '}':
-			depth--
-			i++
-			if depth == 0 {
-				return i
-			}
-		case c == '\'' || c == '"':
-			n := quotedLen(s[i:], isRawPrefix(s[:i]))
-			if n == 0 {
-				return 0
-			}
-			i += n
-		case strings.HasPrefix(s[i:], "//"):
-			end := strings.IndexByte(s[i:], '\n')
-			if end < 0 {
-				return 0
-			}
-			i += end
-		default:
-			i++
-		}
-	}
-	return 0
-}
-
-// isRawPrefix reports whether a quote after s opens a raw string: r'…', rb'…'
-// or br'…'.
-func isRawPrefix(s string) bool {
-	s = strings.ToLower(s[max(0, len(s)-2):])
-	return strings.HasSuffix(s, "r") || s == "rb"
-}
-
-// quotedLen returns the length of the CEL string that s starts with, 0 if it has
-// no end.
-func quotedLen(s string, raw bool) int {
-	quote := s[:1]
-	if triple := strings.Repeat(quote, 3); strings.HasPrefix(s, triple) {
-		quote = triple
-	}
-	for i := len(quote); i < len(s); i++ {
-		switch {
-		case strings.HasPrefix(s[i:], quote):
-			return i + len(quote)
-		case s[i] == '\\' && !raw:
-			i++
-		case (s[i] == '\n' || s[i] == '\r') && len(quote) == 1:
-			return 0
-		}
-	}
-	return 0
-}
+func (t Template) String() string { return redact.Template(string(t)) }
 
 // Format prints t with its literal parts hidden.
 func (t Template) Format(f fmt.State, verb rune) { redact.Format(f, verb, t.String()) }

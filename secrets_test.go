@@ -12,8 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,158 +55,6 @@ func TestEnvSecrets(t *testing.T) {
 			assert.Equal(t, "value \n", got)
 		})
 	}
-}
-
-// writeFile makes a file with the directories above it.
-func writeFile(t testing.TB, path, content string) {
-	t.Helper()
-	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
-	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-}
-
-func TestDirSecretsContent(t *testing.T) {
-	const limit = 64 << 10
-	tests := map[string]struct {
-		content, want string
-		notFound      bool
-		err           string
-	}{
-		"plain":            {content: "sk-1", want: "sk-1"},
-		"final newline":    {content: "sk-1\n", want: "sk-1"},
-		"CRLF":             {content: "sk-1\r\n", want: "sk-1"},
-		"only one newline": {content: "sk-1\n\n", want: "sk-1\n"},
-		"lone CR stays":    {content: "sk-1\r", want: "sk-1\r"},
-		"inner lines":      {content: "a\nb\n", want: "a\nb"},
-		"spaces stay":      {content: " sk 1 ", want: " sk 1 "},
-		"empty":            {content: "", notFound: true, err: "is empty"},
-		"blank line":       {content: "\n", notFound: true, err: "is empty"},
-		"at the limit":     {content: strings.Repeat("x", limit), want: strings.Repeat("x", limit)},
-		"over the limit":   {content: strings.Repeat("x", limit+1), err: "larger than 65536 bytes"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			writeFile(t, filepath.Join(dir, "vault", "name"), tt.content)
-			got, err := aigateway.DirSecrets(dir).ResolveSecret(t.Context(), "vault", "name")
-			if tt.err != "" {
-				require.ErrorContains(t, err, tt.err)
-				assert.Equal(t, tt.notFound, errors.Is(err, aigateway.ErrSecretNotFound))
-				assert.Empty(t, got)
-				return
-			}
-			require.NoError(t, err)
-			assert.Equal(t, tt.want, got)
-		})
-	}
-}
-
-func TestDirSecretsNames(t *testing.T) {
-	base := t.TempDir()
-	dir := filepath.Join(base, "secrets")
-	writeFile(t, filepath.Join(base, "outside"), "stolen")
-	writeFile(t, filepath.Join(dir, "flat"), "stolen")
-	writeFile(t, filepath.Join(dir, "v", "n"), "found")
-	writeFile(t, filepath.Join(dir, "v", "sub", "n"), "nested")
-	writeFile(t, filepath.Join(dir, "v", ".hidden"), "hidden")
-	writeFile(t, filepath.Join(dir, "v", "..data", "n"), "internal")
-	require.NoError(t, os.Symlink(base, filepath.Join(dir, "escape")))
-	require.NoError(t, os.Symlink("../outside", filepath.Join(dir, "v", "up")))
-	require.NoError(t, os.Symlink("../../outside", filepath.Join(dir, "v", "out")))
-
-	const refused, notFound = "plain file names", "does not exist"
-	tests := []struct {
-		vault, name, want, err string
-	}{
-		{"v", "n", "found", ""},
-		{"v", ".hidden", "hidden", ""},
-		{"v", "missing", "", notFound},
-		{"missing", "n", "", notFound},
-		{"v", "sub", "", "not a regular file"},
-		{"v", "out", "", "escapes"},
-		{"escape", "outside", "", "escapes"},
-		{"v", "up", "", notFound}, // inside the directory, where no such file is
-		{"", "n", "", refused},
-		{"v", "", "", refused},
-		{".", "flat", "", refused},
-		{"v", ".", "", refused},
-		{"..", "outside", "", refused},
-		{"v", "..", "", refused},
-		{"..data", "n", "", refused},
-		{"v", "sub/n", "", refused},
-		{"v/sub", "n", "", refused},
-		{"v", "../flat", "", refused},
-		{"/etc", "passwd", "", refused},
-		{"v", `sub\n`, "", refused},
-		{"v", "n\x00", "", refused},
-	}
-	for _, tt := range tests {
-		t.Run(tt.vault+","+tt.name, func(t *testing.T) {
-			got, err := aigateway.DirSecrets(dir).ResolveSecret(t.Context(), tt.vault, tt.name)
-			assert.Equal(t, tt.want, got)
-			if tt.want != "" {
-				require.NoError(t, err)
-				return
-			}
-			require.ErrorContains(t, err, tt.err)
-			assert.Equal(t, tt.err == notFound, errors.Is(err, aigateway.ErrSecretNotFound), "%v", err)
-		})
-	}
-
-	_, err := aigateway.DirSecrets("").ResolveSecret(t.Context(), "v", "n")
-	require.Error(t, err)
-	assert.NotErrorIs(t, err, aigateway.ErrSecretNotFound)
-
-	_, err = aigateway.DirSecrets(filepath.Join(base, "nowhere")).ResolveSecret(t.Context(), "v", "n")
-	require.ErrorIs(t, err, aigateway.ErrSecretNotFound)
-
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err = aigateway.DirSecrets(dir).ResolveSecret(ctx, "v", "n")
-	require.ErrorIs(t, err, context.Canceled)
-}
-
-// TestDirSecretsRotation turns the link of a Kubernetes mount.
-func TestDirSecretsRotation(t *testing.T) {
-	mount := t.TempDir()
-	vault := filepath.Join(mount, "openai")
-	writeFile(t, filepath.Join(vault, "..2026_01", "api-key"), "old")
-	require.NoError(t, os.Symlink("..2026_01", filepath.Join(vault, "..data")))
-	require.NoError(t, os.Symlink(filepath.Join("..data", "api-key"), filepath.Join(vault, "api-key")))
-	// The directory itself may be a link to anywhere.
-	dir := filepath.Join(t.TempDir(), "link")
-	require.NoError(t, os.Symlink(mount, dir))
-
-	got, err := aigateway.DirSecrets(dir).ResolveSecret(t.Context(), "openai", "api-key")
-	require.NoError(t, err)
-	assert.Equal(t, "old", got)
-
-	writeFile(t, filepath.Join(vault, "..2026_02", "api-key"), "new")
-	require.NoError(t, os.Symlink("..2026_02", filepath.Join(vault, "..data_tmp")))
-	require.NoError(t, os.Rename(filepath.Join(vault, "..data_tmp"), filepath.Join(vault, "..data")))
-	require.NoError(t, os.RemoveAll(filepath.Join(vault, "..2026_01")))
-
-	got, err = aigateway.DirSecrets(dir).ResolveSecret(t.Context(), "openai", "api-key")
-	require.NoError(t, err)
-	assert.Equal(t, "new", got)
-}
-
-func FuzzDirSecrets(f *testing.F) {
-	base := f.TempDir()
-	dir := filepath.Join(base, "dir")
-	writeFile(f, filepath.Join(base, "outside"), "stolen")
-	writeFile(f, filepath.Join(dir, "outside"), "stolen")
-	writeFile(f, filepath.Join(dir, "v", "n"), "found")
-	for _, s := range [][2]string{
-		{"v", "n"}, {"..", "outside"}, {".", "outside"}, {"v", "../outside"}, {"v/..", "outside"}, {"", "outside"}, {"v\x00", "n"}, {"/", "etc"},
-	} {
-		f.Add(s[0], s[1])
-	}
-	f.Fuzz(func(t *testing.T, vault, name string) {
-		got, err := aigateway.DirSecrets(dir).ResolveSecret(t.Context(), vault, name)
-		if err == nil {
-			assert.Equal(t, [3]string{"v", "n", "found"}, [3]string{vault, name, got})
-		}
-	})
 }
 
 func TestMapSecrets(t *testing.T) {
@@ -463,6 +309,99 @@ func TestExpiringSecretRefresh(t *testing.T) {
 			assert.Equal(t, store.until, until)
 		}
 	})
+}
+
+func TestSecretCacheDefaults(t *testing.T) {
+	t.Setenv("V_N", "from the environment")
+	synctest.Test(t, func(t *testing.T) {
+		got, err := aigateway.NewSecretCache(nil, 0).ResolveSecret(t.Context(), "v", "n")
+		require.NoError(t, err)
+		assert.Equal(t, "from the environment", got)
+
+		for _, ttl := range []time.Duration{0, -1} {
+			calls := 0
+			c := aigateway.NewSecretCache(aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) {
+				calls++
+				return "one", nil
+			}), ttl)
+			for _, want := range []struct {
+				after time.Duration
+				calls int
+			}{{0, 1}, {5*time.Minute - 1, 1}, {1, 2}} {
+				gatewaytest.Pass(want.after)
+				_, err := c.ResolveSecret(t.Context(), "v", "n")
+				require.NoError(t, err)
+				assert.Equal(t, want.calls, calls)
+			}
+		}
+	})
+}
+
+// A cache in front of a cache must refresh through both.
+func TestSecretCacheRefreshReachesInnerCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		value := "one"
+		inner := aigateway.NewSecretCache(aigateway.SecretResolverFunc(func(context.Context, string, string) (string, error) {
+			return value, nil
+		}), time.Minute)
+		outer := aigateway.NewSecretCache(inner, time.Hour)
+		got, err := outer.ResolveSecret(t.Context(), "v", "n")
+		require.NoError(t, err)
+		assert.Equal(t, "one", got)
+		value = "two"
+		got, err = outer.Refresh(t.Context(), "v", "n")
+		require.NoError(t, err)
+		assert.Equal(t, "two", got)
+	})
+}
+
+func TestSecretCacheFreshValueDoesNotAllocate(t *testing.T) {
+	c := aigateway.NewSecretCache(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": "value"}}), 0)
+	ctx := t.Context()
+	_, err := c.ResolveSecret(ctx, "v", "n")
+	require.NoError(t, err)
+	allocs := testing.AllocsPerRun(100, func() { _, _ = c.ResolveSecret(ctx, "v", "n") })
+	assert.Zero(t, allocs)
+}
+
+func BenchmarkSecretCache(b *testing.B) {
+	c := aigateway.NewSecretCache(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": "value"}}), time.Hour)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := c.ResolveSecret(context.Background(), "v", "n"); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+var templateTests = []struct{ template, shown string }{
+	{"", ""},
+	{"sk-proj-literal", "…"},
+	{"${secrets.get('a','b')}", "${secrets.get('a','b')}"},
+	{"Bearer ${secrets.get('a','b')}", "…${secrets.get('a','b')}"},
+	{"${req.host}/secret", "${req.host}…"},
+	{"a${x}b${y}c", "…${x}…${y}…"},
+	{"${x}${y}", "${x}${y}"},
+	{"$${secret}", "…"},
+	{"$${secret} ${x}", "…${x}"},
+	{"$$${x}", "…"}, // "$" and then "$${", as read from the left
+	{"$secret {x}", "…"},
+	{"${unterminated", "…"},
+	{"${x}${unterminated sk-secret", "${x}…"},
+	{"${'unterminated} sk-secret", "…"},
+	{"${'}'}sk-secret", "${'}'}…"},
+	{`${'\'}'}sk-secret`, `${'\'}'}…`},
+	{`${r'\'}sk-secret`, `${r'\'}…`},
+	{`${bR'\'}sk-secret`, `${bR'\'}…`},
+	{`${"""}"""}sk-secret`, `${"""}"""}…`},
+	{"${'''\n}'''}sk-secret", "${'''\n}'''}…"},
+	{"${'\n'}sk-secret", "…"},
+	{"${{'a': {'b': 1}}['a']}sk-secret", "${{'a': {'b': 1}}['a']}…"},
+	{"${x // }\n}sk-secret", "${x // }\n}…"},
+	{"${x // }sk-secret", "…"},
+	{"sé${x}ß", "…${x}…"},
 }
 
 func TestTemplateHidesLiterals(t *testing.T) {

@@ -1,6 +1,15 @@
 // Package confdoc decodes configuration documents, YAML or JSON, into structs. It
 // reports every fault of shape with its path and line, but hides a value that could
 // be a credential. It knows the structs by their json tags only.
+//
+//	file.go      a document's file, be it a pipe
+//	parse.go     from bytes to nodes: YAML, or JSON with a reader of its own
+//	document.go  the document, its faults and limits
+//	settings.go  the two forms of a document
+//	value.go     values with their places: mappings, lists
+//	decode.go    values into structs
+//	scalar.go    scalars
+//	path.go      places in words
 package confdoc
 
 import (

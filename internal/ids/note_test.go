@@ -61,7 +61,10 @@ func TestNoteSettles(t *testing.T) {
 
 	file := ids.Note{Table: table, Kind: ids.File, Route: ids.Route{Provider: "p", Owed: "model"}}
 	file.Answer([]byte(`{"id":"file-1"}`))
-	assert.Empty(t, file.Settle(), "only a response can owe")
+	assert.Empty(t, file.Settle())
+	at, known := table.Find(0, ids.Ref{Kind: ids.File, ID: "file-1"})
+	assert.True(t, known)
+	assert.Empty(t, at.Owed, "only a response can owe")
 }
 
 // TestPaths finds the id at its place in the pattern, and odd ones in escaped paths.

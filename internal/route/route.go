@@ -1,0 +1,159 @@
+// Package route finds the endpoint that a URL's path ends in. The beginning of the path is
+// the mount of the gateway, and of no concern. It is a leaf: it imports the standard library
+// only.
+//
+// The endpoints are given by patterns, such as "chat/completions", "images/*" or
+// "files/{id}/content". A last segment "*" stands for any one word, and a segment in braces
+// for an id.
+package route
+
+import (
+	"slices"
+	"strings"
+)
+
+// Paths finds patterns. It is immutable.
+type Paths struct {
+	// known has the patterns by themselves: a look-up makes no new string.
+	known map[string]string
+	// ends are the patterns with ids, by their last word. Those that end in an id stand
+	// under the word before it and a slash.
+	ends map[string][]string
+}
+
+// New makes the index of the patterns.
+func New(patterns []string) *Paths {
+	p := &Paths{known: make(map[string]string, len(patterns)), ends: map[string][]string{}}
+	for _, pattern := range patterns {
+		if p.has(pattern) {
+			continue
+		}
+		p.known[pattern] = pattern
+		if words := strings.Split(pattern, "/"); slices.ContainsFunc(words, IsID) {
+			end := words[len(words)-1]
+			if IsID(end) {
+				end = words[len(words)-2] + "/"
+			}
+			p.ends[end] = append(p.ends[end], pattern)
+		}
+	}
+	return p
+}
+
+// IsID reports whether a segment of a pattern stands for an id.
+func IsID(segment string) bool { return segment[0] == '{' }
+
+// Find returns the longest pattern that a URL's path ends in, and that end, without a slash
+// before it. Both are empty for any other path.
+func (p *Paths) Find(path string) (pattern, end string) {
+	path = strings.TrimSuffix(path, "/")
+	last := strings.LastIndexByte(path, '/')
+	word := path[last+1:]
+	if last >= 0 {
+		before := path[strings.LastIndexByte(path[:last], '/')+1:]
+		if pattern, end := p.withIDs(path, word, before[:len(before)-len(word)]); pattern != "" {
+			return pattern, end
+		}
+		if p.has(before) && word != "*" && !strings.HasSuffix(before, "}") {
+			return before, before
+		}
+		if pattern := p.known[before[:len(before)-len(word)]+"*"]; pattern != "" && isWord(word) {
+			return pattern, before
+		}
+	}
+	if p.has(word) && word != "*" {
+		return word, word
+	}
+	return "", ""
+}
+
+// has reports whether there is a pattern.
+func (p *Paths) has(pattern string) bool { return p.known[pattern] != "" }
+
+// withIDs returns the pattern with ids that a path ends in. The longest one wins. A word of
+// a pattern is not an id.
+func (p *Paths) withIDs(path, word, before string) (found, end string) {
+	for _, list := range [...][]string{p.ends[word], p.ends[before]} {
+		for _, pattern := range list {
+			if found != "" && strings.Count(pattern, "/") <= strings.Count(found, "/") {
+				continue
+			}
+			if e, ok := p.fits(pattern, path); ok {
+				found, end = pattern, e
+			}
+		}
+	}
+	return found, end
+}
+
+// fits returns the end of a path that has the words of a pattern, and an id for each of its
+// ids.
+func (p *Paths) fits(pattern, path string) (end string, ok bool) {
+	rest := path
+	for want := pattern; want != ""; {
+		var segment, got string
+		want, segment = CutLast(want)
+		if rest == "" {
+			return "", false
+		}
+		rest, got = CutLast(rest)
+		if IsID(segment) {
+			if got == "" || p.has(got) || p.known[want+"/"+got] != "" {
+				return "", false
+			}
+		} else if got != segment {
+			return "", false
+		}
+	}
+	return strings.TrimPrefix(path[len(rest):], "/"), true
+}
+
+// CutLast parts a path at its last slash.
+func CutLast(path string) (before, last string) {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(i, 0)], path[i+1:]
+}
+
+// isWord reports whether s may stand for "*". It goes into the upstream's URL unescaped, so
+// the alphabet is narrow.
+func isWord(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// ModelBefore is the model in a path before an endpoint: …/deployments/NAME/chat/completions,
+// as Azure's clients ask, or …/engines/NAME/…. Empty if the path has no such part.
+func ModelBefore(path, endpoint string) string {
+	before, ok := strings.CutSuffix(strings.TrimSuffix(path, "/"), "/"+endpoint)
+	if !ok {
+		return ""
+	}
+	before, name := CutLast(before)
+	if _, kind := CutLast(before); kind != "deployments" && kind != "engines" {
+		return ""
+	}
+	return name
+}
+
+// Models reports whether the path is the model list or one model, and returns the model's id;
+// empty for the list. The id may hold slashes. A mount may have stripped the slash at the
+// path's start.
+func Models(path string) (id string, ok bool) {
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	if strings.HasSuffix(path, "/models") || strings.HasSuffix(path, "/models/") {
+		return "", true
+	}
+	for _, mark := range []string{"/v1/models/", "/models/"} {
+		if _, id, ok := strings.Cut(path, mark); ok && id != "" {
+			return id, true
+		}
+	}
+	return "", false
+}
