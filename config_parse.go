@@ -13,6 +13,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/limit"
 )
 
 // ParseConfig reads a Config from a YAML or JSON document of at most 16 MiB, in
@@ -233,6 +234,80 @@ func notOneOf[T ~string](v string, words []T) string {
 // sortedKeys returns the keys of a map in order. Errors and compiled lists then do
 // not change from run to run.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// limits compiles the limits of a provider, a model or a key.
+//
+// Zero means unlimited. A wait or an exact without a limit beside it is a slip: it
+// would have no effect.
+func (p *problems) limits(path string, l Limits) limit.Limits {
+	out := limit.Limits{
+		InFlight:          p.atLeastZero(path+".in_flight", l.InFlight),
+		RequestsPerMinute: p.atLeastZero(path+".requests_per_minute", l.RequestsPerMinute),
+		TokensPerMinute:   p.atLeastZero(path+".tokens_per_minute", l.TokensPerMinute),
+		Wait:              l.Wait.parse(p, path+".wait", 0),
+		Exact:             l.Exact,
+	}
+	if out.Exact && l.InFlight == 0 {
+		p.add(path+".exact", "true", "has no limit beside it to be exact: give in_flight")
+	}
+	if out.Wait > 0 && l.InFlight == 0 && l.RequestsPerMinute == 0 && l.TokensPerMinute == 0 {
+		p.add(path+".wait", string(l.Wait), "has no limit beside it to wait at: give in_flight, requests_per_minute or tokens_per_minute")
+	}
+	return out
+}
+
+// atLeastZero reports a negative number, and returns it as zero, so that the checks go
+// on to find the other problems.
+func (p *problems) atLeastZero(path string, n int64) int64 {
+	if n < 0 {
+		p.add(path, fmt.Sprint(n), "must not be negative")
+	}
+	return max(n, 0)
+}
+
+// namedPrice is a price with its name in the configuration.
+// A nil value is an unknown price; zero is free.
+type namedPrice struct {
+	name  string
+	value *float64
+}
+
+// prices checks that costs can be counted by each price, and that tiers ascend.
+func (p *problems) prices(path string, of *Pricing) {
+	check := func(path string, prices ...namedPrice) {
+		for _, n := range prices {
+			switch {
+			case n.value == nil:
+			case !(*n.value >= 0):
+				p.add(path+"."+n.name, fmt.Sprint(*n.value), "a price must not be negative")
+			case *n.value > bounds.MaxPrice:
+				p.add(path+"."+n.name, fmt.Sprint(*n.value), "is too high: a price is in USD per million tokens, up to %d", bounds.MaxPrice)
+			}
+		}
+	}
+	check(path, namedPrice{"input", of.Input}, namedPrice{"output", of.Output}, namedPrice{"input_cache_read", of.InputCacheRead},
+		namedPrice{"input_cache_write", of.InputCacheWrite}, namedPrice{"input_cache_write_1h", of.InputCacheWrite1h},
+		namedPrice{"input_batch", of.InputBatch}, namedPrice{"output_batch", of.OutputBatch})
+	for i, t := range of.Tiers {
+		at := fmt.Sprintf("%s.tiers[%d]", path, i)
+		switch {
+		case t.AboveInputTokens <= 0:
+			p.add(at+".above_input_tokens", fmt.Sprint(t.AboveInputTokens), "must be above zero: the prices of short prompts stand beside the tiers")
+		case i > 0 && t.AboveInputTokens <= of.Tiers[i-1].AboveInputTokens:
+			p.add(at+".above_input_tokens", fmt.Sprint(t.AboveInputTokens), "must be above that of the tier before: tiers ascend")
+		}
+		check(at, namedPrice{"input", t.Input}, namedPrice{"output", t.Output}, namedPrice{"input_cache_read", t.InputCacheRead},
+			namedPrice{"input_cache_write", t.InputCacheWrite}, namedPrice{"input_cache_write_1h", t.InputCacheWrite1h})
+	}
+	for _, tool := range sortedKeys(of.Tools) {
+		switch usd := of.Tools[tool]; {
+		case !(usd >= 0):
+			p.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(usd), "a price must not be negative")
+		case usd > bounds.MaxToolPrice:
+			p.add(confdoc.JoinKey(path+".tools", tool), fmt.Sprint(usd), "is too high: the price of a tool is in USD per call, up to %d", bounds.MaxToolPrice)
+		}
+	}
+}
 
 // warnings finds the slips of the catalog as a whole.
 func (s *selector) warnings(cfg Config) problems {

@@ -17,6 +17,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/bounds"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fields"
 	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
@@ -48,7 +49,7 @@ type settings struct {
 	maxBody     int64
 	forward     map[string]bool // canonical names
 	secrets     *SecretCache
-	secretRefs  []secretPlace // for Check
+	secretRefs  []fields.SecretPlace // for Check
 	warnings    problems
 	policy      FailoverPolicy
 	counter     TokenCounter
@@ -257,11 +258,15 @@ func (s *settings) compileProviders(p *problems, cfg Config, lists modelLists) {
 		endpoints: parseInternalEndpoints(cfg.InternalEndpoints, p), total: s.perRequest, firstToken: s.firstToken,
 		blind: err != nil, lists: lists,
 	}
-	c.gateway.headers = c.headers("headers", cfg.Headers)
-	c.gateway.query = c.query("query_params", cfg.QueryParams)
-	c.gateway.body = c.body("body", cfg.Body)
-	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.refs
-	s.uses = c.uses
+	c.fields = &fields.Compiler{
+		Problem: func(path, reason string) { p.add(path, "", "%s", reason) },
+		Warning: func(path, reason string) { s.warnings.add(path, "", "%s", reason) },
+	}
+	c.gateway.headers = fields.Headers(c.fields, "headers", cfg.Headers)
+	c.gateway.query = fields.Query(c.fields, "query_params", cfg.QueryParams)
+	c.gateway.body = fields.Bodies[Template](c.fields, "body", cfg.Body)
+	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.fields.Secrets
+	s.uses = c.fields.Uses
 	if slices.ContainsFunc(s.selector.providers, (*provider).isAsked) {
 		s.origin = newOrigin(cfg, listed)
 	}

@@ -92,20 +92,20 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	// Configured fields come before the limits and the parameters, which bind them
 	// too.
 	for _, f := range p.body {
-		raw := f.raw
+		raw := f.Raw
 		if raw == nil {
-			v, err := o.templates.tree(ctx, f.tree)
+			v, err := o.templates.tree(ctx, f.Tree)
 			if err != nil {
 				if o.templates.err != nil {
 					return nil, &requestError{FailureSecret, o.templates.err}
 				}
-				return nil, badRequest("body field %q: %w", f.name, err)
+				return nil, badRequest("body field %q: %w", f.Name, err)
 			}
 			if raw, err = json.Marshal(v); err != nil {
-				return nil, badRequest("body field %q: %w", f.name, err)
+				return nil, badRequest("body field %q: %w", f.Name, err)
 			}
 		}
-		e.set(f.name, raw)
+		e.set(f.Name, raw)
 	}
 	o.capOutput(&e)
 	o.dropParams(&e)
@@ -270,7 +270,7 @@ func (o *outbound) dropLookalikes(e *edits) {
 		governed = append(governed, o.surface.limits...)
 	}
 	for _, f := range o.model.provider.body {
-		governed = append(governed, f.name)
+		governed = append(governed, f.Name)
 	}
 	governed = append(governed, o.model.denied...)
 	if len(governed) == 0 {

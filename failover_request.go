@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fields"
 	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/realtime"
@@ -64,15 +65,15 @@ func badRequest(format string, args ...any) error {
 
 // text evaluates a template of a header or parameter. ok is false if the template
 // has no value for this request; the header or parameter is then left out.
-func (o *outbound) text(ctx context.Context, what string, f field) (value string, ok bool, err error) {
-	value, err = o.templates.text(ctx, f.value)
+func (o *outbound) text(ctx context.Context, what string, f fields.Field) (value string, ok bool, err error) {
+	value, err = o.templates.text(ctx, f.Value)
 	if err == nil {
 		return value, true, nil
 	}
 	if o.templates.err != nil {
 		return "", false, &requestError{FailureSecret, o.templates.err}
 	}
-	o.trail.note("%s %q was left out: %v", what, f.name, err)
+	o.trail.note("%s %q was left out: %v", what, f.Name, err)
 	return "", false, nil
 }
 
@@ -153,12 +154,12 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 			return nil, err
 		}
 		if ok {
-			q.set(f.name, url.QueryEscape(f.name)+"="+url.QueryEscape(value))
-			if f.secret {
+			q.set(f.Name, url.QueryEscape(f.Name)+"="+url.QueryEscape(value))
+			if f.Secret {
 				o.templates.set.HideLiteral(value)
 			}
 		} else {
-			q.names = append(q.names, f.name) // nor may the client give it a value
+			q.names = append(q.names, f.Name) // nor may the client give it a value
 		}
 	}
 	q.merge(client, func(name string) bool {
@@ -256,14 +257,14 @@ func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) 
 			return nil, err
 		}
 		if !ok {
-			delete(h, f.name) // nor may the client give it a value
+			delete(h, f.Name) // nor may the client give it a value
 			continue
 		}
 		if !header.IsValue(value) {
-			return nil, badRequest("the value of header %q holds a line break or control character", f.name)
+			return nil, badRequest("the value of header %q holds a line break or control character", f.Name)
 		}
-		h[f.name] = []string{value}
-		if f.secret {
+		h[f.Name] = []string{value}
+		if f.Secret {
 			o.templates.set.HideLiteral(value)
 		}
 	}

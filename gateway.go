@@ -137,8 +137,8 @@ func (g *Gateway) Check(ctx context.Context) error {
 	s := g.current.Load()
 	var p problems
 	for _, ref := range s.secretRefs {
-		if _, err := s.secrets.ResolveSecret(ctx, ref.vault, ref.name); err != nil {
-			p.add(ref.path, "", "secret %q of vault %q: %v", ref.name, ref.vault, err)
+		if _, err := s.secrets.ResolveSecret(ctx, ref.Vault, ref.Name); err != nil {
+			p.add(ref.Path, "", "secret %q of vault %q: %v", ref.Name, ref.Vault, err)
 		}
 	}
 	if len(p) == 0 {

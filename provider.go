@@ -447,6 +447,25 @@ func overlay(base, over Provider) Provider {
 	return p
 }
 
+// authored returns a provider's models. Models without an author get the provider's
+// id: an overlay may give the provider another name.
+func authored(p Provider) []Model {
+	models := slices.Clone(p.Models)
+	for i := range models {
+		models[i].AuthorID = given(models[i].AuthorID, p.ID)
+	}
+	return models
+}
+
+// unowned returns a provider's aliases without those that the config gives to
+// another provider than its i-th.
+func unowned(aliases []string, owner map[string]int, i int) []string {
+	return slices.DeleteFunc(slices.Clone(aliases), func(a string) bool {
+		j, ok := owner[fold(a)]
+		return ok && j != i
+	})
+}
+
 // overlayModel fills in the facts of a configured model from the catalog's.
 func overlayModel(base, over Model) Model {
 	m := over
@@ -510,6 +529,22 @@ func overlayPricing(base, over *Pricing) *Pricing {
 		p.Tiers = givenList(over.Tiers, base.Tiers)
 	}
 	return p
+}
+
+// fold is a name in the form for comparison. Ids and aliases compare
+// case-insensitively.
+func fold(name string) string { return strings.ToLower(name) }
+
+// foldedNames lists the id and the aliases in the form for comparison, the id
+// first.
+// Case does not count in names of providers and models, see fold.
+func foldedNames(id string, aliases []string) []string {
+	names := make([]string, 0, 1+len(aliases))
+	names = append(names, fold(id))
+	for _, a := range aliases {
+		names = append(names, fold(a))
+	}
+	return names
 }
 
 // hasHeader reports whether a header is among some, in any letter case.

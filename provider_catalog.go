@@ -16,13 +16,15 @@ import (
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/builtin"
 	"github.com/aigateway-go/aigateway/internal/dial"
-	"github.com/aigateway-go/aigateway/internal/dialect"
+	"github.com/aigateway-go/aigateway/internal/discover"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fields"
 	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/price"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/stats"
+	"github.com/aigateway-go/aigateway/internal/usage"
 )
 
 // provider is a Provider in the form for serving requests: merged, checked and
@@ -57,28 +59,21 @@ type provider struct {
 	network    dial.Settings // how target is reached
 	transport  http.RoundTripper
 	dialled    bool // transport ends in the gateway's own
-	surfaces   []apiSurface
+	surfaces   offers
 	translates map[*surface]*surface // from the client's to the provider's; nil: off
 	unproven   map[*surface]*surface // likewise, once the provider turns out not to speak the client's
 	strict     bool                  // translate: strict
 	// sharedLists lets all callers list the things behind the provider's keys, and
 	// uncheckedBatches lets batches pass whose requests cannot be checked.
 	sharedLists, uncheckedBatches bool
-	headers                       []field // the provider's over the gateway's
-	query                         []field
-	body                          []bodyField
+	headers                       []fields.Field // the provider's over the gateway's
+	query                         []fields.Field
+	body                          []fields.Body
 	// operatorAuth lists the configured headers that carry a credential. They beat
 	// the key.
 	operatorAuth []string
 	forms        habits.Keys
 	discover     Discover
-}
-
-// apiSurface is an APISurface, compiled.
-type apiSurface struct {
-	format format
-	name   string // empty: all of the format
-	params map[string]bool
 }
 
 // apiKey is a configured key. Its value is resolved for each use.
@@ -95,21 +90,6 @@ type apiKey struct {
 	track  *stats.Track // of the text in the config
 	limits limit.Limits
 	gate   *limit.Gate // nil without limits
-}
-
-// field is a configured header or query parameter.
-type field struct {
-	name   string
-	value  *expr.Template
-	secret bool // by its name, a literal value is a credential
-}
-
-// bodyField is a configured field of the body: raw JSON if it is constant,
-// otherwise a tree to evaluate for each request.
-type bodyField struct {
-	name string
-	raw  []byte
-	tree any
 }
 
 // model is a Model at its provider, compiled.
@@ -167,33 +147,11 @@ type credential struct {
 // given reports whether the client brought a key.
 func (c credential) given() bool { return c.value.Reveal() != "" }
 
-// fold is a name in the form for comparison. Ids and aliases compare
-// case-insensitively.
-func fold(name string) string { return strings.ToLower(name) }
-
-// speaks returns the provider's entry for a surface. An entry for the surface comes
-// before an entry for the whole format.
-func (p *provider) speaks(s *surface) (*apiSurface, bool) {
-	var found *apiSurface
-	for i := range p.surfaces {
-		a := &p.surfaces[i]
-		if a.format != s.format {
-			continue
-		}
-		if a.name == s.offer() {
-			return a, true
-		}
-		if a.name == "" && found == nil {
-			found = a
-		}
-	}
-	return found, found != nil
-}
+// speaks returns the provider's entry for a surface.
+func (p *provider) speaks(s *surface) (*apiSurface, bool) { return p.surfaces.speaks(s) }
 
 // speaksFormat reports whether the provider has any surface of the format.
-func (p *provider) speaksFormat(f format) bool {
-	return slices.ContainsFunc(p.surfaces, func(a apiSurface) bool { return a.format == f })
-}
+func (p *provider) speaksFormat(f format) bool { return p.surfaces.speaksFormat(f) }
 
 // catalog holds every provider and model that a request may name: the configured
 // ones in the config's order, then the registry's. It is immutable once the gateway
@@ -329,65 +287,6 @@ func (p *provider) allKeys() []*apiKey {
 	return p.keys
 }
 
-// translations returns, for each surface that a provider does not speak, the one that
-// takes its requests. It is empty if the provider has no surface to translate to.
-//
-// A surface that counts tokens may have one of its own format: a provider may speak
-// messages, and not count them. Such a count is estimated, like all others in the map.
-func translations(p *provider, all surfaces) map[*surface]*surface {
-	targets := translationTargets(p, all)
-	out := map[*surface]*surface{}
-	for _, s := range all.byPath {
-		from, ok := s.dialect()
-		if _, native := p.speaks(s); !ok || native || len(targets) == 0 {
-			continue
-		}
-		out[s] = targets[max(0, slices.IndexFunc(targets, func(to *surface) bool {
-			f, _ := to.dialect()
-			return f == from
-		}))]
-	}
-	return out
-}
-
-// unproven returns, for each surface that a provider may not speak after all, the one
-// that takes its requests then. An entry for a whole format says little about one of its
-// surfaces: many servers of the openai format have no responses, and many of the
-// anthropic format count no tokens. All servers of the openai format have chat.
-func unproven(p *provider, all surfaces) map[*surface]*surface {
-	targets := translationTargets(p, all)
-	out := map[*surface]*surface{}
-	for _, s := range all.byPath {
-		from, ok := s.dialect()
-		if entry, native := p.speaks(s); !ok || from == dialect.Chat || !native || entry.name != "" {
-			continue
-		}
-		for _, to := range targets {
-			if f, _ := to.dialect(); s.counts() == (f == from) {
-				out[s] = to
-				break
-			}
-		}
-	}
-	return out
-}
-
-// translationTargets are the surfaces that translated requests can go to, in the order
-// of the provider's supported_api_surfaces. Chat comes before responses where an entry
-// stands for both: all servers have it.
-func translationTargets(p *provider, all surfaces) []*surface {
-	var out []*surface
-	for _, a := range p.surfaces {
-		for _, f := range dialects {
-			s := all.byPath[f.Path()]
-			if a.format == s.format && (a.name == "" || a.name == s.name) && !slices.Contains(out, s) {
-				out = append(out, s)
-			}
-		}
-	}
-	return out
-}
-
 // serves reports whether a provider takes requests on a client's surface, be they
 // translated. A surface without a name stands for any of its format.
 func (p *provider) serves(s *surface) bool {
@@ -419,6 +318,169 @@ func nativeFirst(s *surface, models []*model) []*model {
 	}
 	out := slices.DeleteFunc(slices.Clone(models), translated)
 	return append(out, slices.DeleteFunc(slices.Clone(models), func(m *model) bool { return !translated(m) })...)
+}
+
+// limit gives each provider, model and key with limits its gate. The gates outlive
+// the settings: a reload changes limits and keeps counts.
+//
+// A gate is found by its kind and names. Renaming a provider begins new counts.
+func (c *catalog) limit(l *limit.Limiter, now time.Time) {
+	wanted := map[string]bool{}
+	gate := func(lim limit.Limits, kind string, names ...string) *limit.Gate {
+		if lim == (limit.Limits{}) {
+			return nil
+		}
+		name := fmt.Sprintf("%s%q", kind, names)
+		wanted[name] = true
+		return l.Gate(name, now, lim)
+	}
+	// Gates have names and not pointers to models, to be found again after a
+	// reload.
+	for _, p := range c.providers {
+		id := fold(p.id)
+		p.gate = gate(p.limits, "provider", id)
+		p.limited = p.gate != nil
+		for _, m := range p.models {
+			m.gate = gate(m.limits, "model", id, fold(m.id))
+		}
+		for _, k := range p.keys {
+			k.gate = gate(k.limits, "key", id, k.id)
+			p.limited = p.limited || k.gate != nil
+		}
+	}
+	// A gate without limits lets its waiters go. Only then is it forgotten.
+	var gone []string
+	l.Keep(func(name string) bool {
+		if !wanted[name] {
+			gone = append(gone, name)
+		}
+		return true
+	})
+	for _, name := range gone {
+		l.Gate(name, now, limit.Limits{}) // whoever waits there may go
+	}
+	l.Keep(func(name string) bool { return wanted[name] })
+}
+
+// limited reports whether a request for the model can meet a limit.
+// It spares most requests the look at gates.
+func (m *model) limited() bool { return m.provider.limited || m.gate != nil }
+
+// priceList compiles prices. Nil is unknown.
+// The dollars per million tokens of a Config become exact integers here, so that
+// sums over many requests do not drift.
+func priceList(p *Pricing) *price.List {
+	if p == nil {
+		return nil
+	}
+	l := &price.List{
+		Tokens: price.Tokens{
+			Input: price.PerMillion(p.Input), Output: price.PerMillion(p.Output), CacheRead: price.PerMillion(p.InputCacheRead),
+			CacheWrite: price.PerMillion(p.InputCacheWrite), CacheWriteHour: price.PerMillion(p.InputCacheWrite1h),
+		},
+		InputBatch: price.PerMillion(p.InputBatch), OutputBatch: price.PerMillion(p.OutputBatch),
+	}
+	for _, t := range p.Tiers {
+		l.Tiers = append(l.Tiers, price.Tier{Above: t.AboveInputTokens, Tokens: price.Tokens{
+			Input: price.PerMillion(t.Input), Output: price.PerMillion(t.Output), CacheRead: price.PerMillion(t.InputCacheRead),
+			CacheWrite: price.PerMillion(t.InputCacheWrite), CacheWriteHour: price.PerMillion(t.InputCacheWrite1h),
+		}})
+	}
+	for name, usd := range p.Tools {
+		if l.Tools == nil {
+			l.Tools = map[string]price.Rate{}
+		}
+		l.Tools[name] = price.PerCall(usd)
+	}
+	return l
+}
+
+// cost is what a use of the model costs. It is false if that is unknown.
+//
+// A cost that the provider tells comes before the list: xAI tells ticks of 10⁻¹⁰
+// USD, OpenRouter a decimal. hour is the part of the cache written for an hour.
+func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
+	if own, ok := price.Parse(b.Cost); ok {
+		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
+	}
+	if b.Ticks > 0 && b.Ticks < 1<<53 {
+		return knownCost{Cost{USD: USD(b.Ticks) * 100, Source: CostOfProvider}, true}
+	}
+	use := price.Use{
+		Input: u.InputTokens, Output: u.OutputTokens,
+		CacheRead: u.CachedInputTokens, CacheWrite: u.CacheWriteTokens, CacheWriteHour: hour,
+		ServiceTier: b.ServiceTier, Media: b.Media > 0,
+	}
+	for _, t := range b.Tools {
+		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
+	}
+	usd, estimated, ok := m.prices.Cost(use)
+	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated, Source: m.priceSource}, ok}
+}
+
+// modelLists holds the models that providers answered with, by listKey.
+type modelLists map[string]foundModels
+
+// foundModels are the models of one provider's answer, sorted by id.
+type foundModels []Model
+
+// listKey stands for a provider at an address. Another address is another server.
+func listKey(p *provider) string { return fold(p.id) + " " + p.base.String() }
+
+// isAsked reports whether the provider is to be asked for its models.
+func (p *provider) isAsked() bool {
+	return p.configured && !p.disabled && p.discover != DiscoverOff
+}
+
+// of returns the models of a provider's answer. It is empty before the first one.
+func (l modelLists) of(p *provider) foundModels {
+	if !p.isAsked() {
+		return nil
+	}
+	return l[listKey(p)]
+}
+
+// askKeys are the keys to ask for models with: those whose value does not depend on
+// a request.
+func (p *provider) askKeys() []*apiKey {
+	return slices.DeleteFunc(slices.Clone(p.keys), func(k *apiKey) bool { return k.perRequest })
+}
+
+// under fills the empty facts of a listed model with those of the answer. It
+// reports whether the answer has the model, by its id or an alias.
+func (f foundModels) under(m Model) (Model, bool) {
+	i := slices.IndexFunc(f, func(b Model) bool { return hasName(m.ID, nil, b.ID) })
+	if i < 0 {
+		i = slices.IndexFunc(f, func(b Model) bool { return hasName(m.ID, m.IDAliases, b.ID) })
+	}
+	if i < 0 {
+		return m, false
+	}
+	id := m.ID
+	m = overlayModel(f[i], m)
+	m.ID = id // the operator's spelling
+	return m, true
+}
+
+// others are the models of the answer without a namesake among the seen names.
+func (f foundModels) others(seen map[string]string) []Model {
+	return slices.DeleteFunc(slices.Clone(f), func(m Model) bool { return seen[fold(m.ID)] != "" })
+}
+
+// foundModel is a model of an answer in the terms of a config.
+func foundModel(m discover.Model) Model {
+	out := Model{
+		ID: m.ID, DisplayName: m.DisplayName, Description: m.Description,
+		MaxContextWindow: m.ContextWindow, MaxOutputTokens: m.MaxOutput,
+		ParameterCount: m.ParameterCount, Quantization: m.Quantization,
+		InputModalities: m.InputModalities, OutputModalities: m.OutputModalities, SupportedFeatures: m.Features,
+	}
+	if m.Prices != (discover.Prices{}) {
+		out.Pricing = &Pricing{
+			Input: m.Prices.Input, Output: m.Prices.Output, InputCacheRead: m.Prices.CacheRead, InputCacheWrite: m.Prices.CacheWrite,
+		}
+	}
+	return out
 }
 
 // BuiltinRegistry returns the catalog of the library: public providers with
@@ -545,5 +607,21 @@ func clonePrice(p *float64) *float64 {
 		return nil
 	}
 	v := *p
+	return &v
+}
+
+// pricingView copies prices for expressions. It shares nothing with the Config.
+func pricingView(p *Pricing) *expr.Pricing {
+	if p == nil {
+		return nil
+	}
+	v := expr.Pricing{
+		Input: clonePrice(p.Input), Output: clonePrice(p.Output),
+		InputCacheRead: clonePrice(p.InputCacheRead), InputCacheWrite: clonePrice(p.InputCacheWrite),
+		InputBatch: clonePrice(p.InputBatch), OutputBatch: clonePrice(p.OutputBatch),
+	}
+	if len(p.Tools) > 0 {
+		v.Tools = maps.Clone(p.Tools)
+	}
 	return &v
 }

@@ -3,7 +3,6 @@ package aigateway
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/textproto"
 	"net/url"
@@ -13,9 +12,9 @@ import (
 
 	"github.com/aigateway-go/aigateway/internal/address"
 	"github.com/aigateway-go/aigateway/internal/builtin"
-	"github.com/aigateway-go/aigateway/internal/confdoc"
 	"github.com/aigateway-go/aigateway/internal/dial"
 	"github.com/aigateway-go/aigateway/internal/expr"
+	"github.com/aigateway-go/aigateway/internal/fields"
 	"github.com/aigateway-go/aigateway/internal/header"
 	"github.com/aigateway-go/aigateway/internal/redact"
 )
@@ -36,21 +35,16 @@ type compiler struct {
 	total     time.Duration // per_request_timeout of the gateway
 	// firstToken is first_token_timeout of the gateway, 0: off.
 	firstToken time.Duration
-	refs       []secretPlace
-	uses       expr.Uses  // of all templates
-	ownBase    bool       // the provider at hand has a base_url of the config's own
-	source     CostSource // of the prices of the model at hand
-	blind      bool       // the registry is not known
-	lists      modelLists // that providers have answered with
+	fields     *fields.Compiler // of templates, with what all of them use
+	ownBase    bool             // the provider at hand has a base_url of the config's own
+	source     CostSource       // of the prices of the model at hand
+	blind      bool             // the registry is not known
+	lists      modelLists       // that providers have answered with
 	gateway    struct {
-		headers, query []field
-		body           []bodyField
+		headers, query []fields.Field
+		body           []fields.Body
 	}
 }
-
-// secretPlace is the place of a secret in the config, with the secret's names.
-// [Gateway.Check] resolves each, and names the path where one fails.
-type secretPlace struct{ path, vault, name string }
 
 // duplicates reports providers of the registry with the same id. An alias of two
 // providers belongs to the first.
@@ -121,20 +115,20 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		c.warnings.add(path+".base_url", address.Shown(p.BaseURL), "ends in /anthropic: APIs in that format are usually at /anthropic/v1")
 	}
 	out.network = c.network(path, p, out)
-	azure := isAzureHost(out.base.Hostname())
+	azure := builtin.IsAzure(out.base.Hostname())
 	// A given auth wins over the habit of the host.
 	if p.Auth == (Auth{}) && azure {
 		out.auth.Header = "Api-Key"
 	}
 	out.sharedLists, out.uncheckedBatches = p.SharedLists, p.UncheckedBatches
-	out.refusesMaxTokens = azure || isOpenAIHost(out.base.Hostname())
+	out.refusesMaxTokens = azure || builtin.IsOpenAI(out.base.Hostname())
 	out.sendsUsage = known && builtin.AlwaysSendsUsage(p.ID)
 	c.apiSurfaces(path+".supported_api_surfaces", p.SupportedAPISurfaces, out)
 	c.translate(path+".translate", p.Translate, out)
 	c.keys(path+".api_keys", p, out)
-	out.headers = over(c.gateway.headers, c.headers(path+".headers", p.Headers))
-	out.query = over(c.gateway.query, c.query(path+".query_params", p.QueryParams))
-	out.body = overBody(c.gateway.body, c.body(path+".body", p.Body))
+	out.headers = fields.Over(c.gateway.headers, fields.Headers(c.fields, path+".headers", p.Headers))
+	out.query = fields.Over(c.gateway.query, fields.Query(c.fields, path+".query_params", p.QueryParams))
+	out.body = fields.OverBody(c.gateway.body, fields.Bodies[Template](c.fields, path+".body", p.Body))
 	out.operatorAuth = out.credentialHeaders()
 	// A vendor's own endpoint wants a key. An internal endpoint, or a base_url of
 	// the config, may not.
@@ -169,9 +163,9 @@ func (c *compiler) keys(path string, p Provider, out *provider) {
 // credential. They replace the key.
 func (p *provider) credentialHeaders() (names []string) {
 	for _, f := range p.headers {
-		if f.name == "Authorization" || f.name == p.auth.Header ||
-			f.name == "X-Api-Key" && p.auth.Header == "" && p.speaksFormat(formatAnthropic) {
-			names = append(names, f.name)
+		if f.Name == "Authorization" || f.Name == p.auth.Header ||
+			f.Name == "X-Api-Key" && p.auth.Header == "" && p.speaksFormat(formatAnthropic) {
+			names = append(names, f.Name)
 		}
 	}
 	return names
@@ -244,25 +238,6 @@ func (c *compiler) nearProvider(id string) string {
 	return ""
 }
 
-// isAzureHost reports whether a host is an Azure endpoint that takes a key in a
-// header of its own. Behind Bearer such an endpoint wants a token.
-// The zones are those of Azure OpenAI and AI Foundry, in the public cloud and in
-// the ones of the US government and China.
-func isAzureHost(host string) bool {
-	for _, zone := range []string{".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com", ".openai.azure.us", ".openai.azure.cn"} {
-		if strings.HasSuffix(host, zone) {
-			return true
-		}
-	}
-	return false
-}
-
-// isOpenAIHost reports whether a host is OpenAI's own, in any region.
-// Regional hosts look like eu.api.openai.com.
-func isOpenAIHost(host string) bool {
-	return host == "api.openai.com" || strings.HasSuffix(host, ".api.openai.com")
-}
-
 // auth checks the header and the scheme of a key. Header names are canonical
 // afterwards.
 //
@@ -326,8 +301,8 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 	if t = oneOf(c.problems, path, t, TranslateOff, TranslateOn, TranslateStrict); t == TranslateOff {
 		return
 	}
-	out.strict, out.translates, out.unproven = t == TranslateStrict, translations(out, c.surfaces), unproven(out, c.surfaces)
-	if len(translationTargets(out, c.surfaces)) == 0 {
+	out.strict, out.translates, out.unproven = t == TranslateStrict, translations(out.surfaces, c.surfaces), unproven(out.surfaces, c.surfaces)
+	if len(translationTargets(out.surfaces, c.surfaces)) == 0 {
 		c.warnings.add(path, string(t), "has no effect: the provider speaks neither chat-completions nor responses nor messages")
 	}
 }
@@ -340,19 +315,6 @@ func (c *compiler) discover(path string, d Discover, out *provider) {
 	}
 }
 
-// names lists the names of a format's surfaces.
-func (m surfaces) names(f format) []string {
-	var names []string
-	for _, path := range sortedKeys(m.byPath) {
-		for _, s := range []*surface{m.byPath[path], m.twins[m.byPath[path]]} {
-			if s != nil && s.format == f && !slices.Contains(names, s.offer()) {
-				names = append(names, s.offer())
-			}
-		}
-	}
-	return names
-}
-
 // key compiles an API key. Its id is a hash of its text in the config, so that logs
 // can name a key without showing it.
 // A key whose text is an expression over the request has a value for each
@@ -362,217 +324,22 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 		c.add(path, "", "is empty: give the key, or leave api_keys out where the provider needs none")
 		return nil
 	}
-	t := c.text(path, k.Value, header.IsValue, "must not contain line breaks or control characters")
+	t := c.fields.Text(path, string(k.Value), header.IsValue, fields.LineRule)
 	if t == nil {
 		return nil
 	}
 	if literal, ok := t.Literal(); ok {
-		if isShellVariable(literal) {
+		if redact.IsShellVariable(literal) {
 			c.add(path, "", "is a shell's variable and not a key: write ${secrets.get('my-provider', 'api-key')}, which reads MY_PROVIDER_API_KEY")
 			return nil
 		}
-		c.warnForeign(path, literal)
+		c.fields.WarnForeign(path, literal)
 		if literal != strings.TrimSpace(literal) {
 			c.warnings.add(path, "", "has spaces around it, which are sent as part of the key: leave them out")
 		}
 	}
 	sum := sha256.Sum256([]byte(provider + "\x00" + string(k.Value)))
 	return &apiKey{id: hex.EncodeToString(sum[:6]), provider: fold(provider), value: t, perRequest: t.Uses().Request}
-}
-
-// warnForeign warns of a credential in the notation of another tool.
-func (c *compiler) warnForeign(path, literal string) {
-	if looks, remedy := redact.Foreign(literal); looks != "" {
-		c.warnings.add(path, "", "looks like %s, and is sent as it is: %s", looks, remedy)
-	}
-}
-
-// credentialField makes a field of a header or parameter. secret says that its name is
-// that of a credential. A credential behind a scheme, as in Authorization, is checked
-// without it.
-func (c *compiler) credentialField(path, name string, value Template, t *expr.Template, secret bool) field {
-	if literal, ok := t.Literal(); ok && secret {
-		if scheme, rest, ok := strings.Cut(literal, " "); ok && header.IsName(scheme) {
-			literal = rest
-		}
-		c.warnForeign(path, literal)
-	}
-	return field{name, t, secret || redact.LooksSecret(string(value))}
-}
-
-// isShellVariable reports whether a key is $NAME. The gateway does not expand it,
-// so it would be sent as it is.
-func isShellVariable(key string) bool {
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
-	name, ok := strings.CutPrefix(key, "$")
-	return ok && name != "" && strings.IndexByte(letters, name[0]) >= 0 && strings.Trim(name, letters+"0123456789") == ""
-}
-
-// text compiles text with ${…}, and checks the literal text between the
-// expressions.
-// It returns nil after a problem, and the caller leaves the field out.
-func (c *compiler) text(path string, text Template, valid func(string) bool, rule string) *expr.Template {
-	t, faults := expr.CompileText(string(text))
-	if !c.compiled(path, t, faults) {
-		return nil
-	}
-	if slices.ContainsFunc(t.Literals(), func(literal string) bool { return !valid(literal) }) {
-		c.add(path, "", "%s", rule)
-		return nil
-	}
-	return t
-}
-
-// compiled notes the faults of a template, or the secrets of a template without faults.
-func (c *compiler) compiled(path string, t *expr.Template, faults []expr.Problem) bool {
-	for _, f := range faults {
-		c.add(path, "", "%s", f.Error())
-	}
-	if len(faults) > 0 {
-		return false
-	}
-	c.uses = c.uses.Or(t.Uses())
-	refs, _ := t.Secrets()
-	for _, r := range refs {
-		c.refs = append(c.refs, secretPlace{path, r.Vault, r.Name})
-	}
-	return true
-}
-
-// headers compiles configured headers, sorted by name. Their names are canonical
-// afterwards.
-//
-// A header is marked as secret if its name or its text looks so. Its value is
-// then redacted on the debug page and in errors.
-func (c *compiler) headers(path string, values map[string]Template) []field {
-	var out []field
-	for _, name := range sortedKeys(values) {
-		at := confdoc.JoinKey(path, name)
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		switch {
-		case !header.IsName(name):
-			c.add(at, "", "is not a header name")
-			continue
-		case header.IsConnection(canonical):
-			c.add(at, "", "belongs to the connection and cannot be set")
-			continue
-		}
-		if slices.ContainsFunc(out, func(f field) bool { return f.name == canonical }) {
-			c.add(at, "", "is set twice: case does not count in header names")
-			continue
-		}
-		if t := c.text(at, values[name], header.IsValue, "must not contain line breaks or control characters"); t != nil {
-			out = append(out, c.credentialField(at, canonical, values[name], t, redact.IsCredentialHeader(canonical) || redact.IsSecretName(canonical)))
-		}
-	}
-	return out
-}
-
-// query compiles configured query parameters, sorted by name.
-// Any text will do as a value: it is escaped when the URL is built.
-func (c *compiler) query(path string, values map[string]Template) []field {
-	var out []field
-	for _, name := range sortedKeys(values) {
-		at := confdoc.JoinKey(path, name)
-		if name == "" {
-			c.add(at, "", "a parameter needs a name")
-			continue
-		}
-		if t := c.text(at, values[name], func(string) bool { return true }, ""); t != nil {
-			out = append(out, c.credentialField(at, name, values[name], t, redact.IsCredentialParam(name) || redact.IsSecretName(name)))
-		}
-	}
-	return out
-}
-
-// body compiles the configured fields of the body. Constant values are encoded
-// here, once.
-func (c *compiler) body(path string, values map[string]any) []bodyField {
-	var out []bodyField
-	for _, name := range sortedKeys(values) {
-		at := confdoc.JoinKey(path, name)
-		if strings.EqualFold(name, "model") || strings.EqualFold(name, "models") {
-			c.add(at, "", "cannot be set: the gateway chooses the model; use model_selection")
-			continue
-		}
-		tree, constant := c.tree(at, values[name])
-		f := bodyField{name: name, tree: tree}
-		if constant {
-			raw, err := json.Marshal(tree)
-			if err != nil {
-				continue // tree has noted which part cannot be sent
-			}
-			f.raw = raw
-		}
-		out = append(out, f)
-	}
-	return out
-}
-
-// tree copies a value of the body, with its templates compiled. It reports whether
-// the value is constant: without templates.
-// An object is constant if all its values are. Keys are texts as they stand, and
-// hold no templates.
-func (c *compiler) tree(path string, v any) (out any, constant bool) {
-	switch v := plainValue(v).(type) {
-	case string:
-		t, faults := expr.CompileTemplate(v)
-		if !c.compiled(path, t, faults) {
-			return nil, true
-		}
-		if literal, ok := t.Literal(); ok {
-			return literal, true
-		}
-		return t, false
-	case map[string]any:
-		m, constant := make(map[string]any, len(v)), true
-		for _, key := range sortedKeys(v) {
-			child, ok := c.tree(confdoc.JoinKey(path, key), v[key])
-			m[key], constant = child, constant && ok
-		}
-		return m, constant
-	case []any:
-		l, constant := make([]any, len(v)), true
-		for i := range v {
-			child, ok := c.tree(fmt.Sprintf("%s[%d]", path, i), v[i])
-			l[i], constant = child, constant && ok
-		}
-		return l, constant
-	default:
-		// Encoding it now checks the value before any request needs it, and copies
-		// the parts that the Config shares with its owner.
-		raw, err := json.Marshal(v)
-		if err != nil {
-			c.add(path, "", "is not a JSON value: %v", err)
-			return nil, true
-		}
-		return json.RawMessage(raw), true
-	}
-}
-
-// over returns the fields of both. The second's replace fields of the same name.
-//
-// The fields of top come first. Neither slice is changed.
-func over(base, top []field) []field {
-	out := slices.Clone(top)
-	for _, f := range base {
-		if !slices.ContainsFunc(top, func(t field) bool { return t.name == f.name }) {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-// overBody is over for fields of the body.
-// Objects are replaced as a whole: their fields are not merged.
-func overBody(base, top []bodyField) []bodyField {
-	out := slices.Clone(top)
-	for _, f := range base {
-		if !slices.ContainsFunc(top, func(t bodyField) bool { return t.name == f.name }) {
-			out = append(out, f)
-		}
-	}
-	return out
 }
 
 // network compiles how the provider is reached. Its address is known.
@@ -614,4 +381,260 @@ func (c *compiler) noProxy(out *provider) string {
 		return "the URLPolicy checks addresses, and a proxy would look them up out of its sight: leave it out"
 	}
 	return ""
+}
+
+// merger lays the configured providers over the registry's, and compiles both.
+type merger struct {
+	*compiler
+	listed   []Provider     // the registry's
+	owner    map[string]int // which configured provider a name belongs to
+	overlaid map[int]int    // from a listed provider to the configured one over it
+	all      []*provider
+}
+
+// mergeProviders merges and compiles the providers: the configured ones first, in
+// the config's order, then the others of the registry.
+func mergeProviders(c *compiler, cfg Config, listed []Provider) []*provider {
+	m := merger{compiler: c, listed: listed, overlaid: map[int]int{}}
+	for _, base := range listed {
+		c.known = append(append(c.known, base.ID), base.IDAliases...)
+	}
+	c.duplicates(listed)
+	m.owner = c.owners(cfg.Providers)
+	for i, p := range cfg.Providers {
+		m.configured(i, p, cfg.Providers)
+	}
+	for i, base := range listed {
+		if _, ok := m.overlaid[i]; !ok {
+			c.ownBase = false
+			base.IDAliases = unowned(base.IDAliases, m.owner, -1)
+			m.all = append(m.all, c.provider(fmt.Sprintf("registry[%q]", base.ID), base, base.Models, nil, false, true))
+		}
+	}
+	return m.all
+}
+
+// configured compiles the i-th provider of the config. If the registry has a
+// provider of its name, it is laid over that one.
+func (m *merger) configured(i int, p Provider, providers []Provider) {
+	path := fmt.Sprintf("providers[%d]", i)
+	at := m.find(p.ID)
+	if at < 0 {
+		m.ownBase = false
+		m.all = append(m.all, m.provider(path, p, p.Models, nil, true, false))
+		return
+	}
+	base := m.listed[at]
+	if first, ok := m.overlaid[at]; !ok {
+		m.overlaid[at] = i
+	} else if !strings.EqualFold(p.ID, providers[first].ID) { // else owners has said so
+		m.add(path+".id", p.ID, "is the built-in %q, which providers[%d] configures already: put both into one", base.ID, first)
+	}
+	m.ownBase = p.BaseURL != ""
+	if !strings.EqualFold(base.ID, p.ID) {
+		base.Models = authored(base)
+	}
+	merged := overlay(base, p)
+	merged.IDAliases = unowned(merged.IDAliases, m.owner, i)
+	m.all = append(m.all, m.provider(path, merged, p.Models, base.Models, true, true))
+}
+
+// find is the index of the listed provider with an id: by its id, otherwise by an
+// alias. -1 if the registry has no such provider.
+func (m *merger) find(id string) int {
+	if id == "" {
+		return -1
+	}
+	if at := slices.IndexFunc(m.listed, func(base Provider) bool { return strings.EqualFold(base.ID, id) }); at >= 0 {
+		return at
+	}
+	return slices.IndexFunc(m.listed, func(base Provider) bool { return hasName(base.ID, base.IDAliases, id) })
+}
+
+// models compiles a provider's models.
+//
+// own are the models of the config, or those of the registry for a provider that
+// the config does not mention. rest are the registry's others. Models that the
+// provider told itself come last, and fill empty facts of the others. Of equal
+// names the config's wins.
+func (c *compiler) models(path string, p *provider, own, rest []Model, configured, known bool) {
+	seen := map[string]string{}
+	taken := map[string]bool{} // names of the catalog's models that the config took over
+	listed := map[string]bool{}
+	// An alias of the catalog's yields to a model of the config with the same name.
+	for _, m := range own {
+		for _, name := range foldedNames(m.ID, m.IDAliases) {
+			listed[name] = true
+		}
+	}
+	found := c.lists.of(p)
+	for i, m := range own {
+		at := fmt.Sprintf("%s.models[%d]", path, i)
+		// A model of a provider outside of the config is one of the registry's own,
+		// and counts as known.
+		inCatalog := known && !configured
+		if j := slices.IndexFunc(rest, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) }); j >= 0 {
+			base := rest[j]
+			// A name that the config lists as a model of its own is not an alias.
+			base.IDAliases = slices.DeleteFunc(slices.Clone(base.IDAliases), func(a string) bool { return listed[fold(a)] })
+			c.source = CostOfCatalog
+			if configured && m.Pricing != nil {
+				c.source = CostOfConfig
+			}
+			m, inCatalog = overlayModel(base, m), true
+		} else {
+			c.source = CostOfConfig
+			if !configured {
+				c.source = CostOfCatalog
+			}
+		}
+		m, offered := found.under(m)
+		if configured && known && !inCatalog && !offered && !c.ownBase {
+			c.warnMisspelt(at+".id", p.id, m.ID, rest)
+		}
+		c.model(at, p, m, configured, inCatalog, seen)
+		for _, name := range foldedNames(m.ID, m.IDAliases) {
+			taken[name] = true
+		}
+	}
+	// Models of the catalog that the config does not mention. Their names yield to
+	// the config's.
+	for _, m := range rest {
+		if taken[fold(m.ID)] {
+			continue
+		}
+		m.IDAliases = slices.DeleteFunc(slices.Clone(m.IDAliases), func(a string) bool { return taken[fold(a)] })
+		c.source = CostOfCatalog
+		m, offered := found.under(m)
+		c.model(fmt.Sprintf("registry[%q].models[%q]", p.id, m.ID), p, m, offered && p.discover == DiscoverConfigured, true, seen)
+	}
+	for _, m := range found.others(seen) {
+		c.source = CostOfCatalog
+		c.model(fmt.Sprintf("models of %q", p.id), p, m, p.discover == DiscoverConfigured, false, seen)
+		p.models[len(p.models)-1].discovered = true
+	}
+}
+
+// warnMisspelt warns of a model that a provider of the registry probably has under a
+// similar name. It may also be newer than the registry.
+func (c *compiler) warnMisspelt(path, provider, id string, listed []Model) {
+	var known []string
+	for _, m := range listed {
+		known = append(append(known, m.ID), m.IDAliases...)
+	}
+	if near := expr.Misspelt(id, known); near != "" {
+		c.warnings.add(path, id, "is not a known model of provider %q, did you mean %q? It is asked for as it is", provider, near)
+	}
+}
+
+// warnWords warns of slips of the words that the gateway reads.
+func (c *compiler) warnWords(path string, words []string, known ...string) {
+	for i, word := range words {
+		if slices.Contains(known, word) {
+			continue
+		}
+		if near := expr.Misspelt(word, known); near != "" {
+			c.warnings.add(fmt.Sprintf("%s[%d]", path, i), word, "is not a known word, did you mean %q?", near)
+		}
+	}
+}
+
+// model compiles one model. seen has the place of each name at this provider, to
+// report names that are defined twice.
+func (c *compiler) model(path string, p *provider, m Model, configured, known bool, seen map[string]string) {
+	if m.ID == "" {
+		c.add(path+".id", "", "a model needs an id")
+		return
+	}
+	// The path of a problem names the field itself: the id, or the alias by its
+	// index.
+	for i, name := range append([]string{m.ID}, m.IDAliases...) {
+		at := path + ".id"
+		if i > 0 {
+			at = fmt.Sprintf("%s.id_aliases[%d]", path, i-1)
+		}
+		switch {
+		case strings.Contains(name, "${"):
+			c.add(at, name, "%s", noTemplate)
+		case !header.IsLine(name):
+			c.add(at, name, "must not be empty, have spaces around it or contain control characters")
+		}
+		if first, ok := seen[fold(name)]; ok {
+			c.add(at, name, "is already the name at %s: ids and aliases of a provider's models must differ (case does not count)", first)
+		}
+		seen[fold(name)] = at
+	}
+	for i, param := range m.UnsupportedParams {
+		if param.Name == "" {
+			c.add(fmt.Sprintf("%s.unsupported_params[%d].name", path, i), "", "is required")
+		}
+	}
+	c.facts(path, m)
+	if configured {
+		modalities := []string{"text", "image", "audio", "video", "pdf", "file", "document", "embedding"}
+		c.warnWords(path+".input_modalities", m.InputModalities, modalities...)
+		c.warnWords(path+".output_modalities", m.OutputModalities, modalities...)
+		c.warnWords(path+".supported_features", m.SupportedFeatures, "tool-calling", "structured-output", "vision", "reasoning")
+		for i, d := range m.Datacenters {
+			if d.CountryCode != "" && (len(d.CountryCode) != 2 || strings.Trim(fold(d.CountryCode), "abcdefghijklmnopqrstuvwxyz") != "") {
+				c.warnings.add(fmt.Sprintf("%s.datacenters[%d].country_code", path, i), d.CountryCode, "is not the code of a country, such as DE")
+			}
+		}
+	}
+	// Only a configured model warns: the catalog's old models are not the
+	// operator's concern.
+	if end, err := time.Parse(time.DateOnly, m.ShutdownDate); err == nil && configured && end.Sub(c.today) < 60*24*time.Hour {
+		c.warnings.add(path+".id", m.ID, "is shut down by its provider on %s", m.ShutdownDate)
+	}
+	out := &model{
+		id: m.ID, full: p.id + ":" + m.ID, names: foldedNames(m.ID, m.IDAliases), provider: p, configured: configured, disabled: m.Disabled,
+		pricing: clonePricing(m.Pricing), prices: priceList(m.Pricing), priceSource: c.source,
+		limits:     c.limits(path+".limits", m.Limits),
+		timeout:    m.PerRequestTimeout.parse(c.problems, path+".per_request_timeout", p.timeout),
+		firstToken: m.FirstTokenTimeout.parse(c.problems, path+".first_token_timeout", c.firstToken),
+		view: &expr.Model{
+			ID: m.ID, IDAliases: slices.Clone(m.IDAliases), Provider: p.view, AuthorID: given(m.AuthorID, p.id),
+			DisplayName: m.DisplayName, Description: m.Description, Known: known, Custom: configured && !known,
+			Metadata: cloneMap(m.Metadata), InputModalities: slices.Clone(m.InputModalities),
+			OutputModalities: slices.Clone(m.OutputModalities), SupportedFeatures: slices.Clone(m.SupportedFeatures),
+			MaxContextWindow: m.MaxContextWindow, MaxOutputTokens: m.MaxOutputTokens,
+			ParameterCount: m.ParameterCount, Quantization: m.Quantization, DataTrainingPolicy: m.DataTrainingPolicy,
+			DataRetentionDays: m.DataRetentionDays, DataRetentionPolicy: m.DataRetentionPolicy, Pricing: pricingView(m.Pricing),
+		},
+	}
+	for _, d := range m.Datacenters {
+		out.view.Datacenters = append(out.view.Datacenters, expr.Datacenter(d))
+	}
+	for _, param := range m.UnsupportedParams {
+		out.denied = append(out.denied, param.Name)
+	}
+	for i, name := range m.Fallbacks {
+		out.fallbacks = append(out.fallbacks, fallback{path: fmt.Sprintf("%s.fallbacks[%d]", path, i), name: name})
+	}
+	p.models = append(p.models, out)
+}
+
+// facts checks the numbers of a model.
+func (c *compiler) facts(path string, m Model) {
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"max_context_window", m.MaxContextWindow},
+		{"max_output_tokens", m.MaxOutputTokens},
+		{"parameter_count", m.ParameterCount},
+		{"data_retention_days", m.DataRetentionDays},
+	} {
+		if n.value < 0 {
+			c.add(path+"."+n.name, fmt.Sprint(n.value), "must not be negative")
+		}
+	}
+	if m.ShutdownDate != "" {
+		if _, err := time.Parse(time.DateOnly, m.ShutdownDate); err != nil {
+			c.add(path+".shutdown_date", m.ShutdownDate, "is not a date such as 2026-12-31")
+		}
+	}
+	if m.Pricing != nil {
+		c.prices(path+".pricing", m.Pricing)
+	}
 }

@@ -1,6 +1,7 @@
 package aigateway
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -368,4 +369,110 @@ func newCodec(client, upstream *surface) *codec {
 	return &codec{
 		translate.New(translate.Side{Name: client.name, Format: from}, translate.Side{Name: upstream.name, Format: to}, client.counts()), client, upstream,
 	}
+}
+
+// names lists the names of a format's surfaces.
+func (m surfaces) names(f format) []string {
+	var names []string
+	for _, path := range slices.Sorted(maps.Keys(m.byPath)) {
+		for _, s := range []*surface{m.byPath[path], m.twins[m.byPath[path]]} {
+			if s != nil && s.format == f && !slices.Contains(names, s.offer()) {
+				names = append(names, s.offer())
+			}
+		}
+	}
+	return names
+}
+
+// apiSurface is an APISurface, compiled.
+type apiSurface struct {
+	format format
+	name   string // empty: all of the format
+	params map[string]bool
+}
+
+// offers are the supported_api_surfaces of a provider, compiled.
+type offers []apiSurface
+
+// speaks returns the entry for a surface. An entry for the surface comes
+// before an entry for the whole format.
+func (o offers) speaks(s *surface) (*apiSurface, bool) {
+	var found *apiSurface
+	for i := range o {
+		a := &o[i]
+		if a.format != s.format {
+			continue
+		}
+		if a.name == s.offer() {
+			return a, true
+		}
+		if a.name == "" && found == nil {
+			found = a
+		}
+	}
+	return found, found != nil
+}
+
+// speaksFormat reports whether there is any surface of the format.
+func (o offers) speaksFormat(f format) bool {
+	return slices.ContainsFunc(o, func(a apiSurface) bool { return a.format == f })
+}
+
+// translations returns, for each surface that a provider does not speak, the one that
+// takes its requests. It is empty if the provider has no surface to translate to.
+//
+// A surface that counts tokens may have one of its own format: a provider may speak
+// messages, and not count them. Such a count is estimated, like all others in the map.
+func translations(o offers, all surfaces) map[*surface]*surface {
+	targets := translationTargets(o, all)
+	out := map[*surface]*surface{}
+	for _, s := range all.byPath {
+		from, ok := s.dialect()
+		if _, native := o.speaks(s); !ok || native || len(targets) == 0 {
+			continue
+		}
+		out[s] = targets[max(0, slices.IndexFunc(targets, func(to *surface) bool {
+			f, _ := to.dialect()
+			return f == from
+		}))]
+	}
+	return out
+}
+
+// unproven returns, for each surface that a provider may not speak after all, the one
+// that takes its requests then. An entry for a whole format says little about one of its
+// surfaces: many servers of the openai format have no responses, and many of the
+// anthropic format count no tokens. All servers of the openai format have chat.
+func unproven(o offers, all surfaces) map[*surface]*surface {
+	targets := translationTargets(o, all)
+	out := map[*surface]*surface{}
+	for _, s := range all.byPath {
+		from, ok := s.dialect()
+		if entry, native := o.speaks(s); !ok || from == dialect.Chat || !native || entry.name != "" {
+			continue
+		}
+		for _, to := range targets {
+			if f, _ := to.dialect(); s.counts() == (f == from) {
+				out[s] = to
+				break
+			}
+		}
+	}
+	return out
+}
+
+// translationTargets are the surfaces that translated requests can go to, in the order
+// of the provider's supported_api_surfaces. Chat comes before responses where an entry
+// stands for both: all servers have it.
+func translationTargets(o offers, all surfaces) []*surface {
+	var out []*surface
+	for _, a := range o {
+		for _, f := range dialects {
+			s := all.byPath[f.Path()]
+			if a.format == s.format && (a.name == "" || a.name == s.name) && !slices.Contains(out, s) {
+				out = append(out, s)
+			}
+		}
+	}
+	return out
 }

@@ -85,3 +85,11 @@ func fromVariable(name string) string {
 	secret := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "_", "-")) }
 	return "write ${secrets.get('" + secret(vault) + "', '" + secret(rest) + "')}, which reads " + name
 }
+
+// IsShellVariable reports whether a key is $NAME. Nothing expands it, so it would be sent as
+// it is.
+func IsShellVariable(key string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+	name, ok := strings.CutPrefix(key, "$")
+	return ok && name != "" && strings.IndexByte(letters, name[0]) >= 0 && strings.Trim(name, letters+"0123456789") == ""
+}
