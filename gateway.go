@@ -199,6 +199,10 @@ func (g *Gateway) Client() *http.Client { return &http.Client{Transport: g.Round
 //     error event of a stream.
 //   - The gateway's refusals are answers with a status and an error body.
 //
+// A large body in memory, as [bytes.NewReader] makes it, is sent from there and not
+// copied. As with [http.Transport], its bytes must stay as they are until the call fails
+// or the answer's body is closed. Both wait for a hook or Admission that still runs.
+//
 // The values of a request's context reach Hooks, Admission, Caller, Labels and
 // RequestID. A panic of these is logged, and breaks the call.
 //
@@ -552,6 +556,7 @@ func (x *exchange) tell(err *Error) *Result {
 	}
 	x.log(err)
 	x.remember(err)
+	x.in.forget(x.loop.trail.attempts)
 	if hook := x.s.hooks.RequestDone; hook != nil {
 		hook(x.in.ctx, res)
 		if x.continues() {

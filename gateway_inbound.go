@@ -26,6 +26,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/expr"
 	"github.com/aigateway-go/aigateway/internal/fleet"
 	"github.com/aigateway-go/aigateway/internal/header"
+	"github.com/aigateway-go/aigateway/internal/inprocess"
 	"github.com/aigateway-go/aigateway/internal/realtime"
 	"github.com/aigateway-go/aigateway/internal/redact"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
@@ -56,6 +57,7 @@ type inbound struct {
 	body     clientBody
 	sel      reqbody.Selection
 	name     [1]string     // room for the usual query
+	lent     bool          // raw and wire are the caller's own bytes, see forget
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
@@ -238,7 +240,11 @@ func clientCredential(h http.Header) credential {
 // readTime is measured here, and is not counted as the gateway's own time.
 func (in *inbound) read(body io.Reader, limit int64) *Error {
 	begin := time.Now()
-	raw, err := reqbody.Read(body, in.r.ContentLength, limit)
+	var err error
+	raw := inprocess.Borrow(in.r, limit)
+	if in.lent = raw != nil; !in.lent {
+		raw, err = reqbody.Read(body, in.r.ContentLength, limit)
+	}
 	in.readTime = time.Since(begin)
 	// A handler after the gateway needs the whole body, and part of it is lost now.
 	in.partial = err != nil
@@ -259,6 +265,21 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 		return e
 	}
 	return nil
+}
+
+// forget ends the use of a body that was lent: its owner may change it from here on. A
+// Result may be made after it, and has what it needs of the body by then.
+func (in *inbound) forget(attempts []*attempt) {
+	if !in.lent {
+		return
+	}
+	for _, a := range attempts {
+		if a.used && a.guess != nil {
+			a.consumed()
+		}
+	}
+	in.raw, in.wire, in.body, in.json = nil, nil, nil, reqbody.Document{}
+	inprocess.GiveBack(in.r)
 }
 
 // unread is the error of a body that did not come whole.

@@ -90,15 +90,16 @@ func mapElements(array raw, change func(raw) raw) raw {
 }
 
 // hasMark is a quick look for a string that starts with the mark, before a value is
-// read. [bytes.Index] would compare at each byte: the many quotes at the start of a
-// JSON text are false starts, and make it give up its search for a first byte.
+// read. It goes from colon to colon, with which the mark ends: a JSON text has at least
+// two quotes for each of them, and prose has few. [bytes.Index] would compare at each
+// byte, and give up its search for a first one.
 func hasMark(v raw) bool {
-	for {
-		i := bytes.IndexByte(v, '"')
+	for at := 0; ; {
+		i := bytes.IndexByte(v[at:], ':')
 		if i < 0 {
 			return false
 		}
-		if v = v[i+1:]; len(v) > 0 && v[0] == sealMark[0] && bytes.HasPrefix(v, []byte(sealMark)) {
+		if at += i + 1; bytes.HasSuffix(v[:at], []byte(`"`+sealMark)) {
 			return true
 		}
 	}

@@ -57,6 +57,9 @@ type call struct {
 	visible int    // the bytes of buf that were flushed
 	direct  []byte // a write that waits for its reader
 
+	lent     chan struct{} // of the caller's body: closed when it is given back; nil unless it is lent
+	returned bool          // lent is closed
+
 	ended bool
 	left  bool  // the caller has left
 	err   error // of the reader, at the end; nil: io.EOF
@@ -347,6 +350,7 @@ func (c *call) end(returned bool) {
 	if c.upload.timer != nil {
 		c.upload.timer.Stop()
 	}
+	c.giveBack()
 	c.reveal()
 	c.mu.Unlock()
 	c.cancel()
@@ -356,14 +360,19 @@ func (c *call) end(returned bool) {
 // leave ends a call from the caller's side.
 //
 // It is called by a Close, and if the context ends before an answer. The handler
-// may still run and learns it from its context and its writes.
+// may still run and learns it from its context and its writes. A body that was lent
+// comes back before.
 func (c *call) leave() {
 	c.mu.Lock()
 	c.left, c.buf = true, nil
 	c.read, c.visible = 0, 0
 	signal(c.readable) // a read that waits comes back
+	lent := c.lent
 	c.mu.Unlock()
 	c.cancel()
+	if lent != nil {
+		<-lent
+	}
 	c.closeUpload()
 }
 

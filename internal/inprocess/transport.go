@@ -3,7 +3,8 @@
 //
 // A call has one goroutine, which runs the handler. Small writes go through a
 // buffer, and a flush delivers them. A large write waits until its bytes were read,
-// and its reader copies them from where they lie.
+// and its reader copies them from where they lie. A large body of a request is not
+// copied by a handler that borrows it.
 package inprocess
 
 import (
@@ -33,8 +34,9 @@ type Transport struct {
 
 // RoundTrip calls the handler, and returns when its answer begins.
 //
-// The body of the request is closed in any case, perhaps after the return. The
-// answer's body must be closed, or the handler's goroutine may wait for ever.
+// The body of the request is closed in any case, perhaps after the return. No handler
+// borrows its bytes any more once the call has failed, or the answer's body was closed.
+// The answer's body must be closed, or the handler's goroutine may wait for ever.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	err := context.Cause(ctx)
