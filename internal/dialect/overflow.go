@@ -1,6 +1,9 @@
 package dialect
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // overflowCode is the code of OpenAI's APIs for a conversation that is too long for its
 // model, and overflowLead the front of the message of Anthropic's. Codex and Claude Code
@@ -54,6 +57,5 @@ func (p *problem) overflow(f Format) {
 	if small := bytes.ToLower(words); bytes.Contains(small, []byte(overflowLead)) || bytes.Contains(small, []byte("exceed context limit")) {
 		return
 	}
-	message := append(raw(`"`+overflowLead+`: `), words...)
-	p.message = append(message, '"')
+	p.message = slices.Concat(raw(`"`+overflowLead+`: `), words, raw(`"`))
 }
