@@ -266,8 +266,8 @@ func (s *settings) compileProviders(p *problems, cfg Config, lists modelLists) {
 	c.gateway.headers = fields.Headers(c.fields, "headers", cfg.Headers)
 	c.gateway.query = fields.Query(c.fields, "query_params", cfg.QueryParams)
 	c.gateway.body = fields.Bodies[Template](c.fields, "body", cfg.Body)
-	s.selector.catalog, s.secretRefs = newCatalog(mergeProviders(c, cfg, listed)), c.fields.Secrets
-	s.uses = c.fields.Uses
+	s.selector.catalog = newCatalog(mergeProviders(c, cfg, listed))
+	s.secretRefs, s.uses = c.fields.Secrets, c.fields.Uses
 	if slices.ContainsFunc(s.selector.providers, (*provider).isAsked) {
 		s.origin = newOrigin(cfg, listed)
 	}
