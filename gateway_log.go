@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -603,7 +602,7 @@ func shownType(v any, none string) string {
 // The given Config stays as it is: lists are cloned before their items change.
 func shownConfig(cfg Config) Config {
 	cfg = withDefaults(cfg)
-	cfg.Headers, cfg.QueryParams, cfg.Body = shownKeys(cfg.Headers), shownKeys(cfg.QueryParams), shownMap(cfg.Body)
+	cfg.Headers, cfg.QueryParams, cfg.Body = redact.Keys(cfg.Headers), redact.Keys(cfg.QueryParams), redact.Object(cfg.Body)
 	cfg.Providers = slices.Clone(cfg.Providers)
 	for i := range cfg.Providers {
 		p := &cfg.Providers[i]
@@ -611,37 +610,18 @@ func shownConfig(cfg Config) Config {
 		if base, _, ok := strings.Cut(p.BaseURL, "?"); ok {
 			p.BaseURL = base + "?…"
 		}
-		p.Headers, p.QueryParams, p.Body = shownKeys(p.Headers), shownKeys(p.QueryParams), shownMap(p.Body)
-		p.Metadata = shownMap(p.Metadata)
+		p.Headers, p.QueryParams, p.Body = redact.Keys(p.Headers), redact.Keys(p.QueryParams), redact.Object(p.Body)
+		p.Metadata = redact.Object(p.Metadata)
 		// People put a key into the scheme by mistake.
 		if redact.LooksSecret(p.Auth.Scheme) {
 			p.Auth.Scheme = "…"
 		}
 		p.Models = slices.Clone(p.Models)
 		for j := range p.Models {
-			p.Models[j].Metadata = shownMap(p.Models[j].Metadata)
+			p.Models[j].Metadata = redact.Object(p.Models[j].Metadata)
 		}
 	}
 	return cfg
-}
-
-// shownKeys redacts the names of headers and parameters. The values redact
-// themselves.
-func shownKeys(values map[string]Template) map[string]Template {
-	out := maps.Clone(values)
-	for name, v := range values {
-		if shown := redact.Name(name); shown != name {
-			delete(out, name)
-			out[shown] = v
-		}
-	}
-	return out
-}
-
-// shownMap redacts possible secrets in a value of any shape. A Template shows its
-// expressions, and hides the text around them.
-func shownMap(m map[string]any) map[string]any {
-	return redact.Object(m, func(text string) any { return Template(text) })
 }
 
 // configText is the config as YAML, for people.
