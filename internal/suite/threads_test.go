@@ -81,7 +81,7 @@ func TestThreadsStay(t *testing.T) {
 	}
 }
 
-// An id is its caller's alone. In the words of the API, the SDK is told to begin anew.
+// An id belongs to its caller. In the words of the API, the SDK is told to begin anew.
 func TestThreadsOfCallers(t *testing.T) {
 	b := newThreadBench(t, func(cfg *aigateway.Config) {
 		cfg.Caller = func(r *http.Request) string { return r.Header.Get("X-Caller") }
