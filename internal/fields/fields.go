@@ -28,11 +28,11 @@ type Field struct {
 }
 
 // Body is a configured field of the body: raw JSON if it is constant, otherwise a tree to
-// evaluate for each request. Its leaves are templates and raw JSON.
+// evaluate for each request.
 type Body struct {
 	Name string
-	Raw  []byte
-	Tree any
+	Raw  []byte // nil unless the value is constant
+	Tree any    // of maps and lists; its leaves are templates and raw JSON
 }
 
 // SecretPlace is the place of a secret in the config, with the secret's names.
@@ -40,10 +40,12 @@ type SecretPlace struct{ Path, Vault, Name string }
 
 // Compiler compiles fields, and collects what all of them use. It is for one goroutine.
 type Compiler struct {
+	// Problem is told why a field was left out, and Warning of a slip in one that was not.
+	// Both must be set.
 	Problem, Warning func(path, reason string)
 
-	Uses    expr.Uses
-	Secrets []SecretPlace
+	Uses    expr.Uses     // of all templates so far
+	Secrets []SecretPlace // likewise, in the order of the templates
 }
 
 // LineRule is the rule of [header.IsValue] in words.

@@ -11,9 +11,9 @@ import (
 	"unicode/utf16"
 )
 
-// MinScrubbed is the length of the shortest value for a [Scrubber], in bytes. A shorter value occurs in half of all texts: shredding them would give it
+// minScrubbed is the length of the shortest value for a [Scrubber], in bytes. A shorter value occurs in half of all texts: shredding them would give it
 // away all the same.
-const MinScrubbed = 4
+const minScrubbed = 4
 
 // Scrubber replaces known secrets in a text by their redacted form. It finds them
 // as they are, in base64, in UTF-16 and in dumps of bytes, and behind escapes of JSON, URLs and HTML
@@ -35,12 +35,12 @@ type needle struct {
 	shown string // the secret, redacted
 }
 
-// NewScrubber returns a Scrubber of the values. Values under [MinScrubbed] bytes
+// NewScrubber returns a Scrubber of the values. Values under minScrubbed bytes
 // are left out.
 func NewScrubber(values ...string) *Scrubber {
 	s := &Scrubber{}
 	for _, v := range values {
-		if len(v) >= MinScrubbed {
+		if len(v) >= minScrubbed {
 			s.secrets = append(s.secrets, NewSecret(v))
 		}
 	}
@@ -120,7 +120,7 @@ func dumps(value string) []string {
 // The rest of the text stays byte for byte. Text without a secret is returned as
 // it is.
 func (s *Scrubber) Scrub(text string) string {
-	if s == nil || len(s.secrets) == 0 || len(text) < MinScrubbed {
+	if s == nil || len(s.secrets) == 0 || len(text) < minScrubbed {
 		return text
 	}
 	found := s.find(text)
@@ -140,7 +140,7 @@ func (s *Scrubber) Scrub(text string) string {
 
 // ScrubBytes is [Scrubber.Scrub] for bytes. It does not change its argument.
 func (s *Scrubber) ScrubBytes(text []byte) []byte {
-	if s == nil || len(s.secrets) == 0 || len(text) < MinScrubbed {
+	if s == nil || len(s.secrets) == 0 || len(text) < minScrubbed {
 		return text
 	}
 	return []byte(s.Scrub(string(text)))

@@ -147,7 +147,7 @@ func (s *Set) PlainHeader(h http.Header) http.Header {
 	for _, u := range s.used {
 		value := u.Value.Reveal()
 		for _, values := range h {
-			if len(value) >= MinScrubbed && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, value) }) {
+			if len(value) >= minScrubbed && slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, value) }) {
 				return s.ScrubHeader(h)
 			}
 		}

@@ -92,11 +92,11 @@ func (p *Paths) fits(pattern, path string) (end string, ok bool) {
 	rest := path
 	for want := pattern; want != ""; {
 		var segment, got string
-		want, segment = CutLast(want)
+		want, segment = cutLast(want)
 		if rest == "" {
 			return "", false
 		}
-		rest, got = CutLast(rest)
+		rest, got = cutLast(rest)
 		if IsID(segment) {
 			if got == "" || p.has(got) || p.known[want+"/"+got] != "" {
 				return "", false
@@ -108,8 +108,8 @@ func (p *Paths) fits(pattern, path string) (end string, ok bool) {
 	return strings.TrimPrefix(path[len(rest):], "/"), true
 }
 
-// CutLast parts a path at its last slash.
-func CutLast(path string) (before, last string) {
+// cutLast parts a path at its last slash.
+func cutLast(path string) (before, last string) {
 	i := strings.LastIndexByte(path, '/')
 	return path[:max(i, 0)], path[i+1:]
 }
@@ -133,8 +133,8 @@ func ModelBefore(path, endpoint string) string {
 	if !ok {
 		return ""
 	}
-	before, name := CutLast(before)
-	if _, kind := CutLast(before); kind != "deployments" && kind != "engines" {
+	before, name := cutLast(before)
+	if _, kind := cutLast(before); kind != "deployments" && kind != "engines" {
 		return ""
 	}
 	return name
