@@ -157,9 +157,9 @@ type use struct {
 }
 
 // Admit counts a request against all of its claims, or returns the limit that is
-// longest in its way and counts it nowhere. All claims are looked at before the first is counted. A
-// request needs a whole request of its allowance. Of tokens and money any rest is
-// enough: a request may cross these limits, and completes.
+// longest in its way and counts it nowhere. All claims are looked at before the first
+// is counted. A request needs a whole request of its allowance. Of tokens and money any
+// rest is enough: a request may cross these limits, and completes.
 func (c *Clients) Admit(now time.Time, claims []Claim) (*Admitted, *Exceeded) {
 	if len(claims) == 0 {
 		return nil, nil

@@ -74,8 +74,8 @@ type (
 	buffer      [bufferSize]byte
 )
 
-// The pools, and that of streams, are the only state shared by the streams of a process. Their buffers
-// must not be aliased outside of the package.
+// The pools, and that of streams, are the only state shared by the streams of a process.
+// Their buffers must not be aliased outside of the package.
 var (
 	smallBuffers = sync.Pool{New: func() any { return new(smallBuffer) }}
 	buffers      = sync.Pool{New: func() any { return new(buffer) }}

@@ -171,8 +171,8 @@ func (s *shape) take(e *Event) {
 
 // Texts calls do with the texts of a model in the latest event, as they stand between
 // their quotes. It returns false if they are not known without reading the event: it is
-// not plain content, or may tell a text twice. Call it
-// within Tap, with its data. Do must not keep the text.
+// not plain content, or may tell a text twice. Call it within Tap, with its data. Do must
+// not keep the text.
 func (s *Stream) Texts(data []byte, do func(text []byte)) bool {
 	if !s.shape.matched && !s.shape.learned || s.shape.repeats {
 		return false
