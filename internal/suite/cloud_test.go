@@ -125,7 +125,7 @@ func (u *cloudUpstream) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// cloudCoded answers in a coding that nobody asked for.
+// cloudCoded answers in a coding that was not asked for.
 func cloudCoded(u *cloudUpstream, coding string, writer func(io.Writer) io.WriteCloser) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
