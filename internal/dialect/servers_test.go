@@ -12,7 +12,7 @@ import (
 )
 
 // TestEndsOfServers: an answer that is there reaches the client, whatever word its end
-// has, or if it has no word. The word is the one that goes with the answer.
+// has, or if it lacks one. The word is the one that goes with the answer.
 func TestEndsOfServers(t *testing.T) {
 	text, tool := `{"type":"text","text":"hi"}`, `{"type":"tool_use","id":"c","name":"f","input":{}}`
 	for name, c := range map[string]struct {
@@ -176,7 +176,7 @@ func TestLateInstructions(t *testing.T) {
 
 // TestIDsOfTheConversation: some servers count the calls of each answer from 0. The client
 // gets ids that no earlier call has, and messages, which refuses an id that stands twice,
-// gets no id twice. Each result stays with its call.
+// gets none twice. Each result stays with its call.
 func TestIDsOfTheConversation(t *testing.T) {
 	calls := func(ids ...string) string {
 		var made []string
@@ -277,7 +277,7 @@ func TestMistral(t *testing.T) {
 }
 
 // TestTurnsWithoutReasoning: DeepSeek's API refuses turns of the assistant without their
-// reasoning. Those of another model have no reasoning that it could get.
+// reasoning, and those of another model have none that it could get.
 func TestTurnsWithoutReasoning(t *testing.T) {
 	body := `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"q"},` +
 		`{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"tool_use","id":"c","name":"f","input":{}}]},` +

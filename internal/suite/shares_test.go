@@ -75,7 +75,7 @@ func (s *shares) join() {
 	s.ended.Go(func() { _ = g.Run(ctx) })
 }
 
-// leave ends a replica. Nobody says so to the others.
+// leave ends a replica. The others are not told.
 func (s *shares) leave(i int) {
 	s.list[i].stop()
 	s.list = slices.Delete(s.list, i, i+1)
