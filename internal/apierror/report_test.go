@@ -150,6 +150,7 @@ func TestHint(t *testing.T) {
 			{nil, `{"error":{"message":"please try again after 1 seconds"}}`, time.Second, true},
 			{nil, `{"error":{"message":"Your quota will reset after 18h31m10s."}}`, 18*time.Hour + 31*time.Minute + 10*time.Second, true},
 			{nil, `{"message":"try again in about 1 hour and 5 minutes"}`, 65 * time.Minute, true},
+			{nil, `{"error":{"message":"You have hit your usage limit. Try again in ~162 min."}}`, 162 * time.Minute, true}, // thebotcompany#96
 			{nil, `Too many requests, try again in 3 min`, 3 * time.Minute, true},
 			{nil, `data: {"error":{"message":"try again in 2s"}}`, 2 * time.Second, true},
 			{nil, `{"error":{"message":"try again in 99999999999999999999s"}}`, 365 * 24 * time.Hour, true},

@@ -225,6 +225,9 @@ func (s *splitter) take(line []byte, carried bool) bool {
 		s.add([]byte("\n"))
 		s.add(value)
 	default:
+		if len(bytes.TrimLeft(line, " \t")) == 0 {
+			return false // blanks that keep a connection open
+		}
 		if !s.begun { // plain text in place of a stream
 			s.lines, s.failed, s.begun, s.ready = 1, true, true, true
 			s.data, s.inLine = line, carried
