@@ -35,6 +35,7 @@ func TestRead(t *testing.T) {
 		"DashScope":                {`{"code":"InvalidApiKey","message":"m","request_id":"r"}`, Report{Code: "InvalidApiKey", Message: "m", Status: 401, Found: true}},
 		"Zhipu":                    {`{"error":{"code":"1301","message":"m"}}`, Report{Code: "1301", Message: "m", Status: 400, Found: true}},
 		"Zhipu, a number":          {`{"error":{"code":1113,"message":"m"}}`, Report{Code: "1113", Message: "m", Status: 429, Found: true}},
+		"an overloaded Codex":      {`{"type":"error","sequence_number":2,"error":{"type":"service_unavailable_error","code":"server_is_overloaded","message":"m","param":null}}`, Report{Code: "server_is_overloaded", Type: "service_unavailable_error", Message: "m", Status: 503, Found: true}},
 		"a failed response":        {`{"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"server_error","message":"m"}}}`, Report{Code: "server_error", Message: "m", Status: 500, Found: true}},
 		"an event of responses":    {`{"type":"error","code":"rate_limit_exceeded","message":"m","param":null}`, Report{Code: "rate_limit_exceeded", Message: "m", Status: 429, Found: true}},
 		"a choice":                 {`{"id":"1","choices":[{"message":{"content":""},"finish_reason":"error","error":{"code":502,"message":"m"}}]}`, Report{Message: "m", Status: 502, Found: true}},

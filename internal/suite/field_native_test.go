@@ -81,6 +81,7 @@ func TestFieldFormsOfErrors(t *testing.T) {
 		{"an error of speech (vllm-omni#4490)", fieldSpeech, spoken, fieldData(`{"type":"speech.audio.error","message":"boom"}`, `{"type":"speech.audio.done"}`), "boom"},
 		{"an error of speech before [DONE]", fieldSpeech, spoken, fieldData(`{"type":"speech.audio.error","message":"boom"}`, "[DONE]"), "boom"},
 		{"an image that failed", fieldImages, drawn, "event: image_generation.failed\n" + fieldData(`{"type":"image_generation.failed","message":"boom"}`, "[DONE]"), "boom"},
+		{"an error on a line of its own (js-genai#1973)", fieldChat, gatewaytest.ChatDelta("half"), gatewaytest.ChatRole + `{"error":{"code":503,"message":"boom","status":"UNAVAILABLE"}}` + "\n\n" + gatewaytest.ChatDone, "boom"},
 		{"a provider's own finish reason (pi#8511)", fieldChat, gatewaytest.ChatDelta("half"),
 			fieldData(`{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop","native_finish_reason":"network_error"}]}`, "[DONE]"), ""},
 		{"a provider's own finish reason, before the other (hax#15)", fieldChat, gatewaytest.ChatDelta("half"),
