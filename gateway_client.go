@@ -57,6 +57,7 @@ type client struct {
 	commented bool   // it has sent a comment
 	committed bool   // an answer has
 	tail      []byte // the last bytes of the answer, to know whether an event ended
+	controls  bool   // the answer has had an id: or retry: field
 	closed    bool
 	panicked  any // by the service's writer, under the timer's goroutine
 
@@ -150,12 +151,30 @@ func (c *client) write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.disarm()
 	if c.timer != nil && !c.closed {
+		c.controls = c.controls || hasField(p, c.tail, "id:") || hasField(p, c.tail, "retry:")
 		last := p[max(0, len(p)-tailSize):]
 		before := c.tail[max(0, len(c.tail)+len(last)-tailSize):]
 		c.tail = append(append(c.tail[:0], before...), last...)
 		c.timer.Reset(c.keepalive)
 	}
 	return n, err
+}
+
+// hasField reports whether a line of p begins with a field of an event stream. before is
+// the end of what was written before p.
+func hasField(p, before []byte, field string) bool {
+	isEnd := func(b byte) bool { return b == '\n' || b == '\r' }
+	for from := 0; ; {
+		i := bytes.Index(p[from:], []byte(field))
+		if i < 0 {
+			return false
+		}
+		i += from
+		if i > 0 && isEnd(p[i-1]) || i == 0 && (len(before) == 0 || isEnd(before[len(before)-1])) {
+			return true
+		}
+		from = i + len(field)
+	}
 }
 
 // flush sends the written bytes on. A writer that cannot flush sends them when it
@@ -278,6 +297,10 @@ func (c *client) keepAlive(interval time.Duration, requestID string) {
 //
 // The timer goes on even where no comment may stand: within an event a comment
 // would be a part of it.
+//
+// A blank line ends the comment, for readers that go by blank lines. OpenAI's SDK for
+// Python takes each blank line behind an id: or retry: field for an event, of no data,
+// and fails at it: there the comment is a line alone.
 func (c *client) tick() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -305,7 +328,11 @@ func (c *client) tick() {
 	}
 	c.commented = true
 	c.arm()
-	_, err := io.WriteString(c.w, ": keep-alive\n\n")
+	comment := ": keep-alive\n\n"
+	if c.controls {
+		comment = ": keep-alive\n"
+	}
+	_, err := io.WriteString(c.w, comment)
 	c.disarm()
 	if err == nil {
 		c.flushNow() //nolint:errcheck // the next write of the answer sees it

@@ -153,13 +153,13 @@ var units = []struct {
 	{"days", 24 * time.Hour}, {"day", 24 * time.Hour}, {"d", 24 * time.Hour},
 }
 
-// spoken reads the duration at the front of a text: "7.2s", "1m2.5s", "1 hour and 5 minutes".
+// spoken reads the duration at the front of a text: "7.2s", "1m2.5s", "1 hour and 5 minutes", "~162 min".
 //
 // The text is in lower case. Reading ends at the first word that is not a number
 // with a unit; false means that there was none.
 func spoken(text string) (d time.Duration, ok bool) {
 	// Each round reads a number and its unit.
-	text = strings.TrimPrefix(text, "about ")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "about "), "~")
 	if d, ok := clock(text); ok {
 		return d, true
 	}

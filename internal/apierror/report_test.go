@@ -35,6 +35,7 @@ func TestRead(t *testing.T) {
 		"DashScope":                {`{"code":"InvalidApiKey","message":"m","request_id":"r"}`, Report{Code: "InvalidApiKey", Message: "m", Status: 401, Found: true}},
 		"Zhipu":                    {`{"error":{"code":"1301","message":"m"}}`, Report{Code: "1301", Message: "m", Status: 400, Found: true}},
 		"Zhipu, a number":          {`{"error":{"code":1113,"message":"m"}}`, Report{Code: "1113", Message: "m", Status: 429, Found: true}},
+		"an overloaded Codex":      {`{"type":"error","sequence_number":2,"error":{"type":"service_unavailable_error","code":"server_is_overloaded","message":"m","param":null}}`, Report{Code: "server_is_overloaded", Type: "service_unavailable_error", Message: "m", Status: 503, Found: true}},
 		"a failed response":        {`{"type":"response.failed","response":{"id":"r","status":"failed","error":{"code":"server_error","message":"m"}}}`, Report{Code: "server_error", Message: "m", Status: 500, Found: true}},
 		"an event of responses":    {`{"type":"error","code":"rate_limit_exceeded","message":"m","param":null}`, Report{Code: "rate_limit_exceeded", Message: "m", Status: 429, Found: true}},
 		"a choice":                 {`{"id":"1","choices":[{"message":{"content":""},"finish_reason":"error","error":{"code":502,"message":"m"}}]}`, Report{Message: "m", Status: 502, Found: true}},
@@ -150,6 +151,7 @@ func TestHint(t *testing.T) {
 			{nil, `{"error":{"message":"please try again after 1 seconds"}}`, time.Second, true},
 			{nil, `{"error":{"message":"Your quota will reset after 18h31m10s."}}`, 18*time.Hour + 31*time.Minute + 10*time.Second, true},
 			{nil, `{"message":"try again in about 1 hour and 5 minutes"}`, 65 * time.Minute, true},
+			{nil, `{"error":{"message":"You have hit your usage limit. Try again in ~162 min."}}`, 162 * time.Minute, true}, // thebotcompany#96
 			{nil, `Too many requests, try again in 3 min`, 3 * time.Minute, true},
 			{nil, `data: {"error":{"message":"try again in 2s"}}`, 2 * time.Second, true},
 			{nil, `{"error":{"message":"try again in 99999999999999999999s"}}`, 365 * 24 * time.Hour, true},

@@ -116,6 +116,11 @@ func TestClassify(t *testing.T) {
 			{"context, Google", 400, `[{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]`, kind(TooLarge)},
 			{"context, behind OpenRouter", 400, `{"error":{"code":400,"message":"Provider returned error","metadata":{"raw":"{\"error\":{\"message\":\"This model's maximum context length is 8192 tokens.\"}}"}}}`, kind(TooLarge)},
 			{"context, llama.cpp", 400, `{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":"exceed_context_size_error","n_ctx":4096}}`, kind(TooLarge)},
+			{"context, llama.cpp by its words", 400, `{"error":{"code":400,"message":"request (2358 tokens) exceeds the available context size (2048 tokens), try increasing it"}}`, kind(TooLarge)},
+			{"context, llama.cpp under 500", 500, `{"error":{"code":500,"message":"Context size has been exceeded.","type":"server_error"}}`, kind(TooLarge)},
+			{"context, vLLM", 400, `{"error":{"message":"You passed 74655 input characters and requested 32000 output tokens. However, the model's context length is only 32000 tokens, resulting in a maximum input length of 0 tokens (at most 0 characters).","type":"BadRequestError","code":400}}`, kind(TooLarge)},
+			{"context, vLLM by the output", 400, `{"error":{"message":"'max_tokens' or 'max_completion_tokens' is too large: 8192. This model's maximum context length is 4096 tokens and your request has 100 input tokens (8192 > 4096 - 100).","type":"BadRequestError","code":400}}`, kind(TooLarge)},
+			{"context, LM Studio", 400, `{"error":"Trying to keep the first 15857 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens, which is not enough."}`, kind(TooLarge)},
 		},
 		"scopes": {
 			{"OpenAI", 401, `{"error":{"message":"You have insufficient permissions for this operation. Missing scopes: api.responses.write. Check that you have the correct role in your organization.","type":"invalid_request_error","param":null,"code":null}}`, kind(MissingScope)},
@@ -153,6 +158,10 @@ func TestClassify(t *testing.T) {
 		},
 		"not found": {
 			{"OpenAI's model", 404, `{"error":{"message":"The model ` + "`gpt-9`" + ` does not exist or you do not have access to it.","type":"invalid_request_error","param":null,"code":"model_not_found"}}`, kind(UnknownModel)},
+			{"NVIDIA's model", 404, `{"status":404,"title":"Not Found","detail":"Function '12345678-b123': Not found for account 'Ab1EzDFj7NoQ'"}`, kind(UnknownModel)},
+			{"Hugging Face's model", 400, `{"error":{"message":"The requested model 'moonshotai/Kimi-K2-Instruct' is not supported by any provider you have enabled.","type":"invalid_request_error","param":"model","code":"model_not_supported"}}`, kind(UnknownModel)},
+			{"Hugging Face's model without a code", 400, `{"error":"The requested model 'x' is not supported by any provider you have enabled."}`, kind(UnknownModel)},
+			{"GitHub's model", 400, `{"error":{"code":"unknown_model","message":"Unknown model: x","details":"Unknown model: x"}}`, kind(UnknownModel)},
 			{"Anthropic's model", 404, `{"type":"error","error":{"type":"not_found_error","message":"model: claude-9"}}`, kind(UnknownModel)},
 			{"Google's model", 404, `[{"error":{"code":404,"message":"models/gemini-9 is not found for API version v1main, or is not supported for generateContent.","status":"NOT_FOUND"}}]`, kind(UnknownModel)},
 			{"vLLM's model", 404, `{"object":"error","message":"The model ` + "`x`" + ` does not exist.","type":"NotFoundError","param":null,"code":404}`, kind(UnknownModel)},

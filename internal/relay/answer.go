@@ -257,7 +257,7 @@ func (j *judge) readChoices(each func(name, value []byte)) {
 			continue
 		}
 		var answered, word, thought, failed bool
-		var reason []byte
+		var reason, native []byte
 		for {
 			name, ok := c.Key()
 			if !ok {
@@ -284,6 +284,10 @@ func (j *judge) readChoices(each func(name, value []byte)) {
 				}
 			case "error":
 				failed = c.Skip() || failed
+			case "native_finish_reason": // see Event.readChoices
+				if text := c.Text(); reasonOf(text) == ErrorReason {
+					failed, native = true, text
+				}
 			case "usage":
 				c.Peek()
 				value := c.Offset()
@@ -296,6 +300,9 @@ func (j *judge) readChoices(each func(name, value []byte)) {
 		}
 		if c.Bad() {
 			return
+		}
+		if reason == nil {
+			reason = native
 		}
 		if failed && !word && !thought && j.failed == nil {
 			j.failed, j.reason = c.Since(from), reason
@@ -320,9 +327,16 @@ func (j *judge) readMessage() (word, thought bool) {
 		}
 		switch string(name) {
 		case "content":
-			if c.Peek() == '"' {
+			switch c.Peek() {
+			case '"':
 				word = isWord(c.Text()) || word
-			} else {
+			case '[': // of parts: Mistral's and Databricks' may hold reasoning alone
+				was, thinks := j.word, j.thought
+				j.word, j.thought = false, false
+				j.readContent()
+				word, thought = word || j.word, thought || j.thought
+				j.word, j.thought = was, thinks
+			default:
 				word = c.Skip() || word
 			}
 		case "refusal":
@@ -407,11 +421,11 @@ func (j *judge) readContent() {
 	}
 	for c.Elem() {
 		if !c.Enter('{') {
-			c.Skip()
+			j.word = c.Skip() || j.word
 			continue
 		}
 		var typ []byte
-		word := false
+		word, other := false, false
 		for {
 			name, ok := c.Key()
 			if !ok {
@@ -423,11 +437,13 @@ func (j *judge) readContent() {
 			case "text", "refusal":
 				word = isWord(c.Text()) || word
 			default:
-				c.Skip()
+				other = c.Skip() || other
 			}
 		}
 		switch string(typ) {
-		case "", "text", "output_text":
+		case "": // DashScope's parts tell their kind by a name: text, image, audio
+			j.word = j.word || word || other
+		case "text", "output_text":
 			j.word = j.word || word
 		case "reasoning", "reasoning_text", "summary_text", "thinking", "redacted_thinking":
 			j.thought = true
@@ -453,11 +469,12 @@ func (j *judge) verdict(data []byte) Verdict {
 	switch {
 	case j.surface == RecordSurface:
 		return Verdict{}
-	case !j.isObject && j.surface != AnySurface, !j.isObject && isErrorList(data):
-		if isErrorList(data) {
-			return Verdict{Err: ErrBodyError, Detail: data}
-		}
+	case !j.isObject && isErrorList(data):
+		return Verdict{Err: ErrBodyError, Detail: data}
+	case !j.isObject && !j.isBare(data):
 		return Verdict{Err: &MissingError{Member: need.members[0]}}
+	case !j.isObject:
+		return Verdict{}
 	case j.shape.kind(j.has) == Error, j.shape.kind(j.has) == Suspect && j.bare():
 		v.Err, v.Detail = ErrBodyError, data
 	case j.surface == ResponsesSurface && string(j.status) == "failed":
@@ -493,6 +510,22 @@ func (j *judge) bare() bool {
 // empty at first.
 func (j *judge) pending() bool {
 	return string(j.status) == "queued" || string(j.status) == "in_progress"
+}
+
+// isBare reports whether JSON that is no object is an answer: on a surface without a
+// form, and where servers send the main member alone. SGLang and text-embeddings-inference
+// rank in a bare list. Servers of transcriptions write the text as a JSON string.
+func (j *judge) isBare(data []byte) bool {
+	c := jsonscan.Lenient(data)
+	switch j.surface {
+	case AnySurface:
+		return true
+	case RerankSurface:
+		return c.Enter('[') && (!c.Elem() || c.Peek() == '{')
+	case TranscriptionSurface:
+		return c.Peek() == '"'
+	}
+	return false
 }
 
 // isErrorList reports whether data is a list whose first element is an error, as

@@ -172,7 +172,8 @@ func readStray(c *jsonscan.Cursor, data []byte, e *Event) {
 }
 
 // readChoices reads the array of choices at c, and reports whether it has any
-// element.
+// element. OpenRouter writes the provider's own finish reason beside a "stop" that it
+// made of it: a failed provider shows there alone.
 func (e *Event) readChoices(c *jsonscan.Cursor) bool {
 	if !c.Enter('[') {
 		c.Skip()
@@ -186,6 +187,7 @@ func (e *Event) readChoices(c *jsonscan.Cursor) bool {
 			continue
 		}
 		var choice Choice
+		failed := false
 		for {
 			k, ok := c.Key()
 			if !ok {
@@ -204,9 +206,9 @@ func (e *Event) readChoices(c *jsonscan.Cursor) bool {
 				choice.Reason = reasonOf(c.Text())
 				e.Refusal = e.Refusal || choice.Reason == RefusalReason
 			case "error":
-				if c.Skip() {
-					choice.Reason = ErrorReason
-				}
+				failed = c.Skip() || failed
+			case "native_finish_reason":
+				failed = reasonOf(c.Text()) == ErrorReason || failed
 			case "text":
 				choice.Content = c.Skip() || choice.Content
 			case "delta", "message":
@@ -214,6 +216,9 @@ func (e *Event) readChoices(c *jsonscan.Cursor) bool {
 			default:
 				c.Skip()
 			}
+		}
+		if failed {
+			choice.Reason = ErrorReason
 		}
 		e.Choices = append(e.Choices, choice)
 	}

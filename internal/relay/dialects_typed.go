@@ -268,8 +268,9 @@ func member(c *jsonscan.Cursor, key string) []byte {
 
 // Events is the dialect of streams without a form of their own here:
 // transcriptions, speech, images. It goes by the type's last word. A .done or
-// .completed is Finish, not End: several images each have theirs. Events without a
-// type are read like Chat: so vLLM streams transcriptions.
+// .completed is Finish, not End: several images each have theirs. An .error or .failed
+// is an error, which SDKs do not take for one. Events without a
+// type are read like Chat: so vLLM streams transcriptions. See also readBare.
 //
 // Data:
 //
@@ -289,6 +290,7 @@ func Events(name, data []byte, e *Event) {
 	}
 	var typ []byte
 	var w errorShape
+	var b bare
 	for len(data) > 0 {
 		k, ok := c.Key()
 		if !ok {
@@ -300,7 +302,9 @@ func Events(name, data []byte, e *Event) {
 		case "usage":
 			e.Usage = c.Skip()
 		default:
-			w.read(k, &c)
+			if !b.read(k, &c) {
+				w.read(k, &c)
+			}
 		}
 	}
 	if c.Bad() {
@@ -311,12 +315,13 @@ func Events(name, data []byte, e *Event) {
 	if typ == nil {
 		if typ = name; typ == nil {
 			Chat(name, data, e)
+			b.judge(e)
 			return
 		}
 	}
 	last := typ[bytes.LastIndexByte(typ, '.')+1:]
 	switch {
-	case w.member, string(typ) == "error":
+	case w.member, string(last) == "error", string(last) == "failed":
 		e.Kind, e.Hidden = Error, !w.member
 	case string(last) == "delta", string(last) == "segment", bytes.HasPrefix(last, []byte("partial")):
 		e.Kind, e.Word = Content, true
@@ -325,4 +330,52 @@ func Events(name, data []byte, e *Event) {
 	default:
 		e.Ping = isPing(typ)
 	}
+}
+
+// bare is what an event without a type says, by the members that hold an answer's text,
+// sound or image.
+//
+// Data:
+//
+//	{"object": "audio.speech.chunk", "audio": {"data": "…"}, "finish_reason": null}  SGLang
+//	{"text": "Hello", "start": 0.0, "end": 1.2}                                      WhisperLive, faster-whisper-server
+//	{"created": 1, "data": [{"b64_json": "…"}]}                                      relays: a whole answer as an event
+type bare struct {
+	says   bool
+	ends   bool   // the server tells where its answer ends
+	reason []byte // its finish reason
+}
+
+// read reads a member of an event, and reports whether it was one of these.
+func (b *bare) read(name []byte, c *jsonscan.Cursor) bool {
+	switch string(name) {
+	case "text", "audio", "b64_json", "url":
+		b.says = c.Skip() || b.says
+	case "data":
+		list := c.Peek() == '[' // some errors have an object there
+		b.says = c.Skip() && list || b.says
+	case "finish_reason":
+		b.ends = true
+		b.reason = c.Text()
+	default:
+		return false
+	}
+	return true
+}
+
+// judge refines an event that Chat does not know. A text or image by itself is whole,
+// unless the server tells where its answer ends.
+func (b *bare) judge(e *Event) {
+	if e.Kind != Other && e.Kind != Suspect {
+		return
+	}
+	switch reason := reasonOf(b.reason); {
+	case reason == ErrorReason:
+		e.Kind, e.Hidden = Error, true
+	case reason != NoReason, b.says && !b.ends:
+		e.Kind, e.Hidden, e.Ping = Finish, false, false
+	case b.says:
+		e.Kind, e.Hidden, e.Ping = Content, false, false
+	}
+	e.Word = e.Word || b.says
 }

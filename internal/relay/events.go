@@ -3,6 +3,8 @@ package relay
 import (
 	"bytes"
 	"encoding/json"
+
+	"github.com/aigateway-go/aigateway/internal/jsonscan"
 )
 
 const (
@@ -21,9 +23,9 @@ const (
 // with LF, CRLF or CR at the ends of lines. An event that lies within one piece
 // is not copied.
 //
-// It follows the HTML standard for server-sent events, with three liberties: a
-// field "error", plain text in the place of a stream, and a last event without
-// its blank line.
+// It follows the HTML standard for server-sent events, with four liberties: a
+// field "error", plain text in the place of a stream, an error in JSON on a line of its
+// own, as Google sends it, and a last event without its blank line.
 //
 // data lies in one of three places, so that a usual event is never copied: in
 // the piece, in line, or in own.
@@ -225,7 +227,10 @@ func (s *splitter) take(line []byte, carried bool) bool {
 		s.add([]byte("\n"))
 		s.add(value)
 	default:
-		if !s.begun { // plain text in place of a stream
+		if len(bytes.TrimLeft(line, " \t")) == 0 {
+			return false // blanks that keep a connection open
+		}
+		if !s.begun || s.lines == 0 && isBareError(line) { // plain text in place of a stream, or of an event
 			s.lines, s.failed, s.begun, s.ready = 1, true, true, true
 			s.data, s.inLine = line, carried
 			return true
@@ -233,6 +238,22 @@ func (s *splitter) take(line []byte, carried bool) bool {
 	}
 	s.begun = true
 	return false
+}
+
+// isBareError reports whether a line is an error in JSON that no field holds.
+func isBareError(line []byte) bool {
+	c := jsonscan.Lenient(line)
+	if line[0] != '{' || !c.Enter('{') {
+		return false
+	}
+	var w errorShape
+	for {
+		k, ok := c.Key()
+		if !ok {
+			return !c.Bad() && w.kind(false) == Error
+		}
+		w.read(k, &c)
+	}
 }
 
 // keep moves the data to memory of the splitter's own.

@@ -16,14 +16,14 @@ const maxBlank = 64
 // first bytes, and whether these are enough to be sure. JSON and HTML never begin
 // like one. The Content-Type does not matter: servers label streams as anything.
 //
-// A field must stand at the start, behind line ends only: "data:" anywhere else
+// A field must stand at the start, behind blank lines only: "data:" anywhere else
 // is text.
 func LooksLikeEvents(front []byte) (yes, sure bool) {
 	if mark := []byte("\ufeff"); len(front) < len(mark) && bytes.HasPrefix(mark, front) {
 		return false, false
 	}
-	text := bytes.TrimLeft(bytes.TrimPrefix(front, []byte("\ufeff")), "\r\n")
-	if len(text) == 0 {
+	text := trimBlankLines(bytes.TrimPrefix(front, []byte("\ufeff")))
+	if len(bytes.TrimLeft(text, " \t")) == 0 {
 		return false, len(front) > maxBlank
 	}
 	sure = true
@@ -36,6 +36,19 @@ func LooksLikeEvents(front []byte) (yes, sure bool) {
 		}
 	}
 	return false, sure
+}
+
+// trimBlankLines cuts off the lines at the front that hold nothing but blanks. Such lines
+// keep a connection open, before JSON as well.
+func trimBlankLines(text []byte) []byte {
+	for {
+		text = bytes.TrimLeft(text, "\r\n")
+		rest := bytes.TrimLeft(text, " \t")
+		if len(rest) == len(text) || len(rest) == 0 || rest[0] != '\r' && rest[0] != '\n' {
+			return text
+		}
+		text = rest
+	}
 }
 
 // Front reads the front of an answer's body, and then gives all of the body from its

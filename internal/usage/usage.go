@@ -194,15 +194,39 @@ func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 		}
 	case "choices":
 		m.choices(c)
+	case "meta":
+		m.meta(c)
 	default:
 		m.told(name, c)
+	}
+}
+
+// meta reads the counts of rerankers in Cohere's form. What is billed comes first, and
+// what the model read may be more.
+//
+//	{"billed_units": {"input_tokens": 30}, "tokens": {"input_tokens": 33}}
+func (m *Meter) meta(c *jsonscan.Cursor) {
+	if !c.Enter('{') {
+		c.Skip()
+		return
+	}
+	for {
+		name, ok := c.Key()
+		switch {
+		case !ok:
+			return
+		case string(name) == "billed_units", string(name) == "tokens" && m.c.input == 0:
+			m.usage(c)
+		default:
+			c.Skip()
+		}
 	}
 }
 
 // isMetered reports whether told or member reads the member of that name.
 func isMetered(name []byte) bool {
 	switch string(name) {
-	case "response", "message", "x_groq", "usage", "service_tier", "output":
+	case "response", "message", "x_groq", "usage", "service_tier", "output", "meta":
 		return true
 	}
 	return false

@@ -149,3 +149,17 @@ func BenchmarkMeter(b *testing.B) {
 		})
 	}
 }
+
+// Rerankers tell their counts in Cohere's form, under meta.
+func TestMeterMeta(t *testing.T) {
+	for meta, want := range map[string]Tokens{
+		`{"billed_units":{"input_tokens":30,"search_units":1},"tokens":{"input_tokens":33,"output_tokens":0}}`: {Input: 30, Known: true},
+		`{"api_version":null,"billed_units":null,"tokens":{"input_tokens":33}}`:                                {Input: 33, Known: true}, // Xinference
+		`{"billed_units":{"search_units":1},"tokens":null}`:                                                    {},                       // bifrost#4239
+		`7`: {},
+	} {
+		var m Meter
+		m.Member([]byte("meta"), []byte(meta))
+		assert.Equal(t, want, m.Tokens(), meta)
+	}
+}
