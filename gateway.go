@@ -554,6 +554,7 @@ func (x *exchange) tell(err *Error) *Result {
 	default:
 		slot.store(&lateResult{res: x.result(err)})
 	}
+	defer x.in.forget(x.loop.trail.attempts) // if a logger panics
 	x.log(err)
 	x.remember(err)
 	x.in.forget(x.loop.trail.attempts)
