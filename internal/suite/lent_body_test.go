@@ -37,7 +37,7 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, body := range []io.Reader{r.Body, again, struct{ io.Reader }{again}} {
+	for _, body := range []io.Reader{struct{ io.Reader }{r.Body}, again} {
 		s.late.Go(func() {
 			<-s.free
 			var rest bytes.Buffer
