@@ -103,6 +103,9 @@ func (o *outbound) newRequest(ctx context.Context, a *attempt) (*http.Request, e
 	if err != nil {
 		return nil, err
 	}
+	if o.in.lent {
+		body.Within(&o.in.loan)
+	}
 	req := &http.Request{
 		Method:        o.in.r.Method,
 		URL:           u,

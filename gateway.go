@@ -201,7 +201,8 @@ func (g *Gateway) Client() *http.Client { return &http.Client{Transport: g.Round
 //
 // A large body in memory, as [bytes.NewReader] makes it, is sent from there and not
 // copied. As with [http.Transport], its bytes must stay as they are until the call fails
-// or the answer's body is closed. Both wait for a hook or Admission that still runs.
+// or the answer's body is closed. Both wait for a hook or Admission that still runs, and
+// for a connection that is being written to. No provider gets bytes of their next use.
 //
 // The values of a request's context reach Hooks, Admission, Caller, Labels and
 // RequestID. A panic of these is logged, and breaks the call.
@@ -554,6 +555,7 @@ func (x *exchange) tell(err *Error) *Result {
 	default:
 		slot.store(&lateResult{res: x.result(err)})
 	}
+	defer x.in.forget(x.loop.trail.attempts) // if a logger panics
 	x.log(err)
 	x.remember(err)
 	x.in.forget(x.loop.trail.attempts)

@@ -58,6 +58,7 @@ type inbound struct {
 	sel      reqbody.Selection
 	name     [1]string     // room for the usual query
 	lent     bool          // raw and wire are the caller's own bytes, see forget
+	loan     reqbody.Loan  // of lent bytes to transports
 	readTime time.Duration // spent on waiting for the body
 	partial  bool          // the body was read in part, and cannot be handed on
 	tokens   int64         // of the prompt, once they were counted or estimated
@@ -268,7 +269,8 @@ func (in *inbound) read(body io.Reader, limit int64) *Error {
 }
 
 // forget ends the use of a body that was lent: its owner may change it from here on. A
-// Result may be made after it, and has what it needs of the body by then.
+// transport that still sends the body gets no more of it. A Result may be made after
+// forget, and has what it needs of the body by then.
 func (in *inbound) forget(attempts []*attempt) {
 	if !in.lent {
 		return
@@ -278,7 +280,8 @@ func (in *inbound) forget(attempts []*attempt) {
 			a.consumed()
 		}
 	}
-	in.raw, in.wire, in.body, in.json = nil, nil, nil, reqbody.Document{}
+	in.lent, in.raw, in.wire, in.body, in.json = false, nil, nil, nil, reqbody.Document{}
+	in.loan.End()
 	inprocess.GiveBack(in.r)
 }
 

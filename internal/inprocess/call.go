@@ -374,6 +374,14 @@ func (c *call) leave() {
 		<-lent
 	}
 	c.closeUpload()
+	c.upload.settle()
+}
+
+// hasLeft reports whether the caller has left.
+func (c *call) hasLeft() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.left
 }
 
 // answerBody is the caller's side of a call.

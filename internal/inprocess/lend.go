@@ -59,14 +59,19 @@ var (
 	nopCloserWriterTo = reflect.TypeOf(io.NopCloser(new(bytes.Reader)))
 )
 
-// inMemory takes the unread bytes out of a body, if they lie in memory and have the
-// size that the request says.
-func inMemory(body io.Reader, size int64) []byte {
+// unwrapped is a body as http.NewRequest was given it.
+func unwrapped(body io.Reader) io.Reader {
 	if t := reflect.TypeOf(body); t == nopCloser || t == nopCloserWriterTo {
 		body, _ = reflect.ValueOf(body).Field(0).Interface().(io.Reader)
 	}
+	return body
+}
+
+// inMemory takes the unread bytes out of a body, if they lie in memory and have the
+// size that the request says.
+func inMemory(body io.Reader, size int64) []byte {
 	var data []byte
-	switch b := body.(type) {
+	switch b := unwrapped(body).(type) {
 	case *bytes.Buffer:
 		if int64(b.Len()) == size {
 			data = b.Next(b.Len())

@@ -96,6 +96,32 @@ func TestBorrowOfAnotherRequest(t *testing.T) {
 	inprocess.GiveBack(r)
 }
 
+// A small body is read, and not behind a caller that has left: its bytes are the caller's
+// again. Run it with the race detector.
+func TestNothingIsReadBehindALeaver(t *testing.T) {
+	for name, body := range map[string]func([]byte) io.Reader{
+		"bytes.Reader": func(b []byte) io.Reader { return bytes.NewReader(b) },
+		"bytes.Buffer": func(b []byte) io.Reader { return bytes.NewBuffer(b) },
+	} {
+		bubble(t, name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cause := errors.New("the user has left")
+			own, used, read := []byte("a prompt"), make(chan struct{}), make(chan []byte, 1)
+			_, err := send(ctx, t, http.MethodPost, body(own), func(_ http.ResponseWriter, r *http.Request) {
+				cancel(cause)
+				<-used
+				got, err := io.ReadAll(r.Body)
+				assert.Error(t, err)
+				read <- got
+			})
+			require.ErrorIs(t, err, cause)
+			copy(own, "another!")
+			close(used)
+			assert.Empty(t, <-read)
+		})
+	}
+}
+
 // A caller that leaves gets its bytes back first: the handler still reads them.
 func TestLeavingWaitsForALentBody(t *testing.T) {
 	cause := errors.New("the user has left")

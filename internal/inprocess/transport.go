@@ -8,6 +8,7 @@
 package inprocess
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/header"
@@ -193,14 +195,21 @@ type upload struct {
 	body   io.ReadCloser
 	length int64 // negative: unknown
 	n      int64
+	reads  sync.Mutex  // held by each Read
 	timer  *time.Timer // the deadline; nil without one
 	late   bool        // it has passed
 	// err is the caller's own error. It becomes the error of the call.
 	err error
 }
 
-// Read reads the caller's body. It must have as many bytes as the request says.
+// Read reads the caller's body. It must have as many bytes as the request says. Behind a
+// caller that has left it reads nothing.
 func (u *upload) Read(p []byte) (int, error) {
+	u.reads.Lock()
+	defer u.reads.Unlock()
+	if u.c.hasLeft() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := u.body.Read(p)
 	u.n += int64(n)
 	switch {
@@ -215,6 +224,15 @@ func (u *upload) Read(p []byte) (int, error) {
 	}
 	u.c.refuse(err)
 	return n, err
+}
+
+// settle waits for a read under way of bytes that lie in the caller's memory.
+func (u *upload) settle() {
+	switch unwrapped(u.body).(type) {
+	case *bytes.Buffer, *bytes.Reader:
+		u.reads.Lock()
+		u.reads.Unlock() //nolint:staticcheck // no later read begins
+	}
 }
 
 // expired reports whether the deadline has passed.

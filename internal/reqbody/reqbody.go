@@ -25,6 +25,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -147,6 +148,55 @@ type Body struct {
 	// once. taken says that it did.
 	first bytes.Reader
 	taken atomic.Bool
+
+	loan *Loan // nil: the bytes may be read for ever
+}
+
+// Loan is the time for which the bytes of a [Body] may be read, if they belong to
+// somebody else. A transport may still send a body after its call has failed, or after an
+// answer that came early. The zero Loan is open.
+type Loan struct {
+	mu   sync.RWMutex // held for reading while the bytes are read
+	over bool
+}
+
+// errLoanOver ends a transport's reading of a body after its request.
+var errLoanOver = errors.New("the request is over, and its body has gone back to its owner")
+
+// End ends the reading of all bodies of the loan. It waits for a read under way. One that
+// writes to a connection ends with the connection at the latest.
+func (l *Loan) End() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+}
+
+// begin lets a read begin, unless the loan is over. The caller calls end after it. A nil
+// Loan is never over.
+func (l *Loan) begin() error {
+	if l == nil {
+		return nil
+	}
+	l.mu.RLock()
+	if l.over {
+		l.mu.RUnlock()
+		return errLoanOver
+	}
+	return nil
+}
+
+// end is the counterpart of begin.
+func (l *Loan) end() {
+	if l != nil {
+		l.mu.RUnlock()
+	}
+}
+
+// Within binds the body to a loan, and returns it. It is called before the first reader
+// is made.
+func (b *Body) Within(l *Loan) *Body {
+	b.loan = l
+	return b
 }
 
 // Whole returns a body of the bytes of src, unchanged.
@@ -204,14 +254,14 @@ const joinLimit = 16 << 10
 // the head of the request. The reader of a larger one tells its Len: package dial has
 // its bytes written from where they lie, where net/http would copy them through a buffer.
 func (b *Body) NewReader() io.ReadCloser {
-	if b.n <= joinLimit {
+	if b.n <= joinLimit && b.loan == nil {
 		if b.taken.CompareAndSwap(false, true) {
 			b.first.Reset(b.Bytes())
 			return io.NopCloser(&b.first)
 		}
 		return io.NopCloser(bytes.NewReader(b.Bytes()))
 	}
-	return &bodyReader{rest: b.segments, n: b.n}
+	return &bodyReader{rest: b.segments, n: b.n, loan: b.loan}
 }
 
 // bodyReader reads the segments of a Body, and changes nothing in it.
@@ -219,6 +269,7 @@ type bodyReader struct {
 	rest [][]byte // the unread segments, the first perhaps in part
 	off  int      // into rest[0]
 	n    int64    // unread bytes
+	loan *Loan
 }
 
 // Len is the number of unread bytes.
@@ -229,6 +280,10 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
 		return 0, io.EOF
 	}
+	if err := r.loan.begin(); err != nil {
+		return 0, err
+	}
+	defer r.loan.end()
 	n := 0
 	for n < len(p) && len(r.rest) > 0 {
 		c := copy(p[n:], r.rest[0][r.off:])
@@ -241,9 +296,14 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 // WriteTo spares a copy: the segments are written as they lie in memory, and to a
 // connection all in one call of the system.
 func (r *bodyReader) WriteTo(w io.Writer) (total int64, err error) {
-	switch {
-	case r.n == 0:
+	if r.n == 0 {
 		return 0, nil
+	}
+	if err := r.loan.begin(); err != nil {
+		return 0, err
+	}
+	defer r.loan.end()
+	switch {
 	case len(r.rest) == 1:
 		var n int
 		n, err = w.Write(r.rest[0][r.off:])
