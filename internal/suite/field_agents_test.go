@@ -1,0 +1,85 @@
+package suite_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/aigateway-go/aigateway"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest"
+	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
+)
+
+// TestFieldCompaction: Codex asks for a compaction by an item, and gives the turn up if an
+// ordinary answer comes (CLIProxyAPI#4848, codex-lb#971, cc-switch#5536). A compaction
+// stands for a history that only its provider reads. A provider of another API is passed
+// over, and where it is the only one, the client is told at once and nothing is paid for.
+func TestFieldCompaction(t *testing.T) {
+	for _, item := range []string{
+		`{"type":"compaction_trigger"}`,
+		`{"type":"compaction","id":"cmp_1","encrypted_content":"enc"}`,
+		`{"type":"context_compaction","encrypted_content":"enc"}`,
+	} {
+		for name, speaks := range map[string][]aigateway.APISurface{"chat": translateChat, "messages": translateMessages} {
+			t.Run(name+item, func(t *testing.T) {
+				var cfg aigateway.Config
+				other := translateProvider(t, &cfg, "other", aigateway.TranslateOn, speaks, gatewaytest.JSON(500, `{}`))
+				native := translateProvider(t, &cfg, "native", aigateway.TranslateOn, translateResponses, gatewaytest.JSON(200, translateOfResps))
+				url := testbed.Serve(t, cfg) + fieldResponses
+				body := `{"models":["other:m","native:m"],"input":[{"role":"user","content":"hi"},` + item + `]}`
+				resp, got := requestPost(t, url, nil, body)
+				require.Equal(t, http.StatusOK, resp.StatusCode, got)
+				assert.Contains(t, string(native.Last().Body), item)
+
+				resp, got = requestPost(t, url, nil, strings.Replace(body, `,"native:m"`, "", 1))
+				assert.Equal(t, http.StatusUnprocessableEntity, resp.StatusCode)
+				assert.Contains(t, got, "compaction")
+				assert.Zero(t, other.Count())
+			})
+		}
+	}
+}
+
+// TestFieldAddedTools: Codex gives its tools in an item of the input, and none beside it
+// (token_proxy#307, axonhub#2105). A provider of another API is offered them, and a call
+// comes back as the one of the client's own tool.
+func TestFieldAddedTools(t *testing.T) {
+	const (
+		ask    = `{"model":"m","input":[{"type":"additional_tools","role":"developer","tools":[{"type":"namespace","name":"functions","tools":[{"type":"custom","name":"exec"}]}]},{"role":"user","content":"hi"}]}`
+		answer = `{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"functions__exec","arguments":"{\"input\":\"ls\"}"}}]},"finish_reason":"tool_calls"}]}`
+	)
+	var cfg aigateway.Config
+	up := translateProvider(t, &cfg, "chat", aigateway.TranslateOn, translateChat, gatewaytest.JSON(200, answer))
+	resp, got := requestPost(t, testbed.Serve(t, cfg)+fieldResponses, nil, ask)
+	require.Equal(t, http.StatusOK, resp.StatusCode, got)
+	assert.Contains(t, string(up.Last().Body), `"name":"functions__exec"`)
+	for _, member := range []string{`"type":"custom_tool_call"`, `"namespace":"functions"`, `"name":"exec"`, `"input":"ls"`} {
+		assert.Contains(t, got, member)
+	}
+}
+
+// TestFieldAgentMessage: a sub-agent of Codex gets its task as another agent's message
+// (codex#33551, sglang#35216). The model of a provider of another API reads it.
+func TestFieldAgentMessage(t *testing.T) {
+	var cfg aigateway.Config
+	up := translateProvider(t, &cfg, "chat", aigateway.TranslateOn, translateChat, gatewaytest.JSON(200, translateOfChat))
+	resp, got := requestPost(t, testbed.Serve(t, cfg)+fieldResponses, nil,
+		`{"model":"m","input":[{"type":"agent_message","author":"/root","recipient":"/root/a","content":[{"type":"input_text","text":"count the files"}]}]}`)
+	require.Equal(t, http.StatusOK, resp.StatusCode, got)
+	assert.Contains(t, string(up.Last().Body), `{"role":"user","content":"count the files"}`)
+	assert.Contains(t, resp.Header.Get(translateMark), "input.agent_message.author")
+}
+
+// TestFieldCompactedMessages: a compaction of messages holds the summary of all before it
+// as a text. A provider of another API gets the text.
+func TestFieldCompactedMessages(t *testing.T) {
+	var cfg aigateway.Config
+	up := translateProvider(t, &cfg, "chat", aigateway.TranslateOn, translateChat, gatewaytest.JSON(200, translateOfChat))
+	resp, got := requestPost(t, testbed.Serve(t, cfg)+fieldMessages, nil,
+		`{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"compaction","content":"they greet"},{"type":"text","text":"hello"}]},{"role":"user","content":"go on"}]}`)
+	require.Equal(t, http.StatusOK, resp.StatusCode, got)
+	assert.Contains(t, string(up.Last().Body), `they greet\n\nhello`)
+}
