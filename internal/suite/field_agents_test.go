@@ -1,7 +1,9 @@
 package suite_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -82,4 +84,49 @@ func TestFieldCompactedMessages(t *testing.T) {
 		`{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"compaction","content":"they greet"},{"type":"text","text":"hello"}]},{"role":"user","content":"go on"}]}`)
 	require.Equal(t, http.StatusOK, resp.StatusCode, got)
 	assert.Contains(t, string(up.Last().Body), `they greet\n\nhello`)
+}
+
+// TestFieldWindowMark: Claude Code marks a model's name with [1m] for itself, and some of
+// its requests carry the mark (sub2api#4505, 9router#2780). It is cut off, unless a model
+// has it in its name.
+func TestFieldWindowMark(t *testing.T) {
+	var host, body string
+	cfg := aigateway.Config{
+		Providers: []aigateway.Provider{
+			{ID: "anthropic", APIKeys: []aigateway.APIKey{{Value: "sk-anthropic"}}},
+			{ID: "relay", BaseURL: "https://relay.example/v1", SupportedAPISurfaces: translateMessages, Models: []aigateway.Model{{ID: "glm"}, {ID: "kimi[1m]"}}},
+		},
+		Aliases: map[string][]string{"best": {"relay:glm"}},
+		Transport: gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
+			sent, err := io.ReadAll(r.Body)
+			host, body = r.URL.Host, string(sent)
+			w := httptest.NewRecorder()
+			gatewaytest.Fitting("ok")(w, r)
+			return w.Result(), err
+		}),
+	}
+	g, err := aigateway.New(cfg)
+	require.NoError(t, err)
+	for _, tt := range []struct{ models, host, model string }{
+		{`"model":"claude-sonnet-4-5[1m]"`, "api.anthropic.com", "claude-sonnet-4-5"},
+		{`"model":"claude-opus-99[1M][1m]"`, "api.anthropic.com", "claude-opus-99"},
+		{`"model":"anthropic:claude-sonnet-4-5[1m]"`, "api.anthropic.com", "claude-sonnet-4-5"},
+		{`"models":["nobody[1m]","glm[1m]"]`, "relay.example", "glm"},
+		{`"model":"best[1m]"`, "relay.example", "glm"},
+		{`"model":"kimi[1m]"`, "relay.example", "kimi[1m]"},
+		{`"model":"relay:KIMI[1m]"`, "relay.example", "kimi[1m]"},
+		{`"model":"nobody[1m]"`, "", ""},
+		{`"model":"[1m]"`, "", ""},
+	} {
+		host, body = "", ""
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, fieldMessages, strings.NewReader(`{`+tt.models+`,"max_tokens":9,"messages":[]}`)))
+		assert.Equal(t, tt.host, host, "%s: %s", tt.models, w.Body)
+		if tt.host == "" {
+			assert.Equal(t, http.StatusUnprocessableEntity, w.Code, tt.models)
+			continue
+		}
+		assert.Equal(t, http.StatusOK, w.Code, w.Body)
+		assert.Contains(t, body, `"model":"`+tt.model+`"`)
+	}
 }
