@@ -130,3 +130,29 @@ func TestFieldWindowMark(t *testing.T) {
 		assert.Contains(t, body, `"model":"`+tt.model+`"`)
 	}
 }
+
+// TestFieldGoogleCalls: Gemini CLI calls a model below the path of the list (gcli2api#17,
+// GPT_API_free#469). Such a path is unknown: the service's own handler of Google's API gets
+// the request, and without one the answer is no 405 that asks for GET.
+func TestFieldGoogleCalls(t *testing.T) {
+	g, err := aigateway.New(testbed.Config(1, "a"))
+	require.NoError(t, err)
+	next := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	for path, status := range map[string]int{
+		"/v1beta/models/gemini-2.5-pro:generateContent":               404,
+		"/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse": 404,
+		"/x//v1beta/models/tuned/a:countTokens":                       404,
+		"/v1/models/m":                                                405,
+		"/v1/models":                                                  405,
+	} {
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(`{}`)))
+		assert.Equal(t, status, w.Code, path)
+		w = httptest.NewRecorder()
+		g.Wrap(next).ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(`{}`)))
+		if status == http.StatusNotFound {
+			status = http.StatusTeapot
+		}
+		assert.Equal(t, status, w.Code, path)
+	}
+}
