@@ -33,11 +33,11 @@ func (d *reader) messagesRequest() {
 		case "system":
 			system = d.withoutBilling(d.messagesContent())
 		case "max_tokens":
-			c.maxTokens = d.value()
+			c.maxTokens = d.numeral()
 		case "temperature":
-			c.temperature = d.value()
+			c.temperature = d.numeral()
 		case "top_p":
-			if c.topP = d.value(); float(c.topP) < 0 {
+			if c.topP = d.numeral(); float(c.topP) < 0 {
 				c.topP = nil // the API's default, in the words of some clients
 			}
 		case "stop_sequences":

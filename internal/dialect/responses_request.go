@@ -38,13 +38,13 @@ func (d *reader) responsesRequest() {
 			instructions = d.str()
 			c.echo.instructions = instructions
 		case "max_output_tokens":
-			c.maxTokens = d.value()
+			c.maxTokens = d.numeral()
 			c.echo.maxOutput = c.maxTokens
 		case "temperature":
-			c.temperature = d.value()
+			c.temperature = d.numeral()
 			c.echo.temperature = c.temperature
 		case "top_p":
-			c.topP = d.value()
+			c.topP = d.numeral()
 			c.echo.topP = c.topP
 		case "stream":
 			c.stream = d.boolean()

@@ -156,3 +156,15 @@ func TestFieldGoogleCalls(t *testing.T) {
 		assert.Equal(t, status, w.Code, path)
 	}
 }
+
+// TestFieldQuotedNumbers: forms of low-code tools give numbers in quotes (webgati-ai#8).
+// A translation carries them as numbers, and takes no default in their place.
+func TestFieldQuotedNumbers(t *testing.T) {
+	for quoted, want := range map[string]string{`"100"`: `"max_tokens":100,`, `" 7"`: `"max_tokens":7,`, `"many"`: `"max_tokens":8192,`, `"1 2"`: `"max_tokens":8192,`} {
+		var cfg aigateway.Config
+		up := translateProvider(t, &cfg, "messages", aigateway.TranslateOn, translateMessages, gatewaytest.JSON(200, translateOfMsgs))
+		resp, got := requestPost(t, testbed.Serve(t, cfg)+fieldChat, nil, `{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":`+quoted+`}`)
+		require.Equal(t, http.StatusOK, resp.StatusCode, got)
+		assert.Contains(t, string(up.Last().Body), want)
+	}
+}
