@@ -335,6 +335,24 @@ func (s *selector) warnings(cfg Config) problems {
 	return p
 }
 
+// warnTimeouts warns of each per_request_timeout that total_timeout ends before.
+func warnTimeouts(p *problems, cfg Config, total time.Duration) {
+	warn := func(path string, d Duration) {
+		// Bad ones are problems already.
+		if v, err := time.ParseDuration(string(d)); err == nil && v > total {
+			p.add(path+"per_request_timeout", string(d), "is longer than total_timeout, which ends a request after %s: raise both", total)
+		}
+	}
+	warn("", cfg.PerRequestTimeout)
+	for i, over := range cfg.Providers {
+		path := fmt.Sprintf("providers[%d].", i)
+		warn(path, over.PerRequestTimeout)
+		for j, m := range over.Models {
+			warn(fmt.Sprintf("%smodels[%d].", path, j), m.PerRequestTimeout)
+		}
+	}
+}
+
 // warnHidden warns of a name that means something else in a request: it begins like
 // another provider's prefix, or leaves the choice to the gateway.
 func (s *selector) warnHidden(p *problems, path, provider, id string) {

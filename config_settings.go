@@ -138,6 +138,7 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 		}
 	}
 	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
+	warnTimeouts(&s.warnings, cfg, s.total)
 	s.warnUnpriced()
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)

@@ -403,7 +403,12 @@ func interrupted(ctx context.Context, in *inbound, secrets *redact.Set, kind Fai
 		}
 		return f
 	}
-	if kind == FailureNetwork && dial.IsConnect(err) {
+	switch {
+	case kind != FailureNetwork:
+	case dial.IsHeaderTooLong(err): // the client's doing
+		f.Kind, f.reason = FailureRequest, "the request's header is longer than the provider takes"
+		return f
+	case dial.IsConnect(err):
 		f.Kind = FailureConnect
 	}
 	f.reason = secrets.ScrubLine(networkReason(f.Kind, err), 200)

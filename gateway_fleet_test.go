@@ -269,7 +269,7 @@ func TestSlotsOfReloads(t *testing.T) {
 	})
 }
 
-// Other limits ask nobody.
+// Other limits do not ask the store.
 func TestOnlyExactSlotsAskTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := fleetConfig("a")
@@ -304,7 +304,7 @@ func (o older) Exchange(ctx context.Context, put []aigateway.SharedRecord, after
 }
 
 // A caller whose requests fail for reasons of its own is a suspect at each replica, also
-// at one that has only learnt of the cooldown: its failed probe keeps nobody away.
+// at one that has only learnt of the cooldown: its failed probe keeps no other request away.
 func TestASuspectOfALearntCooldown(t *testing.T) {
 	for name, row := range map[string]struct {
 		old, probes bool

@@ -165,7 +165,7 @@ func TestCostTrailer(t *testing.T) {
 	})
 }
 
-// TestKeepaliveSaysID: behind a keepalive nobody has answered yet.
+// TestKeepaliveSaysID: behind a keepalive, before any answer.
 func TestKeepaliveSaysID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testbed.Config(1, "a")

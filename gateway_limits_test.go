@@ -64,7 +64,7 @@ func askAs(h http.Handler, tenant string) *httptest.ResponseRecorder {
 
 // TestClientLimitsOfThreeTenants: three tenants send twice their limits for ten
 // virtual minutes, from full buckets. Each is served eleven times its minute's
-// limit, and none changes another's number.
+// limit, and does not change another's number.
 func TestClientLimitsOfThreeTenants(t *testing.T) {
 	limits := map[string]int64{"small": 60, "middle": 120, "large": 600}
 	var entries []aigateway.ClientLimit

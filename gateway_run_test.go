@@ -550,7 +550,7 @@ func TestAnEmptiedStoreIsFilledAgain(t *testing.T) {
 		f.stops[0]() // who learnt it is dead
 		f.store.Empty()
 		f.pass(2 * time.Second)
-		// A new replica knows it by the store alone.
+		// A new replica knows it only by the store.
 		cfg := fleetConfig("a", "b")
 		cfg.Transport, cfg.Shared, cfg.SharedSecret = f, f.store, []byte("0123456789abcdef0123456789abcdef")
 		g, err := aigateway.New(cfg)

@@ -208,7 +208,7 @@ var places = [][]string{
 	{"X-Aigateway-Provider", "p", "X-Key", "0"}, {"X-Aigateway-Provider", "p", "X-Key", "1"}, {"X-Aigateway-Provider", "q", "X-Key", "0"},
 }
 
-// A thing is reached where it was made, by its id alone, on every endpoint.
+// A thing is reached where it was made, by its id, on every endpoint.
 func TestStateGoesBack(t *testing.T) {
 	for _, thing := range madeThings {
 		t.Run(thing.name, func(t *testing.T) {

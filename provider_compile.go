@@ -110,9 +110,8 @@ func (c *compiler) provider(path string, p Provider, own, rest []Model, configur
 		},
 	}
 	c.address(path+".base_url", p, out)
-	// Without /v1 every request would probably get 404.
-	if configured && strings.HasSuffix(out.base.Path, "/anthropic") {
-		c.warnings.add(path+".base_url", address.Shown(p.BaseURL), "ends in /anthropic: APIs in that format are usually at /anthropic/v1")
+	if configured {
+		c.warnBase(path+".base_url", p.BaseURL, out.base.Path)
 	}
 	out.network = c.network(path, p, out)
 	azure := builtin.IsAzure(out.base.Hostname())
@@ -216,7 +215,7 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	}
 	// A common slip: the whole URL of a request, copied from a vendor's
 	// documentation.
-	for _, request := range []string{"/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages"} {
+	for _, request := range []string{"/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/v1/messages", "/v1/models"} {
 		if strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), request) {
 			c.add(path, address.Shown(p.BaseURL), "ends in the path of a request, which is added to it: leave %s out", strings.TrimPrefix(request, "/v1"))
 			return
@@ -230,6 +229,18 @@ func (c *compiler) address(path string, p Provider, out *provider) {
 	out.base, out.target = u, u
 	if target, ok := c.endpoints.Resolve(u); ok {
 		out.target, out.hasTarget = target, true
+	}
+}
+
+// warnBase warns of a path below which every request would probably get 404.
+func (c *compiler) warnBase(at, shown, path string) {
+	switch {
+	case strings.HasSuffix(path, "/anthropic"):
+		c.warnings.add(at, address.Shown(shown), "ends in /anthropic: APIs in that format are usually at /anthropic/v1")
+	case strings.HasSuffix(path, "/v1/v1"):
+		c.warnings.add(at, address.Shown(shown), "has /v1 twice: the path of a request is added behind it")
+	case strings.HasSuffix(path, "/v1/chat"):
+		c.warnings.add(at, address.Shown(shown), "ends in a part of a request's path, chat/completions, which is added to it: leave /chat out")
 	}
 }
 

@@ -99,7 +99,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// What was not sent is no operation of the conventions', but its failure shows.
+// What was not sent is not an operation of the conventions', but its failure shows.
 func TestUnsentAttempt(t *testing.T) {
 	for name, edit := range map[string]func(*aigateway.Provider){
 		"secret":  func(p *aigateway.Provider) { p.APIKeys = []aigateway.APIKey{{Value: "${secrets.get('v', 'missing')}"}} },
@@ -180,7 +180,7 @@ func TestAttemptInCooldown(t *testing.T) {
 	})
 }
 
-// A failure that has a key or a model left alone is counted, and says for how
+// A failure that has a key or a model left in peace is counted, and says for how
 // long.
 func TestRests(t *testing.T) {
 	limited := func(r *http.Request) (*http.Response, error) {

@@ -20,7 +20,7 @@ import (
 	gatewayotel "github.com/aigateway-go/aigateway/contrib/otel"
 )
 
-// upstream stands for all providers: the answer depends on the host alone.
+// upstream stands for all providers: the answer depends only on the host.
 type upstream map[string]func(*http.Request) (*http.Response, error)
 
 func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) { return u[r.URL.Host](r) }

@@ -138,7 +138,7 @@ func TestUnlistedModels(t *testing.T) {
 }
 
 // A cut must not fall within a character, and a form may name a model in bytes
-// that are no text: exporters refuse both.
+// that are not text: exporters refuse both.
 func TestAttributesAreUTF8(t *testing.T) {
 	for name, model := range map[string]string{"cut": strings.Repeat("€", 1000), "no text": "a\xffb"} {
 		t.Run(name, func(t *testing.T) {
@@ -227,7 +227,7 @@ func TestMoneyAndLabels(t *testing.T) {
 	assert.Contains(t, fmt.Sprint(r.metrics()["aigateway.cost"]), "aigateway.caller=_OTHER")
 }
 
-// Hooks of the global providers, and of none, must not disturb a request.
+// Hooks of the global providers, and without providers, must not disturb a request.
 func TestZeroOptions(t *testing.T) {
 	cfg := aigateway.Config{
 		Providers: []aigateway.Provider{{ID: "mine", BaseURL: "https://mine.example", Models: []aigateway.Model{{ID: "house"}}}},

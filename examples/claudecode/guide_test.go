@@ -32,7 +32,7 @@ const turn = `{"model":"qwen3-coder","max_tokens":32000,"stream":true,"temperatu
 		{"role":"user","content":[{"tool_use_id":"call_1","type":"tool_result","content":"a.go","is_error":false},{"tool_use_id":"call_2","type":"tool_result","content":[{"type":"text","text":"/src"}],"cache_control":{"type":"ephemeral"}}]}
 	]}`
 
-// standIn speaks chat alone, as the guide says, and calls a tool where it has one.
+// standIn speaks only chat, as the guide says, and calls a tool where it has one.
 func standIn() *gatewaytest.Upstream {
 	return gatewaytest.Scripted(func(w http.ResponseWriter, r *http.Request) {
 		var req struct {

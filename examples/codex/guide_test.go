@@ -33,7 +33,7 @@ const turn = `{"model":"qwen3-coder","instructions":"You are Codex.","stream":tr
 		{"type":"function_call_output","call_id":"call_1","output":"a.go"}
 	]}`
 
-// standIn speaks chat alone, as the guide says. A request with tools gets a patch.
+// standIn speaks only chat, as the guide says. A request with tools gets a patch.
 func standIn() *gatewaytest.Upstream {
 	return gatewaytest.Scripted(func(w http.ResponseWriter, r *http.Request) {
 		var req struct {

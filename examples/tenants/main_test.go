@@ -60,7 +60,7 @@ func (s *service) ask(key, prompt string) *httptest.ResponseRecorder {
 }
 
 // TestTenant: a tenant is known by its key, and stands in log, audit, page and
-// metrics. Private words reach nobody.
+// metrics. Private words stay inside.
 func TestTenant(t *testing.T) {
 	s := newService(t)
 	w := s.ask(acme, "write to jane.doe@example.com about 4111 1111 1111 1111")

@@ -106,7 +106,7 @@ func TestUnixSocket(t *testing.T) {
 	assert.Equal(t, http.StatusOK, a.Status, a.Body)
 }
 
-// An engine that dies behind a server that does not is no whole answer.
+// An engine that dies behind a server that does not is not a whole answer.
 func TestEngineDies(t *testing.T) {
 	t.Setenv("VLLM_API_KEY", key)
 	const dead = `data: {"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","param":null,"code":500}}` + "\n\n"

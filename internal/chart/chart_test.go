@@ -78,7 +78,7 @@ func words(t *testing.T, svg string) (width, height float64, found []word) {
 	}
 }
 
-// fits checks that each text is inside, and none is in another.
+// fits checks that each text is inside, and not in another.
 func fits(t *testing.T, svg string) []word {
 	t.Helper()
 	width, height, found := words(t, svg)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"strings"
 	"syscall"
 )
 
@@ -40,6 +41,12 @@ func lostReason(err error) bool {
 		return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 	}
 	return !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && Field(err) == ""
+}
+
+// IsHeaderTooLong reports whether a request was not sent, because its header is longer than
+// the server takes over HTTP/2. The standard library has no type for it.
+func IsHeaderTooLong(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "request header list larger than peer's advertised limit")
 }
 
 // IsConnect reports whether there never was a connection: the

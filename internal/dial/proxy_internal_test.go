@@ -25,7 +25,7 @@ const apiKey = "sk-key-of-the-provider-0123456789"
 
 func discard() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// connectProxy is a proxy that knows CONNECT alone. It keeps all that passes.
+// connectProxy is a proxy that knows only CONNECT. It keeps all that passes.
 type connectProxy struct {
 	to       string // each host is here
 	password string // empty: free for all

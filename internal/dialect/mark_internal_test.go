@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// The mark is found at the start of a string alone, wherever colons and quotes stand.
+// The mark is found only at the start of a string, wherever colons and quotes stand.
 func TestHasMark(t *testing.T) {
 	for text, want := range map[string]bool{
 		``: false, `:`: false, `"`: false, `"aigateway`: false, `aigateway:`: false,

@@ -12,7 +12,7 @@ import (
 )
 
 // TestEndsOfServers: an answer that is there reaches the client, whatever word its end
-// has, or if it has none. The word is the one that goes with the answer.
+// has, or if it lacks one. The word is the one that goes with the answer.
 func TestEndsOfServers(t *testing.T) {
 	text, tool := `{"type":"text","text":"hi"}`, `{"type":"tool_use","id":"c","name":"f","input":{}}`
 	for name, c := range map[string]struct {

@@ -205,7 +205,7 @@ func TestModels(t *testing.T) {
 }
 
 // The facts of a digest are asked for once, and a plain server is asked for its
-// list alone.
+// list only.
 func TestRefreshAsksLess(t *testing.T) {
 	for _, tt := range stands {
 		t.Run(tt.name, func(t *testing.T) {

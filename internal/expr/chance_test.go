@@ -20,7 +20,7 @@ func weighted(weights ...any) []*Model {
 }
 
 // P(first) is weight / sum, for random and for randomize, and the second is
-// drawn likewise from the rest.
+// drawn in the same way from the rest.
 func TestWeights(t *testing.T) {
 	const rounds = 20_000
 	models := weighted(6.0, 3.0, 1.0)

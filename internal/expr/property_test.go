@@ -222,7 +222,7 @@ func (g *generator) condition() string {
 }
 
 // TestPlansAgreeWithCEL evaluates random strategies twice: as a plan, prepared
-// and used several times, and by CEL alone.
+// and used several times, and only by CEL.
 func TestPlansAgreeWithCEL(t *testing.T) {
 	rounds := 4000
 	if testing.Short() {

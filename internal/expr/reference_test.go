@@ -129,7 +129,7 @@ func rowNames(t *testing.T, row Row, vocabulary []string) (names []string) {
 }
 
 // referenceParams expands a list of parameters into the overloads that it stands
-// for. A type is marked by "?", for a macro has none.
+// for. A type is marked by "?", as a macro lacks one.
 func referenceParams(t *testing.T, params string) [][]string {
 	t.Helper()
 	if before, rest, ok := strings.Cut(params, "["); ok {

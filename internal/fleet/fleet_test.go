@@ -117,7 +117,7 @@ func TestTheNewestWordCounts(t *testing.T) {
 	})
 }
 
-// A record of another version, or of an unknown kind, is left alone.
+// A record of another version, or of an unknown kind, is not touched.
 func TestRecordsOfOtherVersionsAreLeftAlone(t *testing.T) {
 	store, sums := newMemory(), NewSums([]byte("secret"))
 	f := New(store, sums, time.Now())

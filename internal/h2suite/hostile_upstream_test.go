@@ -172,7 +172,7 @@ func TestHostileUpstream(t *testing.T) {
 				}
 			}
 		}},
-		// A malformed answer could end its stream alone. The transport of net/http ends
+		// A malformed answer could end only its stream. The transport of net/http ends
 		// the connection.
 		{name: "a second header without an end", victim: broken, bystander: broken, connections: 1, attack: func(r *received) {
 			r.open()

@@ -27,7 +27,7 @@ func known(table *ids.Table, caller uint64, n int) bool {
 	return ok
 }
 
-// TestTable notes ids. Each is its caller's and its kind's alone.
+// TestTable notes ids. Each belongs only to its caller and its kind.
 func TestTable(t *testing.T) {
 	table := ids.NewTable()
 	assert.True(t, table.Empty())

@@ -266,7 +266,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// An informational answer is none, and those without a body have none.
+// An informational answer is not the answer. Those without a body end at once.
 func TestStatuses(t *testing.T) {
 	for name, tc := range map[string]struct {
 		method string

@@ -20,7 +20,7 @@ func peekEvents(body io.Reader, form string) (events bool, rest io.Reader, err e
 	return events, f, err
 }
 
-// The bytes decide, under any type, and none of them is lost.
+// The bytes decide, under any type, and all of them stay.
 func TestPeekEvents(t *testing.T) {
 	for in, want := range map[string]bool{
 		hello:                       true,

@@ -138,7 +138,7 @@ func TestStreamKeepAlivePlaces(t *testing.T) {
 	}
 }
 
-// A silence is an end under strict conditions alone.
+// A silence is an end only under strict conditions.
 func TestStreamMayEnd(t *testing.T) {
 	for _, c := range []struct {
 		name    string

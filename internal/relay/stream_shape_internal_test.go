@@ -41,7 +41,7 @@ func checkShape(t testing.TB, d Dialect, name, first, second string) bool {
 	return true
 }
 
-// An event that differs in its text alone is recognized, and no other.
+// An event that differs only in its text is recognized. Others are not.
 func TestShape(t *testing.T) {
 	chat := func(content, rest string) string {
 		return `{"id":"c-1","choices":[{"index":0,"delta":{"content":"` + content + `"},"finish_reason":null}]` + rest + `}`

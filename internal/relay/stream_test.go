@@ -345,7 +345,7 @@ func TestStreamBodiesThatMisbehave(t *testing.T) {
 	s := NewStream(emptyReader{}, Options{Dialect: Chat})
 	require.ErrorIs(t, s.Hold(), io.ErrNoProgress)
 
-	// After the End, an upstream that never stops is left alone.
+	// After the End, an upstream that never stops is left.
 	body := io.MultiReader(strings.NewReader(hello+doneEv), endless{})
 	s = NewStream(body, Options{Dialect: Chat})
 	require.NoError(t, s.Relay(io.Discard, nil))
@@ -575,7 +575,7 @@ func BenchmarkStream(b *testing.B) {
 }
 
 // The texts of an event that is remembered, and of those like it, are known without reading
-// them again: those of a model alone, and each once.
+// them again: only those of a model, and each once.
 func TestStreamTexts(t *testing.T) {
 	chat := func(delta string) string {
 		return `data: {"id":"c","choices":[{"index":0,"delta":{` + delta + `},"finish_reason":null}]}` + "\n\n"

@@ -192,7 +192,7 @@ func TestSpliceNothing(t *testing.T) {
 	require.EqualError(t, err, "there is no body to splice")
 }
 
-// Thousands of members against an allowlist that has none of them.
+// Thousands of members against an allowlist without them.
 func TestSpliceManyEdits(t *testing.T) {
 	var src strings.Builder
 	var edits []reqbody.Edit

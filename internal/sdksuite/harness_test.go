@@ -202,7 +202,7 @@ func compare(t *testing.T, sdk string, drive func(*testing.T, leg) []outcome) {
 	}
 	require.NoError(t, w.Flush())
 	t.Log("\n" + table.String())
-	// The gateway makes an id of its own for each request that has none.
+	// The gateway makes an id of its own for each request without one.
 	id := regexp.MustCompile(`req_[0-9a-f]{24}`)
 	checkGolden(t, sdk, id.ReplaceAllString(golden.String(), "req_of_the_gateway"))
 }

@@ -53,7 +53,7 @@ func keepers(t *testing.T) (url string, stores map[string]*gatewaytest.Store) {
 	return server.URL, stores
 }
 
-// The Node.js SDKs reach what either provider stores, by its id alone, and every endpoint
+// The Node.js SDKs reach what either provider stores, by its id, and every endpoint
 // beside.
 func TestStateNode(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// translating is the way through a gateway whose provider speaks one surface alone.
+// translating is the way through a gateway whose provider speaks only one surface.
 // Its models have the names of both formats.
 func translating(t *testing.T, format, surface string) leg {
 	up := standin.New()
@@ -52,7 +52,7 @@ func checkTranslated(t *testing.T, name string, outcomes []outcome) {
 		fmt.Fprintf(&golden, "%s: %s\n", o.name, o.text)
 	}
 	// Ids of the gateway's own differ each time, and so do the times of answers whose
-	// provider tells none.
+	// provider does not tell them.
 	text := regexp.MustCompile(`req_[0-9a-f]{24}`).ReplaceAllString(golden.String(), "req_of_the_gateway")
 	text = regexp.MustCompile(`(?m), (raw )?[0-9a-f]{8}$`).ReplaceAllString(text, "")
 	checkGolden(t, name, text)

@@ -41,7 +41,7 @@ func TestSuspectKeepsNobodyAway(t *testing.T) {
 	assert.Zero(t, h.State(at(secs(8)), bob))
 }
 
-// A suspect has one probe under way at a time, though nobody else asks.
+// A suspect has one probe under way at a time, though only one caller asks.
 func TestSuspectHasOneProbe(t *testing.T) {
 	h := suspected(t)
 	slow := probe(t, h, at(secs(6)), cleo)

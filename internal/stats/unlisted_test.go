@@ -73,7 +73,7 @@ func TestUnlistedInUseGoLast(t *testing.T) {
 	}
 }
 
-// Names that nobody uses any more give their memory back, long before the table is full.
+// Names that are not used any more give their memory back, long before the table is full.
 func TestUnusedUnlistedGo(t *testing.T) {
 	r := NewRecorder("", "")
 	busy := r.Unlisted("p", "busy", 1, at(0))

@@ -178,7 +178,7 @@ func TestBatchesByFile(t *testing.T) {
 	}
 }
 
-// Under a limit in tokens or money a client has no batches, as nobody could count them.
+// Under a limit in tokens or money a client has no batches, as they could not be counted.
 func TestBatchesUnderLimits(t *testing.T) {
 	limit := func(edit func(*aigateway.ClientLimit)) aigateway.ClientLimit {
 		l := aigateway.ClientLimit{Key: "req.headers['x-team'][0]"}

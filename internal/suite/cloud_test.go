@@ -125,7 +125,7 @@ func (u *cloudUpstream) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// cloudCoded answers in a coding that nobody asked for.
+// cloudCoded answers in a coding that was not asked for.
 func cloudCoded(u *cloudUpstream, coding string, writer func(io.Writer) io.WriteCloser) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
@@ -323,4 +323,38 @@ func cloudSend(t *testing.T, gateway string, c cloudCall) {
 	assert.Contains(t, b.String(), c.want, c.name)
 	assert.Empty(t, resp.Trailer, c.name)
 	assert.Empty(t, resp.Header["Set-Cookie"], c.name)
+}
+
+// TestCloudLongRequestHeaders: a provider says over HTTP/2 how long a header it takes.
+// Clients with longer ones do not move it away from the others.
+func TestCloudLongRequestHeaders(t *testing.T) {
+	ca := gatewaytest.NewAuthority(t, "ca")
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(file, ca.PEM, 0o600))
+	server := httptest.NewUnstartedServer(gatewaytest.Chat("from a"))
+	server.EnableHTTP2 = true
+	server.Config.MaxHeaderBytes = 4096
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Issue(nil).Pair}, NextProtos: []string{"h2"}}
+	server.StartTLS()
+	defer server.Close()
+	cfg := testbed.Config(1, "a")
+	cfg.Providers[0].TLS = aigateway.TLS{CAFile: file}
+	cfg.Caller = func(r *http.Request) string { return r.Header.Get("X-Caller") }
+	results := make(chan *aigateway.Result, 1)
+	cfg.Hooks = &aigateway.Hooks{RequestDone: func(_ context.Context, r *aigateway.Result) { results <- r }}
+	gateway := testbed.ServeAt(t, server.URL, cfg) + "/v1/chat/completions"
+	send := func(caller, long string) (*http.Response, *aigateway.Result) {
+		resp, _ := requestPost(t, gateway, http.Header{"X-Caller": {caller}, "User-Agent": {"agent" + long}}, testbed.ChatRequest)
+		return resp, <-results
+	}
+	resp, _ := send("good", "")
+	require.Equal(t, 200, resp.StatusCode)
+	for i := range 8 {
+		resp, res := send("long "+strconv.Itoa(i), strings.Repeat("x", 9000))
+		assert.NotEqual(t, 200, resp.StatusCode)
+		require.NotEmpty(t, res.ModelsTried[0].RequestsMade)
+		assert.Contains(t, res.ModelsTried[0].RequestsMade[0].Error, "header is longer")
+	}
+	_, res := send("good", "")
+	assert.Zero(t, res.ModelsTried[0].CooldownMS, "the provider is healthy")
 }

@@ -64,6 +64,17 @@ func TestConfigSlips(t *testing.T) {
 		{"key, a dash of typography", provider("api_keys: [{value: 'kk-0123\u20144567'}]"), "providers[0].api_keys[0].value: looks like a text with characters beside ASCII's"},
 		{"key, an invisible character", provider(`api_keys: [{value: "kk-01234567\u200b"}]`), "providers[0].api_keys[0].value: looks like a text with characters beside ASCII's"},
 
+		{"/v1 twice", "providers: [{id: a, base_url: 'https://a.example.com/v1/v1', models: [{id: m}]}]", "providers[0].base_url: \"https://a.example.com/v1/v1\": has /v1 twice"},
+		{"half a request's path", "providers: [{id: a, base_url: 'https://a.example.com/v1/chat/', models: [{id: m}]}]", "leave /chat out"},
+		{"the format's own path", "providers: [{id: a, base_url: 'https://a.example.com/anthropic', models: [{id: m}]}]", "ends in /anthropic"},
+		{"a path of its own", "providers: [{id: a, base_url: 'https://a.example.com/chat/v1', models: [{id: m}]}]", ""},
+
+		{"an attempt longer than all", rack + "per_request_timeout: 10m", `per_request_timeout: "10m": is longer than total_timeout, which ends a request after 6m0s: raise both`},
+		{"a provider's attempt longer than all", provider("per_request_timeout: 2m") + "total_timeout: 90s", `providers[0].per_request_timeout: "2m": is longer than total_timeout`},
+		{"a model's attempt longer than all", model("per_request_timeout: 7m"), `providers[0].models[0].per_request_timeout: "7m": is longer`},
+		{"a total shorter than the default of an attempt", rack + "total_timeout: 30s", ""},
+		{"both", rack + "total_timeout: 20m\nper_request_timeout: 20m", ""},
+
 		{"a pattern for models", rack + "  - id: gpt-*\n", `providers[0].models[1].id: "gpt-*": is not a pattern, and is asked for as it is: clients reach unlisted models as "rack:NAME"`},
 		{"Azure without a path", "providers: [{id: az, base_url: 'https://r.openai.azure.com', models: [{id: m}]}]", "providers[0].base_url: \"https://r.openai.azure.com\": is not an API of Azure"},
 		{"Azure with half a path", "providers: [{id: az, base_url: 'https://r.openai.azure.com/openai', models: [{id: m}]}]", "is not an API of Azure: most are at /openai/v1"},

@@ -201,7 +201,7 @@ func TestDiscoverConfigured(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-// A model of the catalog takes facts from the answer only where it has none.
+// A model of the catalog takes facts from the answer only where it lacks them.
 func TestDiscoverUnderCatalog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := aigateway.StaticRegistry(aigateway.Provider{ID: "cloud", BaseURL: "http://cloud.internal", Models: []aigateway.Model{
@@ -485,7 +485,7 @@ func TestRunProbeBounds(t *testing.T) {
 	})
 }
 
-// A provider is asked around the end of a cooldown. One that nobody needs is not
+// A provider is asked around the end of a cooldown. One that is not needed is not
 // asked for ever.
 func TestRunProbesAreFew(t *testing.T) {
 	for name, list := range map[string]string{"with a list": vllmList, "without a list": ""} {

@@ -93,7 +93,7 @@ func TestFieldDeadKeys(t *testing.T) {
 }
 
 // TestFieldDeadKeyOfTwo: whatever the status that says so, a dead key leads to the
-// next key, and then is left alone. With a second provider nothing differs.
+// next key, and then is left in peace. With a second provider nothing differs.
 func TestFieldDeadKeyOfTwo(t *testing.T) {
 	for _, dead := range fieldDeadKeys {
 		for _, providers := range [][]string{{"a"}, {"a", "b"}} {

@@ -260,7 +260,7 @@ func TestFieldShouldRetry(t *testing.T) {
 	}
 }
 
-// TestFieldStatusesThatCoolDown: statuses of servers and relays that are no fault of
+// TestFieldStatusesThatCoolDown: statuses of servers and relays that are not a fault of
 // the request.
 func TestFieldStatusesThatCoolDown(t *testing.T) {
 	for _, status := range []int{424, 499, 500, 502, 503, 504, 520, 524, 529} {

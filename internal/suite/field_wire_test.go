@@ -65,7 +65,7 @@ func fieldWire() []struct {
 		{name: "utf-8 as a coding, an error", raw: answer("200 OK", asJSON+"Content-Encoding: utf-8\r\n", boom)},
 		{name: "none as a coding, an error", raw: answer("200 OK", asJSON+"Content-Encoding: none\r\n", boom)},
 		{name: "utf-8 as a coding, a stream's error", request: testbed.StreamRequest, raw: answer("200 OK", "Content-Type: text/event-stream\r\nContent-Encoding: utf8\r\n", "data: "+boom+"\n\n")},
-		// A byte order mark is no part of JSON.
+		// A byte order mark is not a part of JSON.
 		{name: "a byte order mark", raw: answer("200 OK", asJSON, mark+whole), want: whole},
 		{name: "a byte order mark, chunked", raw: chunked(asJSON, "", mark+whole), want: whole},
 		{name: "a byte order mark, long", raw: answer("200 OK", asJSON, mark+long), want: long},

@@ -72,7 +72,7 @@ func (p *parts) leads(path, body, answer string) {
 	p.hidden(path, body)
 }
 
-// hidden has others use something of ann's, or what nobody has.
+// hidden has others use something of ann's, or what does not exist.
 func (p *parts) hidden(path, body string) {
 	p.t.Helper()
 	before := len(p.sent)
@@ -160,7 +160,7 @@ func TestItemReferences(t *testing.T) {
 	})
 }
 
-// A container that a tool names is reached where it is, by its caller alone. One that the
+// A container that a tool names is reached where it is, only by its caller. One that the
 // client's history tells of must be the caller's too, and decides nothing else.
 func TestContainerIDs(t *testing.T) {
 	p := openParts(t, fmt.Sprintf(idsConfig, "m"))

@@ -58,7 +58,7 @@ func TestIDsInLargeAnswers(t *testing.T) {
 	}
 }
 
-// idsGateway is a gateway in front of p and q. q alone has the model m, and answers its
+// idsGateway is a gateway in front of p and q. Only q has the model m, and answers its
 // requests with a body of random filling, so that a coding leaves it large.
 func idsGateway(t *testing.T, body string, zipped bool) (*aigateway.Gateway, *[]string) {
 	t.Helper()

@@ -126,7 +126,7 @@ func TestKeepaliveIdentity(t *testing.T) {
 	}
 }
 
-// TestKeepaliveBoundaries: comments stand between events alone, wherever the
+// TestKeepaliveBoundaries: comments stand only between events, wherever the
 // upstream's writes part the stream. A blank line may come in a write of its own.
 func TestKeepaliveBoundaries(t *testing.T) {
 	const pause = 1500 * time.Millisecond
@@ -225,7 +225,7 @@ func (w brokenWriter) Write(p []byte) (int, error) {
 }
 
 // TestKeepaliveBrokenWriter: a panic of the service's own writer is the request's,
-// not that of a goroutine that nobody can recover.
+// not that of a goroutine without a recover.
 func TestKeepaliveBrokenWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := testbed.NewScripts(t, keepaliveConfig("a"))

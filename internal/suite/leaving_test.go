@@ -30,7 +30,7 @@ type leavingPhase struct {
 	half   bool   // the client leaves before its body is whole
 	script http.HandlerFunc
 	change func(*aigateway.Config)
-	// kind is that of the attempt; empty if there was none.
+	// kind is that of the attempt; empty without one.
 	kind aigateway.FailureKind
 	once bool // one client leaves, and not twelve
 	// sent is set if provider a was asked.

@@ -188,8 +188,8 @@ func TestRealtimeBesideHTTP2(t *testing.T) {
 	}
 }
 
-// A provider that agrees on what nobody offered opens no session: its client would end it.
-// A subprotocol where none was offered is left out.
+// A provider that agrees on what was not offered opens no session: its client would end it.
+// A subprotocol that was not offered is left out.
 func TestRealtimeUnaskedAgreement(t *testing.T) {
 	opening := func(extra string) *httptest.Server {
 		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -287,7 +287,7 @@ func TestRealtimeRefusals(t *testing.T) {
 	assert.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
 }
 
-// A call that a session joins is not another caller's: the gateway knows of none.
+// A call that a session joins is not another caller's: the gateway does not know it.
 func TestRealtimeJoinsNoCall(t *testing.T) {
 	up := gatewaytest.NewUpstream(t, realtimeServer(func(conn net.Conn, _ *bufio.Reader) { conn.Write(closeFrame) }))
 	cfg := testbed.Config(1, "a")

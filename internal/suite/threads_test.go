@@ -81,7 +81,7 @@ func TestThreadsStay(t *testing.T) {
 	}
 }
 
-// An id is its caller's alone. In the words of the API, the SDK is told to begin anew.
+// An id works only for its caller. In the words of the API, the SDK is told to begin anew.
 func TestThreadsOfCallers(t *testing.T) {
 	b := newThreadBench(t, func(cfg *aigateway.Config) {
 		cfg.Caller = func(r *http.Request) string { return r.Header.Get("X-Caller") }
@@ -96,7 +96,7 @@ func TestThreadsOfCallers(t *testing.T) {
 	assert.Empty(t, b.stores["a"].Requests())
 	status, _ := b.send("m", continueThread(id), "", "X-Caller", "ann")
 	assert.Equal(t, http.StatusOK, status)
-	// Hints about a cache name messages too, and nobody has to know them.
+	// Hints about a cache name messages too, and need not be known.
 	sent := len(b.stores["a"].Requests())
 	resp, _ := requestPost(t, b.url+"/v1/messages", http.Header{"X-Caller": {"bob"}},
 		`{"model":"m","max_tokens":9,"messages":[],"diagnostics":{"previous_message_id":"msg_other"}}`)

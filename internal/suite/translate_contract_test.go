@@ -22,7 +22,7 @@ func translateWith(request, member string) string {
 	return strings.Replace(request, `{"model":`, `{`+member+`,"model":`, 1)
 }
 
-// TestTranslateHints: a hint alone is no reason to pass a provider over, and the answer
+// TestTranslateHints: a hint is not a reason to pass a provider over, and the answer
 // says nothing of it.
 func TestTranslateHints(t *testing.T) {
 	hints := map[string][]string{

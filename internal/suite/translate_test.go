@@ -25,7 +25,7 @@ var (
 
 const translateMark = "X-Aigateway-Translated"
 
-// translateProvider is a provider with a model m that speaks some surfaces alone.
+// translateProvider is a provider with a model m that speaks only some surfaces.
 func translateProvider(t *testing.T, cfg *aigateway.Config, id string, mode aigateway.Translate, speaks []aigateway.APISurface, script ...http.HandlerFunc) *gatewaytest.Upstream {
 	up := gatewaytest.NewUpstream(t, script...)
 	cfg.Registry = aigateway.NoRegistry()
@@ -301,7 +301,7 @@ func TestTranslatedOrder(t *testing.T) {
 }
 
 // TestTranslateStrict: a loss is named, or passes the provider over. Hints are no
-// reason. A request that nobody can serve is told why.
+// reason. A request that cannot be served is told why.
 func TestTranslateStrict(t *testing.T) {
 	lossy := strings.Replace(translateAskMsgs, `"max_tokens"`, `"top_k":5,"metadata":{"user_id":"u"},"max_tokens"`, 1)
 	several := strings.Replace(translateAskChat, `"max_tokens"`, `"n":2,"max_tokens"`, 1)

@@ -214,7 +214,7 @@ func agents() []agent {
 	}
 }
 
-// TestAgents has coding agents do a task with a model that speaks chat alone: the model
+// TestAgents has coding agents do a task with a model that speaks only chat: the model
 // calls tools, the agent runs them, and the model gets the results.
 func TestAgents(t *testing.T) {
 	t.Parallel()
