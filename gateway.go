@@ -259,7 +259,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, next http.Handle
 		s.refuse(w, r, surface.format, errorf(CodeUpgradeRequired, "%s is called by %s here, not by a WebSocket", r.URL.Path, surface.allow()))
 	case surface != nil:
 		s.methodNotAllowed(w, surface.format, r, surface.allow())
-	case models:
+	case models && !route.Calls(r.Method, id):
 		s.methodNotAllowed(w, clientFormat(r.Header), r, "GET, HEAD")
 	case next != nil:
 		next.ServeHTTP(w, r)

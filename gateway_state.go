@@ -645,7 +645,7 @@ func (l locator) batchModel(name string) (*model, *Error) {
 		return nil, badBatch("each request of a batch must name its model")
 	}
 	var rejected []rejection
-	for _, entry := range s.aliases.expand([]string{name}) {
+	for _, entry := range s.aliases.expand([]string{name}, s.catalog) {
 		r := s.resolve(q, entry).at(l.in.place.provider, entry, reasonElsewhere)
 		if len(r.models) > 0 {
 			return r.models[0], nil

@@ -177,6 +177,16 @@ func (c *catalog) learn(old *catalog) {
 	}
 }
 
+// lists reports whether a model has a name, which may have a provider's prefix.
+func (c *catalog) lists(name string) bool {
+	if len(c.models[fold(name)]) > 0 {
+		return true
+	}
+	prefix, rest, _ := strings.Cut(name, ":")
+	p := c.byName[fold(prefix)]
+	return p != nil && p.byName[fold(rest)] != nil
+}
+
 // newCatalog indexes the providers. If several have a name, the first keeps it.
 //
 // Providers come in the order of the config, then of the registry: so a name of the config

@@ -179,7 +179,8 @@ type aliases struct {
 // expand replaces aliases by their names, each alias once.
 // The order is kept, with an alias's names in its place. Names stay as often as
 // they are given: the plan takes each model once.
-func (a *aliases) expand(names []string) []string {
+func (a *aliases) expand(names []string, c *catalog) []string {
+	names = a.withoutWindow(names, c)
 	if len(a.byName) == 0 || !slices.ContainsFunc(names, a.has) {
 		return names
 	}
@@ -196,6 +197,26 @@ func (a *aliases) expand(names []string) []string {
 		}
 	}
 	return out
+}
+
+// windowMark ends a name for which Claude Code counts with a window of a million tokens.
+// The mark is its own, and no part of the model's name. It cuts the mark off, but not in
+// all of its requests.
+const windowMark = "[1m]"
+
+// withoutWindow cuts the mark off names that nobody has with it. names is not changed.
+func (a *aliases) withoutWindow(names []string, c *catalog) []string {
+	for i, name := range names {
+		bare := name
+		for len(bare) > len(windowMark) && strings.EqualFold(bare[len(bare)-len(windowMark):], windowMark) {
+			bare = bare[:len(bare)-len(windowMark)]
+		}
+		if bare != name && !a.has(name) && !c.lists(name) {
+			names = slices.Clone(names)
+			names[i] = bare
+		}
+	}
+	return names
 }
 
 // has reports whether a name is an alias. Case does not count.

@@ -43,7 +43,7 @@ func (s *selector) choose(ctx context.Context, q query) (plan, *Error) {
 	}
 	var sole *provider // in pass-through, the one that gets the client's key
 	found := false
-	for _, name := range s.aliases.expand(q.names) {
+	for _, name := range s.aliases.expand(q.names, s.catalog) {
 		r := s.memo.get(memoKey{q.surface, name, q.credential}, func() *resolved { return s.resolve(q, name) })
 		// The client's key goes to the provider of its first model, and to no
 		// other.
@@ -232,7 +232,7 @@ func (s *selector) notTried(q query, candidates []*model) []rejection {
 func (s *selector) unchosen(q query, m *model) reason {
 	if len(q.names) > 0 {
 		means := func(name string) bool { return slices.Contains(s.resolve(q, name).models, m) }
-		if !slices.ContainsFunc(s.aliases.expand(q.names), means) {
+		if !slices.ContainsFunc(s.aliases.expand(q.names, s.catalog), means) {
 			return reasonNotNamed
 		}
 		return reasonNotChosen

@@ -30,17 +30,17 @@ func (d *reader) chatRequest() {
 			}
 		// The newer name goes before the older one, in either order.
 		case "max_tokens":
-			if v := d.value(); c.maxTokens == nil {
+			if v := d.numeral(); c.maxTokens == nil {
 				c.maxTokens = v
 			}
 		case "max_completion_tokens":
-			if v := d.value(); v != nil {
+			if v := d.numeral(); v != nil {
 				c.maxTokens = v
 			}
 		case "temperature":
-			c.temperature = d.value()
+			c.temperature = d.numeral()
 		case "top_p":
-			c.topP = d.value()
+			c.topP = d.numeral()
 		case "stop":
 			if d.peek() == '[' {
 				c.stop = d.strings()

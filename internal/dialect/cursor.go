@@ -175,6 +175,20 @@ func (c *cursor) value() raw {
 	return c.b[start:c.i]
 }
 
+// numeral is value for a number. A number in quotes counts as the number: servers in
+// Python take it, and the APIs of other formats do not.
+func (c *cursor) numeral() raw {
+	v := c.value()
+	quoted := cursor{b: inner(v)}
+	if b := quoted.peek(); b != '-' && (b < '0' || b > '9') {
+		return v
+	}
+	if n := quoted.value(); quoted.peek() == 0 && !quoted.bad {
+		return n
+	}
+	return v
+}
+
 // str moves behind the next value and returns it if it is a string.
 //
 // Another value is skipped and reads as absent. The formats have members with

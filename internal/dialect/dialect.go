@@ -228,10 +228,11 @@ type reader struct {
 	cursor
 	from, to     Format
 	report       *Report
-	wrong        bool // the body is JSON, but not of its format
-	depth        int  // of blocks in blocks
-	inNamespace  bool // the tools are those of a namespace
-	answer       bool // the items are those of an answer
+	wrong        bool  // the body is JSON, but not of its format
+	depth        int   // of blocks in blocks
+	inNamespace  bool  // the tools are those of a namespace
+	answer       bool  // the items are those of an answer
+	added        []raw // tools in items of the input, unread
 	conversation *conversation
 }
 

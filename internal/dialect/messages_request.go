@@ -33,11 +33,11 @@ func (d *reader) messagesRequest() {
 		case "system":
 			system = d.withoutBilling(d.messagesContent())
 		case "max_tokens":
-			c.maxTokens = d.value()
+			c.maxTokens = d.numeral()
 		case "temperature":
-			c.temperature = d.value()
+			c.temperature = d.numeral()
 		case "top_p":
-			if c.topP = d.value(); float(c.topP) < 0 {
+			if c.topP = d.numeral(); float(c.topP) < 0 {
 				c.topP = nil // the API's default, in the words of some clients
 			}
 		case "stop_sequences":
@@ -366,11 +366,13 @@ type block struct {
 //	{"type": "redacted_thinking", "data": "…"}
 //	{"type": "search_result", "source": "https://…", "title": "…", "content": […]}
 //	{"type": "tool_reference", "tool_name": "f"}
+//	{"type": "compaction", "content": "…"}
 //
 // Other blocks are lost under the name of their type.
 //
 // A document of text becomes text, with its title as a text before it. A search
-// result becomes its title, its source and its texts.
+// result becomes its title, its source and its texts. A compaction becomes its summary of
+// all that was said before.
 func (d *reader) messagesBlock(parts []part) []part {
 	if !d.object() {
 		return parts
@@ -465,6 +467,14 @@ func (d *reader) messagesBlock(parts []part) []part {
 			}
 		}
 		return append(parts, b.parts...)
+	case "compaction":
+		// A blank line parts the summary from the answer: chat has one text for both.
+		for _, said := range b.parts {
+			var w writer
+			w.joined(`\n\n`, orEmpty(said.text), raw(`""`))
+			parts = append(parts, part{kind: kindText, text: w.b, own: true})
+		}
+		return parts
 	default:
 		d.report.Lose("content." + b.what)
 		return parts

@@ -1,5 +1,7 @@
 package dialect
 
+import "slices"
+
 // responsesRequest reads a request of responses:
 //
 //	{"model": …, "instructions": "…", "input": [{"role": "user", "content": …}], "tools": […]}
@@ -12,6 +14,7 @@ func (d *reader) responsesRequest() {
 		return
 	}
 	var instructions raw
+	d.added = nil
 	for name := range d.members() {
 		d.echoes(name)
 		if d.settle(name) {
@@ -21,7 +24,7 @@ func (d *reader) responsesRequest() {
 		case "model":
 			c.model = d.value()
 		case "input":
-			c.turns = c.turns[:0]
+			c.turns, d.added = c.turns[:0], nil
 			if d.peek() == '"' {
 				c.turns = append(c.turns, turn{role: roleUser, parts: []part{{kind: kindText, text: d.str()}}})
 				continue
@@ -35,13 +38,13 @@ func (d *reader) responsesRequest() {
 			instructions = d.str()
 			c.echo.instructions = instructions
 		case "max_output_tokens":
-			c.maxTokens = d.value()
+			c.maxTokens = d.numeral()
 			c.echo.maxOutput = c.maxTokens
 		case "temperature":
-			c.temperature = d.value()
+			c.temperature = d.numeral()
 			c.echo.temperature = c.temperature
 		case "top_p":
-			c.topP = d.value()
+			c.topP = d.numeral()
 			c.echo.topP = c.topP
 		case "stream":
 			c.stream = d.boolean()
@@ -73,6 +76,7 @@ func (d *reader) responsesRequest() {
 			d.value()
 		}
 	}
+	d.addTools()
 	// Instructions may stand behind the input, and are its first turn all the
 	// same.
 	if !blank(instructions) {
@@ -172,16 +176,21 @@ func (d *reader) responsesReasoning() {
 //	{"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{…}"}
 //	{"type": "function_call_output", "call_id": "call_1", "output": …}
 //	{"type": "reasoning", "id": "rs_1", "summary": […], "encrypted_content": "…"}
+//	{"type": "additional_tools", "role": "developer", "tools": […]}
+//	{"type": "agent_message", "author": "/root", "recipient": "/root/a", "content": […]}
 //
 // Items of the assistant in a row are one turn, as are results in a row. Other
 // items are lost under the name of their type.
+//
+// Another agent's message becomes words of the user: no other format has a third
+// side. Codex sends an agent its task so.
 func (d *reader) responsesItem() {
 	if !d.object() {
 		d.wrong = true
 		return
 	}
 	var what, who string
-	var id, callID, sealed raw
+	var id, callID, sealed, tools raw
 	var content []part
 	p := part{}
 	for name := range d.members() {
@@ -209,6 +218,8 @@ func (d *reader) responsesItem() {
 			content = append(content, d.responsesContent()...)
 		case "encrypted_content":
 			sealed = d.str()
+		case "tools":
+			tools = d.value()
 		default:
 			d.value()
 		}
@@ -255,7 +266,21 @@ func (d *reader) responsesItem() {
 		d.assistant(reasoningItem(id, sealed, content))
 	case "item_reference":
 		d.report.refuse(itemReference)
+	case "agent_message":
+		d.report.Lose("input.agent_message.author")
+		if len(content) > 0 {
+			d.conversation.turns = append(d.conversation.turns, turn{role: roleUser, parts: content})
+		}
+	case "additional_tools":
+		d.added = append(d.added, tools)
+	case "tool_search_output":
+		d.added = append(d.added, tools)
+		d.report.Lose("input." + what)
 	default:
+		if reason := compactions[what]; reason != "" && !d.answer {
+			d.report.refuse(reason)
+			return
+		}
 		d.report.Lose("input." + what)
 	}
 }
@@ -263,6 +288,48 @@ func (d *reader) responsesItem() {
 // itemReference is the reason to refuse a reference. The item is stored at the
 // provider that made it, and a translated answer is stored nowhere.
 const itemReference = "item_reference names an item that the provider does not have"
+
+// compactions are the reasons to refuse a request with an item of a compaction.
+//
+// A compaction stands for the whole conversation before it, and only its provider can
+// read it. An ordinary answer to a trigger has no compaction: Codex would give the turn
+// up after it was paid for.
+var compactions = map[string]string{
+	"compaction_trigger": "compaction_trigger asks for a compaction, which the provider's API does not have",
+	"compaction":         compacted,
+	"compaction_summary": compacted,
+	"context_compaction": compacted,
+}
+
+const compacted = "compaction holds a history that the provider cannot read"
+
+// addTools offers the tools that stand in items of the input, behind the request's own.
+// A name that is offered already is the same tool: a search may find it again.
+//
+// The items are read in a second pass, as the request's own tools may stand behind the
+// input.
+func (d *reader) addTools() {
+	c := d.conversation
+	for _, list := range d.added {
+		if len(list) == 0 || list[0] != '[' {
+			continue
+		}
+		first := len(c.tools)
+		inside := *d
+		inside.cursor = cursor{b: list}
+		inside.array()
+		for inside.elem() {
+			inside.openAITool()
+		}
+		more := c.tools[first:]
+		c.tools = c.tools[:first]
+		for _, t := range more {
+			if !slices.ContainsFunc(c.tools, func(have tool) bool { return string(have.name) == string(t.name) }) {
+				c.tools = append(c.tools, t)
+			}
+		}
+	}
+}
 
 // assistant adds parts to the assistant's turn.
 //

@@ -28,6 +28,8 @@ type Facts struct {
 	// User is the field user or safety_identifier, or the user_id of metadata.
 	User               string
 	PreviousResponseID string
+
+	added int // tools in items of the input, until they are counted in
 }
 
 // Facts reads the facts of a scanned object. Each call is a pass over the body: ask
@@ -41,6 +43,7 @@ func (d *Document) Facts() Facts {
 	for i := range members {
 		f.read(d.name(&members[i]), d.value(&members[i]))
 	}
+	f.Tools, f.added = f.Tools+f.added, 0
 	f.Stream = d.asks(streamField)
 	f.ServiceTier = d.text("service_tier")
 	f.PreviousResponseID = d.text("previous_response_id")
@@ -193,6 +196,15 @@ func (f *Facts) parts(c *jsonscan.Cursor, depth int) {
 				f.medium(c.Text())
 			case "arguments", "input", "parameters", "input_schema":
 				c.Skip() // of a tool: it may name anything a type
+			case "tools": // of an item such as additional_tools, as Codex gives its own
+				if !c.Enter('[') {
+					c.Skip()
+					continue
+				}
+				for c.Elem() {
+					c.Skip()
+					f.added++
+				}
 			default:
 				f.parts(c, depth-1)
 			}

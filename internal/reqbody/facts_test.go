@@ -34,6 +34,7 @@ var factsCases = []struct {
 		reqbody.Facts{MaxOutputTokens: 1024, Tools: 1, Images: 2, Documents: 1, Reasoning: true, User: "user_9"}},
 	{"messages, a schema", `{"output_config":{"format":{"type":"json_schema"},"effort":"high"},"thinking":{"type":"disabled"}}`, reqbody.Facts{JSONSchema: true, Reasoning: true}},
 	{"embeddings", `{"input":["a","b"],"user":"u"}`, reqbody.Facts{User: "u"}},
+	{"tools in the input", `{"input":[{"type":"additional_tools","tools":[{"type":"namespace","tools":[{"type":"image"}]},{"type":"custom"}]},{"type":"x","tools":{"type":"image"}}],"tools":[1]}`, reqbody.Facts{Tools: 3}},
 	{"the last of a repeated field", `{"user":"a","user":"b","tools":[1,2],"tools":[1]}`, reqbody.Facts{User: "b", Tools: 1}},
 	{"reasoning switched off", `{"reasoning":{"max_tokens":1, "enabled" : false}, "reasoning_effort": null}`, reqbody.Facts{}},
 	{"odd types", `{"messages":7,"tools":{"a":1},"user":1,"metadata":[],"thinking":true,"reasoning":"x","max_tokens":-1,"text":[],"input":null,"response_format":"json_schema"}`, reqbody.Facts{}},

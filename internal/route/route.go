@@ -8,6 +8,7 @@
 package route
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -156,4 +157,10 @@ func Models(path string) (id string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// Calls reports whether a request calls a model in Google's API, such as POST
+// …/models/NAME:generateContent. It is not about the model list then.
+func Calls(method, id string) bool {
+	return method == http.MethodPost && strings.Contains(id, ":")
 }
