@@ -230,8 +230,8 @@ func (u *upload) Read(p []byte) (int, error) {
 func (u *upload) settle() {
 	switch unwrapped(u.body).(type) {
 	case *bytes.Buffer, *bytes.Reader:
-		u.reads.Lock()
-		u.reads.Unlock() //nolint:staticcheck // no later read begins
+		u.reads.Lock() // no later read begins
+		u.reads.Unlock()
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *sender) RoundTrip(r *http.Request) (*http.Response, error) {
 		s.late.Go(func() {
 			<-s.free
 			var rest bytes.Buffer
-			io.Copy(&rest, body) //nolint:errcheck // it may end in any way
+			io.Copy(&rest, body)
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.sent = append(s.sent, rest.Bytes()...)
@@ -139,9 +139,9 @@ func TestInProcessLentBodyOfALateSender(t *testing.T) {
 func TestInProcessLentBodyOfAnEarlyAnswer(t *testing.T) {
 	whole := gatewaytest.Chat("hello")
 	g := lender(t, testbed.Config(1, "a"), func(w http.ResponseWriter, r *http.Request) {
-		http.NewResponseController(w).EnableFullDuplex() //nolint:errcheck // over HTTP/1 it can
+		http.NewResponseController(w).EnableFullDuplex()
 		whole(w, r)
-		http.NewResponseController(w).Flush() //nolint:errcheck // the client sees it
+		http.NewResponseController(w).Flush()
 		body, _ := io.ReadAll(r.Body)
 		assert.Equal(t, -1, bytes.IndexByte(body, '\x01'))
 	})

@@ -70,8 +70,8 @@ var markedAnswers = []func(w http.ResponseWriter, r *http.Request, mark string, 
 		}
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
-		io.WriteString(z, answer) //nolint:errcheck // the client may have left
-		z.Close()                 //nolint:errcheck // likewise
+		io.WriteString(z, answer)
+		z.Close()
 	},
 	func(w http.ResponseWriter, _ *http.Request, mark string, _ bool) { // broken behind its first words
 		gatewaytest.StartStream(w)
@@ -102,7 +102,7 @@ var markedAnswers = []func(w http.ResponseWriter, r *http.Request, mark string, 
 // two marks are a fault. It answers before it has read a body at times.
 func markedProvider(t *testing.T) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		http.NewResponseController(w).EnableFullDuplex() //nolint:errcheck // HTTP/2 always is
+		http.NewResponseController(w).EnableFullDuplex()
 		front := make([]byte, 2<<10)
 		n, _ := io.ReadFull(r.Body, front)
 		own, _ := marks(front[:n])
@@ -195,8 +195,8 @@ func markedCall(t *testing.T, client *http.Client, url string, memory []byte, nu
 	if n%3 == 0 {
 		path = "/v1/messages"
 	}
-	body := append(memory, fmt.Sprintf(`{"model":"m","stream":%t,"max_tokens":50,"messages":[{"role":"user","content":"`, n%2 == 0)...)
-	body = append(append(body, strings.Repeat(own, []int{10, 8 << 10, 30 << 10}[n%3])...), `"}]}`...)
+	memory = append(memory, fmt.Sprintf(`{"model":"m","stream":%t,"max_tokens":50,"messages":[{"role":"user","content":"`, n%2 == 0)...)
+	body := append(append(memory, strings.Repeat(own, []int{10, 8 << 10, 30 << 10}[n%3])...), `"}]}`...)
 	defer func() {
 		for i := range body {
 			body[i] = '\x01'
