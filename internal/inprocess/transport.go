@@ -58,11 +58,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	go c.run(t)
 	select {
 	case <-c.readable:
-		return c.response()
 	case <-ctx.Done():
-		c.leave()
-		return nil, context.Cause(ctx)
 	}
+	// Both may be so: the handler has answered that its client is gone.
+	if ctx.Err() == nil {
+		return c.response()
+	}
+	c.leave()
+	return nil, context.Cause(ctx)
 }
 
 // sound returns an error for a request that could not go over a socket. No provider is to
