@@ -203,7 +203,7 @@ func agents() []agent {
 		},
 		{
 			example: "claudecode", pair: "messages-to-chat", tool: "Bash", arguments: field("command"), reasons: true,
-			lost: nil,
+			lost: []string{"system.role"},
 			start: func(t *testing.T, url, folder string) string {
 				return run(t, folder, []string{
 					"ANTHROPIC_BASE_URL=" + url, "ANTHROPIC_AUTH_TOKEN=any-key", "ANTHROPIC_MODEL=qwen3-coder",
