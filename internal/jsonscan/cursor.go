@@ -1,6 +1,9 @@
 package jsonscan
 
-import "bytes"
+import (
+	"bytes"
+	"iter"
+)
 
 // Cursor walks a JSON text in place. A plain byte search cannot tell a key from
 // the same word inside an answer, and encoding/json would allocate for each text.
@@ -111,6 +114,24 @@ func (c *Cursor) Key() ([]byte, bool) {
 		c.fail()
 	}
 	return nil, false
+}
+
+// Members steps into the object at the cursor, and yields the names of its members as
+// [Cursor.Key] does. Another value is skipped, and yields nothing. The loop reads or skips
+// each member's value, and does not end early: the cursor would stay within the object.
+func (c *Cursor) Members() iter.Seq[[]byte] {
+	return func(yield func(name []byte) bool) {
+		if !c.Enter('{') {
+			c.Skip()
+			return
+		}
+		for {
+			name, ok := c.Key()
+			if !ok || !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // Elem moves to the next element of the current array. It returns false behind

@@ -104,6 +104,25 @@ func TestCursorSkipSays(t *testing.T) {
 	}
 }
 
+// Members yields each name of an object, and nothing of another value. The cursor is
+// behind the value then.
+func TestCursorMembers(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{"a":1,"b":{"c":2},"a":[3]}`: {"a", "b", "a"}, `{}`: nil, `[{"a":1}]`: nil, `"a"`: nil, `null`: nil,
+	} {
+		c := Lenient([]byte(text + `,"next"`))
+		var names []string
+		for name := range c.Members() {
+			names = append(names, string(name))
+			for range c.Members() { // of the value, if it is an object
+				c.Skip()
+			}
+		}
+		assert.Equal(t, want, names, text)
+		assert.Equal(t, len(text), c.Offset(), text)
+	}
+}
+
 // Some servers write NaN, and raw line ends into strings.
 func TestLenientCursorFollowsSloppyText(t *testing.T) {
 	c := Lenient([]byte("{\"logprobs\":[NaN,-Infinity],\"text\":\"a\nb\",\"finish_reason\":\"stop\"}"))

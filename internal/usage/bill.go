@@ -99,12 +99,7 @@ func (b *bill) readCost(c *jsonscan.Cursor) {
 		}
 		return
 	}
-	c.Enter('{')
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name := range c.Members() {
 		if string(name) == "total_cost" && c.Peek() != '{' {
 			b.readCost(c)
 		} else {
@@ -120,15 +115,7 @@ func (b *bill) readCost(c *jsonscan.Cursor) {
 // With a key of the operator's own there, cost is OpenRouter's fee alone. Else it is the
 // whole, and this is a part of it.
 func (b *bill) readBehind(c *jsonscan.Cursor) {
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name := range c.Members() {
 		if string(name) != "upstream_inference_cost" {
 			c.Skip()
 		} else if text, ok := readAmount(c); ok {
@@ -163,15 +150,7 @@ func (b *bill) readTier(c *jsonscan.Cursor) {
 //
 // Counts are totals so far. The last one above zero holds.
 func (b *bill) readRequests(c *jsonscan.Cursor) {
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		key, ok := c.Key()
-		if !ok {
-			return
-		}
+	for key := range c.Members() {
 		name, counts := strings.CutSuffix(string(key), "_requests")
 		if !counts {
 			c.Skip()
@@ -197,15 +176,7 @@ func (b *bill) readOutput(c *jsonscan.Cursor) {
 	}
 	b.tools = b.tools[:0]
 	for c.Elem() {
-		if !c.Enter('{') {
-			c.Skip()
-			continue
-		}
-		for {
-			key, ok := c.Key()
-			if !ok {
-				break
-			}
+		for key := range c.Members() {
 			if string(key) != "type" {
 				c.Skip()
 				continue

@@ -156,15 +156,7 @@ func (m *Meter) choices(c *jsonscan.Cursor) {
 		return
 	}
 	for c.Elem() {
-		if !c.Enter('{') {
-			c.Skip()
-			continue
-		}
-		for {
-			name, ok := c.Key()
-			if !ok {
-				break
-			}
+		for name := range c.Members() {
 			if string(name) == "usage" {
 				m.usage(c)
 			} else {
@@ -179,18 +171,8 @@ func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 	switch string(name) {
 	case "response", "message", "x_groq":
 		// Responses API, message_start, and Groq's extension of chat chunks.
-		if !c.Enter('{') {
-			c.Skip()
-			return
-		}
-		for {
-			name, ok := c.Key()
-			switch {
-			case !ok:
-				return
-			default:
-				m.told(name, c)
-			}
+		for name := range c.Members() {
+			m.told(name, c)
 		}
 	case "choices":
 		m.choices(c)
@@ -206,18 +188,10 @@ func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 //
 //	{"billed_units": {"input_tokens": 30}, "tokens": {"input_tokens": 33}}
 func (m *Meter) meta(c *jsonscan.Cursor) {
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		name, ok := c.Key()
-		switch {
-		case !ok:
-			return
-		case string(name) == "billed_units", string(name) == "tokens" && m.c.input == 0:
+	for name := range c.Members() {
+		if string(name) == "billed_units" || string(name) == "tokens" && m.c.input == 0 {
 			m.usage(c)
-		default:
+		} else {
 			c.Skip()
 		}
 	}
@@ -280,15 +254,7 @@ func mentions(data []byte) bool {
 //	{"input_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0, "output_tokens": 3}
 func (m *Meter) usage(c *jsonscan.Cursor) {
 	n := &m.c
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name := range c.Members() {
 		switch string(name) {
 		case "prompt_tokens":
 			readCount(c, &n.input, &n.hasInput)
@@ -324,15 +290,7 @@ func (m *Meter) usage(c *jsonscan.Cursor) {
 // Tokens of sound and images are parts of the counts. They are kept for the bill
 // only, as they may have another price.
 func (m *Meter) details(c *jsonscan.Cursor, input bool) {
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name := range c.Members() {
 		switch string(name) {
 		case "cached_tokens", "cached_read_tokens": // the second of Bifrost
 			readCount(c, &m.c.cached, nil)
@@ -367,17 +325,9 @@ func (m *Meter) iterations(c *jsonscan.Cursor) {
 	}
 	m.c.compaction = compaction{}
 	for c.Elem() {
-		if !c.Enter('{') {
-			c.Skip()
-			continue
-		}
 		var turn compaction
 		compacts := false
-		for {
-			name, ok := c.Key()
-			if !ok {
-				break
-			}
+		for name := range c.Members() {
 			switch string(name) {
 			case "type":
 				compacts = string(c.Text()) == "compaction"
@@ -408,15 +358,7 @@ func (t *compaction) add(u compaction) {
 
 // written reads how long the tokens stay that went into a cache.
 func (m *Meter) written(c *jsonscan.Cursor) {
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name := range c.Members() {
 		if string(name) == "ephemeral_1h_input_tokens" {
 			readCount(c, &m.c.cacheWriteHour, nil)
 		} else {
