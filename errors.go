@@ -358,8 +358,9 @@ const (
 	FailureStatus FailureKind = "status"
 	// FailureSecret: a secret of the request could not be resolved.
 	FailureSecret FailureKind = "secret"
-	// FailureRequest: a configured value of the request could not be made, or code
-	// of the embedding service failed.
+	// FailureRequest: the request could not be made or sent. A configured value or code
+	// of the embedding service failed, or the client's header is longer than the
+	// provider takes over HTTP/2.
 	FailureRequest FailureKind = "request"
 	// FailureConnect: no connection: DNS, TCP or TLS.
 	FailureConnect FailureKind = "connect"
@@ -379,7 +380,8 @@ type FailureCause string
 const (
 	// CauseSecret: a secret did not resolve. The next key may.
 	CauseSecret FailureCause = "secret"
-	// CauseRequest: the request could not be made from the config.
+	// CauseRequest: the request could not be made or sent, and the provider is not to
+	// blame. See FailureRequest.
 	CauseRequest FailureCause = "request"
 	// CauseConnect: the provider could not be reached.
 	CauseConnect FailureCause = "connect"

@@ -40,7 +40,7 @@ const (
 //     before an answer. An upstream's x-should-retry: false forbids it.
 //   - After 400, 413, 415, 422 and other 4xx about the request, the next candidate
 //     follows, because another key would get the same answer. The same holds if the
-//     request could not be made from the config.
+//     request could not be made or sent.
 //   - After any other failure, such as 401, 402, 403, 404, 408, 409, 429, and a 400 for the
 //     encrypted reasoning of another organization, the next key follows, and then the next
 //     candidate.
