@@ -25,11 +25,9 @@ var causes = map[string]aigateway.FailureCause{
 	"model": aigateway.CauseModel, "no_endpoint": aigateway.CauseEndpoint, "other_key": aigateway.CauseConflict,
 }
 
-// cause is what a gateway must make of a row's words.
-func cause(row apierror.Row, status int) aigateway.FailureCause {
+// cause is what a gateway must make of a row's words, under whatever status.
+func cause(row apierror.Row) aigateway.FailureCause {
 	switch {
-	case status == http.StatusOK && row.Class != "refusal" && row.Class != "dead_key":
-		return aigateway.CauseAnswer
 	case row.Class == "limited" && row.WholeKey:
 		return aigateway.CauseQuota
 	case row.Class == "limited":
@@ -217,7 +215,7 @@ func check(t *testing.T, row apierror.Row, status int, what string, s *saying) {
 	t.Helper()
 	name := row.Name + " " + what
 	require.NotZero(t, s.asked, "%s: no failure", name)
-	want := cause(row, status)
+	want := cause(row)
 	if row.Veto {
 		if causes[row.Class] != "" {
 			assert.NotEqual(t, causes[row.Class], s.failed.Cause, name)
