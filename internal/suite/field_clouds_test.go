@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/aigateway-go/aigateway"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest"
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
@@ -95,5 +96,36 @@ func TestFieldClientsFaultsUnder200(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestFieldCostsOfClouds: a cloud's own figure wins, in whatever form, and calls that have
+// no tokens have the price of a tool.
+func TestFieldCostsOfClouds(t *testing.T) {
+	usd := func(v float64) *float64 { return &v }
+	const chat = `{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":`
+	for _, tt := range []struct{ name, path, answer, usd string }{
+		{"DeepInfra", fieldChat, chat + `{"prompt_tokens":14,"completion_tokens":9,"total_tokens":23,"estimated_cost":0.00000126}}`, "0.00000126"},
+		{"DeepInfra, and a figure of a relay's", fieldChat, chat + `{"prompt_tokens":14,"completion_tokens":9,"cost":0.5,"estimated_cost":0.00000126}}`, "0.5"},
+		{"xAI in nanodollars", fieldChat, chat + `{"prompt_tokens":10,"completion_tokens":5,"cost_in_nano_usd":123456789}}`, "0.123456789"},
+		{"xAI in ticks and nanodollars", fieldChat, chat + `{"prompt_tokens":10,"completion_tokens":5,"cost_in_usd_ticks":1500000000,"cost_in_nano_usd":150000000}}`, "0.15"},
+		{"NanoGPT, with an exponent", fieldChat, chat + `{"prompt_tokens":66,"completion_tokens":71,"cost":3.5E-05,"currency":"USD"}}`, "0.000035"},
+		{"Cohere's search units", "/v1/rerank", `{"id":"1","results":[{"index":0,"relevance_score":0.9}],"meta":{"billed_units":{"search_units":3}}}`, "0.006"},
+		{"a cost without tokens", "/v1/images/generations", `{"created":1,"data":[{"url":"https://x.example/1.png"}],"usage":{"cost":0.04}}`, "0.04"},
+		{"OpenRouter's search units", "/v1/rerank", `{"id":"1","results":[{"index":0,"relevance_score":0.9}],"usage":{"search_units":3}}`, "0.006"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testbed.Config(1, "a")
+				cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: usd(0), Output: usd(0), Tools: map[string]float64{"search": 0.002}}
+				var res *aigateway.Result
+				cfg.Hooks = testbed.KeepResult(&res)
+				harness := testbed.Start(t, cfg, testbed.Hosts{"a": gatewaytest.JSON(http.StatusOK, tt.answer)}, nil)
+				got := harness.Post(tt.path, `{"model":"m","query":"q","documents":["d"],"messages":[{"role":"user","content":"hi"}]}`)
+				require.Equal(t, http.StatusOK, got.Status, got.Body)
+				require.NotNil(t, res.Cost)
+				assert.Equal(t, tt.usd, res.Cost.USD.String())
+			})
+		})
 	}
 }
