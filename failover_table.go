@@ -164,11 +164,21 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 	case FailureTimeout:
 		return CauseTimeout
 	case FailureAnswer:
-		if v.Kind == apierror.DeadKey {
-			return CauseDeadKey // some providers say it under status 200
+		// An error under status 200 speaks of the key, the model or the request like one
+		// with a status. A server that had to begin its stream cannot do otherwise.
+		switch cause := causeOfError(v.Status, v); cause {
+		case CauseServer, CauseRedirect:
+			return CauseAnswer
+		default:
+			return cause
 		}
-		return CauseAnswer
 	}
+	return causeOfError(status, v)
+}
+
+// causeOfError names the cause of an upstream's error from its status and its words.
+// Zero is an error under status 200 that tells no status.
+func causeOfError(status int, v apierror.Verdict) FailureCause {
 	switch v.Kind {
 	case apierror.TooLarge:
 		return CauseTooLarge
