@@ -190,7 +190,7 @@ func causeOfError(status int, v apierror.Verdict) FailureCause {
 		if v.WholeKey() {
 			return CauseQuota
 		}
-		if status == http.StatusTooManyRequests {
+		if status == http.StatusTooManyRequests || status == 0 {
 			return CauseRateLimit
 		}
 	case apierror.Denied:
@@ -203,6 +203,10 @@ func causeOfError(status int, v apierror.Verdict) FailureCause {
 		return CauseNotFound
 	case apierror.OtherKey:
 		return CauseConflict
+	case apierror.ServerFault:
+		return CauseServer
+	case apierror.BadRequest:
+		return CauseClient
 	}
 	return causeOfStatus(status)
 }
@@ -458,8 +462,8 @@ func networkReason(kind FailureKind, err error) string {
 }
 
 // judge classifies an upstream's error, and records code, cause and wait in the
-// failure.
-func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
+// failure. The verdict is for the caller.
+func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) apierror.Verdict {
 	v := apierror.Classify(status, h, r)
 	f.namesUsage = v.StreamOptions
 	f.Code, f.Cause = a.secrets.ScrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
@@ -469,4 +473,5 @@ func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt
 	if should, known := apierror.ShouldRetry(h); known {
 		f.NoRetry = !should
 	}
+	return v
 }

@@ -23,12 +23,13 @@ import (
 var causes = map[string]aigateway.FailureCause{
 	"refusal": aigateway.CauseRefusal, "too_large": aigateway.CauseTooLarge, "scopes": aigateway.CauseScope, "dead_key": aigateway.CauseDeadKey,
 	"model": aigateway.CauseModel, "no_endpoint": aigateway.CauseEndpoint, "other_key": aigateway.CauseConflict,
+	"server": aigateway.CauseServer, "request": aigateway.CauseClient,
 }
 
 // cause is what a gateway must make of a row's words.
 func cause(row apierror.Row, status int) aigateway.FailureCause {
 	switch {
-	case status == http.StatusOK && row.Class != "refusal" && row.Class != "dead_key":
+	case status == http.StatusOK && row.Class == "server":
 		return aigateway.CauseAnswer
 	case row.Class == "limited" && row.WholeKey:
 		return aigateway.CauseQuota
