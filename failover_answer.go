@@ -444,7 +444,10 @@ func (h *held) translateBody(encoding string) *failure {
 		translate, kind = h.codec.AnswerStream, "text/event-stream"
 	}
 	out, err := translate(plain)
-	if err != nil {
+	switch {
+	case errors.Is(err, dialect.ErrUpstream):
+		return wrongAnswer(err.Error())
+	case err != nil:
 		return wrongAnswer("the answer cannot be translated: " + err.Error())
 	}
 	relay.ReleaseBody(h.data)

@@ -211,3 +211,49 @@ func TestFieldKeysOfRelays(t *testing.T) {
 		})
 	}
 }
+
+// TestFieldFinishWords: TensorRT-LLM ends an answer that it gave up with a word of its own.
+// Other servers write a word in place of null into each chunk: it ends nothing.
+func TestFieldFinishWords(t *testing.T) {
+	finish := func(word string) string {
+		return fieldData(`{"choices":[{"index":0,"delta":{"content":"half"},"finish_reason":null}]}`, `{"choices":[{"index":0,"delta":{},"finish_reason":"`+word+`"}]}`, "[DONE]")
+	}
+	for _, word := range []string{"cancelled", "timeout", "abort"} {
+		t.Run(word, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := testbed.NewScripts(t, testbed.Config(1, "a", "b"))
+				s.Set("a1", gatewaytest.Stream(finish(word)))
+				got := testbed.AskStream(s.Harness)
+				require.Error(t, got.Err)
+				require.NotNil(t, s.Result().Error)
+				assert.Equal(t, aigateway.CodeStreamBroken, s.Result().Error.Code)
+				s.Set("a1", gatewaytest.JSON(200, `{"choices":[{"index":0,"message":{"role":"assistant","content":""},"finish_reason":"`+word+`"}]}`))
+				assert.Contains(t, testbed.Ask(s.Harness).Body, "from b1")
+			})
+			var cfg aigateway.Config
+			var res *aigateway.Result
+			cfg.Hooks = testbed.KeepResult(&res)
+			translateProvider(t, &cfg, "chat", aigateway.TranslateOn, translateChat, gatewaytest.JSON(200, `{"choices":[{"index":0,"message":{"role":"assistant","content":"half"},"finish_reason":"`+word+`"}]}`))
+			resp, got := requestPost(t, testbed.Serve(t, cfg)+fieldMessages, nil, translateAskMsgs)
+			assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, got)
+			assert.Contains(t, res.ModelsTried[0].RequestsMade[0].Error, "the provider ended the answer with an error")
+		})
+	}
+	for _, word := range []string{"", "null", "None"} {
+		t.Run("no word: "+word, func(t *testing.T) {
+			chunk := `{"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"` + word + `"}]}`
+			synctest.Test(t, func(t *testing.T) {
+				s := testbed.NewScripts(t, testbed.Config(1, "a"))
+				s.Set("a1", gatewaytest.Stream(fieldData(chunk, chunk)))
+				require.Error(t, testbed.AskStream(s.Harness).Err, "it is cut off")
+				assert.Equal(t, aigateway.CodeStreamBroken, s.Result().Error.Code)
+			})
+			var cfg aigateway.Config
+			translateProvider(t, &cfg, "chat", aigateway.TranslateOn, translateChat, gatewaytest.Stream(fieldData(chunk, chunk, `{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}`, "[DONE]")))
+			resp, got := requestPost(t, testbed.Serve(t, cfg)+fieldMessages, nil, `{"stream":true,`+translateAskMsgs[1:])
+			require.Equal(t, http.StatusOK, resp.StatusCode)
+			assert.Contains(t, got, `"stop_reason":"max_tokens"`)
+			assert.NotContains(t, got, `"error"`)
+		})
+	}
+}
