@@ -191,7 +191,7 @@ var clouds = []struct {
 	{"groq decom", 400, `{"error":{"message":"The model ` + "`x`" + ` has been decommissioned and is no longer supported. Please refer to https://console.groq.com/docs/deprecations for a recommendation on which model to use instead.","type":"invalid_request_error","code":"model_decommissioned"}}`, "model", -1},
 	{"groq terms", 400, `{"error":{"message":"The model ` + "`canopylabs/orpheus`" + ` requires terms acceptance. Please have the org admin accept the terms at https://console.groq.com/playground?model=x","type":"invalid_request_error","code":"model_terms_required"}}`, "forbidden", -1},
 	{"groq network", 403, `{"error":{"message":"Access denied. Please check your network settings."}}`, "dead_key", -1},
-	{"litellm model", 401, `{"error":{"message":"key not allowed to access model. This key can only access models=['x']. Tried to access m","type":"key_model_access_denied","param":"model","code":"401"}}`, "forbidden", -1},
+	{"litellm model", 401, `{"error":{"message":"key not allowed to access model. This key can only access models=['x']. Tried to access m","type":"key_model_access_denied","param":"model","code":"401"}}`, "scope", -1},
 	{"ollama ctx", 400, `{"error":"prompt too long; exceeded max context length by 5 tokens"}`, "too_large", -1},
 	{"groq blocked", 403, `{"error":{"message":"The model ` + "`x`" + ` is blocked at the project level. Please have a project admin enable this model in the project settings at https://console.groq.com/settings/project/limits","type":"permissions_error","code":"model_permission_blocked_project"}}`, "forbidden", -1},
 	{"groq expired", 401, `{"error":{"message":"Expired API Key","type":"invalid_request_error","code":"expired_api_key"}}`, "dead_key", -1},

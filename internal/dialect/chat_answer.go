@@ -74,7 +74,7 @@ func (a *answerReader) chatChoice() bool {
 		case "finish_reason":
 			word := a.text()
 			a.reply.stop = chatStop(word)
-			a.failed = word != "" && a.reply.stop == stopUnset
+			a.failed = !unfinished(word) && a.reply.stop == stopUnset
 		case "stop_reason", "matched_stop":
 			// vLLM and SGLang tell the stop sequence here, or the number of a token.
 			if v := a.str(); v != nil {
@@ -94,7 +94,7 @@ func (a *answerReader) chatChoice() bool {
 // end.
 func chatStop(word string) stopReason {
 	switch word {
-	case "", "error", "network_error", "insufficient_system_resource", "abort":
+	case "", "null", "None", "error", "network_error", "insufficient_system_resource", "abort", "cancelled", "timeout":
 		return stopUnset
 	case "length", "max_tokens":
 		return stopLength
@@ -105,6 +105,10 @@ func chatStop(word string) stopReason {
 	}
 	return stopEnd
 }
+
+// unfinished reports whether a finish_reason says nothing yet. Some servers write a
+// missing value as a word.
+func unfinished(word string) bool { return word == "" || word == "null" || word == "None" }
 
 // chatMessage reads the message of a choice:
 //

@@ -153,7 +153,7 @@ func (d *chatDecoder) event(name, data []byte) {
 		s.begin(id, model, created)
 	}
 	d.delta(delta)
-	if s.over() || blank(finish) {
+	if s.over() || blank(finish) || unfinished(text(finish)) {
 		return
 	}
 	stop := chatStop(text(finish))

@@ -248,7 +248,8 @@ type requestWriter struct {
 }
 
 // Answer makes the client's answer of a whole answer of the upstream's. An error
-// in place of an answer is [ErrMalformed] too: Error translates it.
+// in place of an answer is [ErrMalformed] too: Error translates it. [ErrUpstream] is an
+// answer whose finish reason is a failure.
 //
 // The answer's tokens are in Usage afterwards.
 func (t *Translator) Answer(body []byte) ([]byte, error) {
@@ -304,7 +305,10 @@ func (t *Translator) read(body []byte, r *reply) error {
 	case Messages:
 		ok = a.messagesAnswer()
 	}
-	if !ok || !a.done() {
+	switch {
+	case a.failed:
+		return ErrUpstream
+	case !ok || !a.done():
 		return ErrMalformed
 	}
 	t.usage = r.usage

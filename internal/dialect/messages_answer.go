@@ -39,7 +39,7 @@ func (a *answerReader) messagesAnswer() bool {
 		case "stop_reason":
 			word := a.text()
 			r.stop = messagesStop(word)
-			a.failed = word != "" && r.stop == stopUnset
+			a.failed = !unfinished(word) && r.stop == stopUnset
 		case "stop_sequence":
 			r.sequence = a.str()
 		case "usage":

@@ -117,7 +117,7 @@ func (d *messagesDecoder) event(name, data []byte) {
 		if stop := messagesStop(word); stop != stopUnset {
 			s.stop, s.sequence = stop, clone(e.stopped)
 		}
-		d.failed = word != "" && s.stop == stopUnset
+		d.failed = !unfinished(word) && s.stop == stopUnset
 	case "message_stop":
 		if s.stop == stopUnset && (d.failed || !d.said) {
 			s.broken(ErrEnded)
