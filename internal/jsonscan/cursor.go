@@ -118,7 +118,7 @@ func (c *Cursor) Key() ([]byte, bool) {
 
 // Members steps into the object at the cursor, and yields the names of its members as
 // [Cursor.Key] does. Another value is skipped, and yields nothing. The loop reads or skips
-// each member's value, and does not end early: the cursor would stay within the object.
+// each member's value. If it ends early, the cursor stays within the object.
 func (c *Cursor) Members() iter.Seq[[]byte] {
 	return func(yield func(name []byte) bool) {
 		if !c.Enter('{') {
