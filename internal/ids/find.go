@@ -209,7 +209,7 @@ func (w *walker) object(depth int) { w.members(depth, nil) }
 
 // members is object, for an item of the input too.
 func (w *walker) members(depth int, it *item) {
-	for raw := range w.c.Members() {
+	for raw, ok := w.c.First(); ok; raw, ok = w.c.Key() {
 		name := folded(raw)
 		f, known := fields[string(name)]
 		if it != nil {
@@ -291,7 +291,7 @@ func (w *walker) holder(f field, depth int) {
 	if id == "" {
 		id = "id"
 	}
-	for raw := range w.c.Members() {
+	for raw, ok := w.c.First(); ok; raw, ok = w.c.Key() {
 		name := folded(raw)
 		inner, known := fields[string(name)]
 		switch {
@@ -366,7 +366,7 @@ func text(raw []byte) string {
 func InAnswer(kind Kind, answer []byte) []Ref {
 	var refs []Ref
 	c := jsonscan.Lenient(answer)
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		refs = member(refs, kind, name, &c)
 	}
 	return refs
@@ -410,7 +410,7 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 		answer = "message"
 	}
 	c := jsonscan.Lenient(data)
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		if string(name) != answer || c.Peek() != '{' {
 			c.Skip()
 			continue
@@ -428,7 +428,7 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 func Items(data []byte) []Ref {
 	var refs []Ref
 	c := jsonscan.Lenient(data)
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		switch {
 		case string(name) == "item" && c.Peek() == '{':
 			refs = append(refs, InAnswer(Item, c.Rest())...)
@@ -478,7 +478,7 @@ const writtenFile = `code_execution_output"`
 func (w *walker) answerObject(depth int) {
 	var file []byte
 	written := false
-	for raw := range w.c.Members() {
+	for raw, ok := w.c.First(); ok; raw, ok = w.c.Key() {
 		switch name := folded(raw); string(name) {
 		case "container", "container_id":
 			w.holding(Container)
@@ -514,7 +514,7 @@ func (w *walker) holding(kind Kind) {
 		w.found(kind, w.c.Text())
 		return
 	}
-	for name := range w.c.Members() {
+	for name, ok := w.c.First(); ok; name, ok = w.c.Key() {
 		if string(name) == "id" {
 			w.found(kind, w.c.Text())
 		} else {
