@@ -389,8 +389,9 @@ const (
 	CauseNetwork FailureCause = "network"
 	// CauseTimeout: the provider was silent for too long.
 	CauseTimeout FailureCause = "timeout"
-	// CauseAnswer: status 200, but the answer broke off, was empty, held an error, or
-	// was not an answer of this endpoint.
+	// CauseAnswer: status 200, but the answer broke off, was empty, was not an answer of
+	// this endpoint, or held an error of the provider's own. An error whose words tell
+	// of more, such as a rate limit, has the cause of its words.
 	CauseAnswer FailureCause = "answer"
 	// CauseServer: 5xx, 424 and 499.
 	CauseServer FailureCause = "server"

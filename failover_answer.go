@@ -481,12 +481,13 @@ func (h *held) account() {
 	if h.a == nil {
 		return
 	}
-	told := h.meter.Tokens()
-	if told.Known && !h.a.pays(&h.note, h.in) {
+	told, bill := h.meter.Tokens(), h.meter.Bill()
+	known := told.Known || bill.Known()
+	if known && !h.a.pays(&h.note, h.in) {
 		return
 	}
 	h.a.input, h.a.output = told.Input, told.Output
-	if !told.Known && !h.consumed() {
+	if !known && !h.consumed() {
 		return
 	}
 	u := h.a.consume()
@@ -496,7 +497,7 @@ func (h *held) account() {
 	}
 	noInput, noOutput := h.meter.Lacks()
 	lacks := h.surface.metered && h.consumed() && (noInput || noOutput && h.writtenTokens() > 0)
-	if cut := h.stream != nil && !h.stream.Finished(); !told.Known || cut || lacks {
+	if cut := h.stream != nil && !h.stream.Finished(); !known || cut || lacks {
 		u.Estimated = true
 		if noInput {
 			h.a.guess = h.in
@@ -505,7 +506,7 @@ func (h *held) account() {
 			u.OutputTokens = max(u.OutputTokens, h.writtenTokens())
 		}
 	}
-	h.a.bill, h.a.cacheWriteHour = h.meter.Bill(), told.CacheWriteHour
+	h.a.bill, h.a.cacheWriteHour = bill, told.CacheWriteHour
 }
 
 // ends reports whether all of the answer was there when it was committed.

@@ -147,7 +147,8 @@ func (f Failure) meaning() *meaning {
 //
 // A refusal comes before all else, as it may come under any status. Failures without an
 // error answer have the cause of their kind. For an error status the words come before
-// the number: a 400 can speak of a dead key, and a 403 of a rate limit.
+// the number: a 400 can speak of a dead key, and a 403 of a rate limit. An error under 200
+// has the cause of its words, and of the status that they stand for.
 func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 	if v.Kind == apierror.Refusal {
 		return CauseRefusal
@@ -164,10 +165,12 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 	case FailureTimeout:
 		return CauseTimeout
 	case FailureAnswer:
-		if v.Kind == apierror.DeadKey {
-			return CauseDeadKey // some providers say it under status 200
+		// Some providers tell every error under 200, and all tell those of streams so. The
+		// model's own failures are not asked again at once: the answer had begun.
+		if v.Kind == apierror.Unknown && causeOfStatus(v.Status) != CauseClient {
+			return CauseAnswer
 		}
-		return CauseAnswer
+		status = v.Status
 	}
 	switch v.Kind {
 	case apierror.TooLarge:
@@ -180,9 +183,7 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 		if v.WholeKey() {
 			return CauseQuota
 		}
-		if status == http.StatusTooManyRequests {
-			return CauseRateLimit
-		}
+		return CauseRateLimit
 	case apierror.Denied:
 		return CauseForbidden
 	case apierror.UnknownModel:

@@ -74,7 +74,7 @@ func bodies(place, value, text string) (out []any) {
 	case "content":
 		out = append(out, obj("choices", []any{obj("message", obj("content", text))}), obj("choices", []any{obj("delta", obj("content", text))}))
 	case "message":
-		out = append(out, obj("error", obj("message", text, "type", "x")), obj("error", text), obj("message", text), obj("detail", text),
+		out = append(out, obj("error", obj("message", text, "type", "x")), obj("error", text), obj("message", text), obj("detail", text), obj("id", "1", "message", text), obj("detail", obj("error", text)),
 			obj("detail", []any{obj("msg", text)}), obj("type", "error", "message", text), obj("error", obj("error", obj("message", text))),
 			[]any{obj("error", obj("message", text))}, obj("success", false, "errors", []any{obj("message", text)}), obj("object", "error", "message", text),
 			obj("choices", []any{obj("finish_reason", "error", "error", obj("message", text))}), obj("error", obj("message", `{"error":{"message":`+marshal(text)+`}}`)))

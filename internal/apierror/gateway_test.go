@@ -23,13 +23,12 @@ import (
 var causes = map[string]aigateway.FailureCause{
 	"refusal": aigateway.CauseRefusal, "too_large": aigateway.CauseTooLarge, "scopes": aigateway.CauseScope, "dead_key": aigateway.CauseDeadKey,
 	"model": aigateway.CauseModel, "no_endpoint": aigateway.CauseEndpoint, "other_key": aigateway.CauseConflict,
+	"denied": aigateway.CauseForbidden,
 }
 
-// cause is what a gateway must make of a row's words.
-func cause(row apierror.Row, status int) aigateway.FailureCause {
+// cause is what a gateway must make of a row's words, under whatever status.
+func cause(row apierror.Row) aigateway.FailureCause {
 	switch {
-	case status == http.StatusOK && row.Class != "refusal" && row.Class != "dead_key":
-		return aigateway.CauseAnswer
 	case row.Class == "limited" && row.WholeKey:
 		return aigateway.CauseQuota
 	case row.Class == "limited":
@@ -217,7 +216,7 @@ func check(t *testing.T, row apierror.Row, status int, what string, s *saying) {
 	t.Helper()
 	name := row.Name + " " + what
 	require.NotZero(t, s.asked, "%s: no failure", name)
-	want := cause(row, status)
+	want := cause(row)
 	if row.Veto {
 		if causes[row.Class] != "" {
 			assert.NotEqual(t, causes[row.Class], s.failed.Cause, name)
@@ -245,18 +244,18 @@ func TestEveryHintThroughAGateway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, row := range apierror.HintRows(time.Now()) {
 			s := say(t, exchange{status: http.StatusTooManyRequests, header: row.Header, body: row.Body})
-			assert.Equal(t, 30*time.Second, s.failed.RetryAfter, row.Name)
-			assert.InDelta(t, 30_000, s.cooldown, 1, row.Name)
+			assert.Equal(t, row.Wait, s.failed.RetryAfter, row.Name)
+			assert.InDelta(t, min(row.Wait, 10*time.Minute).Milliseconds(), s.cooldown, 1, row.Name)
 			assert.Contains(t, s.w.Body.String(), "from b", row.Name)
 			s = say(t, exchange{status: http.StatusServiceUnavailable, header: row.Header, body: row.Body})
-			assert.Equal(t, 30*time.Second, s.failed.RetryAfter, row.Name)
+			assert.Equal(t, row.Wait, s.failed.RetryAfter, row.Name)
 			for _, stream := range []bool{false, true} {
 				body := row.Body
 				if stream {
 					body = "data: " + body + "\n\n"
 				}
 				s = say(t, exchange{stream: stream, status: http.StatusOK, header: row.Header, body: body})
-				assert.Equal(t, 30*time.Second, s.failed.RetryAfter, "%s under 200, stream %t", row.Name, stream)
+				assert.Equal(t, row.Wait, s.failed.RetryAfter, "%s under 200, stream %t", row.Name, stream)
 				assert.Contains(t, s.w.Body.String(), "from b", row.Name)
 			}
 		}

@@ -57,6 +57,8 @@ func parseHints(table string) (out []hint) {
 			h.read = dated
 		case "beijing":
 			h.read = beijing
+		case "pacific midnight":
+			h.read = pacificMidnight
 		case "reset":
 			// Package ratelimit reads these.
 		default:
@@ -97,6 +99,13 @@ func (row *hint) find(h http.Header, r *Report, now time.Time) (time.Duration, b
 	case "field":
 		for _, w := range r.words {
 			if w.place == row.name {
+				return row.read(w.text, now)
+			}
+		}
+		return 0, false
+	case "quota":
+		for _, w := range r.words {
+			if w.place == "quota" && strings.Contains(w.text, row.name) {
 				return row.read(w.text, now)
 			}
 		}
@@ -213,15 +222,19 @@ func clock(text string) (d time.Duration, ok bool) {
 	return d, true
 }
 
-// dated reads a date at the front of a text in lower case, with or without its zone. It is 0 for a past date.
+// dated reads a date at the front of a text in lower case, with or without its zone, or a time of day in UTC: "12:01am utc".
+// It is 0 for a past date. A time of day is the next one.
 //
-// A date is one word or two: "2026-01-02t15:04:05z", or a day and a time.
-// Punctuation of the sentence comes off.
+// A date is up to four words: "2026-01-02t15:04:05z", or a day, a time and a zone under two names. Punctuation of the
+// sentence comes off.
 func dated(text string, now time.Time) (time.Duration, bool) {
-	words := append(strings.Fields(text), "")
-	for _, date := range []string{words[0] + " " + words[1%len(words)], words[0]} {
-		date = strings.ToUpper(strings.TrimRight(date, " .,;)"))
-		if len(date) < len(time.DateTime) {
+	words := slices.DeleteFunc(strings.Fields(text), func(word string) bool { return word == "at" })
+	for n := min(len(words), 4); n > 0; n-- {
+		date := strings.ToUpper(strings.TrimRight(strings.Join(words[:n], " "), " .,;)"))
+		if d, ok := timeOfDay(date, now); ok {
+			return d, true
+		}
+		if len(date) < len("2006-01-02 15:04") {
 			continue
 		}
 		if d, ok := ratelimit.Seconds(date, now); ok {
@@ -229,6 +242,37 @@ func dated(text string, now time.Time) (time.Duration, bool) {
 		}
 	}
 	return 0, false
+}
+
+// timeOfDay is the wait until a time of day. Without a zone the time could be any, and is not read.
+func timeOfDay(text string, now time.Time) (time.Duration, bool) {
+	text, zoned := strings.CutSuffix(strings.Replace(text, "GMT", "UTC", 1), "UTC")
+	if !zoned {
+		return 0, false
+	}
+	for _, form := range []string{"15:04", "15:04:05", "3:04PM", "3PM"} {
+		at, err := time.Parse(form, strings.ReplaceAll(text, " ", ""))
+		if err != nil {
+			continue
+		}
+		now = now.UTC()
+		at = time.Date(now.Year(), now.Month(), now.Day(), at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
+		if at.Before(now) {
+			at = at.AddDate(0, 0, 1)
+		}
+		return at.Sub(now), true
+	}
+	return 0, false
+}
+
+// pacificMidnight is the wait until the day ends where Google counts its quotas of a day.
+func pacificMidnight(_ string, now time.Time) (time.Duration, bool) {
+	zone, err := time.LoadLocation("America/Los_Angeles")
+	if err != nil {
+		zone = time.FixedZone("PST", -8*60*60) // a system without zones: an hour late in summer
+	}
+	year, month, day := now.In(zone).Date()
+	return time.Date(year, month, day+1, 0, 0, 0, 0, zone).Sub(now), true
 }
 
 // beijing reads the first date of a text, "2006-01-02 15:04:05" in Beijing time. It is 0 for a past date.

@@ -156,6 +156,7 @@ func (r *Report) value(v any, depth int) {
 //	{"base_resp": {"status_code": 1008, "status_msg"}}        MiniMax, beside an empty answer
 //	{"object": "error", "message", "type", "code": 400}       vLLM
 //	{"code", "message"}, {"message"}, {"detail"}              DashScope, Cerebras; proxies; FastAPI
+//	{"id", "message"}, {"detail": {"error"}}                  Cohere; DeepInfra
 //	{"response": {"error": {"code", "message"}}}              a response.failed event
 //	{"success": false, "errors": [{"code", "message"}]}       Cloudflare
 //	{"fault": {"faultstring", "detail": {"errorcode"}}}       Apigee
@@ -221,10 +222,8 @@ func isError(top map[string]any) bool {
 	if top["object"] == "error" || top["error"] == true || top["success"] == false || strings.HasSuffix(kind, "error") {
 		return true
 	}
-	for _, name := range []string{"choices", "id", "object"} {
-		if top[name] != nil {
-			return false
-		}
+	if top["choices"] != nil || top["object"] != nil || top["id"] != nil && !isBare(top) {
+		return false
 	}
 	// An envelope around a success has a message too: "ok".
 	if scalar(top["code"]) == "0" || top["success"] == true {
@@ -236,6 +235,18 @@ func isError(top map[string]any) bool {
 		}
 	}
 	return isStatus(scalar(top["code"])) || isStatus(scalar(top["status"]))
+}
+
+// isBare reports whether a document is an id and an error's message, as Cohere's errors are: no member is one of an answer.
+func isBare(top map[string]any) bool {
+	for name := range top {
+		switch name {
+		case "id", "message", "code", "type", "status", "request_id":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // messageFields are the names of the message, the more common before the others.
@@ -290,13 +301,18 @@ func (r *Report) fields(e map[string]any, depth int) {
 	}
 }
 
-// kind takes the type of an error. The types of events are not types of errors. AWS puts a namespace before a hash sign.
+// kind takes the type of an error. The types of events are not types of errors. AWS puts a namespace before a hash sign, and
+// Zhipu's messages endpoint has the code there.
 func (r *Report) kind(v any) {
 	kind, _ := v.(string)
 	if _, name, ok := strings.Cut(kind, "#"); ok {
 		kind = name
 	}
 	if kind == "" || kind == "error" || strings.HasPrefix(kind, "response.") {
+		return
+	}
+	if strings.Trim(kind, "0123456789") == "" {
+		r.code("code", kind)
 		return
 	}
 	if r.Type == "" {
@@ -461,7 +477,7 @@ func prose(v any) string {
 	case string:
 		return v
 	case map[string]any:
-		for _, name := range []string{"msg", "message"} {
+		for _, name := range []string{"msg", "message", "error"} { // the last of DeepInfra
 			if text, _ := v[name].(string); text != "" {
 				return text
 			}

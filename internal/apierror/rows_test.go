@@ -45,9 +45,10 @@ func Rows() (out []Row) {
 	return out
 }
 
-// HintRow is a row of hints.tsv, said with a wait of 30 seconds.
+// HintRow is a row of hints.tsv, said with a wait of 30 seconds, or until a midnight.
 type HintRow struct {
 	Name, Form string
+	Wait       time.Duration
 	Header     http.Header
 	Body       string
 }
@@ -60,10 +61,13 @@ func HintRows(now time.Time) (out []HintRow) {
 			"milliseconds": "30000", "seconds": "30", "duration": "30s", "date": date.UTC().Format(time.RFC3339),
 			"beijing": date.In(time.FixedZone("", 8*60*60)).Format(time.DateTime), "reset": "30",
 		}[row["form"]]
-		h := HintRow{Name: row["place"] + " " + row["name"], Form: row["form"], Body: `{"error":{"message":"slow"}}`}
+		h := HintRow{Name: row["place"] + " " + row["name"], Form: row["form"], Wait: 30 * time.Second, Body: `{"error":{"message":"slow"}}`}
 		switch row["place"] {
 		case "header":
 			h.Header = http.Header{row["name"]: {form}}
+		case "quota":
+			h.Wait, _ = pacificMidnight("", now)
+			h.Body = marshal([]any{obj("error", obj("message", "slow", "details", []any{obj("violations", []any{obj("quotaId", "GenerateRequests"+row["name"]+"-FreeTier")}), obj("retryDelay", "3s")}))})
 		case "retry_info":
 			h.Body = marshal([]any{obj("error", obj("message", "slow", "details", []any{obj("retryDelay", form+"s")}))})
 		case "code":

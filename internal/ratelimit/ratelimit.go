@@ -311,7 +311,8 @@ func Seconds(v string, now time.Time) (time.Duration, bool) {
 }
 
 // dates are the forms of dates beside those of HTTP. Without a zone a date is of UTC.
-var dates = []string{time.RFC3339, time.RFC1123Z, "Mon, 02 Jan 2006 15:04:05 UTC", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 UTC", "2006-01-02 15:04:05", "2006-01-02T15:04:05"}
+var dates = []string{time.RFC3339, time.RFC1123Z, "Mon, 02 Jan 2006 15:04:05 UTC", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 UTC", "2006-01-02 15:04:05", "2006-01-02T15:04:05",
+	"2006-01-02 15:04:05 -0700 MST", "2006-01-02 15:04:05 -0700", "2006-01-02 15:04 UTC"}
 
 // date reads a date.
 func date(v string) (time.Time, bool) {

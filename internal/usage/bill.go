@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/aigateway-go/aigateway/internal/jsonscan"
@@ -31,6 +32,9 @@ type Bill struct {
 	Tools []Tool
 }
 
+// Known reports whether the bill has an amount of its own. Rerankers and makers of images may tell no tokens beside it.
+func (b Bill) Known() bool { return b.Cost != "" || b.Ticks > 0 || len(b.Tools) > 0 }
+
 // Tool counts the calls of one tool of the provider's.
 // Prices of tools are by the same names.
 type Tool struct {
@@ -41,6 +45,7 @@ type Tool struct {
 // bill collects a Bill.
 type bill struct {
 	cost, tier        string
+	guess             string // the cost under the name of an estimate
 	behind            string // the cost of the provider behind the provider
 	ownKey            bool   // the operator pays it
 	fast, local       bool   // a speed, and a place, with a surcharge
@@ -52,7 +57,7 @@ type bill struct {
 // Bill returns the facts so far. The slice is the meter's.
 func (m *Meter) Bill() Bill {
 	b := &m.b
-	bill := Bill{Cost: b.cost, Ticks: b.ticks, ServiceTier: b.tier, Surcharge: b.fast || b.local, Media: b.mediaIn + b.mediaOut, Tools: b.tools}
+	bill := Bill{Cost: cmp.Or(b.cost, b.guess), Ticks: b.ticks, ServiceTier: b.tier, Surcharge: b.fast || b.local, Media: b.mediaIn + b.mediaOut, Tools: b.tools}
 	if b.ownKey {
 		bill.BehindCost = b.behind
 	}
@@ -64,6 +69,10 @@ func (b *bill) read(name []byte, c *jsonscan.Cursor) {
 	switch string(name) {
 	case "cost", "total_cost": // of OpenRouter; Perplexity has the second in the first
 		b.readCost(c)
+	case "estimated_cost": // of DeepInfra, which charges it
+		if text, ok := readAmount(c); ok {
+			b.guess = text
+		}
 	case "is_byok": // of OpenRouter
 		b.ownKey = c.Peek() == 't'
 		c.Skip()
@@ -71,6 +80,18 @@ func (b *bill) read(name []byte, c *jsonscan.Cursor) {
 		b.readBehind(c)
 	case "cost_in_usd_ticks": // of xAI
 		readCount(c, &b.ticks, nil)
+	case "cost_in_nano_usd": // of xAI
+		var nano int64
+		readCount(c, &nano, nil)
+		if b.ticks == 0 && nano < 1<<53/10 {
+			b.ticks = nano * 10
+		}
+	case "search_units": // of Cohere's rerankers, and of OpenRouter's
+		var n int64
+		readCount(c, &n, nil)
+		if n > 0 {
+			b.tool("search").Calls = n
+		}
 	case "service_tier":
 		b.readTier(c)
 	case "speed": // of Anthropic, as it was served
