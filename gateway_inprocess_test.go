@@ -342,7 +342,7 @@ func TestInProcessLeavesNothing(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Eventually(t, func() bool { return running.Load() == 0 }, 10*time.Second, 5*time.Millisecond, "upstream requests are left")
+	require.Eventually(t, func() bool { return running.Load() == 0 }, 20*time.Second, 5*time.Millisecond, "upstream requests are left")
 	transport.CloseIdleConnections()
 	up.Close()
 	gatewaytest.Settled(t, before)

@@ -18,6 +18,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/limit"
 	"github.com/aigateway-go/aigateway/internal/ratelimit"
 	"github.com/aigateway-go/aigateway/internal/reqbody"
+	"github.com/aigateway-go/aigateway/internal/route"
 )
 
 // admission is the way of a request past the limits of its client and the service's
@@ -186,7 +187,11 @@ func (a *admission) admitSession(s *surface, limits []clientLimit) *Error {
 // pathRef is the id in the request's path. It is empty for a surface without an id in
 // its path.
 func (in *inbound) pathRef() ids.Ref {
-	return ids.Ref{Kind: in.surface.kind, ID: ids.InPath(in.surface.path, in.path)}
+	ref := ids.Ref{Kind: in.surface.kind}
+	if all := route.IDs(in.surface.path, in.path); len(all) > 0 {
+		ref.ID = all[0] // the thing itself; what follows is one of its parts
+	}
+	return ref
 }
 
 // misleads reports whether a path has an id that a provider could read as another
@@ -203,7 +208,10 @@ func (m surfaces) misleads(u *url.URL) bool {
 	if s == nil || s.state != stateMember {
 		return false
 	}
-	return ids.Odd(s.path, end)
+	return slices.ContainsFunc(route.IDs(s.path, end), func(escaped string) bool {
+		id, err := url.PathUnescape(escaped)
+		return err != nil || !ids.Valid(id)
+	})
 }
 
 // locator finds the place of a request.
@@ -328,7 +336,7 @@ func (l locator) followBody() *Error {
 // passed on, and the provider decides.
 func (l locator) followRef(ref ids.Ref) *Error {
 	at, s := &l.in.place, l.s.selector
-	route, known := l.s.ids.Find(l.in.owner, ref)
+	from, known := l.s.ids.Find(l.in.owner, ref)
 	if !known {
 		if l.in.owner == 0 {
 			return nil
@@ -341,11 +349,11 @@ func (l locator) followRef(ref ids.Ref) *Error {
 	if ref.Past {
 		return nil
 	}
-	p := s.byName[route.Provider]
-	if p == nil || fold(p.id) != route.Provider || p.disabled || !s.allows(p) || route.Key >= len(p.allKeys()) {
+	p := s.byName[from.Provider]
+	if p == nil || fold(p.id) != from.Provider || p.disabled || !s.allows(p) || from.Key >= len(p.allKeys()) {
 		return noSuchID(ref) // the config has changed since
 	}
-	key := p.allKeys()[route.Key]
+	key := p.allKeys()[from.Key]
 	switch {
 	case at.own && !s.isOwn(key):
 		return noSuchID(ref)

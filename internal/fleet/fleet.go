@@ -80,9 +80,6 @@ func New(store Store, sums *Sums, now time.Time) *Fleet {
 	return f
 }
 
-// Instance is this replica's random name in the store.
-func (f *Fleet) Instance() string { return f.instance }
-
 // Woken is ready when Exchange should be called at once.
 func (f *Fleet) Woken() <-chan struct{} {
 	if f == nil {

@@ -7,11 +7,11 @@ import (
 )
 
 // Settled waits until no more goroutines run than before. Goroutines of idle
-// connections end shortly after their peers close. After five seconds the test
+// connections end shortly after their peers close. After 20 seconds the test
 // fails with the stacks of the rest.
 func Settled(t testing.TB, before int) {
 	t.Helper()
-	timeout := time.NewTimer(5 * time.Second)
+	timeout := time.NewTimer(20 * time.Second)
 	defer timeout.Stop()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()

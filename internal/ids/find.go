@@ -209,12 +209,7 @@ func (w *walker) object(depth int) { w.members(depth, nil) }
 
 // members is object, for an item of the input too.
 func (w *walker) members(depth int, it *item) {
-	w.c.Enter('{')
-	for !w.over {
-		raw, ok := w.c.Key()
-		if !ok {
-			return
-		}
+	for raw, ok := w.c.First(); ok; raw, ok = w.c.Key() {
 		name := folded(raw)
 		f, known := fields[string(name)]
 		if it != nil {
@@ -231,6 +226,9 @@ func (w *walker) members(depth int, it *item) {
 			w.c.Skip()
 		default:
 			w.value(depth + 1)
+		}
+		if w.over {
+			return
 		}
 	}
 }
@@ -293,12 +291,7 @@ func (w *walker) holder(f field, depth int) {
 	if id == "" {
 		id = "id"
 	}
-	w.c.Enter('{')
-	for !w.over {
-		raw, ok := w.c.Key()
-		if !ok {
-			return
-		}
+	for raw, ok := w.c.First(); ok; raw, ok = w.c.Key() {
 		name := folded(raw)
 		inner, known := fields[string(name)]
 		switch {
@@ -308,6 +301,9 @@ func (w *walker) holder(f field, depth int) {
 			w.ids(inner, depth+1)
 		default:
 			w.value(depth + 1)
+		}
+		if w.over {
+			return
 		}
 	}
 }
@@ -370,22 +366,16 @@ func text(raw []byte) string {
 func InAnswer(kind Kind, answer []byte) []Ref {
 	var refs []Ref
 	c := jsonscan.Lenient(answer)
-	if !c.Enter('{') {
-		return nil
+	for name, ok := c.First(); ok; name, ok = c.Key() {
+		refs = member(refs, kind, name, &c)
 	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return refs
-		}
-		refs = Member(refs, kind, name, &c)
-	}
+	return refs
 }
 
-// Member reads a top-level member of an answer, and moves the cursor behind it.
+// member reads a top-level member of an answer, and moves the cursor behind it.
 //
 // An id that is not [Valid] is not remembered: no path could hold it later.
-func Member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
+func member(refs []Ref, kind Kind, name []byte, c *jsonscan.Cursor) []Ref {
 	of := None
 	switch {
 	case string(name) == "id":
@@ -420,14 +410,7 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 		answer = "message"
 	}
 	c := jsonscan.Lenient(data)
-	if !c.Enter('{') {
-		return Ref{}, false
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return Ref{}, false
-		}
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		if string(name) != answer || c.Peek() != '{' {
 			c.Skip()
 			continue
@@ -435,8 +418,9 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 		if refs := InAnswer(kind, c.Rest()); len(refs) > 0 {
 			return refs[0], true
 		}
-		return Ref{}, false
+		break
 	}
+	return Ref{}, false
 }
 
 // Items returns the ids of the items in an answer with a response, a list of items or one
@@ -444,14 +428,8 @@ func InEvent(kind Kind, data []byte) (Ref, bool) {
 func Items(data []byte) []Ref {
 	var refs []Ref
 	c := jsonscan.Lenient(data)
-	if !c.Enter('{') {
-		return nil
-	}
-	for {
-		name, ok := c.Key()
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		switch {
-		case !ok:
-			return refs
 		case string(name) == "item" && c.Peek() == '{':
 			refs = append(refs, InAnswer(Item, c.Rest())...)
 			c.Skip()
@@ -466,10 +444,11 @@ func Items(data []byte) []Ref {
 			c.Skip()
 		}
 	}
+	return refs
 }
 
-// ItemDone is in the event that ends an item.
-const ItemDone = `"response.output_item.done"`
+// itemDone is in the event that ends an item.
+const itemDone = `"response.output_item.done"`
 
 // Made returns the containers that a model's answer, or an event of it, worked in, the
 // files that its code wrote there, and what it said aloud.
@@ -497,14 +476,9 @@ const writtenFile = `code_execution_output"`
 // The type of an object may follow its file_id, so the file is judged at the
 // end.
 func (w *walker) answerObject(depth int) {
-	w.c.Enter('{')
 	var file []byte
 	written := false
-	for !w.over {
-		raw, ok := w.c.Key()
-		if !ok {
-			break
-		}
+	for raw, ok := w.c.First(); ok; raw, ok = w.c.Key() {
 		switch name := folded(raw); string(name) {
 		case "container", "container_id":
 			w.holding(Container)
@@ -540,15 +514,10 @@ func (w *walker) holding(kind Kind) {
 		w.found(kind, w.c.Text())
 		return
 	}
-	w.c.Enter('{')
-	for {
-		name, ok := w.c.Key()
-		switch {
-		case !ok:
-			return
-		case string(name) == "id":
+	for name, ok := w.c.First(); ok; name, ok = w.c.Key() {
+		if string(name) == "id" {
 			w.found(kind, w.c.Text())
-		default:
+		} else {
 			w.c.Skip()
 		}
 	}

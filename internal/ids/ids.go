@@ -2,8 +2,8 @@
 // in JSON. A response, a file or a batch lives at the provider that made it, behind
 // the key that paid for it.
 //
-// ids.go holds the table, find.go finds ids in bodies, path.go in paths, and note.go
-// notes those of an answer.
+// ids.go holds the table, find.go finds ids in bodies, and note.go notes those of an
+// answer.
 //
 // It imports the standard library, and the leaves jsonscan and pins.
 package ids

@@ -66,7 +66,7 @@ func (n *Note) Event(data []byte) {
 	if n.Work {
 		n.add(Made(data))
 	}
-	if n.Items && bytes.Contains(data, []byte(ItemDone)) {
+	if n.Items && bytes.Contains(data, []byte(itemDone)) {
 		n.add(Items(data))
 	}
 }

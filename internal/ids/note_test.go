@@ -66,16 +66,3 @@ func TestNoteSettles(t *testing.T) {
 	assert.True(t, known)
 	assert.Empty(t, at.Owed, "only a response can owe")
 }
-
-// TestPaths finds the id at its place in the pattern, and odd ones in escaped paths.
-func TestPaths(t *testing.T) {
-	assert.Equal(t, "file-abc", ids.InPath("files/{id}/content", "files/file-abc/content"))
-	assert.Empty(t, ids.InPath("files", "files"))
-	assert.Empty(t, ids.InPath("files/{id}", "files"))
-	for path, odd := range map[string]bool{
-		"conversations/conv_1/items/msg_1": false, "conversations/conv%5F1/items/msg_1": false, "conversations/../items/msg_1": true,
-		"conversations/conv_1/items/..%2fmodels": true, "conversations/conv_1/items/%zz": true,
-	} {
-		assert.Equal(t, odd, ids.Odd("conversations/{id}/items/{item}", path), path)
-	}
-}

@@ -1,9 +1,6 @@
 package jsonscan
 
-import (
-	"bytes"
-	"iter"
-)
+import "bytes"
 
 // Cursor walks a JSON text in place. A plain byte search cannot tell a key from
 // the same word inside an answer, and encoding/json would allocate for each text.
@@ -77,6 +74,21 @@ func (c *Cursor) Enter(open byte) bool {
 	return true
 }
 
+// First steps into the object at the cursor, and moves to its first member as
+// [Cursor.Key] does to the next one. It returns false, and moves behind the value, where
+// the object is empty or another value stands there:
+//
+//	for name, ok := c.First(); ok; name, ok = c.Key() {
+//		c.Skip() // or read the value
+//	}
+func (c *Cursor) First() ([]byte, bool) {
+	if !c.Enter('{') {
+		c.Skip()
+		return nil, false
+	}
+	return c.Key()
+}
+
 // Key moves to the value of the next member of the current object, and returns
 // the name as written. It returns false behind the object.
 //
@@ -114,24 +126,6 @@ func (c *Cursor) Key() ([]byte, bool) {
 		c.fail()
 	}
 	return nil, false
-}
-
-// Members steps into the object at the cursor, and yields the names of its members as
-// [Cursor.Key] does. Another value is skipped, and yields nothing. The loop reads or skips
-// each member's value, and does not end early: the cursor would stay within the object.
-func (c *Cursor) Members() iter.Seq[[]byte] {
-	return func(yield func(name []byte) bool) {
-		if !c.Enter('{') {
-			c.Skip()
-			return
-		}
-		for {
-			name, ok := c.Key()
-			if !ok || !yield(name) {
-				return
-			}
-		}
-	}
 }
 
 // Elem moves to the next element of the current array. It returns false behind
@@ -244,6 +238,15 @@ func (c *Cursor) Skip() bool {
 		c.fail()
 		return false
 	}
+}
+
+// Value moves behind the value at the cursor, and returns it as it is written, without the
+// white space around it.
+func (c *Cursor) Value() []byte {
+	c.Peek()
+	from := c.i
+	c.Skip()
+	return c.b[from:c.i]
 }
 
 // skipStrictly is Skip for a value that must be valid. Its first byte is b.

@@ -104,23 +104,37 @@ func TestCursorSkipSays(t *testing.T) {
 	}
 }
 
-// Members yields each name of an object, and nothing of another value. The cursor is
+// First and Key give each name of an object, and none of another value. The cursor is
 // behind the value then.
-func TestCursorMembers(t *testing.T) {
+func TestCursorFirst(t *testing.T) {
 	for text, want := range map[string][]string{
 		`{"a":1,"b":{"c":2},"a":[3]}`: {"a", "b", "a"}, `{}`: nil, `[{"a":1}]`: nil, `"a"`: nil, `null`: nil,
 	} {
 		c := Lenient([]byte(text + `,"next"`))
 		var names []string
-		for name := range c.Members() {
+		for name, ok := c.First(); ok; name, ok = c.Key() {
 			names = append(names, string(name))
-			for range c.Members() { // of the value, if it is an object
+			for _, ok := c.First(); ok; _, ok = c.Key() { // of the value, if it is an object
 				c.Skip()
 			}
 		}
 		assert.Equal(t, want, names, text)
 		assert.Equal(t, len(text), c.Offset(), text)
 	}
+}
+
+// Value gives a value as it is written, and leaves the cursor behind it.
+func TestCursorValue(t *testing.T) {
+	for _, value := range []string{`1`, `"a\"b"`, `{"a": [1, "]"]}`, `null`} {
+		c := Lenient([]byte("[ \n" + value + " ,2]"))
+		require.True(t, c.Enter('[') && c.Elem())
+		assert.Equal(t, value, string(c.Value()))
+		require.True(t, c.Elem())
+		assert.Equal(t, "2", string(c.Value()))
+	}
+	var none Cursor
+	assert.Empty(t, none.Value())
+	assert.True(t, none.Bad())
 }
 
 // Some servers write NaN, and raw line ends into strings.

@@ -155,12 +155,7 @@ type judge struct {
 func (j *judge) object(each func(name, value []byte)) {
 	j.isObject = true
 	c := &j.c
-	c.Enter('{')
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		b := c.Peek()
 		from := c.Offset()
 		j.members++
@@ -251,18 +246,14 @@ func (j *judge) readChoices(each func(name, value []byte)) {
 		j.choices++
 		c.Peek()
 		from := c.Offset()
-		if !c.Enter('{') {
+		if c.Peek() != '{' {
 			c.Skip()
 			j.noAnswer = j.noAnswer || j.choices == 1
 			continue
 		}
 		var answered, word, thought, failed bool
 		var reason, native []byte
-		for {
-			name, ok := c.Key()
-			if !ok {
-				break
-			}
+		for name, ok := c.First(); ok; name, ok = c.Key() {
 			switch string(name) {
 			case "message", "delta":
 				answered = c.Peek() == '{' || answered
@@ -316,15 +307,7 @@ func (j *judge) readChoices(each func(name, value []byte)) {
 // sound or an image. A thought is reasoning.
 func (j *judge) readMessage() (word, thought bool) {
 	c := &j.c
-	if !c.Enter('{') {
-		c.Skip()
-		return false, false
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return word, thought
-		}
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		switch string(name) {
 		case "content":
 			switch c.Peek() {
@@ -350,6 +333,7 @@ func (j *judge) readMessage() (word, thought bool) {
 			c.Skip()
 		}
 	}
+	return word, thought
 }
 
 // isWord reports whether the inside of a string, still escaped, is more than white
@@ -378,16 +362,8 @@ func (j *judge) readOutput() {
 		return
 	}
 	for c.Elem() {
-		if !c.Enter('{') {
-			c.Skip()
-			continue
-		}
 		var typ []byte
-		for {
-			name, ok := c.Key()
-			if !ok {
-				break
-			}
+		for name, ok := c.First(); ok; name, ok = c.Key() {
 			switch string(name) {
 			case "type":
 				typ = c.Text()
@@ -420,17 +396,13 @@ func (j *judge) readContent() {
 		return
 	}
 	for c.Elem() {
-		if !c.Enter('{') {
+		if c.Peek() != '{' {
 			j.word = c.Skip() || j.word
 			continue
 		}
 		var typ []byte
 		word, other := false, false
-		for {
-			name, ok := c.Key()
-			if !ok {
-				break
-			}
+		for name, ok := c.First(); ok; name, ok = c.Key() {
 			switch string(name) {
 			case "type":
 				typ = c.Text()
@@ -532,17 +504,12 @@ func (j *judge) isBare(data []byte) bool {
 // Google sends it.
 func isErrorList(data []byte) bool {
 	c := jsonscan.Lenient(data)
-	if !c.Enter('[') || !c.Elem() || !c.Enter('{') {
+	if !c.Enter('[') || !c.Elem() {
 		return false
 	}
 	var w errorShape
-	for {
-		k, ok := c.Key()
-		if !ok {
-			return w.kind(false) == Error
-		}
-		w.read(k, &c)
-	}
+	w.object(&c)
+	return w.kind(false) == Error
 }
 
 // JudgeFront says, of the front of a decoded answer that is too large to be held,

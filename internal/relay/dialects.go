@@ -81,7 +81,7 @@ func Chat(name, data []byte, e *Event) {
 	}
 	named := string(name) == "error"
 	c := jsonscan.Lenient(data)
-	if !c.Enter('{') {
+	if c.Peek() != '{' {
 		readStray(&c, data, e)
 		if named {
 			e.Kind, e.Hidden = Error, true
@@ -90,11 +90,7 @@ func Chat(name, data []byte, e *Event) {
 	}
 	var w errorShape
 	choices := false
-	for {
-		k, ok := c.Key()
-		if !ok {
-			break
-		}
+	for k, ok := c.First(); ok; k, ok = c.Key() {
 		switch string(k) {
 		case "choices":
 			choices = e.readChoices(&c)
@@ -150,14 +146,8 @@ func readStray(c *jsonscan.Cursor, data []byte, e *Event) {
 	switch b := c.Peek(); {
 	case b == '[':
 		var w errorShape
-		if c.Enter('[') && c.Elem() && c.Enter('{') {
-			for {
-				k, ok := c.Key()
-				if !ok {
-					break
-				}
-				w.read(k, c)
-			}
+		if c.Enter('[') && c.Elem() {
+			w.object(c)
 		}
 		if w.kind(false) == Error {
 			e.Kind, e.Hidden = Error, true
@@ -182,17 +172,13 @@ func (e *Event) readChoices(c *jsonscan.Cursor) bool {
 	any := false
 	for c.Elem() {
 		any = true
-		if !c.Enter('{') {
+		if c.Peek() != '{' {
 			c.Skip()
 			continue
 		}
 		var choice Choice
 		failed := false
-		for {
-			k, ok := c.Key()
-			if !ok {
-				break
-			}
+		for k, ok := c.First(); ok; k, ok = c.Key() {
 			switch string(k) {
 			case "index":
 				choice.Index = readIndex(c)
@@ -228,15 +214,7 @@ func (e *Event) readChoices(c *jsonscan.Cursor) bool {
 // readDelta reads the delta of a chat choice at c. Reasoning has a name of its own
 // with nearly each provider. A role by itself is not content.
 func (e *Event) readDelta(c *jsonscan.Cursor, choice *Choice) {
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		k, ok := c.Key()
-		if !ok {
-			return
-		}
+	for k, ok := c.First(); ok; k, ok = c.Key() {
 		says := c.Skip()
 		switch string(k) {
 		case "role":
@@ -254,11 +232,8 @@ func (e *Event) readDelta(c *jsonscan.Cursor, choice *Choice) {
 // readIndex reads the small number at c. A value of another kind is -1, so that
 // it is a choice of its own.
 func readIndex(c *jsonscan.Cursor) int {
-	c.Peek()
-	from := c.Offset()
-	c.Skip()
 	n := 0
-	for _, b := range c.Since(from) {
+	for _, b := range c.Value() {
 		if b < '0' || b > '9' || n > 1<<20 {
 			return -1
 		}

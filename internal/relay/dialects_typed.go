@@ -123,13 +123,13 @@ func wasFiltered(data []byte) bool {
 //
 // It returns false behind the object. The cursor then stands behind it.
 func seek(c *jsonscan.Cursor, name string) bool {
-	for {
-		k, ok := c.Key()
-		if !ok || string(k) == name {
-			return ok
+	for k, ok := c.Key(); ok; k, ok = c.Key() {
+		if string(k) == name {
+			return true
 		}
 		c.Skip()
 	}
+	return false
 }
 
 // Messages is the dialect of Anthropic's Messages API. The stop_reason of a
@@ -222,15 +222,8 @@ type block struct {
 //
 // An empty text and a null do not say anything.
 func (b *block) read(c *jsonscan.Cursor) {
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		k, ok := c.Key()
+	for k, ok := c.First(); ok; k, ok = c.Key() {
 		switch {
-		case !ok:
-			return
 		case string(k) == "type":
 			c.Skip()
 		case string(k) == "stop_reason" && c.Peek() == '"':
@@ -247,23 +240,15 @@ func (b *block) read(c *jsonscan.Cursor) {
 //
 // Of a repeated key the last one counts. Nil is an absent one, or a value of
 // another type.
-func member(c *jsonscan.Cursor, key string) []byte {
-	if !c.Enter('{') {
-		c.Skip()
-		return nil
-	}
-	var v []byte
-	for {
-		k, ok := c.Key()
-		if !ok {
-			return v
-		}
+func member(c *jsonscan.Cursor, key string) (v []byte) {
+	for k, ok := c.First(); ok; k, ok = c.Key() {
 		if string(k) == key {
 			v = c.Text()
 		} else {
 			c.Skip()
 		}
 	}
+	return v
 }
 
 // Events is the dialect of streams without a form of their own here:

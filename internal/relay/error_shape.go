@@ -23,6 +23,13 @@ type errorShape struct {
 	message bool // a message or detail
 }
 
+// object reads the members of the object at c. Another value is skipped.
+func (w *errorShape) object(c *jsonscan.Cursor) {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
+		w.read(name, c)
+	}
+}
+
 // read reads one member. The cursor stands at its value and is moved behind it.
 func (w *errorShape) read(name []byte, c *jsonscan.Cursor) {
 	switch string(name) {
@@ -51,18 +58,10 @@ func (w *errorShape) read(name []byte, c *jsonscan.Cursor) {
 
 // readBase reads MiniMax's base_resp. Its status_code is 0 for an answer.
 func (w *errorShape) readBase(c *jsonscan.Cursor) {
-	if !c.Enter('{') {
-		c.Skip()
-		return
-	}
-	for {
-		k, ok := c.Key()
-		switch {
-		case !ok:
-			return
-		case string(k) == "status_code":
+	for k, ok := c.First(); ok; k, ok = c.Key() {
+		if string(k) == "status_code" {
 			w.marked = readStatus(c) > 0 || w.marked
-		default:
+		} else {
 			c.Skip()
 		}
 	}
@@ -87,9 +86,7 @@ func readStatus(c *jsonscan.Cursor) int {
 	if c.Peek() == '"' {
 		text = c.Text()
 	} else {
-		from := c.Offset()
-		c.Skip()
-		text = c.Since(from)
+		text = c.Value()
 	}
 	n := 0
 	for _, b := range text {

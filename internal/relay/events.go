@@ -242,18 +242,13 @@ func (s *splitter) take(line []byte, carried bool) bool {
 
 // isBareError reports whether a line is an error in JSON that no field holds.
 func isBareError(line []byte) bool {
-	c := jsonscan.Lenient(line)
-	if line[0] != '{' || !c.Enter('{') {
+	if line[0] != '{' {
 		return false
 	}
+	c := jsonscan.Lenient(line)
 	var w errorShape
-	for {
-		k, ok := c.Key()
-		if !ok {
-			return !c.Bad() && w.kind(false) == Error
-		}
-		w.read(k, &c)
-	}
+	w.object(&c)
+	return !c.Bad() && w.kind(false) == Error
 }
 
 // keep moves the data to memory of the splitter's own.

@@ -146,8 +146,7 @@ type Stream struct {
 	w        io.Writer
 	flush    func() error
 	read     int64 // bytes inspected
-	written  int64
-	trailing int // bytes read after the End
+	trailing int   // bytes read after the End
 	events   int
 	advances int // events that were not pings
 }
@@ -371,9 +370,6 @@ func (s *Stream) Refused() bool { return s.refused }
 // Empty reports whether no text, call of a tool or refusal was seen so far.
 // Reasoning counts as text.
 func (s *Stream) Empty() bool { return !s.word }
-
-// Written is the number of bytes that were written to the client.
-func (s *Stream) Written() int64 { return s.written }
 
 // Events is the number of events that were read, comments not counted.
 func (s *Stream) Events() int { return s.events }

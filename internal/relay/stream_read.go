@@ -149,7 +149,6 @@ func (s *Stream) forward() {
 		return
 	}
 	n, err := s.w.Write(rest)
-	s.written += int64(n)
 	if err == nil && n < len(rest) {
 		err = io.ErrShortWrite
 	}

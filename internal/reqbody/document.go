@@ -87,20 +87,6 @@ func (d *Document) Names() iter.Seq[string] {
 	}
 }
 
-// Members yields the decoded name and the value of each top-level member in
-// order, a repeated one each time. Both alias the scanned bytes, or memory of d,
-// and must not be changed.
-func (d *Document) Members() iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		members := d.members()
-		for i := range members {
-			if !yield(d.name(&members[i]), d.value(&members[i])) {
-				return
-			}
-		}
-	}
-}
-
 // Get returns the value of the member called name as the client wrote it,
 // without the white space around it. It aliases the scanned bytes.
 func (d *Document) Get(name string) (value []byte, ok bool) {

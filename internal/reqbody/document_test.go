@@ -111,14 +111,6 @@ func TestDocumentValues(t *testing.T) {
 	for range d.Names() {
 		break // stopping early must be possible
 	}
-	var members []string
-	for name, value := range d.Members() {
-		members = append(members, string(name)+"="+string(value))
-	}
-	assert.Equal(t, []string{`s="a\"b"`, "n=12.5e1", "big=1e999", "low=-1e999", "t=true", "f=false", "z=null", `o={"a": 1}`, "n=7", "e=1"}, members)
-	for range d.Members() {
-		break
-	}
 }
 
 func TestSplice(t *testing.T) {

@@ -82,21 +82,12 @@ func inner(object []byte, name string) string {
 // escaped one is not found.
 func under(object []byte, name string) (value []byte) {
 	c := jsonscan.Lenient(object)
-	if !c.Enter('{') {
-		return nil
-	}
-	for {
-		k, ok := c.Key()
-		if !ok {
-			return value
-		}
-		c.Peek()
-		from := c.Offset()
-		c.Skip()
-		if string(k) == name {
-			value = c.Since(from)
+	for k, ok := c.First(); ok; k, ok = c.Key() {
+		if v := c.Value(); string(k) == name {
+			value = v
 		}
 	}
+	return value
 }
 
 // read reads one top-level member.
@@ -139,31 +130,23 @@ func (f *Facts) read(name, value []byte) {
 
 // schema looks for the type json_schema in an object within the object at c.
 func (f *Facts) schema(c *jsonscan.Cursor, name string) {
-	if !c.Enter('{') {
-		return
-	}
-	for {
-		k, ok := c.Key()
-		if !ok {
-			return
-		}
-		c.Peek()
-		from := c.Offset()
-		c.Skip()
-		if string(k) == name && inner(c.Since(from), "type") == "json_schema" {
+	for k, ok := c.First(); ok; k, ok = c.Key() {
+		if v := c.Value(); string(k) == name && inner(v, "type") == "json_schema" {
 			f.JSONSchema = true
 		}
 	}
 }
 
-// elements counts the elements of the array at c.
+// elements counts the elements of the array at c, and moves behind the value.
 func elements(c *jsonscan.Cursor) int {
 	n := 0
-	if c.Enter('[') {
-		for c.Elem() {
-			c.Skip()
-			n++
-		}
+	if !c.Enter('[') {
+		c.Skip()
+		return 0
+	}
+	for c.Elem() {
+		c.Skip()
+		n++
 	}
 	return n
 }
@@ -185,32 +168,19 @@ func (f *Facts) parts(c *jsonscan.Cursor, depth int) {
 		for c.Elem() {
 			f.parts(c, depth-1)
 		}
-	case c.Enter('{'):
-		for {
-			k, ok := c.Key()
-			if !ok {
-				return
-			}
+	default:
+		for k, ok := c.First(); ok; k, ok = c.Key() {
 			switch string(k) {
 			case "type":
 				f.medium(c.Text())
 			case "arguments", "input", "parameters", "input_schema":
 				c.Skip() // of a tool: it may name anything a type
 			case "tools": // of an item such as additional_tools, as Codex gives its own
-				if !c.Enter('[') {
-					c.Skip()
-					continue
-				}
-				for c.Elem() {
-					c.Skip()
-					f.added++
-				}
+				f.added += elements(c)
 			default:
 				f.parts(c, depth-1)
 			}
 		}
-	default:
-		c.Skip()
 	}
 }
 
@@ -298,10 +268,7 @@ func firstTurn(h hash.Hash, value []byte) bool {
 	}
 	any := false
 	for c.Elem() {
-		c.Peek()
-		from := c.Offset()
-		c.Skip()
-		message := c.Since(from)
+		message := c.Value()
 		hashValue(h, "message", message)
 		any = true
 		if inner(message, "role") == "user" {

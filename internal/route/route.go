@@ -30,9 +30,9 @@ func New(patterns []string) *Paths {
 			continue
 		}
 		p.known[pattern] = pattern
-		if words := strings.Split(pattern, "/"); slices.ContainsFunc(words, IsID) {
+		if words := strings.Split(pattern, "/"); slices.ContainsFunc(words, isID) {
 			end := words[len(words)-1]
-			if IsID(end) {
+			if isID(end) {
 				end = words[len(words)-2] + "/"
 			}
 			p.ends[end] = append(p.ends[end], pattern)
@@ -41,8 +41,8 @@ func New(patterns []string) *Paths {
 	return p
 }
 
-// IsID reports whether a segment of a pattern stands for an id.
-func IsID(segment string) bool { return segment[0] == '{' }
+// isID reports whether a segment of a pattern stands for an id.
+func isID(segment string) bool { return segment[0] == '{' }
 
 // Find returns the longest pattern that a URL's path ends in, and that end, without a slash
 // before it. Both are empty for any other path.
@@ -98,7 +98,7 @@ func (p *Paths) fits(pattern, path string) (end string, ok bool) {
 			return "", false
 		}
 		rest, got = cutLast(rest)
-		if IsID(segment) {
+		if isID(segment) {
 			if got == "" || p.has(got) || p.known[want+"/"+got] != "" {
 				return "", false
 			}
@@ -107,6 +107,19 @@ func (p *Paths) fits(pattern, path string) (end string, ok bool) {
 		}
 	}
 	return strings.TrimPrefix(path[len(rest):], "/"), true
+}
+
+// IDs returns the ids in an end that [Paths.Find] gave with a pattern, in their order:
+// file-abc for "files/{id}/content" and "files/file-abc/content".
+func IDs(pattern, end string) []string {
+	var ids []string
+	segments := strings.Split(end, "/")
+	for i, want := range strings.Split(pattern, "/") {
+		if isID(want) && i < len(segments) {
+			ids = append(ids, segments[i])
+		}
+	}
+	return ids
 }
 
 // cutLast parts a path at its last slash.

@@ -51,6 +51,20 @@ func TestFind(t *testing.T) {
 	assert.Equal(t, "images/*", pattern)
 }
 
+func TestIDs(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, end string
+		ids          []string
+	}{
+		{"files", "files", nil},
+		{"files/{id}", "files", nil},
+		{"files/{id}/content", "files/file-abc/content", []string{"file-abc"}},
+		{"stores/{id}/files/{item}", "stores/s%2F1/files/f", []string{"s%2F1", "f"}},
+	} {
+		assert.Equal(t, tt.ids, route.IDs(tt.pattern, tt.end), tt.end)
+	}
+}
+
 func TestModelBefore(t *testing.T) {
 	for path, want := range map[string]string{
 		"/openai/deployments/gpt-4o/chat/completions":  "gpt-4o",

@@ -88,11 +88,6 @@ func (r *Recorder) Find(provider, name string) *Track {
 	return r.find(identity{modelKind, provider, name})
 }
 
-// FindKeyValue is like Find, for [Recorder.KeyValue].
-func (r *Recorder) FindKeyValue(provider string, value [16]byte) *Track {
-	return r.find(identity{valueKind, provider, string(value[:])})
-}
-
 // addLocked makes a Track. Tracks in use are the last to make room for it.
 func (r *Recorder) addLocked(in *table[identity, *Track], id identity, caller uint64, most limits, inUse func(*Track) bool) *Track {
 	e := &entry[*Track]{value: r.makeLocked(id), caller: caller}

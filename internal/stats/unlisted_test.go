@@ -114,8 +114,6 @@ func TestFindMakesNoTrack(t *testing.T) {
 	assert.Nil(t, r.Find("p", "m"))
 	assert.Same(t, r.Unlisted("p", "m", 1, at(0)), r.Find("p", "m"))
 	assert.Same(t, r.Model("p", "n"), r.Find("p", "n"))
-	assert.Nil(t, r.FindKeyValue("p", [16]byte{1}))
-	assert.Same(t, r.KeyValue("p", [16]byte{1}, 1, at(0)), r.FindKeyValue("p", [16]byte{1}))
 }
 
 // One tenant's 429 never moves another.

@@ -357,7 +357,7 @@ func TestRealtimeCut(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []byte{0x88, 2, 0x03, 0xe9}, rest)
 	assert.Equal(t, aigateway.CodeClientGone, (<-done).Error.Code)
-	require.Eventually(t, func() bool { return open.Load() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return open.Load() == 0 }, 20*time.Second, time.Millisecond)
 }
 
 // A provider that leaves without a close frame has broken the session.

@@ -120,7 +120,7 @@ func (b *bill) readCost(c *jsonscan.Cursor) {
 		}
 		return
 	}
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		if string(name) == "total_cost" && c.Peek() != '{' {
 			b.readCost(c)
 		} else {
@@ -136,7 +136,7 @@ func (b *bill) readCost(c *jsonscan.Cursor) {
 // With a key of the operator's own there, cost is OpenRouter's fee alone. Else it is the
 // whole, and this is a part of it.
 func (b *bill) readBehind(c *jsonscan.Cursor) {
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		if string(name) != "upstream_inference_cost" {
 			c.Skip()
 		} else if text, ok := readAmount(c); ok {
@@ -171,7 +171,7 @@ func (b *bill) readTier(c *jsonscan.Cursor) {
 //
 // Counts are totals so far. The last one above zero holds.
 func (b *bill) readRequests(c *jsonscan.Cursor) {
-	for key := range c.Members() {
+	for key, ok := c.First(); ok; key, ok = c.Key() {
 		name, counts := strings.CutSuffix(string(key), "_requests")
 		if !counts {
 			c.Skip()
@@ -197,7 +197,7 @@ func (b *bill) readOutput(c *jsonscan.Cursor) {
 	}
 	b.tools = b.tools[:0]
 	for c.Elem() {
-		for key := range c.Members() {
+		for key, ok := c.First(); ok; key, ok = c.Key() {
 			if string(key) != "type" {
 				c.Skip()
 				continue

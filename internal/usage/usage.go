@@ -156,7 +156,7 @@ func (m *Meter) choices(c *jsonscan.Cursor) {
 		return
 	}
 	for c.Elem() {
-		for name := range c.Members() {
+		for name, ok := c.First(); ok; name, ok = c.Key() {
 			if string(name) == "usage" {
 				m.usage(c)
 			} else {
@@ -171,7 +171,7 @@ func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 	switch string(name) {
 	case "response", "message", "x_groq":
 		// Responses API, message_start, and Groq's extension of chat chunks.
-		for name := range c.Members() {
+		for name, ok := c.First(); ok; name, ok = c.Key() {
 			m.told(name, c)
 		}
 	case "choices":
@@ -188,7 +188,7 @@ func (m *Meter) member(name []byte, c *jsonscan.Cursor) {
 //
 //	{"billed_units": {"input_tokens": 30}, "tokens": {"input_tokens": 33}}
 func (m *Meter) meta(c *jsonscan.Cursor) {
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		if string(name) == "billed_units" || string(name) == "tokens" && m.c.input == 0 {
 			m.usage(c)
 		} else {
@@ -254,7 +254,7 @@ func mentions(data []byte) bool {
 //	{"input_tokens": 5, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 0, "output_tokens": 3}
 func (m *Meter) usage(c *jsonscan.Cursor) {
 	n := &m.c
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		switch string(name) {
 		case "prompt_tokens":
 			readCount(c, &n.input, &n.hasInput)
@@ -290,7 +290,7 @@ func (m *Meter) usage(c *jsonscan.Cursor) {
 // Tokens of sound and images are parts of the counts. They are kept for the bill
 // only, as they may have another price.
 func (m *Meter) details(c *jsonscan.Cursor, input bool) {
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		switch string(name) {
 		case "cached_tokens", "cached_read_tokens": // the second of Bifrost
 			readCount(c, &m.c.cached, nil)
@@ -327,7 +327,7 @@ func (m *Meter) iterations(c *jsonscan.Cursor) {
 	for c.Elem() {
 		var turn compaction
 		compacts := false
-		for name := range c.Members() {
+		for name, ok := c.First(); ok; name, ok = c.Key() {
 			switch string(name) {
 			case "type":
 				compacts = string(c.Text()) == "compaction"
@@ -358,7 +358,7 @@ func (t *compaction) add(u compaction) {
 
 // written reads how long the tokens stay that went into a cache.
 func (m *Meter) written(c *jsonscan.Cursor) {
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		if string(name) == "ephemeral_1h_input_tokens" {
 			readCount(c, &m.c.cacheWriteHour, nil)
 		} else {
