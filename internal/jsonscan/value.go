@@ -298,26 +298,41 @@ func skipRun(src []byte, i int) int {
 	return i
 }
 
-// skipUnquoted skips blocks of 64 bytes without a quote and a control character. See
-// [stringEnds] for the arithmetic.
+// skipUnquoted skips blocks of 64 bytes without a quote and a control character. It keeps
+// nothing of a block but the marks: eight words at once would not stay in registers.
 func skipUnquoted(src []byte) (n int) {
-	const swap, least = 0x02 * eachByte, 0x21 * eachByte
 	for ; n <= len(src)-64; n += 64 {
 		b := (*[64]byte)(src[n:])
-		x0, x1 := binary.LittleEndian.Uint64(b[0:8]), binary.LittleEndian.Uint64(b[8:16])
-		x2, x3 := binary.LittleEndian.Uint64(b[16:24]), binary.LittleEndian.Uint64(b[24:32])
-		x4, x5 := binary.LittleEndian.Uint64(b[32:40]), binary.LittleEndian.Uint64(b[40:48])
-		x6, x7 := binary.LittleEndian.Uint64(b[48:56]), binary.LittleEndian.Uint64(b[56:64])
-		y0, y1, y2, y3 := x0^swap-least, x1^swap-least, x2^swap-least, x3^swap-least
-		y4, y5, y6, y7 := x4^swap-least, x5^swap-least, x6^swap-least, x7^swap-least
-		if (y0|y1|y2|y3|y4|y5|y6|y7)&highBits == 0 {
-			continue // no byte ends a run, nor is one far above ASCII
+		m := (quoteOrControl(b[0:8]) | quoteOrControl(b[8:16])) | (quoteOrControl(b[16:24]) | quoteOrControl(b[24:32]))
+		o := (quoteOrControl(b[32:40]) | quoteOrControl(b[40:48])) | (quoteOrControl(b[48:56]) | quoteOrControl(b[56:64]))
+		if (m|o)&highBits != 0 {
+			break // perhaps at text far above ASCII
 		}
-		if (y0&^x0|y1&^x1|y2&^x2|y3&^x3|y4&^x4|y5&^x5|y6&^x6|y7&^x7)&highBits != 0 {
+	}
+	return n + skipUnquotedText(src[n:])
+}
+
+// skipUnquotedText is skipUnquoted for text in which bytes above ASCII are likely.
+func skipUnquotedText(src []byte) (n int) {
+	for ; n <= len(src)-64; n += 64 {
+		b := (*[64]byte)(src[n:])
+		m := (textEnd(b[0:8]) | textEnd(b[8:16])) | (textEnd(b[16:24]) | textEnd(b[24:32]))
+		o := (textEnd(b[32:40]) | textEnd(b[40:48])) | (textEnd(b[48:56]) | textEnd(b[56:64]))
+		if (m|o)&highBits != 0 {
 			break
 		}
 	}
 	return n
+}
+
+// quoteOrControl marks quotes and control characters in the high bits of eight bytes, as
+// [stringEnds] does, and some bytes above ASCII. textEnd leaves those out.
+func quoteOrControl(b []byte) uint64 {
+	return (binary.LittleEndian.Uint64(b) ^ 0x02*eachByte) - 0x21*eachByte
+}
+
+func textEnd(b []byte) uint64 {
+	return quoteOrControl(b) &^ binary.LittleEndian.Uint64(b)
 }
 
 // isShortEscape reports whether c may follow a backslash by itself. Text mixes
