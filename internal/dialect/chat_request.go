@@ -208,6 +208,10 @@ func (d *reader) chatMessage() {
 	} else {
 		t.parts = append(append(t.parts, content...), calls...)
 	}
+	if t.role == roleUser {
+		d.userTurns(t.parts)
+		return
+	}
 	d.conversation.turns = append(d.conversation.turns, t)
 }
 
@@ -240,6 +244,7 @@ func (d *reader) chatContent() []part {
 	var parts []part
 	d.enter('[')
 	for d.elem() {
+		at := d.cursor
 		if !d.object() {
 			continue
 		}
@@ -293,6 +298,12 @@ func (d *reader) chatContent() []part {
 			p.kind = kindFile
 		case "input_audio":
 			p.kind = kindAudio
+		case "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking":
+			// Cursor writes the turns of a Claude model as messages has them.
+			block := *d
+			block.cursor = at
+			parts = block.messagesBlock(parts)
+			continue
 		default:
 			d.report.Lose("content." + what)
 			continue

@@ -191,6 +191,8 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 		}
 	}
 	t.long = c.shorten()
+	c.uniqueTools(&report)
+	c.settleResults()
 	// The loss is named only if the client had asked for reasoning.
 	if opts.NoReasoning {
 		if c.thinking.asked() {

@@ -279,33 +279,39 @@ func (d *reader) messagesMessage() {
 	case "system":
 		c.turns = append(c.turns, turn{role: roleSystem, parts: parts})
 	case "user":
-		results := 0
-		for i := range parts {
-			if parts[i].kind == kindResult {
-				results++
-			}
-		}
-		if results == 0 {
-			c.turns = append(c.turns, turn{role: roleUser, parts: parts})
-			return
-		}
-		// The results answer the assistant; the rest is the user's next word.
-		tools := make([]part, 0, results)
-		// The slice is used again. Each part is read before its place is written.
-		rest := parts[:0]
-		for _, p := range parts {
-			if p.kind == kindResult {
-				tools = append(tools, p)
-			} else {
-				rest = append(rest, p)
-			}
-		}
-		c.turns = append(c.turns, turn{role: roleTool, parts: tools})
-		if len(rest) > 0 {
-			c.turns = append(c.turns, turn{role: roleUser, parts: rest})
-		}
+		d.userTurns(parts)
 	default:
 		d.wrong = true
+	}
+}
+
+// userTurns adds a turn of the user. The results in it answer the assistant, and become
+// a turn of their own. The rest is the user's next word.
+func (d *reader) userTurns(parts []part) {
+	c := d.conversation
+	results := 0
+	for i := range parts {
+		if parts[i].kind == kindResult {
+			results++
+		}
+	}
+	if results == 0 {
+		c.turns = append(c.turns, turn{role: roleUser, parts: parts})
+		return
+	}
+	tools := make([]part, 0, results)
+	// The slice is used again. Each part is read before its place is written.
+	rest := parts[:0]
+	for _, p := range parts {
+		if p.kind == kindResult {
+			tools = append(tools, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	c.turns = append(c.turns, turn{role: roleTool, parts: tools})
+	if len(rest) > 0 {
+		c.turns = append(c.turns, turn{role: roleUser, parts: rest})
 	}
 }
 

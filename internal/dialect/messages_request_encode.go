@@ -14,8 +14,8 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
 	w.messagesSystem(c.turns)
-	tools := c.offered()
-	ch := w.choiceOf(c, tools)
+	offered := c.offered()
+	tools, ch := offered, w.choiceOf(c, offered)
 	forced := len(tools) > 0 && (ch.kind == choiceAny || ch.kind == choiceTool)
 	// Such a model refuses a forced call. A choice of its own is nearer to the
 	// client's wish.
@@ -27,6 +27,11 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	w.key("messages")
 	c.uniqueCalls()
 	w.messagesTurns(c.turns, claudeVersion(text(c.model)) >= claudeNoPrefill)
+	if len(tools) == 0 {
+		if tools = c.called(); len(tools) > 0 {
+			ch = choice{kind: choiceNone}
+		}
+	}
 	if len(tools) > 0 {
 		w.array("tools")
 		for i := range tools {
@@ -36,7 +41,8 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 		}
 		w.close("]")
 		w.messagesChoice(ch, string(c.parallel) == "false")
-	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
+	}
+	if len(offered) == 0 && (c.choice.kind == choiceAny || c.choice.kind == choiceTool) {
 		w.report.Lose("tool_choice")
 	}
 	if c.verbosity != nil {
