@@ -262,6 +262,7 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 					if q := &parts[i+j]; q.kind == kindText {
 						w.word("type", "output_text")
 						w.field("text", orEmpty(q.text))
+						w.constant("annotations", "[]") // some servers want it
 					} else {
 						w.word("type", "refusal")
 						w.field("refusal", orEmpty(q.text))
