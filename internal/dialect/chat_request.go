@@ -128,7 +128,7 @@ func (d *reader) chatMessage() {
 	}
 	var t turn
 	var who string
-	var callID, named raw
+	var callID, named, cache raw
 	var reasoning part
 	var details, content, calls []part
 	for name := range d.members() {
@@ -158,6 +158,8 @@ func (d *reader) chatMessage() {
 			callID = d.str()
 		case "name":
 			named = d.str()
+		case "cache_control":
+			cache = d.cacheMark(name)
 		// Older or rarer fields of an assistant's message have no place in the other
 		// formats.
 		case "audio", "function_call":
@@ -186,7 +188,8 @@ func (d *reader) chatMessage() {
 	// "function" is the role of results before tools.
 	case "tool", "function":
 		c := d.conversation
-		result := part{kind: kindResult, id: callID, parts: content}
+		markLast(content, cache)
+		result := part{kind: kindResult, id: callID, parts: content, cache: takeMarks(content)}
 		if n := len(c.turns); n > 0 && c.turns[n-1].role == roleTool {
 			c.turns[n-1].parts = append(c.turns[n-1].parts, result)
 			return
@@ -208,6 +211,7 @@ func (d *reader) chatMessage() {
 	} else {
 		t.parts = append(append(t.parts, content...), calls...)
 	}
+	markLast(t.parts, cache)
 	if t.role == roleUser {
 		d.userTurns(t.parts)
 		return
@@ -278,11 +282,8 @@ func (d *reader) chatContent() []part {
 				p.media = d.fileObject()
 			case "input_audio":
 				p.media = d.audioObject()
-			// A mark for a cache has no effect on the answer.
 			case "prompt_cache_breakpoint", "cache_control":
-				if d.value() != nil {
-					d.report.hint(string(name))
-				}
+				p.cache = d.cacheMark(name)
 			default:
 				d.value()
 			}

@@ -419,9 +419,7 @@ func (d *reader) messagesBlock(parts []part) []part {
 				d.report.Lose("citations")
 			}
 		case "cache_control":
-			if d.value() != nil {
-				d.report.hint("cache_control")
-			}
+			b.cache = d.cacheMark(name)
 		default:
 			d.value()
 		}

@@ -13,8 +13,9 @@ import (
 func (w *requestWriter) messagesRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
-	w.messagesSystem(c.turns)
 	offered := c.offered()
+	c.settleMarks(offered)
+	w.messagesSystem(c.turns)
 	tools, ch := offered, w.choiceOf(c, offered)
 	forced := len(tools) > 0 && (ch.kind == choiceAny || ch.kind == choiceTool)
 	// Such a model refuses a forced call. A choice of its own is nearer to the
@@ -37,6 +38,7 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 		for i := range tools {
 			w.open('{')
 			w.function(&tools[i], "input_schema")
+			w.field("cache_control", tools[i].cache)
 			w.close("}")
 		}
 		w.close("]")
@@ -92,7 +94,7 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 // front, and its position counts as lost. Blank texts are left out: they are
 // refused.
 func (w *requestWriter) messagesSystem(turns []turn) {
-	var texts []raw
+	var kept []part
 	lead := true
 	for i := range turns {
 		if !isSystem(turns[i].role) {
@@ -102,25 +104,34 @@ func (w *requestWriter) messagesSystem(turns []turn) {
 		if !lead {
 			w.report.Lose("system.position")
 		}
-		texts = w.texts(texts, turns[i].parts)
-	}
-	kept := texts[:0]
-	for _, t := range texts {
-		if !white(t) {
-			kept = append(kept, t)
+		for _, p := range turns[i].parts {
+			switch {
+			case p.kind != kindText && p.kind != kindRefusal:
+				w.report.Lose("system.content")
+			case !white(p.text):
+				kept = append(kept, p)
+			}
 		}
 	}
-	switch len(kept) {
-	case 0:
-	case 1:
-		w.field("system", kept[0])
+	switch {
+	case len(kept) == 0:
+	case len(kept) == 1 && kept[0].cache == nil:
+		w.field("system", kept[0].text)
 	default:
 		w.array("system")
-		for _, t := range kept {
-			w.textBlock(t)
+		for i := range kept {
+			w.textPart(&kept[i])
 		}
 		w.close("]")
 	}
+}
+
+// textPart writes a text block with its mark.
+func (w *writer) textPart(p *part) {
+	w.typed("text")
+	w.field("text", p.text)
+	w.field("cache_control", p.cache)
+	w.close("}")
 }
 
 // textBlock writes {"type": "text", "text": "…"}.
@@ -217,7 +228,7 @@ func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
 // messagesUser writes content: a string for one text, else blocks. It reports whether
 // there is any.
 func (w *requestWriter) messagesUser(parts []part) (said bool) {
-	if len(parts) == 1 && parts[0].kind == kindText && !white(parts[0].text) {
+	if len(parts) == 1 && parts[0].kind == kindText && parts[0].cache == nil && !white(parts[0].text) {
 		w.put(parts[0].text)
 		return true
 	}
@@ -240,7 +251,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 		switch p.kind {
 		case kindText, kindRefusal:
 			if !mute && !blank(p.text) {
-				w.textBlock(p.text)
+				w.textPart(p)
 			}
 		case kindImage:
 			if p.media.missing() || p.media.isData() {
@@ -253,6 +264,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 			}
 			w.typed("image")
 			w.source(&p.media, "image/png")
+			w.field("cache_control", p.cache)
 			w.close("}")
 		case kindFile:
 			if p.media.missing() || p.media.isData() {
@@ -277,6 +289,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				w.source(&p.media, "application/pdf")
 			}
 			w.field("title", p.media.name)
+			w.field("cache_control", p.cache)
 			w.close("}")
 		case kindAudio:
 			w.report.Lose("content.input_audio")
@@ -326,6 +339,7 @@ func (w *requestWriter) messagesResult(p *part) {
 	if p.fail {
 		w.constant("is_error", "true")
 	}
+	w.field("cache_control", p.cache)
 	w.close("}")
 }
 
@@ -339,7 +353,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 	w.open('{')
 	w.word("role", "assistant")
 	w.key("content")
-	if len(parts) == 1 && parts[0].kind == kindText && !white(parts[0].text) {
+	if len(parts) == 1 && parts[0].kind == kindText && parts[0].cache == nil && !white(parts[0].text) {
 		w.put(parts[0].text)
 		w.close("}")
 		return
@@ -351,7 +365,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 		switch p.kind {
 		case kindText, kindRefusal:
 			if !mute && !blank(p.text) {
-				w.textBlock(p.text)
+				w.textPart(p)
 			}
 		case kindCall:
 			w.typed("tool_use")
@@ -360,6 +374,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 			w.field("name", orEmpty(p.name))
 			w.key("input")
 			w.put(p.argsObject(w.report))
+			w.field("cache_control", p.cache)
 			w.close("}")
 		case kindReasoning:
 			if !p.seal.native() {

@@ -85,6 +85,7 @@ type part struct {
 	parts []part // of a result
 	media media  // of images and documents
 	seal  seal   // of reasoning
+	cache raw    // a mark for a cache of the prompt, for messages; nil without one
 }
 
 // media is an image or a document.
@@ -105,6 +106,7 @@ type tool struct {
 	// A custom tool takes plain text. grammar is its format.
 	custom  bool
 	grammar raw
+	cache   raw // a mark for a cache of the prompt, for messages; nil without one
 }
 
 // choiceKind is how free the model is in its choice of tools.

@@ -104,6 +104,8 @@ func (d *reader) toolMembers(t *tool, what *string) (tools raw) {
 			t.schema = d.value()
 		case "strict":
 			t.strict = d.value()
+		case "cache_control":
+			t.cache = d.cacheMark(name)
 		case "format":
 			t.grammar = d.value()
 		case "tools":

@@ -110,6 +110,43 @@ func TestFieldTranslatedRequests(t *testing.T) {
 			[]string{`{"type":"function_call","call_id":"t1","name":"f","arguments":"{\"a\":1}"},{"type":"function_call_output","call_id":"t1","output":"r"}`}, nil, "",
 		},
 
+		// LocalAI#11158, litellm#33573: a provider of messages caches nothing that is not
+		// marked. Clients of OpenRouter and LiteLLM mark in chat as well.
+		"marks of a chat": {
+			fieldChat, translateMessages,
+			`"messages":[{"role":"system","content":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral","ttl":"1h"}}]},{"role":"user","content":"hi","cache_control":{"type":"ephemeral"}},{"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":[{"type":"text","text":"1","cache_control":{"type":"ephemeral"}}]}],"tools":[{"type":"function","function":{"name":"f","parameters":{}},"cache_control":{"type":"ephemeral"}}]`,
+			[]string{
+				`"system":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral","ttl":"1h"}}]`, `{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]}`,
+				`{"type":"tool_result","tool_use_id":"a","content":"1","cache_control":{"type":"ephemeral"}}`, `"input_schema":{"type":"object"},"cache_control":{"type":"ephemeral"}}]`,
+			}, nil, "",
+		},
+		"too many marks": {
+			fieldChat, translateMessages,
+			`"messages":[{"role":"user","content":[{"type":"text","text":"1","cache_control":{"type":"ephemeral"}},{"type":"text","text":"2","cache_control":{"type":"ephemeral"}},{"type":"text","text":"3","cache_control":{"type":"ephemeral"}},{"type":"image_url","image_url":{"url":"https://a.example/b.png"},"cache_control":{"type":"ephemeral"}}]},{"role":"system","content":"late","cache_control":{"type":"ephemeral"}}],"tools":[{"type":"function","function":{"name":"f","parameters":{},"cache_control":{"type":"ephemeral"}}}]`,
+			[]string{`{"type":"text","text":"1","cache_control":{"type":"ephemeral"}}`, `"input_schema":{"type":"object"}}]`, `"system":"late"`}, nil, "system.position",
+		},
+		"a key for the cache": {
+			fieldResponses, translateMessages, `"prompt_cache_key":"thread","instructions":"be brief","input":[{"role":"user","content":"hi"},{"role":"assistant","content":"so"},{"role":"user","content":[{"type":"input_text","text":"more"},{"type":"input_text","text":" "}]}],"tools":[{"type":"function","name":"f"}]`,
+			[]string{`"system":[{"type":"text","text":"be brief","cache_control":{"type":"ephemeral"}}]`, `{"role":"user","content":"hi"}`, `{"type":"text","text":"more","cache_control":{"type":"ephemeral"}}`}, nil, "",
+		},
+		"a key for the cache, and tools": {
+			fieldChat, translateMessages, `"prompt_cache_key":"thread","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}]`,
+			[]string{`{"name":"f","input_schema":{"type":"object","properties":{}}}`, `{"name":"g","input_schema":{"type":"object","properties":{}},"cache_control":{"type":"ephemeral"}}`}, nil, "",
+		},
+		"a key for the cache beside a mark": {
+			fieldResponses, translateMessages, `"prompt_cache_key":"thread","instructions":"be brief","input":[{"role":"user","content":[{"type":"input_text","text":"hi","prompt_cache_breakpoint":{"mode":"explicit"}},{"type":"input_text","text":"more"}]}]`,
+			[]string{`"system":"be brief"`, `[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}},{"type":"text","text":"more"}]`}, nil, "",
+		},
+		"no mark": {fieldChat, translateMessages, `"prompt_cache_key":"","messages":[{"role":"user","content":"hi"}]`, nil, []string{"cache_control"}, ""},
+		"marks at responses": {
+			fieldChat, translateResponses, `"messages":[{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]}],"tools":[{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral"}}]`,
+			[]string{`"content":"hi"`}, []string{"cache_control"}, "",
+		},
+		"marks in blocks of messages in a chat": {
+			fieldChat, translateMessages, `"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://a.example/b.png"},"cache_control":{"type":"ephemeral"}}]}]`,
+			[]string{`"source":{"type":"url","url":"https://a.example/b.png"},"cache_control":{"type":"ephemeral"}}`}, nil, "",
+		},
+
 		// A name that comes twice is refused by messages and Gemini (n8n and Zed offer
 		// tools of several MCP servers).
 		"a name twice, at messages": {
