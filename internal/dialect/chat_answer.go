@@ -119,6 +119,7 @@ func (a *answerReader) chatMessage() {
 	r := a.reply
 	var reasoning part
 	var content, calls, old []part
+	var details chatDetails
 	d := reader{report: &Report{}}
 	for name := range a.members() {
 		switch string(name) {
@@ -132,6 +133,8 @@ func (a *answerReader) chatMessage() {
 			if v := a.str(); !blank(v) && reasoning.text == nil {
 				reasoning = part{kind: kindReasoning, text: v, seal: seal{origin: originChat, data: name}}
 			}
+		case "reasoning_details":
+			details.read(a.value())
 		case "tool_calls":
 			if !a.array() {
 				continue
@@ -155,6 +158,9 @@ func (a *answerReader) chatMessage() {
 	}
 	if reasoning.text != nil {
 		r.parts = append(r.parts, reasoning)
+	}
+	if details.proven() {
+		r.parts = append(r.parts, part{kind: kindReasoning, seal: details.seal()})
 	}
 	if len(calls) == 0 {
 		calls = old

@@ -485,7 +485,7 @@ func (w *requestWriter) chatAssistant(parts []part, reasons bool) {
 		case kindCall:
 			calls++
 		case kindReasoning:
-			if p.seal.origin == originCall {
+			if p.seal.origin == originCall || p.seal.origin == originDetails {
 				continue
 			}
 			// The text goes back under the name of its field. Other servers might
@@ -523,6 +523,9 @@ func (w *requestWriter) chatAssistant(parts []part, reasons bool) {
 	if len(reasoning) > 0 {
 		w.key(field)
 		w.joined(`\n\n`, reasoning...)
+	}
+	if details := givenDetails(parts); len(details) > 0 {
+		w.constant("reasoning_details", "["+string(details)+"]")
 	}
 	if calls > 0 {
 		w.array("tool_calls")

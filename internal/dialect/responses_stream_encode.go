@@ -268,7 +268,7 @@ func (e *responsesEncoder) sealed(s seal) {
 	if !e.keeps(len(s.data)) {
 		return
 	}
-	if e.open != itemReasoning || s.origin == originCall {
+	if e.open != itemReasoning || s.origin == originCall || s.origin == originDetails {
 		e.openItem(itemReasoning, "rs_") // open reasoning has a seal of its own
 	}
 	e.keep(s)
