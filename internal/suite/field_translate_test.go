@@ -2,6 +2,8 @@ package suite_test
 
 import (
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -195,6 +197,47 @@ func TestFieldTranslatedRequests(t *testing.T) {
 				_, lost, _ := strings.Cut(resp.Header.Get(translateMark), "lost=")
 				assert.Equal(t, tt.lost, lost)
 			}
+		})
+	}
+}
+
+// TestFieldToolsOfOpenAI: OpenAI's models from gpt-5.4 on refuse tools in chat while they
+// reason (openai-openapi#541, litellm#34569, crush#2913). Translated requests go to its
+// responses, unless the config names chat.
+func TestFieldToolsOfOpenAI(t *testing.T) {
+	for name, tt := range map[string]struct {
+		provider aigateway.Provider
+		url      string
+	}{
+		"built in":           {aigateway.Provider{ID: "openai"}, "https://api.openai.com/v1/responses"},
+		"by its address":     {aigateway.Provider{ID: "mine", BaseURL: "https://eu.api.openai.com/v1"}, "https://eu.api.openai.com/v1/responses"},
+		"strict":             {aigateway.Provider{ID: "openai", Translate: aigateway.TranslateStrict}, "https://api.openai.com/v1/responses"},
+		"chat alone":         {aigateway.Provider{ID: "openai", SupportedAPISurfaces: translateChat}, "https://api.openai.com/v1/chat/completions"},
+		"chat before all":    {aigateway.Provider{ID: "openai", SupportedAPISurfaces: append(slices.Clone(translateChat), aigateway.APISurface{Format: "openai"})}, "https://api.openai.com/v1/chat/completions"},
+		"another host":       {aigateway.Provider{ID: "mine", BaseURL: "https://llm.example/v1"}, "https://llm.example/v1/chat/completions"},
+		"a host like OpenAI": {aigateway.Provider{ID: "mine", BaseURL: "https://api.openai.com.example/v1"}, "https://api.openai.com.example/v1/chat/completions"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var url string
+			p := tt.provider
+			p.APIKeys, p.Models = []aigateway.APIKey{{Value: "sk-0123456789"}}, []aigateway.Model{{ID: "gpt-9"}}
+			if p.Translate == "" {
+				p.Translate = aigateway.TranslateOn
+			}
+			g, err := aigateway.New(aigateway.Config{
+				Providers: []aigateway.Provider{p},
+				Transport: gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
+					url = r.URL.String()
+					w := httptest.NewRecorder()
+					gatewaytest.Fitting("ok")(w, r)
+					return w.Result(), nil
+				}),
+			})
+			require.NoError(t, err)
+			w := httptest.NewRecorder()
+			g.ServeHTTP(w, httptest.NewRequest(http.MethodPost, fieldMessages, strings.NewReader(`{"model":"gpt-9","max_tokens":99,"messages":[{"role":"user","content":"hi"}]}`)))
+			assert.Equal(t, http.StatusOK, w.Code, w.Body)
+			assert.Equal(t, tt.url, url)
 		})
 	}
 }
