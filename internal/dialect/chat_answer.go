@@ -119,6 +119,7 @@ func (a *answerReader) chatMessage() {
 	r := a.reply
 	var reasoning part
 	var content, calls, old []part
+	var cites []citation
 	var details chatDetails
 	d := reader{report: &Report{}}
 	for name := range a.members() {
@@ -133,6 +134,8 @@ func (a *answerReader) chatMessage() {
 			if v := a.str(); !blank(v) && reasoning.text == nil {
 				reasoning = part{kind: kindReasoning, text: v, seal: seal{origin: originChat, data: name}}
 			}
+		case "annotations":
+			cites = a.citations()
 		case "reasoning_details":
 			details.read(a.value())
 		case "tool_calls":
@@ -155,6 +158,9 @@ func (a *answerReader) chatMessage() {
 		default:
 			a.value()
 		}
+	}
+	if len(content) > 0 && content[0].kind == kindText {
+		content[0].cites = cites
 	}
 	if reasoning.text != nil {
 		r.parts = append(r.parts, reasoning)
@@ -349,11 +355,18 @@ func chatFinish(stop stopReason) string {
 // without a look at the rest gets a string otherwise.
 func (w *answerWriter) chatMessage(r *reply) {
 	var texts, refusals, reasoning []raw
+	var cites []citation
+	said := int64(0)
 	calls, sealed := 0, false
 	for i := range r.parts {
 		switch p := &r.parts[i]; p.kind {
 		case kindText:
 			texts = append(texts, orEmpty(p.text))
+			base := said
+			said += points(inner(p.text))
+			for _, cited := range p.cites {
+				cites = append(cites, cited.at(base, said))
+			}
 		case kindRefusal:
 			refusals = append(refusals, orEmpty(p.text))
 		case kindReasoning:
@@ -378,6 +391,13 @@ func (w *answerWriter) chatMessage(r *reply) {
 		w.lit("null")
 	} else {
 		w.joined("", refusals...)
+	}
+	if len(cites) > 0 {
+		w.array("annotations")
+		for i := range cites {
+			w.chatCitation(&cites[i])
+		}
+		w.close("]")
 	}
 	if len(reasoning) > 0 {
 		w.key("reasoning_content")

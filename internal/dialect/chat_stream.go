@@ -190,7 +190,7 @@ func (d *chatDecoder) delta(v raw) {
 	if v == nil || !c.object() {
 		return
 	}
-	var content, refusal, reasoning, details, calls, old raw
+	var content, cites, refusal, reasoning, details, calls, old raw
 	for name := range c.members() {
 		switch string(name) {
 		case "content":
@@ -202,6 +202,8 @@ func (d *chatDecoder) delta(v raw) {
 				reasoning = v
 				d.field = append(d.field[:0], name...)
 			}
+		case "annotations":
+			cites = c.value()
 		case "reasoning_details":
 			details = c.value()
 		case "tool_calls":
@@ -240,6 +242,9 @@ func (d *chatDecoder) delta(v raw) {
 		// end.
 		d.content, d.afterCall = true, d.afterCall && white(content)
 		s.to.text(content)
+	}
+	if c = (cursor{b: cites}); cites != nil {
+		s.cite(c.citations())
 	}
 	if !blank(refusal) {
 		d.content, d.afterCall = true, false

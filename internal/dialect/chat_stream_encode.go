@@ -9,6 +9,8 @@ type chatEncoder struct {
 	prefix  []byte // a chunk up to its choices
 	thought []byte // the open reasoning, the inside of a string
 	proven  writer // the elements of reasoning_details
+	said    int64  // the length of the text, in code points
+	base    int64  // that at the last mark
 }
 
 // start writes the chunk with the role. It keeps the front of all chunks:
@@ -53,8 +55,21 @@ func (e *chatEncoder) closeDelta(finish string) {
 
 // text writes {"content": "…"}.
 func (e *chatEncoder) text(body raw) {
+	e.said += points(inner(body))
 	e.openDelta()
 	e.s.out.field("content", body)
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) mark() { e.base = e.said }
+
+// cite writes {"annotations": […]}, as OpenAI's models that search do.
+func (e *chatEncoder) cite(cited citation) {
+	cited = cited.at(e.base, e.said)
+	e.openDelta()
+	e.s.out.array("annotations")
+	e.s.out.chatCitation(&cited)
+	e.s.out.close("]")
 	e.closeDelta("null")
 }
 

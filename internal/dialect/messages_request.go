@@ -415,7 +415,9 @@ func (d *reader) messagesBlock(parts []part) []part {
 		case "context":
 			b.context = d.str()
 		case "citations":
-			if v := d.value(); v != nil && string(v) != "[]" {
+			if d.answer {
+				b.cites = d.citations()
+			} else if v := d.value(); v != nil && string(v) != "[]" {
 				d.report.Lose("citations")
 			}
 		case "cache_control":

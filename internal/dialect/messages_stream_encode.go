@@ -103,6 +103,10 @@ func (e *messagesEncoder) text(body raw) {
 	e.delta("text_delta", "text", body)
 }
 
+// Citations have no place: the API's own hold a proof that clients give back.
+func (e *messagesEncoder) mark()         {}
+func (e *messagesEncoder) cite(citation) {}
+
 // refusal writes text. The stop reason at the end says what it is.
 func (e *messagesEncoder) refusal(body raw) {
 	e.refused = true

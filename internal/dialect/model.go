@@ -85,7 +85,8 @@ type part struct {
 	parts []part // of a result
 	media media  // of images and documents
 	seal  seal   // of reasoning
-	cache raw    // a mark for a cache of the prompt, for messages; nil without one
+	cites []citation
+	cache raw // a mark for a cache of the prompt, for messages; nil without one
 }
 
 // media is an image or a document.

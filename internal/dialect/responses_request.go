@@ -413,6 +413,12 @@ func (d *reader) responsesContent() []part {
 				d.fileField(name, &p.media)
 			case "input_audio":
 				p.media = d.audioObject()
+			case "annotations":
+				if d.answer {
+					p.cites = d.citations()
+				} else {
+					d.value()
+				}
 			case "prompt_cache_breakpoint", "cache_control":
 				p.cache = d.cacheMark(name)
 			default:
