@@ -137,6 +137,34 @@ func (c *conversation) settleResults() {
 	c.turns = out
 }
 
+// mergeResults makes one result of those that answer one call: messages refuses a second
+// one. Some clients tell what a tool says step by step.
+func (c *conversation) mergeResults() {
+	for i := range c.turns {
+		t := &c.turns[i]
+		if t.role != roleTool || len(t.parts) < 2 {
+			continue
+		}
+		first := make(map[string]int, len(t.parts))
+		kept := t.parts[:0]
+		for _, p := range t.parts {
+			at, again := first[string(p.id)]
+			if !again {
+				first[string(p.id)] = len(kept)
+				kept = append(kept, p)
+				continue
+			}
+			to := &kept[at]
+			to.parts = slices.Concat(to.parts, p.parts)
+			to.fail = to.fail || p.fail
+			if p.cache != nil {
+				to.cache = p.cache
+			}
+		}
+		t.parts = kept
+	}
+}
+
 // scattered reports whether a result does not stand right behind the turn of its call.
 func (c *conversation) scattered() bool {
 	made := map[string]int{}

@@ -1,5 +1,7 @@
 package dialect
 
+import "slices"
+
 // chatAnswer reads an answer of chat/completions: its first choice.
 //
 // It reports false for an error in place of an answer, for an answer without a
@@ -320,7 +322,7 @@ func (w *answerWriter) chatAnswer(r *reply) {
 	w.chatMessage(r)
 	// The API always has the member.
 	w.constant("logprobs", "null")
-	w.word("finish_reason", chatFinish(r.stop))
+	w.word("finish_reason", w.t.chatFinish(r.stop))
 	w.close("}]")
 	w.key("usage")
 	w.chatUsage(r.usage)
@@ -333,11 +335,15 @@ func (w *answerWriter) chatAnswer(r *reply) {
 //	length          the limit on the output
 //	tool_calls      the client is to run tools
 //	content_filter  a refusal
-func chatFinish(stop stopReason) string {
+//	function_call   the same, for a client older than tool_calls
+func (t *Translator) chatFinish(stop stopReason) string {
 	switch stop {
 	case stopLength:
 		return "length"
 	case stopTool:
+		if t.functions {
+			return "function_call"
+		}
 		return "tool_calls"
 	case stopRefusal:
 		return "content_filter"
@@ -412,7 +418,13 @@ func (w *answerWriter) chatMessage(r *reply) {
 		}
 		w.close("]")
 	}
-	if calls > 0 {
+	if calls > 0 && w.t.functions {
+		first := slices.IndexFunc(r.parts, func(p part) bool { return p.kind == kindCall })
+		w.object("function_call")
+		w.field("name", orEmpty(r.parts[first].name))
+		w.field("arguments", r.parts[first].argsText())
+		w.close("}")
+	} else if calls > 0 {
 		w.array("tool_calls")
 		for i := range r.parts {
 			p := &r.parts[i]

@@ -1,5 +1,7 @@
 package dialect
 
+import "strconv"
+
 // chatRequest reads a request of chat/completions:
 //
 //	{"model": …, "messages": [{"role": "user", "content": …}], "tools": […]}
@@ -67,6 +69,20 @@ func (d *reader) chatRequest() {
 					d.openAITool()
 				}
 			}
+		case "functions":
+			// Older than tools. The client looks for its call where it was then.
+			if d.array() {
+				c.tools = c.tools[:0]
+				for d.elem() {
+					c.functions = true
+					d.openAITool()
+				}
+			}
+		case "function_call":
+			if d.peek() == '{' {
+				c.choice.kind = choiceTool
+			}
+			d.openAIChoice()
 		case "tool_choice":
 			d.openAIChoice()
 		case "parallel_tool_calls":
@@ -130,7 +146,7 @@ func (d *reader) chatMessage() {
 	var who string
 	var callID, named, cache raw
 	var reasoning part
-	var details, content, calls []part
+	var details, content, calls, older []part
 	for name := range d.members() {
 		switch string(name) {
 		case "role":
@@ -160,17 +176,26 @@ func (d *reader) chatMessage() {
 			named = d.str()
 		case "cache_control":
 			cache = d.cacheMark(name)
-		// Older or rarer fields of an assistant's message have no place in the other
-		// formats.
-		case "audio", "function_call":
+		// A rarer field of an assistant's message has no place in the other formats.
+		case "audio":
 			if v := d.value(); v != nil {
 				d.report.Lose(string(name))
+			}
+		case "function_call":
+			// Older than tool_calls, and without an id.
+			if d.object() {
+				var p callPiece
+				p.function(&d.cursor)
+				older = append(older, part{kind: kindCall, id: quote("call_" + strconv.Itoa(len(d.conversation.turns))), name: p.name, args: p.args})
 			}
 		default:
 			if v := d.value(); v != nil {
 				d.report.hint(string(name))
 			}
 		}
+	}
+	if len(calls) == 0 {
+		calls = older
 	}
 	// The name beside a result repeats its tool, and the id says the same.
 	if named != nil && who != "tool" && who != "function" {
@@ -188,6 +213,9 @@ func (d *reader) chatMessage() {
 	// "function" is the role of results before tools.
 	case "tool", "function":
 		c := d.conversation
+		if callID == nil {
+			callID = c.lastCall()
+		}
 		markLast(content, cache)
 		result := part{kind: kindResult, id: callID, parts: content, cache: takeMarks(content)}
 		if n := len(c.turns); n > 0 && c.turns[n-1].role == roleTool {
@@ -217,6 +245,16 @@ func (d *reader) chatMessage() {
 		return
 	}
 	d.conversation.turns = append(d.conversation.turns, t)
+}
+
+// lastCall is the id of the call at the end of the last turn; nil without one.
+func (c *conversation) lastCall() raw {
+	if n := len(c.turns); n > 0 {
+		if m := len(c.turns[n-1].parts); m > 0 && c.turns[n-1].parts[m-1].kind == kindCall {
+			return c.turns[n-1].parts[m-1].id
+		}
+	}
+	return nil
 }
 
 // checkContent finds content of another form than text, a list or null.

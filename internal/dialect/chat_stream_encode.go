@@ -131,8 +131,19 @@ func (e *chatEncoder) details() {
 // follow in chunks of their own.
 // Clients add the later pieces to the element with the same index.
 func (e *chatEncoder) call(n int, id, name raw, free bool) {
-	e.openDelta()
 	o := &e.s.out
+	if e.s.t.functions {
+		if n == 0 {
+			e.openDelta()
+			o.object("function_call")
+			o.field("name", name)
+			o.word("arguments", "")
+			o.close("}")
+			e.closeDelta("null")
+		}
+		return
+	}
+	e.openDelta()
 	e.openCall(n)
 	o.field("id", id)
 	if free {
@@ -163,8 +174,18 @@ func (e *chatEncoder) args(n int, piece raw) { e.piece(n, "function", "arguments
 
 // piece writes a chunk with a piece of a call.
 func (e *chatEncoder) piece(n int, object, field string, piece raw) {
-	e.openDelta()
 	o := &e.s.out
+	if e.s.t.functions {
+		if n == 0 {
+			e.openDelta()
+			o.object("function_call")
+			o.field("arguments", piece)
+			o.close("}")
+			e.closeDelta("null")
+		}
+		return
+	}
+	e.openDelta()
 	e.openCall(n)
 	o.object(object)
 	o.field(field, piece)
@@ -180,7 +201,7 @@ func (e *chatEncoder) called(int) {}
 func (e *chatEncoder) end(stop stopReason, _ raw, u Usage) {
 	e.details()
 	e.openDelta()
-	e.closeDelta(`"` + chatFinish(stop) + `"`)
+	e.closeDelta(`"` + e.s.t.chatFinish(stop) + `"`)
 	o := &e.s.out
 	if e.s.t.includeUsage {
 		o.b = append(o.b, e.prefix...)

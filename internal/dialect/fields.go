@@ -110,8 +110,8 @@ var fields = []field{
 	row(Chat, "prediction", drop(""), drop("")),
 	row(Chat, "web_search_options", drop(""), drop("")),
 	row(Chat, "moderation", drop(""), drop("")),
-	row(Chat, "functions", drop("older than tools"), drop("older than tools")).idleAt("[]"),
-	row(Chat, "function_call", drop("older than tool_choice"), drop("older than tool_choice")).idleAt(`"auto"`, `"none"`),
+	row(Chat, "functions", as("tools"), as("tools")),
+	row(Chat, "function_call", as("tool_choice"), as("tool_choice")),
 
 	// Responses, to chat and to messages.
 	row(Responses, "model", as("model"), as("model")),

@@ -126,7 +126,8 @@ func (d *reader) messagesFormat() {
 //	{"name": "f", "description": "…", "input_schema": {…}}
 //	{"type": "web_search_20250305", "name": "web_search"}
 //
-// Tools with a type of Anthropic's are lost: no other model knows their schema.
+// Of the tools with a type of Anthropic's, those that the client runs become functions.
+// Those that run at Anthropic are lost.
 //
 // Unknown members of a tool are lost under their names.
 func (d *reader) messagesTool() {
@@ -154,6 +155,10 @@ func (d *reader) messagesTool() {
 			if d.value() != nil {
 				d.report.hint(string(name))
 			}
+		case "max_characters":
+			if d.value() != nil {
+				d.report.hint(string(name)) // the client cuts what it shows
+			}
 		case "defer_loading":
 			// The tool is offered at once, and not found by a search.
 			if d.boolean() {
@@ -165,7 +170,7 @@ func (d *reader) messagesTool() {
 			}
 		}
 	}
-	if what != "custom" {
+	if what != "custom" && !t.describe(what) {
 		d.report.Lose("tools." + what)
 		return
 	}

@@ -27,6 +27,7 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	on := w.messagesThinking(c, forced)
 	w.key("messages")
 	c.uniqueCalls()
+	c.mergeResults()
 	w.messagesTurns(c.turns, claudeVersion(text(c.model)) >= claudeNoPrefill)
 	if len(tools) == 0 {
 		if tools = c.called(); len(tools) > 0 {

@@ -36,11 +36,12 @@ type conversation struct {
 	model raw
 	turns []turn
 
-	tools    []tool
-	flat     map[string]flatName // functions in namespaces, by their flat names
-	choice   choice
-	allowed  []raw // names of the tools that may be called; nil where all may
-	parallel raw   // true or false: may an answer call several tools at once
+	tools     []tool
+	flat      map[string]flatName // functions in namespaces, by their flat names
+	choice    choice
+	allowed   []raw // names of the tools that may be called; nil where all may
+	functions bool  // the client of chat calls tools functions, and takes one call
+	parallel  raw   // true or false: may an answer call several tools at once
 
 	maxTokens   raw
 	temperature raw

@@ -148,6 +148,10 @@ func (d *reader) openAIChoice() {
 	var m choiceMembers
 	d.choiceMembers(&m, 0)
 	ch.name = m.name
+	// function_call, which is older, has no type: {"name": "f"}.
+	if m.what == "" && ch.kind == choiceTool && m.name != nil {
+		return
+	}
 	switch m.what {
 	case "function", "custom", "tool":
 		ch.kind = choiceTool

@@ -149,6 +149,26 @@ func TestFieldTranslatedRequests(t *testing.T) {
 			[]string{`"source":{"type":"url","url":"https://a.example/b.png"},"cache_control":{"type":"ephemeral"}}`}, nil, "",
 		},
 
+		// litellm#16711, claude-code-proxy#86: two results of one call.
+		"two results of a call": {
+			fieldChat, translateMessages,
+			`"messages":[{"role":"user","content":"hi"},{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"1"},{"role":"tool","tool_call_id":"b","content":"2"},{"role":"tool","tool_call_id":"a","content":"3"}],"tools":[{"type":"function","function":{"name":"f"}}]`,
+			[]string{`[{"type":"tool_result","tool_use_id":"a","content":[{"type":"text","text":"1"},{"type":"text","text":"3"}]},{"type":"tool_result","tool_use_id":"b","content":"2"}]`}, nil, "",
+		},
+
+		// Tools that Anthropic knows by a type, and that the client runs: another model is
+		// told of them (langchain#33510, vscode#274987).
+		"tools of Anthropic's types, at chat": {
+			fieldMessages, translateChat,
+			`"max_tokens":9,"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"bash_20250124","name":"bash"},{"type":"text_editor_20250728","name":"str_replace_based_edit_tool","max_characters":100},{"type":"text_editor_20250124","name":"str_replace_editor"},{"type":"memory_20250818","name":"memory","cache_control":{"type":"ephemeral"}},{"type":"computer_20250124","name":"computer","display_width_px":9}],"tool_choice":{"type":"tool","name":"bash"}`,
+			[]string{`"name":"bash","description":"Runs`, `"restart":{"type":"boolean"}`, `"name":"str_replace_based_edit_tool"`, `"insert_text"`, `"undo_edit"`, `"name":"memory"`, `"old_path"`, `"tool_choice":{"type":"function","function":{"name":"bash"}}`},
+			[]string{"computer", "max_characters"}, "tools.display_width_px,tools.computer_20250124",
+		},
+		"tools of Anthropic's types, at responses": {
+			fieldMessages, translateResponses, `"max_tokens":99,"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"bash_20250124","name":"bash"},{"type":"web_search_20250305","name":"web_search"}]`,
+			[]string{`{"type":"function","name":"bash","description":"Runs`}, []string{"web_search"}, "tools.web_search_20250305",
+		},
+
 		// A name that comes twice is refused by messages and Gemini (n8n and Zed offer
 		// tools of several MCP servers).
 		"a name twice, at messages": {
