@@ -167,11 +167,14 @@ func (c *conversation) mergeResults() {
 
 // scattered reports whether a result does not stand right behind the turn of its call.
 func (c *conversation) scattered() bool {
-	made := map[string]int{}
+	var made map[string]int
 	for i := range c.turns {
 		for j := range c.turns[i].parts {
 			switch p := &c.turns[i].parts[j]; p.kind {
 			case kindCall:
+				if made == nil {
+					made = map[string]int{}
+				}
 				made[string(p.id)] = i
 			case kindResult:
 				if at, ok := made[string(p.id)]; ok && at != i-1 {

@@ -41,6 +41,9 @@ func (d *reader) openAITool() {
 // uniqueTools offers each name once, the first tool of it. Messages and Gemini refuse a
 // name that comes twice, which OpenAI takes.
 func (c *conversation) uniqueTools(report *Report) {
+	if len(c.tools) < 2 {
+		return
+	}
 	first := make(map[string]*tool, len(c.tools))
 	kept := c.tools[:0]
 	for i := range c.tools {
