@@ -411,9 +411,13 @@ func (w *answerWriter) chatMessage(r *reply) {
 	}
 	if sealed {
 		w.array("reasoning_details")
+		after := int64(0)
 		for i := range r.parts {
-			if p := &r.parts[i]; p.kind == kindReasoning {
-				w.detail(p.seal, orEmpty(p.text))
+			switch p := &r.parts[i]; p.kind {
+			case kindReasoning:
+				w.detail(p.seal, orEmpty(p.text), after)
+			case kindCall:
+				after++
 			}
 		}
 		w.close("]")
@@ -459,22 +463,23 @@ func (w *answerWriter) chatMessage(r *reply) {
 //	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…", "index": 0}
 //
 // The types are those of OpenRouter's reasoning_details, as clients know them.
-// The format tells whose proof it is.
-func (w *writer) detail(s seal, body raw) {
+// The format tells whose proof it is, and the index how many calls came before: models
+// that think between two calls want their thoughts back at the same place.
+func (w *writer) detail(s seal, body raw, after int64) {
 	switch s.origin {
 	case originRedacted:
 		w.typed("reasoning.encrypted")
 		w.word("format", formatClaude)
 		w.key("data")
 		w.inside(s.data)
-		w.number("index", 0)
+		w.number("index", after)
 		w.close("}")
 	case originResponses:
 		if !blank(body) {
 			w.typed("reasoning.summary")
 			w.word("format", formatOpenAI)
 			w.field("summary", body)
-			w.number("index", 0)
+			w.number("index", after)
 			w.close("}")
 		}
 		w.typed("reasoning.encrypted")
@@ -485,7 +490,7 @@ func (w *writer) detail(s seal, body raw) {
 		}
 		w.key("data")
 		w.inside(s.data)
-		w.number("index", 0)
+		w.number("index", after)
 		w.close("}")
 	default:
 		w.typed("reasoning.text")
@@ -495,7 +500,7 @@ func (w *writer) detail(s seal, body raw) {
 			w.key("signature")
 			w.inside(s.data)
 		}
-		w.number("index", 0)
+		w.number("index", after)
 		w.close("}")
 	}
 }

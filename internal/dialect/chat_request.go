@@ -229,15 +229,13 @@ func (d *reader) chatMessage() {
 		d.wrong = true
 		return
 	}
-	if len(details) > 0 {
-		t.parts = details
-	} else if reasoning.text != nil {
-		t.parts = append(t.parts, reasoning)
+	if len(details) == 0 && reasoning.text != nil {
+		details = []part{reasoning}
 	}
-	if len(t.parts) == 0 && len(calls) == 0 {
+	if len(details) == 0 && len(calls) == 0 {
 		t.parts = content
 	} else {
-		t.parts = append(append(t.parts, content...), calls...)
+		t.parts = between(details, content, calls)
 	}
 	markLast(t.parts, cache)
 	if t.role == roleUser {

@@ -11,6 +11,7 @@ type chatEncoder struct {
 	proven  writer // the elements of reasoning_details
 	said    int64  // the length of the text, in code points
 	base    int64  // that at the last mark
+	calls   int64
 }
 
 // start writes the chunk with the role. It keeps the front of all chunks:
@@ -111,7 +112,7 @@ func (e *chatEncoder) sealed(s seal) {
 	if len(s.data) > 0 {
 		body := make(raw, 0, len(e.thought)+2)
 		body = append(append(append(body, '"'), e.thought...), '"')
-		e.proven.detail(s, body)
+		e.proven.detail(s, body, e.calls)
 	}
 	e.thought = e.thought[:0]
 }
@@ -132,6 +133,7 @@ func (e *chatEncoder) details() {
 // Clients add the later pieces to the element with the same index.
 func (e *chatEncoder) call(n int, id, name raw, free bool) {
 	o := &e.s.out
+	e.calls++
 	if e.s.t.functions {
 		if n == 0 {
 			e.openDelta()

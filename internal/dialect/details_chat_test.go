@@ -96,3 +96,35 @@ func TestForeignReasoningDetails(t *testing.T) {
 		assert.Contains(t, string(out), `"messages":[{"role":"assistant","content":"so"}]`, data)
 	}
 }
+
+// TestThoughtsBetweenCalls: a model that thinks between two calls of a turn wants its
+// thoughts back at the same place (hermes-agent#41266, litellm#23047). A client of chat has
+// them apart from the calls.
+func TestThoughtsBetweenCalls(t *testing.T) {
+	messages := []string{
+		`{"type":"thinking","thinking":"one","signature":"sig1"}`, `{"type":"text","text":"so"}`, `{"type":"tool_use","id":"t1","name":"f","input":{}}`,
+		`{"type":"thinking","thinking":"two","signature":"sig2"}`, `{"type":"redacted_thinking","data":"sig3"}`, `{"type":"tool_use","id":"t2","name":"g","input":{}}`,
+	}
+	responses := []string{
+		`{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"one"}],"encrypted_content":"enc1"}`, `{"type":"function_call","call_id":"t1","name":"f","arguments":"{}"}`,
+		`{"type":"reasoning","id":"rs_2","summary":[],"encrypted_content":"enc2"}`, `{"type":"function_call","call_id":"t2","name":"g","arguments":"{}"}`,
+	}
+	for upstream, c := range map[dialect.Format]struct {
+		answer, want string
+	}{
+		dialect.Messages:  {messagesReply(strings.Join(messages, ","), "tool_use"), `"content":[` + strings.Join(messages, ",") + `]`},
+		dialect.Responses: {responsesReply("completed", strings.Join(responses, ","), ""), strings.Join(responses, ",") + `]`},
+	} {
+		whole, err := begun(t, dialect.Chat, upstream, false).Answer([]byte(c.answer))
+		require.NoError(t, err)
+		streamed, err := begun(t, dialect.Chat, upstream, true).AnswerStream([]byte(c.answer))
+		require.NoError(t, err)
+		for name, answer := range map[string]object{"whole": decode(string(whole)).(object), "streamed": collect(t, dialect.Chat, string(streamed))} {
+			message := answer["choices"].(list)[0].(object)["message"]
+			out, report, err := translator(t, dialect.Chat, upstream).Request([]byte(`{"model":"m","messages":[{"role":"user","content":"hi"},`+compact(message)+`]}`), dialect.Options{})
+			require.NoError(t, err)
+			assert.Contains(t, string(out), c.want, "%s %s", upstream, name)
+			assert.Empty(t, report.Lost)
+		}
+	}
+}

@@ -86,6 +86,7 @@ type part struct {
 	parts []part // of a result
 	media media  // of images and documents
 	seal  seal   // of reasoning
+	after int64  // of reasoning in chat: the calls of the turn before it
 	cites []citation
 	cache raw // a mark for a cache of the prompt, for messages; nil without one
 }
