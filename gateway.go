@@ -388,7 +388,7 @@ func (x *exchange) choose() (err *Error) {
 // gateway's own teaches nothing.
 func (x *exchange) send() outcome {
 	if x.s.keepalive > 0 && x.in.sel.Stream && x.in.surface.stream != nil {
-		x.to.keepAlive(x.s.keepalive, x.in.id)
+		x.to.keepAlive(x.s.keepalive, x.in.id, x.in.surface.format)
 	}
 	x.loop.start(x.s, &x.in, &x.to)
 	out := x.loop.run(&x.plan)

@@ -54,6 +54,7 @@ type client struct {
 	writeUntil, readUntil time.Time // the deadlines that are set; zero: none
 
 	keepalive time.Duration // 0: off
+	pings     bool          // the keepalive is the ping of messages
 	mu        sync.Mutex    // with a keepalive, guards all writes
 	timer     *time.Timer   // nil unless a keepalive is running
 	requestID string
@@ -328,17 +329,24 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// keepAlive starts to send a comment after each silence of the stream.
-// Only a stream has one. The comments are for proxies and clients with a limit
-// on silence.
-func (c *client) keepAlive(interval time.Duration, requestID string) {
-	c.keepalive, c.requestID = interval, requestID
+// The keepalives of streams. A comment is right in any stream of events. Claude Code and
+// others count the events, and not the bytes: messages has an event for it, which SDKs
+// skip wherever it stands. The other formats have none that all SDKs skip.
+const (
+	keepaliveComment = ": keep-alive\n"
+	keepalivePing    = "event: ping\ndata: {\"type\": \"ping\"}\n\n"
+)
+
+// keepAlive starts to send a comment, or the ping of messages, after each silence of the
+// stream. Only a stream has one. It is for proxies and clients with a limit on silence.
+func (c *client) keepAlive(interval time.Duration, requestID string, f format) {
+	c.keepalive, c.requestID, c.pings = interval, requestID, f == formatAnthropic
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = time.AfterFunc(interval, c.tick)
 }
 
-// tick sends a comment, if an event may begin here. The first one sends the header. A
+// tick sends a keepalive, if an event may begin here. The first one sends the header. A
 // panic of the service's writer would end the process here: the request's goroutine
 // takes it over.
 //
@@ -375,11 +383,14 @@ func (c *client) tick() {
 	}
 	c.commented = true
 	c.arm()
-	comment := ": keep-alive\n\n"
-	if c.controls {
-		comment = ": keep-alive\n"
+	alive := keepaliveComment + "\n"
+	switch {
+	case c.pings:
+		alive = keepalivePing
+	case c.controls:
+		alive = keepaliveComment
 	}
-	_, err := io.WriteString(c.w, comment)
+	_, err := io.WriteString(c.w, alive)
 	c.disarm()
 	if err == nil {
 		c.flushNow() //nolint:errcheck // the next write of the answer sees it

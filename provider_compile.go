@@ -326,7 +326,7 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 	if t = oneOf(c.problems, path, t, TranslateOff, TranslateOn, TranslateStrict); t == TranslateOff {
 		return
 	}
-	out.strict, out.translates, out.unproven = t == TranslateStrict, translations(out.surfaces, c.surfaces), unproven(out.surfaces, c.surfaces)
+	out.strict, out.translates, out.unproven = t == TranslateStrict, translations(out.surfaces, c.surfaces, builtin.IsOpenAI(out.base.Hostname())), unproven(out.surfaces, c.surfaces)
 	if len(translationTargets(out.surfaces, c.surfaces)) == 0 {
 		c.warnings.add(path, string(t), "has no effect: the provider speaks neither chat-completions nor responses nor messages")
 	}

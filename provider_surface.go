@@ -423,8 +423,17 @@ func (o offers) speaksFormat(f format) bool {
 //
 // A surface that counts tokens may have one of its own format: a provider may speak
 // messages, and not count them. Such a count is estimated, like all others in the map.
-func translations(o offers, all surfaces) map[*surface]*surface {
+//
+// OpenAI's own API is asked by responses where it may be asked by both: its models from
+// gpt-5.4 on refuse tools in chat unless they are told not to reason.
+func translations(o offers, all surfaces, openAI bool) map[*surface]*surface {
 	targets := translationTargets(o, all)
+	if chat := slices.IndexFunc(targets, func(s *surface) bool { return s.name == surfaceChat }); openAI && chat >= 0 {
+		entry, _ := o.speaks(targets[chat])
+		if next := chat + 1; entry.name == "" && next < len(targets) && targets[next].name == surfaceResponses {
+			targets[chat], targets[next] = targets[next], targets[chat]
+		}
+	}
 	out := map[*surface]*surface{}
 	for _, s := range all.byPath {
 		from, ok := s.dialect()

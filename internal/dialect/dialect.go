@@ -128,6 +128,7 @@ type Translator struct {
 	echo         echo
 	model        raw // the client's name for it
 	includeUsage bool
+	functions    bool                // a client of chat looks for function_call
 	custom       map[string]struct{} // names of custom tools
 	flat         map[string]flatName // by the flat names
 	long         map[string]raw      // names of tools, by the short ones
@@ -180,7 +181,10 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 	if report.Refuse != "" {
 		return nil, report, nil
 	}
-	t.echo, t.includeUsage = c.echo, c.includeUsage
+	t.echo, t.includeUsage, t.functions = c.echo, c.includeUsage, c.functions
+	if c.functions {
+		c.parallel = raw("false")
+	}
 	t.custom, t.flat, t.calls = nil, c.flat, c.callIDs()
 	for i := range c.tools {
 		if c.tools[i].custom {
@@ -191,6 +195,8 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 		}
 	}
 	t.long = c.shorten()
+	c.uniqueTools(&report)
+	c.settleResults()
 	// The loss is named only if the client had asked for reasoning.
 	if opts.NoReasoning {
 		if c.thinking.asked() {
