@@ -206,7 +206,7 @@ func stateTable() []surface {
 		return s
 	}
 	response := record(ids.Response, "responses", "responses/{id}", get, del)
-	response.stream = relay.Responses
+	response.stream = relay.StoredResponse
 	videos := form(list(ids.Video, "videos", get, post))
 	videos.model = modelInBody
 	messageBatches := messages(list(ids.MessageBatch, "messages/batches", get, post))

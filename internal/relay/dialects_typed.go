@@ -105,6 +105,28 @@ func responseEnd(typ []byte) Kind {
 	return Other
 }
 
+// StoredResponse is [Responses] for a response that was made before, and is streamed
+// again. That it failed or was canceled is what the client wants to know, and no fault of
+// the server now.
+func StoredResponse(name, data []byte, e *Event) {
+	Responses(name, data, e)
+	switch {
+	case e.Kind == Failed:
+		e.Kind = End
+	case e.Kind == Other && typeIs(name, data, "response.cancelled"):
+		e.Kind, e.Usage = End, true
+	}
+}
+
+// typeIs reports whether an event is of a type, by its data or else by its name.
+func typeIs(name, data []byte, want string) bool {
+	c := jsonscan.Lenient(data)
+	if c.Enter('{') && seek(&c, "type") {
+		name = c.Text()
+	}
+	return string(name) == want
+}
+
 // wasFiltered reports whether the response of a response.incomplete event was cut
 // for its content.
 //

@@ -148,6 +148,12 @@ func (f *Form) Bool(name string) (b, ok bool) {
 	return false, false
 }
 
+// asks reports whether the field called name is a text that [IsTrue].
+func (f *Form) asks(name string) bool {
+	text, _, _ := f.String(name)
+	return IsTrue(text)
+}
+
 // Selection returns the fields that pick a route. models is a repeated field. The
 // error is an [*InvalidError]:
 //   - model is repeated
@@ -190,7 +196,7 @@ func (f *Form) Selection() (Selection, error) {
 			s.Model, s.HasModel = string(value), true
 		}
 	}
-	s.Stream, _ = f.Bool(streamField)
+	s.Stream = f.asks(streamField)
 	return s, nil
 }
 
