@@ -113,18 +113,21 @@ func StoredResponse(name, data []byte, e *Event) {
 	switch {
 	case e.Kind == Failed:
 		e.Kind = End
-	case e.Kind == Other && typeIs(name, data, "response.cancelled"):
+	case e.Kind == Other && string(frontType(name, data)) == "response.cancelled":
 		e.Kind, e.Usage = End, true
 	}
 }
 
-// typeIs reports whether an event is of a type, by its data or else by its name.
-func typeIs(name, data []byte, want string) bool {
+// frontType is the type of an event that its data tells, of which the front is enough; else
+// its name.
+func frontType(name, data []byte) []byte {
 	c := jsonscan.Lenient(data)
 	if c.Enter('{') && seek(&c, "type") {
-		name = c.Text()
+		if typ := c.Text(); len(typ) > 0 && !c.Bad() {
+			return typ
+		}
 	}
-	return string(name) == want
+	return name
 }
 
 // wasFiltered reports whether the response of a response.incomplete event was cut

@@ -285,3 +285,33 @@ func TestFieldStoredStreams(t *testing.T) {
 		assert.GreaterOrEqual(t, e.send("GET", "/v1/responses/resp_1?stream=true", "").Code, 500, name)
 	}
 }
+
+// TestFieldLargeEventsUsage: an event with an image may be larger than what is kept of one.
+// Its usage is counted all the same, and a last event is an end (auto_ai_router#190, term-llm#347).
+func TestFieldLargeEventsUsage(t *testing.T) {
+	image := strings.Repeat("iVBORw0KGgo", 500_000)
+	const told = `"usage":{"input_tokens":7,"output_tokens":9,"total_tokens":16}`
+	drawn := `{"type":"image_generation.completed","b64_json":"` + image + `",` + told + `}`
+	made := `{"type":"response.completed","response":{"id":"resp_1","status":"completed","output":[{"type":"image_generation_call","result":"` + image + `"},` +
+		`{"type":"message","content":[{"type":"output_text","text":"\"usage\":{\"input_tokens\":1}"}]}],` + told +
+		`,"user":null,"metadata":{"a":"\"usage\":{\"input_tokens\":1000}","b":"` + strings.Repeat("m", 9_000) + `"}}}`
+	e := openEndpoint(t, "", nil)
+	for _, tt := range []struct{ name, path, data string }{
+		{"an image", "/v1/images/generations", drawn},
+		{"an image in a response", "/v1/responses", made},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, events := range []string{fieldData(tt.data), strings.ReplaceAll(fieldData(tt.data), "\n", "\r\n")} {
+				e.answer = gatewaytest.Stream(events)
+				w := e.send("POST", tt.path, `{"model":"m","input":"x","prompt":"x","stream":true}`)
+				require.Equal(t, 200, w.Code)
+				assert.True(t, events == w.Body.String(), "the stream is as it was")
+				require.NotNil(t, e.result)
+				require.NotNil(t, e.result.Usage)
+				assert.EqualValues(t, 7, e.result.Usage.InputTokens)
+				assert.EqualValues(t, 9, e.result.Usage.OutputTokens)
+				assert.False(t, e.result.Usage.Estimated)
+			}
+		})
+	}
+}
