@@ -624,6 +624,17 @@ func (in *inbound) scanQuery() error {
 	return nil
 }
 
+// joinsOrHears reports whether a session without a model in its query is one that has none
+// there: it joins a call, or the model that transcribes is named in the session itself. A
+// provider refuses a model beside these.
+func (in *inbound) joinsOrHears() bool {
+	if in.sel.HasModel {
+		return false
+	}
+	q := in.r.URL.Query()
+	return q.Has("call_id") || q.Get("intent") == "transcription"
+}
+
 // cutKey takes a client's key out of the subprotocols of a handshake. It is the client's
 // credential, where there is no other one.
 func (in *inbound) cutKey() {

@@ -465,3 +465,29 @@ func TestRealtimeTranscripts(t *testing.T) {
 		})
 	}
 }
+
+// A session that transcribes, or that joins a call, goes out without a model if the client
+// named none: OpenAI refuses one there (bifrost#6095, openai-node#1974).
+func TestRealtimeWithoutModel(t *testing.T) {
+	for query, want := range map[string]string{
+		"?intent=transcription":         "intent=transcription",
+		"?call_id=rtc_1":                "call_id=rtc_1",
+		"?model=m&intent=transcription": "model=m&intent=transcription",
+		"?model=m&call_id=rtc_1":        "model=m&call_id=rtc_1",
+		"?intent=talk":                  "model=m&intent=talk",
+		"":                              "model=m",
+	} {
+		up := gatewaytest.NewUpstream(t, realtimeServer(func(conn net.Conn, _ *bufio.Reader) {
+			conn.Write(frame(sessionCreated))
+			conn.Write(closeFrame)
+		}))
+		cfg := testbed.Config(1, "a")
+		cfg.Providers[0].Models = append(cfg.Providers[0].Models, aigateway.Model{ID: "n"})
+		cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+		_, in, resp := dialRealtime(t, testbed.Serve(t, cfg), query)
+		require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode, query)
+		_, err := io.ReadAll(in)
+		require.NoError(t, err)
+		assert.Equal(t, "/v1/realtime?"+want, up.Last().URL, query)
+	}
+}
