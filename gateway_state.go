@@ -303,8 +303,8 @@ func (l locator) follow() *Error {
 
 // followForm follows the ids in the fields of a form.
 func (l locator) followForm(form *reqbody.Form) *Error {
-	for name, value := range form.Members() {
-		if ref, ok := ids.InForm(name, value); ok {
+	for m := range form.Members() {
+		for ref := range ids.InForm(m.Name, m.Value, m.File) {
 			if err := l.followRef(ref); err != nil {
 				return err
 			}

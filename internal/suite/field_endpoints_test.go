@@ -315,3 +315,28 @@ func TestFieldLargeEventsUsage(t *testing.T) {
 		})
 	}
 }
+
+// TestFieldIDsInForms: an id of another caller is found in a form in whatever way a server may
+// read it (litellm#35530): under a bracketed, an encoded or a padded name, and in JSON.
+func TestFieldIDsInForms(t *testing.T) {
+	e := openEndpoint(t, "caller: req.headers['x-tenant'][0]\n", gatewaytest.JSON(200, `{"id":"file-1"}`))
+	require.Equal(t, 200, e.send("POST", "/v1/files", formOf("purpose", "vision", "file", "x"), "X-Tenant", "ann").Code)
+	for _, part := range [][2]string{
+		{"file_id", "file-1"}, {"FILE_ID", " file-1 "}, {"file_id", "file-1" + strings.Repeat(" ", 600)}, {"input_reference[file_id]", "file-1"},
+		{"input_reference.file_id", "file-1"}, {"image[0][file_id]", "file-1"}, {"file%5Fid", "file-1"}, {"input_reference%5Bfile_id%5D", "file-1"},
+		{"input_reference", `{"file_id":"file-1"}`}, {"images", `[{"file_id":"file-1"}]`}, {"file_ids", `["file-1"]`}, {"extra", `{"a":{"FILE\u005fID":"file-1"}}`},
+	} {
+		form := formOf("model", "m", "prompt", "x", part[0], part[1])
+		for _, path := range []string{"/v1/images/edits", "/v1/videos"} {
+			w := e.send("POST", path, form, "X-Tenant", "bob")
+			assert.Equal(t, 404, w.Code, "%s %q: %s", path, part, w.Body)
+			assert.Empty(t, e.sent)
+			e.send("POST", path, form, "X-Tenant", "ann")
+			assert.Len(t, e.sent, 1, "%s %q: it is ann's", path, part)
+		}
+	}
+	// The content of a file is a file's, and text is text.
+	file := strings.Replace(formOf("model", "m", "image", `{"file_id":"file-1"}`, "prompt", "the file_id is file-1"), `name="image"`, `name="image"; filename="a.json"`, 1)
+	e.send("POST", "/v1/images/edits", file, "X-Tenant", "bob")
+	assert.Len(t, e.sent, 1)
+}
