@@ -48,6 +48,7 @@ var fields = map[string]field{
 	"container":            {kind: Container, object: true},
 	"container_id":         {kind: Container},
 	"audio":                {kind: Audio, object: true, only: true},
+	"video":                {kind: Video, object: true, only: true},
 	"thread":               {kind: Message, top: true, object: true, only: true, id: "previous_message_id"},
 }
 
@@ -79,7 +80,7 @@ func Mentions(body []byte) bool {
 	if bytes.Contains(body, []byte(`"audio"`)) && bytes.Contains(body, []byte(`"assistant"`)) {
 		return true
 	}
-	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container`, `item_reference"`, `previous_message_id"`, imageCall + `"`} {
+	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container`, `"video"`, `item_reference"`, `previous_message_id"`, imageCall + `"`} {
 		if bytes.Contains(body, []byte(word)) {
 			return true
 		}
@@ -120,7 +121,7 @@ func InForm(name, value []byte, file bool) iter.Seq[Ref] {
 			} else {
 				w.value(1)
 			}
-		case known && len(value) <= maxID:
+		case known && !f.only && len(value) <= maxID:
 			yield(Ref{Kind: f.kind, ID: string(value)})
 		}
 	}
@@ -136,6 +137,7 @@ func formField(name []byte) (f field, known bool) {
 	for i := len(words) - 1; i >= 0; i-- {
 		word := string(folded([]byte(strings.TrimSpace(words[i]))))
 		if f, known := fields[word]; known && f.id == "" {
+			f.only = f.only && i == len(words)-1 // video[id] is an id, and video is one if it is an object
 			return f, true
 		}
 		// Numbers are places in a list, and id is that of the thing around it.

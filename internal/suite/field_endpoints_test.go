@@ -340,3 +340,30 @@ func TestFieldIDsInForms(t *testing.T) {
 	e.send("POST", "/v1/images/edits", file, "X-Tenant", "bob")
 	assert.Len(t, e.sent, 1)
 }
+
+// TestFieldVideosOfVideos: a video that is edited or made longer is made where the first one
+// is, and is the caller's (sub2api#4118, openclaw#85554). One in the request itself goes to
+// the provider that is named or the only one.
+func TestFieldVideosOfVideos(t *testing.T) {
+	e := openEndpoint(t, "caller: req.headers['x-tenant'][0]\n", gatewaytest.JSON(200, `{"id":"video_1","status":"queued"}`))
+	require.Equal(t, 200, e.send("POST", "/v1/videos", `{"model":"m","prompt":"a cat"}`, "X-Tenant", "ann").Code)
+	e.answer = gatewaytest.JSON(200, `{"id":"video_2","status":"queued"}`)
+	for _, path := range []string{"/v1/videos/edits", "/v1/videos/extensions"} {
+		for _, body := range []string{`{"prompt":"x","video":{"id":"video_1"}}`, formOf("prompt", "x", "video[id]", "video_1"), formOf("prompt", "x", "video", `{"id":"video_1"}`)} {
+			assert.Equal(t, 404, e.send("POST", path, body, "X-Tenant", "bob").Code, "%s %s", path, body)
+			assert.Empty(t, e.sent)
+			w := e.send("POST", path, body, "X-Tenant", "ann")
+			assert.Equal(t, 200, w.Code, w.Body)
+			assert.Equal(t, []string{"POST " + path + " " + body}, e.sent)
+		}
+		held := strings.Replace(formOf("prompt", "x", "video", "bytes"), `name="video"`, `name="video"; filename="a.mp4"`, 1)
+		assert.Equal(t, 200, e.send("POST", path, held, "X-Tenant", "bob").Code)
+	}
+	assert.Equal(t, 405, e.send("GET", "/v1/videos/edits", "", "X-Tenant", "ann").Code)
+	assert.Equal(t, 200, e.send("GET", "/v1/videos/video_2/content", "", "X-Tenant", "ann").Code)
+	assert.Equal(t, 404, e.send("GET", "/v1/videos/video_2/content", "", "X-Tenant", "carl").Code)
+	// A chat's video is not one of these.
+	e.answer = gatewaytest.Chat("hi")
+	chat := `{"model":"m","messages":[{"role":"user","content":[{"type":"video","video":["https://a/1.png"]},{"type":"video_url","video_url":{"url":"x"}}]}]}`
+	assert.Equal(t, 200, e.send("POST", "/v1/chat/completions", chat, "X-Tenant", "ann").Code)
+}
