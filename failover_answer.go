@@ -147,8 +147,14 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 		f.stray = f.Cause == CauseAnswer
 		return f
 	}
-	if h.codec != nil {
+	switch {
+	case h.codec != nil:
 		return h.translateBody(encoding)
+	case h.surface.kind == ids.MessageBatch && relay.IsPlain(encoding):
+		if home := relay.HomeResults(h.data); len(home) != len(h.data) {
+			h.data = home
+			relay.DropOfBytes(h.resp.Header)
+		}
 	}
 	return nil
 }

@@ -425,7 +425,7 @@ type session struct {
 
 	used  Usage
 	bill  usage.Bill
-	known bool // a response has told its usage
+	known bool // a response or a transcript has told its usage
 }
 
 // join commits the provider's answer to the handshake, and carries the session to its
@@ -498,9 +498,9 @@ func (s *session) first() {
 	s.a.firstToken = time.Since(s.a.start)
 }
 
-// meter adds the usage of a response.
+// meter adds the usage of a response or a transcript.
 //
-// It is called for each response of the session, in the goroutine of
+// It is called for each of them in the session, in the goroutine of
 // [realtime.Session.Run].
 func (s *session) meter(message []byte) {
 	var m usage.Meter
@@ -517,7 +517,7 @@ func (s *session) meter(message []byte) {
 	s.bill.Media += m.Bill().Media
 }
 
-// account notes the usage of all responses.
+// account notes the usage of all responses and transcripts.
 func (s *session) account() {
 	if !s.known {
 		return

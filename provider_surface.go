@@ -206,9 +206,15 @@ func stateTable() []surface {
 		return s
 	}
 	response := record(ids.Response, "responses", "responses/{id}", get, del)
-	response.stream = relay.Responses
+	response.stream = relay.StoredResponse
 	videos := form(list(ids.Video, "videos", get, post))
 	videos.model = modelInBody
+	// A video is made of another one, which the body names or holds.
+	ofVideo := func(path string) surface {
+		s := form(list(ids.Video, path, post))
+		s.family = "videos"
+		return s
+	}
 	messageBatches := messages(list(ids.MessageBatch, "messages/batches", get, post))
 	messageBatches.model = modelInRequests
 	return []surface{
@@ -233,6 +239,8 @@ func stateTable() []surface {
 		record(ids.Video, "videos", "videos/{id}", get, del),
 		content(ids.Video, "videos", "videos/{id}/content"),
 		telling(form(record(ids.Video, "videos", "videos/{id}/remix", post))),
+		ofVideo("videos/edits"),
+		ofVideo("videos/extensions"),
 		list(ids.VectorStore, "vector_stores", get, post),
 		record(ids.VectorStore, "vector-stores", "vector_stores/{id}", get, post, del),
 		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/search", post),

@@ -305,7 +305,7 @@ func digest(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)[:16]) }
 // file.
 func (f *Form) Facts() Facts {
 	var facts Facts
-	facts.Stream, _ = f.Bool(streamField)
+	facts.Stream = f.asks(streamField)
 	facts.User, _, _ = f.String("user")
 	facts.ServiceTier, _, _ = f.String("service_tier")
 	for _, p := range f.parts() {
