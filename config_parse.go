@@ -85,7 +85,11 @@ var otherNames = map[string][]string{
 	"timeout": {"per_request_timeout"}, "retries": {"max_retries"}, "num_retries": {"max_retries"},
 	"price": {"pricing"}, "prices": {"pricing"}, "cost": {"pricing"}, "max_tokens": {"max_output_tokens"},
 	"context_window": {"max_context_window"}, "context_length": {"max_context_window"}, "features": {"supported_features"},
-	"rpm": {"requests_per_minute"}, "tpm": {"tokens_per_minute"}, "max_concurrency": {"in_flight"}, "concurrency": {"in_flight"},
+	"rpm": {"requests_per_minute", "limits"}, "tpm": {"tokens_per_minute", "limits"}, "max_concurrency": {"in_flight", "limits"}, "concurrency": {"in_flight", "limits"},
+	"max_parallel_requests": {"in_flight", "limits"}, "max_concurrent_requests": {"in_flight", "limits"}, "fallback_models": {"fallbacks"},
+	"prompt": {"input"}, "completion": {"output"}, "cache_read": {"input_cache_read"}, "cache_write": {"input_cache_write"},
+	"routing_strategy": {"model_selection"}, "routing": {"model_selection"}, "load_balancing": {"model_selection"},
+	"budget": {"client_limits"}, "max_budget": {"client_limits"},
 	"strategies": {"strategy", "model_selection"}, "strategy": {"model_selection"}, "rate_limit": {"limits"}, "rate_limits": {"limits", "client_limits"},
 	"model_list": {"providers"}, "surfaces": {"supported_api_surfaces"},
 }

@@ -86,3 +86,52 @@ func TestFieldMovingCacheMarks(t *testing.T) {
 		}
 	})
 }
+
+// TestFieldAccountHeaders: an answer does not name the account behind the gateway's key, nor
+// what it has spent or where the model is. Clients are tenants of the operator.
+func TestFieldAccountHeaders(t *testing.T) {
+	account := map[string]string{
+		"openai-organization": "acme", "openai-project": "proj_acme", "anthropic-organization-id": "acme", "x-litellm-key-spend": "acme 12",
+		"x-litellm-key-max-budget": "acme 40", "x-litellm-model-api-base": "http://acme.internal:8000",
+	}
+	for name, answer := range map[string]http.HandlerFunc{
+		"an answer": gatewaytest.Chat("hi"), "an error": gatewaytest.Error(400, "bad", "no"),
+		"a stream": gatewaytest.Stream(gatewaytest.ChatDelta("hi"), gatewaytest.ChatStop, gatewaytest.ChatDone),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				harness := testbed.Start(t, testbed.Config(1, "a"), testbed.Hosts{"a": func(w http.ResponseWriter, r *http.Request) {
+					for name, value := range account {
+						w.Header().Set(name, value)
+					}
+					w.Header().Set("openai-processing-ms", "12")
+					answer(w, r)
+				}}, nil)
+				body := testbed.ChatRequest
+				if name == "a stream" {
+					body = testbed.StreamRequest
+				}
+				got := harness.Post(fieldChat, body)
+				assert.NotContains(t, fmt.Sprint(got.Header), "acme")
+				assert.Equal(t, "12", got.Header.Get("Openai-Processing-Ms"))
+			})
+		})
+	}
+}
+
+// TestFieldOtherToolsWords: a field by the name that another gateway has for it is an error
+// that tells the name here.
+func TestFieldOtherToolsWords(t *testing.T) {
+	const rack = "providers:\n- id: rack\n  base_url: https://rack.example.com\n"
+	for field, want := range map[string]string{
+		"  rpm: 60": "limits", "  max_parallel_requests: 6": "limits", "  limits: {max_parallel_requests: 6}": "in_flight",
+		"  limits: {max_concurrent_requests: 6}": "in_flight", "  models: [{id: m, fallback_models: ['rack:n']}]": "fallbacks",
+		"  models: [{id: m, pricing: {prompt: 1}}]": "input", "  models: [{id: m, pricing: {completion: 1}}]": "output",
+		"  models: [{id: m, pricing: {cache_read: 1}}]": "input_cache_read", "routing_strategy: least-busy": "model_selection",
+		"load_balancing: random": "model_selection", "max_budget: 5": "client_limits",
+	} {
+		_, err := aigateway.ParseConfig([]byte(rack + field + "\n"))
+		require.Error(t, err, field)
+		assert.Contains(t, err.Error(), fmt.Sprintf("unknown field; did you mean %q?", want), field)
+	}
+}
