@@ -135,3 +135,67 @@ func TestFieldOtherToolsWords(t *testing.T) {
 		assert.Contains(t, err.Error(), fmt.Sprintf("unknown field; did you mean %q?", want), field)
 	}
 }
+
+// TestFieldServedModel: a translated answer names its model, also if the server behind names
+// none (LLMKube#766). Answers of messages have the client's name for it.
+func TestFieldServedModel(t *testing.T) {
+	const (
+		chat      = `{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}`
+		responses = `{"id":"resp_1","object":"response","status":"completed","output":[{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"hi"}]}]}`
+		message   = `"type":"message","role":"assistant","usage":{"input_tokens":1,"output_tokens":1}`
+		block     = `"index":0`
+	)
+	event := func(name, fields string) string {
+		return "event: " + name + "\ndata: {\"type\":\"" + name + "\"," + fields + "}\n\n"
+	}
+	messages := `{` + message + `,"content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn"}`
+	for _, up := range []struct {
+		surface aigateway.APISurface
+		whole   string
+		stream  []string
+		clients []string
+	}{
+		{aigateway.APISurface{Format: "openai", Surface: "chat-completions"}, chat, []string{gatewaytest.ChatDelta("hi"), gatewaytest.ChatStop, gatewaytest.ChatDone}, []string{fieldMessages, fieldResponses}},
+		{aigateway.APISurface{Format: "openai", Surface: "responses"}, responses, []string{
+			event("response.created", `"response":{"id":"resp_1","status":"in_progress"}`),
+			event("response.output_item.added", `"output_index":0,"item":{"type":"message","id":"msg_1","role":"assistant","content":[]}`),
+			event("response.output_text.delta", `"output_index":0,"content_index":0,"item_id":"msg_1","delta":"hi"`),
+			event("response.completed", `"response":`+responses),
+		}, []string{fieldChat, fieldMessages}},
+		{aigateway.APISurface{Format: "anthropic", Surface: "messages"}, messages, []string{
+			event("message_start", `"message":{`+message+`,"content":[]}`),
+			event("content_block_start", block+`,"content_block":{"type":"text","text":""}`),
+			event("content_block_delta", block+`,"delta":{"type":"text_delta","text":"hi"}`),
+			event("content_block_stop", block),
+			event("message_delta", `"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}`), event("message_stop", block),
+		}, []string{fieldChat, fieldResponses}},
+	} {
+		for _, stream := range []bool{false, true} {
+			for _, path := range up.clients {
+				t.Run(fmt.Sprintf("%s to %s/stream=%t", up.surface.Surface, path, stream), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						cfg := testbed.Config(1, "a")
+						cfg.Providers[0].SupportedAPISurfaces, cfg.Providers[0].Translate = []aigateway.APISurface{up.surface}, aigateway.TranslateOn
+						answer := gatewaytest.JSON(200, up.whole)
+						if stream {
+							answer = gatewaytest.Stream(up.stream...)
+						}
+						harness := testbed.Start(t, cfg, testbed.Hosts{"a": answer}, nil)
+						input := `"messages":[{"role":"user","content":"x"}]`
+						if path == fieldResponses {
+							input = `"input":"x"`
+						}
+						got := harness.Post(path, fmt.Sprintf(`{"model":"a:m","max_tokens":9,"stream":%t,%s}`, stream, input))
+						require.Equal(t, 200, got.Status, got.Body)
+						want := `"model":"m"`
+						if path == fieldMessages {
+							want = `"model":"a:m"`
+						}
+						assert.Contains(t, got.Body, want)
+						assert.NotContains(t, got.Body, `"model":""`)
+					})
+				})
+			}
+		}
+	}
+}
