@@ -318,7 +318,7 @@ func (w *answerWriter) chatAnswer(r *reply) {
 	w.put(w.t.answerID("chatcmpl-", r.id))
 	w.word("object", "chat.completion")
 	w.number("created", r.created)
-	w.orElse("model", r.model, `""`)
+	w.orElse("model", w.t.served(r.model), `""`)
 	w.array("choices")
 	w.open('{')
 	w.number("index", 0)

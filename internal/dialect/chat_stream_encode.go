@@ -23,7 +23,7 @@ func (e *chatEncoder) start(id, model raw, created int64) {
 	w.put(e.s.t.answerID("chatcmpl-", id))
 	w.word("object", "chat.completion.chunk")
 	w.number("created", created)
-	w.orElse("model", model, `""`)
+	w.orElse("model", e.s.t.served(model), `""`)
 	w.key("choices")
 	e.prefix = append([]byte("data: "), w.b...)
 	e.openDelta()

@@ -127,6 +127,7 @@ type Translator struct {
 	// What the answer repeats of the request. It aliases the request's body.
 	echo         echo
 	model        raw // the client's name for it
+	asked        raw // the upstream's, as its request has it
 	includeUsage bool
 	functions    bool                // a client of chat looks for function_call
 	custom       map[string]struct{} // names of custom tools
@@ -208,6 +209,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 	if opts.Model != "" {
 		c.model = quote(opts.Model)
 	}
+	t.asked = c.model
 	// The room suits most bodies: the formats differ in frames, and not in text.
 	w := requestWriter{writer: writer{b: make([]byte, 0, len(body)+len(body)/16+512)}, opts: &t.opts, report: &report, effortName: effortNames[t.client]}
 	switch t.upstream {
@@ -372,9 +374,18 @@ func (t *Translator) answerID(prefix string, id raw) raw {
 // the upstream's. Claude Code leaves out the thinking of a model of another name.
 func (t *Translator) modelName(upstream raw) raw {
 	if blank(t.model) {
-		return upstream
+		return t.served(upstream)
 	}
 	return t.model
+}
+
+// served is the model in an answer of chat or responses: the upstream's name for it, or
+// the one that it was asked for where it tells none. SDKs show it.
+func (t *Translator) served(upstream raw) raw {
+	if blank(upstream) {
+		return t.asked
+	}
+	return upstream
 }
 
 // callID is the id of a call. It is made up if the upstream gave none, a huge one, or that

@@ -282,7 +282,7 @@ func (o *responsesObject) write(w *writer) {
 	w.orNull("instructions", e.instructions)
 	w.orNull("max_output_tokens", e.maxOutput)
 	w.orNull("max_tool_calls", e.maxCalls)
-	w.orElse("model", o.model, `""`)
+	w.orElse("model", o.t.served(o.model), `""`)
 	w.array("output")
 	w.b = append(w.b, o.items...)
 	w.close("]")

@@ -40,7 +40,7 @@ func New(patterns []string) *Paths {
 			}
 			p.ends[end] = append(p.ends[end], pattern)
 			for i := 1; i < len(words)-1; i++ {
-				if IsID(words[i]) {
+				if isID(words[i]) {
 					p.behind[words[i-1]] = append(p.behind[words[i-1]], words[i+1])
 				}
 			}
