@@ -291,11 +291,8 @@ func hashMembers(h hash.Hash, object []byte) {
 		hashValue(h, "", object)
 		return
 	}
-	for name := range c.Members() {
-		c.Peek()
-		from := c.Offset()
-		c.Skip()
-		switch value := c.Since(from); string(name) {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
+		switch value := c.Value(); string(name) {
 		case cacheMark:
 		case "content":
 			hashBlocks(h, value)
@@ -316,10 +313,7 @@ func hashBlocks(h hash.Hash, content []byte) {
 		return
 	}
 	for c.Elem() {
-		c.Peek()
-		from := c.Offset()
-		c.Skip()
-		block := c.Since(from)
+		block := c.Value()
 		if text := textOf(block); text != nil {
 			hashValue(h, "text", text)
 		} else {
@@ -335,17 +329,14 @@ func textOf(block []byte) (text []byte) {
 	if c.Peek() != '{' {
 		return nil
 	}
-	for name := range c.Members() {
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		switch string(name) {
 		case "type":
 			if kind := string(c.Text()); kind != "text" && kind != "input_text" {
 				return nil
 			}
 		case "text":
-			c.Peek()
-			from := c.Offset()
-			c.Skip()
-			text = c.Since(from)
+			text = c.Value()
 		default:
 			c.Skip()
 		}
