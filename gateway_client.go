@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,9 +23,6 @@ const (
 	// while it keeps reading. It is below the largest segment of a socket: 64 KiB would
 	// leave a few bytes over for a segment of their own.
 	maxWrite = 48 << 10
-	// atOnceShare is the share of client_timeout that one write of a long answer may
-	// take.
-	atOnceShare = 8
 	// minBodyRate is the least average rate of a request's body after the first
 	// client_timeout, in bytes per second.
 	minBodyRate = 1 << 10
@@ -130,19 +126,12 @@ var unbuffered = []string{"no"}
 // event's first field, and no parser would know that field.
 const byteOrderMark = "\ufeff"
 
-// Write writes in pieces, each with a deadline of its own. A long answer goes out at once,
-// if the server lets it: see [atOnce].
+// Write writes in pieces, each with a deadline of its own.
 func (c *client) Write(p []byte) (n int, err error) {
 	c.lock()
 	defer c.unlock()
 	if c.commented && len(c.tail) == 0 && bytes.HasPrefix(p, []byte(byteOrderMark)) {
 		n, p = len(byteOrderMark), p[len(byteOrderMark):]
-	}
-	if to, ok := c.w.(io.ReaderFrom); ok && len(p) > maxWrite && (c.timer == nil || c.closed) {
-		m, err := to.ReadFrom(&atOnce{c, p})
-		if n, p = n+int(m), p[m:]; err != nil || len(p) == 0 {
-			return n, err
-		}
 	}
 	for len(p) > maxWrite && err == nil {
 		var m int
@@ -170,42 +159,6 @@ func (c *client) write(p []byte) (int, error) {
 		c.timer.Reset(c.keepalive)
 	}
 	return n, err
-}
-
-// atOnce is a long answer for a writer's [io.ReaderFrom]. The one of net/http hands over
-// the connection itself, if that has no TLS. One write then takes the place of many, and
-// the client is woken as seldom.
-//
-// The write ends early at a slow client, or at a fault. The caller writes what is left in
-// pieces: their deadlines tell a slow client from one that has stopped, and net/http tells
-// of the fault.
-type atOnce struct {
-	c *client
-	p []byte
-}
-
-// Read serves writers that want the bytes themselves, as net/http does for the first 512.
-func (a *atOnce) Read(b []byte) (int, error) {
-	if len(a.p) == 0 {
-		return 0, io.EOF
-	}
-	a.c.arm()
-	n := copy(b, a.p)
-	a.p = a.p[n:]
-	return n, nil
-}
-
-// WriteTo writes as much as a connection takes at once, and nothing to any other writer.
-func (a *atOnce) WriteTo(w io.Writer) (int64, error) {
-	conn, ok := w.(net.Conn)
-	if !ok || a.c.blind {
-		return 0, nil
-	}
-	a.c.writeUntil = time.Now().Add(a.c.timeout / atOnceShare)
-	a.c.deadline(a.c.control.SetWriteDeadline(a.c.writeUntil))
-	n, _ := conn.Write(a.p)
-	a.p = a.p[n:]
-	return int64(n), nil
 }
 
 // hasField reports whether a line of p begins with a field of an event stream. before is
