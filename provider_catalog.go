@@ -477,17 +477,31 @@ func (f foundModels) under(m Model) (Model, bool) {
 		i = slices.IndexFunc(f, func(b Model) bool { return hasName(m.ID, m.IDAliases, b.ID) })
 	}
 	if i < 0 {
+		i = slices.IndexFunc(f, func(b Model) bool { return hasName(b.ID, b.IDAliases, m.ID) })
+	}
+	if i < 0 {
 		return m, false
 	}
+	base := f[i]
+	base.IDAliases = nil // the operator's names are enough
 	id := m.ID
-	m = overlayModel(f[i], m)
+	m = overlayModel(base, m)
 	m.ID = id // the operator's spelling
 	return m, true
 }
 
-// others are the models of the answer without a namesake among the seen names.
+// others are the models of the answer without a namesake among the seen names. An alias
+// that another model has for its own name is left out.
 func (f foundModels) others(seen map[string]string) []Model {
-	return slices.DeleteFunc(slices.Clone(f), func(m Model) bool { return seen[fold(m.ID)] != "" })
+	out := slices.DeleteFunc(slices.Clone(f), func(m Model) bool {
+		return slices.ContainsFunc(foldedNames(m.ID, m.IDAliases), func(name string) bool { return seen[name] != "" })
+	})
+	for i := range out {
+		out[i].IDAliases = slices.DeleteFunc(slices.Clone(out[i].IDAliases), func(alias string) bool {
+			return slices.ContainsFunc(f, func(m Model) bool { return hasName(m.ID, nil, alias) })
+		})
+	}
+	return out
 }
 
 // foundModel is a model of an answer in the terms of a config.
@@ -497,6 +511,9 @@ func foundModel(m discover.Model) Model {
 		MaxContextWindow: m.ContextWindow, MaxOutputTokens: m.MaxOutput,
 		ParameterCount: m.ParameterCount, Quantization: m.Quantization,
 		InputModalities: m.InputModalities, OutputModalities: m.OutputModalities, SupportedFeatures: m.Features,
+	}
+	if m.Alias != "" {
+		out.IDAliases = []string{m.Alias}
 	}
 	if m.Prices != (discover.Prices{}) {
 		out.Pricing = &Pricing{

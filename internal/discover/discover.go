@@ -39,6 +39,7 @@ const (
 // and nil mean unknown.
 type Model struct {
 	ID               string
+	Alias            string // another name by which the server knows it
 	DisplayName      string
 	Description      string
 	ContextWindow    int64 // tokens
@@ -122,6 +123,15 @@ func (s *Server) Models(ctx context.Context, ask Ask, deep bool) ([]Model, error
 	models := all.models
 	if deep && !all.facts {
 		models = s.deepen(ctx, ask, models)
+	}
+	if s.kind == kindOllama {
+		// It lists a model without a tag as NAME:latest, and people ask for NAME.
+		for i := range models {
+			models[i].Alias, _ = strings.CutSuffix(models[i].ID, ":latest")
+			if models[i].Alias == models[i].ID {
+				models[i].Alias = ""
+			}
+		}
 	}
 	slices.SortFunc(models, func(a, b Model) int { return cmp.Compare(a.ID, b.ID) })
 	return models, nil

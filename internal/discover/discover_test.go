@@ -106,8 +106,8 @@ var stands = []struct {
 			{ID: "gone"},
 			{ID: "llama3.2:1b", ContextWindow: 16384, ParameterCount: 1235814400, Quantization: "Q8_0", InputModalities: text, OutputModalities: text,
 				Features: []string{"structured-output", "tool-calling"}},
-			{ID: "llava:latest", ContextWindow: 4096, InputModalities: withImage, OutputModalities: text, Features: []string{"reasoning", "structured-output", "vision"}},
-			{ID: "nomic-embed-text:latest", ContextWindow: 2048, InputModalities: text, OutputModalities: []string{"embedding"}},
+			{ID: "llava:latest", Alias: "llava", ContextWindow: 4096, InputModalities: withImage, OutputModalities: text, Features: []string{"reasoning", "structured-output", "vision"}},
+			{ID: "nomic-embed-text:latest", Alias: "nomic-embed-text", ContextWindow: 2048, InputModalities: text, OutputModalities: []string{"embedding"}},
 		},
 		asked: []string{"/api/tags", `/api/show {"model":"llama3.2:1b"}`, `/api/show {"model":"llava:latest"}`,
 			`/api/show {"model":"nomic-embed-text:latest"}`, `/api/show {"model":"gone"}`, "/api/ps"},
@@ -128,7 +128,7 @@ var stands = []struct {
 		},
 		want: []discover.Model{
 			{ID: "Qwen3:8B", ContextWindow: 8192}, {ID: "bare", ContextWindow: 2048},
-			{ID: "qwen3:latest", ContextWindow: 4096, InputModalities: text, OutputModalities: text, Features: []string{"structured-output"}},
+			{ID: "qwen3:latest", Alias: "qwen3", ContextWindow: 4096, InputModalities: text, OutputModalities: text, Features: []string{"structured-output"}},
 		},
 		asked: []string{"/api/tags", `/api/show {"model":"qwen3:latest"}`, "/api/ps"},
 	},
@@ -284,7 +284,7 @@ func TestOllamaUnloads(t *testing.T) {
 		var asked []string
 		models, err := server.Models(t.Context(), s.ask(&asked), true)
 		require.NoError(t, err)
-		assert.Equal(t, []discover.Model{{ID: "a:latest", ContextWindow: 4096}}, models)
+		assert.Equal(t, []discover.Model{{ID: "a:latest", Alias: "a", ContextWindow: 4096}}, models)
 	}
 }
 

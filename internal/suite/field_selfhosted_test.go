@@ -1,7 +1,10 @@
 package suite_test
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -254,6 +257,53 @@ func TestFieldFinishWords(t *testing.T) {
 			require.Equal(t, http.StatusOK, resp.StatusCode)
 			assert.Contains(t, got, `"stop_reason":"max_tokens"`)
 			assert.NotContains(t, got, `"error"`)
+		})
+	}
+}
+
+// TestFieldBareNames: Ollama lists NAME:latest, and takes NAME for it. People ask for NAME
+// (ogx#1903, localOllamaRAG#129, codecompanion.nvim#68). A name that the config lists gets
+// the facts of its namesake, and stands for it alone.
+func TestFieldBareNames(t *testing.T) {
+	ollama := func() http.Handler {
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /v1/models", gatewaytest.JSON(200, `{"object":"list","data":[{"id":"qwen3:latest","object":"model"},{"id":"qwen3:8b","object":"model"},{"id":"both:latest"},{"id":"both"}]}`))
+		mux.HandleFunc("GET /api/tags", gatewaytest.JSON(200, `{"models":[{"name":"qwen3:latest","digest":"d1"}]}`))
+		mux.HandleFunc("GET /api/ps", gatewaytest.JSON(200, `{"models":[{"name":"qwen3:latest","context_length":4096}]}`))
+		return mux
+	}
+	for _, tt := range []struct {
+		listed []string
+		asked  map[string]string // the model that goes out
+		ids    []string          // of the list for clients
+	}{
+		{nil, map[string]string{"qwen3": "qwen3:latest", "QWEN3:latest": "qwen3:latest", "qwen3:8b": "qwen3:8b", "both": "both"}, []string{"both", "both:latest", "qwen3", "qwen3:8b", "qwen3:latest"}},
+		{[]string{"qwen3"}, map[string]string{"qwen3": "qwen3"}, []string{"both", "both:latest", "qwen3", "qwen3:8b"}},
+	} {
+		t.Run(fmt.Sprint(tt.listed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := testbed.Config(0, "ollama")
+				cfg.Providers[0].Discover, cfg.Providers[0].Models = aigateway.DiscoverOn, nil
+				for _, id := range tt.listed {
+					cfg.Providers[0].Models = append(cfg.Providers[0].Models, aigateway.Model{ID: id})
+				}
+				g := running(t, cfg, map[string]http.Handler{"ollama": ollama()})
+				synctest.Wait()
+				for name, want := range tt.asked {
+					res, err := g.Explain(httptest.NewRequest(http.MethodPost, fieldChat, strings.NewReader(`{"model":"`+name+`"}`)))
+					require.NoError(t, err)
+					require.Len(t, res.ModelsTried, 1, name)
+					assert.Equal(t, want, res.ModelsTried[0].Model, name)
+				}
+				var ids []string
+				for id, m := range offers(t, g) {
+					ids = append(ids, id)
+					if id == "qwen3" || id == "qwen3:latest" {
+						assert.EqualValues(t, 4096, m["context_window"])
+					}
+				}
+				assert.ElementsMatch(t, tt.ids, ids)
+			})
 		})
 	}
 }
