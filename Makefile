@@ -11,6 +11,7 @@ help: ## Show what there is to make
 .PHONY: test
 test: ## Run the tests
 	go test ./...
+	go test -tags purego ./internal/jsonscan
 
 .PHONY: race
 race: ## Run the tests under the race detector

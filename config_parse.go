@@ -85,7 +85,11 @@ var otherNames = map[string][]string{
 	"timeout": {"per_request_timeout"}, "retries": {"max_retries"}, "num_retries": {"max_retries"},
 	"price": {"pricing"}, "prices": {"pricing"}, "cost": {"pricing"}, "max_tokens": {"max_output_tokens"},
 	"context_window": {"max_context_window"}, "context_length": {"max_context_window"}, "features": {"supported_features"},
-	"rpm": {"requests_per_minute"}, "tpm": {"tokens_per_minute"}, "max_concurrency": {"in_flight"}, "concurrency": {"in_flight"},
+	"rpm": {"requests_per_minute", "limits"}, "tpm": {"tokens_per_minute", "limits"}, "max_concurrency": {"in_flight", "limits"}, "concurrency": {"in_flight", "limits"},
+	"max_parallel_requests": {"in_flight", "limits"}, "max_concurrent_requests": {"in_flight", "limits"}, "fallback_models": {"fallbacks"},
+	"prompt": {"input"}, "completion": {"output"}, "cache_read": {"input_cache_read"}, "cache_write": {"input_cache_write"},
+	"routing_strategy": {"model_selection"}, "routing": {"model_selection"}, "load_balancing": {"model_selection"},
+	"budget": {"client_limits"}, "max_budget": {"client_limits"},
 	"strategies": {"strategy", "model_selection"}, "strategy": {"model_selection"}, "rate_limit": {"limits"}, "rate_limits": {"limits", "client_limits"},
 	"model_list": {"providers"}, "surfaces": {"supported_api_surfaces"},
 }
@@ -310,12 +314,15 @@ func (p *problems) prices(path string, of *Pricing) {
 }
 
 // warnings finds the slips of the catalog as a whole.
-func (s *selector) warnings(cfg Config) problems {
+func (s *selector) warnings(cfg Config, endpoints surfaces) problems {
 	var p problems
 	if s.catalog == nil {
 		return nil
 	}
 	for i, over := range cfg.Providers {
+		if of := s.byName[fold(over.ID)]; of != nil && of.needsKey && !of.disabled && len(over.APIKeys) == 0 {
+			p.add(fmt.Sprintf("providers[%d].api_keys", i), "", "are missing: provider %q needs a key, and none of its models is tried without one", of.id)
+		}
 		for j, m := range over.Models {
 			s.warnHidden(&p, fmt.Sprintf("providers[%d].models[%d].id", i, j), over.ID, m.ID)
 			for n, alias := range m.IDAliases {
@@ -323,34 +330,97 @@ func (s *selector) warnings(cfg Config) problems {
 			}
 		}
 	}
+	var known knownValues
 	for i, st := range s.strategies {
 		if st.eval == nil {
 			continue
 		}
-		providers, models := st.eval.Names()
+		if known.metadata == nil {
+			known = valuesOf(s, endpoints)
+		}
+		found := st.eval.Constants()
 		path := fmt.Sprintf("model_selection.strategy[%d]", i)
-		warnUnknown(&p, path, "provider", providers, s.providerIDs(), func(name string) bool { return s.byName[fold(name)] != nil })
-		warnUnknown(&p, path, "model", models, s.modelIDs(), func(name string) bool { return s.models[fold(name)] != nil })
+		warnUnknown(&p, path, "provider", found.Providers, s.providerIDs(), func(name string) bool { return s.byName[fold(name)] != nil })
+		warnUnknown(&p, path, "model", found.Models, s.modelIDs(), func(name string) bool { return s.models[fold(name)] != nil })
+		warnValues(&p, path, found, known)
 	}
 	return p
 }
 
-// warnTimeouts warns of each per_request_timeout that total_timeout ends before.
-func warnTimeouts(p *problems, cfg Config, total time.Duration) {
-	warn := func(path string, d Duration) {
-		// Bad ones are problems already.
-		if v, err := time.ParseDuration(string(d)); err == nil && v > total {
-			p.add(path+"per_request_timeout", string(d), "is longer than total_timeout, which ends a request after %s: raise both", total)
+// knownValues are the values that facts have, to find slips in a strategy.
+type knownValues struct{ metadata, features, modalities, surfaces map[string]bool }
+
+// valuesOf collects the values of all facts of a catalog.
+func valuesOf(s *selector, endpoints surfaces) knownValues {
+	k := knownValues{metadata: map[string]bool{}, features: setOf(featureWords), modalities: setOf(modalityWords), surfaces: map[string]bool{}}
+	for _, of := range s.providers {
+		addKeys(k.metadata, of.view.Metadata)
+	}
+	for _, m := range s.listed {
+		addKeys(k.metadata, m.view.Metadata)
+		addWords(k.features, m.view.SupportedFeatures)
+		addWords(k.modalities, m.view.InputModalities)
+		addWords(k.modalities, m.view.OutputModalities)
+	}
+	for _, e := range endpoints.byPath {
+		k.surfaces[e.name] = true
+		if twin := endpoints.twins[e]; twin != nil {
+			k.surfaces[twin.name] = true
 		}
 	}
-	warn("", cfg.PerRequestTimeout)
-	for i, over := range cfg.Providers {
-		path := fmt.Sprintf("providers[%d].", i)
-		warn(path, over.PerRequestTimeout)
-		for j, m := range over.Models {
-			warn(fmt.Sprintf("%smodels[%d].", path, j), m.PerRequestTimeout)
+	return k
+}
+
+// warnValues warns of constants in a strategy that no fact is equal to.
+func warnValues(p *problems, path string, found expr.Constants, known knownValues) {
+	for _, of := range []struct {
+		constants []expr.Literal
+		known     map[string]bool
+		reason    string
+	}{
+		{found.Metadata, known.metadata, "no model and no provider has this metadata"},
+		{found.Features, known.features, "no model has this feature"},
+		{found.Modalities, known.modalities, "no model has this modality"},
+		{found.Surfaces, known.surfaces, "no request has this surface"},
+	} {
+		for _, n := range of.constants {
+			if of.known[n.Value] {
+				continue
+			}
+			if near := expr.Misspelt(n.Value, sortedKeys(of.known)); near != "" {
+				p.add(path, n.Value, "%d:%d: %s, did you mean %q?", n.Line, n.Column, of.reason, near)
+			}
 		}
 	}
+	for _, n := range found.Countries {
+		if !isCountryCode(n.Value) {
+			p.add(path, n.Value, "%d:%d: is not the code of a country, such as DE", n.Line, n.Column)
+		}
+	}
+}
+
+// setOf is the set of some words.
+func setOf(words []string) map[string]bool {
+	set := map[string]bool{}
+	addWords(set, words)
+	return set
+}
+
+func addWords(set map[string]bool, words []string) {
+	for _, word := range words {
+		set[word] = true
+	}
+}
+
+func addKeys(set map[string]bool, m map[string]any) {
+	for key := range m {
+		set[key] = true
+	}
+}
+
+// isCountryCode reports whether a word has the form of a code in ISO 3166-1 alpha-2.
+func isCountryCode(word string) bool {
+	return len(word) == 2 && strings.Trim(fold(word), "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // warnHidden warns of a name that means something else in a request: it begins like
@@ -374,6 +444,10 @@ func (s *selector) warnHidden(p *problems, path, provider, id string) {
 func warnUnknown(p *problems, path, kind string, names []expr.Literal, known []string, knows func(string) bool) {
 	for _, n := range names {
 		if knows(n.Value) {
+			continue
+		}
+		if strings.Contains(n.Value, "*") {
+			p.add(path, n.Value, "%d:%d: %s: compare a part of an id by startsWith, endsWith, contains or matches", n.Line, n.Column, noPattern)
 			continue
 		}
 		if near := expr.Nearest(n.Value, known); near != "" {
@@ -402,6 +476,9 @@ func (s *selector) modelIDs() []string {
 
 // noTemplate is the error for a template in a field without templates.
 const noTemplate = "${…} is evaluated only in api_keys, headers, query_params and body"
+
+// noPattern is the warning for a name with a star.
+const noPattern = "is not a pattern, and stands for this very name"
 
 // maxAliasEntries bounds the names of one alias.
 // A name of a client becomes at most this many names.
@@ -441,6 +518,9 @@ func (s nameChecker) compileAliases(cfg Config) {
 			continue
 		}
 		s.checkAlias(path, name)
+		if strings.Contains(name, "*") {
+			s.warnings.add(path, name, noPattern)
+		}
 		entries := cfg.Aliases[name]
 		if len(entries) == 0 || len(entries) > maxAliasEntries {
 			p.add(path, "", "must list 1 to %d names", maxAliasEntries)
@@ -573,7 +653,9 @@ func (s nameChecker) warnTarget(path, name string, p *provider, m *model) {
 	for _, other := range p.models {
 		known = append(append(known, other.id), other.view.IDAliases...)
 	}
-	if near := expr.Misspelt(m.id, known); m.unlisted && near != "" {
+	if m.unlisted && strings.Contains(m.id, "*") {
+		s.warnings.add(path, name, noPattern)
+	} else if near := expr.Misspelt(m.id, known); m.unlisted && near != "" {
 		s.warnings.add(path, name, "provider %q lists no such model, did you mean %q?", p.id, p.id+":"+near)
 	} else if why := s.neverTried(m); why != "" {
 		s.warnings.add(path, name, "is never tried: %s", why)

@@ -11,6 +11,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/address"
@@ -137,8 +138,9 @@ func newSettings(cfg Config, old *settings, lists modelLists) (*settings, error)
 			s.uses = s.uses.Or(l.key.Uses())
 		}
 	}
-	s.warnings = append(s.warnings, s.selector.warnings(cfg)...)
-	warnTimeouts(&s.warnings, cfg, s.total)
+	s.warnings = append(s.warnings, s.selector.warnings(cfg, s.surfaces)...)
+	warnTimes(&s.warnings, cfg, s.perRequest, s.total)
+	warnValuesOf(&s.warnings, cfg)
 	s.warnUnpriced()
 	if cfg.Transport != nil {
 		s.refuseTransport(&p, cfg)
@@ -379,6 +381,74 @@ func forwardSet(p *problems, names []string) map[string]bool {
 		set[canonical] = true
 	}
 	return set
+}
+
+// warnTimes warns of each time that another one ends before.
+func warnTimes(p *problems, cfg Config, perRequest, total time.Duration) {
+	// Bad ones are problems already.
+	parsed := func(d Duration, def time.Duration) time.Duration { return d.parse(new(problems), "", def) }
+	warn := func(path string, d Duration, field, other string, ends string, after time.Duration) {
+		if parsed(d, 0) > after {
+			p.add(path+field, string(d), "is longer than %s, which ends %s after %s: raise both", other, ends, after)
+		}
+	}
+	attempt := func(path string, d Duration) {
+		warn(path, d, "per_request_timeout", "total_timeout", "a request", total)
+	}
+	wait := func(path string, l Limits) { warn(path, l.Wait, "limits.wait", "total_timeout", "a request", total) }
+	firstToken := func(path string, d Duration, of time.Duration) {
+		warn(path, d, "first_token_timeout", "per_request_timeout", "an attempt without content", of)
+	}
+	attempt("", cfg.PerRequestTimeout)
+	firstToken("", cfg.FirstTokenTimeout, perRequest)
+	for i, over := range cfg.Providers {
+		path := fmt.Sprintf("providers[%d].", i)
+		attempt(path, over.PerRequestTimeout)
+		wait(path, over.Limits)
+		for j, k := range over.APIKeys {
+			wait(fmt.Sprintf("%sapi_keys[%d].", path, j), k.Limits)
+		}
+		for j, m := range over.Models {
+			path := fmt.Sprintf("%smodels[%d].", path, j)
+			attempt(path, m.PerRequestTimeout)
+			firstToken(path, m.FirstTokenTimeout, parsed(m.PerRequestTimeout, parsed(over.PerRequestTimeout, perRequest)))
+			wait(path, m.Limits)
+		}
+	}
+}
+
+// leastPrice is below each price of a million tokens that a provider has asked for, and
+// above most prices of one token, in USD.
+const leastPrice = 0.0005
+
+// warnValuesOf warns of values that are valid, and that nobody means.
+func warnValuesOf(p *problems, cfg Config) {
+	for i, name := range cfg.ForwardHeaders {
+		if strings.Contains(name, "*") {
+			p.add(fmt.Sprintf("forward_headers[%d]", i), name, noPattern)
+		}
+	}
+	stream := func(path string, body map[string]any) {
+		if v, ok := body["stream"]; ok {
+			p.add(path+"body.stream", fmt.Sprint(v), "is in place of what the client asked for, and its program cannot read an answer of the other kind: leave it out")
+		}
+	}
+	stream("", cfg.Body)
+	for i, over := range cfg.Providers {
+		path := fmt.Sprintf("providers[%d].", i)
+		stream(path, over.Body)
+		for j, m := range over.Models {
+			if m.Pricing == nil {
+				continue
+			}
+			for _, n := range []namedPrice{{"input", m.Pricing.Input}, {"output", m.Pricing.Output}} {
+				if n.value != nil && *n.value > 0 && *n.value < leastPrice {
+					p.add(fmt.Sprintf("%smodels[%d].pricing.%s", path, j, n.name), fmt.Sprint(*n.value),
+						"looks like the price of one token: prices are in USD per million tokens")
+				}
+			}
+		}
+	}
 }
 
 // connect gives each provider its transport. The replaced settings hand on their

@@ -393,7 +393,7 @@ const (
 	// this endpoint, or held an error of the provider's own. An error whose words tell
 	// of more, such as a rate limit, has the cause of its words.
 	CauseAnswer FailureCause = "answer"
-	// CauseServer: 5xx, 424 and 499.
+	// CauseServer: 5xx, 424 and 499, and the words for a failed server under 4xx.
 	CauseServer FailureCause = "server"
 	// CauseRedirect: 3xx, and statuses outside of HTTP's.
 	CauseRedirect FailureCause = "redirect"
@@ -419,7 +419,7 @@ const (
 	CauseConflict FailureCause = "conflict"
 	// CauseTooLarge: this request is too large for the model, or for the limit.
 	CauseTooLarge FailureCause = "too_large"
-	// CauseClient: another 4xx. The request is wrong.
+	// CauseClient: another 4xx, and the words for a wrong request under 5xx.
 	CauseClient FailureCause = "client"
 	// CauseRefusal: the prompt or the answer was refused for its content.
 	CauseRefusal FailureCause = "refusal"

@@ -2,6 +2,7 @@ package aigateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -146,8 +147,14 @@ func (h *held) holdBody(ctx context.Context, kind string) *failure {
 		f.stray = f.Cause == CauseAnswer
 		return f
 	}
-	if h.codec != nil {
+	switch {
+	case h.codec != nil:
 		return h.translateBody(encoding)
+	case h.surface.kind == ids.MessageBatch && relay.IsPlain(encoding):
+		if home := relay.HomeResults(h.data); len(home) != len(h.data) {
+			h.data = home
+			relay.DropOfBytes(h.resp.Header)
+		}
 	}
 	return nil
 }
@@ -254,15 +261,15 @@ func declines(data []byte) bool {
 }
 
 // errorAnswer is the failure of an error with a success status. If the error names
-// its real status, it can be relayed with it.
+// its real status, or its words stand for one, it can be relayed with it.
 //
-// An error without a status of its own cannot be relayed.
+// Another error without a status of its own cannot be relayed.
 func (h *held) errorAnswer(reason string, data []byte) *failure {
 	report := apierror.Read(data)
 	f := wrongAnswer(reason + h.a.secrets.Quoted(given(report.Message, report.Code)))
-	f.judge(report, h.resp.StatusCode, h.resp.Header, h.a)
+	v := f.judge(report, h.resp.StatusCode, h.resp.Header, h.a)
 	h.a.body = h.a.secrets.Scrub(data)
-	if status := report.Status; status >= 400 && status < 600 {
+	if status := cmp.Or(report.Status, v.StandsFor()); status >= 400 && status < 600 {
 		f.Status = status
 		f.answer = &upstreamAnswer{status, http.Header{"Content-Type": {"application/json"}}, nil}
 		if h.codec != nil {
@@ -443,7 +450,10 @@ func (h *held) translateBody(encoding string) *failure {
 		translate, kind = h.codec.AnswerStream, "text/event-stream"
 	}
 	out, err := translate(plain)
-	if err != nil {
+	switch {
+	case errors.Is(err, dialect.ErrUpstream):
+		return wrongAnswer(err.Error())
+	case err != nil:
 		return wrongAnswer("the answer cannot be translated: " + err.Error())
 	}
 	relay.ReleaseBody(h.data)

@@ -82,7 +82,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	}
 	m, p := o.model, o.model.provider
 	// Usual requests need no more edits than fit here, and so no allocation.
-	e := edits(o.editRoom[:0])
+	e := edits{list: o.editRoom[:0]}
 	if !o.in.sel.HasModel || o.in.sel.Model != m.id {
 		e.set("model", reqbody.Quote(m.id))
 	}
@@ -114,7 +114,7 @@ func (o *outbound) upstreamBody(ctx context.Context) (*reqbody.Body, error) {
 	if o.in.sel.Stream {
 		o.choices = o.choicesOf(e)
 	}
-	body, err := o.body.Splice(e)
+	body, err := o.body.Splice(e.list)
 	if err != nil {
 		return nil, badRequest("%w", err)
 	}
@@ -151,7 +151,7 @@ func (o *outbound) choicesOf(e edits) int {
 // left out.
 func (o *outbound) outgoing(e edits, name string) []byte {
 	if i := e.find(name); i >= 0 {
-		return e[i].Value
+		return e.list[i].Value
 	}
 	value, _ := o.body.Get(name)
 	return value
@@ -159,22 +159,44 @@ func (o *outbound) outgoing(e edits, name string) []byte {
 
 // edits is a list of edits, at most one for each name.
 //
-// They are few, so a search through all is cheaper than a map.
-type edits []reqbody.Edit
+// They are few, and then a search through all is cheaper than a map. A client with
+// thousands of fields that must go makes an edit for each.
+type edits struct {
+	list  []reqbody.Edit
+	index map[string]int // of each name, once there are more than fewEdits
+}
+
+// fewEdits are searched one by one.
+const fewEdits = 16
 
 // set replaces the edit of a name, or adds one.
 // A nil value removes the field.
 func (e *edits) set(name string, value []byte) {
 	if i := e.find(name); i >= 0 {
-		(*e)[i].Value = value
+		e.list[i].Value = value
 		return
 	}
-	*e = append(*e, reqbody.Edit{Name: name, Value: value})
+	e.list = append(e.list, reqbody.Edit{Name: name, Value: value})
+	switch n := len(e.list); {
+	case e.index != nil:
+		e.index[name] = n - 1
+	case n > fewEdits:
+		e.index = make(map[string]int, 4*fewEdits)
+		for i := range e.list {
+			e.index[e.list[i].Name] = i
+		}
+	}
 }
 
 // find returns the index of a name's edit, -1 without one.
 func (e *edits) find(name string) int {
-	return slices.IndexFunc(*e, func(x reqbody.Edit) bool { return x.Name == name })
+	if e.index == nil {
+		return slices.IndexFunc(e.list, func(x reqbody.Edit) bool { return x.Name == name })
+	}
+	if i, ok := e.index[name]; ok {
+		return i
+	}
+	return -1
 }
 
 // capOutput lowers each of the surface's limits above max_output_tokens, and sets
@@ -193,8 +215,8 @@ func (o *outbound) capOutput(e *edits) {
 	for _, name := range limits {
 		n, present, isNumber := o.body.Number(name)
 		if i := e.find(name); i >= 0 {
-			v, err := strconv.ParseFloat(string((*e)[i].Value), 64)
-			n, present, isNumber = v, (*e)[i].Value != nil, err == nil
+			v, err := strconv.ParseFloat(string(e.list[i].Value), 64)
+			n, present, isNumber = v, e.list[i].Value != nil, err == nil
 		}
 		if !present || !isNumber && o.isNull(name, *e) {
 			continue
@@ -218,7 +240,7 @@ func (o *outbound) capOutput(e *edits) {
 // field, it leaves the limit to the model.
 func (o *outbound) isNull(name string, e edits) bool {
 	if i := e.find(name); i >= 0 {
-		return string(e[i].Value) == "null"
+		return string(e.list[i].Value) == "null"
 	}
 	v, _ := o.body.Get(name)
 	return string(v) == "null"
@@ -236,9 +258,9 @@ func (o *outbound) dropParams(e *edits) {
 				e.set(name, nil)
 			}
 		}
-		for i := range *e {
-			if !a.params[(*e)[i].Name] {
-				(*e)[i].Value = nil
+		for i := range e.list {
+			if !a.params[e.list[i].Name] {
+				e.list[i].Value = nil
 			}
 		}
 	}

@@ -392,8 +392,8 @@ func (s *settings) codecTo(in *inbound, m *model, to *surface) (*codec, *Error) 
 	o := outbound{s: s, in: in, model: m, surface: in.surface, body: in.body}
 	body := bytes.TrimPrefix(in.raw, []byte("\ufeff"))
 	var e edits
-	if o.capOutput(&e); len(e) > 0 {
-		capped, err := in.body.Splice(e)
+	if o.capOutput(&e); len(e.list) > 0 {
+		capped, err := in.body.Splice(e.list)
 		if err != nil {
 			return k, untranslated(in, err)
 		}

@@ -140,7 +140,7 @@ func (o *outbound) upstreamURL(ctx context.Context, p *provider) (*url.URL, erro
 		u.RawPath = raw + "/" + o.path
 	}
 	client := o.in.r.URL.RawQuery
-	if o.surface.model == modelInQuery {
+	if o.surface.model == modelInQuery && !o.in.joinsOrHears() {
 		client = withModel(client, o.model.id)
 	}
 	if o.codec != nil {

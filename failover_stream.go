@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/aigateway-go/aigateway/internal/apierror"
 	"github.com/aigateway-go/aigateway/internal/dialect"
 	"github.com/aigateway-go/aigateway/internal/habits"
 	"github.com/aigateway-go/aigateway/internal/header"
@@ -194,11 +195,10 @@ func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 		return nil
 	case errors.As(err, &event) && !event.Hidden, s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
 		// The client has the upstream's own error event, which aborting could lose.
-		return wrongAnswer("the upstream sent an error in its stream")
+		return h.errorWithin(s.ErrorEvent())
 	// SDKs do not recognize this event as an error, so the stream must break off.
 	case errors.As(err, &event):
-		f := wrongAnswer("the upstream sent an error in its stream")
-		return h.brokenOff(to, f, s.AtBoundary())
+		return h.brokenOff(to, h.errorWithin(event), s.AtBoundary())
 	case errors.As(err, &write), h.in.ctx.Err() != nil:
 		if s != nil && s.Finished() {
 			return nil // it stopped reading where the model stopped writing
@@ -206,6 +206,21 @@ func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 		return clientGone()
 	}
 	return h.brokenOff(to, h.whyBroken(ctx, err), s != nil && s.AtBoundary() && !s.SawError())
+}
+
+// errorWithin is the failure of a stream whose upstream sent an error behind its
+// content. It is judged like an error before that: a conversation that grew too long is
+// not the provider's fault. event may be nil.
+func (h *held) errorWithin(event *relay.EventError) *failure {
+	f := wrongAnswer("the upstream sent an error in its stream")
+	if event == nil {
+		return f
+	}
+	report := apierror.Read(event.Data)
+	f.reason += h.a.secrets.Quoted(given(report.Message, report.Code))
+	f.judge(report, h.resp.StatusCode, h.resp.Header, h.a)
+	h.a.body = h.a.secrets.Scrub(event.Data)
+	return f
 }
 
 // whyBroken is the failure of an answer that ended before its end.
@@ -252,13 +267,13 @@ func (h *held) relayTranslated(ctx context.Context, to *client) *failure {
 		return nil
 	case errors.Is(fault, dialect.ErrUpstream):
 		// The client has the upstream's own error, which aborting could lose.
-		return wrongAnswer("the upstream sent an error in its stream")
+		return h.errorWithin(h.stream.ErrorEvent())
 	case fault != nil:
 		f := wrongAnswer(fault.Error())
 		f.abort = true
 		return f
 	case errors.As(err, &event):
-		return h.brokenOff(to, wrongAnswer("the upstream sent an error in its stream"), true)
+		return h.brokenOff(to, h.errorWithin(event), true)
 	case errors.As(err, &write), h.in.ctx.Err() != nil:
 		if h.stream.Finished() {
 			return nil // it stopped reading where the model stopped writing
@@ -410,7 +425,7 @@ type session struct {
 
 	used  Usage
 	bill  usage.Bill
-	known bool // a response has told its usage
+	known bool // a response or a transcript has told its usage
 }
 
 // join commits the provider's answer to the handshake, and carries the session to its
@@ -483,9 +498,9 @@ func (s *session) first() {
 	s.a.firstToken = time.Since(s.a.start)
 }
 
-// meter adds the usage of a response.
+// meter adds the usage of a response or a transcript.
 //
-// It is called for each response of the session, in the goroutine of
+// It is called for each of them in the session, in the goroutine of
 // [realtime.Session.Run].
 func (s *session) meter(message []byte) {
 	var m usage.Meter
@@ -502,7 +517,7 @@ func (s *session) meter(message []byte) {
 	s.bill.Media += m.Bill().Media
 }
 
-// account notes the usage of all responses.
+// account notes the usage of all responses and transcripts.
 func (s *session) account() {
 	if !s.known {
 		return

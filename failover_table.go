@@ -165,13 +165,21 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 	case FailureTimeout:
 		return CauseTimeout
 	case FailureAnswer:
-		// Some providers tell every error under 200, and all tell those of streams so. The
-		// model's own failures are not asked again at once: the answer had begun.
-		if v.Kind == apierror.Unknown && causeOfStatus(v.Status) != CauseClient {
+		// An error under status 200 speaks of the key, the model or the request like one
+		// with a status. A server that had to begin its stream cannot do otherwise.
+		switch cause := causeOfError(v.Status, v); cause {
+		case CauseServer, CauseRedirect:
 			return CauseAnswer
+		default:
+			return cause
 		}
-		status = v.Status
 	}
+	return causeOfError(status, v)
+}
+
+// causeOfError names the cause of an upstream's error from its status and its words.
+// Zero is an error under status 200 that tells no status.
+func causeOfError(status int, v apierror.Verdict) FailureCause {
 	switch v.Kind {
 	case apierror.TooLarge:
 		return CauseTooLarge
@@ -194,6 +202,10 @@ func causeOf(kind FailureKind, status int, v apierror.Verdict) FailureCause {
 		return CauseNotFound
 	case apierror.OtherKey:
 		return CauseConflict
+	case apierror.ServerFault:
+		return CauseServer
+	case apierror.BadRequest:
+		return CauseClient
 	}
 	return causeOfStatus(status)
 }
@@ -449,8 +461,8 @@ func networkReason(kind FailureKind, err error) string {
 }
 
 // judge classifies an upstream's error, and records code, cause and wait in the
-// failure.
-func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) {
+// failure. The verdict is for the caller.
+func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt) apierror.Verdict {
 	v := apierror.Classify(status, h, r)
 	f.namesUsage = v.StreamOptions
 	f.Code, f.Cause = a.secrets.ScrubText(cmp.Or(r.Code, r.Type)), causeOf(f.Kind, status, v)
@@ -460,4 +472,5 @@ func (f *failure) judge(r apierror.Report, status int, h http.Header, a *attempt
 	if should, known := apierror.ShouldRetry(h); known {
 		f.NoRetry = !should
 	}
+	return v
 }

@@ -154,8 +154,13 @@ func (g *Gateway) Check(ctx context.Context) error {
 //   - names of models that mean something else in a request
 //   - models with a shutdown date in the past or the next 60 days
 //   - unknown names in strategies, and misspelt ones in aliases, fallbacks and lists of models
+//   - metadata, features, modalities, countries and endpoints that strategies ask for, and nothing has
+//   - names with a star, which are not patterns
 //   - entries of aliases and fallbacks that are never tried
 //   - misspelt modalities, features and countries, and API surfaces given twice
+//   - providers without the key that they need, and several keys in the place of one
+//   - times that another time ends before
+//   - prices of one token in the place of those of a million
 //   - budgets in USD that a model without a price spends nothing of
 //   - addresses that are probably wrong
 //
@@ -388,7 +393,7 @@ func (x *exchange) choose() (err *Error) {
 // gateway's own teaches nothing.
 func (x *exchange) send() outcome {
 	if x.s.keepalive > 0 && x.in.sel.Stream && x.in.surface.stream != nil {
-		x.to.keepAlive(x.s.keepalive, x.in.id)
+		x.to.keepAlive(x.s.keepalive, x.in.id, x.in.surface.format)
 	}
 	x.loop.start(x.s, &x.in, &x.to)
 	out := x.loop.run(&x.plan)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,6 +24,9 @@ const (
 	// while it keeps reading. It is below the largest segment of a socket: 64 KiB would
 	// leave a few bytes over for a segment of their own.
 	maxWrite = 48 << 10
+	// atOnceShare is the share of client_timeout that one write of a long answer may
+	// take.
+	atOnceShare = 8
 	// minBodyRate is the least average rate of a request's body after the first
 	// client_timeout, in bytes per second.
 	minBodyRate = 1 << 10
@@ -50,6 +54,7 @@ type client struct {
 	writeUntil, readUntil time.Time // the deadlines that are set; zero: none
 
 	keepalive time.Duration // 0: off
+	pings     bool          // the keepalive is the ping of messages
 	mu        sync.Mutex    // with a keepalive, guards all writes
 	timer     *time.Timer   // nil unless a keepalive is running
 	requestID string
@@ -125,12 +130,19 @@ var unbuffered = []string{"no"}
 // event's first field, and no parser would know that field.
 const byteOrderMark = "\ufeff"
 
-// Write writes in pieces, each with a deadline of its own.
+// Write writes in pieces, each with a deadline of its own. A long answer goes out at once,
+// if the server lets it: see [atOnce].
 func (c *client) Write(p []byte) (n int, err error) {
 	c.lock()
 	defer c.unlock()
 	if c.commented && len(c.tail) == 0 && bytes.HasPrefix(p, []byte(byteOrderMark)) {
 		n, p = len(byteOrderMark), p[len(byteOrderMark):]
+	}
+	if to, ok := c.w.(io.ReaderFrom); ok && len(p) > maxWrite && (c.timer == nil || c.closed) {
+		m, err := to.ReadFrom(&atOnce{c, p})
+		if n, p = n+int(m), p[m:]; err != nil || len(p) == 0 {
+			return n, err
+		}
 	}
 	for len(p) > maxWrite && err == nil {
 		var m int
@@ -158,6 +170,42 @@ func (c *client) write(p []byte) (int, error) {
 		c.timer.Reset(c.keepalive)
 	}
 	return n, err
+}
+
+// atOnce is a long answer for a writer's [io.ReaderFrom]. The one of net/http hands over
+// the connection itself, if that has no TLS. One write then takes the place of many, and
+// the client is woken as seldom.
+//
+// The write ends early at a slow client, or at a fault. The caller writes what is left in
+// pieces: their deadlines tell a slow client from one that has stopped, and net/http tells
+// of the fault.
+type atOnce struct {
+	c *client
+	p []byte
+}
+
+// Read serves writers that want the bytes themselves, as net/http does for the first 512.
+func (a *atOnce) Read(b []byte) (int, error) {
+	if len(a.p) == 0 {
+		return 0, io.EOF
+	}
+	a.c.arm()
+	n := copy(b, a.p)
+	a.p = a.p[n:]
+	return n, nil
+}
+
+// WriteTo writes as much as a connection takes at once, and nothing to any other writer.
+func (a *atOnce) WriteTo(w io.Writer) (int64, error) {
+	conn, ok := w.(net.Conn)
+	if !ok || a.c.blind {
+		return 0, nil
+	}
+	a.c.writeUntil = time.Now().Add(a.c.timeout / atOnceShare)
+	a.c.deadline(a.c.control.SetWriteDeadline(a.c.writeUntil))
+	n, _ := conn.Write(a.p)
+	a.p = a.p[n:]
+	return int64(n), nil
 }
 
 // hasField reports whether a line of p begins with a field of an event stream. before is
@@ -281,17 +329,24 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// keepAlive starts to send a comment after each silence of the stream.
-// Only a stream has one. The comments are for proxies and clients with a limit
-// on silence.
-func (c *client) keepAlive(interval time.Duration, requestID string) {
-	c.keepalive, c.requestID = interval, requestID
+// The keepalives of streams. A comment is right in any stream of events. Claude Code and
+// others count the events, and not the bytes: messages has an event for it, which SDKs
+// skip wherever it stands. The other formats have none that all SDKs skip.
+const (
+	keepaliveComment = ": keep-alive\n"
+	keepalivePing    = "event: ping\ndata: {\"type\": \"ping\"}\n\n"
+)
+
+// keepAlive starts to send a comment, or the ping of messages, after each silence of the
+// stream. Only a stream has one. It is for proxies and clients with a limit on silence.
+func (c *client) keepAlive(interval time.Duration, requestID string, f format) {
+	c.keepalive, c.requestID, c.pings = interval, requestID, f == formatAnthropic
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = time.AfterFunc(interval, c.tick)
 }
 
-// tick sends a comment, if an event may begin here. The first one sends the header. A
+// tick sends a keepalive, if an event may begin here. The first one sends the header. A
 // panic of the service's writer would end the process here: the request's goroutine
 // takes it over.
 //
@@ -328,11 +383,14 @@ func (c *client) tick() {
 	}
 	c.commented = true
 	c.arm()
-	comment := ": keep-alive\n\n"
-	if c.controls {
-		comment = ": keep-alive\n"
+	alive := keepaliveComment + "\n"
+	switch {
+	case c.pings:
+		alive = keepalivePing
+	case c.controls:
+		alive = keepaliveComment
 	}
-	_, err := io.WriteString(c.w, comment)
+	_, err := io.WriteString(c.w, alive)
 	c.disarm()
 	if err == nil {
 		c.flushNow() //nolint:errcheck // the next write of the answer sees it

@@ -332,7 +332,7 @@ func (in *inbound) decode(encoding string, limit int64) *Error {
 // scan finds the fields that the gateway needs in the body. JSON is also recognized
 // by its first byte, because curl sends it under the type of a form.
 func (in *inbound) scan() (err error) {
-	if in.places() && len(in.raw) == 0 {
+	if in.places() && (len(in.raw) == 0 || in.surface.model == modelNowhere && reqbody.SaysNothing(in.raw)) {
 		in.body = &in.json
 		in.wantsStream = in.asksStreamOtherwise()
 		return nil
@@ -375,10 +375,10 @@ func (in *inbound) scan() (err error) {
 // asksStreamOtherwise reports whether the client asks for a stream by the query, or
 // by stream_format.
 func (in *inbound) asksStreamOtherwise() bool {
-	if format, ok := in.body.Get("stream_format"); ok && strings.Trim(string(format), `"`) == "sse" {
+	if format, ok := in.body.Get("stream_format"); ok && strings.EqualFold(strings.Trim(string(format), `"`), "sse") {
 		return true
 	}
-	return in.r.URL.RawQuery != "" && in.r.URL.Query().Get("stream") == "true"
+	return in.r.URL.RawQuery != "" && reqbody.IsTrue(in.r.URL.Query().Get("stream"))
 }
 
 // wantsUsage reports whether the client asked for usage in its stream.
@@ -622,6 +622,17 @@ func (in *inbound) scanQuery() error {
 		in.sel.Model, in.sel.HasModel = names[0], true
 	}
 	return nil
+}
+
+// joinsOrHears reports whether a session without a model in its query is one that has none
+// there: it joins a call, or the model that transcribes is named in the session itself. A
+// provider refuses a model beside these.
+func (in *inbound) joinsOrHears() bool {
+	if in.sel.HasModel {
+		return false
+	}
+	q := in.r.URL.Query()
+	return q.Has("call_id") || q.Get("intent") == "transcription"
 }
 
 // cutKey takes a client's key out of the subprotocols of a handshake. It is the client's

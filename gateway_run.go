@@ -581,7 +581,11 @@ func (s *selector) serveModels(w http.ResponseWriter, r *http.Request, id, reque
 			entries = append(entries, m.entry())
 		}
 		if f != formatAnthropic {
-			writeJSON(w, modellist.OpenAI(entries))
+			list := modellist.OpenAI(entries)
+			if r.URL.Query().Has("client_version") {
+				list.Models = &[]struct{}{}
+			}
+			writeJSON(w, list)
 			return
 		}
 		page, err := modellist.Anthropic(entries, r.URL.Query())

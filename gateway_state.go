@@ -195,7 +195,8 @@ func (in *inbound) pathRef() ids.Ref {
 }
 
 // misleads reports whether a path has an id that a provider could read as another
-// path. The raw path decides: the decoded one has lost encoded slashes.
+// path. The raw path decides: the decoded one has lost encoded slashes. A path that only
+// its decoding makes one with an id has such a slash before the id.
 //
 // The gateway would hand such an id on in a path of the provider: "..%2fmodels"
 // behind /files/ reaches another endpoint, with the operator's key.
@@ -205,6 +206,9 @@ func (m surfaces) misleads(u *url.URL) bool {
 		return false
 	}
 	s, end := m.find(raw)
+	if decoded, _ := m.find(u.Path); decoded != s && decoded != nil && decoded.state == stateMember {
+		return true
+	}
 	if s == nil || s.state != stateMember {
 		return false
 	}
@@ -307,8 +311,8 @@ func (l locator) follow() *Error {
 
 // followForm follows the ids in the fields of a form.
 func (l locator) followForm(form *reqbody.Form) *Error {
-	for name, value := range form.Members() {
-		if ref, ok := ids.InForm(name, value); ok {
+	for m := range form.Members() {
+		for ref := range ids.InForm(m.Name, m.Value, m.File) {
 			if err := l.followRef(ref); err != nil {
 				return err
 			}

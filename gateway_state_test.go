@@ -170,7 +170,9 @@ var madeThings = []struct {
 		"GET /v1/batches/%s", "POST /v1/batches/%s/cancel",
 	}},
 	{"videos", "/v1/videos", `{"model":"m","prompt":"a cat"}`, []string{
-		"GET /v1/videos/%s", "GET /v1/videos/%s/content", `POST /v1/videos/%s/remix {"prompt":"a dog"}`, "DELETE /v1/videos/%s",
+		"GET /v1/videos/%s", "GET /v1/videos/%s/content", `POST /v1/videos/%s/remix {"prompt":"a dog"}`,
+		`POST /v1/videos/edits {"prompt":"a dog","video":{"id":"%s"}}`, `POST /v1/videos/extensions {"seconds":"8","video":{"id":"%s"}}`,
+		"POST /v1/videos/edits --B\r\nContent-Disposition: form-data; name=\"video[id]\"\r\n\r\n%s\r\n--B--\r\n", "DELETE /v1/videos/%s",
 	}},
 	{"vector stores", "/v1/vector_stores", `{"name":"v"}`, []string{
 		"GET /v1/vector_stores/%s", `POST /v1/vector_stores/%s {"name":"w"}`, `POST /v1/vector_stores/%s/search {"query":"a"}`,

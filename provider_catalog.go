@@ -408,13 +408,16 @@ func priceList(p *Pricing) *price.List {
 // cost is what a use of the model costs. It is false if that is unknown.
 //
 // A cost that the provider tells comes before the list: xAI tells ticks of 10⁻¹⁰
-// USD, OpenRouter a decimal. hour is the part of the cache written for an hour.
+// USD, OpenRouter a decimal. A zero is free only where the list knows no price. hour is the part of the cache written for an hour.
 func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
-	if own, ok := price.Parse(b.Cost); ok {
+	own, told := price.Parse(b.Cost)
+	if told {
 		if behind, ok := price.Parse(b.BehindCost); ok {
 			own = own.Add(behind)
 		}
-		return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
+		if own != 0 {
+			return knownCost{Cost{USD: USD(own), Source: CostOfProvider}, true}
+		}
 	}
 	if b.Ticks > 0 && b.Ticks < 1<<53 {
 		return knownCost{Cost{USD: USD(b.Ticks) * 100, Source: CostOfProvider}, true}
@@ -428,6 +431,13 @@ func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
 		use.Tools = append(use.Tools, price.Calls{Tool: t.Name, N: t.Calls})
 	}
 	usd, estimated, ok := m.prices.Cost(use)
+	if told {
+		// Gateways in between fill in a zero. It counts only where no price is known.
+		if !ok || usd == 0 {
+			return knownCost{Cost{Source: CostOfProvider}, true}
+		}
+		estimated = true
+	}
 	return knownCost{Cost{USD: USD(usd), Estimated: estimated || u.Estimated || b.Surcharge, Source: m.priceSource}, ok}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/textproto"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -326,7 +327,7 @@ func (c *compiler) translate(path string, t Translate, out *provider) {
 	if t = oneOf(c.problems, path, t, TranslateOff, TranslateOn, TranslateStrict); t == TranslateOff {
 		return
 	}
-	out.strict, out.translates, out.unproven = t == TranslateStrict, translations(out.surfaces, c.surfaces), unproven(out.surfaces, c.surfaces)
+	out.strict, out.translates, out.unproven = t == TranslateStrict, translations(out.surfaces, c.surfaces, builtin.IsOpenAI(out.base.Hostname())), unproven(out.surfaces, c.surfaces)
 	if len(translationTargets(out.surfaces, c.surfaces)) == 0 {
 		c.warnings.add(path, string(t), "has no effect: the provider speaks neither chat-completions nor responses nor messages")
 	}
@@ -361,11 +362,23 @@ func (c *compiler) key(path, provider string, k APIKey) *apiKey {
 		c.fields.WarnForeign(path, literal)
 		if literal != strings.TrimSpace(literal) {
 			c.warnings.add(path, "", "has spaces around it, which are sent as part of the key: leave them out")
+		} else if isSeveralKeys(literal) {
+			c.warnings.add(path, "", "looks like several keys, and is sent as one: list each as an entry of api_keys")
 		}
 	}
 	sum := sha256.Sum256([]byte(provider + "\x00" + string(k.Value)))
 	return &apiKey{id: hex.EncodeToString(sum[:6]), provider: fold(provider), value: t, perRequest: t.Uses().Request}
 }
+
+// isSeveralKeys reports whether a text is a list of keys. Some tools take keys with
+// commas between them.
+func isSeveralKeys(text string) bool {
+	parts := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(",; |", r) })
+	return len(parts) > 1 && !slices.ContainsFunc(parts, func(part string) bool { return len(part) < 8 || !keyForm.MatchString(part) })
+}
+
+// keyForm are the characters of keys.
+var keyForm = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // network compiles how the provider is reached. Its address is known.
 // Files are read here, so that a missing one is a problem of the config and no
@@ -552,8 +565,14 @@ func (c *compiler) warnMisspelt(path, provider, id string, listed []Model) {
 	}
 }
 
+// The words that the gateway reads. Others are an operator's own.
+var (
+	modalityWords = []string{"text", "image", "audio", "video", "pdf", "file", "document", "embedding"}
+	featureWords  = []string{"tool-calling", "structured-output", "vision", "reasoning"}
+)
+
 // warnWords warns of slips of the words that the gateway reads.
-func (c *compiler) warnWords(path string, words []string, known ...string) {
+func (c *compiler) warnWords(path string, words, known []string) {
 	for i, word := range words {
 		if slices.Contains(known, word) {
 			continue
@@ -596,15 +615,14 @@ func (c *compiler) model(path string, p *provider, m Model, configured, known bo
 	}
 	c.facts(path, m)
 	if configured {
-		if strings.HasSuffix(m.ID, "*") {
+		if strings.Contains(m.ID, "*") {
 			c.warnings.add(path+".id", m.ID, "is not a pattern, and is asked for as it is: clients reach unlisted models as %q", p.id+":NAME")
 		}
-		modalities := []string{"text", "image", "audio", "video", "pdf", "file", "document", "embedding"}
-		c.warnWords(path+".input_modalities", m.InputModalities, modalities...)
-		c.warnWords(path+".output_modalities", m.OutputModalities, modalities...)
-		c.warnWords(path+".supported_features", m.SupportedFeatures, "tool-calling", "structured-output", "vision", "reasoning")
+		c.warnWords(path+".input_modalities", m.InputModalities, modalityWords)
+		c.warnWords(path+".output_modalities", m.OutputModalities, modalityWords)
+		c.warnWords(path+".supported_features", m.SupportedFeatures, featureWords)
 		for i, d := range m.Datacenters {
-			if d.CountryCode != "" && (len(d.CountryCode) != 2 || strings.Trim(fold(d.CountryCode), "abcdefghijklmnopqrstuvwxyz") != "") {
+			if d.CountryCode != "" && !isCountryCode(d.CountryCode) {
 				c.warnings.add(fmt.Sprintf("%s.datacenters[%d].country_code", path, i), d.CountryCode, "is not the code of a country, such as DE")
 			}
 		}

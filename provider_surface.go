@@ -206,9 +206,15 @@ func stateTable() []surface {
 		return s
 	}
 	response := record(ids.Response, "responses", "responses/{id}", get, del)
-	response.stream = relay.Responses
+	response.stream = relay.StoredResponse
 	videos := form(list(ids.Video, "videos", get, post))
 	videos.model = modelInBody
+	// A video is made of another one, which the body names or holds.
+	ofVideo := func(path string) surface {
+		s := form(list(ids.Video, path, post))
+		s.family = "videos"
+		return s
+	}
 	messageBatches := messages(list(ids.MessageBatch, "messages/batches", get, post))
 	messageBatches.model = modelInRequests
 	return []surface{
@@ -233,6 +239,8 @@ func stateTable() []surface {
 		record(ids.Video, "videos", "videos/{id}", get, del),
 		content(ids.Video, "videos", "videos/{id}/content"),
 		telling(form(record(ids.Video, "videos", "videos/{id}/remix", post))),
+		ofVideo("videos/edits"),
+		ofVideo("videos/extensions"),
 		list(ids.VectorStore, "vector_stores", get, post),
 		record(ids.VectorStore, "vector-stores", "vector_stores/{id}", get, post, del),
 		record(ids.VectorStore, "vector-stores", "vector_stores/{id}/search", post),
@@ -423,8 +431,17 @@ func (o offers) speaksFormat(f format) bool {
 //
 // A surface that counts tokens may have one of its own format: a provider may speak
 // messages, and not count them. Such a count is estimated, like all others in the map.
-func translations(o offers, all surfaces) map[*surface]*surface {
+//
+// OpenAI's own API is asked by responses where it may be asked by both: its models from
+// gpt-5.4 on refuse tools in chat unless they are told not to reason.
+func translations(o offers, all surfaces, openAI bool) map[*surface]*surface {
 	targets := translationTargets(o, all)
+	if chat := slices.IndexFunc(targets, func(s *surface) bool { return s.name == surfaceChat }); openAI && chat >= 0 {
+		entry, _ := o.speaks(targets[chat])
+		if next := chat + 1; entry.name == "" && next < len(targets) && targets[next].name == surfaceResponses {
+			targets[chat], targets[next] = targets[next], targets[chat]
+		}
+	}
 	out := map[*surface]*surface{}
 	for _, s := range all.byPath {
 		from, ok := s.dialect()

@@ -148,10 +148,14 @@ func keys(m aigateway.TriedModel) string {
 }
 
 // printNotes prints the notes of the selection. A filter can have one on each model of
-// the catalog, so the first few stand for all.
+// the catalog, so the first few stand for all. A failure for a name of the client stands
+// beside the name.
 func printNotes(stdout io.Writer, result *aigateway.Result, all bool) {
 	var notes []string
 	for _, s := range result.ModelSelection {
+		if s.Error != "" && s.ClientModel == "" {
+			fmt.Fprintf(stdout, "failed: %s\n", s.Error)
+		}
 		for _, note := range s.Notes {
 			notes = append(notes, s.Strategy+": "+note)
 		}

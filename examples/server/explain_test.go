@@ -24,6 +24,14 @@ only_allow_configured_models: true
 model_selection:
   strategy: ["ai.models.filter(m, m.metadata.gpu == 'x')"]
 `), 0o600))
+	failing := filepath.Join(t.TempDir(), "failing.yaml")
+	require.NoError(t, os.WriteFile(failing, []byte(`
+providers:
+  - {id: "a", base_url: "https://a.example.com", models: [{id: "one"}]}
+only_allow_configured_models: true
+model_selection:
+  strategy: ["req.headers['x-tier'][0] == 'gold' ? ai.models : ai.models.only('one')"]
+`), 0o600))
 	for _, row := range []struct {
 		name, body, args string
 		want             string // lines, in order, among others
@@ -49,6 +57,8 @@ model_selection:
 			want:    "1  a  one  \nnote: ai.models.filter\na:two left out\nnote: 2 more like these\nwarning: providers[0].api_keys[0].value: secret \"a\"\nnot tried: ",
 			without: "a:six"},
 		{name: "all notes", body: `{}`, args: "-v -config " + config, want: "a:six left out", without: "more like"},
+		{name: "a strategy that fails", body: `{}`, args: "-config " + failing, code: exitFailed,
+			want: "refused with 422 model_selection_failed\nfailed: req.headers['x-tier'][0] == 'gold' ? ai.models : ai.models.only('one'): no such key: x-tier\nnot tried: "},
 		{name: "not chosen", body: `{"model":"two"}`, args: "-config " + config, code: exitFailed,
 			want: "refused with 422 model_selection_empty\ntwo  no strategy of model_selection chose a model for it", without: "warning"},
 	} {
@@ -66,7 +76,9 @@ model_selection:
 				require.True(t, found, "%q is not in what follows of\n%s", want, stdout.String())
 				rest = after
 			}
-			assert.NotContains(t, stdout.String(), row.without)
+			if row.without != "" {
+				assert.NotContains(t, stdout.String(), row.without)
+			}
 		})
 	}
 	var stdout, stderr bytes.Buffer

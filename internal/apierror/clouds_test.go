@@ -191,7 +191,7 @@ var clouds = []struct {
 	{"groq decom", 400, `{"error":{"message":"The model ` + "`x`" + ` has been decommissioned and is no longer supported. Please refer to https://console.groq.com/docs/deprecations for a recommendation on which model to use instead.","type":"invalid_request_error","code":"model_decommissioned"}}`, "model", -1},
 	{"groq terms", 400, `{"error":{"message":"The model ` + "`canopylabs/orpheus`" + ` requires terms acceptance. Please have the org admin accept the terms at https://console.groq.com/playground?model=x","type":"invalid_request_error","code":"model_terms_required"}}`, "forbidden", -1},
 	{"groq network", 403, `{"error":{"message":"Access denied. Please check your network settings."}}`, "dead_key", -1},
-	{"litellm model", 401, `{"error":{"message":"key not allowed to access model. This key can only access models=['x']. Tried to access m","type":"key_model_access_denied","param":"model","code":"401"}}`, "forbidden", -1},
+	{"litellm model", 401, `{"error":{"message":"key not allowed to access model. This key can only access models=['x']. Tried to access m","type":"key_model_access_denied","param":"model","code":"401"}}`, "scope", -1},
 	{"ollama ctx", 400, `{"error":"prompt too long; exceeded max context length by 5 tokens"}`, "too_large", -1},
 	{"groq blocked", 403, `{"error":{"message":"The model ` + "`x`" + ` is blocked at the project level. Please have a project admin enable this model in the project settings at https://console.groq.com/settings/project/limits","type":"permissions_error","code":"model_permission_blocked_project"}}`, "forbidden", -1},
 	{"groq expired", 401, `{"error":{"message":"Expired API Key","type":"invalid_request_error","code":"expired_api_key"}}`, "dead_key", -1},
@@ -266,6 +266,9 @@ var clouds = []struct {
 	{"or image", 404, `{"error":{"message":"No endpoints found that support image input","code":404}}`, "not_found", -1},
 	{"or ctx", 400, `{"error":{"message":"This endpoint's maximum context length is 131072 tokens. However, you requested about 200000 tokens (190000 of text input, 10000 in the output). Please reduce the length of either one, or use the \"middle-out\" transform to compress your prompt automatically.","code":400}}`, "too_large", -1},
 	{"or free ended", 404, `{"error":{"message":"The free period has ended for this model. To continue using the model, please migrate to the paid slug: x","code":404}}`, "model", -1},
+	{"opencode's account behind", 429, `{"error":{"message":"Error from provider (Moonshot): Your account org-x is suspended due to insufficient balance","type":"limitation","code":"429"}}`, "rate_limit", -1},
+	{"opencode's account behind, 402", 402, `{"error":{"message":"Error from provider (DeepSeek): Insufficient Balance","type":"limitation","code":"402"}}`, "rate_limit", -1},
+	{"openrouter's shared pool", 429, `{"error":{"message":"Provider returned error","code":429,"metadata":{"raw":"m is temporarily rate-limited upstream. Please retry shortly","provider_name":"BaseTen","limit_source":"upstream_provider_shared_pool"}}}`, "rate_limit", -1},
 	// GitHub Models, Copilot
 	{"gh", 429, `{"error":{"code":"RateLimitReached","message":"Rate limit of 50 per 86400s exceeded for UserByModelByDay. Please wait 3600 seconds before retrying.","details":"Rate limit of 50 per 86400s exceeded for UserByModelByDay. Please wait 3600 seconds before retrying."}}`, "rate_limit", time.Hour},
 	{"gh size", 413, `{"error":{"code":"tokens_limit_reached","message":"Request body too large for gpt-4o model. Max size: 8000 tokens.","details":"x"}}`, "too_large", -1},

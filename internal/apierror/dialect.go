@@ -382,7 +382,8 @@ func unwrapped(text string) (string, bool) {
 	if strings.Trim(head, "0123456789") == "" { // a status
 		return text[at+width:], true
 	}
-	for _, name := range []string{"error", "exception", "http ", "status", "upstream", "provider"} {
+	// Xinference names its process: "[address=0.0.0.0:1, pid=2] Model not found".
+	for _, name := range []string{"error", "exception", "http ", "status", "upstream", "provider", "[address="} {
 		if strings.Contains(head, name) {
 			return text[at+width:], true
 		}

@@ -24,11 +24,14 @@ var causes = map[string]aigateway.FailureCause{
 	"refusal": aigateway.CauseRefusal, "too_large": aigateway.CauseTooLarge, "scopes": aigateway.CauseScope, "dead_key": aigateway.CauseDeadKey,
 	"model": aigateway.CauseModel, "no_endpoint": aigateway.CauseEndpoint, "other_key": aigateway.CauseConflict,
 	"denied": aigateway.CauseForbidden,
+	"server": aigateway.CauseServer, "request": aigateway.CauseClient,
 }
 
-// cause is what a gateway must make of a row's words, under whatever status.
-func cause(row apierror.Row) aigateway.FailureCause {
+// cause is what a gateway must make of a row's words.
+func cause(row apierror.Row, status int) aigateway.FailureCause {
 	switch {
+	case status == http.StatusOK && row.Class == "server":
+		return aigateway.CauseAnswer
 	case row.Class == "limited" && row.WholeKey:
 		return aigateway.CauseQuota
 	case row.Class == "limited":
@@ -216,7 +219,7 @@ func check(t *testing.T, row apierror.Row, status int, what string, s *saying) {
 	t.Helper()
 	name := row.Name + " " + what
 	require.NotZero(t, s.asked, "%s: no failure", name)
-	want := cause(row)
+	want := cause(row, status)
 	if row.Veto {
 		if causes[row.Class] != "" {
 			assert.NotEqual(t, causes[row.Class], s.failed.Cause, name)

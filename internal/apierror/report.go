@@ -272,13 +272,14 @@ func (r *Report) fields(e map[string]any, depth int) {
 	}
 	r.code("status", scalar(e["status_code"]))
 	r.code("status", scalar(e["http_status"]))
+	r.code("status", scalar(e["http_status_code"])) // text-generation-inference
 	for _, name := range []string{"error_type", "reason"} {
 		if text, _ := e[name].(string); text != "" {
 			r.reason(name, text)
 		}
 	}
-	if r.Param == "" {
-		r.Param, _ = e["param"].(string)
+	if param, _ := e["param"].(string); r.Param == "" && param != none {
+		r.Param = param
 	}
 	if r.Param == "" {
 		r.Param = field(e["detail"])
@@ -301,6 +302,9 @@ func (r *Report) fields(e map[string]any, depth int) {
 	}
 }
 
+// none is a missing value, as relays in Python write it into a text.
+const none = "None"
+
 // kind takes the type of an error. The types of events are not types of errors. AWS puts a namespace before a hash sign, and
 // Zhipu's messages endpoint has the code there.
 func (r *Report) kind(v any) {
@@ -308,7 +312,7 @@ func (r *Report) kind(v any) {
 	if _, name, ok := strings.Cut(kind, "#"); ok {
 		kind = name
 	}
-	if kind == "" || kind == "error" || strings.HasPrefix(kind, "response.") {
+	if kind == "" || kind == "error" || kind == none || strings.HasPrefix(kind, "response.") {
 		return
 	}
 	if strings.Trim(kind, "0123456789") == "" {
@@ -402,7 +406,7 @@ func (r *Report) reason(place, text string) {
 //
 // Classify gets every code. The Report shows the first one that is not a status.
 func (r *Report) code(place, text string) {
-	if text == "" {
+	if text == "" || text == none {
 		return
 	}
 	r.add(place, text)
@@ -419,12 +423,13 @@ func (r *Report) code(place, text string) {
 // text takes a message. Relays put the whole error of their upstream there as JSON: it is read in the message's place.
 func (r *Report) text(text string, depth int) {
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && depth < maxDepth {
-		if v, ok := decode([]byte(trimmed)); ok {
+		if v, ok := literal(trimmed); ok {
 			r.value(v, depth+1)
 			return
 		}
 	}
 	r.message(text)
+	r.wrapped(text, depth)
 }
 
 // message takes a message once.
@@ -477,7 +482,8 @@ func prose(v any) string {
 	case string:
 		return v
 	case map[string]any:
-		for _, name := range []string{"msg", "message", "error"} { // the last of DeepInfra
+		// LiteLLM and DeepInfra have an object with an error in the message's place.
+		for _, name := range []string{"msg", "message", "error"} {
 			if text, _ := v[name].(string); text != "" {
 				return text
 			}

@@ -37,6 +37,10 @@ const (
 	// OtherKey: a key of another organization may get an answer. The request holds reasoning that was encrypted for another
 	// one, or this one lacks a right.
 	OtherKey
+	// ServerFault: the server failed, though its status blames the request.
+	ServerFault
+	// BadRequest: the request is at fault, though the status blames the server.
+	BadRequest
 )
 
 // Part is the refused part of an exchange.
@@ -89,7 +93,7 @@ const (
 
 // The words of dialects.tsv, in the order of the constants.
 var (
-	kindNames  = []string{"", "refusal", "too_large", "scopes", "dead_key", "limited", "denied", "model", "not_found", "no_endpoint", "other_key"}
+	kindNames  = []string{"", "refusal", "too_large", "scopes", "dead_key", "limited", "denied", "model", "not_found", "no_endpoint", "other_key", "server", "request"}
 	partNames  = []string{"", "prompt", "output", "model"}
 	causeNames = []string{"", "invalid", "no_money", "suspended", "spent"}
 	reachNames = []string{"", "model", "key", "project", "account"}
@@ -148,15 +152,32 @@ func Classify(status int, h http.Header, r Report) Verdict {
 
 // matchesInner looks at the error of an upstream behind the upstream. A dead key there is not ours.
 func (d *dialect) matchesInner(status int, h http.Header, r *Report) bool {
-	if r.inner == nil || d.place == "header" {
-		return false
-	}
 	switch d.class {
 	case Refusal, TooLarge, UnknownModel:
+	default:
+		return false
+	}
+	for in := r.inner; in != nil && d.place != "header"; in = in.inner {
 		// A relay may put a status of its own on it.
-		return d.matches(status, h, r.inner) || r.inner.Status > 0 && d.matches(r.inner.Status, h, r.inner)
+		if d.matches(status, h, in) || in.Status > 0 && d.matches(in.Status, h, in) {
+			return true
+		}
 	}
 	return false
+}
+
+// StandsFor is the status of an error that tells none, by its words. It is zero if they
+// say nothing, and for failures of the server.
+func (v Verdict) StandsFor() int {
+	switch v.Kind {
+	case TooLarge, BadRequest:
+		return http.StatusBadRequest
+	case UnknownModel, NoEndpoint:
+		return http.StatusNotFound
+	case RateLimited:
+		return http.StatusTooManyRequests
+	}
+	return 0
 }
 
 // byStatus classifies errors without telling words.

@@ -179,9 +179,10 @@ func collectMessages(t testing.TB, list_ []event) object {
 
 func collectResponses(t testing.TB, list_ []event) object {
 	type state struct {
-		item object
-		text string
-		part object
+		item  object
+		text  string
+		part  object
+		cites list
 	}
 	items := map[float64]*state{}
 	done := map[float64]any{}
@@ -212,10 +213,14 @@ func collectResponses(t testing.TB, list_ []event) object {
 			items[index] = &state{item: item}
 		case "content_part.added", "reasoning_summary_part.added":
 			require.Nil(t, s.part)
-			s.part, s.text = m["part"].(object), ""
+			s.part, s.text, s.cites = m["part"].(object), "", list{}
 		case "output_text.delta", "refusal.delta", "reasoning_summary_text.delta":
 			require.NotNil(t, s.part)
 			s.text += m["delta"].(string)
+		case "output_text.annotation.added":
+			require.Equal(t, float64(len(s.cites)), m["annotation_index"])
+			require.NotNil(t, s.part)
+			s.cites = append(s.cites, m["annotation"])
 		case "output_text.done", "reasoning_summary_text.done":
 			require.Equal(t, s.text, m["text"])
 		case "refusal.done":
@@ -223,6 +228,9 @@ func collectResponses(t testing.TB, list_ []event) object {
 		case "content_part.done", "reasoning_summary_part.done":
 			part := m["part"].(object)
 			require.Equal(t, s.part["type"], part["type"])
+			if part["type"] == "output_text" {
+				require.Equal(t, s.cites, part["annotations"])
+			}
 			s.part = nil
 		case "function_call_arguments.delta", "custom_tool_call_input.delta":
 			s.text += m["delta"].(string)

@@ -33,8 +33,10 @@ var answered = []example{
 	{dialect.Chat, "message.refusal", chatReply(`"content":null,"refusal":"no"`, "stop", ""), []string{"refusal part", "text block, stop_reason refusal"}},
 	{dialect.Chat, "message.reasoning_content, message.reasoning", chatReply(`"content":"hi","reasoning_content":"hm"`, "stop", ""), []string{"reasoning item, its name in encrypted_content", "thinking block, its name in signature"}},
 	{dialect.Chat, "message.tool_calls", chatReply(`"content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"f","arguments":""}}]`, "tool_calls", ""), []string{"function_call", "tool_use"}},
-	{dialect.Chat, "message.annotations, audio, logprobs", chatReply(`"content":"hi","annotations":[{"type":"url_citation"}]`, "stop", `,"logprobs":{"content":[]}`), []string{"dropped", "dropped"}},
+	{dialect.Chat, "message.annotations: url_citation", chatReply(`"content":"hi","annotations":[{"type":"url_citation","url_citation":{"url":"https://a.example","title":"A","start_index":0,"end_index":2}}]`, "stop", ""), []string{"annotations of output_text", "dropped"}},
+	{dialect.Chat, "message.audio, logprobs", chatReply(`"content":"hi","audio":null`, "stop", `,"logprobs":{"content":[]}`), []string{"dropped", "dropped"}},
 	{dialect.Chat, "message.tool_calls[].extra_content", chatReply(`"content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"sig"}}}]`, "tool_calls", ""), []string{"reasoning item before the call, in encrypted_content", "thinking block before the call, in signature"}},
+	{dialect.Chat, "message.reasoning_details, with a proof", chatReply(`"content":"hi","reasoning":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","signature":"sig","format":"anthropic-claude-v1","index":0}]`, "stop", ""), []string{"reasoning item, in encrypted_content", "thinking block, in signature"}},
 	{dialect.Chat, "finish_reason: tool_calls without a call", chatReply(`"content":"hi"`, "tool_calls", ""), []string{"status completed", "end_turn"}},
 	{dialect.Chat, "finish_reason: stop", chatReply(`"content":"hi"`, "stop", ""), []string{"status completed", "end_turn"}},
 	{dialect.Chat, "finish_reason: length", chatReply(`"content":"hi"`, "length", ""), []string{"status incomplete, max_output_tokens", "max_tokens"}},
@@ -47,13 +49,15 @@ var answered = []example{
 	{dialect.Responses, "refusal", responsesReply("completed", `{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"refusal","refusal":"no"}]}`, ""), []string{"message.refusal", "text block, stop_reason refusal"}},
 	{dialect.Responses, "reasoning", responsesReply("completed", `{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"},{"type":"summary_text","text":"so"}],"encrypted_content":"enc"},{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[]}]}`, ""), []string{"message.reasoning_content; id and encrypted_content in reasoning_details", "thinking block; id and encrypted_content in signature"}},
 	{dialect.Responses, "function_call", responsesReply("completed", `{"type":"function_call","id":"fc_1","call_id":"c1","name":"f","arguments":"{\"a\":1}","status":"completed"}`, ""), []string{"message.tool_calls, finish_reason tool_calls", "tool_use, stop_reason tool_use"}},
-	{dialect.Responses, "calls of hosted tools, annotations", responsesReply("completed", `{"type":"web_search_call","id":"ws_1","status":"completed"},{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[{"type":"url_citation"}]}]}`, ""), []string{"dropped", "dropped"}},
+	{dialect.Responses, "annotations: url_citation", responsesReply("completed", `{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[{"type":"url_citation","url":"https://a.example","title":"A","start_index":0,"end_index":2}]}]}`, ""), []string{"message.annotations", "dropped"}},
+	{dialect.Responses, "calls of hosted tools, other annotations", responsesReply("completed", `{"type":"web_search_call","id":"ws_1","status":"completed"},{"type":"message","id":"msg_1","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[{"type":"file_citation","file_id":"f","index":0}]}]}`, ""), []string{"dropped", "dropped"}},
 	{dialect.Responses, "incomplete: max_output_tokens", responsesReply("incomplete", `{"type":"message","id":"msg_1","role":"assistant","status":"incomplete","content":[{"type":"output_text","text":"hi","annotations":[]}]}`, `,"incomplete_details":{"reason":"max_output_tokens"}`), []string{"finish_reason length", "max_tokens"}},
 	{dialect.Responses, "incomplete: content_filter", responsesReply("incomplete", ``, `,"incomplete_details":{"reason":"content_filter"}`), []string{"finish_reason content_filter", "refusal"}},
 	{dialect.Responses, "usage", `{"id":"resp_1","created_at":1700000000,"model":"m","status":"completed","output":[],"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},"output_tokens":5,"output_tokens_details":{"reasoning_tokens":2}}}`, []string{"usage, its details", "usage; cached tokens beside input_tokens"}},
 
 	{dialect.Messages, "text", messagesReply(`{"type":"text","text":"hi"}`, "end_turn"), []string{"message.content", "output_text"}},
-	{dialect.Messages, "text.citations", messagesReply(`{"type":"text","text":"hi","citations":[{"type":"char_location"}]}`, "end_turn"), []string{"dropped", "dropped"}},
+	{dialect.Messages, "text.citations: web_search_result_location", messagesReply(`{"type":"text","text":"hi","citations":[{"type":"web_search_result_location","url":"https://a.example","title":"A","cited_text":"x","encrypted_index":"e"}]}`, "end_turn"), []string{"message.annotations", "annotations of output_text"}},
+	{dialect.Messages, "text.citations of documents", messagesReply(`{"type":"text","text":"hi","citations":[{"type":"char_location"}]}`, "end_turn"), []string{"dropped", "dropped"}},
 	{dialect.Messages, "thinking", messagesReply(`{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"text","text":"hi"}`, "end_turn"), []string{"message.reasoning_content; signature in reasoning_details", "reasoning item, signature in encrypted_content"}},
 	{dialect.Messages, "redacted_thinking", messagesReply(`{"type":"redacted_thinking","data":"xx"},{"type":"text","text":"hi"}`, "end_turn"), []string{"reasoning_details", "reasoning item without a summary, data in encrypted_content"}},
 	{dialect.Messages, "tool_use", messagesReply(`{"type":"text","text":"hi"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"a":1}}`, "tool_use"), []string{"message.tool_calls, finish_reason tool_calls", "function_call"}},
@@ -119,8 +123,12 @@ func TestNoAnswer(t *testing.T) {
 		for _, body := range bodies {
 			for client := range dialect.Format(3) {
 				if client != f {
+					want := dialect.ErrMalformed
+					if strings.Contains(body, `"hi"`) && strings.Contains(body, `"error"`) {
+						want = dialect.ErrUpstream // a finish reason of failure, behind content
+					}
 					_, err := begun(t, client, f, false).Answer([]byte(body))
-					require.ErrorIs(t, err, dialect.ErrMalformed, "%s: %s", f, body)
+					require.ErrorIs(t, err, want, "%s: %s", f, body)
 				}
 			}
 		}

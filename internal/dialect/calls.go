@@ -1,6 +1,11 @@
 package dialect
 
-import "strconv"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strconv"
+)
 
 // callIDs are the ids of the calls in a conversation.
 func (c *conversation) callIDs() (ids []raw) {
@@ -84,4 +89,123 @@ func messagesID(id raw) raw {
 		}
 	}
 	return orEmpty(id)
+}
+
+// settleResults moves results right behind the turn of their calls. Responses finds them
+// by their ids, wherever they stand: Codex has words of its hooks and images in between.
+// Chat and messages refuse any turn between calls and their results.
+//
+// A result without a call keeps its place.
+func (c *conversation) settleResults() {
+	if !c.scattered() {
+		return
+	}
+	out := make([]turn, 0, len(c.turns)+1)
+	made := map[string]int{} // the turn in out that made the latest call of an id
+	for _, t := range c.turns {
+		if t.role != roleTool {
+			for i := range t.parts {
+				if p := &t.parts[i]; p.kind == kindCall {
+					made[string(p.id)] = len(out)
+				}
+			}
+			out = append(out, t)
+			continue
+		}
+		var rest []part
+		for _, p := range t.parts {
+			at, ok := made[string(p.id)]
+			if !ok {
+				rest = append(rest, p)
+				continue
+			}
+			next := at + 1
+			if next == len(out) || out[next].role != roleTool {
+				out = slices.Insert(out, next, turn{role: roleTool})
+				for id, n := range made {
+					if n >= next {
+						made[id] = n + 1
+					}
+				}
+			}
+			out[next].parts = append(out[next].parts, p)
+		}
+		if len(rest) > 0 {
+			out = append(out, turn{role: roleTool, parts: rest})
+		}
+	}
+	c.turns = out
+}
+
+// mergeResults makes one result of those that answer one call: messages refuses a second
+// one. Some clients tell what a tool says step by step.
+func (c *conversation) mergeResults() {
+	for i := range c.turns {
+		t := &c.turns[i]
+		if t.role != roleTool || len(t.parts) < 2 {
+			continue
+		}
+		first := make(map[string]int, len(t.parts))
+		kept := t.parts[:0]
+		for _, p := range t.parts {
+			at, again := first[string(p.id)]
+			if !again {
+				first[string(p.id)] = len(kept)
+				kept = append(kept, p)
+				continue
+			}
+			to := &kept[at]
+			to.parts = slices.Concat(to.parts, p.parts)
+			to.fail = to.fail || p.fail
+			if p.cache != nil {
+				to.cache = p.cache
+			}
+		}
+		t.parts = kept
+	}
+}
+
+// scattered reports whether a result does not stand right behind the turn of its call.
+func (c *conversation) scattered() bool {
+	var made map[string]int
+	for i := range c.turns {
+		for j := range c.turns[i].parts {
+			switch p := &c.turns[i].parts[j]; p.kind {
+			case kindCall:
+				if made == nil {
+					made = map[string]int{}
+				}
+				made[string(p.id)] = i
+			case kindResult:
+				if at, ok := made[string(p.id)]; ok && at != i-1 {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// The longest ids of calls that OpenAI takes, in bytes. Other APIs make longer ones.
+const (
+	maxChatID      = 40
+	maxResponsesID = 64
+)
+
+// shortIDs cuts the ids of calls that are longer than limit. A cut id ends in eight
+// hexadecimal digits of its SHA-256, so that ids stay apart and the same id always
+// becomes the same one.
+func shortIDs(turns []turn, limit int) {
+	for i := range turns {
+		for j := range turns[i].parts {
+			p := &turns[i].parts[j]
+			if p.kind != kindCall && p.kind != kindResult || len(inner(p.id)) <= limit {
+				continue
+			}
+			sum := sha256.Sum256(p.id)
+			mark := "_" + hex.EncodeToString(sum[:4])
+			in := inner(messagesID(p.id))
+			p.id = quote(string(in[:limit-len(mark)]) + mark)
+		}
+	}
 }

@@ -1,5 +1,7 @@
 package dialect
 
+import "slices"
+
 // chatAnswer reads an answer of chat/completions: its first choice.
 //
 // It reports false for an error in place of an answer, for an answer without a
@@ -74,7 +76,7 @@ func (a *answerReader) chatChoice() bool {
 		case "finish_reason":
 			word := a.text()
 			a.reply.stop = chatStop(word)
-			a.failed = word != "" && a.reply.stop == stopUnset
+			a.failed = !unfinished(word) && a.reply.stop == stopUnset
 		case "stop_reason", "matched_stop":
 			// vLLM and SGLang tell the stop sequence here, or the number of a token.
 			if v := a.str(); v != nil {
@@ -94,7 +96,7 @@ func (a *answerReader) chatChoice() bool {
 // end.
 func chatStop(word string) stopReason {
 	switch word {
-	case "", "error", "network_error", "insufficient_system_resource", "abort":
+	case "", "null", "None", "error", "network_error", "insufficient_system_resource", "abort", "cancelled", "timeout":
 		return stopUnset
 	case "length", "max_tokens":
 		return stopLength
@@ -105,6 +107,10 @@ func chatStop(word string) stopReason {
 	}
 	return stopEnd
 }
+
+// unfinished reports whether a finish_reason says nothing yet. Some servers write a
+// missing value as a word.
+func unfinished(word string) bool { return word == "" || word == "null" || word == "None" }
 
 // chatMessage reads the message of a choice:
 //
@@ -119,6 +125,8 @@ func (a *answerReader) chatMessage() {
 	r := a.reply
 	var reasoning part
 	var content, calls, old []part
+	var cites []citation
+	var details chatDetails
 	d := reader{report: &Report{}}
 	for name := range a.members() {
 		switch string(name) {
@@ -132,6 +140,10 @@ func (a *answerReader) chatMessage() {
 			if v := a.str(); !blank(v) && reasoning.text == nil {
 				reasoning = part{kind: kindReasoning, text: v, seal: seal{origin: originChat, data: name}}
 			}
+		case "annotations":
+			cites = a.citations()
+		case "reasoning_details":
+			details.read(a.value())
 		case "tool_calls":
 			if !a.array() {
 				continue
@@ -153,8 +165,14 @@ func (a *answerReader) chatMessage() {
 			a.value()
 		}
 	}
+	if len(content) > 0 && content[0].kind == kindText {
+		content[0].cites = cites
+	}
 	if reasoning.text != nil {
 		r.parts = append(r.parts, reasoning)
+	}
+	if details.proven() {
+		r.parts = append(r.parts, part{kind: kindReasoning, seal: details.seal()})
 	}
 	if len(calls) == 0 {
 		calls = old
@@ -300,7 +318,7 @@ func (w *answerWriter) chatAnswer(r *reply) {
 	w.put(w.t.answerID("chatcmpl-", r.id))
 	w.word("object", "chat.completion")
 	w.number("created", r.created)
-	w.orElse("model", r.model, `""`)
+	w.orElse("model", w.t.served(r.model), `""`)
 	w.array("choices")
 	w.open('{')
 	w.number("index", 0)
@@ -308,7 +326,7 @@ func (w *answerWriter) chatAnswer(r *reply) {
 	w.chatMessage(r)
 	// The API always has the member.
 	w.constant("logprobs", "null")
-	w.word("finish_reason", chatFinish(r.stop))
+	w.word("finish_reason", w.t.chatFinish(r.stop))
 	w.close("}]")
 	w.key("usage")
 	w.chatUsage(r.usage)
@@ -321,11 +339,15 @@ func (w *answerWriter) chatAnswer(r *reply) {
 //	length          the limit on the output
 //	tool_calls      the client is to run tools
 //	content_filter  a refusal
-func chatFinish(stop stopReason) string {
+//	function_call   the same, for a client older than tool_calls
+func (t *Translator) chatFinish(stop stopReason) string {
 	switch stop {
 	case stopLength:
 		return "length"
 	case stopTool:
+		if t.functions {
+			return "function_call"
+		}
 		return "tool_calls"
 	case stopRefusal:
 		return "content_filter"
@@ -343,11 +365,18 @@ func chatFinish(stop stopReason) string {
 // without a look at the rest gets a string otherwise.
 func (w *answerWriter) chatMessage(r *reply) {
 	var texts, refusals, reasoning []raw
+	var cites []citation
+	said := int64(0)
 	calls, sealed := 0, false
 	for i := range r.parts {
 		switch p := &r.parts[i]; p.kind {
 		case kindText:
 			texts = append(texts, orEmpty(p.text))
+			base := said
+			said += points(inner(p.text))
+			for _, cited := range p.cites {
+				cites = append(cites, cited.at(base, said))
+			}
 		case kindRefusal:
 			refusals = append(refusals, orEmpty(p.text))
 		case kindReasoning:
@@ -373,20 +402,37 @@ func (w *answerWriter) chatMessage(r *reply) {
 	} else {
 		w.joined("", refusals...)
 	}
+	if len(cites) > 0 {
+		w.array("annotations")
+		for i := range cites {
+			w.chatCitation(&cites[i])
+		}
+		w.close("]")
+	}
 	if len(reasoning) > 0 {
 		w.key("reasoning_content")
 		w.joined(`\n\n`, reasoning...)
 	}
 	if sealed {
 		w.array("reasoning_details")
+		after := int64(0)
 		for i := range r.parts {
-			if p := &r.parts[i]; p.kind == kindReasoning {
-				w.detail(p.seal, orEmpty(p.text))
+			switch p := &r.parts[i]; p.kind {
+			case kindReasoning:
+				w.detail(p.seal, orEmpty(p.text), after)
+			case kindCall:
+				after++
 			}
 		}
 		w.close("]")
 	}
-	if calls > 0 {
+	if calls > 0 && w.t.functions {
+		first := slices.IndexFunc(r.parts, func(p part) bool { return p.kind == kindCall })
+		w.object("function_call")
+		w.field("name", orEmpty(r.parts[first].name))
+		w.field("arguments", r.parts[first].argsText())
+		w.close("}")
+	} else if calls > 0 {
 		w.array("tool_calls")
 		for i := range r.parts {
 			p := &r.parts[i]
@@ -421,22 +467,23 @@ func (w *answerWriter) chatMessage(r *reply) {
 //	{"type": "reasoning.encrypted", "format": "aigateway:responses", "id": "rs_1", "data": "…", "index": 0}
 //
 // The types are those of OpenRouter's reasoning_details, as clients know them.
-// The format tells whose proof it is.
-func (w *writer) detail(s seal, body raw) {
+// The format tells whose proof it is, and the index how many calls came before: models
+// that think between two calls want their thoughts back at the same place.
+func (w *writer) detail(s seal, body raw, after int64) {
 	switch s.origin {
 	case originRedacted:
 		w.typed("reasoning.encrypted")
 		w.word("format", formatClaude)
 		w.key("data")
 		w.inside(s.data)
-		w.number("index", 0)
+		w.number("index", after)
 		w.close("}")
 	case originResponses:
 		if !blank(body) {
 			w.typed("reasoning.summary")
 			w.word("format", formatOpenAI)
 			w.field("summary", body)
-			w.number("index", 0)
+			w.number("index", after)
 			w.close("}")
 		}
 		w.typed("reasoning.encrypted")
@@ -447,7 +494,7 @@ func (w *writer) detail(s seal, body raw) {
 		}
 		w.key("data")
 		w.inside(s.data)
-		w.number("index", 0)
+		w.number("index", after)
 		w.close("}")
 	default:
 		w.typed("reasoning.text")
@@ -457,7 +504,7 @@ func (w *writer) detail(s seal, body raw) {
 			w.key("signature")
 			w.inside(s.data)
 		}
-		w.number("index", 0)
+		w.number("index", after)
 		w.close("}")
 	}
 }

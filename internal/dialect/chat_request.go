@@ -1,5 +1,7 @@
 package dialect
 
+import "strconv"
+
 // chatRequest reads a request of chat/completions:
 //
 //	{"model": …, "messages": [{"role": "user", "content": …}], "tools": […]}
@@ -67,6 +69,20 @@ func (d *reader) chatRequest() {
 					d.openAITool()
 				}
 			}
+		case "functions":
+			// Older than tools. The client looks for its call where it was then.
+			if d.array() {
+				c.tools = c.tools[:0]
+				for d.elem() {
+					c.functions = true
+					d.openAITool()
+				}
+			}
+		case "function_call":
+			if d.peek() == '{' {
+				c.choice.kind = choiceTool
+			}
+			d.openAIChoice()
 		case "tool_choice":
 			d.openAIChoice()
 		case "parallel_tool_calls":
@@ -128,9 +144,9 @@ func (d *reader) chatMessage() {
 	}
 	var t turn
 	var who string
-	var callID, named raw
+	var callID, named, cache raw
 	var reasoning part
-	var details, content, calls []part
+	var details, content, calls, older []part
 	for name := range d.members() {
 		switch string(name) {
 		case "role":
@@ -158,17 +174,28 @@ func (d *reader) chatMessage() {
 			callID = d.str()
 		case "name":
 			named = d.str()
-		// Older or rarer fields of an assistant's message have no place in the other
-		// formats.
-		case "audio", "function_call":
+		case "cache_control":
+			cache = d.cacheMark(name)
+		// A rarer field of an assistant's message has no place in the other formats.
+		case "audio":
 			if v := d.value(); v != nil {
 				d.report.Lose(string(name))
+			}
+		case "function_call":
+			// Older than tool_calls, and without an id.
+			if d.object() {
+				var p callPiece
+				p.function(&d.cursor)
+				older = append(older, part{kind: kindCall, id: quote("call_" + strconv.Itoa(len(d.conversation.turns))), name: p.name, args: p.args})
 			}
 		default:
 			if v := d.value(); v != nil {
 				d.report.hint(string(name))
 			}
 		}
+	}
+	if len(calls) == 0 {
+		calls = older
 	}
 	// The name beside a result repeats its tool, and the id says the same.
 	if named != nil && who != "tool" && who != "function" {
@@ -186,7 +213,11 @@ func (d *reader) chatMessage() {
 	// "function" is the role of results before tools.
 	case "tool", "function":
 		c := d.conversation
-		result := part{kind: kindResult, id: callID, parts: content}
+		if callID == nil {
+			callID = c.lastCall()
+		}
+		markLast(content, cache)
+		result := part{kind: kindResult, id: callID, parts: content, cache: takeMarks(content)}
 		if n := len(c.turns); n > 0 && c.turns[n-1].role == roleTool {
 			c.turns[n-1].parts = append(c.turns[n-1].parts, result)
 			return
@@ -198,17 +229,30 @@ func (d *reader) chatMessage() {
 		d.wrong = true
 		return
 	}
-	if len(details) > 0 {
-		t.parts = details
-	} else if reasoning.text != nil {
-		t.parts = append(t.parts, reasoning)
+	if len(details) == 0 && reasoning.text != nil {
+		details = []part{reasoning}
 	}
-	if len(t.parts) == 0 && len(calls) == 0 {
+	if len(details) == 0 && len(calls) == 0 {
 		t.parts = content
 	} else {
-		t.parts = append(append(t.parts, content...), calls...)
+		t.parts = between(details, content, calls)
+	}
+	markLast(t.parts, cache)
+	if t.role == roleUser {
+		d.userTurns(t.parts)
+		return
 	}
 	d.conversation.turns = append(d.conversation.turns, t)
+}
+
+// lastCall is the id of the call at the end of the last turn; nil without one.
+func (c *conversation) lastCall() raw {
+	if n := len(c.turns); n > 0 {
+		if m := len(c.turns[n-1].parts); m > 0 && c.turns[n-1].parts[m-1].kind == kindCall {
+			return c.turns[n-1].parts[m-1].id
+		}
+	}
+	return nil
 }
 
 // checkContent finds content of another form than text, a list or null.
@@ -240,6 +284,7 @@ func (d *reader) chatContent() []part {
 	var parts []part
 	d.enter('[')
 	for d.elem() {
+		at := d.cursor
 		if !d.object() {
 			continue
 		}
@@ -273,11 +318,8 @@ func (d *reader) chatContent() []part {
 				p.media = d.fileObject()
 			case "input_audio":
 				p.media = d.audioObject()
-			// A mark for a cache has no effect on the answer.
 			case "prompt_cache_breakpoint", "cache_control":
-				if d.value() != nil {
-					d.report.hint(string(name))
-				}
+				p.cache = d.cacheMark(name)
 			default:
 				d.value()
 			}
@@ -293,6 +335,12 @@ func (d *reader) chatContent() []part {
 			p.kind = kindFile
 		case "input_audio":
 			p.kind = kindAudio
+		case "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking":
+			// Cursor writes the turns of a Claude model as messages has them.
+			block := *d
+			block.cursor = at
+			parts = block.messagesBlock(parts)
+			continue
 		default:
 			d.report.Lose("content." + what)
 			continue

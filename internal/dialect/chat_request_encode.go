@@ -29,6 +29,9 @@ func (w *requestWriter) chatRequest(c *conversation) {
 	w.field("model", c.model)
 	w.key("messages")
 	model := text(c.model)
+	if w.opts.MaxCompletionTokens {
+		shortIDs(c.turns, maxChatID)
+	}
 	w.chatMessages(c.turns, isMistral(model), wantsReasoning(model))
 	if c.maxTokens != nil {
 		if w.opts.MaxCompletionTokens {
@@ -175,6 +178,8 @@ func (w *requestWriter) function(t *tool, schema string) {
 		parameters := schemaOf(t.schema)
 		if schema == "input_schema" {
 			parameters = w.inputSchema(parameters, string(t.strict) == "true")
+		} else {
+			parameters = withProperties(parameters)
 		}
 		w.put(parameters)
 		// false is the default, and servers that do not know the field would refuse
@@ -196,6 +201,25 @@ func (w *requestWriter) function(t *tool, schema string) {
 	}
 	w.key(schema)
 	w.lit(customSchema)
+}
+
+// withProperties is a schema that OpenAI takes for a function: an object must say which
+// properties it has. Tools of MCP servers without arguments leave them out.
+func withProperties(schema raw) raw {
+	if schema[0] != '{' || member(schema, "properties") != nil || !is(member(schema, "type"), "object") {
+		return schema
+	}
+	c := cursor{b: schema}
+	rest := mapMembers(&c, func(name []byte, value raw) raw {
+		if string(name) == "properties" {
+			return nil
+		}
+		return value
+	})
+	if rest == nil {
+		return schema
+	}
+	return append(rest[:len(rest)-1], `,"properties":{}}`...)
 }
 
 // schemaOf is the schema of a function's arguments. They are an object, and messages
@@ -369,8 +393,7 @@ func (w *requestWriter) texts(list []raw, parts []part) []raw {
 
 // chatUser writes a message of the user: a string for one text, else parts.
 //
-// Parts that chat cannot say are left out and named. The content may be an empty
-// list then.
+// Parts that chat cannot say are left out and named.
 func (w *requestWriter) chatUser(parts []part) {
 	w.open('{')
 	w.word("role", "user")
@@ -380,6 +403,7 @@ func (w *requestWriter) chatUser(parts []part) {
 		w.close("}")
 		return
 	}
+	start := len(w.b)
 	w.open('[')
 	for i := range parts {
 		p := &parts[i]
@@ -424,7 +448,19 @@ func (w *requestWriter) chatUser(parts []part) {
 			w.report.Lose("user.content")
 		}
 	}
-	w.close("]}")
+	w.closeContent(start)
+	w.close("}")
+}
+
+// closeContent closes a list of parts. A list without any is refused: an empty text
+// stands for it. start is the place of the list.
+func (w *requestWriter) closeContent(start int) {
+	if w.comma {
+		w.close("]")
+		return
+	}
+	w.b = append(w.b[:start], `""`...)
+	w.comma = true
 }
 
 // chatAssistant writes a message of the assistant. Its texts are one string: many
@@ -449,7 +485,7 @@ func (w *requestWriter) chatAssistant(parts []part, reasons bool) {
 		case kindCall:
 			calls++
 		case kindReasoning:
-			if p.seal.origin == originCall {
+			if p.seal.origin == originCall || p.seal.origin == originDetails {
 				continue
 			}
 			// The text goes back under the name of its field. Other servers might
@@ -487,6 +523,9 @@ func (w *requestWriter) chatAssistant(parts []part, reasons bool) {
 	if len(reasoning) > 0 {
 		w.key(field)
 		w.joined(`\n\n`, reasoning...)
+	}
+	if details := givenDetails(parts); len(details) > 0 {
+		w.constant("reasoning_details", "["+string(details)+"]")
 	}
 	if calls > 0 {
 		w.array("tool_calls")

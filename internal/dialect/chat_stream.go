@@ -22,6 +22,7 @@ type chatDecoder struct {
 	// afterCall is set until something follows a call.
 	afterCall bool
 	field     []byte // the name of the field that reasoning came in
+	details   chatDetails
 }
 
 // chatCallState is a call under way.
@@ -153,7 +154,7 @@ func (d *chatDecoder) event(name, data []byte) {
 		s.begin(id, model, created)
 	}
 	d.delta(delta)
-	if s.over() || blank(finish) {
+	if s.over() || blank(finish) || unfinished(text(finish)) {
 		return
 	}
 	stop := chatStop(text(finish))
@@ -189,7 +190,7 @@ func (d *chatDecoder) delta(v raw) {
 	if v == nil || !c.object() {
 		return
 	}
-	var content, refusal, reasoning, calls, old raw
+	var content, cites, refusal, reasoning, details, calls, old raw
 	for name := range c.members() {
 		switch string(name) {
 		case "content":
@@ -201,6 +202,10 @@ func (d *chatDecoder) delta(v raw) {
 				reasoning = v
 				d.field = append(d.field[:0], name...)
 			}
+		case "annotations":
+			cites = c.value()
+		case "reasoning_details":
+			details = c.value()
 		case "tool_calls":
 			calls = c.value()
 		case "function_call":
@@ -212,6 +217,15 @@ func (d *chatDecoder) delta(v raw) {
 	if !blank(reasoning) {
 		d.content, d.afterCall = true, false
 		s.to.reasoning(reasoning, seal{origin: originChat, data: d.field})
+	}
+	if details != nil {
+		if d.details.read(details); d.details.size > maxAnswer {
+			s.broken(ErrTooLong)
+			return
+		}
+	}
+	if len(content) > 0 && !blank(content) || calls != nil || old != nil {
+		d.prove()
 	}
 	if len(content) > 0 && content[0] == '[' {
 		a := answerReader{cursor: cursor{b: content}, t: s.t}
@@ -228,6 +242,9 @@ func (d *chatDecoder) delta(v raw) {
 		// end.
 		d.content, d.afterCall = true, d.afterCall && white(content)
 		s.to.text(content)
+	}
+	if c = (cursor{b: cites}); cites != nil {
+		s.cite(c.citations())
 	}
 	if !blank(refusal) {
 		d.content, d.afterCall = true, false
@@ -251,6 +268,14 @@ func (d *chatDecoder) delta(v raw) {
 	}
 	for c.elem() && !s.over() {
 		d.call(&c)
+	}
+}
+
+// prove passes the details of the reasoning on, once they have a proof.
+func (d *chatDecoder) prove() {
+	if d.details.proven() {
+		d.content = true
+		d.s.to.sealed(d.details.seal())
 	}
 }
 
@@ -440,6 +465,9 @@ func (d *chatDecoder) close() {
 			s.broken(ErrEvent)
 			return
 		}
+	}
+	if s.started {
+		d.prove() // Gemini's may come behind the calls
 	}
 	switch {
 	case d.afterCall && (s.stop == stopEnd || s.stop == stopUnset):

@@ -9,6 +9,9 @@ type chatEncoder struct {
 	prefix  []byte // a chunk up to its choices
 	thought []byte // the open reasoning, the inside of a string
 	proven  writer // the elements of reasoning_details
+	said    int64  // the length of the text, in code points
+	base    int64  // that at the last mark
+	calls   int64
 }
 
 // start writes the chunk with the role. It keeps the front of all chunks:
@@ -20,7 +23,7 @@ func (e *chatEncoder) start(id, model raw, created int64) {
 	w.put(e.s.t.answerID("chatcmpl-", id))
 	w.word("object", "chat.completion.chunk")
 	w.number("created", created)
-	w.orElse("model", model, `""`)
+	w.orElse("model", e.s.t.served(model), `""`)
 	w.key("choices")
 	e.prefix = append([]byte("data: "), w.b...)
 	e.openDelta()
@@ -53,8 +56,21 @@ func (e *chatEncoder) closeDelta(finish string) {
 
 // text writes {"content": "…"}.
 func (e *chatEncoder) text(body raw) {
+	e.said += points(inner(body))
 	e.openDelta()
 	e.s.out.field("content", body)
+	e.closeDelta("null")
+}
+
+func (e *chatEncoder) mark() { e.base = e.said }
+
+// cite writes {"annotations": […]}, as OpenAI's models that search do.
+func (e *chatEncoder) cite(cited citation) {
+	cited = cited.at(e.base, e.said)
+	e.openDelta()
+	e.s.out.array("annotations")
+	e.s.out.chatCitation(&cited)
+	e.s.out.close("]")
 	e.closeDelta("null")
 }
 
@@ -96,7 +112,7 @@ func (e *chatEncoder) sealed(s seal) {
 	if len(s.data) > 0 {
 		body := make(raw, 0, len(e.thought)+2)
 		body = append(append(append(body, '"'), e.thought...), '"')
-		e.proven.detail(s, body)
+		e.proven.detail(s, body, e.calls)
 	}
 	e.thought = e.thought[:0]
 }
@@ -116,8 +132,20 @@ func (e *chatEncoder) details() {
 // follow in chunks of their own.
 // Clients add the later pieces to the element with the same index.
 func (e *chatEncoder) call(n int, id, name raw, free bool) {
-	e.openDelta()
 	o := &e.s.out
+	e.calls++
+	if e.s.t.functions {
+		if n == 0 {
+			e.openDelta()
+			o.object("function_call")
+			o.field("name", name)
+			o.word("arguments", "")
+			o.close("}")
+			e.closeDelta("null")
+		}
+		return
+	}
+	e.openDelta()
 	e.openCall(n)
 	o.field("id", id)
 	if free {
@@ -148,8 +176,18 @@ func (e *chatEncoder) args(n int, piece raw) { e.piece(n, "function", "arguments
 
 // piece writes a chunk with a piece of a call.
 func (e *chatEncoder) piece(n int, object, field string, piece raw) {
-	e.openDelta()
 	o := &e.s.out
+	if e.s.t.functions {
+		if n == 0 {
+			e.openDelta()
+			o.object("function_call")
+			o.field("arguments", piece)
+			o.close("}")
+			e.closeDelta("null")
+		}
+		return
+	}
+	e.openDelta()
 	e.openCall(n)
 	o.object(object)
 	o.field(field, piece)
@@ -165,7 +203,7 @@ func (e *chatEncoder) called(int) {}
 func (e *chatEncoder) end(stop stopReason, _ raw, u Usage) {
 	e.details()
 	e.openDelta()
-	e.closeDelta(`"` + chatFinish(stop) + `"`)
+	e.closeDelta(`"` + e.s.t.chatFinish(stop) + `"`)
 	o := &e.s.out
 	if e.s.t.includeUsage {
 		o.b = append(o.b, e.prefix...)

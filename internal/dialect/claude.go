@@ -15,6 +15,7 @@ const (
 	claudeNoPrefill  version = 406 // does not go on from a turn of its own
 	claudeNoSampler  version = 407 // takes neither temperature nor top_p, but their defaults
 	claudeVeryHigh   version = 407 // knows the effort xhigh
+	claudeSilent     version = 407 // leaves the text of its thinking out unless asked for it
 	claudeThinks     version = 500 // thinks unless told otherwise
 	claudeUnforced   version = 501 // may not be made to call a tool, if it always thinks
 )

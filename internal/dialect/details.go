@@ -18,6 +18,7 @@ func (d *reader) reasoningDetails(parts []part) []part {
 		}
 		var what, format string
 		var body, signature, data, id raw
+		var after int64
 		for name := range d.members() {
 			switch string(name) {
 			case "type":
@@ -32,11 +33,17 @@ func (d *reader) reasoningDetails(parts []part) []part {
 				data = d.str()
 			case "id":
 				id = d.str()
+			case "index":
+				after = d.integer()
 			default:
 				d.value()
 			}
 		}
+		had := len(parts)
 		parts = addDetail(parts, what, format, body, signature, data, id)
+		if len(parts) > had && (format == formatClaude || format == formatOpenAI) {
+			parts[had].after = after
+		}
 	}
 	return parts
 }
@@ -47,6 +54,26 @@ const (
 	formatClaude = sealMark + "messages"
 	formatOpenAI = sealMark + "responses"
 )
+
+// between puts reasoning back between the calls of a turn.
+//
+// details are in their order. An index beyond the calls is the end.
+func between(details, content, calls []part) []part {
+	parts := make([]part, 0, len(details)+len(content)+len(calls))
+	next := 0
+	upTo := func(n int) {
+		for ; next < len(details) && (details[next].after <= int64(n) || n == len(calls)); next++ {
+			parts = append(parts, details[next])
+		}
+	}
+	upTo(0)
+	parts = append(parts, content...)
+	for i := range calls {
+		parts = append(parts, calls[i])
+		upTo(i + 1)
+	}
+	return parts
+}
 
 // addDetail adds an element of reasoning_details. A client may have collected
 // them from a stream, so they continue each other.

@@ -127,7 +127,9 @@ type Translator struct {
 	// What the answer repeats of the request. It aliases the request's body.
 	echo         echo
 	model        raw // the client's name for it
+	asked        raw // the upstream's, as its request has it
 	includeUsage bool
+	functions    bool                // a client of chat looks for function_call
 	custom       map[string]struct{} // names of custom tools
 	flat         map[string]flatName // by the flat names
 	long         map[string]raw      // names of tools, by the short ones
@@ -180,7 +182,10 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 	if report.Refuse != "" {
 		return nil, report, nil
 	}
-	t.echo, t.includeUsage = c.echo, c.includeUsage
+	t.echo, t.includeUsage, t.functions = c.echo, c.includeUsage, c.functions
+	if c.functions {
+		c.parallel = raw("false")
+	}
 	t.custom, t.flat, t.calls = nil, c.flat, c.callIDs()
 	for i := range c.tools {
 		if c.tools[i].custom {
@@ -191,6 +196,8 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 		}
 	}
 	t.long = c.shorten()
+	c.uniqueTools(&report)
+	c.settleResults()
 	// The loss is named only if the client had asked for reasoning.
 	if opts.NoReasoning {
 		if c.thinking.asked() {
@@ -202,6 +209,7 @@ func (t *Translator) Request(body []byte, opts Options) (out []byte, report Repo
 	if opts.Model != "" {
 		c.model = quote(opts.Model)
 	}
+	t.asked = c.model
 	// The room suits most bodies: the formats differ in frames, and not in text.
 	w := requestWriter{writer: writer{b: make([]byte, 0, len(body)+len(body)/16+512)}, opts: &t.opts, report: &report, effortName: effortNames[t.client]}
 	switch t.upstream {
@@ -248,7 +256,8 @@ type requestWriter struct {
 }
 
 // Answer makes the client's answer of a whole answer of the upstream's. An error
-// in place of an answer is [ErrMalformed] too: Error translates it.
+// in place of an answer is [ErrMalformed] too: Error translates it. [ErrUpstream] is an
+// answer whose finish reason is a failure.
 //
 // The answer's tokens are in Usage afterwards.
 func (t *Translator) Answer(body []byte) ([]byte, error) {
@@ -304,7 +313,10 @@ func (t *Translator) read(body []byte, r *reply) error {
 	case Messages:
 		ok = a.messagesAnswer()
 	}
-	if !ok || !a.done() {
+	switch {
+	case a.failed:
+		return ErrUpstream
+	case !ok || !a.done():
 		return ErrMalformed
 	}
 	t.usage = r.usage
@@ -362,9 +374,18 @@ func (t *Translator) answerID(prefix string, id raw) raw {
 // the upstream's. Claude Code leaves out the thinking of a model of another name.
 func (t *Translator) modelName(upstream raw) raw {
 	if blank(t.model) {
-		return upstream
+		return t.served(upstream)
 	}
 	return t.model
+}
+
+// served is the model in an answer of chat or responses: the upstream's name for it, or
+// the one that it was asked for where it tells none. SDKs show it.
+func (t *Translator) served(upstream raw) raw {
+	if blank(upstream) {
+		return t.asked
+	}
+	return upstream
 }
 
 // callID is the id of a call. It is made up if the upstream gave none, a huge one, or that

@@ -25,6 +25,8 @@ type field struct {
 	idle []string
 	// A lost field with one of these values is a hint.
 	hints []string
+	// idly is set for a carried field that cannot change the answer.
+	idly bool
 }
 
 // way is the fate of a field in one format. As names its place there, or the
@@ -54,6 +56,12 @@ func (f field) idleAt(values ...string) field { f.idle = values; return f }
 
 // hintsAt sets the values with the rank of a hint.
 func (f field) hintsAt(values ...string) field { f.hints = values; return f }
+
+// harmless sets that the field cannot change the answer, carried or not.
+func (f field) harmless() field { f.idly = true; return f }
+
+// cacheMarks is the place of a key for a cache in messages.
+const cacheMarks = "cache_control, at the end of the instructions and of the last turn"
 
 // The four fates, in the words of the table.
 // as has a place in the upstream's format. drop may change the answer. nudge
@@ -86,7 +94,7 @@ var fields = []field{
 	row(Chat, "metadata", as("metadata"), nudge("")),
 	row(Chat, "user", as("user"), nudge("")),
 	row(Chat, "safety_identifier", as("safety_identifier"), nudge("")),
-	row(Chat, "prompt_cache_key", as("prompt_cache_key"), nudge("")),
+	row(Chat, "prompt_cache_key", as("prompt_cache_key"), as(cacheMarks)).harmless(),
 	row(Chat, "prompt_cache_retention", nudge(""), nudge("")),
 	row(Chat, "prompt_cache_options", nudge(""), nudge("")),
 	row(Chat, "store", nudge("always false"), nudge("")).idleAt("false"),
@@ -102,8 +110,8 @@ var fields = []field{
 	row(Chat, "prediction", drop(""), drop("")),
 	row(Chat, "web_search_options", drop(""), drop("")),
 	row(Chat, "moderation", drop(""), drop("")),
-	row(Chat, "functions", drop("older than tools"), drop("older than tools")).idleAt("[]"),
-	row(Chat, "function_call", drop("older than tool_choice"), drop("older than tool_choice")).idleAt(`"auto"`, `"none"`),
+	row(Chat, "functions", as("tools"), as("tools")),
+	row(Chat, "function_call", as("tool_choice"), as("tool_choice")),
 
 	// Responses, to chat and to messages.
 	row(Responses, "model", as("model"), as("model")),
@@ -122,7 +130,7 @@ var fields = []field{
 	row(Responses, "metadata", nudge("the answer repeats it"), nudge("the answer repeats it")),
 	row(Responses, "user", nudge(""), nudge("")),
 	row(Responses, "safety_identifier", nudge(""), nudge("")),
-	row(Responses, "prompt_cache_key", nudge(""), nudge("")),
+	row(Responses, "prompt_cache_key", nudge(""), as(cacheMarks)).harmless(),
 	row(Responses, "prompt_cache_retention", nudge(""), nudge("")),
 	row(Responses, "prompt_cache_options", nudge(""), nudge("")),
 	row(Responses, "client_metadata", nudge(""), nudge("")),
@@ -177,7 +185,7 @@ func (f Format) Matters(name string, value []byte) bool {
 		return true
 	}
 	r := &fields[i]
-	return name != "stream_options" && !slices.Contains(r.idle, string(value)) && !slices.Contains(r.hints, string(value)) &&
+	return name != "stream_options" && !r.idly && !slices.Contains(r.idle, string(value)) && !slices.Contains(r.hints, string(value)) &&
 		!slices.ContainsFunc(r.to[:], func(w way) bool { return w.fate == hint })
 }
 

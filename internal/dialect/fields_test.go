@@ -93,7 +93,7 @@ var topLevel = map[dialect.Format]map[string]string{
 		"web_search_options":     `"web_search_options":{}`,
 		"moderation":             `"moderation":{}`,
 		"functions":              `"functions":[{"name":"f","parameters":{}}]`,
-		"function_call":          `"function_call":{"name":"f"}`,
+		"function_call":          `"functions":[{"name":"f","parameters":{}}],"function_call":{"name":"f"}`,
 	},
 	dialect.Responses: {
 		"model":                  `"model":"gpt-5"`,
@@ -248,7 +248,8 @@ var nested = []example{
 	{dialect.Messages, "thinking, redacted_thinking of another provider", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"sig"},{"type":"redacted_thinking","data":"x"},{"type":"text","text":"a"}]},{"role":"user","content":"b"}]`, []string{"lost: the proof is another provider's", "lost: the proof is another provider's"}},
 	{dialect.Messages, "server_tool_use and results of hosted tools", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}},{"type":"text","text":"a"}]},{"role":"user","content":"b"}]`, []string{"lost", "lost"}},
 	{dialect.Messages, "compaction", `"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"compaction","content":"a summary"},{"type":"text","text":"a"}]},{"role":"user","content":"b"}]`, []string{"carried: text", "carried: text"}},
-	{dialect.Messages, "tools of Anthropic's types", `"tools":[{"type":"web_search_20250305","name":"web_search"},{"type":"bash_20250124","name":"bash"}]`, []string{"lost", "lost"}},
+	{dialect.Messages, "tools of Anthropic's types that the client runs: bash, text_editor, memory", `"tools":[{"type":"bash_20250124","name":"bash"}]`, []string{"carried: functions", "carried: functions"}},
+	{dialect.Messages, "other tools of Anthropic's types", `"tools":[{"type":"web_search_20250305","name":"web_search"},{"type":"computer_20250124","name":"computer"}]`, []string{"lost", "lost"}},
 	{dialect.Messages, "thinking: adaptive", `"thinking":{"type":"adaptive"},"output_config":{"effort":"max"}`, []string{"carried: reasoning_effort", "carried: reasoning.effort"}},
 	{dialect.Messages, "thinking: disabled", `"thinking":{"type":"disabled"}`, []string{"hint: models reason as they do", "hint: models reason as they do"}},
 	{dialect.Messages, "numbers in quotes", `"max_tokens":"100","temperature":"0.5"`, []string{"carried: numbers", "carried: numbers"}},

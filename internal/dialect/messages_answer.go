@@ -26,7 +26,7 @@ func (a *answerReader) messagesAnswer() bool {
 			r.model = a.str()
 		case "content":
 			// Blocks of an answer are read as those of a request.
-			d := reader{cursor: a.cursor, from: Messages, report: &Report{}}
+			d := reader{cursor: a.cursor, from: Messages, report: &Report{}, answer: true}
 			parts := d.messagesContent()
 			a.cursor = d.cursor
 			a.t.nameCalls(parts)
@@ -39,7 +39,7 @@ func (a *answerReader) messagesAnswer() bool {
 		case "stop_reason":
 			word := a.text()
 			r.stop = messagesStop(word)
-			a.failed = word != "" && r.stop == stopUnset
+			a.failed = !unfinished(word) && r.stop == stopUnset
 		case "stop_sequence":
 			r.sequence = a.str()
 		case "usage":

@@ -126,7 +126,8 @@ func (d *reader) messagesFormat() {
 //	{"name": "f", "description": "…", "input_schema": {…}}
 //	{"type": "web_search_20250305", "name": "web_search"}
 //
-// Tools with a type of Anthropic's are lost: no other model knows their schema.
+// Of the tools with a type of Anthropic's, those that the client runs become functions.
+// Those that run at Anthropic are lost.
 //
 // Unknown members of a tool are lost under their names.
 func (d *reader) messagesTool() {
@@ -154,6 +155,10 @@ func (d *reader) messagesTool() {
 			if d.value() != nil {
 				d.report.hint(string(name))
 			}
+		case "max_characters":
+			if d.value() != nil {
+				d.report.hint(string(name)) // the client cuts what it shows
+			}
 		case "defer_loading":
 			// The tool is offered at once, and not found by a search.
 			if d.boolean() {
@@ -165,7 +170,7 @@ func (d *reader) messagesTool() {
 			}
 		}
 	}
-	if what != "custom" {
+	if what != "custom" && !t.describe(what) {
 		d.report.Lose("tools." + what)
 		return
 	}
@@ -279,33 +284,39 @@ func (d *reader) messagesMessage() {
 	case "system":
 		c.turns = append(c.turns, turn{role: roleSystem, parts: parts})
 	case "user":
-		results := 0
-		for i := range parts {
-			if parts[i].kind == kindResult {
-				results++
-			}
-		}
-		if results == 0 {
-			c.turns = append(c.turns, turn{role: roleUser, parts: parts})
-			return
-		}
-		// The results answer the assistant; the rest is the user's next word.
-		tools := make([]part, 0, results)
-		// The slice is used again. Each part is read before its place is written.
-		rest := parts[:0]
-		for _, p := range parts {
-			if p.kind == kindResult {
-				tools = append(tools, p)
-			} else {
-				rest = append(rest, p)
-			}
-		}
-		c.turns = append(c.turns, turn{role: roleTool, parts: tools})
-		if len(rest) > 0 {
-			c.turns = append(c.turns, turn{role: roleUser, parts: rest})
-		}
+		d.userTurns(parts)
 	default:
 		d.wrong = true
+	}
+}
+
+// userTurns adds a turn of the user. The results in it answer the assistant, and become
+// a turn of their own. The rest is the user's next word.
+func (d *reader) userTurns(parts []part) {
+	c := d.conversation
+	results := 0
+	for i := range parts {
+		if parts[i].kind == kindResult {
+			results++
+		}
+	}
+	if results == 0 {
+		c.turns = append(c.turns, turn{role: roleUser, parts: parts})
+		return
+	}
+	tools := make([]part, 0, results)
+	// The slice is used again. Each part is read before its place is written.
+	rest := parts[:0]
+	for _, p := range parts {
+		if p.kind == kindResult {
+			tools = append(tools, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	c.turns = append(c.turns, turn{role: roleTool, parts: tools})
+	if len(rest) > 0 {
+		c.turns = append(c.turns, turn{role: roleUser, parts: rest})
 	}
 }
 
@@ -409,13 +420,13 @@ func (d *reader) messagesBlock(parts []part) []part {
 		case "context":
 			b.context = d.str()
 		case "citations":
-			if v := d.value(); v != nil && string(v) != "[]" {
+			if d.answer {
+				b.cites = d.citations()
+			} else if v := d.value(); v != nil && string(v) != "[]" {
 				d.report.Lose("citations")
 			}
 		case "cache_control":
-			if d.value() != nil {
-				d.report.hint("cache_control")
-			}
+			b.cache = d.cacheMark(name)
 		default:
 			d.value()
 		}

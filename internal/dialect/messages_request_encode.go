@@ -13,9 +13,10 @@ import (
 func (w *requestWriter) messagesRequest(c *conversation) {
 	w.open('{')
 	w.field("model", c.model)
+	offered := c.offered()
+	c.settleMarks(offered)
 	w.messagesSystem(c.turns)
-	tools := c.offered()
-	ch := w.choiceOf(c, tools)
+	tools, ch := offered, w.choiceOf(c, offered)
 	forced := len(tools) > 0 && (ch.kind == choiceAny || ch.kind == choiceTool)
 	// Such a model refuses a forced call. A choice of its own is nearer to the
 	// client's wish.
@@ -26,17 +27,25 @@ func (w *requestWriter) messagesRequest(c *conversation) {
 	on := w.messagesThinking(c, forced)
 	w.key("messages")
 	c.uniqueCalls()
+	c.mergeResults()
 	w.messagesTurns(c.turns, claudeVersion(text(c.model)) >= claudeNoPrefill)
+	if len(tools) == 0 {
+		if tools = c.called(); len(tools) > 0 {
+			ch = choice{kind: choiceNone}
+		}
+	}
 	if len(tools) > 0 {
 		w.array("tools")
 		for i := range tools {
 			w.open('{')
 			w.function(&tools[i], "input_schema")
+			w.field("cache_control", tools[i].cache)
 			w.close("}")
 		}
 		w.close("]")
 		w.messagesChoice(ch, string(c.parallel) == "false")
-	} else if c.choice.kind == choiceAny || c.choice.kind == choiceTool {
+	}
+	if len(offered) == 0 && (c.choice.kind == choiceAny || c.choice.kind == choiceTool) {
 		w.report.Lose("tool_choice")
 	}
 	if c.verbosity != nil {
@@ -86,7 +95,7 @@ func (w *requestWriter) messagesChoice(ch choice, single bool) {
 // front, and its position counts as lost. Blank texts are left out: they are
 // refused.
 func (w *requestWriter) messagesSystem(turns []turn) {
-	var texts []raw
+	var kept []part
 	lead := true
 	for i := range turns {
 		if !isSystem(turns[i].role) {
@@ -96,25 +105,34 @@ func (w *requestWriter) messagesSystem(turns []turn) {
 		if !lead {
 			w.report.Lose("system.position")
 		}
-		texts = w.texts(texts, turns[i].parts)
-	}
-	kept := texts[:0]
-	for _, t := range texts {
-		if !white(t) {
-			kept = append(kept, t)
+		for _, p := range turns[i].parts {
+			switch {
+			case p.kind != kindText && p.kind != kindRefusal:
+				w.report.Lose("system.content")
+			case !white(p.text):
+				kept = append(kept, p)
+			}
 		}
 	}
-	switch len(kept) {
-	case 0:
-	case 1:
-		w.field("system", kept[0])
+	switch {
+	case len(kept) == 0:
+	case len(kept) == 1 && kept[0].cache == nil:
+		w.field("system", kept[0].text)
 	default:
 		w.array("system")
-		for _, t := range kept {
-			w.textBlock(t)
+		for i := range kept {
+			w.textPart(&kept[i])
 		}
 		w.close("]")
 	}
+}
+
+// textPart writes a text block with its mark.
+func (w *writer) textPart(p *part) {
+	w.typed("text")
+	w.field("text", p.text)
+	w.field("cache_control", p.cache)
+	w.close("}")
 }
 
 // textBlock writes {"type": "text", "text": "…"}.
@@ -211,7 +229,7 @@ func (w *requestWriter) messagesTurns(turns []turn, ends bool) {
 // messagesUser writes content: a string for one text, else blocks. It reports whether
 // there is any.
 func (w *requestWriter) messagesUser(parts []part) (said bool) {
-	if len(parts) == 1 && parts[0].kind == kindText && !white(parts[0].text) {
+	if len(parts) == 1 && parts[0].kind == kindText && parts[0].cache == nil && !white(parts[0].text) {
 		w.put(parts[0].text)
 		return true
 	}
@@ -234,7 +252,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 		switch p.kind {
 		case kindText, kindRefusal:
 			if !mute && !blank(p.text) {
-				w.textBlock(p.text)
+				w.textPart(p)
 			}
 		case kindImage:
 			if p.media.missing() || p.media.isData() {
@@ -247,6 +265,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 			}
 			w.typed("image")
 			w.source(&p.media, "image/png")
+			w.field("cache_control", p.cache)
 			w.close("}")
 		case kindFile:
 			if p.media.missing() || p.media.isData() {
@@ -271,6 +290,7 @@ func (w *requestWriter) messagesBlocks(parts []part) {
 				w.source(&p.media, "application/pdf")
 			}
 			w.field("title", p.media.name)
+			w.field("cache_control", p.cache)
 			w.close("}")
 		case kindAudio:
 			w.report.Lose("content.input_audio")
@@ -320,6 +340,7 @@ func (w *requestWriter) messagesResult(p *part) {
 	if p.fail {
 		w.constant("is_error", "true")
 	}
+	w.field("cache_control", p.cache)
 	w.close("}")
 }
 
@@ -333,7 +354,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 	w.open('{')
 	w.word("role", "assistant")
 	w.key("content")
-	if len(parts) == 1 && parts[0].kind == kindText && !white(parts[0].text) {
+	if len(parts) == 1 && parts[0].kind == kindText && parts[0].cache == nil && !white(parts[0].text) {
 		w.put(parts[0].text)
 		w.close("}")
 		return
@@ -345,7 +366,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 		switch p.kind {
 		case kindText, kindRefusal:
 			if !mute && !blank(p.text) {
-				w.textBlock(p.text)
+				w.textPart(p)
 			}
 		case kindCall:
 			w.typed("tool_use")
@@ -354,6 +375,7 @@ func (w *requestWriter) messagesAssistant(parts []part) {
 			w.field("name", orEmpty(p.name))
 			w.key("input")
 			w.put(p.argsObject(w.report))
+			w.field("cache_control", p.cache)
 			w.close("}")
 		case kindReasoning:
 			if !p.seal.native() {

@@ -105,6 +105,9 @@ func (w *requestWriter) messagesThinking(c *conversation, forced bool) (on bool)
 		w.object("thinking")
 		if adaptive {
 			w.word("type", "adaptive")
+			if claudeVersion(text(c.model)) >= claudeSilent {
+				w.word("display", "summarized")
+			}
 		} else {
 			w.word("type", "enabled")
 			w.number("budget_tokens", budget)

@@ -32,6 +32,7 @@ type openBlock struct {
 	call  int
 	seal  seal
 	input raw // of a call, from its start
+	cites []citation
 	said  bool
 }
 
@@ -56,6 +57,7 @@ type messagesEvent struct {
 	id, model                     raw
 	body, signature, data, input  raw
 	callID, name, reason, stopped raw
+	cites                         []citation
 }
 
 // event reads one event: message_start, content_block_start, …_delta and …_stop,
@@ -117,7 +119,7 @@ func (d *messagesDecoder) event(name, data []byte) {
 		if stop := messagesStop(word); stop != stopUnset {
 			s.stop, s.sequence = stop, clone(e.stopped)
 		}
-		d.failed = word != "" && s.stop == stopUnset
+		d.failed = !unfinished(word) && s.stop == stopUnset
 	case "message_stop":
 		if s.stop == stopUnset && (d.failed || !d.said) {
 			s.broken(ErrEnded)
@@ -181,6 +183,12 @@ func (e *messagesEvent) content(c *cursor) {
 			e.name = c.str()
 		case "input":
 			e.input = c.value()
+		case "citations":
+			e.cites = c.citations()
+		case "citation":
+			if cited, ok := c.citation(); ok {
+				e.cites = append(e.cites, cited)
+			}
 		case "stop_reason":
 			e.reason = c.str()
 		case "stop_sequence":
@@ -203,6 +211,8 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 	switch string(e.contentType) {
 	case "text":
 		b.kind = blockText
+		b.cite(e.cites)
+		s.to.mark()
 		if !blank(e.body) {
 			s.to.text(e.body)
 		}
@@ -232,7 +242,7 @@ func (d *messagesDecoder) start(e *messagesEvent) {
 }
 
 // delta passes on a piece of an open block. A signature is kept until the block
-// stops. Citations are dropped.
+// stops, and so are citations.
 //
 // The kinds of deltas:
 //
@@ -252,6 +262,7 @@ func (d *messagesDecoder) delta(e *messagesEvent) {
 		if b.index != e.index {
 			continue
 		}
+		b.cite(e.cites)
 		what := b.kind
 		if what == blockText || what == blockThinking && e.signature == nil {
 			what = kindOfPiece(e, what)
@@ -295,6 +306,15 @@ func (d *messagesDecoder) delta(e *messagesEvent) {
 	}
 }
 
+// cite keeps citations until the block stops: they are of all its text.
+func (b *openBlock) cite(cites []citation) {
+	for _, cited := range cites {
+		if len(b.cites) < maxCitations {
+			b.cites = append(b.cites, cited.clone())
+		}
+	}
+}
+
 // kindOfPiece is the kind of block that a piece belongs to by its type, or else.
 func kindOfPiece(e *messagesEvent, or blockKind) blockKind {
 	switch string(e.contentType) {
@@ -321,6 +341,8 @@ func (d *messagesDecoder) stop(index int64) {
 		}
 		d.open = append(d.open[:i], d.open[i+1:]...)
 		switch b.kind {
+		case blockText:
+			s.cite(b.cites)
 		case blockThinking:
 			if b.said || len(b.seal.data) > 0 {
 				s.to.sealed(b.seal)

@@ -103,6 +103,10 @@ func (e *messagesEncoder) text(body raw) {
 	e.delta("text_delta", "text", body)
 }
 
+// Citations have no place: the API's own hold a proof that clients give back.
+func (e *messagesEncoder) mark()         {}
+func (e *messagesEncoder) cite(citation) {}
+
 // refusal writes text. The stop reason at the end says what it is.
 func (e *messagesEncoder) refusal(body raw) {
 	e.refused = true
@@ -132,7 +136,7 @@ func (e *messagesEncoder) keep(s seal) {
 func (e *messagesEncoder) sealed(s seal) {
 	if e.busy() {
 		s.id, s.data = bytes.Clone(s.id), bytes.Clone(s.data)
-		if n := len(e.waiting); n > 0 && e.waiting[n-1].kind == blockThinking && len(e.waiting[n-1].seal.data) == 0 {
+		if n := len(e.waiting); n > 0 && s.origin != originDetails && e.waiting[n-1].kind == blockThinking && len(e.waiting[n-1].seal.data) == 0 {
 			if e.keeps(len(s.data)) {
 				e.waiting[n-1].seal = s
 			}
@@ -141,7 +145,7 @@ func (e *messagesEncoder) sealed(s seal) {
 		e.wait(waitingPiece{kind: blockThinking, seal: s}, nil)
 		return
 	}
-	if s.origin == originCall {
+	if s.origin == originCall || s.origin == originDetails {
 		e.closeBlock() // the open thinking has a seal of its own
 	}
 	if e.open != blockThinking {

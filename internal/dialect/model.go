@@ -36,11 +36,12 @@ type conversation struct {
 	model raw
 	turns []turn
 
-	tools    []tool
-	flat     map[string]flatName // functions in namespaces, by their flat names
-	choice   choice
-	allowed  []raw // names of the tools that may be called; nil where all may
-	parallel raw   // true or false: may an answer call several tools at once
+	tools     []tool
+	flat      map[string]flatName // functions in namespaces, by their flat names
+	choice    choice
+	allowed   []raw // names of the tools that may be called; nil where all may
+	functions bool  // the client of chat calls tools functions, and takes one call
+	parallel  raw   // true or false: may an answer call several tools at once
 
 	maxTokens   raw
 	temperature raw
@@ -85,6 +86,9 @@ type part struct {
 	parts []part // of a result
 	media media  // of images and documents
 	seal  seal   // of reasoning
+	after int64  // of reasoning in chat: the calls of the turn before it
+	cites []citation
+	cache raw // a mark for a cache of the prompt, for messages; nil without one
 }
 
 // media is an image or a document.
@@ -105,6 +109,7 @@ type tool struct {
 	// A custom tool takes plain text. grammar is its format.
 	custom  bool
 	grammar raw
+	cache   raw // a mark for a cache of the prompt, for messages; nil without one
 }
 
 // choiceKind is how free the model is in its choice of tools.

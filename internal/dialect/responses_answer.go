@@ -148,15 +148,15 @@ func (w *writer) messageItem(id raw, status string, parts []part) {
 	w.word("role", "assistant")
 	w.array("content")
 	for i := range parts {
-		w.contentPart(parts[i].kind, orEmpty(parts[i].text))
+		w.contentPart(parts[i].kind, orEmpty(parts[i].text), parts[i].cites)
 	}
 	w.close("]}")
 }
 
 // contentPart writes a part of a message.
 //
-// annotations and logprobs are empty, as the API writes them.
-func (w *writer) contentPart(k kind, body raw) {
+// logprobs are empty, as the API writes them.
+func (w *writer) contentPart(k kind, body raw, cites []citation) {
 	w.open('{')
 	if k == kindRefusal {
 		w.word("type", "refusal")
@@ -164,7 +164,16 @@ func (w *writer) contentPart(k kind, body raw) {
 	} else {
 		w.word("type", "output_text")
 		w.field("text", body)
-		w.constant("annotations", "[]")
+		w.array("annotations")
+		end := int64(0)
+		if len(cites) > 0 {
+			end = points(inner(body))
+		}
+		for _, cited := range cites {
+			cited = cited.at(0, end)
+			w.responsesCitation(&cited)
+		}
+		w.close("]")
 		w.constant("logprobs", "[]")
 	}
 	w.close("}")
@@ -273,7 +282,7 @@ func (o *responsesObject) write(w *writer) {
 	w.orNull("instructions", e.instructions)
 	w.orNull("max_output_tokens", e.maxOutput)
 	w.orNull("max_tool_calls", e.maxCalls)
-	w.orElse("model", o.model, `""`)
+	w.orElse("model", o.t.served(o.model), `""`)
 	w.array("output")
 	w.b = append(w.b, o.items...)
 	w.close("]")

@@ -61,6 +61,8 @@ func (d *reader) responsesRequest() {
 			start := d.mark()
 			d.openAIChoice()
 			c.echo.choice = d.since(start)
+		case "prompt_cache_key":
+			c.cacheKey = d.value()
 		case "parallel_tool_calls":
 			c.parallel = d.value()
 			c.echo.parallel = c.parallel
@@ -256,6 +258,7 @@ func (d *reader) responsesItem() {
 		d.assistant(p)
 	case "function_call_output", "custom_tool_call_output":
 		p.kind, p.id, p.free = kindResult, callID, what == "custom_tool_call_output"
+		p.cache = takeMarks(p.parts)
 		c := d.conversation
 		if n := len(c.turns); n > 0 && c.turns[n-1].role == roleTool {
 			c.turns[n-1].parts = append(c.turns[n-1].parts, p)
@@ -410,10 +413,14 @@ func (d *reader) responsesContent() []part {
 				d.fileField(name, &p.media)
 			case "input_audio":
 				p.media = d.audioObject()
-			case "prompt_cache_breakpoint":
-				if d.value() != nil {
-					d.report.hint(string(name))
+			case "annotations":
+				if d.answer {
+					p.cites = d.citations()
+				} else {
+					d.value()
 				}
+			case "prompt_cache_breakpoint", "cache_control":
+				p.cache = d.cacheMark(name)
 			default:
 				d.value()
 			}

@@ -21,6 +21,7 @@ func (w *requestWriter) responsesRequest(c *conversation) {
 		w.joined(`\n\n`, w.texts(nil, turns[0].parts)...)
 		turns = turns[1:]
 	}
+	shortIDs(turns, maxResponsesID)
 	sealed := false
 	w.array("input")
 	for i := range turns {
@@ -119,7 +120,8 @@ func (w *requestWriter) responsesTool(t *tool) {
 	w.word("type", "function")
 	w.field("name", t.name)
 	w.field("description", t.description)
-	w.orElse("parameters", t.schema, emptySchema)
+	w.key("parameters")
+	w.put(withProperties(schemaOf(t.schema)))
 	// Left out, it means true here, and false elsewhere.
 	w.orElse("strict", t.strict, "false")
 	w.close("}")
@@ -187,6 +189,7 @@ func (w *requestWriter) responsesInput(parts []part) {
 		w.put(orEmpty(parts[0].text))
 		return
 	}
+	start := len(w.b)
 	w.open('[')
 	for i := range parts {
 		p := &parts[i]
@@ -226,7 +229,7 @@ func (w *requestWriter) responsesInput(parts []part) {
 			w.report.Lose("input.content")
 		}
 	}
-	w.close("]")
+	w.closeContent(start)
 }
 
 // responsesAssistant writes the items of an assistant's turn. Texts in a row are
@@ -259,6 +262,7 @@ func (w *requestWriter) responsesAssistant(parts []part) (sealed bool) {
 					if q := &parts[i+j]; q.kind == kindText {
 						w.word("type", "output_text")
 						w.field("text", orEmpty(q.text))
+						w.constant("annotations", "[]") // some servers want it
 					} else {
 						w.word("type", "refusal")
 						w.field("refusal", orEmpty(q.text))

@@ -38,6 +38,7 @@ type openItem struct {
 	call  int
 	said  bool // its deltas came
 	parts int64
+	cited bool // its citations came
 }
 
 // responsesEvent is what the members of an event say.
@@ -48,6 +49,7 @@ type responsesEvent struct {
 	delta    raw // of a repetition: all of it
 	item     raw
 	response raw
+	cites    []citation
 }
 
 // event reads one event:
@@ -76,6 +78,10 @@ func (d *responsesDecoder) event(name, data []byte) {
 			e.part = c.integer()
 		case "delta", "text", "refusal", "arguments", "input":
 			e.delta = c.str()
+		case "annotation":
+			if cited, ok := c.citation(); ok {
+				e.cites = append(e.cites, cited)
+			}
 		case "item":
 			e.item = c.value()
 		case "response":
@@ -130,6 +136,14 @@ func (d *responsesDecoder) apply(e *responsesEvent, data []byte) {
 	case "output_item.done":
 		s.begin(nil, nil, 0)
 		d.done(e)
+	case "content_part.added":
+		s.to.mark()
+	case "output_text.annotation.added":
+		s.begin(nil, nil, 0)
+		s.cite(e.cites)
+		if item := d.find(e.output); item != nil {
+			item.cited = true
+		}
 	case "output_text.delta", "refusal.delta", "reasoning_summary_text.delta", "reasoning_text.delta",
 		"function_call_arguments.delta", "custom_tool_call_input.delta":
 		if !blank(e.delta) {
@@ -231,6 +245,9 @@ func (d *responsesDecoder) added(e *responsesEvent) *openItem {
 		p := &parts[0]
 		s.to.call(item.call, s.callID(p.id), orEmpty(s.t.ownName(p.name)), p.free)
 	}
+	if what == kindText {
+		s.to.mark()
+	}
 	d.items = append(d.items, item)
 	return &d.items[len(d.items)-1]
 }
@@ -293,7 +310,7 @@ func (d *responsesDecoder) done(e *responsesEvent) {
 		}
 	}
 	parts, _, ok := d.item(e.item)
-	said, call, what := item.said, item.call, item.kind
+	said, call, what, cited := item.said, item.call, item.kind, item.cited
 	for i := range d.items {
 		if d.items[i].index == e.output {
 			d.items = append(d.items[:i], d.items[i+1:]...)
@@ -315,6 +332,8 @@ func (d *responsesDecoder) done(e *responsesEvent) {
 		if said || len(p.seal.data) > 0 {
 			s.to.sealed(p.seal)
 		}
+	case said && !cited && len(parts) == 1:
+		s.cite(parts[0].cites) // no event told them
 	case !said:
 		s.whole(parts, 0)
 		d.spoke = d.spoke || len(parts) > 0

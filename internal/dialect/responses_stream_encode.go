@@ -22,11 +22,13 @@ type responsesEncoder struct {
 	id    raw   // of the open item
 	index int64 // output index of the open item
 	parts []part
-	kind  kind   // of the open part of a message
-	on    bool   // a part is open
-	body  []byte // the inside of the open part, or of the open summary
-	seal  seal   // of open reasoning
-	data  []byte // memory of the seal
+	kind  kind       // of the open part of a message
+	on    bool       // a part is open
+	body  []byte     // the inside of the open part, or of the open summary
+	base  int64      // the length of the open text at the last mark, in code points
+	cites []citation // of the open text
+	seal  seal       // of open reasoning
+	data  []byte     // memory of the seal
 
 	calls []*openCall
 	done  []outputItem
@@ -140,7 +142,7 @@ func (e *responsesEncoder) say(k kind, body raw) {
 		o := e.begin("response.content_part.added")
 		e.contentPlace(o)
 		o.key("part")
-		o.contentPart(k, raw(`""`))
+		o.contentPart(k, raw(`""`), nil)
 		o.closeEvent()
 	}
 	name := "response.output_text.delta"
@@ -155,6 +157,28 @@ func (e *responsesEncoder) say(k kind, body raw) {
 	}
 	o.closeEvent()
 	e.body = append(e.body, inner(body)...)
+}
+
+// mark remembers where a text of the upstream's begins in the open one.
+func (e *responsesEncoder) mark() {
+	if e.base = 0; e.open == itemMessage && e.on && e.kind == kindText {
+		e.base = points(e.body)
+	}
+}
+
+// cite writes an annotation of the open text.
+func (e *responsesEncoder) cite(cited citation) {
+	if e.open != itemMessage || !e.on || e.kind != kindText || !e.keeps(cited.size()) {
+		return
+	}
+	cited = cited.at(e.base, points(e.body)).clone()
+	o := e.begin("response.output_text.annotation.added")
+	e.contentPlace(o)
+	o.number("annotation_index", int64(len(e.cites)))
+	o.key("annotation")
+	o.responsesCitation(&cited)
+	o.closeEvent()
+	e.cites = append(e.cites, cited)
 }
 
 // openItem opens a message or reasoning, and closes what is done.
@@ -218,10 +242,10 @@ func (e *responsesEncoder) closePart() {
 	o = e.begin("response.content_part.done")
 	e.contentPlace(o)
 	o.key("part")
-	o.contentPart(e.kind, body)
+	o.contentPart(e.kind, body, e.cites)
 	o.closeEvent()
-	e.parts = append(e.parts, part{kind: e.kind, text: body})
-	e.on = false
+	e.parts = append(e.parts, part{kind: e.kind, text: body, cites: e.cites})
+	e.on, e.base, e.cites = false, 0, nil
 }
 
 // reasoning writes a piece of reasoning as a summary with one part.
@@ -268,7 +292,7 @@ func (e *responsesEncoder) sealed(s seal) {
 	if !e.keeps(len(s.data)) {
 		return
 	}
-	if e.open != itemReasoning || s.origin == originCall {
+	if e.open != itemReasoning || s.origin == originCall || s.origin == originDetails {
 		e.openItem(itemReasoning, "rs_") // open reasoning has a seal of its own
 	}
 	e.keep(s)

@@ -132,6 +132,9 @@ func newScene(r *rand.Rand, a, b dialect.Format) *scene {
 			}
 		}
 	}
+	if calls > 0 && s.tools == nil {
+		s.tools = []sceneTool{{name: "tool_0", schema: object{"type": "object", "properties": object{}}}}
+	}
 	if last := s.turns[len(s.turns)-1]; last.who == "assistant" {
 		s.turns = append(s.turns, sceneTurn{"user", userParts(r, with(dialect.Chat))})
 	}

@@ -18,6 +18,7 @@ const (
 	originResponses        // the encrypted_content of a reasoning item, and its id
 	originChat             // nothing but the name of the field that held the text
 	originCall             // the extra_content of the call with the id
+	originDetails          // the reasoning_details of a message in chat
 )
 
 // seal is what a provider wants back with its reasoning.
@@ -39,7 +40,7 @@ const sealMark = "aigateway:"
 // origins are the words of a wrapped seal.
 var origins = [...]string{
 	originMessages: "messages", originRedacted: "redacted", originResponses: "responses", originChat: "chat",
-	originCall: "call",
+	originCall: "call", originDetails: "details",
 }
 
 // wrap makes an opaque field, to carry a seal through a client of another format:

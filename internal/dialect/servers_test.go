@@ -289,3 +289,21 @@ func TestTurnsWithoutReasoning(t *testing.T) {
 		assert.Equal(t, want, strings.Count(string(out), `"reasoning_content":" "`), "%s", out)
 	}
 }
+
+// TestLongIDs: OpenAI's chat takes ids of calls up to 40 letters, and others take theirs as
+// they are (vercel/ai#8132, autogen#6377).
+func TestLongIDs(t *testing.T) {
+	long := strings.Repeat("é.", 41)
+	request := `{"model":"m","max_tokens":9,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"` + long + `","name":"f","input":{}},{"type":"tool_use","id":"` + long + `b","name":"f","input":{}}]},` +
+		`{"role":"user","content":[{"type":"tool_result","tool_use_id":"` + long + `b","content":"2"},{"type":"tool_result","tool_use_id":"` + long + `","content":"1"}]}]}`
+	for openAI, want := range map[bool]int{true: 40, false: len(long)} {
+		out, _, err := translator(t, dialect.Messages, dialect.Chat).Request([]byte(request), dialect.Options{MaxCompletionTokens: openAI})
+		require.NoError(t, err)
+		messages := decode(string(out)).(object)["messages"].(list)
+		calls := messages[0].(object)["tool_calls"].(list)
+		first, second := calls[0].(object)["id"].(string), calls[1].(object)["id"].(string)
+		assert.Len(t, first, want)
+		assert.NotEqual(t, first, second)
+		assert.Equal(t, []any{second, first}, []any{messages[1].(object)["tool_call_id"], messages[2].(object)["tool_call_id"]})
+	}
+}

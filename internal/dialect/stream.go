@@ -71,12 +71,16 @@ type decoder interface {
 
 // encoder writes the events of a format. Its arguments are valid during the call.
 //
-// The order of calls is: start; then any of text, refusal, reasoning, sealed,
+// The order of calls is: start; then any of text, mark, cite, refusal, reasoning, sealed,
 // call, args and called; then end or fail. fail may come at any time, before
 // start as well.
 type encoder interface {
 	start(id, model raw, created int64)
 	text(body raw)
+	// mark begins a text of the upstream's, of which the client has one text.
+	mark()
+	// cite tells a citation of the text since the last mark.
+	cite(cited citation)
 	refusal(body raw)
 	// reasoning is a piece of reasoning. The seal is what is known of it so far.
 	reasoning(body raw, s seal)
@@ -276,7 +280,9 @@ func (s *Stream) whole(parts []part, first int) (calls int) {
 			}
 		case kindText:
 			if !blank(p.text) {
+				s.to.mark()
 				s.to.text(p.text)
+				s.cite(p.cites)
 			}
 		case kindRefusal:
 			if !blank(p.text) {
@@ -285,6 +291,15 @@ func (s *Stream) whole(parts []part, first int) (calls int) {
 		}
 	}
 	return calls
+}
+
+// cite passes citations on.
+func (s *Stream) cite(cites []citation) {
+	for _, cited := range cites {
+		if !s.over() {
+			s.to.cite(cited)
+		}
+	}
 }
 
 // argsPiece is the arguments of a whole call as one piece.

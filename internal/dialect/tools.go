@@ -1,5 +1,10 @@
 package dialect
 
+import (
+	"bytes"
+	"slices"
+)
+
 // openAITool reads a tool of chat or of responses. In chat its members stand
 // under the name of its type.
 //
@@ -25,11 +30,55 @@ func (d *reader) openAITool() {
 		}
 		d.namespace(t.name, tools)
 	case "function", "custom":
-		t.custom = what == "custom"
+		// Cursor writes the tools of a Claude model as messages has them.
+		t.custom = what == "custom" && t.schema == nil
 		d.conversation.tools = append(d.conversation.tools, t)
 	default:
 		d.report.Lose("tools." + what)
 	}
+}
+
+// uniqueTools offers each name once, the first tool of it. Messages and Gemini refuse a
+// name that comes twice, which OpenAI takes.
+func (c *conversation) uniqueTools(report *Report) {
+	if len(c.tools) < 2 {
+		return
+	}
+	first := make(map[string]*tool, len(c.tools))
+	kept := c.tools[:0]
+	for i := range c.tools {
+		t := c.tools[i]
+		if was := first[string(t.name)]; was != nil {
+			if !bytes.Equal(was.schema, t.schema) || !bytes.Equal(was.description, t.description) {
+				report.Lose("tools.name")
+			}
+			continue
+		}
+		kept = append(kept, t)
+		first[string(t.name)] = &kept[len(kept)-1]
+	}
+	c.tools = kept
+}
+
+// called are stand-ins for the tools that a conversation has calls or results of.
+//
+// Clients that have a conversation summed up offer no tools. Servers of messages refuse
+// its calls then, and chat and responses take them.
+func (c *conversation) called() (tools []tool) {
+	results := false
+	for i := range c.turns {
+		for j := range c.turns[i].parts {
+			p := &c.turns[i].parts[j]
+			results = results || p.kind == kindResult
+			if p.kind == kindCall && !slices.ContainsFunc(tools, func(t tool) bool { return string(t.name) == string(orEmpty(p.name)) }) {
+				tools = append(tools, tool{name: orEmpty(p.name)})
+			}
+		}
+	}
+	if len(tools) == 0 && results {
+		tools = []tool{{name: raw(`"tool"`)}}
+	}
+	return tools
 }
 
 // toolMembers reads the members of a tool. what is nil inside of its type, and
@@ -54,10 +103,12 @@ func (d *reader) toolMembers(t *tool, what *string) (tools raw) {
 			t.name = d.str()
 		case "description":
 			t.description = d.str()
-		case "parameters":
+		case "parameters", "input_schema":
 			t.schema = d.value()
 		case "strict":
 			t.strict = d.value()
+		case "cache_control":
+			t.cache = d.cacheMark(name)
 		case "format":
 			t.grammar = d.value()
 		case "tools":
@@ -74,6 +125,9 @@ func (d *reader) toolMembers(t *tool, what *string) (tools raw) {
 //	"required"
 //	{"type": "function", "function": {"name": "f"}}
 //	{"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
+//	{"type": "tool", "name": "f"}
+//
+// The last one, and a word in an object, are those of messages: Cursor sends them.
 //
 // Allowed tools need no counterpart: the other tools are not offered.
 //
@@ -97,9 +151,19 @@ func (d *reader) openAIChoice() {
 	var m choiceMembers
 	d.choiceMembers(&m, 0)
 	ch.name = m.name
+	// function_call, which is older, has no type: {"name": "f"}.
+	if m.what == "" && ch.kind == choiceTool && m.name != nil {
+		return
+	}
 	switch m.what {
-	case "function", "custom":
+	case "function", "custom", "tool":
 		ch.kind = choiceTool
+	case "auto":
+		ch.kind = choiceAuto
+	case "none":
+		ch.kind = choiceNone
+	case "any", "required":
+		ch.kind = choiceAny
 	case "allowed_tools":
 		ch.kind = choiceAuto
 		if m.mode == "required" {

@@ -82,15 +82,16 @@ type kind uint8
 const (
 	kindUnknown  kind = iota
 	kindPlain         // the list is all that it tells
-	kindOllama        // has api/tags and api/show
+	kindOllama        // has api/tags, api/show and api/ps
 	kindLMStudio      // has api/v0/models
 )
 
 // Server remembers the software of one server, and the facts of its models that
 // do not change. The zero Server is ready for use. It belongs to one goroutine.
 type Server struct {
-	kind  kind
-	shown map[string]Model // by digest
+	kind   kind
+	shown  map[string]Model // by digest
+	loaded map[string]int64 // of Ollama: the context window, by folded id
 }
 
 // Models asks for the server's models, sorted by id. With deep it also asks servers
@@ -162,6 +163,7 @@ type list struct {
 // the first page for ever.
 func (l *list) add(body []byte) (next string, err error) {
 	var page struct {
+		Object  text              `json:"object"`
 		Data    []json.RawMessage `json:"data"`
 		HasMore bool              `json:"has_more"`
 		LastID  text              `json:"last_id"`
@@ -171,7 +173,8 @@ func (l *list) add(body []byte) (next string, err error) {
 	} else {
 		err = json.Unmarshal(trimmed, &page)
 	}
-	if err != nil || page.Data == nil {
+	// An Ollama without a model has null in place of an empty list.
+	if err != nil || page.Data == nil && page.Object != "list" {
 		return "", ErrNoList
 	}
 	before := len(l.models)

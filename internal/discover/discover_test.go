@@ -110,7 +110,43 @@ var stands = []struct {
 			{ID: "nomic-embed-text:latest", ContextWindow: 2048, InputModalities: text, OutputModalities: []string{"embedding"}},
 		},
 		asked: []string{"/api/tags", `/api/show {"model":"llama3.2:1b"}`, `/api/show {"model":"llava:latest"}`,
-			`/api/show {"model":"nomic-embed-text:latest"}`, `/api/show {"model":"gone"}`},
+			`/api/show {"model":"nomic-embed-text:latest"}`, `/api/show {"model":"gone"}`, "/api/ps"},
+	},
+	{
+		name:  "ollama without a model (openhuman#4121)",
+		stand: stand{"/v1/models": `{"object":"list","data":null}`, "/api/tags": `{"models":[]}`, "/api/ps": `{"models":[]}`},
+		want:  []discover.Model{},
+		asked: []string{"/api/tags", "/api/ps"},
+	},
+	{
+		name: "ollama, with what fits into memory (agentty#49)",
+		stand: stand{
+			"/v1/models":                         `{"object":"list","data":[{"id":"qwen3:latest","object":"model"},{"id":"Qwen3:8B","object":"model"},{"id":"bare"}]}`,
+			"/api/tags":                          `{"models":[{"name":"qwen3:latest","digest":"d1"}]}`,
+			"/api/ps":                            `{"models":[{"name":"qwen3:latest","model":"qwen3:latest","context_length":4096},{"name":"qwen3:8b","context_length":8192},{"name":"bare:latest","context_length":2048}]}`,
+			`/api/show {"model":"qwen3:latest"}`: `{"model_info":{"general.architecture":"qwen3","qwen3.context_length":40960},"capabilities":["completion"]}`,
+		},
+		want: []discover.Model{
+			{ID: "Qwen3:8B", ContextWindow: 8192}, {ID: "bare", ContextWindow: 2048},
+			{ID: "qwen3:latest", ContextWindow: 4096, InputModalities: text, OutputModalities: text, Features: []string{"structured-output"}},
+		},
+		asked: []string{"/api/tags", `/api/show {"model":"qwen3:latest"}`, "/api/ps"},
+	},
+	{
+		name: "llama.cpp as a router (opencode-local-provider#20, pi-llama-cpp#19, bifrost#969)",
+		stand: stand{"/v1/models": `{"object":"list","data":[
+			{"id":"a","owned_by":"llamacpp","status":{"value":"unloaded","args":["/app/llama-server","--port","0","--alias","default","--ctx-size","16384"],"preset":"[default]"}},
+			{"id":"b","status":{"value":"unloaded","args":["llama-server","-c","8192"]}},
+			{"id":"c","status":{"value":"loaded","args":["llama-server","--ctx-size","0"]},"meta":{"n_ctx":4096}},
+			{"id":"d","status":{"value":"unloaded","args":["llama-server","--ctx-size"]}},
+			{"id":"e","status":"ok"}]}`},
+		want: []discover.Model{{ID: "a", ContextWindow: 16384}, {ID: "b", ContextWindow: 8192}, {ID: "c", ContextWindow: 4096}, {ID: "d"}, {ID: "e"}},
+	},
+	{
+		name: "infinity",
+		stand: stand{"/v1/models": `{"object":"list","data":[{"id":"bge","stats":{"queue_fraction":0.0},"object":"model","owned_by":"infinity","backend":"torch","capabilities":["embed"]},
+			{"id":"ranker","object":"model","owned_by":"infinity","capabilities":["rerank"]}]}`},
+		want: []discover.Model{{ID: "bge", InputModalities: text, OutputModalities: []string{"embedding"}}, {ID: "ranker"}},
 	},
 	{
 		name: "lm studio",
@@ -219,7 +255,9 @@ func TestRefreshAsksLess(t *testing.T) {
 			assert.Equal(t, first, again)
 			switch tt.name {
 			case "ollama": // one model failed before
-				assert.Equal(t, []string{"/v1/models", "/api/tags", `/api/show {"model":"gone"}`}, asked)
+				assert.Equal(t, []string{"/v1/models", "/api/tags", `/api/show {"model":"gone"}`, "/api/ps"}, asked)
+			case "ollama without a model (openhuman#4121)", "ollama, with what fits into memory (agentty#49)":
+				assert.Equal(t, []string{"/v1/models", "/api/tags", "/api/ps"}, asked)
 			case "lm studio":
 				assert.Equal(t, []string{"/v1/models", "/api/v0/models"}, asked)
 			case "anthropic, in pages":
@@ -234,6 +272,19 @@ func TestRefreshAsksLess(t *testing.T) {
 				assert.True(t, strings.HasPrefix(path, "/v1/"), "without deep, only the list is asked for")
 			}
 		})
+	}
+}
+
+// The window that a model was loaded with stays when Ollama unloads it.
+func TestOllamaUnloads(t *testing.T) {
+	s := stand{"/v1/models": `{"data":[{"id":"a:latest"}]}`, "/api/tags": `{"models":[]}`, "/api/ps": `{"models":[{"name":"a:latest","context_length":4096}]}`}
+	var server discover.Server
+	for _, running := range []string{s["/api/ps"], `{"models":[]}`, "status 500", `{"models":null}`} {
+		s["/api/ps"] = running
+		var asked []string
+		models, err := server.Models(t.Context(), s.ask(&asked), true)
+		require.NoError(t, err)
+		assert.Equal(t, []discover.Model{{ID: "a:latest", ContextWindow: 4096}}, models)
 	}
 }
 

@@ -40,6 +40,9 @@ type listed struct {
 	Parameters       words `json:"supported_parameters"`  // OpenRouter
 	Capabilities     able  `json:"capabilities"`          // LM Studio: words; Mistral: flags
 
+	Status struct { // llama.cpp as a router: how it starts the model
+		Args args `json:"args"`
+	} `json:"status"`
 	Meta struct { // llama.cpp
 		Context count `json:"n_ctx"`
 		Trained count `json:"n_ctx_train"`
@@ -77,7 +80,7 @@ func readModel(raw json.RawMessage) Model {
 	}
 	m := Model{
 		ID: id, DisplayName: string(first(in.DisplayName, in.Name)), Description: string(in.Description),
-		ContextWindow: int64(first(in.MaxModelLen, in.LoadedContext, in.Meta.Context, in.ContextWindow, in.TopProvider.Context,
+		ContextWindow: int64(first(in.MaxModelLen, in.LoadedContext, in.Meta.Context, in.Status.Args.context(), in.ContextWindow, in.TopProvider.Context,
 			in.ContextLength, in.MaxContextLength, in.MaxInputTokens, in.Meta.Trained)),
 		MaxOutput:        int64(first(in.MaxOutputTokens, in.TopProvider.MaxOutput, in.MaxCompletion, in.MaxTokens)),
 		ParameterCount:   int64(in.Meta.Params),
@@ -123,7 +126,7 @@ var featureOf = map[string]string{
 // the abilities, and stay unknown if those say nothing.
 func (m *Model) able(features, capabilities []string, kind string) {
 	abilities := append(slices.Clone(features), capabilities...)
-	if len(capabilities) > 0 && !slices.Contains(capabilities, "embedding") {
+	if len(capabilities) > 0 && !slices.ContainsFunc(capabilities, ofEmbeddings) {
 		abilities = append(abilities, "structured-output")
 	}
 	if kind == "vlm" {
@@ -140,13 +143,23 @@ func (m *Model) able(features, capabilities []string, kind string) {
 	slices.Sort(m.Features)
 	switch has := func(word string) bool { return slices.Contains(abilities, word) }; {
 	case m.InputModalities != nil || m.OutputModalities != nil:
-	case kind == "embeddings" || kind == "embedding" || has("embedding"):
+	case kind == "embeddings" || kind == "embedding" || has("embedding") || has("embed"):
 		m.InputModalities, m.OutputModalities = []string{"text"}, []string{"embedding"}
 	case vision:
 		m.InputModalities, m.OutputModalities = []string{"image", "text"}, []string{"text"}
 	case kind == "llm" || has("completion") || has("completion_chat"):
 		m.InputModalities, m.OutputModalities = []string{"text"}, []string{"text"}
 	}
+}
+
+// ofEmbeddings reports whether an ability is one of models that write no text: of Ollama,
+// and of Infinity.
+func ofEmbeddings(ability string) bool {
+	switch ability {
+	case "embedding", "embed", "image_embed", "audio_embed", "rerank", "classify":
+		return true
+	}
+	return false
 }
 
 // first is the first value that is not zero.
@@ -235,6 +248,33 @@ func (a *able) UnmarshalJSON(raw []byte) error {
 	}
 	slices.Sort(*a)
 	return nil
+}
+
+// args is the command line of a model server.
+type args []text
+
+// UnmarshalJSON leaves a list of another form out.
+func (a *args) UnmarshalJSON(raw []byte) error {
+	var list []text
+	if json.Unmarshal(raw, &list) == nil {
+		*a = list
+	}
+	return nil
+}
+
+// context is the window that the command line sets, for all slots of the server
+// together. It is zero if it sets none, or leaves it to the model.
+func (a args) context() (n count) {
+	for i := range a {
+		switch name, value, joined := strings.Cut(string(a[i]), "="); {
+		case name != "--ctx-size" && name != "-c":
+		case joined:
+			n.UnmarshalJSON([]byte(value)) //nolint:errcheck // never fails
+		case i+1 < len(a):
+			n.UnmarshalJSON([]byte(a[i+1])) //nolint:errcheck // likewise
+		}
+	}
+	return n
 }
 
 // count is a positive number of tokens or weights.

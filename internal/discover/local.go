@@ -19,7 +19,9 @@ func (s *Server) deepen(ctx context.Context, ask Ask, models []Model) []Model {
 		switch {
 		case tags != nil:
 			s.kind = kindOllama
-			return s.show(ctx, ask, models, tags)
+			models = s.show(ctx, ask, models, tags)
+			s.running(ctx, ask, models)
+			return models
 		case s.kind == kindOllama || !asked:
 			return models
 		}
@@ -137,6 +139,38 @@ func (s *Server) show(ctx context.Context, ask Ask, models []Model, tags map[str
 	return models
 }
 
+// running gives models the context window with which Ollama has loaded them. It depends on
+// the machine's memory, and is often a small part of what the model was trained for.
+// What a model was loaded with last stays when it is unloaded.
+//
+//	{"models": [{"name": "llama3.2:latest", "context_length": 4096}]}
+func (s *Server) running(ctx context.Context, ask Ask, models []Model) {
+	var list struct {
+		Models []struct {
+			Name    text  `json:"name"`
+			Context count `json:"context_length"`
+		} `json:"models"`
+	}
+	if body, err := fetch(ctx, ask, Question{Root: true, Path: "api/ps"}); err == nil {
+		json.Unmarshal(body, &list) //nolint:errcheck // the readable fields count
+	}
+	known := s.loaded
+	s.loaded = map[string]int64{}
+	for i, m := range models {
+		id := strings.ToLower(m.ID)
+		window := known[id]
+		for _, r := range list.Models {
+			if name := strings.ToLower(string(r.Name)); (name == id || name == id+":latest") && r.Context > 0 {
+				window = int64(r.Context)
+			}
+		}
+		if window > 0 {
+			s.loaded[id] = window
+			models[i].ContextWindow = window
+		}
+	}
+}
+
 // showOne asks Ollama for the facts of one model.
 func showOne(ctx context.Context, ask Ask, id string) (Model, bool) {
 	question, err := json.Marshal(map[string]string{"model": id})
@@ -151,7 +185,7 @@ func showOne(ctx context.Context, ask Ask, id string) (Model, bool) {
 }
 
 // readShow reads the answer of api/show. The context window is num_ctx where the
-// model sets it, else the most that the model was trained for.
+// model sets it, else the most that the model was trained for. See running.
 //
 //	{"parameters": "num_ctx 4096\nstop \"<|eot|>\"",
 //	 "model_info": {"general.architecture": "llama", "llama.context_length": 131072, "general.parameter_count": 8030261312},

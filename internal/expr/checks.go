@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/overloads"
@@ -65,6 +66,23 @@ func (d *diagnosis) checkCall(call ast.CallExpr) {
 				d.report(d.at(args[len(args)-1]), "", "%v", err)
 			}
 		}
+	case overloads.TimeGetFullYear, overloads.TimeGetMonth, overloads.TimeGetDayOfYear, overloads.TimeGetDayOfMonth, overloads.TimeGetDate,
+		overloads.TimeGetDayOfWeek, overloads.TimeGetHours, overloads.TimeGetMinutes, overloads.TimeGetSeconds, overloads.TimeGetMilliseconds:
+		if len(args) > 0 {
+			d.checkZone(args[0])
+		}
+	}
+}
+
+// checkZone checks a constant time zone: the name of one that this machine knows, or an
+// offset. Images of containers often lack the names.
+func (d *diagnosis) checkZone(e ast.Expr) {
+	zone, ok := constant(e)
+	if !ok || strings.Contains(zone, ":") {
+		return
+	}
+	if _, err := time.LoadLocation(zone); err != nil {
+		d.report(d.at(e), "", "%v: write its name, such as 'Europe/Berlin', or an offset, such as '+01:00'; the names need the tzdata of the system", err)
 	}
 }
 

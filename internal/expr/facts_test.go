@@ -178,7 +178,8 @@ func BenchmarkIdentity(b *testing.B) {
 
 func TestNamesInStrategies(t *testing.T) {
 	s := compiled(t, "ai.models.onlyProviders(['opnai', 'groq'])\n + ai.models.filter(m, m.provider_id == 'rack' && m.id != 'a' || 'b' in m.id_aliases || m.id in ['c', req.method]) + [ai.models.get('p', 'x'), ai.providers.get('q').getModel('y')] + ai.models.only('z') + ai.models.filter(m, m.author_id == 'nobody' && m.metadata.id == 'none')")
-	providers, models := s.Names()
+	found := s.Constants()
+	providers, models := found.Providers, found.Models
 	assert.Equal(t, []Literal{{"opnai", 1, 26}, {"groq", 1, 35}, {"rack", 2, 41}, {"p", 2, 133}, {"q", 2, 161}}, providers)
 	var values []string
 	for _, m := range models {

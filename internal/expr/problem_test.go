@@ -105,6 +105,8 @@ func TestProblems(t *testing.T) {
 				{`req.method ? ai.models : ai.models`, "1:1: the condition must be bool, is string"},
 				{`true ? ai.models : ai.models[0]`, "1:6: both results must have one type, they are list of models and model; a list of one is written [x]"},
 				{`ai.models.filter(m, m.id.matches('['))`, "1:34: error parsing regexp: missing closing ]: `[`"},
+				{`ai.models.filter(m, timestamp(m.metadata.since).getHours('Berlin') > 8)`, "1:58: unknown time zone Berlin: write its name, such as 'Europe/Berlin', or an offset, such as '+01:00'; the names need the tzdata of the system"},
+				{`ai.models.filter(m, timestamp(m.metadata.since).getDate('CEST') > 8)`, "1:57: unknown time zone CEST: write its name, such as 'Europe/Berlin', or an offset, such as '+01:00'; the names need the tzdata of the system"},
 				{`Model{id: 'x'}`, "1:1: 'Model' cannot be constructed"},
 				{`google.protobuf.Struct{}`, "1:1: 'google.protobuf.Struct' cannot be constructed"},
 

@@ -80,7 +80,7 @@ func Reference() []Section {
 			{`list.exists(x, predicate)`, `bool`, `at least one element fulfils the predicate`, `ai.models.exists(m, m.provider_id == 'groq')`, `true`},
 			{`list.exists_one/existsOne(x, predicate)`, `bool`, `exactly one element fulfils the predicate`, `ai.models.exists_one(m, m.custom)`, `false`},
 			{`list.all(x, predicate)`, `bool`, `every element fulfils the predicate; true for an empty list`, `ai.models.all(m, m.known)`, `false`},
-			{`has(field)`, `bool`, `the field is there, and not zero, empty or null`, `ai.models.filter(m, has(m.pricing.input_batch))`, `openai:gpt-4o-mini`},
+			{`has(field)`, `bool`, `the field is there, and not zero, empty or null; of a map, such as m.metadata: the key is there`, `ai.models.filter(m, has(m.pricing.input_batch))`, `openai:gpt-4o-mini`},
 		}},
 		{"A model, m", "strategy", predicates, []Row{
 			{`m.id`, `string`, `the name of the model at its provider`, `m.id == 'gpt-4o'`, `openai:gpt-4o`},

@@ -111,7 +111,7 @@ func (s *Store) answer(w http.ResponseWriter, r *http.Request, path, key string,
 		JSON(http.StatusOK, fmt.Sprintf(`{"id":%q,"status":"failed","errors":{"data":[]},"output_file_id":%q}`, words[1], s.make("file-", key)))(w, r)
 	case words[len(words)-1] == "complete":
 		JSON(http.StatusOK, fmt.Sprintf(`{"id":%q,"object":"upload","status":"completed","file":{"object":"file","id":%q}}`, words[1], s.make("file-", key)))(w, r)
-	case words[len(words)-1] == "remix":
+	case words[len(words)-1] == "remix", path == "videos/edits", path == "videos/extensions":
 		JSON(http.StatusOK, fmt.Sprintf(`{"id":%q}`, s.make("video_", key)))(w, r)
 	case r.Method == http.MethodDelete && words[0] == "containers":
 		w.WriteHeader(http.StatusNoContent)

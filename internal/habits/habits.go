@@ -48,18 +48,27 @@ func (s *Streams) Of(r Route) Stream {
 	return s.known[r]
 }
 
-// Learn remembers what a stream showed. At most maxRoutes routes are kept; later ones stay
-// unknown, which costs a request nothing but its usage.
+// Learn remembers what a stream showed. Clients may invent names of models, and a full
+// table must neither shut others out nor forget them all: it forgets one route, by chance.
 func (s *Streams) Learn(r Route, habit Stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.known[r]; !ok && len(s.known) >= maxRoutes {
-		return
+	s.known = with(s.known, r, habit)
+}
+
+// with adds an entry to a table, and makes room for it.
+func with[K comparable, V any](table map[K]V, key K, value V) map[K]V {
+	if table == nil {
+		table = map[K]V{}
 	}
-	if s.known == nil {
-		s.known = map[Route]Stream{}
+	if _, known := table[key]; !known && len(table) >= maxRoutes {
+		for one := range table { // the order of a map is by chance
+			delete(table, one)
+			break
+		}
 	}
-	s.known[r] = habit
+	table[key] = value
+	return table
 }
 
 // unspokenFor is how long an endpoint counts as one that a model does not speak. Then the
@@ -67,7 +76,7 @@ func (s *Streams) Learn(r Route, habit Stream) {
 const unspokenFor = 10 * time.Minute
 
 // Unspoken remembers the endpoints that models turned out not to speak. The zero Unspoken is
-// empty. A full table is forgotten: each of its entries costs one failed attempt.
+// empty. A full table forgets one of them, which costs one failed attempt.
 type Unspoken struct {
 	mu    sync.RWMutex
 	until map[endpoint]time.Time
@@ -90,8 +99,5 @@ func (u *Unspoken) Knows(r Route, path string, now time.Time) bool {
 func (u *Unspoken) Learn(r Route, path string, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.until == nil || len(u.until) >= maxRoutes {
-		u.until = map[endpoint]time.Time{}
-	}
-	u.until[endpoint{r, path}] = now.Add(unspokenFor)
+	u.until = with(u.until, endpoint{r, path}, now.Add(unspokenFor))
 }

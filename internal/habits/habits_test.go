@@ -20,11 +20,12 @@ func TestStreams(t *testing.T) {
 	for n := range most {
 		s.Learn(route(n), habits.StreamAsk)
 	}
-	s.Learn(route(most), habits.StreamAsk)
-	assert.Equal(t, habits.StreamUnknown, s.Of(route(most)), "the table is full")
 	s.Learn(route(0), habits.StreamRefuse)
 	assert.Equal(t, habits.StreamRefuse, s.Of(route(0)), "the newest stream counts")
 	assert.Equal(t, habits.StreamAsk, s.Of(route(1)))
+	s.Learn(route(most), habits.StreamAsk)
+	assert.Equal(t, habits.StreamAsk, s.Of(route(most)), "a full table takes a new route")
+	assert.Equal(t, most, count(func(n int) bool { return s.Of(route(n)) != habits.StreamUnknown }), "and forgets one other")
 	assert.Equal(t, habits.StreamUnknown, s.Of(habits.Route{Host: "other", Model: "1"}))
 }
 
@@ -40,8 +41,18 @@ func TestUnspoken(t *testing.T) {
 	for n := range most {
 		u.Learn(route(n+1), "responses", now)
 	}
-	assert.False(t, u.Knows(route(0), "responses", now), "a full table is forgotten")
-	assert.True(t, u.Knows(route(most), "responses", now))
+	assert.True(t, u.Knows(route(most), "responses", now), "a full table takes a new route")
+	assert.Equal(t, most, count(func(n int) bool { return u.Knows(route(n), "responses", now) }), "and forgets one other")
+}
+
+// count returns the number of routes, of those that the tests fill a table with, which hold.
+func count(holds func(n int) bool) (sum int) {
+	for n := range most + 1 {
+		if holds(n) {
+			sum++
+		}
+	}
+	return sum
 }
 
 func TestKeys(t *testing.T) {

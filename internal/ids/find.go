@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -47,6 +48,7 @@ var fields = map[string]field{
 	"container":            {kind: Container, object: true},
 	"container_id":         {kind: Container},
 	"audio":                {kind: Audio, object: true, only: true},
+	"video":                {kind: Video, object: true, only: true},
 	"thread":               {kind: Message, top: true, object: true, only: true, id: "previous_message_id"},
 }
 
@@ -78,7 +80,7 @@ func Mentions(body []byte) bool {
 	if bytes.Contains(body, []byte(`"audio"`)) && bytes.Contains(body, []byte(`"assistant"`)) {
 		return true
 	}
-	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container`, `item_reference"`, `previous_message_id"`, imageCall + `"`} {
+	for _, word := range [...]string{`previous_response_id"`, `"conversation"`, `file_id`, `"vector_store_id`, `"container`, `"video"`, `item_reference"`, `previous_message_id"`, imageCall + `"`} {
 		if bytes.Contains(body, []byte(word)) {
 			return true
 		}
@@ -99,26 +101,51 @@ func InRequest(body []byte) iter.Seq[Ref] {
 	}
 }
 
-// InForm returns the id in a part of a form, such as input_reference[file_id].
+// InForm yields the ids in a part of a form, such as input_reference[file_id].
 //
-// Words in brackets are steps into the field. The last known word decides. false
-// means that the part holds something else.
-func InForm(name, value []byte) (Ref, bool) {
-	if len(value) == 0 || len(value) > maxID {
-		return Ref{}, false
+// Words in brackets are steps into the field. The last known word decides. A part without
+// a file may hold JSON: a list of ids, or an object that is gone through like a body. Some
+// servers decode percent signs in names.
+func InForm(name, value []byte, file bool) iter.Seq[Ref] {
+	return func(yield func(Ref) bool) {
+		value := bytes.TrimSpace(value)
+		if len(value) == 0 {
+			return
+		}
+		f, known := formField(name)
+		switch {
+		case !file && (value[0] == '{' || value[0] == '['):
+			w := walker{c: jsonscan.Lenient(value), yield: yield}
+			if known {
+				w.ids(f, 0)
+			} else {
+				w.value(1)
+			}
+		case known && !f.only && len(value) <= maxID:
+			yield(Ref{Kind: f.kind, ID: string(value)})
+		}
 	}
-	words := strings.FieldsFunc(string(name), func(r rune) bool { return r == '[' || r == ']' || r == '.' })
+}
+
+// formField returns the field that the name of a part ends in.
+func formField(name []byte) (f field, known bool) {
+	text := string(name)
+	if plain, err := url.PathUnescape(text); err == nil {
+		text = plain
+	}
+	words := strings.FieldsFunc(text, func(r rune) bool { return r == '[' || r == ']' || r == '.' })
 	for i := len(words) - 1; i >= 0; i-- {
-		word := string(folded([]byte(words[i])))
+		word := string(folded([]byte(strings.TrimSpace(words[i]))))
 		if f, known := fields[word]; known && f.id == "" {
-			return Ref{Kind: f.kind, ID: strings.TrimSpace(string(value))}, true
+			f.only = f.only && i == len(words)-1 // video[id] is an id, and video is one if it is an object
+			return f, true
 		}
 		// Numbers are places in a list, and id is that of the thing around it.
 		if word != "id" && strings.Trim(word, "0123456789") != "" {
 			break
 		}
 	}
-	return Ref{}, false
+	return field{}, false
 }
 
 // Types of items that hold the id of another one, or of themselves at the provider.

@@ -101,24 +101,34 @@ func TestMentions(t *testing.T) {
 	assert.False(t, ids.Mentions([]byte(`{"input":"a conversation about a container"}`)))
 }
 
-// TestInForm finds the id in a part of a form.
+// TestInForm finds the ids in a part of a form.
 func TestInForm(t *testing.T) {
+	part := func(name, value string, file bool) []ids.Ref {
+		return slices.Collect(ids.InForm([]byte(name), []byte(value), file))
+	}
 	for name, kind := range map[string]ids.Kind{
 		"file_id": ids.File, "FILE_ID": ids.File, "input_reference[file_id]": ids.File, "input_reference.file_id": ids.File,
 		"file_ids[]": ids.File, "file_ids[0]": ids.File, "vector_store_ids[12]": ids.VectorStore, "container[id]": ids.Container,
-		"conversation[0][id]": ids.Conversation,
+		"conversation[0][id]": ids.Conversation, "file%5Fid": ids.File, "input_reference%5Bfile_id%5D": ids.File, " file_id ": ids.File,
+		"%zz[file_id]": ids.File,
 	} {
-		ref, ok := ids.InForm([]byte(name), []byte(" a\n"))
-		assert.True(t, ok, name)
-		assert.Equal(t, ids.Ref{Kind: kind, ID: "a"}, ref, name)
+		assert.Equal(t, refs(kind, "a"), part(name, " a\n", false), name)
+		assert.Equal(t, refs(kind, "a"), part(name, "a"+strings.Repeat(" ", 600), true), name)
+		assert.Equal(t, refs(kind, "a", "b"), part(name, ` ["a","b"]`, false), name)
 	}
 	for _, name := range []string{"", "[]", "id", "file", "file_id[name]", "prompt", "0"} {
-		_, ok := ids.InForm([]byte(name), []byte("a"))
-		assert.False(t, ok, name)
+		assert.Empty(t, part(name, "a", false), name)
 	}
-	for _, value := range []string{"", strings.Repeat("a", 513)} {
-		_, ok := ids.InForm([]byte("file_id"), []byte(value))
-		assert.False(t, ok)
+	for _, value := range []string{"", " ", strings.Repeat("a", 513)} {
+		assert.Empty(t, part("file_id", value, false))
+	}
+	// JSON in a part, and a file that is JSON.
+	assert.Equal(t, refs(ids.File, "a", "b"), part("input_reference", `{"file_id":"a","x":[{"file_ids":["b"]}]}`, false))
+	assert.Equal(t, refs(ids.Container, "a"), part("container", `{"id":"a"}`, false))
+	assert.Empty(t, part("file", `{"file_id":"a"}`, true))
+	assert.Empty(t, part("prompt", `{"previous_response_id":"a","text":"file_id"`, false))
+	for range ids.InForm([]byte("file_ids"), []byte(`["a","b"]`), false) {
+		break // stopping early must be possible
 	}
 }
 
@@ -265,8 +275,10 @@ func FuzzIDs(f *testing.F) {
 				t.Fatalf("%q tells %v", body, ref)
 			}
 		}
-		if ref, ok := ids.InForm(body, body); ok && (ref.Kind == ids.None || len(ref.ID) > len(body)) {
-			t.Fatalf("%q holds %v", body, ref)
+		for ref := range ids.InForm(body, body, false) {
+			if ref.Kind == ids.None || ref.ID == "" || len(ref.ID) > 3*len(body) {
+				t.Fatalf("%q holds %v", body, ref)
+			}
 		}
 		ids.Mentions(body)
 	})

@@ -54,13 +54,45 @@ func TestStrictCursor(t *testing.T) {
 	}
 }
 
+// A front of text is text, wherever something else stands behind it, and nothing behind its
+// bytes is read.
+func TestPlainText(t *testing.T) {
+	check := func(p []byte) {
+		n, i := plainText(p), 0
+		for i < n && p[i] != '"' && p[i] >= ' ' {
+			if p[i] == '\\' {
+				if i++; i == len(p) || !strings.ContainsRune(`"\/bfnrt`, rune(p[i])) {
+					break
+				}
+			}
+			i++
+		}
+		if i != n {
+			t.Fatalf("%d of %d bytes of %q are text", n, i, p)
+		}
+	}
+	long := strings.Repeat("x", 200)
+	for at := range 82 { // a block of 64 bytes, one of 16, and more
+		for odd := range 256 {
+			check([]byte(long[:at] + string([]byte{byte(odd)}) + long[at:]))
+			check([]byte(long[:at] + `\` + string([]byte{byte(odd)}) + `\n\"` + long[at:] + `"`))
+			check([]byte(long[:at] + string([]byte{byte(odd)}) + `"` + long)[:at+1])
+			check([]byte(long[:at] + `\` + string([]byte{byte(odd)}) + `n"` + long)[:at+2])
+		}
+		check([]byte(long[:at] + strings.Repeat(`\\`, 1+at) + long))
+		check([]byte(long[:at] + strings.Repeat(`\"`, 1+at) + `"`))
+		check([]byte(long[:at] + `\` + `n` + long)[:at+1]) // half an escape
+	}
+}
+
 // Long strings are read in blocks: whatever ends them is found at each place of a block.
 func TestStrictCursorInLongStrings(t *testing.T) {
+	const window = 4 << 10
 	for _, fill := range []string{"x", "é", "\x7f", "\xff"} {
-		long := strings.Repeat(fill, 4*maxWindow)
-		places := []int{0, 1, 15, 16, 2*maxWindow - 1, 2 * maxWindow, 2*maxWindow + 1, 3*maxWindow + 77, len(long) - 1}
+		long := strings.Repeat(fill, 4*window)
+		places := []int{2*window - 1, 2 * window, 2*window + 1, 3*window + 77, len(long) - 1}
 		for at := range 100 {
-			places = append(places, longRun-10+at)
+			places = append(places, at, 246+at)
 		}
 		for _, at := range places {
 			for _, odd := range []string{`"`, `\n`, `\x`, `\"`, `\`, "\n", "\x00", "\x1f", " ", "é", "\x80", "\xa0"} {

@@ -8,12 +8,12 @@
 // # Files
 //
 // value.go is the strict check. Package reqbody has the words for its faults.
-// cursor.go visits members, follow.go follows a text in pieces, and digest.go keeps
-// its short values.
+// text_amd64.s skips the text of its strings; text_generic.go does on other processors, and
+// under the build tag purego. cursor.go visits members, follow.go follows a text in pieces,
+// and digest.go keeps its short values.
 package jsonscan
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -218,7 +218,7 @@ func SkipString(src []byte, i int) (int, Fault) {
 	for {
 		// Two words at a time: most strings are short and end in one of the
 		// first two.
-		for near := min(len(src)-16, i+longRun); i <= near; i += 16 {
+		for near := min(len(src)-16, i+nearRun); i <= near; i += 16 {
 			words := src[i : i+16]
 			if m := stringEnds(binary.LittleEndian.Uint64(words)); m != 0 {
 				i += bits.TrailingZeros64(m) / 8
@@ -230,7 +230,7 @@ func SkipString(src []byte, i int) (int, Fault) {
 			}
 		}
 		if i <= len(src)-16 {
-			i = skipRun(src, i)
+			i += plainText(src[i:])
 			continue
 		}
 		for i < len(src) && src[i] != '"' && src[i] != '\\' && src[i] >= ' ' {
@@ -250,7 +250,7 @@ func SkipString(src []byte, i int) (int, Fault) {
 		switch {
 		case i >= len(src):
 			return i, UnexpectedEnd
-		case isShortEscape(src[i]):
+		case shortEscapes[src[i]]:
 			i++
 		case src[i] == 'u':
 			for n := 0; n < 4; n++ {
@@ -269,72 +269,9 @@ func SkipString(src []byte, i int) (int, Fault) {
 	}
 }
 
-const (
-	// longRun is the length from which a run of string bytes is taken for a long one, as
-	// in an image or a recording.
-	longRun = 256
-	// maxWindow is how far skipRun looks at once, in bytes. It is a part of the fastest
-	// cache: the bytes are read twice.
-	maxWindow = 4 << 10
-)
-
-// skipRun skips bytes of a string, 64 at a time, as long as none of them ends a
-// run. [SkipString] takes it from there. A search for the backslash by vector
-// instructions leaves one condition to be checked here, as the quote and the control
-// characters take one: in long runs it is twice as fast as SkipString. The windows grow,
-// so that a run that ends soon is not searched far beyond its end.
-func skipRun(src []byte, i int) int {
-	for size := 2 * longRun; i < len(src); size = min(2*size, maxWindow) {
-		window := src[i:min(i+size, len(src))]
-		run := window
-		if n := bytes.IndexByte(run, '\\'); n >= 0 {
-			run = run[:n]
-		}
-		n := skipUnquoted(run)
-		i += n
-		if n < len(window) {
-			break
-		}
-	}
-	return i
-}
-
-// skipUnquoted skips blocks of 64 bytes without a quote and a control character. See
-// [stringEnds] for the arithmetic.
-func skipUnquoted(src []byte) (n int) {
-	const swap, least = 0x02 * eachByte, 0x21 * eachByte
-	for ; n <= len(src)-64; n += 64 {
-		b := (*[64]byte)(src[n:])
-		x0, x1 := binary.LittleEndian.Uint64(b[0:8]), binary.LittleEndian.Uint64(b[8:16])
-		x2, x3 := binary.LittleEndian.Uint64(b[16:24]), binary.LittleEndian.Uint64(b[24:32])
-		x4, x5 := binary.LittleEndian.Uint64(b[32:40]), binary.LittleEndian.Uint64(b[40:48])
-		x6, x7 := binary.LittleEndian.Uint64(b[48:56]), binary.LittleEndian.Uint64(b[56:64])
-		y0, y1, y2, y3 := x0^swap-least, x1^swap-least, x2^swap-least, x3^swap-least
-		y4, y5, y6, y7 := x4^swap-least, x5^swap-least, x6^swap-least, x7^swap-least
-		if (y0|y1|y2|y3|y4|y5|y6|y7)&highBits == 0 {
-			continue // no byte ends a run, nor is one far above ASCII
-		}
-		if (y0&^x0|y1&^x1|y2&^x2|y3&^x3|y4&^x4|y5&^x5|y6&^x6|y7&^x7)&highBits != 0 {
-			break
-		}
-	}
-	return n
-}
-
-// isShortEscape reports whether c may follow a backslash by itself. Text mixes
-// \n and \" in an order that no branch predictor guesses. Two sets of bits
-// leave it nothing to guess, unlike a switch.
-func isShortEscape(c byte) bool {
-	const (
-		below64 = 1<<'"' | 1<<'/'
-		from64  = 1<<('\\'-64) | 1<<('b'-64) | 1<<('f'-64) | 1<<('n'-64) | 1<<('r'-64) | 1<<('t'-64)
-	)
-	set := uint64(below64)
-	if c >= 64 {
-		set = from64
-	}
-	return c < 128 && set>>(c&63)&1 != 0
-}
+// shortEscapes are the bytes that may follow a backslash by themselves. Text mixes \n and
+// \" in an order that no branch predictor guesses: a table leaves it nothing to guess.
+var shortEscapes = [256]bool{'"': true, '\\': true, '/': true, 'b': true, 'f': true, 'n': true, 'r': true, 't': true}
 
 // IsHex reports whether c is a hexadecimal digit.
 func IsHex(c byte) bool {

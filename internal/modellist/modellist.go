@@ -36,6 +36,10 @@ type Facts struct {
 type OpenAIList struct {
 	Object string        `json:"object"` // "list"
 	Data   []OpenAIModel `json:"data"`
+	// Models is an empty list for Codex, which asks with its client_version. It reads its
+	// own form of models there, with instructions for each, takes its built-in ones for
+	// those that are missing, and fails without the member. Nil for other clients.
+	Models *[]struct{} `json:"models,omitempty"`
 }
 
 // OpenAIModel is one name of the list. OwnedBy is the author.

@@ -279,15 +279,30 @@ const maxMessage = 1 << 20
 // front is the length of a message's beginning that tells its type, if it has one there.
 const front = 256
 
-// Tap reads the frames of a server as they pass. It keeps only messages that may be
-// the end of a response.
+// metered are the types of the messages that tell usage: the end of a response, and that of
+// a transcript of what the client said, which another model makes. A session that only
+// transcribes has no responses.
+var metered = [...][]byte{[]byte(`"response.done"`), []byte(`"conversation.item.input_audio_transcription.completed"`)}
+
+// isMetered reports whether a message, or its front, names such a type.
+func isMetered(message []byte) bool {
+	for _, typ := range metered {
+		if bytes.Contains(message, typ) {
+			return true
+		}
+	}
+	return false
+}
+
+// Tap reads the frames of a server as they pass. It keeps only messages that may tell
+// usage.
 //
 // Frames follow RFC 6455, section 5.2. A message may come in several frames,
 // with control frames between them. The tap never changes or delays a byte, and
 // it does not check the frames: the client does.
 type Tap struct {
-	// Done gets each message that ends a response. It must not keep it. Nil reads
-	// nothing.
+	// Done gets each message that ends a response or a transcript. It must not keep it.
+	// Nil reads nothing.
 	Done func(message []byte)
 
 	header   [14]byte
@@ -409,7 +424,7 @@ func (t *Tap) payload(p []byte) {
 func (t *Tap) judge() {
 	t.judged = true
 	begin := t.message[:min(len(t.message), front)]
-	if bytes.Contains(begin, []byte(`"response.done"`)) {
+	if isMetered(begin) {
 		return
 	}
 	if bytes.Contains(begin, []byte(`"type"`)) {
@@ -433,7 +448,7 @@ func (t *Tap) endFrame() {
 	if !t.judged {
 		t.judge()
 	}
-	if !t.skip && bytes.Contains(t.message, []byte(`"response.done"`)) {
+	if !t.skip && isMetered(t.message) {
 		t.Done(t.message)
 	}
 	t.drop()

@@ -105,6 +105,31 @@ func responseEnd(typ []byte) Kind {
 	return Other
 }
 
+// StoredResponse is [Responses] for a response that was made before, and is streamed
+// again. That it failed or was canceled is what the client wants to know, and no fault of
+// the server now.
+func StoredResponse(name, data []byte, e *Event) {
+	Responses(name, data, e)
+	switch {
+	case e.Kind == Failed:
+		e.Kind = End
+	case e.Kind == Other && string(frontType(name, data)) == "response.cancelled":
+		e.Kind, e.Usage = End, true
+	}
+}
+
+// frontType is the type of an event that its data tells, of which the front is enough; else
+// its name.
+func frontType(name, data []byte) []byte {
+	c := jsonscan.Lenient(data)
+	if c.Enter('{') && seek(&c, "type") {
+		if typ := c.Text(); len(typ) > 0 && !c.Bad() {
+			return typ
+		}
+	}
+	return name
+}
+
 // wasFiltered reports whether the response of a response.incomplete event was cut
 // for its content.
 //

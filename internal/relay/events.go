@@ -10,8 +10,12 @@ import (
 const (
 	// maxEvent bounds the data of one event that is kept for classification, in
 	// bytes. It leaves room for a response.completed that repeats a long answer. Of a
-	// longer event the front is seen.
+	// longer event the front is seen, and its usage, if that is near the end: the large
+	// events are those with images, and each costs.
 	maxEvent = 4 << 20
+	// keptTail is how much of the end of a longer event is kept, in bytes, and once more as
+	// much at times.
+	keptTail = 16 << 10
 	// keepCarry is how much of the memory for split events a stream keeps, in bytes.
 	keepCarry = 8 << 10
 	// maxName is longer than any event name in use. A longer one is cut, and then
@@ -34,17 +38,18 @@ type splitter struct {
 	own  []byte // memory for data that outlives its piece
 	data []byte // the data so far: in the piece, in line, or in own
 
-	lines   int  // data lines so far
-	open    bool // line waits for its end
-	fields  bool // the open event has a line, be it of data or not
-	inOwn   bool // data is in own
-	inLine  bool // data is in line
-	cut     bool // data was longer than maxEvent
-	started bool // the first line is over: no byte order mark from here on
-	skipLF  bool // the last byte was a CR, and an LF after it belongs to it
-	ready   bool // data and name are those of an event that was handed out
-	begun   bool // a field or comment came: the body is an event stream
-	failed  bool // the event is an error beside the format: an error: field, or plain text
+	lines   int    // data lines so far
+	open    bool   // line waits for its end
+	fields  bool   // the open event has a line, be it of data or not
+	inOwn   bool   // data is in own
+	inLine  bool   // data is in line
+	cut     bool   // data was longer than maxEvent
+	tail    []byte // the end of what was cut
+	started bool   // the first line is over: no byte order mark from here on
+	skipLF  bool   // the last byte was a CR, and an LF after it belongs to it
+	ready   bool   // data and name are those of an event that was handed out
+	begun   bool   // a field or comment came: the body is an event stream
+	failed  bool   // the event is an error beside the format: an error: field, or plain text
 
 	comments int // in the stream so far
 
@@ -269,8 +274,9 @@ func (s *splitter) keep() {
 // add extends the data of an event, up to maxEvent. cut then marks it as
 // incomplete.
 func (s *splitter) add(b []byte) {
-	if room := maxEvent - len(s.own); len(b) > room {
-		b, s.cut = b[:max(room, 0)], true
+	if room := max(maxEvent-len(s.own), 0); len(b) > room {
+		s.cutOff(b[room:])
+		b = b[:room]
 	}
 	s.own = append(s.own, b...)
 	s.data = s.own
@@ -288,10 +294,45 @@ func (s *splitter) carry(b []byte) {
 	if len(s.line) > 0 && s.line[0] == ':' {
 		return // of a comment, the first piece is enough
 	}
-	if room := maxEvent - len(s.line); len(b) > room {
-		b, s.cut = b[:max(room, 0)], true
+	if room := max(maxEvent-len(s.line), 0); len(b) > room {
+		s.cutOff(b[room:])
+		b = b[:room]
 	}
 	s.line = append(s.line, b...)
+}
+
+// cutOff leaves a piece of an event out, but for the end of all such pieces.
+func (s *splitter) cutOff(b []byte) {
+	s.cut = true
+	if s.tail == nil {
+		s.tail = make([]byte, 0, 2*keptTail)
+	}
+	b = b[max(len(b)-keptTail, 0):]
+	if over := len(s.tail) + len(b) - keptTail; over > 0 && len(s.tail)+len(b) > cap(s.tail) {
+		s.tail = s.tail[:copy(s.tail, s.tail[over:])]
+	}
+	s.tail = append(s.tail, b...)
+}
+
+// lateUsage is the usage at the end of an event that was cut, as an event of its own; nil
+// without one. A quote within a text has a backslash before it, so the name is no part of
+// a text.
+func (s *splitter) lateUsage() []byte {
+	const name = `"usage":`
+	for rest := s.tail; ; {
+		at := bytes.LastIndex(rest, []byte(name))
+		if at < 0 {
+			return nil
+		}
+		c := jsonscan.Lenient(s.tail[at+len(name):])
+		if (at == 0 || rest[at-1] != '\\') && c.Peek() == '{' {
+			from := c.Offset()
+			if c.Skip(); !c.Bad() {
+				return bytes.Join([][]byte{[]byte("{" + name), c.Since(from), []byte("}")}, nil)
+			}
+		}
+		rest = rest[:at]
+	}
 }
 
 // clear forgets an event. Large buffers go to the collector: one large event must
@@ -303,6 +344,6 @@ func (s *splitter) clear() {
 	if !s.open && cap(s.line) > keepCarry {
 		s.line = nil
 	}
-	s.data, s.lines, s.nameLen = nil, 0, 0
+	s.data, s.tail, s.lines, s.nameLen = nil, nil, 0, 0
 	s.fields, s.inOwn, s.inLine, s.cut, s.ready, s.failed = false, false, false, false, false, false
 }

@@ -12,7 +12,7 @@ const (
 	StopReason          // the model was done, or stopped at a stop sequence
 	LengthReason        // the output limit was reached
 	RefusalReason
-	ErrorReason // the provider failed
+	ErrorReason // the provider failed, or gave the request up
 	OtherReason // tool calls and all unknown reasons: more may follow
 )
 
@@ -43,12 +43,16 @@ var reasons = []struct {
 	{"network_error", ErrorReason, "Zhipu"},
 	{"insufficient_system_resource", ErrorReason, "DeepSeek"},
 	{"abort", ErrorReason, "SGLang and vLLM, when an engine gives a request up"},
+	{"cancelled", ErrorReason, "TensorRT-LLM, when it gives a request up"},
+	{"timeout", ErrorReason, "TensorRT-LLM, when a request's time is up"},
+	{"null", NoReason, "DashScope's own API, and relays that pass its chunks on"},
+	{"None", NoReason, "servers in Python that print a missing value"},
 }
 
 // reasonOf classifies a finish reason as written in JSON, without its quotes. Google's
 // are in capitals. A STOP in capitals is of a server that this package does not know:
 // more may follow.
-// Some servers send an empty one in place of null.
+// Some servers send an empty one, or a word, in place of null.
 func reasonOf(text []byte) Reason {
 	if len(text) == 0 {
 		return NoReason

@@ -24,6 +24,7 @@ const (
 	ofItsOrigin     = "speaks for the provider's origin"
 	ofItsClients    = "asks for the provider's credentials"
 	forItsCache     = "commands caches of the provider's own network"
+	ofItsAccount    = "names the account behind the gateway's key"
 )
 
 // Dropped is every response header that [CopyResponseHeader] leaves out beside the
@@ -52,6 +53,12 @@ var Dropped = []DroppedField{
 	{"Cloudflare-Cdn-Cache-Control", forItsCache},
 	{"Cache-Tag", forItsCache},
 	{"Xkey", forItsCache},
+	// The account is the operator's, and the client need not know it.
+	{"Openai-Organization", ofItsAccount},
+	{"Openai-Project", ofItsAccount},
+	{"Anthropic-Organization-Id", ofItsAccount},
+	{"X-Litellm-Key-", ofItsAccount}, // -Spend, -Max-Budget, -Tpm-Limit, -Rpm-Limit
+	{"X-Litellm-Model-Api-Base", ofItsAccount},
 	// URLs of the provider's own site.
 	{"Content-Location", ofItsOrigin},
 	{"Location", ofItsOrigin},

@@ -37,7 +37,7 @@ func TestDropped(t *testing.T) {
 	// Headers that clients and SDKs read go on.
 	kept := http.Header{
 		"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}, "Retry-After": {"1"}, "Retry-After-Ms": {"900"}, "X-Should-Retry": {"false"},
-		"X-Request-Id": {"a"}, "Request-Id": {"b"}, "Openai-Organization": {"o"}, "Openai-Processing-Ms": {"1"}, "Anthropic-Ratelimit-Requests-Limit": {"1"},
+		"X-Request-Id": {"a"}, "Request-Id": {"b"}, "Openai-Version": {"o"}, "Openai-Processing-Ms": {"1"}, "Anthropic-Ratelimit-Requests-Limit": {"1"},
 		"X-Ratelimit-Remaining-Tokens": {"1"}, "Cache-Control": {"no-cache"}, "Etag": {"e"}, "Date": {"d"}, "Server": {"s"}, "Content-Disposition": {"attachment"},
 		"X-Content-Type-Options": {"nosniff"}, "Cf-Ray": {"r"}, "X-Groq-Region": {"eu"},
 	}

@@ -359,6 +359,10 @@ func (s *Stream) AtBoundary() bool {
 // SawError reports whether the upstream sent an error event, or response.failed.
 func (s *Stream) SawError() bool { return s.sawError }
 
+// ErrorEvent is the first error event of the upstream. It is nil without one, and for a
+// response.failed behind the commit.
+func (s *Stream) ErrorEvent() *EventError { return s.broken }
+
 // Refused reports whether the first words of the answer were a refusal: of the
 // model, or of a filter.
 func (s *Stream) Refused() bool { return s.refused }

@@ -94,12 +94,15 @@ func (s *Stream) event(name, data []byte, known bool) (like bool) {
 	}
 	if s.split.cut {
 		if e.Kind == Other {
-			s.o.Dialect(name, nil, e)
+			s.o.Dialect(frontType(name, data), nil, e)
 		}
 		if e.Kind < Content {
 			e.Kind = Content // nothing of this size is a formality
 		}
 		e.Ping, e.Word = false, true
+		if usage := s.split.lateUsage(); usage != nil && s.o.Tap != nil {
+			s.o.Tap(usage, false)
+		}
 	} else if s.o.Tap != nil {
 		s.o.Tap(data, s.shape.matched)
 	}

@@ -202,15 +202,37 @@ func (d *Document) Selection() (Selection, error) {
 	return s, nil
 }
 
-// asks reports whether a member is true, or "true" or 1, which servers in Python take for
-// true.
+// asks reports whether a member is true, or 1, or a text that [IsTrue].
 func (d *Document) asks(name string) bool {
 	value, _ := d.Get(name)
-	switch string(value) {
-	case "true", "1", `"1"`:
+	switch {
+	case len(value) == 0:
+		return false
+	case value[0] == '"':
+		return IsTrue(string(value[1 : len(value)-1]))
+	}
+	return string(value) == "true" || string(value) == "1"
+}
+
+// SaysNothing reports whether a body is null or an empty list. Some clients write so where
+// there is nothing to say: PHP's empty array is a list, and Rust's unit is null.
+func SaysNothing(body []byte) bool {
+	c := jsonscan.Lenient(body)
+	if c.Peek() == '[' {
+		empty := c.Enter('[') && !c.Elem()
+		return empty && !c.Bad() && jsonscan.IsValue(body)
+	}
+	return string(bytes.TrimSpace(body)) == "null"
+}
+
+// IsTrue reports whether a text of a form, a query or JSON is one that servers in Python
+// take for true.
+func IsTrue(text string) bool {
+	switch strings.ToLower(text) {
+	case "true", "t", "yes", "y", "on", "1":
 		return true
 	}
-	return len(value) == len(`"true"`) && strings.EqualFold(string(value), `"true"`)
+	return false
 }
 
 // selects returns the field, model or models, that a name is or is alike. It is

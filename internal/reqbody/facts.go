@@ -213,10 +213,11 @@ const (
 // Session returns a hash, in hex, that identifies the conversation of a body, and
 // its source: prompt_cache_key, conversation (its id), the user_id of metadata, or
 // the system prompt, tools and first user message. Both are empty without any of
-// these. The hash is the same in each process and version.
+// these. The hash is the same in each process.
 //
 // The first part that is there decides. Later turns of a conversation repeat its
-// beginning, so the hash of the beginning stays.
+// beginning, so the hash of the beginning stays. Marks of a prompt cache are left
+// out, because clients move them to the newest turn.
 func (d *Document) Session() (source SessionSource, key string) {
 	if s := d.text("prompt_cache_key"); s != "" {
 		return SessionCacheKey, hashText(s)
@@ -237,7 +238,8 @@ func (d *Document) Session() (source SessionSource, key string) {
 	any := false
 	for _, name := range []string{"system", "instructions", "tools"} {
 		if value, ok := d.Get(name); ok {
-			hashValue(h, name, value)
+			hashValue(h, name, nil)
+			hashBlocks(h, value)
 			any = true
 		}
 	}
@@ -263,19 +265,83 @@ func firstTurn(h hash.Hash, value []byte) bool {
 		if len(value) == 0 || value[0] != '"' {
 			return false
 		}
-		hashValue(h, "text", value)
+		hashBlocks(h, value)
 		return true
 	}
 	any := false
 	for c.Elem() {
 		message := c.Value()
-		hashValue(h, "message", message)
+		hashValue(h, "message", nil)
+		hashMembers(h, message)
 		any = true
 		if inner(message, "role") == "user" {
 			break
 		}
 	}
 	return any
+}
+
+// cacheMark is the member of a block, tool or message that ends a cached prefix.
+const cacheMark = "cache_control"
+
+// hashMembers hashes an object member by member, without its cache mark.
+func hashMembers(h hash.Hash, object []byte) {
+	c := jsonscan.Lenient(object)
+	if c.Peek() != '{' {
+		hashValue(h, "", object)
+		return
+	}
+	for name, ok := c.First(); ok; name, ok = c.Key() {
+		switch value := c.Value(); string(name) {
+		case cacheMark:
+		case "content":
+			hashBlocks(h, value)
+		default:
+			hashValue(h, string(name), value)
+		}
+	}
+}
+
+// hashBlocks hashes content: a text, or a list of blocks.
+//
+// Only a block can bear a cache mark, so a client writes one text as a block while
+// it is marked, and as a string in later turns. Both have the same hash.
+func hashBlocks(h hash.Hash, content []byte) {
+	c := jsonscan.Lenient(content)
+	if !c.Enter('[') {
+		hashValue(h, "text", content)
+		return
+	}
+	for c.Elem() {
+		block := c.Value()
+		if text := textOf(block); text != nil {
+			hashValue(h, "text", text)
+		} else {
+			hashMembers(h, block)
+		}
+	}
+}
+
+// textOf returns the text of a block of plain text, as it is written. It is nil for
+// other blocks.
+func textOf(block []byte) (text []byte) {
+	c := jsonscan.Lenient(block)
+	if c.Peek() != '{' {
+		return nil
+	}
+	for name, ok := c.First(); ok; name, ok = c.Key() {
+		switch string(name) {
+		case "type":
+			if kind := string(c.Text()); kind != "text" && kind != "input_text" {
+				return nil
+			}
+		case "text":
+			text = c.Value()
+		default:
+			c.Skip()
+		}
+	}
+	return text
 }
 
 // hashValue adds a value with its name and length: different lists of values never
@@ -305,7 +371,7 @@ func digest(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)[:16]) }
 // file.
 func (f *Form) Facts() Facts {
 	var facts Facts
-	facts.Stream, _ = f.Bool(streamField)
+	facts.Stream = f.asks(streamField)
 	facts.User, _, _ = f.String("user")
 	facts.ServiceTier, _, _ = f.String("service_tier")
 	for _, p := range f.parts() {

@@ -77,6 +77,18 @@ func TestSession(t *testing.T) {
 		{"another system prompt", `{"system":"a",` + turn + `]}`, `{"system":"b",` + turn + `]}`, reqbody.SessionFirstTurn, false},
 		{"other tools", `{"tools":[1],` + turn + `]}`, `{"tools":[2],` + turn + `]}`, reqbody.SessionFirstTurn, false},
 		{"input", `{"instructions":"i","input":"hello"}`, `{"input":"hello","instructions":"i"}`, reqbody.SessionFirstTurn, true},
+		{"a cache mark moves on", `{"messages":[{"role":"user","content":[{"type":"text","text":"first","cache_control":{"type":"ephemeral"}}]}]}`,
+			`{"messages":[{"role":"user","content":"first"},{"role":"user","content":[{"cache_control":{"type":"ephemeral"},"text":"second","type":"text"}]}]}`, reqbody.SessionFirstTurn, true},
+		{"of an image", `{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{"url":"u"},"cache_control":{}}]}]}`,
+			`{"messages":[{"content":[{"type":"text","text":"a"},{"type":"image","source":{"url":"u"}}],"role":"user"}]}`, reqbody.SessionFirstTurn, false}, // the order of members counts
+		{"of an image in its order", `{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{"url":"u"},"cache_control":{}}]}]}`,
+			`{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{"url":"u"}}]}]}`, reqbody.SessionFirstTurn, true},
+		{"of a message, of the system prompt and of a tool", `{"system":[{"type":"text","text":"s","cache_control":{}}],"tools":[{"name":"f","cache_control":{}}],"messages":[{"role":"user","content":"a","cache_control":{}}]}`,
+			`{"system":"s","tools":[{"name":"f"}],"messages":[{"role":"user","content":"a"}]}`, reqbody.SessionFirstTurn, true},
+		{"of input", `{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]}]}`, `{"input":[{"role":"user","content":"a"}]}`, reqbody.SessionFirstTurn, true},
+		{"two texts are not one", `{"messages":[{"role":"user","content":["a","b"]}]}`, `{"messages":[{"role":"user","content":["ab"]}]}`, reqbody.SessionFirstTurn, false},
+		{"texts end at their message", `{"messages":[{"role":"x","content":[{"type":"text","text":"a"}]},{"role":"user","content":[{"type":"text","text":"b"}]}]}`,
+			`{"messages":[{"role":"x","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},{"role":"user","content":[]}]}`, reqbody.SessionFirstTurn, false},
 		{"nothing", `{"model":"m"}`, `{}`, reqbody.NoSession, true},
 		{"empty key", `{"prompt_cache_key":"","input":""}`, `{"prompt_cache_key":null,"input":""}`, reqbody.SessionFirstTurn, true},
 	} {

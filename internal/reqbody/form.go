@@ -78,14 +78,20 @@ func (f *Form) Names() iter.Seq[string] {
 	}
 }
 
-// Members yields the name of each part as the client wrote it, "[]" included, and its
-// content, in order. Both alias the scanned bytes, or memory of f, and must not be
-// changed.
-func (f *Form) Members() iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
+// Member is a part of a form. Name and Value alias the scanned bytes, or memory of the
+// form, and must not be changed.
+type Member struct {
+	Name  []byte // as the client wrote it, "[]" included
+	Value []byte
+	File  bool // it has a file name
+}
+
+// Members yields the parts in order.
+func (f *Form) Members() iter.Seq[Member] {
+	return func(yield func(Member) bool) {
 		parts := f.parts()
 		for i := range parts {
-			if !yield(parts[i].name, f.value(&parts[i])) {
+			if !yield(Member{parts[i].name, f.value(&parts[i]), parts[i].file}) {
 				return
 			}
 		}
@@ -148,6 +154,12 @@ func (f *Form) Bool(name string) (b, ok bool) {
 	return false, false
 }
 
+// asks reports whether the field called name is a text that [IsTrue].
+func (f *Form) asks(name string) bool {
+	text, _, _ := f.String(name)
+	return IsTrue(text)
+}
+
 // Selection returns the fields that pick a route. models is a repeated field. The
 // error is an [*InvalidError]:
 //   - model is repeated
@@ -190,7 +202,7 @@ func (f *Form) Selection() (Selection, error) {
 			s.Model, s.HasModel = string(value), true
 		}
 	}
-	s.Stream, _ = f.Bool(streamField)
+	s.Stream = f.asks(streamField)
 	return s, nil
 }
 

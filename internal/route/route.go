@@ -20,11 +20,14 @@ type Paths struct {
 	// ends are the patterns with ids, by their last word. Those that end in an id stand
 	// under the word before it and a slash.
 	ends map[string][]string
+	// behind are the words that stand behind an id, by the word before the id. A path that
+	// has one directly behind the other lacks the id.
+	behind map[string][]string
 }
 
 // New makes the index of the patterns.
 func New(patterns []string) *Paths {
-	p := &Paths{known: make(map[string]string, len(patterns)), ends: map[string][]string{}}
+	p := &Paths{known: make(map[string]string, len(patterns)), ends: map[string][]string{}, behind: map[string][]string{}}
 	for _, pattern := range patterns {
 		if p.has(pattern) {
 			continue
@@ -36,6 +39,11 @@ func New(patterns []string) *Paths {
 				end = words[len(words)-2] + "/"
 			}
 			p.ends[end] = append(p.ends[end], pattern)
+			for i := 1; i < len(words)-1; i++ {
+				if isID(words[i]) {
+					p.behind[words[i-1]] = append(p.behind[words[i-1]], words[i+1])
+				}
+			}
 		}
 	}
 	return p
@@ -46,8 +54,34 @@ func isID(segment string) bool { return segment[0] == '{' }
 
 // Find returns the longest pattern that a URL's path ends in, and that end, without a slash
 // before it. Both are empty for any other path.
+//
+// Slashes in a row count as one. A path whose id is missing is not the path of anything
+// else: stores//files/f is about a file of a store, and not about the file itself.
 func (p *Paths) Find(path string) (pattern, end string) {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
 	path = strings.TrimSuffix(path, "/")
+	pattern, end = p.find(path)
+	if pattern != "" && p.lacksID(path[:len(path)-len(end)], end) {
+		return "", ""
+	}
+	return pattern, end
+}
+
+// lacksID reports whether an id is missing between the front of a path and its end.
+func (p *Paths) lacksID(front, end string) bool {
+	_, holder := cutLast(strings.TrimSuffix(front, "/"))
+	words := p.behind[holder]
+	if words == nil {
+		return false
+	}
+	word, _, _ := strings.Cut(end, "/")
+	return slices.Contains(words, word)
+}
+
+// find is Find for a path without slashes in a row and without one at its end.
+func (p *Paths) find(path string) (pattern, end string) {
 	last := strings.LastIndexByte(path, '/')
 	word := path[last+1:]
 	if last >= 0 {
@@ -99,7 +133,7 @@ func (p *Paths) fits(pattern, path string) (end string, ok bool) {
 		}
 		rest, got = cutLast(rest)
 		if isID(segment) {
-			if got == "" || p.has(got) || p.known[want+"/"+got] != "" {
+			if _, holder := cutLast(want); got == "" || p.has(got) || p.known[want+"/"+got] != "" || slices.Contains(p.behind[holder], got) {
 				return "", false
 			}
 		} else if got != segment {

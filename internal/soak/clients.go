@@ -105,7 +105,7 @@ func (s *soak) request(id string) *request {
 
 // send plays one client with one request. The answer must be whole, an error, or end
 // in an aborted connection.
-func (s *soak) send(ctx context.Context, c *http.Client, url string, r *request) {
+func (s *soak) send(ctx context.Context, w way, r *request) {
 	ctx, leave := context.WithTimeout(ctx, patience)
 	defer leave()
 	if r.leaves == atAnyTime || r.leaves == behindBody {
@@ -113,7 +113,7 @@ func (s *soak) send(ctx context.Context, c *http.Client, url string, r *request)
 		defer t.Stop()
 	}
 	body := &sender{ctx: ctx, r: r, leave: leave, rest: r.body}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+r.path, body)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+r.path, body)
 	if err != nil {
 		s.fault("%v", err)
 		return
@@ -127,7 +127,10 @@ func (s *soak) send(ctx context.Context, c *http.Client, url string, r *request)
 	if r.encoding != "" {
 		req.Header.Set("Content-Encoding", r.encoding)
 	}
-	s.count[s.receive(c, req, r, leave)].Add(1)
+	s.count[s.receive(w, req, r, leave)].Add(1)
+	if w.inProcess {
+		clear(r.body) // nobody may read it any more
+	}
 }
 
 // patience is the time after which a client takes the gateway for hung. All
@@ -186,8 +189,8 @@ const (
 
 func (o outcome) String() string { return [...]string{"answered", "refused", "broken", "left"}[o] }
 
-func (s *soak) receive(c *http.Client, req *http.Request, r *request, leave func()) outcome {
-	resp, err := c.Do(req)
+func (s *soak) receive(w way, req *http.Request, r *request, leave func()) outcome {
+	resp, err := w.client.Do(req)
 	if err != nil {
 		return s.failed(req, r, err)
 	}
@@ -222,7 +225,7 @@ func (s *soak) receive(c *http.Client, req *http.Request, r *request, leave func
 	case r.leaves != stays && req.Context().Err() != nil:
 		return left
 	case isOK && whole:
-		s.exchanged(resp)
+		s.exchanged(w, resp)
 		return answered
 	case bytes.Contains(data, []byte(`"error"`)): // also as the last event of a stream
 		return refused

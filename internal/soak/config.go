@@ -1,9 +1,9 @@
 package main
 
 import (
-	"context"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +39,8 @@ func (s *soak) config(n int) aigateway.Config {
 		ModelSelection:    aigateway.ModelSelection{Strategy: []string{"ai.models.sortBy(m, m.metrics.endpoint.error_rate.total)"}},
 		InternalEndpoints: map[string]string{},
 		Secrets:           s.secrets,
-		Hooks:             &aigateway.Hooks{RequestDone: func(context.Context, *aigateway.Result) {}},
+		Hooks:             s.hooks.hooks(),
+		Logger:            slog.New(slog.DiscardHandler), // hooks panic
 	}
 	if n%2 == 0 { // else the providers of HTTP/2 are asked last: all their streams fail at once
 		cfg.ModelSelection.Strategy = []string{"ai.models.randomize()"}
@@ -64,6 +65,12 @@ func (s *soak) config(n int) aigateway.Config {
 		}
 		if scheme == "https" {
 			p.TLS = aigateway.TLS{CAFile: s.caFile(), ServerName: "example.com"}
+		}
+		if i > 1 && n%3 < 2 { // one of chat, one of messages
+			p.Translate, p.SupportedAPISurfaces = aigateway.TranslateOn, []aigateway.APISurface{{Format: "openai"}}
+			if i == 3 {
+				p.SupportedAPISurfaces[0].Format = "anthropic"
+			}
 		}
 		if i == 0 && n%4 == 1 {
 			p.Limits = aigateway.Limits{InFlight: 4, Wait: "50ms"}

@@ -1,6 +1,8 @@
 // Command soak keeps a gateway under chaos, over sockets. Providers play faults by
 // chance. Clients leave, stall and send slowly. Configs are reloaded, and keys rotated.
-// HTTP/1.1 and HTTP/2 are spoken on both sides.
+// HTTP/1.1 and HTTP/2 are spoken on both sides. Some clients call in process. Some
+// providers speak one format, and their answers are translated. Hooks keep what they get,
+// and panic at times.
 //
 //	go run -race ./internal/soak -for 60s
 //
@@ -73,6 +75,7 @@ func run(out io.Writer, length time.Duration, clients int, seed uint64, update s
 			fmt.Fprintf(out, "HTTP/%d to HTTP/%d: %d whole answers\n", client, provider, s.protocols[client][provider].Load())
 		}
 	}
+	fmt.Fprintf(out, "in process: %d whole answers\ntranslated: %d\n", s.inProcess.Load(), s.translated.Load())
 	var harm error
 	if text := s.firstFault.Load(); text != nil {
 		harm = fmt.Errorf("an answer is not as it should be: %s", *text)
@@ -84,7 +87,7 @@ func run(out io.Writer, length time.Duration, clients int, seed uint64, update s
 }
 
 // shows reports if the traffic so far shows too little: each fault, and whole answers
-// between all protocols.
+// between all protocols, in process, and translated.
 func (s *soak) shows() error {
 	var errs []error
 	for i, f := range faults {
@@ -98,6 +101,9 @@ func (s *soak) shows() error {
 				errs = append(errs, fmt.Errorf("no whole answer from HTTP/%d to HTTP/%d: run for longer", client, provider))
 			}
 		}
+	}
+	if s.inProcess.Load() == 0 || s.translated.Load() == 0 {
+		errs = append(errs, errors.New("no whole answer in process, or none translated: run for longer"))
 	}
 	return errors.Join(errs...)
 }

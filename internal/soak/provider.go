@@ -25,10 +25,11 @@ type exchange struct {
 	intN   func(int) int
 }
 
-// The header fields of a provider's answers.
+// The header fields of answers: two of a provider's, and one of the gateway's.
 const (
-	headerID       = "X-Soak-Id"       // of the request
-	headerProtocol = "X-Soak-Protocol" // between gateway and provider
+	headerID         = "X-Soak-Id"       // of the request
+	headerProtocol   = "X-Soak-Protocol" // between gateway and provider
+	headerTranslated = "X-Aigateway-Translated"
 )
 
 // A provider plays a fault for a share of its requests. The first two providers

@@ -61,9 +61,13 @@ type way struct {
 	name   string
 	url    string
 	client *http.Client
+	// inProcess is set for calls without a socket. Their bodies are the callers' own again
+	// as soon as the call is over.
+	inProcess bool
 }
 
-// ways are all combinations of HTTP/1.1 and HTTP/2 with TLS and without.
+// ways are all combinations of HTTP/1.1 and HTTP/2 with TLS and without, and calls within
+// the process.
 func (s *soak) ways() []way {
 	var list []way
 	for _, w := range []struct {
@@ -81,7 +85,7 @@ func (s *soak) ways() []way {
 			t.TLSClientConfig = w.server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 			t.TLSClientConfig.NextProtos = nil
 		}
-		list = append(list, way{w.name, w.server.URL, &http.Client{Transport: t}})
+		list = append(list, way{name: w.name, url: w.server.URL, client: &http.Client{Transport: t}})
 	}
-	return list
+	return append(list, way{name: "in process", url: "http://gateway.internal", client: s.gateway.Client(), inProcess: true})
 }

@@ -24,6 +24,7 @@ type soak struct {
 	cache       *aigateway.SecretCache // before secrets
 	gateway     *aigateway.Gateway
 	debug       http.Handler
+	hooks       *hooks
 	connections connections
 	// The gateway has two servers, without TLS and with it.
 	plain, encrypted *httptest.Server
@@ -37,6 +38,9 @@ type soak struct {
 	played     []atomic.Int64 // by fault
 	// protocols counts whole answers by the HTTP versions of client and provider.
 	protocols [3][3]atomic.Int64
+	// inProcess counts the whole answers without a socket, and translated those that came in
+	// another format.
+	inProcess, translated atomic.Int64
 	// firstFault is the first answer that must not be; nil if all were good.
 	firstFault atomic.Pointer[string]
 }
@@ -61,13 +65,13 @@ func newSoak(seed uint64) (s *soak, err error) {
 		random: chance, secrets: &secrets{random: chance}, played: make([]atomic.Int64, len(faults)),
 		connections: connections{open: map[net.Conn]http.ConnState{}},
 	}
+	s.hooks = &hooks{s: s}
 	s.cache = aigateway.NewSecretCache(s.secrets, 500*time.Millisecond)
 	for i := range hostCount {
 		s.hosts = append(s.hosts, s.serve(s.provider(i), i%2 == 1))
 	}
 	gateway := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.gateway.ServeHTTP(w, r) })
 	s.plain, s.encrypted = s.serve(gateway, false), s.serve(gateway, true)
-	s.reach = s.ways()
 	if err = s.writeCA(); err == nil {
 		s.gateway, err = aigateway.New(s.config(0))
 	}
@@ -75,6 +79,7 @@ func newSoak(seed uint64) (s *soak, err error) {
 		s.close()
 		return nil, err
 	}
+	s.reach = s.ways()
 	s.debug = s.gateway.DebugHandler()
 	return s, nil
 }
@@ -90,7 +95,7 @@ func (s *soak) traffic(length time.Duration, clients int, out io.Writer) {
 			name := s.lastClient.Add(1)
 			for n := 0; ctx.Err() == nil; n++ {
 				w := s.reach[(i+n)%len(s.reach)]
-				s.send(ctx, w.client, w.url, s.request(fmt.Sprintf("c%d-%d", name, n)))
+				s.send(ctx, w, s.request(fmt.Sprintf("c%d-%d", name, n)))
 			}
 		})
 	}
@@ -119,7 +124,14 @@ func (s *soak) traffic(length time.Duration, clients int, out io.Writer) {
 
 // exchanged counts a whole answer. Behind a keepalive the provider's protocol is not
 // known.
-func (s *soak) exchanged(resp *http.Response) {
+func (s *soak) exchanged(w way, resp *http.Response) {
+	if resp.Header.Get(headerTranslated) != "" {
+		s.translated.Add(1)
+	}
+	if w.inProcess {
+		s.inProcess.Add(1)
+		return
+	}
 	if v := resp.Header.Get(headerProtocol); v != "" {
 		s.protocols[resp.ProtoMajor][v[0]-'0'].Add(1)
 	}

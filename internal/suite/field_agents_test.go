@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -166,5 +168,55 @@ func TestFieldQuotedNumbers(t *testing.T) {
 		resp, got := requestPost(t, testbed.Serve(t, cfg)+fieldChat, nil, `{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":`+quoted+`}`)
 		require.Equal(t, http.StatusOK, resp.StatusCode, got)
 		assert.Contains(t, string(up.Last().Body), want)
+	}
+}
+
+// TestFieldCodexModels: Codex asks for the models with its version, and reads its own form
+// of them in a member that OpenAI's list lacks (openai/codex#22205, #37122). Without the
+// member it logs an error on each start; with an empty one it keeps the models it knows.
+func TestFieldCodexModels(t *testing.T) {
+	g, err := aigateway.New(testbed.Config(1, "a"))
+	require.NoError(t, err)
+	for query, codex := range map[string]bool{"": false, "?limit=1": false, "?client_version=0.153.4": true} {
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v1/models"+query, nil))
+		require.Equal(t, http.StatusOK, w.Code)
+		assert.Contains(t, w.Body.String(), `"object":"list","data":[{`)
+		assert.Equal(t, codex, strings.Contains(w.Body.String(), `"models":[]`), w.Body)
+	}
+}
+
+// TestFieldPings: Claude Code gives a stream up that brings no event for 15 s, and shows a
+// banner after 20 s (Router-Maestro#61, litellm#36024). Its keepalive is the API's own
+// event, also before the first one of the answer, which SDKs skip.
+func TestFieldPings(t *testing.T) {
+	start := "event: message_start\ndata: " + `{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m","content":[],"usage":{"input_tokens":3,"output_tokens":1}}}` + "\n\n" +
+		"event: content_block_start\ndata: " + `{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}` + "\n\n" +
+		"event: content_block_delta\ndata: " + `{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}` + "\n\n"
+	end := "event: content_block_stop\ndata: " + `{"type":"content_block_stop","index":0}` + "\n\n" +
+		"event: message_delta\ndata: " + `{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}` + "\n\n" +
+		"event: message_stop\ndata: " + `{"type":"message_stop"}` + "\n\n"
+	for name, steps := range map[string][]any{
+		"before the answer":   {3500 * time.Millisecond, start, end},
+		"within it":           {start, 3500 * time.Millisecond, end},
+		"not within an event": {start, "event: content_block_stop\n", 3500 * time.Millisecond, strings.TrimPrefix(end, "event: content_block_stop\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := keepaliveConfig("a")
+				cfg.Providers[0].SupportedAPISurfaces = translateMessages
+				s := testbed.NewScripts(t, cfg)
+				s.Set("a1", gatewaytest.Steps(steps...))
+				got := s.Post(fieldMessages, `{"model":"`+cfg.Providers[0].Models[0].ID+`","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}`)
+				require.NoError(t, got.Err)
+				assert.NotContains(t, got.Body, ": keep-alive")
+				pings := 3
+				if strings.HasPrefix(name, "not") {
+					pings = 0
+				}
+				assert.Equal(t, pings, strings.Count(got.Body, keepAlivePing), got.Body)
+				assert.Equal(t, start+end, strings.ReplaceAll(got.Body, keepAlivePing, ""))
+			})
+		})
 	}
 }

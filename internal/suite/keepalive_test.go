@@ -21,7 +21,10 @@ import (
 	"github.com/aigateway-go/aigateway/internal/gatewaytest/testbed"
 )
 
-const keepAlive = ": keep-alive\n\n"
+const (
+	keepAlive     = ": keep-alive\n\n"
+	keepAlivePing = "event: ping\ndata: {\"type\": \"ping\"}\n\n"
+)
 
 // keepaliveConfig has a keepalive of a second.
 func keepaliveConfig(providers ...string) aigateway.Config {

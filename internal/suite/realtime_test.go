@@ -33,6 +33,16 @@ const (
 		`"output_tokens":10,"input_token_details":{"cached_tokens":5}}}}`
 )
 
+// transcripts end with tokens, with seconds, and without a word (livekit/agents#5029,
+// bifrost#7089).
+var transcripts = []string{
+	`{"type":"conversation.item.input_audio_transcription.delta","event_id":"e","item_id":"i","content_index":0,"delta":"hi"}`,
+	`{"event_id":"event_2","type":"conversation.item.input_audio_transcription.completed","item_id":"item_1","content_index":0,"transcript":"hi",` +
+		`"usage":{"type":"tokens","total_tokens":22,"input_tokens":13,"input_token_details":{"text_tokens":0,"audio_tokens":13},"output_tokens":9}}`,
+	`{"type":"conversation.item.input_audio_transcription.completed","item_id":"item_2","transcript":"hi","usage":{"type":"duration","seconds":3}}`,
+	`{"type":"conversation.item.input_audio_transcription.completed","item_id":"item_3","transcript":""}`,
+}
+
 // frame is a whole text message of a server.
 func frame(text string) []byte {
 	head := []byte{0x81, byte(len(text))}
@@ -418,4 +428,66 @@ func TestRealtimeIdle(t *testing.T) {
 		assert.Nil(t, res.Error)
 		assert.Equal(t, []string{"the session was ended after 15m0s without a frame"}, res.Notes)
 	})
+}
+
+// The tokens of transcripts are counted, beside those of responses and without any.
+func TestRealtimeTranscripts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		messages []string
+		in, out  int64
+	}{
+		"a session that transcribes": {transcripts, 13, 9},
+		"beside responses":           {append([]string{responseDone}, transcripts...), 33, 19},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := httptest.NewServer(realtimeServer(func(conn net.Conn, _ *bufio.Reader) {
+				for _, message := range append([]string{sessionCreated}, tt.messages...) {
+					conn.Write(frame(message))
+				}
+				conn.Write(closeFrame)
+			}))
+			defer up.Close()
+			cfg := testbed.Config(1, "a")
+			cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+			rate := 1.0
+			cfg.Providers[0].Models[0].Pricing = &aigateway.Pricing{Input: &rate, Output: &rate}
+			done := results(&cfg)
+			_, in, resp := dialRealtime(t, testbed.Serve(t, cfg), "?model=m")
+			require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+			_, err := io.ReadAll(in)
+			require.NoError(t, err)
+			res := <-done
+			require.NotNil(t, res.Usage)
+			assert.EqualValues(t, tt.in, res.Usage.InputTokens)
+			assert.EqualValues(t, tt.out, res.Usage.OutputTokens)
+			require.NotNil(t, res.Cost)
+			assert.True(t, res.Cost.Estimated, "the price is not that of sound, nor of the model that transcribed")
+		})
+	}
+}
+
+// A session that transcribes, or that joins a call, goes out without a model if the client
+// named none: OpenAI refuses one there (bifrost#6095, openai-node#1974).
+func TestRealtimeWithoutModel(t *testing.T) {
+	for query, want := range map[string]string{
+		"?intent=transcription":         "intent=transcription",
+		"?call_id=rtc_1":                "call_id=rtc_1",
+		"?model=m&intent=transcription": "model=m&intent=transcription",
+		"?model=m&call_id=rtc_1":        "model=m&call_id=rtc_1",
+		"?intent=talk":                  "model=m&intent=talk",
+		"":                              "model=m",
+	} {
+		up := gatewaytest.NewUpstream(t, realtimeServer(func(conn net.Conn, _ *bufio.Reader) {
+			conn.Write(frame(sessionCreated))
+			conn.Write(closeFrame)
+		}))
+		cfg := testbed.Config(1, "a")
+		cfg.Providers[0].Models = append(cfg.Providers[0].Models, aigateway.Model{ID: "n"})
+		cfg.InternalEndpoints = map[string]string{"a.internal": up.URL}
+		_, in, resp := dialRealtime(t, testbed.Serve(t, cfg), query)
+		require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode, query)
+		_, err := io.ReadAll(in)
+		require.NoError(t, err)
+		assert.Equal(t, "/v1/realtime?"+want, up.Last().URL, query)
+	}
 }
