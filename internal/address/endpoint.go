@@ -102,7 +102,7 @@ func parseSocket(u *url.URL) (*url.URL, error) {
 //
 // u is not changed. Ports default to those of the scheme for the look-up.
 func (e Endpoints) Resolve(u *url.URL) (target *url.URL, ok bool) {
-	host := Fold(u.Hostname())
+	host := fold(u.Hostname())
 	port := u.Port()
 	switch {
 	case port != "":
@@ -132,7 +132,7 @@ func unixHost(socket string) string {
 
 // IsUnix reports a host for a Unix socket, and its zone.
 func IsUnix(host string) bool {
-	host = Fold(host)
+	host = fold(host)
 	return strings.HasSuffix(host, unixZone) || "."+host == unixZone
 }
 

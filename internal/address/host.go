@@ -11,7 +11,7 @@ import (
 // IsInternal reports a host under .internal, a whole last label. .internal
 // itself names no host.
 func IsInternal(host string) bool {
-	name, ok := strings.CutSuffix(Fold(host), ".internal")
+	name, ok := strings.CutSuffix(fold(host), ".internal")
 	return ok && name != ""
 }
 
@@ -20,7 +20,7 @@ func IsLoopback(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.IsLoopback()
 	}
-	return Fold(host) == "localhost"
+	return fold(host) == "localhost"
 }
 
 // IsPrivateName reports a host beyond public DNS. An address is not a name.
@@ -28,7 +28,7 @@ func IsPrivateName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return false
 	}
-	host = Fold(host)
+	host = fold(host)
 	for _, zone := range []string{".internal", ".local", ".localhost", ".home.arpa", ".lan"} {
 		if strings.HasSuffix(host, zone) {
 			return true
@@ -44,8 +44,8 @@ func IsPrivateAddr(host string) bool {
 	return err == nil && (addr.IsPrivate() || addr.IsLinkLocalUnicast())
 }
 
-// Fold makes hosts comparable: the final dot of an absolute name and the
+// fold makes hosts comparable: the final dot of an absolute name and the
 // case of letters mean nothing.
-func Fold(host string) string {
+func fold(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }

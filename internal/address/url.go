@@ -175,15 +175,15 @@ func normalHost(u *url.URL) (string, error) {
 		}
 		return "[" + addr.String() + "]" + port, nil
 	}
-	if err := checkHostName(Fold(host)); err != nil {
+	if err := checkHostName(fold(host)); err != nil {
 		return "", err
 	}
-	if _, err := netip.ParseAddr(Fold(host)); err == nil && strings.HasSuffix(host, ".") {
+	if _, err := netip.ParseAddr(fold(host)); err == nil && strings.HasSuffix(host, ".") {
 		return "", errors.New("an IPv4 address must have no dot at its end")
 	}
 	host = strings.ToLower(host)
 	if IsInternal(host) {
-		host = Fold(host)
+		host = fold(host)
 	}
 	return host + port, nil
 }

@@ -26,8 +26,9 @@
 // The way of an expression, from its text to its result:
 //
 //   - expr.go compiles: it parses, rewrites, checks and makes a program of CEL.
-//     diagnosis.go and diagnosis_types.go turn CEL's complaints into [Problem]
-//     values with a place and a suggestion; names.go finds the nearest name.
+//     diagnosis.go and diagnosis_types.go turn CEL's complaints into the values of
+//     problem.go, with a place and a suggestion. messages.go puts types into words,
+//     and names.go finds the nearest name.
 //   - checks.go refuses expressions that CEL accepts and that can never be right,
 //     such as an unknown word of sortBy. literals.go lists the names of models in
 //     an expression, for warnings about misspelt ones.

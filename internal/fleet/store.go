@@ -26,7 +26,8 @@
 //
 // fleet.go is the copy of the records and the exchange. sums.go hashes and seals,
 // newest.go is for kinds whose newest word counts, and link.go tells whether the
-// store answers. claims.go takes and settles the exact limits of one request.
+// store answers. claims.go takes and settles the exact limits of one request, and
+// slots.go leases the slots of exact limits in flight.
 package fleet
 
 import (

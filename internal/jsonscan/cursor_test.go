@@ -136,8 +136,8 @@ func TestCursorSkipSays(t *testing.T) {
 	}
 }
 
-// First and Key give each name of an object, and none of another value. The cursor is
-// behind the value then.
+// First and Key give each name of an object, and end at once at another value. The cursor
+// is behind the value then.
 func TestCursorFirst(t *testing.T) {
 	for text, want := range map[string][]string{
 		`{"a":1,"b":{"c":2},"a":[3]}`: {"a", "b", "a"}, `{}`: nil, `[{"a":1}]`: nil, `"a"`: nil, `null`: nil,

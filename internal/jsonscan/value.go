@@ -1,16 +1,16 @@
-// Package jsonscan reads JSON text where it lies. It decodes nothing and
-// allocates nothing.
+// Package jsonscan reads JSON text where it lies. It decodes nothing.
 //
-// Three readers share the package. The Skip functions check one whole text
+// Four readers share the package. The Skip functions check one whole text
 // strictly, as [encoding/json.Valid] does. A [Cursor] visits the members of
-// objects. A [Follower] sees a text in pieces and finds its end.
+// objects. Neither allocates. A [Follower] sees a text in pieces and finds its end,
+// and a [Digest] keeps the short values of one.
 //
 // # Files
 //
 // value.go is the strict check. Package reqbody has the words for its faults.
 // text_amd64.s skips the text of its strings; text_generic.go does on other processors, and
-// under the build tag purego. cursor.go visits members, and follow.go follows a text in
-// pieces.
+// under the build tag purego. cursor.go visits members, follow.go follows a text in pieces,
+// and digest.go keeps its short values.
 package jsonscan
 
 import (

@@ -12,13 +12,13 @@ import (
 // maxBlank is how much blank space may stand before an event stream, in bytes.
 const maxBlank = 64
 
-// LooksLikeEvents reports whether an answer begins like an event stream, by its
+// looksLikeEvents reports whether an answer begins like an event stream, by its
 // first bytes, and whether these are enough to be sure. JSON and HTML never begin
 // like one. The Content-Type does not matter: servers label streams as anything.
 //
 // A field must stand at the start, behind blank lines only: "data:" anywhere else
 // is text.
-func LooksLikeEvents(front []byte) (yes, sure bool) {
+func looksLikeEvents(front []byte) (yes, sure bool) {
 	if mark := []byte("\ufeff"); len(front) < len(mark) && bytes.HasPrefix(mark, front) {
 		return false, false
 	}
@@ -84,7 +84,7 @@ func (f *Front) PeekEvents(body io.Reader, contentEncoding string) (events bool,
 	for n < len(front) && empty < maxEmptyReads {
 		m, err := r.Read(front[n:])
 		n += m
-		yes, sure := LooksLikeEvents(front[:n])
+		yes, sure := looksLikeEvents(front[:n])
 		if sure || err != nil {
 			if f.err != nil && !errors.Is(f.err, io.EOF) {
 				return false, f.err
@@ -104,7 +104,7 @@ func (f *Front) peekPlain() (events bool, err error) {
 	for len(f.front) <= maxBlank {
 		f.at = len(f.front)
 		err := f.fill()
-		yes, sure := LooksLikeEvents(f.front)
+		yes, sure := looksLikeEvents(f.front)
 		switch {
 		case sure || err != nil && errors.Is(err, io.EOF), errors.Is(err, io.ErrNoProgress):
 			return yes, nil

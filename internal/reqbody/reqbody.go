@@ -14,8 +14,9 @@
 // # Files
 //
 // scan.go and document.go are for JSON, scanform.go and form.go for forms. splice.go
-// puts edits into either. facts.go reads the facts of req.ai out of a body. reqbody.go
-// reads the bytes of a request and holds them as a [Body].
+// puts edits into either. facts.go reads the facts of req.ai out of a body, and batch.go the
+// requests of a batch. reqbody.go reads the bytes of a request and holds them as a
+// [Body].
 package reqbody
 
 import (

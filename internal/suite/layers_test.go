@@ -12,15 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// layers are the mechanisms of internal. Each imports mechanisms of earlier layers only, so
-// those of the first import none: a reader of one of them needs to know no other.
+// layers are the mechanisms of internal. Each imports mechanisms of earlier layers only. One
+// of the first layer can be read by itself.
 var layers = [...]string{
 	"bounds builtin coding debugpage dialect expr genai habits header jsonscan limit modellist pins plain price ratelimit redact route stats",
 	"address apierror confdoc discover ids inprocess measure realtime relay reqbody schema secretstore usage",
 	"dial fields fleet translate",
 }
 
-// tools are the packages of internal that serve tests and documents. The library needs none.
+// tools are the packages of internal that serve tests and documents. The library does not
+// import them.
 const tools = "bench chart gatewaytest screenshot section soak suite"
 
 // TestLayers holds each mechanism to its layer, and the library to the mechanisms.

@@ -148,10 +148,8 @@ func (b *bill) readBehind(c *jsonscan.Cursor) {
 // readAmount reads an amount as it is written, for a float64 would round it. It is false
 // for a negative one, a text of more than 40 bytes, and another value.
 func readAmount(c *jsonscan.Cursor) (string, bool) {
-	first, start := c.Peek(), c.Offset()
-	c.Skip()
-	text := c.Since(start)
-	return string(text), first >= '0' && first <= '9' && len(text) <= 40
+	text := c.Value()
+	return string(text), len(text) > 0 && text[0] >= '0' && text[0] <= '9' && len(text) <= 40
 }
 
 // readTier reads the service tier, such as "priority". An answer may name another

@@ -26,14 +26,7 @@ func (t *OutputEstimate) Event(data []byte) {
 		return // sound, of a responses stream
 	}
 	c := jsonscan.Lenient(data)
-	if !c.Enter('{') {
-		return
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		switch string(name) {
 		case "choices", "delta": // of chats and completions; of responses and messages
 			t.value(&c, name, maxOutputDepth)
@@ -51,14 +44,7 @@ func (t *OutputEstimate) Text(text []byte) { t.e.escaped(text) }
 // The front of an answer that was cut off is read as far as it goes.
 func (t *OutputEstimate) Body(data []byte) {
 	c := jsonscan.Lenient(data)
-	if !c.Enter('{') {
-		return
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		t.member(name, &c)
 	}
 }
@@ -99,16 +85,10 @@ func (t *OutputEstimate) value(c *jsonscan.Cursor, name []byte, depth int) {
 	case depth == 0:
 		c.Skip()
 	case b == '{' && string(name) == "input": // of a tool, in messages
-		start := c.Offset()
-		c.Skip()
-		t.e.json(c.Since(start))
-	case c.Enter('{'):
+		t.e.json(c.Value())
+	case b == '{':
 		reasoned := false // some servers send reasoning under two names
-		for {
-			name, ok := c.Key()
-			if !ok {
-				return
-			}
+		for name, ok := c.First(); ok; name, ok = c.Key() {
 			switch string(name) {
 			case "reasoning_details", "annotations", "results": // repetitions, and words of others
 				c.Skip()

@@ -137,14 +137,7 @@ func (m *Meter) read(data []byte) {
 		return
 	}
 	c := jsonscan.Lenient(data)
-	if !c.Enter('{') {
-		return
-	}
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
+	for name, ok := c.First(); ok; name, ok = c.Key() {
 		m.member(name, &c)
 	}
 }
@@ -372,10 +365,7 @@ func (m *Meter) written(c *jsonscan.Cursor) {
 // Negative numbers and numbers from 2⁵³ on are not counts. seen, unless nil, is
 // set for a zero as well.
 func readCount(c *jsonscan.Cursor, n *int64, seen *bool) {
-	c.Peek()
-	start := c.Offset()
-	c.Skip()
-	text := c.Since(start)
+	text := c.Value()
 	v, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil {
 		// Servers in languages with one type of number write 12.0.
