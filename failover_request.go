@@ -240,10 +240,10 @@ func hasCredential(raw string) bool {
 func (o *outbound) upstreamHeader(ctx context.Context, p *provider, a *attempt) (http.Header, error) {
 	// As large as it may become: a map of eight takes half the memory of one of nine.
 	h := make(http.Header, len(o.in.r.Header)+len(p.headers)+2)
-	dropped := o.in.r.Header["Connection"]
+	dropped := header.WordsOf(o.in.r.Header["Connection"]) // such fields are for the next hop only
 	ownKey := o.sendsOwnKey()
 	for name, values := range o.in.r.Header {
-		if !o.forwards(name, ownKey) || header.Lists(dropped, name) {
+		if !o.forwards(name, ownKey) || dropped.Has(name) {
 			continue
 		}
 		if name == "Idempotency-Key" {

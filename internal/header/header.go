@@ -93,17 +93,53 @@ func First(h map[string][]string, name string) string {
 	return ""
 }
 
-// Lists reports whether a Connection header lists a field. Such fields are for
-// the next hop only.
-func Lists(connection []string, name string) bool {
-	for _, line := range connection {
-		for word := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(word), name) {
+// Lists reports whether a list, such as a Connection header, has a word. Case is folded.
+func Lists(lines []string, word string) bool {
+	for _, line := range lines {
+		for listed := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(listed), word) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// Words are those of a list, to look many up. The zero Words has none.
+type Words struct {
+	lines []string
+	many  map[string]struct{} // in lower case, once there are more than fewWords
+}
+
+// fewWords are looked up one by one.
+const fewWords = 8
+
+// WordsOf reads the lines of a list. Both a list and the names to look up may be long, so
+// the time of both together is linear.
+func WordsOf(lines []string) Words {
+	n := 0
+	for _, line := range lines {
+		n += strings.Count(line, ",") + 1
+	}
+	if n <= fewWords {
+		return Words{lines: lines}
+	}
+	w := Words{many: make(map[string]struct{})}
+	for _, line := range lines {
+		for word := range strings.SplitSeq(line, ",") {
+			w.many[strings.ToLower(strings.TrimSpace(word))] = struct{}{}
+		}
+	}
+	return w
+}
+
+// Has reports whether a word is in the list. Case is folded.
+func (w *Words) Has(word string) bool {
+	if w.many == nil {
+		return Lists(w.lines, word)
+	}
+	_, ok := w.many[strings.ToLower(word)]
+	return ok
 }
 
 // IsID reports whether an id of a request may stand in a header and a log line: 1 to 128

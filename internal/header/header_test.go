@@ -78,3 +78,17 @@ func TestIDs(t *testing.T) {
 	assert.Equal(t, "b", header.UpstreamID(http.Header{"X-Request-Id": {"b"}, "Request-Id": {""}}))
 	assert.Empty(t, header.UpstreamID(http.Header{"Date": {"x"}}))
 }
+
+// A long list finds the same words as a short one.
+func TestWords(t *testing.T) {
+	var none header.Words
+	assert.False(t, none.Has("close"))
+	for _, more := range []string{"", strings.Repeat(", x", 20)} {
+		w := header.WordsOf([]string{"close , X-One", "x-TWO" + more})
+		for _, word := range []string{"Close", "x-one", "X-Two"} {
+			assert.True(t, w.Has(word), word)
+			assert.True(t, header.Lists([]string{"close , X-One", "x-TWO" + more}, word), word)
+		}
+		assert.False(t, w.Has("one"))
+	}
+}

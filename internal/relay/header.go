@@ -2,8 +2,9 @@ package relay
 
 import (
 	"net/http"
-	"net/textproto"
 	"strings"
+
+	"github.com/aigateway-go/aigateway/internal/header"
 )
 
 // CopyResponseHeader sets in dst the fields of src that concern the answer, in
@@ -11,10 +12,10 @@ import (
 // contributes to that list. Left out are the hop-by-hop fields and the fields of
 // [Dropped]. The values are shared: append to them, but do not write to them.
 func CopyResponseHeader(dst, src http.Header) {
-	named := src["Connection"]
+	named := header.WordsOf(src["Connection"])
 	for name, values := range src {
 		key := http.CanonicalHeaderKey(name)
-		if hopByHop(key) || isDropped(key) || namedIn(named, key) {
+		if hopByHop(key) || isDropped(key) || named.Has(key) {
 			continue
 		}
 		values = values[:len(values):len(values)]
@@ -48,17 +49,4 @@ func hopByHop(key string) bool {
 	}
 	// Proxy-Authenticate, Proxy-Authorization, the unofficial Proxy-Connection, …
 	return strings.HasPrefix(key, "Proxy-")
-}
-
-// namedIn reports whether one of the Connection fields names key. Most answers
-// have no such field, so nothing is prepared for the look-up.
-func namedIn(connection []string, key string) bool {
-	for _, v := range connection {
-		for name := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(textproto.TrimString(name), key) {
-				return true
-			}
-		}
-	}
-	return false
 }
