@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aigateway-go/aigateway/internal/apierror"
@@ -183,7 +184,7 @@ func (h *held) interrupted(ctx context.Context, err error) *failure {
 // Many servers answer 200 with an error in the body, or with a page of a proxy.
 // Such an answer must not reach the client as a success.
 func (h *held) judge(kind, encoding string) *failure {
-	if len(h.data) == 0 && h.surface.answer == answerRecord {
+	if len(h.data) == 0 && (h.surface.answer == answerRecord || h.surface.answer == answerText && isSilence(h.in, h.resp, kind)) {
 		return nil // such as the answer to a DELETE
 	}
 	plain, err := relay.Decode(h.data, encoding, 16*maxHeldJSON)
@@ -229,6 +230,20 @@ func (h *held) judge(kind, encoding string) *failure {
 		return wrongAnswer(relay.ErrEmptyAnswer.Error())
 	}
 	return nil
+}
+
+// isSilence reports whether an empty answer is the transcript of nothing said: the client
+// asked for plain text, and the server says that there is none.
+func isSilence(in *inbound, resp *http.Response, kind string) bool {
+	if resp.ContentLength != 0 || !strings.HasPrefix(kind, "text/") || kind == "text/html" {
+		return false
+	}
+	format, _ := in.body.Get("response_format")
+	switch strings.Trim(string(format), `"`) {
+	case "text", "srt", "vtt":
+		return true
+	}
+	return false
 }
 
 // meterMember meters a member of a whole answer. The usage of choices comes as a member

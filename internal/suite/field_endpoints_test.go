@@ -367,3 +367,35 @@ func TestFieldVideosOfVideos(t *testing.T) {
 	chat := `{"model":"m","messages":[{"role":"user","content":[{"type":"video","video":["https://a/1.png"]},{"type":"video_url","video_url":{"url":"x"}}]}]}`
 	assert.Equal(t, 200, e.send("POST", "/v1/chat/completions", chat, "X-Tenant", "ann").Code)
 }
+
+// TestFieldSilence: the transcript of silence is empty where plain text was asked for
+// (pollinations#10520). Elsewhere an empty answer is none.
+func TestFieldSilence(t *testing.T) {
+	e := openEndpoint(t, "", nil)
+	for _, tt := range []struct {
+		format, kind, answer string
+		status               int
+	}{
+		{"text", "text/plain; charset=utf-8", "", 200},
+		{"srt", "text/plain", "", 200},
+		{"vtt", "text/vtt", "", 200},
+		{"text", "text/plain", "\n", 200},
+		{"text", "text/plain", "true", 200}, // lemonade#2088: what was said may be JSON
+		{"text", "text/plain", "{laughs}", 200},
+		{"text", "text/html", "", 503},
+		{"text", "application/json", "", 503},
+		{"json", "text/plain", "", 503},
+		{"", "text/plain", "", 503},
+	} {
+		e.answer = func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", tt.kind)
+			w.Header().Set("Content-Length", fmt.Sprint(len(tt.answer)))
+			io.WriteString(w, tt.answer)
+		}
+		w := e.send("POST", "/v1/audio/transcriptions", formOf("model", "m", "response_format", tt.format, "file", "x"))
+		assert.Equal(t, tt.status, w.Code, "%+v: %s", tt, w.Body)
+		if tt.status == 200 {
+			assert.Equal(t, tt.answer, w.Body.String())
+		}
+	}
+}
