@@ -347,6 +347,12 @@ func (s *selector) warnings(cfg Config, endpoints surfaces) problems {
 	return p
 }
 
+// The words that the gateway reads. Others are an operator's own.
+var (
+	modalityWords = []string{"text", "image", "audio", "video", "pdf", "file", "document", "embedding"}
+	featureWords  = []string{"tool-calling", "structured-output", "vision", "reasoning"}
+)
+
 // knownValues are the values that facts have, to find slips in a strategy.
 type knownValues struct{ metadata, features, modalities, surfaces map[string]bool }
 

@@ -565,12 +565,6 @@ func (c *compiler) warnMisspelt(path, provider, id string, listed []Model) {
 	}
 }
 
-// The words that the gateway reads. Others are an operator's own.
-var (
-	modalityWords = []string{"text", "image", "audio", "video", "pdf", "file", "document", "embedding"}
-	featureWords  = []string{"tool-calling", "structured-output", "vision", "reasoning"}
-)
-
 // warnWords warns of slips of the words that the gateway reads.
 func (c *compiler) warnWords(path string, words, known []string) {
 	for i, word := range words {
