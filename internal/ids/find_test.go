@@ -106,10 +106,11 @@ func TestInForm(t *testing.T) {
 	part := func(name, value string, file bool) []ids.Ref {
 		return slices.Collect(ids.InForm([]byte(name), []byte(value), file))
 	}
+	const padded = " file_id "
 	for name, kind := range map[string]ids.Kind{
-		"file_id": ids.File, "FILE_ID": ids.File, "input_reference[file_id]": ids.File, "input_reference.file_id": ids.File,
+		"file_id": ids.File, padded: ids.File, "FILE_ID": ids.File, "input_reference[file_id]": ids.File, "input_reference.file_id": ids.File,
 		"file_ids[]": ids.File, "file_ids[0]": ids.File, "vector_store_ids[12]": ids.VectorStore, "container[id]": ids.Container,
-		"conversation[0][id]": ids.Conversation, "file%5Fid": ids.File, "input_reference%5Bfile_id%5D": ids.File, " file_id ": ids.File,
+		"conversation[0][id]": ids.Conversation, "file%5Fid": ids.File, "input_reference%5Bfile_id%5D": ids.File,
 		"%zz[file_id]": ids.File,
 	} {
 		assert.Equal(t, refs(kind, "a"), part(name, " a\n", false), name)
