@@ -78,9 +78,9 @@ type Config struct {
 	MaxOutputTokens int `json:"max_output_tokens,omitempty"`
 
 	// StreamKeepalive sends a comment to the client of a stream after each silence
-	// of this length, at least 1s; to one of messages the API's ping. The first one sends the status 200 and the
-	// header of the stream; failover goes on behind it, and a final failure becomes
-	// an error event. If empty, nothing is sent.
+	// of this length, at least 1s; to one of messages the API's ping. The first one
+	// sends the status 200 and the header of the stream; failover goes on behind it,
+	// and a final failure becomes an error event. If empty, nothing is sent.
 	StreamKeepalive Duration `json:"stream_keepalive,omitempty"`
 	// ClientTimeout bounds each write to a client and each silence of its body.
 	// After it the client counts as gone. It takes the place of the server's own

@@ -408,7 +408,8 @@ func priceList(p *Pricing) *price.List {
 // cost is what a use of the model costs. It is false if that is unknown.
 //
 // A cost that the provider tells comes before the list: xAI tells ticks of 10⁻¹⁰
-// USD, OpenRouter a decimal. A zero is free only where the list knows no price. hour is the part of the cache written for an hour.
+// USD, OpenRouter a decimal. A zero is free only where the list knows no price.
+// hour is the part of the cache written for an hour.
 func (m *model) cost(u Usage, hour int64, b usage.Bill) (c knownCost) {
 	own, told := price.Parse(b.Cost)
 	if told {

@@ -3,7 +3,6 @@ package dialect
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"strconv"
 )
 
@@ -100,38 +99,33 @@ func (c *conversation) settleResults() {
 	if !c.scattered() {
 		return
 	}
-	out := make([]turn, 0, len(c.turns)+1)
-	made := map[string]int{} // the turn in out that made the latest call of an id
-	for _, t := range c.turns {
-		if t.role != roleTool {
-			for i := range t.parts {
-				if p := &t.parts[i]; p.kind == kindCall {
-					made[string(p.id)] = len(out)
+	made := map[string]int{}   // the turn that made the latest call of an id
+	follow := map[int][]part{} // the results behind a turn
+	rest := map[int][]part{}   // the results of a turn without a call
+	for i := range c.turns {
+		for _, p := range c.turns[i].parts {
+			switch p.kind {
+			case kindCall:
+				made[string(p.id)] = i
+			case kindResult:
+				if at, ok := made[string(p.id)]; ok {
+					follow[at] = append(follow[at], p)
+				} else {
+					rest[i] = append(rest[i], p)
 				}
 			}
-			out = append(out, t)
-			continue
 		}
-		var rest []part
-		for _, p := range t.parts {
-			at, ok := made[string(p.id)]
-			if !ok {
-				rest = append(rest, p)
-				continue
-			}
-			next := at + 1
-			if next == len(out) || out[next].role != roleTool {
-				out = slices.Insert(out, next, turn{role: roleTool})
-				for id, n := range made {
-					if n >= next {
-						made[id] = n + 1
-					}
-				}
-			}
-			out[next].parts = append(out[next].parts, p)
+	}
+	out := make([]turn, 0, len(c.turns)+len(follow))
+	for i := range c.turns {
+		switch {
+		case c.turns[i].role != roleTool:
+			out = append(out, c.turns[i])
+		case len(rest[i]) > 0:
+			out = append(out, turn{role: roleTool, parts: rest[i]})
 		}
-		if len(rest) > 0 {
-			out = append(out, turn{role: roleTool, parts: rest})
+		if len(follow[i]) > 0 {
+			out = append(out, turn{role: roleTool, parts: follow[i]})
 		}
 	}
 	c.turns = out
@@ -155,7 +149,7 @@ func (c *conversation) mergeResults() {
 				continue
 			}
 			to := &kept[at]
-			to.parts = slices.Concat(to.parts, p.parts)
+			to.parts = append(to.parts, p.parts...)
 			to.fail = to.fail || p.fail
 			if p.cache != nil {
 				to.cache = p.cache

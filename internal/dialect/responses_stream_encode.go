@@ -22,10 +22,12 @@ type responsesEncoder struct {
 	id    raw   // of the open item
 	index int64 // output index of the open item
 	parts []part
-	kind  kind       // of the open part of a message
-	on    bool       // a part is open
-	body  []byte     // the inside of the open part, or of the open summary
-	base  int64      // the length of the open text at the last mark, in code points
+	kind  kind   // of the open part of a message
+	on    bool   // a part is open
+	body  []byte // the inside of the open part, or of the open summary
+	said  int64  // the length of the open text, up to the byte told, in code points
+	told  int
+	base  int64      // that length at the last mark
 	cites []citation // of the open text
 	seal  seal       // of open reasoning
 	data  []byte     // memory of the seal
@@ -162,8 +164,16 @@ func (e *responsesEncoder) say(k kind, body raw) {
 // mark remembers where a text of the upstream's begins in the open one.
 func (e *responsesEncoder) mark() {
 	if e.base = 0; e.open == itemMessage && e.on && e.kind == kindText {
-		e.base = points(e.body)
+		e.base = e.length()
 	}
+}
+
+// length is the length of the open text in code points. What was counted is not counted
+// again: a text may have many marks and citations.
+func (e *responsesEncoder) length() int64 {
+	e.said += points(e.body[e.told:])
+	e.told = len(e.body)
+	return e.said
 }
 
 // cite writes an annotation of the open text.
@@ -171,7 +181,7 @@ func (e *responsesEncoder) cite(cited citation) {
 	if e.open != itemMessage || !e.on || e.kind != kindText || !e.keeps(cited.size()) {
 		return
 	}
-	cited = cited.at(e.base, points(e.body)).clone()
+	cited = cited.at(e.base, e.length()).clone()
 	o := e.begin("response.output_text.annotation.added")
 	e.contentPlace(o)
 	o.number("annotation_index", int64(len(e.cites)))
@@ -245,7 +255,7 @@ func (e *responsesEncoder) closePart() {
 	o.contentPart(e.kind, body, e.cites)
 	o.closeEvent()
 	e.parts = append(e.parts, part{kind: e.kind, text: body, cites: e.cites})
-	e.on, e.base, e.cites = false, 0, nil
+	e.on, e.said, e.told, e.base, e.cites = false, 0, 0, 0, nil
 }
 
 // reasoning writes a piece of reasoning as a summary with one part.

@@ -1,9 +1,6 @@
 package dialect
 
-import (
-	"bytes"
-	"slices"
-)
+import "bytes"
 
 // openAITool reads a tool of chat or of responses. In chat its members stand
 // under the name of its type.
@@ -66,12 +63,14 @@ func (c *conversation) uniqueTools(report *Report) {
 // its calls then, and chat and responses take them.
 func (c *conversation) called() (tools []tool) {
 	results := false
+	known := map[string]struct{}{}
 	for i := range c.turns {
 		for j := range c.turns[i].parts {
 			p := &c.turns[i].parts[j]
 			results = results || p.kind == kindResult
-			if p.kind == kindCall && !slices.ContainsFunc(tools, func(t tool) bool { return string(t.name) == string(orEmpty(p.name)) }) {
+			if _, again := known[string(orEmpty(p.name))]; p.kind == kindCall && !again {
 				tools = append(tools, tool{name: orEmpty(p.name)})
+				known[string(orEmpty(p.name))] = struct{}{}
 			}
 		}
 	}

@@ -139,3 +139,44 @@ func TestAttackManyHeaders(t *testing.T) {
 	costs(t, 80, took(few, 0), took(many, 0))
 	costs(t, 80, took(0, few), took(0, many))
 }
+
+// Results far from their calls, thousands of results of one call, and thousands of tools
+// that nobody offered cost a translation about as much as a tidy conversation of the same
+// length.
+func TestAttackTranslatedCalls(t *testing.T) {
+	const turns = 6_000
+	call := func(i int) string {
+		return fmt.Sprintf(`{"role":"assistant","tool_calls":[{"id":"call_%d","type":"function","function":{"name":"tool_%d","arguments":"{}"}}]},`, i, i)
+	}
+	result := func(i int) string { return fmt.Sprintf(`{"role":"tool","tool_call_id":"call_%d","content":"ok"},`, i) }
+	chat := func(each ...func(int) string) string {
+		var b strings.Builder
+		for _, write := range each {
+			for i := range turns {
+				b.WriteString(write(i))
+			}
+		}
+		return `{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"},` + b.String() + `{"role":"user","content":"on"}]}`
+	}
+	one := func(i int) string { return strings.ReplaceAll(call(i), fmt.Sprintf(`"tool_%d"`, i), `"tool"`) }
+	g, err := aigateway.New(aigateway.Config{
+		Registry: aigateway.NoRegistry(),
+		Transport: gatewaytest.TransportFunc(func(r *http.Request) (*http.Response, error) {
+			w := httptest.NewRecorder()
+			gatewaytest.Fitting("hi")(w, r)
+			return w.Result(), nil
+		}),
+		Providers: []aigateway.Provider{{
+			ID: "p", BaseURL: "http://p.internal", Translate: aigateway.TranslateOn, Models: []aigateway.Model{{ID: "m"}},
+			SupportedAPISurfaces: []aigateway.APISurface{{Format: "anthropic"}},
+		}},
+	})
+	require.NoError(t, err)
+	took := func(body string) func() time.Duration {
+		return func() time.Duration { return serving(t, g, "/v1/chat/completions", body, nil) }
+	}
+	tidy := took(chat(func(i int) string { return one(i) + result(i) }))
+	costs(t, 4, tidy, took(chat(one, result)))
+	costs(t, 4, tidy, took(chat(func(i int) string { return call(i) + result(i) })))
+	costs(t, 4, tidy, took(chat(one, func(int) string { return result(0) })))
+}
