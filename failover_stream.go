@@ -195,10 +195,10 @@ func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 		return nil
 	case errors.As(err, &event) && !event.Hidden, s != nil && s.SawError() && errors.Is(err, relay.ErrCut):
 		// The client has the upstream's own error event, which aborting could lose.
-		return h.errorWithin(s.ErrorEvent())
+		return h.a.errorWithin(h.resp, s.ErrorEvent())
 	// SDKs do not recognize this event as an error, so the stream must break off.
 	case errors.As(err, &event):
-		return h.brokenOff(to, h.errorWithin(event), s.AtBoundary())
+		return h.brokenOff(to, h.a.errorWithin(h.resp, event), s.AtBoundary())
 	case errors.As(err, &write), h.in.ctx.Err() != nil:
 		if s != nil && s.Finished() {
 			return nil // it stopped reading where the model stopped writing
@@ -211,15 +211,15 @@ func (h *held) ended(ctx context.Context, to *client, err error) *failure {
 // errorWithin is the failure of a stream whose upstream sent an error behind its
 // content. It is judged like an error before that: a conversation that grew too long is
 // not the provider's fault. event may be nil.
-func (h *held) errorWithin(event *relay.EventError) *failure {
+func (a *attempt) errorWithin(resp *http.Response, event *relay.EventError) *failure {
 	f := wrongAnswer("the upstream sent an error in its stream")
 	if event == nil {
 		return f
 	}
 	report := apierror.Read(event.Data)
-	f.reason += h.a.secrets.Quoted(given(report.Message, report.Code))
-	f.judge(report, h.resp.StatusCode, h.resp.Header, h.a)
-	h.a.body = h.a.secrets.Scrub(event.Data)
+	f.reason += a.secrets.Quoted(given(report.Message, report.Code))
+	f.judge(report, resp.StatusCode, resp.Header, a)
+	a.body = a.secrets.Scrub(event.Data)
 	return f
 }
 
@@ -267,13 +267,13 @@ func (h *held) relayTranslated(ctx context.Context, to *client) *failure {
 		return nil
 	case errors.Is(fault, dialect.ErrUpstream):
 		// The client has the upstream's own error, which aborting could lose.
-		return h.errorWithin(h.stream.ErrorEvent())
+		return h.a.errorWithin(h.resp, h.stream.ErrorEvent())
 	case fault != nil:
 		f := wrongAnswer(fault.Error())
 		f.abort = true
 		return f
 	case errors.As(err, &event):
-		return h.brokenOff(to, h.errorWithin(event), true)
+		return h.brokenOff(to, h.a.errorWithin(h.resp, event), true)
 	case errors.As(err, &write), h.in.ctx.Err() != nil:
 		if h.stream.Finished() {
 			return nil // it stopped reading where the model stopped writing
