@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestWrapped reads errors that relays put into a message: in JSON, and as Python prints
+// TestWrapped reads errors put into a message by relays: in JSON, and as Python prints
 // them. The message keeps its text where words stand before the error.
 func TestWrapped(t *testing.T) {
 	for _, tt := range []struct {

@@ -9,8 +9,8 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dialect"
 )
 
-// TestCitations: the pages that an answer cites reach clients of chat and responses, with
-// their places in the text that the client has (litellm#18378, openai-agents-python#4222,
+// TestCitations: the pages cited by an answer reach clients of chat and responses, with
+// their places in the client's text (litellm#18378, openai-agents-python#4222,
 // Switchyard#730). Places count code points.
 func TestCitations(t *testing.T) {
 	const (

@@ -74,7 +74,7 @@ func TestReasoningDetailsOfServers(t *testing.T) {
 	}
 }
 
-// TestReasoningDetailsWithoutProof: a list that only repeats the reasoning is not carried.
+// TestReasoningDetailsWithoutProof: a list repeating the reasoning is not carried.
 func TestReasoningDetailsWithoutProof(t *testing.T) {
 	message := `"content":"so","reasoning":"hm","reasoning_details":[{"type":"reasoning.text","text":"hm","signature":null,"index":0},{"type":"reasoning.summary","summary":"hm"},7]`
 	for _, client := range []dialect.Format{dialect.Responses, dialect.Messages} {
@@ -97,7 +97,7 @@ func TestForeignReasoningDetails(t *testing.T) {
 	}
 }
 
-// TestThoughtsBetweenCalls: a model that thinks between two calls of a turn wants its
+// TestThoughtsBetweenCalls: a model thinking between two calls of a turn wants its
 // thoughts back at the same place (hermes-agent#41266, litellm#23047). A client of chat has
 // them apart from the calls.
 func TestThoughtsBetweenCalls(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/aigateway-go/aigateway/internal/dialect"
 )
 
-// TestFunctions: clients of chat that are older than tools give functions, and look for one
+// TestFunctions: clients of chat older than tools give functions, and look for one
 // call without an id.
 func TestFunctions(t *testing.T) {
 	const request = `{"model":"m","stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{\"a\":1}"}},{"role":"function","name":"f","content":"one"},` +

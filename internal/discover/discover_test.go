@@ -275,7 +275,7 @@ func TestRefreshAsksLess(t *testing.T) {
 	}
 }
 
-// The window that a model was loaded with stays when Ollama unloads it.
+// The window of a loaded model stays when Ollama unloads it.
 func TestOllamaUnloads(t *testing.T) {
 	s := stand{"/v1/models": `{"data":[{"id":"a:latest"}]}`, "/api/tags": `{"models":[]}`, "/api/ps": `{"models":[{"name":"a:latest","context_length":4096}]}`}
 	var server discover.Server

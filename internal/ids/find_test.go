@@ -123,7 +123,7 @@ func TestInForm(t *testing.T) {
 	for _, value := range []string{"", " ", strings.Repeat("a", 513)} {
 		assert.Empty(t, part("file_id", value, false))
 	}
-	// JSON in a part, and a file that is JSON.
+	// JSON in a part, and a file of JSON.
 	assert.Equal(t, refs(ids.File, "a", "b"), part("input_reference", `{"file_id":"a","x":[{"file_ids":["b"]}]}`, false))
 	assert.Equal(t, refs(ids.Container, "a"), part("container", `{"id":"a"}`, false))
 	assert.Empty(t, part("file", `{"file_id":"a"}`, true))

@@ -39,15 +39,8 @@ type homes struct {
 
 // batch goes through a batch, or through a list of batches.
 func (w *homes) batch(lists bool) {
-	if !w.c.Enter('{') {
-		w.c.Skip()
-		return
-	}
-	for {
-		name, ok := w.c.Key()
+	for name, ok := w.c.First(); ok; name, ok = w.c.Key() {
 		switch {
-		case !ok:
-			return
 		case string(name) == resultsField && w.c.Peek() == '"':
 			raw := w.c.Text()
 			w.home(raw, w.c.Offset()-1-len(raw))

@@ -172,7 +172,7 @@ func TestFieldQuotedNumbers(t *testing.T) {
 }
 
 // TestFieldCodexModels: Codex asks for the models with its version, and reads its own form
-// of them in a member that OpenAI's list lacks (openai/codex#22205, #37122). Without the
+// of them in a member beyond OpenAI's list (openai/codex#22205, #37122). Without the
 // member it logs an error on each start; with an empty one it keeps the models it knows.
 func TestFieldCodexModels(t *testing.T) {
 	g, err := aigateway.New(testbed.Config(1, "a"))
@@ -186,7 +186,7 @@ func TestFieldCodexModels(t *testing.T) {
 	}
 }
 
-// TestFieldPings: Claude Code gives a stream up that brings no event for 15 s, and shows a
+// TestFieldPings: Claude Code gives a stream up after 15 s without an event, and shows a
 // banner after 20 s (Router-Maestro#61, litellm#36024). Its keepalive is the API's own
 // event, also before the first one of the answer, which SDKs skip.
 func TestFieldPings(t *testing.T) {

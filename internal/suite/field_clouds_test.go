@@ -21,7 +21,7 @@ func fieldUnder200(body string, stream bool) http.HandlerFunc {
 	return gatewaytest.JSON(http.StatusOK, body)
 }
 
-// TestFieldLimitsUnder200: a rate limit that is told under status 200 is one of the key.
+// TestFieldLimitsUnder200: a rate limit told under status 200 is one of the key.
 // The key rests as after a 429, and the next request does not begin with it.
 func TestFieldLimitsUnder200(t *testing.T) {
 	for name, body := range map[string]string{
@@ -69,7 +69,7 @@ func fieldAsk(stream bool) func(*gatewaytest.Harness) gatewaytest.Answer {
 	return testbed.Ask
 }
 
-// TestFieldClientsFaultsUnder200: a request that is at fault moves no health, also if the
+// TestFieldClientsFaultsUnder200: a faulty request moves no health, also if the
 // server says so under status 200. Another candidate may answer it.
 func TestFieldClientsFaultsUnder200(t *testing.T) {
 	for name, body := range map[string]string{
@@ -99,8 +99,8 @@ func TestFieldClientsFaultsUnder200(t *testing.T) {
 	}
 }
 
-// TestFieldCostsOfClouds: a cloud's own figure wins, in whatever form, and calls that have
-// no tokens have the price of a tool.
+// TestFieldCostsOfClouds: a cloud's own figure wins, in whatever form, and calls without
+// tokens have the price of a tool.
 func TestFieldCostsOfClouds(t *testing.T) {
 	usd := func(v float64) *float64 { return &v }
 	const chat = `{"choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}],"usage":`

@@ -45,7 +45,7 @@ func openEndpoint(t *testing.T, more string, answer http.HandlerFunc) *endpoint 
 	return e
 }
 
-// send sends a request. A body that begins with dashes is a form, and any other is JSON.
+// send sends a request. A body beginning with dashes is a form, and any other is JSON.
 func (e *endpoint) send(method, path, body string, header ...string) *httptest.ResponseRecorder {
 	e.sent, e.result = nil, nil
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
@@ -73,7 +73,7 @@ func formOf(fields ...string) string {
 }
 
 // TestFieldSlashes: slashes in a row, as a base URL with a slash at its end makes them, count
-// as one (traefik#7032). A path that has lost its id is not that of another endpoint.
+// as one (traefik#7032). A path without its id is not another endpoint's.
 func TestFieldSlashes(t *testing.T) {
 	e := openEndpoint(t, "", gatewaytest.JSON(200, `{"id":"x","choices":[{"message":{"role":"assistant","content":"hi"}}]}`))
 	const chat = `{"model":"m","messages":[]}`
@@ -108,7 +108,7 @@ func TestFieldSlashes(t *testing.T) {
 	}
 }
 
-// TestFieldEncodedSlashes: a slash that only decoding brings to light is no way past the
+// TestFieldEncodedSlashes: a slash hidden by encoding is no way past the
 // check of an id (suna#5710, litellm#26860). The provider would take the path for another
 // one, with the operator's key.
 func TestFieldEncodedSlashes(t *testing.T) {
@@ -128,7 +128,7 @@ func TestFieldEncodedSlashes(t *testing.T) {
 }
 
 // TestFieldStreamWords: servers in Python take more words than true for true in a form and in
-// a query (mstar#169). The stream that the client asked for so is no surprise then.
+// a query (mstar#169). The stream is no surprise then.
 func TestFieldStreamWords(t *testing.T) {
 	e := openEndpoint(t, "", nil)
 	data := func(events ...string) http.HandlerFunc { return gatewaytest.Stream(fieldData(events...)) }
@@ -181,7 +181,7 @@ func TestFieldEmptyBodies(t *testing.T) {
 }
 
 // TestFieldResultsURL: Anthropic's SDKs fetch the results of a batch from the results_url of
-// its answer, with the key that they have (stdapi.ai#161). That of the provider would give
+// its answer, with their own key (stdapi.ai#161). That of the provider would give
 // the client's key away, and would not be of use. Joined to the client's base URL, a relative
 // one leads back here.
 func TestFieldResultsURL(t *testing.T) {
@@ -247,7 +247,7 @@ func openShared(t *testing.T, config string, answer http.HandlerFunc) *aigateway
 	return g
 }
 
-// TestFieldStoredStreams: a response that failed or was canceled is streamed again as it was
+// TestFieldStoredStreams: a failed or canceled response is streamed again as it was
 // (litellm#26762, openai-python#2828). Its failure is no fault of the provider now, and takes
 // neither the provider nor its key out of service.
 func TestFieldStoredStreams(t *testing.T) {
@@ -276,7 +276,7 @@ func TestFieldStoredStreams(t *testing.T) {
 			}
 		})
 	}
-	// A server that breaks off, or that fails to read the response, is at fault.
+	// A server breaking off, or failing to read the response, is at fault.
 	for name, events := range map[string]string{
 		"broken off": event("response.in_progress", ""),
 		"an error":   "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"boom\"}}\n\n",
@@ -341,9 +341,9 @@ func TestFieldIDsInForms(t *testing.T) {
 	assert.Len(t, e.sent, 1)
 }
 
-// TestFieldVideosOfVideos: a video that is edited or made longer is made where the first one
+// TestFieldVideosOfVideos: an edited or longer video is made where the first one
 // is, and is the caller's (sub2api#4118, openclaw#85554). One in the request itself goes to
-// the provider that is named or the only one.
+// the named provider or the only one.
 func TestFieldVideosOfVideos(t *testing.T) {
 	e := openEndpoint(t, "caller: req.headers['x-tenant'][0]\n", gatewaytest.JSON(200, `{"id":"video_1","status":"queued"}`))
 	require.Equal(t, 200, e.send("POST", "/v1/videos", `{"model":"m","prompt":"a cat"}`, "X-Tenant", "ann").Code)

@@ -119,8 +119,8 @@ func TestFieldAccountHeaders(t *testing.T) {
 	}
 }
 
-// TestFieldOtherToolsWords: a field by the name that another gateway has for it is an error
-// that tells the name here.
+// TestFieldOtherToolsWords: a field under another gateway's name for it is an error
+// with the name here.
 func TestFieldOtherToolsWords(t *testing.T) {
 	const rack = "providers:\n- id: rack\n  base_url: https://rack.example.com\n"
 	for field, want := range map[string]string{

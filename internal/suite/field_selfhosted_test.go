@@ -19,7 +19,7 @@ import (
 const (
 	fieldEmbeddings = "/v1/embeddings"
 
-	// The outcomes of an error that comes again and again.
+	// The outcomes of a repeated error.
 	fieldCools  = "cools down"    // the candidate, after five
 	fieldBlames = "blames no one" // it was the request
 )
@@ -56,8 +56,8 @@ func (c fieldCauses) NextStep(f aigateway.Failure) aigateway.Step {
 }
 
 // TestFieldSelfHostedFaults: the servers of one's own tell their failures by statuses that
-// blame the request, and requests that they cannot serve by statuses that blame the server.
-// The words say whose fault it was. A server that cannot serve rests, and no client can put
+// blame the request, and wrong requests by statuses blaming the server.
+// The words say whose fault it was. An unfit server rests, and no client can put
 // a healthy one to rest by its requests.
 func TestFieldSelfHostedFaults(t *testing.T) {
 	for _, tt := range []struct {
@@ -144,8 +144,8 @@ func TestFieldEndpointUnder200(t *testing.T) {
 	})
 }
 
-// TestFieldErrorsOfRequestsInStreams: a server that has begun its stream tells by an event
-// that the request is too long, or wrong. It is not the server's fault, at the front of
+// TestFieldErrorsOfRequestsInStreams: a server with a begun stream tells by an event
+// about a request too long, or wrong. It is not the server's fault, at the front of
 // the stream and behind a part of the answer (llama.cpp#16109, vllm#40986).
 func TestFieldErrorsOfRequestsInStreams(t *testing.T) {
 	for _, tt := range []struct {
@@ -192,8 +192,8 @@ func TestFieldErrorsOfRequestsInStreams(t *testing.T) {
 	}
 }
 
-// TestFieldKeysOfRelays: relays tell by 401 that a key may not use one model, and by 400
-// that it has expired.
+// TestFieldKeysOfRelays: relays tell by 401 of a key without the right to one model, and by 400
+// of an expired one.
 func TestFieldKeysOfRelays(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -215,7 +215,7 @@ func TestFieldKeysOfRelays(t *testing.T) {
 	}
 }
 
-// TestFieldFinishWords: TensorRT-LLM ends an answer that it gave up with a word of its own.
+// TestFieldFinishWords: TensorRT-LLM ends an abandoned answer with a word of its own.
 // Other servers write a word in place of null into each chunk: it ends nothing.
 func TestFieldFinishWords(t *testing.T) {
 	finish := func(word string) string {
@@ -262,7 +262,7 @@ func TestFieldFinishWords(t *testing.T) {
 }
 
 // TestFieldBareNames: Ollama lists NAME:latest, and takes NAME for it. People ask for NAME
-// (ogx#1903, localOllamaRAG#129, codecompanion.nvim#68). A name that the config lists gets
+// (ogx#1903, localOllamaRAG#129, codecompanion.nvim#68). A name of the config gets
 // the facts of its namesake, and stands for it alone.
 func TestFieldBareNames(t *testing.T) {
 	ollama := func() http.Handler {

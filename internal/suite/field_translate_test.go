@@ -20,8 +20,8 @@ const (
 	translateLongID    = "cursor-pi-bridge-run-c2417032-9686-40f2-bd3c-a763fbaa7693-tool-10"
 )
 
-// TestFieldTranslatedRequests sends requests that clients make, and that a provider of
-// another API refused as they were first translated.
+// TestFieldTranslatedRequests sends requests of clients, whose first translation a provider
+// of another API refused.
 func TestFieldTranslatedRequests(t *testing.T) {
 	for name, tt := range map[string]struct {
 		path   string
@@ -156,7 +156,7 @@ func TestFieldTranslatedRequests(t *testing.T) {
 			[]string{`[{"type":"tool_result","tool_use_id":"a","content":[{"type":"text","text":"1"},{"type":"text","text":"3"}]},{"type":"tool_result","tool_use_id":"b","content":"2"}]`}, nil, "",
 		},
 
-		// Tools that Anthropic knows by a type, and that the client runs: another model is
+		// Tools of Anthropic's own types, run by the client: another model is
 		// told of them (langchain#33510, vscode#274987).
 		"tools of Anthropic's types, at chat": {
 			fieldMessages, translateChat,
@@ -169,7 +169,7 @@ func TestFieldTranslatedRequests(t *testing.T) {
 			[]string{`{"type":"function","name":"bash","description":"Runs`}, []string{"web_search"}, "tools.web_search_20250305",
 		},
 
-		// A name that comes twice is refused by messages and Gemini (n8n and Zed offer
+		// A repeated name is refused by messages and Gemini (n8n and Zed offer
 		// tools of several MCP servers).
 		"a name twice, at messages": {
 			fieldChat, translateMessages, `"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","description":"one"}},{"type":"function","function":{"name":"f","description":"two"}},{"type":"function","function":{"name":"g"}}]`,

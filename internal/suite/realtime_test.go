@@ -466,7 +466,7 @@ func TestRealtimeTranscripts(t *testing.T) {
 	}
 }
 
-// A session that transcribes, or that joins a call, goes out without a model if the client
+// A session to transcribe, or to join a call, goes out without a model if the client
 // named none: OpenAI refuses one there (bifrost#6095, openai-node#1974).
 func TestRealtimeWithoutModel(t *testing.T) {
 	for query, want := range map[string]string{
